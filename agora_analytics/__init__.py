@@ -1,0 +1,303 @@
+"""Call-quality data of real-time video vendors: an asyncio client, a bulk harvester and a simulator.
+
+Every public name is here. Each is imported when it is first used, so `import agora_analytics` costs nothing, and
+a part that needs an extra asks for it only when it is used.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
+    from agora_analytics.agora.client import AsyncAgora as AsyncAgora
+    from agora_analytics.agora.follow import LiveWindow as LiveWindow
+    from agora_analytics.agora.measures import FreezeBucket as FreezeBucket
+    from agora_analytics.agora.measures import GroupStatistic as GroupStatistic
+    from agora_analytics.agora.measures import Point as Point
+    from agora_analytics.agora.measures import TopGroup as TopGroup
+    from agora_analytics.agora.measures import Total as Total
+    from agora_analytics.agora.metric_ids import METRIC_IDS as METRIC_IDS
+    from agora_analytics.agora.metric_ids import metric_name as metric_name
+    from agora_analytics.agora.plans import ENTERPRISE as ENTERPRISE
+    from agora_analytics.agora.plans import PLANS as PLANS
+    from agora_analytics.agora.plans import PREMIUM as PREMIUM
+    from agora_analytics.agora.plans import STANDARD as STANDARD
+    from agora_analytics.agora.plans import Plan as Plan
+    from agora_analytics.agora.records import Call as Call
+    from agora_analytics.agora.records import Session as Session
+    from agora_analytics.agora.rows import Rows as Rows
+    from agora_analytics.agora.settings import Region as Region
+    from agora_analytics.agora.vocabulary import Dimension as Dimension
+    from agora_analytics.agora.vocabulary import FreezeMetric as FreezeMetric
+    from agora_analytics.agora.vocabulary import Granularity as Granularity
+    from agora_analytics.agora.vocabulary import Product as Product
+    from agora_analytics.agora.vocabulary import QualityMetric as QualityMetric
+    from agora_analytics.agora.vocabulary import RealtimeMetric as RealtimeMetric
+    from agora_analytics.agora.vocabulary import TimeMetric as TimeMetric
+    from agora_analytics.agora.vocabulary import UsageMetric as UsageMetric
+    from agora_analytics.apsaravideo.client import AsyncApsaraVideo as AsyncApsaraVideo
+    from agora_analytics.apsaravideo.records import MetricPoint as MetricPoint
+    from agora_analytics.blocking.agora import Agora as Agora
+    from agora_analytics.blocking.apsaravideo import ApsaraVideo as ApsaraVideo
+    from agora_analytics.blocking.beta import AgoraBeta as AgoraBeta
+    from agora_analytics.blocking.opentok import OpenTok as OpenTok
+    from agora_analytics.blocking.signaling import Signaling as Signaling
+    from agora_analytics.core.columns import Series as Series
+    from agora_analytics.core.domains import DomainState as DomainState
+    from agora_analytics.core.limits import Limits as Limits
+    from agora_analytics.engine.connection import Quota as Quota
+    from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
+    from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
+    from agora_analytics.engine.pages import Page as Page
+    from agora_analytics.engine.pages import Pages as Pages
+    from agora_analytics.engine.request_loop import Patience as Patience
+    from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
+    from agora_analytics.engine.transports.asgi import AsgiTransport as AsgiTransport
+    from agora_analytics.engine.transports.httpx import HttpxTransport as HttpxTransport
+    from agora_analytics.errors import AccessDenied as AccessDenied
+    from agora_analytics.errors import AgoraAnalyticsError as AgoraAnalyticsError
+    from agora_analytics.errors import APIError as APIError
+    from agora_analytics.errors import Attempt as Attempt
+    from agora_analytics.errors import AuthenticationError as AuthenticationError
+    from agora_analytics.errors import BadRequest as BadRequest
+    from agora_analytics.errors import ConfigurationError as ConfigurationError
+    from agora_analytics.errors import DeadlineExceeded as DeadlineExceeded
+    from agora_analytics.errors import DecodeError as DecodeError
+    from agora_analytics.errors import IncompleteListing as IncompleteListing
+    from agora_analytics.errors import InvalidRequest as InvalidRequest
+    from agora_analytics.errors import NotFound as NotFound
+    from agora_analytics.errors import QuotaExhausted as QuotaExhausted
+    from agora_analytics.errors import RateLimited as RateLimited
+    from agora_analytics.errors import ServerError as ServerError
+    from agora_analytics.errors import StoreError as StoreError
+    from agora_analytics.errors import StoreVersionError as StoreVersionError
+    from agora_analytics.errors import TransportError as TransportError
+    from agora_analytics.errors import WindowOutOfReach as WindowOutOfReach
+    from agora_analytics.errors import WindowRefused as WindowRefused
+    from agora_analytics.harvest.estimate import Estimate as Estimate
+    from agora_analytics.harvest.estimate import estimate as estimate
+    from agora_analytics.harvest.insights import harvest_insights as harvest_insights
+    from agora_analytics.harvest.report import HarvestReport as HarvestReport
+    from agora_analytics.harvest.run import harvest as harvest
+    from agora_analytics.messages import FailureKind as FailureKind
+    from agora_analytics.messages import Request as Request
+    from agora_analytics.messages import Response as Response
+    from agora_analytics.messages import TransportFailure as TransportFailure
+    from agora_analytics.opentok.client import AsyncOpenTok as AsyncOpenTok
+    from agora_analytics.opentok.credentials import Application as Application
+    from agora_analytics.opentok.credentials import ProjectKey as ProjectKey
+    from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
+    from agora_analytics.store import open_store as open_store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ENTERPRISE",
+    "METRIC_IDS",
+    "PLANS",
+    "PREMIUM",
+    "STANDARD",
+    "APIError",
+    "AccessDenied",
+    "Agora",
+    "AgoraAnalyticsError",
+    "AgoraBeta",
+    "AiohttpTransport",
+    "Application",
+    "ApsaraVideo",
+    "AsgiTransport",
+    "AsyncAgora",
+    "AsyncAgoraBeta",
+    "AsyncApsaraVideo",
+    "AsyncOpenTok",
+    "AsyncSignaling",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequest",
+    "Call",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "DecodeError",
+    "Dimension",
+    "DomainState",
+    "Estimate",
+    "FailureKind",
+    "FreezeBucket",
+    "FreezeMetric",
+    "Granularity",
+    "GroupStatistic",
+    "HarvestReport",
+    "HttpxTransport",
+    "IncompleteListing",
+    "InvalidRequest",
+    "Limits",
+    "LiveWindow",
+    "MemoryLedger",
+    "MetricPoint",
+    "NotFound",
+    "OpenTok",
+    "Page",
+    "Pages",
+    "Patience",
+    "Plan",
+    "Point",
+    "Product",
+    "ProjectKey",
+    "QualityMetric",
+    "Quota",
+    "QuotaExhausted",
+    "RateLimited",
+    "RealtimeMetric",
+    "Region",
+    "Request",
+    "Response",
+    "Rows",
+    "Series",
+    "ServerError",
+    "Session",
+    "Signaling",
+    "SqliteLedger",
+    "StoreError",
+    "StoreVersionError",
+    "TimeMetric",
+    "TopGroup",
+    "Total",
+    "TransportError",
+    "TransportFailure",
+    "UsageMetric",
+    "WindowOutOfReach",
+    "WindowRefused",
+    "estimate",
+    "harvest",
+    "harvest_insights",
+    "metric_name",
+    "open_store",
+]
+
+_HOME = {
+    "agora.beta.client": ("AsyncAgoraBeta",),
+    "agora.client": ("AsyncAgora",),
+    "agora.follow": ("LiveWindow",),
+    "agora.measures": (
+        "FreezeBucket",
+        "GroupStatistic",
+        "Point",
+        "TopGroup",
+        "Total",
+    ),
+    "agora.metric_ids": (
+        "METRIC_IDS",
+        "metric_name",
+    ),
+    "agora.plans": (
+        "ENTERPRISE",
+        "PLANS",
+        "PREMIUM",
+        "STANDARD",
+        "Plan",
+    ),
+    "agora.records": (
+        "Call",
+        "Session",
+    ),
+    "agora.rows": ("Rows",),
+    "agora.settings": ("Region",),
+    "agora.vocabulary": (
+        "Dimension",
+        "FreezeMetric",
+        "Granularity",
+        "Product",
+        "QualityMetric",
+        "RealtimeMetric",
+        "TimeMetric",
+        "UsageMetric",
+    ),
+    "apsaravideo.client": ("AsyncApsaraVideo",),
+    "apsaravideo.records": ("MetricPoint",),
+    "blocking.agora": ("Agora",),
+    "blocking.apsaravideo": ("ApsaraVideo",),
+    "blocking.beta": ("AgoraBeta",),
+    "blocking.opentok": ("OpenTok",),
+    "blocking.signaling": ("Signaling",),
+    "core.columns": ("Series",),
+    "core.domains": ("DomainState",),
+    "core.limits": ("Limits",),
+    "engine.connection": ("Quota",),
+    "engine.ledger": (
+        "MemoryLedger",
+        "SqliteLedger",
+    ),
+    "engine.pages": (
+        "Page",
+        "Pages",
+    ),
+    "engine.request_loop": ("Patience",),
+    "engine.transports.aiohttp": ("AiohttpTransport",),
+    "engine.transports.asgi": ("AsgiTransport",),
+    "engine.transports.httpx": ("HttpxTransport",),
+    "errors": (
+        "APIError",
+        "AccessDenied",
+        "AgoraAnalyticsError",
+        "Attempt",
+        "AuthenticationError",
+        "BadRequest",
+        "ConfigurationError",
+        "DeadlineExceeded",
+        "DecodeError",
+        "IncompleteListing",
+        "InvalidRequest",
+        "NotFound",
+        "QuotaExhausted",
+        "RateLimited",
+        "ServerError",
+        "StoreError",
+        "StoreVersionError",
+        "TransportError",
+        "WindowOutOfReach",
+        "WindowRefused",
+    ),
+    "harvest.estimate": (
+        "Estimate",
+        "estimate",
+    ),
+    "harvest.insights": ("harvest_insights",),
+    "harvest.report": ("HarvestReport",),
+    "harvest.run": ("harvest",),
+    "messages": (
+        "FailureKind",
+        "Request",
+        "Response",
+        "TransportFailure",
+    ),
+    "opentok.client": ("AsyncOpenTok",),
+    "opentok.credentials": ("Application", "ProjectKey"),
+    "signaling.client": ("AsyncSignaling",),
+    "store": ("open_store",),
+}
+_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Face(ModuleType):
+    """Keeps `harvest` the function: importing the folder of that name would put the module in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

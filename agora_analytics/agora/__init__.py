@@ -1,0 +1,1 @@
+"""Agora Analytics: the facts of its API, its records, and its client."""

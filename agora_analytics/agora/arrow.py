@@ -1,0 +1,85 @@
+"""Records and samples as Arrow tables, with the schemas of the store's tables. Needs the extra `[arrow]`."""
+
+import json
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
+
+from agora_analytics.agora.listings import MetricsPage
+from agora_analytics.agora.record_pages import columns_of
+from agora_analytics.agora.records import Call, Session
+from agora_analytics.engine.pages import Page
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CODES: Mapping[str, Literal["q", "d"]] = {"int64": "q", "timestamp[s, tz=UTC]": "q", "double": "d"}
+
+
+def calls_table(calls: Sequence[Call]) -> "pa.Table":
+    """Return calls as a table with the schema `agora_analytics.store.CALLS`."""
+    return calls_of_pages([calls])
+
+
+def calls_of_pages(pages: Iterable[Sequence[Any]]) -> "pa.Table":
+    """Do the same for the calls of several pages, which have records or rows of `read_rows`."""
+    from agora_analytics.store.schemas import CALLS
+
+    return _table(pages, CALLS)
+
+
+def sessions_table(sessions: Sequence[Session], *, call_id: str) -> "pa.Table":
+    """Return the sessions of a call as a table with the schema `agora_analytics.store.SESSIONS`."""
+    return sessions_of_pages([sessions], call_id=call_id)
+
+
+def sessions_of_pages(pages: Iterable[Sequence[Any]], *, call_id: str) -> "pa.Table":
+    """Do the same for the sessions of several pages, which have records or rows of `read_rows`."""
+    from agora_analytics.store.schemas import SESSIONS
+
+    return _table(pages, SESSIONS, call_id=call_id)
+
+
+def metrics_table(pages: Sequence[Page[Any]], *, call_id: str) -> "pa.Table":
+    """Return the samples of a call as one long table, one row a sample, with the schema `METRICS`."""
+    import pyarrow as pa
+
+    from agora_analytics.decode.arrow import metrics_table as rows
+    from agora_analytics.store.schemas import METRICS
+
+    tables = [rows(page.columns, call_id=call_id) for page in pages if isinstance(page, MetricsPage)]
+    return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
+
+
+def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":
+    """Return records as a table, column by column; `same` gives those that are not theirs."""
+    import pyarrow as pa
+
+    records = list(chain.from_iterable(pages))
+    columns = columns_of(records, [name for name in schema.names if name not in same])
+    columns["extra"] = list(map(_as_json, columns.get("extra", ())))
+    arrays = [
+        pa.repeat(pa.scalar(same[field.name], field.type), len(records))
+        if field.name in same
+        else _array(columns[field.name], field.type, len(records))
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Sequence[Any], kind: "pa.DataType", rows: int) -> "pa.Array":
+    import pyarrow as pa
+
+    if not values:
+        return pa.nulls(rows, kind)
+    if code := _CODES.get(str(kind)):
+        # an array of the standard library reads its own kind of number, and no other, in half of Arrow's time
+        with suppress(TypeError):
+            return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(array(code, values))])
+    return pa.array(values, kind)
+
+
+def _as_json(extra: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(extra, separators=(",", ":"), sort_keys=True) if extra else None

@@ -1,0 +1,101 @@
+"""What a question is answered with: a sequence of records, how they came, and the same as an Arrow table."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overload
+
+from attrs import asdict, field, fields, frozen
+
+from agora_analytics.engine.pages import Meta
+from agora_analytics.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+_TIMES = frozenset({"ts", "since", "until", "window_start_ts", "window_end_ts"})
+
+
+@frozen(kw_only=True)
+class Rows(Sequence[T], Generic[T]):
+    """The records of one or several answers, in order.
+
+    Attributes:
+        records: the records.
+        meta: how each answer came, one for each request.
+
+    Example:
+        rows = await client.insights.usage("userCount", "7d")
+        print(rows[0].at, rows[0].value, len(rows.meta))
+    """
+
+    records: tuple[T, ...]
+    meta: tuple[Meta, ...] = field(repr=False)
+    _kind: type[T] = field(repr=False)
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[T]: ...
+    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
+        return self.records[place]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.records)
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the records as a table: a column for each attribute, times in UTC seconds, `extra` as JSON.
+
+        Raises:
+            ConfigurationError: if the extra `[arrow]` is not installed.
+        """
+        if find_spec("pyarrow") is None:
+            raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
+        import pyarrow as pa
+
+        kinds = {int: pa.int64(), str: pa.string(), float: pa.float64()}
+        schema = pa.schema(
+            (name, pa.timestamp("s", "UTC") if name in _TIMES else kinds[_arrow_kind(hint)])
+            for name, hint in _hints(self._kind).items()
+        )
+        return pa.Table.from_pylist([_row(record) for record in self.records], schema=schema)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {attribute.name: hints[attribute.name] for attribute in fields(kind)}
+
+
+def _arrow_kind(hint: Any) -> type:
+    """Return what a column holds: float where a value may be one, int for counts, else text."""
+    members = {getattr(member, "__supertype__", member) for member in getattr(hint, "__args__", (hint,))}
+    if float in members:
+        return float
+    return int if int in members else str
+
+
+def _row(record: Any) -> dict[str, Any]:
+    row = asdict(record, recurse=False)
+    row["extra"] = json.dumps(row["extra"], separators=(",", ":"), sort_keys=True) if row["extra"] else None
+    return row
+
+
+def wide(rows: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Return one mapping for each time and group, with a key for each metric: how people read a table.
+
+    Takes the records of by-time questions and of totals.
+    """
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        place = {
+            name: value
+            for name in ("ts", "since", "until", "uid", "dimension_value")
+            if (value := getattr(row, name, None)) is not None
+        }
+        found.setdefault(tuple(place.items()), place)[row.metric] = row.value
+    return list(found.values())

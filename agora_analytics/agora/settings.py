@@ -1,0 +1,109 @@
+"""Who asks, for which app, under which plan and where: one frozen object."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from agora_analytics.agora.domains import SUFFIXES, host_table
+from agora_analytics.agora.plans import PLANS, STANDARD, Plan
+from agora_analytics.core.base_url import checked_base_url, refuse_open
+from agora_analytics.core.domains import HostTable
+from agora_analytics.errors import ConfigurationError
+
+
+class Region(StrEnum):
+    """Where the caller's machine is; it decides which primary host is preferred."""
+
+    GLOBAL = "global"
+    CN = "cn"
+
+
+ENVIRONMENT = {
+    "customer_id": "AGORA_CUSTOMER_ID",
+    "customer_secret": "AGORA_CUSTOMER_SECRET",
+    "app_id": "AGORA_APP_ID",
+    "plan": "AGORA_PLAN",
+    "region": "AGORA_REGION",
+    "base_url": "AGORA_BASE_URL",
+}
+
+
+def _plan(plan: Plan | str) -> Plan:
+    if isinstance(plan, Plan):
+        return plan
+    try:
+        return PLANS[plan.strip().lower()]
+    except KeyError:
+        raise ConfigurationError(
+            f"there is no plan {plan!r}; choose one of {', '.join(PLANS)} (Starter has no API)"
+        ) from None
+
+
+def _region(region: Region | str) -> Region:
+    try:
+        return Region(region.strip().lower())
+    except ValueError:
+        raise ConfigurationError(
+            f"there is no region {region!r}; choose one of {', '.join(Region)}"
+        ) from None
+
+
+def _required(instance: Any, attribute: Any, value: Any) -> None:
+    del instance
+    if not value:
+        name = attribute.name.lstrip("_")
+        raise ConfigurationError(f"{name} is missing; pass {name}= or set {ENVIRONMENT[name]}")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of an Agora client. Its repr has no secret.
+
+    Attributes:
+        customer_id: the RESTful API's customer id.
+        customer_secret: its secret.
+        app_id: the project's app id, the default of every call.
+        plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
+        region: where your machine is: `global`, or `cn` inside mainland China.
+        base_url: pins one host: a proxy, a test, the simulator.
+        allow_http: let the base URL be plain http to another machine, which shows the secret to all in between.
+        regional_hosts: use the hosts of a single area as the last resort.
+
+    Raises:
+        ConfigurationError: if one is missing or cannot be used.
+    """
+
+    customer_id: str = field(validator=_required, repr=lambda text: f"'{text[:4]}...'")
+    customer_secret: str = field(validator=_required, repr=lambda _: "'***'")
+    app_id: str = field(validator=_required)
+    plan: Plan = field(default=STANDARD, converter=_plan)
+    region: Region = field(default=Region.GLOBAL, converter=_region)
+    base_url: str | None = field(default=None, converter=checked_base_url)
+    allow_http: bool = False
+    regional_hosts: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        refuse_open(self.base_url, allow_http=self.allow_http)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The primary base URLs, the preferred one first."""
+        return tuple(host for host in (self.host_table.preferred, self.host_table.alternate) if host)
+
+    @property
+    def host_table(self) -> HostTable:
+        """All hosts that may be used: the pinned one, or the table with the region's suffix preferred."""
+        if self.base_url:
+            return HostTable(preferred=self.base_url)
+        return host_table(SUFFIXES[self.region is Region.CN], regional=self.regional_hosts)
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the settings that the environment names; see `ENVIRONMENT`."""
+    environment = os.environ if environment is None else environment
+    return {
+        name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)
+    }

@@ -1,0 +1,61 @@
+"""The blocking client of Agora Analytics."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.settings import Settings
+from agora_analytics.blocking.crossing import (
+    Blocking,
+    awaited,
+    constructed_as,
+    listing,
+    plain,
+    worded_as,
+)
+from agora_analytics.blocking.insights import Insights
+from agora_analytics.blocking.realtime import Realtime
+
+
+@worded_as(AsyncAgora)
+class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgora
+    @constructed_as(AsyncAgora)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(AsyncAgora, *args, **settings)
+
+    @classmethod
+    @worded_as(AsyncAgora.from_env)
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
+        return cls._made_by(AsyncAgora.from_env, environment, **settings)
+
+    calls = listing(AsyncAgora.calls)
+    sessions = listing(AsyncAgora.sessions)
+    metrics = listing(AsyncAgora.metrics)
+    statistics = awaited(AsyncAgora.statistics)
+    freeze_distribution = awaited(AsyncAgora.freeze_distribution)
+    statistics_over_time = awaited(AsyncAgora.statistics_over_time)
+    quota = awaited(AsyncAgora.quota)
+    domains = awaited(AsyncAgora.domains)
+    reach = plain(AsyncAgora.reach)
+    limits = plain(AsyncAgora.limits)
+    legal_window = plain(AsyncAgora.legal_window)
+
+    @property
+    def insights(self) -> Insights:
+        """Data Insights: how much the app was used, and how well it went, by the hour, by the day, or in total."""
+        return Insights(self, "insights")
+
+    @property
+    def realtime(self) -> Realtime:
+        """Real-time: how much the app is used, and how well it goes, in windows of 20 seconds."""
+        return Realtime(self, "realtime")
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the client. Its repr has no secret."""
+        return self._subject.settings
+
+    @property
+    @worded_as(AsyncAgora.sent)
+    def sent(self) -> Mapping[str, int]:  # noqa: D102
+        return self._subject.sent

@@ -1,0 +1,45 @@
+"""The blocking client of the 2021 beta API."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from agora_analytics.agora.beta.client import AsyncAgoraBeta
+from agora_analytics.agora.settings import Settings
+from agora_analytics.blocking.crossing import (
+    Blocking,
+    awaited,
+    constructed_as,
+    listing,
+    worded_as,
+)
+
+
+@worded_as(AsyncAgoraBeta)
+class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the words of AsyncAgoraBeta
+    @constructed_as(AsyncAgoraBeta)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(AsyncAgoraBeta, *args, **settings)
+
+    @classmethod
+    @worded_as(AsyncAgoraBeta.from_env)
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
+        return cls._made_by(AsyncAgoraBeta.from_env, environment, **settings)
+
+    calls = listing(AsyncAgoraBeta.calls)
+    details = listing(AsyncAgoraBeta.details)
+    usage = awaited(AsyncAgoraBeta.usage)
+    live_scale = awaited(AsyncAgoraBeta.live_scale)
+    live_experience = awaited(AsyncAgoraBeta.live_experience)
+    live_net = awaited(AsyncAgoraBeta.live_net)
+    live_diagnosis = listing(AsyncAgoraBeta.live_diagnosis)
+    quota = awaited(AsyncAgoraBeta.quota)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the client. Its repr has no secret."""
+        return self._subject.settings
+
+    @property
+    @worded_as(AsyncAgoraBeta.sent)
+    def sent(self) -> Mapping[str, int]:  # noqa: D102
+        return self._subject.sent

@@ -1,0 +1,13 @@
+"""Data Insights, from blocking code."""
+
+from agora_analytics.agora.insights import Insights as AsyncInsights
+from agora_analytics.blocking.crossing import BlockingPart, awaited, worded_as
+
+
+@worded_as(AsyncInsights)
+class Insights(BlockingPart):  # noqa: D101 - it has the words of the asynchronous one
+    usage = awaited(AsyncInsights.usage)
+    quality = awaited(AsyncInsights.quality)
+    usage_totals = awaited(AsyncInsights.usage_totals)
+    quality_totals = awaited(AsyncInsights.quality_totals)
+    estimate = awaited(AsyncInsights.estimate)

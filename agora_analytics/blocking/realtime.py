@@ -1,0 +1,36 @@
+"""Real-time, from blocking code."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from agora_analytics.agora.follow import Follow as AsyncFollow
+from agora_analytics.agora.follow import LiveWindow
+from agora_analytics.agora.realtime import Realtime as AsyncRealtime
+from agora_analytics.blocking.crossing import BlockingPart, awaited, worded_as, wrapped
+from agora_analytics.blocking.pages import stepped
+from agora_analytics.blocking.worker import Worker
+
+
+@worded_as(AsyncFollow)
+class Follow:  # noqa: D101 - it has the words of the asynchronous one
+    def __init__(self, worker: Worker[Any], followed: AsyncFollow) -> None:
+        self._worker = worker
+        self._followed = followed
+
+    def __iter__(self) -> Iterator[LiveWindow]:
+        return stepped(self._worker, aiter(self._followed))
+
+    @property
+    def lost(self) -> int:
+        """How many windows went out of reach for at least one metric."""
+        return self._followed.lost
+
+
+@worded_as(AsyncRealtime)
+class Realtime(BlockingPart):  # noqa: D101 - it has the words of the asynchronous one
+    usage = awaited(AsyncRealtime.usage)
+    quality = awaited(AsyncRealtime.quality)
+    top_usage = awaited(AsyncRealtime.top_usage)
+    top_quality = awaited(AsyncRealtime.top_quality)
+    follow = wrapped(AsyncRealtime.follow, Follow)
+    estimate = awaited(AsyncRealtime.estimate)

@@ -1,0 +1,50 @@
+"""The blocking client of Agora Signaling."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from agora_analytics.blocking.crossing import (
+    Blocking,
+    awaited,
+    constructed_as,
+    listing,
+    stream,
+    worded_as,
+)
+from agora_analytics.signaling.client import AsyncSignaling
+from agora_analytics.signaling.credentials import Credentials
+
+
+@worded_as(AsyncSignaling)
+class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of AsyncSignaling
+    @constructed_as(AsyncSignaling)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(AsyncSignaling, *args, **settings)
+
+    @classmethod
+    @worded_as(AsyncSignaling.from_env)
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
+        return cls._made_by(AsyncSignaling.from_env, environment, **settings)
+
+    peer_message = awaited(AsyncSignaling.peer_message)
+    channel_message = awaited(AsyncSignaling.channel_message)
+    user_events = stream(AsyncSignaling.user_events)
+    channel_events = stream(AsyncSignaling.channel_events)
+    history = listing(AsyncSignaling.history)
+    legacy_history = listing(AsyncSignaling.legacy_history)
+    legacy_count = awaited(AsyncSignaling.legacy_count)
+
+    @property
+    def app_id(self) -> str:
+        """The project's App ID."""
+        return self._subject.app_id
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who asks. Its repr has no secret."""
+        return self._subject.credentials
+
+    @property
+    @worded_as(AsyncSignaling.sent)
+    def sent(self) -> Mapping[str, int]:  # noqa: D102
+        return self._subject.sent

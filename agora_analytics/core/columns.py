@@ -1,0 +1,72 @@
+"""The samples of metrics as columns: a header for each series, and two flat columns for all points."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Series:
+    """One metric of one user session: `ts` (UTC epoch seconds, int64) and `value` (float64, NaN for null).
+
+    Both are memoryviews of the same length into the page's columns; nothing is copied.
+    `peer_uid` is "0" for the local user, else the remote user whose stream was measured.
+    """
+
+    sid: str
+    mid: int
+    peer_uid: str
+    ts: memoryview = field(repr=False)
+    value: memoryview = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+
+@frozen(kw_only=True, eq=False)
+class MetricColumns:
+    """All samples of one metrics answer.
+
+    Series `i` is (`sids[sid_index[i]]`, `mid[i]`, `peer_uid[i]`) and owns the points
+    `offsets[i] : offsets[i + 1]` of the flat columns.
+
+    Attributes:
+        sids: the distinct session ids in the order of the answer, shape (sessions,).
+        sid_index: into `sids`, shape (series,).
+        mid: the metric ids, shape (series,).
+        peer_uid: remote user ids as strings, "0" for the local user, shape (series,).
+        offsets: shape (series + 1,), starting with 0.
+        ts: UTC epoch seconds, a contiguous buffer of int64, shape (points,).
+        value: a contiguous buffer of float64, shape (points,); NaN stands for null.
+    """
+
+    sids: Sequence[str]
+    sid_index: Sequence[int]
+    mid: Sequence[int]
+    peer_uid: Sequence[str]
+    offsets: Sequence[int]
+    ts: memoryview = field(repr=False)
+    value: memoryview = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def __iter__(self) -> Iterator[Series]:
+        for i, sid in enumerate(self.sid_index):
+            points = slice(self.offsets[i], self.offsets[i + 1])
+            yield Series(
+                sid=self.sids[sid],
+                mid=self.mid[i],
+                peer_uid=self.peer_uid[i],
+                ts=self.ts[points],
+                value=self.value[points],
+            )
+
+
+def no_columns() -> MetricColumns:
+    """Return columns without a series."""
+    return MetricColumns(
+        sids=(), sid_index=(), mid=(), peer_uid=(), offsets=(0,),
+        ts=memoryview(array("q")), value=memoryview(array("d")),
+    )  # fmt: skip

@@ -1,0 +1,207 @@
+"""Which host a request goes to. Pure: the time and what DNS says are arguments; no vendor is known here.
+
+The order is the documented one: the preferred primary; the same again; the alternate primary, if the name did not
+resolve; then the region beside the one that the primary stands for. A host that failed rests, and is returned to.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from attrs import define, field, frozen
+
+REST = 30.0
+"""Seconds that a host which failed is left alone."""
+_PROBE = (
+    10.0  # seconds after which a probe that has not come back is forgotten and another request may be one
+)
+
+
+@frozen(kw_only=True)
+class HostTable:
+    """The hosts (base URLs) of one API, as data.
+
+    Attributes:
+        preferred: the primary host.
+        alternate: the primary host under the other suffix.
+        regional: the hosts of each area, the preferred suffix first; empty: regional hosts are not used.
+        neighbours: the area that stands in for an area.
+        assumed: the area that the primary is taken to stand for until DNS has told.
+    """
+
+    preferred: str
+    alternate: str | None = None
+    regional: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    neighbours: Mapping[str, str] = field(factory=dict)
+    assumed: str | None = None
+
+
+@frozen(kw_only=True)
+class Switch:
+    """The requests go to the host `new` from now on."""
+
+    old: str
+    new: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class DomainState:
+    """One host as the pool sees it.
+
+    `role` is "primary", "alternate" or the area; `current`: requests go there; `rests`: for how many seconds more
+    it is left alone; `trouble`: why it was left last, "" once it has answered again; `gone`: it does not offer the
+    service.
+    """
+
+    host: str
+    role: str
+    current: bool
+    rests: float
+    trouble: str
+    gone: bool
+
+
+@define
+class _Health:
+    answers: bool = False
+    """It has answered since it failed last; the preferred host is believed to at first."""
+    left_at: float = -float("inf")
+    rests_until: float = -float("inf")
+    trouble: str = ""
+    gone: bool = False
+
+    def is_open(self, now: float) -> bool:
+        return not self.gone and self.rests_until <= now
+
+
+class Domains:
+    """The pool of hosts: one is current, the others rest or stand by.
+
+    Example:
+        >>> pool = Domains(HostTable(preferred="https://api.agora.io", alternate="https://api.sd-rtn.com"))
+        >>> pool.failed("https://api.agora.io", "DNS", began=0.0, now=5.0, times=2, dns=True).new
+        'https://api.sd-rtn.com'
+        >>> pool.pick(now=6.0), pool.pick(now=36.0)
+        ('https://api.sd-rtn.com', 'https://api.agora.io')
+    """
+
+    def __init__(self, table: HostTable, *, rest: float = REST) -> None:
+        self.table = table
+        self.area: str | None = None
+        self._rest = rest
+        self._current = table.preferred
+        self._current_since = -float("inf")
+        self._unresolved = False
+        self._health = {host: _Health() for host in self._roles()}
+        self._health[table.preferred].answers = True
+
+    def pick(self, now: float, *, may_probe: bool = True) -> str:
+        """Return the host of the next attempt: the current one, or, once, a better one whose rest is over."""
+        if may_probe and (better := self._worth_a_probe(now)):
+            self._health[better].rests_until = now + _PROBE
+            return better
+        return self._current
+
+    def failed(
+        self, host: str, reason: str, *, began: float, now: float, times: int, dns: bool
+    ) -> Switch | None:
+        """Learn that an attempt which began at `began` failed; return the switch, if that makes one.
+
+        `times` is how often the call has failed at this host: one that used to answer is tried a second time.
+        Of many calls that fail at the same time the first one switches; the others find that it is done.
+        """
+        health = self._health[host]
+        if began < health.left_at or (host == self._current and began < self._current_since):
+            return None  # another call has told of it already
+        if host != self._current:  # a probe
+            self._let_rest(health, reason, now)
+            return None
+        if health.answers and times < 2:
+            return None
+        self._let_rest(health, reason, now)
+        if host == self.table.preferred:
+            self._unresolved = dns
+        return self._go_to(self._next(now), now, reason)
+
+    def answered(self, host: str, *, began: float, now: float) -> Switch | None:
+        """Learn that an attempt which began at `began` was answered; return the switch back, if that makes one."""
+        health = self._health[host]
+        if began < health.left_at:
+            return None  # it was sent before the host failed, and proves nothing
+        health.answers, health.trouble, health.rests_until = True, "", -float("inf")
+        if host == self._current or self._rank(host) > self._rank(self._current):
+            return None
+        return self._go_to(host, now, "it answers, and is preferred")
+
+    def not_offered(self, host: str, *, now: float) -> tuple[bool, Switch | None]:
+        """Leave a regional host for good if it is one: it does not offer the service.
+
+        Returns:
+            Whether another host is left to ask, and the switch, if that makes one.
+        """
+        if host in (self.table.preferred, self.table.alternate):
+            return False, None
+        health = self._health[host]
+        health.gone, health.trouble = True, "does not offer the service"
+        return True, self._go_to(self._next(now), now, health.trouble) if host == self._current else None
+
+    def stands_for(self, area: str | None) -> None:
+        """Learn which area the preferred primary resolves to; None: unknown."""
+        self.area = area
+
+    def state(self, now: float) -> list[DomainState]:
+        """Return all hosts, in the order in which they would be used now."""
+        return [
+            DomainState(
+                host=host,
+                role=self._roles()[host],
+                current=host == self._current,
+                rests=max(health.rests_until - now, 0.0),
+                trouble=health.trouble,
+                gone=health.gone,
+            )
+            for host in sorted(self._health, key=self._rank)
+            for health in (self._health[host],)
+        ]
+
+    def _worth_a_probe(self, now: float) -> str | None:
+        for host in self._order():
+            if host == self._current:
+                return None
+            if self._health[host].is_open(now):
+                return host
+        return None
+
+    def _next(self, now: float) -> str:
+        """Return the first host that does not rest, or the one that is rested first."""
+        there = [host for host in self._order() if not self._health[host].gone]
+        return min(there, key=lambda host: max(self._health[host].rests_until, now))
+
+    def _let_rest(self, health: _Health, reason: str, now: float) -> None:
+        health.answers, health.trouble = False, reason
+        health.left_at, health.rests_until = now, now + self._rest
+
+    def _go_to(self, host: str, now: float, reason: str) -> Switch | None:
+        old, self._current = self._current, host
+        self._current_since = now
+        return Switch(old=old, new=host, reason=reason) if host != old else None
+
+    def _order(self) -> Iterator[str]:
+        table = self.table
+        yield table.preferred
+        if table.alternate and self._unresolved:
+            yield table.alternate
+        home = self.area or table.assumed
+        yield from table.regional.get(table.neighbours.get(home or "", ""), ())
+        if table.alternate and not self._unresolved:
+            yield table.alternate
+
+    def _rank(self, host: str) -> int:
+        order = list(self._order())
+        return order.index(host) if host in order else len(order)
+
+    def _roles(self) -> dict[str, str]:
+        table = self.table
+        roles = {host: area for area, hosts in table.regional.items() for host in hosts}
+        if table.alternate:
+            roles[table.alternate] = "alternate"
+        return {table.preferred: "primary"} | roles

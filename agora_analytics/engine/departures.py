@@ -1,0 +1,116 @@
+"""When requests left, and how late each may have reached the server: what the pace at the contract's edge is made of.
+
+Of a request that was answered it is known when it reached the server at the latest: when its answer came, less the
+shortest way there and back that was ever seen. So the request N places behind it may leave a period after that
+moment, and only that one waits if the answer was late, whether the way, the server or this machine was slow. Of one
+that has not been answered yet the recent jitter is taken, and never more than `LARGEST_JITTER` of any.
+"""
+
+from collections import deque
+from threading import Lock
+
+from attrs import define
+
+LARGEST_JITTER = 0.100
+SMALLEST_JITTER = 0.010
+_SEEN = 128  # how many ways to the server the jitter is taken from
+_SHORTEST_OF = 4  # how many times as many the shortest way is taken from
+_GUARD = (
+    1 / 8
+)  # of the spread: the shortest way there and the shortest way back may never have met in one request
+_FEW = 12  # among so many answers, or a few more, the shortest way may be far from the shortest there is
+
+
+class Jitter:
+    """How much the ways to the server differ, from the times to the first byte of the last answers.
+
+    The difference between the slowest and the fastest answer bounds it from above. Until enough was seen, and
+    after the server complained, the largest value is taken.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[float] = deque(maxlen=_SEEN)
+        self._lowest: deque[float] = deque(maxlen=_SHORTEST_OF)
+        self._shortest = float("inf")
+        self._low, self._high = float("inf"), -float("inf")
+        self._noted = 0
+        self._complaints = 0
+
+    @property
+    def seconds(self) -> float:
+        """The jitter to allow for where nothing more is known of a request."""
+        spread = self._high - self._low + SMALLEST_JITTER / 2 if self._knows_enough else LARGEST_JITTER
+        return self._bounded(max(spread, SMALLEST_JITTER))
+
+    def lateness(self, seconds: float) -> float:
+        """Return how much later than the fastest a request may have arrived whose answer took `seconds`."""
+        if not self._knows_enough:
+            return self._bounded(LARGEST_JITTER)
+        spread = min(self._high - self._low, 2 * LARGEST_JITTER)  # there and back
+        guard = max(spread * max(_GUARD, _FEW / self._noted), SMALLEST_JITTER / 2)
+        return self._bounded(seconds - min(self._low, self._shortest, seconds) + guard)
+
+    def saw(self, seconds: float) -> None:
+        """Note the time from the grant to the first byte of an answer."""
+        leaves = self._seen[0] if len(self._seen) == _SEEN else None
+        self._seen.append(seconds)
+        if leaves is not None and leaves in (self._low, self._high):
+            self._low, self._high = min(self._seen), max(self._seen)
+        else:
+            self._low, self._high = min(self._low, seconds), max(self._high, seconds)
+        self._noted += 1
+        if self._noted % _SEEN == 0:
+            self._lowest.append(self._low)
+            self._shortest = min(self._lowest)
+
+    def complained(self) -> None:
+        """Note that the server counted too many all the same."""
+        self._complaints = min(self._complaints + 1, 4)
+
+    @property
+    def _knows_enough(self) -> bool:
+        return len(self._seen) >= _SEEN // 8
+
+    def _bounded(self, seconds: float) -> float:
+        return min(max(seconds, 0.0), LARGEST_JITTER) + self._complaints * LARGEST_JITTER / 2
+
+
+@define(eq=False)
+class Departure:
+    """A request on its way out: when it left, and how late it may have been, as far as that is known.
+
+    `behind` is the one N places before, which must be out of the server's window first.
+    """
+
+    behind: "Departure | None"
+    left: float | None = None
+    lateness: float | None = None
+
+    def free_at(self, now: float, period: float, jitter: Jitter, retry: float) -> float:
+        """Return from when it may leave; `jitter` is for what has not been answered."""
+        if self.behind is None:
+            return now
+        if self.behind.left is None:  # of another client in this process, which still waits
+            return now + retry
+        late = jitter.seconds if self.behind.lateness is None else self.behind.lateness
+        return self.behind.left + period + late
+
+    def leave(self, now: float) -> None:
+        """Note that it leaves now, or that nothing of it ever will: its place is taken all the same."""
+        self.left, self.behind = now, None
+
+
+class Departures:
+    """The last requests of one budget, as many as a period takes."""
+
+    def __init__(self, requests: int) -> None:
+        self._last: deque[Departure] = deque(maxlen=requests)
+        self._booking = Lock()  # the loops of blocking clients run in threads of their own
+
+    def book(self) -> Departure:
+        """Return the next place."""
+        with self._booking:
+            full = len(self._last) == self._last.maxlen
+            departure = Departure(self._last[0] if full else None)
+            self._last.append(departure)
+            return departure

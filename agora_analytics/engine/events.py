@@ -1,0 +1,131 @@
+"""What the engine tells those who watch: one stream of typed events, for logs, progress and metrics."""
+
+import logging
+from collections.abc import Callable
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Waited:
+    """A request waits `seconds`; `rule` names what makes it wait."""
+
+    endpoint: str
+    rule: str
+    seconds: float
+
+
+@frozen(kw_only=True)
+class Answered:
+    """A host answered an attempt, well or not."""
+
+    endpoint: str
+    host: str
+    status: int
+    size: int
+    elapsed: float
+    verdict: str
+
+
+@frozen(kw_only=True)
+class Failed:
+    """An attempt got no answer."""
+
+    endpoint: str
+    host: str
+    kind: str
+    elapsed: float
+
+
+@frozen(kw_only=True)
+class HostSwitched:
+    """The engine goes on with another host."""
+
+    old: str
+    new: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class QuotaClosed:
+    """The day's quota of an endpoint is spent until `retry_at` (epoch seconds)."""
+
+    endpoint: str
+    retry_at: float
+
+
+@frozen(kw_only=True)
+class ListingNarrowed:
+    """The server hides records of a time range, so it is asked for in halves."""
+
+    endpoint: str
+    start: int
+    end: int
+
+
+@frozen(kw_only=True)
+class ListingShort:
+    """The server counts more records than it lists, twice in a row."""
+
+    endpoint: str
+    start: int
+    end: int
+    listed: int
+    counted: int
+
+
+@frozen(kw_only=True)
+class WindowsLost:
+    """Windows of a metric that is followed went out of the plan's reach before they could be asked for.
+
+    They are `count` windows from `start` to `end` (UTC epoch seconds, the end excluded).
+    """
+
+    endpoint: str
+    metric: str
+    start: int
+    end: int
+    count: int
+
+
+@frozen(kw_only=True)
+class CameInPart:
+    """An answer was kept though it is not whole, or may not be: the server, or the count of what came, says so."""
+
+    endpoint: str
+    code: int | None
+    message: str
+
+
+Event = (
+    Waited
+    | Answered
+    | Failed
+    | HostSwitched
+    | QuotaClosed
+    | ListingNarrowed
+    | ListingShort
+    | WindowsLost
+    | CameInPart
+)
+Observer = Callable[[Event], None]
+
+_log = logging.getLogger("agora_analytics.engine")
+_log.addHandler(logging.NullHandler())
+
+_LEVELS = {
+    Waited: logging.DEBUG,
+    Answered: logging.DEBUG,
+    Failed: logging.INFO,
+    HostSwitched: logging.WARNING,
+    QuotaClosed: logging.WARNING,
+    ListingNarrowed: logging.INFO,
+    ListingShort: logging.WARNING,
+    WindowsLost: logging.WARNING,
+    CameInPart: logging.WARNING,
+}
+
+
+def log_event(event: Event) -> None:
+    """Write an event to the logger `agora_analytics.engine`; the default observer."""
+    _log.log(_LEVELS[type(event)], "%s", event)

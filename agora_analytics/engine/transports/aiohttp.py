@@ -1,0 +1,272 @@
+"""The lean transport: aiohttp, for a tenth of httpx's work for a request. Needs the extra `[aiohttp]`."""
+
+import asyncio
+import socket
+import ssl
+import zlib
+from contextvars import ContextVar
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from agora_analytics.core.base_url import is_loopback
+from agora_analytics.engine.resolving import Resolve, SystemResolver
+from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY, SHARE_OF_DNS
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
+    from yarl import URL
+
+_KEEP_ALIVE = 5.0  # seconds, as httpx has it
+_ANY_HEADER = zlib.MAX_WBITS | 32  # gzip's header or zlib's own
+_connect_within: ContextVar[float] = ContextVar("_connect_within", default=CONNECT_TIMEOUT)
+"""Seconds to connect, for the look at DNS that aiohttp makes in a task of its own."""
+
+
+class AiohttpTransport:
+    """Sends requests through aiohttp, with the same bounds as `HttpxTransport`, and the same failures.
+
+    What opens it closes it: a client does not close a transport that it was given.
+
+    Args:
+        largest_body: bytes of a body, unpacked, above which an answer is refused.
+        resolve: a hook that tells the addresses of a host. Default: the machine's resolver.
+        ssl_context: what certificates are checked with. Default: as httpx, with the CAs of certifi.
+        proxy: the URL of a proxy, used for every host but this machine's loopback. The environment is not asked.
+
+    Raises:
+        ConfigurationError: if the extra is not installed.
+
+    Example:
+        async with AiohttpTransport() as transport, AsyncAgora.from_env(transport=transport) as client:
+            calls = await client.calls("6h").collect()
+    """
+
+    def __init__(
+        self,
+        *,
+        largest_body: int = LARGEST_BODY,
+        resolve: Resolve | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        if find_spec("aiohttp") is None:
+            raise ConfigurationError("AiohttpTransport needs aiohttp: pip install 'agora-analytics[aiohttp]'")
+        self.resolve = resolve or SystemResolver()
+        """How this transport turns names into addresses."""
+        self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
+        self._room = asyncio.Semaphore(CONNECTIONS)
+        self._largest_body = largest_body
+        self._ssl_context = ssl_context
+        self._proxy = proxy
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def open(self) -> None:
+        """Read the certificates, which the first request does otherwise: it would leave late, behind its place in the pace."""
+        if self._session is None:
+            await self._opened()
+
+    async def send(self, request: Request) -> Response:
+        """See `Transport.send`."""
+        session = self._session or await self._opened()
+        now = asyncio.get_running_loop().time
+        start, left = now(), request.timeout
+        if self._room.locked():
+            await self._wait_for_room(request.timeout / 2)
+            left += start - now()
+        else:
+            await self._room.acquire()
+        failure: TransportFailure | None = None
+        try:
+            url = _url_class()(request.url, encoded=True)
+            connect = min(CONNECT_TIMEOUT, request.timeout / 2)
+            _connect_within.set(connect)
+            async with session.request(
+                request.method,
+                url,
+                headers=request.headers,
+                data=request.body or None,
+                timeout=_timeouts(left, connect),
+                allow_redirects=False,
+                proxy=None if self._proxy is None or is_loopback(url.host or "") else self._proxy,
+            ) as answer:
+                first_byte = now() - start
+                body = await self._read(answer)
+        except _failures() as error:
+            failure = TransportFailure(*_told_apart(error, request.timeout))
+        finally:
+            self._room.release()
+        if failure is not None:
+            raise failure  # alone: the repr of an error of aiohttp has the headers of the request
+        return Response(
+            status=answer.status,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=body,
+            elapsed=now() - start,
+            first_byte=first_byte,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _opened(self) -> "aiohttp.ClientSession":
+        async with self._opening:
+            if self._session is None:  # reading certificates takes longer than a loop may wait
+                if self._ssl_context is None:
+                    self._ssl_context = await asyncio.to_thread(_certificates)
+                self._session = _new_session(self._ssl_context, self.resolve)
+            return self._session
+
+    async def _wait_for_room(self, seconds: float) -> None:
+        """Wait for a free connection here, for aiohttp does not tell this wait from that for a host."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            raise TransportFailure(FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use") from None
+
+    async def _read(self, answer: "aiohttp.ClientResponse") -> bytes:
+        coding = answer.headers.get("Content-Encoding", "identity").lower()
+        if coding == "identity" and (answer.content_length or self._largest_body + 1) <= self._largest_body:
+            return await answer.content.read()
+        if coding not in {"identity", "gzip", "deflate"}:
+            raise TransportFailure(FailureKind.PROTOCOL, f"the body is packed with {coding}")
+        # Unpacked here, and never further than one byte too much: a few bytes may unpack to more than fits into memory.
+        packed = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
+        chunks, left = [], self._largest_body
+        async for chunk in answer.content.iter_any():
+            plain = chunk if packed is None else _unpacked(packed, chunk, left + 1)
+            left -= len(plain)
+            if left < 0:
+                raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
+            chunks.append(plain)
+        if packed is not None and chunks and not packed.eof:
+            raise TransportFailure(FailureKind.CUT_OFF, "the packed body ends too early")
+        return b"".join(chunks)
+
+
+@cache  # an import statement in each request is a twentieth of its work
+def _url_class() -> "type[URL]":
+    from yarl import URL
+
+    return URL
+
+
+@lru_cache(maxsize=8)
+def _timeouts(total: float, connect: float) -> "aiohttp.ClientTimeout":
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=total, connect=connect)
+
+
+@cache
+def _failures() -> tuple[type[Exception], ...]:
+    import aiohttp
+
+    return aiohttp.ClientError, OSError
+
+
+def _unpacked(packed: Any, chunk: bytes, most: int) -> bytes:
+    try:
+        return bytes(packed.decompress(chunk, most))
+    except zlib.error as error:
+        raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
+
+
+def _certificates() -> ssl.SSLContext:
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _new_session(certificates: ssl.SSLContext, resolve: Resolve) -> "aiohttp.ClientSession":
+    import aiohttp
+
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            ssl=certificates,
+            resolver=_new_resolver(resolve),
+            use_dns_cache=False,  # the hook decides
+            keepalive_timeout=_KEEP_ALIVE,
+            limit=0,  # see `_wait_for_room`
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"accept-encoding": "gzip, deflate"},
+        auto_decompress=False,
+        trust_env=False,
+    )
+    # A request that meets a connection which has just been closed would be sent twice, and counted once.
+    session._retry_connection = False  # noqa: SLF001 - aiohttp has no other switch
+    return session
+
+
+def _new_resolver(resolve: Resolve) -> "AbstractResolver":
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    class Hook(AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            del family
+            seconds = _connect_within.get() * SHARE_OF_DNS
+            try:
+                async with asyncio.timeout(seconds):
+                    addresses = await resolve(host, port)
+            except TimeoutError:
+                raise socket.gaierror(socket.EAI_AGAIN, f"no answer of DNS in {seconds:g} s") from None
+            return [
+                ResolveResult(
+                    hostname=host,
+                    host=address,
+                    port=port,
+                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                    proto=0,
+                    flags=socket.AI_NUMERICHOST,
+                )
+                for address, port in addresses
+            ]
+
+        async def close(self) -> None:
+            """Nothing to close."""
+
+    return Hook()
+
+
+def _told_apart(error: Exception, seconds: float) -> tuple[FailureKind, str]:
+    """Return what kind of failure an error is."""
+    import aiohttp
+
+    text = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return FailureKind.DNS, text
+        case aiohttp.ClientSSLError():
+            return FailureKind.TLS, text
+        case aiohttp.ConnectionTimeoutError():
+            return FailureKind.CONNECT_TIMEOUT, text
+        case aiohttp.ClientConnectorError():
+            return FailureKind.REFUSED, text
+        case TimeoutError():
+            return FailureKind.READ_TIMEOUT, f"no whole answer in {seconds:g} s"
+        case aiohttp.ClientPayloadError():
+            reset = "ConnectionResetError" in text  # aiohttp keeps no more of it
+            return FailureKind.RESET if reset else FailureKind.CUT_OFF, text
+        case aiohttp.ServerDisconnectedError() | OSError():
+            return FailureKind.RESET, text
+        case _:
+            return FailureKind.PROTOCOL, text

@@ -1,0 +1,147 @@
+"""How httpcore reaches a host: the name first, told apart from the rest, then its addresses, the first to answer."""
+
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import anyio
+import httpcore
+
+from agora_analytics.engine.resolving import Address, Resolve
+from agora_analytics.engine.transports import SHARE_OF_DNS
+
+HEAD_START = 0.25
+"""Seconds that an address has before the next one is tried beside it (RFC 8305)."""
+
+
+class Dialer(httpcore.AsyncNetworkBackend):
+    """Resolves names with a hook and connects to what it tells."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._tcp = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect within `timeout` seconds, the look at DNS included."""
+
+        async def dial(address: Address) -> httpcore.AsyncNetworkStream:
+            return await self._tcp.connect_tcp(*address, None, local_address, socket_options)
+
+        try:
+            with anyio.fail_after(timeout):
+                addresses = await self._addresses(host, port, timeout)
+                return _Closing(await _first_to_connect(dial, addresses))
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"no connection in {timeout:g} s") from error
+
+    async def _addresses(self, host: str, port: int, timeout: float | None) -> Sequence[Address]:
+        try:
+            return await self._resolved_within(
+                host, port, None if timeout is None else timeout * SHARE_OF_DNS
+            )
+        except socket.gaierror as error:  # raised from here, because httpcore drops causes and keeps contexts
+            raise httpcore.ConnectError(str(error)) from error
+
+    async def _resolved_within(self, host: str, port: int, limit: float | None) -> Sequence[Address]:
+        with anyio.move_on_after(limit):
+            return await self._resolve(host, port)
+        raise socket.gaierror(socket.EAI_AGAIN, f"no answer of DNS in {limit:g} s")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await anyio.sleep(seconds)
+
+
+async def _first_to_connect(dial: Any, addresses: Sequence[Address]) -> httpcore.AsyncNetworkStream:
+    if len(addresses) == 1:
+        return await dial(addresses[0])  # type: ignore[no-any-return]
+    connected: list[httpcore.AsyncNetworkStream] = []
+    failures: list[Exception] = []
+
+    async def attempt(address: Address, over: anyio.Event) -> None:
+        try:
+            connected.append(await dial(address))
+            group.cancel_scope.cancel()
+        except httpcore.ConnectError as failure:
+            failures.append(failure)
+        finally:
+            over.set()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                over = anyio.Event()
+                group.start_soon(attempt, address, over)
+                with anyio.move_on_after(HEAD_START):
+                    await over.wait()
+    except BaseException:  # cancelled from outside at the moment of success
+        await _close(connected)
+        raise
+    if not connected:
+        raise failures[-1] if failures else httpcore.ConnectError("the name has no address")
+    await _close(connected[1:])
+    return connected[0]
+
+
+async def _close(streams: Sequence[httpcore.AsyncNetworkStream | httpcore.AsyncConnectionInterface]) -> None:
+    with anyio.CancelScope(shield=True):
+        for stream in streams:
+            await stream.aclose()
+
+
+class Pool(httpcore.AsyncConnectionPool):
+    """A pool that lets go of a connection whose request was cancelled before it began.
+
+    httpcore's own keeps its place for ever: neither idle nor closed, and of no request (seen with 1.0.9).
+    """
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """See `httpcore.AsyncConnectionPool`."""
+        try:
+            return await super().handle_async_request(request)
+        except BaseException:
+            await self._let_go_of_abandoned()
+            raise
+
+    async def _let_go_of_abandoned(self) -> None:
+        wanted = [pooled.connection for pooled in self._requests]
+        for connection in self.connections:
+            if not (connection in wanted or connection.is_idle() or connection.is_closed()):
+                self._connections.remove(connection)
+                await _close([connection])
+
+
+class _Closing(httpcore.AsyncNetworkStream):
+    """A stream that is closed when its handshake is cancelled; httpcore's own leaves it open then, and lost."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await _close([self._stream])
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

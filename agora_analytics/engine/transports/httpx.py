@@ -1,0 +1,210 @@
+"""The default transport: httpx, or anything with the same face (httpx2)."""
+
+import asyncio
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
+
+import anyio
+
+from agora_analytics.engine.resolving import Resolve, SystemResolver
+from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
+
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
+    import httpx2
+
+_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never through a proxy of the environment: it cannot reach this machine's own loopback."""
+_BY_CAUSE = (
+    (socket.gaierror, FailureKind.DNS),
+    (ssl.SSLError, FailureKind.TLS),
+    (ConnectionRefusedError, FailureKind.REFUSED),
+)
+_TLS_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)  # no fault of TLS: the other side said nothing
+_BY_WORDS = (
+    ("incomplete", FailureKind.CUT_OFF),
+    ("peer closed", FailureKind.CUT_OFF),
+    ("disconnected", FailureKind.RESET),
+)
+_BY_NAME = (
+    ("ConnectTimeout", FailureKind.CONNECT_TIMEOUT),
+    ("TimeoutException", FailureKind.READ_TIMEOUT),
+    ("ConnectError", FailureKind.REFUSED),
+    ("NetworkError", FailureKind.RESET),
+    ("OSError", FailureKind.RESET),
+)
+
+
+class HttpxTransport:
+    """Sends requests through an `httpx.AsyncClient`.
+
+    Args:
+        client: yours, of httpx or of httpx2, which stays open when the transport closes; None makes one of httpx at
+            the first request.
+        largest_body: bytes of a body, unpacked, above which an answer is refused.
+        resolve: a hook that tells the addresses of a host. Default: the machine's resolver.
+        ssl_context: what certificates are checked with. Default: httpx's, with the CAs of certifi.
+        http2: offer HTTP/2; needs the extra `[http2]`. One connection then carries all requests, and takes all of
+            them with it when it breaks.
+
+    `resolve`, `ssl_context` and `http2` shape the client that is made here, and leave yours as it is. Where the
+    environment names a proxy, that is used, unless there is a `resolve`.
+
+    Raises:
+        ConfigurationError: if `http2` is asked for and the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        client: "httpx.AsyncClient | httpx2.AsyncClient | None" = None,
+        *,
+        largest_body: int = LARGEST_BODY,
+        resolve: Resolve | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        http2: bool = False,
+    ) -> None:
+        if http2 and find_spec("h2") is None:
+            raise ConfigurationError("http2=True needs h2: pip install 'agora-analytics[http2]'")
+        self.resolve = None if client is not None else resolve or SystemResolver()
+        """How this transport turns names into addresses; None: a client of yours does, its own way."""
+        self._client: Any = client  # httpx2 has the same face and other classes
+        self._own = client is None
+        self._opening = asyncio.Lock()
+        self._largest_body = largest_body
+        self._ssl_context = ssl_context
+        self._http2 = http2
+        self._may_use_proxy = resolve is None
+
+    async def open(self) -> None:
+        """Make the client, which the first request does otherwise: it would leave late, behind its place in the pace."""
+        if self._client is None:
+            await self._opened()
+
+    async def send(self, request: Request) -> Response:
+        """See `Transport.send`."""
+        client = self._client or await self._opened()
+        library = _library_of(client)
+        start = anyio.current_time()
+        try:
+            with anyio.fail_after(request.timeout):
+                async with client.stream(
+                    request.method,
+                    request.url,
+                    headers=dict(request.headers),
+                    content=request.body or None,
+                    timeout=library.Timeout(
+                        request.timeout,
+                        connect=min(CONNECT_TIMEOUT, request.timeout / 2),
+                        pool=request.timeout / 2,
+                    ),
+                    follow_redirects=False,
+                ) as answer:
+                    first_byte = anyio.current_time() - start
+                    body = await self._read(answer)
+        except TimeoutError:
+            raise TransportFailure(
+                FailureKind.READ_TIMEOUT, f"no whole answer in {request.timeout:g} s"
+            ) from None
+        except (library.HTTPError, OSError) as error:  # httpx lets TLS that breaks in mid-answer through
+            raise TransportFailure(*_told_apart(error)) from error
+        return Response(
+            status=answer.status_code,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=body,
+            elapsed=anyio.current_time() - start,
+            first_byte=first_byte,
+        )
+
+    async def aclose(self) -> None:
+        """Close the client, if the transport made it."""
+        if self._own and self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _opened(self) -> Any:
+        async with self._opening:
+            if self._client is None:
+                # In a thread: importing httpx and reading certificates takes longer than a loop may wait.
+                self._client = await asyncio.to_thread(self._new_client)
+            return self._client
+
+    def _new_client(self) -> "httpx.AsyncClient":
+        import httpx
+
+        certificates = self._ssl_context or httpx.create_ssl_context()
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        # No brotli, no zstd: a few bytes of theirs unpack to more than fits into memory.
+        headers = {"accept-encoding": "gzip, deflate"}
+        if self._http2:
+            # Its debug lines have the headers, secrets included.
+            logging.getLogger("hpack").setLevel(logging.INFO)
+        if self._may_use_proxy and {"http", "https", "all"} & getproxies().keys():
+            mounts = dict.fromkeys(_LOOPBACK)
+            return httpx.AsyncClient(
+                verify=certificates, limits=limits, headers=headers, mounts=mounts, http2=self._http2
+            )
+        transport = httpx.AsyncHTTPTransport(verify=certificates)
+        transport._pool = self._new_pool(certificates, limits)  # noqa: SLF001 - httpx passes no backend on
+        return httpx.AsyncClient(transport=transport, headers=headers)
+
+    def _new_pool(
+        self, certificates: ssl.SSLContext, limits: "httpx.Limits"
+    ) -> "httpcore.AsyncConnectionPool":
+        from agora_analytics.engine.transports.dialing import Dialer, Pool
+
+        return Pool(
+            ssl_context=certificates,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            http2=self._http2,
+            network_backend=Dialer(self.resolve or SystemResolver()),
+        )
+
+    async def _read(self, answer: "httpx.Response") -> bytes:
+        chunks, size = [], 0
+        async for chunk in answer.aiter_bytes():
+            size += len(chunk)
+            if size > self._largest_body:
+                raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _library_of(client: Any) -> Any:
+    """Return httpx or httpx2, whichever a client is from."""
+    homes = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
+    return sys.modules[next((home for home in homes if home in {"httpx", "httpx2"}), "httpx")]
+
+
+def _told_apart(error: Exception) -> tuple[FailureKind, str]:
+    """Return what kind of failure an error is; its class is known by its name, which both libraries share."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    text = str(error) or type(error).__name__
+    if {"ConnectError", "ConnectTimeout"} & names:
+        # Only where connecting failed: TLS that breaks later does not prove that the request never left.
+        causes = list(_chain(error))
+        for kind_of_error, kind in _BY_CAUSE:
+            for cause in causes:
+                if isinstance(cause, kind_of_error) and not isinstance(cause, _TLS_WAITS):
+                    return kind, str(cause)
+    if "RemoteProtocolError" in names:
+        return next((kind for words, kind in _BY_WORDS if words in text), FailureKind.PROTOCOL), text
+    if "PoolTimeout" in names:
+        return FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use"
+    return next((kind for name, kind in _BY_NAME if name in names), FailureKind.PROTOCOL), text
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

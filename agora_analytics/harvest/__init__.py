@@ -1,0 +1,19 @@
+"""The harvest: everything that the plan allows, at its pace, into a store, exactly once."""
+
+from agora_analytics.harvest.estimate import Estimate, estimate
+from agora_analytics.harvest.events import CallSkipped, CallsListed, CallStored, PointsStored
+from agora_analytics.harvest.insights import harvest_insights
+from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.run import harvest
+
+__all__ = [
+    "CallSkipped",
+    "CallStored",
+    "CallsListed",
+    "Estimate",
+    "HarvestReport",
+    "PointsStored",
+    "estimate",
+    "harvest",
+    "harvest_insights",
+]

@@ -1,0 +1,154 @@
+"""The harvest of Agora: list the calls of a time range, visit each, and say what was done."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from agora_analytics.agora import arrow
+from agora_analytics.agora.endpoints import LISTS, METRICS
+from agora_analytics.agora.records import Call
+from agora_analytics.core.windows import Window, split
+from agora_analytics.engine.pages import Page
+from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
+from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of
+from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObserver
+from agora_analytics.harvest.report import HarvestReport, Tally
+from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
+from agora_analytics.harvest.visit import Visitor
+from agora_analytics.instants import Instant, utc_day
+from agora_analytics.store import Store
+
+if TYPE_CHECKING:
+    from agora_analytics.agora.client import AsyncAgora
+
+CALLS_AT_ONCE = 32
+_LISTED_AHEAD = 1_000
+
+
+async def harvest_calls(
+    client: "AsyncAgora",
+    *,
+    since: Instant,
+    until: Instant,
+    store: Store,
+    observer: HarvestObserver | None = None,
+    compact: bool = True,
+) -> HarvestReport:
+    """Bring every call of a time range, its sessions and its samples, into a store.
+
+    Calls that went on at some moment of `since <= t < until` are stored whole, as far as the plan reaches. A call that
+    still goes on is stored as far as it went, and visited again by the next harvest.
+    """
+    report = await _Harvest(client, store, client.legal_window(LISTS, since, until), observer).run()
+    if compact:
+        over = utc_day(client.reach(METRICS).end)
+        await asyncio.to_thread(store.compact, closed_before=over, app_id=client.settings.app_id)
+    return report
+
+
+class _Harvest:
+    def __init__(
+        self, client: "AsyncAgora", store: Store, wanted: Window, observer: HarvestObserver | None
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._wanted = wanted
+        self._observer = observer or (lambda _: None)
+        self._tally = Tally()
+        self._trouble = Trouble()
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._queue: asyncio.Queue[Call | None] = asyncio.Queue(_LISTED_AHEAD)
+
+    async def run(self) -> HarvestReport:
+        start, sent = asyncio.get_running_loop().time(), Counter(self._client.sent)
+        self._agenda = await asyncio.to_thread(Agenda.read, self._store, self._client.settings.app_id)
+        self._visitor = Visitor(self._client, self._store, self._agenda, self._tell)
+        self._tally.known_before = self._agenda.done(self._wanted)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._list())
+                while call := await self._queue.get():
+                    await self._places.acquire()
+                    group.create_task(self._visit(call))
+        except BaseExceptionGroup as failures:
+            raise first_of(failures) from None
+        seconds = asyncio.get_running_loop().time() - start
+        return self._tally.report(self._wanted, dict(Counter(self._client.sent) - sent), seconds)
+
+    # ---- which calls
+
+    async def _list(self) -> None:
+        queued: set[str] = set()
+        try:
+            async for calls, more in self._calls():
+                new = [call for call in calls if call.call_id not in queued]
+                queued.update(call.call_id for call in new)
+                self._tell(CallsListed(calls=self._tally.listed + len(new), more=more))
+                for call in new:
+                    await self._queue.put(call)
+        except QuotaExhausted as spent:
+            self._tally.listing_left = True
+            self._tally.closed(spent.retry_at)
+        self._tell(CallsListed(calls=self._tally.listed, more=False))
+        await self._queue.put(None)
+
+    async def _calls(self) -> AsyncGenerator[tuple[list[Call], bool], None]:
+        """Give the calls to visit, a few at a time: first those that are known already."""
+        reach = self._client.reach(LISTS)
+        reopened = self._agenda.reopened(self._wanted, reach)
+        unlisted = self._agenda.unlisted(self._wanted)
+        again: dict[str, Call] = {}
+        for window in reopened:
+            listed = await self._client.calls(window.start, window.end + 1).collect()
+            again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
+            self._agenda.learn(listed)
+        yield [call for call in again.values() if not self._agenda.is_done(call)], True
+        yield self._agenda.due(self._wanted), bool(unlisted)
+        for part in unlisted:
+            windows = [part.window] if part.resume else split(part.window, self._client.limits(LISTS))
+            for window in windows:
+                async for page in self._listing(Unlisted(window, part.pages, part.resume)):
+                    yield [call for call in page.records if not self._agenda.is_done(call)], True
+
+    async def _listing(self, part: Unlisted) -> AsyncGenerator[Page[Call], None]:
+        """List a window page by page, each committed before it is used, from where an earlier run stood."""
+        window, seq, app_id = part.window, part.pages, self._client.settings.app_id
+        listing = self._client.calls(window.start, window.end + 1, resume=part.resume or None)
+        async for page in listing.pages():
+            rows = arrow.calls_table(page.records)
+            await asyncio.to_thread(
+                self._store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
+            )
+            seq += 1
+            self._agenda.learn(calls_of(rows))
+            yield page
+
+    # ---- each call
+
+    async def _visit(self, call: Call) -> None:
+        try:
+            if call.finished and call.destroyed_ts > self._client.reach(METRICS).end:
+                self._tally.too_recent += 1
+                return
+            await self._visitor.visit(call)
+            self._trouble.none()
+        except* NO_USE_GOING_ON:
+            raise
+        except* QuotaExhausted as spent:
+            self._tally.left += 1
+            self._tally.closed(max(_retry_times(spent)))
+        except* AgoraAnalyticsError as failures:
+            self._tell(self._trouble.skip(call.call_id, first_of(failures)))
+        finally:
+            self._places.release()
+
+    def _tell(self, event: HarvestEvent) -> None:
+        self._tally.take(event)
+        self._observer(event)
+
+
+def _retry_times(failures: BaseException) -> list[float]:
+    if isinstance(failures, BaseExceptionGroup):
+        return [moment for failure in failures.exceptions for moment in _retry_times(failure)]
+    return [failures.retry_at] if isinstance(failures, QuotaExhausted) else []

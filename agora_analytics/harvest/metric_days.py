@@ -1,0 +1,74 @@
+"""The harvest of ApsaraVideo: each metric of each UTC day of a time range, into `points`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
+
+from agora_analytics.apsaravideo.facts import DAY, OPEN_FOR, Metric
+from agora_analytics.core.windows import Window
+from agora_analytics.errors import WindowOutOfReach
+from agora_analytics.harvest.events import HarvestObserver
+from agora_analytics.harvest.points import Fetched, Gathering, PointsUnit, rows_of
+from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.instants import Instant, epoch_seconds, utc_day
+from agora_analytics.store import Store
+
+if TYPE_CHECKING:
+    from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+
+VENDOR = "apsaravideo"
+_AT_ONCE = 16
+
+
+async def harvest_metric_days(
+    client: "AsyncApsaraVideo",
+    *,
+    since: Instant,
+    until: Instant,
+    store: Store,
+    observer: HarvestObserver | None = None,
+) -> HarvestReport:
+    """Bring all metrics of an app, over all of its users, into a store.
+
+    UTC days are fetched whole, also where the range begins or ends within one: one request for each metric and day.
+    The day that still goes on, or has just ended, is fetched again by the next run.
+    """
+    days = _days(client, since, until)
+    gathering = Gathering(
+        client,
+        store,
+        client.app_id,
+        window=Window(days[0].start, days[-1].end),
+        observer=observer,
+        at_once=_AT_ONCE,
+    )
+    return await gathering.bring(_units(client, days))
+
+
+def _days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
+    """Return what can be asked for of each UTC day that the range touches."""
+    reach = client.reach()
+    first = epoch_seconds(since, now=reach.end, name="since")
+    wanted = Window.half_open(first, epoch_seconds(until, now=reach.end, name="until"))
+    starts = range(wanted.start // DAY * DAY, wanted.end + 1, DAY)
+    days = [part for start in starts if (part := Window(start, start + DAY - 1).intersection(reach))]
+    if not days:
+        raise WindowOutOfReach("the time range is out of reach", legal=(reach.start, reach.end))
+    return days
+
+
+async def _units(client: "AsyncApsaraVideo", days: Sequence[Window]) -> AsyncGenerator[PointsUnit, None]:
+    for day in days:
+        for metric in Metric:
+            yield _unit(client, metric, day)
+
+
+def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsUnit:
+    async def fetch() -> Fetched:
+        found = await client.interaction_metrics(metric, window.start, window.end + 1).collect()
+        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in found)
+        return Fetched(rows=rows_of(VENDOR, points))
+
+    day = utc_day(window.start)
+    ends = window.start // DAY * DAY + DAY
+    whole = client.reach().end >= ends + OPEN_FOR
+    return PointsUnit(name=f"{metric}.{day}", day=day, whole=whole, fetch=fetch)

@@ -1,0 +1,187 @@
+"""What the harvests of `points` have in common: units of values, each brought into the store once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+from attrs import field, frozen
+
+from agora_analytics.core.windows import Window
+from agora_analytics.errors import AgoraAnalyticsError
+from agora_analytics.harvest.events import (
+    CallSkipped,
+    CallsListed,
+    CallStored,
+    HarvestEvent,
+    HarvestObserver,
+    PointsStored,
+)
+from agora_analytics.harvest.report import HarvestReport, Tally
+from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
+from agora_analytics.store import Store, Units
+from agora_analytics.store.layout import decode, encode
+from agora_analytics.store.quality import common
+from agora_analytics.store.schemas import POINTS
+
+_TABLE = "points"
+
+
+@frozen(kw_only=True)
+class Fetched:
+    """What came of a unit: rows in the schema of `points`, and what the server could not tell; "" if that is nothing."""
+
+    rows: pa.Table = field(repr=False)
+    missing: str = ""
+
+
+@frozen(kw_only=True)
+class PointsUnit:
+    """One unit of work: an OpenTok meeting, a day of one of ApsaraVideo's metrics.
+
+    Attributes:
+        name: a pure function of the work.
+        day: the UTC day that it lies in, as `2026-11-20`.
+        whole: whether nothing will be added to it any more; what is not whole is fetched again by the next run.
+        fetch: asks for it.
+    """
+
+    name: str
+    day: str
+    whole: bool
+    fetch: Callable[[], Awaitable[Fetched]] = field(repr=False)
+
+
+class Sender(Protocol):
+    """What a gathering needs of a client."""
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        """How many requests were sent, by endpoint."""
+        ...
+
+
+class Gathering:
+    """Brings units into one app's `points`. What is whole there is not asked for again.
+
+    A unit that is not whole is marked as pending before its rows are shown, and the mark goes when it is: so
+    whenever the process ends, what the next run finds there is either whole or will be fetched again, and a second
+    write replaces the first.
+    """
+
+    def __init__(
+        self,
+        client: Sender,
+        store: Store,
+        app_id: str,
+        *,
+        window: Window,
+        observer: HarvestObserver | None,
+        at_once: int,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._app_id = app_id
+        self._window = window
+        self._observer = observer or (lambda _: None)
+        self._places = asyncio.Semaphore(at_once)
+        self._tally = Tally()
+        self._trouble = Trouble()
+
+    async def bring(self, units: AsyncIterable[PointsUnit]) -> HarvestReport:
+        """Fetch and store what is missing of the units.
+
+        Raises:
+            AuthenticationError, AccessDenied: nothing can be asked for.
+            StoreError: the store cannot be written; everything committed is safe.
+            TransportError, ServerError: several units in a row failed, however often each was tried.
+        """
+        start, sent = asyncio.get_running_loop().time(), Counter(self._client.sent)
+        stored = await asyncio.to_thread(self._store.units, self._app_id)
+        seen: set[str] = set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for unit in units:
+                    if unit.name in seen:
+                        continue
+                    seen.add(unit.name)
+                    if _is_whole(unit, stored):
+                        self._tally.known_before += 1
+                        continue
+                    self._tally.listed += 1
+                    self._tell(CallsListed(calls=self._tally.listed, more=True))
+                    await self._places.acquire()
+                    group.create_task(self._visit(unit))
+        except BaseExceptionGroup as failures:
+            raise first_of(failures) from None
+        self._tell(CallsListed(calls=self._tally.listed, more=False))
+        seconds = asyncio.get_running_loop().time() - start
+        return self._tally.report(self._window, dict(Counter(self._client.sent) - sent), seconds)
+
+    async def _visit(self, unit: PointsUnit) -> None:
+        try:
+            fetched = await unit.fetch()
+            whole = unit.whole and not fetched.missing
+            await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
+        except NO_USE_GOING_ON:
+            raise
+        except AgoraAnalyticsError as error:
+            self.skip(unit.name, error)
+        else:
+            self._trouble.none()
+            sessions = len(fetched.rows["session_id"].unique().drop_null())
+            self._tell(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
+            self._tell(CallStored(call_id=unit.name, sessions=sessions, finished=whole))
+            if fetched.missing:
+                self._tell(CallSkipped(call_id=unit.name, reason=f"came in part: {fetched.missing}"))
+        finally:
+            self._places.release()
+
+    def skip(self, work: str, error: AgoraAnalyticsError) -> None:
+        """Leave work for the next run, and tell why; where everything fails, raise the error instead."""
+        self._tell(self._trouble.skip(work, error))
+
+    def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> None:
+        with self._store.writing():
+            if not whole:
+                self._put(unit, POINTS.empty_table(), pending=True)
+            self._put(unit, rows, pending=False)
+            if whole:
+                self._store.forget(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
+
+    def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
+        self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
+
+    def _tell(self, event: HarvestEvent) -> None:
+        self._tally.take(event)
+        self._observer(event)
+
+
+def _is_whole(unit: PointsUnit, stored: Units) -> bool:
+    name = decode(encode(unit.name))
+    return name in stored.live[_TABLE] and name not in stored.pending[_TABLE]
+
+
+def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Return points as rows of the table `points`, in common names and units.
+
+    Args:
+        vendor: whose.
+        points: each with `source` (the vendor's name of the metric), `value`, `ts` (an aware datetime), and what else
+            the table has columns for; `unit` counts where the metric has no common name.
+    """
+    rows: dict[str, list[Any]] = {name: [] for name in POINTS.names}
+    for point in points:
+        to = common(vendor, point["source"], point.get("unit", ""))
+        value = point["value"]
+        row = dict(point) | {
+            "vendor": vendor,
+            "metric": to.metric,
+            "unit": to.unit,
+            "value": None if value is None else value * to.factor,
+            "source_metric": point["source"],
+        }
+        for name, column in rows.items():
+            column.append(row.get(name))
+    return pa.table(rows, schema=POINTS)

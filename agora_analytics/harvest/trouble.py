@@ -1,0 +1,46 @@
+"""What a harvest does about trouble: one piece of work is left for the next run; where all fail, it stops."""
+
+from attrs import define
+
+from agora_analytics.errors import (
+    AccessDenied,
+    AuthenticationError,
+    ConfigurationError,
+    ServerError,
+    StoreError,
+    TransportError,
+)
+from agora_analytics.harvest.events import CallSkipped
+
+NO_USE_GOING_ON = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+_IN_A_ROW = 8
+
+
+@define
+class Trouble:
+    """Counts how often in a row the server or the network failed, however often each request was tried."""
+
+    _in_a_row: int = 0
+
+    def none(self) -> None:
+        """Note that something came well."""
+        self._in_a_row = 0
+
+    def skip(self, work: str, error: BaseException) -> CallSkipped:
+        """Return that a piece of work is left for the next run.
+
+        Raises:
+            TransportError, ServerError: `error` itself, where everything fails: rather once than piece by piece.
+        """
+        if isinstance(error, TransportError | ServerError):
+            self._in_a_row += 1
+            if self._in_a_row >= _IN_A_ROW:
+                raise error
+        return CallSkipped(call_id=work, reason=str(error))
+
+
+def first_of(failures: BaseException) -> BaseException:
+    """Return the first failure of a group, or the failure itself."""
+    while isinstance(failures, BaseExceptionGroup):
+        failures = failures.exceptions[0]
+    return failures

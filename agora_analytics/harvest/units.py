@@ -1,0 +1,81 @@
+"""The units of work: their names, and which requests they are. Pure.
+
+A name is a function of the call, the window and the batch only, never of time, attempt or worker: so whoever does a
+unit again writes the same object.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from agora_analytics.agora.listings import batches
+from agora_analytics.agora.records import Call, Session
+from agora_analytics.core.limits import Limits
+from agora_analytics.core.windows import Window, split
+from agora_analytics.instants import utc_day
+
+
+@frozen(kw_only=True)
+class MetricsUnit:
+    """One metrics request of a call, and the name of the object with its samples."""
+
+    name: str
+    window: Window
+    sids: tuple[str, ...]
+
+
+def day_of(call: Call) -> str:
+    """Return the UTC day that a call's rows are kept under: the day on which it was created."""
+    return utc_day(call.created_ts)
+
+
+def window_of(call: Call, end: int) -> Window:
+    """Return the seconds of a call; one that still goes on reaches to `end` at least."""
+    last = call.destroyed_ts if call.finished else max(call.destroyed_ts, end)
+    return Window(call.created_ts, max(call.created_ts, last))
+
+
+def metrics_units(
+    call: Call, sessions: Sequence[Session], limits: Limits, reach: Window
+) -> list[MetricsUnit]:
+    """Return the fewest metrics requests of a call.
+
+    The windows are counted from the call's start, whatever is in reach, so that their numbers stay the same; those
+    that are out of reach are left out. The order of the sessions decides the batches.
+    """
+    units = []
+    for number, window in enumerate(split(window_of(call, reach.end), limits)):
+        if part := window.intersection(reach):
+            units += [
+                MetricsUnit(name=f"{call.call_id}.{number}.{batch.place}", window=part, sids=batch.sids)
+                for batch in batches([window], sessions)
+            ]
+    return units
+
+
+def call_of(unit: str) -> tuple[str, int]:
+    """Return the call id and the window's number of a metrics unit's name."""
+    call_id, window, _ = unit.rsplit(".", 2)
+    return call_id, int(window)
+
+
+def in_batch_order(sessions: Iterable[Session], known: Sequence[str]) -> list[Session]:
+    """Return the sessions in the order that decides the batches: those `known` before in their order, new ones behind.
+
+    A call that is visited again so keeps its batches, and each object only grows.
+    """
+    places = {sid: place for place, sid in enumerate(known)}
+    return sorted(
+        sessions, key=lambda session: (places.get(session.sid, len(places)), session.join_ts, session.sid)
+    )
+
+
+def clusters(seconds: Iterable[int], *, apart: int) -> list[Window]:
+    """Return windows that hold all the moments: one for each group whose members are at most `apart` seconds apart."""
+    windows: list[Window] = []
+    for second in sorted(set(seconds)):
+        if windows and second - windows[-1].end <= apart:
+            windows[-1] = Window(windows[-1].start, second)
+        else:
+            windows.append(Window(second, second))
+    return windows

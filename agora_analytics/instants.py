@@ -1,0 +1,88 @@
+"""Moments in time, as people give them and as the APIs want them: UTC seconds since 1970."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from agora_analytics.errors import InvalidRequest
+
+Instant = datetime | str | int | float
+"""An aware datetime, an ISO 8601 string (UTC where it names no offset), epoch seconds, or `6h`, `2d` (ago)."""
+
+DAY = 86_400
+_MILLISECONDS_FROM = 1e11
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
+    """Return `moment` as seconds since 1970, UTC.
+
+    Args:
+        moment: an aware `datetime`, an ISO 8601 string, epoch seconds, `now`, or a time ago such as `90s`, `6h`, `2d`.
+        now: the present, in epoch seconds; what `now` and `6h` are counted from.
+        name: what the moment is called in an error.
+
+    Raises:
+        InvalidRequest: for milliseconds, naive datetimes, and text that is none of the above.
+
+    Example:
+        >>> epoch_seconds("2026-11-20T08:00Z", now=0)
+        1795161600.0
+    """
+    if isinstance(moment, bool):
+        raise InvalidRequest(f"{name} must be a time, not {moment!r}")
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise InvalidRequest(
+                f"{name}={moment.isoformat()} has no time zone; give an aware datetime, for example in UTC"
+            )
+        return moment.timestamp()
+    if isinstance(moment, str):
+        return _parsed(moment.strip(), now, name)
+    return _checked(float(moment), name)
+
+
+def _parsed(text: str, now: float, name: str) -> float:
+    if text == "now":
+        return now
+    if ago := _AGO.fullmatch(text):
+        try:
+            return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])}).total_seconds()
+        except OverflowError:
+            raise InvalidRequest(f"{name}={text!r} is longer ago than time is counted") from None
+    if re.fullmatch(r"-?\d+(\.\d+)?", text) and len(text) != len("20261120"):
+        return _checked(float(text), name)
+    try:
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            f"{name}={text!r} is not a time; give ISO 8601 (2026-11-20T08:00Z), epoch seconds, or a time ago (6h, 2d)"
+        ) from None
+
+
+def _checked(seconds: float, name: str) -> float:
+    if not abs(seconds) < _MILLISECONDS_FROM:
+        raise InvalidRequest(f"{name}={seconds:.0f} looks like milliseconds; the API counts in seconds")
+    return seconds
+
+
+def iso(seconds: float) -> str:
+    """Return epoch seconds as ISO 8601 in UTC, to the second: `2026-11-20T08:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def utc_day(seconds: float) -> str:
+    """Return the UTC day of a moment, as `2026-11-20`."""
+    return _name_of_day(int(seconds // DAY))
+
+
+@lru_cache(maxsize=8)
+def _name_of_day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY, UTC).strftime("%Y-%m-%d")
+
+
+def next_midnight(seconds: float) -> float:
+    """Return the first 00:00 UTC after a moment, in epoch seconds."""
+    return (seconds // DAY + 1) * DAY

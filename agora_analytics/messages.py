@@ -1,0 +1,109 @@
+"""What travels between the request loop and a transport: one request, one response, one failure."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from urllib.parse import quote_plus
+
+from attrs import field, frozen
+
+SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "set-cookie",
+        "x-acs-security-token",
+        "x-agora-token",
+        "x-opentok-auth",
+    }
+)
+
+
+_name = lru_cache(quote_plus)  # parameters have a few names, and encoding them is half of the work
+
+
+def redacted(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with the value of every secret one replaced by `***`."""
+    return {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in headers.items()}
+
+
+def _redacted_repr(headers: Mapping[str, str]) -> str:
+    return repr(redacted(headers))
+
+
+@frozen(kw_only=True)
+class Request:
+    """One attempt of one API call, as a transport sends it.
+
+    `timeout` is the longest that this attempt may take, in seconds, from connecting to the last byte.
+    """
+
+    method: str
+    base_url: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(factory=dict, repr=_redacted_repr)
+    body: bytes = field(default=b"", repr=False)
+    timeout: float = 30.0
+
+    @property
+    def url(self) -> str:
+        """The whole URL, query included. It never holds a secret: those are headers."""
+        query = "&".join([f"{_name(name)}={quote_plus(value)}" for name, value in self.query])
+        return f"{self.base_url}{self.path}?{query}" if query else f"{self.base_url}{self.path}"
+
+
+@frozen(kw_only=True)
+class Response:
+    """A whole HTTP answer: its body was read to the end and its content coding undone.
+
+    `headers` has lower-case names; `elapsed` is the time in seconds from sending to the last byte,
+    `first_byte` the time to the answer's headers (None where the transport does not know it).
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=_redacted_repr)
+    body: bytes = field(repr=False)
+    elapsed: float = 0.0
+    first_byte: float | None = None
+
+
+class FailureKind(StrEnum):
+    """Why no whole answer came. What may be sent again, and where to, depends on it."""
+
+    DNS = "DNS"
+    REFUSED = "connection refused"
+    TLS = "TLS"
+    CONNECT_TIMEOUT = "connect timeout"
+    NO_ROOM = "no free connection"
+    READ_TIMEOUT = "read timeout"
+    RESET = "connection reset"
+    CUT_OFF = "answer cut off"
+    TOO_LARGE = "answer too large"
+    PROTOCOL = "protocol error"
+    REDIRECT = "redirect refused"
+
+    @property
+    def never_left(self) -> bool:
+        """True if the failure proves that the server did not get the request."""
+        return self in {self.DNS, self.REFUSED, self.TLS, self.CONNECT_TIMEOUT, self.NO_ROOM}
+
+    @property
+    def would_come_again(self) -> bool:
+        """True if the answer itself is refused, whichever host gives it."""
+        return self in {self.TOO_LARGE, self.REDIRECT}
+
+    @property
+    def blames_host(self) -> bool:
+        """True if another host may do better."""
+        return self not in {self.CUT_OFF, self.NO_ROOM}
+
+
+class TransportFailure(Exception):
+    """Raised by a transport when no whole answer came. Users see `TransportError`, which has the trail."""
+
+    def __init__(self, kind: FailureKind, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else str(kind))
+        self.kind = kind
+        self.detail = detail

@@ -1,0 +1,186 @@
+"""The verdict on an answer of Insights, by the vendor's code wherever it stands, else by the HTTP status.
+
+Errors come as GraphQL does (`errors`, each with an `errorCode`), or in an envelope of their own (`error`). Data beside
+errors are an answer: they are kept, and the errors are told with them.
+
+Source: `reference/opentok-insights.md`, section 7.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from agora_analytics import errors
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
+from agora_analytics.messages import Response, TransportFailure
+from agora_analytics.opentok.facts import ERRORS, Blame
+from agora_analytics.opentok.gathering import Problem
+
+_RAISES: Mapping[Blame, type[errors.APIError]] = {
+    Blame.TOKEN: errors.AuthenticationError,
+    Blame.ACCOUNT: errors.AuthenticationError,
+    Blame.ACCESS: errors.AccessDenied,
+    Blame.REQUEST: errors.BadRequest,
+    Blame.DATES: errors.WindowRefused,
+    Blame.NOT_THERE: errors.NotFound,
+    Blame.SERVER: errors.ServerError,
+}
+_BY_STATUS: Mapping[int, Blame] = {401: Blame.TOKEN, 403: Blame.ACCESS, 404: Blame.NOT_THERE}
+_TOO_FAST = 30.0  # the limit is counted over so many seconds
+_LONGEST_SAID = 500
+
+
+class Said(msgspec.Struct):
+    """One error, in either envelope."""
+
+    message: Any = None
+    errorCode: Any = None  # noqa: N815 - as the API spells it
+    path: Any = None
+
+    @property
+    def code(self) -> int | None:
+        """The vendor's code, sent as a number or as text."""
+        text = str(self.errorCode)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
+
+    def problem(self) -> Problem:
+        """Return it as users get it beside data."""
+        path = self.path if isinstance(self.path, list) else []
+        known = tuple(step for step in path if isinstance(step, str | int))
+        return Problem(message=self.text, code=self.code, path=known)
+
+    @property
+    def text(self) -> str:
+        """What it says, not too long."""
+        return str(self.message or "no message")[:_LONGEST_SAID]
+
+
+class Envelope(msgspec.Struct):
+    """What an answer holds; the data are only read where somebody wants them."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    errors: list[Said | str] | None = None
+    error: Said | str | None = None
+    message: Any = None
+
+    @property
+    def said(self) -> list[Said]:
+        """All errors, those with a code first."""
+        found = [*(self.errors or ()), *([self.error] if self.error else ())]
+        told = [Said(message=one) if isinstance(one, str) else one for one in found]
+        return sorted(told, key=lambda one: one.code is None)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are data, be they all null."""
+        return bytes(memoryview(self.data)[:1]) == b"{"
+
+    def read(self) -> dict[str, Any]:
+        """Return the data."""
+        return dict(msgspec.json.decode(self.data)) if self.has_data else {}
+
+
+def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
+    """Return what to do after one attempt."""
+    del endpoint, now  # every query may be asked again, and no limit depends on the hour
+    if isinstance(outcome, TransportFailure):
+        error = errors.TransportError(f"no answer: {outcome}", kind=outcome.kind)
+        if outcome.kind.would_come_again:
+            return Fail(error=error)
+        return Retry(error=error, other_host=outcome.kind.blames_host)
+    envelope = read_envelope(outcome)
+    if envelope is not None and outcome.status < 400 and _is_answer(envelope):
+        return _judge_parts(envelope, outcome)
+    return _judge_refusal(envelope, outcome)
+
+
+def _judge_parts(envelope: Envelope, response: Response) -> Verdict:
+    """A part that failed in the server is asked for again; the last answer is kept in the error's `partial`."""
+    for said in envelope.said if envelope.errors else ():
+        known = ERRORS.get(said.code or 0)
+        if known is not None and known.blame is Blame.SERVER:
+            words = _told(said.code, f"a part failed: {said.text}", response)
+            error = errors.ServerError(words, code=said.code, **_place(response))
+            error.partial = response
+            return Retry(error=error)
+    return Done(response)
+
+
+def read_envelope(response: Response) -> Envelope | None:
+    """Return what an answer holds, or None if it is no JSON object of that kind."""
+    try:
+        return msgspec.json.decode(response.body, type=Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _is_answer(envelope: Envelope) -> bool:
+    if not envelope.has_data or envelope.error is not None:
+        return False
+    return not envelope.errors or _holds_something(envelope.read())
+
+
+def _holds_something(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_something, value.values()))
+    return any(map(_holds_something, value)) if isinstance(value, list) else value is not None
+
+
+def _judge_refusal(envelope: Envelope | None, response: Response) -> Verdict:
+    place = _place(response)
+    said = envelope.said if envelope else []
+    code = said[0].code if said else None
+    words = said[0].text if said else _words(envelope, response)
+    if response.status == 429:
+        error: errors.APIError = errors.RateLimited(f"HTTP 429: {words}", code=code, **place)
+        return Retry(error=error, cause=Cause.RATE, after=_retry_after(response) or _TOO_FAST)
+    known = ERRORS.get(code or 0)
+    blame = known.blame if known else _blame(response, said)
+    error = _RAISES[blame](_told(code, words, response), code=code, **place)
+    match blame:
+        case Blame.TOKEN:
+            return Retry(error=error, cause=Cause.CREDENTIALS)
+        case Blame.SERVER:
+            return Retry(error=error, after=_retry_after(response), other_host=True)
+        case _:
+            return Fail(error=error)
+
+
+def refused(problem: Problem, response: Response) -> errors.APIError:
+    """Return the error for an answer that has nothing of what was asked for beside a problem."""
+    known = ERRORS.get(problem.code or 0)
+    blame = known.blame if known else Blame.REQUEST
+    words = _told(problem.code, problem.message, response)
+    return _RAISES[blame](words, code=problem.code, **_place(response))
+
+
+def _place(response: Response) -> dict[str, Any]:
+    return {"status": response.status, "request_id": response.headers.get("x-request-id")}
+
+
+def _told(code: int | None, words: str, response: Response) -> str:
+    known = ERRORS.get(code or 0)
+    if known is None:
+        return f"{code or f'HTTP {response.status}'}: {words}"
+    return f"{code} ({known.meaning}): {words}; {known.hint}"
+
+
+def _blame(response: Response, said: list[Said]) -> Blame:
+    """Return whom an answer without a known code blames."""
+    if response.status >= 500 or (response.status < 400 and not said):
+        return Blame.SERVER
+    return _BY_STATUS.get(response.status, Blame.REQUEST)
+
+
+def _words(envelope: Envelope | None, response: Response) -> str:
+    if envelope is not None:
+        return str(envelope.message or "no data and no error")[:_LONGEST_SAID]
+    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    return f"the body ({kind}) is no answer" if response.body else "no body"
+
+
+def _retry_after(response: Response) -> float | None:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None

@@ -1,0 +1,97 @@
+"""How a client of Signaling says who it is.
+
+Source: `reference/signaling-api.md`, "Auth".
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+
+from attrs import field, frozen
+
+
+def _hidden(_: object) -> str:
+    return "'***'"
+
+
+@frozen
+class Basic:
+    """The RESTful API's customer id and secret. May send as any user.
+
+    Example:
+        >>> Basic("customer id", "secret")
+        Basic(customer_id='cust...', customer_secret='***')
+    """
+
+    customer_id: str = field(repr=lambda text: f"'{text[:4]}...'")
+    customer_secret: str = field(repr=_hidden)
+
+    @property
+    def sender(self) -> str | None:
+        """The only user that messages can be sent as; None: any."""
+        return None
+
+    @property
+    def account(self) -> str:
+        """What tells this account from others; not a secret."""
+        return self.customer_id
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a request."""
+        pair = f"{self.customer_id}:{self.customer_secret}"
+        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
+@frozen
+class Token:
+    """An AccessToken2: sends as the user that the token was made for.
+
+    Attributes:
+        token: the token, or a function that returns the present one; it is asked before every request.
+        user_id: the user that it was made for, if senders are to be checked here.
+    """
+
+    token: str | Callable[[], str] = field(repr=_hidden)
+    user_id: str | None = None
+
+    @property
+    def sender(self) -> str | None:
+        """The only user that messages can be sent as; None: not known here."""
+        return self.user_id
+
+    @property
+    def account(self) -> str:
+        """What tells this account from others; not a secret."""
+        return self.user_id or "token"
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a request."""
+        return {"authorization": f"agora token={_present(self.token)}"}
+
+
+@frozen
+class LegacyToken:
+    """An AccessToken of the legacy pages, with the user that it was made for."""
+
+    user_id: str
+    token: str | Callable[[], str] = field(repr=_hidden)
+
+    @property
+    def sender(self) -> str | None:
+        """The only user that messages can be sent as."""
+        return self.user_id
+
+    @property
+    def account(self) -> str:
+        """What tells this account from others; not a secret."""
+        return self.user_id
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a request."""
+        return {"x-agora-token": _present(self.token), "x-agora-uid": self.user_id}
+
+
+Credentials = Basic | Token | LegacyToken
+
+
+def _present(token: str | Callable[[], str]) -> str:
+    return token if isinstance(token, str) else token()

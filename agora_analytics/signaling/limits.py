@@ -1,0 +1,70 @@
+"""How often each endpoint of Signaling may be asked, for each App ID.
+
+The vendor's pages contradict each other: 500 a second for messages (limitations page and overview), 60 a second for
+"the RESTful API" (error page), 10 a second for events, 100 a second for the two-step history. The first reading is
+the default; `SIXTY_A_SECOND` is the careful one. No day's quota is documented, so a day allows what the pace gives.
+
+Source: `reference/signaling-api.md`, "Limit" of each section and "Contradictory limits".
+"""
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from agora_analytics.core.limits import Limits
+
+DAY = 86_400
+
+PEER_MESSAGES = "signaling/peer_messages"
+CHANNEL_MESSAGES = "signaling/channel_messages"
+USER_EVENTS = "signaling/user_events"
+CHANNEL_EVENTS = "signaling/channel_events"
+HISTORY = "signaling/history"
+QUERY = "signaling/history/query"
+RESULT = "signaling/history/result"
+COUNT = "signaling/history/count"
+
+MOST_KEPT = 2_000
+"""Events of each kind that the server keeps; the oldest are dropped."""
+MOST_RETURNED = 1_000
+"""Events that one answer holds at most."""
+
+
+def _a_second(requests: int, source: str) -> Limits:
+    # Reach and delay say nothing here: no question of Signaling is held against a time range.
+    return Limits(requests=requests, per_day=requests * DAY, reach=7 * DAY, span=None, delay=0, source=source)
+
+
+_MESSAGES = _a_second(500, "Signaling REST API, Overview: peer and channel messages together, per App ID")
+_EVENTS = _a_second(10, "Signaling REST API, Event APIs: 10 requests a second per App ID")
+_TWO_STEP = _a_second(100, "RTM RESTful API (legacy), history: 100 requests a second per App ID")
+
+LIMITS: Mapping[str, Limits] = {
+    PEER_MESSAGES: _MESSAGES,
+    CHANNEL_MESSAGES: _MESSAGES,
+    USER_EVENTS: _EVENTS,
+    CHANNEL_EVENTS: _EVENTS,
+    HISTORY: _a_second(
+        60, "Signaling REST API, error codes, 429: 60 requests a second; the page itself has none"
+    ),
+    QUERY: _TWO_STEP,
+    RESULT: _TWO_STEP,
+    COUNT: _TWO_STEP,
+}
+
+SIXTY_A_SECOND: Mapping[str, Limits] = {
+    name: evolve(
+        row,
+        requests=min(row.requests, 60),
+        per_day=min(row.requests, 60) * DAY,
+        source="Signaling REST API, error codes, 429: the quota of the RESTful API is 60 requests a second",
+    )
+    for name, row in LIMITS.items()
+}
+"""The careful reading: no endpoint is asked more than 60 times a second."""
+
+SHARES: Mapping[str, str] = {
+    **dict.fromkeys((PEER_MESSAGES, CHANNEL_MESSAGES), "signaling/messages"),
+    **dict.fromkeys((QUERY, RESULT, COUNT), "signaling/history of two steps"),
+}
+"""Endpoints that share one quota. The events have one each."""

@@ -1,0 +1,173 @@
+"""Project data as they are answered: days filtered, cut into intervals, grouped and summed.
+
+Source: `reference/opentok-insights.md`, sections 4 and 5.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from attrs import frozen
+
+from agora_analytics.simulator.opentok.days import days_between, midnight_ms, pacific_day
+from agora_analytics.simulator.opentok.moments import epoch_ms
+from agora_analytics.simulator.opentok.pages import page
+from agora_analytics.simulator.opentok.refusals import Refused
+from agora_analytics.simulator.opentok.rules import Rules
+from agora_analytics.simulator.opentok.truth import ClientTruth
+from agora_analytics.simulator.opentok.usage import (
+    BITRATE_KBPS,
+    CALLS,
+    LATENCY_MS,
+    MINUTES_OF_DAYS,
+    TIERS,
+    Cell,
+    ProjectDays,
+    tier_name,
+)
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_DIMENSIONS: Mapping[str, tuple[str, Callable[[ClientTruth], str | None]]] = {
+    "COUNTRY": ("country", lambda client: client.country),
+    "REGION": ("region", lambda client: client.region),
+    "SDK_TYPE": ("sdkType", lambda client: client.sdk_type),
+    "SDK_VERSION": ("sdkVersion", lambda client: client.sdk_version),
+    "BROWSER": ("browser", lambda client: client.browser),
+    "BROWSER_VERSION": ("browserVersion", lambda client: client.browser_version),
+}
+Group = tuple[str | None, ...]
+
+
+@frozen(kw_only=True, eq=False)
+class ProjectData:
+    """What can be seen of a project's days at one moment."""
+
+    days: ProjectDays
+    rules: Rules
+    now: float
+
+    def answer(self, _info: Any, **asked: Any) -> dict[str, Any]:
+        """Answer `projectData`."""
+        for version in asked.get("sdkVersion") or ():
+            if not _VERSION.fullmatch(version or ""):
+                raise Refused(1007)
+        days = self._days(asked)
+        interval = _chosen(asked.get("interval"), len(days))
+        groups = [name for name in dict.fromkeys(asked.get("groupBy") or ()) if name]
+        rows = [
+            self._row(part, group, groups, cells, asked)
+            for part in _parts(days, interval)
+            for group, cells in _grouped(self._kept(part, asked), groups)
+        ]
+        made = page("projectData", len(rows), lambda begin, end: rows[begin:end], asked, self.rules)
+        return made | {"interval": interval}
+
+    def _days(self, asked: Mapping[str, Any]) -> list[date]:
+        """Return the Pacific days that the time range touches and that are there."""
+        now_ms = int(self.now * 1000)
+        start = epoch_ms(asked["start"])
+        end = now_ms if asked.get("end") is None else epoch_ms(asked["end"])
+        if start >= end:
+            raise Refused(1002, "start is not before end.")
+        reach = self.rules.monthly_reach if asked.get("interval") == "MONTHLY" else self.rules.daily_reach
+        first = max(pacific_day(start), pacific_day(int(now_ms - reach * 1000)), self.days.first)
+        # A day is there once it has been over for so long.
+        last = pacific_day(int(now_ms - self.rules.project_delay * 1000)) - timedelta(days=1)
+        return days_between(first, min(pacific_day(end - 1), last, self.days.last))
+
+    def _kept(self, days: Sequence[date], asked: Mapping[str, Any]) -> list[Cell]:
+        wanted = [
+            (read, set(asked[name])) for name, read in _DIMENSIONS.values() if asked.get(name) is not None
+        ]
+        return [
+            cell
+            for cell in self.days.cells(days)
+            if all(read(cell.client) in values for read, values in wanted)
+        ]
+
+    def _row(
+        self,
+        days: Sequence[date],
+        group: Group,
+        groups: Sequence[str],
+        cells: Sequence[Cell],
+        asked: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        amounts: dict[str, float] = defaultdict(float)
+        for cell in cells:
+            for name, amount in cell.amounts.items():
+                amounts[name] += amount
+        by_client = any(name != "COUNTRY" for name in groups) or any(
+            asked.get(name) is not None for name, _ in _DIMENSIONS.values() if name != "country"
+        )
+        return {
+            "intervalStart": midnight_ms(days[0]),
+            "intervalEnd": midnight_ms(days[-1]),  # the beginning of the last day, as in the guide's example
+            **{_DIMENSIONS[name][0]: value for name, value in zip(groups, group, strict=True)},
+            "usage": _usage(amounts, by_client=by_client),
+            "quality": {side: _quality(amounts, side) for side in ("publisher", "subscriber")},
+            "errors": {
+                call: {name: amounts[f"{call}/{name}"] for name in ("attempts", "failures")} for call in CALLS
+            },
+        }
+
+
+def _chosen(interval: str | None, days: int) -> str | None:
+    """What AUTO picks is documented nowhere: here by the length of the range."""
+    if interval != "AUTO":
+        return interval
+    return "DAILY" if days <= 31 else "WEEKLY"
+
+
+def _parts(days: Sequence[date], interval: str | None) -> list[list[date]]:
+    """Cut days into intervals; weeks begin on Monday, which no document says."""
+    key: Callable[[date], Any] = {
+        "DAILY": lambda day: day,
+        "WEEKLY": lambda day: day.isocalendar()[:2],
+        "MONTHLY": lambda day: (day.year, day.month),
+        None: lambda _day: None,
+    }[interval]
+    parts: dict[Any, list[date]] = {}
+    for day in days:
+        parts.setdefault(key(day), []).append(day)
+    return list(parts.values())
+
+
+def _grouped(cells: Iterable[Cell], groups: Sequence[str]) -> list[tuple[Group, list[Cell]]]:
+    found: dict[Group, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(tuple(_DIMENSIONS[name][1](cell.client) for name in groups), []).append(cell)
+    return sorted(found.items(), key=lambda item: [value or "" for value in item[0]])
+
+
+def _usage(amounts: Mapping[str, float], *, by_client: bool) -> dict[str, Any] | None:
+    """Return minutes; None where there are none, and no participants or archives where they cannot be told apart."""
+    if not amounts["publisher/minutes"] and not amounts["subscriber/minutes"]:
+        return None
+    usage: dict[str, Any] = {
+        "streamedPublishedMinutes": amounts["publisher/minutes"],
+        "streamedSubscribedMinutes": amounts["subscriber/minutes"],
+    }
+    if by_client:
+        return usage
+    usage["participantMinutes"] = {
+        name: amounts[f"tier/{name}"] for name in (tier_name(low, high) for low, high in TIERS)
+    }
+    return usage | {name: amounts[f"day/{name}"] for name in MINUTES_OF_DAYS}
+
+
+def _quality(amounts: Mapping[str, float], side: str) -> dict[str, Any]:
+    minutes = amounts[f"{side}/minutes"]
+    return {
+        "videoBitrateKbpsAvg": amounts[f"{side}/kbps x minutes"] / minutes if minutes else None,
+        "latencyMsAvg": amounts[f"{side}/ms x minutes"] / minutes if minutes else None,
+        "latencyDistribution": _histogram(amounts, side, "ms", LATENCY_MS),
+        "videoBitrateDistribution": _histogram(amounts, side, "kbps", BITRATE_KBPS),
+    }
+
+
+def _histogram(amounts: Mapping[str, float], side: str, unit: str, bounds: Sequence[int]) -> dict[str, float]:
+    names = [f"{unit}{bound}" for bound in bounds] + [f"{unit}{bounds[-1]}Plus"]
+    return {name: amounts[f"{side}/{name}"] for name in names}

@@ -1,0 +1,106 @@
+"""The truth about simulated OpenTok sessions, as plain records. Times are UTC epoch milliseconds."""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class ClientTruth:
+    """What somebody connects with, and from where; `region` is a US state, a browser is the JavaScript SDK's."""
+
+    country: str
+    region: str | None
+    city: str
+    sdk_type: str
+    sdk_version: str
+    browser: str | None
+    browser_version: str | None
+    device_model: str | None
+
+
+@frozen(kw_only=True, eq=False)
+class ConnectionTruth:
+    """One client in a meeting; `destroyed_ms` is None while it stays."""
+
+    connection_id: str
+    guid: str | None
+    created_ms: int
+    destroyed_ms: int | None
+    client: ClientTruth
+
+
+@frozen(kw_only=True, eq=False)
+class StreamTruth:
+    """What is published: `video_type` is `camera` or `screen`."""
+
+    stream_id: str
+    video_type: str
+    audio: bool
+    video: bool
+
+
+@frozen(kw_only=True, eq=False)
+class PublisherTruth:
+    """A stream of a connection; `key` is what its samples are made from."""
+
+    connection_id: str
+    created_ms: int
+    destroyed_ms: int | None
+    stream: StreamTruth
+    key: int
+
+
+@frozen(kw_only=True, eq=False)
+class SubscriberTruth:
+    """A stream as another connection receives it; `audio` and `video` say what it subscribes to."""
+
+    subscriber_id: str
+    connection_id: str
+    created_ms: int
+    destroyed_ms: int | None
+    stream: StreamTruth
+    audio: bool
+    video: bool
+    key: int
+
+
+@frozen(kw_only=True, eq=False)
+class MeetingTruth:
+    """A meeting. Two entries of a session have one `meeting_id` if they are less than 10 minutes apart."""
+
+    meeting_id: str
+    created_ms: int
+    destroyed_ms: int | None
+    connections: tuple[ConnectionTruth, ...]
+    publishers: tuple[PublisherTruth, ...]
+    subscribers: tuple[SubscriberTruth, ...]
+
+
+@frozen(kw_only=True, eq=False)
+class SessionTruth:
+    """A session and its meetings, oldest first; `media_mode` is `routed` or `relayed`."""
+
+    session_id: str
+    media_mode: str
+    meetings: tuple[MeetingTruth, ...]
+
+    @property
+    def created_ms(self) -> int:
+        """When its first meeting began."""
+        return self.meetings[0].created_ms
+
+
+@frozen(kw_only=True)
+class SampleTotals:
+    """What a harvest of stream statistics must add up to.
+
+    Attributes:
+        samples: how many there are.
+        ms_sum: the sum of their times.
+        value_sum: the sum of all bitrates, latencies and losses, nulls left out.
+        nulls: how many of those are null.
+    """
+
+    samples: int
+    ms_sum: int
+    value_sum: float
+    nulls: int

@@ -1,0 +1,109 @@
+"""What a project did on each Pacific day, by kind of client: minutes, quality and errors, made from a seed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from random import Random
+
+from attrs import frozen
+
+from agora_analytics.simulator.opentok.cast import CLIENTS
+from agora_analytics.simulator.opentok.truth import ClientTruth
+
+TIERS = (
+    (1, 2), (1, 4), (1, 8), (1, 10), (1, 25), (3, 6), (3, 25), (5, 8), (7, 8),
+    (9, 10), (11, 20), (11, 35), (21, 35), (26, 35), (36, 40), (36, None), (41, None),
+)  # fmt: skip
+LATENCY_MS = (50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000)
+BITRATE_KBPS = (
+    100, 200, 300, 400, 500, 600, 700, 800, 900, 1000,
+    1200, 1400, 1600, 1800, 2000, 2250, 2500, 2750, 3000,
+)  # fmt: skip
+"""The upper bounds of the histograms' buckets."""
+CALLS = ("connect", "publish", "subscribe")
+MINUTES_OF_DAYS = (
+    "experienceComposer",
+    "experienceComposerArchive",
+    "experienceComposerBroadcast",
+    "individualArchiveMinutes",
+    "sdArchiveComposedMinutes",
+    "hdArchiveComposedMinutes",
+    "sdBroadcastComposedMinutes",
+    "hdBroadcastComposedMinutes",
+    "hlsMinutes",
+    "sipUserMinutes",
+)
+"""Minutes that are known by country, and not by client."""
+_QUIET = 0.03
+
+
+def tier_name(low: int, high: int | None) -> str:
+    """Return the schema's name of a tier of participant minutes, for example `from1To2Publishers`."""
+    return f"from{low}To{high}Publishers" if high else f"from{low}PlusPublishers"
+
+
+def bucket(value: float, bounds: tuple[int, ...], unit: str) -> str:
+    """Return the schema's name of the bucket that a value falls in, for example `ms200` or `kbps3000Plus`."""
+    bound = next((bound for bound in bounds if value <= bound), None)
+    return f"{unit}{bounds[-1]}Plus" if bound is None else f"{unit}{bound}"
+
+
+@frozen(kw_only=True, eq=False)
+class Cell:
+    """One day of one kind of client. Amounts add up over cells; their names are paths, as `publisher/ms200`."""
+
+    day: date
+    client: ClientTruth
+    amounts: Mapping[str, float]
+
+
+@frozen(kw_only=True)
+class ProjectDays:
+    """The days of a project, from `first` to `last`; the same seed gives the same."""
+
+    seed: str
+    first: date
+    last: date
+
+    def cells(self, days: Iterable[date]) -> Iterator[Cell]:
+        """Yield the cells of those days that the project has, in order; one with nothing in it is left out."""
+        for day in days:
+            if self.first <= day <= self.last:
+                yield from _cells(self.seed, day)
+
+
+@lru_cache(maxsize=1024)
+def _cells(seed: str, day: date) -> tuple[Cell, ...]:
+    rng = Random(f"{seed}/{day}")
+    present = [client for client in CLIENTS if rng.random() >= 0.15]
+    return tuple(Cell(day=day, client=client, amounts=_amounts(rng)) for client in present)
+
+
+def _amounts(rng: Random) -> Mapping[str, float]:
+    amounts: dict[str, float] = defaultdict(float)
+    quiet = rng.random() < _QUIET  # nobody got in: attempts that failed, and not one minute
+    for side in () if quiet else ("publisher", "subscriber"):
+        for _ in range(rng.randint(3, 12)):
+            _add_stream(amounts, side, rng)
+    for call in CALLS:
+        attempts = rng.randint(1, 60)
+        amounts[f"{call}/attempts"] = attempts
+        amounts[f"{call}/failures"] = attempts if quiet else sum(rng.random() < 0.03 for _ in range(attempts))
+    if not quiet:
+        for low, high in TIERS:
+            if low <= 10:
+                amounts[f"tier/{tier_name(low, high)}"] = round(rng.uniform(1, 400), 3)
+        for name in MINUTES_OF_DAYS:
+            amounts[f"day/{name}"] = round(rng.uniform(0, 60), 3)
+    return amounts
+
+
+def _add_stream(amounts: dict[str, float], side: str, rng: Random) -> None:
+    minutes, kbps, latency = rng.uniform(1, 60), rng.lognormvariate(6.2, 0.7), rng.lognormvariate(4.6, 0.8)
+    amounts[f"{side}/minutes"] += round(minutes, 3)
+    amounts[f"{side}/kbps x minutes"] += minutes * kbps
+    amounts[f"{side}/ms x minutes"] += minutes * latency
+    amounts[f"{side}/streams"] += 1
+    amounts[f"{side}/{bucket(latency, LATENCY_MS, 'ms')}"] += 1
+    amounts[f"{side}/{bucket(kbps, BITRATE_KBPS, 'kbps')}"] += 1

@@ -1,0 +1,208 @@
+"""The simulator behind a real socket, with uvicorn: in a test's loop, in a thread, or as a program."""
+
+import asyncio
+import signal
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from agora_analytics.simulator.together import Application as Served
+
+
+class BreakableProtocol(H11Protocol):
+    """HTTP/1.1 as uvicorn speaks it, whose connections the application may break: `scope["state"]["abort"]` and `["cut"]`."""
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        breaks = {"abort": self.abort, "cut": self.cut}
+        super().__init__(config, server_state, {**app_state, **breaks}, _loop)
+
+    def abort(self) -> None:
+        """Reset the connection: the client's next read fails with ECONNRESET."""
+        raw = self.transport.get_extra_info("socket")
+        if raw is not None:
+            # With a linger of 0 seconds, closing sends RST instead of FIN.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._gone()
+        self.transport.abort()
+
+    def cut(self) -> None:
+        """Send what was written and close, whether the answer was complete or not."""
+        self._gone()
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Let go at once when the server stops; a hanging answer would hold it back."""
+        cycle: RequestResponseCycle | None = (
+            self.cycle
+        )  # uvicorn's annotation forgets that there may be none yet
+        if cycle is not None and not cycle.response_complete:
+            self.abort()
+        else:
+            super().shutdown()
+
+    def _gone(self) -> None:
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+
+class _Server(uvicorn.Server):
+    """A server inside somebody else's loop: it stops at once, and leaves the signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        await self.stopping.wait()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _config(sim: Served, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        sim.app,
+        host=host,
+        port=port,
+        http=BreakableProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    # asyncio sets TCP_NODELAY only where the protocol is named, and without it each answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@asynccontextmanager
+async def serve(sim: Served, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """Serve a simulator in this loop while the block runs.
+
+    Args:
+        sim: what to serve.
+        port: 0 takes a free one.
+        host: the address to listen on.
+
+    Yields:
+        The base URL, for example `http://127.0.0.1:40123`.
+
+    Example:
+        async with serve(sim) as base_url:
+            ...
+    """
+    with _listener(host, port) as listener:
+        bound = listener.getsockname()[1]
+        server = _Server(_config(sim, host, bound))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.listening.wait()
+        try:
+            yield f"http://{host}:{bound}"
+        finally:
+            server.stopping.set()
+            await running
+
+
+@contextmanager
+def serve_in_thread(sim: Served, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve a simulator in a thread with a loop of its own while the block runs; yields the base URL as `serve` does."""
+    ready, urls, ends = (
+        threading.Event(),
+        list[str](),
+        list[tuple[asyncio.AbstractEventLoop, asyncio.Event]](),
+    )
+
+    failures: list[BaseException] = []
+
+    async def main() -> None:
+        end = asyncio.Event()
+        async with serve(sim, port, host) as url:
+            urls.append(url)
+            ends.append((asyncio.get_running_loop(), end))
+            ready.set()
+            await end.wait()
+
+    def target() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as failure:  # noqa: BLE001 - raised again in the thread that waits
+            failures.append(failure)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=target, name="agora-simulator", daemon=True)
+    thread.start()
+    ready.wait()
+    if not urls:
+        thread.join()
+        raise failures[0]
+    try:
+        yield urls[0]
+    finally:
+        loop, end = ends[0]
+        loop.call_soon_threadsafe(end.set)
+        thread.join()
+
+
+def run(
+    sim: Served,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    on_start: Callable[[str], object] | None = None,
+) -> None:
+    """Serve a simulator until Ctrl-C or SIGTERM, then return; answers that are still under way are dropped.
+
+    Args:
+        sim: what to serve.
+        host: the address to listen on.
+        port: 0 takes a free one.
+        on_start: called with the base URL as soon as connections are taken.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_until_signal(sim, host, port, on_start or (lambda _url: None)))
+
+
+async def _until_signal(sim: Served, host: str, port: int, on_start: Callable[[str], object]) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    caught = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # a loop on Windows: Ctrl-C is a KeyboardInterrupt there
+            loop.add_signal_handler(number, stop.set)
+            caught.append(number)
+    try:
+        async with serve(sim, port, host) as url:
+            on_start(url)
+            await stop.wait()
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,27 @@
+"""Tables of calls, sessions and metrics, and the folder of Parquet that keeps them.
+
+`open_store(folder)` gives a `ParquetStore`; `Store` is what a harvest needs of any store.
+"""
+
+from agora_analytics.store.compaction import CompactReport
+from agora_analytics.store.contract import Listing, Store, Units
+from agora_analytics.store.parquet_store import ParquetStore, open_store
+from agora_analytics.store.query import Result
+from agora_analytics.store.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
+
+__all__ = [
+    "CALLS",
+    "CALL_TABLES",
+    "METRICS",
+    "POINTS",
+    "SESSIONS",
+    "TABLES",
+    "CompactReport",
+    "Listing",
+    "ParquetStore",
+    "Result",
+    "Store",
+    "Units",
+    "open_store",
+    "table_schema",
+]

@@ -1,0 +1,85 @@
+"""Who may change the folder: any number of writers together, or one compaction alone."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agora_analytics.store.failures import told_plainly
+
+if sys.platform == "win32":
+
+    def _hold(descriptor: int, *, alone: bool) -> bool:
+        # no folder can be exchanged there, so nothing is compacted, and writers need not keep it out
+        del descriptor
+        return not alone
+else:
+    import fcntl
+
+    def _hold(descriptor: int, *, alone: bool) -> bool:
+        try:
+            # a compaction never waits for a harvest of hours; a writer waits for one day's compaction
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class FolderLock:
+    """An advisory lock on a file: shared for writers, exclusive for compaction. Thread-safe; ends with the process.
+
+    Example:
+        >>> lock = FolderLock(Path("/tmp/_lock"))
+        >>> with lock.shared():
+        ...     pass
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+        self._holders = 0
+        self._descriptor = -1
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold the lock together with other writers. Waits while a compaction has it; may be nested.
+
+        Raises:
+            StoreError: if the lock file cannot be made.
+        """
+        with self._guard:
+            if not self._holders:
+                self._descriptor, _ = self._take(alone=False)
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._holders -= 1
+                if not self._holders:
+                    os.close(self._descriptor)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[bool]:
+        """Hold the lock alone if nobody has it at this moment; yields whether that worked.
+
+        Raises:
+            StoreError: if the lock file cannot be made.
+        """
+        descriptor, held = self._take(alone=True)
+        try:
+            yield held
+        finally:
+            os.close(descriptor)
+
+    def _take(self, *, alone: bool) -> tuple[int, bool]:
+        with told_plainly("cannot lock", self.path):
+            # a descriptor of its own each time: flock tells descriptors apart, also within one process
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                return descriptor, _hold(descriptor, alone=alone)
+            except OSError:
+                os.close(descriptor)
+                raise

@@ -1,0 +1,104 @@
+"""Whether all calls of a day are whole and finished, so that nothing comes to the day any more."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from agora_analytics.store.layout import COMPACTED, Layout
+from agora_analytics.store.reading import damage_named, names
+from agora_analytics.store.schemas import CALL_TABLES
+
+
+class NotWhole(Exception):
+    """Why a day cannot be compacted yet."""
+
+
+class Day:
+    """One app's day in all tables, while compaction holds the lock.
+
+    Attributes:
+        app_id: the app.
+        day: the UTC day.
+        calls: the ids of its calls, once `require_whole` has passed.
+    """
+
+    def __init__(self, layout: Layout, *, app_id: str, day: str) -> None:
+        self._layout = layout
+        self.app_id = app_id
+        self.day = day
+        self.calls: frozenset[str] = frozenset()
+
+    def folder(self, table: str, *, pending: bool = False) -> Path:
+        """Return the day's folder in a table."""
+        return self._layout.day(table, app_id=self.app_id, day=self.day, pending=pending)
+
+    def files(self, table: str, *, pending: bool = False) -> list[Path]:
+        """Return the day's files in a table, sorted by name: unit after unit."""
+        folder = self.folder(table, pending=pending)
+        return [folder / name for name in names(folder)]
+
+    def units(self, table: str) -> list[Path]:
+        """Return those files that are single units still."""
+        return [path for path in self.files(table) if not path.name.startswith(COMPACTED)]
+
+    def require_whole(self) -> None:
+        """Check that the calls are all finished, that none is there twice, and that nothing waits for its call.
+
+        Raises:
+            NotWhole: if one of these does not hold.
+            StoreError: if a file is damaged.
+        """
+        seen: set[str] = set()
+        for path in self.files("calls"):
+            for call_id, finished in _columns(path, ["call_id", "finished"]):
+                if not finished:
+                    raise NotWhole(
+                        f"call {call_id} was still going on when it was fetched; harvest it again first"
+                    )
+                if call_id in seen:
+                    raise NotWhole(f"call {call_id} is there twice; remove the newer file of it, {path}")
+                seen.add(call_id)
+        self.calls = frozenset(seen)
+        for leftover in self._leftovers():
+            leftover.unlink(missing_ok=True)
+
+    def require_known(self, table: str, ids: set[str]) -> None:
+        """Check that rows belong to calls that are whole.
+
+        Raises:
+            NotWhole: if there is no row of a call in `calls`: a harvest ended between its children and the call itself.
+        """
+        if orphans := ids - self.calls:
+            raise NotWhole(
+                f"{table} has rows of call {min(orphans)}, which is not whole; run the harvest again first"
+            )
+
+    def _leftovers(self) -> list[Path]:
+        # Two harvests may fetch one call; the one that ends in the middle leaves units of a call that the other has
+        # finished. Nobody will ever promote them.
+        left = []
+        for table in CALL_TABLES:
+            shown = {path.name for path in self.files(table)}
+            for path in self.files(table, pending=True):
+                if path.name not in shown:
+                    ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
+                    if not ids or not ids <= self.calls:
+                        raise NotWhole(
+                            f"{table} has units of a call that is not whole; run the harvest again first"
+                        )
+                left.append(path)
+        return left
+
+
+def distinct_calls(rows: pa.Table) -> set[str]:
+    """Return the ids of the calls that the rows belong to."""
+    return set(pc.unique(rows.column("call_id")).to_pylist())
+
+
+def _columns(path: Path, columns: list[str]) -> list[tuple[Any, ...]]:
+    with damage_named(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+        rows = file.read(columns=columns, use_threads=False)
+    return list(zip(*(rows.column(name).to_pylist() for name in columns), strict=True))

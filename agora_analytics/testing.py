@@ -1,0 +1,102 @@
+"""Virtual time: a day of quota in milliseconds, for the tests of this library and for those of its users.
+
+On a `VirtualLoop` nothing ever waits: as soon as every task sleeps, the loop's time jumps to the next alarm.
+`VirtualClock` is the wall clock that goes with it. Threads run inline, so that no time passes beside them.
+
+Example:
+    def test_a_day():
+        clock = VirtualClock(start=1_795_000_000)
+        simulator = Simulator(world, now=clock.now)
+
+        async def job():
+            transport = AsgiTransport(simulator.app)
+            async with AsyncAgora(..., transport=transport, clock=clock) as client:
+                return await client.calls("1d").collect()
+
+        calls = run_virtual(job(), clock)
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class VirtualClock:
+    """A wall clock that starts at `start` (UTC epoch seconds) and moves with the loop that runs.
+
+    `step` sets the clock forward or back by hand, as an operator would.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def now(self) -> float:
+        """Return the time in UTC epoch seconds."""
+        return self._start + (self._loop.time() if self._loop else 0.0)
+
+    def step(self, seconds: float) -> None:
+        """Set the clock forward (or back, if negative)."""
+        self._start += seconds
+
+    def follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Move with the time of a loop, from here on."""
+        self._start = self.now() - loop.time()
+        self._loop = loop
+
+
+_TURN = 1e-7  # what a turn of the loop takes: code that waits for a rest of 1e-17 s must see time pass
+
+
+class _Jumping(selectors.SelectSelector):
+    """A selector that does not wait for a timeout but notes it."""
+
+    jumped = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.jumped += _TURN
+        ready = super().select(0)
+        if ready or not timeout:
+            return ready if timeout is not None or ready else super().select(None)
+        self.jumped += timeout
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time starts at zero and jumps from alarm to alarm."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._jumping.jumped
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> "asyncio.Future[Any]":
+        """Run a function at once: a thread would take real time that the virtual one does not know of."""
+        del executor
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - handed to whoever awaits it
+            future.set_exception(error)
+        return future
+
+
+def run_virtual(work: Coroutine[Any, Any, T], clock: VirtualClock | None = None) -> T:
+    """Run a coroutine on a new `VirtualLoop`, with the clock following it."""
+
+    def make_loop() -> VirtualLoop:
+        loop = VirtualLoop()
+        if clock is not None:
+            clock.follow(loop)
+        return loop
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        return runner.run(work)
