@@ -1,0 +1,254 @@
+"""Following Real-time over virtual days: every window once, in order, within the day's quota, across faults."""
+
+from contextlib import aclosing
+from itertools import pairwise
+
+import pytest
+
+pytest.importorskip("numpy")
+pytest.importorskip("starlette")
+
+from agora_analytics import errors
+from agora_analytics.engine.events import WindowsLost
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.simulator import Faults, World
+from tests.agora.questions import asking
+from tests.agora.stage import Stage
+from tests.conftest import NOW, Scripted, ok, response
+
+T = int(NOW)
+DAY = 86_400
+QUOTA = {"premium": 480, "enterprise": 1440}
+RATE = {"premium": 3, "enterprise": 10}
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World.generate(seed=5, since=T - 3600, until=T + DAY, calls=300, simple=True)
+
+
+async def taken(follow, enough, seen=lambda _: None):
+    """Return windows until there are enough."""
+    windows = []
+    async with aclosing(aiter(follow)) as coming:
+        async for window in coming:
+            windows.append(window)
+            seen(window)
+            if enough(windows):
+                break
+    return windows
+
+
+def count(number):
+    return lambda windows: len(windows) == number
+
+
+def up_to(ts):
+    return lambda windows: windows[-1].end >= ts
+
+
+def followed(stage, metrics, seconds, seen=lambda _: None, **more):
+    """Follow for a time; return the windows and the `Follow`."""
+
+    async def work():
+        follow = stage.client.realtime.follow(metrics, **more)
+        return await taken(follow, up_to(T + seconds), seen), follow
+
+    return stage.run(work())
+
+
+def lost_events(stage):
+    return [event for event in stage.events if isinstance(event, WindowsLost)]
+
+
+@pytest.mark.parametrize("plan", ["premium", "enterprise"])
+@pytest.mark.parametrize("metrics", [["userCount"], ["userCount", "videoFreezeRate", "joinSuccessRate"]])
+def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan, metrics):
+    stage, late = Stage(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
+    windows, follow = followed(
+        stage, metrics, DAY, lambda window: late.append(stage.clock.now() - window.end)
+    )
+    times = [window.ts for window in windows]
+    assert times == list(range(times[0], T + DAY, 20))
+    assert times[0] >= T - 80
+    assert (follow.lost, lost_events(stage)) == (0, [])
+    assert sum(stage.sim.seen.faults.values()) > 10
+    for (endpoint, _), asked in stage.sim.seen.by_day.items():
+        assert asked <= QUOTA[plan]
+        assert stage.sim.seen.worst_window(endpoint, 60) <= RATE[plan]
+    assert stage.refusals == {}
+    users = [row for window in windows for row in window.rows if row.metric == "userCount"]
+    assert [row.ts for row in users] == times
+    per_round = max(1, len(metrics) - 1)  # requests to the endpoint of quality
+    assert max(late) < 3 * per_round * DAY / (0.9 * QUOTA[plan]) + 180
+
+
+def test_the_quota_that_is_left_is_used_and_no_more(world):
+    stage = Stage(world, "premium")
+    followed(stage, "userCount", DAY)
+    first_half, second_half = (
+        stage.sim.seen.by_day[key] for key in sorted(stage.sim.seen.by_day, key=lambda k: k[1])
+    )
+    assert 0.9 * 480 - 3 <= first_half <= 0.9 * 480
+    assert second_half <= 0.9 * 480 / 2 + 3
+
+
+def test_with_plenty_left_each_window_comes_as_soon_as_the_plan_has_it(world):
+    stage, late = Stage(world), []
+    stage.clock.step(11.5 * 3600)  # half an hour before midnight, and the whole quota is left
+
+    follow = stage.client.realtime.follow("userCount")
+    stage.run(taken(follow, count(60), lambda window: late.append(stage.clock.now() - window.end)))
+    assert max(late[1:]) < 24  # the first had ended before
+    assert stage.asked == {"realtime/usage/by_time_20sec": 60}
+
+
+def test_an_outage_shorter_than_the_reach_loses_nothing(world):
+    broken = Faults(share=1.0, kinds=("503-html", "reset", "500"), first=200)
+    stage = Stage(world, faults=broken)
+    windows, follow = followed(stage, ["userCount", "networkDelay"], 2 * 3600)
+    assert [window.ts for window in windows] == list(range(windows[0].ts, T + 2 * 3600, 20))
+    assert (follow.lost, lost_events(stage)) == (0, [])
+    assert sum(stage.sim.seen.faults.values()) > 50
+
+
+def test_windows_that_went_out_of_reach_are_told_and_counted(world):
+    stage = Stage(world, "premium")
+
+    async def work():
+        follow = stage.client.realtime.follow(["userCount", "networkDelay"])
+        before = await taken(follow, count(3))
+        stage.clock.step(3 * 3600)  # the machine slept
+        return before + await taken(follow, up_to(T + 3 * 3600 + 600)), follow
+
+    windows, follow = stage.run(work())
+    gaps = [(a.end, b.ts) for a, b in pairwise(windows) if a.end != b.ts]
+    assert len(gaps) == 1
+    lost = lost_events(stage)
+    assert {event.metric for event in lost} == {"userCount", "networkDelay"}
+    assert sum(event.count for event in lost if event.metric == "userCount") == follow.lost
+    assert follow.lost == (gaps[0][1] - gaps[0][0]) // 20
+
+
+def test_a_metric_that_cannot_be_asked_for_does_not_hold_the_others_up(world):
+    stage = Stage(
+        world, faults=Faults(share=1.0, kinds=("503-html",), only=["realtime/quality/by_time_20sec"])
+    )
+    windows, follow = followed(stage, ["userCount", "networkDelay"], 3 * 3600)
+    assert [window.ts for window in windows] == list(range(windows[0].ts, T + 3 * 3600, 20))
+    assert all(window.missing == ("networkDelay",) and "userCount" in window.values for window in windows)
+    assert follow.lost == len(windows)
+    assert {event.metric for event in lost_events(stage)} == {"networkDelay"}
+
+
+def test_going_on_with_since_or_by_iterating_again_leaves_no_gap(world):
+    stage = Stage(world)
+
+    async def work():
+        first = stage.client.realtime.follow("userCount")
+        windows = await taken(first, count(5)) + await taken(first, count(5))
+        stage.clock.step(600)
+        again = stage.client.realtime.follow("userCount", since=windows[-1].end)
+        return windows + await taken(again, count(40))
+
+    windows = stage.run(work())
+    assert [window.ts for window in windows] == list(range(windows[0].ts, windows[0].ts + 50 * 20, 20))
+
+
+def test_each_window_comes_once_with_all_its_groups_for_the_same_requests(world):
+    stage = Stage(world, faults=Faults(share=0.05))
+    metrics = ["userCount", "videoFreezeRate"]
+    windows, follow = followed(stage, metrics, 2 * 3600, by="net")
+    times = [window.ts for window in windows]
+    assert times == list(range(times[0], T + 2 * 3600, 20))
+    assert (follow.lost, stage.refusals) == (0, {})
+    rows = [row for window in windows for row in window.rows]
+    assert len(rows) == len({(row.metric, row.ts, row.dimension_value) for row in rows})
+    assert {row.dimension for row in rows} == {"net"}
+    busiest = max(windows, key=lambda window: len(window.rows))
+    assert not busiest.values
+    assert len(busiest.groups) > 1
+    assert {row.dimension_value: row.value for row in busiest.rows if row.metric == "userCount"} == {
+        group: told["userCount"] for group, told in busiest.groups.items() if "userCount" in told
+    }
+    alone = Stage(world)
+    together, _ = followed(alone, metrics, 2 * 3600)
+    whole = {window.ts: window.values.get("userCount") or 0 for window in together}
+    assert [sum(told.get("userCount") or 0 for told in w.groups.values()) for w in windows] == [
+        whole[ts] for ts in times
+    ]
+    assert not any(window.groups for window in together)
+
+
+def test_only_some_groups_are_followed(world):
+    stage = Stage(world)
+    windows, _ = followed(stage, "userCount", 1800, by="net", values=["Wi-Fi"])
+    assert {group for window in windows for group in window.groups} == {"Wi-Fi"}
+
+
+def test_a_spent_day_is_waited_out(world):
+    stage = Stage(world)
+    stage.clock.step(11.5 * 3600)
+    ledger = MemoryLedger()
+    stage.client._connection._ledger = ledger
+
+    async def work():
+        for _ in range(3):
+            await stage.client.realtime.usage("userCount", "5m")
+        ledger._spent = dict.fromkeys(ledger._spent, 1440)
+        (window,) = await taken(stage.client.realtime.follow("userCount"), count(1))
+        return window, stage.clock.now()
+
+    window, now = stage.run(work())
+    assert T + 12 * 3600 < now < T + 12 * 3600 + 60
+    assert window.ts <= T + 11.5 * 3600
+    assert stage.refusals == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"code": 400, "message": "x"}, errors.BadRequest),
+        ({"code": 401, "message": "x"}, errors.AuthenticationError),
+        ({"code": 403, "message": "x"}, errors.AccessDenied),
+        ({"code": 200, "data": 7}, errors.DecodeError),
+    ],
+)
+def test_what_waiting_does_not_mend_ends_it(body, error):
+    transport = Scripted(response(body))
+
+    async def work(client):
+        async for _ in client.realtime.follow("userCount"):
+            pass
+
+    with pytest.raises(error):
+        asking(transport, work)
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"metrics": []}, "nothing to follow"),
+        ({"metrics": "userCount", "share": 0}, "share=0"),
+        ({"metrics": "userCount", "share": 1.5}, "share=1.5"),
+        ({"metrics": "userCount", "since": T * 1000}, "milliseconds"),
+        ({"metrics": ["userCount", "channelCount"], "by": "net"}, "channelCount takes no dimension"),
+        ({"metrics": "networkDelay", "by": "channelSize"}, "only quality totals go by channelSize"),
+        ({"metrics": "networkDelay", "values": ["4G"]}, "values= are of a dimension"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(arguments, why):
+    async def work(client):
+        client.realtime.follow(**arguments)
+
+    with pytest.raises(errors.InvalidRequest, match=why):
+        asking(Scripted(ok(data=[])), work)
+
+
+def test_a_plan_without_real_time_is_refused():
+    async def work(client):
+        client.realtime.follow("userCount")
+
+    with pytest.raises(errors.InvalidRequest, match="premium or enterprise"):
+        asking(Scripted(ok(data=[])), work, plan="standard")

@@ -1,0 +1,275 @@
+"""The verdict on an answer, row by row of the reference: "Status: the body first, then HTTP"."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics import errors
+from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.judge import judge
+from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
+from agora_analytics.messages import FailureKind, Response, TransportFailure
+from tests.conftest import NOW, endpoint, response
+
+PREFIX = "Service package limit check error, "
+MIDNIGHT = 1_795_132_800.0  # 2026-11-20 00:00 UTC
+HTML = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+
+
+def verdict_on(outcome, now=NOW, of=LISTS):
+    return judge(of, outcome, now)
+
+
+def limit(message, **more):
+    return response({"code": 300, "message": PREFIX + message, "requestId": "abc", **more})
+
+
+@pytest.mark.parametrize("code", [200, 0])
+@pytest.mark.parametrize("message", ["", "success", "Success request: 12", "null", None, 7])
+def test_success_is_a_body_with_code_200_or_0_whatever_it_says(code, message):
+    good = response({"code": code, "message": message, "call_lists": []})
+    assert verdict_on(good) == Done(good)
+
+
+@pytest.mark.parametrize(
+    ("message", "now", "after"),
+    [
+        ("qps limit error", NOW + 0.25, 0.75),
+        ("qpm limit error", NOW + 20, 40.0),
+    ],
+)
+def test_a_rate_limit_is_sent_again_when_the_next_window_begins(message, now, after):
+    verdict = verdict_on(limit(message), now)
+    assert isinstance(verdict, Retry)
+    assert isinstance(verdict.error, errors.RateLimited)
+    assert (verdict.cause, verdict.after, verdict.other_host) == (Cause.RATE, pytest.approx(after), False)
+
+
+def test_a_spent_day_closes_the_endpoint_until_midnight_and_is_not_sent_again():
+    verdict = verdict_on(limit("qpd limit error"))
+    assert isinstance(verdict, Fail)
+    assert isinstance(verdict.error, errors.QuotaExhausted)
+    assert verdict.closed_until == verdict.error.retry_at == MIDNIGHT
+    assert "2026-11-20 00:00:00Z" in str(verdict.error)
+    assert verdict.error.request_id == "abc"
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0, 4.9])
+def test_a_spent_day_just_after_midnight_is_the_old_day_and_is_sent_again(late):
+    verdict = verdict_on(limit("qpd limit error"), MIDNIGHT + late)
+    assert isinstance(verdict, Retry)
+    assert verdict.cause is Cause.RATE
+    assert verdict.after
+
+
+@pytest.mark.parametrize("now", [MIDNIGHT - 0.001, MIDNIGHT + 5.1])
+def test_a_spent_day_shortly_before_midnight_or_well_after_it_is_this_day(now):
+    assert isinstance(verdict_on(limit("qpd limit error"), now), Fail)
+
+
+def test_a_range_that_is_too_recent_is_sent_again_when_it_is_older():
+    verdict = verdict_on(limit("query latency limit error"))
+    assert isinstance(verdict, Retry)
+    assert (verdict.cause, type(verdict.error)) == (Cause.RECENT, errors.WindowRefused)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("query time range limit error", errors.WindowRefused),
+        ("query time length limit error", errors.WindowRefused),
+        ("query duration limit error", errors.WindowRefused),
+        (
+            "you have no auth to access this service, please buy or upgrade your service package",
+            errors.AccessDenied,
+        ),
+        ("a limit that nobody knows", errors.APIError),
+    ],
+)
+def test_what_waiting_cannot_mend_is_never_sent_again(message, error):
+    verdict = verdict_on(limit(message))
+    assert isinstance(verdict, Fail)
+    assert type(verdict.error) is error
+    assert message in str(verdict.error)
+    assert (verdict.error.code, verdict.error.status, verdict.closed_until) == (300, 200, None)
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+def test_the_body_speaks_before_the_status(status):
+    body = json.dumps({"code": 300, "message": PREFIX + "query time length limit error"}).encode()
+    verdict = verdict_on(response(body, status))
+    assert isinstance(verdict, Fail)
+    assert type(verdict.error) is errors.WindowRefused
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (400, errors.BadRequest),
+        (401, errors.AuthenticationError),
+        (403, errors.AccessDenied),
+        (404, errors.NotFound),
+    ],
+)
+def test_a_body_code_that_blames_the_request_fails_under_any_status(status, code, error):
+    verdict = verdict_on(response({"code": code, "message": "no"}, status))
+    assert isinstance(verdict, Fail)
+    assert type(verdict.error) is error
+
+
+@pytest.mark.parametrize("code", [500, 418, -1, "OOPS"])
+def test_any_other_body_code_is_trouble_of_the_server(code):
+    verdict = verdict_on(response({"code": code, "message": "Unknown Error"}))
+    assert isinstance(verdict, Retry)
+    assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
+    assert str(code) in str(verdict.error)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (401, "Invalid authentication credentials", errors.AuthenticationError),
+        (403, "Forbidden", errors.AccessDenied),
+        (404, "no Route matched with those values", errors.NotFound),
+        (400, "Bad request", errors.BadRequest),
+    ],
+)
+def test_what_a_gateway_refuses_is_never_sent_again(status, message, error):
+    verdict = verdict_on(response({"message": message}, status, x_request_id="gate-1"))
+    assert isinstance(verdict, Fail)
+    assert (type(verdict.error), verdict.error.request_id) == (error, "gate-1")
+    assert message in str(verdict.error)
+
+
+def test_a_gateway_that_counts_holds_everybody_back():
+    verdict = verdict_on(response({"message": "API rate limit exceeded"}, 429))
+    assert isinstance(verdict, Retry)
+    assert (verdict.cause, verdict.after, verdict.other_host) == (Cause.RATE, None, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "after"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("inf", None),
+        ("nan", None),
+        ("1e999", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_believed_if_it_is_a_number_of_seconds(header, after):
+    assert verdict_on(response(b"{}", 429, retry_after=header)).after == after
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+@pytest.mark.parametrize("body", [HTML, b"", b'{"message":"An unexpected error occurred"}'])
+def test_a_gateway_in_trouble_is_asked_again_elsewhere(status, body):
+    verdict = verdict_on(response(body, status, content_type="text/html"))
+    assert isinstance(verdict, Retry)
+    assert (type(verdict.error), verdict.other_host) == (errors.ServerError, True)
+    assert f"HTTP {status}" in str(verdict.error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        HTML,
+        b'{"code":200,"call_lis',
+        b'{"code":200,,"',
+        b"[1, 2]",
+        b"null",
+        b'"text"',
+        b'{"message":"\xff"}',
+        b'{"data":' + b"[" * 100_000,
+        b'{"code":1e999}',
+        b"{}",
+        b'{"message":"hello"}',
+    ],
+)
+def test_a_body_that_is_no_answer_is_trouble_although_the_status_is_200(body):
+    verdict = verdict_on(response(body))
+    assert isinstance(verdict, Retry)
+    assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
+
+
+@pytest.mark.parametrize("code", [False, True, None, [], {}, "200"])
+def test_only_the_numbers_mean_success(code):
+    assert isinstance(verdict_on(response({"code": code})), Retry)
+
+
+def test_a_success_in_the_body_under_a_status_of_trouble_is_trouble():
+    assert isinstance(verdict_on(response({"code": 200}, 503)), Retry)
+    assert isinstance(verdict_on(response({"code": 0}, 404)), Fail)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "found"),
+    [
+        ({"requestId": "body"}, {"x_request_id": "header"}, "body"),
+        ({"requestId": None}, {"x_request_id": "header"}, "header"),
+        ({"requestId": 7}, {"x_request_id": "header"}, "header"),
+        ({}, {}, None),
+    ],
+)
+def test_the_request_id_is_taken_from_the_body_else_from_the_header(body, headers, found):
+    assert verdict_on(response({"code": 400, **body}, **headers)).error.request_id == found
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_failure_is_sent_again_unless_the_answer_is_too_large(kind):
+    verdict = verdict_on(TransportFailure(kind, "why"))
+    assert isinstance(verdict.error, errors.TransportError)
+    assert verdict.error.kind is kind
+    assert isinstance(verdict, Fail if kind in {FailureKind.TOO_LARGE, FailureKind.REDIRECT} else Retry)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_what_must_not_be_sent_twice_is_sent_again_only_if_it_never_left(kind):
+    verdict = verdict_on(TransportFailure(kind), of=endpoint(replayable=False))
+    assert isinstance(verdict, Retry) == kind.never_left
+
+
+@pytest.mark.parametrize("body", [b"", HTML, b'{"code":500}', b'{"message":"x"}', b'{"code":200,'])
+@pytest.mark.parametrize("status", [200, 500, 503])
+def test_trouble_is_not_asked_again_where_a_request_must_not_be_sent_twice(body, status):
+    assert isinstance(verdict_on(response(body, status), of=endpoint(replayable=False)), Fail)
+
+
+def test_a_refusal_by_rate_was_not_carried_out_and_may_be_sent_again_always():
+    assert isinstance(verdict_on(limit("qps limit error"), of=endpoint(replayable=False)), Retry)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+)
+ENVELOPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": JSON | st.sampled_from([0, 200, 300, 400, 401, 403, 404, 500]),
+        "message": JSON | st.sampled_from([PREFIX + kind for kind in ("qps limit", "qpm limit", "qpd limit", "query time")]),
+        "requestId": JSON,
+    },
+)  # fmt: skip
+
+
+@given(
+    body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()) | ENVELOPES.map(lambda e: json.dumps(e).encode()),
+    status=st.integers(100, 599),
+    headers=st.dictionaries(st.sampled_from(["retry-after", "x-request-id", "content-type"]), st.text()),
+    now=st.floats(0, 4e9),
+)  # fmt: skip
+def test_there_is_a_verdict_on_anything(body, status, headers, now):
+    verdict = judge(LISTS, Response(status=status, headers=headers, body=body), now)
+    assert isinstance(verdict, Done | Retry | Fail)
+    if isinstance(verdict, Retry):
+        assert verdict.after is None or 0 <= verdict.after < float("inf")
+    if not isinstance(verdict, Done):
+        assert str(verdict.error)

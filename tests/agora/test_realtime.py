@@ -1,0 +1,215 @@
+"""Real-time against the simulator: the grid, the ends, users and groups, and what is refused before it is sent."""
+
+import pytest
+
+pytest.importorskip("numpy")
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from agora_analytics import errors
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.vocabulary import QualityMetric, RealtimeMetric
+from agora_analytics.simulator import Simulator, World, serve
+from tests.agora.questions import QUESTIONS, asking, name_of
+from tests.agora.stage import Stage
+from tests.conftest import CUSTOMER, NOW, SECRET, Scripted, ok
+
+T = int(NOW)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World.generate(seed=5, since=T - 3600, until=T, calls=60, simple=True)
+
+
+@pytest.fixture
+def stage(world):
+    return Stage(world)
+
+
+def true_users(world, ts):
+    return len(
+        {
+            (call.call_id, session.uid)
+            for call in world.calls
+            for session in call.sessions
+            if session.join_ts < ts + 20 and session.leave_ts > ts and session.platform != "Web"
+        }
+    )
+
+
+def test_the_window_that_holds_the_start_is_in_and_the_one_that_holds_the_end_is_not(stage):
+    rows = stage.run(stage.client.realtime.usage("userCount", T - 590, T - 540))
+    assert [row.ts for row in rows] == [T - 600, T - 580, T - 560]
+    assert [row.value for row in rows] == [true_users(stage.world, row.ts) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "first", "last"),
+    [(-600, -540, -600, -560), (-581, -579, -600, -580), (-580, -560, -580, -580), (-561, -560, -580, -580)],
+)
+def test_ranges_are_widened_to_the_grid(stage, since, until, first, last):
+    rows = stage.run(stage.client.realtime.usage("channelCount", T + since, T + until))
+    assert [row.ts for row in rows] == list(range(T + first, T + last + 1, 20))
+    assert stage.refusals == {}
+
+
+@pytest.mark.parametrize(("plan", "reach", "delay"), [("premium", 2400, 40), ("enterprise", 3600, 20)])
+def test_all_that_the_plan_reaches_comes_in_one_request(world, plan, reach, delay):
+    stage = Stage(world, plan)
+    rows = stage.run(stage.client.realtime.usage(since="5h"))
+    times = [row.ts for row in rows]
+    assert times == list(range(times[0], times[-1] + 1, 20))
+    assert T - reach < times[0] <= T - reach + 24
+    assert T - delay - 44 <= times[-1] < T - delay - 20
+    assert stage.asked == {"realtime/usage/by_time_20sec": 1}
+    assert stage.refusals == {}
+
+
+def test_groups_add_up_in_every_window(stage):
+    async def work():
+        live = stage.client.realtime
+        total = await live.usage("userCount", "10m")
+        groups = await live.usage("userCount", "10m", by="net")
+        some = await live.usage("userCount", "10m", by="net", values=["4G"])
+        return total, groups, some
+
+    total, groups, some = stage.run(work())
+    for row in total:
+        assert row.value == sum(each.value for each in groups if each.ts == row.ts)
+    assert [row for row in groups if row.dimension_value == "4G"] == list(some)
+    assert [row.ts for row in groups] == sorted(row.ts for row in groups)
+
+
+def test_users_are_asked_for_ten_at_a_time_each_once(stage):
+    call = max(stage.world.calls, key=lambda call: (call.destroyed_ts > T - 900, len(call.sessions)))
+    uids = [session.uid for session in call.sessions]
+    many = [*uids, *uids, *range(30)]
+
+    async def work():
+        (cost,) = await stage.client.realtime.estimate(
+            "audioFreezeRate", "50m", uids=len(set(map(str, many)))
+        )
+        rows = await stage.client.realtime.quality("audioFreezeRate", "50m", cname=call.cname, uids=many)
+        return cost, rows
+
+    cost, rows = stage.run(work())
+    assert stage.asked == {"realtime/quality/by_time_20sec": cost.requests}
+    assert cost.requests == -(-len(set(map(str, many))) // 10)
+    assert {row.uid for row in rows} <= set(uids)
+    assert len({(row.uid, row.ts) for row in rows}) == len(rows)
+    assert stage.refusals == {}
+
+
+def test_the_top_groups_of_the_newest_window_and_of_a_moment(stage):
+    async def work():
+        live = stage.client.realtime
+        newest = await live.top_usage("country")
+        then = await live.top_quality(["audioFreezeRate", "networkDelay"], "country", T - 590)
+        total = await live.usage("userCount", T - 600, T - 580)
+        return newest, then, total
+
+    newest, then, (total,) = stage.run(work())
+    assert (
+        newest[0].window_start_ts == T - 60
+    )  # 20 s of delay: what ended at T - 20 is a bound, and not in reach
+    assert [row.value for row in newest] == sorted((row.value for row in newest), reverse=True)
+    assert {row.window_start_ts for row in then} == {T - 600}
+    assert all(row.window_end_ts - row.window_start_ts == 20 for row in then)
+    assert sum(row.user_count for row in then if row.metric == "networkDelay") == total.value
+
+
+def test_an_estimate_of_counts_and_rates(stage):
+    costs = stage.run(stage.client.realtime.estimate(RealtimeMetric, "30m"))
+    assert {cost.endpoint: (cost.requests, cost.left) for cost in costs} == {
+        "realtime/usage/by_time_20sec": (2, 1440),
+        "realtime/quality/by_time_20sec": (5, 1440),
+    }
+    assert stage.asked == {}
+
+
+def test_values_and_users_are_written_as_a_query_wants_them():
+    transport = Scripted(ok(data=[]))
+
+    async def work(client):
+        await client.realtime.usage(
+            since=T - 600, until=T - 540, by="os", values=["iOS", "a b", "iOS"], cname="r"
+        )
+        await client.realtime.quality(
+            "networkDelay", T - 600, T - 540, cname="r", uids=[7, "7", 5_000_000_000]
+        )
+
+    asking(transport, work)
+    first, second = (dict(request.query) for request in transport.requests)
+    assert first["dimensionValues"] == '"iOS","a b"'
+    assert (first["startTs"], first["endTs"], first["cname"]) == (str(T - 600), str(T - 540), "r")
+    assert second["uids"] == "7,5000000000"
+
+
+REFUSED = {
+    "no metric is named": lambda r: r.usage(()),
+    "does not tell videoFreezeRate; it takes channelCount, userCount": lambda r: r.usage("videoFreezeRate"),
+    "does not tell userCount": lambda r: r.quality(["userCount"]),
+    "channelCount takes no dimension; only userCount does": lambda r: r.usage("channelCount", by="os"),
+    "uids= are of a channel": lambda r: r.quality("networkDelay", uids=["7"]),
+    "is not a user id": lambda r: r.quality("networkDelay", cname="r", uids=["7,8"]),
+    "only quality totals go by channelSize": lambda r: r.top_usage("channelSize"),
+    "does not tell peakConcurrentUsers": lambda r: r.top_quality("peakConcurrentUsers", "os"),
+    "the dimension is empty": lambda r: r.top_usage(""),
+    "data comes 20 s late": lambda r: r.usage("userCount", "10s"),
+    "the plan reaches 1 h": lambda r: r.quality("networkDelay", "3h", "2h"),
+    "no whole window of 20 s": lambda r: r.usage("userCount", "30s"),
+    "at=.* looks like milliseconds": lambda r: r.top_usage("os", T * 1000),
+    "is too recent": lambda r: r.top_usage("os", "now"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
+    transport = Scripted(ok(data=[]))
+    with pytest.raises(errors.InvalidRequest, match=why):
+        asking(transport, lambda client: REFUSED[why](client.realtime))
+    assert transport.requests == []
+
+
+def test_a_range_that_goes_out_of_reach_while_it_waits_for_its_turn_is_not_sent(stage):
+    async def work():
+        live = stage.client.realtime
+        for _ in range(10):  # all of the minute
+            await live.usage("userCount", "1m")
+        with pytest.raises(errors.WindowOutOfReach, match="the plan reaches 60 min"):
+            await live.usage("userCount", T - 3580, T - 3560)
+        (cost,) = await live.estimate("userCount", "1m")
+        return cost.left
+
+    assert stage.run(work()) == 1440 - 10
+    assert stage.asked == {"realtime/usage/by_time_20sec": 10}
+    assert stage.refusals == {}
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name_of)
+async def test_each_method_works_over_a_real_socket(question):
+    world = World.generate(
+        seed=5, since=T - 3 * 86_400, until=T, calls=150, simple=True, minutes=120, max_minutes=240
+    )
+    sim = Simulator(world, now=lambda: NOW)
+
+    class Standing:
+        def now(self):
+            return NOW
+
+    async with (
+        serve(sim) as url,
+        AsyncAgora(
+            CUSTOMER, SECRET, app_id=world.app_id, plan="enterprise", base_url=url, clock=Standing()
+        ) as client,
+    ):
+        rows = await question.ask(client)
+    assert sim.seen.requests == {question.endpoint: 1}
+    assert sim.seen.refused == {}
+    assert rows.meta[0].request_id
+    if not question.endpoint.startswith("call/") and "values" not in str(
+        question.data
+    ):  # those name nobody of this world
+        assert len(rows) > 0
+    assert {row.metric for row in rows} <= {*QualityMetric, "userCount"}

@@ -1,0 +1,74 @@
+"""Whatever a server sends: a verdict, and points or an error that says where. Nothing else, and no node lost."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agora_analytics import DecodeError
+from agora_analytics.apsaravideo.judge import judge, retry_after
+from agora_analytics.apsaravideo.records import number, read_answer
+from agora_analytics.apsaravideo.walk import ENDPOINT
+from agora_analytics.core.verdicts import Done, Fail, Retry
+from agora_analytics.messages import Response
+
+text = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)
+scalars = st.none() | st.booleans() | numbers | text | st.floats().map(str)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3)
+)
+times = st.integers(0, 4_000_000_000_000).map(str)
+nodes = st.lists(
+    st.fixed_dictionaries({"Timestamp": times, "Value": anything}, optional={"Unit": anything}), max_size=5
+)
+ENVELOPE = {"Code": anything, "Message": anything, "RequestId": anything, "Nodes": anything, "code": anything}
+envelopes = st.fixed_dictionaries({}, optional=ENVELOPE).map(lambda fields: json.dumps(fields).encode())
+
+
+@settings(deadline=None)
+@given(
+    body=st.binary(max_size=60) | envelopes | anything.map(lambda value: json.dumps(value).encode()),
+    status=st.integers(200, 599),
+    header=text | st.integers(-5, 10**9).map(str),
+)
+def test_every_answer_has_a_verdict(body, status, header):
+    response = Response(status=status, headers={"x-acs-retry-after": header}, body=body)
+    verdict = judge(ENDPOINT, response, 0.0)
+    assert isinstance(verdict, Done | Retry | Fail)
+    if status >= 400:
+        assert not isinstance(verdict, Done)
+        assert verdict.error.status == status
+        assert str(verdict.error)
+    assert (after := retry_after(response)) is None or 0 < after <= 10**6
+
+
+@settings(deadline=None)
+@given(body=st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
+def test_a_body_is_read_or_says_where_it_cannot_be(body):
+    problem = None
+    try:
+        read_answer(body, metric="m")
+    except DecodeError as error:
+        problem = error
+    assert problem is None or problem.path.startswith("$")
+
+
+@settings(deadline=None)
+@given(sent=nodes, summary=scalars)
+def test_no_node_is_lost_and_no_value_is_made_up(sent, summary):
+    read = read_answer(json.dumps({"Nodes": sent, "SummaryData": summary}).encode(), metric="m")
+    assert [point.ts for point in read.points] == [int(node["Timestamp"]) // 1000 for node in sent]
+    for node, point in zip(sent, read.points, strict=True):
+        if point.value is not None:
+            assert point.value == pytest.approx(float(node["Value"]))
+            assert point.raw is None
+        elif node["Value"] is not None:
+            assert point.raw is not None
+        assert set(point.extra) == set(node) - {"Timestamp", "Value"}
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_read_from_its_text(value):
+    assert number(str(value)) == number(value) == value

@@ -1,0 +1,319 @@
+"""Metrics from the client to the simulator and back, held against what is true there."""
+
+import json
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+
+from agora_analytics import BadRequest, DecodeError, InvalidRequest, WindowOutOfReach
+from agora_analytics.apsaravideo import Metric, MetricPage, Os, TerminalType
+from agora_analytics.simulator.apsaravideo.world import Terminals, summary
+from tests.apsaravideo.stage import APP_ID, DAY, NOW, OTHER_APP_ID, WORLD, Stage, scripted
+from tests.conftest import Scripted, response
+
+MIDNIGHT = NOW - DAY / 2
+COST = Metric.FIRST_FRAME_COST
+
+
+def true_points(metric, begin, end, **terminals):
+    """Return what is true in `begin <= t < end`, in seconds."""
+    asked = Terminals(**({"app_id": APP_ID} | terminals))
+    return WORLD.points(metric, asked, int(begin * 1000), int(end * 1000) - 1)
+
+
+def truth(metric, begin, end, **terminals):
+    return [(p.ms // 1000, float(p.value)) for p in true_points(metric, begin, end, **terminals)]
+
+
+async def pages_of(listing):
+    return [page async for page in listing.pages()]
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_a_day_comes_whole(metric):
+    stage = Stage.of()
+    begin, end = MIDNIGHT - DAY, MIDNIGHT
+    (page,) = stage.run(lambda client: pages_of(client.interaction_metrics(metric, begin, end)))
+    assert [(p.ts, p.value) for p in page.records] == truth(metric, begin, end)
+    assert 270 < len(page.records) < 288  # there are gaps
+    assert (page.window.start, page.window.end) == (begin, end - 1)
+    assert page.raw_summary == summary(true_points(metric, begin, end))
+    assert page.summary == float(page.raw_summary)
+    assert (page.metric, page.unreadable, page.resume_token) == (metric, 0, "")
+    assert (page.meta.status, page.meta.attempts, stage.asked) == (200, 1, 1)
+    assert page.meta.request_id == json.loads(page.raw)["RequestId"]
+    assert page.records[0].at == datetime.fromtimestamp(page.records[0].ts, timezone.utc)  # noqa: UP017
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+@pytest.mark.parametrize("shift", [0, 1, 137])
+def test_thirty_days_are_split_and_every_point_comes_once(rounds, shift):
+    stage = Stage.of(rounds=rounds)
+    begin = NOW - 30 * DAY + 600 + shift
+    pages = stage.run(lambda client: pages_of(client.interaction_metrics(COST, begin)))
+    assert len(pages) == stage.asked == 30
+    assert all(page.window.length < DAY for page in pages)
+    assert all(one.window.end + 1 == two.window.start for one, two in pairwise(pages))
+    got = [(p.ts, p.value) for page in pages for p in page.records]
+    wanted = truth(COST, begin, NOW - 300)
+    if (
+        rounds and shift
+    ):  # the 5 minutes that the range begins in came too: nothing that the server tells is dropped
+        wanted = truth(COST, begin - shift, NOW - 300)
+    assert got[: len(wanted)] == wanted
+    assert len({ts for ts, _ in got}) == len(got)
+    assert stage.refused == {}
+
+
+def test_windows_are_fetched_side_by_side_and_given_in_order():
+    stage = Stage.of(latency=(1.0, 1.0))
+
+    async def job(client):
+        begin = stage.clock.now()
+        pages = await pages_of(client.interaction_metrics(COST, "29d"))
+        return stage.clock.now() - begin, [page.window.start for page in pages]
+
+    seconds, starts = stage.run(job, prefetch=29)
+    assert starts == sorted(starts)
+    assert len(starts) == 29
+    assert seconds < 3
+    assert stage.run(job, prefetch=1)[0] > 29
+
+
+@pytest.mark.parametrize(
+    "terminals",
+    [
+        {"os": Os.IOS},
+        {"os": "Android", "terminal_type": "mobile"},
+        {"terminal_type": TerminalType.WEB},
+        {"channel_id": WORLD.channel_ids[3]},
+        {"app_id": OTHER_APP_ID},
+    ],
+)
+def test_a_part_of_the_terminals(terminals):
+    points = Stage.of().run(
+        lambda client: client.interaction_metrics(COST, "7h", "6h", **terminals).collect()
+    )
+    wanted = truth(COST, NOW - 7 * 3600, NOW - 6 * 3600, **terminals)
+    assert [(p.ts, p.value) for p in points] == wanted
+    assert wanted != truth(COST, NOW - 7 * 3600, NOW - 6 * 3600)
+
+
+def test_a_channel_without_data_has_no_nodes():
+    (page,) = Stage.of().run(
+        lambda client: pages_of(client.interaction_metrics(COST, "7h", channel_id="nobody"))
+    )
+    assert "Nodes" not in json.loads(page.raw)
+    assert (page.records, page.summary) == ([], 0.0)
+
+
+def test_all_metrics_come_one_after_the_other():
+    stage = Stage.of()
+    pages = stage.run(lambda client: pages_of(client.all_metrics("2d", "1h")))
+    assert [page.metric for page in pages] == [m for m in Metric for _ in range(2)]
+    for metric in Metric:
+        got = [(p.ts, p.value) for page in pages if page.metric == metric for p in page.records]
+        assert got == truth(metric, NOW - 2 * DAY, NOW - 3600)
+
+
+@pytest.mark.parametrize("behind", range(8))
+@pytest.mark.parametrize("rounds", [False, True])
+def test_a_listing_goes_on_behind_any_page(behind, rounds):
+    stage = Stage.of(rounds=rounds)
+    asked = {"begin": NOW - 4 * DAY + 137, "end": "now", "metrics": (COST, "VideoStuckRate")}
+
+    async def job(client):
+        pages = await pages_of(client.all_metrics(**asked))
+        stage.clock.step(5000)  # "now" is another by then, and the listing still the same
+        return pages, await pages_of(client.all_metrics(**asked, resume=pages[behind].resume_token))
+
+    if behind == 7:
+        with pytest.raises(InvalidRequest, match="no resume_token"):
+            stage.run(job)
+        return
+    pages, rest = stage.run(job)
+    assert len(pages) == 8
+    points = [(p.metric, p.ts, p.value) for page in pages[behind + 1 :] for p in page.records]
+    assert [(p.metric, p.ts, p.value) for page in rest for p in page.records] == points
+
+
+@pytest.mark.parametrize("token", ["", "x", "1.2", "5.1.0.", "1.2.3.4.5", "1.2.-3."])
+def test_a_token_that_is_none_is_refused(token):
+    stage = Stage.of()
+    with pytest.raises(InvalidRequest, match="no resume_token"):
+        stage.run(lambda client: client.interaction_metrics(COST, "1d", resume=token).collect())
+    assert stage.asked == 0
+
+
+def test_the_points_as_an_arrow_table():
+    pa = pytest.importorskip("pyarrow")
+    stage = Stage.of()
+
+    async def job(client):
+        listing = client.interaction_metrics(COST, MIDNIGHT - 2 * DAY, MIDNIGHT)
+        return await listing.to_arrow(), await pages_of(listing)
+
+    table, pages = stage.run(job)
+    assert table.schema.field("ts").type == pa.timestamp("s", "UTC")
+    assert table.schema.field("value").type == pa.float64()
+    assert table.column_names == ["metric", "ts", "value", "raw"]
+    got = zip(table["ts"].cast(pa.int64()).to_pylist(), table["value"].to_pylist(), strict=True)
+    assert list(got) == truth(COST, MIDNIGHT - 2 * DAY, MIDNIGHT)
+    assert table.equals(pa.concat_tables([page.to_arrow() for page in pages]))
+    assert table["raw"].null_count == len(table)
+
+
+def test_what_is_no_number_is_kept_and_counted():
+    pa = pytest.importorskip("pyarrow")
+    values = ["66.670000", "n/a", "", None, 12, "NaN", "1_0", [1], "1e3"]
+    nodes = [
+        {"Timestamp": str((NOW - 3600 + 300 * i) * 1000), "Value": value} for i, value in enumerate(values)
+    ]
+    nodes[0]["Unit"] = "percent"
+    body = {"Nodes": nodes, "RequestId": "r", "SummaryData": "--"}
+    (page,) = scripted(
+        Scripted(response(body)), lambda client: pages_of(client.interaction_metrics(COST, "2h"))
+    )
+    assert isinstance(page, MetricPage)
+    assert [p.value for p in page.records] == [66.67, None, None, None, 12.0, None, None, None, 1000.0]
+    assert [p.raw for p in page.records] == [None, "n/a", "", None, None, "NaN", "1_0", "[1]", None]
+    assert page.records[0].extra == {"Unit": "percent"}
+    assert (page.unreadable, page.summary, page.raw_summary) == (6, None, "--")
+    assert page.to_arrow()["value"].null_count == 6
+    assert page.to_arrow()["raw"].cast(pa.string()).to_pylist()[1] == "n/a"
+
+
+def test_names_in_lower_camel_case_are_read_too():
+    body = {"nodes": [{"timestamp": "1795086000000", "value": "2.5"}], "requestId": "r", "summaryData": "2"}
+    (page,) = scripted(
+        Scripted(response(body)), lambda client: pages_of(client.interaction_metrics(COST, "2h"))
+    )
+    assert [(p.ts, p.value) for p in page.records] == [(1_795_086_000, 2.5)]
+    assert (page.summary, page.meta.request_id) == (2.0, "r")
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"Nodes": {"0": 1}}, "$.Nodes"),
+        ({"Nodes": [{"Timestamp": "1", "Value": "1"}, 7]}, "$.Nodes[1]"),
+        ({"Nodes": [{"Value": "1"}]}, "$.Nodes[0].Timestamp"),
+        ({"Nodes": [{"Timestamp": "soon", "Value": "1"}]}, "$.Nodes[0].Timestamp"),
+        ({"Nodes": [{"Timestamp": "1e30", "Value": "1"}]}, "$.Nodes[0].Timestamp"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_says_where(body, path):
+    with pytest.raises(DecodeError) as caught:
+        scripted(
+            Scripted(response(body | {"RequestId": "r-1"})),
+            lambda client: client.interaction_metrics(COST, "2h").collect(),
+        )
+    assert (caught.value.path, caught.value.request_id) == (path, "r-1")
+    assert caught.value.endpoint == "apsaravideo/interaction_metrics"
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"begin": NOW * 1000}, "milliseconds"),
+        ({"begin": "1d", "end": int(NOW * 1000)}, "milliseconds"),
+        ({"begin": datetime(2026, 11, 18)}, "no time zone"),  # noqa: DTZ001
+        ({"begin": "1h", "end": "2h"}, "not before"),
+        ({"begin": "1h", "end": "1h"}, "not before"),
+        ({"begin": "yesterday"}, "not a time"),
+        ({"begin": "1h", "metric": ""}, "metric='' is empty"),
+        ({"begin": "1h", "metric": "firstframecost"}, "'FirstFrameCost'"),
+        ({"begin": "1h", "os": "ios"}, "'iOS'"),
+        ({"begin": "1h", "os": " "}, "empty"),
+        ({"begin": "1h", "terminal_type": "Web"}, "'web'"),
+        ({"begin": "1h", "channel_id": ""}, "channel_id='' is empty"),
+        ({"begin": "1h", "app_id": ""}, "app_id='' is empty"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_request(question, said):
+    stage = Stage.of()
+    with pytest.raises(InvalidRequest, match=said):
+        stage.run(lambda client: client.interaction_metrics(**({"metric": COST} | question)).collect())
+    assert stage.asked == 0
+
+
+@pytest.mark.parametrize("metrics", [(), (COST, COST)])
+def test_metrics_are_named_once(metrics):
+    stage = Stage.of()
+    with pytest.raises(InvalidRequest, match="metric is named"):
+        stage.run(lambda client: client.all_metrics("1h", metrics=metrics).collect())
+    assert stage.asked == 0
+
+
+@pytest.mark.parametrize("ends", [("60d", "31d"), (NOW + 60, NOW + 3600)])
+def test_a_range_out_of_reach_is_refused_before_a_request(ends):
+    stage = Stage.of()
+    with pytest.raises(WindowOutOfReach) as caught:
+        stage.run(lambda client: client.interaction_metrics(COST, *ends).collect())
+    first, last = caught.value.legal
+    assert NOW - 30 * DAY <= first < NOW - 30 * DAY + 10
+    assert NOW - 10 < last <= NOW
+    assert stage.asked == 0
+
+
+def test_what_is_too_far_back_is_cut_off():
+    stage = Stage.of()
+    pages = stage.run(lambda client: pages_of(client.interaction_metrics(COST, "45d")))
+    assert len(pages) == 30
+    assert NOW - 30 * DAY <= pages[0].window.start < NOW - 30 * DAY + 10
+    assert stage.refused == {}
+
+
+def test_one_moment_in_three_time_zones():
+    moment = datetime(2026, 11, 19, 8, 0, tzinfo=timezone.utc)  # noqa: UP017
+    east = moment.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+    async def job(client):
+        return [
+            await client.interaction_metrics(COST, begin, begin_plus).collect()
+            for begin, begin_plus in (
+                (moment, "2026-11-19T09:00Z"),
+                (east, "2026-11-19T14:30+05:30"),
+                (moment.timestamp(), moment.timestamp() + 3600),
+            )
+        ]
+
+    one, *others = Stage.of().run(job)
+    assert len(one) > 8
+    assert all(other == one for other in others)
+
+
+def test_raw_names_are_sent_as_they_are_and_the_server_says_no():
+    with pytest.raises(BadRequest, match="Param Error:MetricType Delay"):
+        Stage.of().run(lambda client: client.interaction_metrics("Delay", "1h").collect())
+
+
+def test_without_checks_the_server_refuses_what_is_too_long():
+    stage = Stage.of()
+    with pytest.raises(BadRequest, match="24 hours"):
+        stage.run(lambda client: client.interaction_metrics(COST, "2d").collect(), validate=False)
+    assert stage.asked == 1
+
+
+def test_one_metric_may_be_named_without_a_list():
+    stage = Stage.of()
+    points = stage.run(lambda client: client.all_metrics("1h", metrics="VideoStuckRate").collect())
+    assert {point.metric for point in points} == {"VideoStuckRate"}
+
+
+def test_without_checks_one_request_goes_out_as_it_was_given():
+    transport = Scripted(response({"RequestId": "r"}))
+    scripted(
+        transport,
+        lambda client: client.interaction_metrics("firstframecost", 99, 7, os="").collect(),
+        validate=False,
+    )
+    (request,) = transport.requests
+    assert dict(request.query) == {
+        "MetricType": "firstframecost",
+        "BeginTs": "99000",
+        "EndTs": "7999",
+        "AppId": APP_ID,
+        "Os": "",
+    }

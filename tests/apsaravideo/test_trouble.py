@@ -1,0 +1,236 @@
+"""The account's 50 a second, faults, and refusals, through the whole client."""
+
+import asyncio
+
+import pytest
+
+from agora_analytics import (
+    AccessDenied,
+    AuthenticationError,
+    DeadlineExceeded,
+    NotFound,
+    RateLimited,
+    ServerError,
+)
+from agora_analytics.apsaravideo.facts import LIMITS
+from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.request_loop import Patience
+from agora_analytics.simulator import Faults
+from tests.apsaravideo.stage import DAY, ENDPOINT, NOW, Stage, scripted
+from tests.apsaravideo.test_metrics import COST, truth
+from tests.conftest import Scripted, response
+
+LONG = Patience(deadline=None)
+
+
+async def a_thousand(client, channels=34):
+    """Ask for 34 channels over 30 days at the same time: 1,020 windows."""
+    listings = [
+        client.interaction_metrics(COST, NOW - 30 * DAY + 600, channel_id=f"{770_513 + i}")
+        for i in range(channels)
+    ]
+    return await asyncio.gather(*(listing.collect() for listing in listings))
+
+
+@pytest.mark.parametrize("latency", [(0.01, 0.01), (0.02, 0.09)])
+def test_a_thousand_windows_in_flight_keep_to_fifty_a_second(latency):
+    stage = Stage.of(latency=latency)
+
+    async def job(client):
+        begin = stage.clock.now()
+        points = await a_thousand(client)
+        return points, stage.clock.now() - begin
+
+    points, seconds = stage.run(job, patience=LONG, prefetch=30)
+    seen = stage.simulator.seen
+    assert stage.asked == 1020
+    assert seen.worst_window(ENDPOINT) <= 50
+    assert seen.worst_sliding(ENDPOINT) <= 50
+    assert stage.refused == {}
+    assert 20.0 <= seconds < 25.0  # and it is not idle
+    assert [(p.ts, p.value) for p in points[0]] == truth(COST, NOW - 30 * DAY + 600, NOW, channel_id="770513")
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+def test_two_clients_of_one_account_share_its_limit(kept, tmp_path):
+    ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
+    keys = {"one": "s-1", "two": "s-2"}
+    stage = Stage.of(keys=keys, latency=(0.02, 0.05))
+
+    async def job(first):
+        async with stage.client("two", "s-2", account="us", ledger=ledger, patience=LONG) as second:
+            await asyncio.gather(a_thousand(first, 4), a_thousand(second, 4))
+        await ledger.aclose()
+
+    stage.run(job, "one", "s-1", account="us", ledger=ledger, patience=LONG)
+    assert stage.asked == 240
+    assert stage.simulator.seen.worst_sliding(ENDPOINT) <= 50
+    assert stage.refused == {}
+
+
+@pytest.mark.parametrize("xml", [False, True])
+@pytest.mark.parametrize("retry_after", [True, False])
+def test_an_account_that_others_use_too_is_waited_for(retry_after, xml):
+    """The account has 10 a second left: what is refused is asked again, when the server says so or a second later."""
+    from attrs import evolve
+
+    stage = Stage.of(
+        limits=evolve(LIMITS[ENDPOINT], requests=10), retry_after=retry_after, xml=xml, latency=(0.02, 0.05)
+    )
+    stage.run(lambda client: a_thousand(client, 4), patience=Patience(deadline=None, rate_attempts=50))
+    assert stage.refused["400"] == stage.asked - 120
+    assert stage.simulator.seen.accepted[ENDPOINT] == 120
+
+
+def test_throttling_that_does_not_end_is_told():
+    body = {"Code": "Throttling.User", "Message": "flow control", "RequestId": "r"}
+    transport = Scripted(response(body, 400, x_acs_retry_after="250"))
+    with pytest.raises(RateLimited, match=r"Throttling\.User: flow control") as caught:
+        scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert len(transport.requests) == len(caught.value.trail) == Patience().rate_attempts
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_faults_are_overcome_and_every_point_comes_once(share):
+    faults = Faults(
+        share=share,
+        seed=4,
+        kinds=(
+            "reset",
+            "500",
+            "503-html",
+            "504-html",
+            "429",
+            "cut-off",
+            "broken-json",
+            "lost-answer",
+            "hang",
+        ),
+    )
+    stage = Stage.of(faults=faults, latency=(0.01, 0.05))
+    patience = Patience(timeout=5, deadline=None, attempts=12, rate_attempts=12)
+
+    async def job(client):
+        return await asyncio.gather(
+            *(client.all_metrics("30d", NOW - 3600, channel_id=channel).collect() for channel in channels)
+        )
+
+    channels = stage.simulator.world.channel_ids[:3]
+    found = stage.run(job, patience=patience)
+    assert sum(stage.simulator.seen.faults.values()) > 360 * share * 0.6
+    assert len(stage.simulator.seen.faults) > 5
+    for channel, points in zip(channels, found, strict=True):
+        assert len({(p.metric, p.ts) for p in points}) == len(points)
+        got = [(p.ts, p.value) for p in points if p.metric == COST]
+        assert got == truth(COST, got[0][0], NOW - 3600, channel_id=channel)
+        assert got[0][0] < NOW - 30 * DAY + 1800
+    assert stage.simulator.seen.worst_window(ENDPOINT) <= 50
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"),
+    [
+        ("reset", 2),
+        ("500", 2),
+        ("503-html", 2),
+        ("504-html", 2),
+        ("429", 2),
+        ("cut-off", 2),
+        ("lost-answer", 2),
+    ],
+)
+def test_one_fault_takes_one_attempt_more_with_a_nonce_of_its_own(fault, attempts):
+    stage = Stage.of(fault)
+
+    async def job(client):
+        return [page async for page in client.interaction_metrics(COST, "1h").pages()]
+
+    (page,) = stage.run(job)
+    assert page.meta.attempts == stage.asked == attempts
+    assert "SignatureNonceUsed" not in str(stage.events)
+
+
+def test_a_server_that_stays_broken_is_told_with_its_status():
+    stage = Stage.of(*["503-html"] * 9)
+    with pytest.raises(ServerError, match="HTTP 503: a page of text/html") as caught:
+        stage.run(lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert (caught.value.status, len(caught.value.trail)) == (503, Patience().attempts)
+
+
+def test_a_server_that_hangs_is_left_at_the_deadline():
+    stage = Stage.of(*["hang"] * 9)
+    with pytest.raises(DeadlineExceeded):
+        stage.run(
+            lambda client: client.interaction_metrics(COST, "1h").collect(), patience=Patience(deadline=9)
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "kind", "code"),
+    [
+        ({}, ("demo-access-key-id", "another"), AuthenticationError, "SignatureDoesNotMatch"),
+        ({}, ("another", "demo-access-key-secret"), AuthenticationError, "InvalidAccessKeyId.NotFound"),
+        ({"app_id": "not-ours"}, (), AccessDenied, "Meter.AuthError"),
+        (
+            {"security_token": "t"},
+            (),
+            AuthenticationError,
+            "InvalidSecurityToken.MismatchWithAccessKey",
+        ),
+    ],
+)
+@pytest.mark.parametrize("xml", [False, True])
+def test_a_refusal_is_told_after_one_request(settings, key, kind, code, xml):
+    stage = Stage.of(xml=xml)
+    with pytest.raises(kind) as caught:
+        stage.run(lambda client: client.interaction_metrics(COST, "1h").collect(), *key, **settings)
+    assert (caught.value.code, stage.asked) == (code, 1)
+    assert caught.value.request_id is not None
+
+
+def test_a_host_that_plays_something_else_is_told():
+    with pytest.raises(NotFound):
+        scripted(Scripted(response(b"<html>", 404)), lambda c: c.interaction_metrics(COST, "1h").collect())
+
+
+@pytest.mark.parametrize("off", [-3 * 3600, -16 * 60, 16 * 60, 3 * 3600])
+def test_a_clock_that_is_wrong_is_corrected_by_the_date_of_the_first_answer(off):
+    stage = Stage.of()
+    wrong = Skewed(stage.clock, off)
+    points = stage.run(
+        lambda client: client.interaction_metrics(COST, NOW - 8 * 3600, NOW - 7 * 3600).collect(), clock=wrong
+    )
+    assert [(p.ts, p.value) for p in points] == truth(COST, NOW - 8 * 3600, NOW - 7 * 3600)
+    assert stage.asked == 2
+    assert stage.refused == {"400": 1}
+
+
+class Skewed:
+    """A clock that is off by so many seconds."""
+
+    def __init__(self, clock, seconds):
+        self._clock, self._seconds = clock, seconds
+
+    def now(self):
+        return self._clock.now() + self._seconds
+
+
+def test_a_clock_that_cannot_be_corrected_is_told_after_two_requests():
+    body = {"Code": "InvalidTimeStamp.Expired", "Message": "expired", "RequestId": "r"}
+    transport = Scripted(response(body, 400))
+    with pytest.raises(AuthenticationError, match="check this machine's clock"):
+        scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert len(transport.requests) == 2
+
+
+def test_leaving_early_ends_what_is_under_way():
+    stage = Stage.of(latency=(0.5, 0.5))
+
+    async def job(client):
+        async for _ in client.interaction_metrics(COST, "29d"):
+            break
+        await asyncio.sleep(5)
+        return stage.asked
+
+    assert stage.run(job, prefetch=4) <= 8

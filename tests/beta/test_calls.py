@@ -1,0 +1,240 @@
+"""Calls and their details: ten of everything, and nothing that stays hidden without a word."""
+
+import json
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.agora.beta.limits import LIMITS
+from agora_analytics.simulator import World
+from agora_analytics.simulator.truth.records import CallTruth
+from tests.beta.stage import SINCE, UNTIL, Scripted, Stage, scripted, world
+
+CALL = {
+    "call_id": "c1",
+    "cname": "room",
+    "created_ts": 1795000000,
+    "destroyed_ts": 1795000100,
+    "finished": True,
+}
+
+
+def alive(made, since, until):
+    return [c.call_id for c in made.calls if c.created_ts < until and c.destroyed_ts >= since]
+
+
+def test_a_golden_answer_of_calls():
+    body = {
+        "code": 200,
+        "message": "",
+        "has_more": False,
+        "call_lists": [CALL, CALL | {"call_id": "c2", "new": 1}],
+    }
+    transport = Scripted.of(json.dumps(body).encode())
+
+    async def job(client):
+        return [page async for page in client.calls("2h", "1h", cname="room").pages()]
+
+    (page,) = scripted(transport, job)
+    assert [call.call_id for call in page.records] == ["c1", "c2"]
+    assert page.records[1].extra == {"new": 1}
+    assert page.resume_token == ""
+    assert transport.requests[0].url == (
+        f"https://api.agora.io/beta/analytics/call/lists?start_ts={UNTIL - 3600}&end_ts={UNTIL - 1}"
+        "&appid=app&cname=room"
+    )
+
+
+@pytest.mark.parametrize("calls", [0, 9, 10, 11, 200])
+def test_nothing_stays_hidden(calls):
+    made = world(calls)
+    stage = Stage.of(made=made)
+
+    async def job(client):
+        return [page async for page in client.calls(SINCE, UNTIL).pages()]
+
+    pages = stage.run(job)
+    assert [call.call_id for page in pages for call in page.records] == alive(made, SINCE, UNTIL)
+    assert len(pages) <= calls / 9 + 3
+    assert not stage.simulator.seen.refused
+    assert stage.simulator.seen.worst_sliding("beta/call/lists") <= 3
+
+
+def crowd(number, *, begun=10, apart=7):
+    return World(
+        CallTruth(
+            call_id=f"c{i:03}",
+            cname="room",
+            created_ts=SINCE - begun * 60 + i * apart,
+            destroyed_ts=SINCE + 600 + i,
+            sessions=(),
+        )
+        for i in range(number)
+    )
+
+
+def test_a_crowd_that_began_before_the_range():
+    made = crowd(45)
+    stage = Stage.of(made=made)
+    found = stage.run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
+    assert [call.call_id for call in found] == alive(made, SINCE + 300, SINCE + 400)
+    assert len(found) == 45
+
+
+def test_what_ended_before_the_range_is_left_out():
+    old = CallTruth(call_id="old", cname="r", created_ts=SINCE - 500, destroyed_ts=SINCE + 1, sessions=())
+    made = World([old, *crowd(45).calls])
+    found = Stage.of(made=made).run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
+    assert "old" not in {call.call_id for call in found}
+    assert len(found) == 45
+
+
+def test_more_than_ten_in_one_second_are_told():
+    stage = Stage.of(made=crowd(12, apart=0))
+    with pytest.raises(errors.IncompleteListing, match="more than 10 records"):
+        stage.run(lambda c: c.calls(SINCE, UNTIL).collect())
+
+
+def test_a_list_in_another_order_is_halved():
+    def answer(has_more, *times):
+        calls = [
+            CALL | {"call_id": f"c{ts}", "created_ts": ts, "destroyed_ts": ts + 90_000_000} for ts in times
+        ]
+        return json.dumps({"code": 200, "has_more": has_more, "call_lists": calls}).encode()
+
+    transport = Scripted.of(answer(True, 5, 9, 7), answer(False, 9), answer(False, 5, 7, 3))
+    found = scripted(transport, lambda c: c.calls("2h", "1h").collect(), prefetch=1)
+    assert [call.created_ts for call in found] == [5, 9, 7, 3]
+    ends = [dict(request.query) for request in transport.requests]
+    assert [(int(e["start_ts"]), int(e["end_ts"])) for e in ends[1:]] == [
+        (UNTIL - 1800, UNTIL - 1),
+        (UNTIL - 3600, UNTIL - 1801),
+    ]
+
+
+def test_a_listing_goes_on_behind_a_page():
+    stage = Stage.of(made=world(60))
+
+    async def job(client):
+        pages = [page async for page in client.calls(SINCE, UNTIL).pages()]
+        return pages, await client.calls(SINCE, UNTIL, resume=pages[2].resume_token).collect()
+
+    pages, rest = stage.run(job)
+    ids = {call.call_id for page in pages[3:] for call in page.records}
+    assert ids <= {call.call_id for call in rest}
+    assert len(rest) - len(ids) <= 1  # the call at the seam
+
+
+@pytest.mark.parametrize("fault", ["500", "reset", "cut-off", "broken-json", "lost-answer", "429", "hang"])
+def test_under_faults(fault):
+    made = world(30)
+    stage = Stage.of(None, fault, made=made)
+    found = stage.run(lambda c: c.calls(SINCE, UNTIL).collect())
+    assert [call.call_id for call in found] == alive(made, SINCE, UNTIL)
+
+
+def test_details_of_a_call():
+    made = world(10)
+    stage = Stage.of(made=made)
+    truth = max(made.calls, key=lambda call: len(made.sessions(call)))
+
+    async def job(client):
+        (call,) = [c for c in await client.calls(SINCE, UNTIL).collect() if c.call_id == truth.call_id]
+        (details,) = await client.details(call).collect()
+        (bare,) = await client.details(
+            call.call_id, call.created_ts, call.destroyed_ts + 1, metrics=False
+        ).collect()
+        return details, bare, (await client.details(call).to_arrow()).num_rows
+
+    details, bare, rows = stage.run(job)
+    people = [session for session in made.sessions(truth) if not session.server]
+    assert len(details.sessions) == min(10, len(people))
+    assert details.may_hide_users == (len(people) >= 10)
+    assert [s.join_ts for s in details.sessions] == sorted(
+        (s.join_ts for s in details.sessions), reverse=True
+    )
+    assert {series.sid for series in details.columns} == {s.sid for s in details.sessions}
+    assert rows == len(details.columns) == stage.simulator.seen.points["beta/call/details"] / 2
+    assert (bare.sessions, len(bare.columns), bare.call_id) == (details.sessions, 0, truth.call_id)
+
+
+def test_a_long_call_is_asked_for_in_parts_of_three_hours():
+    stage = Stage.of(made=world(3))
+    found = stage.run(lambda c: c.details("c", SINCE, SINCE + 7 * 3600).collect())
+    assert [(part.window.start - SINCE, part.window.end - SINCE) for part in found] == [
+        (0, 10_799),
+        (10_800, 21_599),
+        (21_600, 25_199),
+    ]
+    assert not stage.simulator.seen.refused
+    assert stage.simulator.seen.worst_sliding("beta/call/details") == 1
+
+
+def test_golden_details():
+    body = {
+        "code": 200,
+        "message": "",
+        "call_id": "00057b6093a5d3e8b1fc67aa",
+        "call_info": [
+            {
+                "sid": "S1",
+                "cname": "room",
+                "uid": 630985881,
+                "network": "Wi-Fi",
+                "platform": "Android",
+                "speaker": True,
+                "sdk_version": "2.2.0.07_14",
+                "device_type": "Android (6.0)",
+                "join_ts": 1548670251,
+                "leave_ts": 1548670815,
+                "finished": True,
+            }
+        ],
+        "metrics": [
+            {
+                "sid": "S1",
+                "data": [{"mid": 20003, "kvs": [[1548670255, 215], [1548670257, None]], "peer_uid": 0}],
+            }
+        ],
+    }
+    (details,) = scripted(
+        Scripted.of(json.dumps(body).encode()), lambda c: c.details("c", "2h", "1h").collect()
+    )
+    assert details.call_id == "00057b6093a5d3e8b1fc67aa"
+    assert (details.sessions[0].uid, details.sessions[0].device_type) == ("630985881", "Android (6.0)")
+    (series,) = details.columns
+    assert (series.mid, series.peer_uid, list(series.ts)) == (20003, "0", [1548670255, 1548670257])
+    assert series.value[0] == 215
+    assert not details.may_hide_users
+
+
+def test_details_that_cannot_be_read():
+    body = b'{"code":200,"requestId":"r1","call_info":[{"sid":"S1"}]}'
+    with pytest.raises(errors.DecodeError, match=r"call_info\[0\]") as caught:
+        scripted(Scripted.of(body), lambda c: c.details("c", "2h", "1h").collect())
+    assert (caught.value.endpoint, caught.value.request_id) == ("beta/call/details", "r1")
+    with pytest.raises(errors.InvalidRequest, match="a call id needs"):
+        scripted(Scripted.of(), lambda c: c.details("c").collect())
+
+
+def test_the_reach_of_three_days():
+    with pytest.raises(errors.WindowOutOfReach, match="72 h"):
+        scripted(Scripted.of(), lambda c: c.calls("9d", "8d").collect())
+    with pytest.raises(errors.WindowOutOfReach, match="20 s late"):
+        scripted(Scripted.of(), lambda c: c.calls("5s").collect())
+    stage = Stage.of()
+    with pytest.raises(errors.WindowRefused, match="query time range"):
+        stage.run(lambda c: c.calls("9d", "8d").collect(), validate=False)
+
+
+def test_the_limits_name_their_source():
+    assert all(row.source.endswith(name) for name, row in LIMITS.items())
+    assert {name: (row.requests, row.period, row.per_day) for name, row in LIMITS.items()} == {
+        "beta/call/lists": (3, 1.0, 1_000),
+        "beta/call/details": (1, 1.0, 1_000),
+        "beta/insight/usage/by_time": (1, 60, 10),
+        "beta/live/scale/by_time": (1, 1.0, 1_000),
+        "beta/live/experience/by_time": (1, 1.0, 1_000),
+        "beta/live/net/by_time": (1, 1.0, 1_000),
+        "beta/live/diagnosis": (1, 1.0, 1_000),
+    }

@@ -1,0 +1,223 @@
+"""Usage by the day, the live numbers by the minute, and the diagnosis."""
+
+import json
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.agora.beta import (
+    EXPERIENCES,
+    FACTORS,
+    BetaExperienceMetric,
+    BetaNetMetric,
+    BetaScaleMetric,
+    BetaUsageMetric,
+)
+from tests.beta.stage import SINCE, UNTIL, Scripted, Stage, scripted, world
+
+
+def body(data, **more):
+    return json.dumps({"code": 200, "message": "success", "data": data, **more}).encode()
+
+
+def test_usage_by_the_day():
+    made = world(40)
+    stage = Stage.of(made=made)
+    rows = stage.run(lambda c: c.usage(SINCE - 86_400, UNTIL))
+    days = {(row.ts, row.metric): row.value for row in rows}
+    assert days[SINCE, "channelCount"] == 40
+    assert days[SINCE - 86_400, "channelCount"] == 0
+    assert days[SINCE, "sessionCount"] >= days[SINCE, "userCount"] > 40
+    assert len(days) == len(rows) == 6
+    assert stage.simulator.seen.requests["beta/insight/usage/by_time"] == 1
+    assert rows[0].at.isoformat() == "2026-11-17T00:00:00+00:00"
+
+
+def test_usage_keeps_to_one_a_minute_and_ten_a_day():
+    stage = Stage.of()
+
+    async def job(client):
+        for _ in range(10):
+            await client.usage(SINCE, UNTIL, metrics="userCount")
+        with pytest.raises(errors.QuotaExhausted):
+            await client.usage(SINCE, UNTIL)
+        return next(q for q in await client.quota() if q.endpoint == "beta/insight/usage/by_time")
+
+    assert stage.run(job).left == 0
+    assert stage.simulator.seen.worst_sliding("beta/insight/usage/by_time", 60) == 1
+    assert not stage.simulator.seen.refused
+
+
+def test_less_than_a_day_is_refused_here():
+    with pytest.raises(errors.InvalidRequest, match="a day"):
+        scripted(Scripted.of(), lambda c: c.usage(SINCE, UNTIL - 1))
+    transport = Scripted.of(body([]))
+    assert list(scripted(transport, lambda c: c.usage(SINCE, UNTIL - 1), validate=False)) == []
+    assert dict(transport.requests[0].query) == {
+        "start_ts": str(SINCE),
+        "end_ts": str(UNTIL - 2),
+        "appid": "app",
+        "metric": "userCount,sessionCount,channelCount",
+    }
+
+
+def test_the_live_numbers():
+    made = world(400)
+    at = SINCE + 12 * 3600
+    stage = Stage.of(made=made, at=at)
+
+    async def job(client):
+        return (
+            await client.live_scale(at - 600, at - 300),
+            await client.live_experience(at - 600, at - 300),
+            await client.live_net("50m", metrics=[BetaNetMetric.VIDEO_UPSTREAM]),
+        )
+
+    scale, experience, net = stage.run(job)
+    assert [row.ts for row in scale if row.metric == "pcc"] == [at - 600 + 60 * i for i in range(5)]
+    wanted = sum(call.created_ts < at - 540 and call.destroyed_ts >= at - 600 for call in made.calls)
+    assert [row.value for row in scale if (row.metric, row.ts) == ("pcc", at - 600)] == [wanted]
+    joined = [row.value for row in experience if row.metric == BetaExperienceMetric.JOIN_SUCCESS_RATE]
+    assert all(85 <= value <= 100 for value in joined)  # percent, as it was sent
+    assert {row.metric for row in experience} == set(BetaExperienceMetric)
+    assert {row.metric for row in net} == {"videoUpstreamExcellentTransRate"}
+    assert list(net) == sorted(net, key=lambda row: row.ts)
+    assert 45 <= len(net) <= 48
+    assert not stage.simulator.seen.refused
+    assert net.to_arrow().num_rows == len(net)
+
+
+def test_golden_rows_with_what_is_missing_and_what_is_new():
+    data = [{"pcc": 42, "pcu": 102, "ts": 1548665578}, {"pcu": None, "ts": 1548665518, "new": [1]}]
+    rows = scripted(Scripted.of(body(data, requestId="r1")), lambda c: c.live_scale())
+    assert [(row.ts, row.metric, row.value, row.extra) for row in rows] == [
+        (1548665518, "pcu", None, {"new": [1]}),
+        (1548665578, "pcu", 102, {}),
+        (1548665578, "pcc", 42, {}),
+    ]
+    assert rows.meta[0].request_id == "r1"
+    assert list(scripted(Scripted.of(body(None)), lambda c: c.live_net())) == []
+
+
+@pytest.mark.parametrize("data", [{}, [1], [{"pcu": 1}], [{"ts": None}], [{"ts": 1, "pcu": "x"}]])
+def test_rows_that_cannot_be_read(data):
+    with pytest.raises(errors.DecodeError) as caught:
+        scripted(Scripted.of(body(data)), lambda c: c.live_scale())
+    assert caught.value.endpoint == "beta/live/scale/by_time"
+
+
+def test_metrics_are_checked():
+    async def job(client):
+        with pytest.raises(
+            errors.InvalidRequest, match="does not tell pcu; it takes userCount, sessionCount"
+        ):
+            await client.usage(SINCE, UNTIL, metrics="pcu")
+        with pytest.raises(errors.InvalidRequest, match="no metric is named"):
+            await client.live_scale(metrics=[])
+        return await client.live_scale(metrics=["pcu", "brandNew"])
+
+    rows = scripted(Scripted.of(body([{"ts": 1, "pcu": 1, "brandNew": 2}])), job)
+    assert {row.metric: row.value for row in rows} == {"pcu": 1, "brandNew": 2}
+    with pytest.raises(errors.BadRequest, match="metric brandNew"):
+        Stage.of().run(lambda c: c.live_scale(metrics="brandNew"))
+
+
+def test_the_live_range_is_an_hour():
+    stage = Stage.of()
+    with pytest.raises(errors.WindowOutOfReach, match="1 h"):
+        stage.run(lambda c: c.live_scale("3h", "2h"))
+    assert stage.run(lambda c: c.live_scale("3h"))  # cut to what is there
+    with pytest.raises(errors.WindowRefused):
+        stage.run(lambda c: c.live_net("3h", "2h"), validate=False)
+
+
+@pytest.mark.parametrize("most", [0, 2, 8])
+def test_every_diagnosis_once(most):
+    stage = Stage.of(troubles=most)
+    now = stage.clock.now()
+    found = stage.run(lambda c: c.live_diagnosis(now - 3000, now - 600).collect())
+    truth = stage.simulator.troubles(int(now) - 3000, int(now) - 601)
+    assert sorted((d.ts, d.user) for d in found) == sorted((one["ts"], one["user"]) for one in truth)
+    assert not stage.simulator.seen.refused
+
+
+def test_too_many_diagnoses_in_a_minute_are_told():
+    stage = Stage.of(troubles=40)
+    with pytest.raises(errors.IncompleteListing):
+        stage.run(lambda c: c.live_diagnosis().collect())
+
+
+def test_a_golden_diagnosis():
+    pytest.importorskip("pyarrow")
+    data = [
+        {
+            "user": "83817682",
+            "exp_id": 4,
+            "cname": "C148474015",
+            "cause_tags": [
+                {"factor_id": 18, "host_user": "44361248"},
+                {"factor_id": 23, "host_user": "", "new": 1},
+            ],
+            "ts": 1548668575,
+        },
+        {"user": 7, "exp_id": "99", "ts": 1548668570, "severity": 3},
+    ]
+
+    async def job(client):
+        listing = client.live_diagnosis()
+        return await listing.collect(), await listing.to_arrow()
+
+    (freeze, unknown), table = scripted(Scripted.of(body(data), body(data)), job)
+    assert (freeze.user, freeze.experience, freeze.cname) == ("83817682", "Video freeze", "C148474015")
+    assert [(c.factor_id, c.factor, c.host_user) for c in freeze.cause_tags] == [
+        (18, None, "44361248"),
+        (23, "Downstream packet loss in video transmission", ""),
+    ]
+    assert freeze.cause_tags[1].extra == {"new": 1}
+    assert (unknown.user, unknown.exp_id, unknown.experience, unknown.cause_tags) == ("7", 99, None, ())
+    assert unknown.extra == {"severity": 3}
+    assert table.num_rows == 3
+    assert table["factor"].to_pylist()[1].startswith("Downstream")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"exp_id": 4, "ts": 1},
+        {"user": "a", "exp_id": "x", "ts": 1},
+        {"user": "a", "exp_id": 4, "ts": 1, "cause_tags": {}},
+        {"user": "a", "exp_id": 4, "ts": 1, "cause_tags": [{}]},
+    ],
+)
+def test_a_diagnosis_that_cannot_be_read(row):
+    with pytest.raises(errors.DecodeError, match=r"\$\.data\[0\]"):
+        scripted(Scripted.of(body([row])), lambda c: c.live_diagnosis().collect())
+
+
+def test_the_catalogues_are_those_of_the_page():
+    assert sorted(EXPERIENCES) == [4, 5, 6]
+    assert sorted(FACTORS) == [*range(1, 4), *range(8, 18), *range(21, 26), *range(29, 48)]
+    assert FACTORS[47] == "Downstream network jitter in audio transmission"
+    assert set(BetaScaleMetric) == {"pcu", "pcc"}
+    assert set(BetaUsageMetric) == {"userCount", "sessionCount", "channelCount"}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, errors.BadRequest),
+        (401, errors.AuthenticationError),
+        (403, errors.AccessDenied),
+        (404, errors.NotFound),
+        (500, errors.ServerError),
+    ],
+)
+def test_every_documented_code(code, kind):
+    answer = json.dumps({"code": code, "message": "said so"}).encode()
+    with pytest.raises(kind, match="said so"):
+        scripted(Scripted.of(*[answer] * 6), lambda c: c.live_scale())
+
+
+def test_only_the_right_customer():
+    with pytest.raises(errors.AuthenticationError, match="Invalid authentication"):
+        Stage.of().run(lambda c: c.live_scale(), secret="wrong")

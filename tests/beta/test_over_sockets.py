@@ -1,0 +1,63 @@
+"""Every method over a real socket, awaited and blocking; and the blocking twin."""
+
+from agora_analytics.agora.beta import AsyncAgoraBeta
+from agora_analytics.blocking import AgoraBeta
+from agora_analytics.simulator import DEMO_APP_ID, serve, serve_in_thread
+from agora_analytics.simulator.beta import BetaSimulator
+from tests.beta.stage import CUSTOMER, SINCE, UNTIL, world
+from tests.blocking.conftest import SHIFT, Shifted
+from tests.blocking.parity import differences
+
+SETTINGS = {"app_id": DEMO_APP_ID, "clock": Shifted()}
+
+
+def simulator():
+    return BetaSimulator(world(20), now=Shifted().now)
+
+
+async def test_every_method_awaited():
+    assert SHIFT
+    sim = simulator()
+    async with serve(sim) as url, AsyncAgoraBeta(*CUSTOMER, **SETTINGS, base_url=url) as client:
+        calls = await client.calls(SINCE, UNTIL).collect()
+        (details,) = await client.details(calls[-1]).collect()
+        assert len(calls) == 20
+        assert details.call_id == calls[-1].call_id
+        assert await client.usage(SINCE - 86_400, UNTIL)
+        assert await client.live_scale("20m")
+        assert await client.live_experience("20m")
+        assert await client.live_net("20m")
+        assert await client.live_diagnosis("20m").collect()
+        assert {quota.endpoint: quota.spent for quota in await client.quota()}.keys() == client.sent.keys()
+        assert "***" in repr(client)
+
+
+def test_every_method_blocking():
+    with serve_in_thread(simulator()) as url, AgoraBeta(*CUSTOMER, **SETTINGS, base_url=url) as client:
+        calls = client.calls(SINCE, UNTIL).collect()
+        assert len(calls) == 20
+        assert [part.call_id for part in client.details(calls[-1])] == [calls[-1].call_id]
+        assert client.usage(SINCE - 86_400, UNTIL)
+        assert client.live_scale("20m")
+        assert client.live_experience("20m")
+        assert client.live_net("20m")
+        assert list(client.live_diagnosis("20m"))
+        assert sum(client.sent.values()) >= 8
+        assert len(client.quota()) == 7
+        assert client.settings.plan.name == "beta of 2021"
+
+
+def test_the_blocking_client_is_the_twin():
+    with AgoraBeta("an id", "s", app_id="app") as blocking:
+        assert differences(AsyncAgoraBeta("an id", "s", app_id="app"), blocking) == []
+
+
+def test_the_environment():
+    environment = {
+        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_SECRET": "s",
+        "AGORA_APP_ID": "app",
+        "AGORA_PLAN": "x",
+    }
+    with AgoraBeta.from_env(environment, region="cn") as client:
+        assert (client.settings.app_id, str(client.settings.region)) == ("app", "cn")

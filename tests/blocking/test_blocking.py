@@ -1,0 +1,196 @@
+"""The blocking client against the simulator, over a socket."""
+
+import gc
+import inspect
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+
+import pytest
+
+from agora_analytics import AsyncAgora, InvalidRequest, SqliteLedger
+from agora_analytics.blocking import Agora
+from agora_analytics.simulator import Faults, Simulator, serve_in_thread
+from tests.blocking.conftest import CUSTOMER, MIDNIGHT, SETTINGS, Shifted
+
+RANGE = (MIDNIGHT - 6 * 3600, MIDNIGHT)
+
+
+def threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate())
+
+
+def test_records_pages_and_all_at_once_are_the_same(client, world):
+    listing = client.calls(*RANGE, page_size=10)
+    by_record = [call.call_id for call in listing]
+    pages = list(listing.pages())
+    assert len(by_record) == len(world.calls)
+    assert [call.call_id for page in pages for call in page.records] == by_record
+    assert [call.call_id for call in listing.collect()] == by_record
+    assert [page.meta.status for page in pages] == [200, 200, 200]
+    assert len(client.calls(*RANGE, page_size=10, resume=pages[0].resume_token).collect()) == 20
+
+
+def test_sessions_and_metrics_of_a_call(client, world):
+    call = client.calls(*RANGE).collect()[0]
+    sessions = client.sessions(call).collect()
+    assert {session.sid for session in sessions} == {
+        session.sid for session in world.sessions(world.call(call.call_id)) if not session.server
+    }
+    assert sum(len(series) for series in client.metrics(call, sids=sessions)) > 0
+    pytest.importorskip("pyarrow")
+    assert client.calls(*RANGE).to_arrow().num_rows == len(world.calls)
+
+
+def test_what_needs_no_request_is_answered_at_once(client):
+    assert client.settings.app_id == SETTINGS["app_id"]
+    assert {quota.spent for quota in client.quota()} == {0}
+    assert not client.sent
+    assert "***" in repr(client)
+    assert repr(client).startswith("Agora(")
+    with pytest.raises(InvalidRequest, match="milliseconds"):
+        client.calls(1_795_046_400_000)
+
+
+def test_an_error_of_the_coroutine_is_raised_here(base_url):
+    with (
+        Agora("demo-customer-id", "wrong", **SETTINGS, base_url=base_url, clock=Shifted()) as client,
+        pytest.raises(Exception, match="Invalid authentication credentials"),
+    ):
+        client.calls(*RANGE).collect()
+
+
+def test_leaving_the_block_leaves_no_thread(base_url):
+    before = threads()
+    with Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted()) as client:
+        assert threads() == before  # nothing was asked for yet
+        client.calls(*RANGE).collect()
+        assert "agora-analytics" in threads()
+    assert threads() == before
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.calls(*RANGE).collect()
+
+
+def test_a_client_with_a_ledger_in_a_thread_leaves_no_thread_either(base_url, tmp_path):
+    before = threads()
+    environment = {
+        "AGORA_CUSTOMER_ID": CUSTOMER[0],
+        "AGORA_CUSTOMER_SECRET": CUSTOMER[1],
+        "AGORA_APP_ID": SETTINGS["app_id"],
+        "AGORA_LEDGER": str(tmp_path / "ledger.db"),
+    }
+    with Agora.from_env(environment, plan="enterprise", base_url=base_url, clock=Shifted()) as client:
+        assert isinstance(client, Agora)
+        client.calls(*RANGE).collect()
+        assert client.quota()[0].spent == 1
+    assert threads() == before
+    with Agora.from_env(environment) as unused:
+        assert unused.settings.plan.name == "standard"
+    assert threads() == before
+
+
+def test_a_listing_that_is_left_early_asks_for_nothing_more(client, simulator):
+    for _ in client.calls(*RANGE, page_size=5):
+        break
+    time.sleep(0.3)
+    assert simulator.seen.requests["call/lists"] < 6
+    assert len(client.calls(*RANGE).collect()) == 30
+
+
+def test_many_threads_share_a_client(client, world):
+    def job(_: int) -> int:
+        return sum(1 for _ in client.calls(*RANGE, page_size=30))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(job, range(8))) == [len(world.calls)] * 8
+
+
+def test_inside_a_running_loop_as_in_a_notebook(client, world):
+    import asyncio
+
+    async def cell() -> int:
+        return len(client.calls(*RANGE).collect())
+
+    assert asyncio.run(cell()) == len(world.calls)
+
+
+def test_closing_ends_what_another_thread_waits_for(world):
+    simulator = Simulator(world, now=Shifted().now, faults=Faults(script=("hang",)))
+    with serve_in_thread(simulator) as url, ThreadPoolExecutor(1) as pool:
+        client = Agora(*CUSTOMER, **SETTINGS, base_url=url, clock=Shifted())
+        waiting = pool.submit(client.calls(*RANGE).collect)
+        while not simulator.seen.requests["call/lists"]:
+            time.sleep(0.005)
+        client.close()
+        wait_for([waiting], 20)
+        with pytest.raises(RuntimeError, match="closed while"):
+            waiting.result(0)
+
+
+def test_the_loops_own_thread_cannot_wait_for_itself(base_url):
+    told = []
+
+    def observer(event):
+        try:
+            client.quota()
+        except RuntimeError as error:
+            told.append(str(error))
+
+    with Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted(), observer=observer) as client:
+        client.calls(*RANGE).collect()
+    assert "event loop thread" in told[0]
+
+
+def test_a_client_that_is_forgotten_warns_and_its_thread_ends(base_url):
+    before = threads()
+    client = Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted())
+    iterator = iter(client.calls(*RANGE, page_size=5))
+    next(iterator)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del client, iterator
+        gc.collect()
+    assert ["unclosed" in str(warning.message) for warning in caught] == [True]
+    assert issubclass(caught[0].category, ResourceWarning)
+    assert "***" in str(caught[0].message)
+    for _ in range(200):
+        if threads() == before:
+            return
+        time.sleep(0.01)
+    assert threads() == before
+
+
+def test_a_client_that_was_never_used_is_forgotten_in_silence():
+    Agora(*CUSTOMER, **SETTINGS)
+    gc.collect()
+
+
+def test_the_signature_is_the_one_of_the_original():
+    assert inspect.signature(Agora).parameters.keys() == inspect.signature(AsyncAgora).parameters.keys()
+    assert str(inspect.signature(Agora.calls).return_annotation).startswith(
+        "agora_analytics.blocking.pages.Pages["
+    )
+
+
+def test_a_ledger_of_ones_own_stays_open(base_url, tmp_path):
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    for spent in (1, 2):
+        with Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted(), ledger=ledger) as client:
+            client.calls(*RANGE).collect()
+            assert client.quota()[0].spent == spent
+    ledger.close()
+
+
+def test_a_whole_harvest(client, world, tmp_path):
+    pytest.importorskip("pyarrow")
+    from agora_analytics.blocking import estimate, harvest
+
+    third = world.calls[2].created_ts
+    since, until = third, MIDNIGHT
+    cost = estimate(client, since=since, until=until)
+    report = harvest(client, since=since, until=until, store=tmp_path / "calls.store")
+    assert report.complete
+    assert (report.calls, report.points > 0) == (cost.calls, True)

@@ -1,0 +1,176 @@
+"""The blocking client in other processes: forked, interrupted, left unclosed, and in a notebook."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agora_analytics.simulator import Faults, Simulator, serve_in_thread
+from tests.blocking.conftest import CUSTOMER, MIDNIGHT, SETTINGS, SHIFT, Shifted
+
+RANGE = f"{MIDNIGHT - 6 * 3600}, {MIDNIGHT}"
+MAKING = f"""
+import os, sys, threading, time, warnings
+from agora_analytics.blocking import Agora
+
+class Shifted:
+    def now(self):
+        return time.time() + {SHIFT}
+
+def make(**more):
+    customer = os.environ["AGORA_CUSTOMER_ID"], os.environ["AGORA_CUSTOMER_SECRET"]
+    return Agora(*customer, **{SETTINGS!r}, base_url="BASE", clock=Shifted(), **more)
+"""
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch):
+    """For the processes: a notebook's code is in the notebook's log, so no secret is in it."""
+    for name, value in zip(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET"), CUSTOMER, strict=True):
+        monkeypatch.setenv(name, value)
+
+
+def process(script: str, base_url: str, **more) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-c", MAKING.replace("BASE", base_url) + script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def run(script: str, base_url: str) -> tuple[int, str, str]:
+    running = process(script, base_url)
+    out, err = running.communicate(timeout=60)
+    return running.returncode, out, err
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@needs_fork
+def test_a_forked_worker_uses_the_client_as_it_is(base_url):
+    script = f"""
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
+with make() as client:
+    before = len(client.calls({RANGE}).collect())
+    pid = os.fork()
+    if pid == 0:
+        found = len(client.calls({RANGE}).collect())
+        client.close()
+        print("child", found, threading.active_count(), flush=True)
+        sys.exit(0)
+    status = os.waitpid(pid, 0)[1]
+    print("parent", before, len(client.calls({RANGE}).collect()), status)
+"""
+    code, out, err = run(script, base_url)
+    assert (code, sorted(out.split())) == (0, sorted(["child", "30", "1", "parent", "30", "30", "0"])), err
+
+
+@needs_fork
+def test_a_fork_while_the_client_works(base_url):
+    script = f"""
+warnings.simplefilter("ignore")
+with make() as client:
+    iterator = iter(client.calls({RANGE}, page_size=5))
+    next(iterator)
+    pid = os.fork()
+    if pid == 0:
+        del iterator
+        print(len(client.calls({RANGE}).collect()), flush=True)
+        sys.exit(0)  # unclosed, and the exit does not hang
+    assert os.waitpid(pid, 0)[1] == 0
+    print(1 + len(list(iterator)))
+"""
+    code, out, err = run(script, base_url)
+    assert (code, out.split()) == (0, ["30", "30"]), err
+
+
+@needs_fork
+def test_what_two_processes_must_not_share_is_refused(base_url):
+    script = f"""
+import httpx
+warnings.simplefilter("ignore")
+client = make(http_client=httpx.AsyncClient())
+listing = client.calls({RANGE})
+print(len(listing.collect()), flush=True)
+pid = os.fork()
+if pid == 0:
+    for work in (lambda: client.calls({RANGE}), listing.collect):
+        try:
+            work()
+        except RuntimeError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+client.close()
+"""
+    code, out, err = run(script, base_url)
+    assert code == 0, err
+    assert "its http_client belongs to the other process" in out
+    assert "this listing was made before a fork" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
+def test_ctrl_c_cancels_what_runs(world):
+    script = f"""
+client = make()
+task_ended = threading.Event()
+try:
+    client.calls({RANGE}).collect()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(len(client.calls({RANGE}).collect()))  # the client goes on
+started = time.perf_counter()
+client.close()
+print(time.perf_counter() - started < 5, threading.active_count())
+"""
+    simulator = Simulator(world, now=Shifted().now, faults=Faults(script=("hang",)))
+    with serve_in_thread(simulator) as url:
+        running = process(script, url)
+        end = time.monotonic() + 60
+        while not simulator.seen.requests["call/lists"]:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end, "nothing was asked"
+            time.sleep(0.01)
+        time.sleep(0.1)
+        sent = time.perf_counter()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, out.split()) == (0, ["interrupted", "30", "True", "1"]), err
+        assert time.perf_counter() - sent < 20  # an attempt would have waited for 30 s
+        assert simulator.seen.requests["call/lists"] == 2
+
+
+def test_an_unclosed_client_does_not_hold_up_the_exit(base_url):
+    script = f"""
+client = make()
+kept = iter(client.calls({RANGE}, page_size=5))
+next(kept)
+print("over")
+"""
+    code, out, err = run(script, base_url)
+    assert (code, out.split()) == (0, ["over"]), err
+
+
+def test_a_notebook_runs_it_beside_its_own_loop(base_url, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    cells = [
+        MAKING.replace("BASE", base_url),
+        "import asyncio; asyncio.get_running_loop().is_running()",
+        f"client = make(); calls = client.calls({RANGE}); len(calls.collect())",
+        "sum(1 for _ in calls)",
+        "client.close(); [t.name for t in threading.enumerate() if t.name == 'agora-analytics']",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    shown = [cell.outputs[0].data["text/plain"] for cell in notebook.cells[1:]]
+    assert shown == ["True", "30", "30", "[]"]

@@ -1,0 +1,122 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("duckdb")
+pytest.importorskip("uvicorn")
+
+from agora_analytics.simulator import DEMO_APP_ID, Simulator, World, serve_in_thread
+
+SECRET = "demo-customer-secret"
+LONGEST = 120.0  # seconds that a command may live, so that a test which reads its lines never hangs
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """What a command finds: the demo's credentials, and folders of its own."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return kept | {
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "AGORA_CUSTOMER_ID": "demo-customer-id",
+        "AGORA_CUSTOMER_SECRET": SECRET,
+        "AGORA_APP_ID": DEMO_APP_ID,
+        "AGORA_PLAN": "enterprise",
+        "PYTHONWARNINGS": "error",
+    }
+
+
+@pytest.fixture
+def start(environment, tmp_path):
+    """Start the real command; whatever still runs at the end of the test is killed."""
+    running = []
+
+    def start(*words, **options):
+        extra = options.pop("env", {})
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agora_analytics", *map(str, words)],
+            text=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env={name: value for name, value in (environment | extra).items() if value is not None},
+            **pipes | options,
+        )
+        end = threading.Timer(LONGEST, process.kill)
+        end.daemon = True
+        end.start()
+        running.append((process, end))
+        return process
+
+    yield start
+    for process, end in running:
+        end.cancel()
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def command(start):
+    """Run the real command to its end."""
+
+    def run(*words, stdin=None, **options):
+        process = start(*words, **options)
+        out, err = process.communicate(stdin, timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def fails(start):
+    """Run commands that end in trouble: that exit code, one line on stderr, no traceback, no secret."""
+
+    def fail(code, *words, **options):
+        (told,) = fail_all((code, words), **options)
+        return told
+
+    def fail_all(*cases, **options):
+        started = [(code, start(*words, **options)) for code, words in cases]
+        return [_trouble_of(process, code) for code, process in started]
+
+    fail.all = fail_all
+    return fail
+
+
+def _trouble_of(process, code):
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert err.startswith("agora-analytics: ")
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    assert SECRET not in err + out
+    return err
+
+
+@pytest.fixture
+def world():
+    """Twelve short calls of the last hours, none of them going on."""
+    until = int(time.time()) - 1000
+    return World.generate(seed=7, since=until - 6 * 3600, until=until, calls=12, simple=True)
+
+
+@pytest.fixture
+def serving():
+    """Return a context manager that serves a world over a real socket and gives its base URL."""
+
+    def serve(world, **knobs):
+        return serve_in_thread(Simulator(world, **knobs))
+
+    return serve
+
+
+@pytest.fixture
+def base_url(world, serving, environment):
+    with serving(world) as url:
+        environment["AGORA_BASE_URL"] = url
+        yield url

@@ -1,0 +1,89 @@
+"""The commands of ApsaraVideo, as a shell runs them, against the simulator over a real socket."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from agora_analytics.simulator import serve_in_thread
+from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
+from agora_analytics.store import open_store
+
+((KEY_ID, KEY_SECRET),) = DEMO_KEYS.items()
+WORLD = ApsaraVideoWorld.generate(seed=7)
+
+
+@pytest.fixture
+def simulator(environment):
+    simulator = ApsaraVideoSimulator(WORLD)
+    with serve_in_thread(simulator) as url:
+        environment |= {
+            "APSARAVIDEO_BASE_URL": url,
+            "APSARAVIDEO_APP_ID": WORLD.app_ids[0],
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": KEY_SECRET,
+        }
+        yield simulator
+
+
+def test_points_for_people_and_for_programs(command, simulator):
+    table = command("apsaravideo", "metrics", "FirstFrameCost", "--since", "2h").stdout
+    assert re.search(r"\d\d:\d0:00Z  FirstFrameCost  +\d{3}\.\d{3}\n", table)
+    lines = command("apsaravideo", "metrics", "--since", "1d", "-f", "jsonl").stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert {row["metric"] for row in rows} == {
+        "JoinChannelSucRate", "VideoStuckRate", "AudioStuckRate", "FirstFrameCost"
+    }  # fmt: skip
+    assert len(rows) > 4 * 250
+    one = command(
+        "apsaravideo",
+        "metrics",
+        "VideoStuckRate",
+        "--os",
+        "iOS",
+        "--channel",
+        WORLD.channel_ids[0],
+        "-f",
+        "csv",
+    )
+    assert one.stdout.startswith("metric,ts,value,raw\nVideoStuckRate,")
+
+
+def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simulator, tmp_path):
+    words = ("apsaravideo", "harvest", "--since", "2d", "--out", "quality.store")
+    first = command(*words)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert re.search(r"metric days +12\n", first.stdout)
+    asked = simulator.seen.requests.total()
+    assert "8 were in the store before" in command(*words).stdout
+    assert simulator.seen.requests.total() == asked + 4
+    vendors = open_store(tmp_path / "quality.store").sql("select distinct vendor, unit from quality")
+    assert vendors.rows() == [("apsaravideo", "")]
+
+
+def test_trouble_is_one_line(fails, simulator, environment):
+    assert "looks like milliseconds" in fails(2, "apsaravideo", "metrics", "--since", "1763000000000")
+    assert "spelled 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "videostuckrate")
+    environment["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = "another-secret"
+    told = fails(77, "apsaravideo", "harvest", "--since", "1d", "--out", "s")
+    assert "check the access key secret" in told
+    assert "another-secret" not in told
+    del environment["APSARAVIDEO_APP_ID"]
+    assert "not set in the environment: APSARAVIDEO_APP_ID" in fails(78, "apsaravideo", "metrics")
+
+
+def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
+    server = start("apsaravideo", "simulate", "--port", "0")
+    exports = {}
+    for line in server.stdout:
+        if match := re.match(r"  export (\w+)=(\S+)", line):
+            exports[match[1]] = match[2]
+        if "agora-analytics apsaravideo harvest" in line:
+            words = line.split()[1:]
+            break
+    assert command(*words, env=exports).returncode == 0
+    server.send_signal(signal.SIGINT)
+    out, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "")
+    assert "no limit was broken" in out

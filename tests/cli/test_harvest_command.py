@@ -1,0 +1,140 @@
+import re
+import signal
+import sqlite3
+import time
+
+import attrs
+import pytest
+
+from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.simulator import Simulator, serve_in_thread
+from agora_analytics.store import open_store
+
+
+def rows(folder):
+    store = open_store(folder)
+    (sums,) = store.sql("select count(*), sum(value), sum(epoch(ts)) from metrics").rows()
+    counts = store.counts()
+    return (counts["calls"], counts["sessions"], counts["metrics"], *map(float, sums))
+
+
+def truth(world):
+    totals = world.totals(server_users=True)
+    counts = (totals.calls, totals.sessions, totals.points)
+    return (*counts, float(totals.points), totals.value_sum, float(totals.ts_sum))
+
+
+def test_everything_is_harvested_and_a_second_run_asks_for_nothing_again(command, base_url, world, tmp_path):
+    words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
+    first = command(*words)
+    assert first.returncode == 0, first.stderr
+    assert rows(tmp_path / "store") == pytest.approx(truth(world))
+    assert re.search(r"calls\s+12\n", first.stdout)
+    second = command(*words)
+    assert second.returncode == 0
+    assert re.search(r"calls\s+0  new; 12 were in the store before", second.stdout)
+
+
+def test_a_dry_run_stores_nothing_and_says_what_it_costs(command, base_url, tmp_path):
+    done = command("harvest", "--since", "1d", "--out", tmp_path / "store", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "12 calls to visit" in done.stdout
+    assert re.search(r"call/metrics\s+12\s+10,000", done.stdout)
+    assert "suffices" in done.stdout
+    assert "1 list request" in done.stdout
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_options_win_over_the_environment(command, base_url, tmp_path):
+    done = command(
+        *("harvest", "--since", "1d", "--out", tmp_path / "store", "--plan", "enterprise"),
+        *("--base-url", base_url, "--ledger", tmp_path / "mine"),
+        env={"AGORA_PLAN": "standard", "AGORA_BASE_URL": "http://127.0.0.1:9", "AGORA_LEDGER": "/proc/no"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine").exists()
+
+
+def test_the_days_count_outlives_the_process(command, base_url, tmp_path):
+    command("harvest", "--since", "1d", "--out", tmp_path / "store")
+    assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
+    done = command("quota", env={"AGORA_CUSTOMER_SECRET": None, "AGORA_APP_ID": None})
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"call/metrics\s+9,988\s+12\s+10,000", done.stdout)
+
+
+def test_when_the_server_closes_the_day_it_says_what_is_left_and_goes_on_later(
+    command, start, world, environment, tmp_path
+):
+    less = {
+        name: attrs.evolve(limits, per_day=7) if name == "call/metrics" else limits
+        for name, limits in ENTERPRISE.limits.items()
+    }
+    words = ("harvest", "--since", "1d", "--until", "10m", "--out", tmp_path / "store")
+    simulator = Simulator(world, plan=attrs.evolve(ENTERPRISE, limits=less))
+    with serve_in_thread(simulator) as url:
+        ended = command(*words, "--base-url", url)
+    assert ended.returncode == 75, ended.stderr
+    assert re.search(r"7 calls are done, 5 are left", ended.stderr)
+    assert re.search(
+        r"--since \S+Z --until \S+Z at \d{4}-\d\d-\d\dT00:00:00Z \(in .+\)$", ended.stderr.strip()
+    )
+    assert "Traceback" not in ended.stderr
+    with serve_in_thread(Simulator(world)) as url:  # another host is another account: its day has just begun
+        again = command(*words, "--base-url", url)
+    assert again.returncode == 0, again.stderr
+    assert rows(tmp_path / "store") == pytest.approx(truth(world))
+
+
+def test_a_day_that_is_spent_already_fails_fast(command, base_url, environment, tmp_path):
+    words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
+    command(*words, "--dry-run")  # so that the ledger knows the account
+    with sqlite3.connect(tmp_path / "state/agora-analytics/ledger.sqlite3") as ledger:
+        ledger.execute("UPDATE day SET spent = 10000")
+    ledger.close()
+    ended = command(*words)
+    assert ended.returncode == 75
+    assert ended.stderr.count("\n") == 1
+    assert "calls that are not listed yet" in ended.stderr
+    assert re.search(r"call/lists\s+0\s+10,000", command("quota").stdout)
+
+
+def wait_for_units(process, folder, count=2):
+    while len(list(folder.rglob("*.parquet"))) < count:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_rows(
+    start, command, base_url, world, tmp_path
+):
+    words = ("harvest", "--since", "1d", "--until", "10m", "--out", tmp_path / "store")
+    process = start(*words)
+    wait_for_units(process, tmp_path / "store")
+    process.kill()
+    process.communicate()
+    again = command(*words)
+    assert again.returncode == 0, again.stderr
+    assert rows(tmp_path / "store") == pytest.approx(truth(world))
+
+
+def test_ctrl_c_is_one_line(start, base_url, tmp_path):
+    process = start("harvest", "--since", "1d", "--out", tmp_path / "store")
+    wait_for_units(process, tmp_path / "store")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert (
+        err == "agora-analytics: stopped; what was stored is safe, and the same command goes on from there\n"
+    )
+
+
+def test_metrics_of_data_insights_are_kept_beside_the_calls(command, base_url, tmp_path):
+    words = ("harvest", "--since", "3d", "--out", "store", "--insight", "joinSuccessRate")
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"insight days +[23]\n", done.stdout)
+    rates = open_store(tmp_path / "store").sql(
+        "select count(*) from quality where metric = 'join_success_rate' and unit = 'ratio'"
+    )
+    assert rates.rows()[0][0] >= 48

@@ -1,0 +1,123 @@
+"""The commands of OpenTok, as a shell runs them, against the simulator over a real socket."""
+
+import csv
+import io
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from agora_analytics.simulator import serve_in_thread
+from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld, Rules
+from agora_analytics.store import open_store
+
+DAY = 86_400
+((KEY, SECRET),) = DEMO_PROJECT.items()
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Six days, the sessions of which have all ended."""
+    until = time.time() - 7200
+    return OpenTokWorld.generate(
+        seed=7, since=until - 6 * DAY, until=until, sessions=5, ongoing_share=0, peers=1
+    )
+
+
+@pytest.fixture
+def serve(environment):
+    """Serve a world by some rules; the environment names it."""
+
+    def serving(made, **rules):
+        simulator = OpenTokSimulator(made, rules=Rules(**rules))
+        return simulator, serve_in_thread(simulator)
+
+    environment |= {"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET}
+    return serving
+
+
+@pytest.fixture
+def simulator(serve, made, environment):
+    simulator, served = serve(made)
+    with served as url:
+        environment["OPENTOK_BASE_URL"] = url
+        yield simulator
+
+
+def test_meetings_samples_and_days(command, simulator, made):
+    rows = list(
+        csv.DictReader(io.StringIO(command("opentok", "sessions", "--since", "7d", "-f", "csv").stdout))
+    )
+    assert len(rows) == sum(len(session.meetings) for session in made.sessions)
+    one = rows[0]["session_id"]
+    lines = command("opentok", "stats", "--role", "publisher", "-f", "jsonl", "--", one).stdout.splitlines()
+    samples = [json.loads(line) for line in lines]
+    streams = [p for meeting in made.session(one).meetings for p in meeting.publishers]
+    assert len(samples) == sum(len(made.samples(stream)) for stream in streams)
+    assert {sample["role"] for sample in samples} == {"publisher"}
+    days = command("opentok", "project", "errors.connect.failures", "--since", "6d", "--each", "DAILY").stdout
+    assert re.search(r"from +connect.failures\n─+\n20\d\d-\d\d-\d\d 0[78]:00:00Z +\d", days)
+
+
+def test_any_query_gives_json_with_all_pages(command, simulator, made):
+    text = "query ($n: Int) { project(projectId: 45000001) { sessionData { sessionSummaries(start: %d, first: $n) { resources { sessionId } } } } }"
+    done = command("opentok", "query", text % (time.time() - 7 * DAY), "--variables", '{"n": 2}')
+    found = json.loads(done.stdout)["project"]["sessionData"]["sessionSummaries"]["resources"]
+    assert {one["sessionId"] for one in found} == {session.session_id for session in made.sessions}
+
+
+def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simulator, tmp_path):
+    words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
+    first = command(*words)
+    assert first.returncode == 0, first.stderr
+    counts = open_store(tmp_path / "quality.store").counts()
+    assert counts["points"] > 1000
+    assert "were in the store before" in command(*words).stdout
+    assert open_store(tmp_path / "quality.store").counts() == counts
+    found = command(
+        "sql", "--store", "quality.store", "select distinct vendor from quality", "--format", "csv"
+    )
+    assert found.stdout == "vendor\nopentok\n"
+
+
+def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
+    command, serve, made, environment
+):
+    _, served = serve(made, add_on=False)
+    with served as url:
+        environment["OPENTOK_BASE_URL"] = url
+        done = command("opentok", "harvest", "--since", "5d", "--out", "quality.store")
+    assert done.returncode == 75
+    assert "could not be harvested" in done.stderr
+    assert "1014" in done.stdout
+
+
+def test_trouble_is_one_line(fails, simulator, environment):
+    assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
+    assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
+    assert "no GraphQL" in fails(2, "opentok", "query", "{ project(")
+    assert "no JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
+    environment["OPENTOK_API_SECRET"] = "another0secret0of0forty0characters000000"
+    told = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
+    assert "check the secret" in told
+    assert "another0" not in told
+    del environment["OPENTOK_API_KEY"]
+    assert "not set in the environment: OPENTOK_API_KEY" in fails(78, "opentok", "sessions")
+
+
+def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
+    server = start("opentok", "simulate", "--port", "0", "--sessions", "2", "--days", "1")
+    exports = {}
+    for line in server.stdout:
+        if match := re.match(r"  export (\w+)=(\S+)", line):
+            exports[match[1]] = match[2]
+        if "agora-analytics opentok harvest" in line:
+            words = line.split()[1:]
+            break
+    assert command(*words, env=exports).returncode == 0
+    server.send_signal(signal.SIGINT)
+    out, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "")
+    assert "no limit was broken" in out

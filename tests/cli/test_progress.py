@@ -1,0 +1,48 @@
+from agora_analytics.cli.progress import Progress
+from agora_analytics.cli.watching import plain_line
+from agora_analytics.engine.connection import Quota
+from agora_analytics.engine.events import Answered, Failed, Waited
+from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
+
+QUOTA = Quota(
+    endpoint="call/metrics", per_day=10_000, requests=10, period=1.0, spent=42, closed=False, opens_at=0.0
+)
+
+
+def answered():
+    return Answered(endpoint="call/metrics", host="h", status=200, size=1, elapsed=0.1, verdict="done")
+
+
+def test_a_plain_line_has_all_counts_and_what_it_waits_for():
+    progress = Progress(quotas={"call/metrics": QUOTA})
+    for event in (
+        answered(),
+        Failed(endpoint="call/metrics", host="h", kind="read_timeout", elapsed=30),
+        Waited(endpoint="call/metrics", rule="back-off: no answer", seconds=3),
+    ):
+        progress.sent(event)
+    for event in (
+        CallsListed(calls=1_200, more=True),
+        PointsStored(call_id="a", points=5_000),
+        CallStored(call_id="a", sessions=7, finished=True),
+    ):
+        progress.stored(event)
+    assert plain_line(progress, 65) == (
+        "0:01:05 calls 1 of 1,200+; sessions 7; points 5,000; requests call/metrics 2 (9,958 left today); "
+        "call/metrics waits 3 s: back-off: no answer"
+    )
+
+
+def test_the_time_left_is_the_rest_of_the_answers_at_the_plans_pace():
+    progress = Progress(quotas={"call/metrics": QUOTA})
+    progress.stored(CallsListed(calls=100, more=False))
+    for number in range(10):
+        assert number < 8 or progress.seconds_left is not None
+        for _ in range(3):
+            progress.stored(PointsStored(call_id=f"{number}", points=1))
+        progress.stored(CallStored(call_id=f"{number}", sessions=1, finished=True))
+    assert progress.seconds_left == 90 * 3 / 10
+    progress.stored(PointsStored(call_id="half", points=1))
+    assert progress.seconds_left == (90 * 3 - 1) / 10
+    progress.stored(CallSkipped(call_id="half", reason="no answer"))
+    assert progress.seconds_left == 89 * 3 / 10

@@ -1,0 +1,209 @@
+import csv
+import io
+import json
+import time
+from itertools import pairwise
+
+import attrs
+import pyarrow.parquet as pq
+import pytest
+
+from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
+from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.cli import consoles
+from agora_analytics.cli.statistics import _freeze, _groups, _minutes
+from agora_analytics.cli.tables import Table
+from agora_analytics.simulator import CallTruth, SessionTruth, Simulator, World, serve_in_thread
+from tests.cli.test_drawing import START, terminal
+
+HOUR = 3600
+RATES = ["audio_freeze_rate", "video_freeze_rate"]
+
+
+@pytest.fixture
+def call(world):
+    return max(world.calls, key=lambda call: len(call.sessions))
+
+
+@pytest.fixture
+def users(call):
+    return len({session.uid for session in call.sessions if not session.server})
+
+
+@pytest.fixture
+def rows_of(command):
+    """Run `statistics` and give its rows."""
+
+    def run(*words):
+        done = command("statistics", *words, "--format", "json")
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def ten_hours():
+    """A call that is longer than any plan's longest question."""
+    begin = (int(time.time()) // HOUR - 12) * HOUR
+    ends = {"created_ts": begin, "destroyed_ts": begin + 10 * HOUR}
+    stays = {"join_ts": begin, "leave_ts": begin + 10 * HOUR}
+    sessions = tuple(SessionTruth(sid=f"S{uid}", uid=str(uid), key=uid, **stays) for uid in range(4))
+    return CallTruth(call_id="long", cname="r", sessions=sessions, **ends)
+
+
+def test_groups_hold_every_user_once_in_every_format(command, rows_of, base_url, call, users, tmp_path):
+    around = ("--around", call.created_ts)
+    rows = rows_of(call.call_id, *around)
+    assert {row["dimension"] for row in rows} == {"net"}
+    assert {row["call_id"] for row in rows} == {call.call_id}
+    for metric in RATES:
+        assert sum(row[f"{metric}_users"] for row in rows) == users
+        assert all(row[metric] is None or 0 <= row[metric] <= 1 for row in rows)
+    counts = [row["audio_freeze_rate_users"] for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    by_line = command("statistics", call.call_id, *around, "-f", "jsonl").stdout
+    assert [json.loads(line) for line in by_line.splitlines()] == rows
+    flat = csv.DictReader(io.StringIO(command("statistics", call.call_id, *around, "-f", "csv").stdout))
+    assert [row["dimension_value"] for row in flat] == [row["dimension_value"] for row in rows]
+    assert command("statistics", call.call_id, *around, "-o", "groups.parquet").returncode == 0
+    stored = pq.read_table(tmp_path / "groups.parquet")
+    assert stored.column_names == list(rows[0])
+    assert stored["audio_freeze_rate"].to_pylist() == [row["audio_freeze_rate"] for row in rows]
+    table = command("statistics", call.call_id, *around).stdout
+    assert all(row["dimension_value"] in table for row in rows)
+    assert f"{len(rows)} group" in table
+
+
+def test_another_dimension_and_one_metric(rows_of, base_url, call, users):
+    rows = rows_of(call.call_id, "--by", "os", "-m", "video-freeze-rate")
+    assert {row["dimension"] for row in rows} == {"os"}
+    assert sum(row["video_freeze_rate_users"] for row in rows) == users
+    assert not any("audio_freeze_rate" in row for row in rows)
+
+
+def test_the_distribution_begins_with_the_smooth_ones(rows_of, base_url, call, users):
+    rows = rows_of(call.call_id, "--freeze")
+    assert list(rows[0])[3:] == ["bucket", "audio_freeze_rate_users", "video_freeze_rate_users"]
+    order = ["[0%,3%)", "[3%,5%)", "[5%,10%)", "[10%,100%)"]
+    buckets = [row["bucket"] for row in rows]
+    assert buckets == [bucket for bucket in order if bucket in buckets]
+    for metric in RATES:
+        assert sum(row[f"{metric}_users"] or 0 for row in rows) == users
+
+
+def test_every_minute_of_a_call_once_in_order(rows_of, base_url, call, users):
+    rows = rows_of(call.call_id, "--over-time")
+    assert list(rows[0]) == ["call_id", "ts", "user_count", *RATES]
+    times = [row["ts"] for row in rows]
+    assert len(times) == call.destroyed_ts // 60 - call.created_ts // 60 + 1
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert 0 < max(row["user_count"] for row in rows) <= users
+    frozen = rows_of(call.call_id, "--over-time", "-m", "audio_freeze_user_count")
+    assert [row["ts"] for row in frozen] == times
+
+
+def test_a_long_call_is_asked_for_in_parts_and_a_range_spares_the_search(rows_of, ten_hours):
+    simulator = Simulator(World([ten_hours]))
+    begin, end = ten_hours.created_ts, ten_hours.destroyed_ts
+    with serve_in_thread(simulator) as url:
+        words = ("long", "--base-url", url, "--since", begin, "--until", end)
+        parts = rows_of(*words, "--by", "os", "-m", "video_freeze_rate")
+        minutes = rows_of(*words, "--over-time", "-m", "user_count")
+    sinces = [row["since"] for row in parts]
+    assert sinces == sorted(sinces)
+    assert len(set(sinces)) == 2
+    first = begin // 60 * 60
+    assert len(minutes) == len({row["ts"] for row in minutes}) == (end - 1 - first) // 60 + 1
+    assert simulator.seen.requests == {"call/statistics": 2, "call/statistics/time": 2}
+
+
+def test_what_came_before_an_error_is_kept(start, world, call, tmp_path):
+    less = dict(ENTERPRISE.limits)
+    less["call/statistics"] = attrs.evolve(less["call/statistics"], per_day=1)
+    with serve_in_thread(Simulator(world, plan=attrs.evolve(ENTERPRISE, limits=less))) as url:
+        process = start("statistics", call.call_id, "--base-url", url, "-o", "groups.json")
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 75
+    rows = json.loads((tmp_path / "groups.json").read_text(encoding="utf-8"))
+    assert f"{len(rows)} groups came before that and are in groups.json" in err
+    assert all(row["audio_freeze_rate_users"] and row["video_freeze_rate_users"] is None for row in rows)
+
+
+def test_questions_that_make_no_sense(fails, base_url, call):
+    cases = {
+        "give one of them": ("--freeze", "--over-time"),
+        "--by, --freeze and --over-time": ("--freeze", "--by", "net"),
+        "no metric 'user_count' here; choose of audio_freeze_rate": ("-m", "user_count"),
+        "no metric 'joinSuccessRate' here; choose of user_count": ("--over-time", "-m", "joinSuccessRate"),
+        "only quality totals go by channelSize": ("--by", "channelSize"),
+        "parquet is no text": ("-f", "parquet"),
+    }
+    told = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))
+    for expected, line in zip(cases, told, strict=True):
+        assert expected in line
+    assert "has no call with the id nope" in fails(2, "statistics", "nope", "--around", call.created_ts)
+
+
+def group(metric, value, users, *, name="Wi-Fi", until=START + 599):
+    ends = {"since": START, "until": until}
+    return GroupStatistic(
+        metric=metric, dimension="net", dimension_value=name, user_count=users, value=value, **ends
+    )
+
+
+def bucket(metric, name, users):
+    return FreezeBucket(metric=metric, bucket=name, user_count=users, since=START, until=START + 599)
+
+
+@pytest.fixture(params=[80, 160])
+def drawn(request, monkeypatch):
+    """Return what draws a question's records on a terminal of 80 or 160 columns, and its width."""
+
+    def draw(question, metrics, records):
+        console = terminal(request.param)
+        monkeypatch.setattr(consoles, "out", lambda: console)
+        table = Table(question.listing(metrics))
+        table.add(question.rows("c1", records))
+        table.finish()
+        lines = console.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= request.param
+        return lines
+
+    return request.param, draw
+
+
+def test_groups_fit_the_terminal_and_say_whose_counts_differ(drawn):
+    width, draw = drawn
+    audio, video = RATES
+    lines = draw(
+        _groups("net"),
+        RATES,
+        [
+            group(audio, 0.0123, 3),
+            group(audio, 0.2, 1200, name="a network with a very long name indeed"),
+            # A call that goes on was asked for a second later.
+            group(video, 0.0456, 3, until=START + 600),
+            group(video, None, 1190, name="a network with a very long name indeed"),
+        ],
+    )
+    titles = "net users audio freeze video freeze"
+    assert " ".join(lines[0].split()).startswith(f"{titles} from up to" if width == 160 else titles)
+    first, second, count = lines[2:5]
+    assert "1,200 / 1,190" in first
+    assert first.split("%")[0].endswith("20.00 ")
+    assert second.split()[:6] == ["Wi-Fi", "3", "1.23", "%", "4.56", "%"]
+    assert count == "2 groups"
+
+
+def test_a_distribution_and_minutes_fit_the_terminal(drawn):
+    width, draw = drawn
+    audio, video = RATES
+    lines = draw(
+        _freeze(),
+        RATES,
+        [bucket(video, "[10%,100%)", 2), bucket(audio, "[0%,3%)", 7), bucket(video, "[0%,3%)", 5)],
+    )
+    assert [line.split()[:3] for line in lines[2:4]] == [["[0%,3%)", "7", "5"], ["[10%,100%)", "-", "2"]]
+    assert ("A wider terminal shows: up to" in lines) == (width == 80)
+    assert draw(_minutes(), ["user_count"], []) == ["no minutes"]

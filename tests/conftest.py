@@ -1,0 +1,112 @@
+"""What the tests of the core, the engine and the client share: answers, connections and clients without a network."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import pytest
+
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.limits import Limits
+from agora_analytics.messages import Request, Response, TransportFailure
+
+pytest_plugins = ("tests.secret_watch",)
+
+SIMULATOR = ("starlette", "numpy")
+VENDORS = ("AGORA_", "ALIBABA_CLOUD_", "OPENTOK_", "VONAGE_")  # how names of settings begin
+NEEDS = {
+    "apsaravideo": SIMULATOR,
+    "beta": SIMULATOR,
+    "blocking": SIMULATOR,
+    "cli": ("typer", "duckdb", "starlette"),
+    "harvest": ("duckdb", "pyarrow", "starlette", "numpy"),
+    "faults": SIMULATOR,
+    "opentok": ("ariadne", "jwt", *SIMULATOR),
+    "signaling": SIMULATOR,
+    "simulator": SIMULATOR,
+    "store": ("duckdb", "pyarrow"),
+}
+# A folder whose extras are not installed is left out, and the rest must pass: `nox -s core_only`.
+collect_ignore = [
+    folder for folder, modules in NEEDS.items() if any(find_spec(module) is None for module in modules)
+]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell started us in the background, and what we start would not hear Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
+CUSTOMER, SECRET = "demo-customer-id", "demo-customer-secret"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """Settings of the machine never leak into a test."""
+    for name in [name for name in os.environ if name.startswith(VENDORS)]:
+        monkeypatch.delenv(name)
+
+
+def response(body=b"", status=200, **headers) -> Response:
+    """Return an answer; a dict as body is sent as JSON."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    return Response(status=status, headers=names, body=body, elapsed=0.01)
+
+
+def ok(**fields) -> Response:
+    """Return a good answer."""
+    return response({"code": 200, "message": "success", **fields})
+
+
+def limits(**changes) -> Limits:
+    """Return the limits of an endpoint: 10 requests a second, and all else wide open."""
+    rows = {"requests": 10, "per_day": 10_000, "reach": 86_400, "span": 3600, "delay": 60}
+    return Limits(**(rows | changes))
+
+
+def endpoint(**changes) -> Endpoint:
+    """Return an endpoint of no vendor in particular."""
+    return Endpoint(**({"name": "call/lists", "path": "/lists", "items": "call_lists"} | changes))
+
+
+class Scripted:
+    """A transport that plays a script: responses and failures, one a request; a callable makes one from the request.
+
+    The last line repeats. `requests` has what was sent.
+    """
+
+    def __init__(
+        self, *script: Response | Exception | Callable[[Request], Response], seconds: float = 0.0
+    ) -> None:
+        self._script = list(script)
+        self._seconds = seconds
+        self.requests: list[Request] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.closed = False
+
+    async def send(self, request: Request) -> Response:
+        line = self._script[min(len(self.requests), len(self._script) - 1)]
+        self.requests.append(request)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            self.under_way -= 1
+        if isinstance(line, Exception):
+            raise TransportFailure(line.kind, line.detail) if isinstance(line, TransportFailure) else line
+        return line(request) if callable(line) else line
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def nothing_runs() -> bool:
+    """Return whether no task but the caller's is left, once cancelled ones had their turn."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return asyncio.all_tasks() == {asyncio.current_task()}

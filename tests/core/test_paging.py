@@ -1,0 +1,230 @@
+"""The walk over numbered pages, against a server in memory that behaves as badly as real ones do."""
+
+import json
+from base64 import urlsafe_b64encode
+
+import pytest
+from attrs import define, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics.core.paging import Listed, Notice, NumberedWalk, Step, read_token, write_token
+from agora_analytics.core.windows import Window
+from agora_analytics.errors import IncompleteListing, InvalidRequest
+
+DAY = Window(0, 86_399)
+
+
+@frozen
+class Item:
+    at: int
+    name: str
+
+
+def items(count, spread=100):
+    return [Item(i * spread, f"item {i}") for i in range(count)]
+
+
+@define
+class Server:
+    """Lists the newest first; each quirk is one that the reference warns of."""
+
+    held: list[Item]
+    page_size: int = 20
+    clamp: int = 100
+    hidden_after: int | None = None
+    says_total: bool = True
+    says_more: bool = True
+    says_page_size: bool = True
+    asked: list[Step] = field(factory=list)
+    arrivals: list[Item] = field(factory=list)
+    """Each answer is followed by the arrival of one of these, so that later pages shift."""
+    departures: int = 0
+    """So many of the first answers are followed by the loss of the newest item."""
+
+    def answer(self, step: Step) -> Listed[Item]:
+        self.asked.append(step)
+        assert len(self.asked) < 3000, "the walk does not end"
+        found = [item for item in self.held if step.window.start <= item.at <= step.window.end]
+        found.sort(key=lambda item: (-item.at, item.name))
+        shown = found if self.hidden_after is None else found[: self.hidden_after]
+        size = min(self.page_size, self.clamp)
+        behind = step.page * size
+        listed = Listed(
+            records=shown[behind - size : behind],
+            total=len(shown) if self.says_total else None,
+            page_size=size if self.says_page_size else None,
+            has_more=(len(shown) < len(found) or behind < len(shown)) if self.says_more else None,
+        )
+        if self.arrivals:
+            self.held = [*self.held, self.arrivals.pop()]
+        if self.departures:
+            self.departures -= 1
+            self.held = self.held[:-1]
+        return listed
+
+
+@frozen
+class Page:
+    records: list[Item]
+    token: str
+
+
+def walked(server, steps, *, pick=lambda _: 0, notice=lambda *_: None, ahead=4):
+    """Walk as the pages do: up to `ahead` steps are answered in any order, and delivered in the listing's."""
+    walk = NumberedWalk(steps, lambda item: item.name, notice)
+    slots = [[step, None] for step in walk.steps]
+    pages = []
+    while slots:
+        waiting = [slot for slot in slots[:ahead] if slot[1] is None]
+        if waiting:
+            slot = waiting[pick(len(waiting))]
+            slot[1] = server.answer(slot[0])
+            anchor, added = walk.answered(slot[0], slot[1])
+            if added:
+                places = [i for i, other in enumerate(slots) if other[0] == anchor]
+                where = places[-1] + 1 if places else 0
+                slots[where:where] = [[step, None] for step in added]
+        while slots and slots[0][1] is not None:
+            _, listed = slots.pop(0)
+            pages.append(Page(walk.fresh(listed.records), write_token(slot[0] for slot in slots)))
+    return pages
+
+
+def names(pages):
+    return [item.name for page in pages for item in page.records]
+
+
+servers = st.builds(
+    Server,
+    st.lists(st.integers(0, 86_399), max_size=60, unique=True).map(
+        lambda at: [Item(a, f"item {a}") for a in at]
+    ),
+    page_size=st.integers(1, 100),
+    clamp=st.integers(1, 25),
+    hidden_after=st.none() | st.integers(1, 30),
+    says_page_size=st.booleans(),
+)
+
+
+@given(server=servers, data=st.data())
+def test_everything_comes_once_whatever_the_server_hides_or_clamps(server, data):
+    pages = walked(server, [Step(DAY)], pick=lambda n: data.draw(st.integers(0, n - 1)))
+    assert sorted(names(pages)) == sorted(item.name for item in server.held)
+
+
+@given(server=servers, new=st.sets(st.integers(0, 86_399), max_size=20), data=st.data())
+def test_pages_that_shift_while_they_are_read_give_no_duplicate_and_no_gap(server, new, data):
+    new -= {item.at for item in server.held}  # two in one second may be more than the server ever shows
+    before = [item.name for item in server.held]
+    server.arrivals = [Item(at, f"new {i}") for i, at in enumerate(new)]
+    found = names(walked(server, [Step(DAY)], pick=lambda n: data.draw(st.integers(0, n - 1))))
+    assert len(found) == len(set(found))
+    assert set(found) >= set(before)
+
+
+@given(count=st.integers(0, 50), size=st.integers(1, 30), says_page_size=st.booleans())
+def test_without_a_count_one_page_follows_the_other(count, size, says_page_size):
+    server = Server(items(count), page_size=size, says_total=False, says_page_size=says_page_size)
+    assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
+    assert len(server.asked) == max(1, -(-count // size))
+
+
+@given(count=st.integers(0, 50), size=st.integers(1, 30))
+def test_without_has_more_the_count_decides(count, size):
+    server = Server(items(count), page_size=size, says_more=False)
+    assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
+    assert len(server.asked) == max(1, -(-count // size))
+
+
+@given(count=st.integers(0, 50), size=st.integers(1, 30))
+def test_a_well_kept_listing_costs_the_fewest_requests(count, size):
+    server = Server(items(count), page_size=size)
+    walked(server, [Step(DAY)])
+    assert len(server.asked) == max(1, -(-count // size))
+
+
+def test_a_record_that_slips_between_two_pages_is_caught_by_reading_once_more():
+    # After page 1 its newest record vanishes, so the first of page 2 moves to page 1, which was read already.
+    server = Server(items(45), page_size=20, departures=1)
+    found = names(walked(server, [Step(DAY)], ahead=1))
+    assert set(found) >= {item.name for item in items(44)}
+    assert len(found) == len(set(found))
+
+
+def test_a_server_that_counts_more_than_it_lists_is_read_twice_and_then_reported():
+    class Liar(Server):
+        def answer(self, step):
+            listed = super().answer(step)
+            return Listed(records=listed.records, total=25, page_size=20, has_more=False)
+
+    server, notices = Liar(items(22)), []
+    found = names(walked(server, [Step(DAY)], notice=lambda *what: notices.append(what)))
+    assert len(found) == 22
+    assert notices == [(Notice.SHORT, DAY, 22, 25)]
+    assert len(server.asked) == 4
+
+
+def test_a_window_that_hides_records_is_halved_and_reported():
+    server, notices = Server(items(50), hidden_after=30), []
+    assert (
+        len(names(walked(server, [Step(Window(0, 5_000))], notice=lambda *what: notices.append(what)))) == 50
+    )
+    assert notices == [(Notice.NARROWED, Window(0, 5_000), 30, 30)]
+
+
+@pytest.mark.parametrize("says_total", [True, False])
+def test_a_second_that_hides_records_is_an_error_and_no_silent_loss(says_total):
+    crowd = [Item(7, f"item {i}") for i in range(31)]
+    server = Server(crowd, hidden_after=30, says_total=says_total)
+    with pytest.raises(IncompleteListing, match=r"one second 7\b"):
+        walked(server, [Step(DAY)])
+
+
+def test_a_server_that_promises_more_for_ever_does_not_hold_the_walk_for_ever():
+    class Promising(Server):
+        def answer(self, step):
+            listed = super().answer(step)
+            return Listed(records=listed.records, total=None, page_size=20, has_more=True)
+
+    server = Promising(items(5))
+    with pytest.raises(IncompleteListing):
+        walked(server, [Step(Window(0, 500))])
+    assert len(server.asked) < 50
+
+
+@given(server=servers, stop=st.integers(0, 100), data=st.data())
+def test_stopping_after_any_page_and_going_on_gives_the_same_records(server, stop, data):
+    windows = [Step(Window(43_200, 86_399)), Step(Window(0, 43_199))]
+    whole = walked(server, windows, pick=lambda n: data.draw(st.integers(0, n - 1)))
+    stop = min(stop, len(whole) - 1)
+    resumed = walked(server, read_token(whole[stop].token))
+    assert {*names(whole[: stop + 1]), *names(resumed)} == {item.name for item in server.held}
+    assert (whole[-1].token, read_token("")) == ("", [])
+
+
+@given(
+    steps=st.lists(
+        st.builds(lambda a, b, p: Step(Window(min(a, b), max(a, b)), p), *[st.integers(0, 10**10)] * 2, st.integers(1, 99)),
+        unique_by=lambda step: step.window,
+    )
+)  # fmt: skip
+def test_a_token_tells_the_steps_that_are_left(steps):
+    token = write_token(steps)
+    assert read_token(token) == steps
+    assert token.isascii()
+    assert not set(token) & set("=&?/ ")
+
+
+@given(
+    token=st.text(min_size=1)
+    | st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists).map(
+        lambda value: urlsafe_b64encode(json.dumps(value).encode()).decode()
+    )
+)
+def test_no_text_but_a_token_is_taken_for_one(token):
+    try:
+        steps = read_token(token)
+    except InvalidRequest:
+        return
+    assert all(isinstance(step, Step) and step.page >= 1 for step in steps)

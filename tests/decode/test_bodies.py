@@ -1,0 +1,256 @@
+"""Each body means the same to every reader, and that is what json.loads makes of it."""
+
+# ruff: noqa: UP031  a JSON text has braces of its own
+
+import pytest
+
+from agora_analytics.decode import available, decode_metrics, decode_with
+from agora_analytics.errors import DecodeError
+from tests.decode.reference import WRONG, expected, rows
+
+
+def series(kvs: str, mid: str = "20001", peer: str = ',"peer_uid":0') -> str:
+    return f'{{"mid":{mid},"kvs":{kvs}{peer}}}'
+
+
+def answer(*data: str) -> str:
+    return '{"code":200,"metrics":[{"sid":"A1","data":[%s]}]}' % ",".join(data)
+
+
+def kvs(text: str) -> str:
+    return answer(series(text), series("[[1548670255,1],[1548670257,2]]", "20002"))
+
+
+RIGHT = {
+    "plain": kvs("[[1548670255,215],[1548670257,0]]"),
+    "null": kvs("[[1548670255,null],[1548670257,0]]"),
+    "float": kvs("[[1548670255,21.5],[1548670257,0.1]]"),
+    "negative": kvs("[[1548670255,-5],[1548670257,-0.25]]"),
+    "exponent": kvs("[[1548670255,1.5e3],[1548670257,2E-3],[1548670258,1e+2]]"),
+    "minus zero": kvs("[[1548670255,-0],[1548670257,-0.0]]"),
+    "large value": kvs("[[1548670255,1152921504606846977],[1548670257,9007199254740993]]"),
+    "value over 64 bits": kvs("[[1548670255,18446744073709551616],[1548670257,123456789012345678901234567890]]"),
+    "the stand-in": kvs("[[1548670255,9e299],[1548670257,null]]"),
+    "the stand-in and an unknown null": answer(
+        '{"mid":1,"x":[null,null],"kvs":[[1548670255,9e299],[1548670257,null]],"peer_uid":0}'
+    ),
+    "the stand-in and a null in a string": answer(
+        '{"mid":1,"x":"a,null]","kvs":[[1548670255,9e299],[1548670257,null]],"peer_uid":0}'
+    ),
+    "null in a sid": '{"metrics":[{"sid":"a,null]","data":[%s]}]}' % series("[[1548670255,9e299],[1,null]]"),
+    "null in a uid": answer(series("[[1548670255,9e299],[1,null]]", peer=',"peer_uid":"a,null]"')),
+    "ts in ms": kvs("[[1548670255000,1],[1548670257000,2]]"),
+    "ts negative": kvs("[[-5,1],[0,2]]"),
+    "ts large": kvs("[[9007199254740993,1],[9223372036854775807,2],[-9223372036854775808,3]]"),
+    "ts float": kvs("[[1548670255.0,1],[1.548670257e9,2]]"),
+    "numbers in strings": kvs('[["1548670255","215"],["1548670256.0","-1.5e3"]]'),
+    "spaces": kvs("[ [ 1548670255 , 215 ] ,\n\t[1548670257,\r\n0]]"),
+    "space in front of the value": kvs("[[1548670255, 215],[1548670257, 0]]"),
+    "spaces everywhere": kvs("[[1548670255,215]]").replace(":", " : ").replace(",", "\n, ").replace("[", "[ "),
+    "empty kvs": kvs("[]"),
+    "spaced empty kvs": kvs("[ ]"),
+    "null kvs": kvs("null"),
+    "null data": '{"metrics":[{"sid":"A","data":null}]}',
+    "null metrics": '{"metrics":null}',
+    "empty data": '{"metrics":[{"sid":"A","data":[]},{"sid":"B","data":[]}]}',
+    "empty metrics": '{"metrics":[]}',
+    "uid string": answer(series("[[1,2]]", peer=',"peer_uid":"3141592653"')),
+    "uid number over 31 bits": answer(series("[[1,2]]", peer=',"peer_uid":3141592653')),
+    "uid over 64 bits": answer(series("[[1,2]]", peer=',"peer_uid":18446744073709551617')),
+    "uid negative": answer(series("[[1,2]]", peer=',"peer_uid":-7')),
+    "uid float": answer(series("[[1,2]]", peer=',"peer_uid":7.0')),
+    "uid null": answer(series("[[1,2]]", peer=',"peer_uid":null')),
+    "uid missing": answer(series("[[1,2]]", peer="")),
+    "uid name": answer(series("[[1,2]]", peer=',"peer_uid":"an[na"')),
+    "mid string": answer(series("[[1,2]]", mid='"20001"')),
+    "mid float": answer(series("[[1,2]]", mid="20001.0")),
+    "unknown keys": answer('{"x":1,"mid":20001,"unit":"ms","kvs":[[1548670255,2]],"peer_uid":0,"y":null,"z":true}'),
+    "unknown lists": answer('{"x":[1548670255,2],"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":{"a":[[3,4]]}}'),
+    "unknown list of text": answer('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":["[\\u005b",{"\\"":[]}]}'),
+    "unknown key with a bracket": answer('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"[1234567890,1":2}'),
+    "unknown keys of a session": '{"metrics":[{"a":[],"sid":"A","data":[],"b":"["}],"x":[[]],"message":"[1,2]"}',
+    "other order": '{"metrics":[{"data":[{"peer_uid":0,"kvs":[[1548670255,2]],"mid":5}],"sid":"A"}],"code":200}',
+    "session twice": '{"metrics":[{"sid":"A","data":[%s]},{"sid":"B","data":[]},{"sid":"A","data":[%s]}]}'
+    % (series("[[1,2]]"), series("[[3,4]]")),
+    "unicode sid": '{"metrics":[{"sid":"\u00fc\U0001f600\\u00e9\\ud83d\\ude00\\n\\"[","data":[%s]}]}' % series("[[1,2]]"),
+    "escaped key": '{"metrics":[{"\\u0073id":"A","data":[{"mid":1,"\\u006bvs":[[1548670255,2]],"peer_uid":0}]}]}',
+    "key twice": answer('{"mid":1,"kvs":[[1548670255,2]],"kvs":[[1548670256,3],[4,5]],"mid":2,"peer_uid":0,"peer_uid":9}'),
+    "sid twice": '{"metrics":[{"sid":"A","sid":"B","data":[]}]}',
+    "metrics twice": '{"metrics":[{"sid":"A","data":[]}],"metrics":[{"sid":"B","data":[]}]}',
+    "half a surrogate elsewhere": '{"message":"\\ud800","metrics":[{"sid":"A","data":[]}]}',
+    "number out of range elsewhere": '{"x":1e999,"metrics":[{"sid":"A","data":[]}]}',
+    "byte order mark": "\ufeff" + kvs("[]"),
+    "point with a comma at byte eleven": kvs("[[1e9,-123456],[15e8,2.5e-2]]"),
+}  # fmt: skip
+
+REFUSED = {
+    "nothing": "",
+    "HTML": "<html><body>502 Bad Gateway</body></html>",
+    "error body": '{"code":300,"message":"Service package limit check error, qps limit error"}',
+    "gateway error": '{"message":"Invalid authentication credentials"}',
+    "truncated": kvs("[[1548670255,215],[1548670257,0]]")[:-9],
+    "truncated in the points": kvs("[[1548670255,215],[1548670257,0]]")[:60],
+    "something behind": kvs("[[1548670255,215]]") + "x",
+    "list": "[]",
+    "string": '"metrics"',
+    "number": "1",
+    "null": "null",
+    "metrics object": '{"metrics":{}}',
+    "session not an object": '{"metrics":[5]}',
+    "session a string": '{"metrics":["sid"]}',
+    "data missing": '{"metrics":[{"sid":"A"}]}',
+    "data object": '{"metrics":[{"sid":"A","data":{}}]}',
+    "sid missing": '{"metrics":[{"data":[]}]}',
+    "sid number": '{"metrics":[{"sid":5,"data":[]}]}',
+    "sid half a surrogate": '{"metrics":[{"sid":"\\ud800","data":[]}]}',
+    "series a list": answer("[]"),
+    "mid missing": answer('{"kvs":[],"peer_uid":0}'),
+    "mid null": answer(series("[]", mid="null")),
+    "mid over 31 bits": answer(series("[]", mid="2147483648")),
+    "mid true": answer(series("[]", mid="true")),
+    "kvs missing": answer('{"mid":1,"peer_uid":0}'),
+    "kvs object": kvs("{}"),
+    "kvs string": kvs('"[[1,2]]"'),
+    "uid true": answer(series("[]", peer=',"peer_uid":true')),
+    "uid half": answer(series("[]", peer=',"peer_uid":0.5')),
+    "uid list": answer(series("[]", peer=',"peer_uid":[]')),
+    "uid half a surrogate": answer(series("[]", peer=',"peer_uid":"\\udc00"')),
+    "three": kvs("[[1548670255,215,1]]"),
+    "one": kvs("[[1548670255]]"),
+    "no pair": kvs("[1548670255,215]"),
+    "empty pair": kvs("[[],[]]"),
+    "three and one": kvs("[[1548670255,215,1548670257],[1548670258]]"),
+    "three and one that looks like a value": kvs("[[1548670255,215,1548670257],[5]]"),
+    "one and three": kvs("[[1548670255],[215,1548670257,3]]"),
+    "four and none": kvs("[[1548670255,215,1548670257,1],[]]"),
+    "nested value": kvs("[[1548670255,[215]],[1548670257,1]]"),
+    "nested point": kvs("[[1548670255,[1548670256,1]],5]"),
+    "nested point behind a space": kvs("[[1548670255, [1548670256,1]],5]"),
+    "nested first": kvs("[[[1548670255,1],1548670256],5]"),
+    "points without brackets": kvs("[1548670255,1,[1548670256,2],[[1548670257,3],[1548670258,4]]]"),
+    "two errors that make up for each other": answer(
+        series("[1548670255,[1548670256,1548670257,3]]"), series("[[1548670255,1],[1548670256,[2]]]")
+    ),
+    "an unknown list that makes up": answer(
+        '{"mid":1,"x":["1234567X",1],"kvs":[[1548670255,2,1548670256],[3]],"peer_uid":0}'
+    ),
+    "an unknown list of numbers that makes up": answer(
+        '{"mid":1,"x":[1548670255,1],"kvs":[[1548670255,2,1548670256],[3]],"peer_uid":0}'
+    ),
+    "half a second": kvs("[[1548670255.5,1]]"),
+    "ts null": kvs("[[null,1]]"),
+    "ts true": kvs("[[true,1]]"),
+    "ts over 63 bits": kvs("[[9223372036854775808,1]]"),
+    "ts enormous": kvs("[[1e300,1]]"),
+    "value true": kvs("[[1548670255,true]]"),
+    "value object": kvs("[[1548670255,{}]]"),
+    "value a word": kvs('[[1548670255,"none"]]'),
+    "value a quoted null": kvs('[[1548670255,"null"]]'),
+    "value NaN": kvs("[[1548670255,NaN]]"),
+    "value NaN in a string": kvs('[[1548670255,"NaN"]]'),
+    "value infinite": kvs("[[1548670255,-Infinity]]"),
+    "value out of range": kvs("[[1548670255,1e999]]"),
+    "value of many digits": kvs("[[1548670255,1%s]]" % ("0" * 400)),
+    "value of too many digits": kvs("[[1548670255,1%s]]" % ("0" * 5000)),
+    "string of too many digits": kvs('[["1%s",1]]' % ("0" * 5000)),
+    "value with a leading zero": kvs("[[1548670255,01]]"),
+    "value with a plus": kvs("[[1548670255,+1]]"),
+    "value without digits": kvs("[[1548670255,1.]]"),
+    "string with an underscore": kvs('[[1548670255,"1_0"]]'),
+    "trailing comma": kvs("[[1548670255,1],]"),
+    "control character": '{"metrics":[{"sid":"A\x01","data":[]}]}',
+    "two byte order marks": "\ufeff\ufeff" + kvs("[]"),
+    "list of sessions": '[{"sid":"A","data":[]}]',
+    "metrics under another key": '{"metrics":[0],"y":[{"sid":"A","data":[]}]}',
+    "metrics in an object": '{"x":{"metrics":[{"sid":"A","data":[]}]}}',
+    "too deep": '{"metrics":%s%s}' % ("[" * 100_000, "]" * 100_000),
+}  # fmt: skip
+
+NOT_UTF8 = {
+    "sid": b'{"metrics":[{"sid":"\xff","data":[]}]}',
+    "unknown key": b'{"metrics":[],"\xff":1}',
+    "unknown value": b'{"metrics":[],"x":"\xc3"}',
+    "UTF-16": '{"metrics":[]}'.encode("utf-16"),
+}
+
+SIZES = ["as it is", "large"]
+FILLER = ",".join(
+    '{"sid":"FILLER %d","data":[%s]}' % (i, series("[[1548670001,1],[1548670002,22]]", "20003"))
+    for i in range(5)
+)
+
+
+@pytest.fixture
+def body_of(monkeypatch):
+    """Return a function from text to body; a large body is one for pieces and CSV, which begin early here."""
+
+    def body_of(text: str, size: str) -> bytes:
+        if size == "large":
+            for module, limit in [
+                ("split", "PIECE"),
+                ("numbers_as_csv", "SMALL_BODY"),
+                ("numbers_as_csv", "BATCH"),
+            ]:
+                if module == "split" or "arrow" in available():
+                    monkeypatch.setattr(f"agora_analytics.decode.{module}.{limit}", 50)
+            start, bracket, rest = text.partition('"metrics":[')
+            if bracket:
+                text = start + bracket + FILLER + ("" if rest.lstrip().startswith("]") else ",") + rest
+        return text.encode("utf-8", "surrogatepass")
+
+    return body_of
+
+
+@pytest.mark.parametrize("reader", available())
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_body_is_read(body_of, reader, size, name):
+    body = body_of(RIGHT[name], size)
+    wanted = expected(body)
+    assert wanted != WRONG
+
+    columns = decode_with(reader, body)
+
+    assert (list(columns.sids), rows(columns)) == wanted
+
+
+@pytest.mark.parametrize("reader", available())
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_wrong_body_is_refused(body_of, reader, size, name):
+    body = body_of(REFUSED[name], size)
+    assert expected(body) == WRONG
+    with pytest.raises(DecodeError):
+        decode_with(reader, body)
+
+
+@pytest.mark.parametrize("reader", available())
+@pytest.mark.parametrize("name", NOT_UTF8)
+def test_other_encodings_are_refused(reader, name):
+    with pytest.raises(DecodeError):
+        decode_with(reader, NOT_UTF8[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("error body", "$"),
+        ("data object", "$.metrics[0].data"),
+        ("sid number", "$.metrics[0].sid"),
+        ("mid over 31 bits", "$.metrics[0].data[0].mid"),
+        ("kvs object", "$.metrics[0].data[0].kvs"),
+        ("three and one", "$.metrics[0].data[0].kvs[0]"),
+        ("half a second", "$.metrics[0].data[0].kvs[0][0]"),
+        ("value a word", "$.metrics[0].data[0].kvs[0][1]"),
+    ],
+)
+def test_the_error_says_where(name, path):
+    with pytest.raises(DecodeError) as caught:
+        decode_metrics(REFUSED[name].encode())
+    assert caught.value.path == path
+
+
+def test_the_error_of_a_long_body_is_short():
+    with pytest.raises(DecodeError) as caught:
+        decode_metrics(b'{"metrics": ' + b"x" * 100_000)
+    assert len(str(caught.value)) < 300

@@ -1,0 +1,22 @@
+"""A process that reserves from a shared ledger as fast as it gets, and prints each slot: path, how many, a day's quota."""
+
+import asyncio
+import sys
+import time
+
+from agora_analytics.engine.ledger import Budget, SqliteLedger
+
+
+async def main(path: str, wanted: int, per_day: int) -> None:
+    ledger = SqliteLedger(path)
+    for _ in range(wanted):
+        now = time.time()
+        grant = await ledger.reserve(
+            Budget("account", "call/lists"), now=now, server_now=1_795_089_600.0, gap=0.02, per_day=per_day
+        )
+        print("None" if grant is None else repr(grant.slot))
+    await ledger.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

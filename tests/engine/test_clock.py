@@ -1,0 +1,85 @@
+"""The server's time, learnt from Date headers of whole seconds."""
+
+import math
+import random
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics.engine.clock import ServerTime, SystemClock
+from agora_analytics.testing import VirtualClock
+from tests.conftest import NOW
+
+
+class Stopped:
+    def __init__(self, now=NOW):
+        self.time = now
+
+    def now(self):
+        return self.time
+
+
+def talk(clock, server_time, *, skew, times, rng, latency=0.05):
+    """Let answers come: each is dated somewhere on its way."""
+    for _ in range(times):
+        clock.time += rng.uniform(0.05, 3)
+        sent = clock.time
+        dated = sent + rng.uniform(0, latency) + skew
+        clock.time = sent + latency
+        server_time.observe(formatdate(math.floor(dated), usegmt=True), sent=sent, received=clock.time)
+
+
+@pytest.mark.parametrize("skew", [-3600.0, -7.3, -1.4, 0.9, 2.5, 86_400.0])
+def test_the_skew_is_learnt_to_a_tenth_of_a_second(skew):
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    talk(clock, server_time, skew=skew, times=1, rng=random.Random(1))
+    assert abs(server_time.skew - skew) <= 0.6  # one answer: half a second, and the way
+    talk(clock, server_time, skew=skew, times=100, rng=random.Random(2))
+    assert abs(server_time.skew - skew) <= 0.1
+    assert server_time.now() == clock.time + server_time.skew
+
+
+def test_clocks_that_agree_stay_as_they_are():
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    talk(clock, server_time, skew=0.0, times=100, rng=random.Random(3))
+    assert server_time.skew == 0.0
+
+
+@pytest.mark.parametrize("set_by", [-3600.0, 5.0, 86_400.0])
+def test_a_clock_that_is_set_is_learnt_anew(set_by):
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    talk(clock, server_time, skew=2.0, times=50, rng=random.Random(4))
+    clock.time += set_by
+    talk(clock, server_time, skew=2.0 - set_by, times=50, rng=random.Random(5))
+    assert abs(server_time.skew - (2.0 - set_by)) <= 0.1
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "soon", "Thu, 19 Nov 99999999 12:00:00 GMT", "Thu, 99 Nov 2026 99:00:00 GMT"]
+)
+def test_a_header_that_is_no_date_teaches_nothing(date):
+    server_time = ServerTime(Stopped())
+    server_time.observe(date, sent=NOW, received=NOW)
+    assert server_time.skew == 0.0
+
+
+@given(
+    st.text() | st.from_regex(r"\A\w{3}, \d{1,12} (Nov|Feb) \d{1,20} \d{1,12}:\d\d(:\d{1,12})? ?[-+GMT\d]*\Z")
+)
+def test_no_header_breaks_the_clock(date):
+    ServerTime(Stopped()).observe(date, sent=NOW, received=NOW)
+
+
+def test_the_system_clock_tells_the_time_of_this_century():
+    assert SystemClock().now() > 1_700_000_000
+
+
+def test_a_virtual_clock_can_be_set():
+    clock = VirtualClock(NOW)
+    clock.step(-60)
+    assert clock.now() == NOW - 60

@@ -1,0 +1,215 @@
+"""The ledger: what was spent of the day, and when the next request may leave. Both kinds keep the same promises."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.instants import utc_day
+from tests.conftest import NOW
+
+A, B = Budget("account", "call/lists"), Budget("account", "call/sessions")
+TODAY = utc_day(NOW)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def ledger(request, tmp_path):
+    ledger = MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    yield ledger
+    await ledger.aclose()
+
+
+async def reserve(ledger, budget=A, *, now=NOW, server_now=None, gap=0.1, per_day=100):
+    return await ledger.reserve(
+        budget, now=now, server_now=now if server_now is None else server_now, gap=gap, per_day=per_day
+    )
+
+
+async def test_slots_are_a_gap_apart(ledger):
+    grants = [await reserve(ledger) for _ in range(5)]
+    assert [grant.slot for grant in grants] == pytest.approx([NOW + 0.1 * i for i in range(5)])
+
+
+async def test_a_slot_is_never_in_the_past_but_for_a_late_timer(ledger):
+    await reserve(ledger)
+    assert (await reserve(ledger, now=NOW + 50)).slot == pytest.approx(NOW + 50, abs=0.0021)
+
+
+async def test_each_request_is_charged_to_the_server_s_day(ledger):
+    midnight = 1_795_132_800.0
+    before = await reserve(ledger, now=midnight + 3, server_now=midnight - 1)
+    after = await reserve(ledger, now=midnight - 3, server_now=midnight)
+    assert [before.day, after.day] == ["2026-11-19", "2026-11-20"]
+    assert await ledger.spent(A, "2026-11-19") == (1, False)
+
+
+async def test_a_day_gives_its_quota_and_no_more_and_the_next_one_is_new(ledger):
+    grants = [await reserve(ledger, per_day=3) for _ in range(5)]
+    assert [grant is not None for grant in grants] == [True, True, True, False, False]
+    assert await ledger.spent(A, TODAY) == (3, False)
+    assert await reserve(ledger, now=NOW + 86_400, per_day=3)
+
+
+async def test_what_is_given_back_can_be_spent_again(ledger):
+    grant = await reserve(ledger, per_day=1)
+    assert await reserve(ledger, per_day=1) is None
+    await ledger.give_back(A, grant)
+    assert await ledger.spent(A, TODAY) == (0, False)
+    assert await reserve(ledger, per_day=1)
+
+
+async def test_budgets_do_not_touch_each_other(ledger):
+    await reserve(ledger, A, per_day=1)
+    await ledger.close_day(A, TODAY)
+    await ledger.hold(A, NOW + 30)
+    assert (await reserve(ledger, B, per_day=1)).slot == NOW
+    assert await ledger.spent(Budget("another account", "call/lists"), TODAY) == (0, False)
+
+
+async def test_a_closed_day_gives_nothing(ledger):
+    await ledger.close_day(A, TODAY)
+    assert await reserve(ledger) is None
+    assert await ledger.spent(A, TODAY) == (0, True)
+    assert await reserve(ledger, now=NOW + 86_400)
+
+
+async def test_a_hold_keeps_everything_back_and_a_shorter_one_does_not_shorten_it(ledger):
+    await ledger.hold(A, NOW + 30)
+    await ledger.hold(A, NOW + 10)
+    assert [(await reserve(ledger)).slot for _ in range(2)] == pytest.approx([NOW + 30, NOW + 30.1])
+
+
+async def test_a_clock_that_is_set_back_does_not_hold_anybody_up(ledger):
+    await reserve(ledger)
+    assert (await reserve(ledger, now=NOW - 3600)).slot == NOW - 3600
+
+
+async def test_an_unknown_day_is_unspent(ledger):
+    assert await ledger.spent(A, "2031-01-01") == (0, False)
+
+
+async def test_many_at_once_get_slots_of_their_own(ledger):
+    grants = await asyncio.gather(*(reserve(ledger, per_day=30) for _ in range(40)))
+    slots = sorted(grant.slot for grant in grants if grant)
+    assert len(slots) == 30
+    assert all(later - earlier > 0.0999 for earlier, later in pairwise(slots))
+
+
+async def test_a_file_remembers(tmp_path):
+    path = tmp_path / "new folder" / "ledger.db"
+    first = SqliteLedger(path)
+    await reserve(first)
+    await first.close_day(B, TODAY)
+    await first.aclose()
+    second = SqliteLedger(str(path))
+    assert [await second.spent(A, TODAY), await second.spent(B, TODAY)] == [(1, False), (0, True)]
+    assert (await reserve(second)).slot == pytest.approx(NOW + 0.1)
+    await second.aclose()
+    assert await second.spent(A, TODAY) == (2, False)  # opened again when it is needed
+    await second.aclose()
+
+
+def not_a_database(path: Path) -> Path:
+    path.write_bytes(b"The shopping list: bread, milk, cheese. " * 40)
+    return path
+
+
+def a_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def below_a_file(path: Path) -> Path:
+    path.write_text("a file")
+    return path / "ledger.db"
+
+
+@pytest.mark.parametrize("make", [not_a_database, a_folder, below_a_file])
+def test_what_is_no_ledger_is_said_at_once_and_left_as_it_is(make, tmp_path):
+    path = make(tmp_path / "x")
+    before = sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*"))
+    with pytest.raises(ConfigurationError, match=r"ledger file .* cannot be used.*AGORA_LEDGER"):
+        SqliteLedger(path)
+    assert sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*")) == before
+
+
+def test_the_file_holds_no_name_of_the_customer(tmp_path):
+    path = tmp_path / "ledger.db"
+
+    async def spend():
+        ledger = SqliteLedger(path)
+        async with AsyncAgora("customer-7", "s3cr3t", app_id="app-9", ledger=ledger) as client:
+            await client._connection._limiter(LISTS).acquire()
+        await ledger.aclose()
+
+    asyncio.run(spend())
+    held = path.read_bytes()
+    assert b"call/lists" in held
+    assert not any(word in held for word in (b"customer-7", b"s3cr3t", b"app-9"))
+
+
+def test_processes_that_share_a_file_keep_one_pace_and_one_day(tmp_path):
+    script, path = Path(__file__).with_name("ledger_process.py"), tmp_path / "ledger.db"
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(path), "40", "100"], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    said = [line for process in running for line in process.communicate(timeout=60)[0].split()]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    slots = sorted(float(line) for line in said if line != "None")
+    assert (len(said), len(slots)) == (120, 100)
+    assert min(later - earlier for earlier, later in pairwise(slots)) > 0.02 - 1e-6
+
+
+FORKED = """
+import asyncio, os, sys, threading
+from agora_analytics.engine.ledger import Budget, SqliteLedger
+
+ledger, budget = SqliteLedger(sys.argv[1]), Budget("a", "g")
+def reserve():
+    return asyncio.run(ledger.reserve(budget, now=1e9, server_now=1e9, gap=1.0, per_day=10)).slot
+reserve()
+ledger._lock.acquire()  # as a thread might that the child does not have
+child = os.fork()
+if child:
+    ledger._lock.release()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == 0, code
+    assert reserve() == 1e9 + 2, "the child's slot is taken"
+    print("ok")
+else:
+    os._exit(0 if reserve() == 1e9 + 1 else 3)
+"""
+
+
+def test_a_fork_opens_the_file_anew_and_waits_for_no_lock_of_its_parent(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "ledger.db")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("ok", 0), done.stderr
+
+
+def test_a_new_file_that_many_make_at_once_refuses_none_of_them(tmp_path):
+    def open_together(path):
+        ready.wait()
+        SqliteLedger(path).close()
+
+    makers = 8
+    ready = threading.Barrier(makers)
+    with ThreadPoolExecutor(makers) as pool:
+        for number in range(25):
+            list(pool.map(open_together, [tmp_path / f"{number}.sqlite3"] * makers))

@@ -1,0 +1,461 @@
+"""The limiter, minutes of it on virtual time: never over the server's count, and not far under it."""
+
+import asyncio
+import random
+from collections import Counter, deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agora_analytics.engine.clock import ServerTime
+from agora_analytics.engine.departures import LARGEST_JITTER, SMALLEST_JITTER, Jitter
+from agora_analytics.engine.events import QuotaClosed, Waited
+from agora_analytics.engine.ledger import LONGEST_QUEUE, Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.limiter import Limiter
+from agora_analytics.errors import QuotaExhausted
+from agora_analytics.testing import VirtualClock, run_virtual
+from tests.conftest import NOW, limits
+
+MIDNIGHT = 1_795_132_800.0
+BUDGET = Budget("account", "call/lists")
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class Stage:
+    """A limiter, the clock that it lives by, and what it told."""
+
+    def __init__(self, start=NOW, ledger=None, **rows):
+        self.clock = VirtualClock(start)
+        self.events = []
+        self.ledger = ledger or MemoryLedger()
+        self.limiter = self.another(**rows)
+
+    def another(self, **rows):
+        return Limiter(
+            BUDGET,
+            limits(**rows),
+            ledger=self.ledger,
+            clock=self.clock,
+            server_time=ServerTime(self.clock),
+            observer=self.events.append,
+        )
+
+    def run(self, work):
+        return run_virtual(work, self.clock)
+
+    async def spent(self):
+        return (await self.ledger.spent(BUDGET, "2026-11-19"))[0]
+
+
+def worst_fixed(arrivals, period):
+    return max(Counter(int(at // period) for at in arrivals).values())
+
+
+def worst_sliding(arrivals, period):
+    worst, inside = 0, deque()
+    for at in sorted(arrivals):
+        inside.append(at)
+        while at - inside[0] >= period:
+            inside.popleft()
+        worst = max(worst, len(inside))
+    return worst
+
+
+async def traffic(limiters, clock, count, latency, seed=1, workers=32):
+    """Send `count` requests from many workers; return when each reached the server, after part of its latency."""
+    arrivals, rng, left = [], random.Random(seed), iter(range(count))
+
+    async def worker(limiter):
+        for _ in left:
+            await limiter.acquire()
+            there, back = rng.uniform(*latency) / 2, rng.uniform(*latency) / 2
+            await asyncio.sleep(there)
+            arrivals.append(clock.now())
+            await asyncio.sleep(back)
+            limiter.jitter.saw(there + back)
+
+    async with asyncio.TaskGroup() as group:
+        for i in range(workers):
+            group.create_task(worker(limiters[i % len(limiters)]))
+    return arrivals
+
+
+@pytest.mark.parametrize("latency", [(0, 0), (0, 0.1), (0.02, 0.08), (0.05, 0.15)])
+@pytest.mark.parametrize(
+    ("requests", "period", "count"), [(10, 1.0, 1500), (3, 1.0, 500), (1, 1.0, 180), (3, 60.0, 12)]
+)
+def test_no_window_of_the_server_sees_more_than_the_contract(requests, period, count, latency):
+    stage = Stage(requests=requests, period=period)
+    arrivals = stage.run(traffic([stage.limiter], stage.clock, count, latency))
+    assert len(arrivals) == count
+    assert worst_fixed(arrivals, period) <= requests
+    assert worst_sliding(arrivals, period) <= requests
+    assert (count - 1) * period / requests / (arrivals[-1] - arrivals[0]) >= 0.90
+
+
+def ways(kind):
+    """Return the way there and the way back, in seconds, of one request after the other."""
+    lowest, highest = {"narrow": (0.0, 0.02), "wide": (0.0, 0.1), "harvest": (0.01, 0.04)}[kind.split(",")[0]]
+
+    def there_and_back(rng):
+        there = rng.uniform(lowest, highest)
+        return there, {"both alike": there, "back at once": 0.0}.get(
+            kind.partition(", ")[2], rng.uniform(lowest, highest)
+        )
+
+    return there_and_back
+
+
+async def told_traffic(limiters, clock, count, way, seed=1, workers=64, work=lambda _: 0.0):
+    """As `traffic`, but the limiter is told which answer belongs to which request, as the request loop does."""
+    arrivals, rng, left = [], random.Random(seed), iter(range(count))
+
+    async def worker(limiter):
+        for _ in left:
+            grant = await limiter.acquire()
+            (there, back), busy = way(rng), work(rng)
+            await asyncio.sleep(there)
+            arrivals.append(clock.now())
+            await asyncio.sleep(busy + back)
+            limiter.answered(grant, there + busy + back)
+
+    async with asyncio.TaskGroup() as group:
+        for i in range(workers):
+            group.create_task(worker(limiters[i % len(limiters)]))
+    return sorted(arrivals)
+
+
+def used(arrivals, requests, period=1.0):
+    return (len(arrivals) - 1) * period / requests / (arrivals[-1] - arrivals[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        ("wide, both alike", 0.90), ("wide, back at once", 0.90), ("wide, each", 0.90),
+        ("narrow, both alike", 0.95), ("narrow, back at once", 0.95), ("narrow, each", 0.95),
+        ("harvest, both alike", 0.94),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("requests", "count"), [(10, 1500), (100, 4000)])
+def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind, least):
+    for seed in range(2):
+        stage = Stage(requests=requests)
+        arrivals = stage.run(told_traffic([stage.limiter], stage.clock, count, ways(kind), seed))
+        assert worst_fixed(arrivals, 1.0) <= requests
+        assert worst_sliding(arrivals, 1.0) <= requests
+        assert used(arrivals, requests) >= least
+
+
+@pytest.mark.parametrize("kind", ["wide, each", "wide, back at once", "narrow, both alike"])
+@pytest.mark.parametrize(("requests", "period", "count"), [(1, 1.0, 120), (3, 1.0, 300), (3, 60.0, 40)])
+@pytest.mark.parametrize("seed", range(4))
+def test_small_limits_are_kept_from_the_first_request_on(requests, period, count, kind, seed):
+    stage = Stage(requests=requests, period=period)
+    arrivals = stage.run(told_traffic([stage.limiter], stage.clock, count, ways(kind), seed))
+    assert worst_fixed(arrivals, period) <= requests
+    assert worst_sliding(arrivals, period) <= requests
+    assert used(arrivals, requests, period) >= 0.90
+
+
+def test_a_late_answer_holds_up_one_request_and_not_the_hundred_behind_it():
+    def way(rng):
+        return (0.090 if rng.random() < 0.01 else 0.010), 0.005
+
+    stage = Stage()
+    arrivals = stage.run(told_traffic([stage.limiter], stage.clock, 2000, way))
+    assert worst_sliding(arrivals, 1.0) <= 10
+    assert used(arrivals, 10) >= 0.97  # a margin that is the same for all would leave 0.92
+
+
+def test_answers_that_take_longer_than_the_period_are_allowed_for_as_the_largest_jitter():
+    stage = Stage()
+    arrivals = stage.run(
+        told_traffic(
+            [stage.limiter], stage.clock, 1500, ways("wide, each"), work=lambda rng: rng.uniform(0.3, 3)
+        )
+    )
+    assert worst_sliding(arrivals, 1.0) <= 10
+    assert used(arrivals, 10) >= 0.90
+
+
+@pytest.mark.parametrize("requests", [1, 3, 10])
+def test_clients_of_one_process_share_the_edge(requests):
+    stage = Stage(requests=requests)
+    both = [stage.limiter, stage.another(requests=requests)]
+    arrivals = stage.run(told_traffic(both, stage.clock, 60 * requests, ways("wide, each")))
+    assert worst_sliding(arrivals, 1.0) <= requests
+    assert used(arrivals, requests) >= 0.85
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up_for_ever():
+    async def work():
+        for _ in range(20):
+            await stage.limiter.acquire()
+        stage.clock.step(-86_400)
+        start = asyncio.get_running_loop().time()
+        await stage.limiter.acquire()
+        return asyncio.get_running_loop().time() - start
+
+    stage = Stage()
+    assert stage.run(work()) < 2
+
+
+class Unpaced(MemoryLedger):
+    """A ledger of a user's that counts the day and leaves the pace to the client."""
+
+    async def reserve(self, *args, **kwargs):
+        return await super().reserve(*args, **(kwargs | {"gap": 0.0}))
+
+
+@pytest.mark.parametrize("requests", [3, 10])
+def test_the_pace_is_kept_without_the_help_of_the_ledger(requests):
+    stage = Stage(ledger=Unpaced(), requests=requests)
+    arrivals = stage.run(traffic([stage.limiter], stage.clock, 300, (0, 0.1)))
+    assert worst_fixed(arrivals, 1.0) <= requests
+    assert worst_sliding(arrivals, 1.0) <= requests
+
+
+def test_an_even_way_to_the_server_lets_nearly_the_whole_rate_be_used():
+    stage = Stage(requests=10)
+    arrivals = stage.run(traffic([stage.limiter], stage.clock, 2000, (0.05, 0.05)))
+    assert worst_sliding(arrivals, 1.0) == 10
+    assert 199.9 / (arrivals[-1] - arrivals[0]) >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_two_clients_with_one_ledger_keep_one_pace(kind, tmp_path):
+    stage = Stage(ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db"))
+    arrivals = stage.run(traffic([stage.limiter, stage.another()], stage.clock, 300, (0.0, 0.08)))
+    assert worst_sliding(arrivals, 1.0) <= 10
+    assert 29.9 / (arrivals[-1] - arrivals[0]) >= 0.85
+    stage.run(stage.ledger.aclose())
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("narrow, each", 0.95), ("narrow, both alike", 0.95), ("wide, each", 0.90)]
+)
+@pytest.mark.parametrize(("requests", "count"), [(10, 900), (100, 3000)])
+def test_processes_that_share_a_ledger_use_the_contract_as_well(tmp_path, requests, count, kind, least):
+    stage = Stage(ledger=SqliteLedger(tmp_path / "ledger.db"), requests=requests)
+    clients = [stage.limiter, stage.another(requests=requests), stage.another(requests=requests)]
+    arrivals = stage.run(told_traffic(clients, stage.clock, count, ways(kind)))
+    assert worst_fixed(arrivals, 1.0) <= requests
+    assert worst_sliding(arrivals, 1.0) <= requests
+    assert used(arrivals, requests) >= least
+    stage.run(stage.ledger.aclose())
+
+
+def test_who_comes_first_is_served_first():
+    async def work():
+        served = []
+
+        async def ask(number):
+            await stage.limiter.acquire()
+            served.append(number)
+
+        await asyncio.gather(*map(ask, range(30)))
+        return served
+
+    stage = Stage()
+    assert stage.run(work()) == list(range(30))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lives=st.lists(st.tuples(st.floats(0, 3), st.none() | st.floats(0, 2)), min_size=1, max_size=25),
+    hold=st.none() | st.floats(0, 3),
+)
+def test_who_gives_up_waiting_costs_nothing(lives, hold):
+    """Each life asks at a moment and may be cancelled after a while."""
+
+    async def work():
+        times = []
+
+        async def ask(at):
+            await asyncio.sleep(at)
+            await stage.limiter.acquire()
+            times.append(stage.clock.now())
+
+        if hold:
+            await stage.limiter.push_back(hold)
+        tasks = [asyncio.create_task(ask(at)) for at, _ in lives]
+        loop = asyncio.get_running_loop()
+        for task, (at, after) in zip(tasks, lives, strict=True):
+            if after is not None:
+                loop.call_later(at + after, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await stage.spent() == len(times)
+        start = loop.time()
+        await stage.limiter.acquire()  # nobody left a lock behind
+        assert loop.time() - start < 7
+        return times
+
+    stage = Stage(requests=3)
+    times = stage.run(work())
+    assert len(times) >= sum(after is None for _, after in lives)
+    assert not times or worst_sliding(times, 1.0) <= 3
+
+
+def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
+    class Slow(MemoryLedger):
+        async def reserve(self, *args, **kwargs):
+            writing = asyncio.ensure_future(self.write(*args, **kwargs))
+            return await asyncio.shield(writing)  # as a thread goes on, whoever waits for it
+
+        async def write(self, *args, **kwargs):
+            await asyncio.sleep(0.5)
+            return await super().reserve(*args, **kwargs)
+
+    async def work():
+        task = asyncio.create_task(stage.limiter.acquire())
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return await stage.spent()
+
+    stage = Stage(ledger=Slow())
+    assert stage.run(work()) == 0
+
+
+def test_a_spent_day_fails_at_once_and_opens_after_midnight():
+    async def work():
+        for _ in range(3):
+            await stage.limiter.acquire()
+        start = stage.clock.now()
+        with pytest.raises(
+            QuotaExhausted, match="3 requests a day is spent; it opens again at 2026-11-20"
+        ) as caught:
+            await asyncio.gather(*(stage.limiter.acquire() for _ in range(5)))
+        assert stage.clock.now() - start < 0.5
+        assert caught.value.retry_at == MIDNIGHT
+        assert caught.value.endpoint == "call/lists"
+        await asyncio.sleep(MIDNIGHT - stage.clock.now() - 0.001)
+        with pytest.raises(QuotaExhausted):
+            await stage.limiter.acquire()
+        await asyncio.sleep(0.002)
+        return await stage.limiter.acquire()
+
+    stage = Stage(per_day=3)
+    assert stage.run(work()).day == "2026-11-20"
+    assert stage.events.count(QuotaClosed(endpoint="call/lists", retry_at=MIDNIGHT)) == 1
+
+
+def test_a_day_that_the_server_closed_is_closed_for_all_who_share_the_ledger():
+    async def work():
+        other = stage.another()
+        await other.acquire()
+        await stage.limiter.close_day(MIDNIGHT)
+        for limiter in (stage.limiter, other):
+            with pytest.raises(QuotaExhausted) as caught:
+                await limiter.acquire()
+            assert caught.value.retry_at == MIDNIGHT
+        await asyncio.sleep(MIDNIGHT + 1 - stage.clock.now())
+        await other.acquire()
+
+    stage = Stage()
+    stage.run(work())
+
+
+def test_around_midnight_nothing_leaves_for_it_is_not_sure_which_day_it_counts_in():
+    stage = Stage(start=MIDNIGHT - 5)
+    arrivals = stage.run(traffic([stage.limiter], stage.clock, 100, (0, 0.1)))
+    assert not [at for at in arrivals if MIDNIGHT - 0.9 < at < MIDNIGHT + 0.45]
+    before = sum(at < MIDNIGHT for at in arrivals)
+    days = [stage.run(stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+    assert days == [before, 100 - before]
+    assert worst_sliding(arrivals, 1.0) <= 10
+
+
+def test_the_day_is_the_server_s_and_not_ours():
+    async def work():
+        stage.limiter._server_time.observe("Fri, 20 Nov 2026 00:10:00 GMT", sent=NOW, received=NOW + 0.01)
+        return await stage.limiter.acquire()
+
+    stage = Stage(start=NOW)
+    assert stage.run(work()).day == "2026-11-20"
+
+
+def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
+    async def pace(count=20):
+        start = stage.clock.now()
+        for _ in range(count):
+            await stage.limiter.acquire()
+        return (stage.clock.now() - start) / count
+
+    async def work():
+        before = await pace()
+        moment = stage.clock.now()
+        await stage.limiter.push_back(0.7)
+        await stage.limiter.acquire()
+        assert stage.clock.now() - moment >= 0.7 + LARGEST_JITTER
+        return before, await pace()
+
+    stage = Stage()
+    before, after = stage.run(work())
+    assert after > before * 1.03
+
+
+def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content():
+    async def held():
+        start = stage.clock.now()
+        await stage.limiter.push_back(0.0)
+        await stage.limiter.acquire()
+        return stage.clock.now() - start
+
+    async def work():
+        row = [await held() for _ in range(6)]
+        stage.limiter.calm()
+        return row, await held()
+
+    stage = Stage()
+    row, calm = stage.run(work())
+    assert row == sorted(row)
+    assert row[-1] > 10 * row[0]
+    assert calm < row[1]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("seconds", [90, 600, 1e9])
+def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, seconds, tmp_path):
+    async def work():
+        start = stage.clock.now()
+        await stage.limiter.push_back(seconds)
+        await stage.limiter.acquire()
+        return stage.clock.now() - start
+
+    stage = Stage(ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db"))
+    assert min(seconds, 99) <= stage.run(work()) < LONGEST_QUEUE
+    stage.run(stage.ledger.aclose())
+
+
+def test_a_wait_that_is_worth_telling_names_its_rule():
+    async def work():
+        await stage.limiter.push_back(5.0)
+        await stage.limiter.acquire()
+
+    stage = Stage()
+    stage.run(work())
+    (waited,) = [event for event in stage.events if isinstance(event, Waited)]
+    assert (waited.endpoint, waited.rule) == ("call/lists", "the rest that the server asked for")
+    assert waited.seconds > 4
+
+
+def test_the_jitter_starts_careful_and_follows_what_is_seen():
+    jitter = Jitter()
+    assert jitter.seconds == LARGEST_JITTER
+    for i in range(200):
+        jitter.saw(0.05 + 0.03 * (i % 2))
+    assert jitter.seconds == pytest.approx(0.035)
+    for _ in range(200):
+        jitter.saw(0.05)
+    assert jitter.seconds == SMALLEST_JITTER
+    jitter.saw(9.0)
+    assert jitter.seconds == LARGEST_JITTER
+    assert jitter.lateness(0.05) < SMALLEST_JITTER * 3
+    assert jitter.lateness(0.09) == pytest.approx(0.04 + jitter.lateness(0.05))
+    assert jitter.lateness(9.0) == LARGEST_JITTER
+    jitter.complained()
+    assert jitter.seconds > LARGEST_JITTER

@@ -1,0 +1,488 @@
+"""The request loop on virtual time, over a scripted transport, with the verdicts of the Agora API."""
+
+import asyncio
+from email.utils import formatdate
+
+import pytest
+
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.judge import judge
+from agora_analytics.agora.plans import Plan
+from agora_analytics.core.domains import Domains, HostTable
+from agora_analytics.core.verdicts import Cause, Retry
+from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.clock import ServerTime
+from agora_analytics.engine.events import Answered, Failed, HostSwitched, Waited
+from agora_analytics.engine.ledger import Budget, MemoryLedger
+from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.request_loop import OFF_THE_LOOP_FROM, Call, Patience, RequestLoop
+from agora_analytics.errors import (
+    AuthenticationError,
+    BadRequest,
+    DeadlineExceeded,
+    QuotaExhausted,
+    RateLimited,
+    ServerError,
+    TransportError,
+    WindowOutOfReach,
+    WindowRefused,
+)
+from agora_analytics.messages import FailureKind, TransportFailure
+from agora_analytics.testing import VirtualClock, run_virtual
+from tests.conftest import NOW, Scripted, endpoint, limits, ok, response
+
+ONE, TWO = "https://one.example", "https://two.example"
+MIDNIGHT = 1_795_132_800.0
+HTML = response(b"<html>503</html>", 503, content_type="text/html")
+BROKEN = response(b'{"code":200,"call_li')
+GATEWAY = response({"message": "An unexpected error occurred"}, 500, x_request_id="r-500")
+
+
+def failure(kind):
+    return TransportFailure(kind, "why")
+
+
+def limit(message):
+    return response(
+        {"code": 300, "message": f"Service package limit check error, {message}", "requestId": "r-300"}
+    )
+
+
+class Stage:
+    """A request loop with everything around it in memory."""
+
+    def __init__(
+        self, *script, hosts=(ONE,), seconds=0.0, start=NOW, headers=None, patience=None, judge=judge, **rows
+    ):
+        self.transport = Scripted(*script, seconds=seconds)
+        self.clock, self.events, self.ledger = VirtualClock(start), [], MemoryLedger()
+        self.server_time = ServerTime(self.clock)
+        self.budget = Budget("account", "call/lists")
+        limiter = Limiter(
+            self.budget,
+            limits(**rows),
+            ledger=self.ledger,
+            clock=self.clock,
+            server_time=self.server_time,
+            observer=self.events.append,
+        )
+
+        async def no_headers(_):
+            return {"authorization": "Basic x"}
+
+        self.loop = RequestLoop(
+            transport=self.transport,
+            domains=Domains(HostTable(preferred=hosts[0], alternate=(*hosts, None)[1])),
+            judge=judge,
+            limiter=lambda _: limiter,
+            authorize=headers or no_headers,
+            server_time=self.server_time,
+            observer=self.events.append,
+            patience=patience or Patience(),
+            chance=lambda: 0.5,
+        )
+
+    def call(self, query=lambda _: (("appid", "a b"),), **of):
+        return Call(endpoint=endpoint(**of), query=query)
+
+    def run(self, work=None):
+        return run_virtual(work if work is not None else self.loop.run(self.call()), self.clock)
+
+    def fails(self, error, **of):
+        with pytest.raises(error) as caught:
+            self.run(self.loop.run(self.call(**of)))
+        return caught.value
+
+    @property
+    def hosts(self):
+        return [request.base_url for request in self.transport.requests]
+
+    def spent(self, day="2026-11-19"):
+        return self.run(self.ledger.spent(self.budget, day))[0]
+
+    def told(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def test_a_good_answer_takes_one_attempt():
+    stage = Stage(ok())
+    answer = stage.run()
+    assert (answer.host, len(answer.trail), answer.trail[0].outcome) == (ONE, 1, "done")
+    (request,) = stage.transport.requests
+    assert (request.method, request.url) == ("GET", f"{ONE}/lists?appid=a+b")
+    assert request.headers == {"accept": "application/json", "authorization": "Basic x"}
+    assert (request.timeout, stage.loop.sent["call/lists"], stage.spent()) == (30.0, 1, 1)
+
+
+TROUBLES = [
+    GATEWAY,
+    HTML,
+    BROKEN,
+    response({"code": 500, "message": "Unknown Error"}),
+    response({"message": "slow"}, 408),
+    limit("qps limit error"),
+    limit("query latency limit error"),
+    *map(failure, sorted(set(FailureKind) - {FailureKind.TOO_LARGE, FailureKind.REDIRECT})),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_the_answer_arrives_in_the_end_whatever_goes_wrong_on_the_way(trouble):
+    stage = Stage(trouble, trouble, ok())
+    answer = stage.run()
+    assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
+    assert stage.loop.sent["call/lists"] == 3
+
+
+def test_waits_grow_and_the_last_one_repeats():
+    stage = Stage(GATEWAY, GATEWAY, GATEWAY, GATEWAY, ok())
+    stage.run()
+    waits = [event for event in stage.told(Waited) if event.rule.startswith("back-off")]
+    assert [event.seconds for event in waits] == [1.0, 3.0, 6.0, 6.0]
+    assert "HTTP 500" in waits[0].rule
+    assert stage.clock.now() - NOW == pytest.approx(16.0, abs=0.1)
+
+
+def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
+    error = Stage(GATEWAY, patience=Patience(deadline=None, attempts=4)).fails(ServerError)
+    assert (error.endpoint, error.host, error.request_id, error.status) == ("call/lists", ONE, "r-500", 500)
+    assert [attempt.host for attempt in error.trail] == [ONE] * 4
+    shown = str(error)
+    assert all(part in shown for part in ("HTTP 500", "call/lists", ONE, "r-500", "attempt 4"))
+
+
+def test_no_answer_without_end_is_an_error_with_its_kind():
+    stage = Stage(failure(FailureKind.RESET), patience=Patience(deadline=None))
+    error = stage.fails(TransportError)
+    assert (error.kind, len(error.trail)) == (FailureKind.RESET, 6)
+    assert [event.kind for event in stage.told(Failed)] == [FailureKind.RESET] * 6
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (response({"message": "Invalid authentication credentials"}, 401), AuthenticationError),
+        (response({"code": 400, "message": "no"}), BadRequest),
+        (limit("query time range limit error"), WindowRefused),
+        (failure(FailureKind.TOO_LARGE), TransportError),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_mended_is_sent_once_and_to_one_host(answer, error):
+    stage = Stage(answer, hosts=(ONE, TWO))
+    assert len(stage.fails(error).trail) == 1
+    assert stage.hosts == [ONE]
+
+
+def test_a_redirect_is_not_followed():
+    moved = response(b"", 302, location="https://elsewhere.example/")
+    stage = Stage(moved, hosts=(ONE, TWO), patience=Patience(deadline=None))
+    error = stage.fails(TransportError)
+    assert (error.kind, stage.hosts) == (FailureKind.REDIRECT, [ONE])
+    assert "HTTP 302 to elsewhere.example" in str(error)
+
+
+def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
+    stage = Stage(GATEWAY, ok(), seconds=12.0, patience=Patience(timeout=30, deadline=20))
+    error = stage.fails(DeadlineExceeded)
+    assert stage.clock.now() - NOW == pytest.approx(20, abs=0.01)
+    assert isinstance(error, TimeoutError)
+    assert (error.endpoint, error.host) == ("call/lists", ONE)
+    assert [attempt.outcome for attempt in error.trail] == [
+        "HTTP 500: An unexpected error occurred",
+        "no answer yet",
+    ]
+    assert "no answer within 20 s" in str(error)
+
+
+def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
+    async def work():
+        await stage.loop._limiter(None).push_back(60)
+        await stage.loop.run(stage.call())
+
+    stage = Stage(ok(), patience=Patience(deadline=5))
+    with pytest.raises(DeadlineExceeded, match="it waited for its turn all the time"):
+        stage.run(work())
+    assert (stage.transport.requests, stage.spent()) == ([], 0)
+
+
+def test_a_cancelled_call_is_cancelled_and_not_a_timeout():
+    async def work():
+        task = asyncio.create_task(stage.loop.run(stage.call()))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return stage.transport.under_way
+
+    stage = Stage(ok(), seconds=60)
+    assert stage.run(work()) == 0
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        GATEWAY,
+        HTML,
+        BROKEN,
+        *map(failure, (FailureKind.RESET, FailureKind.READ_TIMEOUT, FailureKind.CUT_OFF)),
+    ],
+    ids=str,
+)
+def test_what_must_not_be_sent_twice_is_not(trouble):
+    stage = Stage(trouble, ok(), hosts=(ONE, TWO))
+    stage.fails((ServerError, TransportError), replayable=False)
+    assert len(stage.transport.requests) == 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.never_left])
+def test_what_never_left_is_sent_again_and_not_charged(kind):
+    stage = Stage(failure(kind), failure(kind), ok())
+    stage.run(stage.loop.run(stage.call(replayable=False)))
+    assert (len(stage.transport.requests), stage.spent()) == (3, 1)
+
+
+def test_what_may_have_arrived_stays_charged():
+    stage = Stage(failure(FailureKind.RESET), failure(FailureKind.READ_TIMEOUT), ok())
+    stage.run()
+    assert stage.spent() == 3
+
+
+def test_a_host_that_fails_rests_and_is_returned_to():
+    async def work():
+        for _ in range(2):
+            await stage.loop.run(stage.call())
+        await asyncio.sleep(31)
+        await stage.loop.run(stage.call())
+
+    stage = Stage(*[failure(FailureKind.CONNECT_TIMEOUT)] * 2, ok(), hosts=(ONE, TWO))
+    stage.run(work())
+    assert stage.hosts == [ONE, ONE, TWO, TWO, ONE]
+    assert stage.told(HostSwitched) == [
+        HostSwitched(old=ONE, new=TWO, reason="no answer: connect timeout: why"),
+        HostSwitched(old=TWO, new=ONE, reason="it answers, and is preferred"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "second"),
+    [
+        (HTML, TWO),
+        (GATEWAY, TWO),
+        (failure(FailureKind.DNS), TWO),
+        (failure(FailureKind.TLS), TWO),
+        (failure(FailureKind.READ_TIMEOUT), TWO),
+        (failure(FailureKind.CUT_OFF), ONE),
+        (limit("qps limit error"), ONE),
+        (limit("query latency limit error"), ONE),
+        (response({"message": "API rate limit exceeded"}, 429), ONE),
+    ],
+    ids=str,
+)
+def test_another_host_is_tried_only_where_that_may_help(trouble, second):
+    stage = Stage(trouble, trouble, ok(), hosts=(ONE, TWO))
+    stage.run()
+    assert stage.hosts == [ONE, ONE, second]
+
+
+def test_when_both_hosts_fail_they_take_turns():
+    stage = Stage(*[HTML] * 4, ok(), hosts=(ONE, TWO))
+    stage.run()
+    assert stage.hosts == [ONE, ONE, TWO, ONE, TWO]
+
+
+def test_a_time_range_that_went_out_of_reach_is_not_sent_and_not_charged():
+    def query(now):
+        clip(Window(0, 10), limits(), now)
+        raise AssertionError
+
+    stage = Stage(ok())
+    with pytest.raises(WindowOutOfReach):
+        stage.run(stage.loop.run(stage.call(query)))
+    assert (stage.transport.requests, stage.spent()) == ([], 0)
+
+
+def test_headers_that_cannot_be_made_spend_nothing():
+    async def no_token(_):
+        raise RuntimeError("the token service is down")
+
+    stage = Stage(ok(), headers=no_token)
+    with pytest.raises(RuntimeError, match="token service"):
+        stage.run()
+    assert (stage.transport.requests, stage.spent()) == ([], 0)
+
+
+REFUSED = response({"message": "not this token"}, 401)
+
+
+def judge_of_tokens(endpoint, outcome, now):
+    if outcome is REFUSED:
+        error = AuthenticationError("not this token", status=401)
+        return Retry(error=error, cause=Cause.CREDENTIALS)
+    return judge(endpoint, outcome, now)
+
+
+def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
+    signed = []
+
+    async def signature(request):
+        signed.append((request.method, request.url, request.body))
+        return {"authorization": f"signature {len(signed)}"}
+
+    stage = Stage(REFUSED, ok(), headers=signature, judge=judge_of_tokens)
+    before = stage.clock.now()
+    stage.run()
+    assert [request.headers["authorization"] for request in stage.transport.requests] == [
+        "signature 1",
+        "signature 2",
+    ]
+    assert signed == [("GET", f"{ONE}/lists?appid=a+b", b"")] * 2
+    assert stage.clock.now() - before < 1.0
+
+
+def test_credentials_are_renewed_once():
+    stage = Stage(REFUSED, judge=judge_of_tokens)
+    assert len(stage.fails(AuthenticationError).trail) == 2
+
+
+def test_a_spent_day_fails_at_once_without_a_request():
+    async def work():
+        for _ in range(2):
+            await stage.loop.run(stage.call())
+        start = stage.clock.now()
+        with pytest.raises(QuotaExhausted) as caught:
+            await stage.loop.run(stage.call())
+        assert stage.clock.now() - start < 0.5
+        return caught.value
+
+    stage = Stage(ok(), per_day=2)
+    assert stage.run(work()).retry_at == MIDNIGHT
+    assert len(stage.transport.requests) == 2
+
+
+def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
+    async def work():
+        for _ in range(3):
+            with pytest.raises(QuotaExhausted) as caught:
+                await stage.loop.run(stage.call())
+            assert caught.value.retry_at == MIDNIGHT
+        assert len(stage.transport.requests) == 1
+        await asyncio.sleep(MIDNIGHT - stage.clock.now() + 1)
+        return await stage.loop.run(stage.call())
+
+    stage = Stage(limit("qpd limit error"), ok())
+    assert stage.run(work()).trail[-1].outcome == "done"
+
+
+def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
+    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
+    assert len(stage.run().trail) == 2
+    assert stage.clock.now() >= MIDNIGHT + 6
+
+
+def test_a_rate_limit_without_end_is_an_error():
+    stage = Stage(limit("qps limit error"), patience=Patience(deadline=None, rate_attempts=3))
+    error = stage.fails(RateLimited)
+    assert (len(error.trail), error.request_id, error.code) == (3, "r-300", 300)
+
+
+def test_a_rate_limit_waits_for_the_server_s_next_second():
+    stage = Stage(limit("qps limit error"), ok(), start=NOW + 0.25)
+    stage.run()
+    assert stage.clock.now() >= NOW + 1.0
+
+
+def test_the_question_is_asked_for_the_server_s_time():
+    asked = []
+    stage = Stage(
+        response({"code": 500}, date=formatdate(NOW + 3600, usegmt=True)),
+        ok(),
+    )
+    stage.run(stage.loop.run(stage.call(lambda now: asked.append(now) or ())))
+    assert asked[0] == pytest.approx(NOW, abs=0.01)
+    assert asked[1] - stage.clock.now() == pytest.approx(3600, abs=1)
+
+
+def test_a_large_body_is_judged_like_a_small_one():
+    large = response(b'{"code":200,"message":"' + b"x" * OFF_THE_LOOP_FROM + b'"}')
+    stage = Stage(large)
+    assert stage.run().response is large
+    assert stage.told(Answered)[0].size == len(large.body)
+
+
+def test_a_transport_s_own_error_is_not_swallowed():
+    stage = Stage(ZeroDivisionError("a fault in the transport"))
+    stage.fails(ZeroDivisionError)
+    assert len(stage.transport.requests) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"attempts": 0}, {"rate_attempts": 0}])
+def test_patience_that_tries_nothing_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be > 0"):
+        Patience(**wrong)
+
+
+# ---- the pace, where something holds requests up behind their grants
+
+
+def most_in_a_second(arrivals):
+    return max(sum(at <= other < at + 1 for other in arrivals) for at in arrivals)
+
+
+def noting_arrivals(stage, transport):
+    """Note in the list that is returned when requests reach a transport."""
+    arrivals, send = [], transport.send
+
+    async def noting(request):
+        arrivals.append(stage.now())
+        return await send(request)
+
+    transport.send = noting
+    return arrivals
+
+
+def test_a_request_whose_credentials_take_long_counts_from_when_it_leaves():
+    async def slow(_):
+        asked.append(1)
+        await asyncio.sleep(0.7 if len(asked) % 10 < 3 else 0)
+        return {}
+
+    asked = []
+    stage = Stage(*[ok()] * 60, headers=slow, requests=3, seconds=0.05)
+    arrivals = noting_arrivals(stage.clock, stage.transport)
+
+    async def work():
+        await asyncio.gather(*(stage.loop.run(stage.call()) for _ in range(60)))
+
+    stage.run(work())
+    assert len(arrivals) == 60
+    assert most_in_a_second(arrivals) == 3
+
+
+def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():
+    class Certified(Scripted):
+        certificates = False
+
+        async def open(self):
+            if not self.certificates:
+                await asyncio.sleep(0.8)
+                self.certificates = True
+
+        async def send(self, request):
+            await self.open()
+            arrivals.append(clock.now())
+            return await super().send(request)
+
+    async def work():
+        async with AsyncAgora(
+            "x", "y", app_id="a", plan=plan, transport=Certified(*[ok(call_lists=[])] * 30), clock=clock
+        ) as client:
+            call = Call(endpoint=LISTS, query=lambda _: ())
+            await asyncio.gather(*(client._connection.run(call) for _ in range(30)))
+
+    clock, arrivals = VirtualClock(NOW), []
+    plan = Plan(name="p", limits={LISTS.name: limits(requests=3)})
+    run_virtual(work(), clock)
+    assert len(arrivals) == 30
+    assert most_in_a_second(arrivals) == 3

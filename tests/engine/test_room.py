@@ -1,0 +1,131 @@
+"""The room for pages: many listings stay within it, and none ever waits for good."""
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import pytest
+
+from agora_analytics.engine.pages import Meta, Page, Pages
+from agora_analytics.engine.room import Room
+from agora_analytics.testing import run_virtual
+
+META = Meta(status=200, request_id=None, host="https://x", attempts=1, elapsed=0.1)
+
+
+class Listings:
+    """Listings that share a room; their pages have sizes, and what is in memory is counted."""
+
+    def __init__(self, most, *, size=10, prefetch=4, count=5):
+        self.room = Room(most)
+        self.size, self.prefetch, self.steps = size, prefetch, list(range(count))
+        self.chance = random.Random(3)
+        self.in_memory, self.most, self.tasks = 0, 0, set()
+
+    def listing(self):
+        async def walk():
+            return self
+
+        return Pages(walk, spawn=self.spawn, prefetch=self.prefetch, arrow=len, room=self.room)
+
+    def spawn(self, work):
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        return task
+
+    async def fetch(self, step):
+        self.in_memory += self.size
+        self.most = max(self.most, self.in_memory)
+        try:
+            await asyncio.sleep(self.chance.uniform(0.1, 2))
+        except BaseException:
+            self.in_memory -= self.size
+            raise
+        return Page(records=[step], meta=META, resume_token="", raw=bytes(self.size))
+
+    def answered(self, step, page):  # noqa: ARG002
+        return step, []
+
+    def deliver(self, page, left):
+        list(left)
+        self.in_memory -= self.size
+        return page
+
+    async def read(self, pause=0.0):
+        found = []
+        async with aclosing(self.listing().pages()) as pages:
+            async for page in pages:
+                found.extend(page.records)
+                await asyncio.sleep(pause)
+        return found
+
+    def is_empty(self):
+        return (self.room._under_way, self.room._kept, self.room._line.locked()) == (0, 0, False)
+
+
+@pytest.mark.parametrize("most", [10, 35, 100, 1000])
+@pytest.mark.parametrize("pause", [0.0, 3.0])
+def test_many_listings_share_one_budget_and_all_come_to_their_end(most, pause):
+    async def work():
+        return await asyncio.gather(*(listings.read(pause) for _ in range(60)))
+
+    listings = Listings(most)
+    assert run_virtual(work()) == [listings.steps] * 60
+    assert most // 2 <= listings.most <= 2 * most
+    assert listings.is_empty()
+
+
+def test_an_answer_larger_than_the_whole_budget_comes_alone():
+    async def work():
+        return await asyncio.gather(*(listings.read() for _ in range(5)))
+
+    listings = Listings(10, size=100, count=3)
+    listings.room._sizes.append(100)
+    assert run_virtual(work()) == [[0, 1, 2]] * 5
+    assert listings.most == 100
+
+
+def test_pages_that_are_kept_hold_up_no_reader_of_another_listing():
+    """The reader of one listing waits for the other, whose pages would not fit beside."""
+
+    async def work():
+        first, second = listings.listing().pages(), listings.listing().pages()
+        async with aclosing(first), aclosing(second):
+            await anext(first)
+            await asyncio.sleep(100)  # as many as fit are kept for the next turn of `first`
+            assert listings.room._kept == 10
+            behind = [page.records[0] async for page in second]
+            return behind, [page.records[0] async for page in first]
+
+    listings = Listings(10)
+    assert run_virtual(work()) == ([0, 1, 2, 3, 4], [1, 2, 3, 4])
+    assert listings.is_empty()
+
+
+def test_whoever_leaves_gives_the_room_back_at_any_moment():
+    async def work():
+        for moment in range(80):
+            readers = [asyncio.create_task(listings.read(pause=0.5)) for _ in range(8)]
+            await asyncio.sleep(moment / 10)
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+            await asyncio.gather(*listings.tasks, return_exceptions=True)
+            assert listings.is_empty()
+        return await listings.read()
+
+    listings = Listings(30)
+    assert run_virtual(work()) == listings.steps
+
+
+def test_a_listing_that_cannot_be_started_gives_its_place_back():
+    def refuse(work):
+        work.close()
+        raise RuntimeError("the client is closed")
+
+    listings = Listings(10)
+    listings.spawn = refuse
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="closed"):
+            run_virtual(listings.read())
+    assert listings.is_empty()

@@ -1,0 +1,84 @@
+"""The fault matrix over real sockets: the shipped names, TLS with a throw-away CA, and two classes of calls."""
+
+import asyncio
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.agora.domains import host_table
+from agora_analytics.agora.judge import judge
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.limits import Limits
+from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.request_loop import Answer, Call, Patience
+from agora_analytics.engine.transports.httpx import HttpxTransport
+from agora_analytics.messages import FailureKind
+from tests.conftest import SECRET
+from tests.faults.fleet import ALTERNATE, NEIGHBOUR, NEIGHBOUR_2, PRIMARY
+from tests.faults.matrix import FAULTS, LARGEST_BODY, Then
+from tests.faults.network import Host, network, trusting
+from tests.faults.page import PAGE, page
+
+PATIENCE = Patience(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
+QUERY = Endpoint(name="a query", path="/query", items="call_lists")
+MESSAGE = Endpoint(name="a message", method="POST", path="/message", items="", replayable=False)
+LIMITS = Limits(requests=1000, per_day=10_000, reach=86_400, span=None, delay=60)
+EXPECTED = {
+    Then.NEIGHBOUR: ([PRIMARY, PRIMARY, NEIGHBOUR], True),
+    Then.ALTERNATE: ([PRIMARY, PRIMARY, ALTERNATE], True),
+    Then.SAME_HOST: ([PRIMARY] * PATIENCE.attempts, False),
+    Then.WAITS: ([PRIMARY] * PATIENCE.rate_attempts, False),
+    Then.ONCE: ([PRIMARY], False),
+    Then.NEXT_HOST: ([PRIMARY, PRIMARY, NEIGHBOUR, NEIGHBOUR_2], True),
+}
+
+
+async def authorize(_request) -> dict[str, str]:
+    return {"authorization": f"Basic {SECRET}"}
+
+
+async def call(net, endpoint) -> Answer | errors.AgoraAnalyticsError:
+    transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting(), largest_body=LARGEST_BODY)
+    connection = Connection(
+        hosts=host_table("agora.io", regional=True),
+        customer="id",
+        limits={endpoint.name: LIMITS},
+        shares={},
+        judge=judge,
+        authorize=authorize,
+        means=Means(transport=transport, patience=PATIENCE),
+    )
+    try:
+        return await connection.run(Call(endpoint=endpoint, query=lambda _: (("appid", "a"),)))
+    except errors.AgoraAnalyticsError as error:
+        return error
+    finally:
+        await connection.aclose()
+        await transport.aclose()
+
+
+@pytest.mark.parametrize("endpoint", [QUERY, MESSAGE], ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.layer}: {fault.name} at {fault.at}")
+async def test_every_fault_ends_as_the_matrix_says(fault, endpoint):
+    where = {"the primary": PRIMARY, "the neighbour": NEIGHBOUR}[fault.at].removeprefix("https://")
+    others = {} if fault.at == "the primary" else {PRIMARY.removeprefix("https://"): Host(listens="no")}
+    async with network(**{where: fault.host}, **others) as net:
+        before = asyncio.all_tasks()
+        outcome = await call(net, endpoint)
+        hosts, answered = EXPECTED[fault.query if endpoint is QUERY else fault.message]
+        assert [attempt.host for attempt in outcome.trail] == hosts
+        assert isinstance(outcome, Answer) == answered
+        if not answered:
+            told = outcome.kind if isinstance(fault.told, FailureKind) else type(outcome)
+            assert told is fault.told
+        elif isinstance(fault.told, FailureKind):
+            assert fault.told in outcome.trail[0].outcome
+        assert {task for task in asyncio.all_tasks() - before if "serve" not in repr(task)} == set()
+
+
+def test_the_page_says_what_the_matrix_says():
+    assert PAGE.read_text() == page(), "run python -m tests.faults.page"
+
+
+def test_every_kind_of_failure_has_a_row_but_the_one_of_our_own_making():
+    assert set(FailureKind) - {fault.told for fault in FAULTS} == {FailureKind.NO_ROOM}

@@ -1,0 +1,136 @@
+"""A simulated project, a client on virtual time, and the truth to compare a harvest with."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.plans import Plan
+from agora_analytics.engine.ledger import Ledger
+from agora_analytics.engine.transports.asgi import AsgiTransport
+from agora_analytics.harvest import HarvestReport, harvest
+from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
+from agora_analytics.store import ParquetStore, open_store
+from agora_analytics.testing import VirtualClock, run_virtual
+
+MIDNIGHT = 1_795_046_400  # 2026-11-19 00:00 UTC
+SINCE, UNTIL = MIDNIGHT - 86_400, MIDNIGHT
+(CUSTOMER,) = DEMO_CREDENTIALS.items()
+LATENCY = (0.020, 0.080)
+
+
+def simple_world(calls: int, **knobs: Any) -> World:
+    """Finished calls of ordinary length, few points, nothing odd."""
+    return World.generate(
+        seed=11, since=SINCE, until=UNTIL, calls=calls, simple=True, **({"interval": 30} | knobs)
+    )
+
+
+@define
+class Stage:
+    """One simulated project and everything that a harvest of it needs."""
+
+    simulator: Simulator
+    clock: VirtualClock
+    store: Path
+
+    @classmethod
+    def of(
+        cls,
+        world: World,
+        store: Path,
+        *,
+        at: float = UNTIL + 3600,
+        plan: Plan | str = "enterprise",
+        **more: Any,
+    ):
+        clock = VirtualClock(at)
+        simulator = Simulator(world, plan, now=clock.now, **({"latency": LATENCY} | more))
+        return cls(simulator, clock, store)
+
+    def client(self, *, ledger: Ledger | None = None, **more: Any) -> AsyncAgora:
+        return AsyncAgora(
+            *CUSTOMER,
+            **{
+                "app_id": DEMO_APP_ID,
+                "plan": self.simulator.plan,
+                "base_url": "http://127.0.0.1:1",
+                "transport": AsgiTransport(self.simulator.app),
+                "clock": self.clock,
+                "ledger": ledger,
+            }
+            | more,
+        )
+
+    def harvest(self, *, since: float = SINCE, until: float = UNTIL, **more: Any) -> HarvestReport:
+        async def job() -> HarvestReport:
+            async with self.client(**more) as client:
+                return await harvest(client, since=since, until=until, store=self.store)
+
+        return run_virtual(job(), self.clock)
+
+    def run(self, job: Callable[[AsyncAgora], Coroutine[Any, Any, Any]], **more: Any) -> Any:
+        async def with_client() -> Any:
+            async with self.client(**more) as client:
+                return await job(client)
+
+        return run_virtual(with_client(), self.clock)
+
+    @property
+    def tables(self) -> ParquetStore:
+        return open_store(self.store)
+
+
+def contents(store: ParquetStore) -> dict[str, Any]:
+    """What the tables hold, as `truth` tells it; keys that come twice would make `points` and `keys` differ."""
+    points, keys, value_sum, ts_sum = store.sql(
+        "select count(*), count(distinct (call_id, sid, mid, peer_uid, ts)), sum(value), "
+        "sum(epoch(ts)::bigint)::bigint from metrics"
+    ).rows()[0]
+    calls, call_keys = store.sql("select count(*), count(distinct call_id) from calls").rows()[0]
+    sessions, session_keys = store.sql(
+        "select count(*), count(distinct (call_id, sid)) from sessions"
+    ).rows()[0]
+    assert (points, calls, sessions) == (keys, call_keys, session_keys)
+    return {
+        "calls": calls,
+        "sessions": sessions,
+        "points": points,
+        "value_sum": value_sum,
+        "ts_sum": ts_sum,
+    }
+
+
+def truth(world: World, now: float) -> dict[str, Any]:
+    totals = world.totals(now, server_users=True)
+    return {
+        "calls": totals.calls,
+        "sessions": totals.sessions,
+        "points": totals.points,
+        "value_sum": totals.value_sum,
+        "ts_sum": totals.ts_sum,
+    }
+
+
+def fewest_requests(world: World, span: int = 6 * 3600) -> dict[str, int]:
+    """The fewest requests that the API allows for a world of finished calls, counted from the truth alone."""
+    sessions = metrics = 0
+    for call in world.calls:
+        for start in range(call.created_ts, max(call.created_ts, call.destroyed_ts) + 1, span):
+            end = min(start + span - 1, call.destroyed_ts)
+            there = sum(s.join_ts <= end and s.leave_ts >= start for s in world.sessions(call))
+            sessions += max(1, -(-there // 100))
+            metrics += -(-there // 20)
+    return {"call/lists": -(-len(world.calls) // 100), "call/sessions": sessions, "call/metrics": metrics}
+
+
+def broken_limits(simulator: Simulator) -> dict[str, tuple[int, int]]:
+    """The endpoints that were sent more than the plan allows, in a fixed or in any window, and how many; the refusals."""
+    broken = {
+        name: (simulator.seen.worst_window(name), simulator.seen.worst_sliding(name))
+        for name, limits in simulator.plan.limits.items()
+        if simulator.seen.requests[name] and simulator.seen.worst_sliding(name) > limits.requests
+    }
+    return broken | {f"{name}: {message}": (n, n) for (name, message), n in simulator.seen.refused.items()}

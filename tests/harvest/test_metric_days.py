@@ -1,0 +1,109 @@
+"""ApsaraVideo into a store: each day of each metric once, whatever ends the run; the day that goes on comes again."""
+
+import pytest
+
+from agora_analytics.apsaravideo.facts import Metric
+from agora_analytics.errors import AuthenticationError, StoreError, WindowOutOfReach
+from agora_analytics.harvest import harvest
+from agora_analytics.simulator import Faults
+from agora_analytics.simulator.apsaravideo.world import Terminals
+from agora_analytics.store import open_store
+from tests.apsaravideo.stage import APP_ID, DAY, ENDPOINT, NOW, WORLD, Stage
+
+MIDNIGHT = NOW // DAY * DAY
+SINCE, UNTIL = MIDNIGHT - 3 * DAY, MIDNIGHT
+
+
+def harvested(stage, folder, *key, since=SINCE, until=UNTIL):
+    async def job(client):
+        return await harvest(client, since=since, until=until, store=folder)
+
+    return stage.run(job, *key)
+
+
+def truth(since, until):
+    """Return what is true of a time range, as the table `points` should have it."""
+    return sorted(
+        (str(metric), point.ms // 1000, float(point.value))
+        for metric in Metric
+        for point in WORLD.points(metric, Terminals(app_id=APP_ID), int(since) * 1000, int(until) * 1000 - 1)
+    )
+
+
+def stored(folder):
+    rows = open_store(folder).sql(
+        "select source_metric, epoch(ts)::bigint, value from points where vendor = 'apsaravideo'"
+    )
+    return sorted(rows.rows())
+
+
+def test_every_point_of_every_day_is_stored_once(tmp_path):
+    stage = Stage.of()
+    report = harvested(stage, tmp_path)
+    assert stored(tmp_path) == truth(SINCE, UNTIL)
+    assert (report.calls, report.points, report.requests) == (12, len(truth(SINCE, UNTIL)), {ENDPOINT: 12})
+    again = harvested(stage, tmp_path)
+    assert (again.known_before, again.calls, again.requests) == (12, 0, {})
+    assert stored(tmp_path) == truth(SINCE, UNTIL)
+
+
+def test_a_range_within_days_takes_the_whole_days(tmp_path):
+    harvested(Stage.of(), tmp_path, since=MIDNIGHT - 30_000, until=MIDNIGHT - 20_000)
+    assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT)
+
+
+def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
+    stage = Stage.of()
+    first = harvested(stage, tmp_path, since=MIDNIGHT, until=NOW)
+    assert (first.calls, first.ongoing) == (4, 4)
+    before = stored(tmp_path)
+    later = Stage.of(now=MIDNIGHT + DAY + 7200)
+    second = harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY)
+    assert (second.calls, second.ongoing) == (4, 0)
+    assert stored(tmp_path) == truth(MIDNIGHT, MIDNIGHT + DAY)
+    assert set(before) < set(stored(tmp_path))
+    assert harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY).requests == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_faults_the_rows_are_the_same(tmp_path, seed):
+    harvested(Stage.of(faults=Faults(share=0.1, seed=seed)), tmp_path)
+    assert stored(tmp_path) == truth(SINCE, UNTIL)
+
+
+class FullAfter:
+    """A store whose disk is full after so many writes."""
+
+    def __init__(self, folder, writes):
+        self._store = open_store(folder, create=True)
+        self._left = iter(range(writes))
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def put(self, *args, **more):
+        self._count()
+        return self._store.put(*args, **more)
+
+    def forget(self, **more):
+        self._count()
+        self._store.forget(**more)
+
+    def _count(self):
+        if next(self._left, None) is None:
+            raise StoreError("the disk is full")
+
+
+@pytest.mark.parametrize("writes", range(1, 16))
+def test_whichever_write_is_the_last_the_next_run_makes_it_whole(tmp_path, writes):
+    with pytest.raises(StoreError, match="full"):
+        harvested(Stage.of(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
+    harvested(Stage.of(now=MIDNIGHT + 2 * DAY), tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT + DAY)
+    assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT + DAY)
+
+
+def test_wrong_credentials_and_a_range_out_of_reach_end_it(tmp_path):
+    with pytest.raises(AuthenticationError):
+        harvested(Stage.of(), tmp_path, "nobody", "secret")
+    with pytest.raises(WindowOutOfReach):
+        harvested(Stage.of(), tmp_path, since=NOW - 90 * DAY, until=NOW - 80 * DAY)

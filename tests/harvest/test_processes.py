@@ -1,0 +1,95 @@
+"""Harvests as real processes over real sockets: killed, two at once, and weighed."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agora_analytics.simulator import Simulator, World, serve_in_thread
+from agora_analytics.store import open_store
+from tests.harvest.harvest_process import plan
+from tests.harvest.stage import LATENCY, contents, fewest_requests, truth
+
+NOW = int(time.time())
+SINCE, UNTIL = NOW - 2 * 86_400, NOW - 86_400
+PROGRAM = Path(__file__).with_name("harvest_process.py")
+
+
+def world_of(calls: int, **knobs) -> World:
+    return World.generate(
+        seed=17, since=SINCE, until=UNTIL, calls=calls, simple=True, **({"interval": 30} | knobs)
+    )
+
+
+def start(url: str, store: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), url, str(store), str(SINCE), str(UNTIL), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def result(process: subprocess.Popen[str], timeout: float = 120) -> dict:
+    out, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+def refused_or_over(simulator: Simulator) -> dict[str, int]:
+    """As the server counts: in fixed windows of its clock. (A busy machine may delay one process by more than any margin.)"""
+    over = {name: simulator.seen.worst_window(name) for name in simulator.plan.limits}
+    return {name: n for name, n in over.items() if n > 10} | {
+        text: n for (_, text), n in simulator.seen.refused.items()
+    }
+
+
+def test_a_harvest_that_is_killed_twenty_times_ends_with_the_same_rows(tmp_path):
+    world, kills, chance = world_of(200), 20, random.Random(1)
+    simulator = Simulator(world, "enterprise", latency=LATENCY)
+    with serve_in_thread(simulator) as url:
+        for _ in range(kills):
+            process = start(url, tmp_path / "store", "--ledger", str(tmp_path / "ledger"))
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(
+                    chance.uniform(0.05, 1.4)
+                )  # how long it may live: it is not waited for anything else
+            process.kill()
+            process.communicate()
+        ended = result(start(url, tmp_path / "store", "--ledger", str(tmp_path / "ledger")))
+
+    assert ended["complete"]
+    assert contents(open_store(tmp_path / "store")) == truth(world, NOW)
+    extra = simulator.seen.requests.total() - sum(fewest_requests(world).values())
+    assert extra <= 5 * kills
+    assert not refused_or_over(simulator)
+
+
+def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
+    simulator = Simulator(world_of(60), plan(10, 90), latency=LATENCY)
+    options = ("--ledger", str(tmp_path / "ledger"), "--per-day", "90")
+    with serve_in_thread(simulator) as url:
+        both = [start(url, tmp_path / name, *options) for name in ("one", "two")]
+        ended = [result(process) for process in both]
+
+    assert not refused_or_over(simulator)
+    for endpoint in ("call/sessions", "call/metrics"):
+        assert simulator.seen.requests[endpoint] == 90
+    assert not all(one["complete"] for one in ended)
+    assert simulator.seen.worst_window("call/sessions") >= 8  # together they use the rate
+
+
+def test_ten_times_the_points_take_no_more_memory(tmp_path):
+    def weigh(calls: int) -> dict:
+        world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=4)
+        with serve_in_thread(Simulator(world, "enterprise")) as url:
+            return result(start(url, tmp_path / str(calls)))
+
+    small, large = weigh(12), weigh(122)
+
+    assert small["points"] > 900_000
+    assert large["points"] > 10_000_000
+    assert large["peak_kb"] <= 1.2 * small["peak_kb"]

@@ -1,0 +1,117 @@
+"""Three vendors behind one address, into one store, over a real socket: one query compares them."""
+
+import asyncio
+import time
+
+import pytest
+
+from agora_analytics import blocking
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.apsaravideo import AsyncApsaraVideo
+from agora_analytics.blocking import Agora, ApsaraVideo, OpenTok
+from agora_analytics.harvest import harvest
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.simulator import (
+    DEMO_APP_ID,
+    DEMO_CREDENTIALS,
+    DEMO_KEYS,
+    DEMO_PROJECT,
+    ApsaraVideoSimulator,
+    ApsaraVideoWorld,
+    OpenTokSimulator,
+    OpenTokWorld,
+    Simulator,
+    Together,
+    World,
+    serve_in_thread,
+)
+from agora_analytics.store import open_store
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def vendors():
+    """The simulators, and the address that all of them answer at."""
+    until = int(time.time()) - 7200
+    agora = Simulator(
+        World.generate(seed=7, since=until - 6 * 3600, until=until, calls=5, simple=True, interval=30)
+    )
+    opentok = OpenTokSimulator(
+        OpenTokWorld.generate(
+            seed=7, since=until - 4 * DAY, until=until, sessions=3, peers=1, ongoing_share=0
+        )
+    )
+    apsaravideo = ApsaraVideoSimulator(ApsaraVideoWorld.generate(seed=7))
+    with serve_in_thread(Together(agora, opentok, apsaravideo)) as url:
+        yield url, (agora, opentok, apsaravideo)
+
+
+def clients(url, *, kinds):
+    agora, opentok, apsaravideo = kinds
+    return (
+        agora(*next(iter(DEMO_CREDENTIALS.items())), app_id=DEMO_APP_ID, plan="enterprise", base_url=url),
+        opentok(ProjectKey(*next(iter(DEMO_PROJECT.items()))), base_url=url),
+        apsaravideo(
+            *next(iter(DEMO_KEYS.items())), app_id=ApsaraVideoWorld.generate(seed=7).app_ids[0], base_url=url
+        ),
+    )
+
+
+def test_a_harvest_of_all_three_ends_with_the_rows_that_it_says_it_has(vendors, tmp_path):
+    url, simulators = vendors
+
+    async def one(client):
+        async with client:
+            return await harvest(client, since="5d", store=tmp_path)
+
+    async def all_at_once():
+        made = clients(url, kinds=(AsyncAgora, AsyncOpenTok, AsyncApsaraVideo))
+        return await asyncio.gather(*map(one, made))
+
+    agora, opentok, apsaravideo = asyncio.run(all_at_once())
+    store = open_store(tmp_path)
+    counts = dict(store.sql("select vendor, count(*) from quality group by all").rows())
+    assert store.counts()["metrics"] == agora.points
+    freezes = store.sql(
+        "select count(user_audio_freeze_rate) + count(user_video_freeze_rate) from sessions"
+    ).rows()
+    assert counts == {
+        "agora": agora.points + freezes[0][0],
+        "opentok": opentok.points,
+        "apsaravideo": apsaravideo.points,
+    }
+    assert all(report.complete for report in (agora, opentok, apsaravideo))
+    assert [simulator.seen.requests.total() for simulator in simulators] == [
+        sum(report.requests.values()) for report in (agora, opentok, apsaravideo)
+    ]
+    assert not any(simulator.seen.refused for simulator in simulators)
+    lost = store.sql(
+        "select vendor, count(*), min(value), max(value), any_value(unit) from quality "
+        "where metric like 'video_packet_loss_%' group by all order by 1"
+    ).rows()
+    assert [row[0] for row in lost] == ["agora", "opentok"]
+    assert all(
+        count > 100 and 0 <= least <= most <= 1 and unit == "ratio" for _, count, least, most, unit in lost
+    )
+    joined = store.sql(
+        "select distinct vendor from quality where metric = 'join_success_rate' order by 1"
+    ).rows()
+    assert joined == [("apsaravideo",), ("opentok",)]
+
+
+def test_the_same_from_blocking_code(vendors, tmp_path):
+    url, _ = vendors
+    reports = []
+    for client in clients(url, kinds=(Agora, OpenTok, ApsaraVideo)):
+        with client:
+            reports.append(blocking.harvest(client, since="5d", store=tmp_path))
+    counts = open_store(tmp_path).counts()
+    assert counts["metrics"] == reports[0].points
+    assert counts["points"] == reports[1].points + reports[2].points
+
+
+def test_what_no_vendor_knows_is_answered_by_the_first(vendors):
+    import httpx
+
+    assert httpx.get(f"{vendors[0]}/nothing").json() == {"message": "no Route matched with those values"}

@@ -1,0 +1,190 @@
+"""A harvest brings everything, exactly once, at the plan's pace."""
+
+import random
+
+import anyio
+import pytest
+
+from agora_analytics.harvest import harvest
+from agora_analytics.simulator import Faults, World
+from tests.harvest.stage import (
+    SINCE,
+    UNTIL,
+    Stage,
+    broken_limits,
+    contents,
+    fewest_requests,
+    simple_world,
+    truth,
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+def test_two_thousand_calls_come_whole_with_the_fewest_requests_near_the_pace(store):
+    world = simple_world(2_000, interval=300)
+    stage = Stage.of(world, store)
+
+    report = stage.harvest()
+
+    assert contents(stage.tables) == truth(world, UNTIL)
+    assert not broken_limits(stage.simulator)
+    fewest = fewest_requests(world)
+    for name, requests in report.requests.items():
+        assert requests <= fewest[name] * 1.03
+    assert report.seconds <= max(fewest.values()) / 10 * 1.15
+    assert report.complete
+
+
+def test_a_world_with_every_oddity_comes_whole(store):
+    world = World.generate(
+        seed=3,
+        since=SINCE,
+        until=UNTIL,
+        calls=120,
+        interval=60,
+        long_share=0.05,
+        big_share=0.02,
+        ongoing_share=0.0,
+    )
+    stage = Stage.of(world, store, at=UNTIL + 2 * 86_400)
+
+    report = stage.harvest()
+
+    assert contents(stage.tables) == truth(world, UNTIL + 86_400)
+    assert not broken_limits(stage.simulator)
+    assert report.complete
+    assert report.calls == len(world.calls)
+
+
+def test_faults_on_every_twentieth_answer_change_nothing_in_the_tables(store):
+    world = simple_world(300)
+    stage = Stage.of(world, store, faults=Faults(share=0.05, seed=5))
+
+    report = stage.harvest()
+
+    assert contents(stage.tables) == truth(world, UNTIL)
+    assert not broken_limits(stage.simulator)
+    assert stage.simulator.seen.faults.total() > 15
+    assert report.complete
+
+
+def test_what_is_stored_is_not_asked_for_again(store):
+    stage = Stage.of(simple_world(30), store)
+    stage.harvest()
+    asked = stage.simulator.seen.requests.total()
+
+    report = stage.harvest()
+
+    assert stage.simulator.seen.requests.total() == asked
+    assert (report.calls, report.known_before) == (0, 30)
+
+
+def test_a_wider_range_asks_only_for_what_is_new(store):
+    world = simple_world(100)
+    stage = Stage.of(world, store)
+    noon = SINCE + 43_200
+    stage.harvest(until=noon)
+
+    report = stage.harvest()
+
+    assert contents(stage.tables) == truth(world, UNTIL)
+    fewest = fewest_requests(world)
+    assert stage.simulator.seen.requests["call/sessions"] == fewest["call/sessions"]
+    assert stage.simulator.seen.requests["call/metrics"] == fewest["call/metrics"]
+    assert report.known_before + report.calls == 100
+
+
+def test_where_the_server_hides_calls_the_listing_is_narrowed_until_it_shows_them(store):
+    world = simple_world(250)
+    stage = Stage.of(world, store, hidden_after=60)
+
+    report = stage.harvest()
+
+    assert contents(stage.tables) == truth(world, UNTIL)
+    assert report.calls == 250
+
+
+def test_calls_that_ended_too_recently_are_named_and_taken_by_the_next_run(store):
+    world = simple_world(40)
+    last = max(call.destroyed_ts for call in world.calls)
+    stage = Stage.of(world, store, at=last + 60.5)  # behind the delay of lists, not of sessions and metrics
+
+    first = stage.harvest()
+    stage.clock.step(120)
+    second = stage.harvest()
+
+    assert first.too_recent > 0
+    assert first.calls + second.calls == 40
+    assert contents(stage.tables) == truth(world, UNTIL)
+
+
+def test_calls_that_go_on_are_stored_as_far_as_they_went_and_visited_again(store):
+    world = World.generate(
+        seed=5,
+        since=SINCE,
+        until=UNTIL,
+        calls=60,
+        interval=60,
+        long_share=0.04,
+        ongoing_share=0.2,
+        quirks=False,
+    )
+    stage = Stage.of(world, store, at=UNTIL + 200)
+
+    first = stage.harvest()
+    snapshot = contents(stage.tables)
+    stage.clock.step(4 * 3600)
+    second = stage.harvest()
+
+    assert first.ongoing == second.calls - second.ongoing > 5
+    assert second.ongoing == 0
+    assert 0 < snapshot["points"] < contents(stage.tables)["points"]
+    assert contents(stage.tables) == truth(world, UNTIL + 4 * 3600)
+    assert stage.tables.sql("select count(*) from calls where not finished").rows() == [(0,)]
+
+
+def test_an_ongoing_call_that_was_just_seen_is_not_asked_for_again_at_once(store):
+    world = World.generate(
+        seed=5, since=SINCE, until=UNTIL, calls=20, interval=60, ongoing_share=0.2, quirks=False
+    )
+    stage = Stage.of(world, store, at=UNTIL + 200)
+    stage.harvest()
+    asked = stage.simulator.seen.requests.total()
+
+    stage.harvest()
+
+    assert stage.simulator.seen.requests.total() == asked
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stopped_at_any_moment_while_calls_grow_it_ends_with_the_truth(store, seed):
+    world = World.generate(
+        seed=seed,
+        since=SINCE,
+        until=UNTIL,
+        calls=60,
+        interval=60,
+        long_share=0.05,
+        big_share=0.02,
+        ongoing_share=0.2,
+    )
+    stage = Stage.of(world, store, at=UNTIL - 3600)
+    chance = random.Random(seed)
+
+    async def stopped(client):
+        with anyio.move_on_after(chance.uniform(0.2, 4)):
+            await harvest(client, since=SINCE, until=stage.clock.now(), store=store)
+
+    for _ in range(20):
+        stage.run(stopped)
+        stage.clock.step(chance.uniform(0, 900))
+    stage.clock.step(86_400)
+    report = stage.harvest()
+
+    assert report.complete
+    assert contents(stage.tables) == truth(world, UNTIL + 86_400)
+    assert not broken_limits(stage.simulator)

@@ -1,0 +1,118 @@
+"""Simulated Insights and a client of it on virtual time; every query that is sent is held against the schema."""
+
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from importlib.resources import files
+from typing import Any
+
+from attrs import define, field
+from graphql import build_schema, parse, validate
+
+from agora_analytics.engine.transports.asgi import AsgiTransport
+from agora_analytics.messages import Request, Response
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.opentok.facts import NODE_LIMIT
+from agora_analytics.simulator import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
+from agora_analytics.testing import VirtualClock, run_virtual
+from tests.conftest import Scripted, response
+
+NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
+DAY = 86_400
+((KEY, SECRET),) = DEMO_PROJECT.items()
+SCHEMA = build_schema(
+    files("agora_analytics.simulator.opentok").joinpath("schema.graphql").read_text("utf-8")
+)
+WORLD = OpenTokWorld.generate(seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=8)
+IDS = [session.session_id for session in WORLD.sessions]
+
+Job = Callable[[AsyncOpenTok], Coroutine[Any, Any, Any]]
+
+
+def faults_of(query: str) -> list[str]:
+    """Return what the schema says against a query."""
+    return [error.message for error in validate(SCHEMA, parse(query))]
+
+
+@define
+class Held:
+    """A transport that holds every query against the schema before it is sent."""
+
+    transport: Any
+    bodies: list[dict[str, Any]] = field(factory=list)
+
+    async def send(self, request: Request) -> Response:
+        body = json.loads(request.body)
+        self.bodies.append(body)
+        assert faults_of(body["query"]) == []
+        return await self.transport.send(request)
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+
+@define
+class Stage:
+    """One simulated project and what a client of it needs."""
+
+    simulator: OpenTokSimulator
+    clock: VirtualClock
+    transport: Held
+    events: list[Any] = field(factory=list)
+
+    @classmethod
+    def of(cls, world: Any = WORLD, *, now: float = NOW, **settings: Any) -> "Stage":
+        clock = VirtualClock(now)
+        simulator = OpenTokSimulator(world, **({"now": clock.now} | settings))
+        return cls(simulator, clock, Held(AsgiTransport(simulator.app)))
+
+    def client(self, credentials: Any = None, **settings: Any) -> AsyncOpenTok:
+        known = {"transport": self.transport, "clock": self.clock, "observer": self.events.append}
+        return AsyncOpenTok(credentials or ProjectKey(KEY, SECRET), **(known | settings))
+
+    def run(self, job: Job, credentials: Any = None, **settings: Any) -> Any:
+        async def with_client() -> Any:
+            async with self.client(credentials, **settings) as client:
+                return await job(client)
+
+        found = run_virtual(with_client(), self.clock)
+        assert self.simulator.nodes < NODE_LIMIT
+        return found
+
+    def told(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def asked(self) -> int:
+        return self.simulator.seen.requests.total()
+
+
+def scripted(transport: Scripted, job: Job, **settings: Any) -> Any:
+    """Run a job with a client whose answers are scripted."""
+    clock = VirtualClock(NOW)
+
+    async def with_client() -> Any:
+        known = {"transport": Held(transport), "clock": clock}
+        credentials = settings.pop("credentials", None) or ProjectKey(KEY, SECRET)
+        async with AsyncOpenTok(credentials, **(known | settings)) as client:
+            return await job(client)
+
+    return run_virtual(with_client(), clock)
+
+
+def data(project: Mapping[str, Any], *errors: Mapping[str, Any]) -> Response:
+    """Return an answer about the project."""
+    body: dict[str, Any] = {"data": {"project": project}}
+    return response(body | {"errors": list(errors)} if errors else body)
+
+
+def listed(*members: Any, total: int | None = None, cursor: str = "") -> dict[str, Any]:
+    """Return a list as it stands in an answer."""
+    return {
+        "pageInfo": {"hasNextPage": bool(cursor), "endCursor": cursor or None},
+        "totalCount": len(members) if total is None else total,
+        "resources": list(members),
+    }
+
+
+def summaries(*members: Any, **page: Any) -> dict[str, Any]:
+    return {"sessionData": {"sessionSummaries": listed(*members, **page)}}

@@ -1,0 +1,72 @@
+"""Any way to write a query: whatever GraphQL lets a caller write, every list in it is whole, and nothing comes twice."""
+
+import pytest
+
+from agora_analytics.errors import InvalidRequest
+from tests.opentok.stage import IDS, WORLD, Stage, faults_of
+
+HEAD = "project(projectId: 45000001) { sessionData { sessionSummaries(start: 1793800000, first: 2)"
+ITS_OWN = "sessionSummaries(start: 1793800000, first: 2)"
+WHOLE = {
+    "selected twice": f"{{ {HEAD} {{ resources {{ sessionId }} }} {ITS_OWN} {{ resources {{ mediaMode }} }} }} }} }}",
+    "selected in a fragment too": f"{{ {HEAD} {{ resources {{ sessionId }} }} ...F }} }} }}"
+    f" fragment F on SessionData {{ {ITS_OWN} {{ resources {{ mediaMode }} }} }}",
+    "members selected twice": f"{{ {HEAD} {{ resources {{ sessionId }} resources {{ mediaMode }} }} }} }} }}",
+    "page information under another name": f"{{ {HEAD} {{ info: pageInfo {{ hasNextPage }} resources {{ sessionId mediaMode }} }} }} }} }}",
+    "only the cursor": f"{{ {HEAD} {{ pageInfo {{ endCursor }} resources {{ sessionId mediaMode }} }} }} }} }}",
+    "only whether there is more": f"{{ {HEAD} {{ pageInfo {{ hasNextPage }} resources {{ sessionId mediaMode }} }} }} }} }}",
+    "page information under other names": f"{{ {HEAD} {{ pageInfo {{ more: hasNextPage at: endCursor }} resources {{ sessionId mediaMode }} }} }} }} }}",
+    "in an inline fragment": f"{{ {HEAD} {{ ... {{ resources {{ ... on SessionSummary {{ sessionId mediaMode }} }} }} }} }} }} }}",
+    "the type's name": f"{{ {HEAD} {{ __typename resources {{ __typename sessionId mediaMode }} }} }} }} }}",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_list_is_whole_however_it_is_written(name):
+    query = WHOLE[name]
+    assert faults_of(query) == []
+    stage = Stage.of()
+    result = stage.run(lambda client: client.query(query))
+    found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
+    assert [(one["sessionId"], one["mediaMode"]) for one in found] == [
+        (one.session_id, one.media_mode) for one in WORLD.sessions
+    ]
+    assert result.problems == []
+    assert stage.asked == 2
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "... @skip(if: $skipped) { mediaMode }",
+        "...Mode @skip(if: $skipped)",
+        "... @skip(if: $skipped) { ...Mode }",
+        "... @include(if: true) { mediaMode @skip(if: $skipped) }",
+    ],
+)
+def test_the_directives_of_a_fragment_are_those_of_what_is_in_it(fragment, skipped):
+    mode = " fragment Mode on SessionSummary { mediaMode }" if "...Mode" in fragment else ""
+    query = f"query($skipped: Boolean!) {{ {HEAD} {{ resources {{ sessionId {fragment} }} }} }} }} }}{mode}"
+    assert faults_of(query) == []
+    result = Stage.of().run(lambda client: client.query(query, {"skipped": skipped}))
+    found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
+    assert [one["sessionId"] for one in found] == IDS
+    assert {"mediaMode" in one for one in found} == {not skipped}
+
+
+REFUSED = {
+    "resources cannot have an alias": f"{{ {HEAD} {{ items: resources {{ sessionId }} }} }} }} }}",
+    "sessionSummaries is asked for in two ways": f"{{ {HEAD} {{ resources {{ sessionId }} }}"
+    " sessionSummaries(start: 1793800000, first: 3) { resources { mediaMode } } } } }",
+    "pageInfo is asked for in two ways": f"{{ {HEAD} {{ pageInfo @include(if: false) {{ endCursor }} resources {{ sessionId }} }} }} }} }}",
+    "have the same directive": f"{{ {HEAD} {{ resources {{ ... @skip(if: true) {{ sessionId @skip(if: false) }} }} }} }} }} }}",
+}
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_what_cannot_be_put_together_is_refused_here(said):
+    stage = Stage.of()
+    with pytest.raises(InvalidRequest, match=said):
+        stage.run(lambda client: client.query(REFUSED[said]))
+    assert stage.asked == 0

@@ -1,0 +1,247 @@
+"""Tokens of both kinds, made anew for every attempt; settings from the environment; no secret is ever shown."""
+
+import logging
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from agora_analytics.engine.events import Answered
+from agora_analytics.errors import AgoraAnalyticsError, AuthenticationError, ConfigurationError
+from agora_analytics.opentok import Application, AsyncOpenTok, ProjectKey
+from agora_analytics.simulator import Faults, OpenTokWorld
+from tests.conftest import Scripted
+from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, scripted, summaries
+
+APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
+PAIR = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PRIVATE = PAIR.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+).decode()
+PUBLIC = (
+    PAIR.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+UNPROVED_TIMES = {"verify_exp": False, "verify_iat": False}
+
+
+async def ask(client):
+    return await client.session_summaries("16d").collect()
+
+
+def claims_of(transport, *, header, key, algorithm):
+    found = []
+    for request in transport.requests:
+        token = request.headers[header].removeprefix("Bearer ")
+        found.append(jwt.decode(token, key, algorithms=[algorithm], options=UNPROVED_TIMES))
+    return found
+
+
+def test_a_project_signs_with_its_secret():
+    transport = Scripted(data(summaries()))
+    scripted(transport, ask)
+    (claims,) = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
+    assert claims.pop("jti")
+    assert claims == {"iss": KEY, "ist": "project", "iat": int(NOW) - 5, "exp": int(NOW) + 180}
+    (request,) = transport.requests
+    assert (request.method, request.base_url + request.path) == (
+        "POST",
+        "https://insights.opentok.com/graphql",
+    )
+    assert "authorization" not in request.headers
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_an_application_signs_with_its_private_key():
+    transport = Scripted(data(summaries()))
+    scripted(transport, ask, credentials=Application(APPLICATION, PRIVATE))
+    (claims,) = claims_of(transport, header="authorization", key=PUBLIC, algorithm="RS256")
+    assert claims.pop("jti")
+    assert claims == {"application_id": APPLICATION, "iat": int(NOW) - 5, "exp": int(NOW) + 180}
+    (request,) = transport.requests
+    assert request.base_url + request.path == "https://tools.vonage.com/video/insights-api/graphql"
+    assert f'projectId: \\"{APPLICATION}\\"'.encode() in request.body
+
+
+def test_both_kinds_are_let_in():
+    assert [one.session_id for one in Stage.of().run(ask)] == IDS
+    world = OpenTokWorld.generate(
+        seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=3, project_id=APPLICATION
+    )
+    stage = Stage.of([WORLD, world], applications={APPLICATION: PUBLIC})
+    found = stage.run(ask, Application(APPLICATION, PRIVATE))
+    assert [one.session_id for one in found] == [one.session_id for one in world.sessions]
+
+
+def test_every_attempt_has_a_token_of_its_own_and_in_time():
+    transport = Scripted(data(summaries()))
+    stage = Stage.of(faults=Faults(script=("500", "reset", "503-html")))
+
+    class Seen:
+        async def send(self, request):
+            transport.requests.append(request)
+            return await stage.transport.send(request)
+
+        async def aclose(self):
+            pass
+
+    stage.run(ask, transport=Seen())
+    claims = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
+    assert len({one["jti"] for one in claims}) == len(claims) == 4
+    assert claims[0]["iat"] < claims[-1]["iat"]  # the back-off took seconds
+
+
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0, 11 * 3600.0, -11 * 3600.0])
+def test_a_clock_that_is_off_heals_after_one_refusal(ahead):
+    """The tokens of a skewed clock are refused once (1011); the server's date makes the next ones good."""
+    stage = Stage.of(clock_skew=ahead)
+
+    async def job(client):
+        return [len(await ask(client)) for _ in range(3)]
+
+    counts = stage.run(job)
+    assert len(set(counts)) == 1
+    assert stage.simulator.errors == {1011: 1}
+    assert stage.asked == 4
+
+
+@pytest.mark.parametrize("code", [1001, 1011])
+def test_a_token_is_renewed_once_and_at_once(code):
+    stage = Stage.of()
+    stage.simulator.fail_with(code)
+    begin = stage.clock.now()
+    assert len(stage.run(ask)) == len(IDS)
+    assert stage.asked == 2
+    assert stage.clock.now() - begin < 1
+
+    stage = Stage.of()
+    stage.simulator.fail_with(code, times=5)
+    with pytest.raises(AuthenticationError, match=str(code)) as caught:
+        stage.run(ask)
+    assert stage.asked == len(caught.value.trail) == 2
+
+
+# ---- what cannot be used is refused at once
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ProjectKey("", SECRET), "api_key must be digits"),
+        (lambda: ProjectKey("45000001\n", SECRET), "api_key must be digits"),
+        (lambda: ProjectKey(APPLICATION, SECRET), "api_key must be digits"),
+        (lambda: ProjectKey(KEY, " "), "secret is missing"),
+        (lambda: Application(KEY, PRIVATE), "is no application id"),
+        (lambda: Application(APPLICATION, ""), "private_key is missing"),
+        (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="http://insights.example"), "http"),
+        (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="ftp://x"), "base"),
+    ],
+)
+def test_credentials_that_cannot_be_are_refused(make, words):
+    with pytest.raises(ConfigurationError, match=words):
+        make()
+
+
+def test_an_api_key_may_be_a_number():
+    assert ProjectKey(45000001, SECRET).project_id == KEY
+
+
+def test_a_key_that_cannot_sign_says_so_and_shows_nothing():
+    transport = Scripted(data(summaries()))
+    with pytest.raises(ConfigurationError, match="private key cannot sign") as caught:
+        scripted(transport, ask, credentials=Application(APPLICATION, "-----BEGIN nothing-----"))
+    assert "BEGIN" not in str(caught.value)
+    assert transport.requests == []
+
+
+def test_without_pyjwt_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "jwt", None)
+    with pytest.raises(ConfigurationError, match=r"agora-analytics\[opentok\]"):
+        ProjectKey(KEY, SECRET).headers(NOW)
+
+
+# ---- the environment
+
+
+async def closing(client):
+    async with client:
+        return client.credentials, repr(client)
+
+
+async def test_the_environment_names_a_project():
+    client = AsyncOpenTok.from_env({"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET})
+    assert (await closing(client))[0] == ProjectKey(KEY, SECRET)
+
+
+@pytest.mark.parametrize("how", ["text", "one line", "path"])
+async def test_the_environment_names_an_application(how, tmp_path):
+    (tmp_path / "private.key").write_text(PRIVATE)
+    named = {
+        "text": PRIVATE,
+        "one line": PRIVATE.replace("\n", "\\n"),
+        "path": str(tmp_path / "private.key"),
+    }[how]
+    client = AsyncOpenTok.from_env({"VONAGE_APPLICATION_ID": APPLICATION, "VONAGE_PRIVATE_KEY": named})
+    credentials, shown = await closing(client)
+    assert credentials == Application(APPLICATION, PRIVATE)
+    assert "tools.vonage.com" in shown
+
+
+async def test_the_environment_names_a_host_and_a_ledger(tmp_path):
+    ledger = tmp_path / "ledger"
+    client = AsyncOpenTok.from_env(
+        {"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET, "OPENTOK_BASE_URL": "https://proxy.example",
+         "OPENTOK_LEDGER": str(ledger)}
+    )  # fmt: skip
+    assert "https://proxy.example" in (await closing(client))[1]
+    assert ledger.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "OPENTOK_API_KEY, OPENTOK_API_SECRET"),
+        ({"OPENTOK_API_KEY": KEY}, "OPENTOK_API_SECRET"),
+        ({"VONAGE_APPLICATION_ID": APPLICATION}, "VONAGE_PRIVATE_KEY"),
+        ({"VONAGE_APPLICATION_ID": APPLICATION, "VONAGE_PRIVATE_KEY": "not there"}, "cannot be read"),
+    ],
+)
+def test_what_the_environment_lacks_is_named(environment, words):
+    with pytest.raises(ConfigurationError, match=words):
+        AsyncOpenTok.from_env(environment)
+
+
+# ---- secrets
+
+
+def test_no_secret_is_in_any_log_event_or_error(caplog):
+    caplog.set_level(logging.DEBUG)
+    shown, secrets = [], [SECRET, "another0secret0of0forty0characters000000", PRIVATE.splitlines()[1], "eyJ"]
+    for credentials in (
+        ProjectKey(KEY, SECRET),
+        ProjectKey(KEY, secrets[1]),
+        Application(APPLICATION, PRIVATE),
+    ):
+        for faults in (Faults(), Faults(share=1.0)):
+            stage = Stage.of(faults=faults)
+            shown.append(repr(credentials))
+
+            async def job(client):
+                shown.append(repr(client))
+                return await ask(client)
+
+            try:
+                stage.run(job, credentials)
+            except AgoraAnalyticsError as error:
+                shown.append(f"{error!r} {error} {error.trail} {vars(error)}")
+            shown.append(repr(stage.events))
+            assert stage.told(Answered) or faults.share
+            try:
+                stage.run(job, credentials, observer=None)
+            except AgoraAnalyticsError as error:
+                shown.append(f"{error!r} {error}")
+    everything = "\n".join([*shown, caplog.text])
+    assert [secret for secret in secrets if secret in everything] == []
+    assert KEY in everything

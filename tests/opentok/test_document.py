@@ -1,0 +1,272 @@
+"""Queries as data: what becomes text, how many nodes are asked for, and that the schema takes whatever can be built."""
+
+import json
+
+import pytest
+from graphql import parse, print_ast
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics.core.windows import Window
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok import DISTRIBUTIONS, ERRORS, PARTICIPANTS, QUALITY, USAGE, document, questions
+from agora_analytics.opentok.document import (
+    PAGE_BUDGET,
+    Field,
+    fitted,
+    listing,
+    lists_of,
+    narrowed,
+    nodes,
+    plain,
+)
+from agora_analytics.opentok.facts import (
+    MOST_MEETINGS,
+    MOST_OTHERS,
+    NODE_LIMIT,
+    Browser,
+    GroupBy,
+    Interval,
+    SdkType,
+)
+from agora_analytics.opentok.questions import Part
+from agora_analytics.simulator.opentok.nodes import nodes as counted_by_the_simulator
+from tests.opentok.stage import KEY, SCHEMA, faults_of
+
+APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
+WINDOW = Window(1_795_000_000, 1_795_086_399)
+PARTS = [
+    Part(),
+    Part(since=1_795_000_000.25),
+    Part(until=1_795_000_000.0),
+    Part(since=1.0, until=2.0, meeting_id='a"b\\{}'),
+]
+INNER = {
+    "meetings": (),
+    "connections": (questions.connections(),),
+    "publishers": (questions.streams("publisher"),),
+    "subscribers": (questions.streams("subscriber"),),
+    "samples sent": (questions.samples("publisher"),),
+    "samples": (questions.samples("publisher"), questions.samples("subscriber")),
+}
+ALL_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
+
+
+def text_of(query: Field) -> str:
+    return query.text().removeprefix("query ")
+
+
+def with_pages(query: Field):
+    """Yield a query and the queries for further pages of each of its lists."""
+    whole = fitted(query, PAGE_BUDGET)
+    yield whole
+    came = {path: 2 for path, _ in lists_of(whole)}
+    for path, _ in lists_of(whole):
+        above = [path[:i] for i in range(len(path)) if path[:i] in came]
+        yield narrowed(whole, path, {path: "c=1"}, came)
+        yield narrowed(whole, path, {one: f'c"{i}' for i, one in enumerate([*above, path])}, came)
+
+
+# ---- every query that can be built is one of the schema's
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize(("project_id", "minutes"), [(KEY, False), (APPLICATION, True)])
+def test_queries_for_sessions_are_valid(project_id, minutes, inner):
+    queries = [
+        questions.of_sessions(project_id, ["a", 'b"}'], part, *INNER[inner], minutes=minutes)
+        for part in PARTS
+    ]
+    for query in queries:
+        whole, *further = with_pages(query)
+        assert counted_by_the_simulator(parse(text_of(whole)), {}) == 1 + nodes(whole)
+        for one in (whole, *further):
+            assert faults_of(text_of(one)) == []
+            assert counted_by_the_simulator(parse(text_of(one)), {}) <= 1 + nodes(one) <= PAGE_BUDGET
+
+
+@pytest.mark.parametrize("minutes", [False, True])
+def test_queries_for_summaries_are_valid(minutes):
+    for one in with_pages(questions.of_summaries(KEY, WINDOW, minutes=minutes)):
+        assert faults_of(text_of(one)) == []
+
+
+@given(
+    interval=st.sampled_from([None, *Interval]),
+    group_by=st.lists(st.sampled_from(GroupBy), unique=True),
+    sdks=st.lists(st.sampled_from(SdkType)),
+    browsers=st.lists(st.sampled_from(Browser)),
+    countries=st.lists(st.sampled_from(["US", "GB"])),
+    texts=st.lists(st.text()),
+    fields=st.lists(st.sampled_from(ALL_FIELDS), min_size=1, unique=True),
+    end=st.sampled_from([None, 1_795_086_400.0]),
+)
+def test_queries_for_project_data_are_valid(
+    interval, group_by, sdks, browsers, countries, texts, fields, end
+):
+    query = questions.of_project_data(
+        KEY,
+        fields,
+        start=0,
+        end=end,
+        interval=interval,
+        group_by=group_by,
+        enum_filters={"sdkType": sdks, "browser": browsers, "country": countries},
+        text_filters={"sdkVersion": texts, "region": texts, "browserVersion": texts},
+    )
+    for one in with_pages(query):
+        assert faults_of(text_of(one)) == []
+
+
+def test_the_named_fields_are_all_that_the_schema_has():
+    """What a row's usage, quality and errors hold, to the last histogram."""
+
+    def leaves(kind, path):
+        fields = getattr(kind, "fields", None)
+        return (
+            [path]
+            if fields is None
+            else [leaf for name in fields for leaf in leaves(fields[name].type, f"{path}.{name}")]
+        )
+
+    metric = SCHEMA.type_map["Metric"].fields
+    known = [leaf for name in ("usage", "quality", "errors") for leaf in leaves(metric[name].type, name)]
+    assert sorted(known) == sorted(ALL_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [("Interval", Interval), ("GroupBy", GroupBy), ("SdkType", SdkType), ("Browser", Browser)],
+)
+def test_the_enumerations_are_the_schema_s(kind, ours):
+    assert set(SCHEMA.type_map[kind].values) == set(ours)
+
+
+# ---- no string of the caller's reaches a query unescaped
+
+
+@given(st.text())
+def test_a_text_is_one_literal_and_comes_back_as_it_was(value):
+    (field,) = parse(f"{{f(a: {document.text(value)})}}").definitions[0].selection_set.selections
+    (argument,) = field.arguments
+    assert argument.value.value == value
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5, unique=True), st.text())
+def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
+    query = questions.of_sessions(KEY, ids, Part(meeting_id=meeting_id))
+    document_ = parse(text_of(query))
+    assert faults_of(text_of(query)) == []
+    printed = print_ast(document_)
+    assert printed.count("sessions(") == 1
+    sessions = (
+        document_.definitions[0]
+        .selection_set.selections[0]
+        .selection_set.selections[0]
+        .selection_set.selections[0]
+    )
+    asked = next(one for one in sessions.arguments if one.name.value == "sessionIds")
+    assert [one.value for one in asked.value.values] == ids
+
+
+@pytest.mark.parametrize("value", ["", "us", "US)", "A B", "1A", "_", "Ä", "US\n", 'U"S', "{"])
+def test_an_enum_value_that_cannot_be_one_is_refused(value):
+    with pytest.raises(InvalidRequest, match="enum value"):
+        document.enum(value)
+
+
+def test_enum_values_that_are_not_known_pass():
+    assert document.enums(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
+
+
+@pytest.mark.parametrize("value", ["", "a b", "1a", "a-b", "é", "a\n", "a(b: 1)", "usage.", ".usage", "a..b"])
+def test_a_field_that_cannot_be_one_is_refused(value):
+    with pytest.raises(InvalidRequest, match="field's name"):
+        plain(value or "")
+
+
+@pytest.mark.parametrize(
+    ("project_id", "literal"),
+    [
+        ("45000001", "45000001"),
+        (APPLICATION, f'"{APPLICATION}"'),
+        (APPLICATION.upper(), f'"{APPLICATION.upper()}"'),
+    ],
+)
+def test_a_project_is_a_number_or_a_text(project_id, literal):
+    assert document.project(project_id) == literal
+
+
+@pytest.mark.parametrize(
+    "project_id", ["", "-1", "1.5", "٣", "45 1", "1) {x}", APPLICATION[:-1], APPLICATION + "\n"]
+)
+def test_what_is_no_project_is_refused(project_id):
+    with pytest.raises(InvalidRequest, match="is no project"):
+        document.project(project_id)
+
+
+def test_fields_in_fields_come_together():
+    (field,) = plain("stream.streamId", "stream.videoType")
+    assert field.text() == "stream { streamId videoType }"
+
+
+# ---- the node budget
+
+TREES = st.recursive(
+    st.builds(lambda first: listing("streamStatsCollection", Field("createdAt"), **first), st.just({})),
+    lambda inner: st.builds(
+        lambda kind, lists: listing(kind, Field("createdAt"), *lists),
+        st.sampled_from(["sessions", "meetings", "publishers"]),
+        st.lists(inner, min_size=1, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@given(tree=TREES, budget=st.integers(200, NODE_LIMIT))
+def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
+    root = Field("query", (tree,))
+    if nodes(document._capped(root, 1)) >= budget:
+        with pytest.raises(InvalidRequest, match="fewer lists"):
+            fitted(root, budget)
+        return
+    made = fitted(root, budget)
+    assert nodes(made) < budget
+    firsts = {field.name: field.first for _, field in lists_of(made)}
+    assert all(
+        1 <= first <= (MOST_MEETINGS if name == "meetings" else MOST_OTHERS) for name, first in firsts.items()
+    )
+    assert all("first" in field.arguments for _, field in lists_of(made))
+    cap = max(firsts.values())
+    if cap > MOST_MEETINGS and cap < MOST_OTHERS:  # the next larger pages would have been too many nodes
+        larger = document._capped(root, cap * 2)
+        assert nodes(larger) >= budget
+
+
+def test_the_example_of_the_support_article():
+    stats = listing("streamStatsCollection", first="50")
+    publishers = listing("publishers", stats, first="50")
+    assert 1 + nodes(listing("sessions", listing("meetings", publishers, first="10"), first="2")) == 51_023
+
+
+def test_defaults_alone_are_too_many():
+    stats = listing("streamStatsCollection")
+    query = Field("query", (listing("sessions", listing("meetings", listing("publishers", stats))),))
+    assert nodes(query) > NODE_LIMIT
+    assert nodes(fitted(query)) < NODE_LIMIT
+
+
+def test_a_query_that_cannot_fit_is_refused():
+    field = listing("streamStatsCollection", Field("createdAt"))
+    with pytest.raises(InvalidRequest, match="even with pages of one"):
+        fitted(Field("query", (field,) * 10), 5)
+
+
+def test_what_a_caller_chose_is_kept_where_it_fits():
+    made = fitted(Field("query", (listing("publishers", first="7"), listing("meetings", first="99"))))
+    assert [field.first for _, field in lists_of(made)] == [7, 10]
+
+
+def test_a_query_is_json_when_it_is_sent():
+    query = questions.of_sessions(KEY, ["ä\u2028\ud83d\ude00"], Part())
+    assert json.loads(json.dumps({"query": text_of(query)}))["query"] == text_of(query)

@@ -1,0 +1,177 @@
+"""The verdict on every answer: each code in both envelopes, HTTP statuses, bodies that are no answer, data beside errors."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics import errors
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
+from agora_analytics.messages import FailureKind, Response, TransportFailure
+from agora_analytics.opentok.facts import ERRORS, SESSION_DATA
+from agora_analytics.opentok.judge import judge
+from tests.conftest import response
+
+ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql", items="data")
+
+VERDICTS = {
+    1000: (Fail, errors.AuthenticationError),
+    1001: (Cause.CREDENTIALS, errors.AuthenticationError),
+    1002: (Fail, errors.WindowRefused),
+    1003: (Fail, errors.BadRequest),
+    1004: (Fail, errors.BadRequest),
+    1005: (Fail, errors.BadRequest),
+    1006: (Fail, errors.BadRequest),
+    1007: (Fail, errors.BadRequest),
+    1008: (Fail, errors.BadRequest),
+    1009: (Fail, errors.BadRequest),
+    1010: (Fail, errors.BadRequest),
+    1011: (Cause.CREDENTIALS, errors.AuthenticationError),
+    1012: (Cause.TROUBLE, errors.ServerError),
+    1013: (Fail, errors.BadRequest),
+    1014: (Fail, errors.AccessDenied),
+    1015: (Fail, errors.NotFound),
+    1016: (Fail, errors.NotFound),
+    1017: (Fail, errors.NotFound),
+    1018: (Fail, errors.BadRequest),
+    1019: (Fail, errors.AuthenticationError),
+    1020: (Fail, errors.AuthenticationError),
+    1021: (Fail, errors.AccessDenied),
+    1022: (Fail, errors.BadRequest),
+}
+
+
+def verdict_on(body, status=200, **headers):
+    return judge(ENDPOINT, response(body, status, **headers), 0.0)
+
+
+def kind_of(verdict):
+    return verdict.cause if isinstance(verdict, Retry) else type(verdict)
+
+
+def test_every_documented_code_has_a_verdict():
+    assert set(VERDICTS) == set(ERRORS) == set(range(1000, 1023))
+
+
+@pytest.mark.parametrize("code", VERDICTS)
+@pytest.mark.parametrize("sent_as", [int, str])
+@pytest.mark.parametrize("form", ["graphql", "graphql and null", "its own", "its own with 200"])
+def test_every_code_in_every_form(code, form, sent_as):
+    error = {"message": "what is wrong", "errorCode": sent_as(code)}
+    body, status = {
+        "graphql": ({"errors": [error]}, 200),
+        "graphql and null": ({"errors": [error], "data": {"project": None}}, 200),
+        "its own": ({"error": error}, 403),
+        "its own with 200": ({"error": error}, 200),
+    }[form]
+    verdict = verdict_on(body, status, x_request_id="r-1")
+    assert kind_of(verdict) == VERDICTS[code][0]
+    assert type(verdict.error) is VERDICTS[code][1]
+    assert (verdict.error.code, verdict.error.status, verdict.error.request_id) == (code, status, "r-1")
+    assert all(
+        words in str(verdict.error)
+        for words in (str(code), "what is wrong", ERRORS[code].meaning, ERRORS[code].hint)
+    )
+
+
+def test_1014_says_both_that_it_may_mean():
+    said = str(verdict_on({"errors": [{"message": "This query requires ...", "errorCode": 1014}]}).error)
+    assert "add-on" in said
+    assert "too much" in said
+    assert "500,000 nodes" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error"),
+    [
+        (400, Fail, errors.BadRequest),
+        (401, Cause.CREDENTIALS, errors.AuthenticationError),
+        (403, Fail, errors.AccessDenied),
+        (404, Fail, errors.NotFound),
+        (413, Fail, errors.BadRequest),
+        (429, Cause.RATE, errors.RateLimited),
+        (500, Cause.TROUBLE, errors.ServerError),
+        (502, Cause.TROUBLE, errors.ServerError),
+        (504, Cause.TROUBLE, errors.ServerError),
+        (200, Cause.TROUBLE, errors.ServerError),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b"{}", b"[1]", b"null", b'{"message": "no"}', b'{"data": {"a']
+)
+def test_an_answer_without_a_code_is_judged_by_its_status(status, kind, error, body):
+    verdict = verdict_on(body, status)
+    assert (kind_of(verdict), type(verdict.error)) == (kind, error)
+    assert str(status) in str(verdict.error)
+
+
+@pytest.mark.parametrize(("sent", "seconds"), [("7", 7.0), ("soon", 30.0), ("", 30.0)])
+def test_a_rate_limit_says_when(sent, seconds):
+    assert verdict_on({"message": "Too Many Requests"}, 429, retry_after=sent).after == seconds
+
+
+def test_a_server_that_says_when_is_waited_for():
+    assert verdict_on(b"", 503, retry_after="9").after == 9.0
+    assert verdict_on(b"", 503).after is None
+
+
+@pytest.mark.parametrize("code", sorted(set(VERDICTS) - {1012}))
+def test_data_beside_errors_are_an_answer(code):
+    body = {"data": {"project": {"a": [None, {"b": 0}]}}, "errors": [{"message": "m", "errorCode": code}]}
+    assert kind_of(verdict_on(body)) is Done
+
+
+def test_a_part_that_failed_in_the_server_is_asked_for_again_and_kept():
+    body = {"data": {"a": 1}, "errors": [{"message": "m"}, {"message": "oh", "errorCode": 1012}]}
+    verdict = verdict_on(body)
+    assert (kind_of(verdict), type(verdict.error)) == (Cause.TROUBLE, errors.ServerError)
+    assert json.loads(verdict.error.partial.body) == body
+
+
+def test_an_error_without_a_code_beside_nothing_is_refused():
+    for body in ({"errors": [{"message": "oh"}], "data": None}, {"errors": ["oh"]}, {"error": "oh"}):
+        verdict = verdict_on(body)
+        assert (kind_of(verdict), type(verdict.error)) == (Fail, errors.BadRequest)
+        assert "oh" in str(verdict.error)
+
+
+def test_a_code_of_tomorrow_is_told_as_it_is():
+    verdict = verdict_on({"errors": [{"message": "new", "errorCode": 1099}]})
+    assert (kind_of(verdict), verdict.error.code) == (Fail, 1099)
+    assert "1099: new" in str(verdict.error)
+
+
+def test_a_message_is_not_told_without_end():
+    assert len(str(verdict_on({"errors": [{"message": "x" * 100_000, "errorCode": 1004}]}).error)) < 700
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_failure_of_the_way_is_retried_unless_it_would_come_again(kind):
+    verdict = judge(ENDPOINT, TransportFailure(kind, "detail"), 0.0)
+    assert isinstance(verdict, Fail if kind.would_come_again else Retry)
+    assert isinstance(verdict.error, errors.TransportError)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["data", "errors", "error", "errorCode", "message", "path", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    body=JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40),
+    status=st.integers(200, 599),
+)
+def test_any_answer_has_a_verdict(body, status):
+    verdict = judge(ENDPOINT, Response(status=status, headers={}, body=body, elapsed=0.0), 0.0)
+    assert isinstance(verdict, Done | Retry | Fail)

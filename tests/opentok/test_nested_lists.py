@@ -1,0 +1,255 @@
+"""No list is cut at any level: nested pages, many sessions, small pages, lists that change while they are read."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agora_analytics.engine.events import CameInPart
+from agora_analytics.errors import IncompleteListing
+from agora_analytics.opentok import document, walk
+from agora_analytics.simulator import OpenTokWorld
+from tests.conftest import Scripted
+from tests.opentok.stage import DAY, NOW, Stage, data, listed, scripted, summaries
+from tests.opentok.test_listings import meetings_of, place, told_samples, true_samples
+
+
+def world(**shape):
+    known = {"sessions": 1, "ongoing_share": 0.0, "screen_share": 0.0, "publish_share": 1.0}
+    return OpenTokWorld.generate(seed=7, since=NOW - 2 * DAY, until=NOW - DAY, **(known | shape))
+
+
+def test_ten_by_ten_by_sixty_by_sixty_comes_whole():
+    made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
+    ids = [session.session_id for session in made.sessions]
+    stage = Stage.of(made)
+
+    async def job(client):
+        counted, times, numbers = 0, 0, 0.0
+        async for page in client.stream_stats(ids, roles=("publisher",)).pages():
+            assert page.problems == []
+            counted += len(page.records)
+            times += sum(round(one.created_at.timestamp() * 1000) for one in page.records)
+            for one in page.records:
+                numbers += sum(
+                    value or 0.0
+                    for value in (
+                        one.audio_bitrate_kbps, one.video_bitrate_kbps, one.audio_latency_ms, one.video_latency_ms,
+                        one.audio_packet_loss, one.video_packet_loss,
+                    )
+                )  # fmt: skip
+        return counted, times, numbers
+
+    counted, times, numbers = stage.run(job, prefetch=1)
+    truth = made.totals("publishers")
+    assert counted == truth.samples == 10 * 10 * 60 * 60
+    assert times == truth.ms_sum
+    assert numbers == pytest.approx(truth.value_sum)
+    assert stage.asked == 10  # one request for each session
+
+
+def test_a_hundred_and_twenty_sessions_come_whole():
+    made = world(sessions=120, meetings=(1, 2), connections=(1, 3))
+    ids = [session.session_id for session in made.sessions]
+    stage = Stage.of(made)
+    found = stage.run(lambda client: client.sessions(ids).collect())
+    assert [(one.session_id, len(one.meetings)) for one in found] == [
+        (one.session_id, len(one.meetings)) for one in made.sessions
+    ]
+    assert stage.asked == 3
+
+
+def test_more_meetings_than_a_page_has():
+    made = world(sessions=3, meetings=(27, 27), connections=(1, 1), minutes=(1.0, 2.0))
+    ids = [session.session_id for session in made.sessions]
+    stage = Stage.of(made)
+
+    async def job(client):
+        in_summaries = await client.session_summaries("3d").collect()
+        in_sessions = await client.sessions(ids).collect()
+        alone = await client.meetings(ids).collect()
+        return in_summaries, in_sessions, alone
+
+    in_summaries, in_sessions, alone = stage.run(job)
+    wanted = [place(*one) for one in meetings_of(made)]
+    for found in (in_summaries, in_sessions):
+        told = [(one.session_id, one.meeting_id, one.created_at) for each in found for one in each.meetings]
+        assert told == wanted
+    assert [(one.session_id, one.meeting_id, one.created_at) for one in alone] == wanted
+    assert stage.asked == 3 * 3  # all sessions' second pages come with one request
+
+
+def test_everything_is_longer_than_a_page():
+    """12 meetings of 70 streams of 70 samples on both sides: pages of 63 and of 10."""
+    made = world(meetings=(12, 12), connections=(70, 70), samples=70, peers=1)
+    (session,) = made.sessions
+    stage = Stage.of(made)
+    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert told_samples(found) == true_samples(made)
+    assert len(found) == 2 * 12 * 70 * 70
+    assert stage.asked <= 14
+    connections = Stage.of(made).run(lambda client: client.connections(session.session_id).collect())
+    assert len(connections) == 12 * 70
+
+
+def test_a_long_meeting_takes_two_requests():
+    """What is known of the lists above makes the second page large."""
+    made = world(meetings=(1, 1), connections=(4, 4), samples=900, peers=3)
+    (session,) = made.sessions
+    stage = Stage.of(made)
+    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert told_samples(found) == true_samples(made)
+    assert stage.asked == 3  # publishers' samples and subscribers' go on side by side
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    budget=st.integers(30, 3_000),
+    sessions=st.integers(1, 3),
+    meetings=st.integers(1, 12),
+    people=st.integers(1, 5),
+    samples=st.integers(0, 9),
+)
+def test_however_small_the_pages_are_everything_comes_once(budget, sessions, meetings, people, samples):
+    made = world(
+        sessions=sessions, meetings=(meetings, meetings), connections=(people, people), samples=samples, peers=2,
+        minutes=(1.0, 2.0),
+    )  # fmt: skip
+    ids = [session.session_id for session in made.sessions]
+    stage = Stage.of(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document, "PAGE_BUDGET", budget)
+        patch.setattr(walk, "PAGE_BUDGET", budget)
+        found, summaries_found = stage.run(lambda client: both(client, ids))
+    assert told_samples(found) == true_samples(made)
+    assert [len(one.meetings) for one in summaries_found] == [meetings] * sessions
+    assert stage.simulator.nodes <= budget
+    assert stage.told(CameInPart) == []
+
+
+async def both(client, ids):
+    return await client.stream_stats(ids).collect(), await client.session_summaries("3d").collect()
+
+
+# ---- lists that change or lie
+
+
+def session(number, *meetings, **page):
+    return {"sessionId": f"s{number}", "meetings": listed(*meetings, **page)}
+
+
+def meeting(number):
+    return {"meetingId": f"m{number}", "createdAt": f"2026-11-18T0{number}:00:00.000Z"}
+
+
+async def pages_of(client):
+    return [page async for page in client.session_summaries("2d").pages()]
+
+
+def test_a_list_that_is_shorter_than_its_count_is_told():
+    events = []
+    pages = scripted(
+        Scripted(data(summaries(session(1, meeting(1), total=3), total=2))), pages_of, observer=events.append
+    )
+    assert [one.message for one in pages[0].problems] == [
+        "1 of 3 meetings came",
+        "1 of 2 sessionSummaries came",
+    ]
+    assert [event.message for event in events if isinstance(event, CameInPart)] == [
+        one.message for one in pages[0].problems
+    ]
+    assert len(pages[0].records) == 1
+
+
+@pytest.mark.parametrize("second", [1, 3])
+def test_a_list_that_shifts_between_its_pages_is_told(second):
+    script = Scripted(
+        data(summaries(session(1, meeting(1)), total=2, cursor="c1")),
+        data(summaries(session(2, meeting(2)), total=second)),
+    )
+    pages = scripted(script, pages_of)
+    assert [len(page.problems) for page in pages] == [0, 1]
+    assert f"went from 2 to {second}" in pages[1].problems[0].message
+    assert [one.session_id for page in pages for one in page.records] == ["s1", "s2"]
+
+
+def test_a_shift_is_told_behind_a_resume_token_too():
+    async def job(client):
+        (first,) = [page async for page in pages_until_first(client)]
+        return [page async for page in client.session_summaries("2d", resume=first.resume_token).pages()]
+
+    async def pages_until_first(client):
+        async for page in client.session_summaries("2d").pages():
+            yield page
+            return
+
+    one, two = data(summaries(session(1), total=3, cursor="c1")), data(summaries(session(2), total=3))
+    pages = scripted(Scripted(one, two), job, prefetch=1)
+    assert [problem.message for problem in pages[-1].problems] == ["2 of 3 sessionSummaries came"]
+
+
+@pytest.mark.parametrize("cursor", [None, "", "same"])
+def test_pages_that_do_not_go_on_are_an_error(cursor):
+    page = summaries(session(1), total=9, cursor="same")
+    page["sessionData"]["sessionSummaries"]["pageInfo"]["endCursor"] = cursor
+    with pytest.raises(IncompleteListing, match="more pages"):
+        scripted(Scripted(data(page)), pages_of)
+
+
+@pytest.mark.parametrize("cursor", [None, "", "same"])
+def test_inner_pages_that_do_not_go_on_are_an_error(cursor):
+    page = summaries(session(1, meeting(1), total=9, cursor="same"))
+    page["sessionData"]["sessionSummaries"]["resources"][0]["meetings"]["pageInfo"]["endCursor"] = cursor
+    with pytest.raises(IncompleteListing, match="meetings"):
+        scripted(Scripted(data(page)), pages_of)
+
+
+@pytest.mark.parametrize("there", [[2], []])
+def test_a_parent_that_moved_is_an_error(there):
+    """The second page of its meetings would be another session's."""
+    script = Scripted(
+        data(summaries(session(1, meeting(1), total=2, cursor="c"))),
+        data(summaries(*(session(number, meeting(2)) for number in there))),
+    )
+    with pytest.raises(IncompleteListing, match="changed while their pages were read"):
+        scripted(script, pages_of)
+
+
+def test_a_page_that_fails_further_down_is_told_and_the_rest_kept():
+    broken = {"message": "no", "errorCode": 1016, "path": ["project", "sessionData"]}
+    script = Scripted(
+        data(summaries(session(1, meeting(1), total=2, cursor="c"))),
+        data({"sessionData": {"sessionSummaries": listed({"sessionId": "s1", "meetings": None})}}, broken),
+    )
+    (page,) = scripted(script, pages_of)
+    assert [one.code for one in page.problems] == [1016]
+    assert [one.meeting_id for one in page.records[0].meetings] == ["m1"]
+
+
+def test_pages_without_members_that_never_end_are_an_error():
+    with pytest.raises(IncompleteListing, match="more pages"):
+        scripted(Scripted(data(summaries(total=9, cursor="c"))), pages_of)
+
+
+def test_ten_by_ten_by_sixty_by_sixty_comes_whole_by_a_query_without_sizes():
+    """Left to its defaults the query would hold 10 x 10 x 50 x 50 and lack the rest: each list is followed."""
+    made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
+    stage = Stage.of(made)
+    query = """query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) {
+      resources { meetings { resources { publishers { resources { streamStatsCollection { resources {
+      createdAt } } } } } } } } } } }"""
+    ids = [session.session_id for session in made.sessions]
+    result = stage.run(lambda client: client.query(query, {"ids": ids}))
+    assert result.problems == []
+    told = [
+        one["createdAt"]
+        for session in result.data["project"]["sessionData"]["sessions"]["resources"]
+        for meeting in session["meetings"]["resources"]
+        for publisher in meeting["publishers"]["resources"]
+        for one in publisher["streamStatsCollection"]["resources"]
+    ]
+    truth = made.totals("publishers")
+    assert len(told) == truth.samples == 10 * 10 * 60 * 60
+    assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in told) == truth.ms_sum
+    assert stage.asked <= 12

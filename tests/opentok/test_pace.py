@@ -1,0 +1,94 @@
+"""The pace: a burst leaves at once, and all clients of a process keep to one pace, whatever their keys."""
+
+import asyncio
+
+import pytest
+from attrs import define, field
+
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.request_loop import Patience
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.opentok.facts import LIMITS, SESSION_DATA
+from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
+from tests.conftest import Scripted, response
+from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, summaries
+
+LONG = Patience(deadline=None)
+OTHER = "45000002"
+
+
+@define
+class Timed:
+    """A transport that notes when each request left."""
+
+    transport: object
+    clock: object
+    times: list = field(factory=list)
+
+    async def send(self, request):
+        self.times.append(self.clock.now())
+        return await self.transport.send(request)
+
+    async def aclose(self):
+        await self.transport.aclose()
+
+
+@pytest.mark.parametrize("times", [5, LIMITS[SESSION_DATA].burst])
+def test_a_burst_leaves_at_once(times):
+    stage = Stage.of(latency=(0.1, 0.2))
+    timed = Timed(stage.transport, stage.clock)
+
+    async def job(client):
+        await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
+
+    stage.run(job, transport=timed)
+    assert len(timed.times) == times
+    assert max(timed.times) - NOW < 0.05
+
+
+def test_no_thirty_seconds_have_a_hundred_requests_as_the_client_counts_them():
+    """The simulator counts what arrives; this is what leaves, over both endpoints, which count as one."""
+    stage = Stage.of(latency=(0.01, 0.4))
+    timed = Timed(stage.transport, stage.clock)
+
+    async def job(client):
+        sessions = (client.sessions(IDS[0]).collect() for _ in range(150))
+        days = (client.project_data("9d").collect() for _ in range(150))
+        await asyncio.gather(*sessions, *days)
+
+    stage.run(job, transport=timed, patience=LONG, ledger=MemoryLedger())
+    left = sorted(timed.times)
+    assert len(left) == 300
+    assert all(later - earlier > 30 for earlier, later in zip(left, left[99:], strict=False))
+
+
+async def test_clients_of_this_process_with_other_keys_count_together():
+    """Over a socket and on the machine's own clock: one ledger that nobody has named."""
+    other = OpenTokWorld.generate(
+        seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=1, project_id=OTHER
+    )
+    sim = OpenTokSimulator([WORLD, other], projects={KEY: SECRET, OTHER: SECRET})
+    async with (
+        serve(sim) as url,
+        AsyncOpenTok(ProjectKey(KEY, SECRET), base_url=url) as one,
+        AsyncOpenTok(ProjectKey(OTHER, SECRET), base_url=url) as two,
+    ):
+        for client in (one, two, one):
+            await client.project_data("9d").collect()
+        assert (one.sent.total(), two.sent.total()) == (2, 1)
+        for client in (one, two):
+            assert {quota.spent for quota in await client.quota()} == {3}
+    assert sim.pace.worst["address 127.0.0.1"] == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [({"retry_after": "7"}, 7), ({}, 30), ({"retry_after": "soon"}, 30)]
+)
+def test_too_many_are_asked_again_when_the_server_says_or_half_a_minute_later(said, seconds):
+    """Another program has used the address up."""
+    stage = Stage.of()
+    script = Scripted(response({"message": "Too Many Requests"}, 429, **said), data(summaries()))
+    timed = Timed(script, stage.clock)
+    assert stage.run(lambda client: client.session_summaries("2d").collect(), transport=timed) == []
+    first, second = timed.times
+    assert seconds <= second - first < seconds * 1.2 + 1

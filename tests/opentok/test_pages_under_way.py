@@ -1,0 +1,202 @@
+"""Pages while they are fetched: how many at a time, off the event loop, given up in the middle, and resumed behind."""
+
+import asyncio
+import threading
+import time
+from contextlib import aclosing
+
+import anyio
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey, asking, walk
+from agora_analytics.opentok.walk import InsightsWalk, Step, read_token, write_token
+from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
+from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, Stage
+from tests.opentok.test_listings import told_samples, true_samples
+from tests.opentok.test_nested_lists import world
+
+
+@define
+class Crowd:
+    """A transport that notes how many requests are under way at the same time."""
+
+    transport: object
+    now: int = 0
+    worst: int = field(default=0)
+
+    async def send(self, request):
+        self.now += 1
+        self.worst = max(self.worst, self.now)
+        try:
+            return await self.transport.send(request)
+        finally:
+            self.now -= 1
+
+    async def aclose(self):
+        await self.transport.aclose()
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_no_more_pages_are_fetched_at_a_time_than_asked_for(prefetch):
+    made = world(sessions=8, meetings=(1, 2), connections=(2, 2), samples=2)
+    ids = [session.session_id for session in made.sessions]
+    stage = Stage.of(made, latency=(0.2, 0.5))
+    crowd = Crowd(stage.transport)
+    found = stage.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
+    assert told_samples(found) == true_samples(made)
+    assert crowd.worst == prefetch
+
+
+def test_nothing_is_asked_before_somebody_reads():
+    stage = Stage.of()
+
+    async def job(client):
+        client.stream_stats(IDS)
+        client.session_summaries("16d")
+        await anyio.sleep(60)
+
+    stage.run(job)
+    assert stage.asked == 0
+
+
+@pytest.mark.parametrize("how", ["the reader leaves", "the reader is cancelled", "the client is closed"])
+def test_what_is_given_up_in_the_middle_leaves_no_task(how):
+    """Also where further pages of inner lists are under way: 12 meetings are two pages of each session."""
+    made = world(sessions=6, meetings=(12, 12), connections=(2, 2), samples=2)
+    ids = [session.session_id for session in made.sessions]
+    stage, begun = Stage.of(made, latency=(0.2, 0.5)), asyncio.Event()
+
+    async def read(client, pages):
+        async with aclosing(client.stream_stats(ids).pages()) as listing:
+            async for page in listing:
+                pages.append(page)
+                begun.set()
+                if how == "the reader leaves":
+                    return
+
+    async def job(client):
+        before, pages = asyncio.all_tasks(), []
+        reading = asyncio.create_task(read(client, pages))
+        await begun.wait()
+        await anyio.sleep(0.1)
+        match how:
+            case "the reader is cancelled":
+                reading.cancel()
+            case "the client is closed":
+                await client.aclose()
+        (ended,) = await asyncio.gather(reading, return_exceptions=True)
+        await anyio.sleep(0.01)
+        asked = stage.asked
+        left = asyncio.all_tasks() - before
+        await anyio.sleep(30)
+        assert stage.asked == asked  # and nothing goes on
+        return ended, left, len(pages)
+
+    ended, left, pages = stage.run(job)
+    assert left == set()
+    assert 1 <= pages < len(ids)
+    expected = {"the reader leaves": type(None), "the reader is cancelled": asyncio.CancelledError}
+    assert type(ended) is expected.get(how, RuntimeError)
+
+
+@pytest.mark.parametrize(("samples", "aside"), [(60, True), (1, False)])
+async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeypatch):
+    end = time.time() - 3600
+    made = OpenTokWorld.generate(
+        seed=7, since=end - 2 * DAY, until=end - DAY, sessions=1, meetings=(5, 5), connections=(20, 20), samples=samples,
+        peers=0, publish_share=1.0, screen_share=0.0, ongoing_share=0.0,
+    )  # fmt: skip
+    on_the_loop = {"answer": set(), "records": set()}
+
+    def noting(name, function):
+        def noted(*args):
+            on_the_loop[name].add(threading.current_thread() is threading.main_thread())
+            return function(*args)
+
+        return noted
+
+    monkeypatch.setattr(asking, "_read", noting("answer", asking._read))
+    monkeypatch.setattr(InsightsWalk, "_records", noting("records", InsightsWalk._records))
+    session_id = made.sessions[0].session_id
+    async with (
+        serve(OpenTokSimulator(made)) as url,
+        AsyncOpenTok(ProjectKey(KEY, SECRET), base_url=url) as client,
+    ):
+        found = await client.stream_stats(session_id, roles="publisher").collect()
+    assert len(found) == 5 * 20 * samples
+    assert on_the_loop == {"answer": {not aside}, "records": {not aside}}
+
+
+# ---- resume tokens
+
+steps = st.lists(
+    st.builds(Step, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
+)
+
+
+def test_a_token_to_the_letter():
+    left = [Step(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), Step(2)]
+    token = "WyIwMTIzYWJjZCIsW1swLCJhVzV6YVdkb2RITXRjbVZ6YjNWeVkyVTZOVEE9Iiw1MCwxMjBdLFsyLCIiLDAsbnVsbF1dXQ"
+    assert write_token("0123abcd", left) == token
+    assert read_token(token) == ("0123abcd", left)
+
+
+@given(mark=st.text(), left=steps)
+def test_a_token_comes_back_as_it_was(mark, left):
+    token = write_token(mark, left)
+    assert (token == "") == (left == [])
+    assert token == "" or read_token(token) == (mark, left)
+
+
+@pytest.mark.parametrize("token", ["", "what?", "W10", "WyJhIl0", "bnVsbA", "é", "WyIwMTIzYWJjZCIsW1swXV1d"])
+def test_what_is_no_token_is_refused(token):
+    with pytest.raises(InvalidRequest, match="not a resume token"):
+        read_token(token)
+
+
+LISTINGS = {
+    "summaries": lambda c, **more: c.session_summaries("16d", **more),
+    "summaries with minutes": lambda c, **more: c.session_summaries("16d", minutes=True, **more),
+    "sessions": lambda c, **more: c.sessions(IDS, **more),
+    "other sessions": lambda c, **more: c.sessions(IDS[::-1], **more),
+    "a meeting": lambda c, **more: c.meetings(IDS, since="16d", meeting_id="m", **more),
+    "connections": lambda c, **more: c.connections(IDS, **more),
+    "publishers": lambda c, **more: c.publishers(IDS, **more),
+    "subscribers": lambda c, **more: c.subscribers(IDS, **more),
+    "samples": lambda c, **more: c.stream_stats(IDS, **more),
+    "samples received": lambda c, **more: c.stream_stats(IDS, roles=["subscriber"], **more),
+    "days by SDK": lambda c, **more: c.project_data("14d", interval="DAILY", group_by="SDK_TYPE", **more),
+    "days by country": lambda c, **more: c.project_data("14d", interval="DAILY", group_by="COUNTRY", **more),
+}
+
+
+def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch):
+    """Times ago mean other times then, which is no other listing."""
+    monkeypatch.setattr(walk, "PAGE_BUDGET", 20)
+    stage = Stage.of(
+        OpenTokWorld.generate(
+            seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, session_ids=IDS, ongoing_share=0.0
+        )
+    )
+
+    async def job(client):
+        pages = {name: [page async for page in ask(client).pages()] for name, ask in LISTINGS.items()}
+        asked = stage.asked
+        for name, whole in pages.items():
+            token = whole[0].resume_token
+            assert len(whole) > 1
+            assert KEY not in token
+            for other in set(LISTINGS) - {name}:
+                with pytest.raises(InvalidRequest, match="another listing"):
+                    await LISTINGS[other](client, resume=token).collect()
+        assert stage.asked == asked
+        await anyio.sleep(3600)
+        for name, whole in pages.items():
+            rest = await LISTINGS[name](client, resume=whole[0].resume_token).collect()
+            assert rest == [record for page in whole[1:] for record in page.records]
+
+    stage.run(job)

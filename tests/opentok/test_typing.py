@@ -1,0 +1,18 @@
+"""Type checkers see the pages with their problems, and the real parameters of the blocking methods."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_mypy_sees_the_signatures():
+    pytest.importorskip("mypy")
+    file = "tests/opentok/typing_opentok.py"
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", file], capture_output=True, text=True, cwd=ROOT
+    )
+    assert checked.returncode == 0, checked.stdout

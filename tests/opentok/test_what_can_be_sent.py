@@ -1,0 +1,59 @@
+"""What JSON or GraphQL cannot hold is refused before a request; what is named twice is asked for once."""
+
+import pytest
+
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok.document import text
+from tests.opentok.stage import IDS, Stage
+from tests.opentok.test_listings import told_samples, true_samples
+
+HALF = "a\ud800"
+QUERY = (
+    "query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) { "
+    "resources { sessionId } } } } }"
+)
+DEEP = []
+for _ in range(5_000):
+    DEEP = [DEEP]
+
+REFUSED = {
+    "half a character": lambda c: c.sessions(HALF),
+    "half a character in a list": lambda c: c.stream_stats(["a", HALF]),
+    "half a character in a meeting": lambda c: c.meetings("a", meeting_id=HALF),
+    "half a character in a filter": lambda c: c.project_data("3d", region=["CA", HALF]),
+    "an id that is a number": lambda c: c.sessions([1]),
+    "half a character in a variable": lambda c: c.query(QUERY, {"ids": [HALF]}),
+    "half a character in a query": lambda c: c.query(QUERY + HALF),
+    "an object": lambda c: c.query(QUERY, {"ids": [object()]}),
+    "a list without end": lambda c: c.query(QUERY, {"ids": DEEP}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_sent_is_refused_here(name):
+    stage = Stage.of()
+
+    async def job(client):
+        asked = REFUSED[name](client)
+        await (asked.collect() if hasattr(asked, "collect") else asked)
+
+    with pytest.raises(InvalidRequest, match=r"no text|half a character|as JSON|no GraphQL"):
+        stage.run(job)
+    assert stage.asked == 0
+
+
+def test_a_character_outside_the_first_plane_can_be_sent():
+    assert text("\U0001f600") == '"\\ud83d\\ude00"'
+
+
+@pytest.mark.parametrize("roles", ["publisher", ["publisher", "publisher"]])
+def test_a_role_that_is_named_alone_or_twice_is_one(roles):
+    found = Stage.of().run(lambda client: client.stream_stats(IDS[0], roles=roles).collect())
+    wanted = true_samples(roles=("publisher",), keep=lambda session, _: session.session_id == IDS[0])
+    assert told_samples(found) == wanted
+
+
+def test_a_field_that_is_named_twice_is_one_column():
+    name = "usage.hlsMinutes"
+    table = Stage.of().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
+    assert table.column_names.count(name) == 1

@@ -1,0 +1,243 @@
+"""Events: read once, handed out before more is asked for, and never asked for twice."""
+
+import asyncio
+import json
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.messages import FailureKind
+from agora_analytics.signaling import EventMemory, EventsUnreadable, EventType, UserEvent
+from agora_analytics.simulator.mailroom import Happening
+from tests.signaling.stage import START, Scripted, Stage, scripted
+
+
+async def batches(events):
+    return [batch async for batch in events]
+
+
+def all_user_events(client):
+    return batches(client.user_events())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"group_id": "room", "user_id": "ann", "type": "Join", "ms": 1795046400123},
+        {"channel_id": "room", "user_id": "ann", "type": "Join", "ts": 1795046400123},
+        {"group_id": "room", "user_id": "ann", "type": "Join", "ms": "1795046400123", "new": {"a": 1}},
+    ],
+)
+def test_both_shapes_of_a_channel_event(row):
+    body = json.dumps({"result": "success", "request_id": "r1", "events": [row]}).encode()
+    (batch,) = scripted(Scripted.of(body), lambda c: batches(c.channel_events()))
+    (event,) = batch.events
+    assert (event.channel, event.user_id, event.type) == ("room", "ann", EventType.JOIN)
+    assert event.at.isoformat() == "2026-11-19T00:00:00.123000+00:00"
+    assert event.extra == {name: value for name, value in row.items() if name == "new"}
+    assert (batch.request_id, batch.host, batch.raw) == ("r1", "https://api.agora.io", body)
+
+
+@pytest.mark.parametrize("time", ["ms", "ts"])
+def test_both_shapes_of_a_user_event(time):
+    body = json.dumps({"events": [{"user_id": 7, "type": "Logout", time: 5}]}).encode()
+    (batch,) = scripted(Scripted.of(body), all_user_events)
+    assert batch.events == [UserEvent(user_id="7", type="Logout", ms=5)]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_queue_is_read_to_its_end(legacy):
+    stage = Stage.of(legacy=legacy)
+    stage.logins(1_500)
+    stage.mailroom.happens(Happening(kind="Join", user_id="ann", channel="room", ms=3))
+
+    async def job(client):
+        return (
+            await all_user_events(client),
+            await batches(client.channel_events()),
+            await all_user_events(client),
+        )
+
+    users, channels, after = stage.run(job)
+    assert [len(batch.events) for batch in users] == [1_000, 500]
+    assert [event.ms - START * 1000 for batch in users for event in batch.events] == list(range(1_500))
+    assert [batch.events[0].channel for batch in channels] == ["room"]
+    assert after == []
+    assert stage.simulator.seen.requests["signaling/user_events"] == 3
+
+
+def test_exactly_a_thousand_takes_one_more_look():
+    stage = Stage.of()
+    stage.logins(1_000)
+    assert [len(batch.events) for batch in stage.run(all_user_events)] == [1_000]
+    assert stage.simulator.seen.requests["signaling/user_events"] == 2
+
+
+def test_nothing_is_fetched_ahead():
+    stage = Stage.of()
+    stage.logins(2_000)
+
+    async def job(client):
+        async for batch in client.user_events():
+            await asyncio.sleep(60)
+            assert len(batch.events) == 1_000
+            assert stage.simulator.seen.requests["signaling/user_events"] == 1
+            break
+
+    stage.run(job)
+    assert stage.mailroom.kept("api.agora.io", in_channel=False) == 1_000
+
+
+@pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "reset", "hang", "500", "503-html"])
+def test_a_lost_answer_is_told_and_not_asked_for_again(fault):
+    stage = Stage.of(fault)
+    stage.logins(1_500)
+
+    async def job(client):
+        with pytest.raises(
+            (errors.TransportError, errors.ServerError), match="up to 1,000 events may be gone"
+        ):
+            await all_user_events(client)
+        assert stage.simulator.seen.requests["signaling/user_events"] == 1
+        return await all_user_events(client)
+
+    found = sum(len(batch.events) for batch in stage.run(job))
+    assert found == (500 if fault in {"lost-answer", "cut-off"} else 1_500)
+
+
+def test_what_never_left_is_asked_again():
+    transport = Scripted.of(FailureKind.DNS, FailureKind.REFUSED, b'{"events":[]}')
+    assert scripted(transport, all_user_events) == []
+    assert len(transport.requests) == 3
+
+
+def test_an_answer_that_cannot_be_read_hands_out_its_body():
+    stage = Stage.of("broken-json")
+    stage.logins(3)
+    with pytest.raises(EventsUnreadable) as caught:
+        stage.run(all_user_events)
+    assert b"user 0" in caught.value.raw
+    assert caught.value.host == "https://api.agora.io"
+    with pytest.raises(EventsUnreadable):
+        scripted(Scripted.of(b'{"events":{"a":1}}'), all_user_events)
+    with pytest.raises(EventsUnreadable):
+        scripted(Scripted.of(b"[]"), all_user_events)
+
+
+def test_a_row_that_cannot_be_read_does_not_take_the_others_along():
+    rows = [
+        {"user_id": "ann", "type": "Login", "ms": 1},
+        {"user_id": "bob"},
+        None,
+        {"user_id": "c", "type": "x", "ms": 2},
+    ]
+    (batch,) = scripted(Scripted.of(json.dumps({"events": rows}).encode()), all_user_events)
+    assert [event.user_id for event in batch.events] == ["ann", "c"]
+    assert batch.unreadable == [{"user_id": "bob"}, None]
+    assert batch.returned == 4
+
+
+def test_duplicates_of_another_region_are_recognised():
+    stage = Stage.of(regions=("api.agora.io", "api.sd-rtn.com"))
+    memory = EventMemory()
+    stage.logins(5, regions=("api.agora.io", "api.sd-rtn.com"))
+    stage.logins(2, begin=5, regions=("api.sd-rtn.com",))
+    (here,) = stage.run(all_user_events, memory=memory)
+    (there,) = stage.run(all_user_events, memory=memory, region="cn")
+    assert (len(here.events), len(here.duplicates), here.host) == (5, 0, "https://api.agora.io")
+    assert (len(there.events), len(there.duplicates), there.host) == (2, 5, "https://api.sd-rtn.com")
+
+
+def test_duplicates_after_the_host_was_switched():
+    row = {"user_id": "ann", "type": "Login", "ms": 1}
+    body = json.dumps({"events": [row]}).encode()
+    transport = Scripted.of(body, FailureKind.DNS, FailureKind.DNS, FailureKind.DNS, body)
+
+    async def job(client):
+        return [*await all_user_events(client), *await all_user_events(client)]
+
+    first, second = scripted(transport, job)
+    assert (len(first.events), len(second.events), len(second.duplicates)) == (1, 0, 1)
+    assert second.host != first.host
+
+
+def test_the_memory_is_bounded():
+    memory = EventMemory(size=100)
+    new, seen = memory.sort_out([UserEvent(user_id=str(i), type="Login", ms=i) for i in range(1_000)])
+    assert (len(new), len(seen), len(memory)) == (1_000, 0, 100)
+    assert memory.is_new(UserEvent(user_id="0", type="Login", ms=0))
+    assert not memory.is_new(UserEvent(user_id="999", type="Login", ms=999))
+    assert memory.is_new(UserEvent(user_id="999", type="Logout", ms=999))
+
+
+def test_an_answer_outlives_the_asker():
+    stage = Stage.of(latency=(1.0, 1.0))
+    stage.logins(1_200)
+
+    async def job(client):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.7):  # the server has taken the events out by then
+                await all_user_events(client)
+        await asyncio.sleep(5)
+        return await all_user_events(client)
+
+    assert sum(len(batch.events) for batch in stage.run(job)) == 1_200
+    assert stage.simulator.seen.requests["signaling/user_events"] == 2
+
+
+def test_what_an_asker_left_does_not_end_the_next_iteration():
+    stage = Stage.of(latency=(1.0, 1.0))
+    stage.logins(10)
+
+    async def job(client):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.7):
+                await all_user_events(client)
+        stage.logins(5, begin=10)
+        return await all_user_events(client)
+
+    assert [len(batch.events) for batch in stage.run(job)] == [10, 5]
+
+
+def test_two_readers_share_what_there_is():
+    stage = Stage.of(latency=(0.1, 0.1))
+    stage.logins(2_000)
+
+    async def job(client):
+        return await asyncio.gather(*(all_user_events(client) for _ in range(3)))
+
+    found = [event.ms for reader in stage.run(job) for batch in reader for event in batch.events]
+    assert sorted(found) == [START * 1000 + i for i in range(2_000)]
+
+
+def test_a_client_that_is_closed_says_so():
+    stage = Stage.of("hang")
+
+    async def job(client):
+        reading = asyncio.create_task(all_user_events(client))
+        await asyncio.sleep(1)
+        await client.aclose()
+        with pytest.raises(RuntimeError, match="closed while its events"):
+            await reading
+
+    stage.run(job)
+
+
+def test_ten_a_second_for_each_kind():
+    stage = Stage.of()
+
+    async def job(client):
+        for _ in range(40):
+            await asyncio.gather(all_user_events(client), batches(client.channel_events()))
+
+    stage.run(job)
+    for name in ("signaling/user_events", "signaling/channel_events"):
+        assert 8 <= stage.simulator.seen.worst_sliding(name) <= 10
+    assert not stage.simulator.seen.refused
+
+
+def test_the_server_keeps_two_thousand():
+    stage = Stage.of()
+    stage.logins(2_500)
+    assert sum(len(batch.events) for batch in stage.run(all_user_events)) == 2_000
+    assert stage.mailroom.dropped == 500

@@ -1,0 +1,228 @@
+"""The two histories of messages."""
+
+import json
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.signaling import SIXTY_A_SECOND, HistoryMessage
+from tests.signaling.stage import START, Scripted, Stage, scripted
+
+GOLDEN = {
+    "errorCode": 200,
+    "error": False,
+    "requestId": "r1",
+    "operation": "getMessage",
+    "reason": "",
+    "timestamp": 1795046400000,
+    "data": {
+        "messageList": [
+            {
+                "messageType": "BINARY",
+                "message": "aGk=",
+                "customType": "note",
+                "publisher": "ann",
+                "timestamp": 17809876,
+            },
+            {"message": "hi", "publisher": "bob", "timestamp": 17809877, "new": 1},
+        ],
+        "count": 2,
+        "newStart": 0,
+    },
+}
+
+
+def test_a_golden_answer():
+    transport = Scripted.of(json.dumps(GOLDEN).encode())
+
+    async def job(client):
+        return [page async for page in client.history("me?", "room", start=5, end=9).pages()]
+
+    (page,) = scripted(transport, job)
+    binary, text = page.records
+    assert (binary.data, binary.custom_type, binary.message_type) == (b"hi", "note", "BINARY")
+    assert text == HistoryMessage(publisher="bob", message="hi", timestamp=17809877, extra={"new": 1})
+    assert text.data == b"hi"
+    assert (page.meta.request_id, page.resume_token) == ("r1", "")
+    assert transport.requests[0].url == (
+        "https://api.sd-rtn.com/rtm/v2/history/app/userId/me%3F/channelType/message/channel/room"
+        "?start=5&end=9&messageCount=100"
+    )
+
+
+def said(stage, number, *, spread=0.01, **more):
+    async def job(client):
+        import asyncio
+
+        for i in range(number):
+            await client.channel_message("ann", "room", f"message {i}", historical=True, **more)
+            await asyncio.sleep(spread)
+
+    stage.run(job)
+    return [f"message {i}" for i in range(number)]
+
+
+def test_every_message_once_over_pages():
+    stage = Stage.of()
+    wanted = said(stage, 205)
+
+    async def job(client):
+        listing = client.history("ann", "room", page_size=50)
+        pages = [page async for page in listing.pages()]
+        rest = await client.history("ann", "room", page_size=50, resume=pages[1].resume_token).collect()
+        return pages, rest, (await listing.to_arrow()).num_rows
+
+    pages, rest, rows = stage.run(job)
+    assert [message.message for page in pages for message in page.records] == wanted
+    assert rows == len(wanted)
+    assert rest[-1].message == wanted[-1]
+    assert rest[0].message == wanted[98]  # where the second page ended: that one may come again
+
+
+def test_a_history_that_goes_in_circles_is_an_error():
+    page = {"errorCode": 200, "data": {"messageList": GOLDEN["data"]["messageList"], "newStart": 7}}
+    transport = Scripted.of(*[json.dumps(page).encode()] * 2)
+    with pytest.raises(errors.IncompleteListing, match="goes on at 7"):
+        scripted(transport, lambda c: c.history("ann", "room", page_size=2).collect())
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"errorCode":200,"data":null}', b'{"errorCode":200,"data":{"messageList":null}}']
+)
+def test_an_empty_history(body):
+    assert scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect()) == []
+
+
+def test_a_record_without_a_required_field():
+    body = b'{"errorCode":200,"requestId":"r1","data":{"messageList":[{"message":"hi"}]}}'
+    with pytest.raises(errors.DecodeError, match=r"messageList\[0\]") as caught:
+        scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect())
+    assert (caught.value.endpoint, caught.value.request_id) == ("signaling/history", "r1")
+
+
+def test_a_history_that_is_not_enabled():
+    stage = Stage.of(history=False)
+    with pytest.raises(errors.AccessDenied, match="not enabled"):
+        stage.run(lambda c: c.history("ann", "room").collect())
+
+
+@pytest.mark.parametrize("fault", ["lost-answer", "500", "cut-off", "broken-json", "429", "hang"])
+def test_a_history_is_asked_for_again(fault):
+    stage = Stage.of(None, None, None, fault)
+    said(stage, 3)
+    assert len(stage.run(lambda c: c.history("ann", "room").collect())) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"user_id": "a,b", "channel": "room"}, "has ,"),
+        ({"user_id": "ann", "channel": "it's"}, "has '"),
+        ({"user_id": "ann", "channel": "room", "channel_type": "group"}, "none of message, user"),
+        ({"user_id": "ann", "channel": "room", "page_size": 101}, "1 to 100"),
+        ({"user_id": "ann", "channel": "room", "resume": "x"}, "not a resume token"),
+    ],
+)
+def test_what_cannot_be_is_refused_here(settings, said):
+    with pytest.raises(errors.InvalidRequest, match=said):
+        scripted(Scripted.of(), lambda c: c.history(**settings).collect())
+
+
+def test_behind_the_last_page_is_nothing():
+    assert scripted(Scripted.of(), lambda c: c.history("ann", "room", resume="").collect()) == []
+    assert scripted(Scripted.of(), lambda c: c.legacy_history("1h", source="ann", resume="").collect()) == []
+
+
+def test_the_two_steps():
+    location = {"result": "success", "location": "~/rtm/message/history/query/MjI=a+b==", "request_id": "r1"}
+    waits = {"result": "success", "code": "in progress", "messages": []}
+    row = {"src": "ann", "dst": "room", "message_type": "group_message", "ms": 5, "payload": "hi", "x": 1}
+    ready = {
+        "result": "success",
+        "code": "ok",
+        "request_id": "r2",
+        "messages": [row, row | {"message_type": "channel_message"}, row | {"message_type": "peer_message"}],
+    }
+    transport = Scripted.of(*(json.dumps(body).encode() for body in (location, waits, waits, ready)))
+
+    async def job(client):
+        import asyncio
+
+        began = asyncio.get_running_loop().time()
+        found = await client.legacy_history("1h", source="ann", destination="room").collect()
+        return found, asyncio.get_running_loop().time() - began
+
+    found, seconds = scripted(transport, job)
+    assert [message.to_channel for message in found] == [True, True, False]
+    assert found[0].extra == {"x": 1}
+    assert 4 <= seconds < 6
+    created = transport.requests[0]
+    assert json.loads(created.body) == {
+        "filter": {
+            "source": "ann",
+            "destination": "room",
+            "start_time": "2026-11-18T23:00:00Z",
+            "end_time": "2026-11-19T00:00:00Z",
+        },
+        "offset": 0,
+        "limit": 100,
+        "order": "asc",
+    }
+    assert transport.requests[1].path == "/dev/v2/project/app/rtm/message/history/query/MjI=a%2Bb=="
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_every_message_once_over_two_step_pages(order):
+    stage = Stage.of(polls=2)
+    wanted = said(stage, 45)
+
+    async def job(client):
+        listing = client.legacy_history("2h", "now", destination="room", order=order, page_size=20)
+        pages = [page async for page in listing.pages()]
+        rest = await client.legacy_history(
+            "2h", "now", destination="room", order=order, page_size=20, resume=pages[0].resume_token
+        ).collect()
+        return pages, rest, await client.legacy_count("2h", "now", destination="room")
+
+    pages, rest, count = stage.run(job)
+    payloads = [message.payload for page in pages for message in page.records]
+    assert payloads == (wanted if order == "asc" else wanted[::-1])
+    assert [len(page.records) for page in pages] == [20, 20, 5]
+    assert (len(rest), count) == (25, 45)
+
+
+def test_a_result_that_is_never_ready():
+    stage = Stage.of(polls=1_000)
+    with pytest.raises(errors.DeadlineExceeded, match="still in progress after 120 s"):
+        stage.run(lambda c: c.legacy_history("1h", destination="room").collect())
+    assert 55 <= stage.simulator.seen.requests["signaling/history/result"] <= 61
+    with pytest.raises(errors.DeadlineExceeded):
+        stage.run(lambda c: c.legacy_count("1h", destination="room"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "give source=, destination= or both"),
+        ({"source": "a/b"}, "source 'a/b'"),
+        ({"destination": "room", "page_size": 30}, "20, 50 or 100"),
+        ({"destination": "room", "order": "up"}, "neither asc nor desc"),
+        ({"destination": "room", "until": "2h"}, "is not before until"),
+    ],
+)
+def test_what_the_two_steps_refuse(settings, said):
+    with pytest.raises(errors.InvalidRequest, match=said):
+        scripted(Scripted.of(), lambda c: c.legacy_history("1h", **settings).collect())
+
+
+def test_answers_of_the_two_steps_that_cannot_be():
+    with pytest.raises(errors.DecodeError, match="place of the result"):
+        scripted(Scripted.of(b'{"result":"success"}'), lambda c: c.legacy_history("1h", source="a").collect())
+    with pytest.raises(errors.DecodeError, match="a count"):
+        scripted(Scripted.of(b'{"code":"ok","count":"x"}'), lambda c: c.legacy_count("1h", source="a"))
+
+
+def test_the_careful_limits():
+    assert {row.requests for row in SIXTY_A_SECOND.values()} == {60, 10}
+    assert all("60" in row.source for row in SIXTY_A_SECOND.values())
+    assert START

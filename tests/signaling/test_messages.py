@@ -1,0 +1,279 @@
+"""Messages: what is sent, what is checked before, and that none is sent twice."""
+
+import json
+
+import pytest
+
+from agora_analytics import errors
+from agora_analytics.messages import FailureKind
+from agora_analytics.signaling import Basic, DeliveryState, LegacyToken, Token
+from tests.signaling.stage import Scripted, Stage, scripted
+
+
+def hello(client):
+    return client.peer_message("server", "ann", "hello")
+
+
+def test_what_is_sent():
+    transport = Scripted.of(b'{"result":"success","request_id":"r1","code":"message_delivered"}')
+    sent = scripted(
+        transport, lambda c: c.peer_message("a#b%c&d?e;f", "ann", "hi", wait_for_ack=True, historical=True)
+    )
+    assert (sent.code, sent.state, sent.request_id) == ("message_delivered", DeliveryState.DELIVERED, "r1")
+    (request,) = transport.requests
+    assert request.url == (
+        "https://api.agora.io/dev/v2/project/app/rtm/users/a%23b%25c%26d%3Fe%3Bf/peer_messages?wait_for_ack=true"
+    )
+    assert request.method == "POST"
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {
+        "destination": "ann",
+        "payload": "hi",
+        "enable_offline_messaging": False,
+        "enable_historical_messaging": True,
+    }
+
+
+def test_what_is_sent_to_a_channel():
+    transport = Scripted.of(b'{"result":"success","request_id":"r1"}')
+    sent = scripted(transport, lambda c: c.channel_message("server", "room 1", "hi"), region="cn")
+    assert (sent.code, sent.state) == (None, DeliveryState.SENT)  # the legacy answer has no code
+    (request,) = transport.requests
+    assert request.url == "https://api.sd-rtn.com/dev/v2/project/app/rtm/users/server/channel_messages"
+    assert json.loads(request.body) == {
+        "channel_name": "room 1",
+        "payload": "hi",
+        "enable_historical_messaging": False,
+    }
+
+
+@pytest.mark.parametrize("user", [".", ".."])
+def test_a_user_called_dot_is_not_a_folder(user):
+    transport = Scripted.of(b"{}")
+    scripted(transport, lambda c: c.peer_message(user, "ann", "hi"))
+    assert transport.requests[0].path.split("/")[-2] == user.replace(".", "%2E")
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("message_sent", DeliveryState.SENT),
+        ("message_delivered", DeliveryState.DELIVERED),
+        ("message_offline", DeliveryState.OFFLINE),
+        ("peer_offline", DeliveryState.OFFLINE),
+        ("message_in_a_bottle", None),
+    ],
+)
+def test_both_names_of_every_state(code, state):
+    sent = scripted(Scripted.of(json.dumps({"code": code, "request_id": "r", "new": 1}).encode()), hello)
+    assert (sent.code, sent.state) == (code, state)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_against_the_simulator(legacy):
+    stage = Stage.of(legacy=legacy)
+
+    async def job(client):
+        stage.logins(1)
+        return [
+            await client.peer_message("server", "user 0", "hi"),
+            await client.peer_message("server", "user 0", "hi", wait_for_ack=True),
+            await client.peer_message("server", "nobody", "hi"),
+            await client.channel_message("server", "room", "hi"),
+        ]
+
+    states = [delivery.state for delivery in stage.run(job)]
+    assert states == [DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.OFFLINE, DeliveryState.SENT]
+    assert [message.to_channel for message in stage.mailroom.taken] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "hang", "500", "503-html", "504-html", "reset"])
+def test_a_message_is_never_sent_twice(fault):
+    stage = Stage.of(fault)
+    with pytest.raises((errors.TransportError, errors.ServerError), match="may have arrived"):
+        stage.run(hello)
+    assert stage.simulator.seen.requests["signaling/peer_messages"] == 1
+    assert len(stage.mailroom.taken) == (fault in {"lost-answer", "cut-off"})
+
+
+def test_a_message_whose_answer_cannot_be_read_was_taken():
+    stage = Stage.of("broken-json")
+    with pytest.raises(errors.DecodeError, match="no JSON object"):
+        stage.run(hello)
+    assert len(stage.mailroom.taken) == 1
+
+
+@pytest.mark.parametrize(
+    "kind", [FailureKind.DNS, FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT]
+)
+def test_a_message_that_never_left_is_sent_again(kind):
+    transport = Scripted.of(kind, kind, b'{"result":"success","code":"message_sent"}')
+    assert scripted(transport, hello).state is DeliveryState.SENT
+    assert len(transport.requests) == 3
+
+
+def test_a_message_that_came_too_fast_is_sent_again():
+    stage = Stage.of("429")
+    assert stage.run(hello).code == "message_offline"
+    assert len(stage.mailroom.taken) == 1
+
+
+def test_under_faults_every_message_arrives_once_or_fails():
+    from agora_analytics.simulator import Faults
+
+    kinds = ("lost-answer", "reset", "500", "429", "cut-off")
+    stage = Stage.of(faults=Faults(share=0.3, kinds=kinds, seed=4))
+
+    async def job(client):
+        failed = []
+        for i in range(200):
+            try:
+                await client.peer_message("server", "ann", f"message {i}")
+            except errors.AgoraAnalyticsError:
+                failed.append(f"message {i}")
+        return failed
+
+    failed = stage.run(job)
+    taken = [message.payload for message in stage.mailroom.taken]
+    assert len(taken) == len(set(taken))
+    assert set(taken) | set(failed) == {f"message {i}" for i in range(200)}
+    assert 0 < len(failed) < 100
+
+
+def test_both_kinds_of_messages_share_500_a_second():
+    import asyncio
+
+    stage = Stage.of()
+
+    async def job(client):
+        async with asyncio.TaskGroup() as group:
+            for i in range(600):
+                group.create_task(client.peer_message("server", "ann", str(i)))
+                group.create_task(client.channel_message("server", "room", str(i)))
+
+    stage.run(job)
+    arrivals = sorted(t for times in stage.simulator.seen.arrivals.values() for t in times)
+    assert len(arrivals) == len(stage.mailroom.taken) == 1200
+    worst = max(sum(1 for t in arrivals if start <= t < start + 1) for start in arrivals[::50])
+    assert 400 < worst <= 500
+    assert not stage.simulator.seen.refused
+
+
+WRONG = [
+    (("", "ann", "hi"), "sender has 0 characters"),
+    (("s" * 65, "ann", "hi"), "sender has 65 characters"),
+    (("server ", "ann", "hi"), "begins or ends with a space"),
+    (("sérver", "ann", "hi"), "allowed are a-z"),
+    (("a/b", "ann", "hi"), "has /; allowed"),
+    (("server", "b*b", "hi"), r"destination 'b\*b' has \*"),
+    (("server", "ann", ""), "payload is empty"),
+    (("server", "ann", "é" * 16_385), "32770 bytes, but at most 32768"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
+def test_what_cannot_be_is_refused_here(arguments, said):
+    stage = Stage.of()
+    with pytest.raises(errors.InvalidRequest, match=said):
+        stage.run(lambda c: c.peer_message(*arguments))
+    assert not stage.simulator.seen.requests
+
+
+def test_all_that_is_allowed_is_sent():
+    stage = Stage.of()
+    name = "aZ09 !#$%&()+-:;<=.>?@[]^_{}|~,'"
+    stage.run(lambda c: c.channel_message(name, name, "é" * 16_384))
+    assert (stage.mailroom.taken[0].sender, stage.mailroom.taken[0].receiver) == (name, name)
+
+
+def test_without_validation_it_goes_as_it_is():
+    stage = Stage.of()
+    with pytest.raises(errors.BadRequest, match="435"):
+        stage.run(lambda c: c.peer_message("server", "ann", ""), validate=False)
+
+
+def test_the_forms_of_a_token():
+    stage = Stage.of(tokens={"t-1": "ann"})
+    for credentials in (Token("t-1"), Token(lambda: "t-1", user_id="ann"), LegacyToken("ann", "t-1")):
+        stage.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
+        assert "t-1" not in repr(credentials)
+    assert len(stage.mailroom.taken) == 3
+    with pytest.raises(errors.InvalidRequest, match="sends as 'ann' only"):
+        stage.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
+    for wrong in (Token("t-2"), LegacyToken("bob", "t-1"), Basic("demo-customer-id", "no")):
+        with pytest.raises(errors.AuthenticationError):
+            stage.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=wrong)
+
+
+def test_a_request_with_a_token_does_not_show_it():
+    transport = Scripted.of(b"{}")
+    scripted(transport, lambda c: c.peer_message("ann", "bob", "hi"), credentials=LegacyToken("ann", "t-1"))
+    assert transport.requests[0].headers["x-agora-token"] == "t-1"
+    assert "t-1" not in repr(transport.requests[0])
+
+
+def test_nothing_secret_is_shown():
+    stage = Stage.of()
+    client = stage.client(credentials=Basic("demo-customer-id", "s3cret"))
+    assert "s3cret" not in repr(client)
+    with pytest.raises(errors.ConfigurationError, match="customer_id is missing"):
+        stage.client(credentials=Basic("", ""))
+
+
+def test_the_environment():
+    from agora_analytics.signaling import AsyncSignaling
+
+    environment = {
+        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_SECRET": "s",
+        "AGORA_APP_ID": "app",
+        "AGORA_PLAN": "premium",
+        "AGORA_REGION": "cn",
+    }
+    client = AsyncSignaling.from_env(environment)
+    assert (client.app_id, client.credentials.customer_id) == ("app", "an id")
+    assert "sd-rtn" in repr(client)
+    with pytest.raises(errors.ConfigurationError):
+        AsyncSignaling.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (400, errors.BadRequest, "not valid"),
+        (401, errors.AuthenticationError, "customer id and secret, or the token"),
+        (403, errors.AccessDenied, "not enabled"),
+        (404, errors.NotFound, "App ID"),
+        (408, errors.ServerError, "no response.*may have arrived"),
+        (415, errors.BadRequest, "only JSON"),
+        (418, errors.BadRequest, "unknown code"),
+        (435, errors.BadRequest, "invalid payload"),
+        (500, errors.ServerError, "internal.*may have arrived"),
+        (503, errors.ServerError, "timed out.*may have arrived"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b'{"errorCode":%d,"reason":"said so"}', b'{"message":"said so","request_id":"r9"}', b"<html>%d"]
+)
+def test_every_documented_code(status, kind, said, body):
+    transport = Scripted.of((status, body % status if b"%d" in body else body))
+    with pytest.raises(kind, match=said) as caught:
+        scripted(transport, hello)
+    assert (caught.value.status, caught.value.code) == (status, status)
+    assert ("said so" in str(caught.value)) == (body[:1] == b"{")
+    assert caught.value.request_id == ("r9" if b"r9" in body else None)
+    assert len(transport.requests) == 1
+
+
+def test_a_code_in_the_body_counts_under_http_200():
+    with pytest.raises(errors.BadRequest, match="435"):
+        scripted(Scripted.of(b'{"errorCode":435,"reason":"bad"}'), hello)
+    with pytest.raises(errors.APIError, match="result 'failed': no luck"):
+        scripted(Scripted.of(b'{"result":"failed","reason":"no luck"}'), hello)
+
+
+def test_too_fast_for_ever():
+    transport = Scripted.of(*[(429, b'{"message":"quota"}')] * 8)
+    with pytest.raises(errors.RateLimited, match="too many requests"):
+        scripted(transport, hello)
+    assert len(transport.requests) == 8

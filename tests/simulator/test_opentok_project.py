@@ -1,0 +1,181 @@
+"""Project data: Pacific days, intervals, groups, filters, and what they add up to."""
+
+from datetime import UTC, date, datetime
+from functools import reduce
+
+import pytest
+
+from agora_analytics.simulator import OpenTokWorld
+from agora_analytics.simulator.opentok import Rules
+from agora_analytics.simulator.opentok.days import days_between, midnight_ms, pacific_day
+from agora_analytics.simulator.opentok.usage import BITRATE_KBPS, LATENCY_MS, bucket
+from tests.simulator.opentok_stage import DAY, NOW, asking
+
+YEAR = OpenTokWorld.generate(since=NOW - 500 * DAY, until=NOW, sessions=0)
+MARCH = datetime(2026, 3, 20, 12, tzinfo=UTC).timestamp()
+FIELDS = "usage {streamedPublishedMinutes streamedSubscribedMinutes} errors {connect {attempts failures}}"
+
+
+def query(arguments, fields="intervalStart intervalEnd", **more):
+    return (
+        f"query($after: String) {{project(projectId: 45000001) {{projectData({arguments}, first: 1000, endCursor: $after)"
+        f" {{interval totalCount resources {{{fields}}}}}}}}}"
+    )
+
+
+async def rows(arguments, fields="intervalStart intervalEnd", *, now=NOW, world=YEAR, **settings):
+    async with asking(world, now=now, **settings) as asker:
+        return (await asker.project(query(arguments, fields)))["projectData"]["resources"]
+
+
+def total(found, *path):
+    """Return the sum of one field, where it is not null."""
+    *above, last = path
+    held = [reduce(lambda part, step: part and part[step], above, row) for row in found]
+    return sum(part[last] for part in held if part)
+
+
+def test_a_pacific_day_begins_at_eight_in_winter_and_at_seven_in_summer():
+    assert midnight_ms(date(2026, 1, 15)) == datetime(2026, 1, 15, 8, tzinfo=UTC).timestamp() * 1000
+    assert midnight_ms(date(2026, 7, 15)) == datetime(2026, 7, 15, 7, tzinfo=UTC).timestamp() * 1000
+    for day in days_between(date(2026, 3, 7), date(2026, 3, 10)):
+        assert pacific_day(midnight_ms(day)) == day == pacific_day(midnight_ms(day) + 3_600_000)
+    assert midnight_ms(date(2026, 3, 9)) - midnight_ms(date(2026, 3, 8)) == 23 * 3_600_000
+    assert midnight_ms(date(2026, 11, 2)) - midnight_ms(date(2026, 11, 1)) == 25 * 3_600_000
+
+
+async def test_days_around_the_change_of_clocks_begin_at_their_own_midnight():
+    found = await rows(
+        'start: "2026-03-07T08:00:00Z", end: "2026-03-10T07:00:00Z", interval: DAILY', now=MARCH
+    )
+    assert [row["intervalStart"] for row in found] == [
+        "2026-03-07T08:00:00.000Z",
+        "2026-03-08T08:00:00.000Z",
+        "2026-03-09T07:00:00.000Z",
+    ]
+    assert all(row["intervalStart"] == row["intervalEnd"] for row in found)
+
+
+async def test_the_end_of_an_interval_is_its_last_day():
+    found = await rows(
+        'start: "2026-02-01T08:00:00Z", end: "2026-03-01T08:00:00Z", interval: MONTHLY', now=MARCH
+    )
+    assert found == [{"intervalStart": "2026-02-01T08:00:00.000Z", "intervalEnd": "2026-02-28T08:00:00.000Z"}]
+
+
+@pytest.mark.parametrize("interval", ["DAILY", "WEEKLY", "MONTHLY", "AUTO", None])
+async def test_every_interval_has_the_same_sum(interval):
+    name = f", interval: {interval}" if interval else ""
+    found = await rows(
+        f"start: {NOW - 60 * DAY}, end: {NOW - 10 * DAY}{name}", f"intervalStart intervalEnd {FIELDS}"
+    )
+    single = await rows(f"start: {NOW - 60 * DAY}, end: {NOW - 10 * DAY}", FIELDS)
+    for path in (("usage", "streamedPublishedMinutes"), ("errors", "connect", "attempts")):
+        assert total(found, *path) == pytest.approx(total(single, *path))
+    assert len(found) == {"DAILY": 51, "WEEKLY": 9, "AUTO": 9, "MONTHLY": 3, None: 1}[interval]
+    spans = [(row["intervalStart"], row["intervalEnd"]) for row in found]
+    assert spans == sorted(spans)
+
+
+@pytest.mark.parametrize(
+    "names", ["SDK_TYPE", "COUNTRY", "REGION", "BROWSER", "SDK_VERSION", "BROWSER_VERSION"]
+)
+async def test_every_group_has_its_field_and_all_have_the_sum(names):
+    field = {"SDK_TYPE": "sdkType", "SDK_VERSION": "sdkVersion", "BROWSER_VERSION": "browserVersion"}.get(
+        names, names.lower()
+    )
+    span = f"start: {NOW - 30 * DAY}"
+    found = await rows(f"{span}, groupBy: {names}", f"{field} {FIELDS}")
+    (alone,) = await rows(span, f"{field} {FIELDS}")
+    values = [row[field] for row in found]
+    assert len(values) == len(set(values)) > 2
+    assert alone[field] is None  # a dimension that is not grouped by is no field
+    assert total(found, "errors", "connect", "attempts") == alone["errors"]["connect"]["attempts"]
+
+
+async def test_filters_leave_what_they_name():
+    span = f"start: {NOW - 30 * DAY}"
+    by_group = await rows(f"{span}, groupBy: [COUNTRY, SDK_TYPE]", f"country sdkType {FIELDS}")
+    wanted = [row for row in by_group if row["country"] in {"US", "IN"} and row["sdkType"] == "JS"]
+    (found,) = await rows(f"{span}, country: [US, IN], sdkType: JS", FIELDS)
+    assert total(wanted, "usage", "streamedSubscribedMinutes") == pytest.approx(
+        found["usage"]["streamedSubscribedMinutes"]
+    )
+    for narrowed in ('region: "TX"', "browser: EDGE", 'sdkVersion: "2.26.4", browserVersion: "125.0.0"'):
+        (found,) = await rows(f"{span}, {narrowed}", FIELDS)
+        assert found["errors"]["connect"]["attempts"] > 0
+    assert await rows(f'{span}, region: "ZZ"', FIELDS) == []  # only what has data is listed
+
+
+async def test_participants_and_archives_are_known_by_country_only():
+    fields = (
+        "usage {streamedPublishedMinutes participantMinutes {from1To2Publishers} sdArchiveComposedMinutes}"
+    )
+    span = f"start: {NOW - 30 * DAY}"
+    for arguments in (span, f"{span}, groupBy: COUNTRY", f"{span}, country: US"):
+        for row in await rows(arguments, fields):
+            assert row["usage"]["participantMinutes"]["from1To2Publishers"] > 0
+            assert row["usage"]["sdArchiveComposedMinutes"] > 0
+    for arguments in (f"{span}, groupBy: SDK_TYPE", f"{span}, browser: CHROME", f'{span}, region: "CA"'):
+        for row in await rows(arguments, fields):
+            assert row["usage"]["streamedPublishedMinutes"] > 0
+            assert row["usage"]["participantMinutes"] is row["usage"]["sdArchiveComposedMinutes"] is None
+
+
+async def test_a_row_without_minutes_has_no_usage():
+    found = await rows(
+        f"start: {NOW - 89 * DAY}, interval: DAILY, groupBy: [COUNTRY, REGION, SDK_TYPE, BROWSER]", FIELDS
+    )
+    quiet = [row for row in found if row["usage"] is None]
+    assert 0 < len(quiet) < len(found) / 10
+    assert all(row["errors"]["connect"]["failures"] > 0 for row in quiet)
+
+
+async def test_quality_is_an_average_between_the_buckets_that_are_filled():
+    latency = " ".join([*(f"ms{bound}" for bound in LATENCY_MS), "ms1000Plus"])
+    bitrate = " ".join([*(f"kbps{bound}" for bound in BITRATE_KBPS), "kbps3000Plus"])
+    one = f"videoBitrateKbpsAvg latencyMsAvg latencyDistribution {{{latency}}} videoBitrateDistribution {{{bitrate}}}"
+    (found,) = await rows(f"start: {NOW - 30 * DAY}", f"quality {{publisher {{{one}}} subscriber {{{one}}}}}")
+    for side in ("publisher", "subscriber"):
+        quality = found["quality"][side]
+        assert 50 < quality["latencyMsAvg"] < 1000
+        assert 200 < quality["videoBitrateKbpsAvg"] < 2000
+        streams = sum(quality["latencyDistribution"].values())
+        assert streams == sum(quality["videoBitrateDistribution"].values()) > 100
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(0, "ms50"), (50, "ms50"), (50.1, "ms100"), (1000, "ms1000"), (1000.1, "ms1000Plus")]
+)
+def test_a_bucket_is_named_by_its_upper_bound(value, name):
+    assert bucket(value, LATENCY_MS, "ms") == name
+
+
+async def test_daily_rows_are_kept_for_90_days_and_monthly_ones_for_a_year():
+    daily = await rows("start: 0, interval: DAILY")
+    monthly = await rows("start: 0, interval: MONTHLY")
+    assert daily[0]["intervalStart"] == "2026-08-21T07:00:00.000Z"
+    assert daily[-1]["intervalStart"] == "2026-11-16T08:00:00.000Z"  # over for 48 hours
+    assert len(daily) == 88
+    assert len(monthly) == 13
+    assert monthly[0]["intervalStart"] == "2025-11-18T08:00:00.000Z"
+
+
+async def test_a_day_is_there_when_it_has_been_over_for_so_long():
+    over = midnight_ms(date(2026, 11, 17)) / 1000
+    for delay in (36 * 3600, 48 * 3600):
+        rules = Rules(project_delay=delay)
+        before = await rows("start: 0, interval: DAILY", now=over + delay - 1, rules=rules)
+        after = await rows("start: 0, interval: DAILY", now=over + delay, rules=rules)
+        assert before[-1]["intervalStart"] == "2026-11-15T08:00:00.000Z"
+        assert after[-1]["intervalStart"] == "2026-11-16T08:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["1790000000", "1790000000000", '"1790000000"', '"2026-09-21T14:13:20Z"', '"2026-09-21T07:13:20-07:00"'],
+)
+async def test_every_form_of_a_date_is_taken(start):
+    assert pacific_day(1_790_000_000_000) == date(2026, 9, 21)
+    (first, *_) = await rows(f"start: {start}, interval: DAILY")
+    assert first["intervalStart"] == "2026-09-21T07:00:00.000Z"

@@ -1,0 +1,113 @@
+"""Small calls to store, and a whole harvest of them in one line."""
+
+import numpy as np
+import pyarrow as pa
+
+from agora_analytics.store import ParquetStore
+
+APP = "0123456789abcdef0123456789abcdef"
+DAY = "2026-11-20"
+CREATED = 1_795_161_600  # 2026-11-20T08:00:00Z
+SESSIONS = 3
+SAMPLES = 40
+
+
+def call(call_id: str, *, finished: bool = True) -> pa.Table:
+    return pa.table(
+        {
+            "call_id": pa.array([call_id], pa.string()),
+            "cname": pa.array(["room"], pa.string()),
+            "created_ts": pa.array([CREATED], pa.timestamp("s", "UTC")),
+            "destroyed_ts": pa.array([CREATED + 600], pa.timestamp("s", "UTC")),
+            "finished": pa.array([finished], pa.bool_()),
+        }
+    )
+
+
+def sessions(call_id: str, *, count: int = SESSIONS) -> pa.Table:
+    return pa.table(
+        {
+            "call_id": pa.array([call_id] * count, pa.string()),
+            "sid": pa.array([f"{call_id}-{i}" for i in range(count)], pa.string()),
+            "uid": pa.array([str(2**40 + i) for i in range(count)], pa.string()),
+            "roles": pa.array([["host", "audience"], None, []][:count] + [None] * (count - 3)),
+            "join_ts": pa.array([CREATED + i for i in range(count)], pa.timestamp("s", "UTC")),
+        }
+    )
+
+
+def metrics(call_id: str, *, batch: int = 0, count: int = SAMPLES) -> pa.Table:
+    return pa.table(
+        {
+            "call_id": pa.array([call_id] * count, pa.string()).dictionary_encode(),
+            "sid": pa.array([f"{call_id}-{batch}"] * count, pa.string()).dictionary_encode(),
+            "mid": pa.array([20003] * count, pa.int32()),
+            "peer_uid": pa.array(["0"] * count, pa.string()),
+            "ts": pa.array([CREATED + 2 * i for i in range(count)], pa.timestamp("s", "UTC")),
+            "value": pa.array([None if i % 10 == 9 else float(i % 7) for i in range(count)], pa.float64()),
+        }
+    )
+
+
+def _large() -> pa.Table:
+    noise = np.random.default_rng(1).random(100_000)
+    return metrics("large", count=len(noise)).set_column(5, "value", pa.array(noise))
+
+
+METRICS_LARGE = _large()
+"""Samples that take some 800 kB as a file."""
+
+
+def store_call(
+    store: ParquetStore,
+    call_id: str,
+    *,
+    day: str = DAY,
+    app_id: str = APP,
+    batches: int = 2,
+    finished: bool = True,
+) -> None:
+    """Store a whole call as a harvest does: its units aside, then shown."""
+    names = [f"{call_id}.{batch:05d}" for batch in range(batches)]
+    for batch, name in enumerate(names):
+        store.put("metrics", name, metrics(call_id, batch=batch), app_id=app_id, day=day, pending=True)
+    store.put("sessions", call_id, sessions(call_id), app_id=app_id, day=day, pending=True)
+    store.promote(
+        app_id=app_id,
+        day=day,
+        metrics=names,
+        sessions=call_id,
+        call=call_id,
+        row=call(call_id, finished=finished),
+    )
+
+
+def whole_calls_only(store: ParquetStore, *, batches: int = 2) -> int:
+    """Check that each visible call has all its rows, once; return how many there are."""
+    torn = store.sql(
+        f"""
+        select c.call_id, s.n, m.n from calls c
+        left join (select call_id, count(distinct sid) d, count(*) n from sessions group by 1) s using (call_id)
+        left join (select call_id, count(*) n from metrics group by 1) m using (call_id)
+        where s.n is distinct from {SESSIONS} or s.d <> s.n or m.n is distinct from {SAMPLES * batches}
+        """
+    ).rows()
+    assert torn == []
+    return store.counts()["calls"]
+
+
+POINT = pa.table(
+    {
+        "vendor": ["opentok"],
+        "channel": ["1_MX4"],
+        "call_id": ["meeting"],
+        "session_id": ["stream"],
+        "user_id": ["connection"],
+        "metric": ["video_packet_loss_sent"],
+        "unit": ["ratio"],
+        "ts": pa.array([CREATED * 1000 + 250], pa.timestamp("ms", "UTC")),
+        "value": [0.01],
+        "source_metric": ["publisher.videoPacketLoss"],
+    }
+)
+"""One value of another vendor."""

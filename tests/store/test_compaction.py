@@ -1,0 +1,239 @@
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from agora_analytics.errors import StoreError
+from agora_analytics.store import CALL_TABLES, open_store, rewriting, swap
+
+from .making import APP, DAY, SAMPLES, metrics, sessions, store_call, whole_calls_only
+from .processes import start
+
+PLACE = {"app_id": APP, "day": DAY}
+NEXT = "2026-11-21"
+
+
+def rows_of(store) -> dict:
+    return {
+        table: sorted(map(str, store.table(table).to_pylist())) for table in CALL_TABLES
+    }  # whatever their order: every value of every row
+
+
+def test_a_closed_day_becomes_one_file_a_table_with_the_same_rows(store):
+    for number in range(20):
+        store_call(store, f"c{number}")
+    before = rows_of(store)
+    (day,) = store.compact(closed_before=NEXT).compacted
+    assert (day.app_id, day.day, day.rows) == (APP, DAY, 20 * (1 + 3 + 2 * SAMPLES))
+    assert (day.files_before, day.files_after) == (80, 3)
+    assert day.bytes_after < day.bytes_before / 5
+    assert rows_of(store) == before
+    assert [len(store.files(table)) for table in CALL_TABLES] == [1, 1, 1]
+    assert whole_calls_only(store) == 20
+    assert store.calls(APP).num_rows == 20
+    assert not any(store.units(APP).live.values())
+    assert not (store.path / "_staging").exists()
+
+
+def test_an_open_day_and_another_app_stay_as_they_are(store):
+    store_call(store, "a")
+    store_call(store, "b", day=NEXT)
+    store_call(store, "c", app_id="other")
+    report = store.compact(closed_before=NEXT, app_id=APP)
+    assert [(day.app_id, day.day) for day in report.compacted] == [(APP, DAY)]
+    assert report.skipped == ()
+    assert store.units(APP).live["calls"] == {"b": NEXT}
+    assert store.units("other").live["calls"] == {"c": DAY}
+    assert store.compact(closed_before=NEXT, app_id=APP).compacted == ()
+
+
+def test_late_calls_join_the_compacted_ones(store):
+    names = set()
+    for call_id in ("a", "b", "c"):
+        store_call(store, call_id)
+        store.compact(closed_before=NEXT)
+        assert whole_calls_only(store) == len(names) + 1
+        (path,) = store.files("metrics")
+        names.add(path.name)
+    assert len(names) == 3  # no name is ever used for other rows
+
+
+def test_large_days_have_several_files(store, monkeypatch):
+    monkeypatch.setattr(rewriting, "ROWS_IN_A_FILE", 2 * SAMPLES)
+    for number in range(5):
+        store_call(store, f"c{number}")
+    before = rows_of(store)
+    store.compact(closed_before=NEXT)
+    assert len(store.files("metrics")) > 1
+    assert rows_of(store) == before
+
+
+def test_compacted_metrics_keep_their_encodings(store):
+    store_call(store, "a")
+    store_call(store, "b")
+    store.compact(closed_before=NEXT)
+    group = pq.read_metadata(store.files("metrics")[0]).row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    assert "DELTA_BINARY_PACKED" in columns["ts"].encodings
+    assert "RLE_DICTIONARY" in columns["call_id"].encodings
+
+
+def test_units_without_rows_survive(store):
+    store_call(store, "a", batches=0)
+    store.put("metrics", "a.00000", [], **PLACE, pending=False)
+    store.compact(closed_before=NEXT)
+    assert [path.name.startswith("compacted~") for path in store.files("metrics")] == [True]
+    assert store.counts() == {"calls": 1, "sessions": 3, "metrics": 0, "points": 0}
+
+
+def unfinished(store):
+    store_call(store, "a", finished=False)
+    return "call a was still going on"
+
+
+def pending(store):
+    store.put("metrics", "b.00000", metrics("b"), **PLACE, pending=True)
+    return "metrics has units of a call that is not whole"
+
+
+def pending_of_a_snapshot(store):
+    store_call(store, "b", finished=False)
+    store.put("sessions", "b", sessions("b"), **PLACE, pending=True)
+    return "call b was still going on"
+
+
+def orphans(store):
+    store.put("sessions", "b", sessions("b"), **PLACE, pending=False)
+    return "sessions has rows of call b, which is not whole"
+
+
+def doubled(store):
+    store.compact(closed_before=NEXT)
+    store_call(store, "whole")
+    return "call whole is there twice"
+
+
+@pytest.mark.parametrize("situation", [unfinished, pending, pending_of_a_snapshot, orphans, doubled])
+def test_a_day_that_is_not_whole_is_left_alone(store, situation):
+    store_call(store, "whole")
+    reason = situation(store)
+    files = [store.files(table) for table in CALL_TABLES]
+    report = store.compact(closed_before=NEXT)
+    assert report.compacted == ()
+    (skipped,) = report.skipped
+    assert reason in skipped.reason
+    assert [store.files(table) for table in CALL_TABLES] == files
+
+
+def test_pending_leftovers_of_a_finished_call_are_removed(store):
+    store_call(store, "a")
+    store.put(
+        "metrics", "a.00000", metrics("a"), **PLACE, pending=True
+    )  # a second process, ended before promoting
+    store.put("metrics", "a.other", metrics("a"), **PLACE, pending=True)
+    assert len(store.compact(closed_before=NEXT).compacted) == 1
+    assert not any(store.units(APP).pending.values())
+    assert store.counts()["metrics"] == 2 * SAMPLES
+
+
+def test_a_writer_keeps_compaction_out_and_it_says_so(store):
+    store_call(store, "a")
+    with store.writing(), store.writing():
+        (skipped,) = open_store(store.path).compact(closed_before=NEXT).skipped
+        assert "a harvest is writing" in skipped.reason
+        assert store.compact(closed_before=NEXT).compacted == ()
+    assert len(store.compact(closed_before=NEXT).compacted) == 1
+
+
+def test_a_writer_waits_for_a_compaction(store):
+    writer = threading.Thread(target=store_call, args=(store, "a"))
+    with open_store(store.path)._lock.exclusive() as alone:
+        assert alone
+        writer.start()
+        writer.join(0.05)
+        assert store.counts()["calls"] == 0
+    writer.join(10)
+    assert whole_calls_only(store) == 1
+
+
+def test_without_an_atomic_exchange_nothing_is_compacted(store, monkeypatch):
+    def refused(one: Path, other: Path) -> None:
+        raise OSError(22, "Invalid argument")
+
+    store_call(store, "a")
+    monkeypatch.setattr(swap, "exchange", refused)
+    (skipped,) = store.compact(closed_before=NEXT).skipped
+    assert "cannot exchange two folders" in skipped.reason
+    assert whole_calls_only(store) == 1
+
+
+def test_a_copy_that_lacks_rows_is_not_taken(store, monkeypatch):
+    def forgetful(limit: int, pieces: Iterator) -> Iterator:
+        yield from list(pieces)[1:]
+
+    for number in range(3):
+        store_call(store, f"c{number}")
+    before = rows_of(store)
+    monkeypatch.setattr(rewriting, "_up_to", forgetful)
+    with pytest.raises(StoreError, match=r"nothing was changed"):
+        store.compact(closed_before=NEXT)
+    monkeypatch.undo()
+    assert rows_of(store) == before
+    assert not (store.path / "_staging").exists()
+
+
+def test_a_file_that_comes_meanwhile_is_not_lost(store, monkeypatch):
+    def and_a_stranger(copy) -> None:
+        (copy.live / "stranger.parquet").write_bytes(b"")
+        real(copy)
+
+    real = rewriting.verify
+    store_call(store, "a")
+    monkeypatch.setattr(rewriting, "verify", and_a_stranger)
+    with pytest.raises(StoreError, match=r"files came to .* while it was compacted"):
+        store.compact(closed_before=NEXT)
+    assert len(store.files("metrics")) == 3
+
+
+def test_exchange_swaps_folders_or_fails(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    (one / "file").touch()
+    with pytest.raises(FileNotFoundError):
+        swap.exchange(one, other)
+    other.mkdir()
+    swap.exchange(one, other)
+    assert not list(one.iterdir())
+    assert [path.name for path in other.iterdir()] == ["file"]
+    assert swap.works_in(tmp_path / "new")
+
+
+@pytest.mark.parametrize("reader", ["glob", "sql", "table", "dataset"])
+def test_a_reader_never_sees_a_row_twice_or_misses_one(store, tmp_path, reader):
+    days = [f"2026-11-{day:02d}" for day in range(1, 6)]
+    for number in range(100):
+        store_call(store, f"c{number}", day=days[number % 5])
+    original = tmp_path / "original"
+    shutil.copytree(store.path, original)
+    with start("reader_process.py", store.path, reader, 100, 2 * SAMPLES * 100) as process:
+        assert process.stdout.readline() == "reading\n"
+        for round_number in range(3):
+            for day in range(2, 7):  # a day at a time, while the reader reads
+                store.compact(closed_before=f"2026-11-{day:02d}")
+            for day in (
+                days
+            ):  # late calls, compacted again, and taken away again, would change the counts: units come back
+                for table in CALL_TABLES:
+                    place = store._layout.day(table, app_id=APP, day=day)
+                    fresh = tmp_path / f"{round_number}-{table}-{day}"
+                    shutil.copytree(original / place.relative_to(store.path), fresh)
+                    swap.exchange(fresh, place)
+        process.stdin.close()
+        output = process.stdout.read()
+        assert process.wait(60) == 0, output
+    reads, again = map(int, output.split())
+    assert reads >= 3
+    assert again >= 0

@@ -1,0 +1,222 @@
+"""What can go wrong with a folder: one clear line each, and nothing lost."""
+
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from agora_analytics.errors import StoreError, StoreVersionError
+from agora_analytics.store import open_store, parquet_file
+
+from .making import APP, DAY, METRICS_LARGE, metrics, store_call, whole_calls_only
+from .processes import run
+
+PLACE = {"app_id": APP, "day": DAY}
+
+
+def told(problem) -> str:
+    text = str(problem.value)
+    assert "\n" not in text
+    return text
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str):
+    """A file system of its own for the test, where the user may mount one."""
+    folder.mkdir(exist_ok=True)
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True
+    ).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_keeps_what_is_committed_and_goes_on_later(tmp_path):
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        store = open_store(disk / "store", create=True)
+        store_call(store, "before")
+        ballast = disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(StoreError) as problem:
+            store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
+        text = told(problem)
+        assert "big.parquet: No space left on device" in text
+        assert "everything committed is safe; free space and run the same command again" in text
+        assert problem.value.__cause__.errno == errno.ENOSPC
+        assert not list((store.path / "_staging").rglob("*.parquet"))
+        assert whole_calls_only(store) == 1
+        with pytest.raises(StoreError, match=r"No space left"):
+            store.compact(closed_before="2027-01-01")
+        assert whole_calls_only(store) == 1
+        ballast.unlink()
+        store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
+        store_call(store, "after")
+        assert whole_calls_only(store) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_limit_on_file_size_is_told_like_a_full_disk(tmp_path):
+    code, output = run("limited_process.py", tmp_path / "store")
+    assert (code, output.strip().split(": ", 1)[1]) == (
+        0,
+        "File too large; everything committed is safe; free space and run the same command again",
+    )
+
+
+def test_a_read_only_folder_can_be_read_and_is_not_written(tmp_path):
+    with mounted(tmp_path / "disk", "size=2m") as disk:
+        store = open_store(disk / "store", create=True)
+        store_call(store, "c")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        reader = open_store(store.path)
+        assert whole_calls_only(reader) == 1
+        assert reader.table("calls").num_rows == 1
+        with pytest.raises(StoreError, match=r"Read-only file system") as problem:
+            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PLACE, pending=False)
+        assert "give this user the right to write there, or choose another folder" in told(problem)
+        with pytest.raises(StoreError, match=r"Read-only file system"):
+            reader.compact(closed_before="2027-01-01")
+        with pytest.raises(StoreError, match=r"cannot make the store .*Read-only file system"):
+            open_store(disk / "another", create=True)
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() == 0, reason="the right to write is not denied to root"
+)
+def test_a_forbidden_folder_is_told(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(StoreError, match=r"Permission denied") as problem:
+            open_store(tmp_path / "store", create=True)
+    finally:
+        tmp_path.chmod(0o755)
+    assert "choose another folder" in told(problem)
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(store):
+    (store.path / "metrics").write_text("mine")
+    with pytest.raises(StoreError, match=r"a file stands where a folder is needed") as problem:
+        store.put("metrics", "c", metrics("c"), **PLACE, pending=False)
+    told(problem)
+    assert not list((store.path / "_staging").rglob("*.parquet"))
+    with pytest.raises(StoreError, match=r"a file stands where a folder is needed"):
+        store.files("metrics")
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_is_no_store(tmp_path, create):
+    (tmp_path / "store").write_text("mine")
+    with pytest.raises(StoreError, match=r"it is a file; a store is a folder"):
+        open_store(tmp_path / "store", create=create)
+    with pytest.raises(StoreError, match=r"cannot (open|make) the store"):
+        open_store(tmp_path / "store" / "below", create=create)
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"holds other things \(thesis.txt\) and no _store.json"):
+        open_store(tmp_path, create=True)
+    with pytest.raises(StoreError, match=r"is no store: it has no _store.json"):
+        open_store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_missing_store_is_not_made_for_a_reader(tmp_path):
+    with pytest.raises(StoreError, match=r"there is no store at"):
+        open_store(tmp_path / "store")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(2, "upgrade agora-analytics"), (0, "read it with the version that wrote it")]
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_another_version_is_left_alone(store, number, advice, create):
+    (store.path / "_store.json").write_text(
+        json.dumps({"format": number, "created_by": "agora-analytics 9.1"})
+    )
+    with pytest.raises(
+        StoreVersionError, match=f"format {number}, written by agora-analytics 9.1; .*{advice}"
+    ) as problem:
+        open_store(store.path, create=create)
+    told(problem)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "x"}'])
+def test_a_damaged_identity_is_told(store, text):
+    (store.path / "_store.json").write_text(text)
+    with pytest.raises(StoreError, match=r"_store.json: it is damaged"):
+        open_store(store.path, create=True)
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _empty(content: bytes) -> bytes:
+    return content[:0]
+
+
+def _garble_pages(content: bytes) -> bytes:
+    return content[:4] + bytes(255 - byte for byte in content[4:200]) + content[200:]
+
+
+def _garble_footer(content: bytes) -> bytes:
+    return content[:-40] + b"\xff" * 20 + content[-20:]
+
+
+@pytest.mark.parametrize("damage", [_cut, _garble_pages, _garble_footer, _empty])
+@pytest.mark.parametrize("small", [True, False])
+def test_a_damaged_file_is_named(store, monkeypatch, damage, small):
+    monkeypatch.setattr(parquet_file, "SMALL", 10_000 if small else 0)
+    for call_id in ("a", "b", "c"):
+        store_call(store, call_id)
+    broken = store.files("metrics")[3]
+    broken.write_bytes(damage(broken.read_bytes()))
+    for read in (
+        lambda: store.sql(
+            "select sum(value), max(sid), min(call_id), max(peer_uid), max(mid), max(ts) from metrics"
+        ),
+        lambda: store.table("metrics"),
+        lambda: store.read("metrics", "b.00001", **PLACE),
+        lambda: store.compact(closed_before="2027-01-01"),
+    ):
+        with pytest.raises(
+            StoreError, match=r"b.00001.parquet: the file is damaged .*harvest that day again"
+        ) as problem:
+            read()
+        told(problem)
+
+
+def test_a_damaged_row_of_a_call_is_named(store):
+    store_call(store, "a")
+    broken = store.files("calls")[0]
+    broken.write_bytes(b"nothing")
+    for read in (
+        lambda: store.calls(APP),
+        lambda: store_call(store, "a"),
+        lambda: store.compact(closed_before="2027-01-01"),
+    ):
+        with pytest.raises(StoreError, match=r"a.parquet: the file is damaged"):
+            read()
+
+
+def test_a_damaged_listing_is_named(store):
+    store.put_listing(APP, 0, 10, 0, [], "")
+    page = next((store.path / "_listing").rglob("*.parquet"))
+    page.write_bytes(b"nothing")
+    with pytest.raises(StoreError, match=r"0-10.00000.parquet: the file is damaged"):
+        store.listings(APP)

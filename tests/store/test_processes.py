@@ -1,0 +1,82 @@
+"""Processes that are ended in the middle, and processes that do the same work at once."""
+
+import pytest
+
+from agora_analytics.store import CALL_TABLES, open_store
+
+from .making import APP, DAY, call, store_call, whole_calls_only
+from .processes import run, start
+
+CALLS = 3
+
+
+def finish(store) -> None:
+    """Go on where a process was ended, as a harvest does: what is stored is not made again."""
+    done = set(store.calls(APP).column("call_id").to_pylist())
+    units = store.units(APP)
+    for call_id in (f"call{number:05d}" for number in range(CALLS)):
+        names = [f"{call_id}.00000", f"{call_id}.00001"]
+        if call_id in done:
+            continue
+        if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
+            place = {"app_id": APP, "day": DAY}
+            store.promote(**place, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
+        else:
+            store_call(store, call_id)
+
+
+# the renames of the first two calls: _store.json's is not counted; 3 units aside, 3 shown, 1 row, each before and after
+@pytest.mark.parametrize("moment", [0, 1, 5, 6, 8, 10, 11, 12, 13, 20])
+def test_killed_at_any_rename_only_whole_calls_are_seen_and_the_rest_goes_on(tmp_path, moment):
+    code, _ = run("writer_process.py", tmp_path / "store", 0, CALLS, moment)
+    assert code == -9
+    store = open_store(tmp_path / "store")
+    assert whole_calls_only(store) == (moment + 1) // 14
+    finish(store)
+    assert whole_calls_only(store) == CALLS
+    assert store.counts() == {"calls": CALLS, "sessions": 3 * CALLS, "metrics": 80 * CALLS, "points": 0}
+    assert not any(store.units(APP).pending.values())
+    assert len(store.compact(closed_before="2027-01-01").compacted) == 1
+    assert not (store.path / "_staging").exists()  # what the killed process left
+    assert whole_calls_only(store) == CALLS
+
+
+@pytest.mark.parametrize("after", [1, 17])
+def test_killed_at_a_random_moment_the_store_is_whole(tmp_path, after):
+    with start("writer_process.py", tmp_path / "store", 0, 10_000) as process:
+        for _ in range(after):
+            process.stdout.readline()
+        process.kill()
+    store = open_store(tmp_path / "store")
+    assert whole_calls_only(store) >= after
+
+
+def test_two_processes_that_do_the_same_work_leave_it_once(tmp_path):
+    calls = 40
+    both = [start("writer_process.py", tmp_path / "store", 0, calls) for _ in range(2)]
+    for process in both:
+        with process:
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == 0, output
+    store = open_store(tmp_path / "store")
+    assert whole_calls_only(store) == calls
+    assert store.counts() == {"calls": calls, "sessions": 3 * calls, "metrics": 80 * calls, "points": 0}
+    assert not list((store.path / "_staging").rglob("*.parquet"))
+
+
+# three folders are exchanged, each before and after
+@pytest.mark.parametrize("moment", range(6))
+def test_killed_in_a_compaction_no_row_is_lost_or_doubled(tmp_path, moment):
+    store = open_store(tmp_path / "store", create=True)
+    for number in range(CALLS):
+        store_call(store, f"call{number:05d}")
+    code, output = run(
+        "writer_process.py", store.path, "compact", "2027-01-01", moment + 2
+    )  # 0 and 1: the probe
+    assert code == -9, output
+    assert whole_calls_only(store) == CALLS
+    report = store.compact(closed_before="2027-01-01")
+    assert len(report.compacted) == (moment < 5)
+    assert whole_calls_only(store) == CALLS
+    assert sum(len(store.files(table)) for table in CALL_TABLES) == 3
+    assert report.compacted == () or not (store.path / "_staging").exists()

@@ -1,0 +1,99 @@
+"""The view over all vendors: what each of their metrics becomes, and that no row is lost or made up."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.store.quality import COMMON, MAPPINGS, common
+
+from .making import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
+
+COLUMNS = [
+    "vendor", "app_id", "channel", "call_id", "session_id", "user_id", "peer_id", "metric", "unit", "ts", "value",
+    "source_metric", "day",
+]  # fmt: skip
+
+
+def store_samples(store, samples):
+    """Store one call with the given (mid, peer, value)."""
+    rows = pa.table(
+        {
+            "call_id": ["c1"] * len(samples),
+            "sid": ["c1-0"] * len(samples),
+            "mid": pa.array([mid for mid, _, _ in samples], pa.int32()),
+            "peer_uid": [peer for _, peer, _ in samples],
+            "ts": pa.array([CREATED] * len(samples), pa.timestamp("s", "UTC")),
+            "value": pa.array([value for _, _, value in samples], pa.float64()),
+        }
+    )
+    day = "2026-11-20"
+    store.put("metrics", "c1.0", rows, app_id=APP, day=day, pending=True)
+    freezes = sessions("c1").append_column("user_video_freeze_rate", pa.array([0.25, None, 0.0]))
+    freezes = freezes.append_column("cname", pa.array(["room"] * SESSIONS))
+    store.put("sessions", "c1", freezes, app_id=APP, day=day, pending=True)
+    store.promote(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
+
+
+def test_agora_s_metrics_become_common_ones_in_common_units(store):
+    store_samples(store, [(20018, "7", 12.5), (20024, "0", 800.0), (20001, "0", 40.0), (29999, "0", None)])
+    table = store.table("quality")
+    assert table.column_names == COLUMNS
+    rows = store.sql(
+        "select metric, unit, value, peer_id, source_metric from quality where session_id = 'c1-0'"
+    )
+    assert sorted(rows.rows(), key=str) == sorted(
+        [
+            ("video_packet_loss_received", "ratio", 0.125, "7", "20018"),
+            ("video_bitrate_sent", "kbit/s", 800.0, None, "20024"),
+            ("app_cpu", "%", 40.0, None, "20001"),
+            ("29999", "", None, None, "29999"),
+            ("video_freeze_rate", "ratio", 0.25, None, "user_video_freeze_rate"),
+        ],
+        key=str,
+    )
+    (one,) = store.sql(
+        "select vendor, app_id, channel, call_id, user_id, ts from quality where metric = 'app_cpu'"
+    ).rows()
+    assert one == ("agora", APP, "room", "c1", str(2**40), datetime.fromtimestamp(CREATED, UTC))
+
+
+def test_every_sample_of_every_vendor_is_there_once(store):
+    store_call(store, "c1")
+    store.put("points", "m1", POINT, app_id="46", day="2026-11-20", pending=False)
+    counted = store.sql("select vendor, count(*) from quality group by 1 order by 1").rows()
+    assert counted == [("agora", 2 * SAMPLES), ("opentok", POINT.num_rows)]
+
+
+def test_samples_whose_session_is_not_known_are_kept(store):
+    store.put("metrics", "c9.0", METRIC_WITHOUT_SESSION, app_id=APP, day="2026-11-20", pending=False)
+    assert store.sql("select channel, user_id, value from quality").rows() == [(None, None, 0.5)]
+
+
+METRIC_WITHOUT_SESSION = pa.table(
+    {
+        "call_id": ["c9"],
+        "sid": ["s"],
+        "mid": pa.array([20022], pa.int32()),
+        "peer_uid": ["0"],
+        "ts": pa.array([CREATED], pa.timestamp("s", "UTC")),
+        "value": [0.5],
+    }
+)
+
+
+@pytest.mark.parametrize("vendor", MAPPINGS)
+def test_a_vendor_s_metrics_map_to_common_ones(vendor):
+    for source, to in MAPPINGS[vendor].items():
+        assert to.unit in {COMMON[to.metric][0], ""}
+        assert common(vendor, source) == to
+    if vendor == "agora":
+        assert {int(source) for source in MAPPINGS[vendor] if source.isdigit()} <= set(METRIC_IDS)
+
+
+def test_a_metric_without_a_common_name_keeps_its_own():
+    assert (common("opentok", "hlsMinutes", "min").metric, common("opentok", "hlsMinutes", "min").unit) == (
+        "hlsMinutes",
+        "min",
+    )

@@ -1,0 +1,127 @@
+"""The folder is plain Parquet: other tools read it, and so do we."""
+
+from datetime import UTC, date, datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.store import CALL_TABLES, TABLES, open_store, table_schema
+
+from .making import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
+
+
+@pytest.fixture
+def filled(store):
+    store_call(store, "c1")
+    store_call(store, "c2", day="2026-11-21")
+    store_call(store, "c3", app_id="123")
+    return store
+
+
+@pytest.mark.parametrize("table", CALL_TABLES)
+def test_a_table_has_its_documented_schema(filled, table):
+    rows = filled.table(table)
+    assert rows.schema.equals(table_schema(table))
+    assert rows.num_rows == filled.counts()[table]
+    assert set(rows.column("app_id").to_pylist()) == {APP, "123"}
+    assert set(rows.column("day").to_pylist()) == {date(2026, 11, 20), date(2026, 11, 21)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_empty_table_has_its_columns(store, table):
+    assert store.table(table).schema.equals(table_schema(table))
+    empty = store.sql(f"select * from {table}").arrow()
+    store_call(store, "c")
+    store.put("points", "p", POINT, app_id=APP, day="2026-11-20", pending=False)
+    assert empty.schema.equals(store.sql(f"select * from {table}").arrow().schema)
+    assert empty.num_rows == 0
+
+
+def test_sql_joins_the_tables_and_tells_utc(filled):
+    result = filled.sql(
+        "select c.call_id, c.created_ts, count(*) n from calls c join metrics m using (app_id, call_id) "
+        "where c.day = '2026-11-21' group by all"
+    )
+    assert result.columns == ["call_id", "created_ts", "n"]
+    assert result.rows() == [("c2", datetime.fromtimestamp(CREATED, UTC), 2 * SAMPLES)]
+    assert len(result) == 1
+    assert filled.sql("select hour(created_ts) from calls limit 1").rows() == [(8,)]
+    assert filled.sql("select 1 a, 2 a").rows() == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "query", ["describe calls", "show tables", "summarize sessions", "explain select 1", "from calls"]
+)
+def test_whatever_reads_is_a_query(filled, query):
+    assert filled.sql(query).rows()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "", "select 1; select 2", "drop view calls", "copy calls to '/tmp/x.csv'", "create table t as select 1",
+        "attach '/tmp/x.db'", "set threads = 1", "install httpfs", "insert into calls values (1)",
+    ],
+)  # fmt: skip
+def test_what_writes_is_no_query(filled, query):
+    with pytest.raises(InvalidRequest, match="one query that reads"):
+        filled.sql(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "selec 1",
+        "select nothing from calls",
+        "select * from users",
+        "select 'x'::int",
+        "select strptime('a', '%Y')",
+    ],
+)
+def test_a_wrong_query_is_told_in_one_line(filled, query):
+    with pytest.raises(InvalidRequest, match="the query is wrong") as told:
+        filled.sql(query)
+    assert "\n" not in str(told.value)
+
+
+def test_dataset_filters_and_streams(filled):
+    metrics = filled.dataset("metrics")
+    assert metrics.count_rows(filter=ds.field("day") == date(2026, 11, 20)) == 4 * SAMPLES
+    assert sum(batch.num_rows for batch in metrics.to_batches(columns=["value"])) == 6 * SAMPLES
+
+
+def test_duckdb_reads_the_folder_by_itself(filled):
+    glob = f"{filled.path}/sessions/**/*.parquet"
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"select count(*), min(app_id::text), max(day)::text from '{glob}'"
+        ).fetchall()
+    assert rows == [(3 * SESSIONS, APP, "2026-11-21")] or rows == [(3 * SESSIONS, "123", "2026-11-21")]
+
+
+def test_pyarrow_reads_the_folder_by_itself(filled):
+    rows = pq.read_table(filled.path / "metrics")
+    assert rows.num_rows == 6 * SAMPLES
+    assert rows.schema.field("call_id").type == pa.string()
+    whole = ds.dataset(filled.path / "calls", partitioning="hive").to_table()
+    assert sorted(whole.column("call_id").to_pylist()) == ["c1", "c2", "c3"]
+
+
+def test_a_folder_name_may_hold_anything(tmp_path):
+    store = open_store(tmp_path / "it's [a] *strange* day=1999-01-01 {name}?", create=True)
+    store_call(store, "c/1 ü")
+    assert store.counts() == {"calls": 1, "sessions": SESSIONS, "metrics": 2 * SAMPLES, "points": 0}
+    assert store.calls(APP).column("day").to_pylist() == [date.fromisoformat(DAY)]
+    assert store.table("calls").column("day").to_pylist() == [date.fromisoformat(DAY)]
+
+
+@pytest.mark.parametrize("app_id", ["0123", "a b/c", "ü", "007e1", "null", "_a", "x%41"])
+def test_an_app_id_comes_back_as_it_was(store, app_id):
+    store_call(store, "c", app_id=app_id)
+    assert store.calls(app_id).column("app_id").to_pylist() == [app_id]
+    assert store.table("calls").column("app_id").to_pylist() == [app_id]
+    assert store.sql("select app_id from calls").rows() == [(app_id,)]

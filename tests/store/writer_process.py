@@ -1,0 +1,51 @@
+"""A harvest in a process of its own, for tests that end it: `writer_process.py DIR FIRST LAST [KILL_AT]`.
+
+With KILL_AT it sends itself SIGKILL in the middle: before the rename of that number if it is even, after it if odd.
+With `compact` in place of FIRST it compacts instead.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from making import store_call
+
+from agora_analytics.store import open_store, swap
+
+
+def killed_at(moment: int) -> None:
+    count = 0
+
+    def counting(real):
+        def step(*arguments):
+            nonlocal count
+            if count == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = real(*arguments)  # one that fails, for want of a folder, is not counted
+            count += 1
+            if count == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+            return result
+
+        return step
+
+    Path.replace = counting(Path.replace)
+    swap.exchange = counting(swap.exchange)
+
+
+def main(folder: str, first: str, last: str, moment: str = "-1") -> None:
+    store = open_store(folder, create=True)
+    killed_at(int(moment))
+    if first == "compact":
+        sys.stdout.write(f"{store.compact(closed_before=last)}\n")
+        return
+    for number in range(int(first), int(last)):
+        store_call(store, f"call{number:05d}")
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,65 @@
+"""The documents say what the code does: columns, snippets, links and commands."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_snippets_are_python(page):
+    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        compile(snippet, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_imports_of_the_snippets_work(page):
+    for line in re.findall(r"^from agora_analytics[\w.]* import .*$", page.read_text(), re.MULTILINE):
+        pytest.importorskip("duckdb")
+        exec(line, {})
+
+
+def test_every_column_of_the_tables_is_documented():
+    schemas = pytest.importorskip("agora_analytics.store.schemas")
+    page = (ROOT / "docs" / "tables.md").read_text()
+    for table in schemas.TABLES:
+        section = page.split(f"## `{table}`")[1].split("\n## ")[0]
+        documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", section, re.MULTILINE)
+        schema = schemas.table_schema(table)
+        assert documented == [
+            (field.name, str(field.type), field.metadata[b"description"].decode()) for field in schema
+        ]
+
+
+def test_the_gate_runs_the_test_command_of_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    command = re.search(r"<!-- tests -->\n```console\n\$ (.+)\n```", readme)
+    assert command is not None
+    assert "nox" in command[1]
+    assert "<!-- tests -->" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_common_metric_is_documented_with_what_becomes_it():
+    quality = pytest.importorskip("agora_analytics.store.quality")
+    section = (ROOT / "docs" / "tables.md").read_text().split("## `quality`")[1].split("\n## ")[0]
+    rows = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| `(\w+)` \| (\S+) \| [^|]+ \|(.*)\|$", section, re.MULTILINE)
+    }
+    assert {name: unit for name, (unit, _) in rows.items()} == {
+        name: unit for name, (unit, _) in quality.COMMON.items()
+    }
+    for mapping in quality.MAPPINGS.values():
+        for source, to in mapping.items():
+            assert f"`{source}`" in rows[to.metric][1]

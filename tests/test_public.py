@@ -1,0 +1,117 @@
+"""The public face: what `agora_analytics` offers by name."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agora_analytics
+from agora_analytics import errors
+
+NEEDS_STORE = {"Estimate", "HarvestReport", "estimate", "harvest", "harvest_insights", "open_store"}
+PROMISED = {
+    "AsyncAgora", "harvest", "estimate", "open_store", "Call", "Session", "Series", "Page", "Pages", "Plan", "PLANS",
+    "STANDARD", "PREMIUM", "ENTERPRISE", "Limits", "Region", "Patience", "Quota", "MemoryLedger", "SqliteLedger",
+    "HttpxTransport", "TransportFailure", "FailureKind", "Request", "Response", "HarvestReport", "Estimate",
+}  # fmt: skip
+
+
+def constants_classes_functions(name: str) -> tuple[bool, bool, str]:
+    return not name.isupper(), name[0].islower(), name
+
+
+def typed_names() -> dict[str, str]:
+    """Return what type checkers see: name -> module, from the `TYPE_CHECKING` block."""
+    tree = ast.parse(Path(agora_analytics.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    return {
+        alias.asname or alias.name: node.module or ""
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+@pytest.mark.parametrize("name", agora_analytics.__all__)
+def test_every_public_name_can_be_imported(name):
+    if name in NEEDS_STORE:
+        pytest.importorskip("pyarrow")
+    value = getattr(agora_analytics, name)
+    assert value is getattr(sys.modules[typed_names()[name]], name)
+
+
+def test_the_public_names_are_sorted_and_the_promised_ones_among_them():
+    assert agora_analytics.__all__ == sorted(agora_analytics.__all__, key=constants_classes_functions)
+    assert set(agora_analytics.__all__) >= PROMISED
+
+
+def test_all_errors_are_public():
+    tree = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert tree <= set(agora_analytics.__all__)
+
+
+def test_checkers_and_the_interpreter_see_the_same_names():
+    assert typed_names() == agora_analytics._MODULE_OF
+    assert agora_analytics._MODULE_OF.keys() == set(agora_analytics.__all__)
+
+
+def test_dir_lists_names_that_were_not_used_yet():
+    script = (
+        "import agora_analytics as a; assert set(a.__all__) <= set(dir(a)); print('AsyncAgora' in vars(a))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_wrong_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'AsyncAgorra'"):
+        agora_analytics.AsyncAgorra  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "first", ["import agora_analytics.harvest.run", "from agora_analytics.harvest import harvest", "pass"]
+)
+def test_harvest_is_the_function_whatever_was_imported_before(first):
+    pytest.importorskip("pyarrow")
+    script = f"{first}\nfrom agora_analytics import harvest\nimport agora_analytics as a\nprint(callable(harvest), a.harvest is harvest)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_the_drawn_tree_of_errors_is_the_real_one():
+    drawn = [line for line in (errors.__doc__ or "").splitlines() if "──" in line]
+    parents = ["AgoraAnalyticsError"]
+    for line in drawn:
+        branch, _, rest = line.partition("── ")
+        name, depth = rest.split()[0], len(branch.strip("\n")) // 4
+        del parents[depth:]
+        assert parents[-1] in {base.__name__ for base in getattr(errors, name).__mro__[1:]}, name
+        parents.append(name)
+    assert len(drawn) == len(typed_names_of_errors()) - 1
+
+
+def typed_names_of_errors() -> list[str]:
+    return [
+        name for name, module in typed_names().items() if module.endswith(".errors") and name != "Attempt"
+    ]
+
+
+def test_the_typing_file_is_accepted_by_mypy():
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("mypy is not installed")
+    root = Path(__file__).parents[1]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "tests/typing_api.py"],
+        capture_output=True,
+        text=True,
+        cwd=root,
+    )
+    assert checked.returncode == 0, checked.stdout
