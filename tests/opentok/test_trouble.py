@@ -138,10 +138,14 @@ def test_a_fault_is_overcome(kind):
 
 
 def test_many_faults_are_overcome_and_every_sample_comes_once():
-    stage = Stage.of(faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
+    ended = OpenTokWorld.generate(  # the waits between attempts would let a meeting that goes on grow
+        seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0
+    )
+    ids = [session.session_id for session in ended.sessions]
+    stage = Stage.of(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
     patience = Patience(timeout=5, deadline=None, attempts=15, rate_attempts=15)
-    found = stage.run(lambda client: client.stream_stats(IDS).collect(), patience=patience)
-    assert told_samples(found) == true_samples()
+    found = stage.run(lambda client: client.stream_stats(ids).collect(), patience=patience)
+    assert told_samples(found) == true_samples(ended)
     assert stage.simulator.seen.faults.total() > 3
 
 
