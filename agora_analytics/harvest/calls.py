@@ -16,7 +16,7 @@ from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObs
 from agora_analytics.harvest.report import HarvestReport, Tally
 from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
 from agora_analytics.harvest.visit import Visitor
-from agora_analytics.instants import Instant, utc_day
+from agora_analytics.instants import Instant
 from agora_analytics.store import Store
 
 if TYPE_CHECKING:
@@ -33,18 +33,13 @@ async def harvest_calls(
     until: Instant,
     store: Store,
     observer: HarvestObserver | None = None,
-    compact: bool = True,
 ) -> HarvestReport:
     """Bring every call of a time range, its sessions and its samples, into a store.
 
     Calls that went on at some moment of `since <= t < until` are stored whole, as far as the plan reaches. A call that
     still goes on is stored as far as it went, and visited again by the next harvest.
     """
-    report = await _Harvest(client, store, client.legal_window(LISTS, since, until), observer).run()
-    if compact:
-        over = utc_day(client.reach(METRICS).end)
-        await asyncio.to_thread(store.compact, closed_before=over, app_id=client.settings.app_id)
-    return report
+    return await _Harvest(client, store, client.legal_window(LISTS, since, until), observer).run()
 
 
 class _Harvest:

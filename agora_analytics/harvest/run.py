@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.endpoints import METRICS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.meetings import harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.instants import Instant
+from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.store import Store, open_store
 
@@ -48,7 +49,7 @@ async def harvest(
         until: likewise.
         store: a `Store`, or the folder of one, which is made if it is not there.
         observer: called with every `HarvestEvent`; the engine's events go to the client's own observer.
-        compact: turn the many files of days that are over into a few at the end. Agora's only.
+        compact: turn the many files of days that are over into a few at the end.
 
     Returns:
         What was done and what is left. If the day's quota is spent, its `retry_at` says when to go on.
@@ -69,12 +70,16 @@ async def harvest(
     )
     match client:
         case AsyncAgora():
-            return await harvest_calls(
-                client, since=since, until=until, store=opened, observer=observer, compact=compact
-            )
+            app_id, over = client.settings.app_id, client.reach(METRICS).end
+            report = await harvest_calls(client, since=since, until=until, store=opened, observer=observer)
         case AsyncApsaraVideo():
-            return await harvest_metric_days(
+            app_id, over = client.app_id, client.reach().end
+            report = await harvest_metric_days(
                 client, since=since, until=until, store=opened, observer=observer
             )
         case AsyncOpenTok():
-            return await harvest_meetings(client, since=since, until=until, store=opened, observer=observer)
+            app_id, over = client.project_id, client.reach().end
+            report = await harvest_meetings(client, since=since, until=until, store=opened, observer=observer)
+    if compact:
+        await asyncio.to_thread(opened.compact, closed_before=utc_day(over), app_id=app_id)
+    return report

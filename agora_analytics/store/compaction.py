@@ -15,8 +15,7 @@ from agora_analytics.store.failures import flush, told_plainly
 from agora_analytics.store.layout import COMPACTED, Layout, checked_day, decode, encode
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.reading import folders, names
-from agora_analytics.store.schemas import CALL_TABLES
-from agora_analytics.store.wholeness import Day, NotWhole
+from agora_analytics.store.wholeness import CallsDay, Day, NotWhole, PointsDay
 
 _BUSY = "a harvest is writing to the store; compact when it has ended"
 _NO_EXCHANGE = (
@@ -26,7 +25,10 @@ _NO_EXCHANGE = (
 
 @frozen(kw_only=True)
 class CompactedDay:
-    """One app's day that was compacted: its rows, and its files and bytes before and after, over all tables."""
+    """One app's day that was compacted: its rows, and its files and bytes before and after.
+
+    Over `calls`, `sessions` and `metrics`, or over `points`: these are compacted for themselves.
+    """
 
     app_id: str
     day: str
@@ -62,7 +64,7 @@ class CompactReport:
 def compact(
     layout: Layout, lock: FolderLock, *, closed_before: str, app_id: str | None = None
 ) -> CompactReport:
-    """Compact each closed day that has units. Days with a call that is not whole or not finished are left alone.
+    """Compact each closed day that has units. Days with something that is not whole are left alone.
 
     Args:
         layout: the store's paths.
@@ -93,16 +95,17 @@ def compact(
 
 def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> Iterator[Day]:
     wanted = None if app_id is None else encode(app_id)
-    found = {
-        (app, day)
-        for table in CALL_TABLES
-        for app, app_folder in folders(layout.table(table), "app_id")
-        if wanted in {None, app}
-        for day, folder in folders(app_folder, "day")
-        if day < closed_before and any(not name.startswith(COMPACTED) for name in names(folder))
-    }
-    for app, day in sorted(found):
-        yield Day(layout, app_id=decode(app), day=day)
+    for kind in (CallsDay, PointsDay):
+        found = {
+            (app, day)
+            for table in kind.tables
+            for app, app_folder in folders(layout.table(table), "app_id")
+            if wanted in {None, app}
+            for day, folder in folders(app_folder, "day")
+            if day < closed_before and any(not name.startswith(COMPACTED) for name in names(folder))
+        }
+        for app, day in sorted(found):
+            yield kind(layout, app_id=decode(app), day=day)
 
 
 def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
@@ -113,9 +116,7 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
             return _NO_EXCHANGE
         day.require_whole()
         rewritten = [
-            rewriting.rewrite(day, table, layout.staging / table)
-            for table in reversed(list(CALL_TABLES))
-            if day.units(table)
+            rewriting.rewrite(day, table, layout.staging / table) for table in day.tables if day.units(table)
         ]
         for copy in rewritten:
             rewriting.verify(copy)

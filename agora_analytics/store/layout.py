@@ -1,15 +1,16 @@
 """Where everything lies in a store's folder. Names only: nothing here opens a file.
 
     DIR/_store.json                                             which format this is
-    DIR/calls|sessions|metrics/app_id=<id>/day=<UTC day>/       the tables; one object for each finished unit of work
+    DIR/calls|sessions|metrics|points/app_id=<id>/day=<UTC day>/    the tables; one object for each unit of work
         <unit>.parquet
         compacted~<hash>~<number>.parquet                       what many units became once their day was closed
-    DIR/_pending/<table>/app_id=<id>/day=<UTC day>/             finished units of calls that are not whole yet
+    DIR/_pending/<table>/app_id=<id>/day=<UTC day>/             finished units of calls that are not whole yet; of
+                                                                `points`, marks of units to be fetched again
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
     DIR/_staging/                                               what is being written; nobody reads it
-    DIR/_lock                                                   writers hold it shared, compaction alone
+    DIR/_lock                                                   writers hold it shared, compaction alone: a byte each
 
-Spark, pyarrow and others skip names that start with `_`, so only the three tables are seen.
+Spark, pyarrow and others skip names that start with `_`, so only the tables are seen.
 """
 
 import hashlib

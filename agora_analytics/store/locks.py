@@ -30,6 +30,8 @@ else:
 class FolderLock:
     """An advisory lock on a file: shared for writers, exclusive for compaction. Thread-safe; ends with the process.
 
+    The file grows by one byte each time it is held alone, so that writers see that a compaction has come between.
+
     Example:
         >>> lock = FolderLock(Path("/tmp/_lock"))
         >>> with lock.shared():
@@ -70,14 +72,21 @@ class FolderLock:
         """
         descriptor, held = self._take(alone=True)
         try:
+            if held:
+                with told_plainly("cannot lock", self.path):
+                    os.write(descriptor, b".")
             yield held
         finally:
             os.close(descriptor)
 
+    def times_held_alone(self) -> int:
+        """Return how often it was held alone. To be asked while it is held shared: only then it stays so."""
+        return self.path.stat().st_size
+
     def _take(self, *, alone: bool) -> tuple[int, bool]:
         with told_plainly("cannot lock", self.path):
             # a descriptor of its own each time: flock tells descriptors apart, also within one process
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             try:
                 return descriptor, _hold(descriptor, alone=alone)
             except OSError:

@@ -1,9 +1,6 @@
 """The embedded store: a folder of Parquet in which every object is whole or not there, and the listing is the progress."""
 
-import itertools
 import json
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -12,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from agora_analytics.errors import StoreError
-from agora_analytics.store import compaction, identity, listings, parquet_file, query, reading
+from agora_analytics.store import compacted, compaction, identity, listings, parquet_file, query, reading
 from agora_analytics.store.contract import Listing, Units
-from agora_analytics.store.failures import damaged, flush, store_error, told_plainly
+from agora_analytics.store.failures import damaged, told_plainly
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.locks import FolderLock
+from agora_analytics.store.objects import Objects
 from agora_analytics.store.parquet_file import Rows
 from agora_analytics.store.schemas import TABLES
 
@@ -56,11 +53,10 @@ class ParquetStore:
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path = path
-        self._durable = durable
         self._layout = Layout(path)
         self._lock = FolderLock(self._layout.lock)
-        self._aside = self._layout.staging / f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._numbers = itertools.count()
+        self._compacted = compacted.Compacted(self._layout)
+        self._objects = Objects(self._layout.staging, durable=durable)
 
     def __repr__(self) -> str:
         return f"ParquetStore({str(self.path)!r})"
@@ -84,14 +80,15 @@ class ParquetStore:
 
         Args:
             table: `calls`, `sessions`, `metrics` or `points`.
-            unit: the name, a pure function of the work. A second write under the same name replaces the first.
+            unit: the name, a pure function of the work. A second write under the same name replaces the first;
+                a unit of `points` that was compacted meanwhile is whole, and stays as it is.
             rows: with the columns of the table's schema, without `app_id` and `day`. May be empty.
             app_id: the app.
             day: the UTC day on which the call was created, as `2026-11-20`.
             pending: put it where readers do not look yet; `promote` shows it.
 
         Returns:
-            The number of rows.
+            The number of rows written.
 
         Raises:
             StoreError: if the rows do not fit, the disk is full, or the folder cannot be written.
@@ -101,7 +98,10 @@ class ParquetStore:
             1
         """
         target = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
-        return self._write(target, table, rows)
+        with self.writing():
+            if table == "points" and self._is_compacted("points", unit, app_id=app_id, day=day):
+                return 0
+            return self._write(target, table, rows)
 
     def promote(
         self, *, app_id: str, day: str, metrics: Sequence[str], sessions: str, call: str, row: pa.Table
@@ -110,6 +110,8 @@ class ParquetStore:
 
         So a call in `calls` has all its sessions and samples, whenever the process ends. Running it again finishes
         what was begun. Units of an earlier snapshot of the same call that are named no more are removed.
+        A call that another harvest has brought, and a compaction has taken, stays as it is: what was fetched again
+        is dropped.
 
         Args:
             app_id: the app.
@@ -126,12 +128,19 @@ class ParquetStore:
         children = [("metrics", unit) for unit in metrics] + [("sessions", sessions)]
         target = path("calls", call)
         with self.writing():
+            if self._is_compacted("calls", call, app_id=app_id, day=day):
+                self.forget(app_id=app_id, day=day, pending=children)
+                return
             for table, unit in self._superseded(target, children):
                 with told_plainly("cannot remove", stale := path(table, unit)):
                     stale.unlink(missing_ok=True)
             for table, unit in children:
-                self._show(path(table, unit, pending=True), path(table, unit))
+                self._objects.show(path(table, unit, pending=True), path(table, unit))
             self._write(target, "calls", row, notes={_UNITS: json.dumps(children)})
+
+    def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
+        compactions = self._lock.times_held_alone()
+        return self._compacted.holds(table, name, app_id=app_id, day=day, compactions=compactions)
 
     def _superseded(self, target: Path, children: list[tuple[str, str]]) -> list[tuple[str, str]]:
         try:
@@ -143,46 +152,9 @@ class ParquetStore:
         before = [(table, unit) for table, unit in json.loads(notes.get(_UNITS, "[]"))]
         return [child for child in before if child not in children]
 
-    def _show(self, pending: Path, live: Path) -> None:
-        try:
-            self._rename(pending, live)
-        except FileNotFoundError:
-            # shown before this process began, or by another one at this moment
-            if not live.exists():
-                raise StoreError(
-                    f"cannot show {live}: it is not in {pending.parent}; run the same command again to fetch it"
-                ) from None
-        except OSError as problem:
-            raise store_error("cannot write", live, problem) from problem
-
     def _write(self, target: Path, table: str, rows: Rows, notes: Mapping[str, str] | None = None) -> int:
-        aside = self._aside / f"{next(self._numbers)}.parquet"
-        with self.writing(), told_plainly("cannot write", target):
-            try:
-                # a compaction between two writes may have cleaned the folder away
-                self._aside.mkdir(parents=True, exist_ok=True)
-                written = parquet_file.write(aside, table, rows, notes=notes)
-                if self._durable:
-                    flush(aside)
-                self._rename(aside, target)
-            except BaseException:
-                with suppress(OSError):
-                    aside.unlink()
-                raise
-        return written
-
-    def _rename(self, source: Path, target: Path) -> None:
-        try:
-            source.replace(target)
-        except FileNotFoundError:
-            # asked only now: most units find their day's folder there; and of the source, for another thread may
-            # make that folder between the two
-            if not source.exists():
-                raise
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
-        if self._durable:
-            flush(target.parent)
+        with self.writing():
+            return self._objects.write(target, table, rows, notes)
 
     def forget(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Drop pending units that must not be used any more, such as those of a call that has grown since.
@@ -230,12 +202,12 @@ class ParquetStore:
     def units(self, app_id: str) -> Units:
         """Return which units of an app are done, in one listing of the folder.
 
-        Compacted days have no units any more: their calls are in `calls`.
+        Compacted days have no units of calls any more: their calls are in `calls`.
 
         Raises:
-            StoreError: if the folder cannot be read.
+            StoreError: if the folder cannot be read, or a compacted file is damaged.
         """
-        return reading.units(self._layout, app_id)
+        return compacted.with_those_of(reading.units(self._layout, app_id), self._layout, app_id)
 
     def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
         """Return the rows of a unit in the table's schema, or None if it is neither live nor pending.

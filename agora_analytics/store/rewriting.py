@@ -78,11 +78,12 @@ def rewrite(day: Day, table: str, folder: Path) -> Copy:
     pieces = source.pieces()
     for first in pieces:
         files.append(folder / f"{stem}~{len(files):05d}{SUFFIX}")
-        parquet_file.write(files[-1], table, _up_to(ROWS_IN_A_FILE, chain([first], pieces)))
+        rows = _up_to(ROWS_IN_A_FILE, chain([first], pieces))
+        parquet_file.write(files[-1], table, rows, notes=day.notes() if len(files) == 1 else None)
         flush(files[-1])
     if not files:  # units without rows leave one file without rows: the table keeps its columns
         files.append(folder / f"{stem}~00000{SUFFIX}")
-        parquet_file.write(files[0], table, [])
+        parquet_file.write(files[0], table, [], notes=day.notes())
         flush(files[0])
     flush(folder)
     day.require_known(table, source.calls)

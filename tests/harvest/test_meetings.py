@@ -82,6 +82,21 @@ def test_every_sample_of_every_meeting_is_stored_once_and_never_asked_for_again(
     assert max(simulator.pace.worst.values()) < 100
 
 
+def test_days_that_are_over_and_whole_become_a_file_each(tmp_path):
+    made = world(sessions=12)
+    harvested(*staged(made), tmp_path)
+    days = [path.parent for path in open_store(tmp_path).files("points")]
+    assert max(map(days.count, days)) > 1  # project days whose data may not be there yet keep theirs open
+    simulator, clock = staged(made, at=NOW + 3 * DAY)
+    harvested(simulator, clock, tmp_path)
+    days = [path.parent for path in open_store(tmp_path).files("points")]
+    assert len(days) == len(set(days)) >= 3
+    assert stored(tmp_path) == truth(made)
+    asked = simulator.seen.requests.total()
+    assert harvested(simulator, clock, tmp_path).complete
+    assert simulator.seen.requests.total() == asked + 1  # the list of sessions
+
+
 def test_the_rows_say_who_where_and_whose_stream(tmp_path):
     made = world(sessions=2)
     harvested(*staged(made), tmp_path)

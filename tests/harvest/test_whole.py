@@ -1,12 +1,16 @@
 """A harvest brings everything, exactly once, at the plan's pace."""
 
 import random
+from functools import partial
 
 import anyio
 import pytest
 
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
-from agora_analytics.simulator import Faults, World
+from agora_analytics.simulator import DEMO_APP_ID, Faults, World
+from agora_analytics.testing import run_virtual
 from tests.harvest.stage import (
     SINCE,
     UNTIL,
@@ -81,6 +85,33 @@ def test_what_is_stored_is_not_asked_for_again(store):
 
     assert stage.simulator.seen.requests.total() == asked
     assert (report.calls, report.known_before) == (0, 30)
+
+
+@pytest.mark.parametrize("held", ["call/sessions", "call/metrics"])
+def test_a_harvest_that_another_one_overtakes_brings_nothing_twice(store, held):
+    world = simple_world(40)
+    stage = Stage.of(world, store)
+    overtaken = anyio.Event()
+
+    class Slow(AsgiTransport):
+        async def send(self, request):
+            if held in request.url:
+                await overtaken.wait()
+            return await super().send(request)
+
+    async def job():
+        ledger = MemoryLedger()
+        slow = stage.client(ledger=ledger, transport=Slow(stage.simulator.app))
+        async with slow, stage.client(ledger=ledger) as quick, anyio.create_task_group() as group:
+            group.start_soon(partial(harvest, slow, since=SINCE, until=UNTIL, store=store))
+            await anyio.sleep(2)
+            await harvest(quick, since=SINCE, until=UNTIL, store=store)
+            assert len(stage.tables.files("metrics")) == 1  # compacted
+            overtaken.set()
+
+    run_virtual(job(), stage.clock)
+    assert contents(stage.tables) == truth(world, UNTIL)
+    assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
 
 
 def test_a_wider_range_asks_only_for_what_is_new(store):
