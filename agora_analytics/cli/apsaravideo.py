@@ -14,6 +14,7 @@ from agora_analytics.cli.output import FormatOption, LimitOption, Output, Output
 from agora_analytics.cli.serving import seconds_of, serve_until_stopped
 from agora_analytics.cli.vendors import (
     PANEL,
+    DryRunOption,
     FaultOption,
     LatencyOption,
     PortOption,
@@ -146,16 +147,17 @@ def harvest(
     since: SinceOption,
     out: StoreOption,
     until: UntilOption = "now",
+    dry_run: DryRunOption = False,
     app_id: AppIdOption = None,
     base_url: BaseUrlOption = None,
 ) -> int:
     """Bring all four metrics of each UTC day of a time range into a folder of Parquet.
 
     One request for each metric and day. Whatever ends it, the same command goes on where it stood. Then ask it:
-    agora-analytics sql --store DIR "select * from quality"
+    agora-analytics sql --store DIR "select * from quality". --dry-run sends nothing.
     """
     account = ApsaraVideoAccount(app_id=app_id, base_url=base_url)
-    return run_harvest(account, since, until, out, units="metric days")
+    return run_harvest(account, since, until, out, units="metric days", dry_run=dry_run)
 
 
 @app.command()

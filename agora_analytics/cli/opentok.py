@@ -16,6 +16,7 @@ from agora_analytics.cli.output import FormatOption, LimitOption, Output, Output
 from agora_analytics.cli.serving import seconds_of, serve_until_stopped
 from agora_analytics.cli.vendors import (
     PANEL,
+    DryRunOption,
     FaultOption,
     LatencyOption,
     PortOption,
@@ -235,14 +236,17 @@ def harvest(
     since: SinceOption,
     out: StoreOption,
     until: UntilOption = "now",
+    dry_run: DryRunOption = False,
     base_url: BaseUrlOption = None,
 ) -> int:
     """Bring the stream statistics of all meetings that began in a time range into a folder of Parquet.
 
     Also what each Pacific day says of the project. Whatever ends it, the same command goes on where it stood. Then ask
-    it: agora-analytics sql --store DIR "select * from quality"
+    it: agora-analytics sql --store DIR "select * from quality". --dry-run lists the sessions, and counts a meeting as
+    one request; a long one takes more.
     """
-    return run_harvest(OpenTokAccount(base_url=base_url), since, until, out, units="meetings and days")
+    account = OpenTokAccount(base_url=base_url)
+    return run_harvest(account, since, until, out, units="meetings and days", dry_run=dry_run)
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """What a harvest did, in words."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from agora_analytics.cli.consoles import clock, for_people
-from agora_analytics.harvest import HarvestReport
+from agora_analytics.harvest import CallSkipped, HarvestReport
 from agora_analytics.instants import iso
 
 _SKIPPED_SHOWN = 3
@@ -21,9 +22,14 @@ def show_summary(console: Console, report: HarvestReport, store: Path, *, units:
     widest = max(map(len, counts))
     for (words, _, what), count in zip(rows, counts, strict=True):
         console.print(f"  [faint]{words:<11}[/][fact]{count:>{widest}}[/]  {what}".rstrip(), soft_wrap=True)
-    for skipped in report.skipped[:_SKIPPED_SHOWN]:
-        console.print(f"    {skipped.call_id}: {skipped.reason}", style="warn", markup=False, soft_wrap=True)
-    if (more := len(report.skipped) - _SKIPPED_SHOWN) > 0:
+    show_skipped(console, report.skipped)
+
+
+def show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
+    """Write what was left out, and why: the first of many."""
+    for one in skipped[:_SKIPPED_SHOWN]:
+        console.print(f"    {one.call_id}: {one.reason}", style="warn", markup=False, soft_wrap=True)
+    if (more := len(skipped) - _SKIPPED_SHOWN) > 0:
         console.print(f"    and {more:,} more", style="warn")
 
 

@@ -26,6 +26,9 @@ StoreOption = Annotated[
         help="The store's folder; made if it is not there. Several vendors may share one.",
     ),
 ]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what it will cost; nothing is stored.")
+]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0: a free one.")]
 LatencyOption = Annotated[str, typer.Option(metavar="MIN:MAX", help="Milliseconds that an answer takes.")]
 FaultOption = Annotated[
@@ -55,7 +58,9 @@ def require(missing: list[str], vendor: str) -> None:
         )
 
 
-def run_harvest(account: VendorAccount, since: str, until: str, store: Path, *, units: str) -> int:
+def run_harvest(
+    account: VendorAccount, since: str, until: str, store: Path, *, units: str, dry_run: bool
+) -> int:
     """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
 
     Args:
@@ -64,8 +69,20 @@ def run_harvest(account: VendorAccount, since: str, until: str, store: Path, *, 
         until: likewise.
         store: the folder.
         units: what the harvest visits, in words.
+        dry_run: only say what it will cost.
     """
-    return asyncio.run(_harvest(account, since, until, store, units))
+    work = _estimate if dry_run else _harvest
+    return asyncio.run(work(account, since, until, store, units))
+
+
+async def _estimate(account: VendorAccount, since: str, until: str, store: Path, units: str) -> int:
+    from agora_analytics.cli.asking import asking
+    from agora_analytics.cli.consoles import out
+    from agora_analytics.cli.dry_run import show_estimate
+
+    async with asking(account) as client:
+        await show_estimate(out(), client, since=since, until=until, store=store, units=units)
+    return 0
 
 
 async def _harvest(account: VendorAccount, since: str, until: str, store: Path, units: str) -> int:

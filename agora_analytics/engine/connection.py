@@ -30,7 +30,7 @@ from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.engine.whereabouts import Whereabouts
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import next_midnight, utc_day
+from agora_analytics.instants import DAY, next_midnight, utc_day
 
 if TYPE_CHECKING:
     import httpx
@@ -60,6 +60,11 @@ class Quota:
     def left(self) -> int:
         """Requests that may still be sent today."""
         return 0 if self.closed else max(0, self.per_day - self.spent)
+
+    @property
+    def daily(self) -> bool:
+        """Whether there is a quota of the day: fewer requests than its pace comes to."""
+        return self.per_day < self.requests * DAY / self.period
 
 
 @frozen(kw_only=True)

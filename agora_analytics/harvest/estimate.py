@@ -2,23 +2,30 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
+from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.connection import Quota
+from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.harvest.agenda import Agenda
+from agora_analytics.harvest.events import CallSkipped
+from agora_analytics.harvest.meetings import meeting_units, project_day_units
+from agora_analytics.harvest.metric_days import metric_day_units, utc_days
+from agora_analytics.harvest.points import PointsUnit, _is_whole
+from agora_analytics.harvest.run import Client
 from agora_analytics.harvest.units import window_of
 from agora_analytics.instants import Instant
-from agora_analytics.store import Store, open_store
-
-if TYPE_CHECKING:
-    from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.opentok.client import AsyncOpenTok
+from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
+from agora_analytics.store import Store, Units, open_store
 
 
 @frozen(kw_only=True)
@@ -26,13 +33,13 @@ class Estimate:
     """What a harvest of `window` will cost.
 
     Attributes:
-        window: what of the wanted time range is in the plan's reach.
-        calls: calls to visit: counted where the server counts them, known from the store for the rest.
-        known: calls that are in the store already and cost nothing.
-        requests: requests for each endpoint. Sessions and metrics are the fewest for the calls that were seen, and
-            in proportion for the others.
+        window: what of the wanted time range would be harvested.
+        calls: calls to visit; of the other vendors: meetings and project days, or days of a metric, to fetch.
+        known: those that are in the store already and cost nothing.
+        requests: requests for each endpoint, if none has to be tried again. `estimate` says which are exact.
         quotas: what is left of the day, for each endpoint, the requests of this estimate already taken off.
-        seconds: how long it takes at the plan's pace, if the quota lasts.
+        seconds: how long it takes at the pace that the vendor allows, if the quota lasts.
+        skipped: what cannot be listed, and why; the harvest will skip it too.
     """
 
     window: Window
@@ -41,17 +48,29 @@ class Estimate:
     requests: Mapping[str, int]
     quotas: Mapping[str, Quota]
     seconds: float
+    skipped: Sequence[CallSkipped] = ()
 
     @property
     def enough(self) -> bool:
-        """True if what is left of the day's quota suffices."""
-        return all(self.requests[name] <= self.quotas[name].left for name in self.requests)
+        """True if what is left of the day's quota suffices, or there is none of the day."""
+        return all(
+            count <= self.quotas[name].left or not self.quotas[name].daily
+            for name, count in self.requests.items()
+        )
 
 
 async def estimate(
-    client: "AsyncAgora", *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
+    client: Client, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
 ) -> Estimate:
-    """Return what a harvest will cost. Spends one list request for each window that the store does not know.
+    """Return what a harvest will cost: requests for each endpoint, and how long they take. Nothing is stored.
+
+    - `AsyncAgora`: spends one list request for each window that the store does not know. Calls are counted where the
+      server counts them, and known from the store for the rest. Requests for sessions and metrics are the fewest for
+      the calls that were seen, and in proportion for the others.
+    - `AsyncApsaraVideo`: sends nothing. All is exact: one request for each metric and UTC day.
+    - `AsyncOpenTok`: spends the listing of session summaries, a request for each 1,000 sessions, which the harvest
+      spends again. Meetings, days and the requests for days are exact. A meeting counts as one request, the fewest: one
+      of more than an hour, or with more than 125 streams sent or received, takes further ones.
 
     Args:
         client: who will ask.
@@ -66,12 +85,21 @@ async def estimate(
         cost = await estimate(client, since="1d")
         print(cost.calls, cost.requests, cost.enough)
     """
-    wanted = client.legal_window(LISTS, since, until)
     opened = await asyncio.to_thread(_opened, store)
+    match client:
+        case AsyncAgora():
+            return await _of_calls(client, client.legal_window(LISTS, since, until), opened)
+        case AsyncApsaraVideo():
+            return await _of_metric_days(client, utc_days(client, since, until), opened)
+        case AsyncOpenTok():
+            return await _of_meetings(client, client.window(since, until), opened)
+
+
+async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
     due: list[Call] = []
     parts, known, pages = [wanted], 0, 0
-    if opened is not None:
-        agenda = await asyncio.to_thread(Agenda.read, opened, client.settings.app_id)
+    if store is not None:
+        agenda = await asyncio.to_thread(Agenda.read, store, client.settings.app_id)
         due, known = agenda.due(wanted), agenda.done(wanted)
         parts = [part.window for part in agenda.unlisted(wanted)]
         pages = len(agenda.reopened(wanted, client.reach(LISTS)))
@@ -91,15 +119,71 @@ async def estimate(
         SESSIONS.name: math.ceil(scale * sum(_sessions_requests(client, call) for call in seen)),
         METRICS.name: math.ceil(scale * sum(_metrics_requests(client, call) for call in seen)),
     }
-    quotas = {quota.endpoint: quota for quota in await client.quota()}
+    quotas = await _quotas(client)
     return Estimate(
         window=wanted,
         calls=calls,
         known=known,
         requests=requests,
         quotas=quotas,
-        seconds=max(requests[name] * quotas[name].period / quotas[name].requests for name in requests),
+        seconds=max(_paced(requests, quotas)),  # the endpoints work side by side
     )
+
+
+async def _of_metric_days(client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None) -> Estimate:
+    due, known = await _counted(metric_day_units(client, days), client.app_id, store)
+    requests, quotas = {INTERACTION_METRICS: due}, await _quotas(client)
+    return Estimate(
+        window=Window(days[0].start, days[-1].end),
+        calls=due,
+        known=known,
+        requests=requests,
+        quotas=quotas,
+        seconds=sum(_paced(requests, quotas)),
+    )
+
+
+async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None) -> Estimate:
+    skipped: list[CallSkipped] = []
+
+    def skip(work: str, error: AgoraAnalyticsError) -> None:
+        skipped.append(CallSkipped(call_id=work, reason=str(error)))
+
+    spent_before = client.sent.get(SESSION_DATA, 0)
+    listed = [unit async for unit in meeting_units(client, wanted, skip)]
+    listing = client.sent.get(SESSION_DATA, 0) - spent_before
+    meetings, known_meetings = await _counted(listed, client.project_id, store)
+    days, known_days = await _counted(project_day_units(client, wanted), client.project_id, store)
+    requests = {SESSION_DATA: listing + meetings, PROJECT_DATA: days}
+    quotas = await _quotas(client)
+    return Estimate(
+        window=wanted,
+        calls=meetings + days,
+        known=known_meetings + known_days,
+        requests=requests,
+        quotas=quotas,
+        seconds=sum(_paced(requests, quotas)),  # both keep one pace together
+        skipped=tuple(skipped),
+    )
+
+
+async def _counted(units: Iterable[PointsUnit], app_id: str, store: Store | None) -> tuple[int, int]:
+    """Return how many units would be fetched, and how many the store has whole."""
+    wanted = {unit.name: unit for unit in units}
+    if store is None:
+        return len(wanted), 0
+    stored: Units = await asyncio.to_thread(store.units, app_id)
+    known = sum(_is_whole(unit, stored) for unit in wanted.values())
+    return len(wanted) - known, known
+
+
+async def _quotas(client: Client) -> dict[str, Quota]:
+    return {quota.endpoint: quota for quota in await client.quota()}
+
+
+def _paced(requests: Mapping[str, int], quotas: Mapping[str, Quota]) -> list[float]:
+    """Return the seconds that the requests of each endpoint take at its pace."""
+    return [count * quotas[name].period / quotas[name].requests for name, count in requests.items()]
 
 
 def _opened(store: Store | str | Path | None) -> Store | None:
@@ -108,14 +192,14 @@ def _opened(store: Store | str | Path | None) -> Store | None:
     return store
 
 
-def _windows(client: "AsyncAgora", call: Call) -> int:
+def _windows(client: AsyncAgora, call: Call) -> int:
     part = window_of(call, client.reach(METRICS).end).intersection(client.reach(METRICS))
     return len(split(part, client.limits(METRICS))) if part else 0
 
 
-def _sessions_requests(client: "AsyncAgora", call: Call) -> int:
+def _sessions_requests(client: AsyncAgora, call: Call) -> int:
     return _windows(client, call) * max(1, math.ceil((call.call_acu or 1) / 100))
 
 
-def _metrics_requests(client: "AsyncAgora", call: Call) -> int:
+def _metrics_requests(client: AsyncAgora, call: Call) -> int:
     return _windows(client, call) * max(1, math.ceil((call.call_acu or 1) / MAX_SIDS))

@@ -1,12 +1,12 @@
 """The harvest of OpenTok: the samples of each meeting, and the project's days, into `points`."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import AccessDenied, IncompleteListing, WindowOutOfReach
+from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import Fetched, Gathering, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
@@ -28,6 +28,8 @@ _NO_ADD_ON = 1014
 _PROBLEMS_TOLD = 3
 
 T = TypeVar("T")
+Skip = Callable[[str, AgoraAnalyticsError], None]
+"""Told of what cannot be listed, and why."""
 
 
 async def harvest_meetings(
@@ -47,23 +49,36 @@ async def harvest_meetings(
     gathering = Gathering(
         client, store, client.project_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
-    return await gathering.bring(_units(client, wanted, gathering))
+    return await gathering.bring(_units(client, wanted, gathering.skip))
 
 
-async def _units(
-    client: "AsyncOpenTok", wanted: Window, gathering: Gathering
-) -> AsyncGenerator[PointsUnit, None]:
+async def _units(client: "AsyncOpenTok", wanted: Window, skip: Skip) -> AsyncGenerator[PointsUnit, None]:
+    for unit in project_day_units(client, wanted):
+        yield unit
+    async for unit in meeting_units(client, wanted, skip):
+        yield unit
+
+
+def project_day_units(client: "AsyncOpenTok", wanted: Window) -> Iterator[PointsUnit]:
+    """Yield the Pacific days that a time range touches, each one request."""
     settled = client.reach().end
     for day in _pacific_days(wanted, settled):
         yield _day_unit(client, day, settled)
+
+
+async def meeting_units(
+    client: "AsyncOpenTok", wanted: Window, skip: Skip
+) -> AsyncGenerator[PointsUnit, None]:
+    """Yield the meetings that began in a time range, as the listing of session summaries tells them."""
+    settled = client.reach().end
     try:
         async for page in client.session_summaries(wanted.start, wanted.end + 1).pages():
             for problem in page.problems:
-                gathering.skip("sessions", IncompleteListing(problem.message))
+                skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
                 if (begins := meeting.created_at) is None:
                     error = IncompleteListing("the server does not say when it began")
-                    gathering.skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
+                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
                 elif wanted.start <= begins.timestamp() < wanted.end + 1:
                     yield _meeting_unit(client, meeting, begins, settled)
     except WindowOutOfReach:
@@ -71,7 +86,7 @@ async def _units(
     except AccessDenied as error:
         if error.code != _NO_ADD_ON:
             raise
-        gathering.skip("sessions", error)
+        skip("sessions", error)
 
 
 def _pacific_days(wanted: Window, settled: float) -> Iterator[date]:

@@ -1,6 +1,6 @@
 """The harvest of ApsaraVideo: each metric of each UTC day of a time range, into `points`."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agora_analytics.apsaravideo.facts import DAY, OPEN_FOR, Metric
@@ -32,7 +32,7 @@ async def harvest_metric_days(
     UTC days are fetched whole, also where the range begins or ends within one: one request for each metric and day.
     The day that still goes on, or has just ended, is fetched again by the next run.
     """
-    days = _days(client, since, until)
+    days = utc_days(client, since, until)
     gathering = Gathering(
         client,
         store,
@@ -44,8 +44,13 @@ async def harvest_metric_days(
     return await gathering.bring(_units(client, days))
 
 
-def _days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
-    """Return what can be asked for of each UTC day that the range touches."""
+def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
+    """Return what can be asked for of each UTC day that a time range touches.
+
+    Raises:
+        WindowOutOfReach: nothing of the range.
+        InvalidRequest: milliseconds, naive datetimes, `until` not after `since`.
+    """
     reach = client.reach()
     first = epoch_seconds(since, now=reach.end, name="since")
     wanted = Window.half_open(first, epoch_seconds(until, now=reach.end, name="until"))
@@ -57,6 +62,12 @@ def _days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Wi
 
 
 async def _units(client: "AsyncApsaraVideo", days: Sequence[Window]) -> AsyncGenerator[PointsUnit, None]:
+    for unit in metric_day_units(client, days):
+        yield unit
+
+
+def metric_day_units(client: "AsyncApsaraVideo", days: Sequence[Window]) -> Iterator[PointsUnit]:
+    """Yield each metric of each day, one request each."""
     for day in days:
         for metric in Metric:
             yield _unit(client, metric, day)

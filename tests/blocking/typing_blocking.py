@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_type
 
-from agora_analytics import Call, HarvestReport, MetricPoint, Page, Quota, Series, Session
+from agora_analytics import Call, Estimate, HarvestReport, MetricPoint, Page, Quota, Series, Session
 from agora_analytics.agora.beta import BetaPoint, CallDetails, Diagnosis
 from agora_analytics.agora.follow import LiveWindow
 from agora_analytics.agora.measures import Point
@@ -43,12 +43,13 @@ def signaling() -> None:
         assert_type(client.peer_message("server", "ann", "hi", wait_for_ack=True), Delivery)
         assert_type(client.user_events(), Iterator[EventBatch[UserEvent]])
         assert_type(client.history("ann", "room").collect(), list[HistoryMessage])
+        estimate(client, since="1d", store="folder")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def apsaravideo(client: ApsaraVideo) -> None:
     assert_type(client.interaction_metrics("VideoStuckRate", "2d").collect(), list[MetricPoint])
     assert_type(harvest(client, since="1d", store="folder"), HarvestReport)
-    estimate(client, since="1d", store="folder")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(estimate(client, since="1d", store="folder"), Estimate)
 
 
 def wrong(client: Agora) -> None:

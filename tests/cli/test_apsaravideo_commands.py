@@ -52,10 +52,19 @@ def test_points_for_people_and_for_programs(command, simulator):
 
 def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simulator, tmp_path):
     words = ("apsaravideo", "harvest", "--since", "2d", "--out", "quality.store")
+    dry = command(*words, "--dry-run")
+    assert "12 metric days to visit" in dry.stdout
+    assert re.search(
+        r"apsaravideo/interaction_metrics +12 *\nNothing was stored. Nothing was sent.\n$", dry.stdout
+    )
+    assert simulator.seen.requests.total() == 0
+    assert not (tmp_path / "quality.store").exists()
     first = command(*words)
     assert (first.returncode, first.stderr) == (0, "")
     assert re.search(r"metric days +12\n", first.stdout)
     asked = simulator.seen.requests.total()
+    assert "4 metric days to visit (8 more are in the store)" in command(*words, "--dry-run").stdout
+    assert simulator.seen.requests.total() == asked
     assert "8 were in the store before" in command(*words).stdout
     assert simulator.seen.requests.total() == asked + 4
     vendors = open_store(tmp_path / "quality.store").sql("select distinct vendor, unit from quality")

@@ -41,7 +41,7 @@ def test_a_dry_run_stores_nothing_and_says_what_it_costs(command, base_url, tmp_
     assert "12 calls to visit" in done.stdout
     assert re.search(r"call/metrics\s+12\s+10,000", done.stdout)
     assert "suffices" in done.stdout
-    assert "1 list request" in done.stdout
+    assert "Nothing was stored. Asking this took 1 request (call/lists 1)." in done.stdout
     assert not (tmp_path / "store").exists()
 
 

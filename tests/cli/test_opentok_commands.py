@@ -82,13 +82,33 @@ def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simul
     assert found.stdout == "vendor\nopentok\n"
 
 
+def test_a_dry_run_lists_the_sessions_stores_nothing_and_says_what_the_harvest_then_costs(
+    command, simulator, made, tmp_path
+):
+    words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
+    done = command(*words, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    entries = sum(len(session.meetings) for session in made.sessions)
+    days = int(re.search(r"opentok/project_data +([78]) *\nNothing was stored", done.stdout)[1])
+    assert f"{entries + days} meetings and days to visit" in done.stdout
+    assert re.search(rf"endpoint +requests *\n *opentok/session_data +{entries + 1} *\n", done.stdout)
+    assert "Asking this took 1 request (opentok/session_data 1)." in done.stdout
+    assert "quota" not in done.stdout
+    assert not (tmp_path / "quality.store").exists()
+    command(*words)
+    assert re.search(r"\n  3 meetings and days to visit \(\d+ more are", command(*words, "--dry-run").stdout)
+
+
 def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
     command, serve, made, environment
 ):
     _, served = serve(made, add_on=False)
     with served as url:
         environment["OPENTOK_BASE_URL"] = url
-        done = command("opentok", "harvest", "--since", "5d", "--out", "quality.store")
+        words = ("opentok", "harvest", "--since", "5d", "--out", "quality.store")
+        before, done = command(*words, "--dry-run"), command(*words)
+    assert before.returncode == 0
+    assert re.search(r"the harvest will skip it:\n    sessions: 1014 ", before.stdout)
     assert done.returncode == 75
     assert "could not be harvested" in done.stderr
     assert "1014" in done.stdout

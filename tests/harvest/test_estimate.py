@@ -1,0 +1,118 @@
+"""What a harvest of the other vendors will cost: what is said before is what it takes."""
+
+import pytest
+from attrs import evolve
+
+from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
+from agora_analytics.engine.transports.asgi import AsgiTransport
+from agora_analytics.errors import AuthenticationError, WindowOutOfReach
+from agora_analytics.harvest import estimate
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
+from agora_analytics.simulator.opentok import Rules
+from agora_analytics.testing import run_virtual
+from tests.apsaravideo.stage import NOW as APSARA_NOW
+from tests.apsaravideo.stage import Stage
+from tests.harvest.stage import SINCE as AGORA_SINCE
+from tests.harvest.stage import Stage as AgoraStage
+from tests.harvest.stage import simple_world
+from tests.harvest.test_meetings import DAY, KEY, NOW, SECRET, SINCE, UNTIL, harvested, staged, world
+from tests.harvest.test_metric_days import MIDNIGHT
+from tests.harvest.test_metric_days import harvested as harvested_days
+
+
+def cost_of_days(stage, folder=None, *, since=MIDNIGHT - 3 * DAY, until=APSARA_NOW):
+    async def job(client):
+        return await estimate(client, since=since, until=until, store=folder)
+
+    return stage.run(job)
+
+
+def cost_of_meetings(simulator, clock, folder=None, *, secret=SECRET, since=SINCE):
+    async def job():
+        async with AsyncOpenTok(
+            ProjectKey(KEY, secret), transport=AsgiTransport(simulator.app), clock=clock
+        ) as client:
+            return await estimate(client, since=since, until=UNTIL, store=folder)
+
+    return run_virtual(job(), clock)
+
+
+# ---- ApsaraVideo
+
+
+def test_metric_days_are_known_without_a_request(tmp_path):
+    stage, store = Stage.of(), tmp_path / "store"
+    before = cost_of_days(stage, store)
+    assert (stage.asked, store.exists()) == (0, False)
+    report = harvested_days(stage, store, since=MIDNIGHT - 3 * DAY, until=APSARA_NOW)
+    assert (before.calls, before.known, before.window.start) == (16, 0, report.window.start)
+    assert before.requests == report.requests == {INTERACTION_METRICS: 16}
+    assert before.seconds == 16 / 50
+    after = cost_of_days(stage, store)
+    assert (after.calls, after.known, after.requests) == (4, 12, {INTERACTION_METRICS: 4})  # today's
+    assert stage.asked == 16
+
+
+def test_a_range_that_nothing_is_kept_of_is_refused():
+    with pytest.raises(WindowOutOfReach):
+        cost_of_days(Stage.of(), since=APSARA_NOW - 90 * DAY, until=APSARA_NOW - 80 * DAY)
+
+
+# ---- OpenTok
+
+
+def test_meetings_and_days_are_counted_by_the_listing_that_the_harvest_asks_for_too(tmp_path):
+    made, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
+    simulator, clock = staged(made)
+    before = cost_of_meetings(simulator, clock, store)
+    assert (simulator.seen.requests.total(), store.exists()) == (1, False)
+    report = harvested(simulator, clock, store)
+    assert (before.calls, before.known, before.window) == (report.calls, 0, report.window)
+    assert before.requests == report.requests
+    assert before.seconds == pytest.approx(sum(report.requests.values()) * 30 / 99, rel=0.02)
+    assert before.skipped == ()
+    after = cost_of_meetings(simulator, clock, store)
+    assert (after.calls, after.known) == (report.ongoing, report.calls - report.ongoing)
+    assert after.requests == harvested(simulator, clock, store).requests
+
+
+def test_a_long_meeting_counts_as_one_request_and_takes_more(tmp_path):
+    made = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
+    simulator, clock = staged(made)
+    cost = cost_of_meetings(simulator, clock)
+    report = harvested(simulator, clock, tmp_path)
+    assert cost.calls == report.calls
+    assert cost.requests[PROJECT_DATA] == report.requests[PROJECT_DATA]
+    assert cost.requests[SESSION_DATA] == 2 < report.requests[SESSION_DATA]
+
+
+def test_without_the_add_on_there_are_days_only_and_the_estimate_says_so(tmp_path):
+    simulator, clock = staged(world(), rules=Rules(add_on=False))
+    cost = cost_of_meetings(simulator, clock)
+    report = harvested(simulator, clock, tmp_path)
+    assert (cost.calls, cost.requests) == (report.calls, report.requests)
+    assert [one.call_id for one in cost.skipped] == [one.call_id for one in report.skipped] == ["sessions"]
+    assert "1014" in cost.skipped[0].reason
+
+
+def test_what_is_older_than_session_data_has_days_only():
+    simulator, clock = staged(world())
+    cost = cost_of_meetings(simulator, clock, since=NOW - 40 * DAY)
+    assert cost.requests[PROJECT_DATA] == 41
+    assert cost.calls == 41 + sum(len(session.meetings) for session in world().sessions)
+
+
+def test_a_stranger_is_told_nothing():
+    with pytest.raises(AuthenticationError):
+        cost_of_meetings(*staged(world()), secret="another" * 6)
+
+
+def test_where_no_day_can_be_spent_it_always_suffices(tmp_path):
+    async def of_calls(client):
+        return await estimate(client, since=AGORA_SINCE, store=tmp_path / "none")
+
+    agora = AgoraStage.of(simple_world(3), tmp_path / "store").run(of_calls)
+    others = cost_of_days(Stage.of()), cost_of_meetings(*staged(world()))
+    much = [evolve(cost, requests=dict.fromkeys(cost.requests, 10**9)) for cost in (agora, *others)]
+    assert [cost.enough for cost in much] == [False, True, True]
