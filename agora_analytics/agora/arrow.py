@@ -4,7 +4,6 @@ import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from agora_analytics.agora.listings import MetricsPage
@@ -54,16 +53,17 @@ def metrics_table(pages: Sequence[Page[Any]], *, call_id: str) -> "pa.Table":
 
 
 def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":
-    """Return records as a table, column by column; `same` gives those that are not theirs."""
+    """Return pages as a table, column by column; `same` gives those that are not theirs."""
     import pyarrow as pa
 
-    records = list(chain.from_iterable(pages))
-    columns = columns_of(records, [name for name in schema.names if name not in same])
+    pages = list(pages)
+    rows = sum(map(len, pages))
+    columns = columns_of(pages, [name for name in schema.names if name not in same])
     columns["extra"] = list(map(_as_json, columns.get("extra", ())))
     arrays = [
-        pa.repeat(pa.scalar(same[field.name], field.type), len(records))
+        pa.repeat(pa.scalar(same[field.name], field.type), rows)
         if field.name in same
-        else _array(columns[field.name], field.type, len(records))
+        else _array(columns[field.name], field.type, rows)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

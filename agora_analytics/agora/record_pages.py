@@ -81,10 +81,10 @@ def read_page_carefully(kind: type[R], items: str, body: bytes) -> RecordPage[R]
     )
 
 
-def columns_of(rows: Sequence[Any], names: Iterable[str]) -> dict[str, Sequence[Any]]:
-    """Return the fields of records, of structs, or of both, column by column; structs have no `extra`."""
-    kinds = set(map(type, rows))
-    if kinds and all(issubclass(kind, msgspec.Struct) for kind in kinds):
+def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str, Sequence[Any]]:
+    """Return the fields of pages column by column, each page of records or of structs; structs have no `extra`."""
+    rows = list(chain.from_iterable(pages))
+    if rows and all(isinstance(page[0], msgspec.Struct) for page in pages if page):
         fields_of_rows = rows[0].__struct_fields__
         # in one list: a tuple that lives for each row, and an iterator over it, would keep the garbage collector busy
         values = list(chain.from_iterable(map(astuple, rows)))
