@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -47,6 +48,12 @@ def no_settings_from_outside(monkeypatch):
     """Settings of the machine never leak into a test."""
     for name in [name for name in os.environ if name.startswith(VENDORS)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def same_chance_each_time(request):
+    """Back-off jitters alike in every run of a test; SEED=... tries another chance."""
+    random.seed(f"{os.environ.get('SEED', '')} {request.node.nodeid}")
 
 
 def response(body=b"", status=200, **headers) -> Response:
