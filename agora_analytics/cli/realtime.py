@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
 from agora_analytics.cli.account import (
@@ -54,7 +54,7 @@ class _Question:
 
     @property
     def grouped(self) -> dict[str, Any]:
-        """The keywords that both of the client's methods take."""
+        """The keywords that the client's methods take."""
         return {"product": self.product, "by": self.by, "values": self.only, "cname": self.cname}
 
 
@@ -126,8 +126,8 @@ def realtime(
     )
     wanted = Output.of(format, output, limit)
     if follow:
-        if by or user or top:
-            raise InvalidRequest("--follow is about everybody together; leave --by, --user and --top out")
+        if user or top:
+            raise InvalidRequest("--follow tells of everybody, or of all groups; leave --user and --top out")
         _run_following(account, question, wanted)
     elif top:
         asyncio.run(_top(account, question, wanted))
@@ -207,7 +207,7 @@ async def _follow(account: Account, question: _Question, output: Output, reached
     from agora_analytics.cli.asking import asking
     from agora_analytics.cli.following import Lines
 
-    listing = measures(question.metrics, name="windows", over_time=True)
+    listing = measures(question.metrics, name="windows", over_time=True, by=question.by)
     async with asking(account, quiet=True) as client:
         windows = _windows(client, question, reached, output.limit)
         if output.format is Format.TABLE and output.file is None:
@@ -216,18 +216,17 @@ async def _follow(account: Account, question: _Question, output: Output, reached
                 lines.add(rows)
         else:
             columns = dict(listing.columns) | {"missing": Kind.TEXTS}
-            await pour(windows, listing.with_columns(columns), output)
+            every_row = evolve(output, limit=0)  # it is windows that are limited, and each comes whole
+            await pour(windows, listing.with_columns(columns), every_row)
 
 
 async def _windows(
     client: "AsyncAgora", question: _Question, reached: list[int], limit: int
 ) -> AsyncGenerator[list[Row], None]:
-    following = client.realtime.follow(
-        question.metrics, since=question.since, product=question.product, cname=question.cname
-    )
+    following = client.realtime.follow(question.metrics, since=question.since, **question.grouped)
     async for window in following:
-        (row,) = wide_rows(window.rows) or [{}]
-        yield [{**row, "ts": window.ts, "missing": list(window.missing)}]
+        of_window = {"ts": window.ts, "missing": list(window.missing)}
+        yield [{**row, **of_window} for row in wide_rows(window.rows) or [{}]]
         reached.append(window.end)
         if limit and len(reached) >= limit:
             return

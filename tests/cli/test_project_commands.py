@@ -89,6 +89,32 @@ def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
     assert len(shown) == 3
 
 
+def test_following_groups_gives_each_of_them_a_line_in_each_window(all_of, base_url):
+    words = (
+        "realtime",
+        "userCount",
+        "videoFreezeRate",
+        "--follow",
+        "--since",
+        "9m",
+        "-n",
+        "3",
+        "--by",
+        "net",
+    )
+    by_line, table, chosen = all_of(
+        (*words, "-f", "jsonl"), words, (*words, "--only", "Wi-Fi", "-f", "jsonl")
+    )
+    rows = [json.loads(line) for line in by_line.splitlines()]
+    assert list(rows[0]) == ["ts", "dimension", "dimension_value", "userCount", "videoFreezeRate", "missing"]
+    assert len({row["ts"] for row in rows}) == 3 < len(rows)
+    assert len({(row["ts"], row["dimension_value"]) for row in rows}) == len(rows)
+    titles, *lines = table.splitlines()
+    assert titles.split() == ["from", "net", "userCount", "videoFreezeRate"]
+    assert len(lines) > 3
+    assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
+
+
 def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
     question, harvest, table = all_of(
         ("estimate", "userCount", "networkDelay", "--since", "14d", "-f", "json"),
@@ -132,7 +158,8 @@ def test_questions_that_make_no_sense(fails, base_url):
         "there is no metric 'userCount' here": ("quality", "userCount"),
         "say of what with --by": ("usage", "--only", "Wi-Fi"),
         "takes no dimension": ("usage", "peakConcurrentUsers", "--by", "net"),
-        "--follow is about everybody": ("realtime", "--follow", "--by", "net"),
+        "--follow tells of everybody": ("realtime", "--follow", "--cname", "room", "--user", "7"),
+        "channelCount takes no dimension": ("realtime", "channelCount", "--follow", "--by", "net"),
         "not told of single users": ("realtime", "--cname", "room", "--user", "7"),
         "--top wants --by": ("realtime", "--top"),
         "--realtime wants metrics; choose of userCount": ("estimate", "--realtime"),
