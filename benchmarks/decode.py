@@ -216,7 +216,7 @@ def main() -> None:
         check_same(usual | ours, body)
         ways = usual | {"orjson.loads alone, GC off": loads_alone} | ours
         runs = {label: partial(way, body) for label, way in ways.items()}
-        seconds = interleaved(runs, repeats=5 if size > 2_000_000 else 7, loops=max(1, 1_000_000 // size))
+        seconds = interleaved(runs, repeats=5 if size > 2_000_000 else 7, loops=max(1, 10_000_000 // size))
         megabytes = {label: Spread.of([len(body) / 1e6 / s for s in each]) for label, each in seconds.items()}
         ratios = {
             peer: {reader: faster(seconds[peer], seconds[reader]) for reader in ours}

@@ -30,15 +30,16 @@ def plain_pairs(text: bytes) -> tuple[int, int]:
     >>> plain_pairs(b'{"kvs":[[1548670255,215,1548670257],[0]]}')
     (3, 1)
     """
-    # Zeros behind the end: the last lists need no care of their own.
-    codes = np.frombuffer(text + bytes(_SEEN), np.uint8)
+    codes = np.frombuffer(text, np.uint8)
     opened = plain = 0
     block = min(_BLOCK, len(text))
     shifted = np.empty(block + _SEEN, np.uint8)
     no_number, in_2, in_4, in_8, in_12, opens, commas = (np.empty(block + _SEEN, np.bool_) for _ in range(7))
     for start in range(0, len(text), _BLOCK):
-        seen = codes[start : start + block + _SEEN]
-        n = len(seen) - _SEEN
+        n = min(block, len(text) - start)
+        seen = codes[start : start + n + _SEEN]
+        if len(seen) < n + _SEEN:  # zeros behind the end: the last lists need no care of their own
+            seen = np.concatenate((seen, np.zeros(n + _SEEN - len(seen), np.uint8)))
         # White space is what stands before "!"; brackets, braces and small letters are the bytes from "[" on.
         np.subtract(seen, _FIRST_MARK, out=shifted[: n + 12])
         np.greater_equal(shifted[: n + 12], _OPEN - _FIRST_MARK, out=no_number[: n + 12])
