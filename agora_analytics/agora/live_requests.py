@@ -1,18 +1,60 @@
-"""The requests of Real-time: which endpoint tells a metric, and what is sent to it."""
+"""The requests of Real-time: which endpoint tells a metric, of which windows, and what is sent to it."""
 
 from collections.abc import Sequence
 
-from agora_analytics.agora.asking import Ask, Parameter
-from agora_analytics.agora.endpoints import REALTIME_QUALITY, REALTIME_USAGE
-from agora_analytics.agora.ranges import Cut, Span, cut_realtime
+from agora_analytics.agora import ranges
+from agora_analytics.agora.asking import Ask, Asker, Parameter
+from agora_analytics.agora.endpoints import (
+    REALTIME_QUALITY,
+    REALTIME_QUALITY_TOP,
+    REALTIME_USAGE,
+    REALTIME_USAGE_TOP,
+)
 from agora_analytics.agora.reading import Asked
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, names
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.windows import Window, reachable
+from agora_analytics.instants import Instant, epoch_seconds
 
 
 def endpoint_of(metric: str) -> Endpoint:
     """Return the endpoint that tells a metric by 20 seconds; names that nobody knows are taken for quality."""
     return REALTIME_USAGE if metric in LIVE_COUNTS else REALTIME_QUALITY
+
+
+def top_endpoint_of(metric: str) -> Endpoint:
+    """Return the endpoint that tells a metric of the largest groups; names that nobody knows are taken for quality."""
+    return REALTIME_USAGE_TOP if metric in LIVE_COUNTS else REALTIME_QUALITY_TOP
+
+
+def live_windows(
+    asker: Asker, endpoint: Endpoint, since: Instant, until: Instant, *, checked: bool
+) -> Sequence[ranges.Span]:
+    """Return the windows that a time range is asked for in; unchecked, the range as it was given.
+
+    Raises:
+        WindowOutOfReach: no whole window of the range is in the plan's reach.
+    """
+    if not checked:
+        return [asker.as_given(since, until)]
+    return ranges.realtime_windows(
+        asker.window(since, until), asker.limits(endpoint), asker.now(), endpoint=endpoint.name
+    )
+
+
+def live_moment(asker: Asker, endpoint: Endpoint, at: Instant | None, *, checked: bool) -> ranges.Span:
+    """Return a moment as it is asked for; None is one of the newest window that the plan has.
+
+    Raises:
+        WindowOutOfReach: the moment is not in the plan's reach.
+    """
+    now, limits = asker.now(), asker.limits(endpoint)
+    if at is None:  # the window that ended last, and not the one that goes on
+        at = ranges.on_grid_before(reachable(limits, now).end) - ranges.GRID
+    if not checked:
+        return asker.as_given(at, at)
+    ts = int(epoch_seconds(at, now=now, name="at"))
+    return ranges.keep_moment(Window(ts, ts), limits, now, endpoint.name)
 
 
 def live_params(
@@ -32,12 +74,12 @@ def live_params(
 def live_ask(
     endpoint: Endpoint,
     metric: str,
-    window: Span,
+    window: ranges.Span,
     params: tuple[Parameter, ...],
     dimension: str | None = None,
     users: Sequence[str] = (),
     *,
-    cut: Cut = cut_realtime,
+    cut: ranges.Cut = ranges.cut_realtime,
 ) -> Ask:
     """Return one request."""
     uids: tuple[Parameter, ...] = (("uids", ",".join(users)),) if users else ()

@@ -11,12 +11,18 @@ from agora_analytics.agora.endpoints import (
     REALTIME_USAGE_TOP,
 )
 from agora_analytics.agora.follow import Follow
-from agora_analytics.agora.live_requests import endpoint_of, live_ask, live_params
+from agora_analytics.agora.live_requests import (
+    endpoint_of,
+    live_ask,
+    live_moment,
+    live_params,
+    live_windows,
+    top_endpoint_of,
+)
 from agora_analytics.agora.measures import Point, TopGroup
 from agora_analytics.agora.rows import Rows
 from agora_analytics.agora.vocabulary import Dimension, Names, Product, RealtimeMetric, names
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.windows import Window, reachable
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
 
@@ -238,29 +244,43 @@ class Realtime:
         )
 
     async def estimate(
-        self, metrics: Names, since: Instant = "10m", until: Instant = "now", *, uids: int = 0
+        self,
+        metrics: Names,
+        since: Instant = "10m",
+        until: Instant = "now",
+        *,
+        uids: int = 0,
+        top: bool = False,
     ) -> list[Cost]:
-        """Return what a question of `usage` or `quality` would cost now, and what is left of the day. Sends nothing.
+        """Return what a question would cost at this moment, and what is left of the day. Sends nothing.
 
         Args:
             metrics: what to ask for, counts and rates together.
             since: as in the question.
             until: as in the question.
             uids: how many users are asked for.
+            top: the question is of `top_usage` or `top_quality`, whose one window costs the same whenever it was.
 
         Raises:
-            InvalidRequest: as the question.
+            InvalidRequest: as the question; users together with `top`.
             WindowOutOfReach: as the question.
 
         Example:
             for cost in await client.realtime.estimate(["userCount", "networkDelay"], "30m"):
                 print(cost.endpoint, cost.requests, "of", cost.left)
         """
+        if top and uids:
+            raise InvalidRequest("the top is of groups, not of users; leave uids= out")
         asks = []
         for metric in names(metrics):
-            endpoint = endpoint_of(metric)
+            endpoint = top_endpoint_of(metric) if top else endpoint_of(metric)
+            checks.check_metrics(endpoint, (metric,))
             parts = checks.chunks([str(n) for n in range(uids)] if endpoint is REALTIME_QUALITY else ())
-            windows = self._windows(endpoint, since, until, checked=True)
+            windows = (
+                [live_moment(self._asker, endpoint, None, checked=True)]
+                if top
+                else live_windows(self._asker, endpoint, since, until, checked=True)
+            )
             asks += [
                 live_ask(endpoint, metric, window, (), None, part) for window in windows for part in parts
             ]
@@ -293,7 +313,7 @@ class Realtime:
         asks = [
             live_ask(endpoint, metric, window, params, by and str(by), part)
             for metric in asked
-            for window in self._windows(endpoint, since, until, checked=checked)
+            for window in live_windows(self._asker, endpoint, since, until, checked=checked)
             for part in parts
         ]
         return await self._asker.answer(
@@ -303,18 +323,6 @@ class Realtime:
             key=lambda point: (point.metric, point.ts, point.dimension_value, point.uid),
             order=lambda point: point.ts,
             validate=checked,
-        )
-
-    def _windows(
-        self, endpoint: Endpoint, since: Instant, until: Instant, *, checked: bool
-    ) -> Sequence[ranges.Span]:
-        if not checked:
-            return [self._asker.as_given(since, until)]
-        return ranges.realtime_windows(
-            self._asker.window(since, until),
-            self._asker.limits(endpoint),
-            self._asker.now(),
-            endpoint=endpoint.name,
         )
 
     async def _top(
@@ -331,19 +339,10 @@ class Realtime:
         if checked:
             checks.check_metrics(endpoint, metrics)
             checks.check_dimension(endpoint, metrics, dimension)
-        moment = self._moment(endpoint, at, checked=checked)
+        moment = live_moment(self._asker, endpoint, at, checked=checked)
         params: tuple[Parameter, ...] = (("productType", str(product)), ("dimension", str(dimension)), *more)
         asks = [
             live_ask(endpoint, metric, moment, params, str(dimension), (), cut=ranges.keep_moment)
             for metric in metrics
         ]
         return await self._asker.answer(asks, kind=TopGroup, read=reading.top_groups, validate=checked)
-
-    def _moment(self, endpoint: Endpoint, at: Instant | None, *, checked: bool) -> ranges.Span:
-        now, limits = self._asker.now(), self._asker.limits(endpoint)
-        if at is None:  # the window that ended last, and not the one that goes on
-            at = ranges.on_grid_before(reachable(limits, now).end) - ranges.GRID
-        if not checked:
-            return self._asker.as_given(at, at)
-        ts = int(epoch_seconds(at, now=now, name="at"))
-        return ranges.keep_moment(Window(ts, ts), limits, now, endpoint.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import QualityMetric, RealtimeMetric, UsageMetric
+from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
 from agora_analytics.cli.account import (
     Account,
     AppIdOption,
@@ -72,6 +72,9 @@ def estimate(
     ] = None,
     until: Annotated[str, typer.Option(metavar="TIME", help="Up to when: as --since.")] = "now",
     total: Annotated[bool, typer.Option("--total", help="The question is one with --total or --by.")] = False,
+    top: Annotated[
+        bool, typer.Option("--top", help="With --realtime: the question is one with --top.")
+    ] = False,
     users: Annotated[
         int,
         typer.Option(
@@ -107,6 +110,7 @@ def estimate(
         since=since or ("10m" if realtime else "1d"),
         until=until,
         total=total,
+        top=top,
         users=users,
     )
     asyncio.run(_show(account, question, out, Output.of(format, output)))
@@ -121,6 +125,7 @@ class _Question:
     since: str
     until: str
     total: bool
+    top: bool
     users: int
 
     def __attrs_post_init__(self) -> None:
@@ -130,9 +135,16 @@ class _Question:
             raise InvalidRequest("--realtime has no totals; leave --total out")
         if self.users and not self.realtime:
             raise InvalidRequest("--users is about single users, whom only --realtime tells of")
+        if self.top and not self.realtime:
+            raise InvalidRequest("--top is about the groups of this moment, which only --realtime tells of")
+        if self.top and self.users:
+            raise InvalidRequest("--top has groups and no single users; leave --users out")
 
     async def costs(self, client: "AsyncAgora") -> "list[Cost]":
         """Return what each endpoint would be asked; sends nothing."""
+        if self.top:  # rates bring the user count with them
+            rates = [metric for metric in self.metrics if metric not in LIVE_COUNTS]
+            return await client.realtime.estimate(rates or self.metrics, top=True)
         if self.realtime:
             return await client.realtime.estimate(self.metrics, self.since, self.until, uids=self.users)
         return await client.insights.estimate(self.metrics, self.since, self.until, totals=self.total)

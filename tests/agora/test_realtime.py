@@ -128,6 +128,18 @@ def test_an_estimate_of_counts_and_rates(stage):
     assert stage.asked == {}
 
 
+def test_an_estimate_of_the_top_groups_is_what_they_cost(stage):
+    async def work():
+        live = stage.client.realtime
+        costs = await live.estimate(["userCount", "audioFreezeRate", "networkDelay"], "3d", top=True)
+        await live.top_usage("os")
+        await live.top_quality(["audioFreezeRate", "networkDelay"], "os")
+        return {cost.endpoint: cost.requests for cost in costs}
+
+    assert stage.run(work()) == stage.asked
+    assert sorted(stage.asked.values()) == [1, 2]
+
+
 def test_values_and_users_are_written_as_a_query_wants_them():
     transport = Scripted(ok(data=[]))
 
@@ -161,6 +173,9 @@ REFUSED = {
     "no whole window of 20 s": lambda r: r.usage("userCount", "30s"),
     "at=.* looks like milliseconds": lambda r: r.top_usage("os", T * 1000),
     "is too recent": lambda r: r.top_usage("os", "now"),
+    "does not tell channelCount; it takes userCount": lambda r: r.estimate("channelCount", top=True),
+    "leave uids= out": lambda r: r.estimate("networkDelay", uids=3, top=True),
+    "no metric is named, so": lambda r: r.estimate(()),
 }
 
 

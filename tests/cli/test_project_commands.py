@@ -131,13 +131,16 @@ def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
 
 def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_url):
     words = ("estimate", "videoFreezeRate", "--realtime")
-    both, users, table = all_of(
+    both, top, users, table = all_of(
         (*words, "userCount", "-f", "json"),
+        (*words, "userCount", "--top", "-f", "json"),
         (*words, "--users", "25", "--since", "30m", "-f", "jsonl"),
         words,
     )
     costs = {row["endpoint"]: (row["requests"], row["per_day"]) for row in json.loads(both)}
     assert costs == {"realtime/usage/by_time_20sec": (1, 1440), "realtime/quality/by_time_20sec": (1, 1440)}
+    costs = [(row["endpoint"], row["requests"]) for row in json.loads(top)]
+    assert costs == [("realtime/quality/dimension/top20", 1)]  # with the user count
     assert json.loads(users)["requests"] == 3  # ten users a request
     assert re.search(r"realtime/quality/by_time_20sec +1 +1,440 +1,440  yes", table)
 
@@ -165,7 +168,10 @@ def test_questions_that_make_no_sense(fails, base_url):
         "--realtime wants metrics; choose of userCount": ("estimate", "--realtime"),
         "--realtime has no totals": ("estimate", "userCount", "--realtime", "--total"),
         "there is no metric 'totalDuration' here": ("estimate", "totalDuration", "--realtime"),
-        "only --realtime tells of": ("estimate", "userCount", "--users", "3"),
+        "whom only --realtime tells of": ("estimate", "userCount", "--users", "3"),
+        "which only --realtime tells of": ("estimate", "userCount", "--top"),
+        "--top has groups": ("estimate", "userCount", "--realtime", "--top", "--users", "3"),
+        "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
         "it takes premium or enterprise": ("usage", "--plan", "standard"),
     }
     told = fails.all(*((2, words) for words in cases.values()))
