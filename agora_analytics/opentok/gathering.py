@@ -51,35 +51,43 @@ async def gather(
     ask: Ask,
     query: Field,
     *,
-    within: Path = (),
+    of: frozenset[At] = frozenset({()}),
     but: Path | None = None,
     cursors: Mapping[Path, str] | None = None,
+    passed: frozenset[str] = frozenset(),
 ) -> Gathered:
     """Ask a query and all that its lists leave out.
 
     Args:
         ask: sends a query.
         query: what is asked.
-        within: only lists at this path and below it are followed: those above have their own pages asked for elsewhere.
+        of: only the lists at these places, all of one path, and those in them are followed: others have their pages
+            asked for elsewhere.
         but: a list that is not followed itself.
         cursors: where lists of the query stand that are not at their beginning.
+        passed: the cursors of the lists `of` whose pages came already.
 
     Raises:
-        IncompleteListing: a list changed while its pages were read.
+        IncompleteListing: a list changed while its pages were read, or its pages do not go on.
     """
-    at = cursors or {}
+    at, depth = cursors or {}, len(next(iter(of)))
     gathered = await ask(query)
     further: dict[tuple[Path, str], list[At]] = {}
     came = sizes(query, gathered.data)
     for path, cursor, place in unfinished(query, gathered.data):
-        if path != but and path[: len(within)] == within:
+        if path != but and place[:depth] in of:
             further.setdefault((path, cursor), []).append(place)
 
     async def follow(path: Path, cursor: str, places: list[At]) -> None:
-        if at.get(path, "") == cursor:
-            raise IncompleteListing(f"the pages of {path[-1]} do not go on behind the cursor {cursor!r}")
+        before = passed if places[0] in of else frozenset[str]()
+        if not cursor or cursor in before:
+            raise IncompleteListing(
+                f"the pages of {path[-1]} do not go on behind the cursor {cursor!r}; ask again"
+            )
         there = {**at, path: cursor}
-        page = await gather(ask, narrowed(query, path, there, came), within=path, cursors=there)
+        next_page = narrowed(query, path, there, came)
+        passing = before | {cursor}
+        page = await gather(ask, next_page, of=frozenset(places), cursors=there, passed=passing)
         for place in places:
             _put_together(gathered.data, page.data, place)
         gathered.problems += page.problems

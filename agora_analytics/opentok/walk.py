@@ -1,6 +1,7 @@
 """The walk of a listing of Insights: its outer list page by page, each page whole at every level below."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import cached_property, partial
@@ -100,6 +101,7 @@ class InsightsWalk(Generic[T]):
         self._endpoint = endpoint
         self._aside = aside
         self._tell = tell
+        self._passed: defaultdict[int, set[str]] = defaultdict(set)  # the cursors of pages, by query
         self.steps = [Step(i) for i in range(len(queries))] if resume is None else self._steps(resume)
 
     async def fetch(self, step: Step) -> InsightsPage[T]:
@@ -110,6 +112,7 @@ class InsightsWalk(Generic[T]):
             IncompleteListing: a list changed while its pages were read, or its pages do not go on.
         """
         query = self._queries[step.part]
+        self._passed[step.part].add(step.cursor)
         cursors = {self._outer: step.cursor} if step.cursor else {}
         if step.cursor:
             query = _at(query, self._outer, step.cursor)
@@ -135,7 +138,7 @@ class InsightsWalk(Generic[T]):
                 elapsed=good.response.elapsed,
                 total=_count(outer),
             ),
-            resume_token=_next(step, outer),
+            resume_token=self._next(step, outer),
             raw=good.response.body,
             problems=problems,
             listed=len(members),
@@ -160,6 +163,15 @@ class InsightsWalk(Generic[T]):
         asked = (without(query, "first", "start", "end").text() for query in self._queries)
         return f"{crc32(' '.join(asked).encode()):08x}"
 
+    def _next(self, step: Step, outer: dict[str, Any]) -> str:
+        """Return the cursor of the next page; "" if there is none."""
+        if not _goes_on(outer):
+            return ""
+        cursor = str(outer["pageInfo"].get("endCursor") or "")
+        if not cursor or cursor in self._passed[step.part] or not outer.get("resources"):
+            raise IncompleteListing(f"there are more pages, but none behind the cursor {cursor!r}; ask again")
+        return cursor
+
     def _shifted(self, step: Step, outer: dict[str, Any]) -> Iterable[Problem]:
         """Yield a problem if the outer list changed behind the pages: its members are only counted off."""
         name, total = self._outer[-1], _count(outer)
@@ -170,7 +182,7 @@ class InsightsWalk(Generic[T]):
                 "or come twice; ask again",
                 path=self._outer,
             )
-        elif total is not None and seen < total and not _next(step, outer):
+        elif total is not None and seen < total and not _goes_on(outer):
             yield Problem(message=f"{seen} of {total} {name} came", path=self._outer)
 
     def _steps(self, token: str) -> list[Step]:
@@ -204,14 +216,8 @@ def read_token(token: str) -> tuple[str, list[Step]]:
     return mark, [Step(*step) for step in left]
 
 
-def _next(step: Step, outer: dict[str, Any]) -> str:
-    info = outer.get("pageInfo") or {}
-    if not info.get("hasNextPage"):
-        return ""
-    cursor = info.get("endCursor")
-    if not cursor or cursor == step.cursor or not outer.get("resources"):
-        raise IncompleteListing(f"there are more pages, but none behind the cursor {cursor!r}; ask again")
-    return str(cursor)
+def _goes_on(outer: dict[str, Any]) -> bool:
+    return bool((outer.get("pageInfo") or {}).get("hasNextPage"))
 
 
 def _count(outer: dict[str, Any]) -> int | None:

@@ -1,5 +1,8 @@
 """No list is cut at any level: nested pages, many sessions, small pages, lists that change while they are read."""
 
+import itertools
+import json
+import re
 from datetime import datetime
 
 import pytest
@@ -203,6 +206,57 @@ def test_inner_pages_that_do_not_go_on_are_an_error(cursor):
     page["sessionData"]["sessionSummaries"]["resources"][0]["meetings"]["pageInfo"]["endCursor"] = cursor
     with pytest.raises(IncompleteListing, match="meetings"):
         scripted(Scripted(data(page)), pages_of)
+
+
+def turning(*pages):
+    """Return a transport whose pages come again and again, the first one once."""
+    sent = itertools.chain(pages, itertools.cycle(pages[1:]))
+    return Scripted(lambda _: data(next(sent)))
+
+
+@pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
+def test_pages_that_run_in_a_circle_are_an_error(circle):
+    pages = [summaries(session(1, meeting(1)), total=9, cursor=cursor) for cursor in ["begin", *circle]]
+    transport = turning(*pages)
+    with pytest.raises(IncompleteListing, match="more pages, but none behind the cursor 'c1'"):
+        scripted(transport, pages_of)
+    assert len(transport.requests) == len(circle) + 2
+
+
+@pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
+@pytest.mark.parametrize("how", ["a listing", "any query"])
+def test_inner_pages_that_run_in_a_circle_are_an_error(circle, how):
+    pages = [summaries(session(1, meeting(1), total=9, cursor=cursor)) for cursor in ["begin", *circle]]
+    transport = turning(*pages)
+    text = """{ project(projectId: 45000001) { sessionData { sessionSummaries(start: 0) { resources { sessionId
+        meetings { resources { meetingId createdAt } } } } } } }"""
+    job = pages_of if how == "a listing" else lambda client: client.query(text)
+    with pytest.raises(IncompleteListing, match="pages of meetings do not go on behind the cursor 'c1'"):
+        scripted(transport, job)
+    assert len(transport.requests) == len(circle) + 2
+
+
+def test_lists_whose_cursors_are_their_own_are_followed_one_by_one():
+    """A list that is asked for at another one's cursor begins anew, which is no circle of its own."""
+    cursors = {1: ["a2", "a3"], 2: ["b2", "b3"]}
+
+    def page(number, asked):
+        ahead = ["", *cursors[number], ""]
+        place = ahead.index(asked) if asked in cursors[number] else 0
+        return session(number, meeting(3 * number + place), total=3, cursor=ahead[place + 1])
+
+    def answer(request):
+        asked = re.search(r'endCursor: "(\w+)"', json.loads(request.body)["query"])
+        return data(summaries(*(page(number, asked and asked[1]) for number in cursors)))
+
+    transport = Scripted(answer)
+    (found,) = scripted(transport, pages_of)
+    assert found.problems == []
+    assert [[one.meeting_id for one in each.meetings] for each in found.records] == [
+        ["m3", "m4", "m5"],
+        ["m6", "m7", "m8"],
+    ]
+    assert len(transport.requests) == 1 + 2 * 2
 
 
 @pytest.mark.parametrize("there", [[2], []])
