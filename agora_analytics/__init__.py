@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import IncompleteListing as IncompleteListing
     from agora_analytics.errors import InvalidRequest as InvalidRequest
     from agora_analytics.errors import NotFound as NotFound
+    from agora_analytics.errors import Overtaken as Overtaken
     from agora_analytics.errors import QuotaExhausted as QuotaExhausted
     from agora_analytics.errors import RateLimited as RateLimited
     from agora_analytics.errors import ServerError as ServerError
@@ -138,6 +139,7 @@ __all__ = [
     "MetricPoint",
     "NotFound",
     "OpenTok",
+    "Overtaken",
     "Page",
     "Pages",
     "Patience",
@@ -250,6 +252,7 @@ _HOME = {
         "IncompleteListing",
         "InvalidRequest",
         "NotFound",
+        "Overtaken",
         "QuotaExhausted",
         "RateLimited",
         "ServerError",

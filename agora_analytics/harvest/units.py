@@ -1,7 +1,8 @@
 """The units of work: their names, and which requests they are. Pure.
 
 A name is a function of the call, the window and the batch only, never of time, attempt or worker: so whoever does a
-unit again writes the same object.
+unit again writes the same object. The window is told by its ends, in seconds from the call's start, so that one name
+never stands for two windows, whatever plan cuts them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,38 +37,41 @@ def window_of(call: Call, end: int) -> Window:
 
 
 def metrics_units(
-    call: Call, sessions: Sequence[Session], limits: Limits, reach: Window
+    call: Call, sessions: Sequence[Session], limits: Limits, reach: Window, *, since: int, until: int
 ) -> list[MetricsUnit]:
-    """Return the fewest metrics requests of a call.
+    """Return the fewest metrics requests of a part of a call, both of its ends included.
 
-    The windows are counted from the call's start, whatever is in reach, so that their numbers stay the same; those
-    that are out of reach are left out. The order of the sessions decides the batches.
+    The windows are cut from its start, whatever is in reach, so that another run cuts the same ones; those that are
+    out of reach are left out. The order of the sessions decides the batches.
     """
+    if since > until:
+        return []
     units = []
-    for number, window in enumerate(split(window_of(call, reach.end), limits)):
+    for window in split(Window(since, until), limits):
         if part := window.intersection(reach):
+            ends = f"{window.start - call.created_ts}-{window.end - call.created_ts}"
             units += [
-                MetricsUnit(name=f"{call.call_id}.{number}.{batch.place}", window=part, sids=batch.sids)
+                MetricsUnit(name=f"{call.call_id}.{ends}.{batch.place}", window=part, sids=batch.sids)
                 for batch in batches([window], sessions)
             ]
     return units
 
 
-def call_of(unit: str) -> tuple[str, int]:
-    """Return the call id and the window's number of a metrics unit's name."""
-    call_id, window, _ = unit.rsplit(".", 2)
-    return call_id, int(window)
+def call_of(unit: str) -> tuple[str, Window]:
+    """Return the call id, and the window in seconds from the call's start, of a metrics unit's name."""
+    call_id, ends, _ = unit.rsplit(".", 2)
+    start, end = ends.split("-")
+    return call_id, Window(int(start), int(end))
 
 
-def in_batch_order(sessions: Iterable[Session], known: Sequence[str]) -> list[Session]:
-    """Return the sessions in the order that decides the batches: those `known` before in their order, new ones behind.
+def covered(call: Call, units: Iterable[str]) -> int:
+    """Return the last second that units of a call's metrics tell of; the one before the call if there are none."""
+    return call.created_ts + max((call_of(unit)[1].end for unit in units), default=-1)
 
-    A call that is visited again so keeps its batches, and each object only grows.
-    """
-    places = {sid: place for place, sid in enumerate(known)}
-    return sorted(
-        sessions, key=lambda session: (places.get(session.sid, len(places)), session.join_ts, session.sid)
-    )
+
+def in_order(sessions: Iterable[Session]) -> list[Session]:
+    """Return the sessions in the order that decides the batches."""
+    return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
 
 
 def clusters(seconds: Iterable[int], *, apart: int) -> list[Window]:

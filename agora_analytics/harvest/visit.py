@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import define, field
+from attrs import define, field, frozen
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.endpoints import METRICS
+from agora_analytics.agora.endpoints import METRICS, SESSIONS
 from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow import metrics_table
+from agora_analytics.engine.pages import Pages
 from agora_analytics.harvest.agenda import Agenda
 from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
-from agora_analytics.harvest.units import MetricsUnit, call_of, day_of, in_batch_order, metrics_units
+from agora_analytics.harvest.units import (
+    MetricsUnit,
+    call_of,
+    covered,
+    day_of,
+    in_order,
+    metrics_units,
+)
 from agora_analytics.store.contract import Store
 
 if TYPE_CHECKING:
@@ -26,6 +35,23 @@ SESSIONS_AT_ONCE = 8
 METRICS_AT_ONCE = 16
 WRITES_AT_ONCE = 2
 """Answers of metrics that are turned to rows and written at the same time: each takes memory, and a core."""
+OVERLAP = 600
+"""Seconds before the end of a snapshot from which the sessions of a call are listed again: who left is told late."""
+
+
+@frozen(kw_only=True)
+class _Begun:
+    """What the store has of a call when a visit begins.
+
+    Attributes:
+        kept: units of samples that readers see, of an earlier snapshot; what they tell of is not asked for again.
+        done: units of samples that an interrupted visit of the call, as it is now, has brought.
+        listed: whether its sessions are there as well.
+    """
+
+    kept: Sequence[str] = ()
+    done: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 @define
@@ -33,8 +59,9 @@ class Visitor:
     """Visits calls. What is committed already is not asked for again.
 
     Every answer is committed as a pending unit at once; when the call is whole, its units are shown, metrics first,
-    the call's own row last. A call that goes on changes between two visits: its pending units are good only
-    together with the row that they were fetched for, which is kept beside them.
+    the call's own row last. A call that goes on is asked for from where its snapshot ends; what an interrupted visit
+    of it has brought is dropped, for its sessions may have changed. A row that waits beside the pending units says
+    that they are of such a visit.
     """
 
     client: "AsyncAgora"
@@ -51,20 +78,29 @@ class Visitor:
         return self.client.settings.app_id
 
     async def visit(self, call: Call) -> None:
-        """Bring one call into the tables."""
+        """Bring one call into the tables.
+
+        Raises:
+            Overtaken: another harvest changed the call in the store meanwhile.
+        """
         row = arrow.calls_table([call])
-        done = await self._begin(call, row)
-        sessions = await self._sessions(call, done)
-        units = metrics_units(call, sessions, self.client.limits(METRICS), self.client.reach(METRICS))
+        begun = await self._begin(call, row)
+        until = self._known_until(call)
+        sessions = await self._sessions(call, begun, until)
+        limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
+        since = covered(call, begun.kept) + 1
+        units = metrics_units(call, sessions, limits, reach, since=since, until=until)
+        names = [unit.name for unit in units]
+        gone = await self._out_of_reach(call, begun, names, reach)
         async with asyncio.TaskGroup() as group:
             for unit in units:
-                if ("metrics", unit.name) not in done:
+                if unit.name not in begun.done:
                     group.create_task(self._metrics(call, unit))
         await asyncio.to_thread(
             self.store.promote,
             app_id=self.app_id,
             day=day_of(call),
-            metrics=self._out_of_reach(call, units) + [unit.name for unit in units],
+            metrics=[*begun.kept, *gone, *names],
             sessions=call.call_id,
             call=call.call_id,
             row=row,
@@ -73,44 +109,55 @@ class Visitor:
             await self._forget(call, [("calls", call.call_id)])
         self.tell(CallStored(call_id=call.call_id, sessions=len(sessions), finished=call.finished))
 
-    async def _begin(self, call: Call, row: pa.Table) -> set[tuple[str, str]]:
-        """Return the units of the call that are good; drop those that were fetched when the call was shorter."""
-        units, call_id = self.agenda.units, call.call_id
-        mine = [("sessions", call_id)] if call_id in units.pending["sessions"] else []
-        mine += [("metrics", unit) for unit in self.agenda.pending_metrics(call_id)]
-        kept_row = None
-        if call_id in units.pending["calls"]:
-            kept_row = await asyncio.to_thread(
-                self.store.read, "calls", call_id, app_id=self.app_id, day=day_of(call)
-            )
-        same = kept_row.equals(row) if kept_row is not None else call.finished
-        if not same:
-            await self._forget(call, [*mine, ("calls", call_id)])
-            mine = []
-            if not call.finished:
-                await self._put("calls", call_id, row, call)
-        if (
-            call_id not in self.agenda.stored
-        ):  # what is visible already was shown by a run that was interrupted
-            mine += [("sessions", call_id)] if call_id in units.live["sessions"] else []
-            mine += [("metrics", unit) for unit in self.agenda.live_metrics(call_id)]
-        return set(mine)
+    async def _begin(self, call: Call, row: pa.Table) -> _Begun:
+        """Return what of the call is good; drop what was fetched when the call was shorter."""
+        call_id, agenda = call.call_id, self.agenda
+        stored = call_id in agenda.stored
+        kept: Sequence[str] = ()
+        if stored:
+            kept = await asyncio.to_thread(self.store.shown, call_id, app_id=self.app_id, day=day_of(call))
+        pending, shown = agenda.pending_metrics(call_id), agenda.live_metrics(call_id)
+        marked = call_id in agenda.units.pending["calls"]
+        if call.finished and not marked:
+            listed = call_id in agenda.units.pending["sessions"]
+            listed = listed or (not stored and call_id in agenda.units.live["sessions"])
+            done = frozenset(pending).union(shown).difference(kept)
+            return _Begun(kept=kept, done=done, listed=listed)
+        await self._withdraw(call, shown)
+        await self._forget(call, [*(("metrics", unit) for unit in pending), ("sessions", call_id)])
+        if not call.finished:
+            await self._put("calls", call_id, row, call)
+        elif marked:
+            await self._forget(call, [("calls", call_id)])
+        return _Begun(kept=kept)
 
-    async def _sessions(self, call: Call, done: set[tuple[str, str]]) -> list[Session]:
-        if ("sessions", call.call_id) in done:
+    def _known_until(self, call: Call) -> int:
+        """Return the last second of which all is known: who was there, and what was measured."""
+        if call.finished:
+            return max(call.created_ts, call.destroyed_ts)
+        return min(self.client.reach(endpoint).end for endpoint in (SESSIONS, METRICS))
+
+    async def _sessions(self, call: Call, begun: _Begun, until: int) -> list[Session]:
+        if begun.listed:
             rows = await self._stored_sessions(call)
             return _sessions_of(rows) if rows is not None else []
         async with self._sessions_gate:
-            listed = await self.client.sessions(call, exclude_server_user=False).collect()
+            listed = in_order(await self._listing(call, begun, until).collect())
+        rows = arrow.sessions_table(listed, call_id=call.call_id)
         before = await self._stored_sessions(call) if call.call_id in self.agenda.stored else None
-        known = before["sid"].to_pylist() if before is not None else []
-        sessions = in_batch_order(listed, known)
-        rows = arrow.sessions_table(sessions, call_id=call.call_id)
-        if before is not None:  # those that have gone out of the plan's reach since
-            gone = before.filter(pc.invert(pc.is_in(before["sid"], value_set=rows["sid"].combine_chunks())))
-            rows = pa.concat_tables([rows, gone.select(rows.column_names).cast(rows.schema)])
+        if (
+            before is not None
+        ):  # those who left before the snapshot ended, or are out of the plan's reach by now
+            others = before.filter(pc.invert(pc.is_in(before["sid"], value_set=rows["sid"].combine_chunks())))
+            rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
         await self._put("sessions", call.call_id, rows, call)
-        return sessions
+        return listed if before is None else _sessions_of(rows)
+
+    def _listing(self, call: Call, begun: _Begun, until: int) -> Pages[Session]:
+        if not begun.kept:
+            return self.client.sessions(call, exclude_server_user=False)
+        since = max(call.created_ts, min(covered(call, begun.kept), until) - OVERLAP)
+        return self.client.sessions(call.call_id, since, until + 1, exclude_server_user=False)
 
     async def _metrics(self, call: Call, unit: MetricsUnit) -> None:
         async with self._metrics_gate:
@@ -126,11 +173,25 @@ class Visitor:
         rows = metrics_table(columns, call_id=call.call_id)
         return self.store.put("metrics", unit, rows, app_id=self.app_id, day=day_of(call), pending=True)
 
-    def _out_of_reach(self, call: Call, units: Sequence[MetricsUnit]) -> list[str]:
-        """Return the units of earlier visits whose windows the plan does not reach any more."""
-        first = min((call_of(unit.name)[1] for unit in units), default=None)
-        visible = self.agenda.live_metrics(call.call_id)
-        return [unit for unit in visible if first is None or call_of(unit)[1] < first]
+    async def _out_of_reach(
+        self, call: Call, begun: _Begun, names: Sequence[str], reach: Window
+    ) -> list[str]:
+        """Return the units that the plan has gone past since they were fetched; drop those of other windows.
+
+        Windows are cut otherwise where the plan has changed between two runs.
+        """
+        others = sorted(begun.done.difference(names))
+        first = covered(call, begun.kept) - call.created_ts + 1
+        gone = [
+            unit
+            for unit in others
+            for window in [call_of(unit)[1]]
+            if window.start >= first and call.created_ts + window.end < reach.start
+        ]
+        if foreign := [unit for unit in others if unit not in gone]:
+            await self._withdraw(call, foreign)
+            await self._forget(call, [("metrics", unit) for unit in foreign])
+        return gone
 
     async def _stored_sessions(self, call: Call) -> pa.Table | None:
         return await asyncio.to_thread(
@@ -141,6 +202,12 @@ class Visitor:
         return await asyncio.to_thread(
             self.store.put, table, unit, rows, app_id=self.app_id, day=day_of(call), pending=True
         )
+
+    async def _withdraw(self, call: Call, units: Sequence[str]) -> None:
+        if units:
+            await asyncio.to_thread(
+                self.store.withdraw, call.call_id, units, app_id=self.app_id, day=day_of(call)
+            )
 
     async def _forget(self, call: Call, units: Sequence[tuple[str, str]]) -> None:
         await asyncio.to_thread(self.store.forget, app_id=self.app_id, day=day_of(call), pending=units)

@@ -77,9 +77,24 @@ class Store(Protocol):
         ...
 
     def promote(
-        self, *, app_id: str, day: str, metrics: Sequence[str], sessions: str, call: str, row: pa.Table
+        self,
+        *,
+        app_id: str,
+        day: str,
+        metrics: Sequence[str],
+        sessions: str,
+        call: str,
+        row: pa.Table,
     ) -> None:
         """Make a whole call visible: its metrics, its sessions, and its own row last."""
+        ...
+
+    def shown(self, call: str, *, app_id: str, day: str) -> Sequence[str]:
+        """Return the units of samples that the visible row of a call stands for."""
+        ...
+
+    def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
+        """Remove units of samples that are visible though the call's row does not stand for them."""
         ...
 
     def forget(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
     DIR/_staging/                                               what is being written; nobody reads it
     DIR/_lock                                                   writers hold it shared, compaction alone: a byte each
+    DIR/_turn                                                   whoever shows a call, or drops units of one, holds it
 
 Spark, pyarrow and others skip names that start with `_`, so only the tables are seen.
 """
@@ -24,6 +25,7 @@ from agora_analytics.store.schemas import TABLES
 IDENTITY = "_store.json"
 LISTING = "_listing"
 LOCK = "_lock"
+TURN = "_turn"
 PENDING = "_pending"
 STAGING = "_staging"
 SUFFIX = ".parquet"
@@ -99,6 +101,7 @@ class Layout:
         self.folder = folder
         self.identity = folder / IDENTITY
         self.lock = folder / LOCK
+        self.turn = folder / TURN
         self.staging = folder / STAGING
 
     def table(self, table: str, *, pending: bool = False) -> Path:

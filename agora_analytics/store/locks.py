@@ -1,4 +1,4 @@
-"""Who may change the folder: any number of writers together, or one compaction alone."""
+"""Who may change the folder: any number of writers together, or one compaction alone; and one who shows a call."""
 
 import os
 import sys
@@ -15,6 +15,9 @@ if sys.platform == "win32":
         # no folder can be exchanged there, so nothing is compacted, and writers need not keep it out
         del descriptor
         return not alone
+
+    def _wait_for(descriptor: int) -> None:
+        del descriptor  # one process at a time may harvest into a store there
 else:
     import fcntl
 
@@ -25,6 +28,39 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _wait_for(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+class Turn:
+    """An advisory lock that one holds at a time, for a moment. Thread-safe; ends with the process.
+
+    Example:
+        >>> with Turn(Path("/tmp/_turn")).taken():
+        ...     pass
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for the turn, and hold it while the block runs.
+
+        Raises:
+            StoreError: if the lock file cannot be made.
+        """
+        with self._guard:
+            with told_plainly("cannot lock", self.path):
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                with told_plainly("cannot lock", self.path):
+                    _wait_for(descriptor)
+                yield
+            finally:
+                os.close(descriptor)
 
 
 class FolderLock:

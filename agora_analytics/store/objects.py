@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from agora_analytics.errors import StoreError
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import flush, store_error, told_plainly
 from agora_analytics.store.parquet_file import Rows
@@ -50,16 +49,12 @@ class Objects:
         """Move an object to where readers look; one that is there already stays.
 
         Raises:
-            StoreError: if it is in neither place, or the folder cannot be written.
+            StoreError: if the folder cannot be written.
         """
         try:
             self._rename(pending, live)
         except FileNotFoundError:
-            # shown before this process began, or by another one at this moment
-            if not live.exists():
-                raise StoreError(
-                    f"cannot show {live}: it is not in {pending.parent}; run the same command again to fetch it"
-                ) from None
+            return  # shown before
         except OSError as problem:
             raise store_error("cannot write", live, problem) from problem
 

@@ -1,6 +1,5 @@
 """The embedded store: a folder of Parquet in which every object is whole or not there, and the listing is the progress."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -9,16 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from agora_analytics.errors import Overtaken
 from agora_analytics.store import compacted, compaction, identity, listings, parquet_file, query, reading
+from agora_analytics.store.children import children_of, notes_of
 from agora_analytics.store.contract import Listing, Units
-from agora_analytics.store.failures import damaged, told_plainly
+from agora_analytics.store.failures import told_plainly
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.locks import FolderLock
+from agora_analytics.store.locks import FolderLock, Turn
 from agora_analytics.store.objects import Objects
 from agora_analytics.store.parquet_file import Rows
 from agora_analytics.store.schemas import TABLES
-
-_UNITS = "agora_analytics.units"
 
 
 def open_store(path: str | Path, *, create: bool = False, durable: bool = False) -> "ParquetStore":
@@ -55,6 +54,7 @@ class ParquetStore:
         self.path = path
         self._layout = Layout(path)
         self._lock = FolderLock(self._layout.lock)
+        self._turn = Turn(self._layout.turn)
         self._compacted = compacted.Compacted(self._layout)
         self._objects = Objects(self._layout.staging, durable=durable)
 
@@ -104,14 +104,20 @@ class ParquetStore:
             return self._write(target, table, rows)
 
     def promote(
-        self, *, app_id: str, day: str, metrics: Sequence[str], sessions: str, call: str, row: pa.Table
+        self,
+        *,
+        app_id: str,
+        day: str,
+        metrics: Sequence[str],
+        sessions: str,
+        call: str,
+        row: pa.Table,
     ) -> None:
         """Show a whole call: move its pending units to the tables, metrics before sessions, and write its row last.
 
         So a call in `calls` has all its sessions and samples, whenever the process ends. Running it again finishes
-        what was begun. Units of an earlier snapshot of the same call that are named no more are removed.
-        A call that another harvest has brought, and a compaction has taken, stays as it is: what was fetched again
-        is dropped.
+        what was begun. Units of an earlier snapshot of the same call that are named no more are removed. A call that
+        another harvest has brought, and a compaction has taken, stays as it is: what was fetched again is dropped.
 
         Args:
             app_id: the app.
@@ -122,35 +128,58 @@ class ParquetStore:
             row: that row, in the schema of `calls`.
 
         Raises:
-            StoreError: if a unit is neither pending nor live, or the folder cannot be written.
+            Overtaken: if a unit is neither pending nor live, for another harvest changed the call; nothing is shown.
+            StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
         children = [("metrics", unit) for unit in metrics] + [("sessions", sessions)]
         target = path("calls", call)
-        with self.writing():
+        with self.writing(), self._turn.taken():
             if self._is_compacted("calls", call, app_id=app_id, day=day):
-                self.forget(app_id=app_id, day=day, pending=children)
+                self._drop([path(table, unit, pending=True) for table, unit in children])
                 return
-            for table, unit in self._superseded(target, children):
-                with told_plainly("cannot remove", stale := path(table, unit)):
-                    stale.unlink(missing_ok=True)
-            for table, unit in children:
-                self._objects.show(path(table, unit, pending=True), path(table, unit))
-            self._write(target, "calls", row, notes={_UNITS: json.dumps(children)})
+            places = {child: (path(*child, pending=True), path(*child)) for child in children}
+            for pending, live in places.values():
+                if not (pending.exists() or live.exists()):
+                    raise Overtaken(
+                        f"call {call}: {pending} is gone, for another harvest changed the call meanwhile; "
+                        "run the same command again"
+                    )
+            self._drop([path(*child) for child in children_of(target) if child not in places])
+            for pending, live in places.values():
+                self._objects.show(pending, live)
+            self._write(target, "calls", row, notes=notes_of(children))
+
+    def shown(self, call: str, *, app_id: str, day: str) -> list[str]:
+        """Return the units of samples that the visible row of a call stands for; none if there is no such row.
+
+        Raises:
+            StoreError: if the row's file is damaged.
+        """
+        target = self._layout.unit("calls", call, app_id=app_id, day=day)
+        return [unit for table, unit in children_of(target) if table == "metrics"]
+
+    def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
+        """Remove units of samples that readers see though the call's row does not stand for them.
+
+        A harvest that ends in the middle of `promote` leaves such units.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        path = partial(self._layout.unit, "metrics", app_id=app_id, day=day)
+        with self.writing(), self._turn.taken():
+            named = self.shown(call, app_id=app_id, day=day)
+            self._drop([path(unit) for unit in units if unit not in named])
 
     def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
         compactions = self._lock.times_held_alone()
         return self._compacted.holds(table, name, app_id=app_id, day=day, compactions=compactions)
 
-    def _superseded(self, target: Path, children: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        try:
-            _, notes = parquet_file.read(target, "calls")
-        except FileNotFoundError:
-            return []
-        except (pa.ArrowException, OSError) as problem:
-            raise damaged(target, problem) from problem
-        before = [(table, unit) for table, unit in json.loads(notes.get(_UNITS, "[]"))]
-        return [child for child in before if child not in children]
+    def _drop(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            with told_plainly("cannot remove", path):
+                path.unlink(missing_ok=True)
 
     def _write(self, target: Path, table: str, rows: Rows, notes: Mapping[str, str] | None = None) -> int:
         with self.writing():
@@ -167,11 +196,9 @@ class ParquetStore:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        with self.writing():
-            for table, unit in pending:
-                path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=True)
-                with told_plainly("cannot remove", path):
-                    path.unlink(missing_ok=True)
+        path = partial(self._layout.unit, app_id=app_id, day=day, pending=True)
+        with self.writing(), self._turn.taken():
+            self._drop([path(table, unit) for table, unit in pending])
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
         """Write one finished page of the listing of a window.

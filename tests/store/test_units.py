@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agora_analytics.errors import StoreError
+from agora_analytics.errors import Overtaken, StoreError
 from agora_analytics.store import METRICS, open_store, parquet_file
 
 from .making import APP, CREATED, DAY, SAMPLES, call, metrics, sessions, store_call, whole_calls_only
@@ -41,7 +41,7 @@ def test_promote_again_changes_nothing(store):
 
 def test_promote_of_a_missing_unit_shows_no_call(store):
     store.put("metrics", "c.00000", metrics("c"), **PLACE, pending=True)
-    with pytest.raises(StoreError, match=r"cannot show .*c.parquet.*run the same command again"):
+    with pytest.raises(Overtaken, match=r"call c: .*c.parquet is gone.*run the same command again"):
         store.promote(**PLACE, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
     assert store.counts()["calls"] == 0
 

@@ -1,0 +1,32 @@
+"""Which units the row of a call stands for, kept beside the row in its file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from agora_analytics.store import parquet_file
+from agora_analytics.store.failures import damaged
+
+_UNITS = "agora_analytics.units"
+
+
+def notes_of(children: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return what is kept beside the row of a call: its units, each as (table, unit)."""
+    return {_UNITS: json.dumps(children)}
+
+
+def children_of(row: Path) -> list[tuple[str, str]]:
+    """Return the units that a call's row stands for; none if there is no such row.
+
+    Raises:
+        StoreError: if the row's file is damaged.
+    """
+    try:
+        _, notes = parquet_file.read(row, "calls")
+    except FileNotFoundError:
+        return []
+    except (pa.ArrowException, OSError) as problem:
+        raise damaged(row, problem) from problem
+    return [(table, unit) for table, unit in json.loads(notes.get(_UNITS, "[]"))]

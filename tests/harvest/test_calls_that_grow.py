@@ -1,0 +1,174 @@
+"""One call over several runs: it goes on, the plan changes, runs end in the middle, the reach moves past it."""
+
+import asyncio
+
+import pytest
+from attrs import evolve
+
+from agora_analytics.agora.plans import ENTERPRISE, STANDARD
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.errors import StoreError
+from agora_analytics.harvest import harvest
+from agora_analytics.simulator import DEMO_APP_ID, World
+from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.truth.series import Beat
+from agora_analytics.store import ParquetStore
+from agora_analytics.testing import run_virtual
+from tests.harvest.stage import UNTIL as NOW
+from tests.harvest.stage import Stage, contents, truth
+
+HOUR, DAY = 3600, 86_400
+
+
+def world(created, destroyed, *sessions):
+    """A call, and the sessions in it, each as (join, leave)."""
+    members = tuple(
+        SessionTruth(sid=f"s{i:04d}", uid=str(1000 + i), join_ts=int(join), leave_ts=int(leave), key=i + 1)
+        for i, (join, leave) in enumerate(sessions or [(created, destroyed)] * 3)
+    )
+    call = CallTruth(
+        call_id="call",
+        cname="room",
+        created_ts=int(created),
+        destroyed_ts=int(destroyed),
+        sessions=members,
+        extra={"call_acu": len(members)},
+    )
+    return World((call,), beat=Beat(interval=60, gap_share=0, null_share=0, max_series=4))
+
+
+def at(made, store, now, plan=ENTERPRISE, *, metrics_a_day=None, **more):
+    if metrics_a_day is not None:
+        few = evolve(plan.limits["call/metrics"], per_day=metrics_a_day)
+        plan = evolve(plan, limits={**plan.limits, "call/metrics": few})
+    return Stage.of(made, store, plan=plan, at=now, **more)
+
+
+def run(stage, ago):
+    now = stage.clock.now()
+    return stage.harvest(since=now - ago, until=now)
+
+
+def by_hour(stage, since):
+    hour = f"(epoch(ts)::bigint - {since:.0f}) // 3600"
+    return dict(stage.tables.sql(f"select {hour}, count(*) from metrics group by all").rows())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.mark.parametrize("hours", [1, 5])
+def test_a_snapshot_that_was_being_shown_when_the_disk_was_full_costs_no_sample(store, monkeypatch, hours):
+    made = world(NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2)
+    stage = at(made, store, NOW)
+    real = ParquetStore._write
+
+    def full(self, target, table, rows, notes=None):
+        if "/calls/" in str(target) and "_pending" not in str(target):
+            raise StoreError("cannot write: no space left")
+        return real(self, target, table, rows, notes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ParquetStore, "_write", full)
+        with pytest.raises(StoreError, match="no space"):
+            run(stage, 3 * HOUR)
+    assert stage.tables.counts()["metrics"] > 0
+    stage.clock.step(hours * HOUR)
+    assert run(stage, 8 * HOUR).complete
+    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
+
+
+@pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
+@pytest.mark.parametrize("metrics_a_day", [1, 2, 4])
+def test_a_run_that_the_quota_ended_goes_on_under_another_plan(store, plans, metrics_a_day):
+    made = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
+    first = run(at(made, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
+    stage = at(made, store, NOW + 1000, plans[1])
+    assert run(stage, 15 * HOUR).complete
+    assert contents(stage.tables) == truth(made, NOW)
+    assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
+    assert first.calls + first.left == 1
+
+
+@pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD)])
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_snapshot_is_carried_on_under_another_plan(store, plans, ended):
+    made = world(NOW - 8 * HOUR, NOW + (2 if ended else 9) * HOUR)
+    assert run(at(made, store, NOW, plans[0]), 9 * HOUR).ongoing == 1
+    stage = at(made, store, NOW + 6 * HOUR, plans[1])
+    assert run(stage, 10 * HOUR).ongoing == (not ended)
+    if not ended:
+        stage = at(made, store, NOW + 10 * HOUR, plans[0])
+        run(stage, 3 * HOUR)
+    assert contents(stage.tables) == truth(made, NOW + DAY)
+
+
+def test_what_the_plan_has_gone_past_stays(store):
+    began = NOW - 40 * 60
+    early, late = [(began, NOW - 300)] * 15, [(began, NOW + 20 * HOUR)] * 12
+    made = world(began, NOW + 20 * HOUR, *early, *late)
+    stage = at(made, store, NOW + 10, STANDARD)
+    run(stage, DAY - 100)
+    before = by_hour(stage, began)
+    stage.clock.step(DAY)
+    assert run(stage, DAY - 100).complete
+    after = by_hour(stage, began)
+    assert all(after[hour] >= count for hour, count in before.items())
+    counts = stage.tables.counts()
+    assert (counts["calls"], counts["sessions"]) == (1, 27)
+    unreachable = (
+        12 * 4 * 6
+    )  # five minutes and ten seconds between the delay of the first run and the second's reach
+    assert truth(made, NOW + DAY)["points"] - counts["metrics"] <= unreachable
+
+
+def test_samples_that_wait_for_their_call_stay_when_the_plan_has_gone_past_them(store):
+    made = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
+    first = run(at(made, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
+    assert (first.calls, first.left) == (0, 1)
+    stage = at(made, store, NOW + 900, STANDARD)
+    second = run(stage, DAY - 100)
+    assert second.complete
+    assert stage.tables.counts()["metrics"] == first.points + second.points
+    assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
+
+
+def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
+    began = NOW - 10 * DAY
+    made = world(began, NOW + DAY, *[(began, NOW + DAY)] * 100)
+    stage = at(made, store, NOW)
+    assert run(stage, DAY).requests == {"call/lists": 1, "call/sessions": 40, "call/metrics": 200}
+    for _ in range(3):
+        stage.clock.step(1800)
+        requests = run(stage, DAY).requests
+        assert (requests["call/sessions"], requests["call/metrics"]) == (1, 5)
+    stage.clock.step(2 * DAY)
+    run(stage, 2 * DAY)
+    assert contents(stage.tables) == truth(made, NOW + 3 * DAY)
+
+
+@pytest.mark.parametrize("behind", [60, 120, 170, 250])
+def test_two_runs_that_meet_at_a_call_that_goes_on_store_it_once(store, behind):
+    made = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
+    stage = at(made, store, NOW, latency=(20, 25))  # so that a visit takes minutes
+
+    async def one(client):
+        now = stage.clock.now()
+        return await harvest(client, since=now - DAY, until=now, store=store)
+
+    async def job():
+        ledger = MemoryLedger()
+        async with stage.client(ledger=ledger) as first, stage.client(ledger=ledger) as second:
+            running = asyncio.ensure_future(one(first))
+            await asyncio.sleep(behind)
+            return [await one(second), await running]
+
+    for report in run_virtual(job(), stage.clock):
+        assert all("another harvest" in skipped.reason for skipped in report.skipped)
+    stage.clock.step(HOUR)
+    assert run(stage, 2 * DAY).complete
+    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
