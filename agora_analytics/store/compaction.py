@@ -5,7 +5,9 @@ with the new one in a single step. A reader that listed the old names finds them
 them open; it never meets old and new rows together, because no name is ever used for both.
 """
 
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 
 from attrs import field, frozen
@@ -16,6 +18,9 @@ from agora_analytics.store.layout import COMPACTED, Layout, checked_day, decode,
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.reading import folders, names
 from agora_analytics.store.wholeness import CallsDay, Day, NotWhole, PointsDay
+
+LISTED_WITHIN = 60.0
+"""Seconds after which nobody lists a folder any more that was replaced; then the next compaction removes it."""
 
 _BUSY = "a harvest is writing to the store; compact when it has ended"
 _NO_EXCHANGE = (
@@ -76,6 +81,7 @@ def compact(
         StoreError: if the disk is full, a file is damaged, or a copy is not equal; that day's tables are as before.
     """
     checked_day(closed_before)
+    _sweep(layout)
     done: list[CompactedDay] = []
     skipped: list[SkippedDay] = []
     with told_plainly("cannot list", layout.folder):
@@ -91,6 +97,15 @@ def compact(
         else:
             done.append(outcome)
     return CompactReport(compacted=tuple(done), skipped=tuple(skipped))
+
+
+def _sweep(layout: Layout) -> None:
+    """Remove the folders that were replaced a while ago."""
+    # A reader that lists a folder while its files are removed would find some of them, and miss rows in silence.
+    with told_plainly("cannot list", layout.replaced):
+        for folder in layout.replaced.glob("*"):
+            if time.time() - folder.stat().st_ctime > LISTED_WITHIN:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> Iterator[Day]:
@@ -123,10 +138,11 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
         for copy in rewritten:
             swap.exchange(copy.folder, copy.live)
             flush(copy.live.parent)
+            layout.replaced.mkdir(exist_ok=True)
+            copy.folder.rename(layout.replaced / secrets.token_hex(8))
     except NotWhole as reason:
         return str(reason)
     finally:
-        # the old files now, or the new ones if it came to nothing
         shutil.rmtree(layout.staging, ignore_errors=True)
     return CompactedDay(
         app_id=day.app_id,

@@ -8,6 +8,7 @@
                                                                 `points`, marks of units to be fetched again
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
     DIR/_staging/                                               what is being written; nobody reads it
+    DIR/_replaced/                                              days before they were compacted, for some seconds more
     DIR/_lock                                                   writers hold it shared, compaction alone: a byte each
     DIR/_turn                                                   whoever shows a call, or drops units of one, holds it
 
@@ -27,6 +28,7 @@ LISTING = "_listing"
 LOCK = "_lock"
 TURN = "_turn"
 PENDING = "_pending"
+REPLACED = "_replaced"
 STAGING = "_staging"
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
@@ -103,6 +105,7 @@ class Layout:
         self.lock = folder / LOCK
         self.turn = folder / TURN
         self.staging = folder / STAGING
+        self.replaced = folder / REPLACED
 
     def table(self, table: str, *, pending: bool = False) -> Path:
         """Return the folder of a whole table."""

@@ -1,3 +1,4 @@
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store import CALL_TABLES, TABLES, open_store, rewriting, swap
+from agora_analytics.store import CALL_TABLES, TABLES, compaction, open_store, rewriting, swap
 
 from .making import APP, DAY, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
 from .processes import start
@@ -272,6 +273,22 @@ def test_a_file_that_comes_meanwhile_is_not_lost(store, monkeypatch):
     with pytest.raises(StoreError, match=r"files came to .* while it was compacted"):
         store.compact(closed_before=NEXT)
     assert len(store.files("metrics")) == 3
+
+
+def test_a_folder_that_somebody_lists_keeps_its_files_for_a_while(store, monkeypatch):
+    for number in range(5):
+        store_call(store, f"c{number}")
+    folder = store.files("calls")[0].parent
+    with os.scandir(folder) as listing:
+        first = next(listing).name
+        store.compact(closed_before=NEXT)
+        seen = {first, *(entry.name for entry in listing)}
+    assert seen == {f"c{number}.parquet" for number in range(5)}
+    assert len(list((store.path / "_replaced").iterdir())) == len(CALL_TABLES)
+    monkeypatch.setattr(compaction, "LISTED_WITHIN", -1.0)
+    store.compact(closed_before=NEXT)
+    assert list((store.path / "_replaced").iterdir()) == []
+    assert whole_calls_only(store) == 5
 
 
 def test_exchange_swaps_folders_or_fails(tmp_path):
