@@ -9,7 +9,7 @@ from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store.failures import told_plainly
 from agora_analytics.store.layout import IDENTITY
 
-FORMAT = 1
+FORMAT = 2
 """Raised by one when a version cannot read what the one before wrote."""
 
 _HARMLESS = {"lost+found"}

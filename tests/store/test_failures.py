@@ -141,7 +141,7 @@ def test_a_missing_store_is_not_made_for_a_reader(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(2, "upgrade agora-analytics"), (0, "read it with the version that wrote it")]
+    ("number", "advice"), [(3, "upgrade agora-analytics"), (1, "read it with the version that wrote it")]
 )
 @pytest.mark.parametrize("create", [True, False])
 def test_another_version_is_left_alone(store, number, advice, create):
