@@ -63,7 +63,7 @@ async def harvest_insights(
     gathering = Gathering(
         client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
-    return await gathering.bring(_units(client, names, wanted))
+    return await gathering.bring(lambda _: _units(client, names, wanted))
 
 
 async def _units(

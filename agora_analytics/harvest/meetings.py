@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, PointsUnit, rows_of
+from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.units import clusters
 from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
 from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
@@ -25,6 +27,9 @@ VENDOR = "opentok"
 _AT_ONCE = 8
 _DAYS_KEPT = 90
 _NO_ADD_ON = 1014
+_PROJECT = "project."
+_APART = 3600
+"""Seconds between the beginnings of marked meetings that are listed together, and what began between them."""
 _PROBLEMS_TOLD = 3
 
 T = TypeVar("T")
@@ -42,59 +47,100 @@ async def harvest_meetings(
 ) -> HarvestReport:
     """Bring the stream statistics of every meeting that began in a time range, and the project's days, into a store.
 
-    A meeting that still goes on is stored as far as it went, and fetched again by the next run; so is a Pacific day
-    whose data may not be there yet. A project without Advanced Insights has days only, and the report says so.
+    A meeting that still goes on is stored as far as it went, and fetched again by the next run, whatever its range; so
+    is a Pacific day whose data may not be there yet. A project without Advanced Insights has days only, and the report
+    says so.
     """
     wanted = client.window(since, until)
     gathering = Gathering(
         client, store, client.project_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
-    return await gathering.bring(_units(client, wanted, gathering.skip))
+    return await gathering.bring(partial(_units, client, wanted, gathering.skip))
 
 
-async def _units(client: "AsyncOpenTok", wanted: Window, skip: Skip) -> AsyncGenerator[PointsUnit, None]:
-    for unit in project_day_units(client, wanted):
+async def _units(
+    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: Marked
+) -> AsyncGenerator[PointsUnit, None]:
+    for unit in project_day_units(client, wanted, marked):
         yield unit
-    async for unit in meeting_units(client, wanted, skip):
+    async for unit in meeting_units(client, wanted, skip, marked):
         yield unit
 
 
-def project_day_units(client: "AsyncOpenTok", wanted: Window) -> Iterator[PointsUnit]:
-    """Yield the Pacific days that a time range touches, each one request."""
+def project_day_units(client: "AsyncOpenTok", wanted: Window, marked: Marked = ()) -> Iterator[PointsUnit]:
+    """Yield the Pacific days that a time range touches, and those that are marked, each one request."""
     settled = client.reach().end
-    for day in _pacific_days(wanted, settled):
+    for day in sorted({*_pacific_days(wanted, settled), *_marked_days(marked, settled)}):
         yield _day_unit(client, day, settled)
 
 
 async def meeting_units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip
+    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: Marked = ()
 ) -> AsyncGenerator[PointsUnit, None]:
-    """Yield the meetings that began in a time range, as the listing of session summaries tells them."""
+    """Yield the meetings that began in a time range, and those that are marked.
+
+    The listing of session summaries tells of them, and whether they have ended: one for the range, and one for each
+    hour or so outside of it in which marked ones began.
+    """
     settled = client.reach().end
+    before = [second for second in _beginnings(marked) if not wanted.start <= second <= wanted.end]
     try:
-        async for page in client.session_summaries(wanted.start, wanted.end + 1).pages():
-            for problem in page.problems:
-                skip("sessions", IncompleteListing(problem.message))
-            for meeting in (meeting for summary in page.records for meeting in summary.meetings):
-                if (begins := meeting.created_at) is None:
-                    error = IncompleteListing("the server does not say when it began")
-                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
-                elif wanted.start <= begins.timestamp() < wanted.end + 1:
-                    yield _meeting_unit(client, meeting, begins, settled)
-    except WindowOutOfReach:
-        return  # the days reach further back than sessions do
+        for part in [*clusters(before, apart=_APART), wanted]:
+            async for meeting, begins in _meetings(client, part, skip):
+                unit = _meeting_unit(client, meeting, begins, settled)
+                if wanted.start <= begins.timestamp() < wanted.end + 1 or unit.name in marked:
+                    yield unit
     except AccessDenied as error:
         if error.code != _NO_ADD_ON:
             raise
         skip("sessions", error)
 
 
+async def _meetings(
+    client: "AsyncOpenTok", part: Window, skip: Skip
+) -> AsyncGenerator[tuple[MeetingSummary, datetime], None]:
+    """Yield the meetings of the sessions that had one in a time range, and when each began; none if out of reach."""
+    try:
+        async for page in client.session_summaries(part.start, part.end + 1).pages():
+            for problem in page.problems:
+                skip("sessions", IncompleteListing(problem.message))
+            for meeting in (meeting for summary in page.records for meeting in summary.meetings):
+                if (begins := meeting.created_at) is None:
+                    error = IncompleteListing("the server does not say when it began")
+                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
+                else:
+                    yield meeting, begins
+    except WindowOutOfReach:
+        return  # the days reach further back than sessions do
+
+
+def _beginnings(marked: Marked) -> Iterator[int]:
+    """Yield the second in which each marked meeting began."""
+    for name in marked:
+        milliseconds = name.rpartition(".")[2]
+        if milliseconds.isdecimal():
+            yield int(milliseconds) // 1000
+
+
 def _pacific_days(wanted: Window, settled: float) -> Iterator[date]:
-    zone = ZoneInfo(PACIFIC)
-    first = datetime.fromtimestamp(max(wanted.start, settled - _DAYS_KEPT * DAY), zone).date()
-    last = datetime.fromtimestamp(min(wanted.end, settled), zone).date()
+    first = max(_pacific_day(wanted.start), _oldest_day(settled))
+    last = _pacific_day(min(wanted.end, settled))
     for number in range((last - first).days + 1):
         yield first + timedelta(days=number)
+
+
+def _marked_days(marked: Marked, settled: float) -> Iterator[date]:
+    oldest = _oldest_day(settled)
+    days = (name.removeprefix(_PROJECT) for name in marked if name.startswith(_PROJECT))
+    yield from (day for day in map(date.fromisoformat, days) if day >= oldest)
+
+
+def _oldest_day(settled: float) -> date:
+    return _pacific_day(settled - _DAYS_KEPT * DAY)
+
+
+def _pacific_day(second: float) -> date:
+    return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
 
 
 def _day_unit(client: "AsyncOpenTok", day: date, settled: float) -> PointsUnit:
@@ -106,7 +152,7 @@ def _day_unit(client: "AsyncOpenTok", day: date, settled: float) -> PointsUnit:
         return Fetched(rows=rows_of(VENDOR, points), missing=missing)
 
     return PointsUnit(
-        name=f"project.{day.isoformat()}",
+        name=f"{_PROJECT}{day.isoformat()}",
         day=utc_day(begins.timestamp()),
         whole=settled >= ends.timestamp() + PROJECT_LATENCY,
         fetch=fetch,

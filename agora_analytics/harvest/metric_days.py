@@ -1,13 +1,14 @@
 """The harvest of ApsaraVideo: each metric of each UTC day of a time range, into `points`."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agora_analytics.apsaravideo.facts import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, PointsUnit, rows_of
+from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store
@@ -30,7 +31,7 @@ async def harvest_metric_days(
     """Bring all metrics of an app, over all of its users, into a store.
 
     UTC days are fetched whole, also where the range begins or ends within one: one request for each metric and day.
-    The day that still goes on, or has just ended, is fetched again by the next run.
+    The day that still goes on, or has just ended, is fetched again by the next run, whatever its range.
     """
     days = utc_days(client, since, until)
     gathering = Gathering(
@@ -41,7 +42,7 @@ async def harvest_metric_days(
         observer=observer,
         at_once=_AT_ONCE,
     )
-    return await gathering.bring(_units(client, days))
+    return await gathering.bring(partial(_units, client, days))
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
@@ -61,16 +62,31 @@ def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list
     return days
 
 
-async def _units(client: "AsyncApsaraVideo", days: Sequence[Window]) -> AsyncGenerator[PointsUnit, None]:
-    for unit in metric_day_units(client, days):
+async def _units(
+    client: "AsyncApsaraVideo", days: Sequence[Window], marked: Marked
+) -> AsyncGenerator[PointsUnit, None]:
+    for unit in metric_day_units(client, days, marked):
         yield unit
 
 
-def metric_day_units(client: "AsyncApsaraVideo", days: Sequence[Window]) -> Iterator[PointsUnit]:
-    """Yield each metric of each day, one request each."""
-    for day in days:
+def metric_day_units(
+    client: "AsyncApsaraVideo", days: Sequence[Window], marked: Marked = ()
+) -> Iterator[PointsUnit]:
+    """Yield each metric of each day, and what is marked of others, one request each."""
+    for day in dict.fromkeys([*_marked_days(client, marked), *days]):
         for metric in Metric:
-            yield _unit(client, metric, day)
+            unit = _unit(client, metric, day)
+            if day in days or unit.name in marked:
+                yield unit
+
+
+def _marked_days(client: "AsyncApsaraVideo", marked: Marked) -> Iterator[Window]:
+    reach = client.reach()
+    for day in sorted({name.rpartition(".")[2] for name in marked}):
+        start = int(epoch_seconds(day, now=reach.end))
+        # of a day that is not all in reach any more, less would come than is there
+        if reach.start <= start <= reach.end:
+            yield Window(start, min(start + DAY - 1, reach.end))
 
 
 def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsUnit:

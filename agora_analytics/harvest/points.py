@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -26,6 +26,9 @@ from agora_analytics.store.quality import common
 from agora_analytics.store.schemas import POINTS
 
 _TABLE = "points"
+
+Marked = Collection[str]
+"""The names of the units that have to be fetched again, whatever the time range: what is there is not whole."""
 
 
 @frozen(kw_only=True)
@@ -89,8 +92,12 @@ class Gathering:
         self._tally = Tally()
         self._trouble = Trouble()
 
-    async def bring(self, units: AsyncIterable[PointsUnit]) -> HarvestReport:
+    async def bring(self, units: Callable[[Marked], AsyncIterable[PointsUnit]]) -> HarvestReport:
         """Fetch and store what is missing of the units.
+
+        Args:
+            units: told what is marked in the store, it yields the units of the time range and, of the marked ones,
+                those that can still be asked for. One that it yields twice is fetched once.
 
         Raises:
             AuthenticationError, AccessDenied: nothing can be asked for.
@@ -102,11 +109,11 @@ class Gathering:
         seen: set[str] = set()
         try:
             async with asyncio.TaskGroup() as group:
-                async for unit in units:
+                async for unit in units(stored.pending[_TABLE]):
                     if unit.name in seen:
                         continue
                     seen.add(unit.name)
-                    if _is_whole(unit, stored):
+                    if is_whole(unit, stored):
                         self._tally.known_before += 1
                         continue
                     self._tally.listed += 1
@@ -158,7 +165,8 @@ class Gathering:
         self._observer(event)
 
 
-def _is_whole(unit: PointsUnit, stored: Units) -> bool:
+def is_whole(unit: PointsUnit, stored: Units) -> bool:
+    """Return whether a unit is in the store and need not be fetched again."""
     name = decode(encode(unit.name))
     return name in stored.live[_TABLE] and name not in stored.pending[_TABLE]
 

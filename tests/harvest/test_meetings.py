@@ -160,6 +160,56 @@ def test_a_meeting_that_goes_on_is_fetched_again(tmp_path):
     assert set(seen_first) < set(truth(made, int(begun))) <= seen <= set(truth(made, int(ended)))
 
 
+def days_of(folder):
+    rows = open_store(folder).sql(
+        "select epoch(ts)::bigint, source_metric, value from points where call_id is null order by all"
+    )
+    return rows.rows()
+
+
+def test_a_harvest_a_day_of_the_last_day_ends_with_what_one_of_all_days_has(tmp_path):
+    made = world(sessions=6)
+    meeting = made.sessions[0].meetings[0]
+    at = (
+        meeting.created_ms + meeting.destroyed_ms
+    ) / 2000  # it goes on, and began before the next run's range
+    simulator, clock = staged(made, at=at)
+    daily, at_once = tmp_path / "daily", tmp_path / "at_once"
+    for day in range(7):
+        harvested(simulator, clock, daily, since=at + (day - 1) * DAY, until=at + day * DAY)
+        clock.step(at + (day + 1) * DAY - clock.now())
+    harvested(simulator, clock, at_once, since=SINCE - DAY, until=clock.now())
+    assert stored(daily) == stored(at_once) == truth(made)
+    assert days_of(daily) == days_of(at_once)
+    assert len(days_of(daily)) > 0
+    marks = open_store(daily).units(KEY).pending["points"]
+    assert {name.partition(".")[0] for name in marks} == {"project"}
+    assert len(marks) <= 3  # Pacific days that are younger than 48 hours, in part or as a whole
+    files = [path.parent for path in open_store(daily).files("points") if path.parent.name < "day=2026-11-19"]
+    assert len(files) == len(set(files)) >= 3
+
+
+def test_a_range_without_them_fetches_what_went_on_again_and_nothing_else(tmp_path):
+    made = OpenTokWorld.generate(
+        seed=7, since=SINCE, until=SINCE + 7200, sessions=8, ongoing_share=0.0, peers=2
+    )
+    meetings = sorted((m for s in made.sessions for m in s.meetings), key=lambda one: one.created_ms)
+    marked = [meetings[0], meetings[2]]  # what began between them is listed, and not wanted
+    assert marked[1].created_ms - marked[0].created_ms < 3_600_000
+    for meeting in marked:
+        begun = meeting.created_ms / 1000
+        harvested(*staged(made, at=begun + 400), tmp_path, since=begun, until=begun + 0.001)
+    marks = open_store(tmp_path).units(KEY).pending["points"]
+    assert {name.split(".")[1] for name in marks} >= {meeting.meeting_id for meeting in marked}
+    report = harvested(*staged(made, at=NOW), tmp_path, since=NOW - 600, until=NOW - 540)
+    assert (report.calls, report.ongoing) == (
+        len(marks) + 1,
+        1,
+    )  # and the day of the range, which is too young
+    ids = {meeting.meeting_id for meeting in marked}
+    assert stored(tmp_path) == [row for row in truth(made) if row[0] in ids]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_with_faults_the_rows_are_the_same(tmp_path, seed):
     made = world()

@@ -65,6 +65,28 @@ def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
     assert harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY).requests == {}
 
 
+def test_a_harvest_a_night_of_the_last_day_ends_with_whole_days_that_are_compacted(tmp_path):
+    for night in range(4):  # a day counts as open for an hour behind its end
+        now = SINCE + night * DAY + 900
+        harvested(Stage.of(now=now), tmp_path, since=now - DAY, until=now)
+    now = MIDNIGHT + 900
+    assert stored(tmp_path) == truth(SINCE - DAY, now)
+    yesterday, today = "2026-11-18", "2026-11-19"
+    marks = open_store(tmp_path).units(APP_ID).pending["points"]
+    assert sorted(set(marks.values())) == [yesterday, today]
+    files = [path.parent.name for path in open_store(tmp_path).files("points")]
+    assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
+
+
+def test_a_marked_day_that_is_not_all_in_reach_any_more_keeps_what_it_has(tmp_path):
+    harvested(Stage.of(), tmp_path, since=MIDNIGHT, until=NOW)
+    before = stored(tmp_path)
+    later = Stage.of(now=MIDNIGHT + 30 * DAY + 3600)
+    report = harvested(later, tmp_path, since=later.clock.now() - 3600, until=later.clock.now())
+    assert report.calls == 4  # of its own day
+    assert set(before) < set(stored(tmp_path))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_with_faults_the_rows_are_the_same(tmp_path, seed):
     harvested(Stage.of(faults=Faults(share=0.1, seed=seed)), tmp_path)
