@@ -70,7 +70,7 @@ class Gathering:
 
     A unit that is not whole is marked as pending before its rows are shown, and the mark goes when it is: so
     whenever the process ends, what the next run finds there is either whole or will be fetched again, and a second
-    write replaces the first.
+    write replaces the first; but what is whole is not replaced by less.
     """
 
     def __init__(
@@ -130,13 +130,16 @@ class Gathering:
         try:
             fetched = await unit.fetch()
             whole = unit.whole and not fetched.missing
-            await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
+            written = await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
         except NO_USE_GOING_ON:
             raise
         except AgoraAnalyticsError as error:
             self.skip(unit.name, error)
         else:
             self._trouble.none()
+            if not written:
+                self._tally.known_before += 1
+                return
             sessions = len(fetched.rows["session_id"].unique().drop_null())
             self._tell(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
             self._tell(CallStored(call_id=unit.name, sessions=sessions, finished=whole))
@@ -149,13 +152,21 @@ class Gathering:
         """Leave work for the next run, and tell why; where everything fails, raise the error instead."""
         self._tell(self._trouble.skip(work, error))
 
-    def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> None:
+    def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> bool:
         with self._store.writing():
             if not whole:
+                if self._came_meanwhile(unit):
+                    return False
                 self._put(unit, POINTS.empty_table(), pending=True)
             self._put(unit, rows, pending=False)
             if whole:
                 self._store.forget(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
+            return True
+
+    def _came_meanwhile(self, unit: PointsUnit) -> bool:
+        # Another harvest, which began later, may have it whole by now. A mark has no rows, and is read before them.
+        found = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
+        return found is not None and found.num_rows > 0
 
     def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
         self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)

@@ -1,9 +1,11 @@
 """OpenTok into a store: every sample of every meeting once, whatever ends the run; what goes on comes again."""
 
+import asyncio
 import math
 
 import pytest
 
+from agora_analytics.engine.request_loop import Patience
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest
@@ -208,6 +210,46 @@ def test_a_range_without_them_fetches_what_went_on_again_and_nothing_else(tmp_pa
     )  # and the day of the range, which is too young
     ids = {meeting.meeting_id for meeting in marked}
     assert stored(tmp_path) == [row for row in truth(made) if row[0] in ids]
+
+
+class Held(AsgiTransport):
+    """Answers about the samples of meetings come when `release` is set."""
+
+    def __init__(self, app):
+        super().__init__(app)
+        self.release = asyncio.Event()
+
+    async def send(self, request):
+        response = await super().send(request)
+        if b"streamStatsCollection" in request.body:
+            await self.release.wait()
+        return response
+
+
+def test_a_harvest_that_hangs_does_not_put_less_in_the_place_of_what_another_has_brought(tmp_path):
+    made = world(sessions=1, meetings=(1, 1))
+    ((meeting,),) = (session.meetings for session in made.sessions)
+    simulator, clock = staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000)
+
+    async def harvesting(transport):
+        key, patience = ProjectKey(KEY, SECRET), Patience(timeout=DAY, deadline=None)
+        async with AsyncOpenTok(key, transport=transport, clock=clock, patience=patience) as client:
+            return await harvest(client, since=SINCE, until="now", store=tmp_path)
+
+    async def job():
+        hangs = Held(simulator.app)
+        async with asyncio.TaskGroup() as group:
+            older = group.create_task(harvesting(hangs))
+            await asyncio.sleep(meeting.destroyed_ms / 1000 + 600 - clock.now())
+            younger = await harvesting(AsgiTransport(simulator.app))
+            hangs.release.set()
+        return older.result(), younger
+
+    older, younger = run_virtual(job(), clock)
+    assert stored(tmp_path) == truth(made)
+    assert (older.known_before, younger.known_before) == (1, 0)
+    marks = open_store(tmp_path).units(KEY).pending["points"]
+    assert not any(meeting.meeting_id in name for name in marks)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
