@@ -39,8 +39,8 @@ def harvest(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="Keep this metric of Data Insights too, hour by hour: joinSuccessRate, say. One of 40 to 60 requests "
-            "a day for each day. Give it again for more.",
+            help="Keep this metric of Data Insights too, hour by hour: joinSuccessRate, say. For each day it "
+            "takes one or two of the 40 to 60 requests of a day. Give it again for more.",
         ),
     ] = None,
     no_compact: Annotated[

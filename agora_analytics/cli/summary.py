@@ -46,8 +46,13 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 
 
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
+    goes_on = (
+        "still go on; the next run visits them again"
+        if units == "calls"
+        else "still go on or may change; a later run visits them again"
+    )
     rows = [
-        ("ongoing", report.ongoing, f"{units} still go on; the next run visits them again"),
+        ("ongoing", report.ongoing, f"{units} {goes_on}"),
         ("too recent", report.too_recent, f"{units} have only just ended; the next run takes them"),
         ("skipped", len(report.skipped), f"{units} could not be had; the next run tries again"),
         ("left", report.left, f"known {units} were not reached"),

@@ -19,7 +19,7 @@ from agora_analytics.harvest.agenda import Agenda
 from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
-from agora_analytics.harvest.points import PointsUnit, is_whole
+from agora_analytics.harvest.points import PointsUnit, is_known
 from agora_analytics.harvest.run import Client
 from agora_analytics.harvest.units import window_of
 from agora_analytics.instants import Instant
@@ -173,7 +173,7 @@ async def _counted(units: Iterable[PointsUnit], app_id: str, store: Store | None
     if store is None:
         return len(wanted), 0
     stored: Units = await asyncio.to_thread(store.units, app_id)
-    known = sum(is_whole(unit, stored) for unit in wanted.values())
+    known = sum(is_known(unit, stored) for unit in wanted.values())
     return len(wanted) - known, known
 
 

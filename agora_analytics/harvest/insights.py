@@ -1,7 +1,8 @@
 """What Data Insights tells of an app's quality, hour by hour, into `points`: join success above all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,9 @@ from agora_analytics.agora.endpoints import INSIGHT_QUALITY
 from agora_analytics.agora.vocabulary import Granularity, QualityMetric
 from agora_analytics.core.windows import Window
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, PointsUnit, rows_of
+from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.instants import DAY, Instant, utc_day
+from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 VENDOR = "agora"
 _AT_ONCE = 4
+_NAME = "insight."
+_CHANGES = 2 * DAY
+"""Seconds behind a day's end for which its numbers are computed again (`reference/agora-analytics-api.md`)."""
 
 
 async def harvest_insights(
@@ -32,8 +36,10 @@ async def harvest_insights(
 ) -> HarvestReport:
     """Bring quality metrics of each UTC day of a range, hour by hour, into a store, one request each.
 
-    Calls and their samples do not tell who failed to join; these do. A plan has 40 to 60 of these requests a day, so a
-    day is asked for once, when all of it is there, 6 hours after its end.
+    Calls and their samples do not tell who failed to join; these do. A day is asked for when all of it is there, 6
+    hours after its end. The server computes its numbers again until 2 days later: so one that was asked for before is
+    asked for once more by the first run after that, whatever its range and metrics. A plan has 40 to 60 of these
+    requests a day: a metric that is kept every day takes two of them.
 
     Args:
         client: who asks.
@@ -44,7 +50,7 @@ async def harvest_insights(
         observer: called with every `HarvestEvent`.
 
     Returns:
-        What was done, with days of a metric as its `calls`.
+        What was done, with days of a metric as its `calls`; `ongoing` are those whose numbers may still change.
 
     Raises:
         InvalidRequest: the plan has no Data Insights; milliseconds, naive datetimes, `until` not after `since`.
@@ -63,24 +69,39 @@ async def harvest_insights(
     gathering = Gathering(
         client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
-    return await gathering.bring(lambda _: _units(client, names, wanted))
+    return await gathering.bring(partial(_units, client, names, wanted))
 
 
 async def _units(
-    client: "AsyncAgora", metrics: Sequence[str], wanted: Window
+    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, marked: Marked
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
+    for metric, start in _marked_days(marked):
+        if reach.start <= start and _is_final(start, reach):
+            yield _unit(client, metric, start, whole=True)
     for start in range(wanted.start // DAY * DAY, wanted.end + 1, DAY):
         if reach.start <= start and start + DAY - 1 <= reach.end:
             for metric in metrics:
-                yield _unit(client, metric, start)
+                yield _unit(client, metric, start, whole=_is_final(start, reach))
 
 
-def _unit(client: "AsyncAgora", metric: str, start: int) -> PointsUnit:
+def _marked_days(marked: Marked) -> Iterator[tuple[str, int]]:
+    """Yield the metric of each marked unit, and when its day begins."""
+    for name in sorted(marked):
+        if name.startswith(_NAME):
+            metric, _, day = name.removeprefix(_NAME).rpartition(".")
+            yield metric, int(epoch_seconds(day, now=0))
+
+
+def _is_final(start: int, reach: Window) -> bool:
+    return start + DAY + _CHANGES <= reach.end
+
+
+def _unit(client: "AsyncAgora", metric: str, start: int, *, whole: bool) -> PointsUnit:
     async def fetch() -> Fetched:
         rows = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
         points = ({"ts": row.at, "source": row.metric, "value": row.value} for row in rows)
         return Fetched(rows=rows_of(VENDOR, points))
 
     day = utc_day(start)
-    return PointsUnit(name=f"insight.{metric}.{day}", day=day, whole=True, fetch=fetch)
+    return PointsUnit(name=f"{_NAME}{metric}.{day}", day=day, whole=whole, every_run=False, fetch=fetch)

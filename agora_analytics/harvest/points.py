@@ -46,13 +46,15 @@ class PointsUnit:
     Attributes:
         name: a pure function of the work.
         day: the UTC day that it lies in, as `2026-11-20`.
-        whole: whether nothing will be added to it any more; what is not whole is fetched again by the next run.
+        whole: whether nothing will be added to it any more; what is not whole is fetched again.
+        every_run: whether every run fetches again what is not whole; False: only the one that finds it whole.
         fetch: asks for it.
     """
 
     name: str
     day: str
     whole: bool
+    every_run: bool = True
     fetch: Callable[[], Awaitable[Fetched]] = field(repr=False)
 
 
@@ -113,7 +115,7 @@ class Gathering:
                     if unit.name in seen:
                         continue
                     seen.add(unit.name)
-                    if is_whole(unit, stored):
+                    if is_known(unit, stored):
                         self._tally.known_before += 1
                         continue
                     self._tally.listed += 1
@@ -176,10 +178,12 @@ class Gathering:
         self._observer(event)
 
 
-def is_whole(unit: PointsUnit, stored: Units) -> bool:
-    """Return whether a unit is in the store and need not be fetched again."""
+def is_known(unit: PointsUnit, stored: Units) -> bool:
+    """Return whether a unit is in the store and this run need not fetch it again."""
     name = decode(encode(unit.name))
-    return name in stored.live[_TABLE] and name not in stored.pending[_TABLE]
+    if name not in stored.live[_TABLE]:
+        return False
+    return name not in stored.pending[_TABLE] or not (unit.every_run or unit.whole)
 
 
 def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:

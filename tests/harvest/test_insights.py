@@ -1,6 +1,7 @@
 """Data Insights into a store: each whole day of each metric once, so that join success can be compared."""
 
 from agora_analytics.harvest import harvest_insights
+from agora_analytics.simulator import DEMO_APP_ID
 from agora_analytics.store import open_store
 from tests.harvest.stage import MIDNIGHT, Stage, simple_world
 
@@ -26,6 +27,30 @@ def test_whole_days_are_kept_once_and_none_before_all_of_it_is_there(tmp_path):
     assert len(rows) == report.points > 24
     again = kept(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
     assert (again.known_before, again.requests) == (2, {})
+
+
+def test_a_day_whose_numbers_still_change_is_asked_for_once_more_when_they_do_not(tmp_path):
+    world, day = simple_world(5), range(MIDNIGHT - DAY, MIDNIGHT + 4 * DAY, DAY // 4)
+    reports = []
+    for at in day:  # four times a day, each about the last day only; the day before MIDNIGHT is the first
+        stage = Stage.of(world, tmp_path, at=at + 8 * 3600)
+        since, until = max(MIDNIGHT - DAY, at + 8 * 3600 - DAY), at + 8 * 3600
+        reports.append(kept(stage, tmp_path, since=since, until=until))
+    asked = [report.requests.get(ENDPOINT, 0) for report in reports]
+    assert asked == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]
+    assert sum(report.ongoing for report in reports) == 4
+    pending = open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
+    assert sorted(pending.values()) == ["2026-11-20", "2026-11-21"]
+    assert all(report.complete for report in reports)
+
+
+def test_a_day_that_is_long_over_is_asked_for_once(tmp_path):
+    stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 3 * DAY)
+    report = kept(stage, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT)
+    assert (report.calls, report.ongoing) == (1, 0)
+    assert not open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
+    later = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 4 * DAY)
+    assert kept(later, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT).requests == {}
 
 
 def test_the_rows_are_what_the_client_is_told(tmp_path):
