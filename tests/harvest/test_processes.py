@@ -84,11 +84,11 @@ def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
 
 def test_ten_times_the_points_take_no_more_memory(tmp_path):
     def weigh(calls: int) -> dict:
-        world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=4)
-        with serve_in_thread(Simulator(world, "enterprise")) as url:
-            return result(start(url, tmp_path / str(calls)))
+        world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=8)
+        with serve_in_thread(Simulator(world, plan(40, 10_000))) as url:
+            return result(start(url, tmp_path / str(calls), "--per-second", "40"))
 
-    small, large = weigh(12), weigh(122)
+    small, large = weigh(25), weigh(250)  # the small one has as much under way at a time as the large one too
 
     assert small["points"] > 900_000
     assert large["points"] > 10_000_000
