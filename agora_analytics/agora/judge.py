@@ -10,7 +10,7 @@ import msgspec
 
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
+from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Retry, Verdict
 from agora_analytics.decode.split import session_pieces
 from agora_analytics.instants import next_midnight
 from agora_analytics.messages import Response, TransportFailure
@@ -18,7 +18,6 @@ from agora_analytics.messages import Response, TransportFailure
 SUCCESS = (200, 0)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a body as JSON raises: broken, not UTF-8, nested without end."""
-_MIDNIGHT_SLACK = 5.0  # the server's new day may begin this much later than our reading of its clock
 
 
 class Envelope(msgspec.Struct):
@@ -167,9 +166,9 @@ def _judge_limit(said: str, now: float, place: dict[str, Any]) -> Verdict:
 def _judge_spent_day(text: str, now: float, place: dict[str, Any]) -> Verdict:
     opens = next_midnight(now)
     place = {"request_id": place["request_id"]}
-    if opens - now > 86_400 - _MIDNIGHT_SLACK:
+    if opens - now > 86_400 - MIDNIGHT_SLACK:
         error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=now, **place)
-        return Retry(error=error, cause=Cause.RATE, after=_MIDNIGHT_SLACK)
+        return Retry(error=error, cause=Cause.RATE, after=MIDNIGHT_SLACK)
     error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=opens, **place)
     return Fail(error=error, closed_until=opens)
 

@@ -9,6 +9,9 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.messages import Response, TransportFailure
 
+MIDNIGHT_SLACK = 5.0
+"""Seconds that the server's new day may begin later than our reading of its clock."""
+
 
 @frozen
 class Done:

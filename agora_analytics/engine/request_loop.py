@@ -12,13 +12,14 @@ from attrs.validators import gt
 
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import Cause, Done, Fail, Judge, Retry, Verdict
+from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Judge, Retry, Verdict
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import Answered, Failed, HostSwitched, Observer, Waited
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
-from agora_analytics.errors import AgoraAnalyticsError, Attempt, DeadlineExceeded
+from agora_analytics.errors import AgoraAnalyticsError, Attempt, DeadlineExceeded, QuotaExhausted
+from agora_analytics.instants import next_midnight
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 Query = tuple[tuple[str, str], ...]
@@ -152,10 +153,10 @@ class RequestLoop:
                 raise
             self.sent[call.endpoint.name] += 1
             limiter.leaves(grant)
-            left = _now()
+            left, departed = _now(), self._server_time.now()
             outcome = await self._attempt(request, trail)
             ended = _now()
-            verdict = await self._verdict(call.endpoint, outcome)
+            verdict = _on_its_day(await self._verdict(call.endpoint, outcome), departed)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._tell(call.endpoint, trail[-1], outcome)
             await _learn(limiter, grant, outcome, ended - left)
@@ -275,6 +276,17 @@ def _refused_redirect(response: Response) -> TransportFailure | None:
     except ValueError:
         target = "no usable address"
     return TransportFailure(FailureKind.REDIRECT, f"HTTP {response.status} to {target}")
+
+
+def _on_its_day(verdict: Verdict, departed: float) -> Verdict:
+    """A day that was spent may have ended before its answer came: the new one is open, and it is sent again."""
+    ended = next_midnight(departed - MIDNIGHT_SLACK)
+    if not isinstance(verdict, Fail) or verdict.closed_until is None or verdict.closed_until <= ended:
+        return verdict
+    error = QuotaExhausted(
+        "the quota of the day before is spent", retry_at=ended, request_id=verdict.error.request_id
+    )
+    return Retry(error=error, cause=Cause.RATE)
 
 
 async def _learn(

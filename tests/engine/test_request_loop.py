@@ -375,6 +375,21 @@ def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
     assert stage.run(work()).trail[-1].outcome == "done"
 
 
+def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_one():
+    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT - 4, seconds=10.0)
+    answer = stage.run()
+    assert [attempt.outcome for attempt in answer.trail] == [
+        "the quota of the day before is spent; it opens again at 2026-11-20 00:00:00Z",
+        "done",
+    ]
+    assert stage.run(stage.ledger.spent(stage.budget, "2026-11-20")) == (1, False)
+
+
+def test_a_spent_day_that_begins_late_at_the_server_does_not_close_the_new_one_however_late_its_answer():
+    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 3, seconds=10.0)
+    assert len(stage.run().trail) == 2
+
+
 def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
     stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
     assert len(stage.run().trail) == 2
