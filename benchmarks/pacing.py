@@ -46,7 +46,11 @@ def with_ledger(requests: int, clock: VirtualClock, ledger: Ledger):
         server_time=ServerTime(clock),
         observer=lambda _: None,
     )
-    return limiter.acquire, limiter.answered
+
+    async def leave():
+        return await limiter.leaves(await limiter.acquire())
+
+    return leave, limiter.answered
 
 
 def ours(requests: int, clock: VirtualClock, _: Path):

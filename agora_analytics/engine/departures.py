@@ -79,7 +79,7 @@ class Jitter:
 class Departure:
     """A request on its way out: when it left, and how late it may have been, as far as that is known.
 
-    `behind` is the one N places before, which must be out of the server's window first.
+    `behind` is the one N places before, which must be out of the server's window first; None: nothing is in its way.
     """
 
     behind: "Departure | None"
@@ -90,7 +90,7 @@ class Departure:
         """Return from when it may leave; `jitter` is for what has not been answered."""
         if self.behind is None:
             return now
-        if self.behind.left is None:  # of another client in this process, which still waits
+        if self.behind.left is None:  # it still waits, or is being made ready: its credentials, say
             return now + retry
         late = jitter.seconds if self.behind.lateness is None else self.behind.lateness
         return self.behind.left + period + late

@@ -17,19 +17,25 @@ from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
+from attrs import evolve
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime
 from agora_analytics.engine.departures import LARGEST_JITTER, Departure, Departures, Jitter
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
-from agora_analytics.engine.ledger import LONGEST_QUEUE, Budget, Grant, Ledger, MemoryLedger
+from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, NotYet
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
-from agora_analytics.instants import next_midnight, utc_day
+from agora_analytics.instants import DAY, next_midnight, utc_day
 
 CATCH_UP = 0.002  # a timer that fires late may be made up for by this much, in seconds
-LONGEST_HOLD = LONGEST_QUEUE - 20  # a hold further ahead would be taken for a clock that was set back
+LONGEST_HOLD = 100.0  # a server that asks for a longer rest is asked again by then, in seconds
+_LONGEST_WAIT = 120.0  # behind another request: longer only if the clock was set back
+_LOOK_AGAIN = 0.05  # for what is in the way and has not left yet
 _HURRY = 0.75  # of the even pace: what was late may be made up for, as far as the server's window allows
-_QUIET = 1.0  # around midnight it is not sure to which day a request is charged, so none leaves
+_QUIET = (
+    1.0,
+    0.5,
+)  # before and after midnight it is not sure to which day a request is charged, so none leaves
 _WORTH_TELLING = 1.0  # waits shorter than this are the pace itself
 
 
@@ -64,11 +70,12 @@ class Limiter:
             self._departures = ledger.departures(budget, limits.requests)
             self._gap = limits.period / limits.requests * _HURRY
         self._bucket: AsyncLimiter | None = None
-        self._closed_until = 0.0
+        self._closed_until = 0.0  # what the server said; of what we count ourselves some may be given back
+        self._told_until = 0.0
         self._push_backs = 0
 
     async def acquire(self) -> Grant:
-        """Wait for the next place and return it.
+        """Wait for the next place and return it; `leaves` or `give_back` must follow.
 
         Raises:
             QuotaExhausted: at once, if the day's quota is spent.
@@ -77,58 +84,82 @@ class Limiter:
             self._refuse_when_closed()
             if self._departures is None:
                 await self._pace()
-                return await self._leave(None)
+                return await self._reserve()
             departure = self._departures.book()
             try:
-                if departure.behind is not None:
-                    await self._until_free(departure)
-                return await self._leave(departure)
-            finally:
+                await self._until_free(departure)
+                return evolve(await self._reserve(), departure=departure)
+            except BaseException:
                 departure.leave(self._clock.now())
+                raise
 
-    async def _leave(self, departure: Departure | None) -> Grant:
-        server_now = self._server_time.now()
-        if next_midnight(server_now) < server_now + _QUIET:
-            await self._wait_for_midnight()
-            server_now = self._server_time.now()
-        now = self._clock.now()
+    async def _reserve(self) -> Grant:
+        outrun = 0
+        while True:
+            await self._until_the_day_is_sure()
+            now = self._clock.now()
+            grant = await self._charge(now)
+            if grant is None:
+                raise self._exhausted(next_midnight(self._server_time.now()))
+            if isinstance(grant, NotYet):
+                early = AHEAD * (1 - 0.5**outrun)  # who has waited longer asks first
+                await self._sleep(grant.slot - early - now, self._slot_rule())
+                outrun += 1
+                continue
+            try:
+                await self._sleep(grant.slot - self._clock.now(), self._slot_rule())
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._ledger.give_back(self.budget, grant)
+                raise
+            if self._is_of_its_day(grant):
+                return evolve(grant, slot=self._clock.now())
+            await asyncio.shield(self._ledger.give_back(self.budget, grant))
+
+    async def _charge(self, now: float) -> Grant | NotYet | None:
         charging = self._ledger.reserve(
             self.budget,
             now=now,
-            server_now=server_now,
+            server_now=self._server_time.now(),
             gap=self._gap,
             per_day=self.limits.per_day,
             burst=self._burst,
         )
         if type(self._ledger) is not MemoryLedger:  # that one never waits, so nothing is cancelled half way
             charging = self._uncut(charging)
-        grant = await charging
-        if grant is None:
-            self.close(next_midnight(self._server_time.now()))
-            self._refuse_when_closed()
-            raise AssertionError("unreachable")
-        if grant.slot > now:
-            try:
-                await self._sleep(grant.slot - self._clock.now(), self._slot_rule(departure))
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self._ledger.give_back(self.budget, grant)
-                raise
-        return Grant(slot=grant.slot, day=grant.day, departure=departure)
+        return await charging
 
     async def _until_free(self, departure: Departure) -> None:
         """Wait until the request N places before is out of the server's window, however late it was."""
+        look_again = min(self._gap, _LOOK_AGAIN)
         while departure.behind is not None:
             now = self._clock.now()
-            seconds = departure.free_at(now, self.limits.period, self.jitter, self._gap) - now
-            if seconds <= 0 or seconds >= LONGEST_QUEUE:  # so long only if the clock was set back
+            seconds = departure.free_at(now, self.limits.period, self.jitter, look_again) - now
+            if seconds <= 0 or seconds >= _LONGEST_WAIT:
+                departure.behind = None
                 return
+            if seconds >= _WORTH_TELLING:
+                await self._refuse_when_spent()
             await self._sleep(seconds, self._pace_rule())
 
-    def leaves(self, grant: Grant) -> None:
-        """Note that a request leaves only now: what was done for it since its grant took its time."""
+    async def leaves(self, grant: Grant) -> Grant:
+        """Note that a request leaves only now: what was done for it since its grant took its time.
+
+        If so much that its place has passed, it waits for another. Returns the place that it leaves with.
+
+        Raises:
+            QuotaExhausted: as `acquire`; the first place is given back.
+        """
+        late = self._departures is None and self._clock.now() - grant.slot > self.jitter.seconds
+        if late or not self._is_of_its_day(grant):
+            await asyncio.shield(self.give_back(grant))
+            grant = await self.acquire()
+        self._depart(grant)
+        return grant
+
+    def _depart(self, grant: Grant) -> None:
         if grant.departure is not None:
-            grant.departure.left = self._clock.now()
+            grant.departure.leave(self._clock.now())
 
     def answered(self, grant: Grant, seconds: float) -> None:
         """Note how long after its departure a request was answered, to the first byte."""
@@ -136,7 +167,7 @@ class Limiter:
         if grant.departure is not None:
             grant.departure.lateness = self.jitter.lateness(seconds)
 
-    async def _uncut(self, charging: Coroutine[Any, Any, Grant | None]) -> Grant | None:
+    async def _uncut(self, charging: Coroutine[Any, Any, Grant | NotYet | None]) -> Grant | NotYet | None:
         """Wait for a charge; one that was made for a caller who is gone by then is taken back."""
         reserving = asyncio.ensure_future(charging)
         try:
@@ -144,12 +175,14 @@ class Limiter:
         except asyncio.CancelledError:  # a ledger in a file goes on in its thread, and charges
             with anyio.CancelScope(shield=True):
                 with suppress(AgoraAnalyticsError):
-                    if grant := await reserving:
+                    if isinstance(grant := await reserving, Grant):
                         await self._ledger.give_back(self.budget, grant)
             raise
 
     async def give_back(self, grant: Grant) -> None:
         """Take back the charge of a request that never left."""
+        if grant.departure is not None and grant.departure.left is None:
+            self._depart(grant)
         await self._ledger.give_back(self.budget, grant)
 
     async def push_back(self, seconds: float) -> None:
@@ -167,26 +200,38 @@ class Limiter:
     async def close_day(self, until: float) -> None:
         """Close the budget, for every process that shares the ledger, because the server says so."""
         await self._ledger.close_day(self.budget, utc_day(until - 1))
-        self.close(until)
-
-    def close(self, until: float) -> None:
-        """Refuse everything before `until` (server's clock, epoch seconds)."""
-        if until > self._closed_until:
-            self._closed_until = until
-            self._observer(QuotaClosed(endpoint=self.budget.group, retry_at=until))
+        self._closed_until = max(until, self._closed_until)
+        self._tell_closed(until)
 
     def _refuse_when_closed(self) -> None:
         if self._server_time.now() < self._closed_until:
-            raise QuotaExhausted(
-                f"the quota of {self.limits.per_day} requests a day is spent",
-                retry_at=self._closed_until,
-                endpoint=self.budget.group,
-            )
+            raise self._exhausted(self._closed_until)
+
+    async def _refuse_when_spent(self) -> None:
+        """Refuse before a long wait what is refused behind it."""
+        now = self._server_time.now()
+        spent, closed = await self._ledger.spent(self.budget, utc_day(now))
+        if closed or spent >= self.limits.per_day:
+            raise self._exhausted(next_midnight(now))
+
+    def _exhausted(self, until: float) -> QuotaExhausted:
+        self._tell_closed(until)
+        return QuotaExhausted(
+            f"the quota of {self.limits.per_day} requests a day is spent",
+            retry_at=until,
+            endpoint=self.budget.group,
+        )
+
+    def _tell_closed(self, until: float) -> None:
+        if until > self._told_until:
+            self._told_until = until
+            self._observer(QuotaClosed(endpoint=self.budget.group, retry_at=until))
 
     async def _pace(self) -> None:
         if self._bucket is None:
             self._bucket = self._new_bucket()
         if self._gap >= _WORTH_TELLING and not self._bucket.has_capacity():
+            await self._refuse_when_spent()
             self._observer(Waited(endpoint=self.budget.group, rule=self._pace_rule(), seconds=self._gap))
         await self._bucket.acquire()
         if abs(self._wanted_gap() - self._gap) > self._gap / 100:
@@ -205,14 +250,21 @@ class Limiter:
         places = self._burst + min(CATCH_UP / self._gap, 0.2)
         return AsyncLimiter(places, places * self._gap)
 
-    async def _wait_for_midnight(self) -> None:
-        now = self._server_time.now()
-        await self._sleep(next_midnight(now) - now + _QUIET / 2, "the change of the day")
+    async def _until_the_day_is_sure(self) -> None:
+        """Wait while it is about midnight at the server."""
+        while (seconds := _unsure_for(self._server_time.now())) > 0:
+            if seconds > _QUIET[1]:  # not yet midnight
+                await self._refuse_when_spent()
+            await self._sleep(seconds, "the change of the day")
 
-    def _slot_rule(self, departure: Departure | None) -> str:
+    def _is_of_its_day(self, grant: Grant) -> bool:
+        now = self._server_time.now()
+        return utc_day(now) == grant.day and _unsure_for(now) <= 0
+
+    def _slot_rule(self) -> str:
         if self._push_backs:
             return "the rest that the server asked for"
-        return "the pace that other requests share" if departure is None else self._pace_rule()
+        return "the pace that other requests share" if self._departures is None else self._pace_rule()
 
     def _pace_rule(self) -> str:
         return f"the pace of {self.limits.requests} requests in {self.limits.period:g} s"
@@ -222,3 +274,9 @@ class Limiter:
             self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
         if seconds > 0:
             await asyncio.sleep(seconds)
+
+
+def _unsure_for(server_now: float) -> float:
+    before, after = _QUIET
+    into = (server_now + before) % DAY
+    return before + after - into if into < before + after else 0.0

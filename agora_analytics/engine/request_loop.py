@@ -151,8 +151,8 @@ class RequestLoop:
                 with anyio.CancelScope(shield=True):
                     await limiter.give_back(grant)
                 raise
+            grant = await limiter.leaves(grant)
             self.sent[call.endpoint.name] += 1
-            limiter.leaves(grant)
             left, departed = _now(), self._server_time.now()
             outcome = await self._attempt(request, trail)
             ended = _now()

@@ -142,9 +142,9 @@ async def test_the_ledger_that_the_environment_names_is_opened_and_closed(tmp_pa
     path = tmp_path / "deep" / "day.db"
     client = AsyncAgora.from_env(ENVIRONMENT | {"AGORA_LEDGER": str(path)})
     assert path.exists()
-    assert client._own_ledger._opened
+    assert client._own_ledger._file._opened
     await client.aclose()
-    assert client._own_ledger._opened is None
+    assert client._own_ledger._file._opened is None
 
 
 async def test_a_ledger_given_by_keyword_wins_over_the_environment(tmp_path):

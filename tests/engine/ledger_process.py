@@ -12,7 +12,7 @@ async def main(path: str, wanted: int, per_day: int) -> None:
     for _ in range(wanted):
         now = time.time()
         grant = await ledger.reserve(
-            Budget("account", "call/lists"), now=now, server_now=1_795_089_600.0, gap=0.02, per_day=per_day
+            Budget("account", "call/lists"), now=now, server_now=1_795_089_600.0, gap=0.005, per_day=per_day
         )
         print("None" if grant is None else repr(grant.slot))
     await ledger.aclose()

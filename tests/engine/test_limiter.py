@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter, deque
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.departures import LARGEST_JITTER, SMALLEST_JITTER, Jitter
 from agora_analytics.engine.events import QuotaClosed, Waited
-from agora_analytics.engine.ledger import LONGEST_QUEUE, Budget, MemoryLedger, SqliteLedger
-from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.limiter import LONGEST_HOLD, Limiter
 from agora_analytics.errors import QuotaExhausted
+from agora_analytics.instants import utc_day
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, limits
 
@@ -48,6 +50,11 @@ class Stage:
         return (await self.ledger.spent(BUDGET, "2026-11-19"))[0]
 
 
+async def leave(limiter):
+    """Wait for a place and take it, as the request loop does."""
+    return await limiter.leaves(await limiter.acquire())
+
+
 def worst_fixed(arrivals, period):
     return max(Counter(int(at // period) for at in arrivals).values())
 
@@ -68,7 +75,7 @@ async def traffic(limiters, clock, count, latency, seed=1, workers=32):
 
     async def worker(limiter):
         for _ in left:
-            await limiter.acquire()
+            await leave(limiter)
             there, back = rng.uniform(*latency) / 2, rng.uniform(*latency) / 2
             await asyncio.sleep(there)
             arrivals.append(clock.now())
@@ -113,7 +120,7 @@ async def told_traffic(limiters, clock, count, way, seed=1, workers=64, work=lam
 
     async def worker(limiter):
         for _ in left:
-            grant = await limiter.acquire()
+            grant = await leave(limiter)
             (there, back), busy = way(rng), work(rng)
             await asyncio.sleep(there)
             arrivals.append(clock.now())
@@ -192,10 +199,10 @@ def test_clients_of_one_process_share_the_edge(requests):
 def test_a_clock_that_was_set_back_holds_nobody_up_for_ever():
     async def work():
         for _ in range(20):
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
         stage.clock.step(-86_400)
         start = asyncio.get_running_loop().time()
-        await stage.limiter.acquire()
+        await leave(stage.limiter)
         return asyncio.get_running_loop().time() - start
 
     stage = Stage()
@@ -247,12 +254,131 @@ def test_processes_that_share_a_ledger_use_the_contract_as_well(tmp_path, reques
     stage.run(stage.ledger.aclose())
 
 
+# ---- a ledger that processes share
+
+
+class Shared(Stage):
+    """As many clients of one ledger in a file as processes would be."""
+
+    def __init__(self, path, clients, start=NOW, **rows):
+        super().__init__(start, SqliteLedger(path), **rows)
+        self.limiters = [self.limiter, *(self.another(**rows) for _ in range(clients - 1))]
+        self.times = []
+
+    async def leave(self, limiter):
+        await leave(limiter)
+        self.times.append(self.clock.now())
+
+    def run(self, work):
+        try:
+            return super().run(work)
+        finally:
+            self.ledger.close()
+
+
+@pytest.mark.parametrize("clients", [2, 3, 8, 12])
+@pytest.mark.parametrize(("requests", "burst"), [(3, 3), (10, 8), (3, 1)])
+def test_processes_that_share_a_limit_a_minute_keep_it(tmp_path, clients, requests, burst):
+    stage = Shared(tmp_path / "ledger.db", clients, requests=requests, burst=burst, period=60.0)
+    arrivals = stage.run(traffic(stage.limiters, stage.clock, 30, (0, 0.1)))
+    assert worst_sliding(arrivals, 60.0) <= requests
+    assert arrivals[-1] - arrivals[0] <= 29 * 60.2 / (requests + 1 - burst)
+
+
+@pytest.mark.parametrize("clients", [2, 3, 6])
+def test_nobody_is_outrun_for_ever_by_others_who_share_a_ledger(tmp_path, clients):
+    async def busy(limiter):
+        while stage.clock.now() < NOW + 7200:
+            asked = stage.clock.now()
+            await stage.leave(limiter)
+            waited.append(stage.clock.now() - asked)
+
+    async def work():
+        await asyncio.gather(*map(busy, stage.limiters))
+
+    waited = []
+    stage = Shared(tmp_path / "ledger.db", clients, requests=10, burst=8, period=60.0)
+    stage.run(work())
+    assert max(waited) <= (clients + 1) * 20.1
+    assert len(waited) >= 7200 / 20.1
+
+
+def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(tmp_path):
+    async def work():
+        await stage.leave(stage.limiter)
+        await stage.limiter.push_back(50)
+        await asyncio.gather(*map(stage.leave, stage.limiters))
+
+    stage = Shared(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
+    stage.run(work())
+    assert [at - NOW >= 50 for at in stage.times] == [False, True, True, True]
+
+
+def test_callers_who_give_up_neither_break_the_pace_nor_use_it_up(tmp_path):
+    async def impatient(limiter):
+        while stage.clock.now() < NOW + 600:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await stage.leave(limiter)
+            await asyncio.sleep(1)
+
+    async def work():
+        await asyncio.gather(*map(impatient, stage.limiters))
+        return await stage.spent()
+
+    stage = Shared(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
+    assert stage.run(work()) == len(stage.times)
+    assert worst_sliding(stage.times, 60.0) <= 3
+    assert len(stage.times) >= 3 + 600 / 60 - 2
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
+    async def worker(limiter):
+        while stage.clock.now() < MIDNIGHT + 1800:
+            try:
+                grant = await limiter.leaves(await limiter.acquire())
+                left.append((grant.day, stage.clock.now()))
+            except QuotaExhausted as error:
+                await asyncio.sleep(min(max(1, error.retry_at - stage.clock.now()), 600))
+
+    async def work():
+        await asyncio.gather(*(worker(limiter) for limiter in limiters))
+        days = [(await stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+        await stage.ledger.aclose()
+        return days
+
+    left, rows = [], {"requests": 3, "period": 60.0, "per_day": 40}
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    stage = Stage(start=MIDNIGHT - 400, ledger=ledger, **rows)
+    limiters = [stage.limiter, stage.another(**rows), stage.another(**rows)]
+    before, after = stage.run(work())
+    assert [day for day, _ in left] == [utc_day(at) for _, at in left]
+    assert (before, after) == (sum(at < MIDNIGHT for _, at in left), 40)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_is_made_ready_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
+    async def work():
+        grant = await stage.limiter.acquire()
+        assert grant.day == "2026-11-19"
+        await asyncio.sleep(5)
+        grant = await stage.limiter.leaves(grant)
+        days = [(await stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+        await stage.ledger.aclose()
+        return grant.day, days
+
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    stage = Stage(start=MIDNIGHT - 4, ledger=ledger)
+    assert stage.run(work()) == ("2026-11-20", [0, 1])
+
+
 def test_who_comes_first_is_served_first():
     async def work():
         served = []
 
         async def ask(number):
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
             served.append(number)
 
         await asyncio.gather(*map(ask, range(30)))
@@ -275,7 +401,7 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
 
         async def ask(at):
             await asyncio.sleep(at)
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
             times.append(stage.clock.now())
 
         if hold:
@@ -288,7 +414,7 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
         await asyncio.gather(*tasks, return_exceptions=True)
         assert await stage.spent() == len(times)
         start = loop.time()
-        await stage.limiter.acquire()  # nobody left a lock behind
+        await leave(stage.limiter)  # nobody left a lock behind
         assert loop.time() - start < 7
         return times
 
@@ -309,7 +435,7 @@ def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
             return await super().reserve(*args, **kwargs)
 
     async def work():
-        task = asyncio.create_task(stage.limiter.acquire())
+        task = asyncio.create_task(leave(stage.limiter))
         await asyncio.sleep(0.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -323,37 +449,67 @@ def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
 def test_a_spent_day_fails_at_once_and_opens_after_midnight():
     async def work():
         for _ in range(3):
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
         start = stage.clock.now()
         with pytest.raises(
             QuotaExhausted, match="3 requests a day is spent; it opens again at 2026-11-20"
         ) as caught:
-            await asyncio.gather(*(stage.limiter.acquire() for _ in range(5)))
+            await asyncio.gather(*(leave(stage.limiter) for _ in range(5)))
         assert stage.clock.now() - start < 0.5
         assert caught.value.retry_at == MIDNIGHT
         assert caught.value.endpoint == "call/lists"
         await asyncio.sleep(MIDNIGHT - stage.clock.now() - 0.001)
         with pytest.raises(QuotaExhausted):
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
         await asyncio.sleep(0.002)
-        return await stage.limiter.acquire()
+        return await leave(stage.limiter)
 
     stage = Stage(per_day=3)
     assert stage.run(work()).day == "2026-11-20"
     assert stage.events.count(QuotaClosed(endpoint="call/lists", retry_at=MIDNIGHT)) == 1
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("burst", [1, 3])
+def test_a_spent_day_fails_at_once_under_a_limit_a_minute_too(kind, burst, tmp_path):
+    async def work():
+        for _ in range(3):
+            await leave(stage.limiter)
+        start = stage.clock.now()
+        with pytest.raises(QuotaExhausted):
+            await leave(stage.limiter)
+        await stage.ledger.aclose()
+        return stage.clock.now() - start
+
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    stage = Stage(ledger=ledger, requests=3, period=60.0, burst=burst, per_day=3)
+    assert stage.run(work()) < 0.5
+
+
+def test_a_day_that_was_spent_is_open_again_when_a_request_never_left():
+    async def work():
+        grant = await leave(stage.limiter)
+        with pytest.raises(QuotaExhausted):
+            await leave(stage.limiter)
+        await stage.limiter.give_back(grant)
+        await leave(stage.limiter)
+        return await stage.spent()
+
+    stage = Stage(per_day=1)
+    assert stage.run(work()) == 1
+
+
 def test_a_day_that_the_server_closed_is_closed_for_all_who_share_the_ledger():
     async def work():
         other = stage.another()
-        await other.acquire()
+        await leave(other)
         await stage.limiter.close_day(MIDNIGHT)
         for limiter in (stage.limiter, other):
             with pytest.raises(QuotaExhausted) as caught:
-                await limiter.acquire()
+                await leave(limiter)
             assert caught.value.retry_at == MIDNIGHT
         await asyncio.sleep(MIDNIGHT + 1 - stage.clock.now())
-        await other.acquire()
+        await leave(other)
 
     stage = Stage()
     stage.run(work())
@@ -372,7 +528,7 @@ def test_around_midnight_nothing_leaves_for_it_is_not_sure_which_day_it_counts_i
 def test_the_day_is_the_server_s_and_not_ours():
     async def work():
         stage.limiter._server_time.observe("Fri, 20 Nov 2026 00:10:00 GMT", sent=NOW, received=NOW + 0.01)
-        return await stage.limiter.acquire()
+        return await leave(stage.limiter)
 
     stage = Stage(start=NOW)
     assert stage.run(work()).day == "2026-11-20"
@@ -382,14 +538,14 @@ def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
     async def pace(count=20):
         start = stage.clock.now()
         for _ in range(count):
-            await stage.limiter.acquire()
+            await leave(stage.limiter)
         return (stage.clock.now() - start) / count
 
     async def work():
         before = await pace()
         moment = stage.clock.now()
         await stage.limiter.push_back(0.7)
-        await stage.limiter.acquire()
+        await leave(stage.limiter)
         assert stage.clock.now() - moment >= 0.7 + LARGEST_JITTER
         return before, await pace()
 
@@ -402,7 +558,7 @@ def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content()
     async def held():
         start = stage.clock.now()
         await stage.limiter.push_back(0.0)
-        await stage.limiter.acquire()
+        await leave(stage.limiter)
         return stage.clock.now() - start
 
     async def work():
@@ -423,18 +579,18 @@ def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, second
     async def work():
         start = stage.clock.now()
         await stage.limiter.push_back(seconds)
-        await stage.limiter.acquire()
+        await leave(stage.limiter)
         return stage.clock.now() - start
 
     stage = Stage(ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db"))
-    assert min(seconds, 99) <= stage.run(work()) < LONGEST_QUEUE
+    assert min(seconds, 99) <= stage.run(work()) < LONGEST_HOLD + 1
     stage.run(stage.ledger.aclose())
 
 
 def test_a_wait_that_is_worth_telling_names_its_rule():
     async def work():
         await stage.limiter.push_back(5.0)
-        await stage.limiter.acquire()
+        await leave(stage.limiter)
 
     stage = Stage()
     stage.run(work())

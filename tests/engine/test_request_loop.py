@@ -14,7 +14,7 @@ from agora_analytics.core.verdicts import Cause, Retry
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import Answered, Failed, HostSwitched, Waited
-from agora_analytics.engine.ledger import Budget, MemoryLedger
+from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.request_loop import OFF_THE_LOOP_FROM, Call, Patience, RequestLoop
 from agora_analytics.errors import (
@@ -53,10 +53,19 @@ class Stage:
     """A request loop with everything around it in memory."""
 
     def __init__(
-        self, *script, hosts=(ONE,), seconds=0.0, start=NOW, headers=None, patience=None, judge=judge, **rows
+        self,
+        *script,
+        hosts=(ONE,),
+        seconds=0.0,
+        start=NOW,
+        headers=None,
+        patience=None,
+        judge=judge,
+        ledger=None,
+        **rows,
     ):
         self.transport = Scripted(*script, seconds=seconds)
-        self.clock, self.events, self.ledger = VirtualClock(start), [], MemoryLedger()
+        self.clock, self.events, self.ledger = VirtualClock(start), [], ledger or MemoryLedger()
         self.server_time = ServerTime(self.clock)
         self.budget = Budget("account", "call/lists")
         limiter = Limiter(
@@ -390,6 +399,19 @@ def test_a_spent_day_that_begins_late_at_the_server_does_not_close_the_new_one_h
     assert len(stage.run().trail) == 2
 
 
+def test_an_attempt_that_never_left_is_made_again_although_the_day_was_spent_meanwhile():
+    async def work():
+        first = asyncio.ensure_future(stage.loop.run(stage.call()))
+        await asyncio.sleep(0.3)
+        with pytest.raises(QuotaExhausted):
+            await stage.loop.run(stage.call())
+        return await first
+
+    stage = Stage(failure(FailureKind.REFUSED), ok(), per_day=1, seconds=0.5)
+    assert len(stage.run(work()).trail) == 2
+    assert stage.spent() == 1
+
+
 def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
     stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
     assert len(stage.run().trail) == 2
@@ -473,6 +495,43 @@ def test_a_request_whose_credentials_take_long_counts_from_when_it_leaves():
     stage.run(work())
     assert len(arrivals) == 60
     assert most_in_a_second(arrivals) == 3
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(("requests", "count", "takes"), [(50, 400, 2.0), (3, 40, 3.0), (1, 12, 2.0)])
+def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
+    kind, requests, count, takes, tmp_path
+):
+    async def renewed_once(_):
+        asked.append(1)
+        if len(asked) == count // 4:
+            renewing.set()
+            await asyncio.sleep(takes)
+            renewing.clear()
+            renewed.set()
+        elif renewing.is_set():
+            await renewed.wait()
+        return {}
+
+    async def work():
+        await asyncio.gather(*(stage.loop.run(stage.call()) for _ in range(count)))
+        await stage.ledger.aclose()
+
+    asked, renewing, renewed = [], asyncio.Event(), asyncio.Event()
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    stage = Stage(
+        *[ok()] * count,
+        headers=renewed_once,
+        ledger=ledger,
+        seconds=0.05,
+        requests=requests,
+        patience=Patience(deadline=None),
+    )
+    arrivals = noting_arrivals(stage.clock, stage.transport)
+    stage.run(work())
+    assert len(arrivals) == count
+    assert most_in_a_second(arrivals) <= requests
+    assert stage.spent() == count
 
 
 def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():
