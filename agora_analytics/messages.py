@@ -97,7 +97,7 @@ class FailureKind(StrEnum):
     @property
     def blames_host(self) -> bool:
         """True if another host may do better."""
-        return self not in {self.CUT_OFF, self.NO_ROOM}
+        return not (self.would_come_again or self in {self.CUT_OFF, self.NO_ROOM})
 
 
 class TransportFailure(Exception):

@@ -34,7 +34,8 @@ def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) 
         return _judge_failure(endpoint, outcome)
     verdict = _judge_answer(outcome, now)
     if isinstance(verdict, Retry) and verdict.cause is Cause.TROUBLE and not endpoint.replayable:
-        return Fail(error=verdict.error)  # a server in trouble may have carried it out all the same
+        # A server in trouble may have carried it out all the same.
+        return Fail(error=verdict.error, other_host=verdict.other_host)
     return verdict
 
 
@@ -83,7 +84,7 @@ def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:
     error = errors.TransportError(f"no answer: {failure}", kind=failure.kind)
     may_replay = endpoint.replayable or failure.kind.never_left
     if failure.kind.would_come_again or not may_replay:
-        return Fail(error=error)
+        return Fail(error=error, other_host=failure.kind.blames_host)
     return Retry(error=error, other_host=failure.kind.blames_host)
 
 

@@ -10,6 +10,8 @@ from attrs import define, field, frozen
 
 REST = 30.0
 """Seconds that a host which failed is left alone."""
+LONG_REST = 300.0
+"""Seconds after which also a request that must not be sent twice tries it: where it hangs that one is lost, so seldom."""
 _PROBE = (
     10.0  # seconds after which a probe that has not come back is forgotten and another request may be one
 )
@@ -60,17 +62,20 @@ class DomainState:
     gone: bool
 
 
+_NEVER = float("inf")
+
+
 @define
 class _Health:
-    answers: bool = False
-    """It has answered since it failed last; the preferred host is believed to at first."""
-    left_at: float = -float("inf")
-    rests_until: float = -float("inf")
+    doubted_since: float = -_NEVER
+    """When it failed for the first time since it answered: never, if it answers; always, if it has yet to."""
+    left_at: float = -_NEVER
+    rests_until: float = -_NEVER
     trouble: str = ""
     gone: bool = False
 
-    def is_open(self, now: float) -> bool:
-        return not self.gone and self.rests_until <= now
+    def is_open(self, now: float, *, rested: float) -> bool:
+        return not self.gone and self.rests_until <= now and self.left_at + rested <= now
 
 
 class Domains:
@@ -89,14 +94,17 @@ class Domains:
         self.area: str | None = None
         self._rest = rest
         self._current = table.preferred
-        self._current_since = -float("inf")
+        self._current_since = -_NEVER
         self._unresolved = False
         self._health = {host: _Health() for host in self._roles()}
-        self._health[table.preferred].answers = True
+        self._health[table.preferred].doubted_since = _NEVER  # it is believed to answer
 
-    def pick(self, now: float, *, may_probe: bool = True) -> str:
-        """Return the host of the next attempt: the current one, or, once, a better one whose rest is over."""
-        if may_probe and (better := self._worth_a_probe(now)):
+    def pick(self, now: float, *, replayable: bool = True) -> str:
+        """Return the host of the next attempt: the current one, or, once, a better one whose rest is over.
+
+        That is a long rest for a request that must not be sent twice, so one that may comes first where there are any.
+        """
+        if better := self._worth_a_probe(now, rested=0.0 if replayable else LONG_REST):
             self._health[better].rests_until = now + _PROBE
             return better
         return self._current
@@ -106,7 +114,8 @@ class Domains:
     ) -> Switch | None:
         """Learn that an attempt which began at `began` failed; return the switch, if that makes one.
 
-        `times` is how often the call has failed at this host: one that used to answer is tried a second time.
+        A host that used to answer is tried a second time, by the same call or by the next: `times` is how often the
+        call has failed at this host, and what began after a first failure was known is a second one, whoever asks.
         Of many calls that fail at the same time the first one switches; the others find that it is done.
         """
         health = self._health[host]
@@ -115,7 +124,8 @@ class Domains:
         if host != self._current:  # a probe
             self._let_rest(health, reason, now)
             return None
-        if health.answers and times < 2:
+        if times < 2 and began <= health.doubted_since:
+            health.doubted_since = min(health.doubted_since, now)
             return None
         self._let_rest(health, reason, now)
         if host == self.table.preferred:
@@ -127,7 +137,7 @@ class Domains:
         health = self._health[host]
         if began < health.left_at:
             return None  # it was sent before the host failed, and proves nothing
-        health.answers, health.trouble, health.rests_until = True, "", -float("inf")
+        health.doubted_since, health.trouble, health.rests_until = _NEVER, "", -_NEVER
         if host == self._current or self._rank(host) > self._rank(self._current):
             return None
         return self._go_to(host, now, "it answers, and is preferred")
@@ -163,11 +173,11 @@ class Domains:
             for health in (self._health[host],)
         ]
 
-    def _worth_a_probe(self, now: float) -> str | None:
+    def _worth_a_probe(self, now: float, *, rested: float) -> str | None:
         for host in self._order():
             if host == self._current:
                 return None
-            if self._health[host].is_open(now):
+            if self._health[host].is_open(now, rested=rested):
                 return host
         return None
 
@@ -177,7 +187,7 @@ class Domains:
         return min(there, key=lambda host: max(self._health[host].rests_until, now))
 
     def _let_rest(self, health: _Health, reason: str, now: float) -> None:
-        health.answers, health.trouble = False, reason
+        health.doubted_since, health.trouble = -_NEVER, reason
         health.left_at, health.rests_until = now, now + self._rest
 
     def _go_to(self, host: str, now: float, reason: str) -> Switch | None:

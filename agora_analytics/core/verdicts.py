@@ -58,11 +58,13 @@ class Fail:
         error: what to raise.
         closed_until: closes the endpoint for everybody until then (epoch seconds).
         not_offered: the host does not know the path: another host may, unless this is a primary one.
+        other_host: whether another host may do better with the next request; this one must not be sent twice.
     """
 
     error: AgoraAnalyticsError
     closed_until: float | None = None
     not_offered: bool = False
+    other_host: bool = False
 
 
 Verdict = Done | Retry | Fail

@@ -144,7 +144,7 @@ class RequestLoop:
             grant = await limiter.acquire()
             now = self._server_time.now()
             began = _now()
-            host = self._domains.pick(began, may_probe=call.endpoint.replayable)
+            host = self._domains.pick(began, replayable=call.endpoint.replayable)
             try:
                 request = await self._request(call, host, now, patience)
             except BaseException:  # the time range went out of reach, say: nothing was sent
@@ -160,6 +160,9 @@ class RequestLoop:
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._tell(call.endpoint, trail[-1], outcome)
             await _learn(limiter, grant, outcome, ended - left)
+            if not isinstance(verdict, Done) and verdict.other_host:
+                failed_at[host] = failed_at.get(host, 0) + 1
+                self._leave(host, outcome, trail[-1].outcome, began=began, times=failed_at[host])
             match verdict:
                 case Done(response):
                     limiter.calm()
@@ -173,9 +176,6 @@ class RequestLoop:
                     raise _placed(error, call.endpoint, host, trail)
                 case Retry(error=error, cause=cause):
                     tries[cause] = tries.get(cause, 0) + 1
-                    if verdict.other_host:
-                        failed_at[host] = failed_at.get(host, 0) + 1
-                        self._leave(host, outcome, trail[-1].outcome, began=began, times=failed_at[host])
                     if tries[cause] >= patience.attempts_for(cause):
                         raise _placed(error, call.endpoint, host, trail)
                     await self._wait(call.endpoint, limiter, verdict, patience, tries[cause])
@@ -201,8 +201,12 @@ class RequestLoop:
         except TransportFailure as failure:
             return failure
         except anyio.get_cancelled_exc_class():  # the deadline: say where the time went
-            seconds = _now() - start
-            trail.append(Attempt(host=request.base_url, outcome="no answer yet", seconds=seconds))
+            cut_off = Attempt(host=request.base_url, outcome="no answer yet", seconds=_now() - start)
+            trail.append(cut_off)
+            if (
+                cut_off.seconds >= request.timeout / 2
+            ):  # in less time a host that is well may be at work on it
+                self._blame(cut_off.host, cut_off.outcome, began=start)
             raise
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
@@ -233,6 +237,9 @@ class RequestLoop:
     ) -> None:
         self._on_trouble()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
+        self._blame(host, reason, began=began, times=times, dns=dns)
+
+    def _blame(self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False) -> None:
         now = _now()
         self._tell_switch(self._domains.failed(host, reason, began=began, now=now, times=times, dns=dns))
 

@@ -90,7 +90,8 @@ def _code(envelope: Envelope, response: Response) -> int:
 def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:
     if not endpoint.replayable and not failure.kind.never_left:
         text = f"no answer: {failure}; {MAY_BE_LOST[endpoint.name]}"
-        return Fail(error=errors.TransportError(text, kind=failure.kind))
+        error = errors.TransportError(text, kind=failure.kind)
+        return Fail(error=error, other_host=failure.kind.blames_host)
     error = errors.TransportError(f"no answer: {failure}", kind=failure.kind)
     if failure.kind.would_come_again:
         return Fail(error=error)
@@ -120,7 +121,8 @@ def _judge_code(
     if kind is not errors.ServerError:
         return Fail(error=kind(text, **place))
     if not endpoint.replayable:  # a server that is in trouble does not say how far it came
-        return Fail(error=kind(f"{text}; {MAY_BE_LOST[endpoint.name]}", **place))
+        error = kind(f"{text}; {MAY_BE_LOST[endpoint.name]}", **place)
+        return Fail(error=error, other_host=True)
     return Retry(error=kind(text, **place), other_host=True)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.agora.domains import AREAS, NEIGHBOURS, host_table
-from agora_analytics.core.domains import REST, Domains, HostTable
+from agora_analytics.core.domains import LONG_REST, REST, Domains, HostTable
 
 A, B = "https://a", "https://b"
 TABLE = host_table("agora.io", regional=True)
@@ -39,6 +39,15 @@ def test_a_host_that_answers_is_tried_twice_and_one_that_does_not_once():
     assert fail(pool, B, 3.0, times=1).new == A
 
 
+def test_failures_of_different_calls_count_together_if_no_answer_comes_between():
+    pool = two()
+    assert fail(pool, A, 5.0, times=1, began=0.0) is None
+    assert fail(pool, A, 6.0, times=1, began=4.9) is None  # under way when the first was learnt
+    pool.answered(A, began=6.0, now=7.0)
+    assert fail(pool, A, 8.0, times=1, began=7.0) is None
+    assert fail(pool, A, 9.0, times=1, began=8.1).new == B
+
+
 def test_a_host_of_its_own_never_switches():
     alone = Domains(HostTable(preferred=A))
     assert fail(alone, A, 0.0) is None
@@ -55,10 +64,18 @@ def test_one_query_tries_the_preferred_host_when_its_rest_is_over_and_its_answer
     pool = two()
     fail(pool, A, 0.0)
     assert pool.pick(REST - 0.1) == B
-    assert pool.pick(REST, may_probe=False) == B
+    assert pool.pick(REST, replayable=False) == B
     assert [pool.pick(REST) for _ in range(3)] == [A, B, B]
     assert pool.answered(A, began=REST, now=REST + 1).new == A
     assert pool.pick(REST + 1) == A
+
+
+def test_a_message_tries_the_preferred_host_after_a_long_rest_in_which_no_query_has():
+    pool = two()
+    fail(pool, A, 0.0)
+    assert pool.pick(LONG_REST - 1, replayable=False) == B
+    assert [pool.pick(LONG_REST, replayable=False) for _ in range(2)] == [A, B]
+    assert pool.answered(A, began=LONG_REST, now=LONG_REST + 1).new == A
 
 
 def test_a_probe_that_fails_lets_the_host_rest_again_and_one_that_is_cancelled_is_forgotten():
@@ -108,7 +125,7 @@ def test_whatever_happens_a_host_is_picked_and_the_preferred_one_comes_back(happ
     pool, now = Domains(TABLE), 0.0
     for what, host, seconds, flag in happenings:
         now += seconds
-        picked = pool.pick(now, may_probe=flag)
+        picked = pool.pick(now, replayable=flag)
         assert picked in HOSTS
         assert not next(state.gone for state in pool.state(now) if state.host == picked)
         if what == "fail":

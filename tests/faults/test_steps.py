@@ -1,6 +1,7 @@
 """The documented steps, and how many requests trouble may cost: on virtual time, with the shipped table of hosts."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -219,6 +220,43 @@ def test_a_host_that_accepts_and_says_nothing_leaves_time_for_another():
     host, seconds = crew.run(ask)
     assert host == NEIGHBOUR
     assert seconds < Patience().deadline
+
+
+@pytest.mark.parametrize("way_to_die", [FailureKind.READ_TIMEOUT, FailureKind.RESET])
+@pytest.mark.parametrize(
+    "patience", [*(Patience(deadline=d) for d in (0.5, 1.0, 2.0, 3.0)), Patience(attempts=1)], ids=str
+)
+def test_calls_too_short_for_a_second_attempt_leave_a_dead_primary_together(patience, way_to_die):
+    async def job(client):
+        hosts = []
+        for _ in range(20):
+            with suppress(TransportError):
+                hosts.append((await ask(client))[0])
+            await asyncio.sleep(1)
+        return hosts
+
+    hosts = Crew(dead(PRIMARY, by=way_to_die), patience=patience).run(job)
+    assert set(hosts) == {NEIGHBOUR}
+    assert len(hosts) >= 18
+
+
+def test_attempts_that_the_deadline_cuts_off_count_if_they_had_time_enough():
+    async def job(client):
+        async def ask_for(seconds):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await ask(client)
+            await asyncio.sleep(1)
+
+        for _ in range(5):
+            await ask_for(5)
+        before = crew.switches
+        for _ in range(2):
+            await ask_for(16)
+        return before, await ask(client)
+
+    crew = Crew(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
+    assert crew.run(job) == ([], (NEIGHBOUR, pytest.approx(ROUND_TRIP, abs=0.02)))
 
 
 def test_every_switch_is_told_with_its_reason():

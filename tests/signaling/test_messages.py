@@ -1,12 +1,17 @@
 """Messages: what is sent, what is checked before, and that none is sent twice."""
 
+import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 
-from agora_analytics import errors
+from agora_analytics import AsyncSignaling, errors
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import Basic, DeliveryState, LegacyToken, Token
+from agora_analytics.testing import VirtualClock, run_virtual
+from tests.conftest import NOW, response
+from tests.faults.fleet import NEIGHBOUR, PRIMARY, Fleet, dead
 from tests.signaling.stage import Scripted, Stage, scripted
 
 
@@ -138,6 +143,47 @@ def test_under_faults_every_message_arrives_once_or_fails():
     assert len(taken) == len(set(taken))
     assert set(taken) | set(failed) == {f"message {i}" for i in range(200)}
     assert 0 < len(failed) < 100
+
+
+def send_every(seconds, number, trouble):
+    """Send messages to the shipped hosts at a pace; return the fleet, and how many were taken."""
+    fleet, clock = Fleet(trouble), VirtualClock(NOW)
+
+    async def job():
+        taken = 0
+        async with AsyncSignaling(
+            Basic("id", "secret"), app_id="app", transport=fleet, clock=clock
+        ) as client:
+            for _ in range(number):
+                with suppress(errors.AgoraAnalyticsError):
+                    await hello(client)
+                    taken += 1
+                await asyncio.sleep(seconds)
+        return taken
+
+    return fleet, run_virtual(job(), clock)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FailureKind.READ_TIMEOUT, FailureKind.RESET, (503, b"<html>")],
+    ids=lambda fault: str(fault)[:12],
+)
+def test_a_primary_that_loses_messages_is_left_after_two(fault):
+    trouble = fault if isinstance(fault, FailureKind) else response(fault[1], fault[0])
+    fleet, taken = send_every(1, 20, dead(PRIMARY, by=trouble))
+    assert (taken, fleet.sent) == (18, {PRIMARY: 2, NEIGHBOUR: 18})
+
+
+def test_messages_return_to_the_primary_when_it_is_well_again():
+    trouble = lambda host, seconds: FailureKind.REFUSED if host == PRIMARY and seconds < 30 else None  # noqa: E731
+    fleet, taken = send_every(60, 60, trouble)
+    assert (taken, fleet.sent) == (60, {PRIMARY: 2 + 55, NEIGHBOUR: 5})
+
+
+def test_a_primary_that_stays_away_costs_a_message_in_five_minutes_at_most():
+    fleet, taken = send_every(1, 3600, dead(PRIMARY, by=FailureKind.RESET))
+    assert 3600 - taken == fleet.sent[PRIMARY] <= 2 + 3600 / 300
 
 
 def test_both_kinds_of_messages_share_500_a_second():
