@@ -124,6 +124,8 @@ class Connection:
         self._ledger = means.ledger or MemoryLedger()
         self._limiters: dict[str, Limiter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[anyio.CancelScope] = set()
+        self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
         self.room = Room()
         self._closed = False
@@ -150,11 +152,23 @@ class Connection:
         return self._requests.sent
 
     async def run(self, call: Call) -> Answer:
-        """Send a call until it is settled; see `RequestLoop.run`."""
+        """Send a call until it is settled; see `RequestLoop.run`.
+
+        Raises:
+            RuntimeError: the connection is closed, or was before the call had its answer.
+        """
         self._refuse_when_closed()
-        if self._open is not None:
-            await self._open()
-        return await self._requests.run(call)
+        with anyio.CancelScope() as scope:
+            self._calls.add(scope)
+            try:
+                if self._open is not None:
+                    await self._open()
+                return await self._requests.run(call)
+            finally:
+                self._calls.remove(scope)
+                if self._closed and not self._calls:
+                    self._last_call_ended.set()
+        raise RuntimeError("the client was closed while it was in use")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Start a task that ends with the connection at the latest."""
@@ -222,7 +236,11 @@ class Connection:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+        for call in self._calls:
+            call.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._calls:  # what they use must not be opened again behind this
+            await self._last_call_ended.wait()
         if self._own_transport is not None:
             await self._own_transport.aclose()
 

@@ -2,13 +2,16 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
+from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.engine.request_loop import Call
 from agora_analytics.messages import FailureKind
 from tests.conftest import nothing_runs, ok, response
-from tests.faults.fleet import Crew, ask
+from tests.faults.fleet import Crew, all_dead, ask
 
 EXAMPLES, CALLS = 100, 100
 
@@ -56,3 +59,50 @@ def test_cancelled_calls_leave_nothing_behind(random, plan):
 
     crew = Crew(trouble, **({} if plan == "fast" else {"plan": plan}))
     crew.run(job)
+
+
+@pytest.mark.parametrize("trouble", [None, *OUTCOMES[3:6]], ids=str)
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.3, 1.5])
+def test_closing_ends_every_call_and_none_is_sent_behind_it(seconds, trouble):
+    """Some wait for the pace by then, some for an answer, some back off."""
+
+    async def job(client):
+        listing = asyncio.create_task(client.calls("1h").collect())
+        calls = [
+            asyncio.create_task(client._connection.run(Call(endpoint=LISTS, query=lambda _: ())))
+            for _ in range(20)
+        ]
+        await asyncio.sleep(seconds)
+        await client.aclose()
+        sent = crew.fleet.sent.total()
+        assert (crew.fleet.under_way, client._connection._tasks, client._connection._calls) == (
+            0,
+            set(),
+            set(),
+        )
+        ended = await asyncio.gather(*calls, listing, return_exceptions=True)
+        told = [end for end in ended if isinstance(end, BaseException)]
+        assert told
+        assert all(isinstance(end, RuntimeError) and "closed" in str(end) for end in told)
+        await asyncio.sleep(600)
+        assert crew.fleet.sent.total() == sent
+        return await nothing_runs()
+
+    crew = Crew(all_dead(trouble), plan="enterprise")
+    assert crew.run(job)
+
+
+def test_closing_leaves_the_task_of_a_caller_alone():
+    async def job(client):
+        async def caller():
+            with pytest.raises(RuntimeError, match="closed while it was in use"):
+                await client._connection.run(Call(endpoint=LISTS, query=lambda _: ()))
+            await asyncio.sleep(1)
+            return asyncio.current_task().cancelling()
+
+        task = asyncio.create_task(caller())
+        await asyncio.sleep(1)
+        await client.aclose()
+        return await task
+
+    assert Crew(all_dead()).run(job) == 0

@@ -253,3 +253,29 @@ def test_a_closed_client_makes_no_request():
         return await nothing_runs()
 
     assert asyncio.run(job())
+
+
+async def test_what_a_client_opened_itself_stays_closed(tmp_path):
+    """With calls in flight, at the pace and in back-off."""
+
+    async def swallow(reader, writer) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = AsyncAgora.from_env(
+            {"AGORA_LEDGER": str(tmp_path / "ledger.db")},
+            customer_id=CUSTOMER, customer_secret=SECRET, app_id="app", plan="standard", base_url=url,
+        )  # fmt: skip
+        calls = [asyncio.create_task(client.calls("1h").collect()) for _ in range(3)]
+        async with asyncio.timeout(20):
+            while not sum(client.sent.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await client.aclose()
+        assert client._connection._own_transport._client is None
+        for call in calls:
+            with pytest.raises(RuntimeError, match="closed"):
+                await call
+        assert sum(client.sent.values()) == 1
+        assert client._connection._own_transport._client is None
