@@ -153,6 +153,7 @@ class Follow:
             return
         self._failures[metric], self._begun = 0, True
         self._lose(metric, answered.window.start)  # it may have been cut while it waited for its turn
+        end = answered.window.end
         for row in answered.records:
             if self._fetched[metric] <= row.ts < end:
                 self._rows[on_grid_before(row.ts)].append(row)

@@ -87,16 +87,18 @@ def cut_insight(window: Window, limits: Limits, now: float, endpoint: str) -> Wi
 
 
 def cut_realtime(window: Window, limits: Limits, now: float, endpoint: str) -> Window:
-    """Leave out the 20-second windows that have gone out of reach meanwhile."""
+    """Leave out the 20-second windows that are out of reach: with the time, or because our clock was wrong before."""
     reach = reachable(limits, now)
-    start = max(window.start, on_grid_after(reach.start))
-    if start < window.end:
-        return Window(start, window.end)
-    raise WindowOutOfReach(
-        f"the time range is too far back: the plan reaches {limits.reach / 60:.0f} min",
-        legal=(on_grid_after(reach.start), on_grid_before(reach.end)),
-        endpoint=endpoint,
+    legal = (on_grid_after(reach.start), on_grid_before(reach.end))
+    start, end = max(window.start, legal[0]), min(window.end, legal[1])
+    if start < end:
+        return Window(start, end)
+    why = (
+        f"the time range is too recent: data comes {limits.delay} s late"
+        if window.start >= legal[1]
+        else f"the time range is too far back: the plan reaches {limits.reach / 60:.0f} min"
     )
+    raise WindowOutOfReach(why, legal=legal, endpoint=endpoint)
 
 
 def keep_start(window: Window, limits: Limits, now: float, endpoint: str) -> Window:
@@ -114,6 +116,16 @@ def keep_start(window: Window, limits: Limits, now: float, endpoint: str) -> Win
         legal=(reach.start, reach.end),
         endpoint=endpoint,
     )
+
+
+def newest_moment(window: Window, limits: Limits, now: float, endpoint: str) -> Window:
+    """Leave a moment as it is, or take the newest there is if our clock was fast when it was chosen.
+
+    Raises:
+        WindowOutOfReach: if it is too far back.
+    """
+    ts = min(window.start, on_grid_before(reachable(limits, now).end) - GRID)
+    return keep_moment(Window(ts, ts), limits, now, endpoint)
 
 
 def keep_moment(window: Window, limits: Limits, now: float, endpoint: str) -> Window:

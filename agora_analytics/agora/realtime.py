@@ -341,8 +341,6 @@ class Realtime:
             checks.check_dimension(endpoint, metrics, dimension)
         moment = live_moment(self._asker, endpoint, at, checked=checked)
         params: tuple[Parameter, ...] = (("productType", str(product)), ("dimension", str(dimension)), *more)
-        asks = [
-            live_ask(endpoint, metric, moment, params, str(dimension), (), cut=ranges.keep_moment)
-            for metric in metrics
-        ]
+        cut = ranges.newest_moment if at is None else ranges.keep_moment
+        asks = [live_ask(endpoint, metric, moment, params, str(dimension), (), cut=cut) for metric in metrics]
         return await self._asker.answer(asks, kind=TopGroup, read=reading.top_groups, validate=checked)

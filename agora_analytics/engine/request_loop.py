@@ -13,12 +13,19 @@ from attrs.validators import gt
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Judge, Retry, Verdict
+from agora_analytics.core.windows import SLACK
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import Answered, Failed, HostSwitched, Observer, Waited
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
-from agora_analytics.errors import AgoraAnalyticsError, Attempt, DeadlineExceeded, QuotaExhausted
+from agora_analytics.errors import (
+    AgoraAnalyticsError,
+    Attempt,
+    DeadlineExceeded,
+    QuotaExhausted,
+    WindowRefused,
+)
 from agora_analytics.instants import next_midnight
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -138,11 +145,12 @@ class RequestLoop:
 
     async def _until_settled(self, call: Call, patience: Patience, trail: list[Attempt]) -> Answer:
         tries: dict[Cause, int] = {}
-        failed_at: dict[str, int] = {}
+        failed_at: Counter[str] = Counter()
+        misdated = False
         limiter = self._limiter(call.endpoint)
         while True:
             grant = await limiter.acquire()
-            now = self._server_time.now()
+            now, skew = self._server_time.now(), self._server_time.skew
             began = _now()
             host = self._domains.pick(began, replayable=call.endpoint.replayable)
             try:
@@ -160,9 +168,10 @@ class RequestLoop:
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._tell(call.endpoint, trail[-1], outcome)
             await _learn(limiter, grant, outcome, ended - left)
-            if not isinstance(verdict, Done) and verdict.other_host:
-                failed_at[host] = failed_at.get(host, 0) + 1
-                self._leave(host, outcome, trail[-1].outcome, began=began, times=failed_at[host])
+            self._judge_host(host, verdict, outcome, failed_at, began=began)
+            if not misdated and _blames_window(verdict) and abs(self._server_time.skew - skew) > SLACK / 2:
+                misdated = True  # the refusal itself has told the time, and the range is cut anew
+                continue
             match verdict:
                 case Done(response):
                     limiter.calm()
@@ -232,12 +241,21 @@ class RequestLoop:
         )
         await anyio.sleep(seconds)
 
-    def _leave(
-        self, host: str, outcome: Response | TransportFailure, reason: str, *, began: float, times: int
+    def _judge_host(
+        self,
+        host: str,
+        verdict: Verdict,
+        outcome: Response | TransportFailure,
+        failed_at: Counter[str],
+        *,
+        began: float,
     ) -> None:
+        if isinstance(verdict, Done) or not verdict.other_host:
+            return
+        failed_at[host] += 1
         self._on_trouble()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        self._blame(host, reason, began=began, times=times, dns=dns)
+        self._blame(host, verdict.error.message, began=began, times=failed_at[host], dns=dns)
 
     def _blame(self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False) -> None:
         now = _now()
@@ -303,6 +321,10 @@ async def _learn(
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
         await limiter.give_back(grant)
+
+
+def _blames_window(verdict: Verdict) -> bool:
+    return not isinstance(verdict, Done) and isinstance(verdict.error, WindowRefused)
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -187,6 +187,32 @@ def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
     assert transport.requests == []
 
 
+@pytest.mark.parametrize("wrong_by", [-60, -5, -3, 3, 5, 60])
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda client: client.realtime.usage("userCount", "60m", "now"),
+        lambda client: client.realtime.top_usage("country"),
+        lambda client: client.insights.usage("userCount", "30d", "29d"),
+        lambda client: client.calls("15d", "now").collect(),
+    ],
+    ids=["realtime", "top", "insights", "calls"],
+)
+def test_a_clock_that_is_wrong_costs_one_request_at_most(world, question, wrong_by):
+    class Wrong:
+        def now(self):
+            return stage.clock.now() + wrong_by
+
+    stage = Stage(world, client={"clock": Wrong()})
+
+    async def twice():
+        return [len(await question(stage.client)) for _ in range(2)]
+
+    first, second = stage.run(twice())
+    assert 0 < first <= second
+    assert sum(stage.refusals.values()) <= 1
+
+
 def test_a_range_that_goes_out_of_reach_while_it_waits_for_its_turn_is_not_sent(stage):
     async def work():
         live = stage.client.realtime

@@ -4,6 +4,7 @@ import asyncio
 from email.utils import formatdate
 
 import pytest
+from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS
@@ -439,6 +440,23 @@ def test_the_question_is_asked_for_the_server_s_time():
     stage.run(stage.loop.run(stage.call(lambda now: asked.append(now) or ())))
     assert asked[0] == pytest.approx(NOW, abs=0.01)
     assert asked[1] - stage.clock.now() == pytest.approx(3600, abs=1)
+
+
+TOO_FAR = limit("query time range limit error")
+
+
+def test_a_range_that_was_wrong_by_our_clock_is_sent_once_more_by_the_server_s():
+    asked = []
+    refusal = evolve(TOO_FAR, headers={**TOO_FAR.headers, "date": formatdate(NOW + 60, usegmt=True)})
+    stage = Stage(refusal, ok())
+    stage.run(stage.loop.run(stage.call(lambda now: asked.append(now) or ())))
+    assert asked[1] - asked[0] == pytest.approx(60, abs=1)
+
+
+def test_a_range_that_the_server_refuses_by_a_clock_that_jumps_is_sent_twice_at_most():
+    dates = [{**TOO_FAR.headers, "date": formatdate(NOW + by, usegmt=True)} for by in (60, -60, 60)]
+    stage = Stage(*(evolve(TOO_FAR, headers=headers) for headers in dates), patience=Patience(deadline=None))
+    assert len(stage.fails(WindowRefused).trail) == 2
 
 
 def test_a_large_body_is_judged_like_a_small_one():
