@@ -3,13 +3,13 @@
 Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
 """
 
-import math
 from typing import Any
 
 import msgspec
 
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Retry, Verdict
 from agora_analytics.decode.split import session_pieces
 from agora_analytics.instants import next_midnight
@@ -43,7 +43,7 @@ def _judge_answer(outcome: Response, now: float) -> Verdict:
     try:
         envelope = _read_envelope(outcome.body)
     except UNREADABLE:
-        return _judge_unreadable(outcome)
+        return _judge_unreadable(outcome, now)
     if envelope.code in SUCCESS and envelope.code is not False and outcome.status < 400:
         return Done(outcome)
     place: dict[str, Any] = {
@@ -53,10 +53,10 @@ def _judge_answer(outcome: Response, now: float) -> Verdict:
     }
     said = envelope.message if isinstance(envelope.message, str) else ""
     if envelope.code is None:
-        return _judge_status(outcome, said, place)
+        return _judge_status(outcome, said, now, place)
     if envelope.code == 300:
         return _judge_limit(said, now, place)
-    return _judge_code(envelope.code, said, outcome, place)
+    return _judge_code(envelope.code, said, outcome, now, place)
 
 
 def _read_envelope(body: bytes) -> Envelope:
@@ -88,7 +88,7 @@ def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:
     return Retry(error=error, other_host=failure.kind.blames_host)
 
 
-def _judge_unreadable(response: Response) -> Verdict:
+def _judge_unreadable(response: Response, now: float) -> Verdict:
     """A gateway's HTML page, or JSON that is broken or cut off."""
     place: dict[str, Any] = {
         "status": response.status,
@@ -98,10 +98,10 @@ def _judge_unreadable(response: Response) -> Verdict:
     if response.status < 400:
         error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **place)
         return Retry(error=error)
-    return _judge_status(response, f"a page of {kind}", place)
+    return _judge_status(response, f"a page of {kind}", now, place)
 
 
-def _judge_status(response: Response, said: str, place: dict[str, Any]) -> Verdict:
+def _judge_status(response: Response, said: str, now: float, place: dict[str, Any]) -> Verdict:
     """An answer without a body code: a gateway speaks."""
     text = f"HTTP {response.status}: {said or 'no message'}"
     match response.status:
@@ -115,17 +115,18 @@ def _judge_status(response: Response, said: str, place: dict[str, Any]) -> Verdi
             error = errors.NotFound(f"{text}; check the base URL", **place)
             return Fail(error=error, not_offered="no Route matched" in said)
         case 429:
-            after = _seconds(response.headers.get("retry-after"))
+            after = retry_after(response, now)
             return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=after)
         case status if status >= 500 or status == 408:
-            return Retry(error=errors.ServerError(text, **place), other_host=True)
+            after = retry_after(response, now)
+            return Retry(error=errors.ServerError(text, **place), after=after, other_host=True)
         case status if status < 400:
             return Retry(error=errors.ServerError(f"{text}; the body has no code", **place))
         case _:
             return Fail(error=errors.BadRequest(text, **place))
 
 
-def _judge_code(code: Any, said: str, response: Response, place: dict[str, Any]) -> Verdict:
+def _judge_code(code: Any, said: str, response: Response, now: float, place: dict[str, Any]) -> Verdict:
     text = f"body code {code}: {said or 'no message'}"
     match code:
         case 400:
@@ -141,9 +142,12 @@ def _judge_code(code: Any, said: str, response: Response, place: dict[str, Any])
         case 404:
             return Fail(error=errors.NotFound(text, **place))
         case 200 | 0:  # under an HTTP status that says otherwise
-            return _judge_status(response, said, place)
+            return _judge_status(response, said, now, place)
         case _:
-            return Retry(error=errors.ServerError(text, **place), other_host=response.status >= 500)
+            after = retry_after(response, now)
+            return Retry(
+                error=errors.ServerError(text, **place), after=after, other_host=response.status >= 500
+            )
 
 
 def _judge_limit(said: str, now: float, place: dict[str, Any]) -> Verdict:
@@ -172,11 +176,3 @@ def _judge_spent_day(text: str, now: float, place: dict[str, Any]) -> Verdict:
         return Retry(error=error, cause=Cause.RATE, after=MIDNIGHT_SLACK)
     error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=opens, **place)
     return Fail(error=error, closed_until=opens)
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -109,6 +109,10 @@ class Domains:
             return better
         return self._current
 
+    def is_current(self, host: str) -> bool:
+        """Whether requests go to a host."""
+        return host == self._current
+
     def failed(
         self, host: str, reason: str, *, began: float, now: float, times: int, dns: bool
     ) -> Switch | None:

@@ -40,7 +40,7 @@ class Retry:
     Attributes:
         error: what to raise if this was the last attempt.
         cause: which rule decides how long to wait.
-        after: seconds to wait at least; None leaves it to the back-off.
+        after: seconds to wait at least before this host is asked again; None leaves it to the back-off.
         other_host: whether another host may do better.
     """
 

@@ -1,9 +1,9 @@
 """The time: what the wall says here, and what the server's wall says."""
 
 import time
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Protocol
+
+from agora_analytics.core.http_times import http_date
 
 
 class Clock(Protocol):
@@ -48,7 +48,7 @@ class ServerTime:
 
     def observe(self, date: str | None, *, sent: float, received: float) -> None:
         """Learn from the `Date` header of an answer; `sent` and `received` are on our clock."""
-        said = _seconds(date or "")
+        said = http_date(date or "")
         if said is None:
             return
         low, high = said - received, said + 1 - sent
@@ -56,11 +56,3 @@ class ServerTime:
         if self._low > self._high:  # one of the clocks was set: begin again
             self._low, self._high = low, high
         self.skew = 0.0 if self._low <= 0 <= self._high else (self._low + self._high) / 2
-
-
-@lru_cache(maxsize=4)  # many answers come within a second
-def _seconds(date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):  # what the parser raises for odd text
-        return None

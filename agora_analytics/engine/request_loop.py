@@ -47,7 +47,7 @@ class Patience:
     Attributes:
         timeout: seconds for one attempt, and never more than a third of the deadline.
         deadline: seconds for the whole call, its waits for the limits included; None: no bound.
-        backoff: seconds to wait before the second, third, ... attempt after a failure; the last one repeats.
+        backoff: seconds to wait before the second, third, ... attempt after a failure; the last one repeats; none: no wait.
         attempts: how often a call that meets trouble is sent at most.
         rate_attempts: how often a call that meets a rate limit is sent at most.
     """
@@ -187,7 +187,7 @@ class RequestLoop:
                     tries[cause] = tries.get(cause, 0) + 1
                     if tries[cause] >= patience.attempts_for(cause):
                         raise _placed(error, call.endpoint, host, trail)
-                    await self._wait(call.endpoint, limiter, verdict, patience, tries[cause])
+                    await self._wait(call.endpoint, host, limiter, verdict, patience, tries[cause])
 
     async def _request(self, call: Call, host: str, now: float, patience: Patience) -> Request:
         headers = dict(_JSON_BODY if call.body else _NO_BODY)
@@ -227,15 +227,23 @@ class RequestLoop:
         return self._judge(endpoint, outcome, now)
 
     async def _wait(
-        self, endpoint: Endpoint, limiter: Limiter, verdict: Retry, patience: Patience, tries: int
+        self,
+        endpoint: Endpoint,
+        host: str,
+        limiter: Limiter,
+        verdict: Retry,
+        patience: Patience,
+        tries: int,
     ) -> None:
         if verdict.cause is Cause.CREDENTIALS:  # new ones are made for the next attempt
             return
         if verdict.cause is Cause.RATE:
             await limiter.push_back(verdict.after or 0.0)  # the limiter makes everybody wait, us included
             return
-        step = patience.backoff[min(tries, len(patience.backoff)) - 1]
-        seconds = max(step * (0.8 + 0.4 * self._chance()), verdict.after or 0.0)
+        step = patience.backoff[min(tries, len(patience.backoff)) - 1] if patience.backoff else 0.0
+        seconds = step * (0.8 + 0.4 * self._chance())
+        if verdict.after and (not verdict.other_host or self._domains.is_current(host)):
+            seconds = max(seconds, verdict.after)
         self._observer(
             Waited(endpoint=endpoint.name, rule=f"back-off: {verdict.error.message}", seconds=seconds)
         )
@@ -255,7 +263,9 @@ class RequestLoop:
         failed_at[host] += 1
         self._on_trouble()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        self._blame(host, verdict.error.message, began=began, times=failed_at[host], dns=dns)
+        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # so a second attempt is not worth it
+        times = failed_at[host] + says_when
+        self._blame(host, verdict.error.message, began=began, times=times, dns=dns)
 
     def _blame(self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False) -> None:
         now = _now()

@@ -13,6 +13,7 @@ import msgspec
 
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.opentok.facts import ERRORS, Blame
@@ -84,7 +85,7 @@ class Envelope(msgspec.Struct):
 
 def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
     """Return what to do after one attempt."""
-    del endpoint, now  # every query may be asked again, and no limit depends on the hour
+    del endpoint  # every query may be asked again
     if isinstance(outcome, TransportFailure):
         error = errors.TransportError(f"no answer: {outcome}", kind=outcome.kind)
         if outcome.kind.would_come_again:
@@ -93,7 +94,7 @@ def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) 
     envelope = read_envelope(outcome)
     if envelope is not None and outcome.status < 400 and _is_answer(envelope):
         return _judge_parts(envelope, outcome)
-    return _judge_refusal(envelope, outcome)
+    return _judge_refusal(envelope, outcome, now)
 
 
 def _judge_parts(envelope: Envelope, response: Response) -> Verdict:
@@ -128,14 +129,14 @@ def _holds_something(value: Any) -> bool:
     return any(map(_holds_something, value)) if isinstance(value, list) else value is not None
 
 
-def _judge_refusal(envelope: Envelope | None, response: Response) -> Verdict:
+def _judge_refusal(envelope: Envelope | None, response: Response, now: float) -> Verdict:
     place = _place(response)
     said = envelope.said if envelope else []
     code = said[0].code if said else None
     words = said[0].text if said else _words(envelope, response)
     if response.status == 429:
         error: errors.APIError = errors.RateLimited(f"HTTP 429: {words}", code=code, **place)
-        return Retry(error=error, cause=Cause.RATE, after=_retry_after(response) or _TOO_FAST)
+        return Retry(error=error, cause=Cause.RATE, after=retry_after(response, now) or _TOO_FAST)
     known = ERRORS.get(code or 0)
     blame = known.blame if known else _blame(response, said)
     error = _RAISES[blame](_told(code, words, response), code=code, **place)
@@ -143,7 +144,7 @@ def _judge_refusal(envelope: Envelope | None, response: Response) -> Verdict:
         case Blame.TOKEN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
         case Blame.SERVER:
-            return Retry(error=error, after=_retry_after(response), other_host=True)
+            return Retry(error=error, after=retry_after(response, now), other_host=True)
         case _:
             return Fail(error=error)
 
@@ -179,8 +180,3 @@ def _words(envelope: Envelope | None, response: Response) -> str:
         return str(envelope.message or "no data and no error")[:_LONGEST_SAID]
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     return f"the body ({kind}) is no answer" if response.body else "no body"
-
-
-def _retry_after(response: Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None

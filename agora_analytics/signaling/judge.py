@@ -13,6 +13,7 @@ import msgspec
 
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.signaling.endpoints import MAY_BE_LOST
@@ -48,13 +49,12 @@ class Envelope(msgspec.Struct):
 
 def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
     """Return what to do after one attempt."""
-    del now  # no limit of Signaling depends on the hour
     if isinstance(outcome, TransportFailure):
         return _judge_failure(endpoint, outcome)
     envelope = read_envelope(outcome)
     place: dict[str, Any] = {"status": outcome.status, "request_id": request_id(envelope, outcome)}
     if envelope is None:
-        return _judge_unreadable(endpoint, outcome, place)
+        return _judge_unreadable(endpoint, outcome, now, place)
     code = _code(envelope, outcome)
     said = next((text for text in (envelope.reason, envelope.message) if isinstance(text, str) and text), "")
     if code < 400:
@@ -62,7 +62,7 @@ def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) 
             return Done(outcome)
         text = f"result {envelope.result!r}: {said or 'no reason given'}"
         return Fail(error=errors.APIError(text, code=envelope.errorCode, **place))
-    return _judge_code(endpoint, code, said, outcome, place)
+    return _judge_code(endpoint, code, said, outcome, now, place)
 
 
 def read_envelope(response: Response) -> Envelope | None:
@@ -98,10 +98,10 @@ def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:
     return Retry(error=error, other_host=failure.kind.blames_host)
 
 
-def _judge_unreadable(endpoint: Endpoint, response: Response, place: dict[str, Any]) -> Verdict:
+def _judge_unreadable(endpoint: Endpoint, response: Response, now: float, place: dict[str, Any]) -> Verdict:
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     if response.status >= 400:
-        return _judge_code(endpoint, response.status, f"a page of {kind}", response, place)
+        return _judge_code(endpoint, response.status, f"a page of {kind}", response, now, place)
     if not endpoint.replayable:
         return Done(response)  # it happened: who reads the answer says what is lost, and hands out the body
     text = f"HTTP {response.status}, but the body ({kind}) is not JSON"
@@ -109,25 +109,18 @@ def _judge_unreadable(endpoint: Endpoint, response: Response, place: dict[str, A
 
 
 def _judge_code(
-    endpoint: Endpoint, code: int, said: str, response: Response, place: dict[str, Any]
+    endpoint: Endpoint, code: int, said: str, response: Response, now: float, place: dict[str, Any]
 ) -> Verdict:
     known = errors.ServerError if code >= 500 else errors.BadRequest
     kind, hint = CODES.get(code, (known, "an unknown code"))
     text = f"code {code}: {said or 'no message'}; {hint}"
     place = {**place, "code": code}
+    after = retry_after(response, now)
     if kind is errors.RateLimited:
-        after = _seconds(response.headers.get("retry-after"))
         return Retry(error=kind(text, **place), cause=Cause.RATE, after=after or _TOO_FAST)
     if kind is not errors.ServerError:
         return Fail(error=kind(text, **place))
     if not endpoint.replayable:  # a server that is in trouble does not say how far it came
         error = kind(f"{text}; {MAY_BE_LOST[endpoint.name]}", **place)
         return Fail(error=error, other_host=True)
-    return Retry(error=kind(text, **place), other_host=True)
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return max(0.0, float(text)) if text else None
-    except ValueError:
-        return None
+    return Retry(error=kind(text, **place), after=after, other_host=True)

@@ -1,6 +1,7 @@
 """The verdict on an answer, row by row of the reference: "Status: the body first, then HTTP"."""
 
 import json
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -161,10 +162,13 @@ def test_a_gateway_that_counts_holds_everybody_back():
         ("1e999", None),
         ("soon", None),
         ("", None),
+        (formatdate(NOW + 60, usegmt=True), 60.0),
+        (formatdate(NOW - 60, usegmt=True), 0.0),
     ],
 )
-def test_retry_after_is_believed_if_it_is_a_number_of_seconds(header, after):
-    assert verdict_on(response(b"{}", 429, retry_after=header)).after == after
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_believed_if_it_is_a_number_of_seconds_or_a_date(status, header, after):
+    assert verdict_on(response(b"{}", status, retry_after=header)).after == after
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from email.utils import formatdate
 
 import pytest
@@ -40,6 +41,22 @@ def test_the_skew_is_learnt_to_a_tenth_of_a_second(skew):
     talk(clock, server_time, skew=skew, times=100, rng=random.Random(2))
     assert abs(server_time.skew - skew) <= 0.1
     assert server_time.now() == clock.time + server_time.skew
+
+
+@pytest.mark.parametrize(
+    "form", ["%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000", "%A, %d-%b-%y %H:%M:%S GMT"]
+)
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system's zone cannot be set")
+def test_a_date_without_a_zone_is_utc_wherever_this_machine_is(form, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        server_time = ServerTime(Stopped())
+        server_time.observe(time.strftime(form, time.gmtime(NOW)), sent=NOW - 0.05, received=NOW)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert server_time.skew == 0.0
 
 
 def test_clocks_that_agree_stay_as_they_are():

@@ -154,6 +154,30 @@ def test_waits_grow_and_the_last_one_repeats():
     assert stage.clock.now() - NOW == pytest.approx(16.0, abs=0.1)
 
 
+def test_without_a_back_off_nothing_is_waited_for():
+    stage = Stage(GATEWAY, failure(FailureKind.RESET), ok(), patience=Patience(backoff=()))
+    assert len(stage.run().trail) == 3
+    assert stage.clock.now() - NOW < 0.5
+
+
+def busy_for(when):
+    return response(b"<html>", 503, content_type="text/html", retry_after=when)
+
+
+@pytest.mark.parametrize("when", ["30", formatdate(NOW + 30, usegmt=True)])
+def test_a_host_that_says_when_it_will_be_well_is_waited_for_if_there_is_no_other(when):
+    stage = Stage(busy_for(when), ok())
+    stage.run()
+    assert 29 < stage.clock.now() - NOW < 31
+
+
+def test_a_host_that_says_when_it_will_be_well_is_left_at_once_if_there_is_another():
+    stage = Stage(busy_for("30"), ok(), hosts=(ONE, TWO))
+    stage.run()
+    assert stage.hosts == [ONE, TWO]
+    assert stage.clock.now() - NOW < 2
+
+
 def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
     error = Stage(GATEWAY, patience=Patience(deadline=None, attempts=4)).fails(ServerError)
     assert (error.endpoint, error.host, error.request_id, error.status) == ("call/lists", ONE, "r-500", 500)

@@ -1,6 +1,7 @@
 """The verdict on every answer: each code in both envelopes, HTTP statuses, bodies that are no answer, data beside errors."""
 
 import json
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,7 @@ def test_an_answer_without_a_code_is_judged_by_its_status(status, kind, error, b
     assert str(status) in str(verdict.error)
 
 
-@pytest.mark.parametrize(("sent", "seconds"), [("7", 7.0), ("soon", 30.0), ("", 30.0)])
+@pytest.mark.parametrize(("sent", "seconds"), [("7", 7.0), (formatdate(9), 9.0), ("soon", 30.0), ("", 30.0)])
 def test_a_rate_limit_says_when(sent, seconds):
     assert verdict_on({"message": "Too Many Requests"}, 429, retry_after=sent).after == seconds
 

@@ -1,0 +1,34 @@
+"""The times that the headers of an answer tell: `Date` and `Retry-After`."""
+
+import math
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from agora_analytics.messages import Response
+
+
+@lru_cache(maxsize=4)  # many answers come within a second
+def http_date(text: str) -> float | None:
+    """Return a date of HTTP, in any of its three forms, in UTC epoch seconds; None if it is none.
+
+    Example:
+        >>> http_date("Fri, 20 Nov 2026 00:00:00 GMT") == http_date("Fri Nov 20 00:00:00 2026") == 1_795_132_800
+        True
+    """
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):  # what the parser raises for odd text
+        return None
+
+
+def retry_after(response: Response, now: float) -> float | None:
+    """Return the seconds that an answer asks to wait, if it does; `now` is the server's time in epoch seconds."""
+    text = response.headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        date = http_date(text)
+        return None if date is None else max(0.0, date - now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
