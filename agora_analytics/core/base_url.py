@@ -7,7 +7,7 @@ from agora_analytics.errors import ConfigurationError
 
 
 def checked_base_url(url: str | None) -> str | None:
-    """Return a base URL without the slash at its end; None if none is given.
+    """Return a base URL without the slash at its end, and the space around it; None if none is given.
 
     Raises:
         ConfigurationError: if it is none, or holds credentials.
@@ -16,16 +16,20 @@ def checked_base_url(url: str | None) -> str | None:
         >>> checked_base_url("http://127.0.0.1:8080/")
         'http://127.0.0.1:8080'
     """
-    if not url:
+    if not (url := (url or "").strip()):
         return None
     if "@" in url:  # before the URL is looked at, for no error may show them
         raise ConfigurationError("the base URL holds credentials; pass them by their own names")
     try:
         parts = urlsplit(url)
         usable = (
-            parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+            parts.scheme in {"http", "https"}
+            and (parts.hostname or "").encode("idna")
+            and (parts.port is None or parts.port > 0)
+            and url.isprintable()
+            and " " not in url
         )
-    except ValueError:  # half an IPv6 address, a port that is no number
+    except ValueError:  # half an IPv6 address, a port that is no number, a name that cannot be one
         usable = False
     if not usable or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(f"{url!r} is not a base URL; give one such as https://api.example.com")

@@ -77,6 +77,11 @@ def test_what_is_missing_is_named_with_both_ways_to_give_it(name):
         ("base_url", "https://[::1", "is not a base URL"),
         ("base_url", "https://api.agora.io:port", "is not a base URL"),
         ("base_url", "https://api.agora.io/?x=1", "is not a base URL"),
+        ("base_url", "https://api.agora.io/a\nb", "is not a base URL"),
+        ("base_url", "https://api.agora.io/\x00", "is not a base URL"),
+        ("base_url", "https://api agora.io", "is not a base URL"),
+        ("base_url", "https://.agora.io", "is not a base URL"),
+        ("base_url", "https://" + "a" * 70 + ".io", "is not a base URL"),
         ("base_url", "http://api.agora.io", "unencrypted; use https"),
         ("base_url", "http://10.0.0.1:8080", "unencrypted; use https"),
         ("base_url", "http://localhost.evil.example", "unencrypted; use https"),
@@ -86,6 +91,10 @@ def test_what_cannot_be_used_is_said_in_one_line(name, value, said):
     with pytest.raises(ConfigurationError, match=said) as caught:
         settings(**{name: value})
     assert "\n" not in str(caught.value)
+
+
+def test_space_around_a_base_url_is_left_out():
+    assert settings(base_url=" https://api.example.com/\n").hosts == ("https://api.example.com",)
 
 
 @pytest.mark.parametrize(

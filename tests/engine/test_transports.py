@@ -266,6 +266,11 @@ async def test_a_name_that_does_not_exist_is_dns(make):
     assert await kind_of(make(), "https://nonexistent.invalid") is FailureKind.DNS
 
 
+@pytest.mark.parametrize("name", ["xn--.invalid", "ex\u00e4mple..invalid"])
+async def test_a_name_that_cannot_be_one_is_dns(make, name):
+    assert await kind_of(make(), f"https://{name}") is FailureKind.DNS
+
+
 async def test_a_port_that_nobody_listens_on_is_refused(make):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -93,12 +93,13 @@ class HttpxTransport:
         """See `Transport.send`."""
         client = self._client or await self._opened()
         library = _library_of(client)
+        url = _usable(library, request.url)
         start = anyio.current_time()
         try:
             with anyio.fail_after(request.timeout):
                 async with client.stream(
                     request.method,
-                    request.url,
+                    url,
                     headers=dict(request.headers),
                     content=request.body or None,
                     timeout=library.Timeout(
@@ -184,6 +185,16 @@ def _library_of(client: Any) -> Any:
     """Return httpx or httpx2, whichever a client is from."""
     homes = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
     return sys.modules[next((home for home in homes if home in {"httpx", "httpx2"}), "httpx")]
+
+
+def _usable(library: Any, text: str) -> "httpx.URL":
+    """Return a URL whose host can be a name."""
+    try:
+        url: httpx.URL = library.URL(text)
+        _ = url.host  # read late by httpx, which then raises what is no error of its own
+    except (library.InvalidURL, UnicodeError) as error:
+        raise TransportFailure(FailureKind.DNS, str(error)) from error
+    return url
 
 
 def _told_apart(error: Exception) -> tuple[FailureKind, str]:
