@@ -14,7 +14,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.verdicts import Judge
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
-from agora_analytics.engine.events import Observer, log_event
+from agora_analytics.engine.events import Observer, guarded, log_event
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.request_loop import (
@@ -75,7 +75,7 @@ class Means:
         patience: timeouts, deadline, back-off and attempts.
         transport: what sends requests; it is not closed. Default: httpx.
         http_client: an `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event. Default: a log line.
+        observer: called with every event; what it raises is logged, and goes no further. Default: a log line.
         ledger: what keeps the day's count; it is not closed. Default: in memory.
         clock: tells the time. Default: the machine's clock.
     """
@@ -114,7 +114,7 @@ class Connection:
         means: Means,
         lacks: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
-        self.observer = means.observer or log_event
+        self.observer = guarded(means.observer or log_event)
         self.clock = means.clock or SystemClock()
         self.server_time = ServerTime(self.clock)
         self._account = hashlib.sha256(customer.encode()).hexdigest()[:16]

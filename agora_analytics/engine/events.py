@@ -129,3 +129,15 @@ _LEVELS = {
 def log_event(event: Event) -> None:
     """Write an event to the logger `agora_analytics.engine`; the default observer."""
     _log.log(_LEVELS[type(event)], "%s", event)
+
+
+def guarded(observer: Observer) -> Observer:
+    """Return an observer that logs what another one raises: to be watched must cost no call its answer."""
+
+    def tell(event: Event) -> None:
+        try:
+            observer(event)
+        except Exception:  # noqa: BLE001 - it is not ours
+            _log.exception("the observer raised an error at %s", event)
+
+    return tell

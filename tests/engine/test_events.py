@@ -3,7 +3,11 @@
 import logging
 from typing import get_args
 
+import pytest
+
 from agora_analytics.engine import events
+from agora_analytics.messages import FailureKind
+from tests.faults.fleet import NEIGHBOUR, PRIMARY, Crew, ask, dead
 
 
 def test_every_event_has_a_level():
@@ -17,3 +21,20 @@ def test_an_answer_that_is_kept_in_part_is_a_warning(caplog):
     ((name, level, text),) = caplog.record_tuples
     assert (name, level) == ("agora_analytics.engine", logging.WARNING)
     assert "1012" in text
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RESET])
+def test_an_observer_that_raises_costs_no_answer_and_no_charge(kind, caplog):
+    class Faulty(list):
+        def append(self, _):
+            raise KeyError("the observer's own fault")
+
+    async def job(client):
+        host, _ = await ask(client)
+        return host, next(quota.spent for quota in await client.quota() if quota.endpoint == "call/lists")
+
+    crew = Crew(dead(PRIMARY, by=kind))
+    crew.events = Faulty()
+    assert crew.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
+    told = {type(record.args[0]).__name__ for record in caplog.records if record.exc_info}
+    assert told == {"Failed", "Waited", "HostSwitched", "Answered"}
