@@ -62,12 +62,21 @@ class Pages(Generic[T]):
 
 def stepped(worker: Worker[Any], items: AsyncIterator[T]) -> Iterator[T]:
     """Iterate over an asynchronous iterator, which goes on only while the next item is waited for."""
+    return _steps(worker, items, process=os.getpid())
 
+
+def _steps(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
     async def following() -> T:
         return await anext(items, _END)
 
+    def follow() -> T:
+        if os.getpid() != process:  # the tasks that it would wait for are of a loop that does not run here
+            raise RuntimeError("this iteration was begun before a fork; begin another one here")
+        return worker.run(following)
+
     try:
-        while (item := worker.run(following)) is not _END:
+        while (item := follow()) is not _END:
             yield item
     finally:
-        worker.drop(items)
+        if os.getpid() == process:
+            worker.drop(items)

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from contextvars import Context
@@ -95,13 +95,18 @@ class Worker(Generic[A]):
     def close(self) -> None:
         """Cancel what runs, close the client, and end the thread. A second call does nothing."""
         with self._starting:
-            thread, self._thread = self._thread, None
-            if thread is None and not self._closed and self._client is not None:
-                thread = _PortalThread(self._client)  # it may have opened files, though it asked for nothing
+            if self._thread is None and not self._closed and self._client is not None:
+                self._thread = _PortalThread(
+                    self._client
+                )  # it may have opened files, though it asked for nothing
             self._closed = True
+            thread = self._thread
+            if thread is not None:
+                thread.start()
         if thread is not None:
             thread.stop()
             thread.join()
+            self._thread = None  # only now: whoever is interrupted here may close it again
 
     def forked(self) -> None:
         """Forget what belongs to the parent process. Its thread does not exist here, and its loop must not be touched."""
@@ -110,16 +115,18 @@ class Worker(Generic[A]):
 
     def __del__(self) -> None:
         if (thread := getattr(self, "_thread", None)) is not None:
-            with suppress(Exception):  # at the interpreter's end there may be nothing left to warn with
-                warnings.warn(f"unclosed {self._client!r}", ResourceWarning, stacklevel=2, source=self)
+            if not self._closed:
+                with suppress(Exception):  # at the interpreter's end there may be nothing left to warn with
+                    warnings.warn(f"unclosed {self._client!r}", ResourceWarning, stacklevel=2, source=self)
             thread.stop()
 
     def _portal(self) -> BlockingPortal:
         with self._starting:
             if self._closed:
                 raise RuntimeError("the client is closed; make a new one")
-            if self._thread is None:
+            if self._thread is None or self._thread.failed:
                 self._thread = _PortalThread(self.client)
+            self._thread.start()  # it is ours already, so that an interruption does not lose it
             return self._thread.portal
 
 
@@ -128,47 +135,40 @@ class _PortalThread:
 
     That one is a context manager, whose clean-up waits for the thread even where the garbage collector or the end of
     the interpreter runs it; this one can be told to stop without waiting. A daemon, so that nobody's exit hangs.
+    What interrupts its start leaves it as it is: it can be started again, and told to stop, at any moment.
     """
 
     def __init__(self, client: Closeable) -> None:
-        started: Future[BlockingPortal] = Future()
+        self._client = client
+        self._started: Future[BlockingPortal] = Future()
+        self._claim = threading.Lock()
         self._dropping: set[asyncio.Task[None]] = set()
 
-        async def live() -> None:
-            try:
-                async with BlockingPortal() as portal:
-                    self._loop = asyncio.get_running_loop()
-                    started.set_result(portal)
-                    await portal.sleep_until_stopped()
-            finally:
-                await client.aclose()
+    @property
+    def portal(self) -> BlockingPortal:
+        """What hands coroutines over to the thread, as soon as it is there."""
+        return self._started.result()
 
-        def run() -> None:
-            try:
-                anyio.run(live)
-            except BaseException as error:
-                if started.done():
-                    raise
-                started.set_exception(error)  # no loop could be made: who waits for it must know
+    @property
+    def failed(self) -> bool:
+        """Whether no loop could be made."""
+        return self._started.done() and self._started.exception() is not None
 
-        # A context of its own: what the starting thread has set there is not the client's for life.
-        self._thread = threading.Thread(
-            target=Context().run, args=(run,), name="agora-analytics", daemon=True
-        )
-        self._thread.start()
-        self.portal = started.result()
+    def start(self) -> None:
+        """Start the thread, unless one runs. Where an interruption leaves that unsure there are two, and one ends at once."""
+        if not self._claim.locked():
+            # A context of its own: what the starting thread has set there is not the client's for life.
+            threading.Thread(
+                target=Context().run, args=(self._live,), name="agora-analytics", daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Tell the loop to end; from any thread, without waiting."""
-
-        def stop() -> None:
-            self._keep(self.portal.stop(cancel_remaining=True))
-
-        with suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(stop)
+        self._soon(lambda portal: portal.stop(cancel_remaining=True))
 
     def join(self) -> None:
-        """Wait until the thread has ended; the thread itself does not wait."""
+        """Wait until the thread has ended, once it was started; the thread itself does not wait."""
+        wait((self._started,))
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -181,8 +181,35 @@ class _PortalThread:
             with suppress(Exception):
                 await aclose()
 
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(lambda: self._keep(close()))
+        self._soon(lambda _: close())
+
+    def _soon(self, work: Callable[[BlockingPortal], Coroutine[Any, Any, None]]) -> None:
+        def hand_over(started: Future[BlockingPortal]) -> None:
+            if started.exception() is None:
+                with suppress(RuntimeError):  # the loop is closed already
+                    self._loop.call_soon_threadsafe(lambda: self._keep(work(started.result())))
+
+        self._started.add_done_callback(hand_over)
+
+    def _live(self) -> None:
+        if not self._claim.acquire(blocking=False):
+            return
+        self._thread = threading.current_thread()
+        try:
+            anyio.run(self._loop_until_stopped)
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)  # no loop could be made: who waits for it must know
+
+    async def _loop_until_stopped(self) -> None:
+        try:
+            async with BlockingPortal() as portal:
+                self._loop = asyncio.get_running_loop()
+                self._started.set_result(portal)
+                await portal.sleep_until_stopped()
+        finally:
+            await self._client.aclose()
 
     def _keep(self, work: Any) -> None:
         task = self._loop.create_task(work)

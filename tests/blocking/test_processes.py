@@ -115,6 +115,62 @@ client.close()
     assert "this listing was made before a fork" in out
 
 
+@needs_fork
+def test_an_iteration_does_not_go_on_in_a_forked_process(base_url):
+    script = f"""
+warnings.simplefilter("ignore")
+client = make()
+begun, made = iter(client.calls({RANGE}, page_size=5)), iter(client.calls({RANGE}).pages())
+next(begun)
+if (pid := os.fork()) == 0:
+    for each in (begun, made):
+        try:
+            list(each)
+        except RuntimeError as error:
+            print(error, flush=True)
+    print(len(client.calls({RANGE}).collect()), flush=True)
+    client.close()
+    os._exit(0)
+os.waitpid(pid, 0)
+print(1 + len(list(begun)), len(next(made).records))
+client.close()
+"""
+    code, out, err = run(script, base_url)
+    assert code == 0, err
+    assert [line[:37] for line in out.splitlines()] == [
+        *["this iteration was begun before a fork"[:37]] * 2, "30", "30 30",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
+def test_ctrl_c_while_the_thread_starts_loses_no_thread(base_url):
+    script = f"""
+import asyncio, signal
+
+interrupted = threading.Event()
+
+class Interrupting(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self):
+        if not interrupted.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            interrupted.wait(30)
+        return super().new_event_loop()
+
+asyncio.set_event_loop_policy(Interrupting())
+client = make()
+try:
+    client.calls({RANGE}).collect()
+except KeyboardInterrupt:
+    interrupted.set()
+    print("interrupted", flush=True)
+print(len(client.calls({RANGE}).collect()))  # the client goes on
+client.close()
+print(threading.active_count())
+"""
+    code, out, err = run(script, base_url)
+    assert (code, out.split()) == (0, ["interrupted", "30", "1"]), err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
 def test_ctrl_c_cancels_what_runs(world):
     script = f"""
