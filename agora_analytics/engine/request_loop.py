@@ -30,6 +30,7 @@ from agora_analytics.instants import next_midnight
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 Query = tuple[tuple[str, str], ...]
+Outcome = Response | TransportFailure
 Authorize = Callable[[Request], Awaitable[Mapping[str, str]]]
 """The headers that tell the server who sends a request, which may sign it; asked for anew for every attempt."""
 
@@ -203,7 +204,7 @@ class RequestLoop:
         headers.update(await self._authorize(request))
         return request
 
-    async def _attempt(self, request: Request, trail: list[Attempt]) -> Response | TransportFailure:
+    async def _attempt(self, request: Request, trail: list[Attempt]) -> Outcome:
         sent, start = self._server_time.here(), _now()
         try:
             response = await self._transport.send(request)
@@ -220,20 +221,14 @@ class RequestLoop:
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
-    async def _verdict(self, endpoint: Endpoint, outcome: Response | TransportFailure) -> Verdict:
+    async def _verdict(self, endpoint: Endpoint, outcome: Outcome) -> Verdict:
         now = self._server_time.now()
         if isinstance(outcome, Response) and len(outcome.body) >= OFF_THE_LOOP_FROM:
             return await asyncio.to_thread(self._judge, endpoint, outcome, now)
         return self._judge(endpoint, outcome, now)
 
     async def _wait(
-        self,
-        endpoint: Endpoint,
-        host: str,
-        limiter: Limiter,
-        verdict: Retry,
-        patience: Patience,
-        tries: int,
+        self, endpoint: Endpoint, host: str, limiter: Limiter, verdict: Retry, patience: Patience, tries: int
     ) -> None:
         if verdict.cause is Cause.CREDENTIALS:  # new ones are made for the next attempt
             return
@@ -250,13 +245,7 @@ class RequestLoop:
         await anyio.sleep(seconds)
 
     def _judge_host(
-        self,
-        host: str,
-        verdict: Verdict,
-        outcome: Response | TransportFailure,
-        failed_at: Counter[str],
-        *,
-        began: float,
+        self, host: str, verdict: Verdict, outcome: Outcome, failed_at: Counter[str], *, began: float
     ) -> None:
         if isinstance(verdict, Done) or not verdict.other_host:
             return
@@ -280,7 +269,7 @@ class RequestLoop:
         if switch is not None:
             self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
-    def _tell(self, endpoint: Endpoint, attempt: Attempt, outcome: Response | TransportFailure) -> None:
+    def _tell(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
             self._observer(
                 Failed(endpoint=endpoint.name, host=attempt.host, kind=outcome.kind, elapsed=attempt.seconds)
@@ -324,9 +313,7 @@ def _on_its_day(verdict: Verdict, departed: float) -> Verdict:
     return Retry(error=error, cause=Cause.RATE)
 
 
-async def _learn(
-    limiter: Limiter, grant: Grant, outcome: Response | TransportFailure, seconds: float
-) -> None:
+async def _learn(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
     if isinstance(outcome, Response):  # the way that the body took tells nothing of the request's
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
