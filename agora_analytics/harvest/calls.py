@@ -1,6 +1,7 @@
 """The harvest of Agora: list the calls of a time range, visit each, and say what was done."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
@@ -109,8 +110,11 @@ class _Harvest:
     async def _listing(self, part: Unlisted) -> AsyncGenerator[Page[Call], None]:
         """List a window page by page, each committed before it is used, from where an earlier run stood."""
         window, seq, app_id = part.window, part.pages, self._client.settings.app_id
+        began = asyncio.get_running_loop().time()
         listing = self._client.calls(window.start, window.end + 1, resume=part.resume or None)
         async for page in listing.pages():
+            if seq == 0:
+                window = self._asked(window, began)
             rows = arrow.calls_table(page.records)
             await asyncio.to_thread(
                 self._store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
@@ -118,6 +122,20 @@ class _Harvest:
             seq += 1
             self._agenda.learn(calls_of(rows))
             yield page
+
+    def _asked(self, window: Window, began: float) -> Window:
+        """Return what of a window was asked for, given its first page and the loop's time when it was begun.
+
+        That is less than all of it if our clock is ahead, which the first answer of a client tells; a window must not
+        be kept as listed beyond the moment at which it was.
+        """
+        passed = asyncio.get_running_loop().time() - began
+        end = self._client.reach(LISTS).end
+        if window.end <= end - math.floor(passed):
+            return window
+        end = max(window.start, end - math.ceil(passed))
+        self._wanted = Window(self._wanted.start, min(self._wanted.end, end))
+        return Window(window.start, end)
 
     # ---- each call
 

@@ -139,6 +139,28 @@ def test_where_the_server_hides_calls_the_listing_is_narrowed_until_it_shows_the
     assert report.calls == 250
 
 
+@pytest.mark.parametrize("ahead", [30, 600, 3_600])
+def test_what_a_clock_that_is_ahead_takes_for_listed_is_listed_when_it_has_come(store, ahead):
+    world = simple_world(300)
+    stage = Stage.of(world, store, at=SINCE + 43_200)
+
+    class Ahead:
+        def now(self):
+            return stage.clock.now() + ahead
+
+    async def until_now(client):
+        return await harvest(client, since=SINCE, store=store)
+
+    first = stage.run(until_now, clock=Ahead())
+    listed_until = stage.tables.listings(DEMO_APP_ID)[-1].end
+    stage.clock.step(86_400)
+    stage.run(until_now)
+
+    assert 0 < first.calls < 300
+    assert first.window.end == listed_until < SINCE + 43_200 < first.window.end + 60
+    assert contents(stage.tables) == truth(world, UNTIL)
+
+
 def test_calls_that_ended_too_recently_are_named_and_taken_by_the_next_run(store):
     world = simple_world(40)
     last = max(call.destroyed_ts for call in world.calls)
