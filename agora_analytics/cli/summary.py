@@ -53,7 +53,7 @@ def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
     )
     rows = [
         ("ongoing", report.ongoing, f"{units} {goes_on}"),
-        ("too recent", report.too_recent, f"{units} have only just ended; the next run takes them"),
+        ("too recent", report.too_recent, f"{units} have only just begun or ended; the next run takes them"),
         ("skipped", len(report.skipped), f"{units} could not be had; the next run tries again"),
         ("left", report.left, f"known {units} were not reached"),
     ]

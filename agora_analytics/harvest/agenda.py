@@ -132,6 +132,11 @@ class Agenda:
         return not stored.finished and (call.finished or call.destroyed_ts > stored.destroyed_ts)
 
 
+def is_too_recent(call: Call, reach: Window) -> bool:
+    """Return whether a call began so recently that nothing of it can be asked for, or ended so that not all of it can."""
+    return call.created_ts > reach.end or (call.finished and call.destroyed_ts > reach.end)
+
+
 def _within(call: Call, wanted: Window) -> bool:
     return window_of(call, wanted.end).intersection(wanted) is not None
 

@@ -12,7 +12,7 @@ from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
-from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of
+from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of, is_too_recent
 from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObserver
 from agora_analytics.harvest.report import HarvestReport, Tally
 from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
@@ -141,7 +141,7 @@ class _Harvest:
 
     async def _visit(self, call: Call) -> None:
         try:
-            if call.finished and call.destroyed_ts > self._client.reach(METRICS).end:
+            if is_too_recent(call, self._client.reach(METRICS)):
                 self._tally.too_recent += 1
                 return
             await self._visitor.visit(call)

@@ -21,7 +21,7 @@ class HarvestReport:
         points: samples stored by this run.
         requests: requests sent by this run, for each endpoint.
         skipped: calls that could not be harvested, and why; the next run tries again.
-        too_recent: calls that ended so recently that their samples are not out yet; the next run takes them.
+        too_recent: calls that began or ended so recently that their samples are not out yet; the next run takes them.
         left: calls that are known but were not reached because the day's quota is spent.
         listing_left: whether calls may be unknown still, because the quota of the listing is spent.
         retry_at: when the quota opens again (UTC epoch seconds), if it ended this run; else None.

@@ -175,6 +175,24 @@ def test_calls_that_ended_too_recently_are_named_and_taken_by_the_next_run(store
     assert contents(stage.tables) == truth(world, UNTIL)
 
 
+def test_a_busy_project_that_is_harvested_while_calls_begin_is_complete_every_time(store):
+    world = simple_world(2_000, interval=300)
+    stage = Stage.of(world, store, at=SINCE + 43_200)
+
+    reports = []
+    for _ in range(3):
+        now = stage.clock.now()
+        reports.append(stage.harvest(since=now - 1_800, until=now))
+        stage.clock.step(600)
+
+    delay = stage.simulator.plan.limits["call/metrics"].delay
+    begun = sum(now - delay <= call.created_ts <= now - 20 for call in world.calls)
+    assert begun > 0
+    assert reports[-1].too_recent >= begun
+    assert [report.skipped for report in reports] == [(), (), ()]
+    assert all(report.complete for report in reports)
+
+
 def test_calls_that_go_on_are_stored_as_far_as_they_went_and_visited_again(store):
     world = World.generate(
         seed=5,
