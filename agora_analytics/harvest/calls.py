@@ -84,28 +84,36 @@ class _Harvest:
                 for call in new:
                     await self._queue.put(call)
         except QuotaExhausted as spent:
-            self._tally.listing_left = True
-            self._tally.closed(spent.retry_at)
+            self._listing_spent(spent)
         self._tell(CallsListed(calls=self._tally.listed, more=False))
         await self._queue.put(None)
 
+    def _listing_spent(self, spent: QuotaExhausted) -> None:
+        self._tally.listing_left = True
+        self._tally.closed(spent.retry_at)
+
     async def _calls(self) -> AsyncGenerator[tuple[list[Call], bool], None]:
         """Give the calls to visit, a few at a time: first those that are known already."""
-        reach = self._client.reach(LISTS)
-        reopened = self._agenda.reopened(self._wanted, reach)
         unlisted = self._agenda.unlisted(self._wanted)
-        again: dict[str, Call] = {}
-        for window in reopened:
-            listed = await self._client.calls(window.start, window.end + 1).collect()
-            again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
-            self._agenda.learn(listed)
-        yield [call for call in again.values() if not self._agenda.is_done(call)], True
+        yield await self._listed_again(), True
         yield self._agenda.due(self._wanted), bool(unlisted)
         for part in unlisted:
             windows = [part.window] if part.resume else split(part.window, self._client.limits(LISTS))
             for window in windows:
                 async for page in self._listing(Unlisted(window, part.pages, part.resume)):
                     yield [call for call in page.records if not self._agenda.is_done(call)], True
+
+    async def _listed_again(self) -> list[Call]:
+        """Return the calls that went on when they were listed, as they are now: as many as the day's quota allows."""
+        again: dict[str, Call] = {}
+        try:
+            for window in self._agenda.reopened(self._wanted, self._client.reach(LISTS)):
+                listed = await self._client.calls(window.start, window.end + 1).collect()
+                again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
+                self._agenda.learn(listed)
+        except QuotaExhausted as spent:  # sessions and metrics of known calls may be asked for still
+            self._listing_spent(spent)
+        return [call for call in again.values() if not self._agenda.is_done(call)]
 
     async def _listing(self, part: Unlisted) -> AsyncGenerator[Page[Call], None]:
         """List a window page by page, each committed before it is used, from where an earlier run stood."""

@@ -11,7 +11,14 @@ from agora_analytics.agora.plans import Plan
 from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import HarvestReport, harvest
-from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
+from agora_analytics.simulator import (
+    DEMO_APP_ID,
+    DEMO_CREDENTIALS,
+    CallTruth,
+    SessionTruth,
+    Simulator,
+    World,
+)
 from agora_analytics.store import ParquetStore, open_store
 from agora_analytics.testing import VirtualClock, run_virtual
 
@@ -25,6 +32,22 @@ def simple_world(calls: int, **knobs: Any) -> World:
     """Finished calls of ordinary length, few points, nothing odd."""
     return World.generate(
         seed=11, since=SINCE, until=UNTIL, calls=calls, simple=True, **({"interval": 30} | knobs)
+    )
+
+
+def room(call_id: str, since: int, until: int, *, users: int = 1) -> CallTruth:
+    """A call in which all users stay from its first second to its last."""
+    sessions = tuple(
+        SessionTruth(sid=f"{call_id}-{i}", uid=str(i + 1), join_ts=since, leave_ts=until, key=i)
+        for i in range(users)
+    )
+    return CallTruth(
+        call_id=call_id,
+        cname=call_id,
+        created_ts=since,
+        destroyed_ts=until,
+        sessions=sessions,
+        extra={"call_acu": users, "call_pcu": users},
     )
 
 

@@ -3,16 +3,18 @@
 from attrs import evolve
 
 from agora_analytics.agora.plans import ENTERPRISE
-from agora_analytics.engine.ledger import SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.harvest import estimate
-from tests.harvest.stage import SINCE, UNTIL, Stage, broken_limits, contents, simple_world, truth
+from agora_analytics.simulator import Beat, World
+from tests.harvest.stage import SINCE, UNTIL, Stage, broken_limits, contents, room, simple_world, truth
 
 
-def small_day(per_day: int):
-    """The Enterprise plan with a small day, so that a test can spend it."""
-    return evolve(
-        ENTERPRISE, limits={name: evolve(row, per_day=per_day) for name, row in ENTERPRISE.limits.items()}
-    )
+def small_day(per_day: int, *names: str):
+    """The Enterprise plan with a small day, of all endpoints or of those named, so that a test can spend it."""
+    small = {
+        name: evolve(ENTERPRISE.limits[name], per_day=per_day) for name in names or tuple(ENTERPRISE.limits)
+    }
+    return evolve(ENTERPRISE, limits={**ENTERPRISE.limits, **small})
 
 
 def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
@@ -34,6 +36,24 @@ def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
     assert second.complete
     assert contents(stage.tables) == truth(world, UNTIL)
     assert not broken_limits(stage.simulator)
+
+
+def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent(tmp_path):
+    finished = [room(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
+    world = World([*finished, room("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
+    ledger = MemoryLedger()
+    few_sessions = Stage.of(
+        world, tmp_path / "store", at=UNTIL + 60, plan=small_day(10, "call/sessions", "call/metrics")
+    )
+    few_lists = Stage.of(world, tmp_path / "store", at=UNTIL + 1_000, plan=small_day(1, "call/lists"))
+
+    first = few_sessions.harvest(ledger=ledger)
+    second = few_lists.harvest(ledger=ledger)
+
+    assert (first.requests["call/lists"], first.calls + first.left) == (1, 41)
+    assert (second.calls, second.left, second.listing_left) == (first.left, 0, True)
+    assert second.retry_at == UNTIL + 86_400
+    assert "call/lists" not in second.requests
 
 
 def test_a_server_that_closes_the_day_earlier_than_the_ledger_is_believed(tmp_path):
