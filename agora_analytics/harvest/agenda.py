@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TOGETHER = 600  # moments that lie closer, in seconds, are looked at in one listing
+_LEEWAY = (
+    60  # a moment so many seconds within the reach is in it still when a request has waited or is sent again
+)
 _FRESH = 300  # what was seen going on within so many seconds is not looked at again yet
 
 
@@ -94,15 +97,25 @@ class Agenda:
         covered = [Window(listing.start, listing.end) for listing in self._listings]
         return begun + [Unlisted(gap) for gap in gaps(wanted, covered)]
 
-    def reopened(self, wanted: Window, reach: Window) -> list[Window]:
-        """Return the windows to list again, because calls in them went on when they were listed a while ago."""
-        moments = [
-            min(max(call.created_ts, reach.start), reach.end)
+    def going_on(self, wanted: Window, reach: Window) -> list[Call]:
+        """Return the calls that went on when they were seen a while ago, and are to be looked at again.
+
+        One that was seen last before the reach rests: the listing of what is new has it, if it still goes on.
+        """
+        return [
+            call
             for call in self.known.values()
             if not call.finished
             and not self.is_done(call)
-            and call.destroyed_ts < reach.end - _FRESH
+            and reach.start <= self._last_seen(call) < reach.end - _FRESH
             and window_of(call, reach.end).intersection(wanted)
+        ]
+
+    def reopened(self, wanted: Window, reach: Window) -> list[Window]:
+        """Return the windows to list again, because calls in them went on when they were seen a while ago."""
+        moments = [
+            min(max(call.created_ts, reach.start + _LEEWAY), self._last_seen(call))
+            for call in self.going_on(wanted, reach)
         ]
         return clusters(moments, apart=_TOGETHER)
 
@@ -124,6 +137,10 @@ class Agenda:
                 self._metrics[state][call_of(unit)[0]].append(unit)
         for listing in self._listings:
             self.learn(calls_of(listing.rows))
+
+    def _last_seen(self, call: Call) -> int:
+        stored = self.stored.get(call.call_id)
+        return max(call.created_ts, call.destroyed_ts, stored.destroyed_ts if stored else 0)
 
     def _is_due(self, call: Call) -> bool:
         stored = self.stored.get(call.call_id)

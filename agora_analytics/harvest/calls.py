@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora import arrow
@@ -11,7 +12,7 @@ from agora_analytics.agora.endpoints import LISTS, METRICS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
-from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
+from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of, is_too_recent
 from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObserver
 from agora_analytics.harvest.report import HarvestReport, Tally
@@ -108,28 +109,37 @@ class _Harvest:
         again: dict[str, Call] = {}
         try:
             for window in self._agenda.reopened(self._wanted, self._client.reach(LISTS)):
-                listed = await self._client.calls(window.start, window.end + 1).collect()
-                again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
-                self._agenda.learn(listed)
+                with suppress(WindowOutOfReach):  # it was when the harvest began
+                    listed = await self._client.calls(window.start, window.end + 1).collect()
+                    again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
+                    self._agenda.learn(listed)
         except QuotaExhausted as spent:  # sessions and metrics of known calls may be asked for still
             self._listing_spent(spent)
         return [call for call in again.values() if not self._agenda.is_done(call)]
 
     async def _listing(self, part: Unlisted) -> AsyncGenerator[Page[Call], None]:
-        """List a window page by page, each committed before it is used, from where an earlier run stood."""
+        """List a window page by page, each committed before it is used, from where an earlier run stood.
+
+        Ends where what is left is out of reach: pages come from the newest to the oldest, so nothing behind is in it.
+        """
         window, seq, app_id = part.window, part.pages, self._client.settings.app_id
         began = asyncio.get_running_loop().time()
-        listing = self._client.calls(window.start, window.end + 1, resume=part.resume or None)
-        async for page in listing.pages():
-            if seq == 0:
-                window = self._asked(window, began)
-            rows = arrow.calls_table(page.records)
-            await asyncio.to_thread(
-                self._store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
-            )
-            seq += 1
-            self._agenda.learn(calls_of(rows))
-            yield page
+        try:
+            listing = self._client.calls(window.start, window.end + 1, resume=part.resume or None)
+            async for page in listing.pages():
+                if seq == 0:
+                    window = self._asked(window, began)
+                rows = arrow.calls_table(page.records)
+                await asyncio.to_thread(
+                    self._store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
+                )
+                seq += 1
+                self._agenda.learn(calls_of(rows))
+                yield page
+        except WindowOutOfReach as gone:
+            if self._wanted.start > gone.legal[1]:  # our clock is ahead of all of it
+                raise
+            self._came_until(gone.legal[1])
 
     def _asked(self, window: Window, began: float) -> Window:
         """Return what of a window was asked for, given its first page and the loop's time when it was begun.
@@ -142,8 +152,12 @@ class _Harvest:
         if window.end <= end - math.floor(passed):
             return window
         end = max(window.start, end - math.ceil(passed))
-        self._wanted = Window(self._wanted.start, min(self._wanted.end, end))
+        self._came_until(end)
         return Window(window.start, end)
+
+    def _came_until(self, end: int) -> None:
+        """Leave out of the wanted range what has not come yet, though our clock said so."""
+        self._wanted = Window(self._wanted.start, min(self._wanted.end, end))
 
     # ---- each call
 

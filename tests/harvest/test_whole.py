@@ -9,7 +9,7 @@ import pytest
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
-from agora_analytics.simulator import DEMO_APP_ID, Faults, World
+from agora_analytics.simulator import DEMO_APP_ID, Beat, Faults, World
 from agora_analytics.testing import run_virtual
 from tests.harvest.stage import (
     SINCE,
@@ -18,6 +18,7 @@ from tests.harvest.stage import (
     broken_limits,
     contents,
     fewest_requests,
+    room,
     simple_world,
     truth,
 )
@@ -139,9 +140,9 @@ def test_where_the_server_hides_calls_the_listing_is_narrowed_until_it_shows_the
     assert report.calls == 250
 
 
-@pytest.mark.parametrize("ahead", [30, 600, 3_600])
+@pytest.mark.parametrize("ahead", [30, 600, 3_600, 2 * 86_400])
 def test_what_a_clock_that_is_ahead_takes_for_listed_is_listed_when_it_has_come(store, ahead):
-    world = simple_world(300)
+    world = simple_world(300, interval=300)
     stage = Stage.of(world, store, at=SINCE + 43_200)
 
     class Ahead:
@@ -229,6 +230,50 @@ def test_an_ongoing_call_that_was_just_seen_is_not_asked_for_again_at_once(store
     stage.harvest()
 
     assert stage.simulator.seen.requests.total() == asked
+
+
+def test_calls_that_go_on_for_longer_than_the_reach_do_not_end_a_harvest_that_meets_trouble(store):
+    world = World([room("long", UNTIL - 72_000, UNTIL + 200_000)], beat=Beat(interval=600))
+    stage = Stage.of(world, store, plan="standard", at=UNTIL, faults=Faults(share=0.3, seed=5))
+
+    for _ in range(60):
+        now = stage.clock.now()
+        stage.harvest(since=now - 86_000, until=now)
+        stage.clock.step(1_800)
+
+    assert stage.simulator.seen.faults.total() > 50
+    assert stage.tables.calls(DEMO_APP_ID)["destroyed_ts"][0].as_py().timestamp() > UNTIL + 100_000
+
+
+def test_a_call_whose_end_has_left_the_reach_costs_no_more_requests(store):
+    world = World([room("short", UNTIL - 7_200, UNTIL + 600)], beat=Beat(interval=60))
+    stage = Stage.of(world, store, plan="standard", at=UNTIL)
+    stage.harvest(since=UNTIL - 72_000, until=UNTIL)
+    stage.clock.step(2 * 86_400)
+
+    now = stage.clock.now()
+    report = stage.harvest(since=now - 3_600, until=now)
+
+    assert report.requests == {"call/lists": 1}
+
+
+def test_a_listing_that_was_stopped_goes_on_with_what_of_it_is_still_in_reach(store):
+    calls = [room(f"c{i:03d}", UNTIL - 28_800 + 60 * i, UNTIL - 28_770 + 60 * i) for i in range(400)]
+    stage = Stage.of(World(calls, beat=Beat(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60)
+
+    async def stopped(client):
+        with anyio.move_on_after(9):
+            await harvest(client, since=UNTIL - 28_800, until=UNTIL - 100, store=store)
+
+    stage.run(stopped)
+    (begun,) = stage.tables.listings(DEMO_APP_ID)
+    out_of_reach_from = UNTIL - 17_000
+    stage.clock.step(out_of_reach_from + 86_400 - stage.clock.now())
+    stage.harvest(since=out_of_reach_from + 600, until=stage.clock.now())
+
+    assert begun.resume
+    in_reach = {call.call_id for call in calls if call.created_ts > out_of_reach_from + 600}
+    assert in_reach < set(stage.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
 
 
 @pytest.mark.parametrize("seed", range(3))
