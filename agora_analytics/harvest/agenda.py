@@ -12,6 +12,7 @@ from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps
 from agora_analytics.harvest.units import call_of, clusters, window_of
 from agora_analytics.store.contract import Listing, Store, Units
+from agora_analytics.store.schemas import CALL_TABLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +65,14 @@ class Agenda:
             row["call_id"]: Stored(row["finished"], _epoch(row["destroyed_ts"])) for row in rows.to_pylist()
         }
         agenda = cls(stored, store.units(app_id), {}, store.listings(app_id))
+        agenda._index()
+        return agenda
+
+    @classmethod
+    def empty(cls) -> "Agenda":
+        """Return what a store without a call tells."""
+        none: dict[str, dict[str, str]] = {table: {} for table in CALL_TABLES}
+        agenda = cls({}, Units(live=none, pending=none), {}, ())
         agenda._index()
         return agenda
 

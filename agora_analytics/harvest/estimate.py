@@ -1,27 +1,25 @@
 """What a harvest will cost, before it is begun."""
 
 import asyncio
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
-from agora_analytics.agora.records import Call
+from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
-from agora_analytics.core.windows import Window, split
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.connection import Quota
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.harvest.agenda import Agenda
+from agora_analytics.harvest.call_costs import call_costs
 from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
 from agora_analytics.harvest.points import PointsUnit, is_known
 from agora_analytics.harvest.run import Client
-from agora_analytics.harvest.units import window_of
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
@@ -64,9 +62,12 @@ async def estimate(
 ) -> Estimate:
     """Return what a harvest will cost: requests for each endpoint, and how long they take. Nothing is stored.
 
-    - `AsyncAgora`: spends one list request for each window that the store does not know. Calls are counted where the
-      server counts them, and known from the store for the rest. Requests for sessions and metrics are the fewest for
-      the calls that were seen, and in proportion for the others.
+    - `AsyncAgora`: spends one list request for each window that the store does not know, and one for each seam of two
+      such windows where a page does not show all calls of the first. Calls are counted as the server counts them,
+      each once, and known from the store for the rest. Requests for sessions and metrics are those of the calls that
+      were seen, and in proportion for the others: the fewest for a call of one window. Of a longer one they are the
+      most that users who came evenly can take (who stayed throughout, where the server does not say how many there
+      were at a time). A call that goes on counts as if nothing of it were stored.
     - `AsyncApsaraVideo`: sends nothing. All is exact: one request for each metric and UTC day.
     - `AsyncOpenTok`: spends the listing of session summaries, a request for each 1,000 sessions, which the harvest
       spends again. Meetings, days and the requests for days are exact. A meeting counts as one request, the fewest: one
@@ -96,37 +97,18 @@ async def estimate(
 
 
 async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
-    due: list[Call] = []
-    parts, known, pages = [wanted], 0, 0
+    agenda = Agenda.empty()
     if store is not None:
         agenda = await asyncio.to_thread(Agenda.read, store, client.settings.app_id)
-        due, known = agenda.due(wanted), agenda.done(wanted)
-        parts = [part.window for part in agenda.unlisted(wanted)]
-        pages = len(agenda.reopened(wanted, client.reach(LISTS)))
-    seen, unseen = list(due), 0
-    for part in parts:
-        for window in split(part, client.limits(LISTS)):
-            async for page in client.calls(window.start, window.end + 1).pages():
-                total = page.meta.total or len(page.records)
-                seen += page.records
-                unseen += total - len(page.records)
-                pages += max(1, math.ceil(total / 100))
-                break
-    calls = len(seen) + unseen
-    scale = calls / len(seen) if seen else 0.0
-    requests = {
-        LISTS.name: pages,
-        SESSIONS.name: math.ceil(scale * sum(_sessions_requests(client, call) for call in seen)),
-        METRICS.name: math.ceil(scale * sum(_metrics_requests(client, call) for call in seen)),
-    }
+    cost = await call_costs(client, agenda, wanted)
     quotas = await _quotas(client)
     return Estimate(
         window=wanted,
-        calls=calls,
-        known=known,
-        requests=requests,
+        calls=cost.calls,
+        known=agenda.done(wanted),
+        requests=cost.requests,
         quotas=quotas,
-        seconds=max(_paced(requests, quotas)),  # the endpoints work side by side
+        seconds=max(_paced(cost.requests, quotas)),  # the endpoints work side by side
     )
 
 
@@ -190,16 +172,3 @@ def _opened(store: Store | str | Path | None) -> Store | None:
     if isinstance(store, str | Path):
         return open_store(store) if Path(store).exists() else None
     return store
-
-
-def _windows(client: AsyncAgora, call: Call) -> int:
-    part = window_of(call, client.reach(METRICS).end).intersection(client.reach(METRICS))
-    return len(split(part, client.limits(METRICS))) if part else 0
-
-
-def _sessions_requests(client: AsyncAgora, call: Call) -> int:
-    return _windows(client, call) * max(1, math.ceil((call.call_acu or 1) / 100))
-
-
-def _metrics_requests(client: AsyncAgora, call: Call) -> int:
-    return _windows(client, call) * max(1, math.ceil((call.call_acu or 1) / MAX_SIDS))

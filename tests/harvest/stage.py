@@ -35,19 +35,23 @@ def simple_world(calls: int, **knobs: Any) -> World:
     )
 
 
-def room(call_id: str, since: int, until: int, *, users: int = 1) -> CallTruth:
-    """A call in which all users stay from its first second to its last."""
+def room(call_id: str, since: int, until: int, *, users: int = 1, stay: int | None = None) -> CallTruth:
+    """A call whose users come evenly and stay so many seconds each, or all from its first second to its last."""
+    stay = stay or until - since
+    apart = (until - since - stay) // max(1, users - 1)
+    joins = [since + i * apart for i in range(users - 1)] + [until - stay]
     sessions = tuple(
-        SessionTruth(sid=f"{call_id}-{i}", uid=str(i + 1), join_ts=since, leave_ts=until, key=i)
-        for i in range(users)
+        SessionTruth(sid=f"{call_id}-{i}", uid=str(i + 1), join_ts=join, leave_ts=join + stay, key=i)
+        for i, join in enumerate(joins)
     )
+    most = max(sum(join <= other <= join + stay for join in joins) for other in joins)
     return CallTruth(
         call_id=call_id,
         cname=call_id,
         created_ts=since,
         destroyed_ts=until,
         sessions=sessions,
-        extra={"call_acu": users, "call_pcu": users},
+        extra={"call_acu": users, "call_pcu": most},
     )
 
 

@@ -1,5 +1,6 @@
 """When the day's quota is spent, a harvest stops cleanly, and goes on the next day."""
 
+import pytest
 from attrs import evolve
 
 from agora_analytics.agora.plans import ENTERPRISE
@@ -84,3 +85,68 @@ def test_an_estimate_tells_the_cost_of_what_is_left(tmp_path):
     assert before.enough
     assert 15 <= before.seconds < 16
     assert (after.calls, after.known, after.seconds) == (0, 150, 0.0)
+
+
+def cost_and_harvest(stage, *, since=SINCE, until=UNTIL):
+    async def cost(client):
+        return await estimate(client, since=since, until=until, store=stage.store)
+
+    return stage.run(cost), stage.harvest(since=since, until=until)
+
+
+def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
+    begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
+    calls = [room(f"c{begin}", begin, begin + 72_000) for begin in begins]
+    stage = Stage.of(World(calls, beat=Beat(interval=3_000)), tmp_path / "store")
+
+    cost, report = cost_and_harvest(stage, since=begins.start)
+
+    assert cost.calls == report.calls == len(calls) == 120
+    assert cost.requests == report.requests
+
+
+def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
+    calls = [room(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
+    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL)
+    stage.harvest(since=UNTIL - 21_600)
+    stage.clock.step(1_800)
+
+    cost, report = cost_and_harvest(stage, since=UNTIL - 21_600, until=stage.clock.now())
+
+    assert report.too_recent > 0
+    assert (cost.calls, cost.known) == (report.calls, report.known_before)
+    assert cost.requests == report.requests
+
+
+def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
+    calls = [room(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
+    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL + 60)
+    stage.harvest()
+    stage.clock.step(1_800)
+
+    cost, report = cost_and_harvest(stage)
+
+    assert cost.calls == report.calls == 10
+    assert cost.requests == report.requests == {"call/lists": 1, "call/sessions": 10, "call/metrics": 10}
+
+
+def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
+    calls = [room(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
+    world = World(calls, beat=Beat(interval=600))
+    Stage.of(world, tmp_path / "store", plan=small_day(50, "call/metrics")).harvest()
+
+    cost, report = cost_and_harvest(Stage.of(world, tmp_path / "store"))
+
+    assert report.calls == cost.calls > 0
+    assert {name: count for name, count in cost.requests.items() if count} == report.requests
+    assert cost.requests["call/metrics"] == 120 - 50
+
+
+def test_of_a_long_call_whose_users_come_and_go_an_estimate_spreads_them(tmp_path):
+    call = room("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
+    stage = Stage.of(World([call], beat=Beat(interval=600)), tmp_path / "store")
+
+    cost, report = cost_and_harvest(stage)
+
+    assert cost.requests["call/sessions"] == report.requests["call/sessions"] == 12
+    assert cost.requests["call/metrics"] == pytest.approx(report.requests["call/metrics"], rel=0.1)
