@@ -113,7 +113,8 @@ async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> 
 
 
 async def _of_metric_days(client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None) -> Estimate:
-    due, known = await _counted(metric_day_units(client, days), client.app_id, store)
+    stored = await _units(client.app_id, store)
+    due, known = _counted(metric_day_units(client, days, stored.pending["points"]), stored)
     requests, quotas = {INTERACTION_METRICS: due}, await _quotas(client)
     return Estimate(
         window=Window(days[0].start, days[-1].end),
@@ -131,11 +132,13 @@ async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None
     def skip(work: str, error: AgoraAnalyticsError) -> None:
         skipped.append(CallSkipped(call_id=work, reason=str(error)))
 
+    stored = await _units(client.project_id, store)
+    marked = stored.pending["points"]
     spent_before = client.sent.get(SESSION_DATA, 0)
-    listed = [unit async for unit in meeting_units(client, wanted, skip)]
+    listed = [unit async for unit in meeting_units(client, wanted, skip, marked)]
     listing = client.sent.get(SESSION_DATA, 0) - spent_before
-    meetings, known_meetings = await _counted(listed, client.project_id, store)
-    days, known_days = await _counted(project_day_units(client, wanted), client.project_id, store)
+    meetings, known_meetings = _counted(listed, stored)
+    days, known_days = _counted(project_day_units(client, wanted, marked), stored)
     requests = {SESSION_DATA: listing + meetings, PROJECT_DATA: days}
     quotas = await _quotas(client)
     return Estimate(
@@ -149,12 +152,16 @@ async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None
     )
 
 
-async def _counted(units: Iterable[PointsUnit], app_id: str, store: Store | None) -> tuple[int, int]:
+async def _units(app_id: str, store: Store | None) -> Units:
+    """Return what the store has of an app's `points`."""
+    if store is None:
+        return Units(live={"points": {}}, pending={"points": {}})
+    return await asyncio.to_thread(store.units, app_id)
+
+
+def _counted(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
     """Return how many units would be fetched, and how many the store has whole."""
     wanted = {unit.name: unit for unit in units}
-    if store is None:
-        return len(wanted), 0
-    stored: Units = await asyncio.to_thread(store.units, app_id)
     known = sum(is_known(unit, stored) for unit in wanted.values())
     return len(wanted) - known, known
 

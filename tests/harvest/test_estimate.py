@@ -77,6 +77,17 @@ def test_meetings_and_days_are_counted_by_the_listing_that_the_harvest_asks_for_
     assert after.requests == harvested(simulator, clock, store).requests
 
 
+def test_what_went_on_counts_whatever_the_range(tmp_path):
+    made = world(sessions=6)
+    meeting = made.sessions[0].meetings[0]
+    harvested(*staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000), tmp_path)
+    cost = cost_of_meetings(*staged(made), tmp_path, since=UNTIL - 60)
+    report = harvested(*staged(made), tmp_path, since=UNTIL - 60)
+    assert (cost.calls, cost.known) == (report.calls, report.known_before)
+    assert report.calls > 1
+    assert cost.requests[PROJECT_DATA] == report.requests[PROJECT_DATA]
+
+
 def test_a_long_meeting_counts_as_one_request_and_takes_more(tmp_path):
     made = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
     simulator, clock = staged(made)

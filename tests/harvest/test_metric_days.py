@@ -4,7 +4,7 @@ import pytest
 
 from agora_analytics.apsaravideo.facts import Metric
 from agora_analytics.errors import AuthenticationError, StoreError, WindowOutOfReach
-from agora_analytics.harvest import harvest
+from agora_analytics.harvest import estimate, harvest
 from agora_analytics.simulator import Faults
 from agora_analytics.simulator.apsaravideo.world import Terminals
 from agora_analytics.store import open_store
@@ -19,6 +19,13 @@ def harvested(stage, folder, *key, since=SINCE, until=UNTIL):
         return await harvest(client, since=since, until=until, store=folder)
 
     return stage.run(job, *key)
+
+
+def estimated(stage, folder, *, since, until):
+    async def job(client):
+        return await estimate(client, since=since, until=until, store=folder)
+
+    return stage.run(job)
 
 
 def truth(since, until):
@@ -66,15 +73,19 @@ def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
 
 
 def test_a_harvest_a_night_of_the_last_day_ends_with_whole_days_that_are_compacted(tmp_path):
+    store = tmp_path / "store"
     for night in range(4):  # a day counts as open for an hour behind its end
         now = SINCE + night * DAY + 900
-        harvested(Stage.of(now=now), tmp_path, since=now - DAY, until=now)
+        told = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
+        report = harvested(Stage.of(now=now), store, since=now - DAY, until=now)
+        assert (told.requests, told.known) == (report.requests, report.known_before)
+    assert report.requests == {ENDPOINT: 12}  # four metrics of two days, and of the one before the range
     now = MIDNIGHT + 900
-    assert stored(tmp_path) == truth(SINCE - DAY, now)
+    assert stored(store) == truth(SINCE - DAY, now)
     yesterday, today = "2026-11-18", "2026-11-19"
-    marks = open_store(tmp_path).units(APP_ID).pending["points"]
+    marks = open_store(store).units(APP_ID).pending["points"]
     assert sorted(set(marks.values())) == [yesterday, today]
-    files = [path.parent.name for path in open_store(tmp_path).files("points")]
+    files = [path.parent.name for path in open_store(store).files("points")]
     assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
 
 
