@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from agora_analytics.agora.endpoints import MAX_SIDS
 from agora_analytics.agora.judge import UNREADABLE, Envelope, request_id
 from agora_analytics.agora.record_pages import RecordPage, read_page
-from agora_analytics.agora.records import R, Session
+from agora_analytics.agora.records import R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
@@ -138,21 +138,23 @@ class Batch:
 
 
 def batches(windows: Sequence[Window], sessions: Sequence[Session | str]) -> list[Batch]:
-    """Return the fewest metrics requests that cover the sessions: in each window only those that were there.
+    """Return the fewest metrics requests that cover the sessions: in each window only those that may have been there.
 
-    The order of the sessions decides who is asked for together, so the same order gives the same batches.
+    The order of the sessions decides who is asked for together, so the same order gives the same batches. A session
+    that comes twice is asked for once.
     """
     found: list[Batch] = []
     for window in windows:
-        sids = [
-            session if isinstance(session, str) else session.sid
-            for session in sessions
-            if isinstance(session, str)
-            or (session.join_ts <= window.end and session.leave_ts >= window.start)
-        ]
+        there = (one for one in sessions if isinstance(one, str) or _may_be_in(window, one))
+        sids = list(dict.fromkeys(sids_of(there)))
         for i in range(0, len(sids), MAX_SIDS):
             found.append(Batch(len(found), window, tuple(sids[i : i + MAX_SIDS])))
     return found
+
+
+def _may_be_in(window: Window, session: Session) -> bool:
+    """Say whether a session can have samples in a window: the end of one that goes on is not known yet."""
+    return session.join_ts <= window.end and (not session.finished or session.leave_ts >= window.start)
 
 
 class MetricsWalk:

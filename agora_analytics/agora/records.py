@@ -4,7 +4,7 @@ Source: `reference/agora-analytics-api.md`, "Records". A reader is tolerant: unk
 ones may be missing, ids come as numbers or as text. A required field that is missing is a `DecodeError`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType, TypeVar
 
@@ -176,6 +176,6 @@ def _read(kind: type[R], row: Any, known: set[str], path: str) -> R:
         raise DecodeError("; ".join(cattrs.transform_error(error, path=path)), path=path) from error
 
 
-def sids_of(sessions: Sequence[Session | str]) -> list[str]:
+def sids_of(sessions: Iterable[Session | str]) -> list[str]:
     """Return the session ids of sessions, or of ids."""
     return [session if isinstance(session, str) else session.sid for session in sessions]

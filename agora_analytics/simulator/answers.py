@@ -1,6 +1,6 @@
 """The bodies of successful answers, as JSON; big ones are made piece by piece so that the loop stays free."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio.lowlevel
@@ -45,8 +45,13 @@ def _call(call: CallTruth, now: float) -> dict[str, Any]:
     }
 
 
-def session_list(world: World, asked: Question, now: float) -> dict[str, Any]:
-    """Return a page of the sessions of a call that overlap the window, newest join first."""
+def session_list(
+    world: World, asked: Question, now: float, last_known: Callable[[float], int] = int
+) -> dict[str, Any]:
+    """Return a page of the sessions of a call that overlap the window, newest join first.
+
+    `last_known` makes of the time the `leave_ts` of those that go on.
+    """
     call = world.call(asked.call_id)
     found: list[SessionTruth] = []
     if call is not None and call.created_ts <= now:
@@ -58,7 +63,9 @@ def session_list(world: World, asked: Question, now: float) -> dict[str, Any]:
         "total_size": len(found),
         "page_no": asked.page_no,
         "page_size": asked.page_size,
-        "call_info": [_session(session, call.cname if call else "", now) for session in page],
+        "call_info": [
+            _session(session, call.cname if call else "", now, last_known(now)) for session in page
+        ],
     }
     # has_more is not in every version of this answer; half of the calls do without.
     if call is None or sum(call.call_id.encode()) % 2:
@@ -75,7 +82,7 @@ def _asked_for(session: SessionTruth, asked: Question, now: float) -> bool:
     )
 
 
-def _session(session: SessionTruth, cname: str, now: float) -> dict[str, Any]:
+def _session(session: SessionTruth, cname: str, now: float, last_known: int) -> dict[str, Any]:
     return {
         "sid": session.sid,
         "cname": cname,
@@ -86,7 +93,7 @@ def _session(session: SessionTruth, cname: str, now: float) -> dict[str, Any]:
         "sdk_version": session.sdk_version,
         "device_type": session.device_type,
         "join_ts": session.join_ts,
-        "leave_ts": min(session.leave_ts, int(now)),
+        "leave_ts": session.leave_ts if session.finished(now) else last_known,
         "finished": session.finished(now),
         **session.extra,
     }

@@ -76,6 +76,8 @@ class Simulator:
         latency: bounds in seconds; half of it passes before the request is counted, half after.
         faults: what goes wrong.
         hidden_after: the list shows at most so many calls of a window, and says so with `has_more` on its last page.
+        last_known: what `leave_ts` of a session that goes on says, of the server's time: the time itself, or one long
+            past, or 0.
         shared_budget: sessions, metrics and statistics share one budget instead of having one each, and so do the
             endpoints of real time.
         clock_skew: seconds that the server's clock is ahead of `now`; it counts, checks and dates by its own clock.
@@ -101,6 +103,7 @@ class Simulator:
         latency: tuple[float, float] = (0.0, 0.0),
         faults: Faults | None = None,
         hidden_after: int | None = None,
+        last_known: Callable[[float], int] = int,
         shared_budget: bool = False,
         clock_skew: float = 0.0,
         compress: bool = False,
@@ -114,6 +117,7 @@ class Simulator:
         self._patience = random.Random(2)
         self._throw = (faults or Faults()).dice()
         self._hidden_after = hidden_after
+        self._last_known = last_known
         self._shared_budget = shared_budget
         self._clock_skew = clock_skew
         self._compress = compress
@@ -221,7 +225,7 @@ class Simulator:
         if endpoint == CALL_LISTS:
             page = answers.call_list(world, asked, arrival.now, self._hidden_after)
         else:
-            page = answers.session_list(world, asked, arrival.now)
+            page = answers.session_list(world, asked, arrival.now, self._last_known)
         return Answer(200, JSON, msgspec.json.encode(head | page))
 
     def _world(self, app_id: str) -> World:

@@ -252,6 +252,39 @@ def test_sessions_are_asked_for_only_in_the_parts_that_they_were_there():
     assert stage.asked["call/metrics"] == 1
 
 
+@pytest.mark.parametrize("last_known", [int, lambda _: 0, lambda now: int(now) - 9 * HOUR])
+def test_sessions_that_go_on_are_asked_for_to_the_end_whatever_is_known_of_it(last_known):
+    async def work():
+        (call,) = await stage.client.calls("12h").collect()
+        sessions = await stage.client.sessions(call).collect()
+        assert not call.finished
+        at_once = points(await stage.client.metrics(call).collect())
+        await asyncio.sleep(7 * HOUR)
+        later = await stage.client.metrics(call, sids=sessions).collect()
+        by_id = await stage.client.metrics(call, sids=[session.sid for session in sessions]).collect()
+        return at_once, points(later), points(by_id)
+
+    stage = Stage(World([long_call(hours=18)]), last_known=last_known)
+    at_once, later, by_id = stage.run(work())
+    truth = true_points(stage.world, stage.call())
+    assert later == by_id == truth
+    delay = 100
+    assert at_once == {key: value for key, value in truth.items() if key[-1] < NOW - delay}
+
+
+def test_a_session_that_comes_twice_is_asked_for_once():
+    async def work():
+        call = call_of(truth)
+        sessions = await stage.client.sessions(call).collect()
+        ids = [session.sid for session in sessions]
+        return points(await stage.client.metrics(call, sids=[*sessions, *ids, *sessions]).collect())
+
+    stage = Stage(small_world(session_range=(15, 20), calls=3))
+    truth = stage.call()
+    assert stage.run(work()) == true_points(stage.world, truth)
+    assert stage.asked["call/metrics"] == 1
+
+
 def test_metrics_can_be_gone_on_with_behind_any_page():
     async def work():
         call = call_of(stage.call())
