@@ -15,6 +15,7 @@ from agora_analytics.agora.records import R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.paging import Listed, Notice, NumberedWalk, Step, write_token
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.events import ListingNarrowed, ListingShort, Observer
@@ -237,7 +238,8 @@ def _meta(answer: Answer, found: str | None) -> Meta:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    count = whole_number(value)
+    return None if count is None or count < 0 else count
 
 
 def _placed(error: DecodeError, endpoint: Endpoint, answer: Answer, found: str | None) -> DecodeError:

@@ -58,7 +58,7 @@ class _Progress:
 
     first_page: int
     last_page: int | None = None
-    total: int = 0
+    total: int | None = None
     answered: set[int] = field(factory=set)
     keys: set[Hashable] = field(factory=set)
     has_more: bool = False
@@ -99,8 +99,16 @@ class NumberedWalk(Generic[T]):
         progress.answered.add(step.page)
         known = len(progress.keys)
         progress.keys.update(map(self._key, listed.records))
-        progress.total = max(progress.total, listed.total or 0)
-        added = self._pages_behind(step, listed, progress, brought=len(progress.keys) > known)
+        # Fewer than the answer itself holds is no count.
+        total = None if listed.total is None or listed.total < len(listed.records) else listed.total
+        if progress.total is not None:  # the pages are counted off
+            added = []
+            progress.total = max(progress.total, total or 0)
+        elif total is not None:
+            progress.total = total
+            added = self._pages_to(total, step, listed, progress)
+        else:
+            added = self._page_behind(step, listed, progress, brought=len(progress.keys) > known)
         if progress.last_page in (None, step.page):
             progress.has_more = bool(listed.has_more)
         if added or not progress.whole():
@@ -116,26 +124,28 @@ class NumberedWalk(Generic[T]):
                 new.append(record)
         return new
 
-    def _pages_behind(
+    def _page_behind(
         self, step: Step, listed: Listed[T], progress: _Progress, *, brought: bool
     ) -> list[Step]:
-        if progress.last_page is not None and listed.total is not None:
-            return []
-        if listed.total is None:  # no count: one page after the other, as long as they bring something
-            goes_on = listed.has_more and brought
-            progress.last_page = step.page + 1 if goes_on else step.page
-            return [Step(step.window, step.page + 1)] if goes_on else []
+        """No count: one page after the other, as long as they bring something."""
+        more = listed.has_more
+        if more is None:
+            more = listed.page_size is None or len(listed.records) >= listed.page_size
+        progress.last_page = step.page + 1 if more and brought else step.page
+        return [Step(step.window, step.page + 1)] if more and brought else []
+
+    def _pages_to(self, total: int, step: Step, listed: Listed[T], progress: _Progress) -> list[Step]:
         size = listed.page_size or len(listed.records) or 1
-        progress.last_page = max(-(-listed.total // size), step.page)
+        progress.last_page = max(-(-total // size), step.page)
         if progress.last_page > MOST_PAGES:
             raise IncompleteListing(
-                f"the server counts {listed.total} records, more than {MOST_PAGES} pages hold; ask for a shorter time range"
+                f"the server counts {total} records, more than {MOST_PAGES} pages hold; ask for a shorter time range"
             )
         return [Step(step.window, page) for page in range(step.page + 1, progress.last_page + 1)]
 
     def _check(self, window: Window, progress: _Progress) -> list[Step]:
         """A window's last answer is in: is it whole?"""
-        listed, counted = len(progress.keys), progress.total
+        listed, counted = len(progress.keys), progress.total or 0
         if progress.has_more:
             if window.length == 0:
                 raise IncompleteListing(

@@ -8,6 +8,7 @@ import msgspec
 from attrs import evolve, frozen
 
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.engine.pages import Meta, Page
 from agora_analytics.engine.request_loop import Answer, Call, Query
 from agora_analytics.errors import DeadlineExceeded, DecodeError, IncompleteListing, InvalidRequest
@@ -43,7 +44,7 @@ class HistoryWalk:
         self._count = count
         self._run = run
         self._asked: set[int] = set()
-        self._starts: dict[int, int | None] = {}
+        self._starts: dict[int, Any] = {}
         self._before: Sequence[HistoryMessage] = ()
         self.steps = steps
 
@@ -53,26 +54,25 @@ class HistoryWalk:
         answer = await self._run(call_of(self._endpoint, query))
         data = fields_of(answer, HISTORY).get("data") or {}
         page = page_of(answer, HISTORY, data.get("messageList"), read_history_message, "$.data.messageList")
-        follows = data.get("newStart")
-        self._starts[id(page)] = follows if isinstance(follows, int) and follows > 0 else None
+        self._starts[id(page)] = data.get("newStart")
         return page
 
     def answered(self, step: int, page: Page[HistoryMessage]) -> tuple[int, list[int]]:
         """See `Walk.answered`.
 
         Raises:
-            IncompleteListing: a full page that points back to where an earlier one began.
+            IncompleteListing: a full page that points back to where an earlier one began, or to no readable start.
         """
         self._asked.add(step)
-        follows = self._starts.pop(id(page))
-        if follows is None or not page.records:
+        said = self._starts.pop(id(page))
+        follows = 0 if said is None else whole_number(said)
+        if not page.records or (follows is not None and follows <= 0):
             return step, []
-        if follows not in self._asked:
+        if follows is not None and follows not in self._asked:
             return step, [follows]
         if len(page.records) >= self._count:
-            raise IncompleteListing(
-                f"the history goes on at {follows}, where it was already", endpoint=HISTORY.name
-            )
+            where = "which is no start" if follows is None else "where it was already"
+            raise IncompleteListing(f"the history goes on at {said!r}, {where}", endpoint=HISTORY.name)
         return step, []
 
     def deliver(self, page: Page[HistoryMessage], left: Iterable[int]) -> Page[HistoryMessage]:

@@ -206,6 +206,23 @@ def test_only_some_users_can_be_asked_for():
     assert {s.uid for s in found} == {str(uid) for uid in uids}
 
 
+@pytest.mark.parametrize("counted", [str, float, lambda _: None, lambda _: "many", lambda _: 0])
+def test_sessions_come_whole_however_the_server_counts_them(counted):
+    rows = [
+        {"sid": f"S{i}", "uid": i, "join_ts": SINCE, "leave_ts": UNTIL, "finished": True} for i in range(250)
+    ]
+
+    def answer(request):
+        page, size = (int(dict(request.query)[name]) for name in ("page_no", "page_size"))
+        shown = rows[(page - 1) * size : page * size]
+        return ok(total_size=counted(len(rows)), page_no=page, page_size=str(size), call_info=shown)
+
+    transport = Scripted(answer)
+    stage = Stage(client={"transport": transport})
+    assert len(stage.run(stage.client.sessions("c", SINCE, UNTIL).collect())) == 250
+    assert len(transport.requests) == 3
+
+
 # ---- metrics
 
 

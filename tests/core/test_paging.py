@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,6 +128,28 @@ def test_without_a_count_one_page_follows_the_other(count, size, says_page_size)
     server = Server(items(count), page_size=size, says_total=False, says_page_size=says_page_size)
     assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
     assert len(server.asked) == max(1, -(-count // size))
+
+
+@given(count=st.integers(0, 50), size=st.integers(1, 30), says_page_size=st.booleans())
+def test_without_a_count_and_has_more_it_goes_on_while_the_pages_are_full(count, size, says_page_size):
+    server = Server(
+        items(count), page_size=size, says_total=False, says_more=False, says_page_size=says_page_size
+    )
+    assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
+    assert len(server.asked) <= count // size + 2
+
+
+@pytest.mark.parametrize("says_more", [True, False])
+@given(total=st.lists(st.sampled_from([None, 0, 250]), min_size=13, max_size=13), data=st.data())
+def test_a_count_that_comes_now_and_then_or_is_nonsense_hides_nothing(says_more, total, data):
+    class Unsteady(Server):
+        def answer(self, step):
+            return evolve(super().answer(step), total=total[step.page - 1])
+
+    server = Unsteady(items(250), says_more=says_more)
+    pages = walked(server, [Step(DAY)], pick=lambda n: data.draw(st.integers(0, n - 1)))
+    assert len(names(pages)) == 250
+    assert len(server.asked) <= 14
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 30))

@@ -86,6 +86,31 @@ def test_a_history_that_goes_in_circles_is_an_error():
         scripted(transport, lambda c: c.history("ann", "room", page_size=2).collect())
 
 
+def pages_of(*starts):
+    messages = [{"message": f"m{i}", "publisher": "ann", "timestamp": i} for i in range(2 * len(starts))]
+    return Scripted.of(
+        *(
+            json.dumps(
+                {"errorCode": 200, "data": {"messageList": messages[2 * i : 2 * i + 2], "newStart": start}}
+            ).encode()
+            for i, start in enumerate(starts)
+        )
+    )
+
+
+@pytest.mark.parametrize("shape", [int, float, str])
+def test_the_next_start_may_be_text_or_a_float(shape):
+    transport = pages_of(shape(3), shape(5), shape(0))
+    assert len(scripted(transport, lambda c: c.history("ann", "room", page_size=2).collect())) == 6
+
+
+@pytest.mark.parametrize("start", ["", "soon", 3.5, [3], True])
+def test_a_full_page_with_a_next_start_that_cannot_be_read_is_an_error(start):
+    with pytest.raises(errors.IncompleteListing, match="no start"):
+        scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=2).collect())
+    assert len(scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=3).collect())) == 4
+
+
 @pytest.mark.parametrize(
     "body", [b'{"errorCode":200,"data":null}', b'{"errorCode":200,"data":{"messageList":null}}']
 )
