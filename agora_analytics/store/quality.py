@@ -29,6 +29,11 @@ COMMON: Mapping[str, tuple[str, str]] = {
     "audio_freeze_rate": ("ratio", "Share of the time that the audio stood still."),
     "video_freeze_rate": ("ratio", "Share of the time that the video stood still."),
     "join_success_rate": ("ratio", "Share of the attempts to join that succeeded."),
+    "join_success_in_5s_rate": (
+        "ratio",
+        "Share of the attempts to join that succeeded within five seconds.",
+    ),
+    "network_delay_rate": ("ratio", "Share of the time that the network was late."),
     "first_frame_time": ("ms", "From joining to the first picture."),
 }
 """The common metrics: name -> (unit, meaning)."""
@@ -63,6 +68,8 @@ AGORA: Mapping[str, Common] = {
     "20022": _common("round_trip_time"),
     "20024": _common("video_bitrate_sent"),
     "joinSuccessRate": _common("join_success_rate"),
+    "joinSuccessIn5sRate": _common("join_success_in_5s_rate"),
+    "networkDelay": _common("network_delay_rate"),
     "audioFreezeRate": _common("audio_freeze_rate"),
     "videoFreezeRate": _common("video_freeze_rate"),
     "user_audio_freeze_rate": _common("audio_freeze_rate"),
@@ -94,12 +101,15 @@ Its documents call packet loss a ratio and bitrates Kbps (`reference/opentok-ins
 """
 
 APSARAVIDEO: Mapping[str, Common] = {
-    "JoinChannelSucRate": _common("join_success_rate", unit=""),
+    "JoinChannelSucRate": _common("join_success_in_5s_rate", unit=""),
     "VideoStuckRate": _common("video_freeze_rate", unit=""),
     "AudioStuckRate": _common("audio_freeze_rate", unit=""),
     "FirstFrameCost": _common("first_frame_time", unit=""),
 }
-"""ApsaraVideo's, every five minutes over all users. No document names a unit, so the values are as they were sent."""
+"""ApsaraVideo's, every five minutes over all users. No document names a unit, so the values are as they were sent.
+
+Its join rate counts those that joined within five seconds (`reference/sources/003`).
+"""
 
 MAPPINGS: Mapping[str, Mapping[str, Common]] = {
     "agora": AGORA,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.agora.vocabulary import QualityMetric
 from agora_analytics.store.quality import COMMON, MAPPINGS, common
 
 from .making import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
@@ -90,6 +91,16 @@ def test_a_vendor_s_metrics_map_to_common_ones(vendor):
         assert common(vendor, source) == to
     if vendor == "agora":
         assert {int(source) for source in MAPPINGS[vendor] if source.isdigit()} <= set(METRIC_IDS)
+
+
+def test_joining_within_five_seconds_is_compared_with_the_same():
+    both = [common("agora", "joinSuccessIn5sRate"), common("apsaravideo", "JoinChannelSucRate")]
+    assert {to.metric for to in both} == {"join_success_in_5s_rate"}
+    assert common("agora", "joinSuccessRate").metric == "join_success_rate"
+
+
+def test_all_quality_metrics_of_data_insights_are_ratios():
+    assert {common("agora", metric).unit for metric in QualityMetric} == {"ratio"}
 
 
 def test_a_metric_without_a_common_name_keeps_its_own():
