@@ -46,6 +46,7 @@ class SessionData(Lister):
             InvalidRequest: milliseconds, a naive datetime, `until` not after `since`.
             AccessDenied: Advanced Insights is not enabled, or the query was too large (code 1014).
             IncompleteListing: a list changed while its pages were read.
+            DecodeError: no error came, and no list.
             AuthenticationError, RateLimited, TransportError, ServerError: no good answer came.
 
         Example:

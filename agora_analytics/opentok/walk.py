@@ -13,7 +13,7 @@ from attrs import astuple, evolve, field, frozen
 
 from agora_analytics.engine.pages import Meta, Page, Pages
 from agora_analytics.engine.request_loop import Answer
-from agora_analytics.errors import IncompleteListing, InvalidRequest
+from agora_analytics.errors import DecodeError, IncompleteListing, InvalidRequest
 from agora_analytics.opentok.document import PAGE_BUDGET, Field, Path, fitted, text, without
 from agora_analytics.opentok.gathering import Ask, Problem, gather, short
 from agora_analytics.opentok.judge import refused
@@ -109,6 +109,7 @@ class InsightsWalk(Generic[T]):
 
         Raises:
             APIError: errors came, and nothing of what was asked for.
+            DecodeError: no error came, and the list is not there.
             IncompleteListing: a list changed while its pages were read, or its pages do not go on.
         """
         query = self._queries[step.part]
@@ -118,10 +119,19 @@ class InsightsWalk(Generic[T]):
             query = _at(query, self._outer, step.cursor)
         gathered = await gather(self._ask, query, but=self._outer, cursors=cursors)
         outer = _value(gathered.data, self._outer)
+        good = gathered.answers[0]
+        if outer is None and not gathered.problems:  # an empty list says that it is empty
+            raise DecodeError(
+                f"there is no list {self._outer[-1]}, and no error that says why",
+                path=".".join(("$.data", *self._outer)),
+                endpoint=self._endpoint,
+                host=good.host,
+                request_id=good.response.headers.get("x-request-id"),
+            )
+        outer = outer or {}
         inner = (one for one in short(query, gathered.data) if len(one.path) > len(self._outer))
         problems = [*gathered.problems, *inner, *self._shifted(step, outer)]
         members = outer.get("resources") or ()
-        good = gathered.answers[0]
         records = await self._aside(partial(self._records, members), gathered.answers)
         if gathered.problems and not records:
             error = refused(gathered.problems[0], good.response)
@@ -233,7 +243,7 @@ def _at(query: Field, path: Path, cursor: str) -> Field:
     )
 
 
-def _value(data: Any, path: Path) -> dict[str, Any]:
+def _value(data: Any, path: Path) -> dict[str, Any] | None:
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else {}
+    return data if isinstance(data, dict) else None

@@ -50,6 +50,16 @@ def test_every_code_at_a_field_is_told_beside_the_rest(code):
     assert [event.code for event in stage.told(CameInPart)] == [code]
 
 
+@pytest.mark.parametrize(
+    "project", [None, {}, {"sessionData": None}, {"sessionData": {"sessionSummaries": None}}]
+)
+def test_a_list_that_is_not_there_is_not_an_empty_one(project):
+    with pytest.raises(errors.DecodeError, match="no list sessionSummaries") as caught:
+        scripted(Scripted(data(project)), ask)
+    assert caught.value.path == "$.data.project.sessionData.sessionSummaries"
+    assert caught.value.endpoint == "opentok/session_data"
+
+
 def test_a_part_that_fails_once_is_whole_the_second_time():
     stage = Stage.of()
     stage.simulator.fail_with(1012, at="streamStatsCollection")
