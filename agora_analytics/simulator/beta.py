@@ -143,7 +143,10 @@ class BetaSimulator(Exchange):
             raise Refused(400, f"Invalid parameters: metric {', '.join(sorted(unknown))}")
         step = DAY if arrival.endpoint == rows.INSIGHT_USAGE else MINUTE
         first = -(-asked.start // step) * step
-        times = range(first, asked.end - (step - 1) + 1, step)
+        end = (
+            asked.end if step == DAY else asked.end + 1
+        )  # a day's end is the next one's begin, as in the example
+        times = range(first, end - step + 1, step)
         data = [
             {metric: self._value(metric, ts, step) for metric in metrics} | {"ts": ts}
             for ts in times

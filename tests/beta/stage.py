@@ -54,10 +54,14 @@ class Stage:
 
 
 def scripted(
-    transport: Scripted, job: Callable[[AsyncAgoraBeta], Coroutine[Any, Any, Any]], **more: Any
+    transport: Scripted,
+    job: Callable[[AsyncAgoraBeta], Coroutine[Any, Any, Any]],
+    *,
+    at: float = UNTIL + 3600,
+    **more: Any,
 ) -> Any:
     """Run a job with a client whose answers are scripted."""
-    clock = VirtualClock(UNTIL + 3600)
+    clock = VirtualClock(at)
 
     async def with_client() -> Any:
         async with AsyncAgoraBeta(

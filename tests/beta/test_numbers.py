@@ -55,10 +55,30 @@ def test_less_than_a_day_is_refused_here():
     assert list(scripted(transport, lambda c: c.usage(SINCE, UNTIL - 1), validate=False)) == []
     assert dict(transport.requests[0].query) == {
         "start_ts": str(SINCE),
-        "end_ts": str(UNTIL - 2),
+        "end_ts": str(UNTIL - 1),
         "appid": "app",
         "metric": "userCount,sessionCount,channelCount",
     }
+
+
+def test_one_whole_day_has_its_row_and_ends_where_the_next_begins():
+    stage = Stage.of()
+    (row,) = stage.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
+    assert row.ts == SINCE
+    transport = Scripted.of(body([{"ts": SINCE, "userCount": 1}, {"ts": UNTIL, "userCount": 2}]))
+    (row,) = scripted(transport, lambda c: c.usage(SINCE, UNTIL, metrics="userCount"), at=UNTIL + 9 * 3600)
+    assert (row.ts, dict(transport.requests[0].query)["end_ts"]) == (SINCE, str(UNTIL))
+
+
+@pytest.mark.parametrize("hour", [7, 9, 12, 23])
+def test_a_range_of_which_less_than_a_day_is_there_is_refused_and_names_the_last_whole_day(hour):
+    stage = Stage.of(at=UNTIL + hour * 3600)
+    with pytest.raises(errors.InvalidRequest, match="the last whole day is") as caught:
+        stage.run(lambda c: c.usage("1d"))
+    last = SINCE if hour >= 8 else SINCE - 86_400
+    assert f"(since={last}, until={last + 86_400})" in str(caught.value)
+    assert not stage.simulator.seen.requests
+    assert stage.run(lambda c: c.usage(last, last + 86_400))
 
 
 def test_the_live_numbers():

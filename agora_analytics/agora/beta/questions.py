@@ -1,8 +1,10 @@
 """The questions of the 2021 beta API, as methods of its client."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from agora_analytics.agora import arrow
 from agora_analytics.agora.beta import endpoints
@@ -12,7 +14,7 @@ from agora_analytics.agora.beta.catalogues import (
     BetaScaleMetric,
     BetaUsageMetric,
 )
-from agora_analytics.agora.beta.limits import DAY
+from agora_analytics.agora.beta.checks import check_a_day, check_metrics
 from agora_analytics.agora.beta.listings import (
     DetailsWalk,
     NarrowingWalk,
@@ -161,7 +163,7 @@ class BetaQuestions:
 
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most 7 days.
-            until: likewise; the range must be a day at least.
+            until: likewise; what is there of the range must be a day at least.
             metrics: a `BetaUsageMetric`, several, or raw names.
 
         Raises:
@@ -170,13 +172,11 @@ class BetaQuestions:
 
         Source: `reference/sources/001`, "Get number of channels & users".
         """
-        window = self._window(since, until)
-        if self._validate and window.length + 1 < DAY:
-            raise InvalidRequest(
-                f"the range has {window.length + 1} s, but a day ({DAY} s) is the least: less has an empty answer",
-                endpoint=endpoints.INSIGHT_USAGE.name,
-            )
-        return await self._points(endpoints.INSIGHT_USAGE, window, metrics, BetaUsageMetric)
+        seconds = self._window(since, until)
+        # As in the page's example: a day ends where the next one begins.
+        window = Window(seconds.start, seconds.end + 1)
+        rows = await self._points(endpoints.INSIGHT_USAGE, window, metrics, BetaUsageMetric)
+        return evolve(rows, records=tuple(row for row in rows if row.ts < window.end))
 
     async def live_scale(
         self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = ALL_SCALE
@@ -282,9 +282,11 @@ class BetaQuestions:
     ) -> Rows[BetaPoint]:
         asked = names(metrics)
         if self._validate:
-            _check_metrics(endpoint, asked, family)
+            check_metrics(endpoint, asked, family)
         question = self._question(endpoint, (("metric", ",".join(asked)),))
         (step,) = self._steps(window, question, None)
+        if self._validate and endpoint is endpoints.INSIGHT_USAGE:
+            check_a_day(step.window, question.limits, self._connection.server_time.now())
         answer = await self._connection.run(question.ask(step.window))
         points = placed(endpoint, answer, lambda fields: read_points(fields.get("data"), asked))
         return Rows(records=tuple(points), meta=(meta(answer),), kind=BetaPoint)
@@ -327,16 +329,3 @@ class BetaQuestions:
         from agora_analytics.decode import decode_metrics
 
         return await self._connection.decode(decode_metrics, body)
-
-
-def _check_metrics(endpoint: Endpoint, asked: Sequence[str], family: type[StrEnum]) -> None:
-    """Refuse no metric, and one of another family. Names that nobody knows pass."""
-    families: Iterable[Any] = (BetaUsageMetric, BetaScaleMetric, BetaExperienceMetric, BetaNetMetric)
-    known = {str(metric) for one in families for metric in one}
-    takes = [str(metric) for metric in family]
-    if not asked or not all(asked):
-        raise InvalidRequest(f"no metric is named; it takes {', '.join(takes)}", endpoint=endpoint.name)
-    if wrong := [metric for metric in asked if metric in known and metric not in takes]:
-        raise InvalidRequest(
-            f"it does not tell {', '.join(wrong)}; it takes {', '.join(takes)}", endpoint=endpoint.name
-        )
