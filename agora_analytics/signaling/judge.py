@@ -51,6 +51,8 @@ def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) 
     """Return what to do after one attempt."""
     if isinstance(outcome, TransportFailure):
         return _judge_failure(endpoint, outcome)
+    if outcome.status < 400 and endpoint.items == "events" and _holds_events(outcome):
+        return Done(outcome)  # they are gone from the server, whatever it says about them
     envelope = read_envelope(outcome)
     place: dict[str, Any] = {"status": outcome.status, "request_id": request_id(envelope, outcome)}
     if envelope is None:
@@ -63,6 +65,17 @@ def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) 
         text = f"result {envelope.result!r}: {said or 'no reason given'}"
         return Fail(error=errors.APIError(text, code=envelope.errorCode, **place))
     return _judge_code(endpoint, code, said, outcome, now, place)
+
+
+class _Events(msgspec.Struct):
+    events: list[msgspec.Raw] = []
+
+
+def _holds_events(response: Response) -> bool:
+    try:
+        return bool(msgspec.json.decode(response.body, type=_Events).events)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def read_envelope(response: Response) -> Envelope | None:

@@ -36,7 +36,7 @@ def _a_second(requests: int, source: str) -> Limits:
 
 
 _MESSAGES = _a_second(500, "Signaling REST API, Overview: peer and channel messages together, per App ID")
-_EVENTS = _a_second(10, "Signaling REST API, Event APIs: 10 requests a second per App ID")
+_EVENTS = _a_second(10, "Signaling REST API, Event APIs: 10 requests a second per App ID, both together")
 _TWO_STEP = _a_second(100, "RTM RESTful API (legacy), history: 100 requests a second per App ID")
 
 LIMITS: Mapping[str, Limits] = {
@@ -65,6 +65,7 @@ SIXTY_A_SECOND: Mapping[str, Limits] = {
 
 SHARES: Mapping[str, str] = {
     **dict.fromkeys((PEER_MESSAGES, CHANNEL_MESSAGES), "signaling/messages"),
+    **dict.fromkeys((USER_EVENTS, CHANNEL_EVENTS), "signaling/events"),
     **dict.fromkeys((QUERY, RESULT, COUNT), "signaling/history of two steps"),
 }
-"""Endpoints that share one quota. The events have one each."""
+"""Endpoints that share one quota."""

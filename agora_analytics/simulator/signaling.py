@@ -29,6 +29,16 @@ ROUTES: Mapping[str, tuple[str, str]] = {
     rows.COUNT: ("GET", _PROJECT + "/message/history/count"),
 }
 
+_COUNTED_TOGETHER: Mapping[str, str] = {
+    rows.PEER_MESSAGES: "messages",
+    rows.CHANNEL_MESSAGES: "messages",
+    rows.USER_EVENTS: "events",
+    rows.CHANNEL_EVENTS: "events",
+    rows.QUERY: "two-step history",
+    rows.RESULT: "two-step history",
+    rows.COUNT: "two-step history",
+}
+
 
 class _Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
@@ -98,7 +108,7 @@ class SignalingSimulator(Exchange):
 
     def over_limit(self, arrival: Arrival) -> Reply | None:
         """Count a request of its App ID, and refuse it with 429 if its second has too many."""
-        group = rows.SHARES.get(arrival.endpoint, arrival.endpoint)
+        group = _COUNTED_TOGETHER.get(arrival.endpoint, arrival.endpoint)
         if not self.budgets.refusal(self._app_id, group, self._limits[arrival.endpoint], arrival.now):
             return None
         return Reply.of({"message": "API rate limit exceeded"}, 429)
