@@ -45,7 +45,8 @@ class InteractionMetrics:
         """List the points of a metric, one for each 5 minutes of `begin <= t < end`, the earliest first.
 
         What lies outside the last 30 days is cut off. The rest is split into windows of 24 hours, which are asked for
-        side by side; each is a page with its `summary`. A point that two windows have comes once.
+        side by side; each is a page with its `summary`. A point that two windows have comes once. Nothing that the
+        server tells is dropped: the 5 minutes that `begin` lies in may come too.
 
         Args:
             metric: a `Metric`, or a raw name.

@@ -104,7 +104,7 @@ class Answered:
 
 
 def read_answer(body: bytes, *, metric: str) -> Answered:
-    """Return the points and the summary of an answer; missing nodes are none.
+    """Return the points and the summary of an answer, the earliest first; missing nodes are none.
 
     Raises:
         DecodeError: with the path of what cannot be read.
@@ -119,8 +119,9 @@ def read_answer(body: bytes, *, metric: str) -> Answered:
     nodes, summary = both.get("Nodes"), both.get("SummaryData")
     if not isinstance(nodes, list | None):
         raise DecodeError(f"a list of points is missing, found {type(nodes).__name__}", path="$.Nodes")
+    points = [_point(node, metric, f"$.Nodes[{i}]") for i, node in enumerate(nodes or ())]
     return Answered(
-        points=[_point(node, metric, f"$.Nodes[{i}]") for i, node in enumerate(nodes or ())],
+        points=sorted(points, key=lambda point: point.ts),
         summary=number(summary),
         raw_summary=_as_sent(summary),
     )

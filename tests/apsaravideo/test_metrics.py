@@ -164,6 +164,14 @@ def test_the_points_as_an_arrow_table():
     assert table["raw"].null_count == len(table)
 
 
+def test_an_answer_in_another_order_comes_the_earliest_first():
+    times = [int(NOW) - ago for ago in (600, 1800, 900, 1200)]
+    nodes = [{"Timestamp": str(ts * 1000), "Value": str(ts)} for ts in times]
+    transport = Scripted(response({"Nodes": nodes, "RequestId": "r"}))
+    found = scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert [(point.ts, point.value) for point in found] == [(ts, ts) for ts in sorted(times)]
+
+
 def test_what_is_no_number_is_kept_and_counted():
     pa = pytest.importorskip("pyarrow")
     values = ["66.670000", "n/a", "", None, 12, "NaN", "1_0", [1], "1e3"]
