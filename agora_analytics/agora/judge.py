@@ -10,6 +10,7 @@ import msgspec
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Retry, Verdict
 from agora_analytics.decode.split import session_pieces
 from agora_analytics.instants import next_midnight
@@ -44,19 +45,20 @@ def _judge_answer(outcome: Response, now: float) -> Verdict:
         envelope = _read_envelope(outcome.body)
     except UNREADABLE:
         return _judge_unreadable(outcome, now)
-    if envelope.code in SUCCESS and envelope.code is not False and outcome.status < 400:
+    number = whole_number(envelope.code)
+    if number in SUCCESS and outcome.status < 400:
         return Done(outcome)
     place: dict[str, Any] = {
         "status": outcome.status,
-        "code": envelope.code,
+        "code": envelope.code if number is None else number,
         "request_id": request_id(envelope, outcome),
     }
     said = envelope.message if isinstance(envelope.message, str) else ""
     if envelope.code is None:
         return _judge_status(outcome, said, now, place)
-    if envelope.code == 300:
+    if number == 300:
         return _judge_limit(said, now, place)
-    return _judge_code(envelope.code, said, outcome, now, place)
+    return _judge_code(place["code"], said, outcome, now, place)
 
 
 def _read_envelope(body: bytes) -> Envelope:
@@ -141,6 +143,9 @@ def _judge_code(code: Any, said: str, response: Response, now: float, place: dic
             )
         case 404:
             return Fail(error=errors.NotFound(text, **place))
+        case 429:
+            after = retry_after(response, now)
+            return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=after)
         case 200 | 0:  # under an HTTP status that says otherwise
             return _judge_status(response, said, now, place)
         case _:

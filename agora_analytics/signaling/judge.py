@@ -14,6 +14,7 @@ import msgspec
 from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.signaling.endpoints import MAY_BE_LOST
@@ -94,10 +95,8 @@ def request_id(envelope: Envelope | None, response: Response) -> str | None:
 
 def _code(envelope: Envelope, response: Response) -> int:
     """Return the code that counts: the body's, where it says something worse than the status."""
-    said = envelope.errorCode
-    if response.status < 400 and isinstance(said, int) and not isinstance(said, bool):
-        return max(said, response.status)
-    return response.status
+    said = whole_number(envelope.errorCode)
+    return response.status if said is None or response.status >= 400 else max(said, response.status)
 
 
 def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:

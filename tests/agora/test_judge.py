@@ -203,7 +203,22 @@ def test_a_body_that_is_no_answer_is_trouble_although_the_status_is_200(body):
     assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
 
 
-@pytest.mark.parametrize("code", [False, True, None, [], {}, "200"])
+@pytest.mark.parametrize("code", ["200", "0", 200.0])
+def test_a_code_may_be_text(code):
+    good = response({"code": code, "call_lists": []})
+    assert verdict_on(good) == Done(good)
+    assert isinstance(verdict_on(response({"code": "300", "message": PREFIX + "qpd limit error"})), Fail)
+    error = verdict_on(response({"code": "400"})).error
+    assert (type(error), error.code) == (errors.BadRequest, 400)
+
+
+@pytest.mark.parametrize(("headers", "after"), [({}, None), ({"retry_after": "7"}, 7.0)])
+def test_a_body_that_says_429_is_a_rate_limit(headers, after):
+    verdict = verdict_on(response({"code": 429, "message": "too fast"}, **headers))
+    assert (type(verdict.error), verdict.cause, verdict.after) == (errors.RateLimited, Cause.RATE, after)
+
+
+@pytest.mark.parametrize("code", [False, True, None, [], {}, "OK", "200.5", 200.5])
 def test_only_the_numbers_mean_success(code):
     assert isinstance(verdict_on(response({"code": code})), Retry)
 

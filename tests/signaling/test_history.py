@@ -125,6 +125,12 @@ def test_a_record_without_a_required_field():
     assert (caught.value.endpoint, caught.value.request_id) == ("signaling/history", "r1")
 
 
+def test_an_error_code_may_be_text():
+    body = b'{"errorCode":"403","error":true,"reason":"not enabled"}'
+    with pytest.raises(errors.AccessDenied, match="not enabled"):
+        scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect())
+
+
 def test_a_history_that_is_not_enabled():
     stage = Stage.of(history=False)
     with pytest.raises(errors.AccessDenied, match="not enabled"):
