@@ -95,6 +95,46 @@ def test_more_than_ten_in_one_second_are_told():
         stage.run(lambda c: c.calls(SINCE, UNTIL).collect())
 
 
+OLD = UNTIL + 9 * 3600 - 4 * 86_400  # a day before the reach begins
+
+
+def going_on(number):
+    return [
+        CallTruth(call_id=f"old{i}", cname="r", created_ts=OLD - i, destroyed_ts=UNTIL + 86_400, sessions=())
+        for i in range(number)
+    ]
+
+
+def test_calls_that_began_before_the_reach_and_go_on_are_found_behind_newer_ones():
+    made = World([*going_on(9), *crowd(45).calls])
+    stage = Stage.of(made=made)
+    found = stage.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
+    assert {call.call_id for call in found} == {call.call_id for call in made.calls}
+    assert not stage.simulator.seen.refused
+
+
+def test_more_than_ten_that_began_before_the_reach_and_go_on_are_told():
+    stage = Stage.of(made=World([*going_on(12), *crowd(5).calls]))
+    with pytest.raises(errors.IncompleteListing, match="more than 10 records"):
+        stage.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
+    assert stage.simulator.seen.requests.total() <= 5
+    assert not stage.simulator.seen.refused
+
+
+def test_an_end_that_is_not_known_leaves_no_call_out():
+    def answer(has_more, *times, **more):
+        calls = [CALL | {"call_id": f"c{ts}", "created_ts": ts, **more} for ts in times]
+        return json.dumps({"code": 200, "has_more": has_more, "call_lists": calls}).encode()
+
+    before = UNTIL - 7200
+    transport = Scripted.of(
+        answer(True, before - 5, finished=False, destroyed_ts=None),
+        answer(False, before - 5, before - 9, finished=False, destroyed_ts=0),
+    )
+    found = scripted(transport, lambda c: c.calls(before, "1h").collect())
+    assert [call.created_ts for call in found] == [before - 5, before - 9]
+
+
 def test_a_list_in_another_order_is_halved():
     def answer(has_more, *times):
         calls = [

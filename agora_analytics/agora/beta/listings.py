@@ -181,15 +181,21 @@ def found_calls(fields: dict[str, Any]) -> Found[Call]:
     return Found(calls, bool(fields.get("has_more")))
 
 
-def narrower_calls(window: Window, calls: Sequence[Call]) -> Sequence[Window]:
+def narrower_calls(window: Window, calls: Sequence[Call], *, earliest: int) -> Sequence[Window]:
     """Return where the calls lie that a list hides: the newest are shown, so they began before the oldest of these.
 
     Those that began before the range all went on in the second in which the oldest shown began, so that second is
-    asked for. Where the list is not in that order, or the oldest is no help, the range is halved.
+    asked for, or the `earliest` that can be: of those that began before it, no other second shows more. Where the list
+    is not in that order, or the oldest is no help, the range is halved.
     """
     times = [call.created_ts for call in calls]
-    if times and times == sorted(times, reverse=True) and times[-1] < window.end:
-        return (Window(min(window.start, times[-1]), times[-1]),)
+    if times and times == sorted(times, reverse=True):
+        oldest = times[-1]
+        last = oldest if oldest >= window.start else max(oldest, earliest)
+        if last < window.end:
+            return (Window(min(window.start, last), last),)
+        if oldest < last:
+            return ()
     return window.halves() if window.length else ()
 
 

@@ -34,7 +34,7 @@ from agora_analytics.agora.vocabulary import Names, names
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.paging import Step, read_token
-from agora_analytics.core.windows import Window, clip, split
+from agora_analytics.core.windows import Window, clip, reachable, split
 from agora_analytics.engine.connection import Connection
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.engine.request_loop import Query
@@ -43,6 +43,8 @@ from agora_analytics.instants import Instant, epoch_seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_FOR_ITS_TURN = 10  # seconds
 
 ALL_USAGE = tuple(BetaUsageMetric)
 ALL_SCALE = tuple(BetaScaleMetric)
@@ -75,7 +77,7 @@ class BetaQuestions:
         Raises:
             InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
             WindowOutOfReach: nothing of the range is in the reach of 3 days.
-            IncompleteListing: more than 10 calls began in one second.
+            IncompleteListing: more than 10 calls began in one second, or before the reach, and go on.
 
         Source: `reference/sources/001`, "Get call list".
         """
@@ -89,8 +91,10 @@ class BetaQuestions:
                 steps,
                 read=found_calls,
                 key=lambda call: call.call_id,
-                parts=narrower_calls,
-                wanted=lambda call, asked: asked.start >= window.start or call.destroyed_ts >= window.start,
+                parts=lambda asked, calls: narrower_calls(asked, calls, earliest=self._earliest(question)),
+                wanted=lambda call, asked: (
+                    asked.start >= window.start or not call.finished or call.destroyed_ts >= window.start
+                ),
                 run=self._connection.run,
                 observer=self._connection.observer,
             )
@@ -308,6 +312,12 @@ class BetaQuestions:
         legal = clip(window, question.limits, now, endpoint=question.endpoint.name)
         longest = question.limits.span if question.endpoint is endpoints.CALL_DETAILS else None
         return [Step(part) for part in (split(legal, question.limits) if longest else [legal])]
+
+    def _earliest(self, question: Question) -> int:
+        """Return the first second that can be asked for, also by a request that has to wait for its turn."""
+        if not self._validate:
+            return 0
+        return reachable(question.limits, self._connection.server_time.now()).start + _FOR_ITS_TURN
 
     def _window(self, since: Instant, until: Instant) -> Window:
         now = self._connection.server_time.now()
