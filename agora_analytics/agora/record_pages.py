@@ -96,6 +96,8 @@ def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str
     for name, (shape, convert) in _ONE_SHAPE.items():
         if name in columns and set(map(type, columns[name])) != {shape}:
             columns[name] = [value if type(value) is shape else convert(value) for value in columns[name]]
+    if "roles" in columns:  # to a table, no roles are roles that nobody told
+        columns["roles"] = [roles or None for roles in columns["roles"]]
     return columns
 
 

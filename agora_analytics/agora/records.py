@@ -26,7 +26,7 @@ class Call:
         call_id: the key.
         cname: the channel's name.
         created_ts: its start, UTC epoch seconds.
-        destroyed_ts: its end, UTC epoch seconds; of a call that goes on, the last that is known.
+        destroyed_ts: its end, UTC epoch seconds; of a call that goes on, the last that is known (or its start).
         finished: False while it goes on.
         call_pcu: the most users at the same time.
         call_acu: users in all.
@@ -73,7 +73,7 @@ class Session:
         sdk_version: the SDK's version.
         device_type: the device, as sent.
         join_ts: when the user joined, UTC epoch seconds.
-        leave_ts: when the user left, UTC epoch seconds; while the user stays, the last that is known.
+        leave_ts: when the user left, UTC epoch seconds; while the user stays, the last that is known (or `join_ts`).
         finished: False while the user is in the call.
         user_audio_freeze_rate: a fraction of 1.
         user_video_freeze_rate: a fraction of 1.
@@ -142,6 +142,11 @@ def _text(value: Any, _: type) -> str:
     return str(value)
 
 
+_ENDS: Mapping[type[Any], tuple[str, str]] = {
+    Call: ("created_ts", "destroyed_ts"),
+    Session: ("join_ts", "leave_ts"),
+}
+
 _converter = cattrs.Converter()
 _converter.register_structure_hook(str, _text)
 _converter.register_structure_hook(Uid, _uid)
@@ -170,6 +175,10 @@ def _read(kind: type[R], row: Any, known: set[str], path: str) -> R:
     extra = {name: value for name, value in row.items() if name not in known}
     # A null is as good as a missing field.
     named = {name: value for name, value in row.items() if name in known and value is not None}
+    if named.get("finished") is False:
+        begin, end = _ENDS[kind]
+        if begin in named:
+            named.setdefault(end, named[begin])  # the last that is known of what goes on
     try:
         return _converter.structure({**named, "extra": extra}, kind)
     except cattrs.BaseValidationError as error:

@@ -516,6 +516,21 @@ def test_a_table_is_that_of_the_records_repeated_ones_and_odd_pages_included():
     assert table["extra"].to_pylist().count('{"new_field":1}') == 1
 
 
+def test_roles_that_nobody_told_are_null_in_a_table():
+    pytest.importorskip("pyarrow")
+    row = {"uid": 7, "join_ts": SINCE, "leave_ts": UNTIL, "finished": True}
+    told = [{}, {"roles": None}, {"roles": []}, {"roles": "host"}, {"roles": ["host", "audience"]}]
+    rows = [row | more | {"sid": f"S{i}"} for i, more in enumerate(told)]
+
+    def answer(shown):
+        return ok(total_size=len(shown), page_no=1, page_size=100, call_info=shown)
+
+    for new in ({}, {"new_field": 1}):  # read the quick way, and the careful one
+        stage = Stage(client={"transport": Scripted(answer([row | new for row in rows]))})
+        table = stage.run(stage.client.sessions("c", SINCE, UNTIL).to_arrow())
+        assert table["roles"].to_pylist() == [None, None, None, ["host"], ["host", "audience"]]
+
+
 def test_an_empty_listing_is_an_empty_table_with_all_columns():
     pytest.importorskip("pyarrow")
     from agora_analytics.store import CALLS

@@ -53,6 +53,20 @@ def test_roles_come_as_text_list_or_null(roles, expected):
     assert one(Session, SESSION | {"roles": roles}).roles == expected
 
 
+@pytest.mark.parametrize("sent", [{}, {"end": None}])
+@pytest.mark.parametrize(
+    ("kind", "row", "begin", "end"),
+    [(Call, CALL, "created_ts", "destroyed_ts"), (Session, SESSION, "join_ts", "leave_ts")],
+)
+def test_what_goes_on_needs_no_end(kind, row, begin, end, sent):
+    rest = {name: value for name, value in row.items() if name != end} | ({end: None} if sent else {})
+    assert getattr(one(kind, rest | {"finished": False}), end) == row[begin]
+    with pytest.raises(DecodeError, match=end):
+        one(kind, rest)
+    with pytest.raises(DecodeError, match=begin):
+        one(kind, rest | {"finished": False, begin: None})
+
+
 @pytest.mark.parametrize("kind", [Call, Session])
 def test_unknown_fields_are_kept_as_they_were_sent(kind):
     row = CALL if kind is Call else SESSION
