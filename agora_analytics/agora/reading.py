@@ -16,7 +16,11 @@ from agora_analytics.agora.measures import (
 from agora_analytics.agora.ranges import Span
 from agora_analytics.agora.records import Uid
 from agora_analytics.agora.vocabulary import OTHER_SPELLINGS
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.errors import DecodeError
+
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999, which are all that a `datetime` knows."""
 
 
 class Row:
@@ -42,15 +46,20 @@ class Row:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise DecodeError(f"a time cannot be {value!r}", path=f"{self.path}.{name}")
         try:
-            return int(value)
+            seconds = int(value)
         except (ValueError, OverflowError):
-            raise DecodeError(f"a time cannot be {value!r}", path=f"{self.path}.{name}") from None
+            seconds = None
+        if seconds is None or not _FIRST <= seconds <= _LAST:
+            raise DecodeError(f"a time cannot be {value!r}", path=f"{self.path}.{name}")
+        return seconds
 
     def number(self, name: str, *, required: bool = True) -> Number | None:
         """Take a value; null stays None."""
         value = self._take(name, required=required)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise DecodeError(f"a number cannot be {value!r}", path=f"{self.path}.{name}")
+        if isinstance(value, int) and whole_number(value) is None:
+            raise DecodeError("a number cannot be so large", path=f"{self.path}.{name}")
         return value
 
     def count(self, name: str, *, required: bool = True) -> int | None:
@@ -58,7 +67,7 @@ class Row:
         value = self.number(name, required=required)
         if value is None and required:
             raise DecodeError("a count cannot be null", path=f"{self.path}.{name}")
-        return None if value is None else int(value)
+        return None if value is None else _counted(value, f"{self.path}.{name}")
 
     def text(self, name: str, *, required: bool = True) -> str | None:
         """Take a name or an id, whether it was sent as text or as a number; null stays None."""
@@ -85,6 +94,13 @@ class Asked:
 
 
 Read = Callable[[Asked, Any], Sequence[Any]]
+
+
+def _counted(value: Number, path: str) -> int:
+    count = whole_number(int(value))
+    if count is None:
+        raise DecodeError("a count cannot be so large", path=path)
+    return count
 
 
 def _rows(rows: Any, path: str) -> list[Row]:
@@ -156,14 +172,14 @@ def top_groups(asked: Asked, data: Any) -> list[TopGroup]:
     found = []
     for row in _rows(data.get("list"), "$.data.list"):
         value = row.number(asked.metric)
-        users = value if asked.metric == "userCount" else row.number("userCount", required=False)
+        counted = value if asked.metric == "userCount" else row.number("userCount", required=False)
         found.append(
             TopGroup(
                 dimension=asked.dimension or "",
                 dimension_value=row.text(asked.dimension or ""),
                 metric=asked.metric,
                 value=value,
-                user_count=None if users is None else int(users),
+                user_count=None if counted is None else _counted(counted, f"{row.path}.userCount"),
                 window_start_ts=row.seconds("windowStartTs"),
                 window_end_ts=row.seconds("windowEndTs"),
                 extra=row.rest,

@@ -1,7 +1,9 @@
 """What the answers of endpoints 4 to 14 become: golden ones, poor ones, odd ones, and every documented refusal."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
+from importlib.util import find_spec
 
 import pytest
 
@@ -52,6 +54,28 @@ def test_a_golden_answer_is_decoded_without_loss(question):
     sent = dict(request.query) | (json.loads(request.body) if request.body else {})
     assert set(sent) <= set(endpoint.params)
     assert sent["appid"] == "app"
+
+
+@every_question
+@pytest.mark.parametrize("huge", [10**30, -(10**30), 1e308])
+def test_numbers_that_nothing_can_hold_are_decode_errors(question, huge):
+    def ask(data):
+        rows = asking(Scripted(ok(data=data)), question.ask)
+        assert all(row.at for row in rows if hasattr(row, "at"))
+        if find_spec("pyarrow"):
+            rows.to_arrow()
+
+    for name in {name for row in rows_in(question.data) for name in row}:
+        data = deepcopy(question.data)
+        whole = isinstance(rows_in(data)[0][name], int)
+        rows_in(data)[0][name] = huge
+        may_be_float = name in {"value", "userCount", "refUsage"}
+        if whole and name != "uid" and (isinstance(huge, int) or not may_be_float):
+            with pytest.raises(errors.DecodeError):
+                ask(data)
+        else:  # a name, or a value, that may be so large; or a DecodeError
+            with suppress(errors.DecodeError):
+                ask(data)
 
 
 @every_question
