@@ -238,6 +238,8 @@ def _meta(answer: Answer, found: str | None) -> Meta:
 
 
 def _count(value: Any) -> int | None:
+    if type(value) is int and value > 0:
+        return value  # one that is out of its mind says that the listing cannot be whole
     count = whole_number(value)
     return None if count is None or count < 0 else count
 
