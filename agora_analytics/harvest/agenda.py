@@ -88,6 +88,11 @@ class Agenda:
         stored = self.stored.get(call.call_id)
         return stored is not None and stored.finished
 
+    def is_fresh(self, call: Call, reach: Window) -> bool:
+        """Return whether a call that goes on is in the tables as it was a moment ago."""
+        stored = self.stored.get(call.call_id)
+        return stored is not None and not call.finished and stored.destroyed_ts >= reach.end - _FRESH
+
     def live_metrics(self, call_id: str) -> list[str]:
         """Return the metrics units of a call that readers see."""
         return self._metrics["live"].get(call_id, [])

@@ -131,7 +131,10 @@ class _Price:
     def _requests(self, call: Call, at_once: int) -> int:
         """Return the requests of a call that ask for so many sessions at once."""
         reach, limits = self.client.reach(METRICS), self.client.limits(METRICS)
-        windows = split(window_of(call, reach.end), limits)
+        whole = window_of(call, reach.end)
+        stored = self.agenda.stored.get(call.call_id)
+        since = whole.start if stored is None else min(max(whole.start, stored.destroyed_ts), whole.end)
+        windows = split(Window(since, whole.end), limits)
         users = call.call_acu or 1
         staying = (
             users if call.call_pcu is None else call.call_pcu

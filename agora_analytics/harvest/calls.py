@@ -102,7 +102,15 @@ class _Harvest:
             windows = [part.window] if part.resume else split(part.window, self._client.limits(LISTS))
             for window in windows:
                 async for page in self._listing(Unlisted(window, part.pages, part.resume)):
-                    yield [call for call in page.records if not self._agenda.is_done(call)], True
+                    reach = self._client.reach(LISTS)
+                    yield (
+                        [
+                            call
+                            for call in page.records
+                            if not (self._agenda.is_done(call) or self._agenda.is_fresh(call, reach))
+                        ],
+                        True,
+                    )
 
     async def _listed_again(self) -> list[Call]:
         """Return the calls that went on when they were listed, as they are now: as many as the day's quota allows."""

@@ -1,6 +1,7 @@
 """One call over several runs: it goes on, the plan changes, runs end in the middle, the reach moves past it."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from attrs import evolve
@@ -8,7 +9,7 @@ from attrs import evolve
 from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.errors import StoreError
-from agora_analytics.harvest import harvest
+from agora_analytics.harvest import estimate, harvest
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
 from agora_analytics.simulator.truth.series import Beat
@@ -148,6 +149,32 @@ def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
     stage.clock.step(2 * DAY)
     run(stage, 2 * DAY)
     assert contents(stage.tables) == truth(made, NOW + 3 * DAY)
+
+
+def test_what_was_seen_going_on_a_moment_ago_waits(store):
+    made = world(NOW - HOUR, NOW + HOUR)
+    stage = at(made, store, NOW)
+    run(stage, DAY)
+    stage.clock.step(60)
+    report = run(stage, DAY)
+    assert (report.calls, report.requests) == (0, {"call/lists": 1})
+    assert report.complete
+    stage.clock.step(600)
+    assert run(stage, DAY).ongoing == 1
+    stage.clock.step(2 * HOUR)
+    run(stage, DAY)
+    assert contents(stage.tables) == truth(made, NOW + DAY)
+
+
+def test_the_estimate_of_a_call_that_goes_on_is_of_what_is_new(store):
+    began = NOW - 3 * DAY
+    stage = at(world(began, NOW + DAY, *[(began, NOW + DAY)] * 40), store, NOW)
+    run(stage, DAY)
+    stage.clock.step(1800)
+    now = stage.clock.now()
+    cost = stage.run(partial(estimate, since=now - DAY, until=now, store=store))
+    spent = run(stage, DAY).requests
+    assert {name: cost.requests[name] for name in spent} == spent
 
 
 @pytest.mark.parametrize("behind", [60, 120, 170, 250])
