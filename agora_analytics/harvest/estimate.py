@@ -67,8 +67,7 @@ async def estimate(
       each once, and known from the store for the rest. Requests for sessions and metrics are those of the calls that
       were seen, and in proportion for the others: the fewest for a call of one window. Of a longer one they are the
       most that users who came evenly can take (who stayed throughout, where the server does not say how many there
-      were at a time). A call that goes on counts from where its snapshot
-      ends.
+      were at a time). A call that goes on counts from where its snapshot ends.
     - `AsyncApsaraVideo`: sends nothing. All is exact: one request for each metric and UTC day.
     - `AsyncOpenTok`: spends the listing of session summaries, a request for each 1,000 sessions, which the harvest
       spends again. Meetings, days and the requests for days are exact. A meeting counts as one request, the fewest: one

@@ -201,7 +201,6 @@ _FIELDS = tuple(
 
 def points_of(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
     """Yield a row for each value of the samples of a meeting; a value that is null makes none."""
-    sender = {sample.stream_id: sample.connection_id for sample in samples if sample.role == "publisher"}
     for sample in samples:
         receives = sample.role == "subscriber"
         place = {
@@ -209,7 +208,7 @@ def points_of(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
             "call_id": sample.meeting_id,
             "session_id": sample.subscriber_id if receives else sample.stream_id,
             "user_id": sample.connection_id,
-            "peer_id": sender.get(sample.stream_id) if receives else None,
+            "peer_id": sample.publisher_connection_id if receives else None,
             "ts": sample.created_at,
         }
         for role, source, name in _FIELDS:
@@ -218,7 +217,8 @@ def points_of(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
                 yield place | {"source": source, "value": value}
 
 
-_UNITS = (("Minutes", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
+_UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
+"""The unit of a field of project data, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
 
 
 def _points_of_day(row: ProjectRow) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,7 +10,9 @@ from agora_analytics.engine.request_loop import Patience
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest
+from agora_analytics.harvest.meetings import points_of
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.opentok.records import StreamSample
 from agora_analytics.simulator import Faults
 from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld, Rules
 from agora_analytics.simulator.opentok.samples import MEASURES
@@ -146,6 +149,19 @@ def test_project_days_give_usage_and_join_success(tmp_path):
         "select distinct unit from quality where metric = 'usage.streamedPublishedMinutes'"
     )
     assert minutes.rows() == [("min",)]
+    usage = open_store(tmp_path / "other").sql(
+        "select distinct unit from quality where metric like 'usage.%'"
+    )
+    assert usage.rows() == [("min",)]
+
+
+def test_the_sender_is_known_where_none_of_its_samples_is():
+    received = StreamSample(
+        session_id="s", meeting_id="m", role="subscriber", stream_id="stream", connection_id="mine",
+        subscriber_id="sub", publisher_connection_id="theirs", created_at=datetime.fromtimestamp(NOW, UTC),
+        video_bitrate_kbps=1.0,
+    )  # fmt: skip
+    assert [point["peer_id"] for point in points_of([received])] == ["theirs"]
 
 
 def test_a_meeting_that_goes_on_is_fetched_again(tmp_path):
