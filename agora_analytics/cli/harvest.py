@@ -88,12 +88,10 @@ async def _harvest(
             report = await run_harvest(
                 client, since=since, until=until, store=store, observer=progress.stored, compact=compact
             )
-        told = None
+        show_summary(out(), report, store)
         if insights:
             told = await harvest_insights(client, insights, since=since, until=until, store=store)
-    show_summary(out(), report, store)
-    if told is not None:
-        show_summary(out(), told, store, units="insight days")
+            show_summary(out(), told, store, units="insight days")
     if unfinished := not_finished(report, same_range=is_fixed(since) and is_fixed(until)):
         one_line(errors, f"agora-analytics: {unfinished}")
         return TRY_LATER

@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.endpoints import LISTS, METRICS
+from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.records import Call
+from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, WindowOutOfReach
-from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of, is_too_recent
+from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of
 from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObserver
 from agora_analytics.harvest.report import HarvestReport, Tally
 from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
@@ -133,7 +134,8 @@ class _Harvest:
         window, seq, app_id = part.window, part.pages, self._client.settings.app_id
         began = asyncio.get_running_loop().time()
         try:
-            listing = self._client.calls(window.start, window.end + 1, resume=part.resume or None)
+            resume = self._cut_anew(part.resume) if part.resume else None
+            listing = self._client.calls(window.start, window.end + 1, resume=resume)
             async for page in listing.pages():
                 if seq == 0:
                     window = self._asked(window, began)
@@ -148,6 +150,15 @@ class _Harvest:
             if self._wanted.start > gone.legal[1]:  # our clock is ahead of all of it
                 raise
             self._came_until(gone.legal[1])
+
+    def _cut_anew(self, resume: str) -> str:
+        """Return the token of what is left of a listing, in windows of this plan's span: another one may have begun it."""
+        limits = self._client.limits(LISTS)
+        steps = list[Step]()
+        for step in read_token(resume):
+            parts = split(step.window, limits)
+            steps += [step] if len(parts) == 1 else [Step(part) for part in reversed(parts)]
+        return write_token(steps)
 
     def _asked(self, window: Window, began: float) -> Window:
         """Return what of a window was asked for, given its first page and the loop's time when it was begun.
@@ -171,10 +182,8 @@ class _Harvest:
 
     async def _visit(self, call: Call) -> None:
         try:
-            if is_too_recent(call, self._client.reach(METRICS)):
+            if not await self._visitor.visit(call):
                 self._tally.too_recent += 1
-                return
-            await self._visitor.visit(call)
             self._trouble.none()
         except* NO_USE_GOING_ON:
             raise

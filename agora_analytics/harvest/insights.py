@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agora_analytics.agora.endpoints import INSIGHT_QUALITY
+from agora_analytics.agora.endpoints import INSIGHT_QUALITY, LISTS
 from agora_analytics.agora.vocabulary import Granularity, QualityMetric
 from agora_analytics.core.windows import Window
+from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
@@ -54,7 +55,7 @@ async def harvest_insights(
 
     Raises:
         InvalidRequest: the plan has no Data Insights; milliseconds, naive datetimes, `until` not after `since`.
-        WindowOutOfReach: nothing of the range is in the plan's reach.
+        WindowOutOfReach: the range ends before the plan's reach.
         As `harvest`.
 
     Example:
@@ -62,7 +63,7 @@ async def harvest_insights(
             await harvest_insights(client, since="7d", store="calls.store")
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    wanted = client.legal_window(INSIGHT_QUALITY, since, until)
+    wanted = _wanted(client, since, until)
     opened = (
         await asyncio.to_thread(open_store, store, create=True) if isinstance(store, str | Path) else store
     )
@@ -70,6 +71,17 @@ async def harvest_insights(
         client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
     return await gathering.bring(partial(_units, client, names, wanted))
+
+
+def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
+    """Return what of a range can be asked for; the last moment that can, if all of the range is too recent."""
+    try:
+        return client.legal_window(INSIGHT_QUALITY, since, until)
+    except WindowOutOfReach as out:
+        _, last = out.legal
+        if epoch_seconds(since, now=client.reach(LISTS).end, name="since") <= last:
+            raise
+        return Window(int(last), int(last))
 
 
 async def _units(

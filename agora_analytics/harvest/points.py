@@ -155,7 +155,7 @@ class Gathering:
         self._tell(self._trouble.skip(work, error))
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> bool:
-        with self._store.writing():
+        with self._store.turn():
             if not whole:
                 if self._came_meanwhile(unit):
                     return False

@@ -16,7 +16,7 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow import metrics_table
 from agora_analytics.engine.pages import Pages
-from agora_analytics.harvest.agenda import Agenda
+from agora_analytics.harvest.agenda import Agenda, is_too_recent
 from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.units import (
     MetricsUnit,
@@ -26,7 +26,7 @@ from agora_analytics.harvest.units import (
     in_order,
     metrics_units,
 )
-from agora_analytics.store.contract import Store
+from agora_analytics.store.contract import Shown, Store
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -44,14 +44,19 @@ class _Begun:
     """What the store has of a call when a visit begins.
 
     Attributes:
-        kept: units of samples that readers see, of an earlier snapshot; what they tell of is not asked for again.
+        shown: what readers see of an earlier snapshot; what it tells of is not asked for again.
         done: units of samples that an interrupted visit of the call, as it is now, has brought.
         listed: whether its sessions are there as well.
     """
 
-    kept: Sequence[str] = ()
+    shown: Shown | None
     done: frozenset[str] = frozenset()
     listed: bool = False
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """The units of samples of the snapshot."""
+        return self.shown.metrics if self.shown else ()
 
 
 @define
@@ -77,17 +82,24 @@ class Visitor:
         """The app that is harvested."""
         return self.client.settings.app_id
 
-    async def visit(self, call: Call) -> None:
-        """Bring one call into the tables.
+    async def visit(self, call: Call) -> bool:
+        """Bring one call into the tables; return False if it is too recent for that.
 
         Raises:
             Overtaken: another harvest changed the call in the store meanwhile.
         """
+        if is_too_recent(call, self.client.reach(METRICS)):
+            return False
         row = arrow.calls_table([call])
         begun = await self._begin(call, row)
+        if begun is None:
+            return True
         until = self._known_until(call)
         sessions = await self._sessions(call, begun, until)
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
+        if is_too_recent(call, reach):  # our clock was ahead, which the first answer tells
+            return False
+        until = min(until, self._known_until(call))
         since = covered(call, begun.kept) + 1
         units = metrics_units(call, sessions, limits, reach, since=since, until=until)
         names = [unit.name for unit in units]
@@ -104,32 +116,36 @@ class Visitor:
             sessions=call.call_id,
             call=call.call_id,
             row=row,
+            before=begun.shown,
         )
         if not call.finished:
             await self._forget(call, [("calls", call.call_id)])
         self.tell(CallStored(call_id=call.call_id, sessions=len(sessions), finished=call.finished))
+        return True
 
-    async def _begin(self, call: Call, row: pa.Table) -> _Begun:
-        """Return what of the call is good; drop what was fetched when the call was shorter."""
+    async def _begin(self, call: Call, row: pa.Table) -> _Begun | None:
+        """Return what of the call is good; drop what was fetched when the call was shorter.
+
+        None if all of it is there, for another harvest has brought it since this one began.
+        """
         call_id, agenda = call.call_id, self.agenda
-        stored = call_id in agenda.stored
-        kept: Sequence[str] = ()
-        if stored:
-            kept = await asyncio.to_thread(self.store.shown, call_id, app_id=self.app_id, day=day_of(call))
-        pending, shown = agenda.pending_metrics(call_id), agenda.live_metrics(call_id)
+        shown = await asyncio.to_thread(self.store.shown, call_id, app_id=self.app_id, day=day_of(call))
+        if shown is not None and shown.finished:
+            return None
+        pending, live = agenda.pending_metrics(call_id), agenda.live_metrics(call_id)
         marked = call_id in agenda.units.pending["calls"]
         if call.finished and not marked:
             listed = call_id in agenda.units.pending["sessions"]
-            listed = listed or (not stored and call_id in agenda.units.live["sessions"])
-            done = frozenset(pending).union(shown).difference(kept)
-            return _Begun(kept=kept, done=done, listed=listed)
-        await self._withdraw(call, shown)
+            listed = listed or (shown is None and call_id in agenda.units.live["sessions"])
+            done = frozenset(pending).union(live).difference(shown.metrics if shown else ())
+            return _Begun(shown=shown, done=done, listed=listed)
+        await self._withdraw(call, live)
         await self._forget(call, [*(("metrics", unit) for unit in pending), ("sessions", call_id)])
         if not call.finished:
             await self._put("calls", call_id, row, call)
         elif marked:
             await self._forget(call, [("calls", call_id)])
-        return _Begun(kept=kept)
+        return _Begun(shown=shown)
 
     def _known_until(self, call: Call) -> int:
         """Return the last second of which all is known: who was there, and what was measured."""
@@ -144,7 +160,7 @@ class Visitor:
         async with self._sessions_gate:
             listed = in_order(await self._listing(call, begun, until).collect())
         rows = arrow.sessions_table(listed, call_id=call.call_id)
-        before = await self._stored_sessions(call) if call.call_id in self.agenda.stored else None
+        before = await self._stored_sessions(call) if begun.shown else None
         if (
             before is not None
         ):  # those who left before the snapshot ended, or are out of the plan's reach by now

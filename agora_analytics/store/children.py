@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from agora_analytics.store import parquet_file
+from agora_analytics.store.contract import Shown
 from agora_analytics.store.failures import damaged
 
 _UNITS = "agora_analytics.units"
@@ -17,16 +18,20 @@ def notes_of(children: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {_UNITS: json.dumps(children)}
 
 
-def children_of(row: Path) -> list[tuple[str, str]]:
-    """Return the units that a call's row stands for; none if there is no such row.
+def shown_by(row: Path) -> Shown | None:
+    """Return what a call's row stands for; None if there is no such row.
 
     Raises:
         StoreError: if the row's file is damaged.
     """
     try:
-        _, notes = parquet_file.read(row, "calls")
+        rows, notes = parquet_file.read(row, "calls")
     except FileNotFoundError:
-        return []
+        return None
     except (pa.ArrowException, OSError) as problem:
         raise damaged(row, problem) from problem
-    return [(table, unit) for table, unit in json.loads(notes.get(_UNITS, "[]"))]
+    children = json.loads(notes.get(_UNITS, "[]"))
+    return Shown(
+        metrics=tuple(unit for table, unit in children if table == "metrics"),
+        finished=all(rows.column("finished").to_pylist()),
+    )

@@ -30,6 +30,14 @@ class Units:
 
 
 @frozen(kw_only=True)
+class Shown:
+    """What the visible row of a call stands for: its units of samples, and whether the call had ended."""
+
+    metrics: tuple[str, ...]
+    finished: bool
+
+
+@frozen(kw_only=True)
 class Listing:
     """The finished pages of one listing of calls.
 
@@ -64,6 +72,10 @@ class Store(Protocol):
         """Keep compaction out while the block runs."""
         ...
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Let nobody else show, drop or commit in turn while the block runs; may be nested."""
+        ...
+
     def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
         """Write one unit; return its number of rows."""
         ...
@@ -85,12 +97,13 @@ class Store(Protocol):
         sessions: str,
         call: str,
         row: pa.Table,
+        before: Shown | None = None,
     ) -> None:
-        """Make a whole call visible: its metrics, its sessions, and its own row last."""
+        """Make a whole call visible, if what is visible of it is as it was before: metrics, sessions, its row last."""
         ...
 
-    def shown(self, call: str, *, app_id: str, day: str) -> Sequence[str]:
-        """Return the units of samples that the visible row of a call stands for."""
+    def shown(self, call: str, *, app_id: str, day: str) -> Shown | None:
+        """Return what the visible row of a call stands for; None if there is no such row."""
         ...
 
     def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:

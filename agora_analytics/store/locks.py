@@ -34,7 +34,7 @@ else:
 
 
 class Turn:
-    """An advisory lock that one holds at a time, for a moment. Thread-safe; ends with the process.
+    """An advisory lock that one thread holds at a time, for a moment; it may take it again. Ends with the process.
 
     Example:
         >>> with Turn(Path("/tmp/_turn")).taken():
@@ -43,7 +43,8 @@ class Turn:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()
+        self._taken = False
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -53,13 +54,18 @@ class Turn:
             StoreError: if the lock file cannot be made.
         """
         with self._guard:
+            if self._taken:
+                yield
+                return
             with told_plainly("cannot lock", self.path):
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 with told_plainly("cannot lock", self.path):
                     _wait_for(descriptor)
+                self._taken = True
                 yield
             finally:
+                self._taken = False
                 os.close(descriptor)
 
 

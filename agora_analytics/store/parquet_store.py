@@ -10,8 +10,8 @@ import pyarrow.dataset as ds
 
 from agora_analytics.errors import Overtaken
 from agora_analytics.store import compacted, compaction, identity, listings, parquet_file, query, reading
-from agora_analytics.store.children import children_of, notes_of
-from agora_analytics.store.contract import Listing, Units
+from agora_analytics.store.children import notes_of, shown_by
+from agora_analytics.store.contract import Listing, Shown, Units
 from agora_analytics.store.failures import told_plainly
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.locks import FolderLock, Turn
@@ -67,12 +67,14 @@ class ParquetStore:
 
         Raises:
             StoreError: if the folder cannot be written.
-
-        Example:
-            >>> with store.writing():
-            ...     store.put("calls", "c1", row, app_id="a", day="2026-11-20", pending=False)
         """
         with self._lock.shared():
+            yield
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let nobody else show, drop or commit in turn while the block runs. For a moment only; may be nested."""
+        with self.writing(), self._turn.taken():
             yield
 
     def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
@@ -112,12 +114,12 @@ class ParquetStore:
         sessions: str,
         call: str,
         row: pa.Table,
+        before: Shown | None = None,
     ) -> None:
         """Show a whole call: move its pending units to the tables, metrics before sessions, and write its row last.
 
         So a call in `calls` has all its sessions and samples, whenever the process ends. Running it again finishes
-        what was begun. Units of an earlier snapshot of the same call that are named no more are removed. A call that
-        another harvest has brought, and a compaction has taken, stays as it is: what was fetched again is dropped.
+        what was begun. A call that another harvest has brought whole stays as it is: what was fetched again is dropped.
 
         Args:
             app_id: the app.
@@ -126,38 +128,40 @@ class ParquetStore:
             sessions: its unit of sessions.
             call: the unit of its own row.
             row: that row, in the schema of `calls`.
+            before: what was `shown` of the call when its units were begun; what `metrics` lacks of it is removed.
 
         Raises:
-            Overtaken: if a unit is neither pending nor live, for another harvest changed the call; nothing is shown.
+            Overtaken: another harvest has changed the call since; nothing is shown.
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
         children = [("metrics", unit) for unit in metrics] + [("sessions", sessions)]
         target = path("calls", call)
-        with self.writing(), self._turn.taken():
-            if self._is_compacted("calls", call, app_id=app_id, day=day):
+        with self.turn():
+            seen = shown_by(target)
+            if self._is_compacted("calls", call, app_id=app_id, day=day) or (seen and seen.finished):
                 self._drop([path(table, unit, pending=True) for table, unit in children])
                 return
-            places = {child: (path(*child, pending=True), path(*child)) for child in children}
-            for pending, live in places.values():
-                if not (pending.exists() or live.exists()):
-                    raise Overtaken(
-                        f"call {call}: {pending} is gone, for another harvest changed the call meanwhile; "
-                        "run the same command again"
-                    )
-            self._drop([path(*child) for child in children_of(target) if child not in places])
-            for pending, live in places.values():
+            places = [(path(*child, pending=True), path(*child)) for child in children]
+            gone = [pending for pending, live in places if not (pending.exists() or live.exists())]
+            if gone or seen != before:
+                raise Overtaken(
+                    f"call {call}: another harvest has changed it in the store meanwhile; run the same command again"
+                )
+            self._drop(
+                [path("metrics", unit) for unit in (before.metrics if before else ()) if unit not in metrics]
+            )
+            for pending, live in places:
                 self._objects.show(pending, live)
             self._write(target, "calls", row, notes=notes_of(children))
 
-    def shown(self, call: str, *, app_id: str, day: str) -> list[str]:
-        """Return the units of samples that the visible row of a call stands for; none if there is no such row.
+    def shown(self, call: str, *, app_id: str, day: str) -> Shown | None:
+        """Return what the visible row of a call stands for; None if there is no such row, or it is compacted.
 
         Raises:
             StoreError: if the row's file is damaged.
         """
-        target = self._layout.unit("calls", call, app_id=app_id, day=day)
-        return [unit for table, unit in children_of(target) if table == "metrics"]
+        return shown_by(self._layout.unit("calls", call, app_id=app_id, day=day))
 
     def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
         """Remove units of samples that readers see though the call's row does not stand for them.
@@ -168,9 +172,9 @@ class ParquetStore:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, "metrics", app_id=app_id, day=day)
-        with self.writing(), self._turn.taken():
-            named = self.shown(call, app_id=app_id, day=day)
-            self._drop([path(unit) for unit in units if unit not in named])
+        with self.turn():
+            shown = self.shown(call, app_id=app_id, day=day)
+            self._drop([path(unit) for unit in units if shown is None or unit not in shown.metrics])
 
     def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
         compactions = self._lock.times_held_alone()
@@ -197,7 +201,7 @@ class ParquetStore:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day, pending=True)
-        with self.writing(), self._turn.taken():
+        with self.turn():
             self._drop([path(table, unit) for table, unit in pending])
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:

@@ -4,17 +4,18 @@ import asyncio
 from functools import partial
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 
 from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.errors import StoreError
 from agora_analytics.harvest import estimate, harvest
+from agora_analytics.harvest.visit import Visitor
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
 from agora_analytics.simulator.truth.series import Beat
 from agora_analytics.store import ParquetStore
-from agora_analytics.testing import run_virtual
+from agora_analytics.testing import VirtualClock, run_virtual
 from tests.harvest.stage import UNTIL as NOW
 from tests.harvest.stage import Stage, contents, truth
 
@@ -175,6 +176,64 @@ def test_the_estimate_of_a_call_that_goes_on_is_of_what_is_new(store):
     cost = stage.run(partial(estimate, since=now - DAY, until=now, store=store))
     spent = run(stage, DAY).requests
     assert {name: cost.requests[name] for name in spent} == spent
+
+
+@define
+class Ahead:
+    """A clock of this machine that is wrong."""
+
+    clock: VirtualClock
+    seconds: float
+
+    def now(self):
+        return self.clock.now() + self.seconds
+
+
+@pytest.mark.parametrize("ahead", [60, 120, 3600])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_clock_that_is_ahead_leaves_nothing_out(store, ahead, goes_on):
+    made = world(NOW - 2 * HOUR, NOW + (10 * HOUR if goes_on else -30))
+    stage = at(made, store, NOW)
+    stage.run(partial(harvest, since=NOW - 3 * HOUR, until=NOW, store=store))
+    stage.clock.step(10)
+    wrong = partial(harvest, since=NOW - 3 * HOUR, until="now", store=store)
+    stage.run(wrong, clock=Ahead(stage.clock, ahead))
+    stage.clock.step(12 * HOUR)
+    assert run(stage, DAY).complete
+    assert contents(stage.tables) == truth(made, NOW + DAY)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_run_has_brought(
+    store, monkeypatch, goes_on
+):
+    begin = NOW - DAY + 900
+    end = NOW + 4 * HOUR if goes_on else NOW - 600
+    made = world(begin, end, *[(begin, begin + 1200)] * 3, *[(begin, end)] * 3)
+    stage = at(made, store, NOW, STANDARD)
+    real = Visitor.visit
+
+    async def job():
+        async with stage.client() as slow, stage.client() as quick:
+
+            async def late(self, call):
+                if self.client is slow:
+                    await asyncio.sleep(HOUR)
+                return await real(self, call)
+
+            monkeypatch.setattr(Visitor, "visit", late)
+            running = asyncio.ensure_future(harvest(slow, since=NOW - DAY + 600, store=store, compact=False))
+            await asyncio.sleep(5)
+            await harvest(quick, since=NOW - DAY + 600, store=store, compact=False)
+            counts = stage.tables.counts()
+            await running
+            return counts
+
+    before = run_virtual(job(), stage.clock)
+    after = stage.tables.counts()
+    assert before["sessions"] == after["sessions"] == 6
+    assert after["metrics"] >= before["metrics"]
+    contents(stage.tables)
 
 
 @pytest.mark.parametrize("behind", [60, 120, 170, 250])

@@ -1,5 +1,8 @@
 """Data Insights into a store: each whole day of each metric once, so that join success can be compared."""
 
+import pytest
+
+from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest import harvest_insights
 from agora_analytics.simulator import DEMO_APP_ID
 from agora_analytics.store import open_store
@@ -65,3 +68,15 @@ def test_the_rows_are_what_the_client_is_told(tmp_path):
     told = sorted((row.metric, row.ts, row.value) for row in stage.run(asked))
     rows = open_store(tmp_path).sql("select source_metric, epoch(ts)::bigint, value from points order by all")
     assert sorted(rows.rows()) == told
+
+
+def test_a_range_of_the_last_hours_asks_for_what_is_marked_and_nothing_else(tmp_path):
+    world = simple_world(5)
+    first = Stage.of(world, tmp_path, at=MIDNIGHT + 8 * 3600)
+    assert kept(first, tmp_path, since=MIDNIGHT - DAY).ongoing == 1
+    later = Stage.of(world, tmp_path, at=MIDNIGHT + 3 * DAY)
+    for asked in (1, 0):
+        report = kept(later, tmp_path, since=MIDNIGHT + 3 * DAY - 3600)
+        assert report.requests == ({ENDPOINT: asked} if asked else {})
+    with pytest.raises(WindowOutOfReach):
+        kept(later, tmp_path, since=MIDNIGHT - 900 * DAY, until=MIDNIGHT - 800 * DAY)

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.harvest import estimate
 from agora_analytics.simulator import Beat, World
@@ -55,6 +55,20 @@ def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent
     assert (second.calls, second.left, second.listing_left) == (first.left, 0, True)
     assert second.retry_at == UNTIL + 86_400
     assert "call/lists" not in second.requests
+
+
+@pytest.mark.parametrize(("first", "second"), [(ENTERPRISE, STANDARD), (STANDARD, ENTERPRISE)])
+def test_a_listing_that_the_quota_ended_goes_on_under_another_plan(tmp_path, first, second):
+    world = simple_world(450, interval=600)
+    lists = evolve(first.limits["call/lists"], per_day=2)
+    few = evolve(first, limits={**first.limits, "call/lists": lists})
+    since = SINCE + 700
+    begun = Stage.of(world, tmp_path / "store", at=UNTIL + 400, plan=few).harvest(since=since)
+    assert begun.listing_left
+    stage = Stage.of(world, tmp_path / "store", at=UNTIL + 450, plan=second)
+    assert stage.harvest(since=since).complete
+    reached = sum(call.destroyed_ts >= since for call in world.calls)
+    assert stage.tables.counts()["calls"] == reached
 
 
 def test_a_server_that_closes_the_day_earlier_than_the_ledger_is_believed(tmp_path):

@@ -79,6 +79,7 @@ def store_call(
         sessions=call_id,
         call=call_id,
         row=call(call_id, finished=finished),
+        before=store.shown(call_id, app_id=app_id, day=day),
     )
 
 
