@@ -80,14 +80,17 @@ class Departure:
     """A request on its way out: when it left, and how late it may have been, as far as that is known.
 
     `behind` is the one N places before, which must be out of the server's window first; None: nothing is in its way.
+    A place is `vacant` where nothing will ever leave from it: what was in its way is in the way of the next one too.
     """
 
     behind: "Departure | None"
     left: float | None = None
     lateness: float | None = None
+    vacant: bool = False
 
     def free_at(self, now: float, period: float, jitter: Jitter, retry: float) -> float:
         """Return from when it may leave; `jitter` is for what has not been answered."""
+        self._look_past_the_vacant()
         if self.behind is None:
             return now
         if self.behind.left is None:  # it still waits, or is being made ready: its credentials, say
@@ -96,8 +99,17 @@ class Departure:
         return self.behind.left + period + late
 
     def leave(self, now: float) -> None:
-        """Note that it leaves now, or that nothing of it ever will: its place is taken all the same."""
+        """Note that it leaves now."""
         self.left, self.behind = now, None
+
+    def vacate(self) -> None:
+        """Note that nothing leaves from here: who gives up uses up nothing of the pace."""
+        self._look_past_the_vacant()
+        self.vacant = True
+
+    def _look_past_the_vacant(self) -> None:
+        while self.behind is not None and self.behind.vacant:
+            self.behind = self.behind.behind
 
 
 class Departures:

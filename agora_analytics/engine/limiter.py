@@ -90,7 +90,7 @@ class Limiter:
                 await self._until_free(departure)
                 return evolve(await self._reserve(), departure=departure)
             except BaseException:
-                departure.leave(self._clock.now())
+                departure.vacate()
                 raise
 
     async def _reserve(self) -> Grant:
@@ -154,12 +154,9 @@ class Limiter:
         if late or not self._is_of_its_day(grant):
             await asyncio.shield(self.give_back(grant))
             grant = await self.acquire()
-        self._depart(grant)
-        return grant
-
-    def _depart(self, grant: Grant) -> None:
         if grant.departure is not None:
             grant.departure.leave(self._clock.now())
+        return grant
 
     def answered(self, grant: Grant, seconds: float) -> None:
         """Note how long after its departure a request was answered, to the first byte."""
@@ -182,7 +179,7 @@ class Limiter:
     async def give_back(self, grant: Grant) -> None:
         """Take back the charge of a request that never left."""
         if grant.departure is not None and grant.departure.left is None:
-            self._depart(grant)
+            grant.departure.vacate()
         await self._ledger.give_back(self.budget, grant)
 
     async def push_back(self, seconds: float) -> None:

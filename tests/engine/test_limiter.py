@@ -424,6 +424,71 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
     assert not times or worst_sliding(times, 1.0) <= 3
 
 
+@pytest.mark.parametrize("patience", [5, 10, 19, 25, 40])
+@pytest.mark.parametrize("clients", [1, 3])
+def test_those_who_give_up_starve_nobody(patience, clients):
+    async def impatient(limiter):
+        while stage.clock.now() < NOW + 1200:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await leave(limiter)
+                left.append(stage.clock.now())
+            await asyncio.sleep(1)
+
+    async def work():
+        limiters = [stage.limiter, *(stage.another(**rows) for _ in range(clients - 1))]
+        await asyncio.gather(*map(impatient, limiters))
+
+    left, rows = [], {"requests": 3, "period": 60.0, "burst": 3}
+    stage = Stage(**rows)
+    stage.run(work())
+    assert worst_sliding(left, 60.0) <= 3
+    assert len(left) >= 50  # of 60
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(seed):
+    async def fickle(limiter):
+        while stage.clock.now() < NOW + 1500:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rng.uniform(1, 70)):
+                    grant = await limiter.acquire()
+                if rng.random() < 0.3:
+                    await asyncio.sleep(rng.uniform(0, 3))
+                    await limiter.give_back(grant)
+                else:
+                    grant = await limiter.leaves(grant)
+                    left.append(stage.clock.now())
+                    if rng.random() < 0.5:
+                        limiter.answered(grant, rng.uniform(0, 0.2))
+            await asyncio.sleep(rng.uniform(0, 5))
+
+    async def work():
+        await asyncio.gather(*(fickle(limiter) for limiter in limiters * 2))
+
+    left, rng, rows = [], random.Random(seed), {"requests": 3, "period": 60.0, "burst": 3}
+    stage = Stage(**rows)
+    limiters = [stage.limiter, stage.another(**rows)]
+    stage.run(work())
+    assert worst_sliding(left, 60.0) <= 3
+    assert len(left) >= 50  # of 75
+
+
+def test_those_refused_before_midnight_take_nothing_from_the_new_day():
+    async def work():
+        left = []
+        while len(left) < 6:
+            try:
+                await leave(stage.limiter)
+                left.append(stage.clock.now() - MIDNIGHT)
+            except QuotaExhausted:
+                await asyncio.sleep(2)
+        return left
+
+    stage = Stage(start=MIDNIGHT - 300, requests=3, period=60.0, burst=3, per_day=3)
+    assert stage.run(work())[3] < 3
+
+
 def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
     class Slow(MemoryLedger):
         async def reserve(self, *args, **kwargs):
