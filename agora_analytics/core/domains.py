@@ -139,8 +139,8 @@ class Domains:
     def answered(self, host: str, *, began: float, now: float) -> Switch | None:
         """Learn that an attempt which began at `began` was answered; return the switch back, if that makes one."""
         health = self._health[host]
-        if began < health.left_at:
-            return None  # it was sent before the host failed, and proves nothing
+        if began < health.left_at or health.gone:
+            return None  # it was sent before the host failed, or lacked a service, and proves nothing
         health.doubted_since, health.trouble, health.rests_until = _NEVER, "", -_NEVER
         if host == self._current or self._rank(host) > self._rank(self._current):
             return None

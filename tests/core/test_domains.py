@@ -110,6 +110,14 @@ def test_a_primary_is_never_left_for_good():
     assert [pool.not_offered(host, now=0.0) for host in (A, B)] == [(False, None)] * 2
 
 
+def test_an_answer_of_a_host_that_was_left_for_good_does_not_bring_it_back():
+    pool = Domains(TABLE)
+    region = fail(pool, TABLE.preferred, 5.0).new
+    _, switch = pool.not_offered(region, now=6.0)
+    assert pool.answered(region, began=5.5, now=6.5) is None
+    assert pool.pick(7.0) == switch.new != region
+
+
 @given(
     st.lists(
         st.tuples(
@@ -131,7 +139,7 @@ def test_whatever_happens_a_host_is_picked_and_the_preferred_one_comes_back(happ
         if what == "fail":
             fail(pool, picked if flag else host, now, dns=flag)
         elif what == "answer":
-            pool.answered(picked, began=now, now=now)
+            pool.answered(picked if flag else host, began=now, now=now)
         elif what == "not offered":
             pool.not_offered(host, now=now)
         else:
