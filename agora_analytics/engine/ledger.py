@@ -34,7 +34,7 @@ class Grant:
     """Leave to send one request at `slot` (epoch seconds, our clock), charged to `day`.
 
     `before` and `after` are the first free moment before the slot was taken and behind it: a slot that is given back
-    is free again, if none was taken behind it. `departure` is the limiter's note of when it left.
+    is free again, if none was taken behind it and no hold came since. `departure` is the limiter's note of when it left.
     """
 
     slot: float
@@ -89,6 +89,7 @@ AHEAD = 1.0
 """Seconds: a slot that is further ahead is not given yet."""
 _LATE = 0.002  # a timer that fires this late does not push back the slots behind it
 _NOT_SEEN = (0.0, 0.0)
+_HELD = 1e-6  # seconds that a hold moves the queue at least: a slot from before it is then never its last, so stays taken
 _SET_BACK = PATIENCE + 5  # a reading of the clock is older than one before it by more only if it was set back
 
 
@@ -148,7 +149,7 @@ class MemoryLedger:
         """See `Ledger.hold`."""
         with self._lock:
             free, seen = self._queue.get(budget, _NOT_SEEN)
-            self._queue[budget] = max(until, free), seen
+            self._queue[budget] = max(until, free + _HELD), seen
 
     async def close_day(self, budget: Budget, day: str) -> None:
         """See `Ledger.close_day`."""
@@ -230,8 +231,8 @@ class SqliteLedger:
         """See `Ledger.hold`."""
         await self._transact(
             lambda db: db.execute(
-                "INSERT INTO pace VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET free = max(free, excluded.free)",
-                (budget.account, budget.group, until),
+                "INSERT INTO pace VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET free = max(free + ?, excluded.free)",
+                (budget.account, budget.group, until, _HELD),
             )
         )
 
