@@ -94,11 +94,13 @@ class Limiter:
                 raise
 
     async def _reserve(self) -> Grant:
-        outrun = 0
+        outrun, delay = 0, 0.0
         while True:
             await self._until_the_day_is_sure()
-            now = self._clock.now()
+            asked = self._clock.now()
+            now = asked + delay  # when a slow ledger will have answered, or the slot has passed by then
             grant = await self._charge(now)
+            took = self._clock.now() - asked
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
             if isinstance(grant, NotYet):
@@ -112,8 +114,9 @@ class Limiter:
                 with anyio.CancelScope(shield=True):
                     await self._ledger.give_back(self.budget, grant)
                 raise
-            if self._is_of_its_day(grant):
-                return evolve(grant, slot=self._clock.now())
+            if self._is_of_its_day(grant) and not self._has_passed(grant):
+                return grant
+            delay = min(max(took, 0.0), AHEAD)
             await asyncio.shield(self._ledger.give_back(self.budget, grant))
 
     async def _charge(self, now: float) -> Grant | NotYet | None:
@@ -150,8 +153,7 @@ class Limiter:
         Raises:
             QuotaExhausted: as `acquire`; the first place is given back.
         """
-        late = self._departures is None and self._clock.now() - grant.slot > self.jitter.seconds
-        if late or not self._is_of_its_day(grant):
+        if self._has_passed(grant) or not self._is_of_its_day(grant):
             await asyncio.shield(self.give_back(grant))
             grant = await self.acquire()
         if grant.departure is not None:
@@ -257,6 +259,10 @@ class Limiter:
     def _is_of_its_day(self, grant: Grant) -> bool:
         now = self._server_time.now()
         return utc_day(now) == grant.day and _unsure_for(now) <= 0
+
+    def _has_passed(self, grant: Grant) -> bool:
+        """Whether a slot of a shared pace is over: all may have stood still, and would leave at once."""
+        return self._departures is None and self._clock.now() - grant.slot > self.jitter.seconds
 
     def _slot_rule(self) -> str:
         if self._push_backs:

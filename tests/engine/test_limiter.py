@@ -314,6 +314,48 @@ def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(
     assert [at - NOW >= 50 for at in stage.times] == [False, True, True, True]
 
 
+def test_a_pause_that_all_share_is_not_made_up_for_at_once(tmp_path):
+    async def busy(limiter):
+        while stage.clock.now() < NOW + 20:
+            await stage.leave(limiter)
+
+    async def work():
+        asyncio.get_running_loop().call_later(4.03, stage.clock.step, 3.0)  # nobody ran in these seconds
+        await asyncio.gather(*map(busy, stage.limiters))
+
+    stage = Shared(tmp_path / "ledger.db", 10, requests=10)
+    stage.run(work())
+    assert worst_sliding(stage.times, 1.0) <= 10
+    assert len(stage.times) >= 140  # of 170
+
+
+@pytest.mark.parametrize("slow", [0.05, 0.3])
+def test_a_ledger_that_answers_behind_its_slots_breaks_no_pace_and_stops_nobody(tmp_path, slow):
+    class Slow(SqliteLedger):
+        async def reserve(self, *args, **kwargs):
+            await asyncio.sleep(slow * (3 if stage.clock.now() - NOW < 1 else 1))
+            return await super().reserve(*args, **kwargs)
+
+    async def busy(limiter):
+        while stage.clock.now() < NOW + 30:
+            await stage.leave(limiter)
+
+    async def work():
+        limiters = [stage.limiter, *(stage.another(requests=10) for _ in range(5))]
+        for limiter in limiters:
+            for _ in range(20):
+                limiter.jitter.saw(0.02)
+        await asyncio.gather(*map(busy, limiters))
+        await stage.ledger.aclose()
+
+    stage = Shared(tmp_path / "ledger.db", 1, requests=10)
+    stage.ledger = Slow(tmp_path / "ledger.db")
+    stage.limiter = stage.another(requests=10)
+    stage.run(work())
+    assert worst_sliding(stage.times, 1.0) <= 10
+    assert len(stage.times) >= 60
+
+
 def test_callers_who_give_up_neither_break_the_pace_nor_use_it_up(tmp_path):
     async def impatient(limiter):
         while stage.clock.now() < NOW + 600:
