@@ -48,7 +48,7 @@ class Worker(Generic[A]):
         self._shared = shared
         self._closed = False
         self._thread: _PortalThread | None = None
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal handler may close in the thread that holds it
         self._client: A | None = make()
         _WORKERS.add(self)
 
@@ -110,7 +110,7 @@ class Worker(Generic[A]):
 
     def forked(self) -> None:
         """Forget what belongs to the parent process. Its thread does not exist here, and its loop must not be touched."""
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._thread = self._client = None
 
     def __del__(self) -> None:
@@ -124,10 +124,14 @@ class Worker(Generic[A]):
         with self._starting:
             if self._closed:
                 raise RuntimeError("the client is closed; make a new one")
-            if self._thread is None or self._thread.failed:
-                self._thread = _PortalThread(self.client)
-            self._thread.start()  # it is ours already, so that an interruption does not lose it
-            return self._thread.portal
+            thread = self._thread
+            if thread is None or thread.failed:
+                thread = self._thread = _PortalThread(self.client)
+            thread.start()  # it is ours already, so that an interruption does not lose it
+            if self._closed:  # by a signal handler, since it was looked at
+                self.close()
+                raise RuntimeError("the client was closed while it was in use")
+            return thread.portal
 
 
 class _PortalThread:

@@ -171,6 +171,37 @@ print(threading.active_count())
     assert (code, out.split()) == (0, ["interrupted", "30", "1"]), err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM for one process there")
+def test_a_signal_handler_closes_a_client_whose_thread_is_starting(base_url):
+    script = f"""
+import asyncio, faulthandler, signal
+
+faulthandler.dump_traceback_later(20, exit=True)
+handled = threading.Event()
+
+def close(*_):
+    handled.set()
+    client.close()
+
+signal.signal(signal.SIGTERM, close)
+
+class Terminating(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        handled.wait(30)
+        return super().new_event_loop()
+
+asyncio.set_event_loop_policy(Terminating())
+client = make()
+try:
+    client.calls({RANGE}).collect()
+except RuntimeError:
+    print("closed", threading.active_count())
+"""
+    code, out, err = run(script, base_url)
+    assert (code, out.split()) == (0, ["closed", "1"]), err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
 def test_ctrl_c_cancels_what_runs(world):
     script = f"""
