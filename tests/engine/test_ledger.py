@@ -281,6 +281,7 @@ ended(child)
 assert spent() == 21, spent()
 """
 THREADS = """
+assert spent() == 0  # and what is imported at the first use is there: a fork in the midst of an import is not survived
 stop = threading.Event()
 def use():
     while not stop.is_set():
