@@ -106,7 +106,11 @@ def test_a_long_meeting_takes_two_requests():
     assert stage.asked == 3  # publishers' samples and subscribers' go on side by side
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     budget=st.integers(30, 3_000),
     sessions=st.integers(1, 3),
