@@ -99,9 +99,8 @@ def _prepare(db: sqlite3.Connection) -> None:
 def _is_ledger(db: sqlite3.Connection) -> bool:
     """Return whether a file is a ledger; False: it is empty."""
     filled = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    (mark,) = db.execute(
-        "PRAGMA application_id"
-    ).fetchone()  # behind it, for another may lay it out meanwhile
+    # asked behind it, for another may lay it out meanwhile
+    (mark,) = db.execute("PRAGMA application_id").fetchone()
     if mark == _OURS:
         return True
     if mark or filled:

@@ -161,9 +161,8 @@ class Visitor:
             listed = in_order(await self._listing(call, begun, until).collect())
         rows = arrow.sessions_table(listed, call_id=call.call_id)
         before = await self._stored_sessions(call) if begun.shown else None
-        if (
-            before is not None
-        ):  # those who left before the snapshot ended, or are out of the plan's reach by now
+        if before is not None:
+            # those who left before the snapshot ended, or are out of the plan's reach by now
             others = before.filter(pc.invert(pc.is_in(before["sid"], value_set=rows["sid"].combine_chunks())))
             rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
         await self._put("sessions", call.call_id, rows, call)
