@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from agora_analytics.core.columns import Series as Series
     from agora_analytics.core.domains import DomainState as DomainState
     from agora_analytics.core.limits import Limits as Limits
-    from agora_analytics.engine.connection import Quota as Quota
+    from agora_analytics.engine.engine import Quota as Quota
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
     from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
     from agora_analytics.engine.pages import Page as Page
     from agora_analytics.engine.pages import Pages as Pages
-    from agora_analytics.engine.request_loop import Patience as Patience
+    from agora_analytics.engine.request_loop import RetryPolicy as RetryPolicy
     from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
     from agora_analytics.engine.transports.asgi import AsgiTransport as AsgiTransport
     from agora_analytics.engine.transports.httpx import HttpxTransport as HttpxTransport
@@ -142,7 +142,6 @@ __all__ = [
     "Overtaken",
     "Page",
     "Pages",
-    "Patience",
     "Plan",
     "Point",
     "Product",
@@ -155,6 +154,7 @@ __all__ = [
     "Region",
     "Request",
     "Response",
+    "RetryPolicy",
     "Rows",
     "Series",
     "ServerError",
@@ -226,7 +226,7 @@ _HOME = {
     "core.columns": ("Series",),
     "core.domains": ("DomainState",),
     "core.limits": ("Limits",),
-    "engine.connection": ("Quota",),
+    "engine.engine": ("Quota",),
     "engine.ledger": (
         "MemoryLedger",
         "SqliteLedger",
@@ -235,7 +235,7 @@ _HOME = {
         "Page",
         "Pages",
     ),
-    "engine.request_loop": ("Patience",),
+    "engine.request_loop": ("RetryPolicy",),
     "engine.transports.aiohttp": ("AiohttpTransport",),
     "engine.transports.asgi": ("AsgiTransport",),
     "engine.transports.httpx": ("HttpxTransport",),

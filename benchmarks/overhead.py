@@ -17,7 +17,7 @@ import attrs
 
 from agora_analytics import AiohttpTransport, AsyncAgora, HttpxTransport, Limits, Plan
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.engine.request_loop import Call
+from agora_analytics.engine.request_loop import ApiRequest
 from benchmarks.measure import faster, print_table, served
 
 AT_A_TIME, REQUESTS = (1, 16), 300
@@ -53,11 +53,11 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
     import httpx2
 
     path = f"{url}{LISTS.path}"
-    call = Call(endpoint=LISTS, query=lambda _: QUERY)
+    call = ApiRequest(endpoint=LISTS, query=lambda _: QUERY)
 
     def over(client: AsyncAgora):
         async def get() -> bytes:
-            return (await client._connection.run(call)).response.body
+            return (await client._engine.run(call)).response.body
 
         return get
 

@@ -24,7 +24,7 @@ from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import Call
+from agora_analytics.engine.request_loop import ApiRequest
 from agora_analytics.testing import VirtualClock, run_virtual
 from benchmarks.measure import print_table
 
@@ -48,7 +48,7 @@ def with_ledger(requests: int, clock: VirtualClock, ledger: Ledger):
     )
 
     async def leave():
-        return await limiter.leaves(await limiter.acquire())
+        return await limiter.mark_sent(await limiter.acquire())
 
     return leave, limiter.answered
 
@@ -151,12 +151,12 @@ async def over_a_socket(
         plan = Plan(name="p", limits={LISTS.name: limits(requests)})
         common = {"app_id": "a", "plan": plan, "base_url": url, "transport": transport}
         clients = [AsyncAgora("x", "y", ledger=ledger, **common) for ledger in ledgers]
-        call = Call(endpoint=LISTS, query=lambda _: ())
+        call = ApiRequest(endpoint=LISTS, query=lambda _: ())
         left = iter(range(int(requests * seconds)))
 
         async def worker(client: AsyncAgora) -> None:
             for _ in left:
-                await client._connection.run(call)
+                await client._engine.run(call)
 
         await asyncio.gather(*(worker(clients[i % len(clients)]) for i in range(WORKERS)))
         for client in clients:

@@ -14,7 +14,7 @@ from agora_analytics import errors
 NEEDS_STORE = {"Estimate", "HarvestReport", "estimate", "harvest", "harvest_insights", "open_store"}
 PROMISED = {
     "AsyncAgora", "harvest", "estimate", "open_store", "Call", "Session", "Series", "Page", "Pages", "Plan", "PLANS",
-    "STANDARD", "PREMIUM", "ENTERPRISE", "Limits", "Region", "Patience", "Quota", "MemoryLedger", "SqliteLedger",
+    "STANDARD", "PREMIUM", "ENTERPRISE", "Limits", "Region", "RetryPolicy", "Quota", "MemoryLedger", "SqliteLedger",
     "HttpxTransport", "TransportFailure", "FailureKind", "Request", "Response", "HarvestReport", "Estimate",
 }  # fmt: skip
 

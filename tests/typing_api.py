@@ -22,13 +22,13 @@ from agora_analytics import (
     MemoryLedger,
     Page,
     Pages,
-    Patience,
     Plan,
     Quota,
     QuotaExhausted,
     Region,
     Request,
     Response,
+    RetryPolicy,
     Series,
     Session,
     SqliteLedger,
@@ -70,7 +70,7 @@ def construct() -> list[AsyncAgora]:
         AsyncAgora("id", "secret", app_id="app", transport=HttpxTransport(), clock=MyClock(), observer=watch),
         AsyncAgora("id", "secret", app_id="app", http_client=httpx.AsyncClient(), ledger=MemoryLedger()),
         AsyncAgora(
-            "id", "secret", app_id="app", patience=Patience(deadline=None), ledger=SqliteLedger("day.db")
+            "id", "secret", app_id="app", retry=RetryPolicy(deadline=None), ledger=SqliteLedger("day.db")
         ),
         AsyncAgora.from_env(),
         AsyncAgora.from_env({"AGORA_APP_ID": "app"}, plan=PLANS["standard"]),

@@ -19,9 +19,9 @@ from agora_analytics.agora.rows import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.connection import Connection, Quota
+from agora_analytics.engine.engine import Engine, Quota
 from agora_analytics.engine.pages import Meta
-from agora_analytics.engine.request_loop import Answer, Call, Query
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, QuotaExhausted
 from agora_analytics.instants import Instant, epoch_seconds
 
@@ -68,20 +68,20 @@ class Cost:
 
 
 class Asker:
-    """Sends questions for one app over one connection. `validate` is what calls do that do not say."""
+    """Sends questions for one app over one engine. `validate` is what calls do that do not say."""
 
-    def __init__(self, connection: Connection, *, app_id: str, validate: bool) -> None:
-        self.connection = connection
+    def __init__(self, engine: Engine, *, app_id: str, validate: bool) -> None:
+        self.engine = engine
         self.app_id = app_id
         self.validate = validate
 
     def now(self) -> float:
         """Return the server's time in epoch seconds."""
-        return self.connection.server_time.now()
+        return self.engine.server_time.now()
 
     def limits(self, endpoint: Endpoint) -> Limits:
         """Return what the plan allows an endpoint; an InvalidRequest where that is nothing."""
-        return self.connection.limits(endpoint)
+        return self.engine.limits(endpoint)
 
     def window(self, since: Instant, until: Instant) -> Window:
         """Return the seconds of `since <= t < until`."""
@@ -164,8 +164,10 @@ class Asker:
         def body(server_now: float) -> bytes:
             return msgspec.json.encode(ends(server_now) | dict(ask.params))
 
-        call = Call(endpoint=ask.endpoint, query=query, body=body if ask.endpoint.method == "POST" else None)
-        answer = await self.connection.run(call)
+        call = ApiRequest(
+            endpoint=ask.endpoint, query=query, body=body if ask.endpoint.method == "POST" else None
+        )
+        answer = await self.engine.run(call)
         return _read(evolve(ask.asked, window=sent[0]), read, ask.endpoint, answer)
 
     async def cost(self, asks: Sequence[Ask]) -> list[Cost]:
@@ -185,7 +187,7 @@ class Asker:
 
     async def quotas(self) -> list[Quota]:
         """Return what is left of each endpoint's day."""
-        return await self.connection.quota()
+        return await self.engine.quota()
 
     async def _must_be_affordable(self, asks: Sequence[Ask]) -> None:
         for cost in await self.cost(asks):
@@ -203,7 +205,7 @@ def _comma_list(value: str | list[Any]) -> str:
     return value if isinstance(value, str) else ",".join(f'"{each}"' for each in value)
 
 
-def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: Answer) -> Answered:
+def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: ApiResponse) -> Answered:
     response = answer.response
     found = response.headers.get("x-request-id")
     try:
@@ -224,6 +226,6 @@ def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: Answer) -> Answe
     return Answered(records=records, meta=meta, window=asked.window)
 
 
-def _placed(error: DecodeError, endpoint: Endpoint, answer: Answer, found: str | None) -> DecodeError:
+def _placed(error: DecodeError, endpoint: Endpoint, answer: ApiResponse, found: str | None) -> DecodeError:
     error.endpoint, error.host, error.request_id = endpoint.name, answer.host, found
     return error

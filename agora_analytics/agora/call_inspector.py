@@ -21,7 +21,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, clip, split
-from agora_analytics.engine.connection import Connection
+from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.engine.request_loop import Query
 from agora_analytics.errors import InvalidRequest
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 class CallInspector:
     """The listings of Call Inspector; `AsyncAgora` is one, with its settings and its connection."""
 
-    def __init__(self, connection: Connection, *, app_id: str, prefetch: int, validate: bool = True) -> None:
+    def __init__(self, engine: Engine, *, app_id: str, prefetch: int, validate: bool = True) -> None:
         if prefetch < 1:
             raise InvalidRequest(f"prefetch={prefetch} fetches nothing; give at least 1")
-        self._connection = connection
+        self._engine = engine
         self._app_id = app_id
         self._prefetch = prefetch
-        self._asker = Asker(connection, app_id=app_id, validate=validate)
+        self._asker = Asker(engine, app_id=app_id, validate=validate)
 
     def calls(
         self,
@@ -181,22 +181,22 @@ class CallInspector:
             steps = batches(windows, sids if sids is not None else await everyone())
             if resume is not None:
                 steps = resume_batches(steps, resume)
-            return MetricsWalk(question, steps, run=self._connection.run, read_columns=self._read_columns)
+            return MetricsWalk(question, steps, run=self._engine.run, read_columns=self._read_columns)
 
         def table(pages: Sequence[Page[Series]]) -> "pa.Table":
             return arrow.metrics_table(pages, call_id=call_id)
 
         return Pages(
             walk,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
             prefetch=self._prefetch,
             arrow=table,
-            room=self._connection.room,
+            prefetch_budget=self._engine.prefetch_budget,
         )
 
     def reach(self, endpoint: Endpoint) -> Window:
         """Return the seconds that the plan lets an endpoint be asked for at this moment."""
-        return self._connection.reach(endpoint)
+        return self._engine.reach(endpoint)
 
     def limits(self, endpoint: Endpoint) -> Limits:
         """Return what the plan allows an endpoint.
@@ -204,7 +204,7 @@ class CallInspector:
         Raises:
             InvalidRequest: if the plan does not include it.
         """
-        return self._connection.limits(endpoint)
+        return self._engine.limits(endpoint)
 
     def legal_window(self, endpoint: Endpoint, since: Instant, until: Instant) -> Window:
         """Return the part of `since <= t < until` that the plan lets an endpoint be asked for at this moment.
@@ -243,24 +243,24 @@ class CallInspector:
                 kind=kind,
                 key=key,
                 page_size=page_size,
-                run=self._connection.run,
-                observer=self._connection.observer,
+                run=self._engine.run,
+                observer=self._engine.observer,
                 read=read,
             )
 
         return Pages(
             walk,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
             prefetch=self._prefetch,
             arrow=table,
             walk_for_arrow=lambda: walk(read_rows),
-            room=self._connection.room,
+            prefetch_budget=self._engine.prefetch_budget,
         )
 
     def _question(self, endpoint: Endpoint, params: Query, validate: bool | None) -> Question:
         return Question(
             endpoint=endpoint,
-            limits=self._connection.limits(endpoint),
+            limits=self._engine.limits(endpoint),
             params=params,
             validate=self._checks(validate),
         )
@@ -286,18 +286,18 @@ class CallInspector:
         return split(self._legal(window, question.endpoint), question.limits)
 
     def _legal(self, window: Window, endpoint: Endpoint) -> Window:
-        limits, now = self._connection.limits(endpoint), self._connection.server_time.now()
+        limits, now = self._engine.limits(endpoint), self._engine.server_time.now()
         return clip(window, limits, now, endpoint=endpoint.name)
 
     def _window(self, since: Instant, until: Instant) -> Window:
-        now = self._connection.server_time.now()
+        now = self._engine.server_time.now()
         return Window.half_open(
             epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")
         )
 
     def _call_window(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
         if isinstance(call, Call):
-            last = call.destroyed_ts if call.finished else int(self._connection.server_time.now())
+            last = call.destroyed_ts if call.finished else int(self._engine.server_time.now())
             return Window(call.created_ts, max(call.created_ts, last))
         if since is None or until is None:
             raise InvalidRequest(
@@ -308,7 +308,7 @@ class CallInspector:
     async def _read_columns(self, body: bytes) -> MetricColumns:
         from agora_analytics.decode import decode_metrics
 
-        return await self._connection.decode(decode_metrics, body)
+        return await self._engine.decode(decode_metrics, body)
 
 
 def _refuse_text(name: str, values: Sequence[object] | None, endpoint: Endpoint) -> None:

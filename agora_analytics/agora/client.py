@@ -15,10 +15,10 @@ from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.domains import DomainState
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.engine import ClientOptions, Engine
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.messages import Request
 
@@ -38,7 +38,7 @@ class AsyncAgora(Client, CallStatistics):
         base_url: pins one host: a proxy, a test, the simulator. Plain http only to this machine.
         allow_http: let the base URL be plain http to another machine, which shows the secret to all in between.
         regional_hosts: go to the hosts of a single area as the last resort.
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         prefetch: how many pages of one listing are fetched at the same time.
         transport: what sends requests; yours is not closed. Default: httpx.
         http_client: your own `httpx.AsyncClient` to send with; it is not closed.
@@ -75,7 +75,7 @@ class AsyncAgora(Client, CallStatistics):
         base_url: str | None = None,
         allow_http: bool = False,
         regional_hosts: bool = True,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         prefetch: int = 4,
         transport: Transport | None = None,
         http_client: "httpx.AsyncClient | None" = None,
@@ -95,7 +95,7 @@ class AsyncAgora(Client, CallStatistics):
             allow_http=allow_http,
             regional_hosts=regional_hosts,
         )
-        connection = Connection(
+        engine = Engine(
             hosts=self.settings.host_table,
             customer="\n".join((customer_id, self.settings.base_url or "")),
             limits=self.settings.plan.limits,
@@ -103,8 +103,8 @@ class AsyncAgora(Client, CallStatistics):
             judge=judge,
             authorize=self._headers,
             lacks=self._lacks,
-            means=Means(
-                patience=patience,
+            means=ClientOptions(
+                retry=retry,
                 transport=transport,
                 http_client=http_client,
                 observer=observer,
@@ -112,7 +112,7 @@ class AsyncAgora(Client, CallStatistics):
                 clock=clock,
             ),
         )
-        super().__init__(connection, app_id=app_id, prefetch=prefetch, validate=validate)
+        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
         self.insights = Insights(self._asker)
         self.realtime = Realtime(self._asker)
 
@@ -143,7 +143,7 @@ class AsyncAgora(Client, CallStatistics):
 
     async def domains(self) -> list[DomainState]:
         """Return the hosts as the client sees them now: which one is in use, which ones rest, and why."""
-        return self._connection.domains()
+        return self._engine.domains()
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         pair = f"{self.settings.customer_id}:{self.settings.customer_secret}"

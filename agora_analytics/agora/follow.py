@@ -169,7 +169,7 @@ class Follow:
         self._fetched[metric] = until
         name = self._endpoints[metric].name
         count = (until - start) // GRID
-        self._asker.connection.observer(
+        self._asker.engine.observer(
             WindowsLost(endpoint=name, metric=metric, start=start, end=until, count=count)
         )
 

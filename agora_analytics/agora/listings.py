@@ -1,4 +1,4 @@
-"""The listings of Call Inspector: which requests each takes, and what its answers hold."""
+"""The listings of ApiRequest Inspector: which requests each takes, and what its answers hold."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,14 +16,14 @@ from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import whole_number
-from agora_analytics.core.paging import Listed, Notice, NumberedWalk, Step, write_token
+from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, write_token
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.events import ListingNarrowed, ListingShort, Observer
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import Answer, Call, Query
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DecodeError, InvalidRequest
 
-Run = Callable[[Call], Awaitable[Answer]]
+Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
 ReadColumns = Callable[[bytes], Awaitable[MetricColumns]]
 ReadRecords = Callable[[type[R], str, bytes], RecordPage[R]]
 
@@ -40,7 +40,7 @@ class Question:
     params: Query
     validate: bool
 
-    def ask(self, window: Window, *more: tuple[str, str]) -> Call:
+    def ask(self, window: Window, *more: tuple[str, str]) -> ApiRequest:
         """Return the call for a window. What has gone out of reach by the time of sending is cut off."""
 
         def query(server_now: float) -> Query:
@@ -50,7 +50,7 @@ class Question:
             ends = ((self.endpoint.since, str(part.start)), (self.endpoint.until, str(part.end)))
             return (*ends, *self.params, *more)
 
-        return Call(endpoint=self.endpoint, query=query)
+        return ApiRequest(endpoint=self.endpoint, query=query)
 
 
 class RecordWalk(Generic[R]):
@@ -74,12 +74,12 @@ class RecordWalk(Generic[R]):
         self._page_size = page_size
         self._run = run
         self._observer = observer
-        self._walk = NumberedWalk(steps, key, self._noticed)
-        self._listed: dict[int, Listed[R]] = {}
+        self._walk = NumberedPaginator(steps, key, self._noticed)
+        self._listed: dict[int, PageInfo[R]] = {}
         self.steps = self._walk.steps
 
     async def fetch(self, step: Step) -> Page[R]:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         pages = (("page_no", str(step.page)), ("page_size", str(self._page_size)))
         answer = await self._run(self._question.ask(step.window, *pages))
         endpoint, body = self._question.endpoint, answer.response.body
@@ -94,7 +94,7 @@ class RecordWalk(Generic[R]):
             resume_token="",
             raw=body,
         )
-        self._listed[id(page)] = Listed(
+        self._listed[id(page)] = PageInfo(
             records=read.records,
             total=page.meta.total,
             page_size=_count(read.page_size),
@@ -103,16 +103,16 @@ class RecordWalk(Generic[R]):
         return page
 
     def answered(self, step: Step, page: Page[R]) -> tuple[Step, list[Step]]:
-        """See `Walk.answered`."""
+        """See `Paginator.answered`."""
         return self._walk.answered(step, self._listed.pop(id(page)))
 
     def deliver(self, page: Page[R], left: Iterable[Step]) -> Page[R]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         return evolve(page, records=self._walk.fresh(page.records), resume_token=write_token(left))
 
-    def _noticed(self, notice: Notice, window: Window, listed: int, counted: int) -> None:
+    def _noticed(self, notice: Finding, window: Window, listed: int, counted: int) -> None:
         name = self._question.endpoint.name
-        if notice is Notice.NARROWED:
+        if notice is Finding.NARROWED:
             self._observer(ListingNarrowed(endpoint=name, start=window.start, end=window.end))
         else:
             self._observer(
@@ -170,7 +170,7 @@ class MetricsWalk:
         self.steps = list(steps)
 
     async def fetch(self, step: Batch) -> MetricsPage:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         answer = await self._run(self._question.ask(step.window, ("sids", ",".join(step.sids))))
         found = answer.response.headers.get("x-request-id")
         try:
@@ -186,12 +186,12 @@ class MetricsWalk:
         )
 
     def answered(self, step: Batch, page: Page[Series]) -> tuple[Batch, list[Batch]]:
-        """See `Walk.answered`."""
+        """See `Paginator.answered`."""
         del page
         return step, []
 
     def deliver(self, page: Page[Series], left: Iterable[Batch]) -> Page[Series]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         for batch in left:
             return evolve(page, resume_token=_write_place(batch.place))
         return page
@@ -218,7 +218,7 @@ def _write_place(place: int) -> str:
     return urlsafe_b64encode(json.dumps({"batch": place}).encode()).decode()
 
 
-def _id_in(answer: Answer) -> str | None:
+def _id_in(answer: ApiResponse) -> str | None:
     """Return the request id of an answer whose records cannot be read."""
     try:
         envelope = msgspec.json.decode(answer.response.body, type=Envelope)
@@ -227,7 +227,7 @@ def _id_in(answer: Answer) -> str | None:
     return request_id(envelope, answer.response)
 
 
-def _meta(answer: Answer, found: str | None) -> Meta:
+def _meta(answer: ApiResponse, found: str | None) -> Meta:
     return Meta(
         status=answer.response.status,
         request_id=found,
@@ -244,6 +244,6 @@ def _count(value: Any) -> int | None:
     return None if count is None or count < 0 else count
 
 
-def _placed(error: DecodeError, endpoint: Endpoint, answer: Answer, found: str | None) -> DecodeError:
+def _placed(error: DecodeError, endpoint: Endpoint, answer: ApiResponse, found: str | None) -> DecodeError:
     error.endpoint, error.host, error.request_id = endpoint.name, answer.host, found
     return error

@@ -15,10 +15,10 @@ from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.engine import ClientOptions, Engine
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import Request
@@ -52,7 +52,7 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
             `credentials` the app.
         base_url: the endpoint: a region's, a proxy, a test, the simulator. Plain http only to this machine.
         allow_http: let the base URL be plain http to another machine.
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         prefetch: how many windows are asked for at the same time.
         transport: what sends requests; yours is not closed. Default: httpx.
         http_client: your own `httpx.AsyncClient` to send with; it is not closed.
@@ -81,7 +81,7 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
         account: str | None = None,
         base_url: str | None = None,
         allow_http: bool = False,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         prefetch: int = 8,
         transport: Transport | None = None,
         http_client: "httpx.AsyncClient | None" = None,
@@ -97,7 +97,7 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
         self._source, key = _credentials(access_key_id, access_key_secret, security_token, credentials)
         self._host = checked_base_url(base_url) or HOST
         refuse_open(self._host, allow_http=allow_http)
-        connection = Connection(
+        engine = Engine(
             hosts=HostTable(preferred=self._host),
             customer="\n".join(
                 ("apsaravideo", account or key or f"app {app_id}", checked_base_url(base_url) or "")
@@ -106,8 +106,8 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
             shares={},
             judge=judge,
             authorize=self._sign,
-            means=Means(
-                patience=patience,
+            means=ClientOptions(
+                retry=retry,
                 transport=transport,
                 http_client=http_client,
                 observer=observer,
@@ -115,7 +115,7 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
                 clock=clock,
             ),
         )
-        super().__init__(connection, app_id=app_id, prefetch=prefetch, validate=validate)
+        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
@@ -147,7 +147,7 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
             content_type=request.headers.get("content-type"),
             action=ACTION,
             credentials=await self._source(),
-            now=self._connection.server_time.now(),
+            now=self._engine.server_time.now(),
             nonce=token_hex(16),
         )
 

@@ -9,7 +9,7 @@ from agora_analytics.apsaravideo.questions import Filters, Step
 from agora_analytics.apsaravideo.records import MetricPages
 from agora_analytics.apsaravideo.walk import ENDPOINT, MetricWalk, Resumption
 from agora_analytics.core.windows import Window, split
-from agora_analytics.engine.connection import Connection
+from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Page
 from agora_analytics.instants import Instant
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class InteractionMetrics:
     """The metrics of one app; `AsyncApsaraVideo` is one, with its credentials and its connection."""
 
-    def __init__(self, connection: Connection, *, app_id: str, prefetch: int, validate: bool) -> None:
+    def __init__(self, engine: Engine, *, app_id: str, prefetch: int, validate: bool) -> None:
         self.app_id = app_id
-        self._connection = connection
+        self._engine = engine
         self._prefetch = prefetch
         self._validate = validate
 
     def reach(self) -> Window:
         """Return the seconds that can be asked for at this moment: the last 30 days."""
-        return self._connection.reach(ENDPOINT)
+        return self._engine.reach(ENDPOINT)
 
     def interaction_metrics(
         self,
@@ -123,8 +123,8 @@ class InteractionMetrics:
     def _listing(
         self, metrics: Sequence[str], begin: Instant, end: Instant, filters: Filters, resume: str | None
     ) -> MetricPages:
-        limits = self._connection.limits(ENDPOINT) if self._validate else None
-        now = self._connection.server_time.now()
+        limits = self._engine.limits(ENDPOINT) if self._validate else None
+        now = self._engine.server_time.now()
         if self._validate:
             questions.check_metrics(metrics)
             filters.check()
@@ -136,15 +136,19 @@ class InteractionMetrics:
         async def walk() -> MetricWalk:
             at = resumed
             if at is None:
-                part = questions.in_reach(asked, limits, now=self._connection.server_time.now())
+                part = questions.in_reach(asked, limits, now=self._engine.server_time.now())
                 at = Resumption(asked=part, done=0, last=None)
             cut = [at.asked] if limits is None else split(at.asked, limits)
             steps = [Step(metric=metric, window=window) for metric in metrics for window in cut]
-            return MetricWalk(steps, filters=filters, limits=limits, resumed=at, run=self._connection.run)
+            return MetricWalk(steps, filters=filters, limits=limits, resumed=at, run=self._engine.run)
 
-        connection = self._connection
+        connection = self._engine
         return MetricPages(
-            walk, spawn=connection.spawn, prefetch=self._prefetch, arrow=_table, room=connection.room
+            walk,
+            spawn=connection.spawn,
+            prefetch=self._prefetch,
+            arrow=_table,
+            prefetch_budget=connection.prefetch_budget,
         )
 
 

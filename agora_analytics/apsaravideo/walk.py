@@ -13,7 +13,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import Answer, Call, Query
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DecodeError, InvalidRequest
 
 ENDPOINT = Endpoint(
@@ -75,7 +75,7 @@ class MetricWalk:
         filters: Filters,
         limits: Limits | None,
         resumed: Resumption,
-        run: Callable[[Call], Awaitable[Answer]],
+        run: Callable[[ApiRequest], Awaitable[ApiResponse]],
     ) -> None:
         self.steps = list(steps[resumed.done :])
         self._number = len(steps)
@@ -87,7 +87,7 @@ class MetricWalk:
         self._seen: set[tuple[str, int]] = set()
 
     async def fetch(self, step: Step) -> MetricPage:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         sent = [step.window]
 
         def query(server_now: float) -> Query:
@@ -95,7 +95,7 @@ class MetricWalk:
                 sent[0] = clip(step.window, self._limits, server_now, endpoint=ENDPOINT.name)
             return (("MetricType", str(step.metric)), *in_milliseconds(sent[0]), *self._filters.query)
 
-        answer = await self._run(Call(endpoint=ENDPOINT, query=query))
+        answer = await self._run(ApiRequest(endpoint=ENDPOINT, query=query))
         response = answer.response
         found = request_id(read_envelope(response), response)
         try:
@@ -121,12 +121,12 @@ class MetricWalk:
         )
 
     def answered(self, step: Step, page: Page[MetricPoint]) -> tuple[Step, list[Step]]:
-        """See `Walk.answered`: no answer adds a step."""
+        """See `Paginator.answered`: no answer adds a step."""
         del page
         return step, []
 
     def deliver(self, page: Page[MetricPoint], left: Iterable[Step]) -> Page[MetricPoint]:
-        """See `Walk.deliver`: a point that an earlier window had is left out."""
+        """See `Paginator.deliver`: a point that an earlier window had is left out."""
         fresh = [point for point in page.records if self._is_fresh(point)]
         behind = list(left)
         token = ""

@@ -9,14 +9,14 @@ from attrs import define, field
 
 from agora_analytics.agora.plans import CALL_METRICS
 from agora_analytics.cli.consoles import for_people
-from agora_analytics.engine.connection import Quota
+from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import (
-    Answered,
+    AttemptFailed,
     Event,
-    Failed,
     HostSwitched,
     ListingNarrowed,
     QuotaClosed,
+    ResponseReceived,
     Waited,
     log_event,
 )
@@ -68,9 +68,9 @@ class Progress:
         """Take an event of the engine."""
         log_event(event)
         match event:
-            case Answered():
+            case ResponseReceived():
                 self.requests[event.endpoint] += 1
-            case Failed():
+            case AttemptFailed():
                 self.requests[event.endpoint] += 1
                 self._noted(f"{event.endpoint}: no answer ({event.kind}), asking again")
             case Waited():

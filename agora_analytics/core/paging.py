@@ -30,7 +30,7 @@ class Step:
 
 
 @frozen(kw_only=True)
-class Listed(Generic[T]):
+class PageInfo(Generic[T]):
     """What one answer of a numbered listing says.
 
     `total` and `page_size` are as the server gives them, which may be less than was asked for;
@@ -43,7 +43,7 @@ class Listed(Generic[T]):
     has_more: bool | None
 
 
-class Notice(Enum):
+class Finding(Enum):
     """What a walk found out about a window."""
 
     NARROWED = auto()
@@ -68,7 +68,7 @@ class _Progress:
         return self.last_page is not None and len(self.answered) == self.last_page - self.first_page + 1
 
 
-class NumberedWalk(Generic[T]):
+class NumberedPaginator(Generic[T]):
     """Walks pages with numbers, in windows, and makes sure that nothing stays hidden.
 
     Args:
@@ -81,7 +81,7 @@ class NumberedWalk(Generic[T]):
         self,
         steps: Iterable[Step],
         key: Callable[[T], Hashable],
-        notice: Callable[[Notice, Window, int, int], None] = lambda *_: None,
+        notice: Callable[[Finding, Window, int, int], None] = lambda *_: None,
     ) -> None:
         self.steps = list(steps)
         self._key = key
@@ -89,7 +89,7 @@ class NumberedWalk(Generic[T]):
         self._progress: dict[Window, _Progress] = {}
         self._delivered: set[Hashable] = set()
 
-    def answered(self, step: Step, listed: Listed[T]) -> tuple[Step, list[Step]]:
+    def answered(self, step: Step, listed: PageInfo[T]) -> tuple[Step, list[Step]]:
         """Take an answer in; return the steps that it adds and the step that they come behind.
 
         Raises:
@@ -125,7 +125,7 @@ class NumberedWalk(Generic[T]):
         return new
 
     def _page_behind(
-        self, step: Step, listed: Listed[T], progress: _Progress, *, brought: bool
+        self, step: Step, listed: PageInfo[T], progress: _Progress, *, brought: bool
     ) -> list[Step]:
         """No count: one page after the other, as long as they bring something."""
         more = listed.has_more
@@ -134,7 +134,7 @@ class NumberedWalk(Generic[T]):
         progress.last_page = step.page + 1 if more and brought else step.page
         return [Step(step.window, step.page + 1)] if more and brought else []
 
-    def _pages_to(self, total: int, step: Step, listed: Listed[T], progress: _Progress) -> list[Step]:
+    def _pages_to(self, total: int, step: Step, listed: PageInfo[T], progress: _Progress) -> list[Step]:
         size = listed.page_size or len(listed.records) or 1
         progress.last_page = max(-(-total // size), step.page)
         if progress.last_page > MOST_PAGES:
@@ -151,14 +151,14 @@ class NumberedWalk(Generic[T]):
                 raise IncompleteListing(
                     f"more than {listed} records lie in the one second {window.start}, and the server lists no more"
                 )
-            self._notice(Notice.NARROWED, window, listed, counted)
+            self._notice(Finding.NARROWED, window, listed, counted)
             return [Step(half) for half in window.halves()]
         if progress.first_page == 1 and listed < counted:
             # Pages shifted while they were read, and a record fell between two of them: read them once more.
             if not progress.walked_before:
                 self._progress[window] = _Progress(first_page=1, walked_before=True)
                 return [Step(window)]
-            self._notice(Notice.SHORT, window, listed, counted)
+            self._notice(Finding.SHORT, window, listed, counted)
         return []
 
 

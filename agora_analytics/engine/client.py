@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from agora_analytics.engine.connection import Connection, Quota
+from agora_analytics.engine.engine import Engine, Quota
 from agora_analytics.engine.ledger import SqliteLedger
 
 
 class Client:
     """The base of the asyncio clients."""
 
-    _connection: Connection
+    _engine: Engine
     _own_ledger: SqliteLedger | None = None
 
     if TYPE_CHECKING:
@@ -39,18 +39,18 @@ class Client:
 
     async def aclose(self) -> None:
         """Cancel what is under way and close what the client opened itself."""
-        await self._connection.aclose()
+        await self._engine.aclose()
         if self._own_ledger is not None:
             await self._own_ledger.aclose()
 
     @property
     def sent(self) -> Mapping[str, int]:
         """How many requests were sent, by endpoint name, every attempt counted."""
-        return self._connection.sent
+        return self._engine.sent
 
     async def quota(self) -> list[Quota]:
         """Return what is left of the day of each endpoint, as far as this client's ledger knows.
 
         Where no quota of a day is documented, `per_day` is what the pace comes to.
         """
-        return await self._connection.quota()
+        return await self._engine.quota()

@@ -16,7 +16,7 @@ class Waited:
 
 
 @frozen(kw_only=True)
-class Answered:
+class ResponseReceived:
     """A host answered an attempt, well or not."""
 
     endpoint: str
@@ -28,7 +28,7 @@ class Answered:
 
 
 @frozen(kw_only=True)
-class Failed:
+class AttemptFailed:
     """An attempt got no answer."""
 
     endpoint: str
@@ -89,7 +89,7 @@ class WindowsLost:
 
 
 @frozen(kw_only=True)
-class CameInPart:
+class PartialResponse:
     """An answer was kept though it is not whole, or may not be: the server, or the count of what came, says so."""
 
     endpoint: str
@@ -99,14 +99,14 @@ class CameInPart:
 
 Event = (
     Waited
-    | Answered
-    | Failed
+    | ResponseReceived
+    | AttemptFailed
     | HostSwitched
     | QuotaClosed
     | ListingNarrowed
     | ListingShort
     | WindowsLost
-    | CameInPart
+    | PartialResponse
 )
 Observer = Callable[[Event], None]
 
@@ -115,14 +115,14 @@ _log.addHandler(logging.NullHandler())
 
 _LEVELS = {
     Waited: logging.DEBUG,
-    Answered: logging.DEBUG,
-    Failed: logging.INFO,
+    ResponseReceived: logging.DEBUG,
+    AttemptFailed: logging.INFO,
     HostSwitched: logging.WARNING,
     QuotaClosed: logging.WARNING,
     ListingNarrowed: logging.INFO,
     ListingShort: logging.WARNING,
     WindowsLost: logging.WARNING,
-    CameInPart: logging.WARNING,
+    PartialResponse: logging.WARNING,
 }
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.engine.departures import Departure, Departures
-from agora_analytics.engine.ledger_file import PATIENCE, LedgerFile
+from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile
+from agora_analytics.engine.sliding_window import Reservation, SlidingWindow
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day
 
@@ -34,18 +34,18 @@ class Grant:
     """Leave to send one request at `slot` (epoch seconds, our clock), charged to `day`.
 
     `before` and `after` are the first free moment before the slot was taken and behind it: a slot that is given back
-    is free again, if none was taken behind it and no hold came since. `departure` is the limiter's note of when it left.
+    is free again, if none was taken behind it and no hold came since. `reservation` is the limiter's note of when it left.
     """
 
     slot: float
     day: str
-    before: float = 0.0
-    after: float = 0.0
-    departure: Departure | None = field(default=None, eq=False, repr=False)
+    previous_free: float = 0.0
+    next_free: float = 0.0
+    reservation: Reservation | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
-class NotYet:
+class TooEarly:
     """Nothing was charged, for the next `slot` (epoch seconds, our clock) is too far ahead: ask again by then."""
 
     slot: float
@@ -56,7 +56,7 @@ class Ledger(Protocol):
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
-    ) -> Grant | NotYet | None:
+    ) -> Grant | TooEarly | None:
         """Charge one request and return when it may leave; None: the day is spent.
 
         Requests leave `gap` after one another, but for `burst` that may leave at once after a rest. A slot is given
@@ -64,7 +64,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def give_back(self, budget: Budget, grant: Grant) -> None:
+    async def release(self, budget: Budget, grant: Grant) -> None:
         """Take back the charge and the slot of a request that was never sent."""
         ...
 
@@ -88,12 +88,14 @@ class Ledger(Protocol):
 AHEAD = 1.0
 """Seconds: a slot that is further ahead is not given yet."""
 _LATE = 0.002  # a timer that fires this late does not push back the slots behind it
-_NOT_SEEN = (0.0, 0.0)
+_NEVER_SEEN = (0.0, 0.0)
 _HELD = 1e-6  # seconds that a hold moves the queue at least: a slot from before it is then never its last, so stays taken
-_SET_BACK = PATIENCE + 5  # a reading of the clock is older than one before it by more only if it was set back
+_SET_BACK = (
+    LOCK_TIMEOUT + 5
+)  # a reading of the clock is older than one before it by more only if it was set back
 
 
-def _slot(now: float, free: float, seen: float, gap: float, burst: int) -> tuple[float, float, float]:
+def _next_slot(now: float, free: float, seen: float, gap: float, burst: int) -> tuple[float, float, float]:
     """Return the next slot and what is free before it and behind it, where `free` was, as the clock said `seen`.
 
     A burst takes its slots that many gaps early; those behind it pay for that. Where the clock was set back, the queue
@@ -113,42 +115,42 @@ class MemoryLedger:
         self._spent: dict[tuple[Budget, str], int] = {}
         self._closed: set[tuple[Budget, str]] = set()
         self._queue: dict[Budget, tuple[float, float]] = {}
-        self._departures: dict[Budget, Departures] = {}
+        self._window: dict[Budget, SlidingWindow] = {}
 
-    def departures(self, budget: Budget, requests: int) -> Departures:
-        """Return the last departures of a budget, the same for every client of this ledger."""
+    def sliding_window(self, budget: Budget, requests: int) -> SlidingWindow:
+        """Return the last sliding_window of a budget, the same for every client of this ledger."""
         with self._lock:
-            return self._departures.setdefault(budget, Departures(requests))
+            return self._window.setdefault(budget, SlidingWindow(requests))
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
-    ) -> Grant | NotYet | None:
+    ) -> Grant | TooEarly | None:
         """See `Ledger.reserve`."""
         day = utc_day(server_now)
         with self._lock:
             spent = self._spent.get((budget, day), 0)
             if spent >= per_day or (budget, day) in self._closed:
                 return None
-            slot, before, after = _slot(now, *self._queue.get(budget, (now, now)), gap, burst)
+            slot, before, after = _next_slot(now, *self._queue.get(budget, (now, now)), gap, burst)
             if slot - now > AHEAD:
                 self._queue[budget] = before, now
-                return NotYet(slot)
+                return TooEarly(slot)
             self._queue[budget] = after, now
             self._spent[budget, day] = spent + 1
-        return Grant(slot=slot, day=day, before=before, after=after)
+        return Grant(slot=slot, day=day, previous_free=before, next_free=after)
 
-    async def give_back(self, budget: Budget, grant: Grant) -> None:
-        """See `Ledger.give_back`."""
+    async def release(self, budget: Budget, grant: Grant) -> None:
+        """See `Ledger.release`."""
         with self._lock:
             self._spent[budget, grant.day] -= 1
             free, seen = self._queue[budget]
-            if free == grant.after:
-                self._queue[budget] = grant.before, seen
+            if free == grant.next_free:
+                self._queue[budget] = grant.previous_free, seen
 
     async def hold(self, budget: Budget, until: float) -> None:
         """See `Ledger.hold`."""
         with self._lock:
-            free, seen = self._queue.get(budget, _NOT_SEEN)
+            free, seen = self._queue.get(budget, _NEVER_SEEN)
             self._queue[budget] = max(until, free + _HELD), seen
 
     async def close_day(self, budget: Budget, day: str) -> None:
@@ -189,31 +191,31 @@ class SqliteLedger:
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
-    ) -> Grant | NotYet | None:
+    ) -> Grant | TooEarly | None:
         """See `Ledger.reserve`."""
         key, day = (budget.account, budget.group), utc_day(server_now)
 
-        def charge(db: sqlite3.Connection) -> Grant | NotYet | None:
+        def charge(db: sqlite3.Connection) -> Grant | TooEarly | None:
             spent, closed = _spent(db, budget, day)
             if closed or spent >= per_day:
                 return None
             row = db.execute("SELECT free, seen FROM pace WHERE (account, grp) = (?, ?)", key).fetchone()
             free, seen = row or (now, now)
-            slot, before, after = _slot(now, free, seen, gap, burst)
+            slot, before, after = _next_slot(now, free, seen, gap, burst)
             early = slot - now > AHEAD
             db.execute("REPLACE INTO pace VALUES (?, ?, ?, ?)", (*key, before if early else after, now))
             if early:
-                return NotYet(slot)
+                return TooEarly(slot)
             db.execute(
                 "INSERT INTO day (account, grp, day, spent) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1",
                 (*key, day),
             )
-            return Grant(slot=slot, day=day, before=before, after=after)
+            return Grant(slot=slot, day=day, previous_free=before, next_free=after)
 
         return await self._transact(charge)
 
-    async def give_back(self, budget: Budget, grant: Grant) -> None:
-        """See `Ledger.give_back`."""
+    async def release(self, budget: Budget, grant: Grant) -> None:
+        """See `Ledger.release`."""
         key = (budget.account, budget.group)
 
         def undo(db: sqlite3.Connection) -> None:
@@ -222,7 +224,7 @@ class SqliteLedger:
             )
             db.execute(
                 "UPDATE pace SET free = ? WHERE (account, grp, free) = (?, ?, ?)",
-                (grant.before, *key, grant.after),
+                (grant.previous_free, *key, grant.next_free),
             )
 
         await self._transact(undo)

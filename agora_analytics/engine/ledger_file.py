@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+LOCK_TIMEOUT = 10.0
 """Seconds that the file's lock is waited for."""
 _SCHEMA = (
     """CREATE TABLE day (
@@ -70,7 +70,7 @@ class LedgerFile:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
             _prepare(db)
         except BaseException:
@@ -82,7 +82,7 @@ class LedgerFile:
 def _prepare(db: sqlite3.Connection) -> None:
     """Make a new file a ledger; one that is a ledger stays as it is, and so does one that is anything else."""
     # Where two processes switch one new file to WAL, SQLite refuses one of them at once, whatever its timeout.
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             if not _is_ledger(db):

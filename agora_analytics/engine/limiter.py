@@ -7,7 +7,7 @@ B is allowed, N + 1 requests are B at once and N + 1 - B behind them, so those l
 apart.
 
 That is the pace of those who share a ledger between processes. Where all requests are known here, no margin is
-needed that is the same for all: see `departures`.
+needed that is the same for all: see `sliding_window`.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from attrs import evolve
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime
-from agora_analytics.engine.departures import LARGEST_JITTER, Departure, Departures, Jitter
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
-from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, NotYet
+from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
+from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
@@ -31,12 +31,14 @@ CATCH_UP = 0.002  # a timer that fires late may be made up for by this much, in 
 LONGEST_HOLD = 100.0  # a server that asks for a longer rest is asked again by then, in seconds
 _LONGEST_WAIT = 120.0  # behind another request: longer only if the clock was set back
 _LOOK_AGAIN = 0.05  # for what is in the way and has not left yet
-_HURRY = 0.75  # of the even pace: what was late may be made up for, as far as the server's window allows
-_QUIET = (
+_PACE_FACTOR = (
+    0.75  # of the even pace: what was late may be made up for, as far as the server's window allows
+)
+_MIDNIGHT_GUARD = (
     1.0,
     0.5,
 )  # before and after midnight it is not sure to which day a request is charged, so none leaves
-_WORTH_TELLING = 1.0  # waits shorter than this are the pace itself
+_WORTH_REPORTING = 1.0  # waits shorter than this are the pace itself
 
 
 class Limiter:
@@ -65,45 +67,45 @@ class Limiter:
         self._turn = asyncio.Lock()
         self._burst = min(limits.burst, limits.requests)
         self._gap = 0.0
-        self._departures: Departures | None = None
+        self._window: SlidingWindow | None = None
         if isinstance(ledger, MemoryLedger):  # nobody sends that this process does not know of
-            self._departures = ledger.departures(budget, limits.requests)
-            self._gap = limits.period / limits.requests * _HURRY
+            self._window = ledger.sliding_window(budget, limits.requests)
+            self._gap = limits.period / limits.requests * _PACE_FACTOR
         self._bucket: AsyncLimiter | None = None
         self._closed_until = 0.0  # what the server said; of what we count ourselves some may be given back
-        self._told_until = 0.0
-        self._push_backs = 0
+        self._announced_until = 0.0
+        self._backoffs = 0
 
     async def acquire(self) -> Grant:
-        """Wait for the next place and return it; `leaves` or `give_back` must follow.
+        """Wait for the next place and return it; `leaves` or `release` must follow.
 
         Raises:
             QuotaExhausted: at once, if the day's quota is spent.
         """
         async with self._turn:
             self._refuse_when_closed()
-            if self._departures is None:
+            if self._window is None:
                 await self._pace()
                 return await self._reserve()
-            departure = self._departures.book()
+            reservation = self._window.reserve()
             try:
-                await self._until_free(departure)
-                return evolve(await self._reserve(), departure=departure)
+                await self._until_free(reservation)
+                return evolve(await self._reserve(), reservation=reservation)
             except BaseException:
-                departure.vacate()
+                reservation.cancel()
                 raise
 
     async def _reserve(self) -> Grant:
         outrun, delay = 0, 0.0
         while True:
-            await self._until_the_day_is_sure()
+            await self._avoid_midnight()
             asked = self._clock.now()
             now = asked + delay  # when a slow ledger will have answered, or the slot has passed by then
             grant = await self._charge(now)
             took = self._clock.now() - asked
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
-            if isinstance(grant, NotYet):
+            if isinstance(grant, TooEarly):
                 early = AHEAD * (1 - 0.5**outrun)  # who has waited longer asks first
                 await self._sleep(grant.slot - early - now, self._slot_rule())
                 outrun += 1
@@ -112,14 +114,14 @@ class Limiter:
                 await self._sleep(grant.slot - self._clock.now(), self._slot_rule())
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await self._ledger.give_back(self.budget, grant)
+                    await self._ledger.release(self.budget, grant)
                 raise
             if self._is_of_its_day(grant) and not self._has_passed(grant):
                 return grant
             delay = min(max(took, 0.0), AHEAD)
-            await asyncio.shield(self._ledger.give_back(self.budget, grant))
+            await asyncio.shield(self._ledger.release(self.budget, grant))
 
-    async def _charge(self, now: float) -> Grant | NotYet | None:
+    async def _charge(self, now: float) -> Grant | TooEarly | None:
         charging = self._ledger.reserve(
             self.budget,
             now=now,
@@ -129,23 +131,23 @@ class Limiter:
             burst=self._burst,
         )
         if type(self._ledger) is not MemoryLedger:  # that one never waits, so nothing is cancelled half way
-            charging = self._uncut(charging)
+            charging = self._finish_charge(charging)
         return await charging
 
-    async def _until_free(self, departure: Departure) -> None:
+    async def _until_free(self, reservation: Reservation) -> None:
         """Wait until the request N places before is out of the server's window, however late it was."""
         look_again = min(self._gap, _LOOK_AGAIN)
-        while departure.behind is not None:
+        while reservation.predecessor is not None:
             now = self._clock.now()
-            seconds = departure.free_at(now, self.limits.period, self.jitter, look_again) - now
+            seconds = reservation.free_at(now, self.limits.period, self.jitter, look_again) - now
             if seconds <= 0 or seconds >= _LONGEST_WAIT:
-                departure.behind = None
+                reservation.predecessor = None
                 return
-            if seconds >= _WORTH_TELLING:
+            if seconds >= _WORTH_REPORTING:
                 await self._refuse_when_spent()
             await self._sleep(seconds, self._pace_rule())
 
-    async def leaves(self, grant: Grant) -> Grant:
+    async def mark_sent(self, grant: Grant) -> Grant:
         """Note that a request leaves only now: what was done for it since its grant took its time.
 
         If so much that its place has passed, it waits for another. Returns the place that it leaves with.
@@ -154,19 +156,21 @@ class Limiter:
             QuotaExhausted: as `acquire`; the first place is given back.
         """
         if self._has_passed(grant) or not self._is_of_its_day(grant):
-            await asyncio.shield(self.give_back(grant))
+            await asyncio.shield(self.release(grant))
             grant = await self.acquire()
-        if grant.departure is not None:
-            grant.departure.leave(self._clock.now())
+        if grant.reservation is not None:
+            grant.reservation.mark_sent(self._clock.now())
         return grant
 
     def answered(self, grant: Grant, seconds: float) -> None:
-        """Note how long after its departure a request was answered, to the first byte."""
-        self.jitter.saw(seconds)
-        if grant.departure is not None:
-            grant.departure.lateness = self.jitter.lateness(seconds)
+        """Note how long after its reservation a request was answered, to the first byte."""
+        self.jitter.observe(seconds)
+        if grant.reservation is not None:
+            grant.reservation.arrival_delay = self.jitter.arrival_delay(seconds)
 
-    async def _uncut(self, charging: Coroutine[Any, Any, Grant | NotYet | None]) -> Grant | NotYet | None:
+    async def _finish_charge(
+        self, charging: Coroutine[Any, Any, Grant | TooEarly | None]
+    ) -> Grant | TooEarly | None:
         """Wait for a charge; one that was made for a caller who is gone by then is taken back."""
         reserving = asyncio.ensure_future(charging)
         try:
@@ -175,32 +179,32 @@ class Limiter:
             with anyio.CancelScope(shield=True):
                 with suppress(AgoraAnalyticsError):
                     if isinstance(grant := await reserving, Grant):
-                        await self._ledger.give_back(self.budget, grant)
+                        await self._ledger.release(self.budget, grant)
             raise
 
-    async def give_back(self, grant: Grant) -> None:
+    async def release(self, grant: Grant) -> None:
         """Take back the charge of a request that never left."""
-        if grant.departure is not None and grant.departure.left is None:
-            grant.departure.vacate()
-        await self._ledger.give_back(self.budget, grant)
+        if grant.reservation is not None and grant.reservation.sent_at is None:
+            grant.reservation.cancel()
+        await self._ledger.release(self.budget, grant)
 
-    async def push_back(self, seconds: float) -> None:
+    async def backoff(self, seconds: float) -> None:
         """Hold everybody, because the server counted too many: longer each time that it happens again."""
-        self.jitter.complained()
-        self._push_backs += 1
-        extra = LARGEST_JITTER * 2 ** min(self._push_backs, 6)
+        self.jitter.widen()
+        self._backoffs += 1
+        extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
         early = (self._burst - 1) * self._gap  # a burst would begin so long before the hold ends
         await self._ledger.hold(self.budget, self._clock.now() + min(seconds + extra, LONGEST_HOLD) + early)
 
-    def calm(self) -> None:
+    def reset_backoff(self) -> None:
         """Note that the server is content again."""
-        self._push_backs = 0
+        self._backoffs = 0
 
     async def close_day(self, until: float) -> None:
         """Close the budget, for every process that shares the ledger, because the server says so."""
         await self._ledger.close_day(self.budget, utc_day(until - 1))
         self._closed_until = max(until, self._closed_until)
-        self._tell_closed(until)
+        self._announce_closed(until)
 
     def _refuse_when_closed(self) -> None:
         if self._server_time.now() < self._closed_until:
@@ -214,22 +218,22 @@ class Limiter:
             raise self._exhausted(next_midnight(now))
 
     def _exhausted(self, until: float) -> QuotaExhausted:
-        self._tell_closed(until)
+        self._announce_closed(until)
         return QuotaExhausted(
             f"the quota of {self.limits.per_day} requests a day is spent",
             retry_at=until,
             endpoint=self.budget.group,
         )
 
-    def _tell_closed(self, until: float) -> None:
-        if until > self._told_until:
-            self._told_until = until
+    def _announce_closed(self, until: float) -> None:
+        if until > self._announced_until:
+            self._announced_until = until
             self._observer(QuotaClosed(endpoint=self.budget.group, retry_at=until))
 
     async def _pace(self) -> None:
         if self._bucket is None:
             self._bucket = self._new_bucket()
-        if self._gap >= _WORTH_TELLING and not self._bucket.has_capacity():
+        if self._gap >= _WORTH_REPORTING and not self._bucket.has_capacity():
             await self._refuse_when_spent()
             self._observer(Waited(endpoint=self.budget.group, rule=self._pace_rule(), seconds=self._gap))
         await self._bucket.acquire()
@@ -249,10 +253,10 @@ class Limiter:
         places = self._burst + min(CATCH_UP / self._gap, 0.2)
         return AsyncLimiter(places, places * self._gap)
 
-    async def _until_the_day_is_sure(self) -> None:
+    async def _avoid_midnight(self) -> None:
         """Wait while it is about midnight at the server."""
         while (seconds := _unsure_for(self._server_time.now())) > 0:
-            if seconds > _QUIET[1]:  # not yet midnight
+            if seconds > _MIDNIGHT_GUARD[1]:  # not yet midnight
                 await self._refuse_when_spent()
             await self._sleep(seconds, "the change of the day")
 
@@ -262,24 +266,24 @@ class Limiter:
 
     def _has_passed(self, grant: Grant) -> bool:
         """Whether a slot of a shared pace is over: all may have stood still, and would leave at once."""
-        return self._departures is None and self._clock.now() - grant.slot > self.jitter.seconds
+        return self._window is None and self._clock.now() - grant.slot > self.jitter.seconds
 
     def _slot_rule(self) -> str:
-        if self._push_backs:
+        if self._backoffs:
             return "the rest that the server asked for"
-        return "the pace that other requests share" if self._departures is None else self._pace_rule()
+        return "the pace that other requests share" if self._window is None else self._pace_rule()
 
     def _pace_rule(self) -> str:
         return f"the pace of {self.limits.requests} requests in {self.limits.period:g} s"
 
     async def _sleep(self, seconds: float, rule: str) -> None:
-        if seconds >= _WORTH_TELLING:
+        if seconds >= _WORTH_REPORTING:
             self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
         if seconds > 0:
             await asyncio.sleep(seconds)
 
 
 def _unsure_for(server_now: float) -> float:
-    before, after = _QUIET
+    before, after = _MIDNIGHT_GUARD
     into = (server_now + before) % DAY
     return before + after - into if into < before + after else 0.0

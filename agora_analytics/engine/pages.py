@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from agora_analytics.engine.room import Room
+from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Page(Generic[T]):
     raw: bytes = field(repr=False)
 
 
-class Walk(Protocol[S, T]):
+class Paginator(Protocol[S, T]):
     """What a listing is made of: its steps, how one is fetched, and what an answer adds."""
 
     steps: list[S]
@@ -73,7 +73,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 @define(eq=False)
-class _Slot(Generic[S, T]):
+class _PendingPage(Generic[S, T]):
     step: S
     task: "asyncio.Task[None] | None" = None
     page: Page[T] | None = None
@@ -93,13 +93,13 @@ class Pages(Generic[T]):
 
     def __init__(
         self,
-        walk: Callable[[], Awaitable[Walk[Any, T]]],
+        walk: Callable[[], Awaitable[Paginator[Any, T]]],
         *,
         spawn: Spawn,
         prefetch: int,
         arrow: "Callable[[Sequence[Page[T]]], pa.Table]",
-        walk_for_arrow: Callable[[], Awaitable[Walk[Any, Any]]] | None = None,
-        room: Room | None = None,
+        walk_for_arrow: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
+        prefetch_budget: PrefetchBudget | None = None,
     ) -> None:
         self._walk = walk
         self._spawn = spawn
@@ -107,7 +107,7 @@ class Pages(Generic[T]):
         self._arrow = arrow
         self._walk_for_arrow = walk_for_arrow or walk
         """A walk whose pages only `arrow` sees: what they hold may be less than records."""
-        self._room = room
+        self._prefetch_budget = prefetch_budget
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         async with aclosing(self.pages()) as pages:
@@ -122,9 +122,11 @@ class Pages(Generic[T]):
                 yield page
 
     async def _pages_of(
-        self, walk: Callable[[], Awaitable[Walk[Any, Any]]]
+        self, walk: Callable[[], Awaitable[Paginator[Any, Any]]]
     ) -> AsyncGenerator[Page[Any], None]:
-        ahead = _Ahead(await walk(), self._spawn, self._prefetch, self._room or Room())
+        ahead = _Prefetcher(
+            await walk(), self._spawn, self._prefetch, self._prefetch_budget or PrefetchBudget()
+        )
         try:
             while ahead.slots:
                 yield await ahead.next()
@@ -147,20 +149,22 @@ class Pages(Generic[T]):
         return self._arrow(pages)
 
 
-class _Ahead(Generic[S, T]):
+class _Prefetcher(Generic[S, T]):
     """The pages that are under way: a window of slots in the order of the listing."""
 
-    def __init__(self, walk: Walk[S, T], spawn: Spawn, prefetch: int, room: Room) -> None:
+    def __init__(
+        self, walk: Paginator[S, T], spawn: Spawn, prefetch: int, prefetch_budget: PrefetchBudget
+    ) -> None:
         self._walk = walk
         self._spawn = spawn
         self._prefetch = prefetch
-        self._room = room
-        self.slots: list[_Slot[S, T]] = [_Slot(step) for step in walk.steps]
+        self._prefetch_budget = prefetch_budget
+        self.slots: list[_PendingPage[S, T]] = [_PendingPage(step) for step in walk.steps]
 
     async def next(self) -> Page[T]:
         head = self.slots[0]
         if head.task is None:
-            await self._room.enter()
+            await self._prefetch_budget.acquire()
             self._start(head)
         self._launch()
         while head.page is None and head.error is None:
@@ -171,7 +175,7 @@ class _Ahead(Generic[S, T]):
         if head.error is not None:
             raise head.error
         assert head.page is not None  # noqa: S101 - the loop above ends no other way
-        self._room.hand_over(len(head.page.raw))
+        self._prefetch_budget.unhold(len(head.page.raw))
         self._launch()
         return self._walk.deliver(head.page, (slot.step for slot in self.slots))
 
@@ -180,25 +184,25 @@ class _Ahead(Generic[S, T]):
             if slot.task is not None:
                 slot.task.cancel()
             if slot.page is not None:
-                self._room.hand_over(len(slot.page.raw))
+                self._prefetch_budget.unhold(len(slot.page.raw))
         self.slots.clear()
 
     def _launch(self) -> None:
         for slot in self.slots[: self._prefetch]:
             if slot.task is None:
-                if not self._room.enter_ahead():
+                if not self._prefetch_budget.try_acquire():
                     return
                 self._start(slot)
 
-    def _start(self, slot: _Slot[S, T]) -> None:
+    def _start(self, slot: _PendingPage[S, T]) -> None:
         try:
             slot.task = self._spawn(self._fill(slot))
         except BaseException:
-            self._room.leave()
+            self._prefetch_budget.release()
             raise
-        slot.task.add_done_callback(lambda _: self._room.leave())
+        slot.task.add_done_callback(lambda _: self._prefetch_budget.release())
 
-    async def _fill(self, slot: _Slot[S, T]) -> None:
+    async def _fill(self, slot: _PendingPage[S, T]) -> None:
         try:
             page = await self._walk.fetch(slot.step)
             anchor, added = self._walk.answered(slot.step, page)
@@ -206,7 +210,7 @@ class _Ahead(Generic[S, T]):
             slot.error = error
             return
         slot.page = page
-        self._room.keep(len(page.raw))
+        self._prefetch_budget.hold(len(page.raw))
         if added:
             self._insert(anchor, added)
             self._launch()
@@ -214,4 +218,4 @@ class _Ahead(Generic[S, T]):
     def _insert(self, anchor: S, added: list[S]) -> None:
         places = [i for i, slot in enumerate(self.slots) if slot.step == anchor]
         where = places[-1] + 1 if places else 0
-        self.slots[where:where] = [_Slot(step) for step in added]
+        self.slots[where:where] = [_PendingPage(step) for step in added]

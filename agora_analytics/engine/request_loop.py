@@ -15,7 +15,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Judge, Retry, Verdict
 from agora_analytics.core.windows import SLACK
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import Answered, Failed, HostSwitched, Observer, Waited
+from agora_analytics.engine.events import AttemptFailed, HostSwitched, Observer, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
@@ -37,12 +37,12 @@ Authorize = Callable[[Request], Awaitable[Mapping[str, str]]]
 _NO_BODY = {"accept": "application/json"}
 _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
-OFF_THE_LOOP_FROM = 1_000_000
+THREAD_FROM_BYTES = 1_000_000
 """Bytes of a body from which it is read in a thread, so that the event loop goes on."""
 
 
 @frozen(kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a call may take, and how often it is tried.
 
     Attributes:
@@ -72,7 +72,7 @@ class Patience:
 
 
 @frozen(kw_only=True)
-class Call:
+class ApiRequest:
     """One call of an endpoint: `query` and `body` give what is sent for the server's time at that moment.
 
     A body is JSON.
@@ -84,7 +84,7 @@ class Call:
 
 
 @frozen(kw_only=True)
-class Answer:
+class ApiResponse:
     """A good answer, where it came from, and the attempts that led to it (the good one last)."""
 
     response: Response
@@ -93,7 +93,7 @@ class Answer:
 
 
 class RequestLoop:
-    """Turns a `Call` into an `Answer` or an error, within the limits. `sent` counts attempts by endpoint."""
+    """Turns a `ApiRequest` into an `ApiResponse` or an error, within the limits. `sent` counts attempts by endpoint."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class RequestLoop:
         authorize: Authorize,
         server_time: ServerTime,
         observer: Observer,
-        patience: Patience,
+        retry: RetryPolicy,
         chance: Callable[[], float] = random.random,
         on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
@@ -116,12 +116,12 @@ class RequestLoop:
         self._authorize = authorize
         self._server_time = server_time
         self._observer = observer
-        self._patience = patience
+        self._retry = retry
         self._chance = chance
         self._on_trouble = on_trouble
         self.sent: Counter[str] = Counter()
 
-    async def run(self, call: Call, patience: Patience | None = None) -> Answer:
+    async def run(self, call: ApiRequest, retry: RetryPolicy | None = None) -> ApiResponse:
         """Send a call until it is answered well, cannot be, or its deadline has passed.
 
         Raises:
@@ -129,22 +129,22 @@ class RequestLoop:
             APIError, TransportError: see `agora_analytics.errors`.
             DeadlineExceeded: with the trail of what was tried.
         """
-        patience = patience or self._patience
+        retry = retry or self._retry
         trail: list[Attempt] = []
         try:
-            async with asyncio.timeout(patience.deadline) as within:
-                return await self._until_settled(call, patience, trail)
+            async with asyncio.timeout(retry.deadline) as within:
+                return await self._run_attempts(call, retry, trail)
         except TimeoutError:
             if not within.expired():
                 raise
         raise DeadlineExceeded(
-            f"no answer within {patience.deadline:g} s: {_told(trail)}",
+            f"no answer within {retry.deadline:g} s: {_format_attempts(trail)}",
             endpoint=call.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,
         )
 
-    async def _until_settled(self, call: Call, patience: Patience, trail: list[Attempt]) -> Answer:
+    async def _run_attempts(self, call: ApiRequest, retry: RetryPolicy, trail: list[Attempt]) -> ApiResponse:
         tries: dict[Cause, int] = {}
         failed_at: Counter[str] = Counter()
         misdated = False
@@ -155,42 +155,46 @@ class RequestLoop:
             began = _now()
             host = self._domains.pick(began, replayable=call.endpoint.replayable)
             try:
-                request = await self._request(call, host, now, patience)
+                request = await self._request(call, host, now, retry)
             except BaseException:  # the time range went out of reach, say: nothing was sent
                 with anyio.CancelScope(shield=True):
-                    await limiter.give_back(grant)
+                    await limiter.release(grant)
                 raise
-            grant = await limiter.leaves(grant)
+            grant = await limiter.mark_sent(grant)
             self.sent[call.endpoint.name] += 1
             left, departed = _now(), self._server_time.now()
             outcome = await self._attempt(request, trail)
             ended = _now()
-            verdict = _on_its_day(await self._verdict(call.endpoint, outcome), departed)
+            verdict = _on_the_day_it_was_sent(await self._verdict(call.endpoint, outcome), departed)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._tell(call.endpoint, trail[-1], outcome)
-            await _learn(limiter, grant, outcome, ended - left)
-            self._judge_host(host, verdict, outcome, failed_at, began=began)
-            if not misdated and _blames_window(verdict) and abs(self._server_time.skew - skew) > SLACK / 2:
+            await _record_outcome(limiter, grant, outcome, ended - left)
+            self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
+            if (
+                not misdated
+                and _is_window_refusal(verdict)
+                and abs(self._server_time.skew - skew) > SLACK / 2
+            ):
                 misdated = True  # the refusal itself has told the time, and the range is cut anew
                 continue
             match verdict:
                 case Done(response):
-                    limiter.calm()
-                    self._tell_switch(self._domains.answered(host, began=began, now=ended))
-                    return Answer(response=response, host=host, trail=tuple(trail))
+                    limiter.reset_backoff()
+                    self._report_switch(self._domains.answered(host, began=began, now=ended))
+                    return ApiResponse(response=response, host=host, trail=tuple(trail))
                 case Fail(error=error, closed_until=until):
                     if until is not None:
                         await limiter.close_day(until)
-                    if verdict.not_offered and self._leave_for_good(host):
+                    if verdict.not_offered and self._drop_host(host):
                         continue
-                    raise _placed(error, call.endpoint, host, trail)
+                    raise _with_context(error, call.endpoint, host, trail)
                 case Retry(error=error, cause=cause):
                     tries[cause] = tries.get(cause, 0) + 1
-                    if tries[cause] >= patience.attempts_for(cause):
-                        raise _placed(error, call.endpoint, host, trail)
-                    await self._wait(call.endpoint, host, limiter, verdict, patience, tries[cause])
+                    if tries[cause] >= retry.attempts_for(cause):
+                        raise _with_context(error, call.endpoint, host, trail)
+                    await self._wait(call.endpoint, host, limiter, verdict, retry, tries[cause])
 
-    async def _request(self, call: Call, host: str, now: float, patience: Patience) -> Request:
+    async def _request(self, call: ApiRequest, host: str, now: float, retry: RetryPolicy) -> Request:
         headers = dict(_JSON_BODY if call.body else _NO_BODY)
         request = Request(
             method=call.endpoint.method,
@@ -199,7 +203,7 @@ class RequestLoop:
             query=call.query(now),
             headers=headers,
             body=call.body(now) if call.body else b"",
-            timeout=patience.attempt_timeout,
+            timeout=retry.attempt_timeout,
         )
         headers.update(await self._authorize(request))
         return request
@@ -216,26 +220,26 @@ class RequestLoop:
             if (
                 cut_off.seconds >= request.timeout / 2
             ):  # in less time a host that is well may be at work on it
-                self._blame(cut_off.host, cut_off.outcome, began=start)
+                self._report_failure(cut_off.host, cut_off.outcome, began=start)
             raise
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
     async def _verdict(self, endpoint: Endpoint, outcome: Outcome) -> Verdict:
         now = self._server_time.now()
-        if isinstance(outcome, Response) and len(outcome.body) >= OFF_THE_LOOP_FROM:
+        if isinstance(outcome, Response) and len(outcome.body) >= THREAD_FROM_BYTES:
             return await asyncio.to_thread(self._judge, endpoint, outcome, now)
         return self._judge(endpoint, outcome, now)
 
     async def _wait(
-        self, endpoint: Endpoint, host: str, limiter: Limiter, verdict: Retry, patience: Patience, tries: int
+        self, endpoint: Endpoint, host: str, limiter: Limiter, verdict: Retry, retry: RetryPolicy, tries: int
     ) -> None:
         if verdict.cause is Cause.CREDENTIALS:  # new ones are made for the next attempt
             return
         if verdict.cause is Cause.RATE:
-            await limiter.push_back(verdict.after or 0.0)  # the limiter makes everybody wait, us included
+            await limiter.backoff(verdict.after or 0.0)  # the limiter makes everybody wait, us included
             return
-        step = patience.backoff[min(tries, len(patience.backoff)) - 1] if patience.backoff else 0.0
+        step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
         seconds = step * (0.8 + 0.4 * self._chance())
         if verdict.after and (not verdict.other_host or self._domains.is_current(host)):
             seconds = max(seconds, verdict.after)
@@ -244,7 +248,7 @@ class RequestLoop:
         )
         await anyio.sleep(seconds)
 
-    def _judge_host(
+    def _report_to_hosts(
         self, host: str, verdict: Verdict, outcome: Outcome, failed_at: Counter[str], *, began: float
     ) -> None:
         if isinstance(verdict, Done) or not verdict.other_host:
@@ -254,29 +258,33 @@ class RequestLoop:
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
         says_when = isinstance(verdict, Retry) and bool(verdict.after)  # so a second attempt is not worth it
         times = failed_at[host] + says_when
-        self._blame(host, verdict.error.message, began=began, times=times, dns=dns)
+        self._report_failure(host, verdict.error.message, began=began, times=times, dns=dns)
 
-    def _blame(self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False) -> None:
+    def _report_failure(
+        self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False
+    ) -> None:
         now = _now()
-        self._tell_switch(self._domains.failed(host, reason, began=began, now=now, times=times, dns=dns))
+        self._report_switch(self._domains.failed(host, reason, began=began, now=now, times=times, dns=dns))
 
-    def _leave_for_good(self, host: str) -> bool:
+    def _drop_host(self, host: str) -> bool:
         another, switch = self._domains.not_offered(host, now=_now())
-        self._tell_switch(switch)
+        self._report_switch(switch)
         return another
 
-    def _tell_switch(self, switch: Switch | None) -> None:
+    def _report_switch(self, switch: Switch | None) -> None:
         if switch is not None:
             self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
     def _tell(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
             self._observer(
-                Failed(endpoint=endpoint.name, host=attempt.host, kind=outcome.kind, elapsed=attempt.seconds)
+                AttemptFailed(
+                    endpoint=endpoint.name, host=attempt.host, kind=outcome.kind, elapsed=attempt.seconds
+                )
             )
         else:
             self._observer(
-                Answered(
+                ResponseReceived(
                     endpoint=endpoint.name,
                     host=attempt.host,
                     status=outcome.status,
@@ -302,7 +310,7 @@ def _refused_redirect(response: Response) -> TransportFailure | None:
     return TransportFailure(FailureKind.REDIRECT, f"HTTP {response.status} to {target}")
 
 
-def _on_its_day(verdict: Verdict, departed: float) -> Verdict:
+def _on_the_day_it_was_sent(verdict: Verdict, departed: float) -> Verdict:
     """A day that was spent may have ended before its answer came: the new one is open, and it is sent again."""
     ended = next_midnight(departed - MIDNIGHT_SLACK)
     if not isinstance(verdict, Fail) or verdict.closed_until is None or verdict.closed_until <= ended:
@@ -313,14 +321,14 @@ def _on_its_day(verdict: Verdict, departed: float) -> Verdict:
     return Retry(error=error, cause=Cause.RATE)
 
 
-async def _learn(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
+async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
     if isinstance(outcome, Response):  # the way that the body took tells nothing of the request's
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
-        await limiter.give_back(grant)
+        await limiter.release(grant)
 
 
-def _blames_window(verdict: Verdict) -> bool:
+def _is_window_refusal(verdict: Verdict) -> bool:
     return not isinstance(verdict, Done) and isinstance(verdict.error, WindowRefused)
 
 
@@ -328,11 +336,11 @@ def _outcome(verdict: Verdict) -> str:
     return "done" if isinstance(verdict, Done) else verdict.error.message
 
 
-def _told(trail: list[Attempt]) -> str:
+def _format_attempts(trail: list[Attempt]) -> str:
     return "; ".join(map(str, trail)) or "it waited for its turn all the time"
 
 
-def _placed(
+def _with_context(
     error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: list[Attempt]
 ) -> AgoraAnalyticsError:
     error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)

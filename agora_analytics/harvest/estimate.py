@@ -11,7 +11,7 @@ from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.connection import Quota
+from agora_analytics.engine.engine import Quota
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.harvest.agenda import Agenda
 from agora_analytics.harvest.call_costs import call_costs

@@ -8,11 +8,11 @@ import msgspec
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import Window, clip
-from agora_analytics.engine.connection import Connection
-from agora_analytics.engine.events import CameInPart
+from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.events import PartialResponse
 from agora_analytics.engine.pages import Spawn
-from agora_analytics.engine.request_loop import Answer, Call
-from agora_analytics.engine.room import Room
+from agora_analytics.engine.prefetch_budget import PrefetchBudget
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse
 from agora_analytics.errors import DecodeError, InvalidRequest, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.messages import Response
@@ -28,14 +28,14 @@ class Asker:
     """Asks for one project.
 
     Args:
-        connection: what sends.
+        engine: what sends.
         path: the path of the endpoint.
         project_id: the project.
         validate: whether time ranges are cut to what can be asked for.
     """
 
-    def __init__(self, connection: Connection, *, path: str, project_id: str, validate: bool) -> None:
-        self._connection = connection
+    def __init__(self, engine: Engine, *, path: str, project_id: str, validate: bool) -> None:
+        self._engine = engine
         self._validate = validate
         self._endpoints = {
             name: Endpoint(name=name, method="POST", path=path, items="data")
@@ -46,17 +46,17 @@ class Asker:
     @property
     def spawn(self) -> Spawn:
         """Starts a task that ends with the client."""
-        return self._connection.spawn
+        return self._engine.spawn
 
     @property
-    def room(self) -> Room:
+    def prefetch_budget(self) -> PrefetchBudget:
         """What bounds the bytes of pages in memory, over all listings of the client."""
-        return self._connection.room
+        return self._engine.prefetch_budget
 
     @property
     def reach(self) -> Window:
         """The seconds whose session data can be asked for now."""
-        return self._connection.reach(self._endpoints[SESSION_DATA])
+        return self._engine.reach(self._endpoints[SESSION_DATA])
 
     @property
     def oldest(self) -> float:
@@ -83,28 +83,28 @@ class Asker:
             encoded = msgspec.json.encode(body)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidRequest(f"the variables cannot be sent as JSON: {error}") from None
-        call = Call(endpoint=endpoint, query=lambda _: (), body=lambda _: encoded)
+        call = ApiRequest(endpoint=endpoint, query=lambda _: (), body=lambda _: encoded)
         try:
-            answer = await self._connection.run(call)
+            answer = await self._engine.run(call)
         except ServerError as error:
             if not isinstance(error.partial, Response):
                 raise
-            answer = Answer(response=error.partial, host=error.host or "", trail=error.trail)
-        return await self._connection.decode(partial(_read, answer, endpoint), answer.response.body)
+            answer = ApiResponse(response=error.partial, host=error.host or "", trail=error.trail)
+        return await self._engine.decode(partial(_read, answer, endpoint), answer.response.body)
 
-    async def aside(self, work: Callable[[], T], answers: Sequence[Answer]) -> T:
+    async def aside(self, work: Callable[[], T], answers: Sequence[ApiResponse]) -> T:
         """Do work on answers: in a thread, if one of them is large."""
         largest = max((answer.response.body for answer in answers), key=len)
-        return await self._connection.decode(lambda _: work(), largest)
+        return await self._engine.decode(lambda _: work(), largest)
 
     def tell(self, name: str, problems: Sequence[Problem]) -> None:
         """Tell those who watch of what is wrong with an answer that is kept."""
         for one in problems:
-            self._connection.observer(CameInPart(endpoint=name, code=one.code, message=one.message))
+            self._engine.observer(PartialResponse(endpoint=name, code=one.code, message=one.message))
 
     def seconds(self, moment: Instant, name: str) -> float:
         """Return a moment as UTC epoch seconds."""
-        return epoch_seconds(moment, now=self._connection.server_time.now(), name=name)
+        return epoch_seconds(moment, now=self._engine.server_time.now(), name=name)
 
     def window(self, since: Instant, until: Instant) -> Window:
         """Return a time range as whole seconds."""
@@ -132,7 +132,7 @@ class Asker:
         first = None if since is None else self.seconds(since, names[0])
         last = None if until is None else self.seconds(until, names[1])
         begin = 0.0 if first is None else first
-        end = max(self._connection.server_time.now(), begin + 1) if last is None else last
+        end = max(self._engine.server_time.now(), begin + 1) if last is None else last
         window = Window.half_open(begin, end)
         if self._validate:
             self._clipped(window, of)
@@ -140,11 +140,11 @@ class Asker:
 
     def _clipped(self, window: Window, name: str) -> Window:
         endpoint = self._endpoints[name]
-        now = self._connection.server_time.now()
-        return clip(window, self._connection.limits(endpoint), now, endpoint=name)
+        now = self._engine.server_time.now()
+        return clip(window, self._engine.limits(endpoint), now, endpoint=name)
 
 
-def _read(answer: Answer, endpoint: Endpoint, body: bytes) -> Gathered:
+def _read(answer: ApiResponse, endpoint: Endpoint, body: bytes) -> Gathered:
     try:
         envelope = msgspec.json.decode(body, type=Envelope)
         data = envelope.read()

@@ -12,10 +12,10 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.engine import ClientOptions, Engine
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, MemoryLedger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
@@ -57,7 +57,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
             of a Vonage application.
         base_url: pins another host: a proxy, a test, the simulator. Plain http only to this machine.
         allow_http: let the base URL be plain http to another machine, which shows tokens to all in between.
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         prefetch: how many pages of one listing are fetched at the same time.
         transport: what sends requests; yours is not closed. Default: httpx.
         http_client: your own `httpx.AsyncClient` to send with; it is not closed.
@@ -81,7 +81,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
         *,
         base_url: str | None = None,
         allow_http: bool = False,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         prefetch: int = 4,
         transport: Transport | None = None,
         http_client: "httpx.AsyncClient | None" = None,
@@ -93,15 +93,15 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
         self.credentials = credentials
         self._host = checked_base_url(base_url) or credentials.host
         refuse_open(self._host, allow_http=allow_http)
-        self._connection = Connection(
+        self._engine = Engine(
             hosts=HostTable(preferred=self._host),
             customer=f"opentok\n{self._host}",  # no key: the address is counted too
             limits=_LIMITS,
             shares=SHARES,
             judge=judge,
             authorize=self._token,
-            means=Means(
-                patience=patience,
+            means=ClientOptions(
+                retry=retry,
                 transport=transport,
                 http_client=http_client,
                 observer=observer,
@@ -110,7 +110,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
             ),
         )
         super().__init__(
-            Asker(self._connection, path=credentials.path, project_id=self.project_id, validate=validate),
+            Asker(self._engine, path=credentials.path, project_id=self.project_id, validate=validate),
             prefetch=prefetch,
         )
 
@@ -182,7 +182,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
 
     async def _token(self, request: Request) -> Mapping[str, str]:
         del request
-        return self.credentials.headers(self._connection.server_time.now())
+        return self.credentials.headers(self._engine.server_time.now())
 
 
 def credentials_from(environment: Mapping[str, str]) -> Credentials:

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from agora_analytics.engine.request_loop import Answer
+from agora_analytics.engine.request_loop import ApiResponse
 from agora_analytics.errors import IncompleteListing
 from agora_analytics.opentok.document import TELL_APART, Field, Path, narrowed
 
@@ -40,7 +40,7 @@ class Gathered:
 
     data: dict[str, Any]
     problems: list[Problem]
-    answers: list[Answer] = field(repr=False)
+    answers: list[ApiResponse] = field(repr=False)
 
 
 Ask = Callable[[Field], Awaitable[Gathered]]

@@ -47,7 +47,13 @@ class Lister:
             )
 
         asker = self._asker
-        return InsightsPages(walk, spawn=asker.spawn, prefetch=self._prefetch, arrow=arrow, room=asker.room)
+        return InsightsPages(
+            walk,
+            spawn=asker.spawn,
+            prefetch=self._prefetch,
+            arrow=arrow,
+            prefetch_budget=asker.prefetch_budget,
+        )
 
 
 def several(given: Text) -> list[str]:

@@ -47,7 +47,7 @@ QUALITY = tuple(
     for side in ("publisher", "subscriber")
     for name in ("videoBitrateKbpsAvg", "latencyMsAvg")
 )
-"""Means over all streams: kbit/s and milliseconds."""
+"""ClientOptions over all streams: kbit/s and milliseconds."""
 DISTRIBUTIONS = tuple(
     f"quality.{side}.{name}"
     for side in ("publisher", "subscriber")

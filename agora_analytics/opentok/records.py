@@ -119,7 +119,7 @@ class Meeting:
 
 @frozen(kw_only=True)
 class Session:
-    """A session: a room, for as long as its id is used.
+    """A session: a prefetch_budget, for as long as its id is used.
 
     Attributes:
         session_id: its id.

@@ -12,7 +12,7 @@ import msgspec
 from attrs import astuple, evolve, field, frozen
 
 from agora_analytics.engine.pages import Meta, Page, Pages
-from agora_analytics.engine.request_loop import Answer
+from agora_analytics.engine.request_loop import ApiResponse
 from agora_analytics.errors import DecodeError, IncompleteListing, InvalidRequest
 from agora_analytics.opentok.document import PAGE_BUDGET, Field, Path, fitted, text, without
 from agora_analytics.opentok.gathering import Ask, Problem, gather, short
@@ -20,7 +20,7 @@ from agora_analytics.opentok.judge import refused
 
 T = TypeVar("T")
 
-Aside = Callable[[Callable[[], list[Any]], Sequence[Answer]], Awaitable[list[Any]]]
+Aside = Callable[[Callable[[], list[Any]], Sequence[ApiResponse]], Awaitable[list[Any]]]
 """Does work on answers, where it does not hold up the event loop."""
 Tell = Callable[[str, Sequence[Problem]], None]
 """Tells those who watch of what is wrong with a page of an endpoint."""
@@ -105,7 +105,7 @@ class InsightsWalk(Generic[T]):
         self.steps = [Step(i) for i in range(len(queries))] if resume is None else self._steps(resume)
 
     async def fetch(self, step: Step) -> InsightsPage[T]:
-        """See `Walk.fetch`.
+        """See `Paginator.fetch`.
 
         Raises:
             APIError: errors came, and nothing of what was asked for.
@@ -155,13 +155,13 @@ class InsightsWalk(Generic[T]):
         )
 
     def answered(self, step: Step, page: Page[T]) -> tuple[Step, list[Step]]:
-        """See `Walk.answered`: behind a page comes the next one of the same query."""
+        """See `Paginator.answered`: behind a page comes the next one of the same query."""
         if not page.resume_token or not isinstance(page, InsightsPage):
             return step, []
         return step, [Step(step.part, page.resume_token, step.seen + page.listed, page.meta.total)]
 
     def deliver(self, page: Page[T], left: Iterable[Step]) -> Page[T]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         return evolve(page, resume_token=write_token(self._mark, left))
 
     def _records(self, members: Iterable[Any]) -> list[T]:

@@ -7,10 +7,10 @@ from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.engine import ClientOptions, Engine
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.messages import Request
@@ -42,7 +42,7 @@ class AsyncSignaling(Histories):
         app_id: the project's App ID. All limits are counted for it, over all machines.
         region: where your machine is: `global`, or `cn` inside mainland China.
         base_url: pins one host: a region's, a proxy, a test, the simulator. Plain http only to this machine.
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         transport: what sends requests; yours is not closed. Default: httpx.
         http_client: your own `httpx.AsyncClient` to send with; it is not closed.
         observer: called with every event of the engine; default: a log line.
@@ -68,7 +68,7 @@ class AsyncSignaling(Histories):
         app_id: str,
         region: Region | str = Region.GLOBAL,
         base_url: str | None = None,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         transport: Transport | None = None,
         http_client: "httpx.AsyncClient | None" = None,
         observer: Observer | None = None,
@@ -86,8 +86,8 @@ class AsyncSignaling(Histories):
             region=region,
             base_url=base_url,
         )
-        means = Means(
-            patience=patience,
+        means = ClientOptions(
+            retry=retry,
             transport=transport,
             http_client=http_client,
             observer=observer,
@@ -95,8 +95,8 @@ class AsyncSignaling(Histories):
             clock=clock,
         )
 
-        def connection(hosts: HostTable) -> Connection:
-            return Connection(
+        def connection(hosts: HostTable) -> Engine:
+            return Engine(
                 hosts=hosts,
                 customer="\n".join(("signaling", app_id, settings.base_url or "")),
                 limits=limits,
@@ -112,20 +112,20 @@ class AsyncSignaling(Histories):
             connection(HostTable(preferred=settings.base_url or HISTORY_HOST)),
             app_id=app_id,
             validate=validate,
-            patience=(patience or Patience()).deadline,
+            retry=(retry or RetryPolicy()).deadline,
         )
         memory = EventMemory() if memory is None else memory  # an empty one is false
         self._user_events: EventQueue[UserEvent] = EventQueue(
-            lambda: self._connection.run(call_of(at(endpoints.USER_EVENTS, app_id=app_id))),
+            lambda: self._engine.run(call_of(at(endpoints.USER_EVENTS, app_id=app_id))),
             read_user_event,
             memory=memory,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
         )
         self._channel_events: EventQueue[ChannelEvent] = EventQueue(
-            lambda: self._connection.run(call_of(at(endpoints.CHANNEL_EVENTS, app_id=app_id))),
+            lambda: self._engine.run(call_of(at(endpoints.CHANNEL_EVENTS, app_id=app_id))),
             read_channel_event,
             memory=memory,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
         )
 
     @classmethod
@@ -151,7 +151,7 @@ class AsyncSignaling(Histories):
 
     async def aclose(self) -> None:
         """Cancel what is under way and close what the client opened itself."""
-        await self._connection.aclose()
+        await self._engine.aclose()
         await self._history.aclose()
 
     def __repr__(self) -> str:
@@ -160,7 +160,7 @@ class AsyncSignaling(Histories):
     @property
     def sent(self) -> Mapping[str, int]:
         """How many requests were sent, by endpoint name, every attempt counted."""
-        return {**self._connection.sent, **self._history.sent}
+        return {**self._engine.sent, **self._history.sent}
 
     async def peer_message(
         self,
@@ -202,7 +202,7 @@ class AsyncSignaling(Histories):
         }
         endpoint = at(endpoints.PEER_MESSAGES, app_id=self.app_id, user_id=sender)
         query = (("wait_for_ack", str(wait_for_ack).lower()),)
-        answer = await self._connection.run(call_of(endpoint, query, body))
+        answer = await self._engine.run(call_of(endpoint, query, body))
         return _delivery(fields_of(answer, endpoint), answer)
 
     async def channel_message(
@@ -224,7 +224,7 @@ class AsyncSignaling(Histories):
         self._check_message(sender, channel, "channel", payload)
         body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
         endpoint = at(endpoints.CHANNEL_MESSAGES, app_id=self.app_id, user_id=sender)
-        answer = await self._connection.run(call_of(endpoint, body=body))
+        answer = await self._engine.run(call_of(endpoint, body=body))
         return _delivery(fields_of(answer, endpoint), answer)
 
     def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from attrs import define, field, frozen
 
-from agora_analytics.engine.request_loop import Answer
+from agora_analytics.engine.request_loop import ApiResponse
 from agora_analytics.errors import DecodeError
 from agora_analytics.signaling.judge import read_envelope, request_id
 from agora_analytics.signaling.limits import MOST_RETURNED
@@ -93,7 +93,7 @@ class _Asked:
     """A request that is under way or answered, and not handed out yet."""
 
     task: "asyncio.Task[None] | None" = None
-    answer: Answer | None = None
+    answer: ApiResponse | None = None
     error: Exception | None = None
 
 
@@ -106,7 +106,7 @@ class EventQueue(Generic[E]):
 
     def __init__(
         self,
-        ask: Callable[[], Awaitable[Answer]],
+        ask: Callable[[], Awaitable[ApiResponse]],
         read: Callable[[Any], E],
         *,
         memory: EventMemory,
@@ -153,7 +153,7 @@ class EventQueue(Generic[E]):
         except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
             asked.error = error
 
-    def _batch(self, answer: Answer) -> EventBatch[E]:
+    def _batch(self, answer: ApiResponse) -> EventBatch[E]:
         found = request_id(read_envelope(answer.response), answer.response)
         readable: list[E] = []
         unreadable: list[Any] = []
@@ -177,7 +177,7 @@ class EventQueue(Generic[E]):
         )
 
 
-def _rows(answer: Answer, found: str | None) -> list[Any]:
+def _rows(answer: ApiResponse, found: str | None) -> list[Any]:
     body = answer.response.body
     try:
         fields = msgspec.json.decode(body)

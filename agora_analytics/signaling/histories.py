@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.engine.connection import Connection
+from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
@@ -21,18 +21,18 @@ class Histories:
 
     def __init__(
         self,
-        connection: Connection,
-        history: Connection,
+        engine: Engine,
+        history: Engine,
         *,
         app_id: str,
         validate: bool,
-        patience: float | None,
+        retry: float | None,
     ) -> None:
         self.app_id = app_id
-        self._connection = connection
+        self._engine = engine
         self._history = history  # today's history has a host of its own
         self._validate = validate
-        self._patience = patience
+        self._retry = retry
 
     def history(
         self,
@@ -81,7 +81,13 @@ class Histories:
         async def walk() -> HistoryWalk:
             return HistoryWalk(endpoint, list(begin), end=end, count=page_size, run=self._history.run)
 
-        return Pages(walk, spawn=self._history.spawn, prefetch=1, arrow=_table, room=self._history.room)
+        return Pages(
+            walk,
+            spawn=self._history.spawn,
+            prefetch=1,
+            arrow=_table,
+            prefetch_budget=self._history.prefetch_budget,
+        )
 
     def legacy_history(
         self,
@@ -109,7 +115,7 @@ class Histories:
 
         Raises:
             InvalidRequest: neither source nor destination, or something else that cannot be.
-            DeadlineExceeded: a result is still in progress after `patience.deadline` seconds.
+            DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
 
         Source: `reference/signaling-api.md`, section 5b.
         """
@@ -125,7 +131,13 @@ class Histories:
         async def walk() -> ArchiveWalk:
             return ArchiveWalk(question, list(begin), limit=page_size, order=order)
 
-        return Pages(walk, spawn=self._connection.spawn, prefetch=1, arrow=_table, room=self._connection.room)
+        return Pages(
+            walk,
+            spawn=self._engine.spawn,
+            prefetch=1,
+            arrow=_table,
+            prefetch_budget=self._engine.prefetch_budget,
+        )
 
     async def legacy_count(
         self,
@@ -149,14 +161,14 @@ class Histories:
     def _two_steps(
         self, since: Instant, until: Instant, source: str | None, destination: str | None
     ) -> TwoSteps:
-        start, end = checks.time_range(since, until, now=self._connection.server_time.now())
+        start, end = checks.time_range(since, until, now=self._engine.server_time.now())
         ends = {"source": source, "destination": destination}
         return TwoSteps(
             app_id=self.app_id,
             filter={name: value for name, value in ends.items() if value is not None}
             | {"start_time": start, "end_time": end},
-            run=self._connection.run,
-            patience=self._patience,
+            run=self._engine.run,
+            retry=self._retry,
         )
 
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import Answer, Call, Query
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DeadlineExceeded, DecodeError, IncompleteListing, InvalidRequest
 from agora_analytics.signaling.endpoints import COUNT, HISTORY, QUERY, RESULT, at
 from agora_analytics.signaling.judge import read_envelope, request_id
@@ -23,16 +23,16 @@ from agora_analytics.signaling.records import (
 )
 
 M = TypeVar("M", HistoryMessage, ArchivedMessage)
-Run = Callable[[Call], Awaitable[Answer]]
+Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
 
 POLL = 2.0
 """Seconds to wait before a result that is in progress is asked for again."""
 
 
-def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> Call:
+def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> ApiRequest:
     """Return a call whose parameters do not depend on the time."""
     encoded = None if body is None else msgspec.json.encode(body)
-    return Call(endpoint=endpoint, query=lambda _: query, body=(lambda _: encoded) if encoded else None)
+    return ApiRequest(endpoint=endpoint, query=lambda _: query, body=(lambda _: encoded) if encoded else None)
 
 
 class HistoryWalk:
@@ -49,7 +49,7 @@ class HistoryWalk:
         self.steps = steps
 
     async def fetch(self, step: int) -> Page[HistoryMessage]:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         query = (("start", str(step)), ("end", str(self._end)), ("messageCount", str(self._count)))
         answer = await self._run(call_of(self._endpoint, query))
         data = fields_of(answer, HISTORY).get("data") or {}
@@ -58,7 +58,7 @@ class HistoryWalk:
         return page
 
     def answered(self, step: int, page: Page[HistoryMessage]) -> tuple[int, list[int]]:
-        """See `Walk.answered`.
+        """See `Paginator.answered`.
 
         Raises:
             IncompleteListing: a full page that points back to where an earlier one began, or to no readable start.
@@ -76,7 +76,7 @@ class HistoryWalk:
         return step, []
 
     def deliver(self, page: Page[HistoryMessage], left: Iterable[int]) -> Page[HistoryMessage]:
-        """See `Walk.deliver`. Whether `newStart` itself is given again is not documented: what is, comes once."""
+        """See `Paginator.deliver`. Whether `newStart` itself is given again is not documented: what is, comes once."""
         both = min(len(self._before), len(page.records))
         again = next((n for n in range(both, 0, -1) if self._before[-n:] == page.records[:n]), 0)
         self._before = page.records
@@ -91,9 +91,9 @@ class TwoSteps:
     app_id: str
     filter: dict[str, str]
     run: Run
-    patience: float | None
+    retry: float | None
 
-    async def messages(self, *, offset: int, limit: int, order: str) -> Answer:
+    async def messages(self, *, offset: int, limit: int, order: str) -> ApiResponse:
         """Create a query and return its result.
 
         Raises:
@@ -121,15 +121,15 @@ class TwoSteps:
             raise DecodeError(f"a count cannot be {found!r}", path="$.count", endpoint=COUNT.name)
         return found
 
-    async def _ready(self, call: Call) -> Answer:
-        with anyio.move_on_after(self.patience):
+    async def _ready(self, call: ApiRequest) -> ApiResponse:
+        with anyio.move_on_after(self.retry):
             while True:
                 answer = await self.run(call)
                 if fields_of(answer, call.endpoint).get("code") != "in progress":
                     return answer
                 await anyio.sleep(POLL)
         raise DeadlineExceeded(
-            f"the result is still in progress after {self.patience:g} s", endpoint=call.endpoint.name
+            f"the result is still in progress after {self.retry:g} s", endpoint=call.endpoint.name
         )
 
 
@@ -143,17 +143,17 @@ class ArchiveWalk:
         self.steps = steps
 
     async def fetch(self, step: int) -> Page[ArchivedMessage]:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         answer = await self._question.messages(offset=step, limit=self._limit, order=self._order)
         rows = fields_of(answer, RESULT).get("messages")
         return page_of(answer, RESULT, rows, read_archived_message, "$.messages")
 
     def answered(self, step: int, page: Page[ArchivedMessage]) -> tuple[int, list[int]]:
-        """See `Walk.answered`."""
+        """See `Paginator.answered`."""
         return step, [step + self._limit] if len(page.records) >= self._limit else []
 
     def deliver(self, page: Page[ArchivedMessage], left: Iterable[int]) -> Page[ArchivedMessage]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         return evolve(page, resume_token=next((str(step) for step in left), ""))
 
 
@@ -170,7 +170,7 @@ def resumed(token: str | None, *, begin: int) -> list[int]:
     return [int(token)] if token else []
 
 
-def fields_of(answer: Answer, endpoint: Endpoint) -> dict[str, Any]:
+def fields_of(answer: ApiResponse, endpoint: Endpoint) -> dict[str, Any]:
     """Return the fields of an answer.
 
     Raises:
@@ -185,7 +185,9 @@ def fields_of(answer: Answer, endpoint: Endpoint) -> dict[str, Any]:
     return fields
 
 
-def page_of(answer: Answer, endpoint: Endpoint, rows: Any, read: Callable[[Any], M], path: str) -> Page[M]:
+def page_of(
+    answer: ApiResponse, endpoint: Endpoint, rows: Any, read: Callable[[Any], M], path: str
+) -> Page[M]:
     """Return the rows of an answer as a page.
 
     Raises:

@@ -114,7 +114,7 @@ class Simulator:
         self._credentials = dict(credentials)
         self._now = now
         self._latency = latency
-        self._patience = random.Random(2)
+        self._retry = random.Random(2)
         self._throw = (faults or Faults()).dice()
         self._hidden_after = hidden_after
         self._last_known = last_known
@@ -136,7 +136,7 @@ class Simulator:
 
     async def answer(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request of an endpoint from its arrival to the last byte."""
-        half = self._patience.uniform(*self._latency) / 2
+        half = self._retry.uniform(*self._latency) / 2
         await _pass(half)
         body = await _received(receive) if scope["method"] == "POST" else b""
         arrival = self._arrival(endpoint, scope, body)

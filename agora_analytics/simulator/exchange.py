@@ -92,7 +92,7 @@ class Exchange(ABC):
         self._credentials = dict(credentials)
         self._now = now
         self._latency = latency
-        self._patience = Random(3)
+        self._retry = Random(3)
         self._throw = (faults or Faults()).dice()
         self._numbered = 0
         self.app = Starlette(
@@ -124,7 +124,7 @@ class Exchange(ABC):
 
     async def answer(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request from its arrival to the last byte."""
-        half = self._patience.uniform(*self._latency) / 2
+        half = self._retry.uniform(*self._latency) / 2
         await anyio.sleep(half)
         arrival = await self._arrival(endpoint, scope, receive)
         self.seen.arrived(endpoint, arrival.now)

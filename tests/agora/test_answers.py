@@ -9,7 +9,7 @@ import pytest
 
 from agora_analytics import errors
 from agora_analytics.agora.endpoints import ENDPOINTS
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from tests.agora.questions import QUESTIONS, asking, name_of, rows_in
 from tests.conftest import Scripted, ok, response
 
@@ -33,7 +33,7 @@ REFUSALS = [
     ({"message": "no Route matched with those values"}, 404, errors.NotFound),
     ({"message": "API rate limit exceeded"}, 429, errors.RateLimited),
 ]
-ONCE = Patience(attempts=1, rate_attempts=1)
+ONCE = RetryPolicy(attempts=1, rate_attempts=1)
 
 every_question = pytest.mark.parametrize("question", QUESTIONS, ids=name_of)
 
@@ -130,7 +130,7 @@ def test_no_rows_are_no_rows(question):
 def test_every_documented_refusal_is_its_own_error(question, body, status, error):
     transport = Scripted(response(body, status, x_request_id="r1"))
     with pytest.raises(error) as caught:
-        asking(transport, question.ask, patience=ONCE)
+        asking(transport, question.ask, retry=ONCE)
     assert caught.value.endpoint == question.endpoint
     assert caught.value.request_id == "r1"
     assert body["message"] in str(caught.value)

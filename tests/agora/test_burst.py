@@ -88,7 +88,7 @@ def test_two_clients_that_share_a_ledger_share_the_burst(kept, tmp_path):
         app_id=stage.world.app_id,
         plan=plan,
         base_url="http://127.0.0.1:9",
-        transport=stage.client._connection._requests._transport,
+        transport=stage.client._engine._requests._transport,
         clock=stage.clock,
         ledger=ledger,
     )

@@ -190,7 +190,7 @@ def test_a_spent_day_is_waited_out(world):
     stage = Stage(world)
     stage.clock.step(11.5 * 3600)
     ledger = MemoryLedger()
-    stage.client._connection._ledger = ledger
+    stage.client._engine._ledger = ledger
 
     async def work():
         for _ in range(3):

@@ -61,7 +61,11 @@ def long_call(hours=10, join=0, leave=None):
         for i in range(2)
     )
     return CallTruth(
-        call_id="long", cname="room", created_ts=begin, destroyed_ts=begin + hours * HOUR, sessions=sessions
+        call_id="long",
+        cname="prefetch_budget",
+        created_ts=begin,
+        destroyed_ts=begin + hours * HOUR,
+        sessions=sessions,
     )
 
 

@@ -136,7 +136,7 @@ def test_a_plan_of_your_own_is_taken_as_it_is():
 
 def test_nothing_secret_is_in_a_repr():
     client = AsyncAgora("customer-7-long-id", SECRET, app_id="app")
-    shown = f"{client!r} {client} {client.settings!r} {client.settings} {client._connection!r} {vars(client)}"
+    shown = f"{client!r} {client} {client.settings!r} {client.settings} {client._engine!r} {vars(client)}"
     assert SECRET not in shown
     assert "customer-7-long-id" not in shown
     assert "'***'" in shown
@@ -160,7 +160,7 @@ async def test_a_ledger_given_by_keyword_wins_over_the_environment(tmp_path):
     path = tmp_path / "day.db"
     mine = MemoryLedger()
     async with AsyncAgora.from_env(ENVIRONMENT | {"AGORA_LEDGER": str(path)}, ledger=mine) as client:
-        assert client._connection._ledger is mine
+        assert client._engine._ledger is mine
     assert not path.exists()
 
 

@@ -15,9 +15,9 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.engine.departures import LARGEST_JITTER
-from agora_analytics.engine.events import Answered, Failed
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.events import AttemptFailed, ResponseReceived
+from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.sliding_window import LARGEST_JITTER
 from agora_analytics.errors import (
     AccessDenied,
     AgoraAnalyticsError,
@@ -38,7 +38,7 @@ SEEN_AS = {
     "cut-off": FailureKind.CUT_OFF,
     "lost-answer": FailureKind.RESET,
 }
-QUICK = Patience(timeout=0.4, deadline=20, backoff=(0.01,), attempts=10)
+QUICK = RetryPolicy(timeout=0.4, deadline=20, backoff=(0.01,), attempts=10)
 
 
 async def everything(client, since=SINCE, until=UNTIL):
@@ -83,7 +83,7 @@ async def test_every_fault_over_a_socket_ends_in_the_answer_and_is_told_for_what
             app_id=world.app_id,
             plan="enterprise",
             base_url=url,
-            patience=QUICK,
+            retry=QUICK,
             observer=events.append,
         ) as client,
     ):
@@ -91,9 +91,9 @@ async def test_every_fault_over_a_socket_ends_in_the_answer_and_is_told_for_what
     assert len(calls) == 5
     assert sim.seen.faults == {kind: 2}
     if kind in SEEN_AS:
-        assert [event.kind for event in events if isinstance(event, Failed)] == [SEEN_AS[kind]] * 2
+        assert [event.kind for event in events if isinstance(event, AttemptFailed)] == [SEEN_AS[kind]] * 2
     else:
-        answered = [event for event in events if isinstance(event, Answered)]
+        answered = [event for event in events if isinstance(event, ResponseReceived)]
         assert [event.verdict == "done" for event in answered] == [False, False, True]
 
 
@@ -183,8 +183,10 @@ def test_a_plan_that_is_smaller_than_the_client_thinks_ends_well_and_slows_it_do
     assert {message for _, message in stage.refusals} == {
         "Service package limit check error, qps limit error"
     }
-    limiter = next(iter(stage.client._connection._limiters.values()))
-    assert limiter.jitter.seconds > LARGEST_JITTER  # it leaves more room than it ever would by itself
+    limiter = next(iter(stage.client._engine._limiters.values()))
+    assert (
+        limiter.jitter.seconds > LARGEST_JITTER
+    )  # it leaves more prefetch_budget than it ever would by itself
     assert sum(stage.refusals.values()) < 2 * len(calls)
 
 
@@ -224,7 +226,7 @@ def test_nothing_secret_is_in_any_log_event_or_error(caplog):
         except AgoraAnalyticsError as error:
             errors.append(error)
         for faults in ({"credentials": {CUSTOMER: "another"}}, {"faults": Faults(share=1.0)}):
-            other = Stage(stage.world, client={"patience": QUICK}, **faults)
+            other = Stage(stage.world, client={"retry": QUICK}, **faults)
             async with other.client as client:
                 try:
                     await client.calls(SINCE, UNTIL).collect()
@@ -253,7 +255,7 @@ async def test_nothing_secret_is_in_the_logs_of_the_http_library(caplog):
     async with (
         serve(sim) as url,
         AsyncAgora(
-            CUSTOMER, SECRET, app_id=world.app_id, plan="enterprise", base_url=url, patience=QUICK
+            CUSTOMER, SECRET, app_id=world.app_id, plan="enterprise", base_url=url, retry=QUICK
         ) as client,
     ):
         await client.calls("5h").collect()

@@ -9,7 +9,7 @@ from agora_analytics import AccessDenied, ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage
 from agora_analytics.blocking.apsaravideo import ApsaraVideo, MetricPages
 from agora_analytics.blocking.crossing import in_blocking_words
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
 from agora_analytics.simulator.apsaravideo.world import Terminals
 from tests.apsaravideo.stage import APP_ID, DAY, WORLD
@@ -19,7 +19,7 @@ from tests.blocking.parity import differences
 STRANGE = "a *~/+%ä&=#"
 END = int(time.time() // DAY * DAY)
 ENDS = (END - 2 * DAY, END)  # two days that are over, on the machine's clock
-QUICK = Patience(timeout=2, backoff=(0.01,))
+QUICK = RetryPolicy(timeout=2, backoff=(0.01,))
 
 
 def truth(metric, **terminals):
@@ -96,7 +96,7 @@ async def test_by_the_user_s_own_client_and_by_aiohttp():
 @pytest.mark.parametrize("fault", ["reset", "503-html", "cut-off", "lost-answer", "broken-json", "500"])
 def test_a_fault_over_a_socket_is_overcome(fault):
     sim = ApsaraVideoSimulator(WORLD, faults=Faults(script=(fault,)))
-    settings = {"app_id": APP_ID, "patience": QUICK}
+    settings = {"app_id": APP_ID, "retry": QUICK}
     with serve_in_thread(sim) as url, ApsaraVideo(*KEY, base_url=url, **settings) as client:
         assert pairs(client.interaction_metrics("FirstFrameCost", *ENDS)) == truth("FirstFrameCost")
     assert sim.seen.faults == {fault: 1}

@@ -14,13 +14,13 @@ from agora_analytics import (
 )
 from agora_analytics.apsaravideo.facts import LIMITS
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import Faults
 from tests.apsaravideo.stage import DAY, ENDPOINT, NOW, Stage, scripted
 from tests.apsaravideo.test_metrics import COST, truth
 from tests.conftest import Scripted, response
 
-LONG = Patience(deadline=None)
+LONG = RetryPolicy(deadline=None)
 
 
 async def a_thousand(client, channels=34):
@@ -41,7 +41,7 @@ def test_a_thousand_windows_in_flight_keep_to_fifty_a_second(latency):
         points = await a_thousand(client)
         return points, stage.clock.now() - begin
 
-    points, seconds = stage.run(job, patience=LONG, prefetch=30)
+    points, seconds = stage.run(job, retry=LONG, prefetch=30)
     seen = stage.simulator.seen
     assert stage.asked == 1020
     assert seen.worst_window(ENDPOINT) <= 50
@@ -58,11 +58,11 @@ def test_two_clients_of_one_account_share_its_limit(kept, tmp_path):
     stage = Stage.of(keys=keys, latency=(0.02, 0.05))
 
     async def job(first):
-        async with stage.client("two", "s-2", account="us", ledger=ledger, patience=LONG) as second:
+        async with stage.client("two", "s-2", account="us", ledger=ledger, retry=LONG) as second:
             await asyncio.gather(a_thousand(first, 4), a_thousand(second, 4))
         await ledger.aclose()
 
-    stage.run(job, "one", "s-1", account="us", ledger=ledger, patience=LONG)
+    stage.run(job, "one", "s-1", account="us", ledger=ledger, retry=LONG)
     assert stage.asked == 240
     assert stage.simulator.seen.worst_sliding(ENDPOINT) <= 50
     assert stage.refused == {}
@@ -77,7 +77,7 @@ def test_an_account_that_others_use_too_is_waited_for(retry_after, xml):
     stage = Stage.of(
         limits=evolve(LIMITS[ENDPOINT], requests=10), retry_after=retry_after, xml=xml, latency=(0.02, 0.05)
     )
-    stage.run(lambda client: a_thousand(client, 4), patience=Patience(deadline=None, rate_attempts=50))
+    stage.run(lambda client: a_thousand(client, 4), retry=RetryPolicy(deadline=None, rate_attempts=50))
     assert stage.refused["400"] == stage.asked - 120
     assert stage.simulator.seen.accepted[ENDPOINT] == 120
 
@@ -87,7 +87,7 @@ def test_throttling_that_does_not_end_is_told():
     transport = Scripted(response(body, 400, x_acs_retry_after="250"))
     with pytest.raises(RateLimited, match=r"Throttling\.User: flow control") as caught:
         scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
-    assert len(transport.requests) == len(caught.value.trail) == Patience().rate_attempts
+    assert len(transport.requests) == len(caught.value.trail) == RetryPolicy().rate_attempts
     assert caught.value.status == 400
 
 
@@ -109,7 +109,7 @@ def test_faults_are_overcome_and_every_point_comes_once(share):
         ),
     )
     stage = Stage.of(faults=faults, latency=(0.01, 0.05))
-    patience = Patience(timeout=5, deadline=None, attempts=12, rate_attempts=12)
+    retry = RetryPolicy(timeout=5, deadline=None, attempts=12, rate_attempts=12)
 
     async def job(client):
         return await asyncio.gather(
@@ -117,7 +117,7 @@ def test_faults_are_overcome_and_every_point_comes_once(share):
         )
 
     channels = stage.simulator.world.channel_ids[:3]
-    found = stage.run(job, patience=patience)
+    found = stage.run(job, retry=retry)
     assert sum(stage.simulator.seen.faults.values()) > 360 * share * 0.6
     assert len(stage.simulator.seen.faults) > 5
     for channel, points in zip(channels, found, strict=True):
@@ -155,14 +155,14 @@ def test_a_server_that_stays_broken_is_told_with_its_status():
     stage = Stage.of(*["503-html"] * 9)
     with pytest.raises(ServerError, match="HTTP 503: a page of text/html") as caught:
         stage.run(lambda client: client.interaction_metrics(COST, "1h").collect())
-    assert (caught.value.status, len(caught.value.trail)) == (503, Patience().attempts)
+    assert (caught.value.status, len(caught.value.trail)) == (503, RetryPolicy().attempts)
 
 
 def test_a_server_that_hangs_is_left_at_the_deadline():
     stage = Stage.of(*["hang"] * 9)
     with pytest.raises(DeadlineExceeded):
         stage.run(
-            lambda client: client.interaction_metrics(COST, "1h").collect(), patience=Patience(deadline=9)
+            lambda client: client.interaction_metrics(COST, "1h").collect(), retry=RetryPolicy(deadline=9)
         )
 
 

@@ -35,7 +35,7 @@ def test_a_group_of_methods_without_a_twin_is_found():
 
         def __init__(self, *args, **settings):
             super().__init__(*args, **settings)
-            self.recordings = CallInspector(self._connection, app_id="a", prefetch=1)
+            self.recordings = CallInspector(self._engine, app_id="a", prefetch=1)
 
     Grown.__init__.__signature__ = inspect.signature(AsyncAgora.__init__)
     with Agora(*CUSTOMER, **SETTINGS) as blocking:

@@ -1,7 +1,7 @@
 from agora_analytics.cli.progress import Progress
 from agora_analytics.cli.watching import plain_line
-from agora_analytics.engine.connection import Quota
-from agora_analytics.engine.events import Answered, Failed, Waited
+from agora_analytics.engine.engine import Quota
+from agora_analytics.engine.events import AttemptFailed, ResponseReceived, Waited
 from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
 
 QUOTA = Quota(
@@ -10,14 +10,16 @@ QUOTA = Quota(
 
 
 def answered():
-    return Answered(endpoint="call/metrics", host="h", status=200, size=1, elapsed=0.1, verdict="done")
+    return ResponseReceived(
+        endpoint="call/metrics", host="h", status=200, size=1, elapsed=0.1, verdict="done"
+    )
 
 
 def test_a_plain_line_has_all_counts_and_what_it_waits_for():
     progress = Progress(quotas={"call/metrics": QUOTA})
     for event in (
         answered(),
-        Failed(endpoint="call/metrics", host="h", kind="read_timeout", elapsed=30),
+        AttemptFailed(endpoint="call/metrics", host="h", kind="read_timeout", elapsed=30),
         Waited(endpoint="call/metrics", rule="back-off: no answer", seconds=3),
     ):
         progress.sent(event)

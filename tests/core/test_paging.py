@@ -8,7 +8,7 @@ from attrs import define, evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agora_analytics.core.paging import Listed, Notice, NumberedWalk, Step, read_token, write_token
+from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, read_token, write_token
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import IncompleteListing, InvalidRequest
 
@@ -42,7 +42,7 @@ class Server:
     departures: int = 0
     """So many of the first answers are followed by the loss of the newest item."""
 
-    def answer(self, step: Step) -> Listed[Item]:
+    def answer(self, step: Step) -> PageInfo[Item]:
         self.asked.append(step)
         assert len(self.asked) < 3000, "the walk does not end"
         found = [item for item in self.held if step.window.start <= item.at <= step.window.end]
@@ -50,7 +50,7 @@ class Server:
         shown = found if self.hidden_after is None else found[: self.hidden_after]
         size = min(self.page_size, self.clamp)
         behind = step.page * size
-        listed = Listed(
+        listed = PageInfo(
             records=shown[behind - size : behind],
             total=len(shown) if self.says_total else None,
             page_size=size if self.says_page_size else None,
@@ -71,8 +71,8 @@ class Page:
 
 
 def walked(server, steps, *, pick=lambda _: 0, notice=lambda *_: None, ahead=4):
-    """Walk as the pages do: up to `ahead` steps are answered in any order, and delivered in the listing's."""
-    walk = NumberedWalk(steps, lambda item: item.name, notice)
+    """Paginator as the pages do: up to `ahead` steps are answered in any order, and delivered in the listing's."""
+    walk = NumberedPaginator(steps, lambda item: item.name, notice)
     slots = [[step, None] for step in walk.steps]
     pages = []
     while slots:
@@ -178,12 +178,12 @@ def test_a_server_that_counts_more_than_it_lists_is_read_twice_and_then_reported
     class Liar(Server):
         def answer(self, step):
             listed = super().answer(step)
-            return Listed(records=listed.records, total=25, page_size=20, has_more=False)
+            return PageInfo(records=listed.records, total=25, page_size=20, has_more=False)
 
     server, notices = Liar(items(22)), []
     found = names(walked(server, [Step(DAY)], notice=lambda *what: notices.append(what)))
     assert len(found) == 22
-    assert notices == [(Notice.SHORT, DAY, 22, 25)]
+    assert notices == [(Finding.SHORT, DAY, 22, 25)]
     assert len(server.asked) == 4
 
 
@@ -192,7 +192,7 @@ def test_a_window_that_hides_records_is_halved_and_reported():
     assert (
         len(names(walked(server, [Step(Window(0, 5_000))], notice=lambda *what: notices.append(what)))) == 50
     )
-    assert notices == [(Notice.NARROWED, Window(0, 5_000), 30, 30)]
+    assert notices == [(Finding.NARROWED, Window(0, 5_000), 30, 30)]
 
 
 @pytest.mark.parametrize("says_total", [True, False])
@@ -207,7 +207,7 @@ def test_a_server_that_promises_more_for_ever_does_not_hold_the_walk_for_ever():
     class Promising(Server):
         def answer(self, step):
             listed = super().answer(step)
-            return Listed(records=listed.records, total=None, page_size=20, has_more=True)
+            return PageInfo(records=listed.records, total=None, page_size=20, has_more=True)
 
     server = Promising(items(5))
     with pytest.raises(IncompleteListing):

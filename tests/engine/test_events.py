@@ -16,7 +16,7 @@ def test_every_event_has_a_level():
 
 def test_an_answer_that_is_kept_in_part_is_a_warning(caplog):
     events.log_event(
-        events.CameInPart(endpoint="opentok/session_data", code=1012, message="internal server error")
+        events.PartialResponse(endpoint="opentok/session_data", code=1012, message="internal server error")
     )
     ((name, level, text),) = caplog.record_tuples
     assert (name, level) == ("agora_analytics.engine", logging.WARNING)
@@ -37,4 +37,4 @@ def test_an_observer_that_raises_costs_no_answer_and_no_charge(kind, caplog):
     crew.events = Faulty()
     assert crew.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
     told = {type(record.args[0]).__name__ for record in caplog.records if record.exc_info}
-    assert told == {"Failed", "Waited", "HostSwitched", "Answered"}
+    assert told == {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived"}

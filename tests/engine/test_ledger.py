@@ -15,7 +15,7 @@ import pytest
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.engine.ledger import Budget, MemoryLedger, NotYet, SqliteLedger
+from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger, TooEarly
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day
 from tests.conftest import NOW
@@ -65,31 +65,31 @@ async def test_a_day_gives_its_quota_and_no_more_and_the_next_one_is_new(ledger)
 async def test_what_is_given_back_can_be_spent_again(ledger):
     grant = await reserve(ledger, per_day=1)
     assert await reserve(ledger, per_day=1) is None
-    await ledger.give_back(A, grant)
+    await ledger.release(A, grant)
     assert await ledger.spent(A, TODAY) == (0, False)
     assert await reserve(ledger, per_day=1)
 
 
 async def test_a_slot_that_is_given_back_is_free_again_if_none_was_taken_behind_it(ledger):
     first, second = [await reserve(ledger, gap=0.2) for _ in range(2)]
-    await ledger.give_back(A, first)  # a hole, for the second is behind it
+    await ledger.release(A, first)  # a hole, for the second is behind it
     assert (await reserve(ledger, gap=0.2)).slot == pytest.approx(NOW + 0.4)
     third = await reserve(ledger, gap=0.2)
-    await ledger.give_back(A, third)
+    await ledger.release(A, third)
     assert (await reserve(ledger, gap=0.2)).slot == third.slot > second.slot
 
 
 async def test_a_hold_outlasts_a_slot_that_is_given_back(ledger):
     grant = await reserve(ledger)
     await ledger.hold(A, NOW + 30)
-    await ledger.give_back(A, grant)
-    assert await reserve(ledger) == NotYet(NOW + 30)
+    await ledger.release(A, grant)
+    assert await reserve(ledger) == TooEarly(NOW + 30)
 
 
 async def test_a_hold_that_ends_before_the_next_slot_outlasts_one_that_is_given_back_too(ledger):
     grant = await reserve(ledger, gap=20.0)
     await ledger.hold(A, NOW + 5)
-    await ledger.give_back(A, grant)
+    await ledger.release(A, grant)
     assert (await reserve(ledger, gap=20.0)).slot >= NOW + 5
 
 
@@ -120,7 +120,7 @@ async def test_a_slot_far_ahead_is_not_given_yet_and_nothing_is_charged(ledger):
     assert (await reserve(ledger, gap=60.0)).slot == pytest.approx(NOW, abs=0.0021)
     for _ in range(5):
         early = await reserve(ledger, gap=60.0)
-        assert early == NotYet(pytest.approx(NOW + 60, abs=0.0021))
+        assert early == TooEarly(pytest.approx(NOW + 60, abs=0.0021))
     assert await ledger.spent(A, TODAY) == (1, False)
     assert (await reserve(ledger, now=early.slot - 0.5, gap=60.0)).slot == pytest.approx(NOW + 60, abs=0.0021)
 
@@ -139,14 +139,14 @@ async def test_a_hold_keeps_its_length_when_the_clock_is_set_back(ledger):
     await reserve(ledger)
     await ledger.hold(A, NOW + 50)
     back = NOW - 3600
-    assert await reserve(ledger, now=back) == NotYet(back + 50)
-    assert await reserve(ledger, now=back + 20) == NotYet(back + 50)
+    assert await reserve(ledger, now=back) == TooEarly(back + 50)
+    assert await reserve(ledger, now=back + 20) == TooEarly(back + 50)
     assert (await reserve(ledger, now=back + 49.5)).slot == pytest.approx(back + 50)
 
 
 async def test_a_reading_of_the_clock_that_waited_for_its_turn_moves_nothing(ledger):
     await reserve(ledger, now=NOW + 9, gap=0.5)
-    assert await reserve(ledger, now=NOW, gap=0.5) == NotYet(NOW + 9.5)
+    assert await reserve(ledger, now=NOW, gap=0.5) == TooEarly(NOW + 9.5)
 
 
 async def test_an_unknown_day_is_unspent(ledger):
@@ -204,7 +204,7 @@ def test_the_file_holds_no_name_of_the_customer(tmp_path):
     async def spend():
         ledger = SqliteLedger(path)
         async with AsyncAgora("customer-7", "s3cr3t", app_id="app-9", ledger=ledger) as client:
-            await client._connection._limiter(LISTS).acquire()
+            await client._engine._limiter(LISTS).acquire()
         await ledger.aclose()
 
     asyncio.run(spend())

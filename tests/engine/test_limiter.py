@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.departures import LARGEST_JITTER, SMALLEST_JITTER, Jitter
 from agora_analytics.engine.events import QuotaClosed, Waited
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import LONGEST_HOLD, Limiter
+from agora_analytics.engine.sliding_window import LARGEST_JITTER, SMALLEST_JITTER, Jitter
 from agora_analytics.errors import QuotaExhausted
 from agora_analytics.instants import utc_day
 from agora_analytics.testing import VirtualClock, run_virtual
@@ -52,7 +52,7 @@ class Stage:
 
 async def leave(limiter):
     """Wait for a place and take it, as the request loop does."""
-    return await limiter.leaves(await limiter.acquire())
+    return await limiter.mark_sent(await limiter.acquire())
 
 
 def worst_fixed(arrivals, period):
@@ -80,7 +80,7 @@ async def traffic(limiters, clock, count, latency, seed=1, workers=32):
             await asyncio.sleep(there)
             arrivals.append(clock.now())
             await asyncio.sleep(back)
-            limiter.jitter.saw(there + back)
+            limiter.jitter.observe(there + back)
 
     async with asyncio.TaskGroup() as group:
         for i in range(workers):
@@ -306,7 +306,7 @@ def test_nobody_is_outrun_for_ever_by_others_who_share_a_ledger(tmp_path, client
 def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(tmp_path):
     async def work():
         await stage.leave(stage.limiter)
-        await stage.limiter.push_back(50)
+        await stage.limiter.backoff(50)
         await asyncio.gather(*map(stage.leave, stage.limiters))
 
     stage = Shared(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
@@ -344,7 +344,7 @@ def test_a_ledger_that_answers_behind_its_slots_breaks_no_pace_and_stops_nobody(
         limiters = [stage.limiter, *(stage.another(requests=10) for _ in range(5))]
         for limiter in limiters:
             for _ in range(20):
-                limiter.jitter.saw(0.02)
+                limiter.jitter.observe(0.02)
         await asyncio.gather(*map(busy, limiters))
         await stage.ledger.aclose()
 
@@ -379,7 +379,7 @@ def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind,
     async def worker(limiter):
         while stage.clock.now() < MIDNIGHT + 1800:
             try:
-                grant = await limiter.leaves(await limiter.acquire())
+                grant = await limiter.mark_sent(await limiter.acquire())
                 left.append((grant.day, stage.clock.now()))
             except QuotaExhausted as error:
                 await asyncio.sleep(min(max(1, error.retry_at - stage.clock.now()), 600))
@@ -405,7 +405,7 @@ def test_what_is_made_ready_over_midnight_is_charged_to_the_day_on_which_it_leav
         grant = await stage.limiter.acquire()
         assert grant.day == "2026-11-19"
         await asyncio.sleep(5)
-        grant = await stage.limiter.leaves(grant)
+        grant = await stage.limiter.mark_sent(grant)
         days = [(await stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
         await stage.ledger.aclose()
         return grant.day, days
@@ -447,7 +447,7 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
             times.append(stage.clock.now())
 
         if hold:
-            await stage.limiter.push_back(hold)
+            await stage.limiter.backoff(hold)
         tasks = [asyncio.create_task(ask(at)) for at, _ in lives]
         loop = asyncio.get_running_loop()
         for task, (at, after) in zip(tasks, lives, strict=True):
@@ -466,13 +466,13 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
     assert not times or worst_sliding(times, 1.0) <= 3
 
 
-@pytest.mark.parametrize("patience", [5, 10, 19, 25, 40])
+@pytest.mark.parametrize("retry", [5, 10, 19, 25, 40])
 @pytest.mark.parametrize("clients", [1, 3])
-def test_those_who_give_up_starve_nobody(patience, clients):
+def test_those_who_give_up_starve_nobody(retry, clients):
     async def impatient(limiter):
         while stage.clock.now() < NOW + 1200:
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(retry):
                     await leave(limiter)
                 left.append(stage.clock.now())
             await asyncio.sleep(1)
@@ -497,9 +497,9 @@ def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(s
                     grant = await limiter.acquire()
                 if rng.random() < 0.3:
                     await asyncio.sleep(rng.uniform(0, 3))
-                    await limiter.give_back(grant)
+                    await limiter.release(grant)
                 else:
-                    grant = await limiter.leaves(grant)
+                    grant = await limiter.mark_sent(grant)
                     left.append(stage.clock.now())
                     if rng.random() < 0.5:
                         limiter.answered(grant, rng.uniform(0, 0.2))
@@ -598,7 +598,7 @@ def test_a_day_that_was_spent_is_open_again_when_a_request_never_left():
         grant = await leave(stage.limiter)
         with pytest.raises(QuotaExhausted):
             await leave(stage.limiter)
-        await stage.limiter.give_back(grant)
+        await stage.limiter.release(grant)
         await leave(stage.limiter)
         return await stage.spent()
 
@@ -651,7 +651,7 @@ def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
     async def work():
         before = await pace()
         moment = stage.clock.now()
-        await stage.limiter.push_back(0.7)
+        await stage.limiter.backoff(0.7)
         await leave(stage.limiter)
         assert stage.clock.now() - moment >= 0.7 + LARGEST_JITTER
         return before, await pace()
@@ -664,13 +664,13 @@ def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
 def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content():
     async def held():
         start = stage.clock.now()
-        await stage.limiter.push_back(0.0)
+        await stage.limiter.backoff(0.0)
         await leave(stage.limiter)
         return stage.clock.now() - start
 
     async def work():
         row = [await held() for _ in range(6)]
-        stage.limiter.calm()
+        stage.limiter.reset_backoff()
         return row, await held()
 
     stage = Stage()
@@ -685,7 +685,7 @@ def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content()
 def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, seconds, tmp_path):
     async def work():
         start = stage.clock.now()
-        await stage.limiter.push_back(seconds)
+        await stage.limiter.backoff(seconds)
         await leave(stage.limiter)
         return stage.clock.now() - start
 
@@ -696,7 +696,7 @@ def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, second
 
 def test_a_wait_that_is_worth_telling_names_its_rule():
     async def work():
-        await stage.limiter.push_back(5.0)
+        await stage.limiter.backoff(5.0)
         await leave(stage.limiter)
 
     stage = Stage()
@@ -710,15 +710,15 @@ def test_the_jitter_starts_careful_and_follows_what_is_seen():
     jitter = Jitter()
     assert jitter.seconds == LARGEST_JITTER
     for i in range(200):
-        jitter.saw(0.05 + 0.03 * (i % 2))
+        jitter.observe(0.05 + 0.03 * (i % 2))
     assert jitter.seconds == pytest.approx(0.035)
     for _ in range(200):
-        jitter.saw(0.05)
+        jitter.observe(0.05)
     assert jitter.seconds == SMALLEST_JITTER
-    jitter.saw(9.0)
+    jitter.observe(9.0)
     assert jitter.seconds == LARGEST_JITTER
-    assert jitter.lateness(0.05) < SMALLEST_JITTER * 3
-    assert jitter.lateness(0.09) == pytest.approx(0.04 + jitter.lateness(0.05))
-    assert jitter.lateness(9.0) == LARGEST_JITTER
-    jitter.complained()
+    assert jitter.arrival_delay(0.05) < SMALLEST_JITTER * 3
+    assert jitter.arrival_delay(0.09) == pytest.approx(0.04 + jitter.arrival_delay(0.05))
+    assert jitter.arrival_delay(9.0) == LARGEST_JITTER
+    jitter.widen()
     assert jitter.seconds > LARGEST_JITTER

@@ -15,7 +15,7 @@ from tests.conftest import nothing_runs
 META = Meta(status=200, request_id=None, host="https://x", attempts=1, elapsed=0.1)
 
 
-class Walk:
+class Paginator:
     """Steps are numbers; page n has the records 10n and 10n + 1. Steps in `broken` fail, `more` adds steps behind."""
 
     def __init__(self, stage):
@@ -48,7 +48,7 @@ class Stage:
         self.asked, self.under_way, self.most, self.tasks = [], 0, 0, set()
 
         async def walk():
-            return Walk(self)
+            return Paginator(self)
 
         self.pages = Pages(walk, spawn=self.spawn, prefetch=prefetch, arrow=len)
 

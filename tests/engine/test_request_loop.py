@@ -14,10 +14,10 @@ from agora_analytics.core.domains import Domains, HostTable
 from agora_analytics.core.verdicts import Cause, Retry
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import Answered, Failed, HostSwitched, Waited
+from agora_analytics.engine.events import AttemptFailed, HostSwitched, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import OFF_THE_LOOP_FROM, Call, Patience, RequestLoop
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, ApiRequest, RequestLoop, RetryPolicy
 from agora_analytics.errors import (
     AuthenticationError,
     BadRequest,
@@ -60,7 +60,7 @@ class Stage:
         seconds=0.0,
         start=NOW,
         headers=None,
-        patience=None,
+        retry=None,
         judge=judge,
         ledger=None,
         **rows,
@@ -89,12 +89,12 @@ class Stage:
             authorize=headers or no_headers,
             server_time=self.server_time,
             observer=self.events.append,
-            patience=patience or Patience(),
+            retry=retry or RetryPolicy(),
             chance=lambda: 0.5,
         )
 
     def call(self, query=lambda _: (("appid", "a b"),), **of):
-        return Call(endpoint=endpoint(**of), query=query)
+        return ApiRequest(endpoint=endpoint(**of), query=query)
 
     def run(self, work=None):
         return run_virtual(work if work is not None else self.loop.run(self.call()), self.clock)
@@ -155,7 +155,7 @@ def test_waits_grow_and_the_last_one_repeats():
 
 
 def test_without_a_back_off_nothing_is_waited_for():
-    stage = Stage(GATEWAY, failure(FailureKind.RESET), ok(), patience=Patience(backoff=()))
+    stage = Stage(GATEWAY, failure(FailureKind.RESET), ok(), retry=RetryPolicy(backoff=()))
     assert len(stage.run().trail) == 3
     assert stage.clock.now() - NOW < 0.5
 
@@ -179,7 +179,7 @@ def test_a_host_that_says_when_it_will_be_well_is_left_at_once_if_there_is_anoth
 
 
 def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
-    error = Stage(GATEWAY, patience=Patience(deadline=None, attempts=4)).fails(ServerError)
+    error = Stage(GATEWAY, retry=RetryPolicy(deadline=None, attempts=4)).fails(ServerError)
     assert (error.endpoint, error.host, error.request_id, error.status) == ("call/lists", ONE, "r-500", 500)
     assert [attempt.host for attempt in error.trail] == [ONE] * 4
     shown = str(error)
@@ -187,10 +187,10 @@ def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
 
 
 def test_no_answer_without_end_is_an_error_with_its_kind():
-    stage = Stage(failure(FailureKind.RESET), patience=Patience(deadline=None))
+    stage = Stage(failure(FailureKind.RESET), retry=RetryPolicy(deadline=None))
     error = stage.fails(TransportError)
     assert (error.kind, len(error.trail)) == (FailureKind.RESET, 6)
-    assert [event.kind for event in stage.told(Failed)] == [FailureKind.RESET] * 6
+    assert [event.kind for event in stage.told(AttemptFailed)] == [FailureKind.RESET] * 6
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_what_cannot_be_mended_is_sent_once_and_to_one_host(answer, error):
 
 def test_a_redirect_is_not_followed():
     moved = response(b"", 302, location="https://elsewhere.example/")
-    stage = Stage(moved, hosts=(ONE, TWO), patience=Patience(deadline=None))
+    stage = Stage(moved, hosts=(ONE, TWO), retry=RetryPolicy(deadline=None))
     error = stage.fails(TransportError)
     assert (error.kind, stage.hosts) == (FailureKind.REDIRECT, [ONE])
     assert "HTTP 302 to elsewhere.example" in str(error)
 
 
 def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
-    stage = Stage(GATEWAY, ok(), seconds=12.0, patience=Patience(timeout=30, deadline=20))
+    stage = Stage(GATEWAY, ok(), seconds=12.0, retry=RetryPolicy(timeout=30, deadline=20))
     error = stage.fails(DeadlineExceeded)
     assert stage.clock.now() - NOW == pytest.approx(20, abs=0.01)
     assert isinstance(error, TimeoutError)
@@ -232,10 +232,10 @@ def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
 
 def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
     async def work():
-        await stage.loop._limiter(None).push_back(60)
+        await stage.loop._limiter(None).backoff(60)
         await stage.loop.run(stage.call())
 
-    stage = Stage(ok(), patience=Patience(deadline=5))
+    stage = Stage(ok(), retry=RetryPolicy(deadline=5))
     with pytest.raises(DeadlineExceeded, match="it waited for its turn all the time"):
         stage.run(work())
     assert (stage.transport.requests, stage.spent()) == ([], 0)
@@ -444,7 +444,7 @@ def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
 
 
 def test_a_rate_limit_without_end_is_an_error():
-    stage = Stage(limit("qps limit error"), patience=Patience(deadline=None, rate_attempts=3))
+    stage = Stage(limit("qps limit error"), retry=RetryPolicy(deadline=None, rate_attempts=3))
     error = stage.fails(RateLimited)
     assert (len(error.trail), error.request_id, error.code) == (3, "r-300", 300)
 
@@ -479,15 +479,15 @@ def test_a_range_that_was_wrong_by_our_clock_is_sent_once_more_by_the_server_s()
 
 def test_a_range_that_the_server_refuses_by_a_clock_that_jumps_is_sent_twice_at_most():
     dates = [{**TOO_FAR.headers, "date": formatdate(NOW + by, usegmt=True)} for by in (60, -60, 60)]
-    stage = Stage(*(evolve(TOO_FAR, headers=headers) for headers in dates), patience=Patience(deadline=None))
+    stage = Stage(*(evolve(TOO_FAR, headers=headers) for headers in dates), retry=RetryPolicy(deadline=None))
     assert len(stage.fails(WindowRefused).trail) == 2
 
 
 def test_a_large_body_is_judged_like_a_small_one():
-    large = response(b'{"code":200,"message":"' + b"x" * OFF_THE_LOOP_FROM + b'"}')
+    large = response(b'{"code":200,"message":"' + b"x" * THREAD_FROM_BYTES + b'"}')
     stage = Stage(large)
     assert stage.run().response is large
-    assert stage.told(Answered)[0].size == len(large.body)
+    assert stage.told(ResponseReceived)[0].size == len(large.body)
 
 
 def test_a_transport_s_own_error_is_not_swallowed():
@@ -499,7 +499,7 @@ def test_a_transport_s_own_error_is_not_swallowed():
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"attempts": 0}, {"rate_attempts": 0}])
 def test_patience_that_tries_nothing_is_refused(wrong):
     with pytest.raises(ValueError, match="must be > 0"):
-        Patience(**wrong)
+        RetryPolicy(**wrong)
 
 
 # ---- the pace, where something holds requests up behind their grants
@@ -567,7 +567,7 @@ def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
         ledger=ledger,
         seconds=0.05,
         requests=requests,
-        patience=Patience(deadline=None),
+        retry=RetryPolicy(deadline=None),
     )
     arrivals = noting_arrivals(stage.clock, stage.transport)
     stage.run(work())
@@ -594,8 +594,8 @@ def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():
         async with AsyncAgora(
             "x", "y", app_id="a", plan=plan, transport=Certified(*[ok(call_lists=[])] * 30), clock=clock
         ) as client:
-            call = Call(endpoint=LISTS, query=lambda _: ())
-            await asyncio.gather(*(client._connection.run(call) for _ in range(30)))
+            call = ApiRequest(endpoint=LISTS, query=lambda _: ())
+            await asyncio.gather(*(client._engine.run(call) for _ in range(30)))
 
     clock, arrivals = VirtualClock(NOW), []
     plan = Plan(name="p", limits={LISTS.name: limits(requests=3)})

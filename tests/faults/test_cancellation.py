@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.engine.request_loop import Call
+from agora_analytics.engine.request_loop import ApiRequest
 from agora_analytics.messages import FailureKind
 from tests.conftest import nothing_runs, ok, response
 from tests.faults.fleet import Crew, all_dead, ask
@@ -52,7 +52,7 @@ def test_cancelled_calls_leave_nothing_behind(random, plan):
         await asyncio.sleep(3.1)  # the longest look at DNS
         assert crew.fleet.under_way == 0
         assert await nothing_runs()
-        for limiter in client._connection._limiters.values():
+        for limiter in client._engine._limiters.values():
             assert not limiter._turn.locked()
         await asyncio.sleep(200)  # what the limits and rests hold back is over
         assert (await ask(client))[1] < 1
@@ -69,13 +69,13 @@ def test_closing_ends_every_call_and_none_is_sent_behind_it(seconds, trouble):
     async def job(client):
         listing = asyncio.create_task(client.calls("1h").collect())
         calls = [
-            asyncio.create_task(client._connection.run(Call(endpoint=LISTS, query=lambda _: ())))
+            asyncio.create_task(client._engine.run(ApiRequest(endpoint=LISTS, query=lambda _: ())))
             for _ in range(20)
         ]
         await asyncio.sleep(seconds)
         await client.aclose()
         sent = crew.fleet.sent.total()
-        assert (crew.fleet.under_way, client._connection._tasks, client._connection._calls) == (
+        assert (crew.fleet.under_way, client._engine._tasks, client._engine._calls) == (
             0,
             set(),
             set(),
@@ -96,7 +96,7 @@ def test_closing_leaves_the_task_of_a_caller_alone():
     async def job(client):
         async def caller():
             with pytest.raises(RuntimeError, match="closed while it was in use"):
-                await client._connection.run(Call(endpoint=LISTS, query=lambda _: ()))
+                await client._engine.run(ApiRequest(endpoint=LISTS, query=lambda _: ()))
             await asyncio.sleep(1)
             return asyncio.current_task().cancelling()
 

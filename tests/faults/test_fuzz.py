@@ -17,7 +17,7 @@ from agora_analytics import (
     AsyncAgora,
     DecodeError,
     IncompleteListing,
-    Patience,
+    RetryPolicy,
 )
 from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import judge
@@ -32,7 +32,7 @@ from tests.faults.fleet import FAST
 
 EXAMPLES = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 (CUSTOMER,) = DEMO_CREDENTIALS.items()
-QUICK = Patience(attempts=2, rate_attempts=2, deadline=60)
+QUICK = RetryPolicy(attempts=2, rate_attempts=2, deadline=60)
 
 
 class Recording(AsgiTransport):
@@ -198,7 +198,7 @@ def test_a_listing_ends_in_records_or_in_one_of_our_errors(bodies, mutate, name)
 
     async def job():
         async with AsyncAgora(
-            *CUSTOMER, app_id="a", plan=FAST, transport=Scripted(answer), clock=clock, patience=QUICK
+            *CUSTOMER, app_id="a", plan=FAST, transport=Scripted(answer), clock=clock, retry=QUICK
         ) as client:
             listing = {
                 "lists": client.calls("1h"),

@@ -11,7 +11,7 @@ from contextlib import aclosing, contextmanager
 
 import pytest
 
-from agora_analytics import HttpxTransport, Patience, Request, TransportError
+from agora_analytics import HttpxTransport, Request, RetryPolicy, TransportError
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.decode import decode_metrics
 from agora_analytics.errors import DecodeError
@@ -146,12 +146,12 @@ async def test_large_bodies_are_decoded_one_at_a_time_also_when_callers_leave():
 
     async with AsyncAgora(CUSTOMER, SECRET, app_id="app") as client:
         body = bytes(1_000_000)
-        calls = [asyncio.create_task(client._connection.decode(read, body)) for _ in range(10)]
+        calls = [asyncio.create_task(client._engine.decode(read, body)) for _ in range(10)]
         await asyncio.sleep(0.01)
         for call in calls[::2]:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        await client._connection.decode(read, body)
+        await client._engine.decode(read, body)
     assert most == 1
 
 
@@ -171,7 +171,7 @@ async def test_a_slow_reader_of_pages_holds_no_connection():
             await anext(listing)
             await asyncio.sleep(0.3)  # the pages ahead have come meanwhile
             assert busy(transport) == []
-            assert sum(client._connection.sent.values()) <= 2 + client._prefetch
+            assert sum(client._engine.sent.values()) <= 2 + client._prefetch
             await listing.aclose()
         await transport.aclose()
 
@@ -189,7 +189,7 @@ async def test_calls_over_a_socket_that_are_cancelled_leave_no_connection_and_no
                 while busy(transport):  # noqa: ASYNC110 - the pool has no event
                     await asyncio.sleep(0.01)
             assert await asyncio.wait_for(client.calls("1h").collect(), 20) == []
-            assert client._connection._tasks == set()
+            assert client._engine._tasks == set()
         await transport.aclose()
 
 
@@ -197,10 +197,10 @@ async def test_with_everything_dead_the_processor_is_idle_and_nothing_goes_on():
     dead = {name: Host(serve=resets) for name in ("api.agora.io", "api.sd-rtn.com", "")}
     async with network(**dead) as net:
         transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting())
-        patience = Patience(deadline=1.5, backoff=(0.2,), attempts=100)
+        retry = RetryPolicy(deadline=1.5, backoff=(0.2,), attempts=100)
         before = asyncio.all_tasks()
         async with AsyncAgora(
-            CUSTOMER, SECRET, app_id="app", plan=FAST, transport=transport, patience=patience
+            CUSTOMER, SECRET, app_id="app", plan=FAST, transport=transport, retry=retry
         ) as client:
             await transport._opened()
             start = time.monotonic()
@@ -273,9 +273,9 @@ async def test_what_a_client_opened_itself_stays_closed(tmp_path):
             while not sum(client.sent.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await client.aclose()
-        assert client._connection._own_transport._client is None
+        assert client._engine._own_transport._client is None
         for call in calls:
             with pytest.raises(RuntimeError, match="closed"):
                 await call
         assert sum(client.sent.values()) == 1
-        assert client._connection._own_transport._client is None
+        assert client._engine._own_transport._client is None

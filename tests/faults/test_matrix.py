@@ -9,8 +9,8 @@ from agora_analytics.agora.domains import host_table
 from agora_analytics.agora.judge import judge
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.engine.connection import Connection, Means
-from agora_analytics.engine.request_loop import Answer, Call, Patience
+from agora_analytics.engine.engine import ClientOptions, Engine
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.messages import FailureKind
 from tests.conftest import SECRET
@@ -19,7 +19,7 @@ from tests.faults.matrix import FAULTS, LARGEST_BODY, Then
 from tests.faults.network import Host, network, trusting
 from tests.faults.page import PAGE, page
 
-PATIENCE = Patience(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
+PATIENCE = RetryPolicy(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
 QUERY = Endpoint(name="a query", path="/query", items="call_lists")
 MESSAGE = Endpoint(name="a message", method="POST", path="/message", items="", replayable=False)
 LIMITS = Limits(requests=1000, per_day=10_000, reach=86_400, span=None, delay=60)
@@ -37,23 +37,23 @@ async def authorize(_request) -> dict[str, str]:
     return {"authorization": f"Basic {SECRET}"}
 
 
-async def call(net, endpoint) -> Answer | errors.AgoraAnalyticsError:
+async def call(net, endpoint) -> ApiResponse | errors.AgoraAnalyticsError:
     transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting(), largest_body=LARGEST_BODY)
-    connection = Connection(
+    engine = Engine(
         hosts=host_table("agora.io", regional=True),
         customer="id",
         limits={endpoint.name: LIMITS},
         shares={},
         judge=judge,
         authorize=authorize,
-        means=Means(transport=transport, patience=PATIENCE),
+        means=ClientOptions(transport=transport, retry=PATIENCE),
     )
     try:
-        return await connection.run(Call(endpoint=endpoint, query=lambda _: (("appid", "a"),)))
+        return await engine.run(ApiRequest(endpoint=endpoint, query=lambda _: (("appid", "a"),)))
     except errors.AgoraAnalyticsError as error:
         return error
     finally:
-        await connection.aclose()
+        await engine.aclose()
         await transport.aclose()
 
 
@@ -67,7 +67,7 @@ async def test_every_fault_ends_as_the_matrix_says(fault, endpoint):
         outcome = await call(net, endpoint)
         hosts, answered = EXPECTED[fault.query if endpoint is QUERY else fault.message]
         assert [attempt.host for attempt in outcome.trail] == hosts
-        assert isinstance(outcome, Answer) == answered
+        assert isinstance(outcome, ApiResponse) == answered
         if not answered:
             told = outcome.kind if isinstance(fault.told, FailureKind) else type(outcome)
             assert told is fault.told

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from agora_analytics import DeadlineExceeded, NotFound, Patience, TransportError
+from agora_analytics import DeadlineExceeded, NotFound, RetryPolicy, TransportError
 from agora_analytics.engine.events import HostSwitched
 from agora_analytics.engine.transports import CONNECT_TIMEOUT
 from agora_analytics.messages import FailureKind
@@ -107,7 +107,7 @@ def test_a_path_that_a_primary_does_not_know_is_the_callers_error():
     ids=lambda answer: f"{answer.status} {answer.body[:12]}",
 )
 def test_nothing_rotates_for_a_limit_or_a_refusal(answer):
-    crew = Crew(all_dead(answer), patience=Patience(rate_attempts=3))
+    crew = Crew(all_dead(answer), retry=RetryPolicy(rate_attempts=3))
     with pytest.raises(Exception):  # noqa: B017 - which one it is, the judge's tests say
         crew.run(ask)
     assert set(crew.fleet.sent) == {PRIMARY}
@@ -136,7 +136,7 @@ def test_a_look_at_dns_that_hangs_holds_nobody_up_and_ends():
         async def hang(_host, _port):
             await asyncio.sleep(3600)
 
-        client._connection._requests._on_trouble.__self__._resolve = hang
+        client._engine._requests._on_trouble.__self__._resolve = hang
         answered = await ask(client)
         await asyncio.sleep(3.1)
         return answered, await nothing_runs()
@@ -190,7 +190,7 @@ def test_with_everything_dead_one_error_comes_by_the_deadline_and_lists_every_at
         await asyncio.sleep(5)
         return caught.value, asyncio.get_running_loop().time() - 5
 
-    crew = Crew(all_dead(), patience=Patience(deadline=30))
+    crew = Crew(all_dead(), retry=RetryPolicy(deadline=30))
     error, took = crew.run(job)
     assert took <= 30.1
     assert len(error.trail) == sum(crew.fleet.sent.values()) >= 3
@@ -219,14 +219,14 @@ def test_a_host_that_accepts_and_says_nothing_leaves_time_for_another():
     crew = Crew(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
     host, seconds = crew.run(ask)
     assert host == NEIGHBOUR
-    assert seconds < Patience().deadline
+    assert seconds < RetryPolicy().deadline
 
 
 @pytest.mark.parametrize("way_to_die", [FailureKind.READ_TIMEOUT, FailureKind.RESET])
 @pytest.mark.parametrize(
-    "patience", [*(Patience(deadline=d) for d in (0.5, 1.0, 2.0, 3.0)), Patience(attempts=1)], ids=str
+    "retry", [*(RetryPolicy(deadline=d) for d in (0.5, 1.0, 2.0, 3.0)), RetryPolicy(attempts=1)], ids=str
 )
-def test_calls_too_short_for_a_second_attempt_leave_a_dead_primary_together(patience, way_to_die):
+def test_calls_too_short_for_a_second_attempt_leave_a_dead_primary_together(retry, way_to_die):
     async def job(client):
         hosts = []
         for _ in range(20):
@@ -235,7 +235,7 @@ def test_calls_too_short_for_a_second_attempt_leave_a_dead_primary_together(pati
             await asyncio.sleep(1)
         return hosts
 
-    hosts = Crew(dead(PRIMARY, by=way_to_die), patience=patience).run(job)
+    hosts = Crew(dead(PRIMARY, by=way_to_die), retry=retry).run(job)
     assert set(hosts) == {NEIGHBOUR}
     assert len(hosts) >= 18
 

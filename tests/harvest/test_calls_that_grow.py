@@ -30,7 +30,7 @@ def world(created, destroyed, *sessions):
     )
     call = CallTruth(
         call_id="call",
-        cname="room",
+        cname="prefetch_budget",
         created_ts=int(created),
         destroyed_ts=int(destroyed),
         sessions=members,

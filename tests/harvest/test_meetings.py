@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest
@@ -248,8 +248,8 @@ def test_a_harvest_that_hangs_does_not_put_less_in_the_place_of_what_another_has
     simulator, clock = staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000)
 
     async def harvesting(transport):
-        key, patience = ProjectKey(KEY, SECRET), Patience(timeout=DAY, deadline=None)
-        async with AsyncOpenTok(key, transport=transport, clock=clock, patience=patience) as client:
+        key, retry = ProjectKey(KEY, SECRET), RetryPolicy(timeout=DAY, deadline=None)
+        async with AsyncOpenTok(key, transport=transport, clock=clock, retry=retry) as client:
             return await harvest(client, since=SINCE, until="now", store=tmp_path)
 
     async def job():

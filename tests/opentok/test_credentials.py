@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from agora_analytics.engine.events import Answered
+from agora_analytics.engine.events import ResponseReceived
 from agora_analytics.errors import AgoraAnalyticsError, AuthenticationError, ConfigurationError
 from agora_analytics.opentok import Application, AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokWorld
@@ -237,7 +237,7 @@ def test_no_secret_is_in_any_log_event_or_error(caplog):
             except AgoraAnalyticsError as error:
                 shown.append(f"{error!r} {error} {error.trail} {vars(error)}")
             shown.append(repr(stage.events))
-            assert stage.told(Answered) or faults.share
+            assert stage.told(ResponseReceived) or faults.share
             try:
                 stage.run(job, credentials, observer=None)
             except AgoraAnalyticsError as error:

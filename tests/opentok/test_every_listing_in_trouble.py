@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from agora_analytics.engine.events import CameInPart
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.events import PartialResponse
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import walk
 from agora_analytics.simulator import Faults, OpenTokWorld
 from tests.opentok.stage import DAY, NOW, Stage
@@ -15,7 +15,7 @@ from tests.opentok.stage import DAY, NOW, Stage
 WORLD = OpenTokWorld.generate(seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0.0)
 IDS = [session.session_id for session in WORLD.sessions]
 
-PATIENCE = Patience(timeout=5, deadline=None, attempts=20, rate_attempts=20)
+PATIENCE = RetryPolicy(timeout=5, deadline=None, attempts=20, rate_attempts=20)
 KINDS = ("reset", "500", "503-html", "504-html", "429", "cut-off", "broken-json", "lost-answer", "hang")
 LISTINGS = {
     "summaries": lambda c: c.session_summaries(NOW - 16 * DAY, NOW - 600),
@@ -37,9 +37,9 @@ async def everything(client):
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_faults_are_overcome_over_all_listings(share, monkeypatch):
     monkeypatch.setattr(walk, "PAGE_BUDGET", 60)  # small pages, so many requests
-    calm = Stage.of(WORLD).run(everything, patience=PATIENCE)
+    calm = Stage.of(WORLD).run(everything, retry=PATIENCE)
     stage = Stage.of(WORLD, faults=Faults(share=share, seed=4, kinds=KINDS), latency=(0.01, 0.05))
-    found = stage.run(everything, patience=PATIENCE)
+    found = stage.run(everything, retry=PATIENCE)
     faults = stage.simulator.seen.faults
     assert faults.total() > stage.asked * share * 0.5 > 2
     assert share < 0.3 or set(faults) == set(KINDS)
@@ -47,5 +47,5 @@ def test_faults_are_overcome_over_all_listings(share, monkeypatch):
         assert records, name
         assert Counter(map(repr, records)).most_common(1)[0][1] == 1, name
         assert records == calm[name], name
-    assert stage.told(CameInPart) == []
+    assert stage.told(PartialResponse) == []
     assert max(stage.simulator.pace.worst.values()) < 100

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agora_analytics.engine.events import CameInPart
+from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import BadRequest, ConfigurationError, InvalidRequest
 from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.facts import NODE_LIMIT
@@ -160,7 +160,7 @@ def test_errors_beside_data_are_kept_and_told():
     )
     assert [one.code for one in result.problems] == [1016]
     assert result.data["project"]["sessionData"]["sessionSummaries"]["resources"][0]["meetings"] is None
-    assert [event.code for event in stage.told(CameInPart)] == [1016]
+    assert [event.code for event in stage.told(PartialResponse)] == [1016]
     assert KEY not in repr(result.problems)
 
 

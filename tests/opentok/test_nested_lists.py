@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agora_analytics.engine.events import CameInPart
+from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import IncompleteListing
 from agora_analytics.opentok import document, walk
 from agora_analytics.simulator import OpenTokWorld
@@ -132,7 +132,7 @@ def test_however_small_the_pages_are_everything_comes_once(budget, sessions, mee
     assert told_samples(found) == true_samples(made)
     assert [len(one.meetings) for one in summaries_found] == [meetings] * sessions
     assert stage.simulator.nodes <= budget
-    assert stage.told(CameInPart) == []
+    assert stage.told(PartialResponse) == []
 
 
 async def both(client, ids):
@@ -163,7 +163,7 @@ def test_a_list_that_is_shorter_than_its_count_is_told():
         "1 of 3 meetings came",
         "1 of 2 sessionSummaries came",
     ]
-    assert [event.message for event in events if isinstance(event, CameInPart)] == [
+    assert [event.message for event in events if isinstance(event, PartialResponse)] == [
         one.message for one in pages[0].problems
     ]
     assert len(pages[0].records) == 1

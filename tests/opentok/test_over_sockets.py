@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics.blocking.crossing import in_blocking_words
 from agora_analytics.blocking.opentok import InsightsPages, OpenTok
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
@@ -21,7 +21,7 @@ WORLD = OpenTokWorld.generate(
 )
 IDS = [session.session_id for session in WORLD.sessions]
 CREDENTIALS = ProjectKey(KEY, SECRET)
-QUICK = Patience(timeout=2, backoff=(0.01,))
+QUICK = RetryPolicy(timeout=2, backoff=(0.01,))
 QUERY = (
     "query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) { "
     "resources { sessionId } } } } }"
@@ -135,7 +135,7 @@ async def test_by_the_user_s_own_client():
 @pytest.mark.parametrize("fault", ["reset", "503-html", "cut-off", "lost-answer", "broken-json", "500"])
 def test_a_fault_over_a_socket_is_overcome(fault):
     sim = OpenTokSimulator(WORLD, faults=Faults(script=(fault,)))
-    with serve_in_thread(sim) as url, OpenTok(CREDENTIALS, base_url=url, patience=QUICK) as client:
+    with serve_in_thread(sim) as url, OpenTok(CREDENTIALS, base_url=url, retry=QUICK) as client:
         assert [one.session_id for one in client.session_summaries("6d")] == IDS
     assert sim.seen.faults == {fault: 1}
     assert sim.seen.requests.total() == 2

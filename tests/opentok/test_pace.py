@@ -6,14 +6,14 @@ import pytest
 from attrs import define, field
 
 from agora_analytics.engine.ledger import MemoryLedger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.opentok.facts import LIMITS, SESSION_DATA
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
 from tests.conftest import Scripted, response
 from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, summaries
 
-LONG = Patience(deadline=None)
+LONG = RetryPolicy(deadline=None)
 OTHER = "45000002"
 
 
@@ -56,7 +56,7 @@ def test_no_thirty_seconds_have_a_hundred_requests_as_the_client_counts_them():
         days = (client.project_data("9d").collect() for _ in range(150))
         await asyncio.gather(*sessions, *days)
 
-    stage.run(job, transport=timed, patience=LONG, ledger=MemoryLedger())
+    stage.run(job, transport=timed, retry=LONG, ledger=MemoryLedger())
     left = sorted(timed.times)
     assert len(left) == 300
     assert all(later - earlier > 30 for earlier, later in zip(left, left[99:], strict=False))

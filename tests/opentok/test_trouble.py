@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from agora_analytics import errors
-from agora_analytics.engine.events import CameInPart, Waited
+from agora_analytics.engine.events import PartialResponse, Waited
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld
@@ -17,7 +17,7 @@ from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, 
 from tests.opentok.test_judge import VERDICTS
 from tests.opentok.test_listings import told_samples, true_samples
 
-LONG = Patience(deadline=None)
+LONG = RetryPolicy(deadline=None)
 
 
 async def ask(client):
@@ -47,7 +47,7 @@ def test_every_code_at_a_field_is_told_beside_the_rest(code):
     assert [one.code for one in page.problems] == [code]
     assert page.problems[0].path == ("project", "sessionData", "sessionSummaries", "resources", 0, "meetings")
     assert [len(one.meetings) > 0 for one in page.records] == [False] + [True] * (len(IDS) - 1)
-    assert [event.code for event in stage.told(CameInPart)] == [code]
+    assert [event.code for event in stage.told(PartialResponse)] == [code]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_part_that_fails_once_is_whole_the_second_time():
     stage.simulator.fail_with(1012, at="streamStatsCollection")
     found = stage.run(lambda client: client.stream_stats(IDS[0]).collect())
     assert told_samples(found) == true_samples(keep=lambda session, _: session.session_id == IDS[0])
-    assert stage.told(CameInPart) == []
+    assert stage.told(PartialResponse) == []
 
 
 async def pages_of(listing):
@@ -153,8 +153,8 @@ def test_many_faults_are_overcome_and_every_sample_comes_once():
     )
     ids = [session.session_id for session in ended.sessions]
     stage = Stage.of(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
-    patience = Patience(timeout=5, deadline=None, attempts=15, rate_attempts=15)
-    found = stage.run(lambda client: client.stream_stats(ids).collect(), patience=patience)
+    retry = RetryPolicy(timeout=5, deadline=None, attempts=15, rate_attempts=15)
+    found = stage.run(lambda client: client.stream_stats(ids).collect(), retry=retry)
     assert told_samples(found) == true_samples(ended)
     assert stage.simulator.seen.faults.total() > 3
 
@@ -168,8 +168,8 @@ def test_a_page_of_html_with_200_is_no_answer():
 def test_a_rate_limit_that_does_not_end_is_told():
     script = Scripted(response({"message": "Too Many Requests"}, 429, retry_after="3"))
     with pytest.raises(errors.RateLimited, match="Too Many Requests"):
-        scripted(script, ask, patience=LONG)
-    assert len(script.requests) == Patience().rate_attempts
+        scripted(script, ask, retry=LONG)
+    assert len(script.requests) == RetryPolicy().rate_attempts
 
 
 # ---- fewer than 100 requests in 30 seconds, of a key and from an address
@@ -188,7 +188,7 @@ def test_a_client_keeps_to_fewer_than_a_hundred_in_thirty_seconds(latency):
         await many(client, 500)
         return stage.clock.now() - begin
 
-    seconds = stage.run(job, patience=LONG)
+    seconds = stage.run(job, retry=LONG)
     assert stage.asked == 500
     assert max(stage.simulator.pace.worst.values()) < 100
     assert 110 < seconds < 160  # and it is not idle: 500 requests take 4 windows at least
@@ -205,11 +205,11 @@ def test_two_clients_with_other_keys_share_the_address_s_limit(kept, tmp_path):
     stage = Stage.of([WORLD, other], projects=projects, latency=(0.02, 0.1))
 
     async def job(first):
-        async with stage.client(ProjectKey("45000002", SECRET), ledger=ledger, patience=LONG) as second:
+        async with stage.client(ProjectKey("45000002", SECRET), ledger=ledger, retry=LONG) as second:
             await asyncio.gather(many(first, 130), many(second, 130))
         await ledger.aclose()
 
-    stage.run(job, ledger=ledger, patience=LONG)
+    stage.run(job, ledger=ledger, retry=LONG)
     assert stage.simulator.pace.worst["key 45000001"] > 30
     assert stage.simulator.pace.worst["key 45000002"] > 30
     assert stage.simulator.pace.worst["address 127.0.0.1"] < 100
@@ -221,8 +221,8 @@ async def test_all_clients_of_a_process_share_one_ledger():
         AsyncOpenTok(ProjectKey(KEY, SECRET)) as one,
         AsyncOpenTok(ProjectKey("45000002", SECRET)) as two,
     ):
-        assert one._connection._ledger is two._connection._ledger
-        assert one._connection._account == two._connection._account
+        assert one._engine._ledger is two._engine._ledger
+        assert one._engine._account == two._engine._account
 
 
 def test_a_limit_that_others_use_too_is_waited_for():
@@ -230,10 +230,10 @@ def test_a_limit_that_others_use_too_is_waited_for():
     stage = Stage.of(latency=(0.02, 0.1))
 
     async def job(client):
-        async with stage.client(ledger=MemoryLedger(), patience=LONG) as another_program:
+        async with stage.client(ledger=MemoryLedger(), retry=LONG) as another_program:
             await asyncio.gather(many(client, 90), many(another_program, 90))
 
-    stage.run(job, patience=Patience(deadline=None, rate_attempts=20))
+    stage.run(job, retry=RetryPolicy(deadline=None, rate_attempts=20))
     accepted = stage.simulator.seen.accepted.total()
     assert accepted == 180
     assert stage.asked > accepted

@@ -5,7 +5,7 @@ from typing import Any, assert_type
 
 from agora_analytics.blocking import opentok as blocking
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.connection import Quota
+from agora_analytics.engine.engine import Quota
 from agora_analytics.opentok import (
     Application,
     AsyncOpenTok,

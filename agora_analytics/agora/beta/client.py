@@ -12,10 +12,10 @@ from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.connection import Connection, Means
+from agora_analytics.engine.engine import ClientOptions, Engine
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import Patience
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.messages import Request
 
@@ -34,7 +34,7 @@ class AsyncAgoraBeta(Client, BetaQuestions):
         app_id: the project's app id.
         region: where your machine is: `global`, or `cn` inside mainland China.
         base_url: pins one host: a proxy, a test, the simulator. Plain http only to this machine.
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         prefetch: how many requests of one listing are under way at the same time.
         transport: what sends requests; yours is not closed. Default: httpx.
         http_client: your own `httpx.AsyncClient` to send with; it is not closed.
@@ -61,7 +61,7 @@ class AsyncAgoraBeta(Client, BetaQuestions):
         app_id: str,
         region: Region | str = Region.GLOBAL,
         base_url: str | None = None,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         prefetch: int = 4,
         transport: Transport | None = None,
         http_client: "httpx.AsyncClient | None" = None,
@@ -79,15 +79,15 @@ class AsyncAgoraBeta(Client, BetaQuestions):
             region=region,
             base_url=base_url,
         )
-        connection = Connection(
+        engine = Engine(
             hosts=self.settings.host_table,
             customer="\n".join((customer_id, self.settings.base_url or "")),
             limits=limits,
             shares={},
             judge=judge,
             authorize=self._headers,
-            means=Means(
-                patience=patience,
+            means=ClientOptions(
+                retry=retry,
                 transport=transport,
                 http_client=http_client,
                 observer=observer,
@@ -95,7 +95,7 @@ class AsyncAgoraBeta(Client, BetaQuestions):
                 clock=clock,
             ),
         )
-        super().__init__(connection, app_id=app_id, prefetch=prefetch, validate=validate)
+        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:

@@ -17,12 +17,11 @@ from agora_analytics.core.paging import Step, write_token
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.events import ListingNarrowed, Observer
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import Answer, Query
-from agora_analytics.engine.request_loop import Call as ApiCall
+from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DecodeError, IncompleteListing
 
 T = TypeVar("T")
-Run = Callable[[ApiCall], Awaitable[Answer]]
+Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
 
 MINUTE = 60
 
@@ -36,7 +35,7 @@ class Question:
     params: Query
     checked: bool
 
-    def ask(self, window: Window) -> ApiCall:
+    def ask(self, window: Window) -> ApiRequest:
         """Return the call for a window. What has gone out of reach by the time of sending is cut off."""
 
         def query(server_now: float) -> Query:
@@ -46,7 +45,7 @@ class Question:
             ends = ((self.endpoint.since, str(part.start)), (self.endpoint.until, str(part.end)))
             return (*ends, *self.params)
 
-        return ApiCall(endpoint=self.endpoint, query=query)
+        return ApiRequest(endpoint=self.endpoint, query=query)
 
 
 @frozen
@@ -94,7 +93,7 @@ class NarrowingWalk(Generic[T]):
         self.steps = list(steps)
 
     async def fetch(self, step: Step) -> Page[T]:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         answer = await self._run(self._question.ask(step.window))
         found = placed(self._question.endpoint, answer, self._read)
         page = Page(records=found.records, meta=meta(answer), resume_token="", raw=answer.response.body)
@@ -102,7 +101,7 @@ class NarrowingWalk(Generic[T]):
         return page
 
     def answered(self, step: Step, page: Page[T]) -> tuple[Step, list[Step]]:
-        """See `Walk.answered`.
+        """See `Paginator.answered`.
 
         Raises:
             IncompleteListing: records stay hidden, however narrow the range.
@@ -121,7 +120,7 @@ class NarrowingWalk(Generic[T]):
         return step, [Step(part) for part in parts]
 
     def deliver(self, page: Page[T], left: Iterable[Step]) -> Page[T]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         new, window = [], self._windows.pop(id(page))
         for record in page.records:
             if self._wanted(record, window) and (key := self._key(record)) not in self._given:
@@ -147,7 +146,7 @@ class DetailsWalk:
         self.steps = list(steps)
 
     async def fetch(self, step: Step) -> Page[CallDetails]:
-        """See `Walk.fetch`."""
+        """See `Paginator.fetch`."""
         answer = await self._run(self._question.ask(step.window))
         try:
             fields = msgspec.json.decode(answer.response.body)
@@ -166,12 +165,12 @@ class DetailsWalk:
         return Page(records=[details], meta=meta(answer), resume_token="", raw=answer.response.body)
 
     def answered(self, step: Step, page: Page[CallDetails]) -> tuple[Step, list[Step]]:
-        """See `Walk.answered`."""
+        """See `Paginator.answered`."""
         del page
         return step, []
 
     def deliver(self, page: Page[CallDetails], left: Iterable[Step]) -> Page[CallDetails]:
-        """See `Walk.deliver`."""
+        """See `Paginator.deliver`."""
         return evolve(page, resume_token=write_token(left))
 
 
@@ -210,7 +209,7 @@ def narrower_diagnoses(window: Window, _: Sequence[Diagnosis]) -> Sequence[Windo
     return window.halves()[::-1] if window.length >= MINUTE else ()
 
 
-def placed(endpoint: Endpoint, answer: Answer, read: Callable[[dict[str, Any]], T]) -> T:
+def placed(endpoint: Endpoint, answer: ApiResponse, read: Callable[[dict[str, Any]], T]) -> T:
     """Return what the fields of an answer hold.
 
     Raises:
@@ -222,7 +221,7 @@ def placed(endpoint: Endpoint, answer: Answer, read: Callable[[dict[str, Any]], 
         raise _at(error, endpoint, answer) from error
 
 
-def meta(answer: Answer) -> Meta:
+def meta(answer: ApiResponse) -> Meta:
     """Return how an answer came."""
     return Meta(
         status=answer.response.status,
@@ -233,10 +232,10 @@ def meta(answer: Answer) -> Meta:
     )
 
 
-def _request_id(answer: Answer) -> str | None:
+def _request_id(answer: ApiResponse) -> str | None:
     return request_id(msgspec.json.decode(answer.response.body, type=Envelope), answer.response)
 
 
-def _at(error: DecodeError, endpoint: Endpoint, answer: Answer) -> DecodeError:
+def _at(error: DecodeError, endpoint: Endpoint, answer: ApiResponse) -> DecodeError:
     error.endpoint, error.host, error.request_id = endpoint.name, answer.host, _request_id(answer)
     return error

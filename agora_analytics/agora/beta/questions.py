@@ -35,7 +35,7 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, clip, reachable, split
-from agora_analytics.engine.connection import Connection
+from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.engine.request_loop import Query
 from agora_analytics.errors import InvalidRequest
@@ -55,8 +55,8 @@ ALL_NET = tuple(BetaNetMetric)
 class BetaQuestions:
     """The questions of the 2021 beta API; `AsyncAgoraBeta` is one, with its settings and its connection."""
 
-    def __init__(self, connection: Connection, *, app_id: str, prefetch: int, validate: bool) -> None:
-        self._connection = connection
+    def __init__(self, engine: Engine, *, app_id: str, prefetch: int, validate: bool) -> None:
+        self._engine = engine
         self._app_id = app_id
         self._prefetch = prefetch
         self._validate = validate
@@ -95,8 +95,8 @@ class BetaQuestions:
                 wanted=lambda call, asked: (
                     asked.start >= window.start or not call.finished or call.destroyed_ts >= window.start
                 ),
-                run=self._connection.run,
-                observer=self._connection.observer,
+                run=self._engine.run,
+                observer=self._engine.observer,
             )
 
         def table(pages: Sequence[Page[Call]]) -> "pa.Table":
@@ -104,10 +104,10 @@ class BetaQuestions:
 
         return Pages(
             walk,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
             prefetch=self._prefetch,
             arrow=table,
-            room=self._connection.room,
+            prefetch_budget=self._engine.prefetch_budget,
         )
 
     def details(
@@ -147,14 +147,14 @@ class BetaQuestions:
         steps = self._steps(self._call_window(call, since, until), question, resume)
 
         async def walk() -> DetailsWalk:
-            return DetailsWalk(question, steps, run=self._connection.run, read_columns=self._read_columns)
+            return DetailsWalk(question, steps, run=self._engine.run, read_columns=self._read_columns)
 
         return Pages(
             walk,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
             prefetch=self._prefetch,
             arrow=details_table,
-            room=self._connection.room,
+            prefetch_budget=self._engine.prefetch_budget,
         )
 
     async def usage(
@@ -269,16 +269,16 @@ class BetaQuestions:
                 read=found_diagnoses,
                 key=lambda found: (found.ts, found.user, found.exp_id, found.cname, repr(found.cause_tags)),
                 parts=narrower_diagnoses,
-                run=self._connection.run,
-                observer=self._connection.observer,
+                run=self._engine.run,
+                observer=self._engine.observer,
             )
 
         return Pages(
             walk,
-            spawn=self._connection.spawn,
+            spawn=self._engine.spawn,
             prefetch=self._prefetch,
             arrow=diagnoses_table,
-            room=self._connection.room,
+            prefetch_budget=self._engine.prefetch_budget,
         )
 
     async def _points(
@@ -290,15 +290,15 @@ class BetaQuestions:
         question = self._question(endpoint, (("metric", ",".join(asked)),))
         (step,) = self._steps(window, question, None)
         if self._validate and endpoint is endpoints.INSIGHT_USAGE:
-            check_a_day(step.window, question.limits, self._connection.server_time.now())
-        answer = await self._connection.run(question.ask(step.window))
+            check_a_day(step.window, question.limits, self._engine.server_time.now())
+        answer = await self._engine.run(question.ask(step.window))
         points = placed(endpoint, answer, lambda fields: read_points(fields.get("data"), asked))
         return Rows(records=tuple(points), meta=(meta(answer),), kind=BetaPoint)
 
     def _question(self, endpoint: Endpoint, params: Query) -> Question:
         return Question(
             endpoint=endpoint,
-            limits=self._connection.limits(endpoint),
+            limits=self._engine.limits(endpoint),
             params=(("appid", self._app_id), *params),
             checked=self._validate,
         )
@@ -308,7 +308,7 @@ class BetaQuestions:
             return read_token(resume)
         if not self._validate:
             return [Step(window)]
-        now = self._connection.server_time.now()
+        now = self._engine.server_time.now()
         legal = clip(window, question.limits, now, endpoint=question.endpoint.name)
         longest = question.limits.span if question.endpoint is endpoints.CALL_DETAILS else None
         return [Step(part) for part in (split(legal, question.limits) if longest else [legal])]
@@ -317,17 +317,17 @@ class BetaQuestions:
         """Return the first second that can be asked for, also by a request that has to wait for its turn."""
         if not self._validate:
             return 0
-        return reachable(question.limits, self._connection.server_time.now()).start + _FOR_ITS_TURN
+        return reachable(question.limits, self._engine.server_time.now()).start + _FOR_ITS_TURN
 
     def _window(self, since: Instant, until: Instant) -> Window:
-        now = self._connection.server_time.now()
+        now = self._engine.server_time.now()
         return Window.half_open(
             epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")
         )
 
     def _call_window(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
         if isinstance(call, Call):
-            last = call.destroyed_ts if call.finished else int(self._connection.server_time.now())
+            last = call.destroyed_ts if call.finished else int(self._engine.server_time.now())
             return Window(call.created_ts, max(call.created_ts, last))
         if since is None or until is None:
             raise InvalidRequest(
@@ -338,4 +338,4 @@ class BetaQuestions:
     async def _read_columns(self, body: bytes) -> MetricColumns:
         from agora_analytics.decode import decode_metrics
 
-        return await self._connection.decode(decode_metrics, body)
+        return await self._engine.decode(decode_metrics, body)

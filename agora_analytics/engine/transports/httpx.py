@@ -12,7 +12,7 @@ from urllib.request import getproxies
 
 import anyio
 
-from agora_analytics.engine.resolving import Resolve, SystemResolver
+from agora_analytics.engine.dns import Resolve, SystemResolver
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
@@ -160,7 +160,7 @@ class HttpxTransport:
     def _new_pool(
         self, certificates: ssl.SSLContext, limits: "httpx.Limits"
     ) -> "httpcore.AsyncConnectionPool":
-        from agora_analytics.engine.transports.dialing import Dialer, Pool
+        from agora_analytics.engine.transports.happy_eyeballs import Dialer, Pool
 
         return Pool(
             ssl_context=certificates,

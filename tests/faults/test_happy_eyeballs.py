@@ -11,9 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from agora_analytics import ConfigurationError, FailureKind, HttpxTransport, Request, TransportFailure
-from agora_analytics.engine import resolving
-from agora_analytics.engine.resolving import SystemResolver
-from agora_analytics.engine.transports import dialing
+from agora_analytics.engine import dns
+from agora_analytics.engine.dns import SystemResolver
+from agora_analytics.engine.transports import happy_eyeballs
 from agora_analytics.engine.transports import httpx as transport_module
 from tests.conftest import SECRET, ok
 from tests.faults.network import Host, Network, authority, network, trusting
@@ -35,7 +35,7 @@ async def test_many_who_ask_for_a_name_share_one_thread(monkeypatch):
         time.sleep(0.05)
         return [("192.0.2.1", port)]
 
-    monkeypatch.setattr(resolving, "_addresses", slow)
+    monkeypatch.setattr(dns, "_addresses", slow)
     resolve = SystemResolver()
     waiting = [asyncio.create_task(resolve("api.agora.io", 443)) for _ in range(50)]
     await asyncio.sleep(0.01)
@@ -48,7 +48,7 @@ async def test_many_who_ask_for_a_name_share_one_thread(monkeypatch):
 
 
 async def test_an_address_needs_no_resolver(monkeypatch):
-    monkeypatch.setattr(resolving, "_addresses", None)
+    monkeypatch.setattr(dns, "_addresses", None)
     assert await SystemResolver()("127.0.0.1", 80) == [("127.0.0.1", 80)]
 
 
@@ -60,7 +60,7 @@ async def test_a_name_without_addresses_is_a_gaierror(name):
 
 async def test_a_resolver_that_hangs_is_a_failure_of_dns_and_takes_one_thread(monkeypatch):
     end = threading.Event()
-    monkeypatch.setattr(resolving, "_addresses", lambda *_: end.wait(20))
+    monkeypatch.setattr(dns, "_addresses", lambda *_: end.wait(20))
     transport = HttpxTransport(ssl_context=trusting())
     before = threading.active_count()
     for _ in range(3):
@@ -89,15 +89,17 @@ async def sent_to(addresses) -> float:
 
 
 async def test_an_address_that_is_a_black_hole_costs_a_head_start_and_no_more(monkeypatch):
-    monkeypatch.setattr(dialing, "HEAD_START", 1.0)  # longer than a handshake takes on a busy machine
+    monkeypatch.setattr(happy_eyeballs, "HEAD_START", 1.0)  # longer than a handshake takes on a busy machine
     async with AsyncExitStack() as stack:
         net = Network()
         await net.listen("well", Host(), stack)
         await net.listen("hole", Host(listens="black hole"), stack)
         await net.listen("deaf", Host(listens="no"), stack)
         ports = [(await net.resolve(name, 443))[0] for name in ("hole", "deaf", "well")]
-        assert dialing.HEAD_START <= await sent_to(ports) < 2 * dialing.HEAD_START
-        assert await sent_to(ports[1:]) < dialing.HEAD_START  # a refusal lets the next one start at once
+        assert happy_eyeballs.HEAD_START <= await sent_to(ports) < 2 * happy_eyeballs.HEAD_START
+        assert (
+            await sent_to(ports[1:]) < happy_eyeballs.HEAD_START
+        )  # a refusal lets the next one start at once
 
 
 async def test_addresses_that_all_fail_tell_why():

@@ -17,25 +17,25 @@ from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
 from agora_analytics.engine.events import Observer, guarded, log_event
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.prefetch_budget import PrefetchBudget
+from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.request_loop import (
-    OFF_THE_LOOP_FROM,
-    Answer,
+    THREAD_FROM_BYTES,
+    ApiRequest,
+    ApiResponse,
     Authorize,
-    Call,
-    Patience,
     RequestLoop,
+    RetryPolicy,
 )
-from agora_analytics.engine.room import Room
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
-from agora_analytics.engine.whereabouts import Whereabouts
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 if TYPE_CHECKING:
     import httpx
 
-    from agora_analytics.engine.resolving import Resolve
+    from agora_analytics.engine.dns import Resolve
 
 T = TypeVar("T")
 
@@ -68,11 +68,11 @@ class Quota:
 
 
 @frozen(kw_only=True)
-class Means:
+class ClientOptions:
     """What a user may bring instead of the defaults.
 
     Attributes:
-        patience: timeouts, deadline, back-off and attempts.
+        retry: timeouts, deadline, back-off and attempts.
         transport: what sends requests; it is not closed. Default: httpx.
         http_client: an `httpx.AsyncClient` to send with; it is not closed.
         observer: called with every event; what it raises is logged, and goes no further. Default: a log line.
@@ -80,7 +80,7 @@ class Means:
         clock: tells the time. Default: the machine's clock.
     """
 
-    patience: Patience | None = None
+    retry: RetryPolicy | None = None
     transport: Transport | None = None
     http_client: "httpx.AsyncClient | None" = None
     observer: Observer | None = None
@@ -88,7 +88,7 @@ class Means:
     clock: Clock | None = None
 
 
-class Connection:
+class Engine:
     """Runs calls within the limits of one account, and owns the tasks that fetch ahead.
 
     Args:
@@ -111,7 +111,7 @@ class Connection:
         shares: Mapping[str, str],
         judge: Judge,
         authorize: Authorize,
-        means: Means,
+        means: ClientOptions,
         lacks: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
         self.observer = guarded(means.observer or log_event)
@@ -127,7 +127,7 @@ class Connection:
         self._calls: set[anyio.CancelScope] = set()
         self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
-        self.room = Room()
+        self.prefetch_budget = PrefetchBudget()
         self._closed = False
         self._own_transport = None if means.transport else HttpxTransport(means.http_client)
         transport = means.transport or self._own_transport or HttpxTransport()
@@ -142,8 +142,8 @@ class Connection:
             authorize=authorize,
             server_time=self.server_time,
             observer=self.observer,
-            patience=means.patience or Patience(),
-            on_trouble=Whereabouts(self._domains, resolve, self.spawn).look if resolve else lambda: None,
+            retry=means.retry or RetryPolicy(),
+            on_trouble=RegionProbe(self._domains, resolve, self.spawn).start if resolve else lambda: None,
         )
 
     @property
@@ -151,7 +151,7 @@ class Connection:
         """How many requests were sent, by endpoint name, every attempt counted."""
         return self._requests.sent
 
-    async def run(self, call: Call) -> Answer:
+    async def run(self, call: ApiRequest) -> ApiResponse:
         """Send a call until it is settled; see `RequestLoop.run`.
 
         Raises:
@@ -186,7 +186,7 @@ class Connection:
         More at a time would be no faster, for they would share one interpreter. A call that is cancelled leaves its
         thread behind, so the place is free again when that has ended.
         """
-        if len(body) < OFF_THE_LOOP_FROM:
+        if len(body) < THREAD_FROM_BYTES:
             return read(body)
         await self._decoding.acquire()
         reading = asyncio.ensure_future(asyncio.to_thread(read, body))

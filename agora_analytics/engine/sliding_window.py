@@ -39,18 +39,18 @@ class Jitter:
     @property
     def seconds(self) -> float:
         """The jitter to allow for where nothing more is known of a request."""
-        spread = self._high - self._low + SMALLEST_JITTER / 2 if self._knows_enough else LARGEST_JITTER
+        spread = self._high - self._low + SMALLEST_JITTER / 2 if self._has_enough_samples else LARGEST_JITTER
         return self._bounded(max(spread, SMALLEST_JITTER))
 
-    def lateness(self, seconds: float) -> float:
+    def arrival_delay(self, seconds: float) -> float:
         """Return how much later than the fastest a request may have arrived whose answer took `seconds`."""
-        if not self._knows_enough:
+        if not self._has_enough_samples:
             return self._bounded(LARGEST_JITTER)
         spread = min(self._high - self._low, 2 * LARGEST_JITTER)  # there and back
         guard = max(spread * max(_GUARD, _FEW / self._noted), SMALLEST_JITTER / 2)
         return self._bounded(seconds - min(self._low, self._shortest, seconds) + guard)
 
-    def saw(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         """Note the time from the grant to the first byte of an answer."""
         leaves = self._seen[0] if len(self._seen) == _SEEN else None
         self._seen.append(seconds)
@@ -63,12 +63,12 @@ class Jitter:
             self._lowest.append(self._low)
             self._shortest = min(self._lowest)
 
-    def complained(self) -> None:
+    def widen(self) -> None:
         """Note that the server counted too many all the same."""
         self._complaints = min(self._complaints + 1, 4)
 
     @property
-    def _knows_enough(self) -> bool:
+    def _has_enough_samples(self) -> bool:
         return len(self._seen) >= _SEEN // 8
 
     def _bounded(self, seconds: float) -> float:
@@ -76,53 +76,53 @@ class Jitter:
 
 
 @define(eq=False)
-class Departure:
+class Reservation:
     """A request on its way out: when it left, and how late it may have been, as far as that is known.
 
     `behind` is the one N places before, which must be out of the server's window first; None: nothing is in its way.
     A place is `vacant` where nothing will ever leave from it: what was in its way is in the way of the next one too.
     """
 
-    behind: "Departure | None"
-    left: float | None = None
-    lateness: float | None = None
-    vacant: bool = False
+    predecessor: "Reservation | None"
+    sent_at: float | None = None
+    arrival_delay: float | None = None
+    cancelled: bool = False
 
     def free_at(self, now: float, period: float, jitter: Jitter, retry: float) -> float:
         """Return from when it may leave; `jitter` is for what has not been answered."""
-        self._look_past_the_vacant()
-        if self.behind is None:
+        self._skip_cancelled()
+        if self.predecessor is None:
             return now
-        if self.behind.left is None:  # it still waits, or is being made ready: its credentials, say
+        if self.predecessor.sent_at is None:  # it still waits, or is being made ready: its credentials, say
             return now + retry
-        late = jitter.seconds if self.behind.lateness is None else self.behind.lateness
-        return self.behind.left + period + late
+        late = jitter.seconds if self.predecessor.arrival_delay is None else self.predecessor.arrival_delay
+        return self.predecessor.sent_at + period + late
 
-    def leave(self, now: float) -> None:
+    def mark_sent(self, now: float) -> None:
         """Note that it leaves now."""
-        self.left, self.behind = now, None
+        self.sent_at, self.predecessor = now, None
 
-    def vacate(self) -> None:
+    def cancel(self) -> None:
         """Note that nothing leaves from here: who gives up uses up nothing of the pace."""
-        self._look_past_the_vacant()
-        self.vacant = True
+        self._skip_cancelled()
+        self.cancelled = True
 
-    def _look_past_the_vacant(self) -> None:
-        while self.behind is not None and self.behind.vacant:
-            self.behind = self.behind.behind
+    def _skip_cancelled(self) -> None:
+        while self.predecessor is not None and self.predecessor.cancelled:
+            self.predecessor = self.predecessor.predecessor
 
 
-class Departures:
+class SlidingWindow:
     """The last requests of one budget, as many as a period takes."""
 
     def __init__(self, requests: int) -> None:
-        self._last: deque[Departure] = deque(maxlen=requests)
-        self._booking = Lock()  # the loops of blocking clients run in threads of their own
+        self._last: deque[Reservation] = deque(maxlen=requests)
+        self._lock = Lock()  # the loops of blocking clients run in threads of their own
 
-    def book(self) -> Departure:
+    def reserve(self) -> Reservation:
         """Return the next place."""
-        with self._booking:
+        with self._lock:
             full = len(self._last) == self._last.maxlen
-            departure = Departure(self._last[0] if full else None)
-            self._last.append(departure)
-            return departure
+            reservation = Reservation(self._last[0] if full else None)
+            self._last.append(reservation)
+            return reservation

@@ -13,11 +13,11 @@ BYTES_AT_ONCE = 256 * 2**20
 """Bodies of pages ahead, and of pages under way: two of the largest answers, or a hundred ordinary ones, of each."""
 
 _UNKNOWN = 4 * 2**20  # bytes that an answer is taken for as long as none has come
-_OF_LATE = 16  # answers
+_RECENT = 16  # answers
 
 
-class Room:
-    """Room for the pages of listings. Bound to the event loop that it is first used on."""
+class PrefetchBudget:
+    """PrefetchBudget for the pages of listings. Bound to the event loop that it is first used on."""
 
     def __init__(self, most: int = BYTES_AT_ONCE) -> None:
         self._most = most
@@ -25,16 +25,16 @@ class Room:
         self._left = asyncio.Event()
         self._under_way = 0
         self._kept = 0
-        self._sizes = deque([min(_UNKNOWN, most)], maxlen=_OF_LATE)
+        self._sizes = deque([min(_UNKNOWN, most)], maxlen=_RECENT)
 
-    def enter_ahead(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take a place for a page that nobody waits for yet; False: there is none now, so ask again later."""
         if self._line.locked() or not self._fits(beside=self._kept):
             return False
         self._under_way += 1
         return True
 
-    async def enter(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a place for a page that its reader waits for: first come, first served.
 
         A page alone always has its place, however large it is.
@@ -45,17 +45,17 @@ class Room:
                 await self._left.wait()
             self._under_way += 1
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give a place back, however the fetching ended."""
         self._under_way -= 1
         self._left.set()
 
-    def keep(self, size: int) -> None:
+    def hold(self, size: int) -> None:
         """Note that a page has come and waits for its reader."""
         self._sizes.append(size)
         self._kept += size
 
-    def hand_over(self, size: int) -> None:
+    def unhold(self, size: int) -> None:
         """Note that the reader has the page, or will never come for it."""
         self._kept -= size
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from agora_analytics.core.domains import Domains
-from agora_analytics.engine.resolving import Address, Resolve
+from agora_analytics.engine.dns import Address, Resolve
 
 LONGEST = 3.0
 """Seconds that a look at DNS may take."""
@@ -21,7 +21,7 @@ KEPT = 300.0
 """Seconds that what it told is believed."""
 
 
-class Whereabouts:
+class RegionProbe:
     """Tells a pool of hosts which area its preferred host resolves to."""
 
     def __init__(
@@ -36,15 +36,15 @@ class Whereabouts:
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = -float("inf")
 
-    def look(self) -> None:
+    def start(self) -> None:
         """Begin to find out, unless that is under way, was done lately, or would help nobody."""
         under_way = self._looking is not None and not self._looking.done()
         if under_way or not self._domains.table.regional or anyio.current_time() < self._looked_at + KEPT:
             return
         self._looked_at = anyio.current_time()
-        self._looking = self._spawn(self._look())
+        self._looking = self._spawn(self._probe())
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         table = self._domains.table
         with anyio.move_on_after(LONGEST):
             primary, *regional = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The room for pages: many listings stay within it, and none ever waits for good."""
+"""The prefetch_budget for pages: many listings stay within it, and none ever waits for good."""
 
 import asyncio
 import random
@@ -7,17 +7,17 @@ from contextlib import aclosing
 import pytest
 
 from agora_analytics.engine.pages import Meta, Page, Pages
-from agora_analytics.engine.room import Room
+from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.testing import run_virtual
 
 META = Meta(status=200, request_id=None, host="https://x", attempts=1, elapsed=0.1)
 
 
 class Listings:
-    """Listings that share a room; their pages have sizes, and what is in memory is counted."""
+    """Listings that share a prefetch_budget; their pages have sizes, and what is in memory is counted."""
 
     def __init__(self, most, *, size=10, prefetch=4, count=5):
-        self.room = Room(most)
+        self.prefetch_budget = PrefetchBudget(most)
         self.size, self.prefetch, self.steps = size, prefetch, list(range(count))
         self.chance = random.Random(3)
         self.in_memory, self.most, self.tasks = 0, 0, set()
@@ -26,7 +26,9 @@ class Listings:
         async def walk():
             return self
 
-        return Pages(walk, spawn=self.spawn, prefetch=self.prefetch, arrow=len, room=self.room)
+        return Pages(
+            walk, spawn=self.spawn, prefetch=self.prefetch, arrow=len, prefetch_budget=self.prefetch_budget
+        )
 
     def spawn(self, work):
         task = asyncio.create_task(work)
@@ -60,7 +62,11 @@ class Listings:
         return found
 
     def is_empty(self):
-        return (self.room._under_way, self.room._kept, self.room._line.locked()) == (0, 0, False)
+        return (
+            self.prefetch_budget._under_way,
+            self.prefetch_budget._kept,
+            self.prefetch_budget._line.locked(),
+        ) == (0, 0, False)
 
 
 @pytest.mark.parametrize("most", [10, 35, 100, 1000])
@@ -80,7 +86,7 @@ def test_an_answer_larger_than_the_whole_budget_comes_alone():
         return await asyncio.gather(*(listings.read() for _ in range(5)))
 
     listings = Listings(10, size=100, count=3)
-    listings.room._sizes.append(100)
+    listings.prefetch_budget._sizes.append(100)
     assert run_virtual(work()) == [[0, 1, 2]] * 5
     assert listings.most == 100
 
@@ -93,7 +99,7 @@ def test_pages_that_are_kept_hold_up_no_reader_of_another_listing():
         async with aclosing(first), aclosing(second):
             await anext(first)
             await asyncio.sleep(100)  # as many as fit are kept for the next turn of `first`
-            assert listings.room._kept == 10
+            assert listings.prefetch_budget._kept == 10
             behind = [page.records[0] async for page in second]
             return behind, [page.records[0] async for page in first]
 

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpcore
 
-from agora_analytics.engine.resolving import Address, Resolve
+from agora_analytics.engine.dns import Address, Resolve
 from agora_analytics.engine.transports import SHARE_OF_DNS
 
 HEAD_START = 0.25
