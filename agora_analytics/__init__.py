@@ -68,10 +68,10 @@ if TYPE_CHECKING:
     from agora_analytics.errors import IncompleteListing as IncompleteListing
     from agora_analytics.errors import InvalidRequest as InvalidRequest
     from agora_analytics.errors import NotFound as NotFound
-    from agora_analytics.errors import Overtaken as Overtaken
     from agora_analytics.errors import QuotaExhausted as QuotaExhausted
     from agora_analytics.errors import RateLimited as RateLimited
     from agora_analytics.errors import ServerError as ServerError
+    from agora_analytics.errors import StoreConflict as StoreConflict
     from agora_analytics.errors import StoreError as StoreError
     from agora_analytics.errors import StoreVersionError as StoreVersionError
     from agora_analytics.errors import TransportError as TransportError
@@ -139,7 +139,6 @@ __all__ = [
     "MetricPoint",
     "NotFound",
     "OpenTok",
-    "Overtaken",
     "Page",
     "Pages",
     "Plan",
@@ -161,6 +160,7 @@ __all__ = [
     "Session",
     "Signaling",
     "SqliteLedger",
+    "StoreConflict",
     "StoreError",
     "StoreVersionError",
     "TimeMetric",
@@ -252,7 +252,7 @@ _HOME = {
         "IncompleteListing",
         "InvalidRequest",
         "NotFound",
-        "Overtaken",
+        "StoreConflict",
         "QuotaExhausted",
         "RateLimited",
         "ServerError",

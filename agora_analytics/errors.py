@@ -17,7 +17,7 @@
     │   └── DeadlineExceeded        the time that the caller gave ran out
     ├── DecodeError                 the answer is not what the vendor documents; has `path`
     ├── IncompleteListing           a listing cannot be shown to be whole
-    ├── Overtaken                   another harvest changed a call in the store meanwhile
+    ├── StoreConflict                   another harvest changed a call in the store meanwhile
     └── StoreError                  the tables cannot be read or written
         └── StoreVersionError       written by another version of this library
 
@@ -173,7 +173,7 @@ class IncompleteListing(AgoraAnalyticsError):
     """The server holds more than it lists, and no narrower time range shows it."""
 
 
-class Overtaken(AgoraAnalyticsError):
+class StoreConflict(AgoraAnalyticsError):
     """Another harvest changed a call in the store meanwhile; the next run takes it up from there."""
 
 

@@ -240,7 +240,7 @@ def small_units(count: int, *, durable: bool) -> float:
                 store.put("metrics", call, samples, **place, pending=True)
                 store.put("sessions", call, sessions, **place, pending=True)
                 row = pa.table({"call_id": key, "finished": pa.array([True])})
-                store.promote(**place, metrics=[call], sessions=call, call=call, row=row)
+                store.publish(**place, metrics=[call], sessions=call, call=call, row=row)
         seconds = time.perf_counter() - began
         assert store.counts() == {
             "calls": count // 3,

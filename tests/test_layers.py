@@ -119,8 +119,8 @@ def test_only_transports_name_an_http_library():
     assert {name for name in namers if not name.startswith(("engine.transports.", "cli."))} == set()
 
 
-def test_no_module_is_longer_than_350_lines():
-    long = {named(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 350}
+def test_no_module_is_longer_than_400_lines():
+    long = {named(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 400}
     assert long == {}
 
 

@@ -19,7 +19,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import SLACK, Window, reachable
 from agora_analytics.engine.events import WindowsLost
 
-HOPELESS = (
+FATAL_ERRORS = (
     errors.AuthenticationError,
     errors.AccessDenied,
     errors.BadRequest,
@@ -146,7 +146,7 @@ class Follow:
         try:
             ask = live_ask(endpoint, metric, Window(start, end), self._params, self._dimension)
             answered = await self._asker.send(ask, points)
-        except HOPELESS:
+        except FATAL_ERRORS:
             raise
         except errors.AgoraAnalyticsError as error:
             self._postpone(metric, error)

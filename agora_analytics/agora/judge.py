@@ -12,7 +12,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Retry, Verdict
-from agora_analytics.decode.split import session_pieces
+from agora_analytics.decode.chunks import session_pieces
 from agora_analytics.instants import next_midnight
 from agora_analytics.messages import Response, TransportFailure
 

@@ -109,7 +109,7 @@ class Realtime:
             QuotaExhausted: the day has fewer requests left than this takes; nothing was sent.
 
         Example:
-            rows = await client.realtime.quality("videoFreezeRate", "5m", cname="prefetch_budget", uids=[7, 8])
+            rows = await client.realtime.quality("videoFreezeRate", "5m", cname="room", uids=[7, 8])
             print({(row.uid, row.ts): row.value for row in rows})
 
         Source: `reference/agora-analytics-api.md`, endpoint 12.

@@ -5,26 +5,26 @@ from typing import Any, Self
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.settings import Settings
-from agora_analytics.blocking.crossing import (
-    Blocking,
-    awaited,
-    constructed_as,
-    listing,
-    plain,
-    worded_as,
-)
 from agora_analytics.blocking.insights import Insights
 from agora_analytics.blocking.realtime import Realtime
+from agora_analytics.blocking.wrappers import (
+    Blocking,
+    awaited,
+    copy_docstring,
+    copy_init,
+    listing,
+    plain,
+)
 
 
-@worded_as(AsyncAgora)
+@copy_docstring(AsyncAgora)
 class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgora
-    @constructed_as(AsyncAgora)
+    @copy_init(AsyncAgora)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgora, *args, **settings)
 
     @classmethod
-    @worded_as(AsyncAgora.from_env)
+    @copy_docstring(AsyncAgora.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncAgora.from_env, environment, **settings)
 
@@ -56,6 +56,6 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgor
         return self._subject.settings
 
     @property
-    @worded_as(AsyncAgora.sent)
+    @copy_docstring(AsyncAgora.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent

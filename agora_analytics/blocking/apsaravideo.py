@@ -6,34 +6,34 @@ from typing import Any, Self
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint
 from agora_analytics.apsaravideo.records import MetricPages as AsyncMetricPages
-from agora_analytics.blocking.crossing import (
+from agora_analytics.blocking.pages import Pages
+from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    constructed_as,
+    copy_docstring,
+    copy_init,
     plain,
-    worded_as,
     wrapped,
 )
-from agora_analytics.blocking.pages import Pages
 
 
-@worded_as(AsyncMetricPages)
+@copy_docstring(AsyncMetricPages)
 class MetricPages(Pages[MetricPoint]):  # noqa: D101 - it has the words of the asynchronous one
-    @worded_as(AsyncMetricPages.pages)
+    @copy_docstring(AsyncMetricPages.pages)
     def pages(self) -> Iterator[MetricPage]:  # noqa: D102
         for page in super().pages():
             assert isinstance(page, MetricPage)  # noqa: S101 - its walk makes no other
             yield page
 
 
-@worded_as(AsyncApsaraVideo)
+@copy_docstring(AsyncApsaraVideo)
 class ApsaraVideo(Blocking[AsyncApsaraVideo]):  # noqa: D101 - it has the words of AsyncApsaraVideo
-    @constructed_as(AsyncApsaraVideo)
+    @copy_init(AsyncApsaraVideo)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncApsaraVideo, *args, **settings)
 
     @classmethod
-    @worded_as(AsyncApsaraVideo.from_env)
+    @copy_docstring(AsyncApsaraVideo.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncApsaraVideo.from_env, environment, **settings)
 
@@ -48,6 +48,6 @@ class ApsaraVideo(Blocking[AsyncApsaraVideo]):  # noqa: D101 - it has the words 
         return self._subject.app_id
 
     @property
-    @worded_as(AsyncApsaraVideo.sent)
+    @copy_docstring(AsyncApsaraVideo.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent

@@ -5,23 +5,23 @@ from typing import Any, Self
 
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.settings import Settings
-from agora_analytics.blocking.crossing import (
+from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    constructed_as,
+    copy_docstring,
+    copy_init,
     listing,
-    worded_as,
 )
 
 
-@worded_as(AsyncAgoraBeta)
+@copy_docstring(AsyncAgoraBeta)
 class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the words of AsyncAgoraBeta
-    @constructed_as(AsyncAgoraBeta)
+    @copy_init(AsyncAgoraBeta)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgoraBeta, *args, **settings)
 
     @classmethod
-    @worded_as(AsyncAgoraBeta.from_env)
+    @copy_docstring(AsyncAgoraBeta.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncAgoraBeta.from_env, environment, **settings)
 
@@ -40,6 +40,6 @@ class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the words of A
         return self._subject.settings
 
     @property
-    @worded_as(AsyncAgoraBeta.sent)
+    @copy_docstring(AsyncAgoraBeta.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from agora_analytics.blocking.crossing import Blocking, dressed
 from agora_analytics.blocking.worker import Closeable
+from agora_analytics.blocking.wrappers import Blocking, copy_signature
 from agora_analytics.harvest import estimate as async_estimate
 from agora_analytics.harvest import harvest as async_harvest
 from agora_analytics.harvest import harvest_insights as async_harvest_insights
@@ -22,7 +22,7 @@ def _over(
     def twin(client: Blocking[A], *args: P.args, **kwargs: P.kwargs) -> T:
         return client._run(service, *args, **kwargs)  # noqa: SLF001 - it is a twin of the package
 
-    return dressed(twin, service)
+    return copy_signature(twin, service)
 
 
 harvest = _over(async_harvest)

@@ -1,10 +1,10 @@
 """Data Insights, from blocking code."""
 
 from agora_analytics.agora.insights import Insights as AsyncInsights
-from agora_analytics.blocking.crossing import BlockingPart, awaited, worded_as
+from agora_analytics.blocking.wrappers import BlockingPart, awaited, copy_docstring
 
 
-@worded_as(AsyncInsights)
+@copy_docstring(AsyncInsights)
 class Insights(BlockingPart):  # noqa: D101 - it has the words of the asynchronous one
     usage = awaited(AsyncInsights.usage)
     quality = awaited(AsyncInsights.quality)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-from agora_analytics.blocking.crossing import (
+from agora_analytics.blocking.pages import Pages
+from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    constructed_as,
+    copy_docstring,
+    copy_init,
     plain,
-    worded_as,
     wrapped,
 )
-from agora_analytics.blocking.pages import Pages
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import Credentials
 from agora_analytics.opentok.walk import InsightsPage
@@ -20,23 +20,23 @@ from agora_analytics.opentok.walk import InsightsPages as AsyncInsightsPages
 T = TypeVar("T")
 
 
-@worded_as(AsyncInsightsPages)
+@copy_docstring(AsyncInsightsPages)
 class InsightsPages(Pages[T]):  # noqa: D101 - it has the words of the asynchronous one
-    @worded_as(AsyncInsightsPages.pages)
+    @copy_docstring(AsyncInsightsPages.pages)
     def pages(self) -> Iterator[InsightsPage[T]]:  # noqa: D102
         for page in super().pages():
             assert isinstance(page, InsightsPage)  # noqa: S101 - its walk makes no other
             yield page
 
 
-@worded_as(AsyncOpenTok)
+@copy_docstring(AsyncOpenTok)
 class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of AsyncOpenTok
-    @constructed_as(AsyncOpenTok)
+    @copy_init(AsyncOpenTok)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncOpenTok, *args, **settings)
 
     @classmethod
-    @worded_as(AsyncOpenTok.from_env)
+    @copy_docstring(AsyncOpenTok.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncOpenTok.from_env, environment, **settings)
 
@@ -59,11 +59,11 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of Async
         return self._subject.credentials
 
     @property
-    @worded_as(AsyncOpenTok.project_id)
+    @copy_docstring(AsyncOpenTok.project_id)
     def project_id(self) -> str:  # noqa: D102
         return self._subject.project_id
 
     @property
-    @worded_as(AsyncOpenTok.sent)
+    @copy_docstring(AsyncOpenTok.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent

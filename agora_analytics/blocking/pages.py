@@ -39,7 +39,7 @@ class Pages(Generic[T]):
     def pages(self) -> Iterator[Page[T]]:
         """Iterate over the pages in order."""
         self._check()
-        return stepped(self._worker, self._listing.pages())
+        return iterate(self._worker, self._listing.pages())
 
     def collect(self) -> list[T]:
         """Return all records."""
@@ -60,12 +60,12 @@ class Pages(Generic[T]):
             raise RuntimeError("this listing was made before a fork; ask the client for it again")
 
 
-def stepped(worker: Worker[Any], items: AsyncIterator[T]) -> Iterator[T]:
+def iterate(worker: Worker[Any], items: AsyncIterator[T]) -> Iterator[T]:
     """Iterate over an asynchronous iterator, which goes on only while the next item is waited for."""
-    return _steps(worker, items, process=os.getpid())
+    return _iterate_steps(worker, items, process=os.getpid())
 
 
-def _steps(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
+def _iterate_steps(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
     async def following() -> T:
         return await anext(items, _END)
 

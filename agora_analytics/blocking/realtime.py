@@ -6,19 +6,19 @@ from typing import Any
 from agora_analytics.agora.follow import Follow as AsyncFollow
 from agora_analytics.agora.follow import LiveWindow
 from agora_analytics.agora.realtime import Realtime as AsyncRealtime
-from agora_analytics.blocking.crossing import BlockingPart, awaited, worded_as, wrapped
-from agora_analytics.blocking.pages import stepped
+from agora_analytics.blocking.pages import iterate
 from agora_analytics.blocking.worker import Worker
+from agora_analytics.blocking.wrappers import BlockingPart, awaited, copy_docstring, wrapped
 
 
-@worded_as(AsyncFollow)
+@copy_docstring(AsyncFollow)
 class Follow:  # noqa: D101 - it has the words of the asynchronous one
     def __init__(self, worker: Worker[Any], followed: AsyncFollow) -> None:
         self._worker = worker
         self._followed = followed
 
     def __iter__(self) -> Iterator[LiveWindow]:
-        return stepped(self._worker, aiter(self._followed))
+        return iterate(self._worker, aiter(self._followed))
 
     @property
     def lost(self) -> int:
@@ -26,7 +26,7 @@ class Follow:  # noqa: D101 - it has the words of the asynchronous one
         return self._followed.lost
 
 
-@worded_as(AsyncRealtime)
+@copy_docstring(AsyncRealtime)
 class Realtime(BlockingPart):  # noqa: D101 - it has the words of the asynchronous one
     usage = awaited(AsyncRealtime.usage)
     quality = awaited(AsyncRealtime.quality)

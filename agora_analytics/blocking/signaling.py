@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from agora_analytics.blocking.crossing import (
+from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    constructed_as,
+    copy_docstring,
+    copy_init,
     listing,
     stream,
-    worded_as,
 )
 from agora_analytics.signaling.client import AsyncSignaling
 from agora_analytics.signaling.credentials import Credentials
 
 
-@worded_as(AsyncSignaling)
+@copy_docstring(AsyncSignaling)
 class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of AsyncSignaling
-    @constructed_as(AsyncSignaling)
+    @copy_init(AsyncSignaling)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncSignaling, *args, **settings)
 
     @classmethod
-    @worded_as(AsyncSignaling.from_env)
+    @copy_docstring(AsyncSignaling.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncSignaling.from_env, environment, **settings)
 
@@ -45,6 +45,6 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of A
         return self._subject.credentials
 
     @property
-    @worded_as(AsyncSignaling.sent)
+    @copy_docstring(AsyncSignaling.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent

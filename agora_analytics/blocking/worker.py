@@ -74,7 +74,7 @@ class Worker(Generic[A]):
         Raises:
             RuntimeError: the client is closed, or the caller is the thread itself.
         """
-        errand = _Errand(function, args)
+        errand = _Submission(function, args)
         try:
             future = self._portal().start_task_soon(errand.run)
             while wait((future,), _WAKE_EVERY).not_done:
@@ -221,7 +221,7 @@ class _PortalThread:
         task.add_done_callback(self._dropping.discard)
 
 
-class _Errand(Generic[T]):
+class _Submission(Generic[T]):
     """A coroutine that the thread which waits for it can give up at any moment, even while it is being handed over."""
 
     def __init__(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> None:

@@ -61,7 +61,7 @@ OF_ERRORS: tuple[tuple[type[BaseException], int], ...] = (
     (errors.APIError, UNAVAILABLE),
     (errors.DecodeError, WRONG_DATA),
     (errors.IncompleteListing, WRONG_DATA),
-    (errors.Overtaken, TRY_LATER),
+    (errors.StoreConflict, TRY_LATER),
     (errors.StoreVersionError, WRONG_DATA),
     (errors.StoreError, CANNOT_STORE),
     (KeyboardInterrupt, STOPPED),

@@ -1,6 +1,6 @@
 """The metrics answer, decoded to columns by the fastest reader that is installed.
 
-Three quick readers, best first: "simdjson" (the extra `fast`), "arrow" (the extra `arrow`) and "plain" (always there).
+Three quick readers, best first: "simdjson" (the extra `fast`), "arrow" (the extra `arrow`) and "msgspec" (always there).
 A quick reader never judges: what it cannot read with certainty goes to the next one, and at the end to
 `careful`, which alone says that an answer is wrong. So every reader gives the same columns and the same errors.
 """
@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.decode import careful
-from agora_analytics.decode.unsure import Unsure
+from agora_analytics.decode import json_reader
+from agora_analytics.decode.fallback import NeedsFallback
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ __all__ = ["available", "columns_table", "decode_metrics", "decode_with"]
 
 Reader = Callable[[bytes], MetricColumns]
 
-_MODULES = {"simdjson": "simd", "arrow": "numbers_as_csv", "plain": "plain"}
+_MODULES = {"simdjson": "simdjson_reader", "arrow": "arrow_reader", "msgspec": "msgspec_reader"}
 
 
 @cache
@@ -35,7 +35,7 @@ def _reader(name: str) -> Reader | None:
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of the readers that work here, best first, such as ("simdjson", "arrow", "plain")."""
+    """Return the names of the readers that work here, best first, such as ("simdjson", "arrow", "msgspec")."""
     return tuple(name for name in _MODULES if _reader(name))
 
 
@@ -64,9 +64,9 @@ def _first_sure(body: bytes, names: tuple[str, ...]) -> MetricColumns:
         if read is not None:
             try:
                 return read(body)
-            except Unsure:
+            except NeedsFallback:
                 pass
-    return careful.read(body)
+    return json_reader.read(body)
 
 
 def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> "pa.Table":

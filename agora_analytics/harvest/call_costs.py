@@ -11,8 +11,8 @@ from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.agenda import Agenda, Unlisted, is_too_recent
 from agora_analytics.harvest.units import window_of
+from agora_analytics.harvest.work_plan import Unlisted, WorkPlan, is_too_recent
 
 _PAGE = 100  # the most records of a page
 
@@ -25,19 +25,19 @@ class CallCosts:
     requests: Mapping[str, int]
 
 
-async def call_costs(client: AsyncAgora, agenda: Agenda, wanted: Window) -> CallCosts:
+async def call_costs(client: AsyncAgora, plan: WorkPlan, wanted: Window) -> CallCosts:
     """Return what a harvest of calls will cost. Spends list requests, for windows that are not listed yet: see `estimate`.
 
     Raises:
         AgoraAnalyticsError: what the list requests meet.
     """
     reach = client.reach(LISTS)
-    listed_again = len(agenda.reopened(wanted, reach))
-    count = _Count(client, agenda)
-    for part in agenda.unlisted(wanted):
+    listed_again = len(plan.reopened(wanted, reach))
+    count = _Count(client, plan)
+    for part in plan.unlisted(wanted):
         await count.look(part)
-    latest = {call.call_id: call for call in (*agenda.due(wanted), *agenda.going_on(wanted, reach))}
-    latest |= {call_id: call for call_id, call in count.found.items() if not agenda.is_done(call)}
+    latest = {call.call_id: call for call in (*plan.due(wanted), *plan.going_on(wanted, reach))}
+    latest |= {call_id: call for call_id, call in count.found.items() if not plan.is_done(call)}
     visits = [call for call in latest.values() if not is_too_recent(call, client.reach(METRICS))]
     alike = [call for call in visits if call.call_id in count.found] or visits
 
@@ -45,7 +45,7 @@ async def call_costs(client: AsyncAgora, agenda: Agenda, wanted: Window) -> Call
         others = count.unseen * sum(map(cost, alike)) / len(alike) if alike else count.unseen
         return math.ceil(sum(map(cost, visits)) + others)
 
-    price = _Price(client, agenda)
+    price = _Price(client, plan)
     return CallCosts(
         calls=len(visits) + count.unseen,
         requests={
@@ -66,7 +66,7 @@ class _Count:
     """
 
     client: AsyncAgora
-    agenda: Agenda
+    plan: WorkPlan
     found: dict[str, Call] = field(factory=dict)
     pages: int = 0
     _counted: int = 0
@@ -74,7 +74,7 @@ class _Count:
     @property
     def unseen(self) -> int:
         """Calls that are neither known nor seen."""
-        return max(0, self._counted - len(self.found.keys() - self.agenda.known.keys()))
+        return max(0, self._counted - len(self.found.keys() - self.plan.known.keys()))
 
     async def look(self, part: Unlisted) -> None:
         """Count the calls of a part."""
@@ -94,9 +94,9 @@ class _Count:
         """Return how many calls of a window are known, or were counted with the window before it."""
         end = self.client.reach(LISTS).end
         if not at_seam:
-            met = self.agenda.known | self.found
+            met = self.plan.known | self.found
             return sum(window_of(call, end).intersection(window) is not None for call in met.values())
-        known = sum(window.start <= call.created_ts <= window.end for call in self.agenda.known.values())
+        known = sum(window.start <= call.created_ts <= window.end for call in self.plan.known.values())
         there = await self._first_page(Window(window.start, window.start))
         return known + _total(there) - sum(call.created_ts == window.start for call in there.records)
 
@@ -113,26 +113,26 @@ class _Price:
     """The requests that a call takes, without those whose answers an interrupted visit has brought."""
 
     client: AsyncAgora
-    agenda: Agenda
+    plan: WorkPlan
 
     def sessions(self, call: Call) -> int:
         """Return the requests for sessions."""
-        brought = self._goes_on_with(call) and call.call_id in self.agenda.units.pending["sessions"]
+        brought = self._goes_on_with(call) and call.call_id in self.plan.units.pending["sessions"]
         return 0 if brought else self._requests(call, _PAGE)
 
     def metrics(self, call: Call) -> int:
         """Return the requests for metrics."""
-        brought = self.agenda.pending_metrics(call.call_id) if self._goes_on_with(call) else ()
+        brought = self.plan.pending_metrics(call.call_id) if self._goes_on_with(call) else ()
         return max(0, self._requests(call, MAX_SIDS) - len(brought))
 
     def _goes_on_with(self, call: Call) -> bool:
-        return call.finished and call.call_id not in self.agenda.units.pending["calls"]
+        return call.finished and call.call_id not in self.plan.units.pending["calls"]
 
     def _requests(self, call: Call, at_once: int) -> int:
         """Return the requests of a call that ask for so many sessions at once."""
         reach, limits = self.client.reach(METRICS), self.client.limits(METRICS)
         whole = window_of(call, reach.end)
-        stored = self.agenda.stored.get(call.call_id)
+        stored = self.plan.stored.get(call.call_id)
         since = whole.start if stored is None else min(max(whole.start, stored.destroyed_ts), whole.end)
         windows = split(Window(since, whole.end), limits)
         users = call.call_acu or 1

@@ -14,11 +14,11 @@ from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, WindowOutOfReach
-from agora_analytics.harvest.agenda import Agenda, Unlisted, calls_of
+from agora_analytics.harvest.call_fetcher import CallFetcher
+from agora_analytics.harvest.circuit_breaker import FATAL_ERRORS, CircuitBreaker, first_of
 from agora_analytics.harvest.events import CallsListed, HarvestEvent, HarvestObserver
-from agora_analytics.harvest.report import HarvestReport, Tally
-from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
-from agora_analytics.harvest.visit import Visitor
+from agora_analytics.harvest.report import Counts, HarvestReport
+from agora_analytics.harvest.work_plan import Unlisted, WorkPlan, calls_of
 from agora_analytics.instants import Instant
 from agora_analytics.store import Store
 
@@ -53,16 +53,16 @@ class _Harvest:
         self._store = store
         self._wanted = wanted
         self._observer = observer or (lambda _: None)
-        self._tally = Tally()
-        self._trouble = Trouble()
+        self._counts = Counts()
+        self._trouble = CircuitBreaker()
         self._places = asyncio.Semaphore(CALLS_AT_ONCE)
         self._queue: asyncio.Queue[Call | None] = asyncio.Queue(_LISTED_AHEAD)
 
     async def run(self) -> HarvestReport:
         start, sent = asyncio.get_running_loop().time(), Counter(self._client.sent)
-        self._agenda = await asyncio.to_thread(Agenda.read, self._store, self._client.settings.app_id)
-        self._visitor = Visitor(self._client, self._store, self._agenda, self._tell)
-        self._tally.known_before = self._agenda.done(self._wanted)
+        self._plan = await asyncio.to_thread(WorkPlan.read, self._store, self._client.settings.app_id)
+        self._fetcher = CallFetcher(self._client, self._store, self._plan, self._tell)
+        self._counts.known_before = self._plan.done(self._wanted)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._list())
@@ -72,7 +72,7 @@ class _Harvest:
         except BaseExceptionGroup as failures:
             raise first_of(failures) from None
         seconds = asyncio.get_running_loop().time() - start
-        return self._tally.report(self._wanted, dict(Counter(self._client.sent) - sent), seconds)
+        return self._counts.report(self._wanted, dict(Counter(self._client.sent) - sent), seconds)
 
     # ---- which calls
 
@@ -82,23 +82,23 @@ class _Harvest:
             async for calls, more in self._calls():
                 new = [call for call in calls if call.call_id not in queued]
                 queued.update(call.call_id for call in new)
-                self._tell(CallsListed(calls=self._tally.listed + len(new), more=more))
+                self._tell(CallsListed(calls=self._counts.listed + len(new), more=more))
                 for call in new:
                     await self._queue.put(call)
         except QuotaExhausted as spent:
             self._listing_spent(spent)
-        self._tell(CallsListed(calls=self._tally.listed, more=False))
+        self._tell(CallsListed(calls=self._counts.listed, more=False))
         await self._queue.put(None)
 
     def _listing_spent(self, spent: QuotaExhausted) -> None:
-        self._tally.listing_left = True
-        self._tally.closed(spent.retry_at)
+        self._counts.listing_left = True
+        self._counts.closed(spent.retry_at)
 
     async def _calls(self) -> AsyncGenerator[tuple[list[Call], bool], None]:
         """Give the calls to visit, a few at a time: first those that are known already."""
-        unlisted = self._agenda.unlisted(self._wanted)
+        unlisted = self._plan.unlisted(self._wanted)
         yield await self._listed_again(), True
-        yield self._agenda.due(self._wanted), bool(unlisted)
+        yield self._plan.due(self._wanted), bool(unlisted)
         for part in unlisted:
             windows = [part.window] if part.resume else split(part.window, self._client.limits(LISTS))
             for window in windows:
@@ -108,7 +108,7 @@ class _Harvest:
                         [
                             call
                             for call in page.records
-                            if not (self._agenda.is_done(call) or self._agenda.is_fresh(call, reach))
+                            if not (self._plan.is_done(call) or self._plan.is_fresh(call, reach))
                         ],
                         True,
                     )
@@ -117,14 +117,14 @@ class _Harvest:
         """Return the calls that went on when they were listed, as they are now: as many as the day's quota allows."""
         again: dict[str, Call] = {}
         try:
-            for window in self._agenda.reopened(self._wanted, self._client.reach(LISTS)):
+            for window in self._plan.reopened(self._wanted, self._client.reach(LISTS)):
                 with suppress(WindowOutOfReach):  # it was when the harvest began
                     listed = await self._client.calls(window.start, window.end + 1).collect()
-                    again |= {call.call_id: call for call in listed if call.call_id in self._agenda.known}
-                    self._agenda.learn(listed)
+                    again |= {call.call_id: call for call in listed if call.call_id in self._plan.known}
+                    self._plan.learn(listed)
         except QuotaExhausted as spent:  # sessions and metrics of known calls may be asked for still
             self._listing_spent(spent)
-        return [call for call in again.values() if not self._agenda.is_done(call)]
+        return [call for call in again.values() if not self._plan.is_done(call)]
 
     async def _listing(self, part: Unlisted) -> AsyncGenerator[Page[Call], None]:
         """List a window page by page, each committed before it is used, from where an earlier run stood.
@@ -144,7 +144,7 @@ class _Harvest:
                     self._store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
                 )
                 seq += 1
-                self._agenda.learn(calls_of(rows))
+                self._plan.learn(calls_of(rows))
                 yield page
         except WindowOutOfReach as gone:
             if self._wanted.start > gone.legal[1]:  # our clock is ahead of all of it
@@ -182,21 +182,21 @@ class _Harvest:
 
     async def _visit(self, call: Call) -> None:
         try:
-            if not await self._visitor.visit(call):
-                self._tally.too_recent += 1
+            if not await self._fetcher.visit(call):
+                self._counts.too_recent += 1
             self._trouble.none()
-        except* NO_USE_GOING_ON:
+        except* FATAL_ERRORS:
             raise
         except* QuotaExhausted as spent:
-            self._tally.left += 1
-            self._tally.closed(max(_retry_times(spent)))
+            self._counts.left += 1
+            self._counts.closed(max(_retry_times(spent)))
         except* AgoraAnalyticsError as failures:
             self._tell(self._trouble.skip(call.call_id, first_of(failures)))
         finally:
             self._places.release()
 
     def _tell(self, event: HarvestEvent) -> None:
-        self._tally.take(event)
+        self._counts.take(event)
         self._observer(event)
 
 

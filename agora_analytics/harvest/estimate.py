@@ -13,13 +13,13 @@ from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.engine import Quota
 from agora_analytics.errors import AgoraAnalyticsError
-from agora_analytics.harvest.agenda import Agenda
 from agora_analytics.harvest.call_costs import call_costs
 from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
-from agora_analytics.harvest.points import PointsUnit, is_known
 from agora_analytics.harvest.run import Client
+from agora_analytics.harvest.unit_runner import PointsUnit, is_known
+from agora_analytics.harvest.work_plan import WorkPlan
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
@@ -97,15 +97,15 @@ async def estimate(
 
 
 async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
-    agenda = Agenda.empty()
+    plan = WorkPlan.empty()
     if store is not None:
-        agenda = await asyncio.to_thread(Agenda.read, store, client.settings.app_id)
-    cost = await call_costs(client, agenda, wanted)
+        plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
+    cost = await call_costs(client, plan, wanted)
     quotas = await _quotas(client)
     return Estimate(
         window=wanted,
         calls=cost.calls,
-        known=agenda.done(wanted),
+        known=plan.done(wanted),
         requests=cost.requests,
         quotas=quotas,
         seconds=max(_paced(cost.requests, quotas)),  # the endpoints work side by side

@@ -11,8 +11,8 @@ from agora_analytics.agora.vocabulary import Granularity, QualityMetric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store, open_store
 
@@ -67,10 +67,10 @@ async def harvest_insights(
     opened = (
         await asyncio.to_thread(open_store, store, create=True) if isinstance(store, str | Path) else store
     )
-    gathering = Gathering(
+    runner = UnitRunner(
         client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
     )
-    return await gathering.bring(partial(_units, client, names, wanted))
+    return await runner.bring(partial(_units, client, names, wanted))
 
 
 def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
@@ -85,7 +85,7 @@ def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
 
 
 async def _units(
-    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, marked: Marked
+    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, marked: IncompleteUnits
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
     for metric, start in _marked_days(marked):
@@ -97,7 +97,7 @@ async def _units(
                 yield _unit(client, metric, start, whole=_is_final(start, reach))
 
 
-def _marked_days(marked: Marked) -> Iterator[tuple[str, int]]:
+def _marked_days(marked: IncompleteUnits) -> Iterator[tuple[str, int]]:
     """Yield the metric of each marked unit, and when its day begins."""
     for name in sorted(marked):
         if name.startswith(_NAME):

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.units import clusters
+from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
+from agora_analytics.harvest.units import merge_nearby
 from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
 from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
@@ -52,14 +52,12 @@ async def harvest_meetings(
     says so.
     """
     wanted = client.window(since, until)
-    gathering = Gathering(
-        client, store, client.project_id, window=wanted, observer=observer, at_once=_AT_ONCE
-    )
-    return await gathering.bring(partial(_units, client, wanted, gathering.skip))
+    runner = UnitRunner(client, store, client.project_id, window=wanted, observer=observer, at_once=_AT_ONCE)
+    return await runner.bring(partial(_units, client, wanted, runner.skip))
 
 
 async def _units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: Marked
+    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: IncompleteUnits
 ) -> AsyncGenerator[PointsUnit, None]:
     for unit in project_day_units(client, wanted, marked):
         yield unit
@@ -67,7 +65,9 @@ async def _units(
         yield unit
 
 
-def project_day_units(client: "AsyncOpenTok", wanted: Window, marked: Marked = ()) -> Iterator[PointsUnit]:
+def project_day_units(
+    client: "AsyncOpenTok", wanted: Window, marked: IncompleteUnits = ()
+) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a time range touches, and those that are marked, each one request."""
     settled = client.reach().end
     for day in sorted({*_pacific_days(wanted, settled), *_marked_days(marked, settled)}):
@@ -75,7 +75,7 @@ def project_day_units(client: "AsyncOpenTok", wanted: Window, marked: Marked = (
 
 
 async def meeting_units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: Marked = ()
+    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: IncompleteUnits = ()
 ) -> AsyncGenerator[PointsUnit, None]:
     """Yield the meetings that began in a time range, and those that are marked.
 
@@ -85,7 +85,7 @@ async def meeting_units(
     settled = client.reach().end
     before = [second for second in _beginnings(marked) if not wanted.start <= second <= wanted.end]
     try:
-        for part in [*clusters(before, apart=_APART), wanted]:
+        for part in [*merge_nearby(before, apart=_APART), wanted]:
             async for meeting, begins in _meetings(client, part, skip):
                 unit = _meeting_unit(client, meeting, begins, settled)
                 if wanted.start <= begins.timestamp() < wanted.end + 1 or unit.name in marked:
@@ -114,7 +114,7 @@ async def _meetings(
         return  # the days reach further back than sessions do
 
 
-def _beginnings(marked: Marked) -> Iterator[int]:
+def _beginnings(marked: IncompleteUnits) -> Iterator[int]:
     """Yield the second in which each marked meeting began."""
     for name in marked:
         milliseconds = name.rpartition(".")[2]
@@ -129,7 +129,7 @@ def _pacific_days(wanted: Window, settled: float) -> Iterator[date]:
         yield first + timedelta(days=number)
 
 
-def _marked_days(marked: Marked, settled: float) -> Iterator[date]:
+def _marked_days(marked: IncompleteUnits, settled: float) -> Iterator[date]:
     oldest = _oldest_day(settled)
     days = (name.removeprefix(_PROJECT) for name in marked if name.startswith(_PROJECT))
     yield from (day for day in map(date.fromisoformat, days) if day >= oldest)

@@ -8,8 +8,8 @@ from agora_analytics.apsaravideo.facts import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.points import Fetched, Gathering, Marked, PointsUnit, rows_of
 from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store
 
@@ -34,7 +34,7 @@ async def harvest_metric_days(
     The day that still goes on, or has just ended, is fetched again by the next run, whatever its range.
     """
     days = utc_days(client, since, until)
-    gathering = Gathering(
+    runner = UnitRunner(
         client,
         store,
         client.app_id,
@@ -42,7 +42,7 @@ async def harvest_metric_days(
         observer=observer,
         at_once=_AT_ONCE,
     )
-    return await gathering.bring(partial(_units, client, days))
+    return await runner.bring(partial(_units, client, days))
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
@@ -63,14 +63,14 @@ def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list
 
 
 async def _units(
-    client: "AsyncApsaraVideo", days: Sequence[Window], marked: Marked
+    client: "AsyncApsaraVideo", days: Sequence[Window], marked: IncompleteUnits
 ) -> AsyncGenerator[PointsUnit, None]:
     for unit in metric_day_units(client, days, marked):
         yield unit
 
 
 def metric_day_units(
-    client: "AsyncApsaraVideo", days: Sequence[Window], marked: Marked = ()
+    client: "AsyncApsaraVideo", days: Sequence[Window], marked: IncompleteUnits = ()
 ) -> Iterator[PointsUnit]:
     """Yield each metric of each day, and what is marked of others, one request each."""
     for day in dict.fromkeys([*_marked_days(client, marked), *days]):
@@ -80,7 +80,7 @@ def metric_day_units(
                 yield unit
 
 
-def _marked_days(client: "AsyncApsaraVideo", marked: Marked) -> Iterator[Window]:
+def _marked_days(client: "AsyncApsaraVideo", marked: IncompleteUnits) -> Iterator[Window]:
     reach = client.reach()
     for day in sorted({name.rpartition(".")[2] for name in marked}):
         start = int(epoch_seconds(day, now=reach.end))

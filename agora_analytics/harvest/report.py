@@ -49,7 +49,7 @@ class HarvestReport:
 
 
 @define
-class Tally:
+class Counts:
     """What is counted while a harvest runs."""
 
     listed: int = 0

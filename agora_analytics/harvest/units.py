@@ -64,7 +64,7 @@ def call_of(unit: str) -> tuple[str, Window]:
     return call_id, Window(int(start), int(end))
 
 
-def covered(call: Call, units: Iterable[str]) -> int:
+def covered_until(call: Call, units: Iterable[str]) -> int:
     """Return the last second that units of a call's metrics tell of; the one before the call if there are none."""
     return call.created_ts + max((call_of(unit)[1].end for unit in units), default=-1)
 
@@ -74,7 +74,7 @@ def in_order(sessions: Iterable[Session]) -> list[Session]:
     return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
 
 
-def clusters(seconds: Iterable[int], *, apart: int) -> list[Window]:
+def merge_nearby(seconds: Iterable[int], *, apart: int) -> list[Window]:
     """Return windows that hold all the moments: one for each group whose members are at most `apart` seconds apart."""
     windows: list[Window] = []
     for second in sorted(set(seconds)):

@@ -4,8 +4,8 @@
 """
 
 from agora_analytics.store.compaction import CompactReport
-from agora_analytics.store.contract import Listing, Store, Units
 from agora_analytics.store.parquet_store import ParquetStore, open_store
+from agora_analytics.store.protocol import Listing, Store, Units
 from agora_analytics.store.query import Result
 from agora_analytics.store.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
-from agora_analytics.store import rewriting, swap
-from agora_analytics.store.failures import flush, told_plainly
+from agora_analytics.store import atomic_exchange, merge
+from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
+from agora_analytics.store.failures import flush, translate_os_errors
 from agora_analytics.store.layout import COMPACTED, Layout, checked_day, decode, encode
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.reading import folders, names
-from agora_analytics.store.wholeness import CallsDay, Day, NotWhole, PointsDay
 
 LISTED_WITHIN = 60.0
 """Seconds after which nobody lists a folder any more that was replaced; then the next compaction removes it."""
@@ -84,12 +84,12 @@ def compact(
     _sweep(layout)
     done: list[CompactedDay] = []
     skipped: list[SkippedDay] = []
-    with told_plainly("cannot list", layout.folder):
+    with translate_os_errors("cannot list", layout.folder):
         days = list(_days_with_units(layout, closed_before, app_id))
     for day in days:
         with (
             lock.exclusive() as alone,
-            told_plainly("cannot compact", f"{layout.folder} ({day.app_id}, {day.day})"),
+            translate_os_errors("cannot compact", f"{layout.folder} ({day.app_id}, {day.day})"),
         ):
             outcome = _compact_day(layout, day) if alone else _BUSY
         if isinstance(outcome, str):
@@ -102,7 +102,7 @@ def compact(
 def _sweep(layout: Layout) -> None:
     """Remove the folders that were replaced a while ago."""
     # A reader that lists a folder while its files are removed would find some of them, and miss rows in silence.
-    with told_plainly("cannot list", layout.replaced):
+    with translate_os_errors("cannot list", layout.replaced):
         for folder in layout.replaced.glob("*"):
             if time.time() - folder.stat().st_ctime > LISTED_WITHIN:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -127,20 +127,20 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
     # alone: whatever is being written aside belongs to a process that ended in the middle
     shutil.rmtree(layout.staging, ignore_errors=True)
     try:
-        if not swap.works_in(layout.staging):
+        if not atomic_exchange.works_in(layout.staging):
             return _NO_EXCHANGE
         day.require_whole()
         rewritten = [
-            rewriting.rewrite(day, table, layout.staging / table) for table in day.tables if day.units(table)
+            merge.rewrite(day, table, layout.staging / table) for table in day.tables if day.units(table)
         ]
         for copy in rewritten:
-            rewriting.verify(copy)
+            merge.verify(copy)
         for copy in rewritten:
-            swap.exchange(copy.folder, copy.live)
+            atomic_exchange.exchange(copy.folder, copy.live)
             flush(copy.live.parent)
             layout.replaced.mkdir(exist_ok=True)
             copy.folder.rename(layout.replaced / secrets.token_hex(8))
-    except NotWhole as reason:
+    except DayIncomplete as reason:
         return str(reason)
     finally:
         shutil.rmtree(layout.staging, ignore_errors=True)

@@ -14,7 +14,7 @@ _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 @contextmanager
-def told_plainly(doing: str, place: Path | str) -> Iterator[None]:
+def translate_os_errors(doing: str, place: Path | str) -> Iterator[None]:
     """Turn every `OSError` inside the block into a `StoreError` that says what to do.
 
     Args:

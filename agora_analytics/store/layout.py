@@ -10,7 +10,7 @@
     DIR/_staging/                                               what is being written; nobody reads it
     DIR/_replaced/                                              days before they were compacted, for some seconds more
     DIR/_lock                                                   writers hold it shared, compaction alone: a byte each
-    DIR/_turn                                                   whoever shows a call, or drops units of one, holds it
+    DIR/_commit_lock                                                   whoever shows a call, or drops units of one, holds it
 
 Spark, pyarrow and others skip names that start with `_`, so only the tables are seen.
 """
@@ -26,7 +26,7 @@ from agora_analytics.store.schemas import TABLES
 IDENTITY = "_store.json"
 LISTING = "_listing"
 LOCK = "_lock"
-TURN = "_turn"
+COMMIT_LOCK = "_commit_lock"
 PENDING = "_pending"
 REPLACED = "_replaced"
 STAGING = "_staging"
@@ -103,7 +103,7 @@ class Layout:
         self.folder = folder
         self.identity = folder / IDENTITY
         self.lock = folder / LOCK
-        self.turn = folder / TURN
+        self.commit_lock = folder / COMMIT_LOCK
         self.staging = folder / STAGING
         self.replaced = folder / REPLACED
 

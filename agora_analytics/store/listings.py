@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from agora_analytics.store import parquet_file
-from agora_analytics.store.contract import Listing
-from agora_analytics.store.failures import told_plainly
+from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.reading import damage_named, names
+from agora_analytics.store.protocol import Listing
+from agora_analytics.store.reading import names, translate_read_errors
 from agora_analytics.store.schemas import CALLS
 
 RESUME = "agora_analytics.resume"
@@ -50,7 +50,7 @@ def remove(layout: Layout, app_id: str, start: int, end: int) -> None:
     """
     folder = layout.listings(app_id)
     numbers = _numbers(folder).get((start, end), [])
-    with told_plainly("cannot remove a listing in", folder):
+    with translate_os_errors("cannot remove a listing in", folder):
         for seq in sorted(numbers, reverse=True):
             layout.listing(app_id, start, end, seq).unlink(missing_ok=True)
 
@@ -66,7 +66,7 @@ def _windows(layout: Layout, app_id: str) -> dict[tuple[int, int], list[Path]]:
 
 def _numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
     numbers: dict[tuple[int, int], list[int]] = {}
-    with told_plainly("cannot list", folder):
+    with translate_os_errors("cannot list", folder):
         for name in names(folder):
             if part := _NAME.fullmatch(name):
                 numbers.setdefault((int(part[1]), int(part[2])), []).append(int(part[3]))
@@ -74,5 +74,5 @@ def _numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
 
 
 def _page(path: Path) -> tuple[pa.Table, dict[str, str]]:
-    with told_plainly("cannot read", path), damage_named(path):
+    with translate_os_errors("cannot read", path), translate_read_errors(path):
         return parquet_file.read(path, "calls")

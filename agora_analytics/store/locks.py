@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agora_analytics.store.failures import told_plainly
+from agora_analytics.store.failures import translate_os_errors
 
 if sys.platform == "win32":
 
@@ -33,11 +33,11 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-class Turn:
+class CommitLock:
     """An advisory lock that one thread holds at a time, for a moment; it may take it again. Ends with the process.
 
     Example:
-        >>> with Turn(Path("/tmp/_turn")).taken():
+        >>> with CommitLock(Path("/tmp/_commit_lock")).taken():
         ...     pass
     """
 
@@ -57,10 +57,10 @@ class Turn:
             if self._taken:
                 yield
                 return
-            with told_plainly("cannot lock", self.path):
+            with translate_os_errors("cannot lock", self.path):
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                with told_plainly("cannot lock", self.path):
+                with translate_os_errors("cannot lock", self.path):
                     _wait_for(descriptor)
                 self._taken = True
                 yield
@@ -115,7 +115,7 @@ class FolderLock:
         descriptor, held = self._take(alone=True)
         try:
             if held:
-                with told_plainly("cannot lock", self.path):
+                with translate_os_errors("cannot lock", self.path):
                     os.write(descriptor, b".")
             yield held
         finally:
@@ -126,7 +126,7 @@ class FolderLock:
         return self.path.stat().st_size
 
     def _take(self, *, alone: bool) -> tuple[int, bool]:
-        with told_plainly("cannot lock", self.path):
+        with translate_os_errors("cannot lock", self.path):
             # a descriptor of its own each time: flock tells descriptors apart, also within one process
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             try:

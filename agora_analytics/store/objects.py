@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agora_analytics.store import parquet_file
-from agora_analytics.store.failures import flush, store_error, told_plainly
+from agora_analytics.store.failures import flush, store_error, translate_os_errors
 from agora_analytics.store.parquet_file import Rows
 
 
@@ -31,7 +31,7 @@ class Objects:
             StoreError: if the rows do not fit, the disk is full, or the folder cannot be written.
         """
         aside = self._aside / f"{next(self._numbers)}.parquet"
-        with told_plainly("cannot write", target):
+        with translate_os_errors("cannot write", target):
             try:
                 # a compaction between two writes may have cleaned the folder away
                 self._aside.mkdir(parents=True, exist_ok=True)

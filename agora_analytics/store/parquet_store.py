@@ -8,15 +8,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from agora_analytics.errors import Overtaken
-from agora_analytics.store import compacted, compaction, identity, listings, parquet_file, query, reading
-from agora_analytics.store.children import notes_of, shown_by
-from agora_analytics.store.contract import Listing, Shown, Units
-from agora_analytics.store.failures import told_plainly
+from agora_analytics.errors import StoreConflict
+from agora_analytics.store import (
+    compaction,
+    compaction_index,
+    format_version,
+    listings,
+    parquet_file,
+    query,
+    reading,
+)
+from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.locks import FolderLock, Turn
+from agora_analytics.store.locks import CommitLock, FolderLock
+from agora_analytics.store.manifest import notes_of, published_state
 from agora_analytics.store.objects import Objects
 from agora_analytics.store.parquet_file import Rows
+from agora_analytics.store.protocol import Listing, Published, Units
 from agora_analytics.store.schemas import TABLES
 
 
@@ -39,7 +47,7 @@ def open_store(path: str | Path, *, create: bool = False, durable: bool = False)
         [(0,)]
     """
     folder = Path(path).expanduser().absolute()
-    identity.ensure(folder, create=create)
+    format_version.ensure(folder, create=create)
     return ParquetStore(folder, durable=durable)
 
 
@@ -54,8 +62,8 @@ class ParquetStore:
         self.path = path
         self._layout = Layout(path)
         self._lock = FolderLock(self._layout.lock)
-        self._turn = Turn(self._layout.turn)
-        self._compacted = compacted.Compacted(self._layout)
+        self._commit_lock = CommitLock(self._layout.commit_lock)
+        self._compacted = compaction_index.CompactionIndex(self._layout)
         self._objects = Objects(self._layout.staging, durable=durable)
 
     def __repr__(self) -> str:
@@ -72,9 +80,9 @@ class ParquetStore:
             yield
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def commit_lock(self) -> Iterator[None]:
         """Let nobody else show, drop or commit in turn while the block runs. For a moment only; may be nested."""
-        with self.writing(), self._turn.taken():
+        with self.writing(), self._commit_lock.taken():
             yield
 
     def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
@@ -87,7 +95,7 @@ class ParquetStore:
             rows: with the columns of the table's schema, without `app_id` and `day`. May be empty.
             app_id: the app.
             day: the UTC day on which the call was created, as `2026-11-20`.
-            pending: put it where readers do not look yet; `promote` shows it.
+            pending: put it where readers do not look yet; `publish` shows it.
 
         Returns:
             The number of rows written.
@@ -105,7 +113,7 @@ class ParquetStore:
                 return 0
             return self._write(target, table, rows)
 
-    def promote(
+    def publish(
         self,
         *,
         app_id: str,
@@ -114,7 +122,7 @@ class ParquetStore:
         sessions: str,
         call: str,
         row: pa.Table,
-        before: Shown | None = None,
+        before: Published | None = None,
     ) -> None:
         """Show a whole call: move its pending units to the tables, metrics before sessions, and write its row last.
 
@@ -131,21 +139,21 @@ class ParquetStore:
             before: what was `shown` of the call when its units were begun; what `metrics` lacks of it is removed.
 
         Raises:
-            Overtaken: another harvest has changed the call since; nothing is shown.
+            StoreConflict: another harvest has changed the call since; nothing is shown.
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
         children = [("metrics", unit) for unit in metrics] + [("sessions", sessions)]
         target = path("calls", call)
-        with self.turn():
-            seen = shown_by(target)
+        with self.commit_lock():
+            seen = published_state(target)
             if self._is_compacted("calls", call, app_id=app_id, day=day) or (seen and seen.finished):
                 self._drop([path(table, unit, pending=True) for table, unit in children])
                 return
             places = [(path(*child, pending=True), path(*child)) for child in children]
             gone = [pending for pending, live in places if not (pending.exists() or live.exists())]
             if gone or seen != before:
-                raise Overtaken(
+                raise StoreConflict(
                     f"call {call}: another harvest has changed it in the store meanwhile; run the same command again"
                 )
             self._drop(
@@ -155,41 +163,41 @@ class ParquetStore:
                 self._objects.show(pending, live)
             self._write(target, "calls", row, notes=notes_of(children))
 
-    def shown(self, call: str, *, app_id: str, day: str) -> Shown | None:
+    def published(self, call: str, *, app_id: str, day: str) -> Published | None:
         """Return what the visible row of a call stands for; None if there is no such row, or it is compacted.
 
         Raises:
             StoreError: if the row's file is damaged.
         """
-        return shown_by(self._layout.unit("calls", call, app_id=app_id, day=day))
+        return published_state(self._layout.unit("calls", call, app_id=app_id, day=day))
 
-    def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
+    def unpublish(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
         """Remove units of samples that readers see though the call's row does not stand for them.
 
-        A harvest that ends in the middle of `promote` leaves such units.
+        A harvest that ends in the middle of `publish` leaves such units.
 
         Raises:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, "metrics", app_id=app_id, day=day)
-        with self.turn():
-            shown = self.shown(call, app_id=app_id, day=day)
+        with self.commit_lock():
+            shown = self.published(call, app_id=app_id, day=day)
             self._drop([path(unit) for unit in units if shown is None or unit not in shown.metrics])
 
     def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
         compactions = self._lock.times_held_alone()
-        return self._compacted.holds(table, name, app_id=app_id, day=day, compactions=compactions)
+        return self._compacted.contains(table, name, app_id=app_id, day=day, compactions=compactions)
 
     def _drop(self, paths: Sequence[Path]) -> None:
         for path in paths:
-            with told_plainly("cannot remove", path):
+            with translate_os_errors("cannot remove", path):
                 path.unlink(missing_ok=True)
 
     def _write(self, target: Path, table: str, rows: Rows, notes: Mapping[str, str] | None = None) -> int:
         with self.writing():
             return self._objects.write(target, table, rows, notes)
 
-    def forget(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
+    def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Drop pending units that must not be used any more, such as those of a call that has grown since.
 
         Args:
@@ -201,7 +209,7 @@ class ParquetStore:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day, pending=True)
-        with self.turn():
+        with self.commit_lock():
             self._drop([path(table, unit) for table, unit in pending])
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
@@ -233,12 +241,12 @@ class ParquetStore:
     def units(self, app_id: str) -> Units:
         """Return which units of an app are done, in one listing of the folder.
 
-        Compacted days have no units of calls any more: their calls are in `calls`.
+        CompactionIndex days have no units of calls any more: their calls are in `calls`.
 
         Raises:
             StoreError: if the folder cannot be read, or a compacted file is damaged.
         """
-        return compacted.with_those_of(reading.units(self._layout, app_id), self._layout, app_id)
+        return compaction_index.with_those_of(reading.units(self._layout, app_id), self._layout, app_id)
 
     def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
         """Return the rows of a unit in the table's schema, or None if it is neither live nor pending.
@@ -252,9 +260,9 @@ class ParquetStore:
             True,
             False,
             True,
-        ):  # again: it may have been promoted, or replaced, between the two looks
+        ):  # again: it may have been published, or replaced, between the two looks
             path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
-            with suppress(FileNotFoundError), reading.damage_named(path):
+            with suppress(FileNotFoundError), reading.translate_read_errors(path):
                 return parquet_file.read(path, table)[0]
         return None
 
@@ -335,7 +343,7 @@ class ParquetStore:
         return {str(name): int(count) for name, count in counted.rows()}
 
     def compact(self, *, closed_before: str, app_id: str | None = None) -> compaction.CompactReport:
-        """Turn the many files of each closed day into a few. No reader sees a row twice or misses one.
+        """CommitLock the many files of each closed day into a few. No reader sees a row twice or misses one.
 
         Args:
             closed_before: days before this one (UTC, `2026-11-20`) are closed: nothing comes to them any more.

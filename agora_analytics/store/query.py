@@ -68,7 +68,7 @@ def run(layout: Layout, text: str) -> Result:
     """
     _check(text)
     try:
-        return Result(reading.steadily(lambda: _attempt(layout, text), _vanished))
+        return Result(reading.retry_if_moved(lambda: _attempt(layout, text), _vanished))
     except _WRONG as problem:
         raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
     except duckdb.Error as problem:
@@ -94,7 +94,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
             return connection.sql(_select("calls", glob)).to_arrow_table().cast(schema)
 
     try:
-        return reading.steadily(attempt, _vanished)
+        return reading.retry_if_moved(attempt, _vanished)
     except duckdb.Error as problem:
         raise _failed(layout, problem) from problem
 

@@ -12,9 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store.contract import Units
-from agora_analytics.store.failures import damaged, store_error, told_plainly
+from agora_analytics.store.failures import damaged, store_error, translate_os_errors
 from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode
+from agora_analytics.store.protocol import Units
 from agora_analytics.store.schemas import PARTITIONS, TABLES, table_schema
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _ATTEMPTS = 12
 _FIRST_PAUSE = 0.005
 
 
-def steadily(read: Callable[[], T], vanished: Callable[[Exception], bool]) -> T:
+def retry_if_moved(read: Callable[[], T], vanished: Callable[[Exception], bool]) -> T:
     """Read again while files go away under the reader: a compaction has put others in their place.
 
     Args:
@@ -44,7 +44,7 @@ def steadily(read: Callable[[], T], vanished: Callable[[Exception], bool]) -> T:
 
 
 @contextmanager
-def damage_named(path: Path) -> Iterator[None]:
+def translate_read_errors(path: Path) -> Iterator[None]:
     """Turn what pyarrow raises for a damaged or unreadable file into a `StoreError`; a missing file stays as it is."""
     try:
         yield
@@ -78,7 +78,7 @@ def names(folder: Path | str) -> list[str]:
 
 def units(layout: Layout, app_id: str) -> Units:
     """Return which units of an app are done; pending ones are listed first, so that none is missed on its way."""
-    with told_plainly("cannot list", layout.folder):
+    with translate_os_errors("cannot list", layout.folder):
         pending = {table: _days(layout.app(table, app_id, pending=True)) for table in TABLES}
         live = {table: _days(layout.app(table, app_id)) for table in TABLES}
     return Units(live=live, pending=pending)
@@ -96,7 +96,7 @@ def _days(app: Path) -> dict[str, str]:
 
 def files(layout: Layout, table: str) -> list[Path]:
     """Return the files of a table, sorted."""
-    with told_plainly("cannot list", root := layout.table(table)):
+    with translate_os_errors("cannot list", root := layout.table(table)):
         return [
             Path(folder, name)
             for _, app in folders(root, "app_id")
@@ -119,7 +119,9 @@ def dataset(layout: Layout, table: str) -> ds.Dataset:
 def table(layout: Layout, name: str) -> pa.Table:
     """Return a whole table in memory."""
     try:
-        return steadily(lambda: dataset(layout, name).to_table(), lambda e: isinstance(e, FileNotFoundError))
+        return retry_if_moved(
+            lambda: dataset(layout, name).to_table(), lambda e: isinstance(e, FileNotFoundError)
+        )
     except (pa.ArrowException, OSError) as problem:
         raise unreadable(layout, (name,), problem) from problem
 
@@ -136,7 +138,7 @@ def first_broken(layout: Layout, tables: Iterable[str]) -> StoreError | None:
         for table in tables:
             for path in files(layout, table):
                 try:
-                    with damage_named(path):
+                    with translate_read_errors(path):
                         _try(path, whole=whole)
                 except FileNotFoundError:
                     continue

@@ -142,7 +142,7 @@ QUESTIONS = [
     Question(
         endpoint="realtime/quality/by_time_20sec",
         ask=lambda client, **more: client.realtime.quality(
-            "audioFreezeRate", *LIVE, cname="prefetch_budget", uids=[2303692334, "alice"], **more
+            "audioFreezeRate", *LIVE, cname="room", uids=[2303692334, "alice"], **more
         ),
         data=[
             {"uid": 2303692334, "values": [{"ts": T - 600, "audioFreezeRate": 0.01}]},

@@ -62,7 +62,7 @@ def long_call(hours=10, join=0, leave=None):
     )
     return CallTruth(
         call_id="long",
-        cname="prefetch_budget",
+        cname="room",
         created_ts=begin,
         destroyed_ts=begin + hours * HOUR,
         sessions=sessions,

@@ -23,7 +23,7 @@ FULL_CALL = CALL | {
     "call_video_freeze_rate": 0.25,
 }
 FULL_SESSION = SESSION | {
-    "cname": "prefetch_budget", "account": "", "network": "Wi-Fi", "platform": "iOS", "speaker": False, "roles": ["host"],
+    "cname": "room", "account": "", "network": "Wi-Fi", "platform": "iOS", "speaker": False, "roles": ["host"],
     "sdk_version": "4.5.0", "device_type": "é", "user_audio_freeze_rate": 1e-9, "user_video_freeze_rate": 1,
 }  # fmt: skip
 KINDS = {Call: (FULL_CALL, "call_lists"), Session: (FULL_SESSION, "call_info")}
@@ -72,7 +72,7 @@ def test_a_page_as_the_reference_has_it_is_read_the_quick_way(kind):
     page = reads_alike(kind, text)
     assert not isinstance(_row_reader(kind, items)(text).records[0], kind)
     assert (page.total, page.page_size, page.has_more, page.request_id) == (2, 100, False, "r-1")
-    assert [record.cname for record in page.records] == ["prefetch_budget", "other"]
+    assert [record.cname for record in page.records] == ["room", "other"]
     assert page.records[0].extra is not page.records[1].extra
 
 

@@ -11,7 +11,7 @@ from agora_analytics.errors import DecodeError
 
 CALL = {
     "call_id": "c1",
-    "cname": "prefetch_budget",
+    "cname": "room",
     "created_ts": 1_795_000_000,
     "destroyed_ts": 1_795_000_600,
     "finished": True,

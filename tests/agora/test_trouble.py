@@ -184,9 +184,7 @@ def test_a_plan_that_is_smaller_than_the_client_thinks_ends_well_and_slows_it_do
         "Service package limit check error, qps limit error"
     }
     limiter = next(iter(stage.client._engine._limiters.values()))
-    assert (
-        limiter.jitter.seconds > LARGEST_JITTER
-    )  # it leaves more prefetch_budget than it ever would by itself
+    assert limiter.jitter.seconds > LARGEST_JITTER  # it leaves more room than it ever would by itself
     assert sum(stage.refusals.values()) < 2 * len(calls)
 
 

@@ -7,7 +7,7 @@ import pytest
 from agora_analytics import AsyncAgora
 from agora_analytics.agora.call_inspector import CallInspector
 from agora_analytics.blocking import Agora, Pages
-from agora_analytics.blocking.crossing import Blocking, in_blocking_words
+from agora_analytics.blocking.wrappers import Blocking, in_blocking_words
 from agora_analytics.engine.pages import Pages as AsyncPages
 from tests.blocking.conftest import CUSTOMER, SETTINGS
 from tests.blocking.parity import CONTEXT, differences

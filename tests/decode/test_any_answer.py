@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agora_analytics.decode import available, decode_with, split
+from agora_analytics.decode import available, chunks, decode_with
 from agora_analytics.errors import DecodeError
 from tests.decode.reference import WRONG, expected, rows
 
@@ -59,10 +59,10 @@ def written(answer, compact, ascii_only):
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr(split, "PIECE", 40)
+    monkeypatch.setattr(chunks, "PIECE", 40)
     if "arrow" in available():
-        monkeypatch.setattr("agora_analytics.decode.numbers_as_csv.SMALL_BODY", 0)
-        monkeypatch.setattr("agora_analytics.decode.numbers_as_csv.BATCH", 60)
+        monkeypatch.setattr("agora_analytics.decode.arrow_reader.SMALL_BODY", 0)
+        monkeypatch.setattr("agora_analytics.decode.arrow_reader.BATCH", 60)
 
 
 def agrees(reader, body):

@@ -187,11 +187,11 @@ def body_of(monkeypatch):
     def body_of(text: str, size: str) -> bytes:
         if size == "large":
             for module, limit in [
-                ("split", "PIECE"),
-                ("numbers_as_csv", "SMALL_BODY"),
-                ("numbers_as_csv", "BATCH"),
+                ("chunks", "PIECE"),
+                ("arrow_reader", "SMALL_BODY"),
+                ("arrow_reader", "BATCH"),
             ]:
-                if module == "split" or "arrow" in available():
+                if module == "chunks" or "arrow" in available():
                     monkeypatch.setattr(f"agora_analytics.decode.{module}.{limit}", 50)
             start, bracket, rest = text.partition('"metrics":[')
             if bracket:

@@ -10,7 +10,7 @@ from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.errors import StoreError
 from agora_analytics.harvest import estimate, harvest
-from agora_analytics.harvest.visit import Visitor
+from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
 from agora_analytics.simulator.truth.series import Beat
@@ -30,7 +30,7 @@ def world(created, destroyed, *sessions):
     )
     call = CallTruth(
         call_id="call",
-        cname="prefetch_budget",
+        cname="room",
         created_ts=int(created),
         destroyed_ts=int(destroyed),
         sessions=members,
@@ -211,7 +211,7 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
     end = NOW + 4 * HOUR if goes_on else NOW - 600
     made = world(begin, end, *[(begin, begin + 1200)] * 3, *[(begin, end)] * 3)
     stage = at(made, store, NOW, STANDARD)
-    real = Visitor.visit
+    real = CallFetcher.visit
 
     async def job():
         async with stage.client() as slow, stage.client() as quick:
@@ -221,7 +221,7 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
                     await asyncio.sleep(HOUR)
                 return await real(self, call)
 
-            monkeypatch.setattr(Visitor, "visit", late)
+            monkeypatch.setattr(CallFetcher, "visit", late)
             running = asyncio.ensure_future(harvest(slow, since=NOW - DAY + 600, store=store, compact=False))
             await asyncio.sleep(5)
             await harvest(quick, since=NOW - DAY + 600, store=store, compact=False)

@@ -118,9 +118,9 @@ class FullAfter:
         self._count()
         return self._store.put(*args, **more)
 
-    def forget(self, **more):
+    def discard(self, **more):
         self._count()
-        self._store.forget(**more)
+        self._store.discard(**more)
 
     def _count(self):
         if next(self._left, None) is None:

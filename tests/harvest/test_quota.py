@@ -13,7 +13,7 @@ from tests.harvest.stage import (
     Stage,
     broken_limits,
     contents,
-    prefetch_budget,
+    room,
     simple_world,
     truth,
 )
@@ -49,8 +49,8 @@ def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
 
 
 def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent(tmp_path):
-    finished = [prefetch_budget(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
-    world = World([*finished, prefetch_budget("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
+    finished = [room(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
+    world = World([*finished, room("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
     ledger = MemoryLedger()
     few_sessions = Stage.of(
         world, tmp_path / "store", at=UNTIL + 60, plan=small_day(10, "call/sessions", "call/metrics")
@@ -119,7 +119,7 @@ def cost_and_harvest(stage, *, since=SINCE, until=UNTIL):
 
 def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
     begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
-    calls = [prefetch_budget(f"c{begin}", begin, begin + 72_000) for begin in begins]
+    calls = [room(f"c{begin}", begin, begin + 72_000) for begin in begins]
     stage = Stage.of(World(calls, beat=Beat(interval=3_000)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage, since=begins.start)
@@ -129,7 +129,7 @@ def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
 
 
 def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
-    calls = [prefetch_budget(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
+    calls = [room(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
     stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL)
     stage.harvest(since=UNTIL - 21_600)
     stage.clock.step(1_800)
@@ -142,7 +142,7 @@ def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
 
 
 def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
-    calls = [prefetch_budget(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
+    calls = [room(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
     stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL + 60)
     stage.harvest()
     stage.clock.step(1_800)
@@ -154,7 +154,7 @@ def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
 
 
 def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
-    calls = [prefetch_budget(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
+    calls = [room(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
     world = World(calls, beat=Beat(interval=600))
     Stage.of(world, tmp_path / "store", plan=small_day(50, "call/metrics")).harvest()
 
@@ -166,7 +166,7 @@ def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
 
 
 def test_of_a_long_call_whose_users_come_and_go_an_estimate_spreads_them(tmp_path):
-    call = prefetch_budget("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
+    call = room("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
     stage = Stage.of(World([call], beat=Beat(interval=600)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage)

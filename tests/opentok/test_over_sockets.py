@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from agora_analytics.blocking.crossing import in_blocking_words
 from agora_analytics.blocking.opentok import InsightsPages, OpenTok
+from agora_analytics.blocking.wrappers import in_blocking_words
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey

@@ -72,14 +72,14 @@ def store_call(
     for batch, name in enumerate(names):
         store.put("metrics", name, metrics(call_id, batch=batch), app_id=app_id, day=day, pending=True)
     store.put("sessions", call_id, sessions(call_id), app_id=app_id, day=day, pending=True)
-    store.promote(
+    store.publish(
         app_id=app_id,
         day=day,
         metrics=names,
         sessions=call_id,
         call=call_id,
         row=call(call_id, finished=finished),
-        before=store.shown(call_id, app_id=app_id, day=day),
+        before=store.published(call_id, app_id=app_id, day=day),
     )
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store import CALL_TABLES, TABLES, compaction, open_store, rewriting, swap
+from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, merge, open_store
 
 from .making import APP, DAY, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
 from .processes import start
@@ -63,7 +63,7 @@ def test_late_calls_join_the_compacted_ones(store):
 
 
 def test_large_days_have_several_files(store, monkeypatch):
-    monkeypatch.setattr(rewriting, "ROWS_IN_A_FILE", 2 * SAMPLES)
+    monkeypatch.setattr(merge, "ROWS_IN_A_FILE", 2 * SAMPLES)
     for number in range(5):
         store_call(store, f"c{number}")
     before = rows_of(store)
@@ -241,7 +241,7 @@ def test_without_an_atomic_exchange_nothing_is_compacted(store, monkeypatch):
         raise OSError(22, "Invalid argument")
 
     store_call(store, "a")
-    monkeypatch.setattr(swap, "exchange", refused)
+    monkeypatch.setattr(atomic_exchange, "exchange", refused)
     (skipped,) = store.compact(closed_before=NEXT).skipped
     assert "cannot exchange two folders" in skipped.reason
     assert whole_calls_only(store) == 1
@@ -254,7 +254,7 @@ def test_a_copy_that_lacks_rows_is_not_taken(store, monkeypatch):
     for number in range(3):
         store_call(store, f"c{number}")
     before = rows_of(store)
-    monkeypatch.setattr(rewriting, "_up_to", forgetful)
+    monkeypatch.setattr(merge, "_up_to", forgetful)
     with pytest.raises(StoreError, match=r"nothing was changed"):
         store.compact(closed_before=NEXT)
     monkeypatch.undo()
@@ -267,9 +267,9 @@ def test_a_file_that_comes_meanwhile_is_not_lost(store, monkeypatch):
         (copy.live / "stranger.parquet").write_bytes(b"")
         real(copy)
 
-    real = rewriting.verify
+    real = merge.verify
     store_call(store, "a")
-    monkeypatch.setattr(rewriting, "verify", and_a_stranger)
+    monkeypatch.setattr(merge, "verify", and_a_stranger)
     with pytest.raises(StoreError, match=r"files came to .* while it was compacted"):
         store.compact(closed_before=NEXT)
     assert len(store.files("metrics")) == 3
@@ -296,12 +296,12 @@ def test_exchange_swaps_folders_or_fails(tmp_path):
     one.mkdir()
     (one / "file").touch()
     with pytest.raises(FileNotFoundError):
-        swap.exchange(one, other)
+        atomic_exchange.exchange(one, other)
     other.mkdir()
-    swap.exchange(one, other)
+    atomic_exchange.exchange(one, other)
     assert not list(one.iterdir())
     assert [path.name for path in other.iterdir()] == ["file"]
-    assert swap.works_in(tmp_path / "new")
+    assert atomic_exchange.works_in(tmp_path / "new")
 
 
 @pytest.mark.parametrize("reader", ["glob", "sql", "table", "dataset"])
@@ -323,7 +323,7 @@ def test_a_reader_never_sees_a_row_twice_or_misses_one(store, tmp_path, reader):
                     place = store._layout.day(table, app_id=APP, day=day)
                     fresh = tmp_path / f"{round_number}-{table}-{day}"
                     shutil.copytree(original / place.relative_to(store.path), fresh)
-                    swap.exchange(fresh, place)
+                    atomic_exchange.exchange(fresh, place)
         process.stdin.close()
         output = process.stdout.read()
         assert process.wait(60) == 0, output

@@ -20,7 +20,7 @@ def finish(store) -> None:
             continue
         if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
             place = {"app_id": APP, "day": DAY}
-            store.promote(**place, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
+            store.publish(**place, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
         else:
             store_call(store, call_id)
 

@@ -34,7 +34,7 @@ def store_samples(store, samples):
     freezes = sessions("c1").append_column("user_video_freeze_rate", pa.array([0.25, None, 0.0]))
     freezes = freezes.append_column("cname", pa.array(["room"] * SESSIONS))
     store.put("sessions", "c1", freezes, app_id=APP, day=day, pending=True)
-    store.promote(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
+    store.publish(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
 
 
 def test_agora_s_metrics_become_common_ones_in_common_units(store):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agora_analytics.errors import Overtaken, StoreError
+from agora_analytics.errors import StoreConflict, StoreError
 from agora_analytics.store import METRICS, open_store, parquet_file
 
 from .making import APP, CREATED, DAY, SAMPLES, call, metrics, sessions, store_call, whole_calls_only
@@ -35,20 +35,20 @@ def test_promote_shows_the_whole_call(store):
 def test_promote_again_changes_nothing(store):
     store_call(store, "c")
     names = ["c.00000", "c.00001"]
-    seen = store.shown("c", **PLACE)
-    store.promote(**PLACE, metrics=names, sessions="c", call="c", row=call("c"), before=seen)
+    seen = store.published("c", **PLACE)
+    store.publish(**PLACE, metrics=names, sessions="c", call="c", row=call("c"), before=seen)
     assert whole_calls_only(store) == 1
 
 
 def test_promote_over_what_another_harvest_has_shown_changes_nothing(store):
     store_call(store, "c", finished=False)
-    seen, names = store.shown("c", **PLACE), ["c.00000", "c.00001"]
+    seen, names = store.published("c", **PLACE), ["c.00000", "c.00001"]
     shorter = {"metrics": names[:1], "sessions": "c", "call": "c", "row": call("c", finished=False)}
-    with pytest.raises(Overtaken, match="another harvest has changed it"):
-        store.promote(**PLACE, **shorter)
+    with pytest.raises(StoreConflict, match="another harvest has changed it"):
+        store.publish(**PLACE, **shorter)
     store_call(store, "c")
     store.put("metrics", names[0], metrics("c"), **PLACE, pending=True)
-    store.promote(**PLACE, **shorter, before=seen)
+    store.publish(**PLACE, **shorter, before=seen)
     assert not any(store.units(APP).pending.values())
     assert store.calls(APP).column("finished").to_pylist() == [True]
     assert whole_calls_only(store) == 1
@@ -56,8 +56,8 @@ def test_promote_over_what_another_harvest_has_shown_changes_nothing(store):
 
 def test_promote_of_a_missing_unit_shows_no_call(store):
     store.put("metrics", "c.00000", metrics("c"), **PLACE, pending=True)
-    with pytest.raises(Overtaken, match=r"call c: another harvest .*run the same command again"):
-        store.promote(**PLACE, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
+    with pytest.raises(StoreConflict, match=r"call c: another harvest .*run the same command again"):
+        store.publish(**PLACE, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
     assert store.counts()["calls"] == 0
 
 
@@ -184,14 +184,14 @@ def test_one_thread_has_the_turn_and_may_take_it_again(store):
     order = []
 
     def other():
-        with store.turn():
+        with store.commit_lock():
             order.append("other")
 
     thread = threading.Thread(target=other)
-    with store.turn(), store.turn():
+    with store.commit_lock(), store.commit_lock():
         thread.start()
         thread.join(0.05)
-        store.forget(**PLACE, pending=[("points", "p")])
+        store.discard(**PLACE, pending=[("points", "p")])
         order.append("first")
     thread.join(10)
     assert order == ["first", "other"]

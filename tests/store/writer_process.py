@@ -11,7 +11,7 @@ from pathlib import Path
 
 from making import store_call
 
-from agora_analytics.store import open_store, swap
+from agora_analytics.store import atomic_exchange, open_store
 
 
 def killed_at(moment: int) -> None:
@@ -32,7 +32,7 @@ def killed_at(moment: int) -> None:
         return step
 
     Path.replace = counting(Path.replace)
-    swap.exchange = counting(swap.exchange)
+    atomic_exchange.exchange = counting(atomic_exchange.exchange)
 
 
 def main(folder: str, first: str, last: str, moment: str = "-1") -> None:

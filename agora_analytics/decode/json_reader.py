@@ -20,8 +20,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.decode.chunks import is_large, session_pieces
 from agora_analytics.decode.headers import INT32, INT64, LOCAL_USER, Headers, column
-from agora_analytics.decode.split import is_large, session_pieces
 from agora_analytics.errors import DecodeError
 
 

@@ -1,4 +1,4 @@
-"""The agenda: which calls a harvest has to visit, as far as the store tells. The tables are the only record."""
+"""The plan: which calls a harvest has to visit, as far as the store tells. The tables are the only record."""
 
 import json
 from collections import defaultdict
@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps
-from agora_analytics.harvest.units import call_of, clusters, window_of
-from agora_analytics.store.contract import Listing, Store, Units
+from agora_analytics.harvest.units import call_of, merge_nearby, window_of
+from agora_analytics.store.protocol import Listing, Store, Units
 from agora_analytics.store.schemas import CALL_TABLES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Stored:
 
 
 @define
-class Agenda:
+class WorkPlan:
     """What the store knows of one app.
 
     Attributes:
@@ -58,23 +58,23 @@ class Agenda:
     _metrics: dict[str, dict[str, list[str]]] = field(repr=False, factory=dict)
 
     @classmethod
-    def read(cls, store: Store, app_id: str) -> "Agenda":
+    def read(cls, store: Store, app_id: str) -> "WorkPlan":
         """Read the store's listing. Blocking."""
         rows = store.calls(app_id).select(["call_id", "finished", "destroyed_ts"])
         stored = {
             row["call_id"]: Stored(row["finished"], _epoch(row["destroyed_ts"])) for row in rows.to_pylist()
         }
-        agenda = cls(stored, store.units(app_id), {}, store.listings(app_id))
-        agenda._index()
-        return agenda
+        plan = cls(stored, store.units(app_id), {}, store.listings(app_id))
+        plan._index()
+        return plan
 
     @classmethod
-    def empty(cls) -> "Agenda":
+    def empty(cls) -> "WorkPlan":
         """Return what a store without a call tells."""
         none: dict[str, dict[str, str]] = {table: {} for table in CALL_TABLES}
-        agenda = cls({}, Units(live=none, pending=none), {}, ())
-        agenda._index()
-        return agenda
+        plan = cls({}, Units(live=none, pending=none), {}, ())
+        plan._index()
+        return plan
 
     def learn(self, calls: Iterable[Call]) -> None:
         """Keep the latest row of each call."""
@@ -108,8 +108,8 @@ class Agenda:
             for listing in self._listings
             if not listing.whole and Window(listing.start, listing.end).intersection(wanted)
         ]
-        covered = [Window(listing.start, listing.end) for listing in self._listings]
-        return begun + [Unlisted(gap) for gap in gaps(wanted, covered)]
+        covered_until = [Window(listing.start, listing.end) for listing in self._listings]
+        return begun + [Unlisted(gap) for gap in gaps(wanted, covered_until)]
 
     def going_on(self, wanted: Window, reach: Window) -> list[Call]:
         """Return the calls that went on when they were seen a while ago, and are to be looked at again.
@@ -131,7 +131,7 @@ class Agenda:
             min(max(call.created_ts, reach.start + _LEEWAY), self._last_seen(call))
             for call in self.going_on(wanted, reach)
         ]
-        return clusters(moments, apart=_TOGETHER)
+        return merge_nearby(moments, apart=_TOGETHER)
 
     def due(self, wanted: Window) -> list[Call]:
         """Return the known calls of a window of which the tables have less than is known; the earliest first."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, get_args
 
-from agora_analytics.blocking.pages import Pages, stepped
+from agora_analytics.blocking.pages import Pages, iterate
 from agora_analytics.blocking.worker import Closeable, Worker
 from agora_analytics.engine.pages import Pages as AsyncPages
 
@@ -87,7 +87,7 @@ def listing(
     def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
         return Pages(self._worker, _bound(self, method)(*args, **kwargs))
 
-    return dressed(twin, method, lambda result: Pages[_argument(result)])  # type: ignore[misc]
+    return copy_signature(twin, method, lambda result: Pages[_argument(result)])  # type: ignore[misc]
 
 
 def wrapped(
@@ -98,7 +98,7 @@ def wrapped(
     def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> B:
         return kind(self._worker, _bound(self, method)(*args, **kwargs))
 
-    return dressed(twin, method, lambda _: kind)
+    return copy_signature(twin, method, lambda _: kind)
 
 
 def stream(
@@ -107,9 +107,9 @@ def stream(
     """Return the blocking twin of a method that is an asynchronous iterator."""
 
     def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return stepped(self._worker, _bound(self, method)(*args, **kwargs))
+        return iterate(self._worker, _bound(self, method)(*args, **kwargs))
 
-    return dressed(twin, method, lambda result: Iterator[_argument(result)])  # type: ignore[misc]
+    return copy_signature(twin, method, lambda result: Iterator[_argument(result)])  # type: ignore[misc]
 
 
 def awaited(
@@ -121,7 +121,7 @@ def awaited(
         result: T = self._worker.run(lambda: _bound(self, method)(*args, **kwargs))
         return result
 
-    return dressed(twin, method)
+    return copy_signature(twin, method)
 
 
 def plain(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
@@ -131,21 +131,21 @@ def plain(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any,
         result: T = _bound(self, method)(*args, **kwargs)
         return result
 
-    return dressed(twin, method)
+    return copy_signature(twin, method)
 
 
-def constructed_as(
+def copy_init(
     client: Callable[P, Any],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
     """Give an `__init__` the parameters of another class."""
 
     def dress(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
-        return dressed(init, getattr(client, "__init__"))  # noqa: B009 - mypy: unsound on an instance
+        return copy_signature(init, getattr(client, "__init__"))  # noqa: B009 - mypy: unsound on an instance
 
     return dress
 
 
-def worded_as(original: Callable[..., Any]) -> Callable[[C], C]:
+def copy_docstring(original: Callable[..., Any]) -> Callable[[C], C]:
     """Give a function the docstring of another, said in blocking words."""
 
     def dress(function: C) -> C:
@@ -175,7 +175,7 @@ def _argument(result: Any) -> Any:
     return get_args(result)[0]
 
 
-def dressed(
+def copy_signature(
     twin: Callable[..., Any], original: Callable[..., Any], result: Callable[[Any], Any] = lambda same: same
 ) -> Callable[..., Any]:
     """Give a twin the name, the signature and the words of the original; `result` turns what it returns."""
@@ -183,4 +183,4 @@ def dressed(
     wraps(original)(twin)
     del twin.__wrapped__  # type: ignore[attr-defined]
     twin.__signature__ = signature.replace(return_annotation=result(signature.return_annotation))  # type: ignore[attr-defined]
-    return worded_as(original)(twin)
+    return copy_docstring(original)(twin)

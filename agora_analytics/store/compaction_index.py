@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve
 
-from agora_analytics.store.contract import Units
 from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode
-from agora_analytics.store.reading import damage_named, folders, names, steadily
+from agora_analytics.store.protocol import Units
+from agora_analytics.store.reading import folders, names, retry_if_moved, translate_read_errors
 
-_HOLDS = "agora_analytics.holds"
+_HOLDS = "agora_analytics.contains"
 
 
 def notes_of(held: Iterable[str]) -> dict[str, str]:
@@ -47,27 +47,27 @@ def with_those_of(units: Units, layout: Layout, app_id: str) -> Units:
         days = folders(layout.app("points", app_id), "day")
         return {unit: day for day, folder in days for unit in held_in("points", folder)}
 
-    held = steadily(attempt, lambda problem: isinstance(problem, FileNotFoundError))
+    held = retry_if_moved(attempt, lambda problem: isinstance(problem, FileNotFoundError))
     return evolve(units, live={**units.live, "points": held | dict(units.live["points"])})
 
 
 def unit_name(file: str) -> str:
-    """Return the name of the unit that a file holds."""
+    """Return the name of the unit that a file contains."""
     return decode(file.removesuffix(SUFFIX))
 
 
 def _calls(path: Path) -> set[str]:
-    with damage_named(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+    with translate_read_errors(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
         return set(file.read(columns=["call_id"], use_threads=False).column(0).to_pylist())
 
 
 def _units(path: Path) -> set[str]:
-    with damage_named(path):
+    with translate_read_errors(path):
         notes = pq.read_metadata(path).metadata or {}
     return set(json.loads(notes.get(_HOLDS.encode(), b"[]")))
 
 
-class Compacted:
+class CompactionIndex:
     """Remembers what a store's compacted files hold, from one compaction to the next. Thread-safe.
 
     Attributes:
@@ -80,7 +80,7 @@ class Compacted:
         self._compactions = -1
         self._held: dict[tuple[str, str, str], set[str]] = {}
 
-    def holds(self, table: str, name: str, *, app_id: str, day: str, compactions: int) -> bool:
+    def contains(self, table: str, name: str, *, app_id: str, day: str, compactions: int) -> bool:
         """Return whether a call (`calls`), or a unit of `points`, lies in a compacted file.
 
         Args:

@@ -11,11 +11,11 @@ from attrs import field, frozen
 
 from agora_analytics.errors import StoreError
 from agora_analytics.store import parquet_file
+from agora_analytics.store.completeness import Day, distinct_calls
 from agora_analytics.store.failures import flush
 from agora_analytics.store.layout import COMPACTED, SUFFIX
-from agora_analytics.store.reading import damage_named
+from agora_analytics.store.reading import translate_read_errors
 from agora_analytics.store.schemas import ENCODINGS
-from agora_analytics.store.wholeness import Day, distinct_calls
 
 ROWS_IN_A_FILE = 64 * parquet_file.ROW_GROUP
 """Rows of a compacted file, at most about: some 70 MB of metrics."""
@@ -46,7 +46,7 @@ class _Source:
     def pieces(self) -> Iterator[pa.Table]:
         for path in self._files:
             with (
-                damage_named(path),
+                translate_read_errors(path),
                 pq.ParquetFile(str(path), read_dictionary=self._text, pre_buffer=False) as file,
             ):
                 self.promised += file.metadata.num_rows
@@ -65,7 +65,7 @@ def rewrite(day: Day, table: str, folder: Path) -> Copy:
         folder: where to; made anew.
 
     Raises:
-        NotWhole: if a row belongs to no whole call.
+        DayIncomplete: if a row belongs to no whole call.
         StoreError: if a file is damaged.
         OSError: if the disk is full or the folder cannot be written.
     """
@@ -106,7 +106,7 @@ def verify(copy: Copy) -> None:
     """
     found = 0
     for path in copy.files:
-        with damage_named(path):
+        with translate_read_errors(path):
             found += pq.read_metadata(path).num_rows
     if found != copy.rows:
         raise StoreError(

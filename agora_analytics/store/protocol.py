@@ -30,7 +30,7 @@ class Units:
 
 
 @frozen(kw_only=True)
-class Shown:
+class Published:
     """What the visible row of a call stands for: its units of samples, and whether the call had ended."""
 
     metrics: tuple[str, ...]
@@ -72,7 +72,7 @@ class Store(Protocol):
         """Keep compaction out while the block runs."""
         ...
 
-    def turn(self) -> AbstractContextManager[None]:
+    def commit_lock(self) -> AbstractContextManager[None]:
         """Let nobody else show, drop or commit in turn while the block runs; may be nested."""
         ...
 
@@ -88,7 +88,7 @@ class Store(Protocol):
         """Return the rows of a unit, or None if it is not there."""
         ...
 
-    def promote(
+    def publish(
         self,
         *,
         app_id: str,
@@ -97,20 +97,20 @@ class Store(Protocol):
         sessions: str,
         call: str,
         row: pa.Table,
-        before: Shown | None = None,
+        before: Published | None = None,
     ) -> None:
         """Make a whole call visible, if what is visible of it is as it was before: metrics, sessions, its row last."""
         ...
 
-    def shown(self, call: str, *, app_id: str, day: str) -> Shown | None:
+    def published(self, call: str, *, app_id: str, day: str) -> Published | None:
         """Return what the visible row of a call stands for; None if there is no such row."""
         ...
 
-    def withdraw(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
+    def unpublish(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
         """Remove units of samples that are visible though the call's row does not stand for them."""
         ...
 
-    def forget(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
+    def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Drop pending units, given as (table, unit), that must not be used any more."""
         ...
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.decode import plain
+from agora_analytics.decode import msgspec_reader
+from agora_analytics.decode.fallback import NeedsFallback
 from agora_analytics.decode.headers import Headers, column
-from agora_analytics.decode.unsure import Unsure
 
 SMALL_BODY = 500_000  # bytes; below, setting up the CSV parser costs more than it gains
 BATCH = 1_000_000  # bytes of CSV parsed at once, so that they are still in the cache
@@ -28,15 +28,15 @@ _READ = csv.ReadOptions(use_threads=False, column_names=["ts", "value"], block_s
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics answer; raise Unsure if a slower reader must."""
+    """Read a metrics answer; raise NeedsFallback if a slower reader must."""
     if len(body) < SMALL_BODY:
-        return plain.read(body)
+        return msgspec_reader.read(body)
     headers = Headers()
     ts, value = [np.empty(0, "i8")], [np.empty(0, "f8")]
     for lines, points in _batches(body, headers):
         table = _parse(lines)
         if table.num_rows != points or table["ts"].null_count:
-            raise Unsure
+            raise NeedsFallback
         ts.append(table["ts"].to_numpy())
         value.append(_certain(table["value"]))
     return headers.columns(column(np.concatenate(ts), "q"), column(np.concatenate(value), "d"))
@@ -46,7 +46,7 @@ def _batches(body: bytes, headers: Headers) -> Iterator[tuple[bytes, int]]:
     """Yield the points as CSV, many series at once, with their number."""
     batch: list[bytes] = []
     size, first = 0, 0
-    for session in plain.read_envelope(body):
+    for session in msgspec_reader.read_envelope(body):
         sid_index = headers.session(session.sid)
         for series in session.data:
             lines, points = _as_lines(series.kvs)
@@ -66,7 +66,7 @@ def _as_lines(kvs: Any) -> tuple[bytes, int]:
     if text == b"[]":
         return b"", 0
     if not (text.startswith(b"[[") and text.endswith(b"]]")):
-        raise Unsure
+        raise NeedsFallback
     lines = text[2:-2].replace(b"],[", b"\n")
     return lines, (len(text) - 4 - len(lines)) // 2 + 1
 
@@ -77,7 +77,7 @@ def _parse(lines: bytes) -> Any:
             BytesIO(lines), read_options=_READ, parse_options=_PARSE, convert_options=_CONVERT
         )
     except pa.ArrowInvalid:
-        raise Unsure from None
+        raise NeedsFallback from None
 
 
 def _certain(column: Any) -> Any:
@@ -87,7 +87,7 @@ def _certain(column: Any) -> Any:
     """
     value = column.to_numpy()
     if np.count_nonzero(np.isfinite(value)) + column.null_count != len(value):
-        raise Unsure
+        raise NeedsFallback
     if np.signbit(value[value == 0]).any():
-        raise Unsure
+        raise NeedsFallback
     return value

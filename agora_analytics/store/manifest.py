@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from agora_analytics.store import parquet_file
-from agora_analytics.store.contract import Shown
 from agora_analytics.store.failures import damaged
+from agora_analytics.store.protocol import Published
 
 _UNITS = "agora_analytics.units"
 
@@ -18,7 +18,7 @@ def notes_of(children: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {_UNITS: json.dumps(children)}
 
 
-def shown_by(row: Path) -> Shown | None:
+def published_state(row: Path) -> Published | None:
     """Return what a call's row stands for; None if there is no such row.
 
     Raises:
@@ -31,7 +31,7 @@ def shown_by(row: Path) -> Shown | None:
     except (pa.ArrowException, OSError) as problem:
         raise damaged(row, problem) from problem
     children = json.loads(notes.get(_UNITS, "[]"))
-    return Shown(
+    return Published(
         metrics=tuple(unit for table, unit in children if table == "metrics"),
         finished=all(rows.column("finished").to_pylist()),
     )

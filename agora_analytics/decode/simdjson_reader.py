@@ -13,10 +13,10 @@ import numpy as np
 import simdjson
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.decode.chunks import is_large, session_pieces
+from agora_analytics.decode.fallback import NeedsFallback
 from agora_analytics.decode.headers import INT32, LOCAL_USER, Headers, column
-from agora_analytics.decode.pairs import all_pairs
-from agora_analytics.decode.split import is_large, session_pieces
-from agora_analytics.decode.unsure import Unsure
+from agora_analytics.decode.pair_check import all_pairs
 
 KEEP_PARSER: Final = 4_000_000  # bytes; a parser keeps 5.5 times its largest text until it is dropped
 
@@ -28,12 +28,12 @@ _kept = local()
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics answer; raise Unsure if a slower reader must."""
+    """Read a metrics answer; raise NeedsFallback if a slower reader must."""
     parse = _Parser()
     try:
         return _Reader(parse, len(body)).read(body)
     except (ValueError, TypeError, KeyError, RuntimeError):  # all that simdjson raises
-        raise Unsure from None
+        raise NeedsFallback from None
     finally:
         parse.leave()
 
@@ -53,7 +53,7 @@ class _Reader:
             for text in pieces:
                 self._read(text, whole=False)
         elif pieces is None and is_large(body):
-            raise Unsure  # hardly an answer of metrics
+            raise NeedsFallback  # hardly an answer of metrics
         else:
             self._read(body, whole=True)
         return self._headers.columns(*self._columns.finish())
@@ -97,7 +97,7 @@ class _Columns:
             ts[:] = seconds
         self._value[start : self.points] = flat[1::2]
         if len(ts) and not ((ts == seconds).all() and ts.min() > -_EXACT and ts.max() < _EXACT):
-            raise Unsure
+            raise NeedsFallback
 
     def restore_nulls(self, start: int, nulls: int) -> None:
         """Put NaN for the stand-in, from the point `start` on.
@@ -108,7 +108,7 @@ class _Columns:
         value = self._value[start : self.points]
         is_null = value == _STAND_IN_VALUE
         if np.count_nonzero(is_null) != nulls:
-            raise Unsure
+            raise NeedsFallback
         value[is_null] = np.nan
 
     def finish(self) -> tuple[memoryview, memoryview]:
@@ -133,14 +133,14 @@ class _Piece:
         """Read an answer, or if not `whole` a list of sessions, and the text that it was parsed from."""
         sessions = self._metrics(found) if whole else found
         if type(sessions) is not simdjson.Array:
-            raise Unsure
+            raise NeedsFallback
         kvs: list[Any] = []
         for session in sessions:
             kvs += self._read_session(session)
         if not all_pairs(
             text, kvs, points=sum(self._points), containers=self._containers, unknown=self._unknown
         ):
-            raise Unsure
+            raise NeedsFallback
         headers = self._headers
         headers.sid_index += self._sid_index
         headers.mid += self._mid
@@ -149,7 +149,7 @@ class _Piece:
 
     def _metrics(self, answer: Any) -> Any:
         if type(answer) is not simdjson.Object:
-            raise Unsure
+            raise NeedsFallback
         metrics = answer["metrics"]  # none: no need to look any further
         self._look_at_others(answer, {"metrics"})
         return metrics
@@ -159,7 +159,7 @@ class _Piece:
         if len(session) != 2:
             self._look_at_others(session, {"sid", "data"})
         if type(sid) is not str or type(data) is not simdjson.Array or _has_bracket(sid):
-            raise Unsure
+            raise NeedsFallback
         sid_index = self._headers.session(sid)
         all_kvs, buffers, waiting = [], [], 0
         series: Any
@@ -168,12 +168,12 @@ class _Piece:
             if len(series) != 3 or peer_uid is None:
                 self._look_at_others(series, {"mid", "kvs", "peer_uid"})
             if type(mid) is not int or mid not in INT32 or type(kvs) is not simdjson.Array:
-                raise Unsure
+                raise NeedsFallback
             points = len(kvs)
             if points:
                 buffer = memoryview(kvs.as_buffer(of_type="d"))
                 if buffer.nbytes != 16 * points or type(kvs[0]) is not simdjson.Array:
-                    raise Unsure
+                    raise NeedsFallback
                 buffers.append(buffer)
                 waiting += points
                 if waiting >= _FLUSH:
@@ -199,7 +199,7 @@ def _distinct_keys(parent: Any) -> list[str]:
     """Return the keys of an object; if one of them comes twice, or hides a bracket, the body is not for us."""
     keys = list(parent)
     if len(keys) != len(set(keys)) or any(map(_has_bracket, keys)):
-        raise Unsure
+        raise NeedsFallback
     return keys
 
 
@@ -210,7 +210,7 @@ def _lists_in(found: Any) -> int:
     if type(found) is simdjson.Object:
         return sum(_lists_in(found[key]) for key in _distinct_keys(found))
     if (type(found) is str and _has_bracket(found)) or found == _STAND_IN_VALUE:
-        raise Unsure
+        raise NeedsFallback
     return 0
 
 
@@ -223,7 +223,7 @@ def _peer_uid(found: Any) -> str:
     if found is None:
         return LOCAL_USER
     if type(found) is not str or _has_bracket(found):
-        raise Unsure
+        raise NeedsFallback
     return found
 
 

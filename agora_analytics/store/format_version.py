@@ -6,7 +6,7 @@ from pathlib import Path
 
 import agora_analytics
 from agora_analytics.errors import StoreError, StoreVersionError
-from agora_analytics.store.failures import told_plainly
+from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import IDENTITY
 
 FORMAT = 2
@@ -29,7 +29,7 @@ def ensure(folder: Path, *, create: bool) -> None:
     Example:
         >>> ensure(Path("/tmp/calls"), create=True)
     """
-    with told_plainly("cannot open the store", folder):
+    with translate_os_errors("cannot open the store", folder):
         if folder.exists() and not folder.is_dir():
             raise StoreError(
                 f"cannot open the store {folder}: it is a file; a store is a folder, so choose another name"
@@ -73,7 +73,7 @@ def _check(folder: Path, text: str) -> None:
 
 
 def _make(folder: Path) -> None:
-    with told_plainly("cannot make the store", folder):
+    with translate_os_errors("cannot make the store", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if foreign := _foreign(folder):
             raise StoreError(

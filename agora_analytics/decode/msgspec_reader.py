@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.decode.fallback import NeedsFallback
 from agora_analytics.decode.headers import INT32, LOCAL_USER, Headers, column
-from agora_analytics.decode.unsure import Unsure
 
 
 class SeriesText(msgspec.Struct, gc=False):
@@ -48,23 +48,23 @@ _first, _second = itemgetter(0), itemgetter(1)
 
 
 def read_envelope(body: bytes) -> list[SessionText]:
-    """Read all but the points; raise Unsure where the careful reader might judge otherwise."""
+    """Read all but the points; raise NeedsFallback where the careful reader might judge otherwise."""
     try:
         # msgspec does not look into the strings that it skips.
         if not body.isascii():
             body.decode()
         answer = _ENVELOPE.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Unsure from None
+        raise NeedsFallback from None
     for session in answer.metrics:
         for series in session.data:
             if series.mid not in INT32:
-                raise Unsure
+                raise NeedsFallback
     return answer.metrics
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics answer; raise Unsure if the careful reader must."""
+    """Read a metrics answer; raise NeedsFallback if the careful reader must."""
     headers = Headers()
     ts, value = array("q"), array("d")
     for session in read_envelope(body):
@@ -92,5 +92,5 @@ def read_points(kvs: msgspec.Raw, ts: "array[int]", value: "array[float]") -> in
             del value[len(ts) - len(points) :]
             value.extend(nan if number is None else number for _, number in points)
     except (msgspec.MsgspecError, OverflowError):
-        raise Unsure from None
+        raise NeedsFallback from None
     return len(points)

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AgoraAnalyticsError
+from agora_analytics.harvest.circuit_breaker import FATAL_ERRORS, CircuitBreaker, first_of
 from agora_analytics.harvest.events import (
     CallSkipped,
     CallsListed,
@@ -18,8 +19,7 @@ from agora_analytics.harvest.events import (
     HarvestObserver,
     PointsStored,
 )
-from agora_analytics.harvest.report import HarvestReport, Tally
-from agora_analytics.harvest.trouble import NO_USE_GOING_ON, Trouble, first_of
+from agora_analytics.harvest.report import Counts, HarvestReport
 from agora_analytics.store import Store, Units
 from agora_analytics.store.layout import decode, encode
 from agora_analytics.store.quality import common
@@ -27,7 +27,7 @@ from agora_analytics.store.schemas import POINTS
 
 _TABLE = "points"
 
-Marked = Collection[str]
+IncompleteUnits = Collection[str]
 """The names of the units that have to be fetched again, whatever the time range: what is there is not whole."""
 
 
@@ -59,7 +59,7 @@ class PointsUnit:
 
 
 class Sender(Protocol):
-    """What a gathering needs of a client."""
+    """What a runner needs of a client."""
 
     @property
     def sent(self) -> Mapping[str, int]:
@@ -67,7 +67,7 @@ class Sender(Protocol):
         ...
 
 
-class Gathering:
+class UnitRunner:
     """Brings units into one app's `points`. What is whole there is not asked for again.
 
     A unit that is not whole is marked as pending before its rows are shown, and the mark goes when it is: so
@@ -91,10 +91,10 @@ class Gathering:
         self._window = window
         self._observer = observer or (lambda _: None)
         self._places = asyncio.Semaphore(at_once)
-        self._tally = Tally()
-        self._trouble = Trouble()
+        self._counts = Counts()
+        self._trouble = CircuitBreaker()
 
-    async def bring(self, units: Callable[[Marked], AsyncIterable[PointsUnit]]) -> HarvestReport:
+    async def bring(self, units: Callable[[IncompleteUnits], AsyncIterable[PointsUnit]]) -> HarvestReport:
         """Fetch and store what is missing of the units.
 
         Args:
@@ -116,31 +116,31 @@ class Gathering:
                         continue
                     seen.add(unit.name)
                     if is_known(unit, stored):
-                        self._tally.known_before += 1
+                        self._counts.known_before += 1
                         continue
-                    self._tally.listed += 1
-                    self._tell(CallsListed(calls=self._tally.listed, more=True))
+                    self._counts.listed += 1
+                    self._tell(CallsListed(calls=self._counts.listed, more=True))
                     await self._places.acquire()
                     group.create_task(self._visit(unit))
         except BaseExceptionGroup as failures:
             raise first_of(failures) from None
-        self._tell(CallsListed(calls=self._tally.listed, more=False))
+        self._tell(CallsListed(calls=self._counts.listed, more=False))
         seconds = asyncio.get_running_loop().time() - start
-        return self._tally.report(self._window, dict(Counter(self._client.sent) - sent), seconds)
+        return self._counts.report(self._window, dict(Counter(self._client.sent) - sent), seconds)
 
     async def _visit(self, unit: PointsUnit) -> None:
         try:
             fetched = await unit.fetch()
             whole = unit.whole and not fetched.missing
             written = await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
-        except NO_USE_GOING_ON:
+        except FATAL_ERRORS:
             raise
         except AgoraAnalyticsError as error:
             self.skip(unit.name, error)
         else:
             self._trouble.none()
             if not written:
-                self._tally.known_before += 1
+                self._counts.known_before += 1
                 return
             sessions = len(fetched.rows["session_id"].unique().drop_null())
             self._tell(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
@@ -155,14 +155,14 @@ class Gathering:
         self._tell(self._trouble.skip(work, error))
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> bool:
-        with self._store.turn():
+        with self._store.commit_lock():
             if not whole:
                 if self._came_meanwhile(unit):
                     return False
                 self._put(unit, POINTS.empty_table(), pending=True)
             self._put(unit, rows, pending=False)
             if whole:
-                self._store.forget(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
+                self._store.discard(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
             return True
 
     def _came_meanwhile(self, unit: PointsUnit) -> bool:
@@ -174,7 +174,7 @@ class Gathering:
         self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
 
     def _tell(self, event: HarvestEvent) -> None:
-        self._tally.take(event)
+        self._counts.take(event)
         self._observer(event)
 
 

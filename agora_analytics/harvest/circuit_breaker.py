@@ -12,12 +12,12 @@ from agora_analytics.errors import (
 )
 from agora_analytics.harvest.events import CallSkipped
 
-NO_USE_GOING_ON = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+FATAL_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
 _IN_A_ROW = 8
 
 
 @define
-class Trouble:
+class CircuitBreaker:
     """Counts how often in a row the server or the network failed, however often each request was tried."""
 
     _in_a_row: int = 0

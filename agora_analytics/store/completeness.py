@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from agora_analytics.store.compacted import held_in, notes_of, unit_name
+from agora_analytics.store.compaction_index import held_in, notes_of, unit_name
 from agora_analytics.store.layout import COMPACTED, Layout
-from agora_analytics.store.reading import damage_named, names
+from agora_analytics.store.reading import names, translate_read_errors
 from agora_analytics.store.schemas import CALL_TABLES
 
 
-class NotWhole(Exception):
+class DayIncomplete(Exception):
     """Why a day cannot be compacted yet."""
 
 
@@ -52,7 +52,7 @@ class Day(ABC):
         """Check that nothing is missing, or there twice.
 
         Raises:
-            NotWhole: if something is.
+            DayIncomplete: if something is.
             StoreError: if a file is damaged.
         """
 
@@ -61,7 +61,7 @@ class Day(ABC):
         """Check the calls that the rows of a table belong to.
 
         Raises:
-            NotWhole: if one of them is not known to be whole.
+            DayIncomplete: if one of them is not known to be whole.
         """
 
     @abstractmethod
@@ -82,18 +82,18 @@ class CallsDay(Day):
         """Check that the calls are all finished, that none is there twice, and that nothing waits for its call.
 
         Raises:
-            NotWhole: if one of these does not hold.
+            DayIncomplete: if one of these does not hold.
             StoreError: if a file is damaged.
         """
         seen: set[str] = set()
         for path in self.files("calls"):
             for call_id, finished in _columns(path, ["call_id", "finished"]):
                 if not finished:
-                    raise NotWhole(
+                    raise DayIncomplete(
                         f"call {call_id} was still going on when it was fetched; harvest it again first"
                     )
                 if call_id in seen:
-                    raise NotWhole(f"call {call_id} is there twice; remove the newer file of it, {path}")
+                    raise DayIncomplete(f"call {call_id} is there twice; remove the newer file of it, {path}")
                 seen.add(call_id)
         self._calls = frozenset(seen)
         for leftover in self._leftovers():
@@ -103,10 +103,10 @@ class CallsDay(Day):
         """Check that rows belong to calls that are whole.
 
         Raises:
-            NotWhole: if there is no row of a call in `calls`: a harvest ended between its children and the call itself.
+            DayIncomplete: if there is no row of a call in `calls`: a harvest ended between its children and the call itself.
         """
         if orphans := calls - self._calls:
-            raise NotWhole(
+            raise DayIncomplete(
                 f"{table} has rows of call {min(orphans)}, which is not whole; run the harvest again first"
             )
 
@@ -116,7 +116,7 @@ class CallsDay(Day):
 
     def _leftovers(self) -> list[Path]:
         # Two harvests may fetch one call; the one that ends in the middle leaves units of a call that the other has
-        # finished. Nobody will ever promote them.
+        # finished. Nobody will ever publish them.
         left = []
         for table in CALL_TABLES:
             shown = {path.name for path in self.files(table)}
@@ -124,7 +124,7 @@ class CallsDay(Day):
                 if path.name not in shown:
                     ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
                     if not ids or not ids <= self._calls:
-                        raise NotWhole(
+                        raise DayIncomplete(
                             f"{table} has units of a call that is not whole; run the harvest again first"
                         )
                 left.append(path)
@@ -132,7 +132,7 @@ class CallsDay(Day):
 
 
 class PointsDay(Day):
-    """A day's `points`. Compacted files name the units that they were made of."""
+    """A day's `points`. CompactionIndex files name the units that they were made of."""
 
     tables = ("points",)
 
@@ -140,15 +140,15 @@ class PointsDay(Day):
         """Check that no unit has to be fetched again, and that none is there twice.
 
         Raises:
-            NotWhole: if one of these does not hold.
+            DayIncomplete: if one of these does not hold.
             StoreError: if a file is damaged.
         """
         for path in self.files("points", pending=True):
-            raise NotWhole(
+            raise DayIncomplete(
                 f"{unit_name(path.name)} was not whole when it was fetched; run the harvest again first"
             )
         for unit in sorted(self._single() & self._held()):
-            raise NotWhole(f"{unit} is there twice; remove its own file, which is the newer one")
+            raise DayIncomplete(f"{unit} is there twice; remove its own file, which is the newer one")
 
     def require_known(self, table: str, calls: set[str]) -> None:
         """Accept them all: a meeting is one unit, so it is whole."""
@@ -170,6 +170,6 @@ def distinct_calls(rows: pa.Table) -> set[str]:
 
 
 def _columns(path: Path, columns: list[str]) -> list[tuple[Any, ...]]:
-    with damage_named(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+    with translate_read_errors(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
         rows = file.read(columns=columns, use_threads=False)
     return list(zip(*(rows.column(name).to_pylist() for name in columns), strict=True))
