@@ -9,7 +9,7 @@ from attrs import frozen
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
-from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
+from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.engine import Quota
 from agora_analytics.errors import AgoraAnalyticsError
