@@ -1,29 +1,28 @@
 """Every error that the library raises.
 
     AgoraAnalyticsError
-    ├── ConfigurationError          a setting is missing or wrong; nothing was sent
-    ├── InvalidRequest              refused here, before a request was spent (also a ValueError)
+    ├── ConfigurationError          a setting is missing or cannot be used; no request was sent
+    ├── InvalidRequest              refused before a request was spent (also a ValueError)
     │   └── WindowOutOfReach        the plan does not allow any part of the time range; has `legal`
     ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`
-    ├── APIError                    the server answered, and said no; has `status`, `code`, `request_id`
-    │   ├── BadRequest              it did not accept the parameters
-    │   ├── AuthenticationError     it does not know the customer id and secret
+    ├── APIError                    the server refused the request; has `status`, `code`, `request_id`
+    │   ├── BadRequest              the parameters
+    │   ├── AuthenticationError     the credentials
     │   ├── AccessDenied            the plan or the account does not include this
     │   ├── NotFound                there is no such endpoint
-    │   ├── WindowRefused           too far back, too long or too recent for the plan
-    │   ├── RateLimited             still over the rate after every retry
-    │   └── ServerError             5xx, body code 500, or a gateway's page
-    ├── TransportError              no whole answer came; has `kind` and the trail of attempts
-    │   └── DeadlineExceeded        the time that the caller gave ran out
-    ├── DecodeError                 the answer is not what the vendor documents; has `path`
-    ├── IncompleteListing           a listing cannot be shown to be whole
-    ├── StoreConflict                   another harvest changed a call in the store meanwhile
+    │   ├── WindowRefused           the time range is too far back, too long or too recent for the plan
+    │   ├── RateLimited             over the rate limit after every retry
+    │   └── ServerError             5xx, body code 500, or the page of a gateway
+    ├── TransportError              there is no complete response; has `kind`
+    │   └── DeadlineExceeded        the deadline of the call has passed
+    ├── DecodeError                 the response is not what the vendor documents; has `path`
+    ├── IncompleteListing           a listing cannot be proved complete
+    ├── StoreConflict               another harvest changed a call in the store at the same time
     └── StoreError                  the tables cannot be read or written
-        └── StoreVersionError       written by another version of this library
+        └── StoreVersionError       another version of this library wrote them
 
-Every error that concerns a request has `endpoint`, `host`, `request_id` and `trail`, one line an attempt.
-One that ends a question of several requests has in `partial` the rows of those that were answered, else None.
-No error holds a credential.
+Every error of a request has `endpoint`, `host`, `request_id` and `trail`, the list of attempts. If a query of several
+requests fails, `partial` has the rows of the requests that succeeded, else None. No error contains a credential.
 """
 
 from collections.abc import Sequence
@@ -41,7 +40,7 @@ def _utc(seconds: float) -> str:
 
 @frozen(kw_only=True)
 class Attempt:
-    """One attempt of a request: where it went, what came back and how long that took (seconds)."""
+    """One attempt of a request: the host, the outcome and the duration (seconds)."""
 
     host: str
     outcome: str
@@ -52,7 +51,7 @@ class Attempt:
 
 
 class AgoraAnalyticsError(Exception):
-    """The base of all errors of this library."""
+    """The base class of all errors of this library."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class AgoraAnalyticsError(Exception):
         self.partial: Any = None
 
     def __str__(self) -> str:
-        place = [
+        context = [
             part
             for part in (
                 self.endpoint,
@@ -82,41 +81,41 @@ class AgoraAnalyticsError(Exception):
             )
             if part
         ]
-        return f"{self.message} ({', '.join(place)})" if place else self.message
+        return f"{self.message} ({', '.join(context)})" if context else self.message
 
 
 class ConfigurationError(AgoraAnalyticsError):
-    """A setting is missing or cannot be used. Nothing was sent."""
+    """A setting is missing or cannot be used. No request was sent."""
 
 
 class InvalidRequest(AgoraAnalyticsError, ValueError):
-    """Refused here, before a request was spent."""
+    """The arguments were refused before a request was spent."""
 
 
 class WindowOutOfReach(InvalidRequest):
-    """No part of the time range can be asked for; `legal` is the range that can, in UTC epoch seconds."""
+    """No part of the time range can be requested; `legal` is the range that can, in UTC epoch seconds."""
 
     def __init__(self, message: str, *, legal: tuple[int, int], endpoint: str | None = None) -> None:
         super().__init__(
-            f"{message}; the plan allows {_utc(legal[0])} to {_utc(legal[1])} at this moment",
+            f"{message}; the plan allows {_utc(legal[0])} to {_utc(legal[1])} now",
             endpoint=endpoint,
         )
         self.legal = legal
 
 
 class QuotaExhausted(AgoraAnalyticsError):
-    """The day's quota of an endpoint is spent; it opens again at `retry_at` (UTC epoch seconds)."""
+    """The day's quota of an endpoint is spent; retry at `retry_at` (UTC epoch seconds)."""
 
-    def __init__(self, message: str, *, retry_at: float, **place: Any) -> None:
-        super().__init__(f"{message}; it opens again at {_utc(retry_at)}", **place)
+    def __init__(self, message: str, *, retry_at: float, **context: Any) -> None:
+        super().__init__(f"{message}; retry at {_utc(retry_at)}", **context)
         self.retry_at = retry_at
 
 
 class APIError(AgoraAnalyticsError):
-    """The server answered, and said no: `status` is the HTTP status, `code` the one in the body."""
+    """The server refused the request: `status` is the HTTP status, `code` the code in the body."""
 
-    def __init__(self, message: str, *, status: int, code: int | str | None = None, **place: Any) -> None:
-        super().__init__(message, **place)
+    def __init__(self, message: str, *, status: int, code: int | str | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
         self.status = status
         self.code = code
 
@@ -126,7 +125,7 @@ class BadRequest(APIError):
 
 
 class AuthenticationError(APIError):
-    """The server does not know the customer id and secret."""
+    """The server did not accept the credentials."""
 
 
 class AccessDenied(APIError):
@@ -134,7 +133,7 @@ class AccessDenied(APIError):
 
 
 class NotFound(APIError):
-    """The server has no such endpoint, or no such thing."""
+    """The server has no such endpoint or object."""
 
 
 class WindowRefused(APIError):
@@ -142,39 +141,39 @@ class WindowRefused(APIError):
 
 
 class RateLimited(APIError):
-    """Still over the rate after every retry; another process may be using the same account."""
+    """Over the rate limit after every retry; another process may use the same account."""
 
 
 class ServerError(APIError):
-    """The server or a gateway before it is broken."""
+    """The server, or a gateway in front of it, failed."""
 
 
 class TransportError(AgoraAnalyticsError):
-    """No whole answer came, however often it was tried; `kind` is the last failure."""
+    """No attempt got a complete response; `kind` is the last failure."""
 
-    def __init__(self, message: str, *, kind: FailureKind | None = None, **place: Any) -> None:
-        super().__init__(message, **place)
+    def __init__(self, message: str, *, kind: FailureKind | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
         self.kind = kind
 
 
 class DeadlineExceeded(TransportError, TimeoutError):
-    """The time that the caller gave ran out; `trail` has what was tried."""
+    """The deadline of the call has passed; `trail` has the attempts."""
 
 
 class DecodeError(AgoraAnalyticsError):
-    """The answer is not what the vendor documents; `path` is where in the JSON."""
+    """The response is not what the vendor documents; `path` is the place in the JSON."""
 
-    def __init__(self, message: str, *, path: str = "$", **place: Any) -> None:
-        super().__init__(f"{message} at {path}", **place)
+    def __init__(self, message: str, *, path: str = "$", **context: Any) -> None:
+        super().__init__(f"{message} at {path}", **context)
         self.path = path
 
 
 class IncompleteListing(AgoraAnalyticsError):
-    """The server holds more than it lists, and no narrower time range shows it."""
+    """The server has more records than it lists, and no shorter time range shows them."""
 
 
 class StoreConflict(AgoraAnalyticsError):
-    """Another harvest changed a call in the store meanwhile; the next run takes it up from there."""
+    """Another harvest changed a call in the store at the same time; the next run continues from there."""
 
 
 class StoreError(AgoraAnalyticsError):
@@ -182,4 +181,4 @@ class StoreError(AgoraAnalyticsError):
 
 
 class StoreVersionError(StoreError):
-    """The folder was written by another version of this library."""
+    """Another version of this library wrote the folder."""

@@ -1,4 +1,4 @@
-"""Moments in time, as people give them and as the APIs want them: UTC seconds since 1970."""
+"""Times, as users pass them and as the APIs take them: UTC seconds since 1970."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,11 +20,11 @@ def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
 
     Args:
         moment: an aware `datetime`, an ISO 8601 string, epoch seconds, `now`, or a time ago such as `90s`, `6h`, `2d`.
-        now: the present, in epoch seconds; what `now` and `6h` are counted from.
-        name: what the moment is called in an error.
+        now: the present, in epoch seconds, which `now` and `6h` refer to.
+        name: what the time is called in an error.
 
     Raises:
-        InvalidRequest: for milliseconds, naive datetimes, and text that is none of the above.
+        InvalidRequest: milliseconds, a naive datetime, or text that is none of the above.
 
     Example:
         >>> epoch_seconds("2026-11-20T08:00Z", now=0)
@@ -50,7 +50,7 @@ def _parsed(text: str, now: float, name: str) -> float:
         try:
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])}).total_seconds()
         except OverflowError:
-            raise InvalidRequest(f"{name}={text!r} is longer ago than time is counted") from None
+            raise InvalidRequest(f"{name}={text!r} is too long ago") from None
     if re.fullmatch(r"-?\d+(\.\d+)?", text) and len(text) != len("20261120"):
         return _checked(float(text), name)
     try:
@@ -74,7 +74,7 @@ def iso(seconds: float) -> str:
 
 
 def utc_day(seconds: float) -> str:
-    """Return the UTC day of a moment, as `2026-11-20`."""
+    """Return the UTC day of a time, as `2026-11-20`."""
     return _name_of_day(int(seconds // DAY))
 
 
@@ -84,5 +84,5 @@ def _name_of_day(number: int) -> str:
 
 
 def next_midnight(seconds: float) -> float:
-    """Return the first 00:00 UTC after a moment, in epoch seconds."""
+    """Return the first 00:00 UTC after a time, in epoch seconds."""
     return (seconds // DAY + 1) * DAY

@@ -1,4 +1,4 @@
-"""What travels between the request loop and a transport: one request, one response, one failure."""
+"""What the request loop and a transport exchange: a request, a response, or a failure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -26,7 +26,7 @@ _name = lru_cache(quote_plus)  # there are few parameter names, and encoding the
 
 
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with the value of every secret one replaced by `***`."""
+    """Return the headers with each secret value replaced by `***`."""
     return {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in headers.items()}
 
 
@@ -38,7 +38,7 @@ def _redacted_repr(headers: Mapping[str, str]) -> str:
 class Request:
     """One attempt of one API call, as a transport sends it.
 
-    `timeout` is the longest that this attempt may take, in seconds, from connecting to the last byte.
+    `timeout` limits the attempt, in seconds, from connecting to the last byte.
     """
 
     method: str
@@ -51,17 +51,21 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The whole URL, query included. It never holds a secret: those are headers."""
+        """The URL with its query. It never contains a secret: secrets are headers."""
         query = "&".join([f"{_name(name)}={quote_plus(value)}" for name, value in self.query])
         return f"{self.base_url}{self.path}?{query}" if query else f"{self.base_url}{self.path}"
 
 
 @frozen(kw_only=True)
 class Response:
-    """A whole HTTP answer: its body was read to the end and its content coding undone.
+    """A complete HTTP response, its body decompressed.
 
-    `headers` has lower-case names; `elapsed` is the time in seconds from sending to the last byte,
-    `first_byte` the time to the answer's headers (None where the transport does not know it).
+    Attributes:
+        status: the HTTP status.
+        headers: by lower-case name.
+        body: the bytes.
+        elapsed: seconds from sending the request to the last byte.
+        first_byte: seconds to the response's headers; None if the transport does not measure it.
     """
 
     status: int
@@ -72,7 +76,7 @@ class Response:
 
 
 class FailureKind(StrEnum):
-    """Why no whole answer came. What may be sent again, and where to, depends on it."""
+    """Why there is no complete response. It decides whether the request may be repeated, and where."""
 
     DNS = "DNS"
     REFUSED = "connection refused"
@@ -81,29 +85,29 @@ class FailureKind(StrEnum):
     NO_ROOM = "no free connection"
     READ_TIMEOUT = "read timeout"
     RESET = "connection reset"
-    CUT_OFF = "answer cut off"
-    TOO_LARGE = "answer too large"
+    CUT_OFF = "response cut off"
+    TOO_LARGE = "response too large"
     PROTOCOL = "protocol error"
     REDIRECT = "redirect refused"
 
     @property
     def never_left(self) -> bool:
-        """True if the failure proves that the server did not get the request."""
+        """Whether the failure proves that the server did not receive the request."""
         return self in {self.DNS, self.REFUSED, self.TLS, self.CONNECT_TIMEOUT, self.NO_ROOM}
 
     @property
     def would_come_again(self) -> bool:
-        """True if the answer itself is refused, whichever host gives it."""
+        """Whether the response itself was refused, so that any host would fail."""
         return self in {self.TOO_LARGE, self.REDIRECT}
 
     @property
     def blames_host(self) -> bool:
-        """True if another host may do better."""
+        """Whether another host may do better."""
         return not (self.would_come_again or self in {self.CUT_OFF, self.NO_ROOM})
 
 
 class TransportFailure(Exception):
-    """Raised by a transport when no whole answer came. Users see `TransportError`, which has the trail."""
+    """Raised by a transport when there is no complete response. Users see `TransportError`, with the trail of attempts."""
 
     def __init__(self, kind: FailureKind, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}" if detail else str(kind))

@@ -1,7 +1,7 @@
 """Virtual time: a day of quota in milliseconds, for the tests of this library and for those of its users.
 
-On a `VirtualLoop` nothing ever waits: as soon as every task sleeps, the loop's time jumps to the next alarm.
-`VirtualClock` is the wall clock that goes with it. Threads run inline, so that no time passes beside them.
+On a `VirtualLoop` nothing waits: when every task sleeps, the time of the loop jumps to the next timer.
+`VirtualClock` is its wall clock. Functions for threads run inline, because threads take real time.
 
 Example:
     def test_a_day():
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class VirtualClock:
     """A wall clock that starts at `start` (UTC epoch seconds) and moves with the loop that runs.
 
-    `step` sets the clock forward or back by hand, as an operator would.
+    `step` moves the clock forward or back, as an operator would.
     """
 
     def __init__(self, start: float) -> None:
@@ -39,20 +39,20 @@ class VirtualClock:
         return self._start + (self._loop.time() if self._loop else 0.0)
 
     def step(self, seconds: float) -> None:
-        """Set the clock forward (or back, if negative)."""
+        """Move the clock forward (or back, if negative)."""
         self._start += seconds
 
     def follow(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Move with the time of a loop, from here on."""
+        """Follow the time of a loop from now on."""
         self._start = self.now() - loop.time()
         self._loop = loop
 
 
-_TURN = 1e-7  # what a turn of the loop takes: code that waits for a rest of 1e-17 s must see time pass
+_TURN = 1e-7  # seconds that an iteration of the loop takes: code that waits for 1e-17 s must see time pass
 
 
 class _Jumping(selectors.SelectSelector):
-    """A selector that does not wait for a timeout but notes it."""
+    """A selector that adds a timeout to the time instead of waiting."""
 
     jumped = 0.0
 
@@ -66,7 +66,7 @@ class _Jumping(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time starts at zero and jumps from alarm to alarm."""
+    """An event loop whose time starts at zero and jumps from timer to timer."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
@@ -79,7 +79,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
-        """Run a function at once: a thread would take real time that the virtual one does not know of."""
+        """Run a function inline: a thread would take real time, which the virtual time does not include."""
         del executor
         future = self.create_future()
         try:

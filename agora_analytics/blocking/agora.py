@@ -26,7 +26,7 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgor
     @classmethod
     @copy_docstring(AsyncAgora.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncAgora.from_env, environment, **settings)
+        return cls._created_by(AsyncAgora.from_env, environment, **settings)
 
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)

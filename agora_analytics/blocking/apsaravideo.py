@@ -24,7 +24,7 @@ class ApsaraVideo(Blocking[AsyncApsaraVideo]):  # noqa: D101 - it has the words 
     @classmethod
     @copy_constructor(AsyncApsaraVideo.from_env)
     def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncApsaraVideo.from_env, *args, **settings)
+        return cls._created_by(AsyncApsaraVideo.from_env, *args, **settings)
 
     interaction_metrics = listing(AsyncApsaraVideo.interaction_metrics)
     all_metrics = listing(AsyncApsaraVideo.all_metrics)

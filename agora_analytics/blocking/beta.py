@@ -23,7 +23,7 @@ class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the words of A
     @classmethod
     @copy_docstring(AsyncAgoraBeta.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncAgoraBeta.from_env, environment, **settings)
+        return cls._created_by(AsyncAgoraBeta.from_env, environment, **settings)
 
     calls = listing(AsyncAgoraBeta.calls)
     details = listing(AsyncAgoraBeta.details)

@@ -31,7 +31,7 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of Async
     @classmethod
     @copy_docstring(AsyncOpenTok.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncOpenTok.from_env, environment, **settings)
+        return cls._created_by(AsyncOpenTok.from_env, environment, **settings)
 
     project_data = listing(AsyncOpenTok.project_data)
     session_summaries = listing(AsyncOpenTok.session_summaries)

@@ -24,7 +24,7 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of A
     @classmethod
     @copy_docstring(AsyncSignaling.from_env)
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncSignaling.from_env, environment, **settings)
+        return cls._created_by(AsyncSignaling.from_env, environment, **settings)
 
     peer_message = awaited(AsyncSignaling.peer_message)
     channel_message = awaited(AsyncSignaling.channel_message)

@@ -1,4 +1,4 @@
-"""The thread that a blocking client lives in: one event loop, entered from any thread through an anyio portal."""
+"""The thread of a blocking client: one event loop, entered from any thread through an anyio portal."""
 
 import asyncio
 import os
@@ -17,12 +17,12 @@ from anyio.from_thread import BlockingPortal
 
 T = TypeVar("T")
 
-_SETTLED_WITHIN = 5.0  # seconds that an interrupted caller waits for the cancelled coroutine to end
-_WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot end a wait on a lock there
+_CANCEL_TIMEOUT = 5.0  # seconds that an interrupted caller waits for its cancelled coroutine
+_WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot interrupt a wait on a lock there
 
 
 class Closeable(Protocol):
-    """What lives in the thread: an asyncio client."""
+    """An asyncio client, which runs in the thread."""
 
     async def aclose(self) -> None:
         """Close it."""
@@ -39,8 +39,8 @@ class Worker(Generic[A]):
     own, because neither loops nor connections survive a fork.
 
     Args:
-        make: makes the client; called again in a forked process.
-        shared: what of the client a forked process must not use, such as `http_client`; "" if nothing.
+        make: creates the client; called again in a forked process.
+        shared: what a forked process must not use, such as `http_client`; "" if there is nothing.
     """
 
     def __init__(self, make: Callable[[], A], *, shared: str = "") -> None:
@@ -57,48 +57,47 @@ class Worker(Generic[A]):
         """The asyncio client of this process.
 
         Raises:
-            RuntimeError: it was made before a fork, and sends with something that two processes must not share.
+            RuntimeError: it was created before a fork, and uses something that two processes must not share.
         """
         if self._client is None:
             if self._shared:
                 raise RuntimeError(
-                    f"this client was made before a fork, and its {self._shared} belongs to the other process; "
-                    "make the client in the worker"
+                    f"this client was created before a fork, and its {self._shared} belongs to the other process; "
+                    "create the client in the worker process"
                 )
             self._client = self._make()
         return self._client
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Run a coroutine in the thread and return its result. What interrupts the caller cancels the coroutine.
+        """Run a coroutine in the thread and return its result. An interruption of the caller cancels the coroutine.
 
         Raises:
             RuntimeError: the client is closed, or the caller is the thread itself.
         """
-        errand = _Submission(function, args)
+        submission = _Submission(function, args)
         try:
-            future = self._portal().start_task_soon(errand.run)
+            future = self._portal().start_task_soon(submission.run)
             while wait((future,), _WAKE_EVERY).not_done:
                 pass
         except BaseException:
-            errand.give_up()
+            submission.abandon()
             raise
         try:
             return future.result()
         except CancelledError:
-            raise RuntimeError("the client was closed while it was in use") from None
+            raise RuntimeError("the client was closed while a call was in progress") from None
 
     def drop(self, items: AsyncIterator[Any]) -> None:
-        """Let go of an iterator that is left early. Nothing waits: this may be called by the garbage collector."""
+        """Close an iterator that is left early, without waiting, because the garbage collector may call this."""
         if self._thread is not None:
             self._thread.drop(items)
 
     def close(self) -> None:
-        """Cancel what runs, close the client, and end the thread. A second call does nothing."""
+        """Cancel running calls, close the client, and end the thread. A second call does nothing."""
         with self._starting:
             if self._thread is None and not self._closed and self._client is not None:
-                self._thread = _PortalThread(
-                    self._client
-                )  # it may have opened files, though it asked for nothing
+                # The client may have opened files although it was never used.
+                self._thread = _PortalThread(self._client)
             self._closed = True
             thread = self._thread
             if thread is not None:
@@ -106,40 +105,40 @@ class Worker(Generic[A]):
         if thread is not None:
             thread.stop()
             thread.join()
-            self._thread = None  # only now: whoever is interrupted here may close it again
+            self._thread = None  # only now, so that an interrupted close can be repeated
 
     def forked(self) -> None:
-        """Forget what belongs to the parent process. Its thread does not exist here, and its loop must not be touched."""
+        """Drop what belongs to the parent process: its thread does not exist here, and its loop must not be used."""
         self._starting = threading.RLock()
         self._thread = self._client = None
 
     def __del__(self) -> None:
         if (thread := getattr(self, "_thread", None)) is not None:
             if not self._closed:
-                with suppress(Exception):  # at the interpreter's end there may be nothing left to warn with
+                with suppress(Exception):  # at exit the warnings module may be gone
                     warnings.warn(f"unclosed {self._client!r}", ResourceWarning, stacklevel=2, source=self)
             thread.stop()
 
     def _portal(self) -> BlockingPortal:
         with self._starting:
             if self._closed:
-                raise RuntimeError("the client is closed; make a new one")
+                raise RuntimeError("the client is closed; create a new one")
             thread = self._thread
             if thread is None or thread.failed:
                 thread = self._thread = _PortalThread(self.client)
-            thread.start()  # it is ours already, so that an interruption does not lose it
-            if self._closed:  # by a signal handler, since it was looked at
+            thread.start()  # stored before it starts, so that an interruption does not lose it
+            if self._closed:  # by a signal handler, since the check above
                 self.close()
-                raise RuntimeError("the client was closed while it was in use")
+                raise RuntimeError("the client was closed while a call was in progress")
             return thread.portal
 
 
 class _PortalThread:
-    """A thread with a loop, as `anyio.from_thread.start_blocking_portal` makes one.
+    """A thread with an event loop, like that of `anyio.from_thread.start_blocking_portal`.
 
-    That one is a context manager, whose clean-up waits for the thread even where the garbage collector or the end of
-    the interpreter runs it; this one can be told to stop without waiting. A daemon, so that nobody's exit hangs.
-    What interrupts its start leaves it as it is: it can be started again, and told to stop, at any moment.
+    That one is a context manager whose exit waits for the thread, even if the garbage collector or the end of the
+    interpreter calls it. This one can be stopped without waiting. It is a daemon, so that it never blocks an exit. If its
+    start is interrupted, it can be started again or stopped at any time.
     """
 
     def __init__(self, client: Closeable) -> None:
@@ -150,28 +149,28 @@ class _PortalThread:
 
     @property
     def portal(self) -> BlockingPortal:
-        """What hands coroutines over to the thread, as soon as it is there."""
+        """The portal, which passes coroutines to the thread. Waits until the thread runs."""
         return self._started.result()
 
     @property
     def failed(self) -> bool:
-        """Whether no loop could be made."""
+        """Whether the event loop could not be created."""
         return self._started.done() and self._started.exception() is not None
 
     def start(self) -> None:
-        """Start the thread, unless one runs. Where an interruption leaves that unsure there are two, and one ends at once."""
+        """Start the thread, unless one runs. After an interruption there may be two; one of them ends immediately."""
         if not self._claim.locked():
-            # A context of its own: what the starting thread has set there is not the client's for life.
+            # A new context, so that the client does not keep the context variables of the starting thread.
             threading.Thread(
                 target=Context().run, args=(self._live,), name="agora-analytics", daemon=True
             ).start()
 
     def stop(self) -> None:
-        """Tell the loop to end; from any thread, without waiting."""
+        """End the event loop, from any thread, without waiting."""
         self._soon(lambda portal: portal.stop(cancel_remaining=True))
 
     def join(self) -> None:
-        """Wait until the thread has ended, once it was started; the thread itself does not wait."""
+        """Wait until the thread has ended; does nothing in the thread itself."""
         wait((self._started,))
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -188,12 +187,12 @@ class _PortalThread:
         self._soon(lambda _: close())
 
     def _soon(self, work: Callable[[BlockingPortal], Coroutine[Any, Any, None]]) -> None:
-        def hand_over(started: Future[BlockingPortal]) -> None:
+        def run_soon(started: Future[BlockingPortal]) -> None:
             if started.exception() is None:
                 with suppress(RuntimeError):  # the loop is closed already
                     self._loop.call_soon_threadsafe(lambda: self._keep(work(started.result())))
 
-        self._started.add_done_callback(hand_over)
+        self._started.add_done_callback(run_soon)
 
     def _live(self) -> None:
         if not self._claim.acquire(blocking=False):
@@ -204,7 +203,7 @@ class _PortalThread:
         except BaseException as error:
             if self._started.done():
                 raise
-            self._started.set_exception(error)  # no loop could be made: who waits for it must know
+            self._started.set_exception(error)  # the event loop could not be created
 
     async def _loop_until_stopped(self) -> None:
         try:
@@ -222,14 +221,14 @@ class _PortalThread:
 
 
 class _Submission(Generic[T]):
-    """A coroutine that the thread which waits for it can give up at any moment, even while it is being handed over."""
+    """A coroutine that its waiting caller can abandon at any time, even while it is being submitted."""
 
     def __init__(self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> None:
         self._function = function
         self._args = args
         self._scope: anyio.CancelScope | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._given_up = False
+        self._abandoned = False
         self._ended = threading.Event()
 
     async def run(self) -> T:
@@ -237,19 +236,19 @@ class _Submission(Generic[T]):
         self._loop = asyncio.get_running_loop()
         try:
             with self._scope:
-                if self._given_up:  # set before the loop is looked at there, so one of the two sees the other
+                if self._abandoned:  # set before `abandon` reads the loop, so one of the two sees the other
                     self._scope.cancel()
                 return await self._function(*self._args)
             raise asyncio.CancelledError
         finally:
             self._ended.set()
 
-    def give_up(self) -> None:
-        self._given_up = True
+    def abandon(self) -> None:
+        self._abandoned = True
         if self._scope is not None and self._loop is not None:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._scope.cancel)
-            self._ended.wait(_SETTLED_WITHIN)
+            self._ended.wait(_CANCEL_TIMEOUT)
 
 
 _WORKERS: "WeakSet[Worker[Any]]" = WeakSet()

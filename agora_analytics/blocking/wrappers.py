@@ -1,7 +1,7 @@
-"""How a blocking method is made from an asynchronous one: `calls = listing(AsyncAgora.calls)`.
+"""Derives a blocking method from an asynchronous one: `calls = listing(AsyncAgora.calls)`.
 
-Type checkers see the parameters of the original with the result that blocking code gets; at run time the signature
-and the docstring say the same. So no signature stands in two places.
+Type checkers see the parameters of the original with the blocking result, and so does `help()` at run time. No
+signature is written twice.
 """
 
 import inspect
@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 class HasWorker(Protocol):
-    """What the methods need of the object they are on: the thread, and the asynchronous object behind it."""
+    """An object whose methods run in a thread: the thread, and the asynchronous object."""
 
     @property
     def _worker(self) -> Worker[Any]: ...
@@ -34,18 +34,18 @@ class HasWorker(Protocol):
 
 
 class Blocking(Generic[A_co]):
-    """The base of the blocking clients: makes the asynchronous one, and is a context manager."""
+    """Base class of the blocking clients: creates the asynchronous client, and is a context manager."""
 
     def __init__(self, client: Callable[..., A_co], *args: Any, **settings: Any) -> None:
-        brought = [name for name in ("http_client", "transport") if settings.get(name) is not None]
-        self._worker: Worker[A_co] = Worker(lambda: client(*args, **settings), shared=" and ".join(brought))
+        passed = [name for name in ("http_client", "transport") if settings.get(name) is not None]
+        self._worker: Worker[A_co] = Worker(lambda: client(*args, **settings), shared=" and ".join(passed))
 
     @classmethod
-    def _made_by(cls, client: Callable[..., A_co], *args: Any, **settings: Any) -> Self:
-        """Return a blocking client of what another constructor of the asynchronous one makes."""
-        made = cls.__new__(cls)
-        Blocking.__init__(made, client, *args, **settings)
-        return made
+    def _created_by(cls, client: Callable[..., A_co], *args: Any, **settings: Any) -> Self:
+        """Return a blocking client around what another constructor of the asynchronous client returns."""
+        created = cls.__new__(cls)
+        Blocking.__init__(created, client, *args, **settings)
+        return created
 
     @property
     def _subject(self) -> A_co:
@@ -58,7 +58,7 @@ class Blocking(Generic[A_co]):
         self.close()
 
     def _run(self, service: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        """Run a service that is built on the asynchronous client."""
+        """Run a function of the asynchronous client, such as `harvest`."""
         return self._worker.run(lambda: service(self._subject, *args, **kwargs))
 
     def close(self) -> None:
@@ -66,14 +66,14 @@ class Blocking(Generic[A_co]):
         self._worker.close()
 
     def __repr__(self) -> str:
-        return in_blocking_words(repr(self._subject))
+        return without_await(repr(self._subject))
 
 
 class BlockingPart:
-    """A group of methods of a blocking client: what `client.<name>` is."""
+    """A group of methods of a blocking client: `client.<name>`."""
 
     def __init__(self, client: Blocking[Any], name: str) -> None:
-        self._worker = client._worker  # noqa: SLF001 - a part of it
+        self._worker = client._worker  # noqa: SLF001 - of the same package
         self._name = name
 
     @property
@@ -95,7 +95,7 @@ def listing(
 def wrapped(
     method: Callable[Concatenate[Any, P], T], kind: Callable[[Worker[Any], T], B]
 ) -> Callable[Concatenate[Any, P], B]:
-    """Return the blocking twin of a method whose result has a blocking twin of its own, the class `kind`."""
+    """Return the blocking twin of a method whose result has a blocking twin, the class `kind`."""
 
     def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> B:
         return kind(self._worker, _bound(self, method)(*args, **kwargs))
@@ -127,7 +127,7 @@ def awaited(
 
 
 def plain(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
-    """Return the twin of a method that waits for nothing."""
+    """Return the twin of a method that does not wait."""
 
     def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = _bound(self, method)(*args, **kwargs)
@@ -163,29 +163,29 @@ def copy_constructor(
 
 
 def copy_docstring(original: Callable[..., Any]) -> Callable[[C], C]:
-    """Give a function the docstring of another, said in blocking words."""
+    """Give a function the docstring of another, without `async` and `await`."""
 
     def dress(function: C) -> C:
-        function.__doc__ = in_blocking_words(inspect.getdoc(original) or "")
+        function.__doc__ = without_await(inspect.getdoc(original) or "")
         return function
 
     return dress
 
 
-def in_blocking_words(text: str) -> str:
-    """Return a text about the asynchronous client as it reads for the blocking one.
+def without_await(text: str) -> str:
+    """Return the documentation of the asynchronous client rewritten for the blocking one.
 
     Example:
-        >>> in_blocking_words("async with AsyncAgora.from_env() as client: await client.quota()")
+        >>> without_await("async with AsyncAgora.from_env() as client: await client.quota()")
         'with Agora.from_env() as client: client.quota()'
     """
     return re.sub(r"\basync (?=with|for)|\bawait |\bAsync(?=[A-Z])", "", text)
 
 
 def _bound(self: HasWorker, method: Callable[..., Any]) -> Callable[..., Any]:
-    # By its name, so that a subclass of the asynchronous client keeps its own methods.
-    found: Callable[..., Any] = getattr(self._subject, method.__name__)
-    return found
+    # Looked up by name, so that a subclass of the asynchronous client may override it.
+    bound: Callable[..., Any] = getattr(self._subject, method.__name__)
+    return bound
 
 
 def _argument(result: Any) -> Any:
@@ -195,7 +195,7 @@ def _argument(result: Any) -> Any:
 def copy_signature(
     twin: Callable[..., Any], original: Callable[..., Any], result: Callable[[Any], Any] = lambda same: same
 ) -> Callable[..., Any]:
-    """Give a twin the name, the signature and the words of the original; `result` turns what it returns."""
+    """Give a twin the name, signature and docstring of the original; `result` maps the return annotation."""
     signature = inspect.signature(original)
     wraps(original)(twin)
     del twin.__wrapped__  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A base URL that a user gives: one host to ask, and never in the open."""
+"""The base URL that a user passes: validated, and encrypted unless it is this machine."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,10 +7,10 @@ from agora_analytics.errors import ConfigurationError
 
 
 def checked_base_url(url: str | None) -> str | None:
-    """Return a base URL without the slash at its end, and the space around it; None if none is given.
+    """Return a base URL without a trailing slash and surrounding space; None if it is empty.
 
     Raises:
-        ConfigurationError: if it is none, or holds credentials.
+        ConfigurationError: it is not a base URL, or contains credentials.
 
     Example:
         >>> checked_base_url("http://127.0.0.1:8080/")
@@ -18,8 +18,8 @@ def checked_base_url(url: str | None) -> str | None:
     """
     if not (url := (url or "").strip()):
         return None
-    if "@" in url:  # before the URL is looked at, for no error may show them
-        raise ConfigurationError("the base URL holds credentials; pass them by their own names")
+    if "@" in url:  # checked first, because no error may show them
+        raise ConfigurationError("the base URL contains credentials; pass them as arguments of their own")
     try:
         parts = urlsplit(url)
         usable = (
@@ -29,7 +29,7 @@ def checked_base_url(url: str | None) -> str | None:
             and url.isprintable()
             and " " not in url
         )
-    except ValueError:  # half an IPv6 address, a port that is no number, a name that cannot be one
+    except ValueError:  # a malformed IPv6 address, port or host name
         usable = False
     if not usable or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(f"{url!r} is not a base URL; give one such as https://api.example.com")
@@ -40,11 +40,13 @@ def refuse_open(url: str | None, *, allow_http: bool) -> None:
     """Refuse plain http to another machine.
 
     Raises:
-        ConfigurationError: if the URL would send what is secret unencrypted.
+        ConfigurationError: the URL would send credentials unencrypted.
     """
     parts = urlsplit(url or "")
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
-        raise ConfigurationError(f"{url!r} would send secrets unencrypted; use https, or allow_http=True")
+        raise ConfigurationError(
+            f"{url!r} would send credentials unencrypted; use https, or pass allow_http=True"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -26,13 +26,13 @@ class Series:
 
 @frozen(kw_only=True, eq=False)
 class MetricColumns:
-    """All samples of one metrics answer.
+    """All samples of one metrics response.
 
     Series `i` is (`sids[sid_index[i]]`, `mid[i]`, `peer_uid[i]`) and owns the points
     `offsets[i] : offsets[i + 1]` of the flat columns.
 
     Attributes:
-        sids: the distinct session ids in the order of the answer, shape (sessions,).
+        sids: the distinct session ids in the order of the response, shape (sessions,).
         sid_index: into `sids`, shape (series,).
         mid: the metric ids, shape (series,).
         peer_uid: remote user ids as strings, "0" for the local user, shape (series,).

@@ -1,7 +1,7 @@
-"""Which host a request goes to. Pure: the time and what DNS says are arguments; no vendor is known here.
+"""Chooses the host of a request. Pure: the time and the result of DNS are arguments; it knows no vendor.
 
-The order is the documented one: the preferred primary; the same again; the alternate primary, if the name did not
-resolve; then the region beside the one that the primary stands for. A host that failed rests, and is returned to.
+The order is the documented one: the preferred primary, twice; the alternate primary, if the name does not resolve; then
+the region next to the one that the primary resolves to. A host that failed rests for a while, and is tried again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping
 from attrs import define, field, frozen
 
 REST = 30.0
-"""Seconds that a host which failed is left alone."""
+"""Seconds for which a host that failed is not used."""
 LONG_REST = 300.0
-"""Seconds after which also a request that must not be sent twice tries it: where it hangs that one is lost, so seldom."""
-_PROBE = (
-    10.0  # seconds after which a probe that has not come back is forgotten and another request may be one
-)
+"""The same for a request that must not be sent twice: it is lost if the host hangs, so it probes rarely."""
+_PROBE = 10.0  # seconds after which another request may probe a host although the first probe has no result
 
 
 @frozen(kw_only=True)
@@ -25,8 +23,8 @@ class HostTable:
         preferred: the primary host.
         alternate: the primary host under the other suffix.
         regional: the hosts of each area, the preferred suffix first; empty: regional hosts are not used.
-        neighbours: the area that stands in for an area.
-        assumed: the area that the primary is taken to stand for until DNS has told.
+        neighbours: the area that takes over for an area.
+        assumed: the area of the primary until DNS has answered.
     """
 
     preferred: str
@@ -38,7 +36,7 @@ class HostTable:
 
 @frozen(kw_only=True)
 class Switch:
-    """The requests go to the host `new` from now on."""
+    """Requests go to the host `new` from now on."""
 
     old: str
     new: str
@@ -47,11 +45,15 @@ class Switch:
 
 @frozen(kw_only=True)
 class DomainState:
-    """One host as the pool sees it.
+    """The state of one host.
 
-    `role` is "primary", "alternate" or the area; `current`: requests go there; `rests`: for how many seconds more
-    it is left alone; `trouble`: why it was left last, "" once it has answered again; `gone`: it does not offer the
-    service.
+    Attributes:
+        host: the base URL.
+        role: "primary", "alternate" or the area.
+        current: whether requests go there.
+        rests: for how many more seconds it is not used.
+        trouble: why it was last abandoned; "" after it has answered again.
+        gone: whether it does not offer the service.
     """
 
     host: str
@@ -68,7 +70,7 @@ _NEVER = float("inf")
 @define
 class _Health:
     doubted_since: float = -_NEVER
-    """When it failed for the first time since it answered: never, if it answers; always, if it has yet to."""
+    """The time of its first failure after its last answer; -inf if it has never answered."""
     left_at: float = -_NEVER
     rests_until: float = -_NEVER
     trouble: str = ""
@@ -79,7 +81,7 @@ class _Health:
 
 
 class Domains:
-    """The pool of hosts: one is current, the others rest or stand by.
+    """The pool of hosts. One is current; the others rest, or wait as replacements.
 
     Example:
         >>> pool = Domains(HostTable(preferred="https://api.agora.io", alternate="https://api.sd-rtn.com"))
@@ -100,9 +102,9 @@ class Domains:
         self._health[table.preferred].doubted_since = _NEVER  # it is believed to answer
 
     def pick(self, now: float, *, replayable: bool = True) -> str:
-        """Return the host of the next attempt: the current one, or, once, a better one whose rest is over.
+        """Return the host of the next attempt: the current one or, for one request, a preferred one whose rest is over.
 
-        That is a long rest for a request that must not be sent twice, so one that may comes first where there are any.
+        A request that must not be sent twice probes only after the long rest, so usually another request does.
         """
         if better := self._worth_a_probe(now, rested=0.0 if replayable else LONG_REST):
             self._health[better].rests_until = now + _PROBE
@@ -110,21 +112,21 @@ class Domains:
         return self._current
 
     def is_current(self, host: str) -> bool:
-        """Whether requests go to a host."""
+        """Return whether requests go to a host."""
         return host == self._current
 
     def failed(
         self, host: str, reason: str, *, began: float, now: float, times: int, dns: bool
     ) -> Switch | None:
-        """Learn that an attempt which began at `began` failed; return the switch, if that makes one.
+        """Record that an attempt which began at `began` failed; return the switch that follows, if any.
 
-        A host that used to answer is tried a second time, by the same call or by the next: `times` is how often the
-        call has failed at this host, and what began after a first failure was known is a second one, whoever asks.
-        Of many calls that fail at the same time the first one switches; the others find that it is done.
+        A host that used to answer gets a second attempt, of the same call or of another. `times` is how often the call
+        has failed at this host. An attempt that began after the first failure was known is a second one too. If many
+        calls fail at the same time, the first one switches and the others have no effect.
         """
         health = self._health[host]
         if began < health.left_at or (host == self._current and began < self._current_since):
-            return None  # another call has told of it already
+            return None  # another call has reported it already
         if host != self._current:  # a probe
             self._let_rest(health, reason, now)
             return None
@@ -137,20 +139,20 @@ class Domains:
         return self._go_to(self._next(now), now, reason)
 
     def answered(self, host: str, *, began: float, now: float) -> Switch | None:
-        """Learn that an attempt which began at `began` was answered; return the switch back, if that makes one."""
+        """Record that an attempt which began at `began` was answered; return the switch that follows, if any."""
         health = self._health[host]
         if began < health.left_at or health.gone:
-            return None  # it was sent before the host failed, or lacked a service, and proves nothing
+            return None  # it was sent before the host failed, so it proves nothing
         health.doubted_since, health.trouble, health.rests_until = _NEVER, "", -_NEVER
         if host == self._current or self._rank(host) > self._rank(self._current):
             return None
-        return self._go_to(host, now, "it answers, and is preferred")
+        return self._go_to(host, now, "it answers again, and is preferred")
 
     def not_offered(self, host: str, *, now: float) -> tuple[bool, Switch | None]:
-        """Leave a regional host for good if it is one: it does not offer the service.
+        """Stop using a host for good because it does not offer the service, if it is a regional one.
 
         Returns:
-            Whether another host is left to ask, and the switch, if that makes one.
+            Whether there is another host to try, and the switch that follows, if any.
         """
         if host in (self.table.preferred, self.table.alternate):
             return False, None
@@ -159,11 +161,11 @@ class Domains:
         return True, self._go_to(self._next(now), now, health.trouble) if host == self._current else None
 
     def stands_for(self, area: str | None) -> None:
-        """Learn which area the preferred primary resolves to; None: unknown."""
+        """Record which area the preferred primary resolves to; None: unknown."""
         self.area = area
 
     def state(self, now: float) -> list[DomainState]:
-        """Return all hosts, in the order in which they would be used now."""
+        """Return the state of each host, in the order in which they would be used now."""
         return [
             DomainState(
                 host=host,
@@ -186,9 +188,9 @@ class Domains:
         return None
 
     def _next(self, now: float) -> str:
-        """Return the first host that does not rest, or the one that is rested first."""
-        there = [host for host in self._order() if not self._health[host].gone]
-        return min(there, key=lambda host: max(self._health[host].rests_until, now))
+        """Return the first host that does not rest, or the one whose rest ends first."""
+        offered = [host for host in self._order() if not self._health[host].gone]
+        return min(offered, key=lambda host: max(self._health[host].rests_until, now))
 
     def _let_rest(self, health: _Health, reason: str, now: float) -> None:
         health.doubted_since, health.trouble = -_NEVER, reason

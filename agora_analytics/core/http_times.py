@@ -1,4 +1,4 @@
-"""The times that the headers of an answer tell: `Date` and `Retry-After`."""
+"""The times in the headers of a response: `Date` and `Retry-After`."""
 
 import math
 from datetime import UTC
@@ -8,9 +8,9 @@ from functools import lru_cache
 from agora_analytics.messages import Response
 
 
-@lru_cache(maxsize=4)  # many answers come within a second
+@lru_cache(maxsize=4)  # many responses have the same second
 def http_date(text: str) -> float | None:
-    """Return a date of HTTP, in any of its three forms, in UTC epoch seconds; None if it is none.
+    """Return an HTTP date, in any of its three formats, as UTC epoch seconds; None if the text is not one.
 
     Example:
         >>> http_date("Fri, 20 Nov 2026 00:00:00 GMT") == http_date("Fri Nov 20 00:00:00 2026") == 1_795_132_800
@@ -24,7 +24,7 @@ def http_date(text: str) -> float | None:
 
 
 def retry_after(response: Response, now: float) -> float | None:
-    """Return the seconds that an answer asks to wait, if it does; `now` is the server's time in epoch seconds."""
+    """Return the seconds to wait from `Retry-After`, or None; `now` is the server's time in epoch seconds."""
     text = response.headers.get("retry-after", "")
     try:
         seconds = float(text)

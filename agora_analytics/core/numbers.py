@@ -1,9 +1,9 @@
-"""Numbers as servers send them: as such, as text, or as a float."""
+"""Whole numbers as servers send them: as an integer, as text, or as a float."""
 
 from typing import Any
 
 _MOST = 2**63
-"""What is as large as this is no number of anything that is counted or timed."""
+"""No count and no time is as large as this."""
 
 
 def whole_number(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""The time: what the wall says here, and what the server's wall says."""
+"""The wall-clock time, of this machine and of the server."""
 
 import time
 from typing import Protocol
@@ -7,9 +7,9 @@ from agora_analytics.core.http_times import http_date
 
 
 class Clock(Protocol):
-    """Tells the time. Whatever waits, waits on the event loop's own time.
+    """Returns the wall-clock time. Waits use the time of the event loop instead.
 
-    A test passes a clock that follows a loop whose time jumps: see `agora_analytics.testing`.
+    For tests there is a clock that follows an event loop with virtual time: see `agora_analytics.testing`.
     """
 
     def now(self) -> float:
@@ -26,10 +26,10 @@ class SystemClock:
 
 
 class ServerTime:
-    """The server's clock, as far as its `Date` headers tell it.
+    """An estimate of the server's clock from its `Date` headers.
 
-    Days, windows and limits are counted on the server's clock. A `Date` header has whole seconds, so each
-    answer gives bounds for the difference of the clocks; as long as zero is possible, zero it is.
+    The server counts days, windows and limits on its own clock. A `Date` header has whole seconds, so each response
+    bounds the difference of the clocks. The estimate is zero as long as zero is within the bounds.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -47,12 +47,12 @@ class ServerTime:
         return self._clock.now() + self.skew
 
     def observe(self, date: str | None, *, sent: float, received: float) -> None:
-        """Learn from the `Date` header of an answer; `sent` and `received` are on our clock."""
-        said = http_date(date or "")
-        if said is None:
+        """Update the estimate with the `Date` header of a response; `sent` and `received` are on our clock."""
+        server_date = http_date(date or "")
+        if server_date is None:
             return
-        low, high = said - received, said + 1 - sent
+        low, high = server_date - received, server_date + 1 - sent
         self._low, self._high = max(low, self._low), min(high, self._high)
-        if self._low > self._high:  # one of the clocks was set: begin again
+        if self._low > self._high:  # one of the clocks was set: start over
             self._low, self._high = low, high
         self.skew = 0.0 if self._low <= 0 <= self._high else (self._low + self._high) / 2

@@ -1,4 +1,4 @@
-"""Names to addresses, off the event loop: whoever asks for a name that is being looked up waits with the others."""
+"""Resolves host names in threads. Concurrent lookups of a name share one thread."""
 
 import asyncio
 import socket
@@ -13,49 +13,49 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 class SystemResolver:
-    """Asks the machine's resolver, in one thread for each name.
+    """Calls the system resolver, in one thread for each name.
 
-    The thread is a daemon of its own: a resolver that hangs keeps neither the process alive nor a place in the
-    loop's thread pool, where bodies are decoded. A later question joins the one that hangs.
+    The threads are daemons outside the loop's thread pool: a resolver that hangs keeps neither the process alive nor a
+    thread of the pool, where bodies are decoded. A later lookup of the name joins the one that hangs.
     """
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[str, int], asyncio.Future[Sequence[Address]]] = {}
+        self._lookups: dict[tuple[str, int], asyncio.Future[Sequence[Address]]] = {}
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """Return the addresses of a host."""
         if is_address(host):
             return [(host, port)]
-        if (host, port) not in self._asked:
-            self._asked[host, port] = self._ask(host, port)
-        return await asyncio.shield(self._asked[host, port])
+        if (host, port) not in self._lookups:
+            self._lookups[host, port] = self._look_up(host, port)
+        return await asyncio.shield(self._lookups[host, port])
 
-    def _ask(self, host: str, port: int) -> "asyncio.Future[Sequence[Address]]":
+    def _look_up(self, host: str, port: int) -> "asyncio.Future[Sequence[Address]]":
         loop = asyncio.get_running_loop()
-        told: asyncio.Future[Sequence[Address]] = loop.create_future()
+        result: asyncio.Future[Sequence[Address]] = loop.create_future()
 
-        def tell(addresses: Sequence[Address], error: OSError | None) -> None:
-            self._asked.pop((host, port), None)
+        def finish(addresses: Sequence[Address], error: OSError | None) -> None:
+            self._lookups.pop((host, port), None)
             if error is None:
-                told.set_result(addresses)
+                result.set_result(addresses)
             else:
-                told.set_exception(error)
-                told.exception()  # seen, even if nobody waits any more
+                result.set_exception(error)
+                result.exception()  # retrieved, even if no caller waits any more
 
-        def look_up() -> None:
+        def resolve() -> None:
             addresses: Sequence[Address] = ()
             error = None
             try:
                 addresses = _addresses(host, port)
             except OSError as failure:
                 error = failure
-            except UnicodeError as failure:  # a label of a name is empty or too long
+            except UnicodeError as failure:  # a label of the name is empty or too long
                 error = socket.gaierror(socket.EAI_NONAME, str(failure))
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(tell, addresses, error)
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(finish, addresses, error)
 
-        threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
-        return told
+        threading.Thread(target=resolve, name=f"resolve {host}", daemon=True).start()
+        return result
 
 
 def is_address(host: str) -> bool:
@@ -68,5 +68,5 @@ def is_address(host: str) -> bool:
 
 
 def _addresses(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((str(place[0]), int(place[1])) for *_, place in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys((str(address[0]), int(address[1])) for *_, address in entries))

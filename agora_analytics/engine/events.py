@@ -1,4 +1,4 @@
-"""What the engine tells those who watch: one stream of typed events, for logs, progress and metrics."""
+"""The events that the engine reports to an observer: one typed stream for logs, progress and metrics."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class Waited:
-    """A request waits `seconds`; `rule` names what makes it wait."""
+    """A request waits `seconds`; `rule` names the reason."""
 
     endpoint: str
     rule: str
@@ -17,7 +17,7 @@ class Waited:
 
 @frozen(kw_only=True)
 class ResponseReceived:
-    """A host answered an attempt, well or not."""
+    """A host answered an attempt; `verdict` is "done" or the error."""
 
     endpoint: str
     host: str
@@ -29,7 +29,7 @@ class ResponseReceived:
 
 @frozen(kw_only=True)
 class AttemptFailed:
-    """An attempt got no answer."""
+    """An attempt got no response."""
 
     endpoint: str
     host: str
@@ -39,7 +39,7 @@ class AttemptFailed:
 
 @frozen(kw_only=True)
 class HostSwitched:
-    """The engine goes on with another host."""
+    """The engine switches to another host."""
 
     old: str
     new: str
@@ -56,7 +56,7 @@ class QuotaClosed:
 
 @frozen(kw_only=True)
 class ListingNarrowed:
-    """The server hides records of a time range, so it is asked for in halves."""
+    """The server hides records of a time range, so the range is fetched in halves."""
 
     endpoint: str
     start: int
@@ -76,9 +76,9 @@ class ListingShort:
 
 @frozen(kw_only=True)
 class WindowsLost:
-    """Windows of a metric that is followed went out of the plan's reach before they could be asked for.
+    """Windows of a followed metric left the plan's reach before they were fetched.
 
-    They are `count` windows from `start` to `end` (UTC epoch seconds, the end excluded).
+    There are `count` windows from `start` to `end` (UTC epoch seconds, the end excluded).
     """
 
     endpoint: str
@@ -90,7 +90,7 @@ class WindowsLost:
 
 @frozen(kw_only=True)
 class PartialResponse:
-    """An answer was kept though it is not whole, or may not be: the server, or the count of what came, says so."""
+    """A response was used although it is incomplete, according to the server or to its counts."""
 
     endpoint: str
     code: int | None
@@ -132,12 +132,12 @@ def log_event(event: Event) -> None:
 
 
 def guarded(observer: Observer) -> Observer:
-    """Return an observer that logs what another one raises: to be watched must cost no call its answer."""
+    """Return an observer that logs what another one raises, so that no call fails because of its observer."""
 
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         try:
             observer(event)
-        except Exception:  # noqa: BLE001 - it is not ours
-            _log.exception("the observer raised an error at %s", event)
+        except Exception:  # noqa: BLE001 - the observer is not ours
+            _log.exception("the observer raised an error for %s", event)
 
-    return tell
+    return notify

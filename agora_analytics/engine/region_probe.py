@@ -1,7 +1,7 @@
-"""Which area the preferred primary stands for: the one whose own name has the same addresses.
+"""Finds the region that the primary host resolves to: the one whose own host name has the same addresses.
 
-The vendor documents no other way to tell. It is looked up in the background at the first trouble, so no answer
-ever waits for it; as long as it is unknown, the table's assumption holds.
+The vendor documents no other way. The lookup runs in the background after the first failure, so no request waits for
+it. Until it ends, the assumption of the host table applies.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ import anyio
 from agora_analytics.core.domains import Domains
 from agora_analytics.engine.dns import Address, Resolve
 
-LONGEST = 3.0
-"""Seconds that a look at DNS may take."""
-KEPT = 300.0
-"""Seconds that what it told is believed."""
+TIMEOUT = 3.0
+"""Seconds that the lookup may take."""
+TTL = 300.0
+"""Seconds for which its result is used."""
 
 
 class RegionProbe:
-    """Tells a pool of hosts which area its preferred host resolves to."""
+    """Looks up which area the preferred host of a pool resolves to."""
 
     def __init__(
         self,
@@ -33,20 +33,20 @@ class RegionProbe:
         self._domains = domains
         self._resolve = resolve
         self._spawn = spawn
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = -float("inf")
+        self._probing: asyncio.Task[None] | None = None
+        self._probed_at = -float("inf")
 
     def start(self) -> None:
-        """Begin to find out, unless that is under way, was done lately, or would help nobody."""
-        under_way = self._looking is not None and not self._looking.done()
-        if under_way or not self._domains.table.regional or anyio.current_time() < self._looked_at + KEPT:
+        """Start a lookup, unless one is running, one was made recently, or the table has no regional hosts."""
+        running = self._probing is not None and not self._probing.done()
+        if running or not self._domains.table.regional or anyio.current_time() < self._probed_at + TTL:
             return
-        self._looked_at = anyio.current_time()
-        self._looking = self._spawn(self._probe())
+        self._probed_at = anyio.current_time()
+        self._probing = self._spawn(self._probe())
 
     async def _probe(self) -> None:
         table = self._domains.table
-        with anyio.move_on_after(LONGEST):
+        with anyio.move_on_after(TIMEOUT):
             primary, *regional = await asyncio.gather(
                 self._addresses(table.preferred),
                 *(self._addresses(hosts[0]) for hosts in table.regional.values()),

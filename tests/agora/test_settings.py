@@ -115,7 +115,7 @@ def test_plain_http_goes_to_this_machine_only(url):
     ],
 )
 def test_credentials_in_a_base_url_are_refused_without_showing_them(url):
-    with pytest.raises(ConfigurationError, match="holds credentials") as caught:
+    with pytest.raises(ConfigurationError, match="contains credentials") as caught:
         settings(base_url=url)
     assert SECRET not in f"{caught.value!r} {caught.value.__context__!r}"
 

@@ -130,7 +130,7 @@ def test_credentials_that_cannot_be_had_are_told_and_cost_no_request():
         ),
         (
             {"access_key_id": "i", "access_key_secret": MARK, "base_url": f"https://i:{MARK}@h"},
-            "holds credentials",
+            "contains credentials",
         ),
         ({"access_key_id": "i", "access_key_secret": MARK, "base_url": "http://10.0.0.1"}, "allow_http=True"),
         ({"access_key_id": "i", "credentials": ask}, "not both"),

@@ -9,7 +9,7 @@ from agora_analytics import AccessDenied, ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage
 from agora_analytics.blocking.apsaravideo import ApsaraVideo
 from agora_analytics.blocking.pages import Pages
-from agora_analytics.blocking.wrappers import in_blocking_words
+from agora_analytics.blocking.wrappers import without_await
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
 from agora_analytics.simulator.apsaravideo.world import Terminals
@@ -111,7 +111,7 @@ def test_the_blocking_client_is_the_twin():
         assert isinstance(blocking.all_metrics("1h"), Pages)
         assert repr(blocking) == "ApsaraVideo(app_id='app', host='https://live.aliyuncs.com')"
     for text in (ApsaraVideo.__doc__, Pages.__doc__, Pages.pages.__doc__):
-        assert in_blocking_words(text) == text
+        assert without_await(text) == text
         assert "await" not in text
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any, get_args, get_origin
 
 from agora_analytics.blocking.pages import Pages
-from agora_analytics.blocking.wrappers import in_blocking_words
+from agora_analytics.blocking.wrappers import without_await
 from agora_analytics.engine.pages import Pages as AsyncPages
 
 OTHER_NAMES = {"aclose": "close"}
@@ -49,7 +49,7 @@ def differences(awaited: Any, blocking: Any, path: str = "") -> list[str]:
 
 def _class_differences(awaited: type, blocking: type, here: str) -> list[str]:
     found = []
-    if in_blocking_words(inspect.getdoc(awaited) or "") != inspect.getdoc(blocking):
+    if without_await(inspect.getdoc(awaited) or "") != inspect.getdoc(blocking):
         found.append(f"{here}: other words")
     if _shape(awaited.__init__) != _shape(blocking.__init__) and hasattr(awaited, "__aenter__"):
         found.append(f"{here}: other settings")
@@ -64,7 +64,7 @@ def _member_differences(awaited: Any, blocking: Any, original: str, name: str, h
     if isinstance(old, property):
         return (
             []
-            if in_blocking_words(inspect.getdoc(old) or "") == inspect.getdoc(new)
+            if without_await(inspect.getdoc(old) or "") == inspect.getdoc(new)
             else [f"{here}: other words"]
         )
     if not callable(value):
@@ -72,7 +72,7 @@ def _member_differences(awaited: Any, blocking: Any, original: str, name: str, h
     found = []
     if _shape(value) != _shape(getattr(blocking, name)):
         found.append(f"{here}: other parameters")
-    if in_blocking_words(inspect.getdoc(old) or "") != inspect.getdoc(new):
+    if without_await(inspect.getdoc(old) or "") != inspect.getdoc(new):
         found.append(f"{here}: other words")
     if waits(getattr(blocking, name)):
         found.append(f"{here}: its twin does not block")

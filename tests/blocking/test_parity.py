@@ -7,7 +7,7 @@ import pytest
 from agora_analytics import AsyncAgora
 from agora_analytics.agora.call_inspector import CallInspector
 from agora_analytics.blocking import Agora, Pages
-from agora_analytics.blocking.wrappers import Blocking, in_blocking_words
+from agora_analytics.blocking.wrappers import Blocking, without_await
 from agora_analytics.engine.pages import Pages as AsyncPages
 from tests.blocking.conftest import CUSTOMER, SETTINGS
 from tests.blocking.parity import CONTEXT, differences
@@ -57,9 +57,9 @@ class Worse:
 def test_pages_are_the_twin_of_pages():
     for name in ("pages", "collect", "to_arrow"):
         old, new = getattr(AsyncPages, name), getattr(Pages, name)
-        assert in_blocking_words(inspect.getdoc(old)) == inspect.getdoc(new)
+        assert without_await(inspect.getdoc(old)) == inspect.getdoc(new)
         assert inspect.signature(old).parameters.keys() == inspect.signature(new).parameters.keys()
-    assert in_blocking_words(inspect.getdoc(AsyncPages)) == inspect.getdoc(Pages)
+    assert without_await(inspect.getdoc(AsyncPages)) == inspect.getdoc(Pages)
     assert {name for name in dir(AsyncPages) if name[0] != "_"} == {
         name for name in dir(Pages) if name[0] != "_"
     }
@@ -71,7 +71,7 @@ def test_the_services_are_twins_too():
 
     for old, new in ((harvest, blocking.harvest), (estimate, blocking.estimate)):
         assert inspect.signature(old).parameters.keys() == inspect.signature(new).parameters.keys()
-        assert in_blocking_words(inspect.getdoc(old)) == inspect.getdoc(new)
+        assert without_await(inspect.getdoc(old)) == inspect.getdoc(new)
         assert not inspect.iscoroutinefunction(new)
         assert "await" not in inspect.getdoc(new)
 

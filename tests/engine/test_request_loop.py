@@ -304,7 +304,7 @@ def test_a_host_that_fails_rests_and_is_returned_to():
     assert stage.hosts == [ONE, ONE, TWO, TWO, ONE]
     assert stage.told(HostSwitched) == [
         HostSwitched(old=ONE, new=TWO, reason="no response: connect timeout: why"),
-        HostSwitched(old=TWO, new=ONE, reason="it answers, and is preferred"),
+        HostSwitched(old=TWO, new=ONE, reason="it answers again, and is preferred"),
     ]
 
 
@@ -423,7 +423,7 @@ def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_on
     answer = stage.run()
     said = "Service package limit check error, qpd limit error"
     assert [attempt.outcome for attempt in answer.trail] == [
-        f"the quota of the previous day is spent: body code 300: {said}; it opens again at 2026-11-20 00:00:00Z",
+        f"the quota of the previous day is spent: body code 300: {said}; retry at 2026-11-20 00:00:00Z",
         "done",
     ]
     assert stage.run(stage.ledger.spent(stage.budget, "2026-11-20")) == (1, False)

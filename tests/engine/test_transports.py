@@ -491,9 +491,9 @@ async def test_aiohttp_waits_for_room_and_says_so():
         await reader.read()
 
     async with listening(nobody_answers) as url, AiohttpTransport() as transport:
-        transport._room = asyncio.Semaphore(1)
+        transport._free = asyncio.Semaphore(1)
         first = asyncio.create_task(kind_of(transport, url, timeout=1.0))
-        while not transport._room.locked():  # noqa: ASYNC110 - a semaphore has no event
+        while not transport._free.locked():  # noqa: ASYNC110 - a semaphore has no event
             await asyncio.sleep(0)
         assert await kind_of(transport, url, timeout=0.2) is FailureKind.NO_ROOM
         assert await first is FailureKind.READ_TIMEOUT

@@ -224,7 +224,7 @@ async def test_a_body_that_unpacks_without_end_is_refused():
     async with network(**{"api.agora.io": Host(serve=answers(bomb))}) as net:
         transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting(), largest_body=1_000_000)
         async with AsyncAgora(CUSTOMER, SECRET, app_id="app", plan=FAST, transport=transport) as client:
-            with pytest.raises(TransportError, match="answer too large"):
+            with pytest.raises(TransportError, match="response too large"):
                 await client.calls("1h").collect()
         await transport.aclose()
 

@@ -1,36 +1,36 @@
-"""How a request reaches a host: a small protocol, and one file for each library that can speak it."""
+"""How a request reaches a host: the `Transport` protocol, and one module for each HTTP library."""
 
 from typing import Protocol
 
 from agora_analytics.messages import Request, Response
 
 CONNECT_TIMEOUT = 4.0
-"""Seconds to reach a host, its name included, and as many to agree on TLS. A lost SYN is sent again after 1 and 3 s, so
-this is the least that survives two losses; a host that is gone costs twice as much before another has its turn."""
+"""Seconds to connect to a host, DNS included, and again for TLS. A lost SYN is repeated after 1 and 3 s, so this is the
+shortest time that survives two losses. A dead host costs twice as much before another one is tried."""
 
 SHARE_OF_DNS = 0.8
-"""Of the time to reach a host: a resolver that hangs must be told apart from a host that does."""
+"""The part of `CONNECT_TIMEOUT` that DNS may take, so that a hanging resolver is not mistaken for a hanging host."""
 
 CONNECTIONS = 128
 """How many connections a transport opens at the same time."""
 
 LARGEST_BODY = 256 * 2**20
-"""Bytes of a body, unpacked, above which an answer is refused. A full metrics answer has about 125 MB."""
+"""Bytes of a decompressed body above which a response is refused. A full metrics response has about 125 MB."""
 
 
 class Transport(Protocol):
-    """Sends one request and returns the whole answer. Any object with these two methods will do.
+    """Sends one request and returns the whole response. Any object with these two methods is a transport.
 
-    One that also has `resolve(host, port)` (see `engine.resolving`) lets the engine find out which area a primary host
-    stands for. One that also has `open()`, a coroutine, makes there what would hold up the first requests: it is awaited
-    before a request has its place in the pace.
+    With a method `resolve(host, port)` (see `engine.dns`) the engine can find the region of a primary host. A coroutine
+    method `open()` prepares what would delay the first request, which would miss its rate-limit slot; it is awaited
+    before a request waits for its slot.
     """
 
     async def send(self, request: Request) -> Response:
         """Send one request, within `request.timeout` seconds. Redirects are not followed.
 
         Raises:
-            TransportFailure: if no whole answer came; its `kind` tells why.
+            TransportFailure: there is no whole response; `kind` says why.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The lean transport: aiohttp, for a tenth of httpx's work for a request. Needs the extra `[aiohttp]`."""
+"""The fast transport: aiohttp. Needs the extra `[aiohttp]`; `benchmarks/overhead.py` compares it with httpx."""
 
 import asyncio
 import socket
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
     from yarl import URL
 
-_KEEP_ALIVE = 5.0  # seconds, as httpx has it
-_ANY_HEADER = zlib.MAX_WBITS | 32  # gzip's header or zlib's own
+_KEEP_ALIVE = 5.0  # seconds, as in httpx
+_ANY_HEADER = zlib.MAX_WBITS | 32  # the header of gzip or of zlib
 _connect_within: ContextVar[float] = ContextVar("_connect_within", default=CONNECT_TIMEOUT)
-"""Seconds to connect, for the look at DNS that aiohttp makes in a task of its own."""
+"""Seconds to connect, for the DNS lookup that aiohttp makes in a task of its own."""
 
 
 class AiohttpTransport:
-    """Sends requests through aiohttp, with the same bounds as `HttpxTransport`, and the same failures.
+    """Sends requests through aiohttp, with the same limits and the same failures as `HttpxTransport`.
 
-    What opens it closes it: a client does not close a transport that it was given.
+    Close it yourself: a client does not close a transport that was passed to it.
 
     Args:
-        largest_body: bytes of a body, unpacked, above which an answer is refused.
-        resolve: a hook that tells the addresses of a host. Default: the machine's resolver.
-        ssl_context: what certificates are checked with. Default: as httpx, with the CAs of certifi.
-        proxy: the URL of a proxy, used for every host but this machine's loopback. The environment is not asked.
+        largest_body: bytes of a decompressed body above which a response is refused.
+        resolve: returns the addresses of a host. Default: the system resolver.
+        ssl_context: verifies certificates. Default: that of httpx, with the CAs of certifi.
+        proxy: the URL of a proxy for every host except this machine's loopback. The environment is not read.
 
     Raises:
-        ConfigurationError: if the extra is not installed.
+        ConfigurationError: the extra is not installed.
 
     Example:
         async with AiohttpTransport() as transport, AsyncAgora.from_env(transport=transport) as client:
@@ -57,10 +57,10 @@ class AiohttpTransport:
         if find_spec("aiohttp") is None:
             raise ConfigurationError("AiohttpTransport needs aiohttp: pip install 'agora-analytics[aiohttp]'")
         self.resolve = resolve or SystemResolver()
-        """How this transport turns names into addresses."""
+        """Resolves host names."""
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
-        self._room = asyncio.Semaphore(CONNECTIONS)
+        self._free = asyncio.Semaphore(CONNECTIONS)
         self._largest_body = largest_body
         self._ssl_context = ssl_context
         self._proxy = proxy
@@ -74,7 +74,7 @@ class AiohttpTransport:
         await self.aclose()
 
     async def open(self) -> None:
-        """Read the certificates, which the first request does otherwise: it would leave late, behind its place in the pace."""
+        """Read the certificates eagerly; otherwise the first request would be sent later than its rate-limit slot."""
         if self._session is None:
             await self._opened()
 
@@ -83,11 +83,11 @@ class AiohttpTransport:
         session = self._session or await self._opened()
         now = asyncio.get_running_loop().time
         start, left = now(), request.timeout
-        if self._room.locked():
-            await self._wait_for_room(request.timeout / 2)
+        if self._free.locked():
+            await self._wait_for_connection(request.timeout / 2)
             left += start - now()
         else:
-            await self._room.acquire()
+            await self._free.acquire()
         failure: TransportFailure | None = None
         try:
             url = _url_class()(request.url, encoded=True)
@@ -101,18 +101,18 @@ class AiohttpTransport:
                 timeout=_timeouts(left, connect),
                 allow_redirects=False,
                 proxy=None if self._proxy is None or is_loopback(url.host or "") else self._proxy,
-            ) as answer:
+            ) as response:
                 first_byte = now() - start
-                body = await self._read(answer)
+                body = await self._read(response)
         except _failures() as error:
-            failure = TransportFailure(*_told_apart(error, request.timeout))
+            failure = TransportFailure(*_classify(error, request.timeout))
         finally:
-            self._room.release()
+            self._free.release()
         if failure is not None:
-            raise failure  # alone: the repr of an error of aiohttp has the headers of the request
+            raise failure  # without a cause: the repr of an error of aiohttp contains the headers of the request
         return Response(
-            status=answer.status,
-            headers={name.lower(): value for name, value in answer.headers.items()},
+            status=response.status,
+            headers={name.lower(): value for name, value in response.headers.items()},
             body=body,
             elapsed=now() - start,
             first_byte=first_byte,
@@ -126,41 +126,41 @@ class AiohttpTransport:
 
     async def _opened(self) -> "aiohttp.ClientSession":
         async with self._opening:
-            if self._session is None:  # reading certificates takes longer than a loop may wait
+            if self._session is None:  # reading certificates would block the event loop for too long
                 if self._ssl_context is None:
                     self._ssl_context = await asyncio.to_thread(_certificates)
                 self._session = _new_session(self._ssl_context, self.resolve)
             return self._session
 
-    async def _wait_for_room(self, seconds: float) -> None:
-        """Wait for a free connection here, for aiohttp does not tell this wait from that for a host."""
+    async def _wait_for_connection(self, seconds: float) -> None:
+        """Wait for a free connection here, because aiohttp reports this wait and the wait for a host alike."""
         try:
             async with asyncio.timeout(seconds):
-                await self._room.acquire()
+                await self._free.acquire()
         except TimeoutError:
             raise TransportFailure(FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use") from None
 
-    async def _read(self, answer: "aiohttp.ClientResponse") -> bytes:
-        coding = answer.headers.get("Content-Encoding", "identity").lower()
-        if coding == "identity" and (answer.content_length or self._largest_body + 1) <= self._largest_body:
-            return await answer.content.read()
+    async def _read(self, response: "aiohttp.ClientResponse") -> bytes:
+        coding = response.headers.get("Content-Encoding", "identity").lower()
+        if coding == "identity" and (response.content_length or self._largest_body + 1) <= self._largest_body:
+            return await response.content.read()
         if coding not in {"identity", "gzip", "deflate"}:
-            raise TransportFailure(FailureKind.PROTOCOL, f"the body is packed with {coding}")
-        # Unpacked here, and never further than one byte too much: a few bytes may unpack to more than fits into memory.
-        packed = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
+            raise TransportFailure(FailureKind.PROTOCOL, f"the body has the unknown content coding {coding}")
+        # Decompressed here, up to one byte too many: a few bytes may decompress to more than fits into memory.
+        decompressor = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
         chunks, left = [], self._largest_body
-        async for chunk in answer.content.iter_any():
-            plain = chunk if packed is None else _unpacked(packed, chunk, left + 1)
+        async for chunk in response.content.iter_any():
+            plain = chunk if decompressor is None else _decompress(decompressor, chunk, left + 1)
             left -= len(plain)
             if left < 0:
                 raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
             chunks.append(plain)
-        if packed is not None and chunks and not packed.eof:
-            raise TransportFailure(FailureKind.CUT_OFF, "the packed body ends too early")
+        if decompressor is not None and chunks and not decompressor.eof:
+            raise TransportFailure(FailureKind.CUT_OFF, "the compressed body ends too early")
         return b"".join(chunks)
 
 
-@cache  # an import statement in each request is a twentieth of its work
+@cache  # an import statement would be a twentieth of the work of a request
 def _url_class() -> "type[URL]":
     from yarl import URL
 
@@ -181,9 +181,9 @@ def _failures() -> tuple[type[Exception], ...]:
     return aiohttp.ClientError, OSError
 
 
-def _unpacked(packed: Any, chunk: bytes, most: int) -> bytes:
+def _decompress(decompressor: Any, chunk: bytes, most: int) -> bytes:
     try:
-        return bytes(packed.decompress(chunk, most))
+        return bytes(decompressor.decompress(chunk, most))
     except zlib.error as error:
         raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
 
@@ -201,17 +201,17 @@ def _new_session(certificates: ssl.SSLContext, resolve: Resolve) -> "aiohttp.Cli
         connector=aiohttp.TCPConnector(
             ssl=certificates,
             resolver=_new_resolver(resolve),
-            use_dns_cache=False,  # the hook decides
+            use_dns_cache=False,  # the resolver decides
             keepalive_timeout=_KEEP_ALIVE,
-            limit=0,  # see `_wait_for_room`
+            limit=0,  # see `_wait_for_connection`
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"accept-encoding": "gzip, deflate"},
         auto_decompress=False,
         trust_env=False,
     )
-    # A request that meets a connection which has just been closed would be sent twice, and counted once.
-    session._retry_connection = False  # noqa: SLF001 - aiohttp has no other switch
+    # On a connection that was just closed, aiohttp would send a request twice, and we would count it once.
+    session._retry_connection = False  # noqa: SLF001 - aiohttp has no parameter for it
     return session
 
 
@@ -228,7 +228,7 @@ def _new_resolver(resolve: Resolve) -> "AbstractResolver":
                 async with asyncio.timeout(seconds):
                     addresses = await resolve(host, port)
             except TimeoutError:
-                raise socket.gaierror(socket.EAI_AGAIN, f"no answer of DNS in {seconds:g} s") from None
+                raise socket.gaierror(socket.EAI_AGAIN, f"DNS did not answer in {seconds:g} s") from None
             return [
                 ResolveResult(
                     hostname=host,
@@ -247,8 +247,8 @@ def _new_resolver(resolve: Resolve) -> "AbstractResolver":
     return Hook()
 
 
-def _told_apart(error: Exception, seconds: float) -> tuple[FailureKind, str]:
-    """Return what kind of failure an error is."""
+def _classify(error: Exception, seconds: float) -> tuple[FailureKind, str]:
+    """Return the kind of failure of an error."""
     import aiohttp
 
     text = str(error) or type(error).__name__
@@ -262,9 +262,9 @@ def _told_apart(error: Exception, seconds: float) -> tuple[FailureKind, str]:
         case aiohttp.ClientConnectorError():
             return FailureKind.REFUSED, text
         case TimeoutError():
-            return FailureKind.READ_TIMEOUT, f"no whole answer in {seconds:g} s"
+            return FailureKind.READ_TIMEOUT, f"no complete response in {seconds:g} s"
         case aiohttp.ClientPayloadError():
-            reset = "ConnectionResetError" in text  # aiohttp keeps no more of it
+            reset = "ConnectionResetError" in text  # aiohttp keeps the text only
             return FailureKind.RESET if reset else FailureKind.CUT_OFF, text
         case aiohttp.ServerDisconnectedError() | OSError():
             return FailureKind.RESET, text

@@ -16,9 +16,9 @@ AsgiApp = Callable[
 
 
 class AsgiTransport:
-    """Hands each request to an ASGI application, as a server would.
+    """Passes each request to an ASGI application, as a server does.
 
-    The application finds `scope["state"]["abort"]`: calling it breaks the connection.
+    The application may call `scope["state"]["abort"]` to break the connection.
     """
 
     def __init__(self, app: AsgiApp) -> None:
@@ -31,7 +31,7 @@ class AsgiTransport:
         with anyio.move_on_after(request.timeout) as within:
             await self._app(exchange.scope(), exchange.receive, exchange.send)
         if within.cancelled_caught:
-            raise TransportFailure(FailureKind.READ_TIMEOUT, f"no whole answer in {request.timeout:g} s")
+            raise TransportFailure(FailureKind.READ_TIMEOUT, f"no whole response in {request.timeout:g} s")
         return exchange.response(anyio.current_time() - start)
 
     async def aclose(self) -> None:
@@ -39,14 +39,14 @@ class AsgiTransport:
 
 
 class _Exchange:
-    """One request and what the application answers to it."""
+    """One request and the response of the application."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._status: int | None = None
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._whole = False
+        self._complete = False
         self._aborted = False
         self._received = False
 
@@ -83,12 +83,12 @@ class _Exchange:
             }
         elif message["type"] == "http.response.body":
             self._body.append(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
+            self._complete = not message.get("more_body", False)
 
     def response(self, elapsed: float) -> Response:
         if self._status is None:
             raise TransportFailure(FailureKind.RESET, "the application sent nothing")
-        if self._aborted or not self._whole:
+        if self._aborted or not self._complete:
             raise TransportFailure(FailureKind.CUT_OFF, "the application stopped in the middle")
         return Response(
             status=self._status,

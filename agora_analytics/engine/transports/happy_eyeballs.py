@@ -1,4 +1,4 @@
-"""How httpcore reaches a host: the name first, told apart from the rest, then its addresses, the first to answer."""
+"""Connects for httpcore: resolves the name, then tries its addresses in parallel (RFC 8305, happy eyeballs)."""
 
 import socket
 import ssl
@@ -12,11 +12,11 @@ from agora_analytics.engine.dns import Address, Resolve
 from agora_analytics.engine.transports import SHARE_OF_DNS
 
 HEAD_START = 0.25
-"""Seconds that an address has before the next one is tried beside it (RFC 8305)."""
+"""Seconds after which the next address is tried in parallel (RFC 8305)."""
 
 
 class Dialer(httpcore.AsyncNetworkBackend):
-    """Resolves names with a hook and connects to what it tells."""
+    """Resolves names with the transport's resolver, and connects to the first address that answers."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
@@ -30,7 +30,7 @@ class Dialer(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect within `timeout` seconds, the look at DNS included."""
+        """Connect within `timeout` seconds, DNS included."""
 
         async def dial(address: Address) -> httpcore.AsyncNetworkStream:
             return await self._tcp.connect_tcp(*address, None, local_address, socket_options)
@@ -47,13 +47,13 @@ class Dialer(httpcore.AsyncNetworkBackend):
             return await self._resolved_within(
                 host, port, None if timeout is None else timeout * SHARE_OF_DNS
             )
-        except socket.gaierror as error:  # raised from here, because httpcore drops causes and keeps contexts
+        except socket.gaierror as error:  # raised here, because httpcore drops causes and keeps contexts
             raise httpcore.ConnectError(str(error)) from error
 
     async def _resolved_within(self, host: str, port: int, limit: float | None) -> Sequence[Address]:
         with anyio.move_on_after(limit):
             return await self._resolve(host, port)
-        raise socket.gaierror(socket.EAI_AGAIN, f"no answer of DNS in {limit:g} s")
+        raise socket.gaierror(socket.EAI_AGAIN, f"DNS did not answer in {limit:g} s")
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -82,7 +82,7 @@ async def _first_to_connect(dial: Any, addresses: Sequence[Address]) -> httpcore
                 group.start_soon(attempt, address, over)
                 with anyio.move_on_after(HEAD_START):
                     await over.wait()
-    except BaseException:  # cancelled from outside at the moment of success
+    except BaseException:  # cancelled from outside after one attempt succeeded
         await _close(connected)
         raise
     if not connected:
@@ -98,9 +98,9 @@ async def _close(streams: Sequence[httpcore.AsyncNetworkStream | httpcore.AsyncC
 
 
 class Pool(httpcore.AsyncConnectionPool):
-    """A pool that lets go of a connection whose request was cancelled before it began.
+    """A pool that drops a connection whose request was cancelled before it began.
 
-    httpcore's own keeps its place for ever: neither idle nor closed, and of no request (seen with 1.0.9).
+    The pool of httpcore 1.0.9 keeps such a connection forever: it is neither idle nor closed, and has no request.
     """
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -108,19 +108,19 @@ class Pool(httpcore.AsyncConnectionPool):
         try:
             return await super().handle_async_request(request)
         except BaseException:
-            await self._let_go_of_abandoned()
+            await self._drop_abandoned()
             raise
 
-    async def _let_go_of_abandoned(self) -> None:
-        wanted = [pooled.connection for pooled in self._requests]
+    async def _drop_abandoned(self) -> None:
+        in_use = [pooled.connection for pooled in self._requests]
         for connection in self.connections:
-            if not (connection in wanted or connection.is_idle() or connection.is_closed()):
+            if not (connection in in_use or connection.is_idle() or connection.is_closed()):
                 self._connections.remove(connection)
                 await _close([connection])
 
 
 class _Closing(httpcore.AsyncNetworkStream):
-    """A stream that is closed when its handshake is cancelled; httpcore's own leaves it open then, and lost."""
+    """A stream that is closed when its TLS handshake is cancelled; httpcore leaks it."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The default transport: httpx, or anything with the same face (httpx2)."""
+"""The default transport: httpx, or a library with the same API (httpx2)."""
 
 import asyncio
 import logging
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import httpx2
 
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never through a proxy of the environment: it cannot reach this machine's own loopback."""
+"""Hosts that never use a proxy of the environment, which cannot reach this machine's loopback."""
 _BY_CAUSE = (
     (socket.gaierror, FailureKind.DNS),
     (ssl.SSLError, FailureKind.TLS),
     (ConnectionRefusedError, FailureKind.REFUSED),
 )
-_TLS_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)  # no fault of TLS: the other side said nothing
+_TLS_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)  # not a TLS failure: the other side sent nothing
 _BY_WORDS = (
     ("incomplete", FailureKind.CUT_OFF),
     ("peer closed", FailureKind.CUT_OFF),
@@ -48,19 +48,19 @@ class HttpxTransport:
     """Sends requests through an `httpx.AsyncClient`.
 
     Args:
-        client: yours, of httpx or of httpx2, which stays open when the transport closes; None makes one of httpx at
-            the first request.
-        largest_body: bytes of a body, unpacked, above which an answer is refused.
-        resolve: a hook that tells the addresses of a host. Default: the machine's resolver.
-        ssl_context: what certificates are checked with. Default: httpx's, with the CAs of certifi.
-        http2: offer HTTP/2; needs the extra `[http2]`. One connection then carries all requests, and takes all of
-            them with it when it breaks.
+        client: your client of httpx or httpx2, which the transport does not close; None: the transport creates one of
+            httpx at the first request.
+        largest_body: bytes of a decompressed body above which a response is refused.
+        resolve: returns the addresses of a host. Default: the system resolver.
+        ssl_context: verifies certificates. Default: that of httpx, with the CAs of certifi.
+        http2: offer HTTP/2; needs the extra `[http2]`. One connection then carries all requests, so all of them fail
+            when it breaks.
 
-    `resolve`, `ssl_context` and `http2` shape the client that is made here, and leave yours as it is. Where the
-    environment names a proxy, that is used, unless there is a `resolve`.
+    `resolve`, `ssl_context` and `http2` have no effect on a client of yours. A proxy of the environment is used, unless
+    `resolve` is passed.
 
     Raises:
-        ConfigurationError: if `http2` is asked for and the extra is not installed.
+        ConfigurationError: `http2` is true and the extra is not installed.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class HttpxTransport:
         if http2 and find_spec("h2") is None:
             raise ConfigurationError("http2=True needs h2: pip install 'agora-analytics[http2]'")
         self.resolve = None if client is not None else resolve or SystemResolver()
-        """How this transport turns names into addresses; None: a client of yours does, its own way."""
-        self._client: Any = client  # httpx2 has the same face and other classes
+        """Resolves host names; None if a client of yours does."""
+        self._client: Any = client  # httpx2 has the same API, but other classes
         self._own = client is None
         self._opening = asyncio.Lock()
         self._largest_body = largest_body
@@ -85,7 +85,7 @@ class HttpxTransport:
         self._may_use_proxy = resolve is None
 
     async def open(self) -> None:
-        """Make the client, which the first request does otherwise: it would leave late, behind its place in the pace."""
+        """Create the HTTP client eagerly; otherwise the first request would be sent later than its rate-limit slot."""
         if self._client is None:
             await self._opened()
 
@@ -93,7 +93,7 @@ class HttpxTransport:
         """See `Transport.send`."""
         client = self._client or await self._opened()
         library = _library_of(client)
-        url = _usable(library, request.url)
+        url = _checked_url(library, request.url)
         start = anyio.current_time()
         try:
             with anyio.fail_after(request.timeout):
@@ -108,25 +108,28 @@ class HttpxTransport:
                         pool=request.timeout / 2,
                     ),
                     follow_redirects=False,
-                ) as answer:
+                ) as response:
                     first_byte = anyio.current_time() - start
-                    body = await self._read(answer)
+                    body = await self._read(response)
         except TimeoutError:
             raise TransportFailure(
-                FailureKind.READ_TIMEOUT, f"no whole answer in {request.timeout:g} s"
+                FailureKind.READ_TIMEOUT, f"no complete response in {request.timeout:g} s"
             ) from None
-        except (library.HTTPError, OSError) as error:  # httpx lets TLS that breaks in mid-answer through
-            raise TransportFailure(*_told_apart(error)) from error
+        except (
+            library.HTTPError,
+            OSError,
+        ) as error:  # httpx does not wrap a TLS failure in the middle of a response
+            raise TransportFailure(*_classify(error)) from error
         return Response(
-            status=answer.status_code,
-            headers={name.lower(): value for name, value in answer.headers.items()},
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
             body=body,
             elapsed=anyio.current_time() - start,
             first_byte=first_byte,
         )
 
     async def aclose(self) -> None:
-        """Close the client, if the transport made it."""
+        """Close the HTTP client, if the transport created it."""
         if self._own and self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -134,7 +137,7 @@ class HttpxTransport:
     async def _opened(self) -> Any:
         async with self._opening:
             if self._client is None:
-                # In a thread: importing httpx and reading certificates takes longer than a loop may wait.
+                # In a thread: importing httpx and reading certificates would block the event loop for too long.
                 self._client = await asyncio.to_thread(self._new_client)
             return self._client
 
@@ -143,10 +146,10 @@ class HttpxTransport:
 
         certificates = self._ssl_context or httpx.create_ssl_context()
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        # No brotli, no zstd: a few bytes of theirs unpack to more than fits into memory.
+        # No brotli and zstd: a few bytes of theirs may decompress to more than fits into memory.
         headers = {"accept-encoding": "gzip, deflate"}
         if self._http2:
-            # Its debug lines have the headers, secrets included.
+            # Its debug lines contain the headers, credentials included.
             logging.getLogger("hpack").setLevel(logging.INFO)
         if self._may_use_proxy and {"http", "https", "all"} & getproxies().keys():
             mounts = dict.fromkeys(_LOOPBACK)
@@ -154,7 +157,7 @@ class HttpxTransport:
                 verify=certificates, limits=limits, headers=headers, mounts=mounts, http2=self._http2
             )
         transport = httpx.AsyncHTTPTransport(verify=certificates)
-        transport._pool = self._new_pool(certificates, limits)  # noqa: SLF001 - httpx passes no backend on
+        transport._pool = self._new_pool(certificates, limits)  # noqa: SLF001 - httpx has no parameter for a network backend
         return httpx.AsyncClient(transport=transport, headers=headers)
 
     def _new_pool(
@@ -171,9 +174,9 @@ class HttpxTransport:
             network_backend=Dialer(self.resolve or SystemResolver()),
         )
 
-    async def _read(self, answer: "httpx.Response") -> bytes:
+    async def _read(self, response: "httpx.Response") -> bytes:
         chunks, size = [], 0
-        async for chunk in answer.aiter_bytes():
+        async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > self._largest_body:
                 raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
@@ -182,27 +185,27 @@ class HttpxTransport:
 
 
 def _library_of(client: Any) -> Any:
-    """Return httpx or httpx2, whichever a client is from."""
-    homes = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
-    return sys.modules[next((home for home in homes if home in {"httpx", "httpx2"}), "httpx")]
+    """Return the library of a client: httpx or httpx2."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
+    return sys.modules[next((name for name in packages if name in {"httpx", "httpx2"}), "httpx")]
 
 
-def _usable(library: Any, text: str) -> "httpx.URL":
-    """Return a URL whose host can be a name."""
+def _checked_url(library: Any, text: str) -> "httpx.URL":
+    """Return a URL whose host is a valid name."""
     try:
         url: httpx.URL = library.URL(text)
-        _ = url.host  # read late by httpx, which then raises what is no error of its own
+        _ = url.host  # httpx reads it late, and then raises an error that is not its own
     except (library.InvalidURL, UnicodeError) as error:
         raise TransportFailure(FailureKind.DNS, str(error)) from error
     return url
 
 
-def _told_apart(error: Exception) -> tuple[FailureKind, str]:
-    """Return what kind of failure an error is; its class is known by its name, which both libraries share."""
+def _classify(error: Exception) -> tuple[FailureKind, str]:
+    """Return the kind of failure of an error. Classes are compared by name, which both libraries share."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error) or type(error).__name__
     if {"ConnectError", "ConnectTimeout"} & names:
-        # Only where connecting failed: TLS that breaks later does not prove that the request never left.
+        # Only if connecting failed: a later TLS failure does not prove that the request was not sent.
         causes = list(_chain(error))
         for kind_of_error, kind in _BY_CAUSE:
             for cause in causes:
