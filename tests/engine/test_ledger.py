@@ -333,7 +333,9 @@ assert spent() == 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("story", [ONE_QUEUE, PARENT_CLOSES, THREADS, GARBAGE], ids=["queue", "close", "threads", "garbage"])
+@pytest.mark.parametrize(
+    "story", [ONE_QUEUE, PARENT_CLOSES, THREADS, GARBAGE], ids=["queue", "close", "threads", "garbage"]
+)
 def test_a_ledger_goes_through_a_fork_whole(story, tmp_path):
     done = subprocess.run(
         [
