@@ -91,8 +91,8 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def api(session: nox.Session) -> None:
-    """The public names and signatures are compatible with the last release; `-- TAG` names another one."""
-    tag = session.posargs[0] if session.posargs else _last_tag()
+    """The public names and signatures are compatible with the last release."""
+    tag = _last_tag()
     if tag is None:
         session.log("there is no release tag yet, so there is nothing to compare the public interface with")
         return
