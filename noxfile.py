@@ -1,18 +1,30 @@
 """`nox` runs everything that CI runs; `nox -s NAME` one session; `nox -l` lists them."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10"
-nox.options.sessions = ["lint", "types", "tests", "core_only", "wheel"]
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel"]
 nox.options.error_on_missing_interpreters = True
 
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-"""A process for each core; a file's tests stay together, for they share what is costly to make."""
+PROJECT = nox.project.load_toml("pyproject.toml")
+GROUPS = PROJECT["dependency-groups"]
+PYTHONS = nox.project.python_versions(PROJECT)
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""One process per core. The tests of a file stay together, because they share expensive fixtures."""
+EVERYTHING = ("-m", "")
+"""Includes the slow tests: plain `pytest` leaves them out (`addopts` in pyproject.toml), and the last `-m` counts."""
+QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")
 
 
 @nox.session
@@ -33,17 +45,59 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, with every extra."""
+    """All tests, with every extra, on the Python that runs nox."""
     session.install("-e", ".[all]", *GROUPS["test"])
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *session.posargs)
 
 
 @nox.session
 def core_only(session: nox.Session) -> None:
-    """What needs no extra, with no extra installed: proves that they are optional."""
+    """The fast tests that need no extra, with no extra installed: proves that the extras are optional."""
     session.install("-e", ".", *GROUPS["test"])
-    quiet = ("-q", "--no-header", "-p", "no:cacheprovider")
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *quiet, *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *QUIET, *session.posargs)
+
+
+@nox.session(python=False)
+def compat(session: nox.Session) -> None:
+    """The fast tests, with every extra, on each other supported Python that is installed."""
+    others = {version: _installed(version) for version in PYTHONS if version != RUNNING}
+    tested = {version: python for version, python in others.items() if python is not None}
+    for version, python in tested.items():
+        _run_in_venv(session, f"compat-{version}", python, "-e", ".[all]", *GROUPS["test"])
+    for version in others.keys() - tested.keys():
+        session.warn(f"skipped Python {version}: not installed")
+    session.log(f"tested Python {', '.join(tested) or 'none'}; {RUNNING} is tested by the session `tests`")
+
+
+@nox.session(python=False)
+def lowest(session: nox.Session) -> None:
+    """The fast tests on the lowest supported Python with the lowest supported version of every dependency."""
+    python = _installed(PYTHONS[0])
+    if python is None:
+        session.skip(f"Python {PYTHONS[0]} is not installed")
+    # httpx2 needs a newer anyio than this library; its tests are skipped without it
+    tools = [tool for tool in GROUPS["test"] if not tool.startswith("httpx2")]
+    constraints = ("-c", "tests/lowest-versions.txt")
+    _run_in_venv(session, "lowest", python, "-e", ".[all,aiohttp,http2]", *tools, *constraints)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """All tests with line coverage, which must not fall below `fail_under` in pyproject.toml."""
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["coverage"])
+    measured = ("--cov", "--cov-report=term:skip-covered", "--cov-report=xml")
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *measured, *session.posargs)
+
+
+@nox.session
+def api(session: nox.Session) -> None:
+    """The public names and signatures are compatible with the last release."""
+    tag = _last_tag()
+    if tag is None:
+        session.log("there is no release tag yet, so there is nothing to compare the public interface with")
+        return
+    session.install(*GROUPS["api"])
+    session.run("griffe", "check", "agora_analytics", "--against", tag)
 
 
 @nox.session
@@ -73,3 +127,52 @@ def bench(session: nox.Session) -> None:
     for program in sorted(Path("benchmarks").glob("[a-z]*.py")):
         if program.stem != "measure":
             session.run("python", "-m", f"benchmarks.{program.stem}", *session.posargs)
+
+
+def _last_tag() -> str | None:
+    """Return the newest release tag before this commit; None without one, or outside a git repository."""
+    command = ["git", "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _run_in_venv(session: nox.Session, name: str, python: str, *requirements: str) -> None:
+    """Install into a new virtual environment of another Python, and run the fast tests there."""
+    folder = Path(session.cache_dir, name).absolute()
+    session.run(python, "-m", "venv", "--clear", str(folder), external=True)
+    own = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    session.run(own, "-m", "pip", "install", "-q", *requirements, external=True)
+    session.run(own, "-m", "pytest", *SIDE_BY_SIDE, *QUIET, *session.posargs, external=True)
+
+
+def _installed(version: str) -> str | None:
+    """Return the path of an interpreter of that version; None if none is installed."""
+    for candidate in _candidates(version):
+        report = "import sys; print('{}.{}'.format(*sys.version_info), sys.executable)"
+        try:
+            answer = subprocess.run([*candidate, "-c", report], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):  # a pyenv shim of a version that is not selected
+            continue
+        found, _, executable = answer.stdout.strip().partition(" ")
+        if found == version:
+            return executable
+    return None
+
+
+def _candidates(version: str) -> Iterator[list[str]]:
+    if version == RUNNING:
+        yield [sys.executable]
+    for folder in os.get_exec_path():
+        if path := shutil.which(f"python{version}", path=folder):
+            yield [path]
+    if sys.platform == "win32":
+        yield ["py", f"-{version}"]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for path in sorted(pyenv.glob(f"versions/{version}.*/bin/python"), key=_release, reverse=True):
+        yield [str(path)]
+
+
+def _release(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]

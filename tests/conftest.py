@@ -32,13 +32,13 @@ NEEDS = {
     "apsaravideo": SIMULATOR,
     "beta": SIMULATOR,
     "blocking": SIMULATOR,
-    "cli": ("typer", "duckdb", "starlette"),
-    "harvest": ("duckdb", "pyarrow", "starlette", "numpy"),
+    "cli": ("typer", "duckdb", "portalocker", "starlette"),
+    "harvest": ("duckdb", "portalocker", "pyarrow", "starlette", "numpy"),
     "faults": SIMULATOR,
     "opentok": ("ariadne", "jwt", *SIMULATOR),
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,
-    "store": ("duckdb", "pyarrow"),
+    "store": ("duckdb", "portalocker", "pyarrow"),
 }
 # A folder whose extras are not installed is left out, and the rest must pass: `nox -s core_only`.
 collect_ignore = [

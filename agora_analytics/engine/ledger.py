@@ -8,6 +8,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -175,7 +176,8 @@ class SqliteLedger:
 
     Besides the day's count it hands out the slots at which requests leave, so that two processes together
     keep to one rate. The file holds no credential: an account is known by a digest. It may be used on both sides of
-    a fork.
+    a fork. The file is opened on demand. Close it after the last client; without that, the connection is closed
+    when the ledger is garbage: every transaction is committed before its method returns, so nothing is lost.
 
     Raises:
         ConfigurationError: if the file cannot be opened as a ledger, or is a database of another program.
@@ -184,6 +186,7 @@ class SqliteLedger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._file = LedgerFile(self.path)
+        weakref.finalize(self, self._file.discard)
         self._run(lambda db: db.execute("SELECT 1"))
 
     def __repr__(self) -> str:

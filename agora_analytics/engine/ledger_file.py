@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
-from weakref import WeakSet
 
 T = TypeVar("T")
 
@@ -57,16 +56,29 @@ class LedgerFile:
         self.hold_closed()
         self.release()
 
+    def discard(self) -> None:
+        """Close the file of a ledger that nobody refers to any more. Never blocks: garbage collection calls it."""
+        # The lock is taken only while the process forks, which closes the file, or at exit by a thread still at work.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
+        _files.discard(self)
+
     def hold_closed(self) -> None:
         """Close the file, and let no thread open it before `release`."""
         self._lock.acquire()
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        self._close()
 
     def release(self) -> None:
         """Let it be opened again."""
         self._lock.release()
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,14 +142,14 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 # SQLite keeps a file's locks for the process, not for the connection: if a connection lives on in a fork, closing it
 # on one side takes the locks from the other, and what is written then is lost. So none is open while a process forks.
-_files: "WeakSet[LedgerFile]" = WeakSet()
+_files: set[LedgerFile] = set()
 _no_fork = threading.Lock()
 _held: list[LedgerFile] = []
 
 
 def _before_fork() -> None:
     _no_fork.acquire()
-    for file in list(_files):
+    for file in _files.copy():  # `discard` may be called at any point, by garbage collection
         file.hold_closed()
         _held.append(file)
 

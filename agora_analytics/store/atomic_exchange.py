@@ -1,4 +1,8 @@
-"""Two folders change places in one step, so that a reader finds the one or the other and never a mixture."""
+"""Exchange two folders in one atomic step, so that a reader sees one or the other and never a mixture.
+
+Linux and macOS have a system call for it. Windows does not, so days are not compacted there; every other operation of
+the store works without it.
+"""
 
 import ctypes
 import errno
@@ -19,22 +23,23 @@ _RENAMEAT2 = {
     "ppc64le": 357,
     "s390x": 347,
 }
+"""The number of the Linux system call, by machine, for C libraries without a function for it (musl)."""
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two folders of one file system change places, atomically.
+    """Exchange two folders of the same file system atomically.
 
     Raises:
-        OSError: if either is not there, or (ENOSYS, EINVAL, ENOTSUP) if this system cannot do it.
+        OSError: if a folder does not exist, or if the system cannot exchange folders (ENOSYS, EINVAL, ENOTSUP).
 
     Example:
-        >>> exchange(Path("store/_staging/new"), Path("store/metrics/app_id=a/day=2026-11-20"))
+        exchange(Path("store/_staging/new"), Path("store/metrics/app_id=a/day=2026-11-20"))
     """
     first, second = os.fsencode(one), os.fsencode(other)
     if sys.platform == "linux":
-        failed = _linux(first, second)
+        failed = _exchange_on_linux(first, second)
     elif sys.platform == "darwin":
-        failed = _library().renamex_np(first, second, _RENAME_SWAP)
+        failed = _c_library().renamex_np(first, second, _RENAME_SWAP)
     else:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(other))
     if failed:
@@ -43,10 +48,10 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def works_in(folder: Path) -> bool:
-    """Return whether folders can be exchanged here; tried with two empty ones.
+    """Return whether folders can be exchanged below `folder`, by exchanging two empty ones.
 
     Raises:
-        OSError: if no folder can be made in `folder`.
+        OSError: if no folder can be created in `folder`.
     """
     one, other = folder / "exchange-1", folder / "exchange-2"
     for probe in (one, other):
@@ -61,15 +66,14 @@ def works_in(folder: Path) -> bool:
     return True
 
 
-def _library() -> ctypes.CDLL:
+def _c_library() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _linux(first: bytes, second: bytes) -> int:
-    library = _library()
+def _exchange_on_linux(first: bytes, second: bytes) -> int:
+    library = _c_library()
     if hasattr(library, "renameat2"):
         return int(library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE))
-    # musl has no name for it; the kernel has
     number = _RENAMEAT2.get(platform.machine())
     if number is None:
         ctypes.set_errno(errno.ENOSYS)

@@ -42,7 +42,8 @@ _LONGEST = 200
 def encode(text: str) -> str:
     """Return a vendor's id as one safe file name: other characters than `A-Za-z0-9_.-` become `%XX`.
 
-    A leading `_` or `.` is encoded too, since readers skip such names; an id too long for a file name ends in its hash.
+    A leading `_` or `.` is encoded too, since readers skip such names, and so is the `n` of `null`, which DuckDB 1 reads
+    as NULL. An id too long for a file name ends in its hash.
 
     Raises:
         StoreError: if the id is empty.
@@ -56,7 +57,7 @@ def encode(text: str) -> str:
     name = _UNSAFE.sub(
         lambda found: f"%{found[0][0]:02X}".encode(), text.encode("utf-8", "surrogatepass")
     ).decode()
-    if name[0] in "._":
+    if name[0] in "._" or name.lower() == "null":
         name = f"%{ord(name[0]):02X}{name[1:]}"
     if len(name) > _LONGEST:
         digest = hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -1,7 +1,10 @@
-"""Who may change the folder: any number of writers together, or one compaction alone; and one who shows a call."""
+"""File locks of a store: shared for writers, exclusive for compaction, and one that serializes commits.
+
+portalocker provides them on every system: `flock` on Linux and macOS, `LockFileEx` on Windows. The locks are advisory
+on POSIX; on Windows nobody else can write to a locked lock file either. The system releases them with the process.
+"""
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,32 +12,9 @@ from pathlib import Path
 
 from agora_analytics.store.failures import translate_os_errors
 
-if sys.platform == "win32":
-
-    def _hold(descriptor: int, *, alone: bool) -> bool:
-        # no folder can be exchanged there, so nothing is compacted, and writers need not keep it out
-        del descriptor
-        return not alone
-
-    def _wait_for(descriptor: int) -> None:
-        del descriptor  # one process at a time may harvest into a store there
-else:
-    import fcntl
-
-    def _hold(descriptor: int, *, alone: bool) -> bool:
-        try:
-            # a compaction never waits for a harvest of hours; a writer waits for one day's compaction
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _wait_for(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
 
 class CommitLock:
-    """An advisory lock that one thread holds at a time, for a moment; it may take it again. Ends with the process.
+    """An exclusive file lock that one thread of one process holds at a time, for a short time. Reentrant.
 
     Example:
         >>> with CommitLock(Path("/tmp/_commit_lock")).taken():
@@ -48,20 +28,17 @@ class CommitLock:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for the turn, and hold it while the block runs.
+        """Wait for the lock, and hold it while the block runs.
 
         Raises:
-            StoreError: if the lock file cannot be made.
+            StoreError: if the lock file cannot be created or locked.
         """
         with self._guard:
             if self._taken:
                 yield
                 return
-            with translate_os_errors("cannot lock", self.path):
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor, _ = _open_locked(self.path, shared=False, wait=True)
             try:
-                with translate_os_errors("cannot lock", self.path):
-                    _wait_for(descriptor)
                 self._taken = True
                 yield
             finally:
@@ -70,9 +47,9 @@ class CommitLock:
 
 
 class FolderLock:
-    """An advisory lock on a file: shared for writers, exclusive for compaction. Thread-safe; ends with the process.
+    """A file lock on a store: shared between writers, exclusive for compaction. Thread-safe.
 
-    The file grows by one byte each time it is held alone, so that writers see that a compaction has come between.
+    Each exclusive use appends one byte to the lock file, so that a writer can see that a compaction has run.
 
     Example:
         >>> lock = FolderLock(Path("/tmp/_lock"))
@@ -88,14 +65,14 @@ class FolderLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the lock together with other writers. Waits while a compaction has it; may be nested.
+        """Hold the lock together with other writers. Waits for a running compaction; may be nested.
 
         Raises:
-            StoreError: if the lock file cannot be made.
+            StoreError: if the lock file cannot be created or locked.
         """
         with self._guard:
             if not self._holders:
-                self._descriptor, _ = self._take(alone=False)
+                self._descriptor, _ = _open_locked(self.path, shared=True, wait=True)
             self._holders += 1
         try:
             yield
@@ -107,30 +84,56 @@ class FolderLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[bool]:
-        """Hold the lock alone if nobody has it at this moment; yields whether that worked.
+        """Hold the lock alone, without waiting; yields whether that succeeded.
 
         Raises:
-            StoreError: if the lock file cannot be made.
+            StoreError: if the lock file cannot be created, locked or written.
         """
-        descriptor, held = self._take(alone=True)
+        # A harvest may hold the shared lock for hours, so compaction skips the day instead of waiting.
+        descriptor, locked = _open_locked(self.path, shared=False, wait=False)
         try:
-            if held:
+            if locked:
                 with translate_os_errors("cannot lock", self.path):
                     os.write(descriptor, b".")
-            yield held
+            yield locked
         finally:
             os.close(descriptor)
 
     def times_held_alone(self) -> int:
-        """Return how often it was held alone. To be asked while it is held shared: only then it stays so."""
+        """Return how often the lock was held exclusively. Stable only while the caller holds the shared lock."""
         return self.path.stat().st_size
 
-    def _take(self, *, alone: bool) -> tuple[int, bool]:
-        with translate_os_errors("cannot lock", self.path):
-            # a descriptor of its own each time: flock tells descriptors apart, also within one process
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                return descriptor, _hold(descriptor, alone=alone)
-            except OSError:
-                os.close(descriptor)
-                raise
+
+def _open_locked(path: Path, *, shared: bool, wait: bool) -> tuple[int, bool]:
+    """Open and lock a file; return its descriptor and whether it is locked. Closing the descriptor releases the lock."""
+    with translate_os_errors("cannot lock", path):
+        # A new descriptor each time: the locks belong to descriptors, also within one process.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            return descriptor, _lock(descriptor, shared=shared, wait=wait)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+
+def _lock(descriptor: int, *, shared: bool, wait: bool) -> bool:
+    """Lock an open file; return False if another descriptor holds it and `wait` is false.
+
+    Raises:
+        OSError: if the file system has no locks.
+    """
+    from portalocker import AlreadyLocked, LockException, LockFlags, lock
+
+    flags = LockFlags.SHARED if shared else LockFlags.EXCLUSIVE
+    while True:
+        try:
+            lock(descriptor, flags if wait else flags | LockFlags.NON_BLOCKING)
+        except AlreadyLocked:
+            if not wait:
+                return False
+            # Windows gives up an exclusive lock after ten tries, a second apart: try again.
+        except LockException as error:
+            # chained by portalocker; its own message repeats the errno
+            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
+        else:
+            return True

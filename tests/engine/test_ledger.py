@@ -1,6 +1,7 @@
 """The ledger: what was spent of the day, and when the next request may leave. Both kinds keep the same promises."""
 
 import asyncio
+import gc
 import os
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.engine import ledger_file
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger, TooEarly
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day
@@ -174,6 +176,19 @@ async def test_a_file_remembers(tmp_path):
     await second.aclose()
 
 
+def test_a_ledger_that_is_garbage_closes_its_file(tmp_path):
+    """An owner that forgets to close leaves no descriptor open and no ResourceWarning (Python 3.13 and later)."""
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    file = ledger._file
+    assert file._opened is not None
+    cycle = [ledger]
+    cycle.append(cycle)
+    del ledger, cycle
+    gc.collect()
+    assert file._opened is None
+    assert file not in ledger_file._files
+
+
 def not_a_database(path: Path) -> Path:
     path.write_bytes(b"The shopping list: bread, milk, cheese. " * 40)
     return path
@@ -255,6 +270,21 @@ def ended(child):
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code == 0, code
 """
+GARBAGE = """
+import gc
+reserve()
+kept = [ledger]
+kept.append(kept)
+del ledger
+reserve.__defaults__ = (None,)
+del kept
+def work():
+    assert gc.collect()
+    assert spent() == 1
+ended(forked(work))
+gc.collect()
+assert spent() == 1
+"""
 ONE_QUEUE = """
 reserve()
 def work():
@@ -303,7 +333,9 @@ assert spent() == 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("story", [ONE_QUEUE, PARENT_CLOSES, THREADS], ids=["queue", "close", "threads"])
+@pytest.mark.parametrize(
+    "story", [ONE_QUEUE, PARENT_CLOSES, THREADS, GARBAGE], ids=["queue", "close", "threads", "garbage"]
+)
 def test_a_ledger_goes_through_a_fork_whole(story, tmp_path):
     done = subprocess.run(
         [

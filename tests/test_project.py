@@ -1,0 +1,85 @@
+"""The project's files agree with each other: workflows, classifiers, dependencies and decision records."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = ROOT / ".github" / "workflows"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+pytestmark = pytest.mark.skipif(not WORKFLOWS.is_dir(), reason="a source distribution has no workflows")
+
+
+def lower_bounds() -> set[tuple[str, str]]:
+    """Return each dependency's name and lower bound, over all extras."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    listed = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    parts = (re.match(r"([\w-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?", line).groups() for line in listed)
+    return {(name, version) for name, version in parts if name not in {"agora-analytics", "tzdata"}}
+
+
+def test_lowest_versions_are_the_lower_bounds():
+    """tzdata is data, and only Windows needs it, so it has no bound."""
+    lines = (ROOT / "tests" / "lowest-versions.txt").read_text().splitlines()
+    tested = [tuple(line.split("==")) for line in lines if not line.startswith("#")]
+    assert tested == sorted(tested)
+    assert set(tested) == lower_bounds()
+
+
+def test_ci_runs_on_every_python_of_the_classifiers():
+    prefix = "Programming Language :: Python :: 3."
+    classified = [
+        f"3.{c.removeprefix(prefix)}" for c in PROJECT["project"]["classifiers"] if c.startswith(prefix)
+    ]
+    matrix = re.search(r"python: (\[.*\])", (WORKFLOWS / "ci.yml").read_text())
+    assert json.loads(matrix[1]) == classified
+    assert PROJECT["project"]["requires-python"] == f">={classified[0]}"
+
+
+def test_ci_runs_every_session_that_nox_runs_by_default():
+    sessions = set(json.loads(re.search(r"sessions = (\[.*\])", (ROOT / "noxfile.py").read_text())[1]))
+    matrix = re.search(r"session: \[(.*)\]", (WORKFLOWS / "ci.yml").read_text())
+    in_ci = {"tests", *matrix[1].split(", ")}
+    assert sessions - in_ci == {"compat"}  # there, each Python has a job of its own
+
+
+@pytest.mark.parametrize("workflow", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_workflows_have_minimal_permissions_and_pinned_actions(workflow):
+    text = workflow.read_text()
+    assert "\npermissions: {}\n" in text
+    actions = re.findall(r"uses: (\S+)", text)
+    assert actions
+    assert all(re.fullmatch(r"[\w./-]+@(v\d+|release/v\d+|[0-9a-f]{40})", action) for action in actions)
+    assert text.count("uses: actions/checkout@") == text.count("persist-credentials: false")
+
+
+def test_decision_records_are_numbered_and_in_the_index():
+    assert [int(record.name[:4]) for record in RECORDS] == list(range(1, len(RECORDS) + 1))
+    index = re.findall(r"\((\d{4}-[\w-]+\.md)\)", (ROOT / "docs" / "decisions" / "README.md").read_text())
+    assert index == [record.name for record in RECORDS]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.name)
+def test_decision_records_are_short_and_have_three_sections(record):
+    text = record.read_text()
+    assert re.findall(r"^#+ .*", text, re.MULTILINE) == [
+        f"# {record.name[:4]}: {text.splitlines()[0].partition(': ')[2]}",
+        "## Context",
+        "## Decision",
+        "## Consequences",
+    ]
+    assert len(text.splitlines()) <= 45
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (record.parent / target).exists(), target
+
+
+def test_the_changelog_has_a_section_for_what_is_unreleased():
+    sections = re.findall(r"^##+ (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == "[Unreleased]"
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "Renamed"}
+    assert all(name in kinds or name.startswith("[") for name in sections)
