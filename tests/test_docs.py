@@ -31,7 +31,7 @@ def test_imports_of_the_snippets_work(page):
 
 
 def test_every_column_of_the_tables_is_documented():
-    schemas = pytest.importorskip("agora_analytics.store.schemas")
+    schemas = pytest.importorskip("agora_analytics.schemas")
     page = (ROOT / "docs" / "tables.md").read_text()
     for table in schemas.TABLES:
         section = page.split(f"## `{table}`")[1].split("\n## ")[0]

@@ -8,16 +8,12 @@ A quick reader never judges: what it cannot read with certainty goes to the next
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode import json_reader
 from agora_analytics.decode.fallback import NeedsFallback
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["available", "columns_table", "decode_metrics", "decode_with"]
+__all__ = ["available", "decode_metrics", "decode_with"]
 
 Reader = Callable[[bytes], MetricColumns]
 
@@ -67,10 +63,3 @@ def _first_sure(body: bytes, names: tuple[str, ...]) -> MetricColumns:
             except NeedsFallback:
                 pass
     return json_reader.read(body)
-
-
-def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> "pa.Table":
-    """Return decoded columns as an Arrow table; see `decode.arrow.metrics_table`. Needs the extra `arrow`."""
-    from agora_analytics.decode.arrow import metrics_table
-
-    return metrics_table(columns, call_id=call_id, app_id=app_id)

@@ -14,8 +14,8 @@ from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode import msgspec_reader
+from agora_analytics.decode.columns_builder import ColumnsBuilder, flat_view
 from agora_analytics.decode.fallback import NeedsFallback
-from agora_analytics.decode.headers import Headers, column
 
 SMALL_BODY = 500_000  # bytes; below, setting up the CSV parser costs more than it gains
 BATCH = 1_000_000  # bytes of CSV parsed at once, so that they are still in the cache
@@ -31,34 +31,34 @@ def read(body: bytes) -> MetricColumns:
     """Read a metrics answer; raise NeedsFallback if a slower reader must."""
     if len(body) < SMALL_BODY:
         return msgspec_reader.read(body)
-    headers = Headers()
+    builder = ColumnsBuilder()
     ts, value = [np.empty(0, "i8")], [np.empty(0, "f8")]
-    for lines, points in _batches(body, headers):
+    for lines, points in _batches(body, builder):
         table = _parse(lines)
         if table.num_rows != points or table["ts"].null_count:
             raise NeedsFallback
         ts.append(table["ts"].to_numpy())
         value.append(_certain(table["value"]))
-    return headers.columns(column(np.concatenate(ts), "q"), column(np.concatenate(value), "d"))
+    return builder.build(flat_view(np.concatenate(ts), "q"), flat_view(np.concatenate(value), "d"))
 
 
-def _batches(body: bytes, headers: Headers) -> Iterator[tuple[bytes, int]]:
+def _batches(body: bytes, builder: ColumnsBuilder) -> Iterator[tuple[bytes, int]]:
     """Yield the points as CSV, many series at once, with their number."""
     batch: list[bytes] = []
     size, first = 0, 0
     for session in msgspec_reader.read_envelope(body):
-        sid_index = headers.session(session.sid)
+        sid_index = builder.session_index(session.sid)
         for series in session.data:
             lines, points = _as_lines(series.kvs)
-            headers.add(sid_index, series.mid, series.peer, points)
+            builder.add_series(sid_index, series.mid, series.peer, points)
             if points:
                 batch.append(lines)
                 size += len(lines)
             if size >= BATCH:
-                yield b"\n".join(batch), headers.points - first
-                batch, size, first = [], 0, headers.points
+                yield b"\n".join(batch), builder.points - first
+                batch, size, first = [], 0, builder.points
     if batch:
-        yield b"\n".join(batch), headers.points - first
+        yield b"\n".join(batch), builder.points - first
 
 
 def _as_lines(kvs: Any) -> tuple[bytes, int]:

@@ -21,7 +21,7 @@ import msgspec
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.headers import INT32, INT64, LOCAL_USER, Headers, column
+from agora_analytics.decode.columns_builder import INT32, INT64, LOCAL_USER, ColumnsBuilder, flat_view
 from agora_analytics.errors import DecodeError
 
 
@@ -70,19 +70,19 @@ def _texts_of_sessions(body: bytes) -> Iterable[bytes] | None:
 
 
 def _read(sessions: Iterable[Any]) -> MetricColumns:
-    headers = Headers()
+    builder = ColumnsBuilder()
     ts, value = array("q"), array("d")
     for i, session in enumerate(sessions):
         path = f"$.metrics[{i}]"
         data = _list(session, "data", path)
-        sid_index = headers.session(_text(session.get("sid"), f"{path}.sid"))
+        sid_index = builder.session_index(_text(session.get("sid"), f"{path}.sid"))
         for j, series in enumerate(data):
-            _read_series(series, f"{path}.data[{j}]", headers, sid_index, ts, value)
-    return headers.columns(column(ts, "q"), column(value, "d"))
+            _read_series(series, f"{path}.data[{j}]", builder, sid_index, ts, value)
+    return builder.build(flat_view(ts, "q"), flat_view(value, "d"))
 
 
 def _read_series(
-    series: Any, path: str, headers: Headers, sid_index: int, ts: "array[int]", value: "array[float]"
+    series: Any, path: str, builder: ColumnsBuilder, sid_index: int, ts: "array[int]", value: "array[float]"
 ) -> None:
     points = _list(series, "kvs", path)
     mid = _integer(series.get("mid"), INT32, f"{path}.mid")
@@ -92,7 +92,7 @@ def _read_series(
             raise DecodeError("Expected a [ts, value] pair", path=f"{path}.kvs[{k}]")
         ts.append(_integer(point[0], INT64, f"{path}.kvs[{k}][0]"))
         value.append(_value(point[1], f"{path}.kvs[{k}][1]"))
-    headers.add(sid_index, mid, peer_uid, len(points))
+    builder.add_series(sid_index, mid, peer_uid, len(points))
 
 
 def _parse(body: bytes) -> Any:

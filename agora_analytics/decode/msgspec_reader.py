@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, flat_view
 from agora_analytics.decode.fallback import NeedsFallback
-from agora_analytics.decode.headers import INT32, LOCAL_USER, Headers, column
 
 
 class SeriesText(msgspec.Struct, gc=False):
@@ -65,13 +65,13 @@ def read_envelope(body: bytes) -> list[SessionText]:
 
 def read(body: bytes) -> MetricColumns:
     """Read a metrics answer; raise NeedsFallback if the careful reader must."""
-    headers = Headers()
+    builder = ColumnsBuilder()
     ts, value = array("q"), array("d")
     for session in read_envelope(body):
-        sid_index = headers.session(session.sid)
+        sid_index = builder.session_index(session.sid)
         for series in session.data:
-            headers.add(sid_index, series.mid, series.peer, read_points(series.kvs, ts, value))
-    return headers.columns(column(ts, "q"), column(value, "d"))
+            builder.add_series(sid_index, series.mid, series.peer, read_points(series.kvs, ts, value))
+    return builder.build(flat_view(ts, "q"), flat_view(value, "d"))
 
 
 def read_points(kvs: msgspec.Raw, ts: "array[int]", value: "array[float]") -> int:

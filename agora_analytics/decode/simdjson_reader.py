@@ -14,8 +14,8 @@ import simdjson
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode.chunks import is_large, session_pieces
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, flat_view
 from agora_analytics.decode.fallback import NeedsFallback
-from agora_analytics.decode.headers import INT32, LOCAL_USER, Headers, column
 from agora_analytics.decode.pair_check import all_pairs
 
 KEEP_PARSER: Final = 4_000_000  # bytes; a parser keeps 5.5 times its largest text until it is dropped
@@ -31,19 +31,19 @@ def read(body: bytes) -> MetricColumns:
     """Read a metrics answer; raise NeedsFallback if a slower reader must."""
     parse = _Parser()
     try:
-        return _Reader(parse, len(body)).read(body)
+        return _BodyReader(parse, len(body)).read(body)
     except (ValueError, TypeError, KeyError, RuntimeError):  # all that simdjson raises
         raise NeedsFallback from None
     finally:
         parse.leave()
 
 
-class _Reader:
+class _BodyReader:
     """Reads one body, in one piece or many."""
 
     def __init__(self, parse: "_Parser", body_size: int) -> None:
         self._parse = parse
-        self._headers = Headers()
+        self._builder = ColumnsBuilder()
         self._columns = _Columns(body_size)
         self._nulls_seen = False
 
@@ -56,7 +56,7 @@ class _Reader:
             raise NeedsFallback  # hardly an answer of metrics
         else:
             self._read(body, whole=True)
-        return self._headers.columns(*self._columns.finish())
+        return self._builder.build(*self._columns.finish())
 
     def _has_metrics(self, frame: bytes, length: int) -> bool:
         answer = self._parse(frame)
@@ -67,7 +67,7 @@ class _Reader:
         if not self._nulls_seen:
             points = self._columns.points
             try:
-                _Piece(self._headers, self._columns).read(self._parse(text), text, whole=whole)
+                _Piece(self._builder, self._columns).read(self._parse(text), text, whole=whole)
                 return
             except TypeError:  # the likeliest reason is a null among the values
                 self._nulls_seen = True
@@ -75,7 +75,7 @@ class _Reader:
         without_null = text.replace(_NULL, _STAND_IN)
         nulls = (len(without_null) - len(text)) // (len(_STAND_IN) - len(_NULL))
         points = self._columns.points
-        _Piece(self._headers, self._columns).read(self._parse(without_null), without_null, whole=whole)
+        _Piece(self._builder, self._columns).read(self._parse(without_null), without_null, whole=whole)
         self._columns.restore_nulls(points, nulls)
 
 
@@ -115,14 +115,14 @@ class _Columns:
         """Give the columns out, cut to their points."""
         for numbers in (self._ts, self._value):
             numbers.resize(self.points, refcheck=False)
-        return column(self._ts, "q"), column(self._value, "d")
+        return flat_view(self._ts, "q"), flat_view(self._value, "d")
 
 
 class _Piece:
-    """Reads one text with sessions. Its headers count when all of it is read; the points are the caller's to undo."""
+    """Reads one text with sessions. Its builder count when all of it is read; the points are the caller's to undo."""
 
-    def __init__(self, headers: Headers, columns: _Columns) -> None:
-        self._headers, self._columns = headers, columns
+    def __init__(self, builder: ColumnsBuilder, columns: _Columns) -> None:
+        self._builder, self._columns = builder, columns
         self._sid_index: list[int] = []
         self._mid: list[int] = []
         self._peer_uid: list[str] = []
@@ -141,11 +141,11 @@ class _Piece:
             text, kvs, points=sum(self._points), containers=self._containers, unknown=self._unknown
         ):
             raise NeedsFallback
-        headers = self._headers
-        headers.sid_index += self._sid_index
-        headers.mid += self._mid
-        headers.peer_uid += self._peer_uid
-        headers.offsets[-1:] = accumulate(self._points, initial=headers.offsets[-1])
+        builder = self._builder
+        builder.sid_index += self._sid_index
+        builder.mid += self._mid
+        builder.peer_uid += self._peer_uid
+        builder.offsets[-1:] = accumulate(self._points, initial=builder.offsets[-1])
 
     def _metrics(self, answer: Any) -> Any:
         if type(answer) is not simdjson.Object:
@@ -160,7 +160,7 @@ class _Piece:
             self._look_at_others(session, {"sid", "data"})
         if type(sid) is not str or type(data) is not simdjson.Array or _has_bracket(sid):
             raise NeedsFallback
-        sid_index = self._headers.session(sid)
+        sid_index = self._builder.session_index(sid)
         all_kvs, buffers, waiting = [], [], 0
         series: Any
         for series in data:

@@ -15,9 +15,9 @@ from attrs import field, frozen
 from agora_analytics.store import atomic_exchange, merge
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
 from agora_analytics.store.failures import flush, translate_os_errors
-from agora_analytics.store.layout import COMPACTED, Layout, checked_day, decode, encode
+from agora_analytics.store.layout import COMPACTED, Layout, decode_id, encode_id, validate_day
 from agora_analytics.store.locks import FolderLock
-from agora_analytics.store.reading import folders, names
+from agora_analytics.store.reading import parquet_names, partitions
 
 LISTED_WITHIN = 60.0
 """Seconds after which nobody lists a folder any more that was replaced; then the next compaction removes it."""
@@ -80,7 +80,7 @@ def compact(
     Raises:
         StoreError: if the disk is full, a file is damaged, or a copy is not equal; that day's tables are as before.
     """
-    checked_day(closed_before)
+    validate_day(closed_before)
     _sweep(layout)
     done: list[CompactedDay] = []
     skipped: list[SkippedDay] = []
@@ -109,18 +109,18 @@ def _sweep(layout: Layout) -> None:
 
 
 def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> Iterator[Day]:
-    wanted = None if app_id is None else encode(app_id)
+    wanted = None if app_id is None else encode_id(app_id)
     for kind in (CallsDay, PointsDay):
         found = {
             (app, day)
             for table in kind.tables
-            for app, app_folder in folders(layout.table(table), "app_id")
+            for app, app_folder in partitions(layout.table(table), "app_id")
             if wanted in {None, app}
-            for day, folder in folders(app_folder, "day")
-            if day < closed_before and any(not name.startswith(COMPACTED) for name in names(folder))
+            for day, folder in partitions(app_folder, "day")
+            if day < closed_before and any(not name.startswith(COMPACTED) for name in parquet_names(folder))
         }
         for app, day in sorted(found):
-            yield kind(layout, app_id=decode(app), day=day)
+            yield kind(layout, app_id=decode_id(app), day=day)
 
 
 def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from agora_analytics.store.compaction_index import held_in, notes_of, unit_name
+from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.layout import COMPACTED, Layout
-from agora_analytics.store.reading import names, translate_read_errors
-from agora_analytics.store.schemas import CALL_TABLES
+from agora_analytics.store.reading import parquet_names, translate_read_errors
+from agora_analytics.store.units import held_in, notes_of, unit_name
 
 
 class DayIncomplete(Exception):
@@ -41,7 +41,7 @@ class Day(ABC):
     def files(self, table: str, *, pending: bool = False) -> list[Path]:
         """Return the day's files in a table, sorted by name: unit after unit."""
         folder = self.folder(table, pending=pending)
-        return [folder / name for name in names(folder)]
+        return [folder / name for name in parquet_names(folder)]
 
     def units(self, table: str) -> list[Path]:
         """Return those files that are single units still."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import agora_analytics
 from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store.failures import translate_os_errors
-from agora_analytics.store.layout import IDENTITY
+from agora_analytics.store.layout import FORMAT_FILE
 
 FORMAT = 2
 """Raised by one when a version cannot read what the one before wrote."""
@@ -35,7 +35,7 @@ def ensure(folder: Path, *, create: bool) -> None:
                 f"cannot open the store {folder}: it is a file; a store is a folder, so choose another name"
             )
         try:
-            text = (folder / IDENTITY).read_text("utf-8")
+            text = (folder / FORMAT_FILE).read_text("utf-8")
         except FileNotFoundError:
             text = None
     if text is not None:
@@ -44,7 +44,7 @@ def ensure(folder: Path, *, create: bool) -> None:
         _make(folder)
     elif folder.exists():
         raise StoreError(
-            f"{folder} is no store: it has no {IDENTITY}; give the folder that a harvest wrote to"
+            f"{folder} is no store: it has no {FORMAT_FILE}; give the folder that a harvest wrote to"
         )
     else:
         raise StoreError(f"there is no store at {folder}; give the folder that a harvest wrote to")
@@ -56,7 +56,7 @@ def _check(folder: Path, text: str) -> None:
         number, author = int(found["format"]), str(found.get("created_by", "an unknown version"))
     except (ValueError, TypeError, KeyError):
         raise StoreError(
-            f"cannot read {folder / IDENTITY}: it is damaged; if all else is well, "
+            f"cannot read {folder / FORMAT_FILE}: it is damaged; if all else is well, "
             f'put {{"format": {FORMAT}}} into it'
         ) from None
     if number == FORMAT:
@@ -77,14 +77,14 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if foreign := _foreign(folder):
             raise StoreError(
-                f"{folder} holds other things ({foreign}) and no {IDENTITY}; "
+                f"{folder} holds other things ({foreign}) and no {FORMAT_FILE}; "
                 "a store needs a folder of its own, so give an empty or a new one"
             )
-        aside = folder / f"{IDENTITY}.{secrets.token_hex(4)}"
+        aside = folder / f"{FORMAT_FILE}.{secrets.token_hex(4)}"
         text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
         try:
             aside.write_text(text + "\n", "utf-8")
-            aside.replace(folder / IDENTITY)
+            aside.replace(folder / FORMAT_FILE)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -92,6 +92,6 @@ def _make(folder: Path) -> None:
 def _foreign(folder: Path) -> str | None:
     for entry in folder.iterdir():
         # another process may be making the same store at this moment
-        if not entry.name.startswith((".", IDENTITY)) and entry.name not in _HARMLESS:
-            return None if (folder / IDENTITY).exists() else entry.name
+        if not entry.name.startswith((".", FORMAT_FILE)) and entry.name not in _HARMLESS:
+            return None if (folder / FORMAT_FILE).exists() else entry.name
     return None

@@ -21,9 +21,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store.schemas import TABLES
+from agora_analytics.schemas import TABLES
 
-IDENTITY = "_store.json"
+FORMAT_FILE = "_store.json"
 LISTING = "_listing"
 LOCK = "_lock"
 COMMIT_LOCK = "_commit_lock"
@@ -39,7 +39,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONGEST = 200
 
 
-def encode(text: str) -> str:
+def encode_id(text: str) -> str:
     """Return a vendor's id as one safe file name: other characters than `A-Za-z0-9_.-` become `%XX`.
 
     A leading `_` or `.` is encoded too, since readers skip such names; an id too long for a file name ends in its hash.
@@ -48,7 +48,7 @@ def encode(text: str) -> str:
         StoreError: if the id is empty.
 
     Example:
-        >>> encode("../a b"), encode("_x")
+        >>> encode_id("../a b"), encode_id("_x")
         ('%2E.%2Fa%20b', '%5Fx')
     """
     if not text:
@@ -64,12 +64,12 @@ def encode(text: str) -> str:
     return name
 
 
-def decode(name: str) -> str:
-    """Return the id that `encode` made a name of. Of an id too long for a name, the name itself comes back."""
+def decode_id(name: str) -> str:
+    """Return the id that `encode_id` made a name of. Of an id too long for a name, the name itself comes back."""
     return unquote(name) if "%" in name else name
 
 
-def checked_table(table: str) -> str:
+def validate_table(table: str) -> str:
     """Return the name of a table if it is one.
 
     Raises:
@@ -80,7 +80,7 @@ def checked_table(table: str) -> str:
     return table
 
 
-def checked_day(day: str) -> str:
+def validate_day(day: str) -> str:
     """Return the day if it is written as `2026-11-20`.
 
     Raises:
@@ -101,7 +101,6 @@ class Layout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.identity = folder / IDENTITY
         self.lock = folder / LOCK
         self.commit_lock = folder / COMMIT_LOCK
         self.staging = folder / STAGING
@@ -110,23 +109,23 @@ class Layout:
     def table(self, table: str, *, pending: bool = False) -> Path:
         """Return the folder of a whole table."""
         root = self.folder / PENDING if pending else self.folder
-        return root / checked_table(table)
+        return root / validate_table(table)
 
     def app(self, table: str, app_id: str, *, pending: bool = False) -> Path:
         """Return the folder of one app in a table."""
-        return self.table(table, pending=pending) / f"app_id={encode(app_id)}"
+        return self.table(table, pending=pending) / f"app_id={encode_id(app_id)}"
 
     def day(self, table: str, *, app_id: str, day: str, pending: bool = False) -> Path:
         """Return the folder of one app's day in a table."""
-        return self.app(table, app_id, pending=pending) / f"day={checked_day(day)}"
+        return self.app(table, app_id, pending=pending) / f"day={validate_day(day)}"
 
     def unit(self, table: str, unit: str, *, app_id: str, day: str, pending: bool = False) -> Path:
         """Return the file of one unit of work."""
-        return self.day(table, app_id=app_id, day=day, pending=pending) / f"{encode(unit)}{SUFFIX}"
+        return self.day(table, app_id=app_id, day=day, pending=pending) / f"{encode_id(unit)}{SUFFIX}"
 
     def listings(self, app_id: str) -> Path:
         """Return the folder of the listing pages of one app."""
-        return self.folder / LISTING / f"app_id={encode(app_id)}"
+        return self.folder / LISTING / f"app_id={encode_id(app_id)}"
 
     def listing(self, app_id: str, start: int, end: int, seq: int) -> Path:
         """Return the file of one page of the listing of the window from `start` to `end` (UTC epoch seconds)."""

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from agora_analytics.schemas import CALLS
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.protocol import Listing
-from agora_analytics.store.reading import names, translate_read_errors
-from agora_analytics.store.schemas import CALLS
+from agora_analytics.store.protocol import CallListing
+from agora_analytics.store.reading import parquet_names, translate_read_errors
 
 RESUME = "agora_analytics.resume"
 
 _NAME = re.compile(r"(-?\d+)-(-?\d+)\.(\d+)\.parquet")
 
 
-def read(layout: Layout, app_id: str) -> list[Listing]:
+def read(layout: Layout, app_id: str) -> list[CallListing]:
     """Return the listings of an app by window; of each, the pages from the first to the first gap.
 
     Raises:
@@ -31,7 +31,7 @@ def read(layout: Layout, app_id: str) -> list[Listing]:
     for (start, end), pages in sorted(reading.items()):
         rows, notes = zip(*pages, strict=True)
         found.append(
-            Listing(
+            CallListing(
                 start=start,
                 end=end,
                 pages=len(pages),
@@ -67,7 +67,7 @@ def _windows(layout: Layout, app_id: str) -> dict[tuple[int, int], list[Path]]:
 def _numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
     numbers: dict[tuple[int, int], list[int]] = {}
     with translate_os_errors("cannot list", folder):
-        for name in names(folder):
+        for name in parquet_names(folder):
             if part := _NAME.fullmatch(name):
                 numbers.setdefault((int(part[1]), int(part[2])), []).append(int(part[3]))
     return numbers

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 from attrs import field, frozen
 
 from agora_analytics.errors import StoreError
+from agora_analytics.schemas import ENCODINGS
 from agora_analytics.store import parquet_file
 from agora_analytics.store.completeness import Day, distinct_calls
 from agora_analytics.store.failures import flush
 from agora_analytics.store.layout import COMPACTED, SUFFIX
 from agora_analytics.store.reading import translate_read_errors
-from agora_analytics.store.schemas import ENCODINGS
 
 ROWS_IN_A_FILE = 64 * parquet_file.ROW_GROUP
 """Rows of a compacted file, at most about: some 70 MB of metrics."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store.schemas import ENCODINGS, KEYS, PARTITIONS, TABLES
+from agora_analytics.schemas import ENCODINGS, KEYS, PARTITIONS, TABLES
 
 Rows: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.Table | pa.RecordBatch]
 """Rows of a table, at once or piece by piece."""

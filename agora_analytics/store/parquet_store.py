@@ -9,23 +9,23 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from agora_analytics.errors import StoreConflict
+from agora_analytics.schemas import TABLES
 from agora_analytics.store import (
     compaction,
-    compaction_index,
     format_version,
     listings,
     parquet_file,
     query,
     reading,
+    units,
 )
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.locks import CommitLock, FolderLock
 from agora_analytics.store.manifest import notes_of, published_state
-from agora_analytics.store.objects import Objects
+from agora_analytics.store.object_writer import ObjectWriter
 from agora_analytics.store.parquet_file import Rows
-from agora_analytics.store.protocol import Listing, Published, Units
-from agora_analytics.store.schemas import TABLES
+from agora_analytics.store.protocol import CallListing, Published, Units
 
 
 def open_store(path: str | Path, *, create: bool = False, durable: bool = False) -> "ParquetStore":
@@ -63,8 +63,8 @@ class ParquetStore:
         self._layout = Layout(path)
         self._lock = FolderLock(self._layout.lock)
         self._commit_lock = CommitLock(self._layout.commit_lock)
-        self._compacted = compaction_index.CompactionIndex(self._layout)
-        self._objects = Objects(self._layout.staging, durable=durable)
+        self._compacted = units.CompactionIndex(self._layout)
+        self._writer = ObjectWriter(self._layout.staging, durable=durable)
 
     def __repr__(self) -> str:
         return f"ParquetStore({str(self.path)!r})"
@@ -160,7 +160,7 @@ class ParquetStore:
                 [path("metrics", unit) for unit in (before.metrics if before else ()) if unit not in metrics]
             )
             for pending, live in places:
-                self._objects.show(pending, live)
+                self._writer.publish(pending, live)
             self._write(target, "calls", row, notes=notes_of(children))
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
@@ -195,7 +195,7 @@ class ParquetStore:
 
     def _write(self, target: Path, table: str, rows: Rows, notes: Mapping[str, str] | None = None) -> int:
         with self.writing():
-            return self._objects.write(target, table, rows, notes)
+            return self._writer.write(target, table, rows, notes)
 
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Drop pending units that must not be used any more, such as those of a call that has grown since.
@@ -246,7 +246,7 @@ class ParquetStore:
         Raises:
             StoreError: if the folder cannot be read, or a compacted file is damaged.
         """
-        return compaction_index.with_those_of(reading.units(self._layout, app_id), self._layout, app_id)
+        return units.with_those_of(reading.units(self._layout, app_id), self._layout, app_id)
 
     def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
         """Return the rows of a unit in the table's schema, or None if it is neither live nor pending.
@@ -274,7 +274,7 @@ class ParquetStore:
         """
         return query.calls(self._layout, app_id)
 
-    def listings(self, app_id: str) -> list[Listing]:
+    def listings(self, app_id: str) -> list[CallListing]:
         """Return the listings of an app in the order of their windows; of each, the pages up to the first gap.
 
         Raises:

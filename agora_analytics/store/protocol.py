@@ -7,7 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 from attrs import field, frozen
 
-from agora_analytics.store.layout import decode, encode
+from agora_analytics.store.layout import decode_id, encode_id
 from agora_analytics.store.parquet_file import Rows
 
 
@@ -25,7 +25,7 @@ class Units:
 
     def is_done(self, table: str, unit: str) -> bool:
         """Return whether a unit is stored, live or pending."""
-        name = decode(encode(unit))
+        name = decode_id(encode_id(unit))
         return name in self.live[table] or name in self.pending[table]
 
 
@@ -38,7 +38,7 @@ class Published:
 
 
 @frozen(kw_only=True)
-class Listing:
+class CallListing:
     """The finished pages of one listing of calls.
 
     Attributes:
@@ -126,7 +126,7 @@ class Store(Protocol):
         """Write one finished page of a listing of calls."""
         ...
 
-    def listings(self, app_id: str) -> list[Listing]:
+    def listings(self, app_id: str) -> list[CallListing]:
         """Return the listings of an app, as far as their pages go."""
         ...
 

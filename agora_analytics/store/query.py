@@ -9,9 +9,9 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreError
+from agora_analytics.schemas import TABLES, table_schema
 from agora_analytics.store import quality, reading
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.schemas import TABLES, table_schema
 
 _QUERIES = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"}
 _WRONG = (
@@ -88,7 +88,8 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
         with _connected() as connection:
             # nobody has harvested this app yet: DuckDB refuses a pattern that matches nothing
             if not any(
-                reading.names(folder) for _, folder in reading.folders(layout.app("calls", app_id), "day")
+                reading.parquet_names(folder)
+                for _, folder in reading.partitions(layout.app("calls", app_id), "day")
             ):
                 return schema.empty_table()
             return connection.sql(_select("calls", glob)).to_arrow_table().cast(schema)
@@ -115,9 +116,9 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 def _view(layout: Layout, table: str) -> str:
     root = layout.table(table)
-    for _, app in reading.folders(root, "app_id"):
-        for _, day in reading.folders(app, "day"):
-            if reading.names(day):
+    for _, app in reading.partitions(root, "app_id"):
+        for _, day in reading.partitions(app, "day"):
+            if reading.parquet_names(day):
                 return _select(table, f"{_escaped(str(root))}/*/*/*.parquet")
     columns = ", ".join(f"NULL::{_SQL_TYPES[column.type]} AS {column.name}" for column in table_schema(table))
     return f"SELECT {columns} WHERE false"

@@ -12,10 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from agora_analytics.errors import StoreError
+from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store.failures import damaged, store_error, translate_os_errors
-from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode
+from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode_id
 from agora_analytics.store.protocol import Units
-from agora_analytics.store.schemas import PARTITIONS, TABLES, table_schema
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def translate_read_errors(path: Path) -> Iterator[None]:
         raise damaged(path, problem) from problem
 
 
-def folders(parent: Path | str, key: str) -> Iterator[tuple[str, str]]:
+def partitions(parent: Path | str, key: str) -> Iterator[tuple[str, str]]:
     """Yield the value and path of each folder `key=value` in a folder, sorted; none if the folder is not there."""
     try:
         with os.scandir(parent) as entries:
@@ -67,7 +67,7 @@ def folders(parent: Path | str, key: str) -> Iterator[tuple[str, str]]:
         yield name[len(key) + 1 :], f"{parent}{os.sep}{name}"
 
 
-def names(folder: Path | str) -> list[str]:
+def parquet_names(folder: Path | str) -> list[str]:
     """Return the names of the Parquet files in a folder, sorted; none if the folder is not there."""
     try:
         with os.scandir(folder) as entries:
@@ -87,9 +87,9 @@ def units(layout: Layout, app_id: str) -> Units:
 def _days(app: Path) -> dict[str, str]:
     cut = -len(SUFFIX)
     return {
-        decode(name[:cut]): day
-        for day, folder in folders(app, "day")
-        for name in names(folder)
+        decode_id(name[:cut]): day
+        for day, folder in partitions(app, "day")
+        for name in parquet_names(folder)
         if not name.startswith(COMPACTED)
     }
 
@@ -99,9 +99,9 @@ def files(layout: Layout, table: str) -> list[Path]:
     with translate_os_errors("cannot list", root := layout.table(table)):
         return [
             Path(folder, name)
-            for _, app in folders(root, "app_id")
-            for _, folder in folders(app, "day")
-            for name in names(folder)
+            for _, app in partitions(root, "app_id")
+            for _, folder in partitions(app, "day")
+            for name in parquet_names(folder)
         ]
 
 

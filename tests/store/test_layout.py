@@ -5,23 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.errors import StoreError
+from agora_analytics.schemas import ENCODINGS, KEYS
 from agora_analytics.store import TABLES, table_schema
-from agora_analytics.store.layout import COMPACTED, decode, encode
-from agora_analytics.store.schemas import ENCODINGS, KEYS
+from agora_analytics.store.layout import COMPACTED, decode_id, encode_id
 
 
 @given(st.text(min_size=1, max_size=60))
 def test_any_id_is_one_safe_visible_file_name_and_comes_back(text):
-    name = encode(text)
+    name = encode_id(text)
     assert re.fullmatch(r"[A-Za-z0-9%-][A-Za-z0-9_.%-]*", name) or "~" in name
     assert not name.startswith(COMPACTED)
     if "~" not in name and not any("\ud800" <= c <= "\udfff" for c in text):
-        assert decode(name) == text
+        assert decode_id(name) == text
 
 
 @given(st.lists(st.text(min_size=1, max_size=400), unique=True))
 def test_different_ids_have_different_names(texts):
-    names = {encode(text) for text in texts}
+    names = {encode_id(text) for text in texts}
     assert len(names) == len(texts)
     assert all(len(name) < 240 for name in names)
 
@@ -48,7 +48,7 @@ def test_there_is_no_other_table(store):
 
 def test_an_empty_id_is_refused():
     with pytest.raises(StoreError, match="empty id"):
-        encode("")
+        encode_id("")
 
 
 def test_each_column_is_documented():

@@ -11,7 +11,7 @@ from agora_analytics.core.columns import MetricColumns
 _SECONDS = pa.timestamp("s", "UTC")
 
 
-def metrics_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> pa.Table:
+def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> pa.Table:
     """Return the points as rows in the order of their key (sid, mid, peer_uid, ts), each key once.
 
     Where a point comes again with the same key (windows that touch give the one on the seam twice), the first one
@@ -28,7 +28,7 @@ def metrics_table(columns: MetricColumns, *, call_id: str, app_id: str | None = 
 
     >>> from agora_analytics.decode import decode_metrics
     >>> body = b'{"metrics": [{"sid": "A", "data": [{"mid": 20001, "kvs": [[7, 4], [5, null]], "peer_uid": 0}]}]}'
-    >>> metrics_table(decode_metrics(body), call_id="C").select(["sid", "mid", "value"]).to_pylist()
+    >>> columns_table(decode_metrics(body), call_id="C").select(["sid", "mid", "value"]).to_pylist()
     [{'sid': 'A', 'mid': 20001, 'value': None}, {'sid': 'A', 'mid': 20001, 'value': 4.0}]
     """
     sids, sid_code = _coded([columns.sids[i] for i in columns.sid_index])

@@ -5,9 +5,11 @@ import random
 import pytest
 
 from agora_analytics.core.columns import no_columns
-from agora_analytics.decode import columns_table, decode_metrics
+from agora_analytics.decode import decode_metrics
 
 pa = pytest.importorskip("pyarrow")
+arrow_table = pytest.importorskip("agora_analytics.decode.arrow_table")
+columns_table = arrow_table.columns_table
 
 
 def body(*sessions: tuple[str, list[tuple[int, object, list]]]) -> bytes:

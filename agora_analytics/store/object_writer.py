@@ -12,7 +12,7 @@ from agora_analytics.store.failures import flush, store_error, translate_os_erro
 from agora_analytics.store.parquet_file import Rows
 
 
-class Objects:
+class ObjectWriter:
     """Writes and moves the objects of a store. Thread-safe; compaction must be kept out meanwhile.
 
     Attributes:
@@ -45,7 +45,7 @@ class Objects:
                 raise
         return written
 
-    def show(self, pending: Path, live: Path) -> None:
+    def publish(self, pending: Path, live: Path) -> None:
         """Move an object to where readers look; one that is there already stays.
 
         Raises:

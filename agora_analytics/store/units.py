@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve
 
-from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode
+from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode_id
 from agora_analytics.store.protocol import Units
-from agora_analytics.store.reading import folders, names, retry_if_moved, translate_read_errors
+from agora_analytics.store.reading import parquet_names, partitions, retry_if_moved, translate_read_errors
 
 _HOLDS = "agora_analytics.contains"
 
@@ -28,7 +28,7 @@ def held_in(table: str, folder: Path | str) -> set[str]:
         StoreError: if a file is damaged.
     """
     held: set[str] = set()
-    for name in names(folder):
+    for name in parquet_names(folder):
         if name.startswith(COMPACTED):
             held |= _calls(Path(folder, name)) if table == "calls" else _units(Path(folder, name))
     return held
@@ -44,7 +44,7 @@ def with_those_of(units: Units, layout: Layout, app_id: str) -> Units:
     """
 
     def attempt() -> dict[str, str]:
-        days = folders(layout.app("points", app_id), "day")
+        days = partitions(layout.app("points", app_id), "day")
         return {unit: day for day, folder in days for unit in held_in("points", folder)}
 
     held = retry_if_moved(attempt, lambda problem: isinstance(problem, FileNotFoundError))
@@ -53,7 +53,7 @@ def with_those_of(units: Units, layout: Layout, app_id: str) -> Units:
 
 def unit_name(file: str) -> str:
     """Return the name of the unit that a file contains."""
-    return decode(file.removesuffix(SUFFIX))
+    return decode_id(file.removesuffix(SUFFIX))
 
 
 def _calls(path: Path) -> set[str]:
