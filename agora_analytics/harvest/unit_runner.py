@@ -23,7 +23,7 @@ from agora_analytics.harvest.report import Counts, HarvestReport
 from agora_analytics.schemas import POINTS
 from agora_analytics.store import Store, Units
 from agora_analytics.store.layout import decode_id, encode_id
-from agora_analytics.store.quality import common
+from agora_analytics.store.quality import map_metric
 
 _TABLE = "points"
 
@@ -196,7 +196,7 @@ def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     rows: dict[str, list[Any]] = {name: [] for name in POINTS.names}
     for point in points:
-        to = common(vendor, point["source"], point.get("unit", ""))
+        to = map_metric(vendor, point["source"], point.get("unit", ""))
         value = point["value"]
         row = dict(point) | {
             "vendor": vendor,

@@ -1,6 +1,6 @@
-"""Tables of calls, sessions and metrics, and the folder of Parquet that keeps them.
+"""A store: a folder of Parquet files with tables of calls, sessions, metrics and points.
 
-`open_store(folder)` gives a `ParquetStore`; `Store` is what a harvest needs of any store.
+`open_store(folder)` returns a `ParquetStore`. `Store` is the interface that a harvest needs.
 """
 
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema

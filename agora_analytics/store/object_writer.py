@@ -1,4 +1,4 @@
-"""Objects of a folder that are whole or not there: written aside, then renamed."""
+"""Writes the objects of a store atomically: each file is written in `_staging` and then renamed."""
 
 import itertools
 import os
@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from agora_analytics.store import parquet_file
-from agora_analytics.store.failures import flush, store_error, translate_os_errors
+from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.parquet_file import Rows
 
 
 class ObjectWriter:
-    """Writes and moves the objects of a store. Thread-safe; compaction must be kept out meanwhile.
+    """Writes and moves the objects of a store. Thread-safe. The caller must keep compaction out.
 
     Attributes:
         durable: whether every object is flushed to the disk before it counts as written.
@@ -21,52 +21,63 @@ class ObjectWriter:
 
     def __init__(self, staging: Path, *, durable: bool) -> None:
         self.durable = durable
-        self._aside = staging / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._staging = staging / f"{os.getpid()}-{secrets.token_hex(4)}"
         self._numbers = itertools.count()
 
-    def write(self, target: Path, table: str, rows: Rows, notes: Mapping[str, str] | None = None) -> int:
-        """Write an object in place of what was there; return the number of rows.
+    def write(self, target: Path, table: str, rows: Rows, metadata: Mapping[str, str] | None = None) -> int:
+        """Write an object, or replace it; return the number of rows.
 
         Raises:
-            StoreError: if the rows do not fit, the disk is full, or the folder cannot be written.
+            StoreError: if the rows do not fit the table, the disk is full, or the folder cannot be written.
         """
-        aside = self._aside / f"{next(self._numbers)}.parquet"
+        staged = self._staging / f"{next(self._numbers)}.parquet"
         with translate_os_errors("cannot write", target):
             try:
-                # a compaction between two writes may have cleaned the folder away
-                self._aside.mkdir(parents=True, exist_ok=True)
-                written = parquet_file.write(aside, table, rows, notes=notes)
+                # a compaction since the last write may have removed the folder
+                self._staging.mkdir(parents=True, exist_ok=True)
+                written = parquet_file.write(staged, table, rows, metadata=metadata)
                 if self.durable:
-                    flush(aside)
-                self._rename(aside, target)
+                    flush(staged)
+                self._rename(staged, target)
             except BaseException:
                 with suppress(OSError):
-                    aside.unlink()
+                    staged.unlink()
                 raise
         return written
 
     def publish(self, pending: Path, live: Path) -> None:
-        """Move an object to where readers look; one that is there already stays.
+        """Move an object from `_pending` to its table. Does nothing if it was moved before.
 
         Raises:
             StoreError: if the folder cannot be written.
         """
-        try:
+        with translate_os_errors("cannot write", live), suppress(FileNotFoundError):
             self._rename(pending, live)
-        except FileNotFoundError:
-            return  # shown before
-        except OSError as problem:
-            raise store_error("cannot write", live, problem) from problem
 
     def _rename(self, source: Path, target: Path) -> None:
         try:
             source.replace(target)
         except FileNotFoundError:
-            # asked only now: most units find their day's folder there; and of the source, for another thread may
-            # make that folder between the two
+            # Create the folder only now, because most renames find it. Test for the source and not for the folder,
+            # because another thread may have created the folder since.
             if not source.exists():
                 raise
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
         if self.durable:
             flush(target.parent)
+
+
+def flush(path: Path | str) -> None:
+    """Flush a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: if that fails.
+    """
+    if os.name == "nt" and Path(path).is_dir():
+        return  # Windows cannot open folders, and writes their names to the disk itself
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,74 +1,115 @@
-"""What compacted files hold: a writer that began before a compaction must not bring the same once more."""
+"""Which units of work a store contains: as single files, inside compacted files, or listed by the row of a call."""
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from attrs import evolve
 
-from agora_analytics.store.layout import COMPACTED, SUFFIX, Layout, decode_id
-from agora_analytics.store.protocol import Units
-from agora_analytics.store.reading import parquet_names, partitions, retry_if_moved, translate_read_errors
+from agora_analytics.schemas import TABLES
+from agora_analytics.store import parquet_file
+from agora_analytics.store.failures import (
+    damaged,
+    retry_if_moved,
+    translate_os_errors,
+    translate_read_errors,
+)
+from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, partitions, unit_name
+from agora_analytics.store.protocol import Published, Units
 
-_HOLDS = "agora_analytics.contains"
+_CHILDREN = "agora_analytics.units"
+_COMPACTED_UNITS = "agora_analytics.contains"
 
 
-def notes_of(held: Iterable[str]) -> dict[str, str]:
-    """Return what is kept beside the rows of a compacted file: the units of `points` that it was made of."""
-    return {_HOLDS: json.dumps(sorted(held))}
+def stored_units(layout: Layout, app_id: str) -> Units:
+    """Return the stored units of an app.
+
+    The order of the reads matters, because a unit may move meanwhile from pending to live to a compacted file.
+
+    Raises:
+        StoreError: if the folder cannot be read, or a compacted file is damaged.
+    """
+    with translate_os_errors("cannot list", layout.folder):
+        pending = {table: _single_units(layout.app(table, app_id, pending=True)) for table in TABLES}
+        live = {table: _single_units(layout.app(table, app_id)) for table in TABLES}
+
+    def read_compacted() -> dict[str, str]:
+        days = partitions(layout.app("points", app_id), "day")
+        return {unit: day for day, folder in days for unit in compacted_names("points", folder)}
+
+    compacted = retry_if_moved(read_compacted, lambda problem: isinstance(problem, FileNotFoundError))
+    return Units(live=live | {"points": compacted | live["points"]}, pending=pending)
 
 
-def held_in(table: str, folder: Path | str) -> set[str]:
-    """Return what the compacted files in a day's folder hold: the ids of calls, or the units of `points`.
+def _single_units(app: Path) -> dict[str, str]:
+    return {
+        unit_name(name): day
+        for day, folder in partitions(app, "day")
+        for name in parquet_names(folder)
+        if not name.startswith(COMPACTED)
+    }
+
+
+def call_metadata(children: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the file metadata for the row of a call: its units, each as (table, unit)."""
+    return {_CHILDREN: json.dumps(children)}
+
+
+def published_state(row: Path) -> Published | None:
+    """Return the published state of a call from the file of its row; None if there is no such file.
+
+    Raises:
+        StoreError: if the file is damaged.
+    """
+    try:
+        rows, metadata = parquet_file.read(row, "calls")
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as problem:
+        raise damaged(row, problem) from problem
+    children = json.loads(metadata.get(_CHILDREN, "[]"))
+    return Published(
+        metrics=tuple(unit for table, unit in children if table == "metrics"),
+        finished=all(rows.column("finished").to_pylist()),
+    )
+
+
+def compacted_metadata(units: Iterable[str]) -> dict[str, str]:
+    """Return the file metadata for a compacted file of `points`: the units that were merged into it."""
+    return {_COMPACTED_UNITS: json.dumps(sorted(units))}
+
+
+def compacted_names(table: str, folder: Path | str) -> set[str]:
+    """Return the names in the compacted files of a day's folder: call ids for `calls`, units for `points`.
 
     Raises:
         StoreError: if a file is damaged.
     """
-    held: set[str] = set()
+    compacted: set[str] = set()
     for name in parquet_names(folder):
         if name.startswith(COMPACTED):
-            held |= _calls(Path(folder, name)) if table == "calls" else _units(Path(folder, name))
-    return held
+            path = Path(folder, name)
+            compacted |= _call_ids(path) if table == "calls" else _merged_units(path)
+    return compacted
 
 
-def with_those_of(units: Units, layout: Layout, app_id: str) -> Units:
-    """Return units together with those of an app's `points` that lie in compacted files.
-
-    Looked up behind the others: so none is missed that is compacted between the two.
-
-    Raises:
-        StoreError: if a file is damaged.
-    """
-
-    def attempt() -> dict[str, str]:
-        days = partitions(layout.app("points", app_id), "day")
-        return {unit: day for day, folder in days for unit in held_in("points", folder)}
-
-    held = retry_if_moved(attempt, lambda problem: isinstance(problem, FileNotFoundError))
-    return evolve(units, live={**units.live, "points": held | dict(units.live["points"])})
-
-
-def unit_name(file: str) -> str:
-    """Return the name of the unit that a file contains."""
-    return decode_id(file.removesuffix(SUFFIX))
-
-
-def _calls(path: Path) -> set[str]:
+def _call_ids(path: Path) -> set[str]:
     with translate_read_errors(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
         return set(file.read(columns=["call_id"], use_threads=False).column(0).to_pylist())
 
 
-def _units(path: Path) -> set[str]:
+def _merged_units(path: Path) -> set[str]:
     with translate_read_errors(path):
-        notes = pq.read_metadata(path).metadata or {}
-    return set(json.loads(notes.get(_HOLDS.encode(), b"[]")))
+        metadata = pq.read_metadata(path).metadata or {}
+    return set(json.loads(metadata.get(_COMPACTED_UNITS.encode(), b"[]")))
 
 
 class CompactionIndex:
-    """Remembers what a store's compacted files hold, from one compaction to the next. Thread-safe.
+    """Caches the contents of compacted files until the next compaction. Thread-safe.
+
+    A writer consults it so that a harvest that began before a compaction does not write the same data again.
 
     Attributes:
         layout: the store's paths.
@@ -78,25 +119,25 @@ class CompactionIndex:
         self.layout = layout
         self._guard = threading.Lock()
         self._compactions = -1
-        self._held: dict[tuple[str, str, str], set[str]] = {}
+        self._names: dict[tuple[str, str, str], set[str]] = {}
 
     def contains(self, table: str, name: str, *, app_id: str, day: str, compactions: int) -> bool:
-        """Return whether a call (`calls`), or a unit of `points`, lies in a compacted file.
+        """Return whether a compacted file contains a call (`calls`) or a unit of `points`.
 
         Args:
             table: `calls` or `points`.
             name: the call's id, or the unit.
             app_id: the app.
             day: the UTC day.
-            compactions: how many there have been; what was seen before the latest one is looked up again.
+            compactions: the number of compactions so far; a new number empties the cache.
 
         Raises:
             StoreError: if a file is damaged.
         """
         with self._guard:
             if compactions != self._compactions:
-                self._compactions, self._held = compactions, {}
+                self._compactions, self._names = compactions, {}
             key = (table, app_id, day)
-            if key not in self._held:
-                self._held[key] = held_in(table, self.layout.day(table, app_id=app_id, day=day))
-            return name in self._held[key]
+            if key not in self._names:
+                self._names[key] = compacted_names(table, self.layout.day(table, app_id=app_id, day=day))
+            return name in self._names[key]
