@@ -77,7 +77,13 @@ def damaged(target: Path | str, problem: Exception) -> StoreError:
     )
 
 
-def retry_if_moved(read: Callable[[], T], is_missing_file: Callable[[Exception], bool]) -> T:
+def _is_file_not_found(problem: Exception) -> bool:
+    return isinstance(problem, FileNotFoundError)
+
+
+def retry_if_moved(
+    read: Callable[[], T], is_missing_file: Callable[[Exception], bool] = _is_file_not_found
+) -> T:
     """Retry a read while files disappear, which happens when a compaction replaces them.
 
     Args:

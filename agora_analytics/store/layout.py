@@ -80,22 +80,14 @@ def unit_name(file: str) -> str:
 
 
 def validate_table(table: str) -> str:
-    """Return the name of a table if the table exists.
-
-    Raises:
-        StoreError: if it does not exist.
-    """
+    """Return the name of a table; raise a `StoreError` if there is no such table."""
     if table not in TABLES:
         raise StoreError(f"there is no table {table!r}; the tables are {', '.join(TABLES)}")
     return table
 
 
 def validate_day(day: str) -> str:
-    """Return the day if it is written as `2026-11-20`.
-
-    Raises:
-        StoreError: if it is not.
-    """
+    """Return a day; raise a `StoreError` if it is not written as `2026-11-20`."""
     if not _DAY.fullmatch(day):
         raise StoreError(f"{day!r} is not a UTC day; write it as 2026-11-20")
     return day

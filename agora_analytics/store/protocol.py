@@ -75,23 +75,18 @@ class Store(Protocol):
 
     def writing(self) -> AbstractContextManager[None]:
         """Keep compaction out while the block runs."""
-        ...
 
     def commit_lock(self) -> AbstractContextManager[None]:
         """Keep all other publishing and discarding out while the block runs; may be nested."""
-        ...
 
     def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
         """Write one unit; return its number of rows."""
-        ...
 
     def units(self, app_id: str) -> Units:
         """Return the stored units."""
-        ...
 
     def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
         """Return the rows of a unit, or None if it is not stored."""
-        ...
 
     def publish(
         self,
@@ -105,36 +100,27 @@ class Store(Protocol):
         before: Published | None = None,
     ) -> None:
         """Publish a complete call if its published state is still `before`: metrics, sessions, its row last."""
-        ...
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
         """Return the published state of a call; None if it has no published row."""
-        ...
 
     def unpublish(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
         """Remove live units of `metrics` that do not belong to the published state of their call."""
-        ...
 
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Delete pending units, each given as (table, unit)."""
-        ...
 
     def compact(self, *, closed_before: str, app_id: str | None = None) -> object:
         """Merge the many small objects of each closed day into a few."""
-        ...
 
     def calls(self, app_id: str) -> pa.Table:
         """Return the rows of all published calls of an app."""
-        ...
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
         """Write one finished page of a listing of calls."""
-        ...
 
     def listings(self, app_id: str) -> list[CallListing]:
         """Return the listings of an app; of each, the pages up to the first gap."""
-        ...
 
     def remove_listing(self, app_id: str, start: int, end: int) -> None:
         """Delete a listing."""
-        ...

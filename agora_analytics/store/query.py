@@ -123,9 +123,7 @@ def table(layout: Layout, name: str) -> pa.Table:
         StoreError: if there is no such table, or a file is damaged or cannot be read.
     """
     try:
-        return retry_if_moved(
-            lambda: dataset(layout, name).to_table(), lambda problem: isinstance(problem, FileNotFoundError)
-        )
+        return retry_if_moved(lambda: dataset(layout, name).to_table())
     except (pa.ArrowException, OSError) as problem:
         raise _unreadable(layout, (name,), problem) from problem
 

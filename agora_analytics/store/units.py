@@ -10,12 +10,7 @@ import pyarrow.parquet as pq
 
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import parquet_file
-from agora_analytics.store.failures import (
-    damaged,
-    retry_if_moved,
-    translate_os_errors,
-    translate_read_errors,
-)
+from agora_analytics.store.failures import retry_if_moved, translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, partitions, unit_name
 from agora_analytics.store.protocol import Published, Units
 
@@ -39,7 +34,7 @@ def stored_units(layout: Layout, app_id: str) -> Units:
         days = partitions(layout.app("points", app_id), "day")
         return {unit: day for day, folder in days for unit in compacted_names("points", folder)}
 
-    compacted = retry_if_moved(read_compacted, lambda problem: isinstance(problem, FileNotFoundError))
+    compacted = retry_if_moved(read_compacted)
     return Units(live=live | {"points": compacted | live["points"]}, pending=pending)
 
 
@@ -64,11 +59,10 @@ def published_state(row: Path) -> Published | None:
         StoreError: if the file is damaged.
     """
     try:
-        rows, metadata = parquet_file.read(row, "calls")
+        with translate_read_errors(row):
+            rows, metadata = parquet_file.read(row, "calls")
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError) as problem:
-        raise damaged(row, problem) from problem
     children = json.loads(metadata.get(_CHILDREN, "[]"))
     return Published(
         metrics=tuple(unit for table, unit in children if table == "metrics"),

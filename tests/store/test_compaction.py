@@ -10,10 +10,9 @@ import pytest
 from agora_analytics.errors import StoreError
 from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, merge, open_store
 
-from .making import APP, DAY, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
-from .processes import start
+from .sample_calls import APP, DAY, PARTITION, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
+from .subprocesses import start
 
-PLACE = {"app_id": APP, "day": DAY}
 NEXT = "2026-11-21"
 
 
@@ -84,7 +83,7 @@ def test_compacted_metrics_keep_their_encodings(store):
 
 def test_compaction_keeps_a_table_without_rows(store):
     store_call(store, "a", batches=0)
-    store.put("metrics", "a.00000", [], **PLACE, pending=False)
+    store.put("metrics", "a.00000", [], **PARTITION, pending=False)
     store.compact(closed_before=NEXT)
     assert [path.name.startswith("compacted~") for path in store.files("metrics")] == [True]
     assert store.counts() == {"calls": 1, "sessions": 3, "metrics": 0, "points": 0}
@@ -96,23 +95,23 @@ def unfinished(store):
 
 
 def pending(store):
-    store.put("metrics", "b.00000", metrics("b"), **PLACE, pending=True)
+    store.put("metrics", "b.00000", metrics("b"), **PARTITION, pending=True)
     return "metrics has units of an incomplete call"
 
 
 def pending_of_a_snapshot(store):
     store_call(store, "b", finished=False)
-    store.put("sessions", "b", sessions("b"), **PLACE, pending=True)
+    store.put("sessions", "b", sessions("b"), **PARTITION, pending=True)
     return "call b was ongoing"
 
 
 def orphans(store):
-    store.put("sessions", "b", sessions("b"), **PLACE, pending=False)
+    store.put("sessions", "b", sessions("b"), **PARTITION, pending=False)
     return "sessions has rows of call b, which is incomplete"
 
 
 def duplicated(store):
-    unit = store._layout.unit("calls", "whole", **PLACE)
+    unit = store._layout.unit("calls", "whole", **PARTITION)
     kept = unit.read_bytes()
     store.compact(closed_before=NEXT)
     unit.write_bytes(kept)  # from a backup, say: no harvest does it
@@ -121,14 +120,14 @@ def duplicated(store):
 
 def incomplete_points(store):
     store.compact(closed_before=NEXT)
-    store.put("points", "m", POINT, **PLACE, pending=False)
-    store.put("points", "m", [], **PLACE, pending=True)
+    store.put("points", "m", POINT, **PARTITION, pending=False)
+    store.put("points", "m", [], **PARTITION, pending=True)
     return "m was incomplete when it was fetched"
 
 
 def duplicated_points(store):
-    unit = store._layout.unit("points", "m", **PLACE)
-    store.put("points", "m", POINT, **PLACE, pending=False)
+    unit = store._layout.unit("points", "m", **PARTITION)
+    store.put("points", "m", POINT, **PARTITION, pending=False)
     kept = unit.read_bytes()
     store.compact(closed_before=NEXT)
     unit.write_bytes(kept)
@@ -158,47 +157,47 @@ def test_compaction_skips_an_incomplete_day(store, situation):
     assert [store.files(table) for table in TABLES] == files
 
 
-@pytest.mark.parametrize("day_known", [True, False])
-def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, day_known):
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, is_cached):
     other = open_store(store.path)
-    if day_known:
+    if is_cached:
         store_call(other, "b")
     store_call(store, "a")
     for batch in range(2):
-        other.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PLACE, pending=True)
+        other.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PARTITION, pending=True)
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
     store_call(other, "c")
-    assert whole_calls_only(store) == 2 + day_known
+    assert whole_calls_only(store) == 2 + is_cached
     assert not any(store.units(APP).pending.values())
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
-    assert whole_calls_only(store) == 2 + day_known
+    assert whole_calls_only(store) == 2 + is_cached
 
 
 def test_compacted_points_list_their_units(store):
     names = {"meeting one", "_two", "x" * 300}
     for name in names:
-        store.put("points", name, POINT, **PLACE, pending=False)
-    store.put("points", "empty", [], **PLACE, pending=False)
+        store.put("points", name, POINT, **PARTITION, pending=False)
+    store.put("points", "empty", [], **PARTITION, pending=False)
     store.put("points", "tomorrow", POINT, app_id=APP, day=NEXT, pending=False)
-    before, known = store.table("points").to_pylist(), store.units(APP).live["points"]
+    before, units = store.table("points").to_pylist(), store.units(APP).live["points"]
     (day,) = store.compact(closed_before=NEXT).compacted
     assert (day.rows, day.files_before, day.files_after) == (3, 4, 1)
     assert store.table("points").to_pylist() == before
-    assert store.units(APP).live["points"] == known
-    assert len(known) == 5
+    assert store.units(APP).live["points"] == units
+    assert len(units) == 5
     assert store.compact(closed_before=NEXT).compacted == ()
 
 
 def test_late_points_are_merged_and_compacted_units_are_not_replaced(store):
     other = open_store(store.path)
     for late in ("a", "b", "c"):
-        store.put("points", late, POINT, **PLACE, pending=False)
-        assert other.put("points", "zero", POINT, **PLACE, pending=False) == (late == "a")
+        store.put("points", late, POINT, **PARTITION, pending=False)
+        assert other.put("points", "zero", POINT, **PARTITION, pending=False) == (late == "a")
         store.compact(closed_before=NEXT)
-        assert other.put("points", late, POINT, **PLACE, pending=False) == 0
-        assert other.put("points", late, [], **PLACE, pending=True) == 0
+        assert other.put("points", late, POINT, **PARTITION, pending=False) == 0
+        assert other.put("points", late, [], **PARTITION, pending=True) == 0
         assert len(store.files("points")) == 1
     assert store.counts()["points"] == 4
     assert set(store.units(APP).live["points"]) == {"a", "b", "c", "zero"}
@@ -208,9 +207,9 @@ def test_late_points_are_merged_and_compacted_units_are_not_replaced(store):
 def test_pending_leftovers_of_a_finished_call_are_removed(store):
     store_call(store, "a")
     store.put(
-        "metrics", "a.00000", metrics("a"), **PLACE, pending=True
+        "metrics", "a.00000", metrics("a"), **PARTITION, pending=True
     )  # a second process, ended before promoting
-    store.put("metrics", "a.other", metrics("a"), **PLACE, pending=True)
+    store.put("metrics", "a.other", metrics("a"), **PARTITION, pending=True)
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     assert not any(store.units(APP).pending.values())
     assert store.counts()["metrics"] == 2 * SAMPLES

@@ -14,10 +14,8 @@ import pytest
 from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
 
-from .making import APP, DAY, METRICS_LARGE, metrics, store_call, whole_calls_only
-from .processes import run
-
-PLACE = {"app_id": APP, "day": DAY}
+from .sample_calls import APP, METRICS_LARGE, PARTITION, metrics, store_call, whole_calls_only
+from .subprocesses import run
 
 
 def one_line(problem) -> str:
@@ -51,7 +49,7 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
             while True:
                 file.write(bytes(4096))
         with pytest.raises(StoreError) as problem:
-            store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
+            store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
         text = one_line(problem)
         assert "big.parquet: No space left on device" in text
         assert "all committed data is safe; free space and run the same command again" in text
@@ -62,7 +60,7 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
             store.compact(closed_before="2027-01-01")
         assert whole_calls_only(store) == 1
         ballast.unlink()
-        store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
+        store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
         store_call(store, "after")
         assert whole_calls_only(store) == 2
 
@@ -85,7 +83,7 @@ def test_read_only_folder_can_be_read_but_not_written(tmp_path):
         assert whole_calls_only(reader) == 1
         assert reader.table("calls").num_rows == 1
         with pytest.raises(StoreError, match=r"Read-only file system") as problem:
-            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PLACE, pending=False)
+            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PARTITION, pending=False)
         assert "grant this user write permission, or choose another folder" in one_line(problem)
         with pytest.raises(StoreError, match=r"Read-only file system"):
             reader.compact(closed_before="2027-01-01")
@@ -109,7 +107,7 @@ def test_missing_permission_is_reported(tmp_path):
 def test_file_in_place_of_a_folder_is_reported(store):
     (store.path / "metrics").write_text("mine")
     with pytest.raises(StoreError, match=r"there is a file where a folder is needed") as problem:
-        store.put("metrics", "c", metrics("c"), **PLACE, pending=False)
+        store.put("metrics", "c", metrics("c"), **PARTITION, pending=False)
     one_line(problem)
     assert not list((store.path / "_staging").rglob("*.parquet"))
     with pytest.raises(StoreError, match=r"there is a file where a folder is needed"):
@@ -191,7 +189,7 @@ def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
             "select sum(value), max(sid), min(call_id), max(peer_uid), max(mid), max(ts) from metrics"
         ),
         lambda: store.table("metrics"),
-        lambda: store.read("metrics", "b.00001", **PLACE),
+        lambda: store.read("metrics", "b.00001", **PARTITION),
         lambda: store.compact(closed_before="2027-01-01"),
     ):
         with pytest.raises(

@@ -28,8 +28,8 @@ def test_different_ids_have_different_names(texts):
 
 
 def test_path_separators_are_encoded(store):
-    place = {"app_id": "../../etc", "day": "2026-11-20", "pending": False}
-    store.put("metrics", "../../../passwd", [], **place)
+    partition = {"app_id": "../../etc", "day": "2026-11-20", "pending": False}
+    store.put("metrics", "../../../passwd", [], **partition)
     assert [path.relative_to(store.path).as_posix() for path in store.files("metrics")] == [
         "metrics/app_id=%2E.%2F..%2Fetc/day=2026-11-20/%2E.%2F..%2F..%2Fpasswd.parquet"
     ]

@@ -4,8 +4,8 @@ import pytest
 
 from agora_analytics.store import CALL_TABLES, open_store
 
-from .making import APP, DAY, call, store_call, whole_calls_only
-from .processes import run, start
+from .sample_calls import APP, PARTITION, call, store_call, whole_calls_only
+from .subprocesses import run, start
 
 CALLS = 3
 
@@ -19,8 +19,7 @@ def finish(store) -> None:
         if call_id in done:
             continue
         if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
-            place = {"app_id": APP, "day": DAY}
-            store.publish(**place, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
+            store.publish(**PARTITION, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
         else:
             store_call(store, call_id)
 

@@ -10,7 +10,7 @@ from agora_analytics.agora.vocabulary import QualityMetric
 from agora_analytics.core.common_metrics import COMMON_METRICS
 from agora_analytics.store.quality import MAPPINGS, map_metric
 
-from .making import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
+from .sample_calls import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
 
 COLUMNS = [
     "vendor", "app_id", "channel", "call_id", "session_id", "user_id", "peer_id", "metric", "unit", "ts", "value",

@@ -11,7 +11,7 @@ import pytest
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.store import CALL_TABLES, TABLES, open_store, table_schema
 
-from .making import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
+from .sample_calls import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
 
 
 @pytest.fixture

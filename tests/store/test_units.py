@@ -8,13 +8,22 @@ import pytest
 from agora_analytics.errors import StoreConflict, StoreError
 from agora_analytics.store import METRICS, open_store, parquet_file
 
-from .making import APP, CREATED, DAY, SAMPLES, call, metrics, sessions, store_call, whole_calls_only
-
-PLACE = {"app_id": APP, "day": DAY}
+from .sample_calls import (
+    APP,
+    CREATED,
+    DAY,
+    PARTITION,
+    SAMPLES,
+    call,
+    metrics,
+    sessions,
+    store_call,
+    whole_calls_only,
+)
 
 
 def test_pending_unit_is_invisible(store):
-    written = store.put("metrics", "c.00000", metrics("c"), **PLACE, pending=True)
+    written = store.put("metrics", "c.00000", metrics("c"), **PARTITION, pending=True)
     assert written == SAMPLES
     assert store.counts() == {"calls": 0, "sessions": 0, "metrics": 0, "points": 0}
     units = store.units(APP)
@@ -35,35 +44,35 @@ def test_publish_shows_the_complete_call(store):
 def test_repeated_publish_changes_nothing(store):
     store_call(store, "c")
     names = ["c.00000", "c.00001"]
-    seen = store.published("c", **PLACE)
-    store.publish(**PLACE, metrics=names, sessions="c", call="c", row=call("c"), before=seen)
+    seen = store.published("c", **PARTITION)
+    store.publish(**PARTITION, metrics=names, sessions="c", call="c", row=call("c"), before=seen)
     assert whole_calls_only(store) == 1
 
 
 def test_publish_raises_a_conflict_or_keeps_the_finished_call_of_another_harvest(store):
     store_call(store, "c", finished=False)
-    seen, names = store.published("c", **PLACE), ["c.00000", "c.00001"]
+    seen, names = store.published("c", **PARTITION), ["c.00000", "c.00001"]
     shorter = {"metrics": names[:1], "sessions": "c", "call": "c", "row": call("c", finished=False)}
     with pytest.raises(StoreConflict, match="another harvest has changed it"):
-        store.publish(**PLACE, **shorter)
+        store.publish(**PARTITION, **shorter)
     store_call(store, "c")
-    store.put("metrics", names[0], metrics("c"), **PLACE, pending=True)
-    store.publish(**PLACE, **shorter, before=seen)
+    store.put("metrics", names[0], metrics("c"), **PARTITION, pending=True)
+    store.publish(**PARTITION, **shorter, before=seen)
     assert not any(store.units(APP).pending.values())
     assert store.calls(APP).column("finished").to_pylist() == [True]
     assert whole_calls_only(store) == 1
 
 
 def test_publish_with_a_missing_unit_raises_a_conflict(store):
-    store.put("metrics", "c.00000", metrics("c"), **PLACE, pending=True)
+    store.put("metrics", "c.00000", metrics("c"), **PARTITION, pending=True)
     with pytest.raises(StoreConflict, match=r"call c: another harvest .*run the same command again"):
-        store.publish(**PLACE, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
+        store.publish(**PARTITION, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
     assert store.counts()["calls"] == 0
 
 
 def test_second_write_replaces_the_first(store):
-    store.put("sessions", "c", sessions("c"), **PLACE, pending=False)
-    store.put("sessions", "c", sessions("c", count=2), **PLACE, pending=False)
+    store.put("sessions", "c", sessions("c"), **PARTITION, pending=False)
+    store.put("sessions", "c", sessions("c", count=2), **PARTITION, pending=False)
     assert store.counts()["sessions"] == 2
 
 
@@ -90,20 +99,20 @@ def test_threads_that_create_a_day_concurrently_write_all_units(store):
 
 
 def test_unit_without_rows_counts_as_done(store):
-    assert store.put("metrics", "c", [], **PLACE, pending=False) == 0
+    assert store.put("metrics", "c", [], **PARTITION, pending=False) == 0
     assert store.units(APP).is_done("metrics", "c")
     assert store.table("metrics").num_rows == 0
 
 
 def test_read_returns_the_written_rows(store):
-    store.put("metrics", "c", metrics("c"), **PLACE, pending=True)
-    rows = store.read("metrics", "c", **PLACE)
+    store.put("metrics", "c", metrics("c"), **PARTITION, pending=True)
+    rows = store.read("metrics", "c", **PARTITION)
     assert rows.schema.equals(METRICS)
     assert rows.column("ts").to_pylist() == metrics("c").column("ts").to_pylist()
     assert rows.column("value").null_count == SAMPLES // 10
-    assert store.read("metrics", "another", **PLACE) is None
+    assert store.read("metrics", "another", **PARTITION) is None
     store_call(store, "d")
-    assert store.read("sessions", "d", **PLACE).column("roles").to_pylist() == [
+    assert store.read("sessions", "d", **PARTITION).column("roles").to_pylist() == [
         ["host", "audience"],
         None,
         [],
@@ -115,7 +124,7 @@ def test_rows_are_accepted_as_tables_batches_and_iterators(store, monkeypatch):
     monkeypatch.setattr(parquet_file, "SMALL", 10)
     plain = metrics("c", batch=1).cast(METRICS)
     pieces = [metrics("c", batch=0), *plain.to_batches(), metrics("c", batch=2)]
-    assert store.put("metrics", "c", iter(pieces), **PLACE, pending=False) == 3 * SAMPLES
+    assert store.put("metrics", "c", iter(pieces), **PARTITION, pending=False) == 3 * SAMPLES
     path = store.files("metrics")[0]
     assert pq.read_metadata(path).num_row_groups == 2
     assert pq.read_schema(path).field("sid").type == pa.string()
@@ -125,13 +134,13 @@ def test_rows_are_accepted_as_tables_batches_and_iterators(store, monkeypatch):
 def test_many_small_pieces_become_one_row_group(store, monkeypatch):
     monkeypatch.setattr(parquet_file, "_PIECES_TO_COMBINE", 3)
     pieces = [metrics(f"c{number}") for number in range(8)]
-    assert store.put("metrics", "c", iter(pieces), **PLACE, pending=False) == 8 * SAMPLES
+    assert store.put("metrics", "c", iter(pieces), **PARTITION, pending=False) == 8 * SAMPLES
     assert pq.read_metadata(store.files("metrics")[0]).num_row_groups == 1
     assert store.sql("select count(distinct call_id) from metrics").rows() == [(8,)]
 
 
 def test_metrics_have_the_measured_best_encodings(store):
-    store.put("metrics", "c", metrics("c"), **PLACE, pending=False)
+    store.put("metrics", "c", metrics("c"), **PARTITION, pending=False)
     group = pq.read_metadata(store.files("metrics")[0]).row_group(0)
     encodings = {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
     assert "DELTA_BINARY_PACKED" in encodings["ts"]
@@ -149,13 +158,13 @@ def test_metrics_have_the_measured_best_encodings(store):
 )
 def test_invalid_rows_are_refused_and_leave_no_file(store, rows, complaint):
     with pytest.raises(StoreError, match=complaint):
-        store.put("calls", "c", pa.table(rows), **PLACE, pending=False)
+        store.put("calls", "c", pa.table(rows), **PARTITION, pending=False)
     assert not [path for path in store.path.rglob("*.parquet") if path.is_file()]
 
 
 def test_partition_columns_are_not_written_to_the_file(store):
     rows = pa.table({"app_id": ["other"], "call_id": ["c"], "day": ["2000-01-01"]})
-    store.put("calls", "c", rows, **PLACE, pending=False)
+    store.put("calls", "c", rows, **PARTITION, pending=False)
     assert store.sql("select app_id, day::text from calls").rows() == [(APP, DAY)]
 
 
@@ -191,7 +200,7 @@ def test_commit_lock_is_exclusive_and_reentrant(store):
     with store.commit_lock(), store.commit_lock():
         thread.start()
         thread.join(0.05)
-        store.discard(**PLACE, pending=[("points", "p")])
+        store.discard(**PARTITION, pending=[("points", "p")])
         order.append("first")
     thread.join(10)
     assert order == ["first", "other"]

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from making import store_call
+from sample_calls import store_call
 
 from agora_analytics.store import atomic_exchange, open_store
 

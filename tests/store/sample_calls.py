@@ -7,6 +7,7 @@ from agora_analytics.store import ParquetStore
 
 APP = "0123456789abcdef0123456789abcdef"
 DAY = "2026-11-20"
+PARTITION = {"app_id": APP, "day": DAY}
 CREATED = 1_795_161_600  # 2026-11-20T08:00:00Z
 SESSIONS = 3
 SAMPLES = 40
