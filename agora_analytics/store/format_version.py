@@ -48,7 +48,7 @@ def ensure(folder: Path, *, create: bool) -> None:
         _create(folder)
     elif folder.exists():
         raise StoreError(
-            f"{folder} is not a store: it has no {FORMAT_FILE}; give the folder of an existing store"
+            f"there is no store in {folder}: it has no {FORMAT_FILE}; give the folder of an existing store"
         )
     else:
         raise StoreError(f"there is no store at {folder}; give the folder of an existing store")

@@ -161,7 +161,7 @@ class ParquetStore:
             self._remove([path("metrics", unit) for unit in outdated])
             for pending, live in moves:
                 self._writer.publish(pending, live)
-            self._write(target, "calls", row, metadata=call_metadata(children))
+            self._write(target, "calls", row, call_metadata(children))
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
         """Return the published state of a call; None if it has no published row or its row is compacted.
@@ -227,7 +227,7 @@ class ParquetStore:
             StoreError: if the folder cannot be written.
         """
         target = self._layout.listing(app_id, start, end, seq)
-        self._write(target, "calls", rows, metadata={listings.RESUME: resume})
+        self._write(target, "calls", rows, {listings.RESUME: resume})
 
     def remove_listing(self, app_id: str, start: int, end: int) -> None:
         """Delete the listing of a window, if there is one.

@@ -127,7 +127,7 @@ def test_folder_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(StoreError, match=r"contains other files \(thesis.txt\) and no _store.json"):
         open_store(tmp_path, create=True)
-    with pytest.raises(StoreError, match=r"is not a store: it has no _store.json"):
+    with pytest.raises(StoreError, match=r"there is no store in .*: it has no _store.json"):
         open_store(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
