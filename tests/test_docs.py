@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agora_analytics.core.common_metrics import COMMON_METRICS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -31,7 +33,7 @@ def test_imports_of_the_snippets_work(page):
 
 
 def test_every_column_of_the_tables_is_documented():
-    schemas = pytest.importorskip("agora_analytics.store.schemas")
+    schemas = pytest.importorskip("agora_analytics.schemas")
     page = (ROOT / "docs" / "tables.md").read_text()
     for table in schemas.TABLES:
         section = page.split(f"## `{table}`")[1].split("\n## ")[0]
@@ -58,8 +60,8 @@ def test_every_common_metric_is_documented_with_what_becomes_it():
         for row in re.findall(r"^\| `(\w+)` \| (\S+) \| [^|]+ \|(.*)\|$", section, re.MULTILINE)
     }
     assert {name: unit for name, (unit, _) in rows.items()} == {
-        name: unit for name, (unit, _) in quality.COMMON.items()
+        name: unit for name, (unit, _) in COMMON_METRICS.items()
     }
     for mapping in quality.MAPPINGS.values():
-        for source, to in mapping.items():
-            assert f"`{source}`" in rows[to.metric][1]
+        for source, target in mapping.items():
+            assert f"`{source}`" in rows[target.metric][1]

@@ -1,8 +1,10 @@
-"""The layers of the house: who may import whom. Read from the source, so that imports inside functions count."""
+"""The layers of the package: which part may import which. Reads the source, so imports inside functions count too."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,28 +14,63 @@ import agora_analytics
 ROOT = Path(agora_analytics.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 VALUES = {"errors", "messages", "instants", "lazy"}
-BESIDE = {"store", "decode"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
 FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.facts", "signaling.limits"}
+# a vendor's metrics in common names: data without imports of its client
+MAPPINGS = {
+    "agora.metric_ids",
+    "agora.common_metrics",
+    "apsaravideo.common_metrics",
+    "opentok.common_metrics",
+}
+
+LAYERS = [
+    VALUES | {"schemas", "testing"},
+    {"core"},
+    {"decode", "engine"},
+    {"kit"},
+    {"agora"},
+    {"apsaravideo", "opentok", "signaling"},
+    {"simulator", "store"},
+    {"harvest"},
+    {"blocking"},
+    {"cli"},
+]
+"""All parts, from the lowest layer to the highest. A part imports only from lower layers and from itself."""
 
 MAY_IMPORT = {
-    "errors": VALUES,
-    "messages": VALUES,
-    "instants": VALUES,
-    "lazy": VALUES,
+    "schemas": set(),
     "testing": VALUES,
-    "core": {"core"} | VALUES,
-    "engine": {"engine", "core"} | VALUES,
-    "kit": {"kit", "engine", "core"} | VALUES,
-    "agora": {"agora", "kit", "engine", "core"} | VALUES | BESIDE,
-    "harvest": {"harvest", "kit", "engine", "core"} | VENDORS | VALUES | BESIDE,
-    "opentok": {"opentok", "kit", "engine", "core"} | VALUES | BESIDE,
-    "apsaravideo": {"apsaravideo", "kit", "engine", "core"} | VALUES | BESIDE,
-    "blocking": {"blocking", "harvest", "kit", "engine", "core"} | VENDORS | VALUES | BESIDE,
-    "signaling": {"signaling", "agora", "kit", "engine", "core"} | VALUES,
-    "store": {"store", "agora.metric_ids"} | VALUES,
-    "decode": {"decode", "core", "store.schemas"} | VALUES,
-    "simulator": {"simulator", "core.limits"} | FACTS | VALUES,
+    "core": VALUES,
+    "decode": {"core"} | VALUES,
+    "engine": {"core"} | VALUES,
+    "kit": {"engine", "core"} | VALUES,
+    "agora": {"kit", "engine", "decode", "core", "schemas"} | VALUES,
+    "opentok": {"kit", "engine", "core", "schemas"} | VALUES,
+    "apsaravideo": {"kit", "engine", "core", "schemas"} | VALUES,
+    "signaling": {"agora", "kit", "engine", "core"} | VALUES,
+    "store": {"schemas", "core.common_metrics"} | MAPPINGS | VALUES,
+    "simulator": {"core.limits"} | FACTS | VALUES,
+    "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
+    "blocking": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
+}
+"""The parts that need less than all lower layers."""
+
+# A vendor's own term, which the other vendors use too. One reason for each.
+SHARED_CLASS_NAMES = {
+    "Session": "a user's stay in a call at Agora, and a room at OpenTok: both vendors' documents use the word",
+}
+# TEMPORARY: names that are still defined twice. Delete a name when its module is rebuilt; the set has to become empty.
+CLASS_NAMES_TO_RENAME = {
+    "Answered",
+    "Asker",
+    "Client",
+    "Each",
+    "Envelope",
+    "Format",
+    "Question",
+    "Step",
+    "_Question",
 }
 EFFECTS = {"asyncio", "anyio", "time", "random", "socket", "httpx", "requests", "aiohttp", "threading"}
 HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "requests", "aiohttp", "urllib3", "http"}
@@ -41,7 +78,7 @@ HEAVY = ("httpx", "pyarrow", "duckdb", "numpy", "typer", "attrs", "cattrs", "msg
 VAGUE = {"utils", "util", "helpers", "helper", "base", "common", "manager", "misc"}
 
 
-def named(path: Path) -> str:
+def module_name(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
 
 
@@ -53,81 +90,122 @@ def is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
 
 
+@cache
 def imports(path: Path) -> set[str]:
-    """Return every module that a file imports when it runs, at whatever depth."""
-    found: set[str] = set()
+    """Return every module that a file imports at run time, at any depth."""
+    modules: set[str] = set()
     nodes: list[ast.AST] = [ast.parse(path.read_text())]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path} has a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
         nodes += node.orelse if is_for_types(node) else ast.iter_child_nodes(node)
-    return found
+    return modules
 
 
-def own(path: Path) -> set[str]:
+def own_imports(path: Path) -> set[str]:
     prefix = "agora_analytics."
-    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)} - {"__version__"}
 
 
 def is_within(name: str, allowed: set[str]) -> bool:
-    return any(name == place or name.startswith(f"{place}.") for place in allowed)
+    return any(name == module or name.startswith(f"{module}.") for module in allowed)
 
 
-def test_the_test_finds_the_modules():
-    assert {"core.windows", "engine.transports.httpx", "agora.client"} <= set(map(named, MODULES))
+def parts() -> set[str]:
+    return {top(module_name(path)) for path in MODULES} - {"__init__", "__main__"}
+
+
+def imported_parts() -> dict[str, set[str]]:
+    """Return the other parts that each part imports."""
+    graph = defaultdict(set)
+    for path in MODULES:
+        part = top(module_name(path))
+        graph[part] |= {top(name) for name in own_imports(path)} & parts() - {part}
+    return graph
+
+
+def test_imports_are_found_at_any_depth():
+    assert {"core.windows", "engine.transports.httpx", "agora.client"} <= set(map(module_name, MODULES))
     assert "httpx" in imports(ROOT / "engine/transports/httpx.py")  # inside its functions
 
 
-@pytest.mark.parametrize("layer", MAY_IMPORT)
-def test_imports_point_down_only(layer):
-    wrong = {
-        f"{named(path)} -> {name}"
-        for path in MODULES
-        if top(named(path)) == layer
-        for name in own(path)
-        if not is_within(name, MAY_IMPORT[layer])
-    }
-    assert wrong == set()
+def test_every_part_has_a_layer():
+    assert parts() == set().union(*LAYERS), "add the new part to LAYERS"
 
 
-def test_every_part_has_its_place_in_the_house():
-    parts = {top(named(path)) for path in MODULES} - {"__init__", "__main__", "cli"}
-    assert parts <= set(MAY_IMPORT), "give the new part a line in MAY_IMPORT"
+@pytest.mark.parametrize("level", range(len(LAYERS)))
+def test_imports_point_down(level):
+    lower = set().union(*LAYERS[:level])
+    for part in LAYERS[level]:
+        allowed = MAY_IMPORT.get(part, VALUES if part in VALUES else lower)
+        assert {top(name) for name in allowed} - VALUES <= lower
+        wrong = {
+            f"{module_name(path)} -> {name}"
+            for path in MODULES
+            if top(module_name(path)) == part
+            for name in own_imports(path)
+            if not is_within(name, allowed | {part})
+        }
+        assert wrong == set()
+
+
+def test_there_is_no_cycle_between_folders():
+    graph = imported_parts()
+    while leaves := {part for part in graph if not graph[part]}:
+        graph = {part: graph[part] - leaves for part in graph.keys() - leaves}
+    assert graph == {}, "each of these parts imports another one of them, or a part that does"
+
+
+def test_each_class_name_is_defined_once():
+    """The blocking twins have the names of the async clients' companions, and the simulator is a separate program."""
+    definitions = defaultdict(list)
+    for path in MODULES:
+        if top(module_name(path)) not in {"blocking", "simulator"}:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    definitions[node.name].append(module_name(path))
+    duplicates = {name: modules for name, modules in definitions.items() if len(modules) > 1}
+    allowed = SHARED_CLASS_NAMES.keys() | CLASS_NAMES_TO_RENAME
+    assert {name: modules for name, modules in duplicates.items() if name not in allowed} == {}
 
 
 def test_only_the_command_line_imports_the_command_line():
-    importers = {top(named(path)) for path in MODULES if any(is_within(name, {"cli"}) for name in own(path))}
+    importers = {top(module_name(path)) for path in MODULES if "cli" in map(top, own_imports(path))}
     assert importers <= {"cli", "__main__"}
 
 
 def test_the_core_is_pure():
     wrong = {
-        f"{named(path)} -> {name}"
+        f"{module_name(path)} -> {name}"
         for path in MODULES
-        if top(named(path)) == "core"
+        if top(module_name(path)) == "core"
         for name in imports(path)
         if top(name) in EFFECTS
     }
     assert wrong == set()
 
 
-def test_only_transports_name_an_http_library():
-    namers = {named(path) for path in MODULES if any(top(name) in HTTP_LIBRARIES for name in imports(path))}
-    # A way in may bring its own client, as any user may.
-    assert {name for name in namers if not name.startswith(("engine.transports.", "cli."))} == set()
+def test_only_transports_import_an_http_library():
+    importers = {
+        module_name(path) for path in MODULES if any(top(name) in HTTP_LIBRARIES for name in imports(path))
+    }
+    # the command line may create its own HTTP client, as any user may
+    assert {name for name in importers if not name.startswith(("engine.transports.", "cli."))} == set()
 
 
 def test_no_module_is_longer_than_400_lines():
-    long = {named(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 400}
+    long = {module_name(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 400}
     assert long == {}
 
 
 def test_no_module_has_a_vague_name():
-    assert {named(path) for path in MODULES if VAGUE & set(named(path).lstrip("_").split("."))} == set()
+    assert {
+        module_name(path) for path in MODULES if VAGUE & set(module_name(path).lstrip("_").split("."))
+    } == set()
 
 
 def loaded_by(statement: str) -> set[str]:

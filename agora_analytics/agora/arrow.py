@@ -24,7 +24,7 @@ def calls_table(calls: Sequence[Call]) -> "pa.Table":
 
 def calls_of_pages(pages: Iterable[Sequence[Any]]) -> "pa.Table":
     """Do the same for the calls of several pages, which have records or rows of `read_rows`."""
-    from agora_analytics.store.schemas import CALLS
+    from agora_analytics.schemas import CALLS
 
     return _table(pages, CALLS)
 
@@ -36,7 +36,7 @@ def sessions_table(sessions: Sequence[Session], *, call_id: str) -> "pa.Table":
 
 def sessions_of_pages(pages: Iterable[Sequence[Any]], *, call_id: str) -> "pa.Table":
     """Do the same for the sessions of several pages, which have records or rows of `read_rows`."""
-    from agora_analytics.store.schemas import SESSIONS
+    from agora_analytics.schemas import SESSIONS
 
     return _table(pages, SESSIONS, call_id=call_id)
 
@@ -45,10 +45,10 @@ def metrics_table(pages: Sequence[Page[Any]], *, call_id: str) -> "pa.Table":
     """Return the samples of a call as one long table, one row a sample, with the schema `METRICS`."""
     import pyarrow as pa
 
-    from agora_analytics.decode.arrow import metrics_table as rows
-    from agora_analytics.store.schemas import METRICS
+    from agora_analytics.decode.arrow_table import columns_table
+    from agora_analytics.schemas import METRICS
 
-    tables = [rows(page.columns, call_id=call_id) for page in pages if isinstance(page, MetricsPage)]
+    tables = [columns_table(page.columns, call_id=call_id) for page in pages if isinstance(page, MetricsPage)]
     return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from agora_analytics.apsaravideo.records import MetricPoint
 from agora_analytics.engine.pages import Page
-from agora_analytics.store.schemas import UTC_SECONDS
+from agora_analytics.schemas import UTC_SECONDS
 
 POINTS = pa.schema(
     [

@@ -1,4 +1,4 @@
-"""The samples of metrics as columns: a header for each series, and two flat columns for all points."""
+"""The samples of a metrics response as columns: the keys of each series, and two flat columns for all points."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from attrs import field, frozen
 class Series:
     """One metric of one user session: `ts` (UTC epoch seconds, int64) and `value` (float64, NaN for null).
 
-    Both are memoryviews of the same length into the page's columns; nothing is copied.
-    `peer_uid` is "0" for the local user, else the remote user whose stream was measured.
+    Both are memoryviews of the same length into the columns of the response; nothing is copied.
+    `peer_uid` is "0" for the local user, otherwise the remote user whose stream was measured.
     """
 
     sid: str
@@ -28,15 +28,15 @@ class Series:
 class MetricColumns:
     """All samples of one metrics response.
 
-    Series `i` is (`sids[sid_index[i]]`, `mid[i]`, `peer_uid[i]`) and owns the points
+    Series `i` is (`sids[sid_index[i]]`, `mid[i]`, `peer_uid[i]`). Its points are
     `offsets[i] : offsets[i + 1]` of the flat columns.
 
     Attributes:
         sids: the distinct session ids in the order of the response, shape (sessions,).
-        sid_index: into `sids`, shape (series,).
-        mid: the metric ids, shape (series,).
+        sid_index: index into `sids`, shape (series,).
+        mid: metric ids, shape (series,).
         peer_uid: remote user ids as strings, "0" for the local user, shape (series,).
-        offsets: shape (series + 1,), starting with 0.
+        offsets: start of the points of each series, and the number of all points, shape (series + 1,).
         ts: UTC epoch seconds, a contiguous buffer of int64, shape (points,).
         value: a contiguous buffer of float64, shape (points,); NaN stands for null.
     """

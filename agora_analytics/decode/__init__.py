@@ -1,23 +1,21 @@
-"""The metrics answer, decoded to columns by the fastest reader that is installed.
+"""Decodes a metrics response to columns with the fastest installed reader.
 
-Three quick readers, best first: "simdjson" (the extra `fast`), "arrow" (the extra `arrow`) and "msgspec" (always there).
-A quick reader never judges: what it cannot read with certainty goes to the next one, and at the end to
-`careful`, which alone says that an answer is wrong. So every reader gives the same columns and the same errors.
+There are three fast readers, best first: "simdjson" (extra `fast`), "arrow" (extra `arrow`) and "msgspec" (always
+installed). A fast reader never reports an error. If it cannot read a body with certainty, the next reader tries, and
+`json_reader` last. Only `json_reader` raises errors, so the result and the errors do not depend on the reader.
+
+`decode.arrow_table.columns_table` converts the columns to an Arrow table.
 """
 
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode import json_reader
-from agora_analytics.decode.fallback import NeedsFallback
+from agora_analytics.decode.columns_builder import NeedsFallback
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["available", "columns_table", "decode_metrics", "decode_with"]
+__all__ = ["available", "decode_metrics", "decode_with"]
 
 Reader = Callable[[bytes], MetricColumns]
 
@@ -26,7 +24,7 @@ _MODULES = {"simdjson": "simdjson_reader", "arrow": "arrow_reader", "msgspec": "
 
 @cache
 def _reader(name: str) -> Reader | None:
-    """Import a reader, when it is asked for first; None if its libraries are not installed."""
+    """Import a reader at its first use; None if its libraries are not installed."""
     try:
         read: Reader = import_module(f"{__name__}.{_MODULES[name]}").read
     except ImportError:
@@ -35,30 +33,30 @@ def _reader(name: str) -> Reader | None:
 
 
 def available() -> tuple[str, ...]:
-    """Return the names of the readers that work here, best first, such as ("simdjson", "arrow", "msgspec")."""
+    """Return the names of the installed readers, best first, such as ("simdjson", "arrow", "msgspec")."""
     return tuple(name for name in _MODULES if _reader(name))
 
 
 def decode_metrics(body: bytes) -> MetricColumns:
-    """Decode the answer of `/beta/analytics/call/metrics`, given as UTF-8 JSON, to columns.
+    """Decode a response of `/beta/analytics/call/metrics` (UTF-8 JSON) to columns.
 
     Raises:
-        DecodeError: if it is not JSON or not a metrics answer; `path` is where.
+        DecodeError: if the body is not JSON or not a metrics response; `path` is the place in the JSON.
 
     >>> body = b'{"metrics": [{"sid": "A", "data": [{"mid": 20001, "kvs": [[1548670255, 4]], "peer_uid": 0}]}]}'
     >>> columns = decode_metrics(body)
     >>> columns.mid, columns.ts.tolist(), columns.value.tolist()
     ((20001,), [1548670255], [4.0])
     """
-    return _first_sure(body, available())
+    return _read_with_fallback(body, available())
 
 
 def decode_with(name: str, body: bytes) -> MetricColumns:
-    """Decode with one of the `available` readers, and the careful one where that is unsure."""
-    return _first_sure(body, (name,))
+    """Decode with one of the `available` readers, and with `json_reader` if that reader cannot read the body."""
+    return _read_with_fallback(body, (name,))
 
 
-def _first_sure(body: bytes, names: tuple[str, ...]) -> MetricColumns:
+def _read_with_fallback(body: bytes, names: tuple[str, ...]) -> MetricColumns:
     for name in names:
         read = _reader(name)
         if read is not None:
@@ -67,10 +65,3 @@ def _first_sure(body: bytes, names: tuple[str, ...]) -> MetricColumns:
             except NeedsFallback:
                 pass
     return json_reader.read(body)
-
-
-def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> "pa.Table":
-    """Return decoded columns as an Arrow table; see `decode.arrow.metrics_table`. Needs the extra `arrow`."""
-    from agora_analytics.decode.arrow import metrics_table
-
-    return metrics_table(columns, call_id=call_id, app_id=app_id)

@@ -1,7 +1,7 @@
-"""The reader for NumPy and pyarrow without a JSON parser that vectorises: the points go through a CSV parser.
+"""Reads a metrics response with the CSV parser of pyarrow, for installations without simdjson.
 
 `[[1548670255,215],[1548670257,0]]` without its outer brackets and with a line end for each `],[` is CSV.
-What else may stand in it (a bracket too many, a third number, a string) does not convert, so it is noticed.
+Anything else in it (an extra bracket, a third number, a string) cannot be converted, so the reader falls back.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,10 @@ from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode import msgspec_reader
-from agora_analytics.decode.fallback import NeedsFallback
-from agora_analytics.decode.headers import Headers, column
+from agora_analytics.decode.columns_builder import ColumnsBuilder, NeedsFallback, flat_view
 
-SMALL_BODY = 500_000  # bytes; below, setting up the CSV parser costs more than it gains
-BATCH = 1_000_000  # bytes of CSV parsed at once, so that they are still in the cache
+SMALL_BODY = 500_000  # bytes; for a smaller body, the set-up of the CSV parser costs more than it saves
+BATCH = 1_000_000  # bytes of CSV that are parsed at once, so that they stay in the CPU cache
 
 _CONVERT = csv.ConvertOptions(
     column_types={"ts": pa.int64(), "value": pa.float64()}, null_values=["null"], strings_can_be_null=False
@@ -28,37 +27,41 @@ _READ = csv.ReadOptions(use_threads=False, column_names=["ts", "value"], block_s
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics answer; raise NeedsFallback if a slower reader must."""
+    """Read a metrics response.
+
+    Raises:
+        NeedsFallback: if a slower reader must read it.
+    """
     if len(body) < SMALL_BODY:
         return msgspec_reader.read(body)
-    headers = Headers()
+    builder = ColumnsBuilder()
     ts, value = [np.empty(0, "i8")], [np.empty(0, "f8")]
-    for lines, points in _batches(body, headers):
+    for lines, points in _batches(body, builder):
         table = _parse(lines)
         if table.num_rows != points or table["ts"].null_count:
             raise NeedsFallback
         ts.append(table["ts"].to_numpy())
-        value.append(_certain(table["value"]))
-    return headers.columns(column(np.concatenate(ts), "q"), column(np.concatenate(value), "d"))
+        value.append(_values(table["value"]))
+    return builder.build(flat_view(np.concatenate(ts), "q"), flat_view(np.concatenate(value), "d"))
 
 
-def _batches(body: bytes, headers: Headers) -> Iterator[tuple[bytes, int]]:
-    """Yield the points as CSV, many series at once, with their number."""
+def _batches(body: bytes, builder: ColumnsBuilder) -> Iterator[tuple[bytes, int]]:
+    """Yield the points as CSV in batches of many series, with the number of points of each batch."""
     batch: list[bytes] = []
     size, first = 0, 0
     for session in msgspec_reader.read_envelope(body):
-        sid_index = headers.session(session.sid)
+        sid_index = builder.session_index(session.sid)
         for series in session.data:
             lines, points = _as_lines(series.kvs)
-            headers.add(sid_index, series.mid, series.peer, points)
+            builder.add_series(sid_index, series.mid, series.peer, points)
             if points:
                 batch.append(lines)
                 size += len(lines)
             if size >= BATCH:
-                yield b"\n".join(batch), headers.points - first
-                batch, size, first = [], 0, headers.points
+                yield b"\n".join(batch), builder.points - first
+                batch, size, first = [], 0, builder.points
     if batch:
-        yield b"\n".join(batch), headers.points - first
+        yield b"\n".join(batch), builder.points - first
 
 
 def _as_lines(kvs: Any) -> tuple[bytes, int]:
@@ -80,10 +83,11 @@ def _parse(lines: bytes) -> Any:
         raise NeedsFallback from None
 
 
-def _certain(column: Any) -> Any:
-    """Return the values with NaN for null, unless there is one that this parser takes for another number.
+def _values(column: Any) -> Any:
+    """Return the values with NaN for null.
 
-    One too large for float64 becomes infinite, and the integer -0 a negative zero.
+    Falls back for values that the CSV parser may have misread: a number too large for float64 becomes infinite, and
+    the integer -0 becomes negative zero.
     """
     value = column.to_numpy()
     if np.count_nonzero(np.isfinite(value)) + column.null_count != len(value):

@@ -1,9 +1,12 @@
-"""Cutting a large answer between two sessions, so that a parser works on what fits into the cache.
+"""Splits a large metrics response between sessions, so that a parser works on pieces that fit into the CPU cache.
 
-The first session tells how this server begins one: `{"sid":`, or with other spaces, or another key in front. Raw, that
-can only be the start of an object: inside a string its quotes would be escaped, and a string that ends before the key
-would have to be followed by something else. Whether the cuts are right is seen when the pieces are parsed: if the rest of the text is an answer whose list of metrics is empty with nothing in their place and has one
-element with one number there, and each piece is a list of objects, then these objects are the metrics.
+The first session shows how this server starts a session: `{"sid":`, or with spaces, or with another first key. Outside
+strings, this text can only be the start of an object. It cannot be inside a string: the quotes would be escaped there,
+and a string that ends before the key would be followed by another character.
+
+The reader verifies the split. The rest of the text must be a response whose list of metrics is empty without the
+sessions, and has one element with one number in their place. Each piece must be a list of objects. Then these objects
+are the metrics.
 """
 
 import re
@@ -12,42 +15,42 @@ from typing import Final
 
 from attrs import frozen
 
-PIECE: Final = 500_000  # bytes that a piece should have at least
+PIECE: Final = 500_000  # minimum bytes of a piece
 _FIRST: Final = re.compile(rb'"metrics"\s*:\s*\[\s*(\{\s*"[a-z]+"\s*:)')
 
 
 @frozen
 class Pieces:
-    """The sessions of an answer as texts, each a JSON list."""
+    """The sessions of a response as pieces of text. Each piece is a JSON list."""
 
     _body: bytes
     _start: int
     _end: int
-    _next: bytes
+    _separator: bytes
 
     def frame(self, instead: bytes) -> bytes:
-        """Return the answer with something else in place of the sessions."""
+        """Return the response with `instead` in place of the sessions."""
         return self._body[: self._start] + instead + self._body[self._end :]
 
     def __iter__(self) -> Iterator[bytes]:
         start = self._start
         while start < self._end:
-            cut = self._body.find(self._next, start + PIECE, self._end)
+            cut = self._body.find(self._separator, start + PIECE, self._end)
             stop = self._end if cut < 0 else cut
             yield b"".join((b"[", memoryview(self._body)[start:stop], b"]"))
             start = stop + 1
 
 
 def is_large(body: bytes) -> bool:
-    """Return whether a body is more than one piece: parsed at once it would let no other thread run for too long."""
+    """Return whether a body has more than one piece. Parsing it at once would block other threads for too long."""
     return len(body) > PIECE
 
 
 def session_pieces(body: bytes) -> Pieces | None:
-    """Cut an answer between sessions; None if it is too small for that, or is written in another way.
+    """Split a response between sessions; None if it is too small, or not written in the expected form.
 
-    >>> cut = session_pieces(b'{"metrics":[{"sid":"A","data":[]}]}' + b" " * PIECE)
-    >>> cut.frame(b"0").rstrip(), list(cut)
+    >>> pieces = session_pieces(b'{"metrics":[{"sid":"A","data":[]}]}' + b" " * PIECE)
+    >>> pieces.frame(b"0").rstrip(), list(pieces)
     (b'{"metrics":[0]}', [b'[{"sid":"A","data":[]}]'])
     """
     if not is_large(body):
@@ -56,7 +59,9 @@ def session_pieces(body: bytes) -> Pieces | None:
     first = _FIRST.match(body, metrics) if metrics >= 0 else None
     if first is None or end < first.end():
         return None
-    start, behind = first.start(1), b"," + first[1]
-    if body.find(behind, start, end) < 0 and (spaced := re.compile(rb",\s+" + first[1]).search(body, start)):
-        behind = spaced[0]
-    return Pieces(body, start, end, behind)
+    start, separator = first.start(1), b"," + first[1]
+    if body.find(separator, start, end) < 0 and (
+        spaced := re.compile(rb",\s+" + first[1]).search(body, start)
+    ):
+        separator = spaced[0]
+    return Pieces(body, start, end, separator)

@@ -1,7 +1,7 @@
-"""The plain reader: msgspec and nothing else. The numbers of one series at a time.
+"""Reads a metrics response with msgspec only, one series at a time.
 
-Each series is kept as text until its turn, so that its pairs live for microseconds only: a whole answer of
-pairs keeps the garbage collector busy for longer than the parser.
+Each series stays JSON text until it is read, so that its pairs exist for microseconds only. If all pairs of a response
+existed at once, the garbage collector would take longer than the parser.
 """
 
 from array import array
@@ -12,8 +12,7 @@ from typing import Final
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.decode.fallback import NeedsFallback
-from agora_analytics.decode.headers import INT32, LOCAL_USER, Headers, column
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback, flat_view
 
 
 class SeriesText(msgspec.Struct, gc=False):
@@ -36,46 +35,54 @@ class SessionText(msgspec.Struct):
     data: list[SeriesText]
 
 
-class AnswerText(msgspec.Struct):
-    """A metrics answer whose points are still JSON text."""
+class ResponseText(msgspec.Struct):
+    """A metrics response whose points are still JSON text."""
 
     metrics: list[SessionText]
 
 
-_ENVELOPE: Final = msgspec.json.Decoder(AnswerText)
+_ENVELOPE: Final = msgspec.json.Decoder(ResponseText)
 _PAIRS: Final = msgspec.json.Decoder(list[tuple[int, float | None]])
 _first, _second = itemgetter(0), itemgetter(1)
 
 
 def read_envelope(body: bytes) -> list[SessionText]:
-    """Read all but the points; raise NeedsFallback where the careful reader might judge otherwise."""
+    """Read everything except the points.
+
+    Raises:
+        NeedsFallback: if `json_reader` might read the body differently.
+    """
     try:
-        # msgspec does not look into the strings that it skips.
+        # msgspec does not validate the strings that it skips
         if not body.isascii():
             body.decode()
-        answer = _ENVELOPE.decode(body)
+        response = _ENVELOPE.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NeedsFallback from None
-    for session in answer.metrics:
+    for session in response.metrics:
         for series in session.data:
             if series.mid not in INT32:
                 raise NeedsFallback
-    return answer.metrics
+    return response.metrics
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics answer; raise NeedsFallback if the careful reader must."""
-    headers = Headers()
+    """Read a metrics response.
+
+    Raises:
+        NeedsFallback: if `json_reader` must read it.
+    """
+    builder = ColumnsBuilder()
     ts, value = array("q"), array("d")
     for session in read_envelope(body):
-        sid_index = headers.session(session.sid)
+        sid_index = builder.session_index(session.sid)
         for series in session.data:
-            headers.add(sid_index, series.mid, series.peer, read_points(series.kvs, ts, value))
-    return headers.columns(column(ts, "q"), column(value, "d"))
+            builder.add_series(sid_index, series.mid, series.peer, read_points(series.kvs, ts, value))
+    return builder.build(flat_view(ts, "q"), flat_view(value, "d"))
 
 
 def read_points(kvs: msgspec.Raw, ts: "array[int]", value: "array[float]") -> int:
-    """Append the points of one series to the columns, and return how many they are.
+    """Append the points of one series to the columns; return the number of points.
 
     >>> ts, value = array("q"), array("d")
     >>> read_points(msgspec.Raw(b"[[1548670255, 215], [1548670257, null]]"), ts, value)

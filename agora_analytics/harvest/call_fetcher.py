@@ -14,7 +14,7 @@ from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window
-from agora_analytics.decode.arrow import metrics_table
+from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Pages
 from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.units import (
@@ -187,7 +187,7 @@ class CallFetcher:
                     self.tell(PointsStored(call_id=call.call_id, points=points))
 
     def _put_columns(self, call: Call, unit: str, columns: MetricColumns) -> int:
-        rows = metrics_table(columns, call_id=call.call_id)
+        rows = columns_table(columns, call_id=call.call_id)
         return self.store.put("metrics", unit, rows, app_id=self.app_id, day=day_of(call), pending=True)
 
     async def _out_of_reach(

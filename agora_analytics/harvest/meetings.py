@@ -13,12 +13,12 @@ from agora_analytics.harvest.report import HarvestReport
 from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
 from agora_analytics.harvest.units import merge_nearby
 from agora_analytics.instants import Instant, utc_day
+from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS
 from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
 from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
 from agora_analytics.opentok.walk import InsightsPages
 from agora_analytics.store import Store
-from agora_analytics.store.quality import OPENTOK
 
 if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok
@@ -193,7 +193,7 @@ async def _collected(listing: InsightsPages[T]) -> tuple[list[T], str]:
 
 _FIELDS = tuple(
     (role, source, snake(source.partition(".")[2]))
-    for source in OPENTOK
+    for source in METRIC_MAPPINGS
     for role in [source.partition(".")[0]]
     if role in {"publisher", "subscriber"}
 )

@@ -20,10 +20,10 @@ from agora_analytics.harvest.events import (
     PointsStored,
 )
 from agora_analytics.harvest.report import Counts, HarvestReport
+from agora_analytics.schemas import POINTS
 from agora_analytics.store import Store, Units
-from agora_analytics.store.layout import decode, encode
-from agora_analytics.store.quality import common
-from agora_analytics.store.schemas import POINTS
+from agora_analytics.store.layout import decode_id, encode_id
+from agora_analytics.store.quality import map_metric
 
 _TABLE = "points"
 
@@ -180,7 +180,7 @@ class UnitRunner:
 
 def is_known(unit: PointsUnit, stored: Units) -> bool:
     """Return whether a unit is in the store and this run need not fetch it again."""
-    name = decode(encode(unit.name))
+    name = decode_id(encode_id(unit.name))
     if name not in stored.live[_TABLE]:
         return False
     return name not in stored.pending[_TABLE] or not (unit.every_run or unit.whole)
@@ -196,7 +196,7 @@ def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     rows: dict[str, list[Any]] = {name: [] for name in POINTS.names}
     for point in points:
-        to = common(vendor, point["source"], point.get("unit", ""))
+        to = map_metric(vendor, point["source"], point.get("unit", ""))
         value = point["value"]
         row = dict(point) | {
             "vendor": vendor,

@@ -11,8 +11,8 @@ from attrs import define, field, frozen
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps
 from agora_analytics.harvest.units import call_of, merge_nearby, window_of
-from agora_analytics.store.protocol import Listing, Store, Units
-from agora_analytics.store.schemas import CALL_TABLES
+from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store.protocol import CallListing, Store, Units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ class WorkPlan:
     stored: dict[str, Stored]
     units: Units
     known: dict[str, Call]
-    _listings: Sequence[Listing] = field(repr=False)
+    _listings: Sequence[CallListing] = field(repr=False)
     _metrics: dict[str, dict[str, list[str]]] = field(repr=False, factory=dict)
 
     @classmethod

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from agora_analytics.opentok.records import ProjectRow, flag, moment, number, whole
-from agora_analytics.store.schemas import UTC_MILLISECONDS
+from agora_analytics.schemas import UTC_MILLISECONDS
 
 _TYPES = {flag: pa.bool_(), moment: UTC_MILLISECONDS, number: pa.float64(), whole: pa.int64()}
 _NO_COLUMN = ("meetings", "values")

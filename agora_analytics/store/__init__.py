@@ -1,13 +1,13 @@
-"""Tables of calls, sessions and metrics, and the folder of Parquet that keeps them.
+"""A store: a folder of Parquet files with tables of calls, sessions, metrics and points.
 
-`open_store(folder)` gives a `ParquetStore`; `Store` is what a harvest needs of any store.
+`open_store(folder)` returns a `ParquetStore`. `Store` is the interface that a harvest needs.
 """
 
+from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactReport
 from agora_analytics.store.parquet_store import ParquetStore, open_store
-from agora_analytics.store.protocol import Listing, Store, Units
+from agora_analytics.store.protocol import CallListing, Store, Units
 from agora_analytics.store.query import Result
-from agora_analytics.store.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 
 __all__ = [
     "CALLS",
@@ -16,8 +16,8 @@ __all__ = [
     "POINTS",
     "SESSIONS",
     "TABLES",
+    "CallListing",
     "CompactReport",
-    "Listing",
     "ParquetStore",
     "Result",
     "Store",

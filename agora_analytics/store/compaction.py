@@ -1,8 +1,8 @@
-"""Closed days, from a file for each unit to a few files for each table, under the eyes of any reader.
+"""Merges the many files of each closed day into a few, while other processes read the store.
 
-The new files of a day are built aside, counted, flushed to the disk, and then the whole folder of the day changes places
-with the new one in a single step. A reader that listed the old names finds them gone (and lists again), or still has
-them open; it never meets old and new rows together, because no name is ever used for both.
+The merged files of a day are written to `_staging`, verified and flushed to the disk. Then the whole folder of the day
+is exchanged with the new one in one atomic step. A reader that listed the old names finds them gone and lists again, or
+still has the old files open. It never sees old and new rows together, because no file name is used twice.
 """
 
 import secrets
@@ -14,25 +14,33 @@ from attrs import field, frozen
 
 from agora_analytics.store import atomic_exchange, merge
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
-from agora_analytics.store.failures import flush, translate_os_errors
-from agora_analytics.store.layout import COMPACTED, Layout, checked_day, decode, encode
+from agora_analytics.store.failures import translate_os_errors
+from agora_analytics.store.layout import (
+    COMPACTED,
+    Layout,
+    decode_id,
+    encode_id,
+    parquet_names,
+    partitions,
+    validate_day,
+)
 from agora_analytics.store.locks import FolderLock
-from agora_analytics.store.reading import folders, names
+from agora_analytics.store.object_writer import flush
 
 LISTED_WITHIN = 60.0
-"""Seconds after which nobody lists a folder any more that was replaced; then the next compaction removes it."""
+"""Seconds for which a replaced folder is kept, for readers that are listing it. A later compaction removes it."""
 
-_BUSY = "a harvest is writing to the store; compact when it has ended"
+_BUSY = "a harvest is writing to the store; compact after it has ended"
 _NO_EXCHANGE = (
-    "this file system cannot exchange two folders in one step; the files stay as they are and are all valid"
+    "this file system cannot exchange two folders atomically; the files were not merged and remain valid"
 )
 
 
 @frozen(kw_only=True)
 class CompactedDay:
-    """One app's day that was compacted: its rows, and its files and bytes before and after.
+    """The result of compacting one app's day: rows, and files and bytes before and after.
 
-    Over `calls`, `sessions` and `metrics`, or over `points`: these are compacted for themselves.
+    The numbers are sums over `calls`, `sessions` and `metrics`, or those of `points`, which are compacted separately.
     """
 
     app_id: str
@@ -46,7 +54,7 @@ class CompactedDay:
 
 @frozen(kw_only=True)
 class SkippedDay:
-    """One app's day that was left as it is, and why."""
+    """One app's day that was not compacted, with the reason."""
 
     app_id: str
     day: str
@@ -55,11 +63,11 @@ class SkippedDay:
 
 @frozen(kw_only=True)
 class CompactReport:
-    """What a compaction did.
+    """The result of a compaction. It does not include days that had nothing to compact.
 
     Attributes:
-        compacted: the days that have a few files now.
-        skipped: the days that still have many, each with the reason. Days that had nothing to compact are in neither.
+        compacted: the compacted days.
+        skipped: the days that could not be compacted, with the reasons.
     """
 
     compacted: tuple[CompactedDay, ...] = field(default=())
@@ -69,20 +77,20 @@ class CompactReport:
 def compact(
     layout: Layout, lock: FolderLock, *, closed_before: str, app_id: str | None = None
 ) -> CompactReport:
-    """Compact each closed day that has units. Days with something that is not whole are left alone.
+    """Compact each closed day that has single units. Incomplete days are skipped.
 
     Args:
         layout: the store's paths.
-        lock: the store's lock; taken for one day at a time, so that a waiting harvest soon goes on.
+        lock: the store's lock; acquired for one day at a time, so that a waiting harvest can continue soon.
         closed_before: days before this UTC day are closed.
         app_id: only this app.
 
     Raises:
-        StoreError: if the disk is full, a file is damaged, or a copy is not equal; that day's tables are as before.
+        StoreError: if the disk is full, a file is damaged, or the verification fails; that day is unchanged.
     """
-    checked_day(closed_before)
-    _sweep(layout)
-    done: list[CompactedDay] = []
+    validate_day(closed_before)
+    _remove_replaced(layout)
+    compacted: list[CompactedDay] = []
     skipped: list[SkippedDay] = []
     with translate_os_errors("cannot list", layout.folder):
         days = list(_days_with_units(layout, closed_before, app_id))
@@ -95,13 +103,12 @@ def compact(
         if isinstance(outcome, str):
             skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=outcome))
         else:
-            done.append(outcome)
-    return CompactReport(compacted=tuple(done), skipped=tuple(skipped))
+            compacted.append(outcome)
+    return CompactReport(compacted=tuple(compacted), skipped=tuple(skipped))
 
 
-def _sweep(layout: Layout) -> None:
-    """Remove the folders that were replaced a while ago."""
-    # A reader that lists a folder while its files are removed would find some of them, and miss rows in silence.
+def _remove_replaced(layout: Layout) -> None:
+    # not earlier: a reader that lists a folder while its files are removed would miss rows without an error
     with translate_os_errors("cannot list", layout.replaced):
         for folder in layout.replaced.glob("*"):
             if time.time() - folder.stat().st_ctime > LISTED_WITHIN:
@@ -109,37 +116,35 @@ def _sweep(layout: Layout) -> None:
 
 
 def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> Iterator[Day]:
-    wanted = None if app_id is None else encode(app_id)
+    wanted = None if app_id is None else encode_id(app_id)
     for kind in (CallsDay, PointsDay):
-        found = {
+        days = {
             (app, day)
             for table in kind.tables
-            for app, app_folder in folders(layout.table(table), "app_id")
+            for app, app_folder in partitions(layout.table(table), "app_id")
             if wanted in {None, app}
-            for day, folder in folders(app_folder, "day")
-            if day < closed_before and any(not name.startswith(COMPACTED) for name in names(folder))
+            for day, folder in partitions(app_folder, "day")
+            if day < closed_before and any(not name.startswith(COMPACTED) for name in parquet_names(folder))
         }
-        for app, day in sorted(found):
-            yield kind(layout, app_id=decode(app), day=day)
+        for app, day in sorted(days):
+            yield kind(layout, app_id=decode_id(app), day=day)
 
 
 def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
-    # alone: whatever is being written aside belongs to a process that ended in the middle
+    # the lock is exclusive, so files in the staging folder were left by an interrupted process
     shutil.rmtree(layout.staging, ignore_errors=True)
     try:
         if not atomic_exchange.works_in(layout.staging):
             return _NO_EXCHANGE
-        day.require_whole()
-        rewritten = [
-            merge.rewrite(day, table, layout.staging / table) for table in day.tables if day.units(table)
-        ]
-        for copy in rewritten:
-            merge.verify(copy)
-        for copy in rewritten:
-            atomic_exchange.exchange(copy.folder, copy.live)
-            flush(copy.live.parent)
+        day.require_complete()
+        merged = [merge.merge(day, table, layout.staging / table) for table in day.tables if day.units(table)]
+        for table in merged:
+            merge.verify(table)
+        for table in merged:
+            atomic_exchange.exchange(table.folder, table.live)
+            flush(table.live.parent)
             layout.replaced.mkdir(exist_ok=True)
-            copy.folder.rename(layout.replaced / secrets.token_hex(8))
+            table.folder.rename(layout.replaced / secrets.token_hex(8))
     except DayIncomplete as reason:
         return str(reason)
     finally:
@@ -147,9 +152,9 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
     return CompactedDay(
         app_id=day.app_id,
         day=day.day,
-        rows=sum(copy.rows for copy in rewritten),
-        files_before=sum(len(copy.sources) for copy in rewritten),
-        files_after=sum(len(copy.files) for copy in rewritten),
-        bytes_before=sum(copy.bytes_before for copy in rewritten),
-        bytes_after=sum(copy.bytes_after for copy in rewritten),
+        rows=sum(table.rows for table in merged),
+        files_before=sum(len(table.sources) for table in merged),
+        files_after=sum(len(table.files) for table in merged),
+        bytes_before=sum(table.bytes_before for table in merged),
+        bytes_after=sum(table.bytes_after for table in merged),
     )

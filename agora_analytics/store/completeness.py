@@ -1,28 +1,27 @@
-"""Whether what a day has is whole and finished, so that it may be compacted."""
+"""Checks whether a day is complete, so that it can be compacted."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from agora_analytics.store.compaction_index import held_in, notes_of, unit_name
-from agora_analytics.store.layout import COMPACTED, Layout
-from agora_analytics.store.reading import names, translate_read_errors
-from agora_analytics.store.schemas import CALL_TABLES
+from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store.failures import translate_read_errors
+from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, unit_name
+from agora_analytics.store.units import compacted_metadata, compacted_names
 
 
 class DayIncomplete(Exception):
-    """Why a day cannot be compacted yet."""
+    """A day cannot be compacted yet; the message is the reason."""
 
 
 class Day(ABC):
-    """One app's day in the tables that are compacted together, while compaction holds the lock.
+    """One app's day in the tables that are compacted together. Compaction holds the exclusive lock meanwhile.
 
     Attributes:
-        tables: their names; readers must see the new files of each before those of the ones behind it.
+        tables: the tables, in the order in which their new files become visible.
         app_id: the app.
         day: the UTC day.
     """
@@ -41,32 +40,32 @@ class Day(ABC):
     def files(self, table: str, *, pending: bool = False) -> list[Path]:
         """Return the day's files in a table, sorted by name: unit after unit."""
         folder = self.folder(table, pending=pending)
-        return [folder / name for name in names(folder)]
+        return [folder / name for name in parquet_names(folder)]
 
     def units(self, table: str) -> list[Path]:
-        """Return those files that are single units still."""
+        """Return the files that are not compacted yet."""
         return [path for path in self.files(table) if not path.name.startswith(COMPACTED)]
 
     @abstractmethod
-    def require_whole(self) -> None:
-        """Check that nothing is missing, or there twice.
+    def require_complete(self) -> None:
+        """Check that nothing is missing or duplicated.
 
         Raises:
-            DayIncomplete: if something is.
+            DayIncomplete: if the check fails.
             StoreError: if a file is damaged.
         """
 
-    @abstractmethod
-    def require_known(self, table: str, calls: set[str]) -> None:
-        """Check the calls that the rows of a table belong to.
+    def require_complete_calls(self, table: str, calls: set[str]) -> None:
+        """Check that the rows of a table belong only to complete calls.
 
         Raises:
-            DayIncomplete: if one of them is not known to be whole.
+            DayIncomplete: if one of `calls` is not complete.
         """
+        del table, calls  # without tables of calls, every unit is complete
 
-    @abstractmethod
-    def notes(self) -> dict[str, str]:
-        """Return what is to be kept beside the rows of each table."""
+    def metadata(self) -> dict[str, str]:
+        """Return the metadata for the compacted files of each table."""
+        return {}
 
 
 class CallsDay(Day):
@@ -78,95 +77,83 @@ class CallsDay(Day):
         super().__init__(layout, app_id=app_id, day=day)
         self._calls: frozenset[str] = frozenset()
 
-    def require_whole(self) -> None:
-        """Check that the calls are all finished, that none is there twice, and that nothing waits for its call.
+    def require_complete(self) -> None:
+        """Check that all calls are finished, that none is duplicated, and that no unit waits for its call.
 
         Raises:
-            DayIncomplete: if one of these does not hold.
+            DayIncomplete: if the check fails.
             StoreError: if a file is damaged.
         """
-        seen: set[str] = set()
+        calls: set[str] = set()
         for path in self.files("calls"):
             for call_id, finished in _columns(path, ["call_id", "finished"]):
                 if not finished:
                     raise DayIncomplete(
-                        f"call {call_id} was still going on when it was fetched; harvest it again first"
+                        f"call {call_id} was ongoing when it was fetched; harvest it again first"
                     )
-                if call_id in seen:
-                    raise DayIncomplete(f"call {call_id} is there twice; remove the newer file of it, {path}")
-                seen.add(call_id)
-        self._calls = frozenset(seen)
+                if call_id in calls:
+                    raise DayIncomplete(f"call {call_id} is stored twice; remove its newer file, {path}")
+                calls.add(call_id)
+        self._calls = frozenset(calls)
         for leftover in self._leftovers():
             leftover.unlink(missing_ok=True)
 
-    def require_known(self, table: str, calls: set[str]) -> None:
-        """Check that rows belong to calls that are whole.
+    def require_complete_calls(self, table: str, calls: set[str]) -> None:
+        """Check that each call has a row in `calls`. It has none if a harvest ended before it wrote that row.
 
         Raises:
-            DayIncomplete: if there is no row of a call in `calls`: a harvest ended between its children and the call itself.
+            DayIncomplete: if a call has no row.
         """
         if orphans := calls - self._calls:
             raise DayIncomplete(
-                f"{table} has rows of call {min(orphans)}, which is not whole; run the harvest again first"
+                f"{table} has rows of call {min(orphans)}, which is incomplete; run the harvest again first"
             )
 
-    def notes(self) -> dict[str, str]:
-        """Return nothing: the rows say which calls they belong to."""
-        return {}
-
     def _leftovers(self) -> list[Path]:
-        # Two harvests may fetch one call; the one that ends in the middle leaves units of a call that the other has
-        # finished. Nobody will ever publish them.
-        left = []
+        # If two harvests fetch the same call and one of them is interrupted, its pending units remain although the
+        # other harvest has published the call. They will never be published.
+        leftovers = []
         for table in CALL_TABLES:
-            shown = {path.name for path in self.files(table)}
+            live = {path.name for path in self.files(table)}
             for path in self.files(table, pending=True):
-                if path.name not in shown:
+                if path.name not in live:
                     ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
                     if not ids or not ids <= self._calls:
                         raise DayIncomplete(
-                            f"{table} has units of a call that is not whole; run the harvest again first"
+                            f"{table} has units of an incomplete call; run the harvest again first"
                         )
-                left.append(path)
-        return left
+                leftovers.append(path)
+        return leftovers
 
 
 class PointsDay(Day):
-    """A day's `points`. CompactionIndex files name the units that they were made of."""
+    """A day's `points`. The metadata of compacted files lists the units that were merged into them."""
 
     tables = ("points",)
 
-    def require_whole(self) -> None:
-        """Check that no unit has to be fetched again, and that none is there twice.
+    def require_complete(self) -> None:
+        """Check that no unit has to be fetched again, and that none is duplicated.
 
         Raises:
-            DayIncomplete: if one of these does not hold.
+            DayIncomplete: if the check fails.
             StoreError: if a file is damaged.
         """
         for path in self.files("points", pending=True):
             raise DayIncomplete(
-                f"{unit_name(path.name)} was not whole when it was fetched; run the harvest again first"
+                f"{unit_name(path.name)} was incomplete when it was fetched; run the harvest again first"
             )
-        for unit in sorted(self._single() & self._held()):
-            raise DayIncomplete(f"{unit} is there twice; remove its own file, which is the newer one")
+        for unit in sorted(self._single_units() & self._compacted_units()):
+            raise DayIncomplete(f"{unit} is stored twice; remove its own file, which is the newer one")
 
-    def require_known(self, table: str, calls: set[str]) -> None:
-        """Accept them all: a meeting is one unit, so it is whole."""
+    def metadata(self) -> dict[str, str]:
+        """Return the metadata that lists all units."""
+        return compacted_metadata(self._single_units() | self._compacted_units())
 
-    def notes(self) -> dict[str, str]:
-        """Return the names of all units."""
-        return notes_of(self._single() | self._held())
-
-    def _single(self) -> set[str]:
+    def _single_units(self) -> set[str]:
         return {unit_name(path.name) for path in self.units("points")}
 
-    def _held(self) -> set[str]:
-        return held_in("points", self.folder("points"))
-
-
-def distinct_calls(rows: pa.Table) -> set[str]:
-    """Return the ids of the calls that the rows belong to."""
-    return set(pc.unique(rows.column("call_id")).to_pylist())
+    def _compacted_units(self) -> set[str]:
+        return compacted_names("points", self.folder("points"))
 
 
 def _columns(path: Path, columns: list[str]) -> list[tuple[Any, ...]]:

@@ -1,25 +1,34 @@
-"""What goes wrong with a folder, told in one line: what, where, what to do."""
+"""Storage failures: translates them to `StoreError`, and retries reads while a compaction replaces files."""
 
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
 
 from agora_analytics.errors import StoreError
 
-_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+T = TypeVar("T")
+
+_DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+_READ_ATTEMPTS = 12
+_FIRST_PAUSE = 0.005
 
 
 @contextmanager
-def translate_os_errors(doing: str, place: Path | str) -> Iterator[None]:
-    """Turn every `OSError` inside the block into a `StoreError` that says what to do.
+def translate_os_errors(action: str, target: Path | str) -> Iterator[None]:
+    """Raise a `StoreError` with advice in place of every `OSError` in the block.
 
     Args:
-        doing: what was tried, as in `cannot write`.
-        place: the file or folder that it was tried on.
+        action: what was attempted, such as `cannot write`.
+        target: the file or folder.
 
     Raises:
         StoreError: in place of any `OSError`.
@@ -27,54 +36,68 @@ def translate_os_errors(doing: str, place: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise store_error(doing, place, problem) from problem
+        raise store_error(action, target, problem) from problem
 
 
-def store_error(doing: str, place: Path | str, problem: OSError) -> StoreError:
-    """Return the error that tells of `problem`, with the way out."""
-    reason = _reason(problem)
-    if problem.errno in _FULL:
-        advice = "everything committed is safe; free space and run the same command again"
+@contextmanager
+def translate_read_errors(path: Path) -> Iterator[None]:
+    """Raise a `StoreError` if pyarrow cannot read a file; `FileNotFoundError` passes through unchanged."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
+        if isinstance(problem, OSError) and problem.errno is not None:
+            raise store_error("cannot read", path, problem) from problem
+        raise damaged(path, problem) from problem
+
+
+def store_error(action: str, target: Path | str, problem: OSError) -> StoreError:
+    """Return the error for a failed system call, with advice."""
+    if problem.errno in _DISK_FULL:
+        advice = "all committed data is safe; free space and run the same command again"
     elif problem.errno in _FORBIDDEN:
-        advice = (
-            "everything committed is safe; give this user the right to write there, or choose another folder"
-        )
-    elif problem.errno in _IN_THE_WAY:
-        advice = "a file stands where a folder is needed (or the other way round); move it away, or choose another folder"
+        advice = "all committed data is safe; grant this user write permission, or choose another folder"
+    elif problem.errno in _WRONG_KIND:
+        advice = "there is a file where a folder is needed, or a folder where a file is needed; move it away, or choose another folder"
     else:
-        advice = "everything committed is safe; run the same command again when it is put right"
-    return StoreError(f"{doing} {place}: {reason}; {advice}")
+        advice = "all committed data is safe; fix the cause and run the same command again"
+    # pyarrow adds errno and path to its message; the system's message is enough
+    reason = str(problem).splitlines()[0] if problem.errno is None else os.strerror(problem.errno)
+    return StoreError(f"{action} {target}: {reason}; {advice}")
 
 
-def damaged(place: Path | str, problem: Exception) -> StoreError:
-    """Return the error for a file that is no whole Parquet file."""
+def damaged(target: Path | str, problem: Exception) -> StoreError:
+    """Return the error for a file that is not a complete Parquet file."""
     detail = "".join(c for c in str(problem).split("\n")[0] if c.isprintable()) or type(problem).__name__
-    # its day as a whole: a call whose own row stays would count as done without the rows that are gone
+    # the whole day: a call whose row remains in `calls` counts as done, so its missing rows would not be fetched again
     return StoreError(
-        f"cannot read {place}: the file is damaged ({detail}); "
-        "restore it from a backup, or move its day out of all three tables and harvest that day again"
+        f"cannot read {target}: the file is damaged ({detail}); "
+        "restore it from a backup, or move its day out of all tables and harvest that day again"
     )
 
 
-def _reason(problem: OSError) -> str:
-    if problem.errno is None:
-        return str(problem).splitlines()[0]
-    # pyarrow repeats errno and path in its own words; the system's words are enough
-    return os.strerror(problem.errno)
+def _is_file_not_found(problem: Exception) -> bool:
+    return isinstance(problem, FileNotFoundError)
 
 
-def flush(path: Path | str) -> None:
-    """Ask the system to bring a file, or the names in a folder, to the disk.
+def retry_if_moved(
+    read: Callable[[], T], is_missing_file: Callable[[Exception], bool] = _is_file_not_found
+) -> T:
+    """Retry a read while files disappear, which happens when a compaction replaces them.
+
+    Args:
+        read: lists the files and reads them.
+        is_missing_file: returns whether an exception of `read` means that a file is missing.
 
     Raises:
-        OSError: if that fails.
+        Exception: the exception of `read`, if it has another cause or if the retries are used up after some seconds.
     """
-    if (
-        os.name == "nt" and Path(path).is_dir()
-    ):  # Windows cannot open folders, and keeps their names safe itself
-        return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for attempt in range(_READ_ATTEMPTS):
+        try:
+            return read()
+        except Exception as problem:
+            if not is_missing_file(problem) or attempt == _READ_ATTEMPTS - 1:
+                raise
+        time.sleep(_FIRST_PAUSE * 2**attempt if attempt < 8 else 1.0)
+    raise AssertionError

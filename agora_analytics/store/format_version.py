@@ -1,4 +1,4 @@
-"""Whether a folder is a store of ours, and which version wrote it."""
+"""Checks that a folder is a store with a supported format version, and creates new stores."""
 
 import json
 import secrets
@@ -7,57 +7,61 @@ from pathlib import Path
 import agora_analytics
 from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store.failures import translate_os_errors
-from agora_analytics.store.layout import IDENTITY
+from agora_analytics.store.layout import FORMAT_FILE
 
 FORMAT = 2
-"""Raised by one when a version cannot read what the one before wrote."""
+"""Version of the format; incremented for each incompatible change."""
 
-_HARMLESS = {"lost+found"}
+_IGNORED = {"lost+found"}
 
 
 def ensure(folder: Path, *, create: bool) -> None:
-    """Check that a folder is a store that this version reads; make it one first if `create`.
+    """Check that a folder is a store that this version can read. Create the store first if `create` is true.
 
     Args:
         folder: the store's folder.
-        create: make the folder and `_store.json` if they are not there yet.
+        create: create the folder and `_store.json` if they are missing.
 
     Raises:
-        StoreVersionError: if another format is in it.
-        StoreError: if it is no store, holds other things, or cannot be written.
+        StoreVersionError: if the store has another format.
+        StoreError: if the folder is not a store, contains other files, or cannot be written.
 
     Example:
-        >>> ensure(Path("/tmp/calls"), create=True)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     ensure(Path(folder), create=True)
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['_store.json']
     """
     with translate_os_errors("cannot open the store", folder):
         if folder.exists() and not folder.is_dir():
             raise StoreError(
-                f"cannot open the store {folder}: it is a file; a store is a folder, so choose another name"
+                f"cannot open the store {folder}: it is a file; a store is a folder, so choose another path"
             )
         try:
-            text = (folder / IDENTITY).read_text("utf-8")
+            text = (folder / FORMAT_FILE).read_text("utf-8")
         except FileNotFoundError:
             text = None
     if text is not None:
         _check(folder, text)
     elif create:
-        _make(folder)
+        _create(folder)
     elif folder.exists():
         raise StoreError(
-            f"{folder} is no store: it has no {IDENTITY}; give the folder that a harvest wrote to"
+            f"there is no store in {folder}: it has no {FORMAT_FILE}; give the folder of an existing store"
         )
     else:
-        raise StoreError(f"there is no store at {folder}; give the folder that a harvest wrote to")
+        raise StoreError(f"there is no store at {folder}; give the folder of an existing store")
 
 
 def _check(folder: Path, text: str) -> None:
     try:
-        found = json.loads(text)
-        number, author = int(found["format"]), str(found.get("created_by", "an unknown version"))
+        content = json.loads(text)
+        number, author = int(content["format"]), str(content.get("created_by", "an unknown version"))
     except (ValueError, TypeError, KeyError):
         raise StoreError(
-            f"cannot read {folder / IDENTITY}: it is damaged; if all else is well, "
-            f'put {{"format": {FORMAT}}} into it'
+            f"cannot read {folder / FORMAT_FILE}: it is damaged; if the other files are intact, "
+            f'replace its content with {{"format": {FORMAT}}}'
         ) from None
     if number == FORMAT:
         return
@@ -72,26 +76,26 @@ def _check(folder: Path, text: str) -> None:
     )
 
 
-def _make(folder: Path) -> None:
-    with translate_os_errors("cannot make the store", folder):
+def _create(folder: Path) -> None:
+    with translate_os_errors("cannot create the store", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if foreign := _foreign(folder):
             raise StoreError(
-                f"{folder} holds other things ({foreign}) and no {IDENTITY}; "
-                "a store needs a folder of its own, so give an empty or a new one"
+                f"{folder} contains other files ({foreign}) and no {FORMAT_FILE}; "
+                "a store needs its own folder, so give an empty or a new one"
             )
-        aside = folder / f"{IDENTITY}.{secrets.token_hex(4)}"
+        staged = folder / f"{FORMAT_FILE}.{secrets.token_hex(4)}"
         text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
         try:
-            aside.write_text(text + "\n", "utf-8")
-            aside.replace(folder / IDENTITY)
+            staged.write_text(text + "\n", "utf-8")
+            staged.replace(folder / FORMAT_FILE)
         finally:
-            aside.unlink(missing_ok=True)
+            staged.unlink(missing_ok=True)
 
 
 def _foreign(folder: Path) -> str | None:
     for entry in folder.iterdir():
-        # another process may be making the same store at this moment
-        if not entry.name.startswith((".", IDENTITY)) and entry.name not in _HARMLESS:
-            return None if (folder / IDENTITY).exists() else entry.name
+        # another process may be creating the same store
+        if not entry.name.startswith((".", FORMAT_FILE)) and entry.name not in _IGNORED:
+            return None if (folder / FORMAT_FILE).exists() else entry.name
     return None

@@ -1,29 +1,33 @@
-"""Where everything lies in a store's folder. Names only: nothing here opens a file.
+"""The layout of a store's folder: the path of every object, and the files in a partition.
 
-    DIR/_store.json                                             which format this is
-    DIR/calls|sessions|metrics|points/app_id=<id>/day=<UTC day>/    the tables; one object for each unit of work
+    DIR/_store.json                                             the version of the format
+    DIR/calls|sessions|metrics|points/app_id=<id>/day=<UTC day>/    the tables; one file for each unit of work
         <unit>.parquet
-        compacted~<hash>~<number>.parquet                       what many units became once their day was closed
-    DIR/_pending/<table>/app_id=<id>/day=<UTC day>/             finished units of calls that are not whole yet; of
-                                                                `points`, marks of units to be fetched again
+        compacted~<hash>~<number>.parquet                       the merged units of a closed day
+    DIR/_pending/<table>/app_id=<id>/day=<UTC day>/             finished units of calls that are not complete yet; for
+                                                                `points`, marks of units that have to be fetched again
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
-    DIR/_staging/                                               what is being written; nobody reads it
-    DIR/_replaced/                                              days before they were compacted, for some seconds more
-    DIR/_lock                                                   writers hold it shared, compaction alone: a byte each
-    DIR/_commit_lock                                                   whoever shows a call, or drops units of one, holds it
+    DIR/_staging/                                               files that are being written; never read
+    DIR/_replaced/                                              compacted days as they were before, for open readers
+    DIR/_lock                                                   shared by writers, exclusive for compaction, which
+                                                                appends one byte each time
+    DIR/_commit_lock                                            held while a call is published or units are removed
 
-Spark, pyarrow and others skip names that start with `_`, so only the tables are seen.
+Spark, pyarrow and others skip names that start with `_`, so they see only the tables.
 """
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store.schemas import TABLES
+from agora_analytics.schemas import TABLES
+from agora_analytics.store.failures import translate_os_errors
 
-IDENTITY = "_store.json"
+FORMAT_FILE = "_store.json"
 LISTING = "_listing"
 LOCK = "_lock"
 COMMIT_LOCK = "_commit_lock"
@@ -32,61 +36,58 @@ REPLACED = "_replaced"
 STAGING = "_staging"
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
-"""How the names of compacted files start. `~` is in no encoded unit of less than 200 letters, so none looks like it."""
+"""Prefix of the names of compacted files. No unit has it: `encode_id` adds `~` only near the hundredth character."""
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.-]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_LONGEST = 200
+_MAX_LENGTH = 200
 
 
-def encode(text: str) -> str:
-    """Return a vendor's id as one safe file name: other characters than `A-Za-z0-9_.-` become `%XX`.
+def encode_id(text: str) -> str:
+    """Return a vendor's id as one safe file name: characters other than `A-Za-z0-9_.-` become `%XX`.
 
-    A leading `_` or `.` is encoded too, since readers skip such names, and so is the `n` of `null`, which DuckDB 1 reads
-    as NULL. An id too long for a file name ends in its hash.
+    A leading `_` or `.` is encoded too, because readers skip such names, and so is the `n` of `null`, which DuckDB 1
+    reads as NULL. A name that is too long is cut and ends with a hash.
 
     Raises:
         StoreError: if the id is empty.
 
     Example:
-        >>> encode("../a b"), encode("_x")
+        >>> encode_id("../a b"), encode_id("_x")
         ('%2E.%2Fa%20b', '%5Fx')
     """
     if not text:
-        raise StoreError("an empty id cannot name an object of the store; it needs at least one character")
+        raise StoreError("cannot store an object with an empty id; give an id with at least one character")
     name = _UNSAFE.sub(
-        lambda found: f"%{found[0][0]:02X}".encode(), text.encode("utf-8", "surrogatepass")
+        lambda match: f"%{match[0][0]:02X}".encode(), text.encode("utf-8", "surrogatepass")
     ).decode()
     if name[0] in "._" or name.lower() == "null":
         name = f"%{ord(name[0]):02X}{name[1:]}"
-    if len(name) > _LONGEST:
+    if len(name) > _MAX_LENGTH:
         digest = hashlib.sha256(name.encode()).hexdigest()[:32]
         name = f"{name[:100].rstrip('%')}~{digest}"
     return name
 
 
-def decode(name: str) -> str:
-    """Return the id that `encode` made a name of. Of an id too long for a name, the name itself comes back."""
+def decode_id(name: str) -> str:
+    """Return the id that `encode_id` encoded. A name that was cut is returned as it is."""
     return unquote(name) if "%" in name else name
 
 
-def checked_table(table: str) -> str:
-    """Return the name of a table if it is one.
+def unit_name(file: str) -> str:
+    """Return the unit that is stored in a file of this name."""
+    return decode_id(file.removesuffix(SUFFIX))
 
-    Raises:
-        StoreError: if it is not.
-    """
+
+def validate_table(table: str) -> str:
+    """Return the name of a table; raise a `StoreError` if there is no such table."""
     if table not in TABLES:
         raise StoreError(f"there is no table {table!r}; the tables are {', '.join(TABLES)}")
     return table
 
 
-def checked_day(day: str) -> str:
-    """Return the day if it is written as `2026-11-20`.
-
-    Raises:
-        StoreError: if it is not.
-    """
+def validate_day(day: str) -> str:
+    """Return a day; raise a `StoreError` if it is not written as `2026-11-20`."""
     if not _DAY.fullmatch(day):
         raise StoreError(f"{day!r} is not a UTC day; write it as 2026-11-20")
     return day
@@ -102,7 +103,6 @@ class Layout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.identity = folder / IDENTITY
         self.lock = folder / LOCK
         self.commit_lock = folder / COMMIT_LOCK
         self.staging = folder / STAGING
@@ -111,24 +111,59 @@ class Layout:
     def table(self, table: str, *, pending: bool = False) -> Path:
         """Return the folder of a whole table."""
         root = self.folder / PENDING if pending else self.folder
-        return root / checked_table(table)
+        return root / validate_table(table)
 
     def app(self, table: str, app_id: str, *, pending: bool = False) -> Path:
         """Return the folder of one app in a table."""
-        return self.table(table, pending=pending) / f"app_id={encode(app_id)}"
+        return self.table(table, pending=pending) / f"app_id={encode_id(app_id)}"
 
     def day(self, table: str, *, app_id: str, day: str, pending: bool = False) -> Path:
         """Return the folder of one app's day in a table."""
-        return self.app(table, app_id, pending=pending) / f"day={checked_day(day)}"
+        return self.app(table, app_id, pending=pending) / f"day={validate_day(day)}"
 
     def unit(self, table: str, unit: str, *, app_id: str, day: str, pending: bool = False) -> Path:
         """Return the file of one unit of work."""
-        return self.day(table, app_id=app_id, day=day, pending=pending) / f"{encode(unit)}{SUFFIX}"
+        return self.day(table, app_id=app_id, day=day, pending=pending) / f"{encode_id(unit)}{SUFFIX}"
 
     def listings(self, app_id: str) -> Path:
         """Return the folder of the listing pages of one app."""
-        return self.folder / LISTING / f"app_id={encode(app_id)}"
+        return self.folder / LISTING / f"app_id={encode_id(app_id)}"
 
     def listing(self, app_id: str, start: int, end: int, seq: int) -> Path:
         """Return the file of one page of the listing of the window from `start` to `end` (UTC epoch seconds)."""
         return self.listings(app_id) / f"{start}-{end}.{seq:05d}{SUFFIX}"
+
+    def files(self, table: str) -> list[Path]:
+        """Return the files of a table, sorted.
+
+        Raises:
+            StoreError: if there is no such table, or the folder cannot be read.
+        """
+        root = self.table(table)
+        with translate_os_errors("cannot list", root):
+            return [
+                Path(folder, name)
+                for _, app in partitions(root, "app_id")
+                for _, folder in partitions(app, "day")
+                for name in parquet_names(folder)
+            ]
+
+
+def partitions(parent: Path | str, key: str) -> Iterator[tuple[str, str]]:
+    """Yield the value and path of each folder `key=value` in a folder, sorted; nothing if the folder is missing."""
+    try:
+        with os.scandir(parent) as entries:
+            folders = sorted(entry.name for entry in entries if entry.name.startswith(f"{key}="))
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        yield folder[len(key) + 1 :], f"{parent}{os.sep}{folder}"
+
+
+def parquet_names(folder: Path | str) -> list[str]:
+    """Return the names of the Parquet files in a folder, sorted; empty if the folder is missing."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []

@@ -1,4 +1,4 @@
-"""The rows of a day's many files, written again into a few, with one row group in memory at a time."""
+"""Merges the many files of one day of a table into a few. One row group is in memory at a time."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,24 +6,24 @@ from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import field, frozen
 
 from agora_analytics.errors import StoreError
 from agora_analytics.store import parquet_file
-from agora_analytics.store.completeness import Day, distinct_calls
-from agora_analytics.store.failures import flush
+from agora_analytics.store.completeness import Day
+from agora_analytics.store.failures import translate_read_errors
 from agora_analytics.store.layout import COMPACTED, SUFFIX
-from agora_analytics.store.reading import translate_read_errors
-from agora_analytics.store.schemas import ENCODINGS
+from agora_analytics.store.object_writer import flush
 
 ROWS_IN_A_FILE = 64 * parquet_file.ROW_GROUP
-"""Rows of a compacted file, at most about: some 70 MB of metrics."""
+"""Approximate maximum of rows in a compacted file: about 70 MB of metrics."""
 
 
 @frozen(kw_only=True)
-class Copy:
-    """A day of one table, written again: the old folder and files, the new ones, and what they hold."""
+class MergedTable:
+    """The merged files of one day of a table in a new folder, and the live folder with the files that they replace."""
 
     live: Path
     sources: tuple[Path, ...] = field(repr=False)
@@ -35,12 +35,14 @@ class Copy:
 
 
 class _Source:
-    """The files of a day, read one after the other, and what was seen on the way."""
+    """Reads the files of a day in order; counts their rows and collects the ids of their calls."""
 
     def __init__(self, table: str, files: tuple[Path, ...]) -> None:
         self._files = files
-        self._text = [name for name in ENCODINGS[table].dictionary if name not in {"mid", "value"}]
-        self.promised = 0
+        self._text = [
+            name for name in parquet_file.ENCODINGS[table].dictionary if name not in {"mid", "value"}
+        ]
+        self.rows = 0
         self.calls: set[str] = set()
 
     def pieces(self) -> Iterator[pa.Table]:
@@ -49,23 +51,23 @@ class _Source:
                 translate_read_errors(path),
                 pq.ParquetFile(str(path), read_dictionary=self._text, pre_buffer=False) as file,
             ):
-                self.promised += file.metadata.num_rows
+                self.rows += file.metadata.num_rows
                 for group in range(file.num_row_groups):
-                    rows = file.read_row_group(group, use_threads=False)
-                    self.calls |= distinct_calls(rows)
-                    yield rows
+                    piece = file.read_row_group(group, use_threads=False)
+                    self.calls |= set(pc.unique(piece.column("call_id")).to_pylist())
+                    yield piece
 
 
-def rewrite(day: Day, table: str, folder: Path) -> Copy:
-    """Write the rows of a day of one table into a new folder, in the order of the old names, flushed to the disk.
+def merge(day: Day, table: str, folder: Path) -> MergedTable:
+    """Write the rows of a day of one table into a new folder, in the order of the old names, and flush them.
 
     Args:
         day: the day.
         table: the table.
-        folder: where to; made anew.
+        folder: the new folder; it must not exist.
 
     Raises:
-        DayIncomplete: if a row belongs to no whole call.
+        DayIncomplete: if a row belongs to a call that is not complete.
         StoreError: if a file is damaged.
         OSError: if the disk is full or the folder cannot be written.
     """
@@ -79,42 +81,42 @@ def rewrite(day: Day, table: str, folder: Path) -> Copy:
     for first in pieces:
         files.append(folder / f"{stem}~{len(files):05d}{SUFFIX}")
         rows = _up_to(ROWS_IN_A_FILE, chain([first], pieces))
-        parquet_file.write(files[-1], table, rows, notes=day.notes() if len(files) == 1 else None)
+        parquet_file.write(files[-1], table, rows, metadata=day.metadata() if len(files) == 1 else None)
         flush(files[-1])
-    if not files:  # units without rows leave one file without rows: the table keeps its columns
+    if not files:  # units without rows become one file without rows, so that the table keeps its columns
         files.append(folder / f"{stem}~00000{SUFFIX}")
-        parquet_file.write(files[0], table, [], notes=day.notes())
+        parquet_file.write(files[0], table, [], metadata=day.metadata())
         flush(files[0])
     flush(folder)
-    day.require_known(table, source.calls)
-    return Copy(
+    day.require_complete_calls(table, source.calls)
+    return MergedTable(
         live=day.folder(table),
         sources=sources,
         folder=folder,
         files=tuple(files),
-        rows=source.promised,
+        rows=source.rows,
         bytes_before=sum(sizes),
         bytes_after=sum(path.stat().st_size for path in files),
     )
 
 
-def verify(copy: Copy) -> None:
-    """Check a copy against its sources, read back from the disk, before it takes their place.
+def verify(merged: MergedTable) -> None:
+    """Check the merged files, read back from the disk, against their sources before they replace them.
 
     Raises:
-        StoreError: if a row is missing or too many, or files came to the live folder meanwhile.
+        StoreError: if the row counts differ, or files were added to the live folder meanwhile.
     """
-    found = 0
-    for path in copy.files:
+    rows = 0
+    for path in merged.files:
         with translate_read_errors(path):
-            found += pq.read_metadata(path).num_rows
-    if found != copy.rows:
+            rows += pq.read_metadata(path).num_rows
+    if rows != merged.rows:
         raise StoreError(
-            f"compaction of {copy.live} gave {found} rows for {copy.rows}; nothing was changed: please report this"
+            f"compaction of {merged.live} produced {rows} rows from {merged.rows}; nothing was changed; please report this"
         )
-    if {path.name for path in copy.live.iterdir()} != {path.name for path in copy.sources}:
+    if {path.name for path in merged.live.iterdir()} != {path.name for path in merged.sources}:
         raise StoreError(
-            f"files came to {copy.live} while it was compacted; nothing was changed: compact when no harvest runs"
+            f"files were added to {merged.live} during its compaction; nothing was changed; compact when no harvest runs"
         )
 
 
@@ -128,6 +130,7 @@ def _up_to(limit: int, pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _fingerprint(files: tuple[Path, ...], sizes: list[int]) -> str:
-    # of the names that go, so that a new name was never used for other rows: readers tell old and new by the names
-    told = "\n".join(f"{path.name} {size}" for path, size in zip(files, sizes, strict=True))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    # A hash of the replaced names, so that a name never stands for other rows: readers distinguish old files from new
+    # ones by name.
+    names = "\n".join(f"{path.name} {size}" for path, size in zip(files, sizes, strict=True))
+    return hashlib.sha256(names.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What a harvest needs of a store. The folder of Parquet is one; anything else that keeps these promises is another."""
+"""The interface of a store that a harvest needs. `ParquetStore` is the included implementation."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,16 +7,16 @@ from typing import Protocol
 import pyarrow as pa
 from attrs import field, frozen
 
-from agora_analytics.store.layout import decode, encode
+from agora_analytics.store.layout import decode_id, encode_id
 from agora_analytics.store.parquet_file import Rows
 
 
 @frozen(kw_only=True)
 class Units:
-    """The finished units of work of one app, in one listing: for each table the UTC day of each unit.
+    """The stored units of work of one app, as a snapshot: the UTC day of each unit, by table.
 
     Attributes:
-        live: units whose call is whole (or a snapshot of a call that goes on): table -> unit -> day.
+        live: units of published calls, including snapshots of ongoing calls: table -> unit -> day.
         pending: units that wait for the rest of their call: table -> unit -> day.
     """
 
@@ -25,27 +25,32 @@ class Units:
 
     def is_done(self, table: str, unit: str) -> bool:
         """Return whether a unit is stored, live or pending."""
-        name = decode(encode(unit))
+        name = decode_id(encode_id(unit))
         return name in self.live[table] or name in self.pending[table]
 
 
 @frozen(kw_only=True)
 class Published:
-    """What the visible row of a call stands for: its units of samples, and whether the call had ended."""
+    """The published state of a call.
+
+    Attributes:
+        metrics: its published units of `metrics`.
+        finished: whether the call had ended.
+    """
 
     metrics: tuple[str, ...]
     finished: bool
 
 
 @frozen(kw_only=True)
-class Listing:
+class CallListing:
     """The finished pages of one listing of calls.
 
     Attributes:
         start: start of the window, UTC epoch seconds.
         end: end of the window, UTC epoch seconds.
-        pages: how many pages are finished, counted from the first without a gap.
-        resume: where the next page starts, as the writer put it; "" when there is none.
+        pages: number of finished pages, counted from the first page to the first gap.
+        resume: resume token of the next page, as written by the harvest; "" if there is none.
         rows: the calls of these pages, in the schema of `calls`.
     """
 
@@ -62,31 +67,26 @@ class Listing:
 
 
 class Store(Protocol):
-    """Where a harvest puts its rows and reads back what is done. Blocking and thread-safe.
+    """Stores the rows of a harvest, and returns which units are done. Blocking and thread-safe.
 
-    An object is either there, whole, or not there: nobody sees half of one. A second write of a unit replaces
-    the first. `ParquetStore` has the words for each method.
+    Writes are atomic: a reader sees a complete object or none. Writing a unit again replaces it.
+    `ParquetStore` documents each method.
     """
 
     def writing(self) -> AbstractContextManager[None]:
         """Keep compaction out while the block runs."""
-        ...
 
     def commit_lock(self) -> AbstractContextManager[None]:
-        """Let nobody else show, drop or commit in turn while the block runs; may be nested."""
-        ...
+        """Keep all other publishing and discarding out while the block runs; may be nested."""
 
     def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
         """Write one unit; return its number of rows."""
-        ...
 
     def units(self, app_id: str) -> Units:
-        """Return which units are done."""
-        ...
+        """Return the stored units."""
 
     def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
-        """Return the rows of a unit, or None if it is not there."""
-        ...
+        """Return the rows of a unit, or None if it is not stored."""
 
     def publish(
         self,
@@ -99,37 +99,28 @@ class Store(Protocol):
         row: pa.Table,
         before: Published | None = None,
     ) -> None:
-        """Make a whole call visible, if what is visible of it is as it was before: metrics, sessions, its row last."""
-        ...
+        """Publish a complete call if its published state is still `before`: metrics, sessions, its row last."""
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
-        """Return what the visible row of a call stands for; None if there is no such row."""
-        ...
+        """Return the published state of a call; None if it has no published row."""
 
     def unpublish(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
-        """Remove units of samples that are visible though the call's row does not stand for them."""
-        ...
+        """Remove live units of `metrics` that do not belong to the published state of their call."""
 
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
-        """Drop pending units, given as (table, unit), that must not be used any more."""
-        ...
+        """Delete pending units, each given as (table, unit)."""
 
     def compact(self, *, closed_before: str, app_id: str | None = None) -> object:
-        """Turn the many small objects of days that are over into a few."""
-        ...
+        """Merge the many small objects of each closed day into a few."""
 
     def calls(self, app_id: str) -> pa.Table:
-        """Return the rows of all visible calls of an app."""
-        ...
+        """Return the rows of all published calls of an app."""
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
         """Write one finished page of a listing of calls."""
-        ...
 
-    def listings(self, app_id: str) -> list[Listing]:
-        """Return the listings of an app, as far as their pages go."""
-        ...
+    def listings(self, app_id: str) -> list[CallListing]:
+        """Return the listings of an app; of each, the pages up to the first gap."""
 
     def remove_listing(self, app_id: str, start: int, end: int) -> None:
-        """Forget a listing."""
-        ...
+        """Delete a listing."""

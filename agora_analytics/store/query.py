@@ -1,25 +1,29 @@
-"""SQL over the tables: DuckDB in memory, one view a table, nothing written anywhere."""
+"""Reads the tables of a store: with SQL (DuckDB in memory, one view per table), or as pyarrow datasets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from attrs import field, frozen
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreError
-from agora_analytics.store import quality, reading
-from agora_analytics.store.layout import Layout
-from agora_analytics.store.schemas import TABLES, table_schema
+from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
+from agora_analytics.store import quality
+from agora_analytics.store.failures import damaged, retry_if_moved, translate_read_errors
+from agora_analytics.store.layout import Layout, parquet_names, partitions
 
 _QUERIES = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"}
-_WRONG = (
+_QUERY_ERRORS = (
     duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
     duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
-_ABOUT_FILES = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
+_FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
 _SQL_TYPES = {
     pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.date32(): "DATE", pa.list_(pa.string()): "VARCHAR[]",
@@ -29,7 +33,7 @@ _SQL_TYPES = {
 
 @frozen
 class Result:
-    """The rows of a query, in memory. Times are aware and in UTC."""
+    """The rows of a query, in memory. Times are timezone-aware, in UTC."""
 
     _table: pa.Table = field(repr=False)
 
@@ -55,7 +59,7 @@ class Result:
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for batch in self._table.to_batches(max_chunksize=10_000):
-            # column by column: a query may give two columns the same name
+            # column by column, because two columns of a query may have the same name
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
@@ -63,20 +67,20 @@ def run(layout: Layout, text: str) -> Result:
     """Run one query over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
 
     Raises:
-        InvalidRequest: if the query is wrong, or is no query.
+        InvalidRequest: if the statement is wrong, or is not a query.
         StoreError: if a file is damaged or cannot be read.
     """
     _check(text)
     try:
-        return Result(reading.retry_if_moved(lambda: _attempt(layout, text), _vanished))
-    except _WRONG as problem:
+        return Result(retry_if_moved(lambda: _attempt(layout, text), _is_missing_file))
+    except _QUERY_ERRORS as problem:
         raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
     except duckdb.Error as problem:
-        raise _failed(layout, problem) from problem
+        raise _translate(layout, problem) from problem
 
 
 def calls(layout: Layout, app_id: str) -> pa.Table:
-    """Return all calls of an app: as a table, thousands of small files in about a second.
+    """Return the rows of all published calls of an app. DuckDB reads thousands of small files in about a second.
 
     Raises:
         StoreError: if a file is damaged or cannot be read.
@@ -85,29 +89,54 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
     schema = table_schema("calls")
 
     def attempt() -> pa.Table:
-        with _connected() as connection:
-            # nobody has harvested this app yet: DuckDB refuses a pattern that matches nothing
-            if not any(
-                reading.names(folder) for _, folder in reading.folders(layout.app("calls", app_id), "day")
-            ):
+        with _connect() as connection:
+            # DuckDB raises an error if no file matches the pattern
+            if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
                 return schema.empty_table()
             return connection.sql(_select("calls", glob)).to_arrow_table().cast(schema)
 
     try:
-        return reading.retry_if_moved(attempt, _vanished)
+        return retry_if_moved(attempt, _is_missing_file)
     except duckdb.Error as problem:
-        raise _failed(layout, problem) from problem
+        raise _translate(layout, problem) from problem
+
+
+def dataset(layout: Layout, table: str) -> ds.Dataset:
+    """Return a table as a dataset of its current files.
+
+    Raises:
+        StoreError: if there is no such table, or the folder cannot be read.
+    """
+    return ds.dataset(
+        [str(path) for path in layout.files(table)],
+        schema=table_schema(table),
+        format="parquet",
+        partitioning=ds.partitioning(PARTITIONS, flavor="hive"),
+        partition_base_dir=str(layout.table(table)),
+    )
+
+
+def table(layout: Layout, name: str) -> pa.Table:
+    """Return a whole table in memory.
+
+    Raises:
+        StoreError: if there is no such table, or a file is damaged or cannot be read.
+    """
+    try:
+        return retry_if_moved(lambda: dataset(layout, name).to_table())
+    except (pa.ArrowException, OSError) as problem:
+        raise _unreadable(layout, (name,), problem) from problem
 
 
 def _attempt(layout: Layout, text: str) -> pa.Table:
-    with _connected() as connection:
+    with _connect() as connection:
         for table in TABLES:
             connection.execute(f"CREATE VIEW {table} AS {_view(layout, table)}")
-        connection.execute(f"CREATE VIEW quality AS {quality.view()}")
+        connection.execute(f"CREATE VIEW quality AS {quality.view_sql()}")
         return connection.sql(text).to_arrow_table()
 
 
-def _connected() -> duckdb.DuckDBPyConnection:
+def _connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
@@ -115,9 +144,9 @@ def _connected() -> duckdb.DuckDBPyConnection:
 
 def _view(layout: Layout, table: str) -> str:
     root = layout.table(table)
-    for _, app in reading.folders(root, "app_id"):
-        for _, day in reading.folders(app, "day"):
-            if reading.names(day):
+    for _, app in partitions(root, "app_id"):
+        for _, day in partitions(app, "day"):
+            if parquet_names(day):
                 return _select(table, f"{_escaped(str(root))}/*/*/*.parquet")
     columns = ", ".join(f"NULL::{_SQL_TYPES[column.type]} AS {column.name}" for column in table_schema(table))
     return f"SELECT {columns} WHERE false"
@@ -125,7 +154,7 @@ def _view(layout: Layout, table: str) -> str:
 
 def _select(table: str, glob: str) -> str:
     columns = ", ".join(table_schema(table).names)
-    # all files of a format have the same columns: the first one tells, where union_by_name would open every file first
+    # All files have the same columns, so DuckDB reads them from the first file. `union_by_name` would open every file.
     return (
         f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning = true, "
         "hive_types = {'app_id': VARCHAR, 'day': DATE})"
@@ -144,25 +173,51 @@ def _check(text: str) -> None:
     kinds = [statement.type.name for statement in statements]
     if len(kinds) != 1 or kinds[0] not in _QUERIES:
         raise InvalidRequest(
-            f"give one query that reads, such as select ... ({', '.join(kinds) or 'nothing'} given); "
-            "nothing can be written through it"
+            f"cannot run {', '.join(kinds) or 'an empty text'}: the store accepts one query that reads; "
+            "give one statement such as select ..."
         )
 
 
-def _vanished(problem: Exception) -> bool:
+def _is_missing_file(problem: Exception) -> bool:
     return isinstance(problem, duckdb.IOException) and (
         "No such file" in str(problem) or "No files found" in str(problem)
     )
 
 
-def _failed(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
+def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
     if isinstance(problem, duckdb.OutOfMemoryException):
-        return StoreError(f"the query needs more memory than there is: {_one_line(problem)}")
-    # DuckDB has one class for a file that is no Parquet and for a text that is no date
-    if isinstance(problem, duckdb.InvalidInputException) and not _ABOUT_FILES.search(str(problem)):
+        return StoreError(f"the query ran out of memory: {_one_line(problem)}; select fewer rows or columns")
+    # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
+    if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
         return InvalidRequest(f"the query is wrong: {_one_line(problem)}")
-    return reading.unreadable(layout, tuple(TABLES), problem)
+    return _unreadable(layout, TABLES, problem)
 
 
 def _one_line(problem: Exception) -> str:
     return " ".join(str(problem).split("\n\n", 1)[0].split())
+
+
+def _unreadable(layout: Layout, tables: Iterable[str], problem: Exception) -> StoreError:
+    return _first_damaged(layout, tables) or damaged(layout.folder, problem)
+
+
+def _first_damaged(layout: Layout, tables: Iterable[str]) -> StoreError | None:
+    """Return the error for the first file of some tables that cannot be read; None if all can."""
+    # footers first: most damaged files are truncated, and reading all footers takes about a second
+    for with_rows in (False, True):
+        for name in tables:
+            for path in layout.files(name):
+                try:
+                    with translate_read_errors(path):
+                        _read_file(path, with_rows=with_rows)
+                except FileNotFoundError:
+                    continue
+                except StoreError as error:
+                    return error
+    return None
+
+
+def _read_file(path: Path, *, with_rows: bool) -> None:
+    with pq.ParquetFile(str(path)) as file:
+        for group in range(file.num_row_groups if with_rows else 0):
+            file.read_row_group(group, use_threads=False)

@@ -17,8 +17,8 @@ from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import main
 from agora_analytics.cli.examples import EXAMPLES
 from agora_analytics.cli.exit_codes import MEANINGS
+from agora_analytics.schemas import CALLS, SESSIONS
 from agora_analytics.simulator import Simulator, World, serve_in_thread
-from agora_analytics.store.schemas import CALLS, SESSIONS
 
 DAY = ("--since", "1d")
 

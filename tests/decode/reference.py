@@ -1,4 +1,4 @@
-"""What a metrics answer means, said once more and independently, with json.loads."""
+"""An independent reference decoder for metrics responses, with json.loads."""
 
 import json
 import math
@@ -11,7 +11,7 @@ WRONG = "wrong"
 
 
 def rows(columns: MetricColumns) -> list[tuple[str, int, str, list[int], list[str]]]:
-    """Return all that the columns say; values as exact text, so that NaN equals NaN and -0.0 is not 0.0."""
+    """Return all data of the columns; values as exact text, so that NaN equals NaN and -0.0 differs from 0.0."""
     assert columns.ts.format == "q"
     assert columns.value.format == "d"
     assert len(columns.ts) == len(columns.value) == columns.offsets[-1]
@@ -19,17 +19,23 @@ def rows(columns: MetricColumns) -> list[tuple[str, int, str, list[int], list[st
     assert all(type(mid) is int for mid in columns.mid)
     assert all(type(uid) is str for uid in columns.peer_uid)
     return [
-        (one.sid, one.mid, one.peer_uid, one.ts.tolist(), [repr(value) for value in one.value.tolist()])
-        for one in columns
+        (
+            series.sid,
+            series.mid,
+            series.peer_uid,
+            series.ts.tolist(),
+            [repr(value) for value in series.value.tolist()],
+        )
+        for series in columns
     ]
 
 
 def expected(body: bytes) -> tuple[list[str], list[tuple]] | str:
-    """Return the session ids and the rows that `body` means, or WRONG."""
+    """Return the session ids and the rows of `body`, or WRONG."""
     try:
-        answer = json.loads(body.decode("utf-8-sig"), parse_constant=int)
-        sids, found = [], []
-        for session in _list_of(answer["metrics"]):
+        response = json.loads(body.decode("utf-8-sig"), parse_constant=int)
+        sids, series_rows = [], []
+        for session in _list_of(response["metrics"]):
             data, sid = _list_of(session["data"]), session["sid"]
             assert type(sid) is str
             assert sid.encode() is not None
@@ -39,7 +45,7 @@ def expected(body: bytes) -> tuple[list[str], list[tuple]] | str:
                 points = [
                     (_whole(ts, 63), _value(value)) for ts, value in map(_pair, _list_of(series["kvs"]))
                 ]
-                found.append((
+                series_rows.append((
                     sid,
                     _whole(series["mid"], 31),
                     _uid(series.get("peer_uid")),
@@ -48,46 +54,46 @@ def expected(body: bytes) -> tuple[list[str], list[tuple]] | str:
                 ))  # fmt: skip
     except (ValueError, TypeError, KeyError, AssertionError, AttributeError, OverflowError, RecursionError):
         return WRONG
-    return sids, found
+    return sids, series_rows
 
 
-def _list_of(found):
-    assert found is None or type(found) is list
-    return found or []
+def _list_of(value):
+    assert value is None or type(value) is list
+    return value or []
 
 
-def _pair(found):
-    assert type(found) is list
-    assert len(found) == 2
-    return found
+def _pair(value):
+    assert type(value) is list
+    assert len(value) == 2
+    return value
 
 
-def _number(found):
-    if type(found) is str:
-        assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", found)
-        return int(found) if re.fullmatch("-?[0-9]+", found) else float(found)
-    assert type(found) in (int, float)
-    return found
+def _number(value):
+    if type(value) is str:
+        assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", value)
+        return int(value) if re.fullmatch("-?[0-9]+", value) else float(value)
+    assert type(value) in (int, float)
+    return value
 
 
-def _whole(found, bits):
-    number = _number(found)
+def _whole(value, bits):
+    number = _number(value)
     whole = int(Decimal(number).to_integral_exact())
     assert whole == number
     assert bits is None or -(2**bits) <= whole < 2**bits
     return whole
 
 
-def _value(found):
-    value = math.nan if found is None else float(_number(found))
-    assert found is None or math.isfinite(value)
-    return value
+def _value(value):
+    number = math.nan if value is None else float(_number(value))
+    assert value is None or math.isfinite(number)
+    return number
 
 
-def _uid(found):
-    if found is None:
+def _uid(value):
+    if value is None:
         return "0"
-    if type(found) is str:
-        assert found.encode() is not None
-        return found
-    return str(_whole(found, None))
+    if type(value) is str:
+        assert value.encode() is not None
+        return value
+    return str(_whole(value, None))

@@ -1,4 +1,4 @@
-"""Each body means the same to every reader, and that is what json.loads makes of it."""
+"""Every reader decodes each body like the reference decoder, or refuses it."""
 
 # ruff: noqa: UP031  a JSON text has braces of its own
 
@@ -13,12 +13,12 @@ def series(kvs: str, mid: str = "20001", peer: str = ',"peer_uid":0') -> str:
     return f'{{"mid":{mid},"kvs":{kvs}{peer}}}'
 
 
-def answer(*data: str) -> str:
+def response(*data: str) -> str:
     return '{"code":200,"metrics":[{"sid":"A1","data":[%s]}]}' % ",".join(data)
 
 
 def kvs(text: str) -> str:
-    return answer(series(text), series("[[1548670255,1],[1548670257,2]]", "20002"))
+    return response(series(text), series("[[1548670255,1],[1548670257,2]]", "20002"))
 
 
 RIGHT = {
@@ -30,15 +30,15 @@ RIGHT = {
     "minus zero": kvs("[[1548670255,-0],[1548670257,-0.0]]"),
     "large value": kvs("[[1548670255,1152921504606846977],[1548670257,9007199254740993]]"),
     "value over 64 bits": kvs("[[1548670255,18446744073709551616],[1548670257,123456789012345678901234567890]]"),
-    "the stand-in": kvs("[[1548670255,9e299],[1548670257,null]]"),
-    "the stand-in and an unknown null": answer(
+    "the placeholder": kvs("[[1548670255,9e299],[1548670257,null]]"),
+    "the placeholder and an unknown null": response(
         '{"mid":1,"x":[null,null],"kvs":[[1548670255,9e299],[1548670257,null]],"peer_uid":0}'
     ),
-    "the stand-in and a null in a string": answer(
+    "the placeholder and a null in a string": response(
         '{"mid":1,"x":"a,null]","kvs":[[1548670255,9e299],[1548670257,null]],"peer_uid":0}'
     ),
     "null in a sid": '{"metrics":[{"sid":"a,null]","data":[%s]}]}' % series("[[1548670255,9e299],[1,null]]"),
-    "null in a uid": answer(series("[[1548670255,9e299],[1,null]]", peer=',"peer_uid":"a,null]"')),
+    "null in a uid": response(series("[[1548670255,9e299],[1,null]]", peer=',"peer_uid":"a,null]"')),
     "ts in ms": kvs("[[1548670255000,1],[1548670257000,2]]"),
     "ts negative": kvs("[[-5,1],[0,2]]"),
     "ts large": kvs("[[9007199254740993,1],[9223372036854775807,2],[-9223372036854775808,3]]"),
@@ -54,27 +54,27 @@ RIGHT = {
     "null metrics": '{"metrics":null}',
     "empty data": '{"metrics":[{"sid":"A","data":[]},{"sid":"B","data":[]}]}',
     "empty metrics": '{"metrics":[]}',
-    "uid string": answer(series("[[1,2]]", peer=',"peer_uid":"3141592653"')),
-    "uid number over 31 bits": answer(series("[[1,2]]", peer=',"peer_uid":3141592653')),
-    "uid over 64 bits": answer(series("[[1,2]]", peer=',"peer_uid":18446744073709551617')),
-    "uid negative": answer(series("[[1,2]]", peer=',"peer_uid":-7')),
-    "uid float": answer(series("[[1,2]]", peer=',"peer_uid":7.0')),
-    "uid null": answer(series("[[1,2]]", peer=',"peer_uid":null')),
-    "uid missing": answer(series("[[1,2]]", peer="")),
-    "uid name": answer(series("[[1,2]]", peer=',"peer_uid":"an[na"')),
-    "mid string": answer(series("[[1,2]]", mid='"20001"')),
-    "mid float": answer(series("[[1,2]]", mid="20001.0")),
-    "unknown keys": answer('{"x":1,"mid":20001,"unit":"ms","kvs":[[1548670255,2]],"peer_uid":0,"y":null,"z":true}'),
-    "unknown lists": answer('{"x":[1548670255,2],"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":{"a":[[3,4]]}}'),
-    "unknown list of text": answer('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":["[\\u005b",{"\\"":[]}]}'),
-    "unknown key with a bracket": answer('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"[1234567890,1":2}'),
+    "uid string": response(series("[[1,2]]", peer=',"peer_uid":"3141592653"')),
+    "uid number over 31 bits": response(series("[[1,2]]", peer=',"peer_uid":3141592653')),
+    "uid over 64 bits": response(series("[[1,2]]", peer=',"peer_uid":18446744073709551617')),
+    "uid negative": response(series("[[1,2]]", peer=',"peer_uid":-7')),
+    "uid float": response(series("[[1,2]]", peer=',"peer_uid":7.0')),
+    "uid null": response(series("[[1,2]]", peer=',"peer_uid":null')),
+    "uid missing": response(series("[[1,2]]", peer="")),
+    "uid name": response(series("[[1,2]]", peer=',"peer_uid":"an[na"')),
+    "mid string": response(series("[[1,2]]", mid='"20001"')),
+    "mid float": response(series("[[1,2]]", mid="20001.0")),
+    "unknown keys": response('{"x":1,"mid":20001,"unit":"ms","kvs":[[1548670255,2]],"peer_uid":0,"y":null,"z":true}'),
+    "unknown lists": response('{"x":[1548670255,2],"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":{"a":[[3,4]]}}'),
+    "unknown list of text": response('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"y":["[\\u005b",{"\\"":[]}]}'),
+    "unknown key with a bracket": response('{"mid":20001,"kvs":[[1548670255,2]],"peer_uid":0,"[1234567890,1":2}'),
     "unknown keys of a session": '{"metrics":[{"a":[],"sid":"A","data":[],"b":"["}],"x":[[]],"message":"[1,2]"}',
     "other order": '{"metrics":[{"data":[{"peer_uid":0,"kvs":[[1548670255,2]],"mid":5}],"sid":"A"}],"code":200}',
     "session twice": '{"metrics":[{"sid":"A","data":[%s]},{"sid":"B","data":[]},{"sid":"A","data":[%s]}]}'
     % (series("[[1,2]]"), series("[[3,4]]")),
     "unicode sid": '{"metrics":[{"sid":"\u00fc\U0001f600\\u00e9\\ud83d\\ude00\\n\\"[","data":[%s]}]}' % series("[[1,2]]"),
     "escaped key": '{"metrics":[{"\\u0073id":"A","data":[{"mid":1,"\\u006bvs":[[1548670255,2]],"peer_uid":0}]}]}',
-    "key twice": answer('{"mid":1,"kvs":[[1548670255,2]],"kvs":[[1548670256,3],[4,5]],"mid":2,"peer_uid":0,"peer_uid":9}'),
+    "key twice": response('{"mid":1,"kvs":[[1548670255,2]],"kvs":[[1548670256,3],[4,5]],"mid":2,"peer_uid":0,"peer_uid":9}'),
     "sid twice": '{"metrics":[{"sid":"A","sid":"B","data":[]}]}',
     "metrics twice": '{"metrics":[{"sid":"A","data":[]}],"metrics":[{"sid":"B","data":[]}]}',
     "half a surrogate elsewhere": '{"message":"\\ud800","metrics":[{"sid":"A","data":[]}]}',
@@ -90,7 +90,7 @@ REFUSED = {
     "gateway error": '{"message":"Invalid authentication credentials"}',
     "truncated": kvs("[[1548670255,215],[1548670257,0]]")[:-9],
     "truncated in the points": kvs("[[1548670255,215],[1548670257,0]]")[:60],
-    "something behind": kvs("[[1548670255,215]]") + "x",
+    "trailing text": kvs("[[1548670255,215]]") + "x",
     "list": "[]",
     "string": '"metrics"',
     "number": "1",
@@ -103,18 +103,18 @@ REFUSED = {
     "sid missing": '{"metrics":[{"data":[]}]}',
     "sid number": '{"metrics":[{"sid":5,"data":[]}]}',
     "sid half a surrogate": '{"metrics":[{"sid":"\\ud800","data":[]}]}',
-    "series a list": answer("[]"),
-    "mid missing": answer('{"kvs":[],"peer_uid":0}'),
-    "mid null": answer(series("[]", mid="null")),
-    "mid over 31 bits": answer(series("[]", mid="2147483648")),
-    "mid true": answer(series("[]", mid="true")),
-    "kvs missing": answer('{"mid":1,"peer_uid":0}'),
+    "series a list": response("[]"),
+    "mid missing": response('{"kvs":[],"peer_uid":0}'),
+    "mid null": response(series("[]", mid="null")),
+    "mid over 31 bits": response(series("[]", mid="2147483648")),
+    "mid true": response(series("[]", mid="true")),
+    "kvs missing": response('{"mid":1,"peer_uid":0}'),
     "kvs object": kvs("{}"),
     "kvs string": kvs('"[[1,2]]"'),
-    "uid true": answer(series("[]", peer=',"peer_uid":true')),
-    "uid half": answer(series("[]", peer=',"peer_uid":0.5')),
-    "uid list": answer(series("[]", peer=',"peer_uid":[]')),
-    "uid half a surrogate": answer(series("[]", peer=',"peer_uid":"\\udc00"')),
+    "uid true": response(series("[]", peer=',"peer_uid":true')),
+    "uid half": response(series("[]", peer=',"peer_uid":0.5')),
+    "uid list": response(series("[]", peer=',"peer_uid":[]')),
+    "uid half a surrogate": response(series("[]", peer=',"peer_uid":"\\udc00"')),
     "three": kvs("[[1548670255,215,1]]"),
     "one": kvs("[[1548670255]]"),
     "no pair": kvs("[1548670255,215]"),
@@ -125,16 +125,16 @@ REFUSED = {
     "four and none": kvs("[[1548670255,215,1548670257,1],[]]"),
     "nested value": kvs("[[1548670255,[215]],[1548670257,1]]"),
     "nested point": kvs("[[1548670255,[1548670256,1]],5]"),
-    "nested point behind a space": kvs("[[1548670255, [1548670256,1]],5]"),
+    "nested point after a space": kvs("[[1548670255, [1548670256,1]],5]"),
     "nested first": kvs("[[[1548670255,1],1548670256],5]"),
     "points without brackets": kvs("[1548670255,1,[1548670256,2],[[1548670257,3],[1548670258,4]]]"),
-    "two errors that make up for each other": answer(
+    "two errors that cancel out": response(
         series("[1548670255,[1548670256,1548670257,3]]"), series("[[1548670255,1],[1548670256,[2]]]")
     ),
-    "an unknown list that makes up": answer(
+    "an unknown list that cancels an error": response(
         '{"mid":1,"x":["1234567X",1],"kvs":[[1548670255,2,1548670256],[3]],"peer_uid":0}'
     ),
-    "an unknown list of numbers that makes up": answer(
+    "an unknown list of numbers that cancels an error": response(
         '{"mid":1,"x":[1548670255,1],"kvs":[[1548670255,2,1548670256],[3]],"peer_uid":0}'
     ),
     "half a second": kvs("[[1548670255.5,1]]"),
@@ -182,7 +182,7 @@ FILLER = ",".join(
 
 @pytest.fixture
 def body_of(monkeypatch):
-    """Return a function from text to body; a large body is one for pieces and CSV, which begin early here."""
+    """Return a function from text to body. For size "large", the limits for pieces and CSV are lowered."""
 
     def body_of(text: str, size: str) -> bytes:
         if size == "large":
@@ -204,20 +204,20 @@ def body_of(monkeypatch):
 @pytest.mark.parametrize("reader", available())
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_body_is_read(body_of, reader, size, name):
+def test_valid_body_is_decoded(body_of, reader, size, name):
     body = body_of(RIGHT[name], size)
-    wanted = expected(body)
-    assert wanted != WRONG
+    reference = expected(body)
+    assert reference != WRONG
 
     columns = decode_with(reader, body)
 
-    assert (list(columns.sids), rows(columns)) == wanted
+    assert (list(columns.sids), rows(columns)) == reference
 
 
 @pytest.mark.parametrize("reader", available())
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_wrong_body_is_refused(body_of, reader, size, name):
+def test_invalid_body_is_refused(body_of, reader, size, name):
     body = body_of(REFUSED[name], size)
     assert expected(body) == WRONG
     with pytest.raises(DecodeError):
@@ -244,13 +244,13 @@ def test_other_encodings_are_refused(reader, name):
         ("value a word", "$.metrics[0].data[0].kvs[0][1]"),
     ],
 )
-def test_the_error_says_where(name, path):
+def test_error_has_the_path(name, path):
     with pytest.raises(DecodeError) as caught:
         decode_metrics(REFUSED[name].encode())
     assert caught.value.path == path
 
 
-def test_the_error_of_a_long_body_is_short():
+def test_error_for_a_long_body_is_short():
     with pytest.raises(DecodeError) as caught:
         decode_metrics(b'{"metrics": ' + b"x" * 100_000)
     assert len(str(caught.value)) < 300

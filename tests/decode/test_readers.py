@@ -1,4 +1,4 @@
-"""Which reader reads what, and what it needs for that."""
+"""Which bodies each reader reads, and which extras it needs."""
 
 # ruff: noqa: UP031  a JSON text has braces of its own
 
@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 
 from agora_analytics.decode import available, decode_metrics
-from agora_analytics.decode.fallback import NeedsFallback
+from agora_analytics.decode.columns_builder import NeedsFallback
 
 READERS = {"simdjson": "simdjson_reader", "arrow": "arrow_reader", "msgspec": "msgspec_reader"}
 
@@ -26,12 +26,12 @@ def session(sid: str, points: int = 4, value: str = "%d", more: str = "") -> str
     return '{"sid":"%s","data":[{"mid":20001,"kvs":[%s],"peer_uid":"17"%s}]%s}' % (sid, kvs, more, more)
 
 
-def test_plain_is_always_there():
+def test_msgspec_is_always_available():
     assert available()[-1] == "msgspec"
     assert set(available()) <= set(READERS)
 
 
-def test_importing_needs_no_extra():
+def test_import_needs_no_extra():
     program = (
         "import sys, agora_analytics.decode\n"
         "print([name for name in ('numpy', 'pyarrow', 'simdjson') if name in sys.modules])"
@@ -40,7 +40,7 @@ def test_importing_needs_no_extra():
     assert done.stdout.strip() == "[]"
 
 
-def test_without_the_extras_the_plain_reader_reads():
+def test_msgspec_reads_without_extras():
     program = (
         "import sys\n"
         "for name in ('numpy', 'pyarrow', 'simdjson'): sys.modules[name] = None\n"
@@ -63,7 +63,7 @@ def test_without_the_extras_the_plain_reader_reads():
         pytest.param(",".join(session(f"A{i}", 5000) for i in range(20)), id="pieces"),
     ],
 )
-def test_the_quick_readers_read_what_is_usual(reader, metrics):
+def test_fast_readers_read_usual_bodies(reader, metrics):
     body = b'{"code":200,"message":"","metrics":[%b]}' % metrics.encode()
     columns = module(reader).read(body)
     assert len(columns) == metrics.count("[15")
@@ -71,32 +71,32 @@ def test_the_quick_readers_read_what_is_usual(reader, metrics):
 
 @pytest.mark.skipif("simdjson" not in available(), reason="needs pysimdjson")
 @pytest.mark.parametrize("change", [(",", ", "), ("15486", "1548600"), ('"sid"', '"x":0,"sid"')])
-def test_simdjson_reads_what_is_unusual(change):
+def test_simdjson_reads_unusual_bodies(change):
     body = '{"metrics":[%s]}' % ",".join(session(f"A{i}", 5000) for i in range(20))
     assert len(module("simdjson").read(body.replace(*change).encode())) == 100_000
 
 
 @pytest.mark.parametrize("reader", available())
-def test_a_quick_reader_never_judges(reader):
+def test_fast_reader_falls_back_for_an_invalid_body(reader):
     for body in (b"", b"<html>", b'{"metrics":5}', b'{"metrics":[{"sid":"A","data":[{"mid":1}]}]}'):
         with pytest.raises(NeedsFallback):
             module(reader).read(body)
 
 
 @pytest.mark.skipif("simdjson" not in available(), reason="needs pysimdjson")
-def test_an_exception_that_somebody_keeps_does_not_spoil_the_parser():
+def test_parser_works_after_a_kept_exception():
     kept = []
     for _ in range(3):
         try:
             module("simdjson").read(b'{"metrics":[{"sid":"A","data":[{"mid":1,"kvs":[[1,[2]]]}]}]}')
-        except NeedsFallback as unsure:
-            kept.append(unsure)
+        except NeedsFallback as problem:
+            kept.append(problem)
     body = b'{"metrics":[%b]}' % session("A").encode()
     assert len(kept) == 3
     assert len(module("simdjson").read(body)) == 4
 
 
-def test_threads_do_not_disturb_each_other():
+def test_threads_decode_independently():
     bodies = [b'{"metrics":[%b]}' % session(f"S{i}", 300 + i).encode() for i in range(4)]
     wrong = []
 

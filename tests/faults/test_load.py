@@ -116,7 +116,7 @@ async def test_a_large_answer_that_is_not_as_documented_blocks_the_loop_nowhere(
             assert kind == "with spaces"
             assert len(page.columns) == 600 * 20 * body.count(b'"sid"')
         except DecodeError as error:
-            assert "There is no 'metrics'" in str(error)  # noqa: PT017
+            assert "the field 'metrics' is missing" in str(error)  # noqa: PT017
 
     with serving(body) as url:
         async with AsyncAgora(CUSTOMER, SECRET, app_id="app", plan=FAST, base_url=url) as client:

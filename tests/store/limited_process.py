@@ -3,7 +3,7 @@
 import resource
 import sys
 
-from making import APP, DAY, METRICS_LARGE
+from sample_calls import APP, DAY, METRICS_LARGE
 
 from agora_analytics.errors import StoreError
 from agora_analytics.store import open_store

@@ -1,6 +1,6 @@
-"""Count rows again and again while another process compacts: `reader_process.py DIR glob|sql|table|dataset CALLS SAMPLES`.
+"""Count rows repeatedly while another process compacts: `reader_process.py DIR glob|sql|table|dataset CALLS SAMPLES`.
 
-Ends when its standard input does, or after 400 reads; prints how many reads it did, and how many had to be done again.
+Ends when its standard input ends, or after 400 reads. Prints the number of reads and the number of retries.
 """
 
 import select
@@ -34,18 +34,18 @@ def main(folder: str, reader: str, calls: str, samples: str) -> None:
     expected = (int(calls), int(calls), int(samples))
     sys.stdout.write("reading\n")
     sys.stdout.flush()
-    reads = again = 0
-    while reads + again < 400 and not select.select([sys.stdin], [], [], 0)[0]:
+    reads = retries = 0
+    while reads + retries < 400 and not select.select([sys.stdin], [], [], 0)[0]:
         try:
-            found = counts(folder, reader)
-        except (duckdb.IOException, FileNotFoundError):  # a file went away between listing and opening
+            counted = counts(folder, reader)
+        except (duckdb.IOException, FileNotFoundError):  # a file was removed between listing and opening
             if reader not in {"glob", "dataset"}:
                 raise
-            again += 1
+            retries += 1
             continue
-        assert tuple(found) == expected, (found, expected)
+        assert tuple(counted) == expected, (counted, expected)
         reads += 1
-    sys.stdout.write(f"{reads} {again}\n")
+    sys.stdout.write(f"{reads} {retries}\n")
 
 
 if __name__ == "__main__":

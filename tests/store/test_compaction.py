@@ -10,10 +10,9 @@ import pytest
 from agora_analytics.errors import StoreError
 from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, merge, open_store
 
-from .making import APP, DAY, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
-from .processes import start
+from .sample_calls import APP, DAY, PARTITION, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
+from .subprocesses import start
 
-PLACE = {"app_id": APP, "day": DAY}
 NEXT = "2026-11-21"
 
 
@@ -23,7 +22,7 @@ def rows_of(store) -> dict:
     }  # whatever their order: every value of every row
 
 
-def test_a_closed_day_becomes_one_file_a_table_with_the_same_rows(store):
+def test_compaction_merges_a_closed_day_into_one_file_per_table(store):
     for number in range(20):
         store_call(store, f"c{number}")
     before = rows_of(store)
@@ -39,7 +38,7 @@ def test_a_closed_day_becomes_one_file_a_table_with_the_same_rows(store):
     assert not (store.path / "_staging").exists()
 
 
-def test_an_open_day_and_another_app_stay_as_they_are(store):
+def test_compaction_skips_open_days_and_other_apps(store):
     store_call(store, "a")
     store_call(store, "b", day=NEXT)
     store_call(store, "c", app_id="other")
@@ -51,7 +50,7 @@ def test_an_open_day_and_another_app_stay_as_they_are(store):
     assert store.compact(closed_before=NEXT, app_id=APP).compacted == ()
 
 
-def test_late_calls_join_the_compacted_ones(store):
+def test_late_calls_are_merged_into_the_compacted_file(store):
     names = set()
     for call_id in ("a", "b", "c"):
         store_call(store, call_id)
@@ -62,7 +61,7 @@ def test_late_calls_join_the_compacted_ones(store):
     assert len(names) == 3  # no name is ever used for other rows
 
 
-def test_large_days_have_several_files(store, monkeypatch):
+def test_large_day_is_compacted_into_several_files(store, monkeypatch):
     monkeypatch.setattr(merge, "ROWS_IN_A_FILE", 2 * SAMPLES)
     for number in range(5):
         store_call(store, f"c{number}")
@@ -82,9 +81,9 @@ def test_compacted_metrics_keep_their_encodings(store):
     assert "RLE_DICTIONARY" in columns["call_id"].encodings
 
 
-def test_units_without_rows_survive(store):
+def test_compaction_keeps_a_table_without_rows(store):
     store_call(store, "a", batches=0)
-    store.put("metrics", "a.00000", [], **PLACE, pending=False)
+    store.put("metrics", "a.00000", [], **PARTITION, pending=False)
     store.compact(closed_before=NEXT)
     assert [path.name.startswith("compacted~") for path in store.files("metrics")] == [True]
     assert store.counts() == {"calls": 1, "sessions": 3, "metrics": 0, "points": 0}
@@ -92,47 +91,47 @@ def test_units_without_rows_survive(store):
 
 def unfinished(store):
     store_call(store, "a", finished=False)
-    return "call a was still going on"
+    return "call a was ongoing"
 
 
 def pending(store):
-    store.put("metrics", "b.00000", metrics("b"), **PLACE, pending=True)
-    return "metrics has units of a call that is not whole"
+    store.put("metrics", "b.00000", metrics("b"), **PARTITION, pending=True)
+    return "metrics has units of an incomplete call"
 
 
 def pending_of_a_snapshot(store):
     store_call(store, "b", finished=False)
-    store.put("sessions", "b", sessions("b"), **PLACE, pending=True)
-    return "call b was still going on"
+    store.put("sessions", "b", sessions("b"), **PARTITION, pending=True)
+    return "call b was ongoing"
 
 
 def orphans(store):
-    store.put("sessions", "b", sessions("b"), **PLACE, pending=False)
-    return "sessions has rows of call b, which is not whole"
+    store.put("sessions", "b", sessions("b"), **PARTITION, pending=False)
+    return "sessions has rows of call b, which is incomplete"
 
 
-def doubled(store):
-    unit = store._layout.unit("calls", "whole", **PLACE)
+def duplicated(store):
+    unit = store._layout.unit("calls", "whole", **PARTITION)
     kept = unit.read_bytes()
     store.compact(closed_before=NEXT)
     unit.write_bytes(kept)  # from a backup, say: no harvest does it
-    return "call whole is there twice"
+    return "call whole is stored twice"
 
 
-def points_to_be_fetched_again(store):
+def incomplete_points(store):
     store.compact(closed_before=NEXT)
-    store.put("points", "m", POINT, **PLACE, pending=False)
-    store.put("points", "m", [], **PLACE, pending=True)
-    return "m was not whole when it was fetched"
+    store.put("points", "m", POINT, **PARTITION, pending=False)
+    store.put("points", "m", [], **PARTITION, pending=True)
+    return "m was incomplete when it was fetched"
 
 
-def points_doubled(store):
-    unit = store._layout.unit("points", "m", **PLACE)
-    store.put("points", "m", POINT, **PLACE, pending=False)
+def duplicated_points(store):
+    unit = store._layout.unit("points", "m", **PARTITION)
+    store.put("points", "m", POINT, **PARTITION, pending=False)
     kept = unit.read_bytes()
     store.compact(closed_before=NEXT)
     unit.write_bytes(kept)
-    return "m is there twice"
+    return "m is stored twice"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +141,12 @@ def points_doubled(store):
         pending,
         pending_of_a_snapshot,
         orphans,
-        doubled,
-        points_to_be_fetched_again,
-        points_doubled,
+        duplicated,
+        incomplete_points,
+        duplicated_points,
     ],
 )
-def test_a_day_that_is_not_whole_is_left_alone(store, situation):
+def test_compaction_skips_an_incomplete_day(store, situation):
     store_call(store, "whole")
     reason = situation(store)
     files = [store.files(table) for table in TABLES]
@@ -158,47 +157,47 @@ def test_a_day_that_is_not_whole_is_left_alone(store, situation):
     assert [store.files(table) for table in TABLES] == files
 
 
-@pytest.mark.parametrize("day_known", [True, False])
-def test_a_harvest_that_began_before_a_compaction_brings_no_call_twice(store, day_known):
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, is_cached):
     other = open_store(store.path)
-    if day_known:
+    if is_cached:
         store_call(other, "b")
     store_call(store, "a")
     for batch in range(2):
-        other.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PLACE, pending=True)
+        other.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PARTITION, pending=True)
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
     store_call(other, "c")
-    assert whole_calls_only(store) == 2 + day_known
+    assert whole_calls_only(store) == 2 + is_cached
     assert not any(store.units(APP).pending.values())
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
-    assert whole_calls_only(store) == 2 + day_known
+    assert whole_calls_only(store) == 2 + is_cached
 
 
-def test_points_of_a_closed_day_become_one_file_that_names_its_units(store):
+def test_compacted_points_list_their_units(store):
     names = {"meeting one", "_two", "x" * 300}
     for name in names:
-        store.put("points", name, POINT, **PLACE, pending=False)
-    store.put("points", "empty", [], **PLACE, pending=False)
+        store.put("points", name, POINT, **PARTITION, pending=False)
+    store.put("points", "empty", [], **PARTITION, pending=False)
     store.put("points", "tomorrow", POINT, app_id=APP, day=NEXT, pending=False)
-    before, known = store.table("points").to_pylist(), store.units(APP).live["points"]
+    before, units = store.table("points").to_pylist(), store.units(APP).live["points"]
     (day,) = store.compact(closed_before=NEXT).compacted
     assert (day.rows, day.files_before, day.files_after) == (3, 4, 1)
     assert store.table("points").to_pylist() == before
-    assert store.units(APP).live["points"] == known
-    assert len(known) == 5
+    assert store.units(APP).live["points"] == units
+    assert len(units) == 5
     assert store.compact(closed_before=NEXT).compacted == ()
 
 
-def test_late_points_join_the_compacted_ones_and_known_ones_stay_as_they_are(store):
+def test_late_points_are_merged_and_compacted_units_are_not_replaced(store):
     other = open_store(store.path)
     for late in ("a", "b", "c"):
-        store.put("points", late, POINT, **PLACE, pending=False)
-        assert other.put("points", "zero", POINT, **PLACE, pending=False) == (late == "a")
+        store.put("points", late, POINT, **PARTITION, pending=False)
+        assert other.put("points", "zero", POINT, **PARTITION, pending=False) == (late == "a")
         store.compact(closed_before=NEXT)
-        assert other.put("points", late, POINT, **PLACE, pending=False) == 0
-        assert other.put("points", late, [], **PLACE, pending=True) == 0
+        assert other.put("points", late, POINT, **PARTITION, pending=False) == 0
+        assert other.put("points", late, [], **PARTITION, pending=True) == 0
         assert len(store.files("points")) == 1
     assert store.counts()["points"] == 4
     assert set(store.units(APP).live["points"]) == {"a", "b", "c", "zero"}
@@ -208,15 +207,15 @@ def test_late_points_join_the_compacted_ones_and_known_ones_stay_as_they_are(sto
 def test_pending_leftovers_of_a_finished_call_are_removed(store):
     store_call(store, "a")
     store.put(
-        "metrics", "a.00000", metrics("a"), **PLACE, pending=True
+        "metrics", "a.00000", metrics("a"), **PARTITION, pending=True
     )  # a second process, ended before promoting
-    store.put("metrics", "a.other", metrics("a"), **PLACE, pending=True)
+    store.put("metrics", "a.other", metrics("a"), **PARTITION, pending=True)
     assert len(store.compact(closed_before=NEXT).compacted) == 1
     assert not any(store.units(APP).pending.values())
     assert store.counts()["metrics"] == 2 * SAMPLES
 
 
-def test_a_writer_keeps_compaction_out_and_it_says_so(store):
+def test_writer_keeps_compaction_out(store):
     store_call(store, "a")
     with store.writing(), store.writing():
         (skipped,) = open_store(store.path).compact(closed_before=NEXT).skipped
@@ -225,7 +224,7 @@ def test_a_writer_keeps_compaction_out_and_it_says_so(store):
     assert len(store.compact(closed_before=NEXT).compacted) == 1
 
 
-def test_a_writer_waits_for_a_compaction(store):
+def test_writer_waits_for_a_running_compaction(store):
     writer = threading.Thread(target=store_call, args=(store, "a"))
     with open_store(store.path)._lock.exclusive() as alone:
         assert alone
@@ -236,25 +235,25 @@ def test_a_writer_waits_for_a_compaction(store):
     assert whole_calls_only(store) == 1
 
 
-def test_without_an_atomic_exchange_nothing_is_compacted(store, monkeypatch):
+def test_compaction_needs_atomic_exchange(store, monkeypatch):
     def refused(one: Path, other: Path) -> None:
         raise OSError(22, "Invalid argument")
 
     store_call(store, "a")
     monkeypatch.setattr(atomic_exchange, "exchange", refused)
     (skipped,) = store.compact(closed_before=NEXT).skipped
-    assert "cannot exchange two folders" in skipped.reason
+    assert "cannot exchange two folders atomically" in skipped.reason
     assert whole_calls_only(store) == 1
 
 
-def test_a_copy_that_lacks_rows_is_not_taken(store, monkeypatch):
-    def forgetful(limit: int, pieces: Iterator) -> Iterator:
+def test_compaction_rejects_a_merge_with_missing_rows(store, monkeypatch):
+    def losing_rows(limit: int, pieces: Iterator) -> Iterator:
         yield from list(pieces)[1:]
 
     for number in range(3):
         store_call(store, f"c{number}")
     before = rows_of(store)
-    monkeypatch.setattr(merge, "_up_to", forgetful)
+    monkeypatch.setattr(merge, "_up_to", losing_rows)
     with pytest.raises(StoreError, match=r"nothing was changed"):
         store.compact(closed_before=NEXT)
     monkeypatch.undo()
@@ -262,20 +261,20 @@ def test_a_copy_that_lacks_rows_is_not_taken(store, monkeypatch):
     assert not (store.path / "_staging").exists()
 
 
-def test_a_file_that_comes_meanwhile_is_not_lost(store, monkeypatch):
-    def and_a_stranger(copy) -> None:
-        (copy.live / "stranger.parquet").write_bytes(b"")
-        real(copy)
+def test_file_added_during_compaction_is_not_lost(store, monkeypatch):
+    def with_a_stranger(merged) -> None:
+        (merged.live / "stranger.parquet").write_bytes(b"")
+        real(merged)
 
     real = merge.verify
     store_call(store, "a")
-    monkeypatch.setattr(merge, "verify", and_a_stranger)
-    with pytest.raises(StoreError, match=r"files came to .* while it was compacted"):
+    monkeypatch.setattr(merge, "verify", with_a_stranger)
+    with pytest.raises(StoreError, match=r"files were added to .* during its compaction"):
         store.compact(closed_before=NEXT)
     assert len(store.files("metrics")) == 3
 
 
-def test_a_folder_that_somebody_lists_keeps_its_files_for_a_while(store, monkeypatch):
+def test_replaced_folder_is_kept_for_open_readers(store, monkeypatch):
     for number in range(5):
         store_call(store, f"c{number}")
     folder = store.files("calls")[0].parent
@@ -291,7 +290,7 @@ def test_a_folder_that_somebody_lists_keeps_its_files_for_a_while(store, monkeyp
     assert whole_calls_only(store) == 5
 
 
-def test_exchange_swaps_folders_or_fails(tmp_path):
+def test_exchange_swaps_folders_or_raises(tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     (one / "file").touch()
@@ -305,7 +304,7 @@ def test_exchange_swaps_folders_or_fails(tmp_path):
 
 
 @pytest.mark.parametrize("reader", ["glob", "sql", "table", "dataset"])
-def test_a_reader_never_sees_a_row_twice_or_misses_one(store, tmp_path, reader):
+def test_concurrent_reader_sees_every_row_once(store, tmp_path, reader):
     days = [f"2026-11-{day:02d}" for day in range(1, 6)]
     for number in range(100):
         store_call(store, f"c{number}", day=days[number % 5])
@@ -320,10 +319,10 @@ def test_a_reader_never_sees_a_row_twice_or_misses_one(store, tmp_path, reader):
                 days
             ):  # late calls, compacted again, and taken away again, would change the counts: units come back
                 for table in CALL_TABLES:
-                    place = store._layout.day(table, app_id=APP, day=day)
+                    live = store._layout.day(table, app_id=APP, day=day)
                     fresh = tmp_path / f"{round_number}-{table}-{day}"
-                    shutil.copytree(original / place.relative_to(store.path), fresh)
-                    atomic_exchange.exchange(fresh, place)
+                    shutil.copytree(original / live.relative_to(store.path), fresh)
+                    atomic_exchange.exchange(fresh, live)
         process.stdin.close()
         output = process.stdout.read()
         assert process.wait(60) == 0, output

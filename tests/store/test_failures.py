@@ -1,4 +1,4 @@
-"""What can go wrong with a folder: one clear line each, and nothing lost."""
+"""Failures of the file system: one line of text with advice, and no committed data is lost."""
 
 import contextlib
 import errno
@@ -14,13 +14,11 @@ import pytest
 from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
 
-from .making import APP, DAY, METRICS_LARGE, metrics, store_call, whole_calls_only
-from .processes import run
-
-PLACE = {"app_id": APP, "day": DAY}
+from .sample_calls import APP, METRICS_LARGE, PARTITION, metrics, store_call, whole_calls_only
+from .subprocesses import run
 
 
-def told(problem) -> str:
+def one_line(problem) -> str:
     text = str(problem.value)
     assert "\n" not in text
     return text
@@ -42,7 +40,7 @@ def mounted(folder: Path, options: str):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_keeps_what_is_committed_and_goes_on_later(tmp_path):
+def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk:
         store = open_store(disk / "store", create=True)
         store_call(store, "before")
@@ -51,10 +49,10 @@ def test_a_full_disk_keeps_what_is_committed_and_goes_on_later(tmp_path):
             while True:
                 file.write(bytes(4096))
         with pytest.raises(StoreError) as problem:
-            store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
-        text = told(problem)
+            store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
+        text = one_line(problem)
         assert "big.parquet: No space left on device" in text
-        assert "everything committed is safe; free space and run the same command again" in text
+        assert "all committed data is safe; free space and run the same command again" in text
         assert problem.value.__cause__.errno == errno.ENOSPC
         assert not list((store.path / "_staging").rglob("*.parquet"))
         assert whole_calls_only(store) == 1
@@ -62,21 +60,21 @@ def test_a_full_disk_keeps_what_is_committed_and_goes_on_later(tmp_path):
             store.compact(closed_before="2027-01-01")
         assert whole_calls_only(store) == 1
         ballast.unlink()
-        store.put("metrics", "big", METRICS_LARGE, **PLACE, pending=True)
+        store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
         store_call(store, "after")
         assert whole_calls_only(store) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
-def test_a_limit_on_file_size_is_told_like_a_full_disk(tmp_path):
+def test_file_size_limit_is_reported_like_a_full_disk(tmp_path):
     code, output = run("limited_process.py", tmp_path / "store")
     assert (code, output.strip().split(": ", 1)[1]) == (
         0,
-        "File too large; everything committed is safe; free space and run the same command again",
+        "File too large; all committed data is safe; free space and run the same command again",
     )
 
 
-def test_a_read_only_folder_can_be_read_and_is_not_written(tmp_path):
+def test_read_only_folder_can_be_read_but_not_written(tmp_path):
     with mounted(tmp_path / "disk", "size=2m") as disk:
         store = open_store(disk / "store", create=True)
         store_call(store, "c")
@@ -85,56 +83,56 @@ def test_a_read_only_folder_can_be_read_and_is_not_written(tmp_path):
         assert whole_calls_only(reader) == 1
         assert reader.table("calls").num_rows == 1
         with pytest.raises(StoreError, match=r"Read-only file system") as problem:
-            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PLACE, pending=False)
-        assert "give this user the right to write there, or choose another folder" in told(problem)
+            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PARTITION, pending=False)
+        assert "grant this user write permission, or choose another folder" in one_line(problem)
         with pytest.raises(StoreError, match=r"Read-only file system"):
             reader.compact(closed_before="2027-01-01")
-        with pytest.raises(StoreError, match=r"cannot make the store .*Read-only file system"):
+        with pytest.raises(StoreError, match=r"cannot create the store .*Read-only file system"):
             open_store(disk / "another", create=True)
 
 
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() == 0, reason="the right to write is not denied to root"
 )
-def test_a_forbidden_folder_is_told(tmp_path):
+def test_missing_permission_is_reported(tmp_path):
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(StoreError, match=r"Permission denied") as problem:
             open_store(tmp_path / "store", create=True)
     finally:
         tmp_path.chmod(0o755)
-    assert "choose another folder" in told(problem)
+    assert "choose another folder" in one_line(problem)
 
 
-def test_a_file_in_the_way_of_a_folder_is_told(store):
+def test_file_in_place_of_a_folder_is_reported(store):
     (store.path / "metrics").write_text("mine")
-    with pytest.raises(StoreError, match=r"a file stands where a folder is needed") as problem:
-        store.put("metrics", "c", metrics("c"), **PLACE, pending=False)
-    told(problem)
+    with pytest.raises(StoreError, match=r"there is a file where a folder is needed") as problem:
+        store.put("metrics", "c", metrics("c"), **PARTITION, pending=False)
+    one_line(problem)
     assert not list((store.path / "_staging").rglob("*.parquet"))
-    with pytest.raises(StoreError, match=r"a file stands where a folder is needed"):
+    with pytest.raises(StoreError, match=r"there is a file where a folder is needed"):
         store.files("metrics")
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_file_is_no_store(tmp_path, create):
+def test_a_file_is_not_a_store(tmp_path, create):
     (tmp_path / "store").write_text("mine")
     with pytest.raises(StoreError, match=r"it is a file; a store is a folder"):
         open_store(tmp_path / "store", create=create)
-    with pytest.raises(StoreError, match=r"cannot (open|make) the store"):
+    with pytest.raises(StoreError, match=r"cannot (open|create) the store"):
         open_store(tmp_path / "store" / "below", create=create)
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path):
+def test_folder_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(StoreError, match=r"holds other things \(thesis.txt\) and no _store.json"):
+    with pytest.raises(StoreError, match=r"contains other files \(thesis.txt\) and no _store.json"):
         open_store(tmp_path, create=True)
-    with pytest.raises(StoreError, match=r"is no store: it has no _store.json"):
+    with pytest.raises(StoreError, match=r"there is no store in .*: it has no _store.json"):
         open_store(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_missing_store_is_not_made_for_a_reader(tmp_path):
+def test_opening_a_missing_store_does_not_create_it(tmp_path):
     with pytest.raises(StoreError, match=r"there is no store at"):
         open_store(tmp_path / "store")
     assert not list(tmp_path.iterdir())
@@ -144,7 +142,7 @@ def test_a_missing_store_is_not_made_for_a_reader(tmp_path):
     ("number", "advice"), [(3, "upgrade agora-analytics"), (1, "read it with the version that wrote it")]
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_another_version_is_left_alone(store, number, advice, create):
+def test_other_format_version_is_refused(store, number, advice, create):
     (store.path / "_store.json").write_text(
         json.dumps({"format": number, "created_by": "agora-analytics 9.1"})
     )
@@ -152,11 +150,11 @@ def test_another_version_is_left_alone(store, number, advice, create):
         StoreVersionError, match=f"format {number}, written by agora-analytics 9.1; .*{advice}"
     ) as problem:
         open_store(store.path, create=create)
-    told(problem)
+    one_line(problem)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "x"}'])
-def test_a_damaged_identity_is_told(store, text):
+def test_damaged_format_file_is_reported(store, text):
     (store.path / "_store.json").write_text(text)
     with pytest.raises(StoreError, match=r"_store.json: it is damaged"):
         open_store(store.path, create=True)
@@ -180,7 +178,7 @@ def _garble_footer(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [_cut, _garble_pages, _garble_footer, _empty])
 @pytest.mark.parametrize("small", [True, False])
-def test_a_damaged_file_is_named(store, monkeypatch, damage, small):
+def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
     monkeypatch.setattr(parquet_file, "SMALL", 10_000 if small else 0)
     for call_id in ("a", "b", "c"):
         store_call(store, call_id)
@@ -191,17 +189,17 @@ def test_a_damaged_file_is_named(store, monkeypatch, damage, small):
             "select sum(value), max(sid), min(call_id), max(peer_uid), max(mid), max(ts) from metrics"
         ),
         lambda: store.table("metrics"),
-        lambda: store.read("metrics", "b.00001", **PLACE),
+        lambda: store.read("metrics", "b.00001", **PARTITION),
         lambda: store.compact(closed_before="2027-01-01"),
     ):
         with pytest.raises(
             StoreError, match=r"b.00001.parquet: the file is damaged .*harvest that day again"
         ) as problem:
             read()
-        told(problem)
+        one_line(problem)
 
 
-def test_a_damaged_row_of_a_call_is_named(store):
+def test_damaged_row_of_a_call_is_named_in_the_error(store):
     store_call(store, "a")
     broken = store.files("calls")[0]
     broken.write_bytes(b"nothing")
@@ -214,7 +212,7 @@ def test_a_damaged_row_of_a_call_is_named(store):
             read()
 
 
-def test_a_damaged_listing_is_named(store):
+def test_damaged_listing_is_named_in_the_error(store):
     store.put_listing(APP, 0, 10, 0, [], "")
     page = next((store.path / "_listing").rglob("*.parquet"))
     page.write_bytes(b"nothing")

@@ -5,30 +5,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.errors import StoreError
+from agora_analytics.schemas import KEYS
 from agora_analytics.store import TABLES, table_schema
-from agora_analytics.store.layout import COMPACTED, decode, encode
-from agora_analytics.store.schemas import ENCODINGS, KEYS
+from agora_analytics.store.layout import COMPACTED, decode_id, encode_id
+from agora_analytics.store.parquet_file import ENCODINGS
 
 
 @given(st.text(min_size=1, max_size=60))
-def test_any_id_is_one_safe_visible_file_name_and_comes_back(text):
-    name = encode(text)
+def test_any_id_is_encoded_as_a_safe_file_name_and_decoded(text):
+    name = encode_id(text)
     assert re.fullmatch(r"[A-Za-z0-9%-][A-Za-z0-9_.%-]*", name) or "~" in name
     assert not name.startswith(COMPACTED)
     if "~" not in name and not any("\ud800" <= c <= "\udfff" for c in text):
-        assert decode(name) == text
+        assert decode_id(name) == text
 
 
 @given(st.lists(st.text(min_size=1, max_size=400), unique=True))
 def test_different_ids_have_different_names(texts):
-    names = {encode(text) for text in texts}
+    names = {encode_id(text) for text in texts}
     assert len(names) == len(texts)
     assert all(len(name) < 240 for name in names)
 
 
-def test_names_do_not_leave_their_folder(store):
-    place = {"app_id": "../../etc", "day": "2026-11-20", "pending": False}
-    store.put("metrics", "../../../passwd", [], **place)
+def test_path_separators_are_encoded(store):
+    partition = {"app_id": "../../etc", "day": "2026-11-20", "pending": False}
+    store.put("metrics", "../../../passwd", [], **partition)
     assert [path.relative_to(store.path).as_posix() for path in store.files("metrics")] == [
         "metrics/app_id=%2E.%2F..%2Fetc/day=2026-11-20/%2E.%2F..%2F..%2Fpasswd.parquet"
     ]
@@ -36,22 +37,22 @@ def test_names_do_not_leave_their_folder(store):
 
 
 @pytest.mark.parametrize("day", ["2026-1-2", "..", "", "2026-11-20/..", "20261120"])
-def test_a_day_is_a_day(store, day):
+def test_invalid_day_is_refused(store, day):
     with pytest.raises(StoreError, match="UTC day"):
         store.put("calls", "c", [], app_id="a", day=day, pending=False)
 
 
-def test_there_is_no_other_table(store):
+def test_unknown_table_is_refused(store):
     with pytest.raises(StoreError, match="the tables are calls, sessions, metrics, points"):
         store.put("users", "c", [], app_id="a", day="2026-11-20", pending=False)
 
 
 def test_an_empty_id_is_refused():
     with pytest.raises(StoreError, match="empty id"):
-        encode("")
+        encode_id("")
 
 
-def test_each_column_is_documented():
+def test_each_column_has_a_description():
     for table in TABLES:
         for column in table_schema(table):
             assert column.metadata[b"description"].endswith(b".")

@@ -1,17 +1,17 @@
-"""Processes that are ended in the middle, and processes that do the same work at once."""
+"""Processes that are killed while they write or compact, and processes that do the same work concurrently."""
 
 import pytest
 
 from agora_analytics.store import CALL_TABLES, open_store
 
-from .making import APP, DAY, call, store_call, whole_calls_only
-from .processes import run, start
+from .sample_calls import APP, PARTITION, call, store_call, whole_calls_only
+from .subprocesses import run, start
 
 CALLS = 3
 
 
 def finish(store) -> None:
-    """Go on where a process was ended, as a harvest does: what is stored is not made again."""
+    """Resume the work of a killed process, as a harvest does: stored units are not written again."""
     done = set(store.calls(APP).column("call_id").to_pylist())
     units = store.units(APP)
     for call_id in (f"call{number:05d}" for number in range(CALLS)):
@@ -19,15 +19,15 @@ def finish(store) -> None:
         if call_id in done:
             continue
         if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
-            place = {"app_id": APP, "day": DAY}
-            store.publish(**place, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
+            store.publish(**PARTITION, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
         else:
             store_call(store, call_id)
 
 
-# the renames of the first two calls: _store.json's is not counted; 3 units aside, 3 shown, 1 row, each before and after
+# the renames of the first two calls, without that of _store.json: 3 pending units, 3 published units and 1 row each;
+# even numbers kill before the rename, odd ones after it
 @pytest.mark.parametrize("moment", [0, 1, 5, 6, 8, 10, 11, 12, 13, 20])
-def test_killed_at_any_rename_only_whole_calls_are_seen_and_the_rest_goes_on(tmp_path, moment):
+def test_process_killed_at_any_rename_leaves_only_complete_calls_visible(tmp_path, moment):
     code, _ = run("writer_process.py", tmp_path / "store", 0, CALLS, moment)
     assert code == -9
     store = open_store(tmp_path / "store")
@@ -42,7 +42,7 @@ def test_killed_at_any_rename_only_whole_calls_are_seen_and_the_rest_goes_on(tmp
 
 
 @pytest.mark.parametrize("after", [1, 17])
-def test_killed_at_a_random_moment_the_store_is_whole(tmp_path, after):
+def test_process_killed_at_any_time_leaves_a_valid_store(tmp_path, after):
     with start("writer_process.py", tmp_path / "store", 0, 10_000) as process:
         for _ in range(after):
             process.stdout.readline()
@@ -51,7 +51,7 @@ def test_killed_at_a_random_moment_the_store_is_whole(tmp_path, after):
     assert whole_calls_only(store) >= after
 
 
-def test_two_processes_that_do_the_same_work_leave_it_once(tmp_path):
+def test_two_processes_with_the_same_work_store_it_once(tmp_path):
     calls = 40
     both = [start("writer_process.py", tmp_path / "store", 0, calls) for _ in range(2)]
     for process in both:
@@ -66,7 +66,7 @@ def test_two_processes_that_do_the_same_work_leave_it_once(tmp_path):
 
 # three folders are exchanged, each before and after
 @pytest.mark.parametrize("moment", range(6))
-def test_killed_in_a_compaction_no_row_is_lost_or_doubled(tmp_path, moment):
+def test_process_killed_in_a_compaction_loses_and_duplicates_no_row(tmp_path, moment):
     store = open_store(tmp_path / "store", create=True)
     for number in range(CALLS):
         store_call(store, f"call{number:05d}")

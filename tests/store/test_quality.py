@@ -1,4 +1,4 @@
-"""The view over all vendors: what each of their metrics becomes, and that no row is lost or made up."""
+"""The view `quality`: the mapping of each vendor's metrics, and that no row is lost or added."""
 
 from datetime import UTC, datetime
 
@@ -7,9 +7,10 @@ import pytest
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
 from agora_analytics.agora.vocabulary import QualityMetric
-from agora_analytics.store.quality import COMMON, MAPPINGS, common
+from agora_analytics.core.common_metrics import COMMON_METRICS
+from agora_analytics.store.quality import MAPPINGS, map_metric
 
-from .making import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
+from .sample_calls import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call
 
 COLUMNS = [
     "vendor", "app_id", "channel", "call_id", "session_id", "user_id", "peer_id", "metric", "unit", "ts", "value",
@@ -37,7 +38,7 @@ def store_samples(store, samples):
     store.publish(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
 
 
-def test_agora_s_metrics_become_common_ones_in_common_units(store):
+def test_agora_metrics_get_common_names_and_units(store):
     store_samples(store, [(20018, "7", 12.5), (20024, "0", 800.0), (20001, "0", 40.0), (29999, "0", None)])
     table = store.table("quality")
     assert table.column_names == COLUMNS
@@ -54,20 +55,20 @@ def test_agora_s_metrics_become_common_ones_in_common_units(store):
         ],
         key=str,
     )
-    (one,) = store.sql(
+    (row,) = store.sql(
         "select vendor, app_id, channel, call_id, user_id, ts from quality where metric = 'app_cpu'"
     ).rows()
-    assert one == ("agora", APP, "room", "c1", str(2**40), datetime.fromtimestamp(CREATED, UTC))
+    assert row == ("agora", APP, "room", "c1", str(2**40), datetime.fromtimestamp(CREATED, UTC))
 
 
-def test_every_sample_of_every_vendor_is_there_once(store):
+def test_every_sample_of_every_vendor_appears_once(store):
     store_call(store, "c1")
     store.put("points", "m1", POINT, app_id="46", day="2026-11-20", pending=False)
     counted = store.sql("select vendor, count(*) from quality group by 1 order by 1").rows()
     assert counted == [("agora", 2 * SAMPLES), ("opentok", POINT.num_rows)]
 
 
-def test_samples_whose_session_is_not_known_are_kept(store):
+def test_samples_without_a_session_are_kept(store):
     store.put("metrics", "c9.0", METRIC_WITHOUT_SESSION, app_id=APP, day="2026-11-20", pending=False)
     assert store.sql("select channel, user_id, value from quality").rows() == [(None, None, 0.5)]
 
@@ -85,26 +86,24 @@ METRIC_WITHOUT_SESSION = pa.table(
 
 
 @pytest.mark.parametrize("vendor", MAPPINGS)
-def test_a_vendor_s_metrics_map_to_common_ones(vendor):
-    for source, to in MAPPINGS[vendor].items():
-        assert to.unit in {COMMON[to.metric][0], ""}
-        assert common(vendor, source) == to
+def test_mappings_use_common_names_and_units(vendor):
+    for source, mapping in MAPPINGS[vendor].items():
+        assert mapping.unit in {COMMON_METRICS[mapping.metric][0], ""}
+        assert map_metric(vendor, source) == mapping
     if vendor == "agora":
         assert {int(source) for source in MAPPINGS[vendor] if source.isdigit()} <= set(METRIC_IDS)
 
 
-def test_joining_within_five_seconds_is_compared_with_the_same():
-    both = [common("agora", "joinSuccessIn5sRate"), common("apsaravideo", "JoinChannelSucRate")]
-    assert {to.metric for to in both} == {"join_success_in_5s_rate"}
-    assert common("agora", "joinSuccessRate").metric == "join_success_rate"
+def test_join_rates_within_five_seconds_share_a_name():
+    mappings = [map_metric("agora", "joinSuccessIn5sRate"), map_metric("apsaravideo", "JoinChannelSucRate")]
+    assert {mapping.metric for mapping in mappings} == {"join_success_in_5s_rate"}
+    assert map_metric("agora", "joinSuccessRate").metric == "join_success_rate"
 
 
 def test_all_quality_metrics_of_data_insights_are_ratios():
-    assert {common("agora", metric).unit for metric in QualityMetric} == {"ratio"}
+    assert {map_metric("agora", metric).unit for metric in QualityMetric} == {"ratio"}
 
 
-def test_a_metric_without_a_common_name_keeps_its_own():
-    assert (common("opentok", "hlsMinutes", "min").metric, common("opentok", "hlsMinutes", "min").unit) == (
-        "hlsMinutes",
-        "min",
-    )
+def test_metric_without_a_common_name_keeps_its_name():
+    mapping = map_metric("opentok", "hlsMinutes", "min")
+    assert (mapping.metric, mapping.unit) == ("hlsMinutes", "min")

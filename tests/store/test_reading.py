@@ -1,4 +1,4 @@
-"""The folder is plain Parquet: other tools read it, and so do we."""
+"""Reading a store: SQL, Arrow tables, datasets, and other tools that read Parquet."""
 
 from datetime import UTC, date, datetime
 
@@ -11,7 +11,7 @@ import pytest
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.store import CALL_TABLES, TABLES, open_store, table_schema
 
-from .making import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
+from .sample_calls import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def filled(store):
 
 
 @pytest.mark.parametrize("table", CALL_TABLES)
-def test_a_table_has_its_documented_schema(filled, table):
+def test_table_has_its_documented_schema(filled, table):
     rows = filled.table(table)
     assert rows.schema.equals(table_schema(table))
     assert rows.num_rows == filled.counts()[table]
@@ -32,7 +32,7 @@ def test_a_table_has_its_documented_schema(filled, table):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_an_empty_table_has_its_columns(store, table):
+def test_empty_table_has_its_columns(store, table):
     assert store.table(table).schema.equals(table_schema(table))
     empty = store.sql(f"select * from {table}").arrow()
     store_call(store, "c")
@@ -41,7 +41,7 @@ def test_an_empty_table_has_its_columns(store, table):
     assert empty.num_rows == 0
 
 
-def test_sql_joins_the_tables_and_tells_utc(filled):
+def test_sql_joins_tables_and_returns_utc(filled):
     result = filled.sql(
         "select c.call_id, c.created_ts, count(*) n from calls c join metrics m using (app_id, call_id) "
         "where c.day = '2026-11-21' group by all"
@@ -56,7 +56,7 @@ def test_sql_joins_the_tables_and_tells_utc(filled):
 @pytest.mark.parametrize(
     "query", ["describe calls", "show tables", "summarize sessions", "explain select 1", "from calls"]
 )
-def test_whatever_reads_is_a_query(filled, query):
+def test_statement_that_reads_is_accepted(filled, query):
     assert filled.sql(query).rows()
 
 
@@ -67,7 +67,7 @@ def test_whatever_reads_is_a_query(filled, query):
         "attach '/tmp/x.db'", "set threads = 1", "install httpfs", "insert into calls values (1)",
     ],
 )  # fmt: skip
-def test_what_writes_is_no_query(filled, query):
+def test_statement_that_writes_is_refused(filled, query):
     with pytest.raises(InvalidRequest, match="one query that reads"):
         filled.sql(query)
 
@@ -82,10 +82,10 @@ def test_what_writes_is_no_query(filled, query):
         "select strptime('a', '%Y')",
     ],
 )
-def test_a_wrong_query_is_told_in_one_line(filled, query):
-    with pytest.raises(InvalidRequest, match="the query is wrong") as told:
+def test_error_of_a_wrong_query_is_one_line(filled, query):
+    with pytest.raises(InvalidRequest, match="the query is wrong") as caught:
         filled.sql(query)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_dataset_filters_and_streams(filled):
@@ -94,7 +94,7 @@ def test_dataset_filters_and_streams(filled):
     assert sum(batch.num_rows for batch in metrics.to_batches(columns=["value"])) == 6 * SAMPLES
 
 
-def test_duckdb_reads_the_folder_by_itself(filled):
+def test_duckdb_reads_the_folder_directly(filled):
     glob = f"{filled.path}/sessions/**/*.parquet"
     with duckdb.connect() as connection:
         rows = connection.execute(
@@ -103,7 +103,7 @@ def test_duckdb_reads_the_folder_by_itself(filled):
     assert rows == [(3 * SESSIONS, APP, "2026-11-21")] or rows == [(3 * SESSIONS, "123", "2026-11-21")]
 
 
-def test_pyarrow_reads_the_folder_by_itself(filled):
+def test_pyarrow_reads_the_folder_directly(filled):
     rows = pq.read_table(filled.path / "metrics")
     assert rows.num_rows == 6 * SAMPLES
     assert rows.schema.field("call_id").type == pa.string()
@@ -111,7 +111,7 @@ def test_pyarrow_reads_the_folder_by_itself(filled):
     assert sorted(whole.column("call_id").to_pylist()) == ["c1", "c2", "c3"]
 
 
-def test_a_folder_name_may_hold_anything(tmp_path):
+def test_folder_name_may_contain_any_character(tmp_path):
     store = open_store(tmp_path / "it's [a] *strange* day=1999-01-01 {name}?", create=True)
     store_call(store, "c/1 ü")
     assert store.counts() == {"calls": 1, "sessions": SESSIONS, "metrics": 2 * SAMPLES, "points": 0}
@@ -120,7 +120,7 @@ def test_a_folder_name_may_hold_anything(tmp_path):
 
 
 @pytest.mark.parametrize("app_id", ["0123", "a b/c", "ü", "007e1", "null", "_a", "x%41"])
-def test_an_app_id_comes_back_as_it_was(store, app_id):
+def test_app_id_is_returned_unchanged(store, app_id):
     store_call(store, "c", app_id=app_id)
     assert store.calls(app_id).column("app_id").to_pylist() == [app_id]
     assert store.table("calls").column("app_id").to_pylist() == [app_id]

@@ -1,7 +1,7 @@
-"""A harvest in a process of its own, for tests that end it: `writer_process.py DIR FIRST LAST [KILL_AT]`.
+"""A harvest in a separate process, for tests that kill it: `writer_process.py DIR FIRST LAST [KILL_AT]`.
 
-With KILL_AT it sends itself SIGKILL in the middle: before the rename of that number if it is even, after it if odd.
-With `compact` in place of FIRST it compacts instead.
+With KILL_AT it sends itself SIGKILL: before rename number KILL_AT / 2 if KILL_AT is even, after it if odd.
+With `compact` in place of FIRST, it compacts the days before LAST.
 """
 
 import os
@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from making import store_call
+from sample_calls import store_call
 
 from agora_analytics.store import atomic_exchange, open_store
 
@@ -22,7 +22,7 @@ def killed_at(moment: int) -> None:
             nonlocal count
             if count == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = real(*arguments)  # one that fails, for want of a folder, is not counted
+            result = real(*arguments)  # a rename that fails because the folder is missing is not counted
             count += 1
             if count == moment:
                 os.kill(os.getpid(), signal.SIGKILL)

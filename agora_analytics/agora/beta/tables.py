@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
-    """Return the samples of a call as one long table, with the schema `agora_analytics.store.schemas.METRICS`."""
+    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.METRICS`."""
     import pyarrow as pa
 
-    from agora_analytics.decode.arrow import metrics_table
-    from agora_analytics.store.schemas import METRICS
+    from agora_analytics.decode.arrow_table import columns_table
+    from agora_analytics.schemas import METRICS
 
     parts = [details for page in pages for details in page.records]
-    tables = [metrics_table(part.columns, call_id=part.call_id) for part in parts if len(part.columns)]
+    tables = [columns_table(part.columns, call_id=part.call_id) for part in parts if len(part.columns)]
     return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
 
 

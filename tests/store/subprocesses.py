@@ -1,4 +1,4 @@
-"""Start `writer_process.py` and the like."""
+"""Runs the scripts `writer_process.py`, `reader_process.py` and `limited_process.py` in subprocesses."""
 
 import subprocess
 import sys

@@ -1,13 +1,15 @@
-"""The points as an Arrow table."""
+"""The conversion of decoded points to an Arrow table."""
 
 import random
 
 import pytest
 
 from agora_analytics.core.columns import no_columns
-from agora_analytics.decode import columns_table, decode_metrics
+from agora_analytics.decode import decode_metrics
 
 pa = pytest.importorskip("pyarrow")
+arrow_table = pytest.importorskip("agora_analytics.decode.arrow_table")
+columns_table = arrow_table.columns_table
 
 
 def body(*sessions: tuple[str, list[tuple[int, object, list]]]) -> bytes:
@@ -47,7 +49,7 @@ def test_no_points():
         assert table.num_rows == 0
 
 
-def test_what_is_in_order_is_not_copied():
+def test_sorted_columns_are_not_copied():
     columns = decode_metrics(body(("A", [(1, 0, [[5, 1], [6, None]]), (2, 0, [[5, 1]])])))
     table = columns_table(columns, app_id="P", call_id="C")
     addresses = [table[name].chunk(0).buffers()[1].address for name in ("ts", "value")]
@@ -71,27 +73,27 @@ def test_rows_are_sorted_by_key_and_null_stays_null():
     ]
 
 
-def test_of_the_same_key_the_first_stays():
+def test_first_of_duplicate_keys_is_kept():
     columns = decode_metrics(
         body(("A", [(1, 0, [[5, 1], [6, 2], [5, 3]]), (1, 0, [[6, 4], [7, 5]])]), ("A", [(1, 0, [[7, 6]])]))
     )
-    found = rows(columns_table(columns, app_id="P", call_id="C"))
-    assert [(ts, value) for *_, ts, value in found] == [(5, 1.0), (6, 2.0), (7, 5.0)]
+    table_rows = rows(columns_table(columns, app_id="P", call_id="C"))
+    assert [(ts, value) for *_, ts, value in table_rows] == [(5, 1.0), (6, 2.0), (7, 5.0)]
 
 
-def test_the_order_of_the_answer_does_not_matter():
-    chance = random.Random(1)
+def test_order_of_the_response_does_not_matter():
+    generator = random.Random(1)
     sessions = [
         (sid, [(mid, peer, [[ts, ts * mid] for ts in range(9)]) for mid in (1, 2, 3) for peer in (0, 10, 9)])
         for sid in "ABCD"
     ]
     table = columns_table(decode_metrics(body(*sessions)), app_id="P", call_id="C")
     for _ in range(5):
-        chance.shuffle(sessions)
+        generator.shuffle(sessions)
         for _, data in sessions:
-            chance.shuffle(data)
+            generator.shuffle(data)
             for _, _, kvs in data:
-                chance.shuffle(kvs)
+                generator.shuffle(kvs)
         again = columns_table(decode_metrics(body(*sessions)), app_id="P", call_id="C")
         assert again.equals(table)
         assert again["sid"].chunk(0).dictionary.equals(table["sid"].chunk(0).dictionary)

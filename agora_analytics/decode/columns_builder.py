@@ -1,4 +1,4 @@
-"""What a series is called, gathered in the order of the answer while its points go elsewhere."""
+"""Shared by all readers: builds `MetricColumns` from the series of a response."""
 
 from array import array
 from typing import Any, Literal
@@ -12,15 +12,19 @@ INT64 = range(-(2**63), 2**63)
 LOCAL_USER = "0"
 
 
-def column(numbers: Any, code: Literal["q", "d"]) -> memoryview:
-    """Return an array of int64 (q) or float64 (d), NumPy's too, as a flat memoryview with just this format."""
+class NeedsFallback(Exception):
+    """A fast reader cannot read this body with certainty, so a slower reader must read it."""
+
+
+def flat_view(numbers: Any, code: Literal["q", "d"]) -> memoryview:
+    """Return an array of int64 (q) or float64 (d) as a flat memoryview with that format. Accepts NumPy arrays."""
     view: Any = memoryview(numbers) if len(numbers) else memoryview(array(code))
     return view if view.format == code else view.cast("B").cast(code)  # type: ignore[no-any-return]
 
 
 @define
-class Headers:
-    """The headers of the series read so far; `points` is how many points they own together."""
+class ColumnsBuilder:
+    """Collects the series of a response in their order. The reader collects their points itself."""
 
     sids: dict[str, int] = Factory(dict)
     sid_index: list[int] = Factory(list)
@@ -30,22 +34,22 @@ class Headers:
 
     @property
     def points(self) -> int:
-        """How many points the series own together."""
+        """Number of points of all series."""
         return self.offsets[-1]
 
-    def session(self, sid: str) -> int:
-        """Return the index of a session id; one that comes twice keeps its first index."""
+    def session_index(self, sid: str) -> int:
+        """Return the index of a session id. A repeated id keeps its first index."""
         return self.sids.setdefault(sid, len(self.sids))
 
-    def add(self, sid_index: int, mid: int, peer_uid: str, points: int) -> None:
-        """Add a series that owns the next `points` points."""
+    def add_series(self, sid_index: int, mid: int, peer_uid: str, points: int) -> None:
+        """Add a series with the next `points` points."""
         self.sid_index.append(sid_index)
         self.mid.append(mid)
         self.peer_uid.append(peer_uid)
         self.offsets.append(self.offsets[-1] + points)
 
-    def columns(self, ts: memoryview, value: memoryview) -> MetricColumns:
-        """Return the headers with their points: `ts` is int64 (format q), `value` float64 (format d)."""
+    def build(self, ts: memoryview, value: memoryview) -> MetricColumns:
+        """Return the columns with the points: `ts` is int64 (format q), `value` float64 (format d)."""
         return MetricColumns(
             sids=tuple(self.sids),
             sid_index=tuple(self.sid_index),

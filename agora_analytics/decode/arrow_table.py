@@ -1,4 +1,4 @@
-"""Decoded metrics as an Arrow table, one row a point; what is in order already is not copied."""
+"""Converts decoded metrics to an Arrow table with one row per point. Columns in order are not copied."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,24 +11,24 @@ from agora_analytics.core.columns import MetricColumns
 _SECONDS = pa.timestamp("s", "UTC")
 
 
-def metrics_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> pa.Table:
-    """Return the points as rows in the order of their key (sid, mid, peer_uid, ts), each key once.
+def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = None) -> pa.Table:
+    """Return the points as rows, sorted by their key (sid, mid, peer_uid, ts), with each key once.
 
-    Where a point comes again with the same key (windows that touch give the one on the seam twice), the first one
-    stays. The same points give the same table, in whatever order the answer has its sessions and series.
+    If several points have the same key, the first one is kept; adjacent windows both return the point on their common
+    boundary. The table does not depend on the order of sessions and series in the response.
 
     Args:
-        columns: the decoded answer.
+        columns: the decoded response.
         call_id: the call, the same in every row.
-        app_id: the app, likewise; without it there is no such column.
+        app_id: the app, the same in every row; None: no such column.
 
     Returns:
         A table of `app_id`, `call_id`, `sid` (dictionary of int32 to string), `mid` (int32), `peer_uid` (dictionary),
-        `ts` (timestamp[s, UTC]) and `value` (float64, null where the answer has null).
+        `ts` (timestamp[s, UTC]) and `value` (float64, null where the response has null).
 
     >>> from agora_analytics.decode import decode_metrics
     >>> body = b'{"metrics": [{"sid": "A", "data": [{"mid": 20001, "kvs": [[7, 4], [5, null]], "peer_uid": 0}]}]}'
-    >>> metrics_table(decode_metrics(body), call_id="C").select(["sid", "mid", "value"]).to_pylist()
+    >>> columns_table(decode_metrics(body), call_id="C").select(["sid", "mid", "value"]).to_pylist()
     [{'sid': 'A', 'mid': 20001, 'value': None}, {'sid': 'A', 'mid': 20001, 'value': 4.0}]
     """
     sids, sid_code = _coded([columns.sids[i] for i in columns.sid_index])
@@ -50,7 +50,7 @@ def metrics_table(columns: MetricColumns, *, call_id: str, app_id: str | None = 
             column[rows] for column in (sid_code, mids, peer_code, ts, value)
         )
 
-    named = {
+    arrays = {
         "call_id": _constant(call_id, len(ts)),
         "sid": pa.DictionaryArray.from_arrays(pa.array(sid_code), pa.array(sids, pa.string())),
         "mid": pa.array(mids),
@@ -58,7 +58,7 @@ def metrics_table(columns: MetricColumns, *, call_id: str, app_id: str | None = 
         "ts": pa.Array.from_buffers(_SECONDS, len(ts), [None, pa.py_buffer(ts)]),
         "value": _null_for_nan(value),
     }
-    return pa.table(named if app_id is None else {"app_id": _constant(app_id, len(ts)), **named})
+    return pa.table(arrays if app_id is None else {"app_id": _constant(app_id, len(ts)), **arrays})
 
 
 def _coded(texts: Sequence[str]) -> tuple[list[str], Any]:
@@ -73,7 +73,7 @@ def _in_series_order(column: Any, order: Iterable[int], offsets: Sequence[int]) 
 
 
 def _groups(*headers: Any) -> Any:
-    """Number the series, sorted by their headers; those with the same headers get the same number."""
+    """Number the sorted series. Series with the same session, metric and peer get the same number."""
     new = np.zeros(len(headers[0]), np.bool_)
     for header in headers:
         new[1:] |= header[1:] != header[:-1]
@@ -81,10 +81,10 @@ def _groups(*headers: Any) -> Any:
 
 
 def _rows_to_take(group: Any, ts: Any) -> Any | None:
-    """Return the rows in the order of (group, ts), the first of each; None if that is all rows as they are."""
+    """Return the indexes of the first row of each (group, ts), sorted; None if the rows are sorted and unique already."""
     if not ((ts[1:] <= ts[:-1]) & (group[1:] == group[:-1])).any():
         return None
-    rows = np.lexsort((ts, group))  # stable: of the same key the first one stays in front
+    rows = np.lexsort((ts, group))  # stable: of rows with the same key, the first one stays first
     new = np.ones(len(rows), np.bool_)
     new[1:] = (np.diff(ts[rows]) != 0) | (np.diff(group[rows]) != 0)
     return rows[new]
@@ -95,7 +95,7 @@ def _constant(text: str, rows: int) -> pa.DictionaryArray:
 
 
 def _null_for_nan(value: Any) -> pa.Array:
-    known = ~np.isnan(value)
-    nulls = len(value) - int(np.count_nonzero(known))
-    valid = pa.py_buffer(np.packbits(known, bitorder="little")) if nulls else None
+    not_null = ~np.isnan(value)
+    nulls = len(value) - int(np.count_nonzero(not_null))
+    valid = pa.py_buffer(np.packbits(not_null, bitorder="little")) if nulls else None
     return pa.Array.from_buffers(pa.float64(), len(value), [valid, pa.py_buffer(value)], null_count=nulls)

@@ -1,4 +1,4 @@
-"""Small calls to store, and a whole harvest of them in one line."""
+"""Small calls for tests, and a function that stores one as a harvest does."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,6 +7,7 @@ from agora_analytics.store import ParquetStore
 
 APP = "0123456789abcdef0123456789abcdef"
 DAY = "2026-11-20"
+PARTITION = {"app_id": APP, "day": DAY}
 CREATED = 1_795_161_600  # 2026-11-20T08:00:00Z
 SESSIONS = 3
 SAMPLES = 40
@@ -55,7 +56,7 @@ def _large() -> pa.Table:
 
 
 METRICS_LARGE = _large()
-"""Samples that take some 800 kB as a file."""
+"""Samples with a file size of about 800 kB."""
 
 
 def store_call(
@@ -67,7 +68,7 @@ def store_call(
     batches: int = 2,
     finished: bool = True,
 ) -> None:
-    """Store a whole call as a harvest does: its units aside, then shown."""
+    """Store a complete call as a harvest does: write its units as pending, then publish."""
     names = [f"{call_id}.{batch:05d}" for batch in range(batches)]
     for batch, name in enumerate(names):
         store.put("metrics", name, metrics(call_id, batch=batch), app_id=app_id, day=day, pending=True)
@@ -84,8 +85,8 @@ def store_call(
 
 
 def whole_calls_only(store: ParquetStore, *, batches: int = 2) -> int:
-    """Check that each visible call has all its rows, once; return how many there are."""
-    torn = store.sql(
+    """Check that each visible call has all its rows exactly once; return the number of calls."""
+    incomplete = store.sql(
         f"""
         select c.call_id, s.n, m.n from calls c
         left join (select call_id, count(distinct sid) d, count(*) n from sessions group by 1) s using (call_id)
@@ -93,7 +94,7 @@ def whole_calls_only(store: ParquetStore, *, batches: int = 2) -> int:
         where s.n is distinct from {SESSIONS} or s.d <> s.n or m.n is distinct from {SAMPLES * batches}
         """
     ).rows()
-    assert torn == []
+    assert incomplete == []
     return store.counts()["calls"]
 
 

@@ -1,4 +1,4 @@
-"""Whatever an answer holds, and whatever happens to its bytes, all readers agree with json.loads."""
+"""Property tests: for generated and damaged responses, all readers agree with the reference decoder."""
 
 import json
 
@@ -40,7 +40,7 @@ def series(kvs):
     )
 
 
-def answers(any_series):
+def responses(any_series):
     session = st.fixed_dictionaries(
         {"sid": WORDS, "data": st.lists(any_series, max_size=4)}, optional={"x": UNKNOWN}
     )
@@ -52,8 +52,8 @@ def answers(any_series):
     )
 
 
-def written(answer, compact, ascii_only):
-    text = json.dumps(answer, separators=(",", ":") if compact else None, ensure_ascii=ascii_only)
+def encoded(response, compact, ascii_only):
+    text = json.dumps(response, separators=(",", ":") if compact else None, ensure_ascii=ascii_only)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -65,7 +65,7 @@ def _small_pieces(monkeypatch):
         monkeypatch.setattr("agora_analytics.decode.arrow_reader.BATCH", 60)
 
 
-def agrees(reader, body):
+def assert_agrees(reader, body):
     wanted = expected(body)
     try:
         columns = decode_with(reader, body)
@@ -86,37 +86,37 @@ bounded = settings(
 
 @pytest.mark.parametrize("reader", available())
 @bounded
-@given(answer=answers(series(TIDY)), compact=st.booleans(), ascii_only=st.booleans())
-def test_answers_as_documented(reader, answer, compact, ascii_only):
-    agrees(reader, written(answer, compact, ascii_only))
+@given(response=responses(series(TIDY)), compact=st.booleans(), ascii_only=st.booleans())
+def test_readers_agree_on_documented_responses(reader, response, compact, ascii_only):
+    assert_agrees(reader, encoded(response, compact, ascii_only))
 
 
 @pytest.mark.parametrize("reader", available())
 @bounded
-@given(answer=answers(series(st.one_of(TIDY, RAGGED, RAGGED.map(lambda one: one * 2)))))
-def test_ragged_answers(reader, answer):
-    agrees(reader, written(answer, compact=True, ascii_only=True))
+@given(response=responses(series(st.one_of(TIDY, RAGGED, RAGGED.map(lambda points: points * 2)))))
+def test_readers_agree_on_ragged_points(reader, response):
+    assert_agrees(reader, encoded(response, compact=True, ascii_only=True))
 
 
 @pytest.mark.parametrize("reader", available())
 @bounded
 @given(
-    answer=answers(series(st.lists(st.tuples(SECONDS, st.integers(0, 99)), max_size=5))),
+    response=responses(series(st.lists(st.tuples(SECONDS, st.integers(0, 99)), max_size=5))),
     changes=st.lists(
         st.tuples(st.integers(0), st.sampled_from(b'[[[]]],,,{}":01.-eE nul\\\xff\n'), st.sampled_from("rdi")),
         min_size=1, max_size=3,
     ),
 )  # fmt: skip
-def test_damaged_answers(reader, answer, changes):
-    body = bytearray(written(answer, compact=True, ascii_only=True))
-    for at, byte, change in changes:
-        place = at % (len(body) + 1)
-        body[place : place + (change != "i")] = b"" if change == "d" else bytes([byte])
-    agrees(reader, bytes(body))
+def test_readers_agree_on_damaged_responses(reader, response, changes):
+    body = bytearray(encoded(response, compact=True, ascii_only=True))
+    for position, byte, change in changes:
+        start = position % (len(body) + 1)
+        body[start : start + (change != "i")] = b"" if change == "d" else bytes([byte])
+    assert_agrees(reader, bytes(body))
 
 
 @pytest.mark.parametrize("reader", available())
-def test_every_cut(reader):
+def test_every_truncation_is_refused(reader):
     body = (
         b'{"metrics":[{"sid":"A","data":[{"mid":1,"kvs":[[1548670255,2],[1548670257,null]],"peer_uid":0}]}]}'
     )
@@ -126,11 +126,13 @@ def test_every_cut(reader):
 
 
 @pytest.mark.parametrize("reader", available())
-def test_every_bracket_moved(reader):
+def test_readers_agree_on_every_moved_bracket(reader):
     kvs = b"[[1548670255,2],[1548670257,3],[1548670259,4]]"
     for source in range(len(kvs)):
         if kvs[source] in b"[]":
             rest = kvs[:source] + kvs[source + 1 :]
             for target in range(len(rest) + 1):
                 moved = rest[:target] + kvs[source : source + 1] + rest[target:]
-                agrees(reader, b'{"metrics":[{"sid":"A","data":[{"mid":1,"kvs":%b,"peer_uid":0}]}]}' % moved)
+                assert_agrees(
+                    reader, b'{"metrics":[{"sid":"A","data":[{"mid":1,"kvs":%b,"peer_uid":0}]}]}' % moved
+                )
