@@ -28,7 +28,7 @@ from agora_analytics.instants import DAY, next_midnight, utc_day
 if TYPE_CHECKING:
     import httpx
 
-    from agora_analytics.engine.dns import Resolve
+    from agora_analytics.engine.transports.dns import Resolve
 
 R = TypeVar("R")
 

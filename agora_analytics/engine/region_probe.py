@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from agora_analytics.core.domains import Domains
-from agora_analytics.engine.dns import Address, Resolve
+from agora_analytics.engine.transports.dns import Address, Resolve
 
 TIMEOUT = 3.0
 """Seconds that the lookup may take."""

@@ -11,10 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from agora_analytics import ConfigurationError, FailureKind, HttpxTransport, Request, TransportFailure
-from agora_analytics.engine import dns
-from agora_analytics.engine.dns import SystemResolver
-from agora_analytics.engine.transports import happy_eyeballs
+from agora_analytics.engine.transports import dns, happy_eyeballs
 from agora_analytics.engine.transports import httpx as transport_module
+from agora_analytics.engine.transports.dns import SystemResolver
 from tests.conftest import SECRET, ok
 from tests.faults.network import Host, Network, authority, network, trusting
 

@@ -21,7 +21,7 @@ LARGEST_BODY = 256 * 2**20
 class Transport(Protocol):
     """Sends one request and returns the whole response. Any object with these two methods is a transport.
 
-    With a method `resolve(host, port)` (see `engine.dns`) the engine can find the region of a primary host. A coroutine
+    With a method `resolve(host, port)` (see `engine.transports.dns`) the engine can find the region of a primary host. A coroutine
     method `open()` prepares what would delay the first request, which would miss its rate-limit slot; it is awaited
     before a request waits for its slot.
     """

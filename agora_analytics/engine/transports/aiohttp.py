@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from agora_analytics.core.base_url import is_loopback
-from agora_analytics.engine.dns import Resolve, SystemResolver
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY, SHARE_OF_DNS
+from agora_analytics.engine.transports.dns import Resolve, SystemResolver
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import httpcore
 
-from agora_analytics.engine.dns import Address, Resolve
 from agora_analytics.engine.transports import SHARE_OF_DNS
+from agora_analytics.engine.transports.dns import Address, Resolve
 
 HEAD_START = 0.25
 """Seconds after which the next address is tried in parallel (RFC 8305)."""

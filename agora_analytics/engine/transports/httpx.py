@@ -12,8 +12,8 @@ from urllib.request import getproxies
 
 import anyio
 
-from agora_analytics.engine.dns import Resolve, SystemResolver
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
+from agora_analytics.engine.transports.dns import Resolve, SystemResolver
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
