@@ -1,7 +1,7 @@
-"""The ledger: what was spent of each day's quota, and when the next request may leave.
+"""The ledger: the requests charged to each day's quota, and the next rate-limit slot.
 
-Quotas belong to the account and are counted in UTC days on the server's clock, over all machines. `MemoryLedger`
-knows of one client only; `SqliteLedger` is shared by all processes on a machine that name the same file.
+Quotas belong to the account and are counted in UTC days on the server's clock, over all machines. A `MemoryLedger` knows
+the clients of one process; a `SqliteLedger` is shared by all processes of a machine that open the same file.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Budget(NamedTuple):
-    """What one line of the ledger is about: an account and a group of endpoints that share a quota."""
+    """The key of a quota: an account, and a group of endpoints that share the quota."""
 
     account: str
     group: str
@@ -32,10 +32,15 @@ class Budget(NamedTuple):
 
 @frozen(kw_only=True)
 class Grant:
-    """Leave to send one request at `slot` (epoch seconds, our clock), charged to `day`.
+    """A permission to send one request.
 
-    `before` and `after` are the first free moment before the slot was taken and behind it: a slot that is given back
-    is free again, if none was taken behind it and no hold came since. `reservation` is the limiter's note of when it left.
+    Attributes:
+        slot: when the request may be sent (epoch seconds, our clock).
+        day: the UTC day that it is charged to.
+        previous_free: the next free time before this slot was reserved.
+        next_free: the next free time after it. A released slot becomes available again only if no later slot was
+            reserved and no hold was placed since.
+        reservation: the limiter's place in its sliding window.
     """
 
     slot: float
@@ -47,34 +52,34 @@ class Grant:
 
 @frozen
 class TooEarly:
-    """Nothing was charged, for the next `slot` (epoch seconds, our clock) is too far ahead: ask again by then."""
+    """Nothing was charged, because the next `slot` (epoch seconds, our clock) is too far ahead; try again by then."""
 
     slot: float
 
 
 class Ledger(Protocol):
-    """Keeps count. `now` is our clock, `server_now` the server's; both in epoch seconds."""
+    """Counts requests. `now` is the time on our clock, `server_now` on the server's; both in epoch seconds."""
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
     ) -> Grant | TooEarly | None:
-        """Charge one request and return when it may leave; None: the day is spent.
+        """Charge one request and return its slot; None: the day's quota is spent.
 
-        Requests leave `gap` after one another, but for `burst` that may leave at once after a rest. A slot is given
-        at most `AHEAD` before it comes, so that who gives up waiting, or dies, leaves no hole in the queue.
+        Slots are `gap` apart, except that `burst` requests may be sent at once after a pause. A slot is granted at most
+        `AHEAD` in advance, so that a caller that is cancelled or dies leaves no hole in the queue.
         """
         ...
 
     async def release(self, budget: Budget, grant: Grant) -> None:
-        """Take back the charge and the slot of a request that was never sent."""
+        """Release the charge and the slot of a request that was never sent."""
         ...
 
     async def hold(self, budget: Budget, until: float) -> None:
-        """Let nothing leave before `until`: the server said that it counted too many."""
+        """Grant no slot before `until`, because the server refused a request over the rate."""
         ...
 
     async def close_day(self, budget: Budget, day: str) -> None:
-        """Note that the server says that the day is spent."""
+        """Record that the server reports the day's quota as spent."""
         ...
 
     async def spent(self, budget: Budget, day: str) -> tuple[int, bool]:
@@ -82,25 +87,23 @@ class Ledger(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of files."""
+        """Close files."""
         ...
 
 
 AHEAD = 1.0
-"""Seconds: a slot that is further ahead is not given yet."""
-_LATE = 0.002  # a timer that fires this late does not push back the slots behind it
+"""Seconds; a slot that is further ahead is not granted yet."""
+_LATE = 0.002  # seconds that a timer may be late without delaying the next slots
 _NEVER_SEEN = (0.0, 0.0)
-_HELD = 1e-6  # seconds that a hold moves the queue at least: a slot from before it is then never its last, so stays taken
-_SET_BACK = (
-    LOCK_TIMEOUT + 5
-)  # a reading of the clock is older than one before it by more only if it was set back
+_HELD = 1e-6  # seconds by which a hold moves the queue at least, so that an earlier slot is never the last one again
+_SET_BACK = LOCK_TIMEOUT + 5  # seconds; a clock that is so far behind an earlier reading was set back
 
 
 def _next_slot(now: float, free: float, seen: float, gap: float, burst: int) -> tuple[float, float, float]:
-    """Return the next slot and what is free before it and behind it, where `free` was, as the clock said `seen`.
+    """Return the next slot, and the next free time before and after it; `free` was the latter when the clock was `seen`.
 
-    A burst takes its slots that many gaps early; those behind it pay for that. Where the clock was set back, the queue
-    goes back with it, and a hold keeps its length.
+    A burst takes its slots so many gaps early, and later slots make up for that. If the clock was set back, the queue is
+    set back with it, so that a hold keeps its length.
     """
     if seen - now > _SET_BACK:
         free -= seen - now
@@ -165,7 +168,7 @@ class MemoryLedger:
             return self._spent.get((budget, day), 0), (budget, day) in self._closed
 
     async def aclose(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 _ENTER_DAY = "INSERT INTO day (account, grp, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -174,13 +177,13 @@ _ENTER_DAY = "INSERT INTO day (account, grp, day) VALUES (?, ?, ?) ON CONFLICT D
 class SqliteLedger:
     """A ledger in a SQLite file, shared by every process on the machine that names it.
 
-    Besides the day's count it hands out the slots at which requests leave, so that two processes together
-    keep to one rate. The file holds no credential: an account is known by a digest. It may be used on both sides of
-    a fork. The file is opened on demand. Close it after the last client; without that, the connection is closed
-    when the ledger is garbage: every transaction is committed before its method returns, so nothing is lost.
+    It counts the day's requests and grants the slots in which they are sent, so that all processes together stay within
+    one rate. The file contains no credential: an account is stored as a digest. The ledger may be used on both sides of a
+    fork. The file is opened on demand. Close the ledger after the last client. Otherwise the connection is closed when
+    the ledger is collected as garbage; nothing is lost, because every method commits before it returns.
 
     Raises:
-        ConfigurationError: if the file cannot be opened as a ledger, or is a database of another program.
+        ConfigurationError: the file cannot be opened as a ledger, or is a database of another program.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -260,11 +263,11 @@ class SqliteLedger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; the next method opens it again."""
         self._file.close()
 
     async def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        # In a thread: another process may hold the file's lock, and the event loop must not wait for it.
+        # In a thread, because another process may hold the lock of the file.
         return await asyncio.to_thread(self._run, work)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -272,7 +275,7 @@ class SqliteLedger:
             return self._file.transact(work)
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
-                f"the ledger file {self.path} cannot be used: {error}; name another with AGORA_LEDGER"
+                f"the ledger file {self.path} cannot be used: {error}; set AGORA_LEDGER to another file"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger: opened when it is needed, laid out if it is new, and closed while the process forks."""
+"""The SQLite file of a ledger: opened on demand, created if it is missing, closed while the process forks."""
 
 import os
 import sqlite3
@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LOCK_TIMEOUT = 10.0
-"""Seconds that the file's lock is waited for."""
+"""Seconds to wait for the lock of the file."""
 _SCHEMA = (
     """CREATE TABLE day (
     account TEXT, grp TEXT, day TEXT, spent INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL DEFAULT 0,
@@ -21,14 +21,14 @@ _SCHEMA = (
     """CREATE TABLE pace (
     account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, PRIMARY KEY (account, grp)) WITHOUT ROWID""",
 )
-_OURS = 0x41_47_4C_31  # "AGL1": what SQLite files carry to tell whose they are, and of which layout
-_BUSY = 0.01  # seconds until a new file is asked for again
+_OURS = 0x41_47_4C_31  # "AGL1", the application id of SQLite files with this schema
+_BUSY = 0.01  # seconds until a busy file is tried again
 
 
 class LedgerFile:
     """One connection to a ledger's file, for all threads of this process.
 
-    Nothing is opened before the first transaction, nor behind `close` before the next one.
+    The file is opened by the first transaction, and again by the first one after `close`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,11 +39,11 @@ class LedgerFile:
             _files.add(self)
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in a transaction of its own.
+        """Run `work` in a transaction.
 
         Raises:
-            sqlite3.Error: if the file is no ledger, or cannot be read or written.
-            OSError: if its folder cannot be made.
+            sqlite3.Error: the file is not a ledger, or cannot be read or written.
+            OSError: its folder cannot be created.
         """
         with self._lock:
             if self._opened is None:
@@ -52,12 +52,12 @@ class LedgerFile:
                 return work(self._opened)
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; the next transaction opens it again."""
         self.hold_closed()
         self.release()
 
     def discard(self) -> None:
-        """Close the file of a ledger that nobody refers to any more. Never blocks: garbage collection calls it."""
+        """Close the file of a ledger that is collected as garbage, without blocking."""
         # The lock is taken only while the process forks, which closes the file, or at exit by a thread still at work.
         if self._lock.acquire(blocking=False):
             try:
@@ -72,7 +72,7 @@ class LedgerFile:
         self._close()
 
     def release(self) -> None:
-        """Let it be opened again."""
+        """Allow the file to be opened again."""
         self._lock.release()
 
     def _close(self) -> None:
@@ -99,7 +99,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         try:
             if not _is_ledger(db):
                 db.execute("PRAGMA journal_mode = WAL")
-                _lay_out(db)
+                _create_tables(db)
             break
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
@@ -109,9 +109,9 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def _is_ledger(db: sqlite3.Connection) -> bool:
-    """Return whether a file is a ledger; False: it is empty."""
+    """Return whether a file is a ledger; False if it is empty."""
     filled = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    # asked behind it, for another may lay it out meanwhile
+    # read second, because another process may create the tables in between
     (mark,) = db.execute("PRAGMA application_id").fetchone()
     if mark == _OURS:
         return True
@@ -120,9 +120,9 @@ def _is_ledger(db: sqlite3.Connection) -> bool:
     return False
 
 
-def _lay_out(db: sqlite3.Connection) -> None:
+def _create_tables(db: sqlite3.Connection) -> None:
     with _transaction(db):
-        if not _is_ledger(db):  # nobody was faster
+        if not _is_ledger(db):  # no other process was faster
             for table in _SCHEMA:
                 db.execute(table)
             db.execute(f"PRAGMA application_id = {_OURS}")
@@ -140,8 +140,8 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-# SQLite keeps a file's locks for the process, not for the connection: if a connection lives on in a fork, closing it
-# on one side takes the locks from the other, and what is written then is lost. So none is open while a process forks.
+# SQLite holds the locks of a file for the process, not for a connection. If a connection survives a fork, closing it in
+# one process releases the locks of the other, whose writes are then lost. So no file is open while the process forks.
 _files: set[LedgerFile] = set()
 _no_fork = threading.Lock()
 _held: list[LedgerFile] = []
