@@ -1,4 +1,4 @@
-"""The fault matrix: every way in which a host fails, and what the client then does. Tests and `docs/faults.md` read it."""
+"""The fault matrix: how a host can fail, and what the client does. Tests and `docs/faults.md` read it."""
 
 from enum import Enum
 
@@ -24,19 +24,19 @@ HTML = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 
 
 class Then(Enum):
-    """What a call does, where its host has a fault that stays. The value is the words of the page."""
+    """What a call does when its host has a permanent fault. The value is the text of the page."""
 
-    NEIGHBOUR = "same host again, then the neighbour region; answered"
-    ALTERNATE = "same host again, then the alternate primary; answered"
-    SAME_HOST = "same host again, with back-off, until the attempts run out; then the error"
-    WAITS = "waits as the limit says, same host again; then the error"
-    ONCE = "the error at once; sent once"
-    NEXT_HOST = "left for good, next host at once; answered"
+    NEIGHBOUR = "retries the host, then the neighbour region; succeeds"
+    ALTERNATE = "retries the host, then the alternate primary; succeeds"
+    SAME_HOST = "retries the host with back-off until the attempts are spent; raises the error"
+    WAITS = "waits as the limit says, retries the host; raises the error"
+    ONCE = "raises the error after one attempt"
+    NEXT_HOST = "drops the host, tries the next one at once; succeeds"
 
 
 @frozen(kw_only=True)
 class Fault:
-    """A row: the fault, its layer, how a host shows it, what it is told apart as, and what each class of call does.
+    """A row: the fault, its layer, how a host shows it, its classification, and what each class of call does.
 
     `at` is the host that has the fault; a fault of the neighbour is met where the primary refuses connections.
     """
@@ -51,7 +51,7 @@ class Fault:
 
 
 def _left(name: str, layer: str, host: Host, told: FailureKind, then: Then = Then.NEIGHBOUR) -> Fault:
-    """A fault that proves that the request never left: every call may be sent again."""
+    """A fault that proves that the server did not receive the request, so every call may be sent again."""
     return Fault(name=name, layer=layer, host=host, told=told, query=then, message=then)
 
 
@@ -80,20 +80,20 @@ FAULTS = (
     _left("the name does not exist", "DNS", Host(name="no"), FailureKind.DNS, Then.ALTERNATE),
     _left("the resolver does not answer", "DNS", Host(name="silent"), FailureKind.DNS, Then.ALTERNATE),
     _left("nobody listens", "TCP", Host(listens="no"), FailureKind.REFUSED),
-    _left("packets vanish (black hole)", "TCP", Host(listens="black hole"), FailureKind.CONNECT_TIMEOUT),
-    _left("reset before TLS is agreed on", "TLS", Host(shows=None, serve=resets_at_once), FailureKind.REFUSED),
-    _left("the handshake is never answered", "TLS", Host(shows=None, serve=says_nothing), FailureKind.CONNECT_TIMEOUT),
+    _left("packets are dropped (black hole)", "TCP", Host(listens="black hole"), FailureKind.CONNECT_TIMEOUT),
+    _left("reset during the TLS handshake", "TLS", Host(shows=None, serve=resets_at_once), FailureKind.REFUSED),
+    _left("the TLS handshake is not answered", "TLS", Host(shows=None, serve=says_nothing), FailureKind.CONNECT_TIMEOUT),
     _left("certificate of another name", "TLS", Host(shows="other name"), FailureKind.TLS),
     _left("certificate of an unknown authority", "TLS", Host(shows="other CA"), FailureKind.TLS),
     _left("certificate that has expired", "TLS", Host(shows="expired"), FailureKind.TLS),
-    _left("no TLS where TLS is asked for", "TLS", Host(shows=None, serve=speaks_plainly), FailureKind.TLS),
+    _left("no TLS on the TLS port", "TLS", Host(shows=None, serve=speaks_plainly), FailureKind.TLS),
     _broken("accepts and never answers (half-open)", says_nothing, FailureKind.READ_TIMEOUT),
-    _broken("a byte now and then (slow drip)", drips, FailureKind.READ_TIMEOUT),
-    _broken("reset instead of an answer", resets, FailureKind.RESET),
-    _broken("closed instead of an answer", closes, FailureKind.RESET),
+    _broken("a few bytes at a time (slow drip)", drips, FailureKind.READ_TIMEOUT),
+    _broken("reset instead of a response", resets, FailureKind.RESET),
+    _broken("closed instead of a response", closes, FailureKind.RESET),
     _broken("body cut off", cuts_off, FailureKind.CUT_OFF, Then.SAME_HOST),
-    _broken("something that is not HTTP", answers(b"220 mail.example ESMTP\r\n\r\n"), FailureKind.PROTOCOL),
-    _answer("body above the set size", "HTTP", whole(b" " * (LARGEST_BODY + 1)), FailureKind.TOO_LARGE, Then.ONCE),
+    _broken("a response that is not HTTP", answers(b"220 mail.example ESMTP\r\n\r\n"), FailureKind.PROTOCOL),
+    _answer("body above the limit", "HTTP", whole(b" " * (LARGEST_BODY + 1)), FailureKind.TOO_LARGE, Then.ONCE),
     _answer(
         "redirect to another host",
         "HTTP",
@@ -105,7 +105,7 @@ FAULTS = (
     _answer("504 and a gateway's page", "gateway", whole(HTML, "504 Gateway Timeout", "text/html"), errors.ServerError, Then.NEIGHBOUR),
     _answer("500 and JSON", "gateway", whole(b'{"message":"An unexpected error occurred"}', "500 Internal Server Error"), errors.ServerError, Then.NEIGHBOUR),
     _answer("200 and a gateway's page", "gateway", whole(HTML, kind="text/html"), errors.ServerError, Then.SAME_HOST),
-    _answer("200 and broken JSON", "gateway", whole(b'{"code":200,'), errors.ServerError, Then.SAME_HOST),
+    _answer("200 and invalid JSON", "gateway", whole(b'{"code":200,'), errors.ServerError, Then.SAME_HOST),
     _answer("401", "gateway", whole(b'{"message":"no"}', "401 Unauthorized"), errors.AuthenticationError, Then.ONCE),
     _answer("403", "gateway", whole(b'{"message":"no"}', "403 Forbidden"), errors.AccessDenied, Then.ONCE),
     _answer("404 no Route matched", "gateway", whole(b'{"message":"no Route matched with those values"}', "404 Not Found"), errors.NotFound, Then.ONCE),

@@ -7,47 +7,50 @@ from tests.faults.matrix import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 HEAD = """\
-# What goes wrong, and what the client does
+# Failures, and what the client does about them
 
-This page is written by `python -m tests.faults.page` from the table that `tests/faults/test_matrix.py` runs over real
-sockets: the shipped names through the transport's `resolve` hook, TLS with a throw-away CA, black holes, resets, drips.
+`python -m tests.faults.page` writes this page from the table that `tests/faults/test_matrix.py` runs over real sockets:
+with the real host names through the transport's `resolve` parameter, TLS with a temporary CA, black holes, resets and slow
+responses.
 
-A *query* may be sent twice; a *message* (what changes something, or is counted: `Endpoint.replayable` is false) is sent
-again only where the failure proves that it never left. Each fault stays; what is well is all the rest.
-How hosts are chosen: [regions](regions.md).
+A *query* may be sent twice. A *message* (a request that changes something, or is billed: `Endpoint.replayable` is false) is
+sent again only if the failure proves that the server did not receive it. Each fault is permanent; all other hosts are
+healthy. How hosts are chosen: [regions](regions.md).
 
-| layer | fault | at | told apart as | a query | a message |
+| layer | fault | at | classified as | a query | a message |
 |---|---|---|---|---|---|
 """
 TAIL = """
-Never left, so safe to send again: {never_left}.
+Not received by the server, so safe to send again: {never_left}.
 
-Nothing rotates for a limit or a refusal. Every error has `trail`, one line an attempt: host, what came, how long it took.
-A call whose deadline passes raises `DeadlineExceeded` with the same trail, whatever it was doing.
+Rate limits and refusals do not switch hosts. Every error has `trail`, one entry for each attempt: host, outcome, duration.
+A call whose deadline passes raises `DeadlineExceeded` with its trail.
 
 ## Safety
 
-- TLS is verified, always; a CA of your own comes in with `HttpxTransport(ssl_context=...)`.
-- Plain http goes to this machine only, or with `allow_http=True`.
-- Redirects are not followed: they would take the credentials along.
-- An answer above 256 MiB, unpacked, is refused (`HttpxTransport(largest_body=...)`).
-- Secrets travel in headers, and no log, repr, error, URL or file has them; the whole suite runs under `tests/secret_watch.py`, which fails a test that shows one.
-  With `http2=True` the debug lines of `hpack`, which have every header, are switched off.
-- No answer is evaluated, imported or unpickled; bodies are JSON, read by msgspec, simdjson, pyarrow or the standard library.
-- `nox -s audit` runs `pip-audit` over the dependencies. It asks a database on the network, so it is not part of the
-  default sessions; CI runs it where it has a network.
+- TLS certificates are always verified; pass your own CA with `HttpxTransport(ssl_context=...)`.
+- Plain http is used for this machine only, or with `allow_http=True`.
+- Redirects are not followed, because they would send the credentials to another host.
+- A response of more than 256 MiB, decompressed, is refused (`HttpxTransport(largest_body=...)`).
+- Secrets are sent in headers; no log, repr, error, URL or file contains one. The whole test suite runs under
+  `tests/secret_watch.py`, which fails a test that shows a secret. With `http2=True` the debug log of `hpack`, which has
+  every header, is switched off.
+- No response is evaluated, imported or unpickled; bodies are JSON, read by msgspec, simdjson, pyarrow or the standard
+  library.
+- `nox -s audit` runs `pip-audit` over the dependencies. It needs a database on the network, so it is not one of the
+  default sessions.
 """
 
 
 def page() -> str:
     rows = [
-        f"| {fault.layer} | {fault.name} | {fault.at} | {_told(fault.told)} | {fault.query.value} | {fault.message.value} |\n"
+        f"| {fault.layer} | {fault.name} | {fault.at} | {_classified(fault.told)} | {fault.query.value} | {fault.message.value} |\n"
         for fault in FAULTS
     ]
     return HEAD + "".join(rows) + TAIL.format(never_left=", ".join(k for k in FailureKind if k.never_left))
 
 
-def _told(told: object) -> str:
+def _classified(told: object) -> str:
     return f"`{told.name}` ({told})" if isinstance(told, FailureKind) else f"`{told.__name__}`"  # type: ignore[attr-defined]
 
 
