@@ -17,8 +17,8 @@ from agora_analytics.harvest.call_costs import call_costs
 from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
-from agora_analytics.harvest.run import Client
-from agora_analytics.harvest.unit_runner import PointsUnit, is_known
+from agora_analytics.harvest.run import HarvestClient
+from agora_analytics.harvest.unit_runner import PointsUnit, is_stored
 from agora_analytics.harvest.work_plan import WorkPlan
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
@@ -58,7 +58,7 @@ class Estimate:
 
 
 async def estimate(
-    client: Client, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
+    client: HarvestClient, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
 ) -> Estimate:
     """Return what a harvest will cost: requests for each endpoint, and how long they take. Nothing is stored.
 
@@ -86,17 +86,17 @@ async def estimate(
         cost = await estimate(client, since="1d")
         print(cost.calls, cost.requests, cost.enough)
     """
-    opened = await asyncio.to_thread(_opened, store)
+    opened = await asyncio.to_thread(_open_existing, store)
     match client:
         case AsyncAgora():
-            return await _of_calls(client, client.legal_window(LISTS, since, until), opened)
+            return await _estimate_calls(client, client.legal_window(LISTS, since, until), opened)
         case AsyncApsaraVideo():
-            return await _of_metric_days(client, utc_days(client, since, until), opened)
+            return await _estimate_metric_days(client, utc_days(client, since, until), opened)
         case AsyncOpenTok():
-            return await _of_meetings(client, client.window(since, until), opened)
+            return await _estimate_meetings(client, client.window(since, until), opened)
 
 
-async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
+async def _estimate_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
     plan = WorkPlan.empty()
     if store is not None:
         plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
@@ -105,16 +105,18 @@ async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> 
     return Estimate(
         window=wanted,
         calls=cost.calls,
-        known=plan.done(wanted),
+        known=plan.count_complete(wanted),
         requests=cost.requests,
         quotas=quotas,
-        seconds=max(_paced(cost.requests, quotas)),  # the endpoints work side by side
+        seconds=max(_seconds_at_rate(cost.requests, quotas)),  # the endpoints work side by side
     )
 
 
-async def _of_metric_days(client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None) -> Estimate:
+async def _estimate_metric_days(
+    client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None
+) -> Estimate:
     stored = await _units(client.app_id, store)
-    due, known = _counted(metric_day_units(client, days, stored.pending["points"]), stored)
+    due, known = _count_new(metric_day_units(client, days, stored.pending["points"]), stored)
     requests, quotas = {INTERACTION_METRICS: due}, await _quotas(client)
     return Estimate(
         window=Window(days[0].start, days[-1].end),
@@ -122,23 +124,23 @@ async def _of_metric_days(client: AsyncApsaraVideo, days: Sequence[Window], stor
         known=known,
         requests=requests,
         quotas=quotas,
-        seconds=sum(_paced(requests, quotas)),
+        seconds=sum(_seconds_at_rate(requests, quotas)),
     )
 
 
-async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None) -> Estimate:
+async def _estimate_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None) -> Estimate:
     skipped: list[CallSkipped] = []
 
     def skip(work: str, error: AgoraAnalyticsError) -> None:
         skipped.append(CallSkipped(call_id=work, reason=str(error)))
 
     stored = await _units(client.project_id, store)
-    marked = stored.pending["points"]
+    incomplete_units = stored.pending["points"]
     spent_before = client.sent.get(SESSION_DATA, 0)
-    listed = [unit async for unit in meeting_units(client, wanted, skip, marked)]
+    listed = [unit async for unit in meeting_units(client, wanted, skip, incomplete_units)]
     listing = client.sent.get(SESSION_DATA, 0) - spent_before
-    meetings, known_meetings = _counted(listed, stored)
-    days, known_days = _counted(project_day_units(client, wanted, marked), stored)
+    meetings, known_meetings = _count_new(listed, stored)
+    days, known_days = _count_new(project_day_units(client, wanted, incomplete_units), stored)
     requests = {SESSION_DATA: listing + meetings, PROJECT_DATA: days}
     quotas = await _quotas(client)
     return Estimate(
@@ -147,7 +149,7 @@ async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None
         known=known_meetings + known_days,
         requests=requests,
         quotas=quotas,
-        seconds=sum(_paced(requests, quotas)),  # both keep one pace together
+        seconds=sum(_seconds_at_rate(requests, quotas)),  # both keep one pace together
         skipped=tuple(skipped),
     )
 
@@ -159,23 +161,23 @@ async def _units(app_id: str, store: Store | None) -> Units:
     return await asyncio.to_thread(store.units, app_id)
 
 
-def _counted(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
+def _count_new(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
     """Return how many units would be fetched, and how many the store has whole."""
     wanted = {unit.name: unit for unit in units}
-    known = sum(is_known(unit, stored) for unit in wanted.values())
+    known = sum(is_stored(unit, stored) for unit in wanted.values())
     return len(wanted) - known, known
 
 
-async def _quotas(client: Client) -> dict[str, Quota]:
+async def _quotas(client: HarvestClient) -> dict[str, Quota]:
     return {quota.endpoint: quota for quota in await client.quota()}
 
 
-def _paced(requests: Mapping[str, int], quotas: Mapping[str, Quota]) -> list[float]:
+def _seconds_at_rate(requests: Mapping[str, int], quotas: Mapping[str, Quota]) -> list[float]:
     """Return the seconds that the requests of each endpoint take at its pace."""
     return [count * quotas[name].period / quotas[name].requests for name, count in requests.items()]
 
 
-def _opened(store: Store | str | Path | None) -> Store | None:
+def _open_existing(store: Store | str | Path | None) -> Store | None:
     if isinstance(store, str | Path):
         return open_store(store) if Path(store).exists() else None
     return store

@@ -12,7 +12,13 @@ from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
+from agora_analytics.harvest.unit_runner import (
+    FetchedPoints,
+    IncompleteUnits,
+    PointsUnit,
+    UnitRunner,
+    points_table,
+)
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store, open_store
 
@@ -20,9 +26,9 @@ if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
 VENDOR = "agora"
-_AT_ONCE = 4
-_NAME = "insight."
-_CHANGES = 2 * DAY
+_CONCURRENCY = 4
+_PREFIX = "insight."
+_RECOMPUTED_FOR = 2 * DAY
 """Seconds behind a day's end for which its numbers are computed again (`reference/agora-analytics-api.md`)."""
 
 
@@ -63,17 +69,17 @@ async def harvest_insights(
             await harvest_insights(client, since="7d", store="calls.store")
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    wanted = _wanted(client, since, until)
+    wanted = _window(client, since, until)
     opened = (
         await asyncio.to_thread(open_store, store, create=True) if isinstance(store, str | Path) else store
     )
     runner = UnitRunner(
-        client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
+        client, opened, client.settings.app_id, window=wanted, observer=observer, concurrency=_CONCURRENCY
     )
-    return await runner.bring(partial(_units, client, names, wanted))
+    return await runner.run(partial(_units, client, names, wanted))
 
 
-def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
+def _window(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
     """Return what of a range can be asked for; the last moment that can, if all of the range is too recent."""
     try:
         return client.legal_window(INSIGHT_QUALITY, since, until)
@@ -85,35 +91,37 @@ def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
 
 
 async def _units(
-    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, marked: IncompleteUnits
+    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, incomplete_units: IncompleteUnits
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
-    for metric, start in _marked_days(marked):
+    for metric, start in _incomplete_days(incomplete_units):
         if reach.start <= start and _is_final(start, reach):
-            yield _unit(client, metric, start, whole=True)
+            yield _unit(client, metric, start, complete=True)
     for start in range(wanted.start // DAY * DAY, wanted.end + 1, DAY):
         if reach.start <= start and start + DAY - 1 <= reach.end:
             for metric in metrics:
-                yield _unit(client, metric, start, whole=_is_final(start, reach))
+                yield _unit(client, metric, start, complete=_is_final(start, reach))
 
 
-def _marked_days(marked: IncompleteUnits) -> Iterator[tuple[str, int]]:
+def _incomplete_days(incomplete_units: IncompleteUnits) -> Iterator[tuple[str, int]]:
     """Yield the metric of each marked unit, and when its day begins."""
-    for name in sorted(marked):
-        if name.startswith(_NAME):
-            metric, _, day = name.removeprefix(_NAME).rpartition(".")
+    for name in sorted(incomplete_units):
+        if name.startswith(_PREFIX):
+            metric, _, day = name.removeprefix(_PREFIX).rpartition(".")
             yield metric, int(epoch_seconds(day, now=0))
 
 
 def _is_final(start: int, reach: Window) -> bool:
-    return start + DAY + _CHANGES <= reach.end
+    return start + DAY + _RECOMPUTED_FOR <= reach.end
 
 
-def _unit(client: "AsyncAgora", metric: str, start: int, *, whole: bool) -> PointsUnit:
-    async def fetch() -> Fetched:
+def _unit(client: "AsyncAgora", metric: str, start: int, *, complete: bool) -> PointsUnit:
+    async def fetch() -> FetchedPoints:
         rows = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
         points = ({"ts": row.at, "source": row.metric, "value": row.value} for row in rows)
-        return Fetched(rows=rows_of(VENDOR, points))
+        return FetchedPoints(rows=points_table(VENDOR, points))
 
     day = utc_day(start)
-    return PointsUnit(name=f"{_NAME}{metric}.{day}", day=day, whole=whole, every_run=False, fetch=fetch)
+    return PointsUnit(
+        name=f"{_PREFIX}{metric}.{day}", day=day, complete=complete, refetch_every_run=False, fetch=fetch
+    )

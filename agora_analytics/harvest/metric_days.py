@@ -9,7 +9,13 @@ from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
+from agora_analytics.harvest.unit_runner import (
+    FetchedPoints,
+    IncompleteUnits,
+    PointsUnit,
+    UnitRunner,
+    points_table,
+)
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store
 
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 
 VENDOR = "apsaravideo"
-_AT_ONCE = 16
+_CONCURRENCY = 16
 
 
 async def harvest_metric_days(
@@ -40,9 +46,9 @@ async def harvest_metric_days(
         client.app_id,
         window=Window(days[0].start, days[-1].end),
         observer=observer,
-        at_once=_AT_ONCE,
+        concurrency=_CONCURRENCY,
     )
-    return await runner.bring(partial(_units, client, days))
+    return await runner.run(partial(_units, client, days))
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
@@ -63,26 +69,26 @@ def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list
 
 
 async def _units(
-    client: "AsyncApsaraVideo", days: Sequence[Window], marked: IncompleteUnits
+    client: "AsyncApsaraVideo", days: Sequence[Window], incomplete_units: IncompleteUnits
 ) -> AsyncGenerator[PointsUnit, None]:
-    for unit in metric_day_units(client, days, marked):
+    for unit in metric_day_units(client, days, incomplete_units):
         yield unit
 
 
 def metric_day_units(
-    client: "AsyncApsaraVideo", days: Sequence[Window], marked: IncompleteUnits = ()
+    client: "AsyncApsaraVideo", days: Sequence[Window], incomplete_units: IncompleteUnits = ()
 ) -> Iterator[PointsUnit]:
     """Yield each metric of each day, and what is marked of others, one request each."""
-    for day in dict.fromkeys([*_marked_days(client, marked), *days]):
+    for day in dict.fromkeys([*_incomplete_days(client, incomplete_units), *days]):
         for metric in Metric:
             unit = _unit(client, metric, day)
-            if day in days or unit.name in marked:
+            if day in days or unit.name in incomplete_units:
                 yield unit
 
 
-def _marked_days(client: "AsyncApsaraVideo", marked: IncompleteUnits) -> Iterator[Window]:
+def _incomplete_days(client: "AsyncApsaraVideo", incomplete_units: IncompleteUnits) -> Iterator[Window]:
     reach = client.reach()
-    for day in sorted({name.rpartition(".")[2] for name in marked}):
+    for day in sorted({name.rpartition(".")[2] for name in incomplete_units}):
         start = int(epoch_seconds(day, now=reach.end))
         # of a day that is not all in reach any more, less would come than is there
         if reach.start <= start <= reach.end:
@@ -90,12 +96,12 @@ def _marked_days(client: "AsyncApsaraVideo", marked: IncompleteUnits) -> Iterato
 
 
 def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsUnit:
-    async def fetch() -> Fetched:
-        found = await client.interaction_metrics(metric, window.start, window.end + 1).collect()
-        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in found)
-        return Fetched(rows=rows_of(VENDOR, points))
+    async def fetch() -> FetchedPoints:
+        points_found = await client.interaction_metrics(metric, window.start, window.end + 1).collect()
+        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in points_found)
+        return FetchedPoints(rows=points_table(VENDOR, points))
 
     day = utc_day(window.start)
     ends = window.start // DAY * DAY + DAY
-    whole = client.reach().end >= ends + OPEN_FOR
-    return PointsUnit(name=f"{metric}.{day}", day=day, whole=whole, fetch=fetch)
+    complete = client.reach().end >= ends + OPEN_FOR
+    return PointsUnit(name=f"{metric}.{day}", day=day, complete=complete, fetch=fetch)

@@ -64,7 +64,7 @@ class Counts:
     retry_at: float | None = None
     skipped: list[CallSkipped] = field(factory=list)
 
-    def take(self, event: HarvestEvent) -> None:
+    def add(self, event: HarvestEvent) -> None:
         """Count what an event tells."""
         match event:
             case CallStored(sessions=sessions, finished=finished):
@@ -78,7 +78,7 @@ class Counts:
             case CallsListed(calls=calls):
                 self.listed = calls
 
-    def closed(self, retry_at: float) -> None:
+    def quota_spent(self, retry_at: float) -> None:
         """Note that a quota is spent until then."""
         self.retry_at = max(self.retry_at or 0.0, retry_at)
 

@@ -16,12 +16,12 @@ from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.store import Store, open_store
 
-Client: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
+HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """Who can be harvested."""
 
 
 async def harvest(
-    client: Client,
+    client: HarvestClient,
     *,
     since: Instant,
     until: Instant = "now",

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AgoraAnalyticsError
-from agora_analytics.harvest.circuit_breaker import FATAL_ERRORS, CircuitBreaker, first_of
+from agora_analytics.harvest.circuit_breaker import FATAL_ERRORS, CircuitBreaker, first_failure
 from agora_analytics.harvest.events import (
     CallSkipped,
     CallsListed,
@@ -32,7 +32,7 @@ IncompleteUnits = Collection[str]
 
 
 @frozen(kw_only=True)
-class Fetched:
+class FetchedPoints:
     """What came of a unit: rows in the schema of `points`, and what the server could not tell; "" if that is nothing."""
 
     rows: pa.Table = field(repr=False)
@@ -47,15 +47,15 @@ class PointsUnit:
         name: a pure function of the work.
         day: the UTC day that it lies in, as `2026-11-20`.
         whole: whether nothing will be added to it any more; what is not whole is fetched again.
-        every_run: whether every run fetches again what is not whole; False: only the one that finds it whole.
+        refetch_every_run: whether every run fetches again what is not whole; False: only the one that finds it whole.
         fetch: asks for it.
     """
 
     name: str
     day: str
-    whole: bool
-    every_run: bool = True
-    fetch: Callable[[], Awaitable[Fetched]] = field(repr=False)
+    complete: bool
+    refetch_every_run: bool = True
+    fetch: Callable[[], Awaitable[FetchedPoints]] = field(repr=False)
 
 
 class Sender(Protocol):
@@ -83,18 +83,18 @@ class UnitRunner:
         *,
         window: Window,
         observer: HarvestObserver | None,
-        at_once: int,
+        concurrency: int,
     ) -> None:
         self._client = client
         self._store = store
         self._app_id = app_id
         self._window = window
         self._observer = observer or (lambda _: None)
-        self._places = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(concurrency)
         self._counts = Counts()
-        self._trouble = CircuitBreaker()
+        self._breaker = CircuitBreaker()
 
-    async def bring(self, units: Callable[[IncompleteUnits], AsyncIterable[PointsUnit]]) -> HarvestReport:
+    async def run(self, units: Callable[[IncompleteUnits], AsyncIterable[PointsUnit]]) -> HarvestReport:
         """Fetch and store what is missing of the units.
 
         Args:
@@ -115,78 +115,78 @@ class UnitRunner:
                     if unit.name in seen:
                         continue
                     seen.add(unit.name)
-                    if is_known(unit, stored):
+                    if is_stored(unit, stored):
                         self._counts.known_before += 1
                         continue
                     self._counts.listed += 1
-                    self._tell(CallsListed(calls=self._counts.listed, more=True))
-                    await self._places.acquire()
-                    group.create_task(self._visit(unit))
+                    self._emit(CallsListed(calls=self._counts.listed, more=True))
+                    await self._slots.acquire()
+                    group.create_task(self._run_unit(unit))
         except BaseExceptionGroup as failures:
-            raise first_of(failures) from None
-        self._tell(CallsListed(calls=self._counts.listed, more=False))
+            raise first_failure(failures) from None
+        self._emit(CallsListed(calls=self._counts.listed, more=False))
         seconds = asyncio.get_running_loop().time() - start
         return self._counts.report(self._window, dict(Counter(self._client.sent) - sent), seconds)
 
-    async def _visit(self, unit: PointsUnit) -> None:
+    async def _run_unit(self, unit: PointsUnit) -> None:
         try:
             fetched = await unit.fetch()
-            whole = unit.whole and not fetched.missing
-            written = await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
+            complete = unit.complete and not fetched.missing
+            written = await asyncio.to_thread(self._commit, unit, fetched.rows, complete=complete)
         except FATAL_ERRORS:
             raise
         except AgoraAnalyticsError as error:
             self.skip(unit.name, error)
         else:
-            self._trouble.none()
+            self._breaker.record_success()
             if not written:
                 self._counts.known_before += 1
                 return
             sessions = len(fetched.rows["session_id"].unique().drop_null())
-            self._tell(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
-            self._tell(CallStored(call_id=unit.name, sessions=sessions, finished=whole))
+            self._emit(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
+            self._emit(CallStored(call_id=unit.name, sessions=sessions, finished=complete))
             if fetched.missing:
-                self._tell(CallSkipped(call_id=unit.name, reason=f"came in part: {fetched.missing}"))
+                self._emit(CallSkipped(call_id=unit.name, reason=f"came in part: {fetched.missing}"))
         finally:
-            self._places.release()
+            self._slots.release()
 
-    def skip(self, work: str, error: AgoraAnalyticsError) -> None:
+    def skip(self, name: str, error: AgoraAnalyticsError) -> None:
         """Leave work for the next run, and tell why; where everything fails, raise the error instead."""
-        self._tell(self._trouble.skip(work, error))
+        self._emit(self._breaker.record_failure(name, error))
 
-    def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> bool:
+    def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
         with self._store.commit_lock():
-            if not whole:
-                if self._came_meanwhile(unit):
+            if not complete:
+                if self._was_stored_meanwhile(unit):
                     return False
                 self._put(unit, POINTS.empty_table(), pending=True)
             self._put(unit, rows, pending=False)
-            if whole:
+            if complete:
                 self._store.discard(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
             return True
 
-    def _came_meanwhile(self, unit: PointsUnit) -> bool:
+    def _was_stored_meanwhile(self, unit: PointsUnit) -> bool:
         # Another harvest, which began later, may have it whole by now. A mark has no rows, and is read before them.
-        found = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
-        return found is not None and found.num_rows > 0
+        rows = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
+        return rows is not None and rows.num_rows > 0
 
     def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
         self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
 
-    def _tell(self, event: HarvestEvent) -> None:
-        self._counts.take(event)
+    def _emit(self, event: HarvestEvent) -> None:
+        self._counts.add(event)
         self._observer(event)
 
 
-def is_known(unit: PointsUnit, stored: Units) -> bool:
+def is_stored(unit: PointsUnit, stored: Units) -> bool:
     """Return whether a unit is in the store and this run need not fetch it again."""
     name = decode(encode(unit.name))
     if name not in stored.live[_TABLE]:
         return False
-    return name not in stored.pending[_TABLE] or not (unit.every_run or unit.whole)
+    return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)
 
 
-def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
+def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Return points as rows of the table `points`, in common names and units.
 
     Args:
@@ -196,13 +196,13 @@ def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     rows: dict[str, list[Any]] = {name: [] for name in POINTS.names}
     for point in points:
-        to = common(vendor, point["source"], point.get("unit", ""))
+        target = common(vendor, point["source"], point.get("unit", ""))
         value = point["value"]
         row = dict(point) | {
             "vendor": vendor,
-            "metric": to.metric,
-            "unit": to.unit,
-            "value": None if value is None else value * to.factor,
+            "metric": target.metric,
+            "unit": target.unit,
+            "value": None if value is None else value * target.factor,
             "source_metric": point["source"],
         }
         for name, column in rows.items():

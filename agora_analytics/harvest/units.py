@@ -25,12 +25,12 @@ class MetricsUnit:
     sids: tuple[str, ...]
 
 
-def day_of(call: Call) -> str:
+def call_day(call: Call) -> str:
     """Return the UTC day that a call's rows are kept under: the day on which it was created."""
     return utc_day(call.created_ts)
 
 
-def window_of(call: Call, end: int) -> Window:
+def call_window(call: Call, end: int) -> Window:
     """Return the seconds of a call; one that still goes on reaches to `end` at least."""
     last = call.destroyed_ts if call.finished else max(call.destroyed_ts, end)
     return Window(call.created_ts, max(call.created_ts, last))
@@ -57,7 +57,7 @@ def metrics_units(
     return units
 
 
-def call_of(unit: str) -> tuple[str, Window]:
+def parse_unit_name(unit: str) -> tuple[str, Window]:
     """Return the call id, and the window in seconds from the call's start, of a metrics unit's name."""
     call_id, ends, _ = unit.rsplit(".", 2)
     start, end = ends.split("-")
@@ -66,19 +66,19 @@ def call_of(unit: str) -> tuple[str, Window]:
 
 def covered_until(call: Call, units: Iterable[str]) -> int:
     """Return the last second that units of a call's metrics tell of; the one before the call if there are none."""
-    return call.created_ts + max((call_of(unit)[1].end for unit in units), default=-1)
+    return call.created_ts + max((parse_unit_name(unit)[1].end for unit in units), default=-1)
 
 
-def in_order(sessions: Iterable[Session]) -> list[Session]:
+def sort_sessions(sessions: Iterable[Session]) -> list[Session]:
     """Return the sessions in the order that decides the batches."""
     return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
 
 
-def merge_nearby(seconds: Iterable[int], *, apart: int) -> list[Window]:
-    """Return windows that hold all the moments: one for each group whose members are at most `apart` seconds apart."""
+def merge_nearby(seconds: Iterable[int], *, max_gap: int) -> list[Window]:
+    """Return windows that hold all the moments: one for each group whose members are at most `max_gap` seconds max_gap."""
     windows: list[Window] = []
     for second in sorted(set(seconds)):
-        if windows and second - windows[-1].end <= apart:
+        if windows and second - windows[-1].end <= max_gap:
             windows[-1] = Window(windows[-1].start, second)
         else:
             windows.append(Window(second, second))

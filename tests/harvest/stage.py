@@ -35,7 +35,7 @@ def simple_world(calls: int, **knobs: Any) -> World:
     )
 
 
-def room(call_id: str, since: int, until: int, *, users: int = 1, stay: int | None = None) -> CallTruth:
+def make_call(call_id: str, since: int, until: int, *, users: int = 1, stay: int | None = None) -> CallTruth:
     """A call whose users come evenly and stay so many seconds each, or all from its first second to its last."""
     stay = stay or until - since
     apart = (until - since - stay) // max(1, users - 1)

@@ -19,7 +19,7 @@ def kept(stage, folder, metrics=("joinSuccessRate",), **range_):
     return stage.run(job)
 
 
-def test_whole_days_are_kept_once_and_none_before_all_of_it_is_there(tmp_path):
+def test_complete_days_are_stored_once_and_incomplete_days_not_at_all(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600)
     report = kept(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
     assert (report.calls, report.requests) == (2, {ENDPOINT: 2})  # today is not whole yet
@@ -32,7 +32,7 @@ def test_whole_days_are_kept_once_and_none_before_all_of_it_is_there(tmp_path):
     assert (again.known_before, again.requests) == (2, {})
 
 
-def test_a_day_whose_numbers_still_change_is_asked_for_once_more_when_they_do_not(tmp_path):
+def test_recomputed_day_is_fetched_once_more_when_final(tmp_path):
     world, day = simple_world(5), range(MIDNIGHT - DAY, MIDNIGHT + 4 * DAY, DAY // 4)
     reports = []
     for at in day:  # four times a day, each about the last day only; the day before MIDNIGHT is the first
@@ -47,7 +47,7 @@ def test_a_day_whose_numbers_still_change_is_asked_for_once_more_when_they_do_no
     assert all(report.complete for report in reports)
 
 
-def test_a_day_that_is_long_over_is_asked_for_once(tmp_path):
+def test_final_day_is_fetched_once(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 3 * DAY)
     report = kept(stage, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT)
     assert (report.calls, report.ongoing) == (1, 0)
@@ -56,7 +56,7 @@ def test_a_day_that_is_long_over_is_asked_for_once(tmp_path):
     assert kept(later, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT).requests == {}
 
 
-def test_the_rows_are_what_the_client_is_told(tmp_path):
+def test_stored_rows_equal_the_response(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600)
     kept(stage, tmp_path, ("networkDelay", "videoFreezeRate"), since=MIDNIGHT - DAY, until=MIDNIGHT)
 
@@ -70,7 +70,7 @@ def test_the_rows_are_what_the_client_is_told(tmp_path):
     assert sorted(rows.rows()) == told
 
 
-def test_a_range_of_the_last_hours_asks_for_what_is_marked_and_nothing_else(tmp_path):
+def test_short_range_fetches_only_incomplete_days(tmp_path):
     world = simple_world(5)
     first = Stage.of(world, tmp_path, at=MIDNIGHT + 8 * 3600)
     assert kept(first, tmp_path, since=MIDNIGHT - DAY).ongoing == 1

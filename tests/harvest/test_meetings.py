@@ -10,7 +10,7 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest
-from agora_analytics.harvest.meetings import points_of
+from agora_analytics.harvest.meetings import sample_points
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.opentok.records import StreamSample
 from agora_analytics.simulator import Faults
@@ -73,7 +73,7 @@ def stored(folder):
     )
 
 
-def test_every_sample_of_every_meeting_is_stored_once_and_never_asked_for_again(tmp_path):
+def test_every_sample_is_stored_once_and_fetched_once(tmp_path):
     made = world()
     simulator, clock = staged(made)
     report = harvested(simulator, clock, tmp_path)
@@ -87,7 +87,7 @@ def test_every_sample_of_every_meeting_is_stored_once_and_never_asked_for_again(
     assert max(simulator.pace.worst.values()) < 100
 
 
-def test_days_that_are_over_and_whole_become_a_file_each(tmp_path):
+def test_complete_days_are_compacted_to_one_file_each(tmp_path):
     made = world(sessions=12)
     harvested(*staged(made), tmp_path)
     days = [path.parent for path in open_store(tmp_path).files("points")]
@@ -102,7 +102,7 @@ def test_days_that_are_over_and_whole_become_a_file_each(tmp_path):
     assert simulator.seen.requests.total() == asked + 1  # the list of sessions
 
 
-def test_the_rows_say_who_where_and_whose_stream(tmp_path):
+def test_rows_identify_channel_user_and_peer(tmp_path):
     made = world(sessions=2)
     harvested(*staged(made), tmp_path)
     streams = {
@@ -155,16 +155,16 @@ def test_project_days_give_usage_and_join_success(tmp_path):
     assert usage.rows() == [("min",)]
 
 
-def test_the_sender_is_known_where_none_of_its_samples_is():
+def test_peer_id_of_a_sample_without_publisher_samples():
     received = StreamSample(
         session_id="s", meeting_id="m", role="subscriber", stream_id="stream", connection_id="mine",
         subscriber_id="sub", publisher_connection_id="theirs", created_at=datetime.fromtimestamp(NOW, UTC),
         video_bitrate_kbps=1.0,
     )  # fmt: skip
-    assert [point["peer_id"] for point in points_of([received])] == ["theirs"]
+    assert [point["peer_id"] for point in sample_points([received])] == ["theirs"]
 
 
-def test_a_meeting_that_goes_on_is_fetched_again(tmp_path):
+def test_ongoing_meeting_is_fetched_again(tmp_path):
     made = world(ongoing_share=1.0, sessions=3)
     first = harvested(*staged(made), tmp_path)
     assert first.ongoing >= 1
@@ -185,7 +185,7 @@ def days_of(folder):
     return rows.rows()
 
 
-def test_a_harvest_a_day_of_the_last_day_ends_with_what_one_of_all_days_has(tmp_path):
+def test_daily_runs_equal_one_run_over_all_days(tmp_path):
     made = world(sessions=6)
     meeting = made.sessions[0].meetings[0]
     at = (
@@ -207,7 +207,7 @@ def test_a_harvest_a_day_of_the_last_day_ends_with_what_one_of_all_days_has(tmp_
     assert len(files) == len(set(files)) >= 3
 
 
-def test_a_range_without_them_fetches_what_went_on_again_and_nothing_else(tmp_path):
+def test_incomplete_meetings_outside_the_range_are_fetched_again(tmp_path):
     made = OpenTokWorld.generate(
         seed=7, since=SINCE, until=SINCE + 7200, sessions=8, ongoing_share=0.0, peers=2
     )
@@ -242,7 +242,7 @@ class Held(AsgiTransport):
         return response
 
 
-def test_a_harvest_that_hangs_does_not_put_less_in_the_place_of_what_another_has_brought(tmp_path):
+def test_delayed_harvest_does_not_replace_a_complete_meeting(tmp_path):
     made = world(sessions=1, meetings=(1, 1))
     ((meeting,),) = (session.meetings for session in made.sessions)
     simulator, clock = staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000)
@@ -269,7 +269,7 @@ def test_a_harvest_that_hangs_does_not_put_less_in_the_place_of_what_another_has
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_with_faults_the_rows_are_the_same(tmp_path, seed):
+def test_faults_do_not_change_the_rows(tmp_path, seed):
     made = world()
     simulator, clock = staged(made, faults=Faults(share=0.1, seed=seed))
     harvested(simulator, clock, tmp_path)
@@ -277,7 +277,7 @@ def test_with_faults_the_rows_are_the_same(tmp_path, seed):
 
 
 @pytest.mark.parametrize("writes", [1, 2, 5, 9])
-def test_stopped_after_some_writes_it_goes_on_where_it_stood(tmp_path, writes):
+def test_harvest_resumes_after_a_full_disk(tmp_path, writes):
     made = world()
     store = open_store(tmp_path, create=True)
     put, left = store.put, iter(range(writes))
@@ -294,7 +294,7 @@ def test_stopped_after_some_writes_it_goes_on_where_it_stood(tmp_path, writes):
     assert stored(tmp_path) == truth(made)
 
 
-def test_without_the_add_on_the_days_are_stored_and_the_report_says_what_is_missing(tmp_path):
+def test_harvest_without_the_add_on_stores_days_and_reports_sessions_as_skipped(tmp_path):
     longer = OpenTokWorld.generate(seed=7, since=NOW - 9 * DAY, until=NOW - DAY, sessions=1)
     simulator, clock = staged(longer, rules=Rules(add_on=False))
     report = harvested(simulator, clock, tmp_path, since=NOW - 8 * DAY)
@@ -303,7 +303,7 @@ def test_without_the_add_on_the_days_are_stored_and_the_report_says_what_is_miss
     assert report.points > 0
 
 
-def test_a_meeting_that_comes_in_part_is_stored_told_and_fetched_again(tmp_path):
+def test_partial_meeting_is_stored_reported_and_fetched_again(tmp_path):
     made = world(sessions=2, meetings=(1, 1))
     simulator, clock = staged(made)
     simulator.fail_with(1014, times=7, at="streamStatsCollection")  # four days, the list, two meetings
@@ -315,7 +315,7 @@ def test_a_meeting_that_comes_in_part_is_stored_told_and_fetched_again(tmp_path)
     assert stored(tmp_path) == truth(made)
 
 
-def test_meetings_that_the_list_of_sessions_does_not_tell_are_named_and_fetched_by_the_next_run(tmp_path):
+def test_unlisted_meetings_are_reported_and_fetched_by_the_next_run(tmp_path):
     made = world(sessions=3)
     simulator, clock = staged(made)
     simulator.fail_with(1014, times=5, at="meetings")  # four days, and the list
@@ -326,7 +326,7 @@ def test_meetings_that_the_list_of_sessions_does_not_tell_are_named_and_fetched_
     assert stored(tmp_path) == truth(made)
 
 
-def test_what_cannot_be_asked_ends_it(tmp_path):
+def test_wrong_secret_and_invalid_range_end_the_harvest(tmp_path):
     simulator, clock = staged(world())
     with pytest.raises(AuthenticationError):
         harvested(simulator, clock, tmp_path, secret="another" * 8)

@@ -54,12 +54,12 @@ def test_every_point_of_every_day_is_stored_once(tmp_path):
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
 
-def test_a_range_within_days_takes_the_whole_days(tmp_path):
+def test_range_is_extended_to_whole_days(tmp_path):
     harvested(Stage.of(), tmp_path, since=MIDNIGHT - 30_000, until=MIDNIGHT - 20_000)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT)
 
 
-def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
+def test_current_day_is_fetched_again_until_complete(tmp_path):
     stage = Stage.of()
     first = harvested(stage, tmp_path, since=MIDNIGHT, until=NOW)
     assert (first.calls, first.ongoing) == (4, 4)
@@ -72,7 +72,7 @@ def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
     assert harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY).requests == {}
 
 
-def test_a_harvest_a_night_of_the_last_day_ends_with_whole_days_that_are_compacted(tmp_path):
+def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
     store = tmp_path / "store"
     for night in range(4):  # a day counts as open for an hour behind its end
         now = SINCE + night * DAY + 900
@@ -89,7 +89,7 @@ def test_a_harvest_a_night_of_the_last_day_ends_with_whole_days_that_are_compact
     assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
 
 
-def test_a_marked_day_that_is_not_all_in_reach_any_more_keeps_what_it_has(tmp_path):
+def test_incomplete_day_partly_outside_the_retention_keeps_its_rows(tmp_path):
     harvested(Stage.of(), tmp_path, since=MIDNIGHT, until=NOW)
     before = stored(tmp_path)
     later = Stage.of(now=MIDNIGHT + 30 * DAY + 3600)
@@ -99,7 +99,7 @@ def test_a_marked_day_that_is_not_all_in_reach_any_more_keeps_what_it_has(tmp_pa
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_with_faults_the_rows_are_the_same(tmp_path, seed):
+def test_faults_do_not_change_the_rows(tmp_path, seed):
     harvested(Stage.of(faults=Faults(share=0.1, seed=seed)), tmp_path)
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
@@ -128,14 +128,14 @@ class FullAfter:
 
 
 @pytest.mark.parametrize("writes", range(1, 16))
-def test_whichever_write_is_the_last_the_next_run_makes_it_whole(tmp_path, writes):
+def test_next_run_repairs_a_store_after_any_failed_write(tmp_path, writes):
     with pytest.raises(StoreError, match="full"):
         harvested(Stage.of(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
     harvested(Stage.of(now=MIDNIGHT + 2 * DAY), tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT + DAY)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT + DAY)
 
 
-def test_wrong_credentials_and_a_range_out_of_reach_end_it(tmp_path):
+def test_wrong_credentials_and_range_out_of_reach_end_the_harvest(tmp_path):
     with pytest.raises(AuthenticationError):
         harvested(Stage.of(), tmp_path, "nobody", "secret")
     with pytest.raises(WindowOutOfReach):

@@ -47,7 +47,7 @@ def refused_or_over(simulator: Simulator) -> dict[str, int]:
     }
 
 
-def test_a_harvest_that_is_killed_twenty_times_ends_with_the_same_rows(tmp_path):
+def test_harvest_killed_twenty_times_ends_with_the_same_rows(tmp_path):
     world, kills, chance = world_of(200), 20, random.Random(1)
     simulator = Simulator(world, "enterprise", latency=LATENCY)
     with serve_in_thread(simulator) as url:
@@ -68,7 +68,7 @@ def test_a_harvest_that_is_killed_twenty_times_ends_with_the_same_rows(tmp_path)
     assert not refused_or_over(simulator)
 
 
-def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
+def test_two_harvests_with_one_ledger_share_rate_and_daily_quota(tmp_path):
     simulator = Simulator(world_of(60), plan(10, 90), latency=LATENCY)
     options = ("--ledger", str(tmp_path / "ledger"), "--per-day", "90")
     with serve_in_thread(simulator) as url:
@@ -82,7 +82,7 @@ def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
     assert simulator.seen.worst_window("call/sessions") >= 8  # together they use the rate
 
 
-def test_ten_times_the_points_take_no_more_memory(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_points(tmp_path):
     def weigh(calls: int) -> dict:
         world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=8)
         with serve_in_thread(Simulator(world, plan(40, 10_000))) as url:

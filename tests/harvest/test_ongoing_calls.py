@@ -62,7 +62,7 @@ def store(tmp_path):
 
 
 @pytest.mark.parametrize("hours", [1, 5])
-def test_a_snapshot_that_was_being_shown_when_the_disk_was_full_costs_no_sample(store, monkeypatch, hours):
+def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatch, hours):
     made = world(NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2)
     stage = at(made, store, NOW)
     real = ParquetStore._write
@@ -85,7 +85,7 @@ def test_a_snapshot_that_was_being_shown_when_the_disk_was_full_costs_no_sample(
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
 @pytest.mark.parametrize("metrics_a_day", [1, 2, 4])
-def test_a_run_that_the_quota_ended_goes_on_under_another_plan(store, plans, metrics_a_day):
+def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day):
     made = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
     first = run(at(made, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
     stage = at(made, store, NOW + 1000, plans[1])
@@ -97,7 +97,7 @@ def test_a_run_that_the_quota_ended_goes_on_under_another_plan(store, plans, met
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD)])
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_snapshot_is_carried_on_under_another_plan(store, plans, ended):
+def test_snapshot_is_extended_under_another_plan(store, plans, ended):
     made = world(NOW - 8 * HOUR, NOW + (2 if ended else 9) * HOUR)
     assert run(at(made, store, NOW, plans[0]), 9 * HOUR).ongoing == 1
     stage = at(made, store, NOW + 6 * HOUR, plans[1])
@@ -108,7 +108,7 @@ def test_a_snapshot_is_carried_on_under_another_plan(store, plans, ended):
     assert contents(stage.tables) == truth(made, NOW + DAY)
 
 
-def test_what_the_plan_has_gone_past_stays(store):
+def test_published_rows_outside_the_retention_are_kept(store):
     began = NOW - 40 * 60
     early, late = [(began, NOW - 300)] * 15, [(began, NOW + 20 * HOUR)] * 12
     made = world(began, NOW + 20 * HOUR, *early, *late)
@@ -127,7 +127,7 @@ def test_what_the_plan_has_gone_past_stays(store):
     assert truth(made, NOW + DAY)["points"] - counts["metrics"] <= unreachable
 
 
-def test_samples_that_wait_for_their_call_stay_when_the_plan_has_gone_past_them(store):
+def test_pending_samples_outside_the_retention_are_kept(store):
     made = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
     first = run(at(made, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
     assert (first.calls, first.left) == (0, 1)
@@ -138,7 +138,7 @@ def test_samples_that_wait_for_their_call_stay_when_the_plan_has_gone_past_them(
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
 
 
-def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
+def test_ongoing_call_is_fetched_incrementally(store):
     began = NOW - 10 * DAY
     made = world(began, NOW + DAY, *[(began, NOW + DAY)] * 100)
     stage = at(made, store, NOW)
@@ -152,7 +152,7 @@ def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
     assert contents(stage.tables) == truth(made, NOW + 3 * DAY)
 
 
-def test_what_was_seen_going_on_a_moment_ago_waits(store):
+def test_recently_seen_ongoing_call_is_not_fetched_again(store):
     made = world(NOW - HOUR, NOW + HOUR)
     stage = at(made, store, NOW)
     run(stage, DAY)
@@ -167,7 +167,7 @@ def test_what_was_seen_going_on_a_moment_ago_waits(store):
     assert contents(stage.tables) == truth(made, NOW + DAY)
 
 
-def test_the_estimate_of_a_call_that_goes_on_is_of_what_is_new(store):
+def test_estimate_of_an_ongoing_call_counts_only_new_data(store):
     began = NOW - 3 * DAY
     stage = at(world(began, NOW + DAY, *[(began, NOW + DAY)] * 40), store, NOW)
     run(stage, DAY)
@@ -191,7 +191,7 @@ class Ahead:
 
 @pytest.mark.parametrize("ahead", [60, 120, 3600])
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_a_clock_that_is_ahead_leaves_nothing_out(store, ahead, goes_on):
+def test_local_clock_ahead_loses_no_sample_of_an_ongoing_call(store, ahead, goes_on):
     made = world(NOW - 2 * HOUR, NOW + (10 * HOUR if goes_on else -30))
     stage = at(made, store, NOW)
     stage.run(partial(harvest, since=NOW - 3 * HOUR, until=NOW, store=store))
@@ -204,14 +204,12 @@ def test_a_clock_that_is_ahead_leaves_nothing_out(store, ahead, goes_on):
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_run_has_brought(
-    store, monkeypatch, goes_on
-):
+def test_delayed_fetch_does_not_replace_newer_rows(store, monkeypatch, goes_on):
     begin = NOW - DAY + 900
     end = NOW + 4 * HOUR if goes_on else NOW - 600
     made = world(begin, end, *[(begin, begin + 1200)] * 3, *[(begin, end)] * 3)
     stage = at(made, store, NOW, STANDARD)
-    real = CallFetcher.visit
+    real = CallFetcher.fetch
 
     async def job():
         async with stage.client() as slow, stage.client() as quick:
@@ -221,7 +219,7 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
                     await asyncio.sleep(HOUR)
                 return await real(self, call)
 
-            monkeypatch.setattr(CallFetcher, "visit", late)
+            monkeypatch.setattr(CallFetcher, "fetch", late)
             running = asyncio.ensure_future(harvest(slow, since=NOW - DAY + 600, store=store, compact=False))
             await asyncio.sleep(5)
             await harvest(quick, since=NOW - DAY + 600, store=store, compact=False)
@@ -237,7 +235,7 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
 
 
 @pytest.mark.parametrize("behind", [60, 120, 170, 250])
-def test_two_runs_that_meet_at_a_call_that_goes_on_store_it_once(store, behind):
+def test_overlapping_runs_store_an_ongoing_call_once(store, behind):
     made = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
     stage = at(made, store, NOW, latency=(20, 25))  # so that a visit takes minutes
 
