@@ -1,24 +1,18 @@
-"""The harvest of OpenTok: the samples of each meeting, and the project's days, into `points`."""
+"""The harvest of OpenTok: the stream statistics of each meeting, and project data by day, into `points`."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.unit_runner import (
-    FetchedPoints,
-    IncompleteUnits,
-    PointsUnit,
-    UnitRunner,
-    points_table,
-)
+from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.harvest.units import merge_nearby
-from agora_analytics.instants import Instant, utc_day
+from agora_analytics.instants import utc_day
 from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
 from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
@@ -35,72 +29,55 @@ _RETENTION_DAYS = 90
 _NO_ADD_ON_CODE = 1014
 _DAY_PREFIX = "project."
 _MERGE_DISTANCE = 3600
-"""Seconds between the beginnings of marked meetings that are listed together, and what began between them."""
+"""Seconds between the starts of incomplete meetings that are listed with one window."""
 _MAX_PROBLEMS = 3
 
 T = TypeVar("T")
 Skip = Callable[[str, AgoraAnalyticsError], None]
-"""Told of what cannot be listed, and why."""
+"""Reports a unit that cannot be listed, and the error."""
 
 
 async def harvest_meetings(
-    client: "AsyncOpenTok",
-    *,
-    since: Instant,
-    until: Instant,
-    store: Store,
-    observer: HarvestObserver | None = None,
+    client: "AsyncOpenTok", store: Store, window: Window, observer: HarvestObserver | None
 ) -> HarvestReport:
-    """Bring the stream statistics of every meeting that began in a time range, and the project's days, into a store.
+    """Store the stream statistics of every meeting that began in a window, and the project's days."""
+    runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
 
-    A meeting that still goes on is stored as far as it went, and fetched again by the next run, whatever its range; so
-    is a Pacific day whose data may not be there yet. A project without Advanced Insights has days only, and the report
-    says so.
-    """
-    wanted = client.window(since, until)
-    runner = UnitRunner(
-        client, store, client.project_id, window=wanted, observer=observer, concurrency=_CONCURRENCY
-    )
-    return await runner.run(partial(_units, client, wanted, runner.skip))
+    async def units(incomplete_units: Collection[str]) -> AsyncGenerator[PointsUnit, None]:
+        for unit in project_day_units(client, window, incomplete_units):
+            yield unit
+        async for unit in meeting_units(client, window, runner.skip, incomplete_units):
+            yield unit
 
-
-async def _units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, incomplete_units: IncompleteUnits
-) -> AsyncGenerator[PointsUnit, None]:
-    for unit in project_day_units(client, wanted, incomplete_units):
-        yield unit
-    async for unit in meeting_units(client, wanted, skip, incomplete_units):
-        yield unit
+    return await harvest_points(runner, store, client.project_id, window, units)
 
 
 def project_day_units(
-    client: "AsyncOpenTok", wanted: Window, incomplete_units: IncompleteUnits = ()
+    client: "AsyncOpenTok", window: Window, incomplete_units: Collection[str]
 ) -> Iterator[PointsUnit]:
-    """Yield the Pacific days that a time range touches, and those that are marked, each one request."""
-    settled_until = client.reach().end
-    for day in sorted(
-        {*_pacific_days(wanted, settled_until), *_incomplete_days(incomplete_units, settled_until)}
-    ):
-        yield _day_unit(client, day, settled_until)
+    """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
+    reach_end = client.reach().end
+    for day in sorted({*_pacific_days(window, reach_end), *_incomplete_days(incomplete_units, reach_end)}):
+        yield _day_unit(client, day, reach_end)
 
 
 async def meeting_units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, incomplete_units: IncompleteUnits = ()
+    client: "AsyncOpenTok", window: Window, skip: Skip, incomplete_units: Collection[str]
 ) -> AsyncGenerator[PointsUnit, None]:
-    """Yield the meetings that began in a time range, and those that are marked.
+    """Yield the meetings that began in a window, and the incomplete ones.
 
-    The listing of session summaries tells of them, and whether they have end: one for the range, and one for each
-    hour or so outside of it in which marked ones began.
+    The session summaries list the meetings and whether they have ended. One listing covers the window; further ones
+    cover the hours outside of it in which incomplete meetings began.
     """
-    settled_until = client.reach().end
-    before = [
-        second for second in _start_seconds(incomplete_units) if not wanted.start <= second <= wanted.end
+    reach_end = client.reach().end
+    outside = [
+        second for second in _start_seconds(incomplete_units) if not window.start <= second <= window.end
     ]
     try:
-        for part in [*merge_nearby(before, max_gap=_MERGE_DISTANCE), wanted]:
+        for part in [*merge_nearby(outside, max_gap=_MERGE_DISTANCE), window]:
             async for meeting, start in _meetings(client, part, skip):
-                unit = _meeting_unit(client, meeting, start, settled_until)
-                if wanted.start <= start.timestamp() < wanted.end + 1 or unit.name in incomplete_units:
+                unit = _meeting_unit(client, meeting, start, reach_end)
+                if window.start <= start.timestamp() < window.end + 1 or unit.name in incomplete_units:
                     yield unit
     except AccessDenied as error:
         if error.code != _NO_ADD_ON_CODE:
@@ -111,51 +88,51 @@ async def meeting_units(
 async def _meetings(
     client: "AsyncOpenTok", part: Window, skip: Skip
 ) -> AsyncGenerator[tuple[MeetingSummary, datetime], None]:
-    """Yield the meetings of the sessions that had one in a time range, and when each began; none if out of reach."""
+    """Yield the meetings of sessions active in a window, with their start; none if it is outside the retention."""
     try:
         async for page in client.session_summaries(part.start, part.end + 1).pages():
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
                 if (start := meeting.created_at) is None:
-                    error = IncompleteListing("the server does not say when it began")
+                    error = IncompleteListing("the response has no start time for this meeting")
                     skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
                 else:
                     yield meeting, start
     except WindowOutOfReach:
-        return  # the days reach further back than sessions do
+        return  # project data has a longer retention than session data
 
 
-def _start_seconds(incomplete_units: IncompleteUnits) -> Iterator[int]:
-    """Yield the second in which each marked meeting began."""
+def _start_seconds(incomplete_units: Collection[str]) -> Iterator[int]:
+    """Yield the second in which each incomplete meeting began."""
     for name in incomplete_units:
         milliseconds = name.rpartition(".")[2]
         if milliseconds.isdecimal():
             yield int(milliseconds) // 1000
 
 
-def _pacific_days(wanted: Window, settled_until: float) -> Iterator[date]:
-    first = max(_pacific_day(wanted.start), _oldest_day(settled_until))
-    last = _pacific_day(min(wanted.end, settled_until))
+def _pacific_days(window: Window, reach_end: float) -> Iterator[date]:
+    first = max(_pacific_day(window.start), _oldest_day(reach_end))
+    last = _pacific_day(min(window.end, reach_end))
     for number in range((last - first).days + 1):
         yield first + timedelta(days=number)
 
 
-def _incomplete_days(incomplete_units: IncompleteUnits, settled_until: float) -> Iterator[date]:
-    oldest = _oldest_day(settled_until)
+def _incomplete_days(incomplete_units: Collection[str], reach_end: float) -> Iterator[date]:
+    oldest = _oldest_day(reach_end)
     days = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     yield from (day for day in map(date.fromisoformat, days) if day >= oldest)
 
 
-def _oldest_day(settled_until: float) -> date:
-    return _pacific_day(settled_until - _RETENTION_DAYS * DAY)
+def _oldest_day(reach_end: float) -> date:
+    return _pacific_day(reach_end - _RETENTION_DAYS * DAY)
 
 
 def _pacific_day(second: float) -> date:
     return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
 
 
-def _day_unit(client: "AsyncOpenTok", day: date, settled_until: float) -> PointsUnit:
+def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit:
     start, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
 
     async def fetch() -> FetchedPoints:
@@ -166,13 +143,13 @@ def _day_unit(client: "AsyncOpenTok", day: date, settled_until: float) -> Points
     return PointsUnit(
         name=f"{_DAY_PREFIX}{day.isoformat()}",
         day=utc_day(start.timestamp()),
-        complete=settled_until >= end.timestamp() + PROJECT_LATENCY,
+        complete=reach_end >= end.timestamp() + PROJECT_LATENCY,
         fetch=fetch,
     )
 
 
 def _meeting_unit(
-    client: "AsyncOpenTok", meeting: MeetingSummary, start: datetime, settled_until: float
+    client: "AsyncOpenTok", meeting: MeetingSummary, start: datetime, reach_end: float
 ) -> PointsUnit:
     end = meeting.destroyed_at
 
@@ -189,13 +166,13 @@ def _meeting_unit(
     return PointsUnit(
         name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
         day=utc_day(start.timestamp()),
-        complete=end is not None and end.timestamp() <= settled_until,
+        complete=end is not None and end.timestamp() <= reach_end,
         fetch=fetch,
     )
 
 
 async def _collect(listing: InsightsPages[T]) -> tuple[list[T], str]:
-    """Return the records of a listing, and what the server or its own counts say against them."""
+    """Return the records of a listing, and the problems that its pages report."""
     records, problems = list[T](), list[str]()
     async for page in listing.pages():
         records += page.records
@@ -212,7 +189,7 @@ _FIELDS = tuple(
 
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
-    """Yield a row for each value of the samples of a meeting; a value that is null makes none."""
+    """Yield a point for each value of the samples of a meeting that is not null."""
     for sample in samples:
         is_subscriber = sample.role == "subscriber"
         identity = {
@@ -230,7 +207,7 @@ def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]
 
 
 _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
-"""The unit of a field of project data, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
+"""The unit of a project data field, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
 
 
 def _day_points(row: ProjectRow) -> Iterator[Mapping[str, Any]]:

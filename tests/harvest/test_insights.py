@@ -1,7 +1,9 @@
 """Data Insights into a store: each whole day of each metric once, so that join success can be compared."""
 
 import pytest
+from attrs import evolve
 
+from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest import harvest_insights
 from agora_analytics.simulator import DEMO_APP_ID
@@ -68,6 +70,16 @@ def test_stored_rows_equal_the_response(tmp_path):
     told = sorted((row.metric, row.ts, row.value) for row in stage.run(asked))
     rows = open_store(tmp_path).sql("select source_metric, epoch(ts)::bigint, value from points order by all")
     assert sorted(rows.rows()) == told
+
+
+def test_exhausted_quota_is_reported_with_the_time_of_its_reset(tmp_path):
+    few = evolve(ENTERPRISE.limits[ENDPOINT], per_day=2)
+    plan = evolve(ENTERPRISE, limits={**ENTERPRISE.limits, ENDPOINT: few})
+    stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600, plan=plan)
+    report = kept(stage, tmp_path, since=MIDNIGHT - 4 * DAY, until=MIDNIGHT)
+    assert (report.calls, report.left, report.skipped) == (2, 2, ())
+    assert report.retry_at == MIDNIGHT + DAY
+    assert not report.complete
 
 
 def test_short_range_fetches_only_incomplete_days(tmp_path):

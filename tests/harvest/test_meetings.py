@@ -308,7 +308,7 @@ def test_partial_meeting_is_stored_reported_and_fetched_again(tmp_path):
     simulator, clock = staged(made)
     simulator.fail_with(1014, times=7, at="streamStatsCollection")  # four days, the list, two meetings
     first = harvested(simulator, clock, tmp_path)
-    assert any("came in part" in skipped.reason for skipped in first.skipped)
+    assert any("incomplete response" in skipped.reason for skipped in first.skipped)
     assert not first.complete
     again = harvested(simulator, clock, tmp_path)
     assert again.complete
