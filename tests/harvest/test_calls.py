@@ -1,4 +1,4 @@
-"""A harvest brings everything, exactly once, at the plan's pace."""
+"""Harvests of calls: everything is stored exactly once, at the plan's rate limits."""
 
 import random
 from functools import partial
@@ -80,16 +80,17 @@ def test_faults_do_not_change_the_tables(store):
 def test_stored_calls_are_not_fetched_again(store):
     stage = Stage.of(simple_world(30), store)
     stage.harvest()
-    asked = stage.simulator.seen.requests.total()
+    sent = stage.simulator.seen.requests.total()
 
     report = stage.harvest()
 
-    assert stage.simulator.seen.requests.total() == asked
+    assert stage.simulator.seen.requests.total() == sent
     assert (report.calls, report.known_before) == (0, 30)
 
 
 @pytest.mark.parametrize("held", ["call/sessions", "call/metrics"])
 def test_overtaken_harvest_stores_nothing_twice(store, held):
+    """A second harvest stores and compacts everything while a response of the first one is held back."""
     world = simple_world(40)
     stage = Stage.of(world, store)
     overtaken = anyio.Event()
@@ -142,6 +143,7 @@ def test_listing_is_bisected_until_all_calls_are_shown(store):
 
 @pytest.mark.parametrize("ahead", [30, 600, 3_600, 2 * 86_400])
 def test_local_clock_ahead_does_not_mark_the_future_as_listed(store, ahead):
+    """A window is recorded as listed only up to the server's time, so the next run lists the rest."""
     world = simple_world(300, interval=300)
     stage = Stage.of(world, store, at=SINCE + 43_200)
 
@@ -165,7 +167,8 @@ def test_local_clock_ahead_does_not_mark_the_future_as_listed(store, ahead):
 def test_too_recent_calls_are_counted_and_fetched_by_the_next_run(store):
     world = simple_world(40)
     last = max(call.destroyed_ts for call in world.calls)
-    stage = Stage.of(world, store, at=last + 60.5)  # behind the delay of lists, not of sessions and metrics
+    # after the delay of lists, before the delay of sessions and metrics
+    stage = Stage.of(world, store, at=last + 60.5)
 
     first = stage.harvest()
     stage.clock.step(120)
@@ -225,11 +228,11 @@ def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
     )
     stage = Stage.of(world, store, at=UNTIL + 200)
     stage.harvest()
-    asked = stage.simulator.seen.requests.total()
+    sent = stage.simulator.seen.requests.total()
 
     stage.harvest()
 
-    assert stage.simulator.seen.requests.total() == asked
+    assert stage.simulator.seen.requests.total() == sent
 
 
 def test_calls_longer_than_the_retention_survive_faults(store):
@@ -278,6 +281,7 @@ def test_interrupted_listing_resumes_within_the_retention(store):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_runs_cancelled_at_random_end_with_the_truth(store, seed):
+    """Twenty runs are cancelled at random times while calls are ongoing; the last one completes every call."""
     world = World.generate(
         seed=seed,
         since=SINCE,
@@ -289,15 +293,15 @@ def test_runs_cancelled_at_random_end_with_the_truth(store, seed):
         ongoing_share=0.2,
     )
     stage = Stage.of(world, store, at=UNTIL - 3600)
-    chance = random.Random(seed)
+    rng = random.Random(seed)
 
     async def stopped(client):
-        with anyio.move_on_after(chance.uniform(0.2, 4)):
+        with anyio.move_on_after(rng.uniform(0.2, 4)):
             await harvest(client, since=SINCE, until=stage.clock.now(), store=store)
 
     for _ in range(20):
         stage.run(stopped)
-        stage.clock.step(chance.uniform(0, 900))
+        stage.clock.step(rng.uniform(0, 900))
     stage.clock.step(86_400)
     report = stage.harvest()
 

@@ -1,4 +1,4 @@
-"""What a harvest of the other vendors will cost: what is said before is what it takes."""
+"""Estimates for OpenTok and ApsaraVideo equal the requests of the harvest."""
 
 import pytest
 from attrs import evolve
@@ -63,8 +63,8 @@ def test_range_outside_the_retention_is_rejected():
 
 
 def test_estimate_of_meetings_equals_the_requests_of_the_harvest(tmp_path):
-    made, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
-    simulator, clock = staged(made)
+    project, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
+    simulator, clock = staged(project)
     before = cost_of_meetings(simulator, clock, store)
     assert (simulator.seen.requests.total(), store.exists()) == (1, False)
     report = harvested(simulator, clock, store)
@@ -78,19 +78,19 @@ def test_estimate_of_meetings_equals_the_requests_of_the_harvest(tmp_path):
 
 
 def test_incomplete_units_outside_the_range_are_counted(tmp_path):
-    made = world(sessions=6)
-    meeting = made.sessions[0].meetings[0]
-    harvested(*staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000), tmp_path)
-    cost = cost_of_meetings(*staged(made), tmp_path, since=UNTIL - 60)
-    report = harvested(*staged(made), tmp_path, since=UNTIL - 60)
+    project = world(sessions=6)
+    meeting = project.sessions[0].meetings[0]
+    harvested(*staged(project, at=(meeting.created_ms + meeting.destroyed_ms) / 2000), tmp_path)
+    cost = cost_of_meetings(*staged(project), tmp_path, since=UNTIL - 60)
+    report = harvested(*staged(project), tmp_path, since=UNTIL - 60)
     assert (cost.calls, cost.known) == (report.calls, report.known_before)
     assert report.calls > 1
     assert cost.requests[PROJECT_DATA] == report.requests[PROJECT_DATA]
 
 
 def test_long_meeting_is_estimated_as_one_request(tmp_path):
-    made = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
-    simulator, clock = staged(made)
+    project = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
+    simulator, clock = staged(project)
     cost = cost_of_meetings(simulator, clock)
     report = harvested(simulator, clock, tmp_path)
     assert cost.calls == report.calls
@@ -103,7 +103,11 @@ def test_estimate_without_the_add_on_has_days_only(tmp_path):
     cost = cost_of_meetings(simulator, clock)
     report = harvested(simulator, clock, tmp_path)
     assert (cost.calls, cost.requests) == (report.calls, report.requests)
-    assert [one.call_id for one in cost.skipped] == [one.call_id for one in report.skipped] == ["sessions"]
+    assert (
+        [skipped.call_id for skipped in cost.skipped]
+        == [skipped.call_id for skipped in report.skipped]
+        == ["sessions"]
+    )
     assert "1014" in cost.skipped[0].reason
 
 
@@ -125,5 +129,5 @@ def test_estimate_without_a_daily_quota_is_always_enough(tmp_path):
 
     agora = AgoraStage.of(simple_world(3), tmp_path / "store").run(of_calls)
     others = cost_of_days(Stage.of()), cost_of_meetings(*staged(world()))
-    much = [evolve(cost, requests=dict.fromkeys(cost.requests, 10**9)) for cost in (agora, *others)]
-    assert [cost.enough for cost in much] == [False, True, True]
+    large = [evolve(cost, requests=dict.fromkeys(cost.requests, 10**9)) for cost in (agora, *others)]
+    assert [cost.enough for cost in large] == [False, True, True]

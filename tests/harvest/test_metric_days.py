@@ -1,4 +1,4 @@
-"""ApsaraVideo into a store: each day of each metric once, whatever ends the run; the day that goes on comes again."""
+"""Harvests of ApsaraVideo: each day of each metric is stored once, however a run ends."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def estimated(stage, folder, *, since, until):
 
 
 def truth(since, until):
-    """Return what is true of a time range, as the table `points` should have it."""
+    """Return the expected rows of `points` for a time range."""
     return sorted(
         (str(metric), point.ms // 1000, float(point.value))
         for metric in Metric
@@ -74,17 +74,17 @@ def test_current_day_is_fetched_again_until_complete(tmp_path):
 
 def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
     store = tmp_path / "store"
-    for night in range(4):  # a day counts as open for an hour behind its end
+    for night in range(4):  # a day is incomplete until an hour after its end
         now = SINCE + night * DAY + 900
-        told = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
+        cost = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
         report = harvested(Stage.of(now=now), store, since=now - DAY, until=now)
-        assert (told.requests, told.known) == (report.requests, report.known_before)
+        assert (cost.requests, cost.known) == (report.requests, report.known_before)
     assert report.requests == {ENDPOINT: 12}  # four metrics of two days, and of the one before the range
     now = MIDNIGHT + 900
     assert stored(store) == truth(SINCE - DAY, now)
     yesterday, today = "2026-11-18", "2026-11-19"
-    marks = open_store(store).units(APP_ID).pending["points"]
-    assert sorted(set(marks.values())) == [yesterday, today]
+    pending = open_store(store).units(APP_ID).pending["points"]
+    assert sorted(set(pending.values())) == [yesterday, today]
     files = [path.parent.name for path in open_store(store).files("points")]
     assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
 
@@ -94,7 +94,7 @@ def test_incomplete_day_partly_outside_the_retention_keeps_its_rows(tmp_path):
     before = stored(tmp_path)
     later = Stage.of(now=MIDNIGHT + 30 * DAY + 3600)
     report = harvested(later, tmp_path, since=later.clock.now() - 3600, until=later.clock.now())
-    assert report.calls == 4  # of its own day
+    assert report.calls == 4  # the current day only
     assert set(before) < set(stored(tmp_path))
 
 
@@ -105,7 +105,7 @@ def test_faults_do_not_change_the_rows(tmp_path, seed):
 
 
 class FullAfter:
-    """A store whose disk is full after so many writes."""
+    """A store whose disk is full after a number of writes."""
 
     def __init__(self, folder, writes):
         self._store = open_store(folder, create=True)

@@ -1,4 +1,4 @@
-"""When the day's quota is spent, a harvest stops cleanly, and goes on the next day."""
+"""An exhausted daily quota stops a harvest, and the next day completes it. Estimates for Agora."""
 
 import pytest
 from attrs import evolve
@@ -20,7 +20,7 @@ from tests.harvest.stage import (
 
 
 def small_day(per_day: int, *names: str):
-    """The Enterprise plan with a small day, of all endpoints or of those named, so that a test can spend it."""
+    """Return the Enterprise plan with a small daily quota, for all endpoints or the named ones."""
     small = {
         name: evolve(ENTERPRISE.limits[name], per_day=per_day) for name in names or tuple(ENTERPRISE.limits)
     }
@@ -84,11 +84,11 @@ def test_server_refusal_overrides_the_quota_of_the_ledger(tmp_path):
     world = simple_world(50)
     stage = Stage.of(world, tmp_path / "store", plan=small_day(30))
 
-    report = stage.harvest(plan="enterprise")  # the client thinks that it has 10,000
+    report = stage.harvest(plan="enterprise")  # the ledger allows 10,000
 
     assert report.retry_at == UNTIL + 86_400
     assert report.left == 50 - report.calls > 0
-    # one refusal for each request that was under way, and none after them
+    # each request in flight is refused, and none is sent after them
     assert stage.simulator.seen.refused.total() <= 20
 
 

@@ -1,4 +1,4 @@
-"""Three vendors behind one address, into one store, over a real socket: one query compares them."""
+"""Harvests of three vendors into one store, over a real socket; one query compares them."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def vendors():
-    """The simulators, and the address that all of them answer at."""
+    """The simulators, and the URL that serves all of them."""
     until = int(time.time()) - 7200
     agora = Simulator(
         World.generate(seed=7, since=until - 6 * 3600, until=until, calls=5, simple=True, interval=30)
@@ -61,13 +61,13 @@ def clients(url, *, kinds):
 def test_concurrent_harvests_of_three_vendors_store_the_reported_rows(vendors, tmp_path):
     url, simulators = vendors
 
-    async def one(client):
+    async def run_harvest(client):
         async with client:
             return await harvest(client, since="5d", store=tmp_path)
 
     async def all_at_once():
-        made = clients(url, kinds=(AsyncAgora, AsyncOpenTok, AsyncApsaraVideo))
-        return await asyncio.gather(*map(one, made))
+        async_clients = clients(url, kinds=(AsyncAgora, AsyncOpenTok, AsyncApsaraVideo))
+        return await asyncio.gather(*map(run_harvest, async_clients))
 
     agora, opentok, apsaravideo = asyncio.run(all_at_once())
     store = open_store(tmp_path)
