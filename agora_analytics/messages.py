@@ -19,8 +19,10 @@ SECRET_HEADERS = frozenset(
     }
 )
 
+Query = tuple[tuple[str, str], ...]
+"""The parameters of a URL's query, decoded, in their order."""
 
-_name = lru_cache(quote_plus)  # parameters have a few names, and encoding them is half of the work
+_name = lru_cache(quote_plus)  # there are few parameter names, and encoding them is half of the work
 
 
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
@@ -42,7 +44,7 @@ class Request:
     method: str
     base_url: str
     path: str
-    query: tuple[tuple[str, str], ...] = ()
+    query: Query = ()
     headers: Mapping[str, str] = field(factory=dict, repr=_redacted_repr)
     body: bytes = field(default=b"", repr=False)
     timeout: float = 30.0

@@ -12,13 +12,18 @@ import json
 import statistics
 import sys
 import time
+from functools import partial
 
 import attrs
 
 from agora_analytics import AiohttpTransport, AsyncAgora, HttpxTransport, Limits, Plan
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.engine.request_loop import ApiRequest
+from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.core.verdicts import Payload
+from agora_analytics.engine.api_request import ApiRequest
 from benchmarks.measure import faster, print_table, served
+
+READ = partial(read_response, open_body=open_fields)
 
 AT_A_TIME, REQUESTS = (1, 16), 300
 ROW = {"call_id": "0" * 32, "cname": "room", "created_ts": 1, "destroyed_ts": 2, "finished": True}
@@ -53,7 +58,7 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
     import httpx2
 
     path = f"{url}{LISTS.path}"
-    call = ApiRequest(endpoint=LISTS, query=lambda _: QUERY)
+    call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=QUERY), read=READ)
 
     def over(client: AsyncAgora):
         async def get() -> bytes:

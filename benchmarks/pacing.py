@@ -14,6 +14,7 @@ import json
 import random
 import time
 from collections import Counter, deque
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,12 +22,16 @@ from aiolimiter import AsyncLimiter
 
 from agora_analytics import AiohttpTransport, AsyncAgora, Limits, Plan
 from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.core.verdicts import Payload
+from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import ApiRequest
 from agora_analytics.testing import VirtualClock, run_virtual
 from benchmarks.measure import print_table
+
+READ = partial(read_response, open_body=open_fields)
 
 START, SECONDS, WORKERS, CLIENTS = 1_795_089_600.0, 120, 64, 2
 WAYS = {"0 to 20 ms": (0.0, 0.020), "20 to 80 ms, harvest": (0.010, 0.040), "0 to 100 ms": (0.0, 0.100)}
@@ -151,7 +156,7 @@ async def over_a_socket(
         plan = Plan(name="p", limits={LISTS.name: limits(requests)})
         common = {"app_id": "a", "plan": plan, "base_url": url, "transport": transport}
         clients = [AsyncAgora("x", "y", ledger=ledger, **common) for ledger in ledgers]
-        call = ApiRequest(endpoint=LISTS, query=lambda _: ())
+        call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=()), read=READ)
         left = iter(range(int(requests * seconds)))
 
         async def worker(client: AsyncAgora) -> None:

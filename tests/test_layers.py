@@ -11,24 +11,26 @@ import agora_analytics
 
 ROOT = Path(agora_analytics.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-VALUES = {"errors", "messages", "instants"}
+VALUES = {"errors", "messages", "instants", "lazy"}
 BESIDE = {"store", "decode"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
-FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.facts", "opentok.facts", "signaling.limits"}
+FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.facts", "signaling.limits"}
 
 MAY_IMPORT = {
     "errors": VALUES,
     "messages": VALUES,
     "instants": VALUES,
+    "lazy": VALUES,
     "testing": VALUES,
     "core": {"core"} | VALUES,
     "engine": {"engine", "core"} | VALUES,
-    "agora": {"agora", "engine", "core"} | VALUES | BESIDE,
-    "harvest": {"harvest", "engine", "core"} | VENDORS | VALUES | BESIDE,
-    "opentok": {"opentok", "engine", "core"} | VALUES | BESIDE,
-    "apsaravideo": {"apsaravideo", "engine", "core"} | VALUES | BESIDE,
-    "blocking": {"blocking", "harvest", "engine", "core"} | VENDORS | VALUES | BESIDE,
-    "signaling": {"signaling", "agora", "engine", "core"} | VALUES,
+    "kit": {"kit", "engine", "core"} | VALUES,
+    "agora": {"agora", "kit", "engine", "core"} | VALUES | BESIDE,
+    "harvest": {"harvest", "kit", "engine", "core"} | VENDORS | VALUES | BESIDE,
+    "opentok": {"opentok", "kit", "engine", "core"} | VALUES | BESIDE,
+    "apsaravideo": {"apsaravideo", "kit", "engine", "core"} | VALUES | BESIDE,
+    "blocking": {"blocking", "harvest", "kit", "engine", "core"} | VENDORS | VALUES | BESIDE,
+    "signaling": {"signaling", "agora", "kit", "engine", "core"} | VALUES,
     "store": {"store", "agora.metric_ids"} | VALUES,
     "decode": {"decode", "core", "store.schemas"} | VALUES,
     "simulator": {"simulator", "core.limits"} | FACTS | VALUES,

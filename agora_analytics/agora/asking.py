@@ -12,18 +12,20 @@ from typing import Any, TypeVar
 import msgspec
 from attrs import evolve, frozen
 
-from agora_analytics.agora.judge import UNREADABLE, Envelope, request_id
+from agora_analytics.agora.judge import UNREADABLE, Envelope, judge, request_id
 from agora_analytics.agora.ranges import Cut, Ends, Span
 from agora_analytics.agora.reading import Asked, Read
 from agora_analytics.agora.rows import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine, Quota
+from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Meta
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, QuotaExhausted
 from agora_analytics.instants import Instant, epoch_seconds
+from agora_analytics.messages import Query
 
 T = TypeVar("T")
 Parameter = tuple[str, str | list[Any]]
@@ -164,8 +166,8 @@ class Asker:
         def body(server_now: float) -> bytes:
             return msgspec.json.encode(ends(server_now) | dict(ask.params))
 
-        call = ApiRequest(
-            endpoint=ask.endpoint, query=query, body=body if ask.endpoint.method == "POST" else None
+        call = unread(
+            judge, endpoint=ask.endpoint, query=query, body=body if ask.endpoint.method == "POST" else None
         )
         answer = await self.engine.run(call)
         return _read(evolve(ask.asked, window=sent[0]), read, ask.endpoint, answer)
@@ -205,7 +207,7 @@ def _comma_list(value: str | list[Any]) -> str:
     return value if isinstance(value, str) else ",".join(f'"{each}"' for each in value)
 
 
-def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: ApiResponse) -> Answered:
+def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: ApiResponse[Any]) -> Answered:
     response = answer.response
     found = response.headers.get("x-request-id")
     try:

@@ -22,10 +22,11 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, clip, split
 from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page, Pages
-from agora_analytics.engine.request_loop import Query
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
+from agora_analytics.messages import Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -186,7 +187,7 @@ class CallInspector:
         def table(pages: Sequence[Page[Series]]) -> "pa.Table":
             return arrow.metrics_table(pages, call_id=call_id)
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=self._prefetch,
@@ -248,7 +249,7 @@ class CallInspector:
                 read=read,
             )
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=self._prefetch,

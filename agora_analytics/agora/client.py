@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 from agora_analytics.agora.call_statistics import CallStatistics
 from agora_analytics.agora.endpoints import SHARED_BUDGET
 from agora_analytics.agora.insights import Insights
-from agora_analytics.agora.judge import judge
 from agora_analytics.agora.plans import Plan, plans_with
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.domains import DomainState
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import ClientOptions, Engine
+from agora_analytics.engine.engine import Engine, EngineOptions
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -97,13 +96,12 @@ class AsyncAgora(Client, CallStatistics):
         )
         engine = Engine(
             hosts=self.settings.host_table,
-            customer="\n".join((customer_id, self.settings.base_url or "")),
+            account="\n".join((customer_id, self.settings.base_url or "")),
             limits=self.settings.plan.limits,
-            shares=SHARED_BUDGET if shared_budget else {},
-            judge=judge,
+            shared_budgets=SHARED_BUDGET if shared_budget else {},
             authorize=self._headers,
-            lacks=self._lacks,
-            means=ClientOptions(
+            describe_missing=self._lacks,
+            options=EngineOptions(
                 retry=retry,
                 transport=transport,
                 http_client=http_client,

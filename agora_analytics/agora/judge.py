@@ -1,183 +1,229 @@
-"""The verdict on an answer of the Agora Analytics API: the body's code first, then the HTTP status.
+"""Judges and decodes a response of the Agora APIs in one step: the code in the body first, then the HTTP status.
 
 Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from attrs import frozen
 
 from agora_analytics import errors
-from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.numbers import whole_number
-from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Retry, Verdict
-from agora_analytics.decode.chunks import session_pieces
+from agora_analytics.core.verdicts import (
+    MIDNIGHT_SLACK,
+    Cause,
+    Done,
+    Exchange,
+    Fail,
+    Payload,
+    Retry,
+    Verdict,
+    judge_failure,
+)
 from agora_analytics.instants import next_midnight
 from agora_analytics.messages import Response, TransportFailure
 
+R = TypeVar("R")
+
 SUCCESS = (200, 0)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading a body as JSON raises: broken, not UTF-8, nested without end."""
+"""What reading a body as JSON raises: syntax errors, invalid UTF-8, too deep nesting."""
 
 
 class Envelope(msgspec.Struct):
-    """What every answer may carry besides its data."""
+    """What every response may carry in addition to its data."""
 
     code: Any = None
     message: Any = None
     requestId: Any = None  # noqa: N815 - as the API spells it
 
 
-def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
-    """Return what to do after one attempt; `now` is the server's time in epoch seconds."""
+@frozen
+class Opened(Generic[R]):
+    """A body whose envelope is read. `decode` returns its data; it raises `DecodeError`, or `UNREADABLE`."""
+
+    envelope: Envelope
+    decode: Callable[[], R]
+
+
+Open = Callable[[bytes], Opened[R]]
+"""Reads the envelope of a body; raises `UNREADABLE` if the body is not a JSON object."""
+
+
+def open_fields(body: bytes) -> Opened[dict[str, Any]]:
+    """Open a body whose data are all its fields."""
+    fields = msgspec.json.decode(body, type=dict[str, Any])
+    envelope = Envelope(*map(fields.get, ("code", "message", "requestId")))
+    return Opened(envelope, lambda: fields)
+
+
+def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
+    """Return the decoded data of a good response, or what to do instead.
+
+    Args:
+        exchange: the attempt.
+        open_body: opens the body of the operation.
+    """
+    outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
-        return _judge_failure(endpoint, outcome)
-    verdict = _judge_answer(outcome, now)
-    if isinstance(verdict, Retry) and verdict.cause is Cause.TROUBLE and not endpoint.replayable:
-        # A server in trouble may have carried it out all the same.
+        return judge_failure(exchange, outcome)
+    try:
+        verdict = _judge_opened(open_body(outcome.body), outcome, exchange)
+    except UNREADABLE:
+        verdict = _judge_unreadable(outcome, exchange.now)
+    if isinstance(verdict, Retry) and verdict.cause is Cause.TROUBLE and not exchange.endpoint.replayable:
+        # The server may have carried out the request in spite of the error.
         return Fail(error=verdict.error, other_host=verdict.other_host)
     return verdict
 
 
-def _judge_answer(outcome: Response, now: float) -> Verdict:
-    try:
-        envelope = _read_envelope(outcome.body)
-    except UNREADABLE:
-        return _judge_unreadable(outcome, now)
+def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> Verdict[R]:
+    envelope = opened.envelope
     number = whole_number(envelope.code)
-    if number in SUCCESS and outcome.status < 400:
-        return Done(outcome)
-    place: dict[str, Any] = {
-        "status": outcome.status,
-        "code": envelope.code if number is None else number,
-        "request_id": request_id(envelope, outcome),
-    }
-    said = envelope.message if isinstance(envelope.message, str) else ""
-    if envelope.code is None:
-        return _judge_status(outcome, said, now, place)
-    if number == 300:
-        return _judge_limit(said, now, place)
-    return _judge_code(place["code"], said, outcome, now, place)
-
-
-def _read_envelope(body: bytes) -> Envelope:
-    """Read what is around the data, and make sure that all of it is JSON.
-
-    A large answer is read in pieces: msgspec lets no other thread run before it has done, the event loop's included.
-    """
-    pieces = session_pieces(body)
-    if pieces is not None:
+    request_id = request_id_of(envelope, response)
+    if number in SUCCESS and response.status < 400:
         try:
-            for piece in pieces:
-                msgspec.json.decode(piece, type=msgspec.Raw)
-            return msgspec.json.decode(pieces.frame(b"0"), type=Envelope)
-        except UNREADABLE:
-            pass  # broken, or cut where it must not be: the whole answer tells
-    return msgspec.json.decode(body, type=Envelope)
+            return Done(opened.decode(), request_id)
+        except errors.DecodeError as error:
+            error.request_id = request_id
+            return Fail(error=error)
+    context: dict[str, Any] = {
+        "status": response.status,
+        "code": envelope.code if number is None else number,
+        "request_id": request_id,
+    }
+    message = envelope.message if isinstance(envelope.message, str) else ""
+    if envelope.code is None:
+        return _judge_status(response, message, exchange.now, context)
+    if number == 300:
+        return _judge_limit(message, exchange, context)
+    return _judge_code(message, response, exchange.now, context)
 
 
-def request_id(envelope: Envelope, response: Response) -> str | None:
-    """Return the id that support asks for: from the body, else from the header."""
+def request_id_of(envelope: Envelope, response: Response) -> str | None:
+    """Return the request id from the body, or else from the header."""
     return envelope.requestId if isinstance(envelope.requestId, str) else response.headers.get("x-request-id")
 
 
-def _judge_failure(endpoint: Endpoint, failure: TransportFailure) -> Verdict:
-    error = errors.TransportError(f"no answer: {failure}", kind=failure.kind)
-    may_replay = endpoint.replayable or failure.kind.never_left
-    if failure.kind.would_come_again or not may_replay:
-        return Fail(error=error, other_host=failure.kind.blames_host)
-    return Retry(error=error, other_host=failure.kind.blames_host)
-
-
-def _judge_unreadable(response: Response, now: float) -> Verdict:
-    """A gateway's HTML page, or JSON that is broken or cut off."""
-    place: dict[str, Any] = {
+def _judge_unreadable(response: Response, now: float) -> Retry | Fail:
+    """Judge an HTML page of a gateway, or JSON that is invalid or cut off."""
+    context: dict[str, Any] = {
         "status": response.status,
         "request_id": response.headers.get("x-request-id"),
     }
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     if response.status < 400:
-        error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **place)
+        error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **context)
         return Retry(error=error)
-    return _judge_status(response, f"a page of {kind}", now, place)
+    return _judge_status(response, f"a page of {kind}", now, context)
 
 
-def _judge_status(response: Response, said: str, now: float, place: dict[str, Any]) -> Verdict:
-    """An answer without a body code: a gateway speaks."""
-    text = f"HTTP {response.status}: {said or 'no message'}"
+def _judge_status(response: Response, message: str, now: float, context: dict[str, Any]) -> Retry | Fail:
+    """Judge a response without a body code, which is from a gateway."""
+    text = f"HTTP {response.status}: {message or 'no message'}"
     match response.status:
         case 401:
             return Fail(
-                error=errors.AuthenticationError(f"{text}; check the customer id and secret", **place)
+                error=errors.AuthenticationError(f"{text}; check the customer id and secret", **context)
             )
         case 403:
-            return Fail(error=errors.AccessDenied(f"{text}; the account may not use this", **place))
+            return Fail(error=errors.AccessDenied(f"{text}; the account may not use this", **context))
         case 404:
-            error = errors.NotFound(f"{text}; check the base URL", **place)
-            return Fail(error=error, not_offered="no Route matched" in said)
+            error = errors.NotFound(f"{text}; check the base URL", **context)
+            return Fail(error=error, not_offered="no Route matched" in message)
         case 429:
-            after = retry_after(response, now)
-            return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=after)
+            return _rate_limited(text, retry_after(response, now), context)
         case status if status >= 500 or status == 408:
             after = retry_after(response, now)
-            return Retry(error=errors.ServerError(text, **place), after=after, other_host=True)
+            return Retry(error=errors.ServerError(text, **context), after=after, other_host=True)
         case status if status < 400:
-            return Retry(error=errors.ServerError(f"{text}; the body has no code", **place))
+            return Retry(error=errors.ServerError(f"{text}; the body has no code", **context))
         case _:
-            return Fail(error=errors.BadRequest(text, **place))
+            return Fail(error=errors.BadRequest(text, **context))
 
 
-def _judge_code(code: Any, said: str, response: Response, now: float, place: dict[str, Any]) -> Verdict:
-    text = f"body code {code}: {said or 'no message'}"
-    match code:
+def _judge_code(message: str, response: Response, now: float, context: dict[str, Any]) -> Retry | Fail:
+    text = f"body code {context['code']}: {message or 'no message'}"
+    match context["code"]:
         case 400:
-            return Fail(error=errors.BadRequest(text, **place))
+            return Fail(error=errors.BadRequest(text, **context))
         case 401:
             return Fail(
-                error=errors.AuthenticationError(f"{text}; check the customer id and secret", **place)
+                error=errors.AuthenticationError(f"{text}; check the customer id and secret", **context)
             )
         case 403:
             return Fail(
-                error=errors.AccessDenied(f"{text}; check the app id and what the plan includes", **place)
+                error=errors.AccessDenied(f"{text}; check the app id and what the plan includes", **context)
             )
         case 404:
-            return Fail(error=errors.NotFound(text, **place))
+            return Fail(error=errors.NotFound(text, **context))
         case 429:
-            after = retry_after(response, now)
-            return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=after)
-        case 200 | 0:  # under an HTTP status that says otherwise
-            return _judge_status(response, said, now, place)
+            return _rate_limited(text, retry_after(response, now), context)
+        case 200 | 0:  # under an HTTP status that contradicts it
+            return _judge_status(response, message, now, context)
         case _:
-            after = retry_after(response, now)
             return Retry(
-                error=errors.ServerError(text, **place), after=after, other_host=response.status >= 500
+                error=errors.ServerError(text, **context),
+                after=retry_after(response, now),
+                other_host=response.status >= 500,
             )
 
 
-def _judge_limit(said: str, now: float, place: dict[str, Any]) -> Verdict:
-    """Body code 300: the words after the prefix tell which limit it was."""
-    text = f"body code 300: {said or 'no message'}"
-    if "qps limit" in said:
-        return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=1 - now % 1)
-    if "qpm limit" in said:
-        return Retry(error=errors.RateLimited(text, **place), cause=Cause.RATE, after=60 - now % 60)
-    if "qpd limit" in said:
-        return _judge_spent_day(text, now, place)
-    if "query latency limit" in said:
-        return Retry(error=errors.WindowRefused(text, **place), cause=Cause.RECENT, after=5.0)
-    if "query time" in said or "query duration" in said:
-        return Fail(error=errors.WindowRefused(f"{text}; ask for a range that the plan allows", **place))
-    if "no auth to access" in said:
-        return Fail(error=errors.AccessDenied(f"{text}; the plan does not include this", **place))
-    return Fail(error=errors.APIError(text, **place))
+def _judge_limit(message: str, exchange: Exchange, context: dict[str, Any]) -> Retry | Fail:
+    """Judge body code 300, whose message names the limit."""
+    text, now = f"body code 300: {message or 'no message'}", exchange.now
+    if "qps limit" in message:
+        return _rate_limited(text, 1 - now % 1, context)
+    if "qpm limit" in message:
+        return _rate_limited(text, 60 - now % 60, context)
+    if "qpd limit" in message:
+        return _judge_spent_day(text, exchange, context["request_id"])
+    if "query latency limit" in message or "query time" in message or "query duration" in message:
+        return _judge_window(text, exchange, context, recent="query latency limit" in message)
+    if "no auth to access" in message:
+        return Fail(error=errors.AccessDenied(f"{text}; the plan does not include this", **context))
+    return Fail(error=errors.APIError(text, **context))
 
 
-def _judge_spent_day(text: str, now: float, place: dict[str, Any]) -> Verdict:
-    opens = next_midnight(now)
-    place = {"request_id": place["request_id"]}
+def _rate_limited(text: str, after: float | None, context: dict[str, Any]) -> Retry:
+    return Retry(error=errors.RateLimited(text, **context), cause=Cause.RATE, after=after)
+
+
+def _judge_window(text: str, exchange: Exchange, context: dict[str, Any], *, recent: bool) -> Retry | Fail:
+    """Judge a refused time range, which is worth another try if our clock was wrong or the range is too recent."""
+    if exchange.clock_moved:
+        return Retry(error=errors.WindowRefused(text, **context), cause=Cause.CLOCK)
+    if recent:
+        return Retry(error=errors.WindowRefused(text, **context), cause=Cause.RECENT, after=5.0)
+    return Fail(error=errors.WindowRefused(f"{text}; request a range that the plan allows", **context))
+
+
+def _judge_spent_day(text: str, exchange: Exchange, request_id: str | None) -> Retry | Fail:
+    """Close the day that is spent, unless it has ended meanwhile: then the request is sent again on the new one."""
+    now, opens = exchange.now, next_midnight(exchange.now)
     if opens - now > 86_400 - MIDNIGHT_SLACK:
-        error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=now, **place)
+        error = errors.QuotaExhausted(
+            f"the day's quota is spent: {text}", retry_at=now, request_id=request_id
+        )
         return Retry(error=error, cause=Cause.RATE, after=MIDNIGHT_SLACK)
-    error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=opens, **place)
+    ended = next_midnight(exchange.sent_at - MIDNIGHT_SLACK)
+    if opens > ended:
+        error = errors.QuotaExhausted(
+            f"the quota of the previous day is spent: {text}", retry_at=ended, request_id=request_id
+        )
+        return Retry(error=error, cause=Cause.RATE)
+    error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=opens, request_id=request_id)
     return Fail(error=error, closed_until=opens)
+
+
+def judge(endpoint: Any, outcome: Any, now: float) -> Verdict[Any]:
+    """TRANSITION: judge only."""
+    exchange = Exchange(endpoint=endpoint, payload=Payload(), outcome=outcome, sent_at=now, now=now)
+    verdict = read_response(exchange, open_body=open_fields)
+    return Done(outcome) if isinstance(verdict, Done) else verdict
+
+
+request_id = request_id_of

@@ -1,4 +1,4 @@
-"""The listings of ApiRequest Inspector: which requests each takes, and what its answers hold."""
+"""The listings of ApiRequest[Any] Inspector: which requests each takes, and what its answers hold."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,7 +9,7 @@ import msgspec
 from attrs import evolve, field, frozen
 
 from agora_analytics.agora.endpoints import MAX_SIDS
-from agora_analytics.agora.judge import UNREADABLE, Envelope, request_id
+from agora_analytics.agora.judge import UNREADABLE, Envelope, judge, request_id
 from agora_analytics.agora.record_pages import RecordPage, read_page
 from agora_analytics.agora.records import R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
@@ -18,12 +18,14 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, write_token
 from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.events import ListingNarrowed, ListingShort, Observer
+from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DecodeError, InvalidRequest
+from agora_analytics.messages import Query
 
-Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
+Run = Callable[[ApiRequest[Any]], Awaitable[ApiResponse[Any]]]
 ReadColumns = Callable[[bytes], Awaitable[MetricColumns]]
 ReadRecords = Callable[[type[R], str, bytes], RecordPage[R]]
 
@@ -40,7 +42,7 @@ class Question:
     params: Query
     validate: bool
 
-    def ask(self, window: Window, *more: tuple[str, str]) -> ApiRequest:
+    def ask(self, window: Window, *more: tuple[str, str]) -> ApiRequest[Any]:
         """Return the call for a window. What has gone out of reach by the time of sending is cut off."""
 
         def query(server_now: float) -> Query:
@@ -50,7 +52,7 @@ class Question:
             ends = ((self.endpoint.since, str(part.start)), (self.endpoint.until, str(part.end)))
             return (*ends, *self.params, *more)
 
-        return ApiRequest(endpoint=self.endpoint, query=query)
+        return unread(judge, endpoint=self.endpoint, query=query)
 
 
 class RecordWalk(Generic[R]):
@@ -218,7 +220,7 @@ def _write_place(place: int) -> str:
     return urlsafe_b64encode(json.dumps({"batch": place}).encode()).decode()
 
 
-def _id_in(answer: ApiResponse) -> str | None:
+def _id_in(answer: ApiResponse[Any]) -> str | None:
     """Return the request id of an answer whose records cannot be read."""
     try:
         envelope = msgspec.json.decode(answer.response.body, type=Envelope)

@@ -1,30 +1,26 @@
 """The asyncio client of ApsaraVideo Live's interaction metrics."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 
-from agora_analytics.apsaravideo.credentials import Credentials, CredentialsSource
-from agora_analytics.apsaravideo.facts import ACTION, HOST, LIMITS
-from agora_analytics.apsaravideo.judge import judge
-from agora_analytics.apsaravideo.metrics import InteractionMetrics
-from agora_analytics.apsaravideo.signature import signed_headers
-from agora_analytics.core.base_url import checked_base_url, refuse_open
+from agora_analytics.apsaravideo.auth import Credentials, CredentialsSource, signed_headers
+from agora_analytics.apsaravideo.listing import OPERATION, MetricWindow, ResumeToken, metric_listing
+from agora_analytics.apsaravideo.parameters import Filters, check_metrics
+from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points
+from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
 from agora_analytics.core.domains import HostTable
-from agora_analytics.engine.client import Client
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import ClientOptions, Engine
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.engine.transports import Transport
+from agora_analytics.core.windows import Window
+from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.instants import Instant
+from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.listing import Listing
 from agora_analytics.messages import Request
 
 if TYPE_CHECKING:
-    import httpx
+    import pyarrow as pa
 
 ENVIRONMENT = {
     "access_key_id": "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -33,36 +29,37 @@ ENVIRONMENT = {
     "app_id": "APSARAVIDEO_APP_ID",
     "base_url": "APSARAVIDEO_BASE_URL",
 }
-_LEDGER = "APSARAVIDEO_LEDGER"
 _PORTS = {"http": 80, "https": 443}
 
 
-class AsyncApsaraVideo(Client, InteractionMetrics):
+class ApsaraVideoSettings(ClientOptions, total=False):
+    """The keyword arguments of `AsyncApsaraVideo.from_env`."""
+
+    access_key_id: str | None
+    access_key_secret: str | None
+    security_token: str | None
+    credentials: CredentialsSource | None
+    app_id: str | None
+    account: str | None
+
+
+class AsyncApsaraVideo(Client):
     """Reads the interaction metrics of an app of ApsaraVideo Real-time Communication.
 
     Args:
         access_key_id: the id of an access key that RAM allows `live:DescribeLiveInteractionMetricData`.
         access_key_secret: its secret.
         security_token: the token of a temporary key, from the Security Token Service (STS).
-        credentials: an async callable that returns `Credentials`, instead of the three above. It is asked for every
-            attempt, so it should keep what it has until that is about to expire.
-        app_id: the app, the default of every question.
-        account: who shares the 50 requests a second, for the ledger. All keys and RAM users of an Alibaba Cloud
-            account share them, so give clients with several keys one name. Default: the access key's id, or with
+        credentials: an async callable that returns `Credentials`, in place of the three above. It is called for every
+            attempt, so it should keep the credentials until they are about to expire.
+        app_id: the app whose metrics the listings return by default.
+        account: names who shares the 50 requests a second. All keys and RAM users of an Alibaba Cloud account share
+            them, so pass the same name to clients with different keys. Default: the access key's id, or with
             `credentials` the app.
-        base_url: the endpoint: a region's, a proxy, a test, the simulator. Plain http only to this machine.
-        allow_http: let the base URL be plain http to another machine.
-        retry: timeouts, deadline, back-off and attempts.
-        prefetch: how many windows are asked for at the same time.
-        transport: what sends requests; yours is not closed. Default: httpx.
-        http_client: your own `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event of the engine; default: a log line.
-        ledger: what keeps the pace; `SqliteLedger(path)` shares it between processes.
-        clock: tells the time.
-        validate: check and split questions here; False sends one request, with what was given as it is.
+        **options: see `ClientOptions`. The default of `prefetch` is 8.
 
     Raises:
-        ConfigurationError: if a setting is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
 
     Example:
         async with AsyncApsaraVideo("key id", "secret", app_id="app") as client:
@@ -79,63 +76,167 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
         credentials: CredentialsSource | None = None,
         app_id: str,
         account: str | None = None,
-        base_url: str | None = None,
-        allow_http: bool = False,
-        retry: RetryPolicy | None = None,
-        prefetch: int = 8,
-        transport: Transport | None = None,
-        http_client: "httpx.AsyncClient | None" = None,
-        observer: Observer | None = None,
-        ledger: Ledger | None = None,
-        clock: Clock | None = None,
-        validate: bool = True,
+        **options: Unpack[ClientOptions],
     ) -> None:
         if not app_id:
             raise ConfigurationError(f"app_id is missing; pass app_id= or set {ENVIRONMENT['app_id']}")
-        if prefetch < 1:
-            raise ConfigurationError(f"prefetch={prefetch}, but at least one window must be asked for")
-        self._source, key = _credentials(access_key_id, access_key_secret, security_token, credentials)
-        self._host = checked_base_url(base_url) or HOST
-        refuse_open(self._host, allow_http=allow_http)
-        engine = Engine(
+        super().__init__({"prefetch": 8, **options})
+        self.app_id = app_id
+        self._credentials, key_id = _source(access_key_id, access_key_secret, security_token, credentials)
+        self._host = self._base_url or HOST
+        self._engine = self._connect(
             hosts=HostTable(preferred=self._host),
-            customer="\n".join(
-                ("apsaravideo", account or key or f"app {app_id}", checked_base_url(base_url) or "")
-            ),
+            account=("apsaravideo", account or key_id or f"app {app_id}"),
             limits=LIMITS,
-            shares={},
-            judge=judge,
             authorize=self._sign,
-            means=ClientOptions(
-                retry=retry,
-                transport=transport,
-                http_client=http_client,
-                observer=observer,
-                ledger=ledger,
-                clock=clock,
-            ),
         )
-        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
-        """Return a client with the settings that the environment names; keywords win over it.
+    def from_env(
+        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[ApsaraVideoSettings]
+    ) -> Self:
+        """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, `ALIBABA_CLOUD_SECURITY_TOKEN`,
-        `APSARAVIDEO_APP_ID`, `APSARAVIDEO_BASE_URL` and `APSARAVIDEO_LEDGER` (a file that keeps the pace of several
-        processes).
+        `APSARAVIDEO_APP_ID`, `APSARAVIDEO_BASE_URL` and `APSARAVIDEO_LEDGER` (the file of a `SqliteLedger`).
 
         Raises:
-            ConfigurationError: if a setting is missing or cannot be used.
+            ConfigurationError: a setting is missing or cannot be used.
         """
-        environment = os.environ if environment is None else environment
-        given = {name: value for name, value in settings.items() if value is not None}
-        named: dict[str, Any] = {"app_id": "", **_named_by(environment, given)}
-        named |= given
-        return cls._with_ledger(environment.get(_LEDGER), **named)
+        replaced: set[str] = set()  # variables that belong to a key that is not used
+        if settings.get("credentials") is not None:
+            replaced = {"access_key_id", "access_key_secret", "security_token"}
+        elif settings.get("access_key_id") is not None:
+            replaced = {"security_token"}
+        return cls._from_environment(
+            environment,
+            {name: variable for name, variable in ENVIRONMENT.items() if name not in replaced},
+            settings,
+            ledger="APSARAVIDEO_LEDGER",
+            required=("app_id",),
+        )
 
     def __repr__(self) -> str:
         return f"AsyncApsaraVideo(app_id={self.app_id!r}, host={self._host!r})"
+
+    def reach(self) -> Window:
+        """Return the seconds that can be requested now: the last 30 days."""
+        return self._engine.reach(OPERATION)
+
+    def interaction_metrics(
+        self,
+        metric: Metric | str,
+        begin: Instant,
+        end: Instant = "now",
+        *,
+        os: str | None = None,
+        terminal_type: str | None = None,
+        channel_id: str | None = None,
+        app_id: str | None = None,
+        resume: str | None = None,
+    ) -> Pages[MetricPoint, MetricPage]:
+        """List the points of a metric, one for each 5 minutes of `begin <= t < end`, the earliest first.
+
+        What lies outside the last 30 days is cut off. The rest is split into windows of 24 hours, which are fetched in
+        parallel; each is a page with its `summary`. A point that two responses have is returned once. The server may
+        also return the 5 minutes in which `begin` lies; they are kept.
+
+        Args:
+            metric: a `Metric`, or a raw name.
+            begin: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+            end: likewise.
+            os: an `Os` or a raw name; None: all.
+            terminal_type: a `TerminalType` or a raw name; None: all.
+            channel_id: one channel; None: all.
+            app_id: another app than the client's.
+            resume: a page's `resume_token`, to continue after that page. The range is that of the token.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `begin` not before `end`, an empty or misspelled name.
+            WindowOutOfReach: no part of the range can be requested; no request was sent.
+            BadRequest, AuthenticationError, AccessDenied, RateLimited: the server refused the request.
+            TransportError, ServerError: there was no good response.
+            DecodeError: a response cannot be read. A value that is not a number is not an error: see `MetricPoint.raw`.
+
+        Example:
+            listing = client.interaction_metrics(Metric.FIRST_FRAME_COST, "7d", os="iOS")
+            print([page.summary async for page in listing.pages()])
+
+        Source: `reference/apsaravideo.md`, section 1.
+        """
+        filters = self._filters(os, terminal_type, channel_id, app_id)
+        return self._list((metric,), begin, end, filters, resume)
+
+    def all_metrics(
+        self,
+        begin: Instant,
+        end: Instant = "now",
+        *,
+        metrics: Sequence[Metric | str] | str = tuple(Metric),
+        os: str | None = None,
+        terminal_type: str | None = None,
+        channel_id: str | None = None,
+        app_id: str | None = None,
+        resume: str | None = None,
+    ) -> Pages[MetricPoint, MetricPage]:
+        """List the points of several metrics, one metric after the other, as `interaction_metrics` does for one.
+
+        Args:
+            begin: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+            end: likewise.
+            metrics: one metric or several; default: every `Metric`.
+            os: an `Os` or a raw name; None: all.
+            terminal_type: a `TerminalType` or a raw name; None: all.
+            channel_id: one channel; None: all.
+            app_id: another app than the client's.
+            resume: a page's `resume_token`; pass the same metrics.
+
+        Raises:
+            As `interaction_metrics`.
+
+        Example:
+            table = await client.all_metrics("1d").to_arrow()
+
+        Source: `reference/apsaravideo.md`, section 1.
+        """
+        filters = self._filters(os, terminal_type, channel_id, app_id)
+        return self._list(
+            (metrics,) if isinstance(metrics, str) else tuple(metrics), begin, end, filters, resume
+        )
+
+    def _filters(
+        self, os: str | None, terminal_type: str | None, channel_id: str | None, app_id: str | None
+    ) -> Filters:
+        return Filters(
+            app_id=self.app_id if app_id is None else app_id,
+            os=os,
+            terminal_type=terminal_type,
+            channel_id=channel_id,
+        )
+
+    def _list(
+        self, metrics: Sequence[str], begin: Instant, end: Instant, filters: Filters, resume: str | None
+    ) -> Pages[MetricPoint, MetricPage]:
+        limits = None
+        if self._options.validate:
+            check_metrics(metrics)
+            filters.check()
+            limits = self._engine.limits(OPERATION)
+        window = self._window(begin, end, names=("begin", "end"))
+        resumed = None if resume is None else ResumeToken.read(resume)
+
+        async def paginator() -> Listing[MetricWindow, Points, MetricPage]:
+            position = resumed
+            if position is None:
+                part = (
+                    window
+                    if limits is None
+                    else OPERATION.clip(window, limits, self._now(), endpoint=OPERATION.name)
+                )
+                position = ResumeToken(range=part)
+            return metric_listing(self._engine, metrics, filters, limits, position)
+
+        return self._pages(paginator, table=_table)
 
     async def _sign(self, request: Request) -> Mapping[str, str]:
         return signed_headers(
@@ -146,30 +247,19 @@ class AsyncApsaraVideo(Client, InteractionMetrics):
             body=request.body,
             content_type=request.headers.get("content-type"),
             action=ACTION,
-            credentials=await self._source(),
-            now=self._engine.server_time.now(),
+            credentials=await self._credentials(),
+            now=self._now(),
             nonce=token_hex(16),
         )
 
 
-def _named_by(environment: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings that the environment names; what belongs to a key that is not used is left out."""
-    left_out: set[str] = set()
-    if "credentials" in given:
-        left_out = {"access_key_id", "access_key_secret", "security_token"}
-    elif "access_key_id" in given:
-        left_out = {"security_token"}
-    wanted = {name: variable for name, variable in ENVIRONMENT.items() if name not in left_out}
-    return {name: environment[variable] for name, variable in wanted.items() if environment.get(variable)}
-
-
-def _credentials(
+def _source(
     key_id: str | None, secret: str | None, token: str | None, source: CredentialsSource | None
 ) -> tuple[CredentialsSource, str | None]:
-    """Return what tells the credentials, and the access key's id where it is always the same."""
+    """Return the source of credentials, and the access key's id if it is always the same."""
     if source is not None:
         if key_id or secret or token:
-            raise ConfigurationError("give credentials=, or an access key, not both")
+            raise ConfigurationError("pass either credentials= or an access key, not both")
         return source, None
     fixed = Credentials(key_id or "", secret or "", security_token=token)
 
@@ -184,3 +274,9 @@ def _host_header(base_url: str) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port in (None, _PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
+
+
+def _table(pages: Sequence[Page[Any]]) -> "pa.Table":
+    from agora_analytics.apsaravideo.arrow import points_table
+
+    return points_table(pages)

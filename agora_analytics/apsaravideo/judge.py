@@ -1,21 +1,22 @@
-"""The verdict on an answer of ApsaraVideo Live. It goes by the code in the body, whatever the HTTP status says.
+"""Judges and decodes a response of ApsaraVideo Live in one step. The code in the body decides, not the HTTP status.
 
-Errors come as JSON, with names in both cases, as XML, or as a gateway's page, which still has its status.
+Errors arrive as JSON with field names in either case, as XML, or as the page of a gateway, which has its status only.
 
 Source: `reference/apsaravideo.md`, section 4.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from agora_analytics import errors
-from agora_analytics.apsaravideo.facts import ERRORS, FAMILIES, Meaning, Refusal
-from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
+from agora_analytics.apsaravideo.spec import ERRORS, FAMILIES, Meaning, Refusal
+from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
+
+R = TypeVar("R")
 
 _RAISES: Mapping[Meaning, type[errors.APIError]] = {
     Meaning.THROTTLED: errors.RateLimited,
@@ -32,19 +33,19 @@ _BY_STATUS: Mapping[int, str] = {
     404: "InvalidApi.NotFound",
     429: "Throttling",
 }
-"""The code that an HTTP status stands for where there is none that a document names."""
+"""The code that is assumed for an HTTP status when the body has no documented code."""
 _GOOD = {
     "",
     "200",
     "OK",
     "Success",
-}  # what a good answer may have as its code, though this operation has none
-_TOO_FAST = 1.0  # the limit is counted in seconds
-_LONGEST_SAID = 500
+}  # a good response has no code; these are accepted as well
+_RATE_PERIOD = 1.0  # the limit is counted in seconds
+_LONGEST_MESSAGE = 500
 
 
 class Envelope(msgspec.Struct):
-    """What an answer says of itself, in either case of the names."""
+    """What a response says about itself, with field names in either case."""
 
     Code: Any = None
     code: Any = None
@@ -53,76 +54,79 @@ class Envelope(msgspec.Struct):
     RequestId: Any = None
     requestId: Any = None  # noqa: N815 - as the API spells it
 
-    def said(self, name: str) -> str | None:
+    def text(self, name: str) -> str | None:
         """Return a field as text: `Code`, `Message` or `RequestId`."""
         both = (getattr(self, name), getattr(self, name[0].lower() + name[1:]))
-        return next((str(one) for one in both if isinstance(one, str | int) and one != ""), None)
+        return next((str(value) for value in both if isinstance(value, str | int) and value != ""), None)
 
 
-def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
-    """Return what to do after one attempt."""
-    del endpoint, now  # every question may be asked again, and no limit depends on the hour
+def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict[R]:
+    """Return the decoded body of a good response, or what to do instead.
+
+    Args:
+        exchange: the attempt.
+        parse: decodes the body of a good response; raises `DecodeError`.
+    """
+    outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
-        return _judge_failure(outcome)
-    envelope = read_envelope(outcome)
-    if envelope is not None and outcome.status < 400 and (envelope.said("Code") or "") in _GOOD:
-        return Done(outcome)
-    place: dict[str, Any] = {"status": outcome.status, "request_id": request_id(envelope, outcome)}
+        return judge_failure(exchange, outcome)
+    envelope = _read_envelope(outcome)
+    request_id = _request_id(envelope, outcome)
+    if envelope is not None and outcome.status < 400 and (envelope.text("Code") or "") in _GOOD:
+        try:
+            return Done(parse(outcome.body), request_id)
+        except errors.DecodeError as error:
+            error.request_id = request_id
+            return Fail(error=error)
+    place: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
     if envelope is None:
         kind = outcome.headers.get("content-type", "no content type").split(";")[0]
         if outcome.status < 400:
-            text = f"HTTP {outcome.status}, but the body ({kind}) is no answer"
+            text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
             return Retry(error=errors.ServerError(text, **place), other_host=True)
         envelope = Envelope(Message=f"a page of {kind}" if outcome.body else "no body")
     return _judge_refusal(envelope, outcome, place)
 
 
-def read_envelope(response: Response) -> Envelope | None:
-    """Return what an answer says of itself, or None if it is neither a JSON object nor an XML error."""
+def _read_envelope(response: Response) -> Envelope | None:
+    """Return what a response says about itself, or None if it is neither a JSON object nor an XML error."""
     try:
         return msgspec.json.decode(response.body, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_xml(response.body)
 
 
-def request_id(envelope: Envelope | None, response: Response) -> str | None:
-    """Return the id that support asks for: from the body, else from a header."""
-    said = envelope.said("RequestId") if envelope is not None else None
-    return said or response.headers.get("x-acs-request-id") or response.headers.get("x-request-id")
+def _request_id(envelope: Envelope | None, response: Response) -> str | None:
+    """Return the request id from the body, or else from a header."""
+    in_body = envelope.text("RequestId") if envelope is not None else None
+    return in_body or response.headers.get("x-acs-request-id") or response.headers.get("x-request-id")
 
 
 def _read_xml(body: bytes) -> Envelope | None:
-    """Read `<Error>` without an XML parser: three flat elements are wanted, and no entity is ever expanded."""
+    """Read `<Error>` without an XML parser: it has three flat elements, and no entity must be expanded."""
     text = body[:20_000].decode(errors="replace")
     if "<Error>" not in text:
         return None
-    found = {
+    fields = {
         name: match[1].strip()
         for name in ("Code", "Message", "RequestId")
         if (match := re.search(rf"<{name}>([^<]*)</{name}>", text))
     }
-    return Envelope(**found) if "Code" in found else None
+    return Envelope(**fields) if "Code" in fields else None
 
 
-def _judge_failure(failure: TransportFailure) -> Verdict:
-    error = errors.TransportError(f"no answer: {failure}", kind=failure.kind)
-    if failure.kind.would_come_again:
-        return Fail(error=error)
-    return Retry(error=error, other_host=failure.kind.blames_host)
-
-
-def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]) -> Verdict:
-    code, status = envelope.said("Code"), response.status
+def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]) -> Retry | Fail:
+    code, status = envelope.text("Code"), response.status
     after = retry_after(response)
     refusal = refusal_of(code, status)
-    if after is not None:  # says by its presence alone that requests are too many
+    if after is not None:  # only a throttled response has this header
         refusal = ERRORS["Throttling"]
-    said = (envelope.said("Message") or "no message")[:_LONGEST_SAID]
-    text = f"{code or f'HTTP {status}'}: {said}; {refusal.hint}"
+    message = (envelope.text("Message") or "no message")[:_LONGEST_MESSAGE]
+    text = f"{code or f'HTTP {status}'}: {message}; {refusal.hint}"
     error = _RAISES[refusal.meaning](text, code=code, **place)
     match refusal.meaning:
         case Meaning.THROTTLED:
-            return Retry(error=error, cause=Cause.RATE, after=after or _TOO_FAST)
+            return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
         case Meaning.TROUBLE:
             return Retry(error=error, other_host=True)
         case Meaning.SIGN_AGAIN:
@@ -132,13 +136,13 @@ def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]
 
 
 def refusal_of(code: str | None, status: int) -> Refusal:
-    """Return what a code means: by its name, else by how it begins, else by the HTTP status."""
+    """Return what a code means: by its name, by its prefix, or by the HTTP status, in this order."""
     known = code if code in ERRORS else _family(code or "") or _BY_STATUS.get(status)
     if known is not None:
         return ERRORS[known]
     if status >= 500:
         return ERRORS["InternalError"]
-    return Refusal(status, Meaning.WRONG_REQUEST, "no document names this error")
+    return Refusal(status, Meaning.WRONG_REQUEST, "this error is not documented")
 
 
 def _family(code: str) -> str | None:
@@ -146,7 +150,7 @@ def _family(code: str) -> str | None:
 
 
 def retry_after(response: Response) -> float | None:
-    """Return the seconds that `x-acs-retry-after` asks to wait; it counts in milliseconds, whole and above zero."""
+    """Return `x-acs-retry-after` in seconds; the header has whole milliseconds above zero."""
     text = response.headers.get("x-acs-retry-after", "").strip()
     milliseconds = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     return milliseconds / 1000 if milliseconds > 0 else None

@@ -4,8 +4,7 @@ Source: `reference/apsaravideo.md`, section 1: all scalars are JSON strings.
 """
 
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import msgspec
 from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.pages import Page, Pages
+from agora_analytics.engine.pages import Page
 from agora_analytics.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -28,11 +27,12 @@ class MetricPoint:
     """The value of a metric in 5 minutes.
 
     Attributes:
-        metric: which, as it was asked for.
-        ts: when, UTC epoch seconds. Whether the 5 minutes begin or end there is not documented.
-        value: the value, in the vendor's unit, which is not documented; None if what was sent is no number.
-        raw: what was sent instead of a number; None where it was one.
-        extra: fields that the reference does not name, as they were sent.
+        metric: the metric, as it was requested.
+        ts: UTC epoch seconds. Whether this is the start or the end of the 5 minutes is not documented.
+        value: the value, in the vendor's unit, which is not documented; None if the server sent something else than a
+            number.
+        raw: what the server sent instead of a number; None if it sent a number.
+        extra: undocumented fields, as they were sent.
     """
 
     metric: str
@@ -43,20 +43,20 @@ class MetricPoint:
 
     @property
     def at(self) -> datetime:
-        """When, as an aware datetime, UTC."""
+        """`ts` as an aware datetime, UTC."""
         return _EPOCH + timedelta(seconds=self.ts)
 
 
 @frozen(kw_only=True)
 class MetricPage(Page[MetricPoint]):
-    """One answer: the points of one metric in one window, and their summary.
+    """One page: the points of one metric in one window, and their summary.
 
     Attributes:
-        metric: which.
-        window: the seconds that were asked for, both ends included.
-        summary: the vendor's summary of the window, in the metric's unit; None where it is missing or no number.
-        raw_summary: the summary as it was sent; None where there is none.
-        unreadable: how many points have a value that is no number.
+        metric: the metric.
+        window: the requested seconds, both ends included.
+        summary: the vendor's summary of the window, in the metric's unit; None if it is missing or not a number.
+        raw_summary: the summary as it was sent; None if there is none.
+        unreadable: number of points whose value is not a number.
     """
 
     metric: str
@@ -66,7 +66,7 @@ class MetricPage(Page[MetricPoint]):
 
     @property
     def unreadable(self) -> int:
-        """How many points have a value that is no number."""
+        """Number of points whose value is not a number."""
         return sum(point.value is None for point in self.records)
 
     def to_arrow(self) -> "pa.Table":
@@ -76,35 +76,17 @@ class MetricPage(Page[MetricPoint]):
         return points_table([self])
 
 
-class MetricPages(Pages[MetricPoint]):
-    """The points of metrics: `async for point in listing`, or page by page, or all at once.
-
-    Every page is the answer to one window, of 24 hours at most, of one metric; it has the window's summary.
-
-    Example:
-        async for page in client.interaction_metrics("FirstFrameCost", "7d").pages():
-            print(page.window.start, page.summary)
-    """
-
-    async def pages(self) -> AsyncGenerator[MetricPage, None]:
-        """Iterate over the pages in order."""
-        async with aclosing(super().pages()) as pages:
-            async for page in pages:
-                assert isinstance(page, MetricPage)  # noqa: S101 - its walk makes no other
-                yield page
-
-
 @frozen(kw_only=True)
-class Answered:
-    """What the body of a good answer holds."""
+class Points:
+    """What the body of a good response holds."""
 
     points: Sequence[MetricPoint]
     summary: float | None
     raw_summary: str | None
 
 
-def read_answer(body: bytes, *, metric: str) -> Answered:
-    """Return the points and the summary of an answer, the earliest first; missing nodes are none.
+def read_points(body: bytes, *, metric: str) -> Points:
+    """Return the points of a response, the earliest first, and their summary. Missing nodes are an empty list.
 
     Raises:
         DecodeError: with the path of what cannot be read.
@@ -112,15 +94,15 @@ def read_answer(body: bytes, *, metric: str) -> Answered:
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"the answer is no JSON: {error}") from error
+        raise DecodeError(f"the response is not JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise DecodeError(f"the answer is no JSON object but {type(fields).__name__}")
-    both = {name[:1].upper() + name[1:]: value for name, value in fields.items()}
-    nodes, summary = both.get("Nodes"), both.get("SummaryData")
+        raise DecodeError(f"the response is not a JSON object but {type(fields).__name__}")
+    by_name = {name[:1].upper() + name[1:]: value for name, value in fields.items()}
+    nodes, summary = by_name.get("Nodes"), by_name.get("SummaryData")
     if not isinstance(nodes, list | None):
         raise DecodeError(f"a list of points is missing, found {type(nodes).__name__}", path="$.Nodes")
     points = [_point(node, metric, f"$.Nodes[{i}]") for i, node in enumerate(nodes or ())]
-    return Answered(
+    return Points(
         points=sorted(points, key=lambda point: point.ts),
         summary=number(summary),
         raw_summary=_as_sent(summary),
@@ -128,7 +110,7 @@ def read_answer(body: bytes, *, metric: str) -> Answered:
 
 
 def number(value: Any) -> float | None:
-    """Return a number that was sent as text, or as a number; None for what is neither, and for NaN and infinity.
+    """Return a number that was sent as a number or as text; None for anything else, NaN and infinity included.
 
     Example:
         >>> number("66.670000"), number("n/a")
@@ -136,7 +118,7 @@ def number(value: Any) -> float | None:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python would take them
+    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python would accept them
         return None
     try:
         parsed = float(value)
@@ -148,17 +130,17 @@ def number(value: Any) -> float | None:
 def _point(node: Any, metric: str, path: str) -> MetricPoint:
     if not isinstance(node, dict):
         raise DecodeError(f"a point cannot be {type(node).__name__}", path=path)
-    both = {name[:1].upper() + name[1:]: value for name, value in node.items()}
-    milliseconds, sent = number(both.pop("Timestamp", None)), both.pop("Value", None)
+    by_name = {name[:1].upper() + name[1:]: value for name, value in node.items()}
+    milliseconds, sent = number(by_name.pop("Timestamp", None)), by_name.pop("Value", None)
     if milliseconds is None or not abs(milliseconds) < _LATEST:
-        raise DecodeError("a point has no time, or one that cannot be", path=f"{path}.Timestamp")
+        raise DecodeError("a point has no time, or an impossible one", path=f"{path}.Timestamp")
     value = number(sent)
     return MetricPoint(
         metric=metric,
         ts=int(milliseconds // 1000),
         value=value,
         raw=_as_sent(sent) if value is None else None,
-        extra=both,
+        extra=by_name,
     )
 
 

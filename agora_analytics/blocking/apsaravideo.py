@@ -1,29 +1,18 @@
 """The blocking client of ApsaraVideo Live's interaction metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
-from agora_analytics.apsaravideo.records import MetricPage, MetricPoint
-from agora_analytics.apsaravideo.records import MetricPages as AsyncMetricPages
-from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
+    copy_constructor,
     copy_docstring,
     copy_init,
+    listing,
     plain,
-    wrapped,
 )
-
-
-@copy_docstring(AsyncMetricPages)
-class MetricPages(Pages[MetricPoint]):  # noqa: D101 - it has the words of the asynchronous one
-    @copy_docstring(AsyncMetricPages.pages)
-    def pages(self) -> Iterator[MetricPage]:  # noqa: D102
-        for page in super().pages():
-            assert isinstance(page, MetricPage)  # noqa: S101 - its walk makes no other
-            yield page
 
 
 @copy_docstring(AsyncApsaraVideo)
@@ -33,18 +22,18 @@ class ApsaraVideo(Blocking[AsyncApsaraVideo]):  # noqa: D101 - it has the words 
         super().__init__(AsyncApsaraVideo, *args, **settings)
 
     @classmethod
-    @copy_docstring(AsyncApsaraVideo.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncApsaraVideo.from_env, environment, **settings)
+    @copy_constructor(AsyncApsaraVideo.from_env)
+    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
+        return cls._made_by(AsyncApsaraVideo.from_env, *args, **settings)
 
-    interaction_metrics = wrapped(AsyncApsaraVideo.interaction_metrics, MetricPages)
-    all_metrics = wrapped(AsyncApsaraVideo.all_metrics, MetricPages)
+    interaction_metrics = listing(AsyncApsaraVideo.interaction_metrics)
+    all_metrics = listing(AsyncApsaraVideo.all_metrics)
     quota = awaited(AsyncApsaraVideo.quota)
     reach = plain(AsyncApsaraVideo.reach)
 
     @property
     def app_id(self) -> str:
-        """The app, the default of every question."""
+        """The app, the default of every listing."""
         return self._subject.app_id
 
     @property

@@ -1,6 +1,6 @@
 """The blocking client of Vonage / OpenTok Insights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 from agora_analytics.blocking.pages import Pages
@@ -9,24 +9,17 @@ from agora_analytics.blocking.wrappers import (
     awaited,
     copy_docstring,
     copy_init,
+    listing,
     plain,
-    wrapped,
 )
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import Credentials
 from agora_analytics.opentok.walk import InsightsPage
-from agora_analytics.opentok.walk import InsightsPages as AsyncInsightsPages
 
 T = TypeVar("T")
 
 
-@copy_docstring(AsyncInsightsPages)
-class InsightsPages(Pages[T]):  # noqa: D101 - it has the words of the asynchronous one
-    @copy_docstring(AsyncInsightsPages.pages)
-    def pages(self) -> Iterator[InsightsPage[T]]:  # noqa: D102
-        for page in super().pages():
-            assert isinstance(page, InsightsPage)  # noqa: S101 - its walk makes no other
-            yield page
+InsightsPages = Pages[T, InsightsPage[T]]
 
 
 @copy_docstring(AsyncOpenTok)
@@ -40,14 +33,14 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of Async
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
         return cls._made_by(AsyncOpenTok.from_env, environment, **settings)
 
-    project_data = wrapped(AsyncOpenTok.project_data, InsightsPages)
-    session_summaries = wrapped(AsyncOpenTok.session_summaries, InsightsPages)
-    sessions = wrapped(AsyncOpenTok.sessions, InsightsPages)
-    meetings = wrapped(AsyncOpenTok.meetings, InsightsPages)
-    connections = wrapped(AsyncOpenTok.connections, InsightsPages)
-    publishers = wrapped(AsyncOpenTok.publishers, InsightsPages)
-    subscribers = wrapped(AsyncOpenTok.subscribers, InsightsPages)
-    stream_stats = wrapped(AsyncOpenTok.stream_stats, InsightsPages)
+    project_data = listing(AsyncOpenTok.project_data)
+    session_summaries = listing(AsyncOpenTok.session_summaries)
+    sessions = listing(AsyncOpenTok.sessions)
+    meetings = listing(AsyncOpenTok.meetings)
+    connections = listing(AsyncOpenTok.connections)
+    publishers = listing(AsyncOpenTok.publishers)
+    subscribers = listing(AsyncOpenTok.subscribers)
+    stream_stats = listing(AsyncOpenTok.stream_stats)
     query = awaited(AsyncOpenTok.query)
     quota = awaited(AsyncOpenTok.quota)
     window = plain(AsyncOpenTok.window)

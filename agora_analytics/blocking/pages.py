@@ -1,8 +1,10 @@
-"""Pages, read from blocking code: the loop's thread is entered once a page."""
+"""A blocking listing: the event loop's thread is entered once a page."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
 
 from agora_analytics.blocking.worker import Worker
 from agora_analytics.engine.pages import Page
@@ -12,22 +14,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+P = TypeVar("P", default=Page[T], bound=Page[Any])
 
 _END: Any = object()
 
 
-class Pages(Generic[T]):
-    """A listing: `for record in listing`, or page by page, or all at once.
+class Pages(Generic[T, P]):
+    """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
-    Nothing is asked for before the iteration begins; then up to `prefetch` pages are fetched at the same time,
-    and given in order. Each iteration starts anew. Leaving it early cancels what is under way.
+    No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
+    returned in order. Each iteration starts from the beginning. Leaving it early cancels the requests in progress.
 
     Example:
         for page in client.calls("6h", "now").pages():
             print(len(page.records), page.meta.host)
     """
 
-    def __init__(self, worker: Worker[Any], listing: AsyncPages[T]) -> None:
+    def __init__(self, worker: Worker[Any], listing: AsyncPages[T, P]) -> None:
         self._worker = worker
         self._listing = listing
         self._process = os.getpid()
@@ -36,7 +39,7 @@ class Pages(Generic[T]):
         for page in self.pages():
             yield from page.records
 
-    def pages(self) -> Iterator[Page[T]]:
+    def pages(self) -> Iterator[P]:
         """Iterate over the pages in order."""
         self._check()
         return iterate(self._worker, self._listing.pages())
@@ -47,35 +50,35 @@ class Pages(Generic[T]):
         return self._worker.run(self._listing.collect)
 
     def to_arrow(self) -> "pa.Table":
-        """Return all records as one Arrow table, with the schema of the table that the store keeps them in.
+        """Return all records as one Arrow table, with the schema that the store uses for them.
 
         Raises:
-            ConfigurationError: if the extra `[arrow]` is not installed; nothing was asked then.
+            ConfigurationError: the extra `[arrow]` is not installed; no request was sent.
         """
         self._check()
         return self._worker.run(self._listing.to_arrow)
 
     def _check(self) -> None:
         if self._process != os.getpid():
-            raise RuntimeError("this listing was made before a fork; ask the client for it again")
+            raise RuntimeError("this listing was created before a fork; create a new one in this process")
 
 
 def iterate(worker: Worker[Any], items: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate over an asynchronous iterator, which goes on only while the next item is waited for."""
-    return _iterate_steps(worker, items, process=os.getpid())
+    """Iterate over an asynchronous iterator, which runs only while the caller waits for the next item."""
+    return _iterate(worker, items, process=os.getpid())
 
 
-def _iterate_steps(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
-    async def following() -> T:
+def _iterate(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
+    async def next_item() -> T:
         return await anext(items, _END)
 
-    def follow() -> T:
-        if os.getpid() != process:  # the tasks that it would wait for are of a loop that does not run here
-            raise RuntimeError("this iteration was begun before a fork; begin another one here")
-        return worker.run(following)
+    def run_next() -> T:
+        if os.getpid() != process:  # its tasks belong to a loop that does not run in this process
+            raise RuntimeError("this iteration was begun before a fork; begin a new one in this process")
+        return worker.run(next_item)
 
     try:
-        while (item := follow()) is not _END:
+        while (item := run_next()) is not _END:
             yield item
     finally:
         if os.getpid() == process:

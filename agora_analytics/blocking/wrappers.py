@@ -12,16 +12,18 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from agora_analytics.blocking.pages import Pages, iterate
 from agora_analytics.blocking.worker import Closeable, Worker
+from agora_analytics.engine.pages import Page
 from agora_analytics.engine.pages import Pages as AsyncPages
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Page[Any])
 B = TypeVar("B")
 A_co = TypeVar("A_co", bound=Closeable, covariant=True)
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-class Crossing(Protocol):
+class HasWorker(Protocol):
     """What the methods need of the object they are on: the thread, and the asynchronous object behind it."""
 
     @property
@@ -60,7 +62,7 @@ class Blocking(Generic[A_co]):
         return self._worker.run(lambda: service(self._subject, *args, **kwargs))
 
     def close(self) -> None:
-        """Cancel what is under way and close what the client opened itself."""
+        """Cancel the requests in progress, and close what the client opened itself."""
         self._worker.close()
 
     def __repr__(self) -> str:
@@ -80,14 +82,14 @@ class BlockingPart:
 
 
 def listing(
-    method: Callable[Concatenate[Any, P], AsyncPages[T]],
-) -> Callable[Concatenate[Any, P], Pages[T]]:
+    method: Callable[Concatenate[Any, P], AsyncPages[T, Q]],
+) -> Callable[Concatenate[Any, P], Pages[T, Q]]:
     """Return the blocking twin of a method that returns `Pages`."""
 
-    def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> Pages[T, Q]:
         return Pages(self._worker, _bound(self, method)(*args, **kwargs))
 
-    return copy_signature(twin, method, lambda result: Pages[_argument(result)])  # type: ignore[misc]
+    return copy_signature(twin, method, lambda result: Pages[get_args(result)])  # type: ignore[misc]
 
 
 def wrapped(
@@ -95,7 +97,7 @@ def wrapped(
 ) -> Callable[Concatenate[Any, P], B]:
     """Return the blocking twin of a method whose result has a blocking twin of its own, the class `kind`."""
 
-    def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> B:
+    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> B:
         return kind(self._worker, _bound(self, method)(*args, **kwargs))
 
     return copy_signature(twin, method, lambda _: kind)
@@ -106,7 +108,7 @@ def stream(
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
     """Return the blocking twin of a method that is an asynchronous iterator."""
 
-    def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return iterate(self._worker, _bound(self, method)(*args, **kwargs))
 
     return copy_signature(twin, method, lambda result: Iterator[_argument(result)])  # type: ignore[misc]
@@ -117,7 +119,7 @@ def awaited(
 ) -> Callable[Concatenate[Any, P], T]:
     """Return the blocking twin of a coroutine method."""
 
-    def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> T:
+    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = self._worker.run(lambda: _bound(self, method)(*args, **kwargs))
         return result
 
@@ -127,7 +129,7 @@ def awaited(
 def plain(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
     """Return the twin of a method that waits for nothing."""
 
-    def twin(self: Crossing, *args: P.args, **kwargs: P.kwargs) -> T:
+    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = _bound(self, method)(*args, **kwargs)
         return result
 
@@ -141,6 +143,21 @@ def copy_init(
 
     def dress(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
         return copy_signature(init, getattr(client, "__init__"))  # noqa: B009 - mypy: unsound on an instance
+
+    return dress
+
+
+def copy_constructor(
+    constructor: Callable[P, Any],
+) -> Callable[[Callable[..., T]], Callable[Concatenate[Any, P], T]]:
+    """Give a classmethod the parameters and the docstring of another, such as `from_env`."""
+
+    def dress(function: Callable[..., T]) -> Callable[Concatenate[Any, P], T]:
+        original, own = inspect.signature(constructor), inspect.signature(function)
+        first = next(iter(own.parameters.values()))
+        parameters = [first, *original.parameters.values()]
+        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return copy_docstring(constructor)(function)
 
     return dress
 
@@ -165,7 +182,7 @@ def in_blocking_words(text: str) -> str:
     return re.sub(r"\basync (?=with|for)|\bawait |\bAsync(?=[A-Z])", "", text)
 
 
-def _bound(self: Crossing, method: Callable[..., Any]) -> Callable[..., Any]:
+def _bound(self: HasWorker, method: Callable[..., Any]) -> Callable[..., Any]:
     # By its name, so that a subclass of the asynchronous client keeps its own methods.
     found: Callable[..., Any] = getattr(self._subject, method.__name__)
     return found

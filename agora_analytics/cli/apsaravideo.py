@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.apsaravideo.facts import Metric, Os, TerminalType
+from agora_analytics.apsaravideo.spec import Metric, Os, TerminalType
 from agora_analytics.cli.listings import Kind, Listing, Row, Shown, moment, number, plain
 from agora_analytics.cli.output import FormatOption, LimitOption, Output, OutputOption, pour
 from agora_analytics.cli.serving import seconds_of, serve_until_stopped

@@ -1,4 +1,4 @@
-"""An endpoint as data: what the request loop and the pages need to know of it, and nothing more."""
+"""One endpoint of a vendor's API, as far as the request loop has to know it."""
 
 from attrs import frozen
 
@@ -8,15 +8,15 @@ class Endpoint:
     """One URL of a vendor.
 
     Attributes:
-        name: what people call it, and the key of its limits in a plan.
+        name: its name in errors, events and the plan table.
         method: the HTTP method.
         path: the path below the host.
-        params: the parameters that it knows, as it spells them.
-        since: the parameter that takes the first second of a time range.
-        until: the parameter that takes the last second of a time range.
-        items: the field of the answer that holds the records.
-        page_size: the largest page that the server gives; None where answers have no pages.
-        replayable: whether the same request may be sent twice (queries yes; what changes or consumes, no).
+        params: the names of its parameters.
+        since: the parameter for the first second of a time range.
+        until: the parameter for the last second of a time range.
+        items: the field of the response that holds the records.
+        page_size: the largest page; None for an endpoint without pages.
+        replayable: whether the request may be sent twice: true for a query, false for a change.
     """
 
     name: str
@@ -25,6 +25,6 @@ class Endpoint:
     params: tuple[str, ...] = ()
     since: str = "start_ts"
     until: str = "end_ts"
-    items: str
+    items: str = ""
     page_size: int | None = None
     replayable: bool = True

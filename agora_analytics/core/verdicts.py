@@ -1,46 +1,93 @@
-"""The verdict on an attempt: a value that the request loop acts on, before anything is an exception."""
+"""What the request loop does after an attempt: return the result, retry, or raise. Values, no I/O.
+
+A vendor reads a response in one pure step: `Exchange` in, `Verdict` out. The verdict is `Done` with the result, `Retry`,
+or `Fail` with a typed error.
+"""
 
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.errors import AgoraAnalyticsError
-from agora_analytics.messages import Response, TransportFailure
+from agora_analytics.core.windows import SLACK, Window
+from agora_analytics.errors import AgoraAnalyticsError, TransportError
+from agora_analytics.messages import Query, Response, TransportFailure
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 MIDNIGHT_SLACK = 5.0
-"""Seconds that the server's new day may begin later than our reading of its clock."""
+"""Seconds by which the server's day may begin later than our estimate of its clock."""
+
+
+@frozen(kw_only=True)
+class Payload:
+    """What a request sends: its query, its body, and the time range that these ask for (None: no range)."""
+
+    query: Query = ()
+    body: bytes = field(default=b"", repr=False)
+    window: Window | None = None
+
+
+@frozen(kw_only=True)
+class Exchange:
+    """One attempt: what was sent, what came back, and when.
+
+    Attributes:
+        endpoint: the endpoint.
+        payload: what was sent.
+        outcome: the response, or why there is none.
+        sent_at: when the request was sent, on the server's clock, in UTC epoch seconds.
+        now: the present, likewise.
+        clock_shift: seconds by which our estimate of the server's clock changed while the request was under way.
+    """
+
+    endpoint: Endpoint
+    payload: Payload
+    outcome: Response | TransportFailure
+    sent_at: float
+    now: float
+    clock_shift: float = 0.0
+
+    @property
+    def clock_moved(self) -> bool:
+        """Whether the time range was computed with a wrong clock, so that it is worth computing again."""
+        return abs(self.clock_shift) > SLACK / 2
 
 
 @frozen
-class Done:
-    """The answer is good."""
+class Done(Generic[R_co]):
+    """The response is good: what it holds, and the request id that the vendor's support asks for."""
 
-    response: Response
+    result: R_co
+    request_id: str | None = None
 
 
 class Cause(Enum):
-    """What a retry waits for."""
+    """Why a request is retried, which decides how long the loop waits and how often it tries."""
 
     RATE = auto()
-    """The server counted too many requests: the pacing is pushed back for everybody."""
+    """The server counted too many requests; all requests of this budget wait."""
     RECENT = auto()
-    """The time range is still too recent."""
+    """The time range is too recent still."""
+    CLOCK = auto()
+    """The time range was computed with a wrong clock; retry once, at once, with a new one."""
     TROUBLE = auto()
     """The server, a gateway or the network failed."""
     CREDENTIALS = auto()
-    """The token or the signature of this attempt was not taken: once more, with new ones."""
+    """The token or signature was rejected; retry once, at once, with a new one."""
 
 
 @frozen(kw_only=True)
 class Retry:
-    """Send it again.
+    """Send the request again.
 
     Attributes:
-        error: what to raise if this was the last attempt.
-        cause: which rule decides how long to wait.
-        after: seconds to wait at least before this host is asked again; None leaves it to the back-off.
+        error: the error to raise if this was the last attempt.
+        cause: the rule for waiting and for the number of attempts.
+        after: the shortest wait in seconds before this host is tried again; None: the back-off decides.
         other_host: whether another host may do better.
     """
 
@@ -52,13 +99,13 @@ class Retry:
 
 @frozen(kw_only=True)
 class Fail:
-    """Sending it again cannot help.
+    """Sending the request again cannot help.
 
     Attributes:
-        error: what to raise.
-        closed_until: closes the endpoint for everybody until then (epoch seconds).
-        not_offered: the host does not know the path: another host may, unless this is a primary one.
-        other_host: whether another host may do better with the next request; this one must not be sent twice.
+        error: the error to raise.
+        closed_until: closes the endpoint for every client of the ledger until then (epoch seconds).
+        not_offered: this host does not have the path; another may, unless this is a primary host.
+        other_host: whether later requests may do better at another host; this one must not be sent twice.
     """
 
     error: AgoraAnalyticsError
@@ -67,6 +114,16 @@ class Fail:
     other_host: bool = False
 
 
-Verdict = Done | Retry | Fail
-Judge = Callable[[Endpoint, Response | TransportFailure, float], Verdict]
-"""(endpoint, what came back, the server's time in epoch seconds) -> verdict. Pure."""
+Verdict = Done[R] | Retry | Fail
+Read = Callable[[Exchange], Verdict[R]]
+"""Reads the outcome of an attempt: judges it and decodes it in one pure step."""
+Judge = Callable[[Endpoint, Response | TransportFailure, float], Verdict[Response]]
+
+
+def judge_failure(exchange: Exchange, failure: TransportFailure, *, hint: str = "") -> Retry | Fail:
+    """Return what to do when no whole response came. A request that must not be sent twice is not."""
+    error = TransportError(f"no response: {failure}{hint}", kind=failure.kind)
+    may_replay = exchange.endpoint.replayable or failure.kind.never_left
+    if failure.kind.would_come_again or not may_replay:
+        return Fail(error=error, other_host=failure.kind.blames_host)
+    return Retry(error=error, other_host=failure.kind.blames_host)

@@ -1,7 +1,7 @@
-"""Time ranges: what a plan allows to be asked at a moment, and how a long range is cut.
+"""Time ranges: what a plan allows to be requested at a time, and how a long range is split.
 
-A `Window` is closed: both of its ends, whole UTC seconds, belong to it, as the API reads `start_ts` and `end_ts`.
-Windows that follow each other do not touch (`..., 59], [60, ...`), so no second is asked for twice.
+A `Window` includes both of its ends, which are whole UTC seconds, as the API reads `start_ts` and `end_ts`.
+Consecutive windows do not overlap (`..., 59], [60, ...`), so no second is requested twice.
 """
 
 import math
@@ -11,9 +11,10 @@ from attrs import field, frozen
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach
+from agora_analytics.instants import Instant, epoch_seconds
 
 SLACK = 2
-"""Seconds kept from the strict bounds, for the way to the server and the last of the clocks' difference."""
+"""Safety margin in seconds at both bounds, for the latency and what remains of the clocks' difference."""
 
 
 @frozen(order=True)
@@ -29,23 +30,24 @@ class Window:
             raise InvalidRequest(f"the time range ends ({end}) before it starts ({self.start})")
 
     @classmethod
-    def half_open(cls, since: float, until: float) -> "Window":
+    def half_open(cls, since: float, until: float, names: tuple[str, str] = ("since", "until")) -> "Window":
         """Return the window of `since <= t < until`, widened to whole seconds.
 
         Raises:
             InvalidRequest: if `until` is not after `since`.
         """
         if until <= since:
+            first, last = names
             raise InvalidRequest(
-                f"since={since:.0f} is not before until={until:.0f}; give the earlier time first"
+                f"{first}={since:.0f} is not before {last}={until:.0f}; give the earlier time first"
                 if until < since
-                else f"since and until are the same moment ({since:.0f}), so nothing lies between them"
+                else f"{first} and {last} are the same time ({since:.0f}), so the range is empty"
             )
         return cls(math.floor(since), math.ceil(until) - 1)
 
     @classmethod
     def as_given(cls, start: int, end: int) -> "Window":
-        """Return both ends as they are, in whatever order: for those who ask without checks."""
+        """Return both ends as they are, in any order, for `validate=False`."""
         window = cls.__new__(cls)
         object.__setattr__(window, "start", start)
         object.__setattr__(window, "end", end)
@@ -67,8 +69,39 @@ class Window:
         return Window(start, end) if start <= end else None
 
 
+def time_range(
+    since: Instant,
+    until: Instant,
+    *,
+    now: float,
+    validate: bool = True,
+    names: tuple[str, str] = ("since", "until"),
+) -> Window:
+    """Return the seconds of `since <= t < until`.
+
+    Args:
+        since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+        until: likewise.
+        now: the server's time in UTC epoch seconds.
+        validate: False returns both ends as they are.
+        names: what the two are called in an error.
+
+    Raises:
+        InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+    """
+    if not validate:
+        first, last = (
+            int(moment if isinstance(moment, int | float) else epoch_seconds(moment, now=now))
+            for moment in (since, until)
+        )
+        return Window.as_given(first, last)
+    begin = epoch_seconds(since, now=now, name=names[0])
+    end = epoch_seconds(until, now=now, name=names[1])
+    return Window.half_open(begin, end, names=names)
+
+
 def reachable(limits: Limits, now: float) -> Window:
-    """Return the seconds that may be asked for at `now` (the server's clock, epoch seconds)."""
+    """Return the seconds that may be requested at `now` (the server's clock, epoch seconds)."""
     return Window(
         math.floor(now - limits.reach) + 1 + SLACK,
         math.ceil(now - limits.delay) - 1 - SLACK,
@@ -79,7 +112,7 @@ def clip(window: Window, limits: Limits, now: float, *, endpoint: str | None = N
     """Return the part of the window that the plan allows at `now`.
 
     Raises:
-        WindowOutOfReach: if there is none; its `legal` is what can be asked.
+        WindowOutOfReach: there is none; `legal` of the error is the range that the plan allows.
     """
     reach = reachable(limits, now)
     if part := window.intersection(reach):

@@ -38,14 +38,14 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel what is under way and close what the client opened itself."""
+        """Cancel the requests in progress, and close what the client opened itself."""
         await self._engine.aclose()
         if self._own_ledger is not None:
             await self._own_ledger.aclose()
 
     @property
     def sent(self) -> Mapping[str, int]:
-        """How many requests were sent, by endpoint name, every attempt counted."""
+        """Number of requests sent, by endpoint name; every attempt counts."""
         return self._engine.sent
 
     async def quota(self) -> list[Quota]:

@@ -1,4 +1,4 @@
-"""A connection to one vendor: everything that a client needs and that is the same for all of them."""
+"""The part of a client that is the same for every vendor: limits, hosts, ledger, tasks and the request loop."""
 
 import asyncio
 import hashlib
@@ -11,22 +11,15 @@ from attrs import frozen
 from agora_analytics.core.domains import Domains, DomainState, HostTable
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.verdicts import Judge
 from agora_analytics.core.windows import Window, reachable
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
 from agora_analytics.engine.events import Observer, guarded, log_event
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
-from agora_analytics.engine.request_loop import (
-    THREAD_FROM_BYTES,
-    ApiRequest,
-    ApiResponse,
-    Authorize,
-    RequestLoop,
-    RetryPolicy,
-)
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, Authorize, RequestLoop, RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import InvalidRequest
@@ -37,15 +30,21 @@ if TYPE_CHECKING:
 
     from agora_analytics.engine.dns import Resolve
 
-T = TypeVar("T")
+R = TypeVar("R")
 
 
 @frozen(kw_only=True)
 class Quota:
-    """What is left of an endpoint's day: `left` of `per_day` requests; `opens_at` is when the next day begins.
+    """The state of an endpoint's quota for the current UTC day, as the ledger knows it.
 
-    `closed` means that the server itself said that the day is spent. `opens_at` is in UTC epoch seconds.
-    `requests` may be sent in each `period` of seconds.
+    Attributes:
+        endpoint: the endpoint's name.
+        per_day: requests that the plan allows in a day.
+        requests: requests that the plan allows in each `period`.
+        period: in seconds.
+        spent: requests charged today.
+        closed: the server itself said that the day's quota is spent.
+        opens_at: when the next day begins, in UTC epoch seconds.
     """
 
     endpoint: str
@@ -63,22 +62,13 @@ class Quota:
 
     @property
     def daily(self) -> bool:
-        """Whether there is a quota of the day: fewer requests than its pace comes to."""
+        """Whether the plan has a quota a day that is lower than its rate allows anyway."""
         return self.per_day < self.requests * DAY / self.period
 
 
 @frozen(kw_only=True)
-class ClientOptions:
-    """What a user may bring instead of the defaults.
-
-    Attributes:
-        retry: timeouts, deadline, back-off and attempts.
-        transport: what sends requests; it is not closed. Default: httpx.
-        http_client: an `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event; what it raises is logged, and goes no further. Default: a log line.
-        ledger: what keeps the day's count; it is not closed. Default: in memory.
-        clock: tells the time. Default: the machine's clock.
-    """
+class EngineOptions:
+    """What a user may pass instead of the defaults; `ClientOptions` describes each."""
 
     retry: RetryPolicy | None = None
     transport: Transport | None = None
@@ -89,73 +79,71 @@ class ClientOptions:
 
 
 class Engine:
-    """Runs calls within the limits of one account, and owns the tasks that fetch ahead.
+    """Sends the requests of one account within its limits, and owns the tasks that prefetch pages.
 
     Args:
         hosts: the vendor's hosts.
-        customer: who asks; ledgers know an account by a digest of it and of a pinned host.
+        account: identifies who shares the limits; a ledger stores a digest of it only.
         limits: what the plan allows each endpoint, by name.
-        shares: endpoints that share one quota, by name: the quota's name. Others have their own.
-        judge: the vendor's verdict on an answer.
-        authorize: the vendor's authentication of a request, asked for anew for every attempt.
-        means: what the user brought.
-        lacks: what to say of an endpoint, by name, that the plan does not include.
+        shared_budgets: the name of the budget that an endpoint shares, by endpoint name. Others have their own.
+        authorize: the vendor's authentication of a request, called for every attempt.
+        options: what the user passed.
+        describe_missing: returns the error message for an endpoint that the plan does not include.
     """
 
     def __init__(
         self,
         *,
         hosts: HostTable,
-        customer: str,
+        account: str,
         limits: Mapping[str, Limits],
-        shares: Mapping[str, str],
-        judge: Judge,
         authorize: Authorize,
-        means: ClientOptions,
-        lacks: Callable[[str], str] = "the plan does not include {}".format,
+        options: EngineOptions,
+        shared_budgets: Mapping[str, str] | None = None,
+        describe_missing: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
-        self.observer = guarded(means.observer or log_event)
-        self.clock = means.clock or SystemClock()
+        self.observer = guarded(options.observer or log_event)
+        self.clock = options.clock or SystemClock()
         self.server_time = ServerTime(self.clock)
-        self._account = hashlib.sha256(customer.encode()).hexdigest()[:16]
+        self.prefetch_budget = PrefetchBudget()
+        self._account = hashlib.sha256(account.encode()).hexdigest()[:16]
         self._limits = limits
-        self._lacks = lacks
-        self._shares = shares
-        self._ledger = means.ledger or MemoryLedger()
+        self._describe_missing = describe_missing
+        self._shared_budgets = shared_budgets or {}
+        self._ledger = options.ledger or MemoryLedger()
         self._limiters: dict[str, Limiter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: set[anyio.CancelScope] = set()
         self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
-        self.prefetch_budget = PrefetchBudget()
         self._closed = False
-        self._own_transport = None if means.transport else HttpxTransport(means.http_client)
-        transport = means.transport or self._own_transport or HttpxTransport()
+        self._own_transport = None if options.transport else HttpxTransport(options.http_client)
+        transport = options.transport or self._own_transport or HttpxTransport()
         resolve: Resolve | None = getattr(transport, "resolve", None)
         self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._domains = Domains(hosts)
         self._requests = RequestLoop(
             transport=transport,
             domains=self._domains,
-            judge=judge,
             limiter=self._limiter,
             authorize=authorize,
+            read_in_thread=self.in_thread,
             server_time=self.server_time,
             observer=self.observer,
-            retry=means.retry or RetryPolicy(),
-            on_trouble=RegionProbe(self._domains, resolve, self.spawn).start if resolve else lambda: None,
+            retry=options.retry or RetryPolicy(),
+            on_failure=RegionProbe(self._domains, resolve, self.spawn).start if resolve else lambda: None,
         )
 
     @property
     def sent(self) -> Mapping[str, int]:
-        """How many requests were sent, by endpoint name, every attempt counted."""
+        """Number of requests sent, by endpoint name; every attempt counts."""
         return self._requests.sent
 
-    async def run(self, call: ApiRequest) -> ApiResponse:
-        """Send a call until it is settled; see `RequestLoop.run`.
+    async def run(self, request: ApiRequest[R]) -> ApiResponse[R]:
+        """Send a request until it succeeds or fails for good; see `RequestLoop.run`.
 
         Raises:
-            RuntimeError: the connection is closed, or was before the call had its answer.
+            RuntimeError: the client is closed, or was closed before the response arrived.
         """
         self._refuse_when_closed()
         with anyio.CancelScope() as scope:
@@ -163,15 +151,15 @@ class Engine:
             try:
                 if self._open is not None:
                     await self._open()
-                return await self._requests.run(call)
+                return await self._requests.run(request)
             finally:
                 self._calls.remove(scope)
                 if self._closed and not self._calls:
                     self._last_call_ended.set()
-        raise RuntimeError("the client was closed while it was in use")
+        raise RuntimeError("the client was closed while a request was in progress")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Start a task that ends with the connection at the latest."""
+        """Start a task that ends with the client at the latest."""
         if self._closed:
             work.close()
         self._refuse_when_closed()
@@ -180,18 +168,22 @@ class Engine:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def decode(self, read: Callable[[bytes], T], body: bytes) -> T:
-        """Read a body: a large one in a thread, and one at a time, for it takes several times its size.
+    async def in_thread(self, work: Callable[[], R]) -> R:
+        """Run the decoding of a large body in a thread, one body at a time, because it takes several times its size.
 
-        More at a time would be no faster, for they would share one interpreter. A call that is cancelled leaves its
-        thread behind, so the place is free again when that has ended.
+        More at a time would not be faster: they share one interpreter. The thread of a cancelled call continues, so
+        its place is free only when the thread has ended.
         """
+        await self._decoding.acquire()
+        decoding = asyncio.ensure_future(asyncio.to_thread(work))
+        decoding.add_done_callback(lambda _: self._decoding.release())
+        return await asyncio.shield(decoding)
+
+    async def decode(self, read: Callable[[bytes], R], body: bytes) -> R:
+        """Decode a body, in a thread if it is large."""
         if len(body) < THREAD_FROM_BYTES:
             return read(body)
-        await self._decoding.acquire()
-        reading = asyncio.ensure_future(asyncio.to_thread(read, body))
-        reading.add_done_callback(lambda _: self._decoding.release())
-        return await asyncio.shield(reading)
+        return await self.in_thread(lambda: read(body))
 
     def limits(self, endpoint: Endpoint) -> Limits:
         """Return what the plan allows an endpoint.
@@ -201,14 +193,14 @@ class Engine:
         """
         if limits := self._limits.get(endpoint.name):
             return limits
-        raise InvalidRequest(self._lacks(endpoint.name), endpoint=endpoint.name)
+        raise InvalidRequest(self._describe_missing(endpoint.name), endpoint=endpoint.name)
 
     def reach(self, endpoint: Endpoint) -> Window:
-        """Return the time range that an endpoint can be asked for at this moment."""
+        """Return the time range that may be requested of an endpoint now."""
         return reachable(self.limits(endpoint), self.server_time.now())
 
     async def quota(self) -> list[Quota]:
-        """Return what is left of the day of each endpoint, as far as the ledger knows."""
+        """Return the state of each endpoint's quota for today, as the ledger knows it."""
         now = self.server_time.now()
         quotas = []
         for name, limits in self._limits.items():
@@ -227,11 +219,11 @@ class Engine:
         return quotas
 
     def domains(self) -> list[DomainState]:
-        """Return the hosts as the pool sees them now, in the order in which they would be used."""
+        """Return the state of each host, in the order in which the next request would try them."""
         return self._domains.state(anyio.current_time())
 
     async def aclose(self) -> None:
-        """Cancel what is under way, and close what was opened here."""
+        """Cancel the requests in progress, and close what the engine opened."""
         self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -239,19 +231,19 @@ class Engine:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._calls:  # what they use must not be opened again behind this
+        if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()
         if self._own_transport is not None:
             await self._own_transport.aclose()
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise RuntimeError("the client is closed; make a new one")
+            raise RuntimeError("the client is closed; create a new one")
 
     def _limiter(self, endpoint: Endpoint) -> Limiter:
-        group = self._shares.get(endpoint.name, endpoint.name)
-        if group not in self._limiters:
-            self._limiters[group] = Limiter(
+        name = self._shared_budgets.get(endpoint.name, endpoint.name)
+        if name not in self._limiters:
+            self._limiters[name] = Limiter(
                 self._budget(endpoint.name),
                 self.limits(endpoint),
                 ledger=self._ledger,
@@ -259,7 +251,7 @@ class Engine:
                 server_time=self.server_time,
                 observer=self.observer,
             )
-        return self._limiters[group]
+        return self._limiters[name]
 
     def _budget(self, name: str) -> Budget:
-        return Budget(account=self._account, group=self._shares.get(name, name))
+        return Budget(account=self._account, group=self._shared_budgets.get(name, name))

@@ -1,13 +1,16 @@
-"""The limiter of one budget: who may send next, and when.
+"""The rate limiter of one budget: it decides when the next request may be sent.
 
-The server counts requests in fixed windows of its own clock. N + 1 requests never fall into one window, fixed or
-sliding, if any N + 1 that follow each other leave at least `period + jitter` apart, where `jitter` is how much
-their ways to the server differ. So the pace is one request every `(period + jitter) / N` seconds. Where a burst of
-B is allowed, N + 1 requests are B at once and N + 1 - B behind them, so those leave `(period + jitter) / (N + 1 - B)`
-apart.
+Two limits apply, the coarse one first to read and the exact one first to act:
 
-That is the pace of those who share a ledger between processes. Where all requests are known here, no margin is
-needed that is the same for all: see `sliding_window`.
+- The token bucket, `AsyncLimiter(requests, period)`, is the row of the plan table. Starting full, it would let almost
+  twice as many requests through in the first period as the server accepts.
+- The guard decides the time of each request, so that no window of the server holds more than `requests`. If this
+  process knows all requests of the budget, the guard is a sliding window over them (see `sliding_window`). If processes
+  share a ledger, the guard is the ledger's next slot: slots are `(period + jitter) / (requests + 1 - burst)` apart, so
+  any `requests + 1` requests span a period and the jitter of their latency.
+
+Whatever the guard lets through, the bucket has room for: n periods hold at most n times `requests`. So the bucket never
+delays a request that the guard admitted, and holds if the guard should fail.
 """
 
 import asyncio
@@ -27,24 +30,24 @@ from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reserv
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
-CATCH_UP = 0.002  # a timer that fires late may be made up for by this much, in seconds
-LONGEST_HOLD = 100.0  # a server that asks for a longer rest is asked again by then, in seconds
-_LONGEST_WAIT = 120.0  # behind another request: longer only if the clock was set back
-_LOOK_AGAIN = 0.05  # for what is in the way and has not left yet
+CATCH_UP = 0.002  # seconds that a late timer may be made up for
+LONGEST_HOLD = 100.0  # seconds after which a server that asks for a longer pause is tried again
+_LONGEST_WAIT = 120.0  # seconds for a predecessor; a longer wait means that the clock was set back
+_POLL = 0.05  # seconds after which a predecessor that is not sent yet is looked at again
 _PACE_FACTOR = (
-    0.75  # of the even pace: what was late may be made up for, as far as the server's window allows
+    0.75  # of the even gap: a late request may be made up for, as far as the server's window allows
 )
 _MIDNIGHT_GUARD = (
     1.0,
     0.5,
-)  # before and after midnight it is not sure to which day a request is charged, so none leaves
-_WORTH_REPORTING = 1.0  # waits shorter than this are the pace itself
+)  # seconds around midnight in which the day that a request counts for is uncertain
+_WORTH_REPORTING = 1.0  # seconds; shorter waits are the pace itself
 
 
 class Limiter:
-    """Lets the requests of one budget leave at the contract's pace, first come, first served.
+    """Lets the requests of one budget through at the documented rate, first come, first served.
 
-    Bound to the event loop that it is first used on. Cancelling `acquire` gives the place back.
+    Bound to the event loop that it is first used on. Cancelling `acquire` releases the place.
     """
 
     def __init__(
@@ -60,55 +63,52 @@ class Limiter:
         self.budget = budget
         self.limits = limits
         self.jitter = Jitter()
+        self.bucket = AsyncLimiter(limits.requests, limits.period)
         self._ledger = ledger
         self._clock = clock
         self._server_time = server_time
         self._observer = observer
         self._turn = asyncio.Lock()
         self._burst = min(limits.burst, limits.requests)
-        self._gap = 0.0
         self._window: SlidingWindow | None = None
-        if isinstance(ledger, MemoryLedger):  # nobody sends that this process does not know of
+        if isinstance(ledger, MemoryLedger):  # this process knows all requests of the budget
             self._window = ledger.sliding_window(budget, limits.requests)
-            self._gap = limits.period / limits.requests * _PACE_FACTOR
-        self._bucket: AsyncLimiter | None = None
-        self._closed_until = 0.0  # what the server said; of what we count ourselves some may be given back
+        self._closed_until = 0.0  # by the server; what the ledger counted may be released again
         self._announced_until = 0.0
         self._backoffs = 0
 
     async def acquire(self) -> Grant:
-        """Wait for the next place and return it; `leaves` or `release` must follow.
+        """Wait for the next place and return it; `mark_sent` or `release` must follow.
 
         Raises:
-            QuotaExhausted: at once, if the day's quota is spent.
+            QuotaExhausted: the day's quota is spent; raised without waiting.
         """
         async with self._turn:
             self._refuse_when_closed()
             if self._window is None:
-                await self._pace()
                 return await self._reserve()
             reservation = self._window.reserve()
             try:
-                await self._until_free(reservation)
+                await self._wait_for_predecessor(reservation)
                 return evolve(await self._reserve(), reservation=reservation)
             except BaseException:
                 reservation.cancel()
                 raise
 
     async def _reserve(self) -> Grant:
-        outrun, delay = 0, 0.0
+        too_early, delay = 0, 0.0
         while True:
             await self._avoid_midnight()
             asked = self._clock.now()
-            now = asked + delay  # when a slow ledger will have answered, or the slot has passed by then
+            now = asked + delay  # a slow ledger answers when the slot has passed already
             grant = await self._charge(now)
             took = self._clock.now() - asked
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
             if isinstance(grant, TooEarly):
-                early = AHEAD * (1 - 0.5**outrun)  # who has waited longer asks first
+                early = AHEAD * (1 - 0.5**too_early)  # the request that has waited longer asks first
                 await self._sleep(grant.slot - early - now, self._slot_rule())
-                outrun += 1
+                too_early += 1
                 continue
             try:
                 await self._sleep(grant.slot - self._clock.now(), self._slot_rule())
@@ -126,20 +126,20 @@ class Limiter:
             self.budget,
             now=now,
             server_now=self._server_time.now(),
-            gap=self._gap,
+            gap=self._gap(),
             per_day=self.limits.per_day,
             burst=self._burst,
         )
-        if type(self._ledger) is not MemoryLedger:  # that one never waits, so nothing is cancelled half way
+        if type(self._ledger) is not MemoryLedger:  # that one never waits, so it is never cancelled half-way
             charging = self._finish_charge(charging)
         return await charging
 
-    async def _until_free(self, reservation: Reservation) -> None:
-        """Wait until the request N places before is out of the server's window, however late it was."""
-        look_again = min(self._gap, _LOOK_AGAIN)
+    async def _wait_for_predecessor(self, reservation: Reservation) -> None:
+        """Wait until the request N places before has left the server's window, however late it was."""
+        poll = min(self._gap(), _POLL)
         while reservation.predecessor is not None:
             now = self._clock.now()
-            seconds = reservation.free_at(now, self.limits.period, self.jitter, look_again) - now
+            seconds = reservation.free_at(now, self.limits.period, self.jitter, poll) - now
             if seconds <= 0 or seconds >= _LONGEST_WAIT:
                 reservation.predecessor = None
                 return
@@ -148,13 +148,17 @@ class Limiter:
             await self._sleep(seconds, self._pace_rule())
 
     async def mark_sent(self, grant: Grant) -> Grant:
-        """Note that a request leaves only now: what was done for it since its grant took its time.
-
-        If so much that its place has passed, it waits for another. Returns the place that it leaves with.
+        """Record that a request is sent now, and return its place: another one if its own has passed meanwhile.
 
         Raises:
-            QuotaExhausted: as `acquire`; the first place is given back.
+            QuotaExhausted: as `acquire`; the first place is released.
         """
+        try:
+            await self.bucket.acquire()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.release(grant)
+            raise
         if self._has_passed(grant) or not self._is_of_its_day(grant):
             await asyncio.shield(self.release(grant))
             grant = await self.acquire()
@@ -163,7 +167,7 @@ class Limiter:
         return grant
 
     def answered(self, grant: Grant, seconds: float) -> None:
-        """Note how long after its reservation a request was answered, to the first byte."""
+        """Record the time from sending a request to the first byte of its response."""
         self.jitter.observe(seconds)
         if grant.reservation is not None:
             grant.reservation.arrival_delay = self.jitter.arrival_delay(seconds)
@@ -171,11 +175,11 @@ class Limiter:
     async def _finish_charge(
         self, charging: Coroutine[Any, Any, Grant | TooEarly | None]
     ) -> Grant | TooEarly | None:
-        """Wait for a charge; one that was made for a caller who is gone by then is taken back."""
+        """Wait for a charge, and release it if the caller was cancelled meanwhile."""
         reserving = asyncio.ensure_future(charging)
         try:
             return await asyncio.shield(reserving)
-        except asyncio.CancelledError:  # a ledger in a file goes on in its thread, and charges
+        except asyncio.CancelledError:  # a ledger in a file continues in its thread, and charges
             with anyio.CancelScope(shield=True):
                 with suppress(AgoraAnalyticsError):
                     if isinstance(grant := await reserving, Grant):
@@ -183,25 +187,25 @@ class Limiter:
             raise
 
     async def release(self, grant: Grant) -> None:
-        """Take back the charge of a request that never left."""
+        """Release the charge of a request that was never sent."""
         if grant.reservation is not None and grant.reservation.sent_at is None:
             grant.reservation.cancel()
         await self._ledger.release(self.budget, grant)
 
     async def backoff(self, seconds: float) -> None:
-        """Hold everybody, because the server counted too many: longer each time that it happens again."""
+        """Hold all requests, because the server counted too many; each further time in a row for longer."""
         self.jitter.widen()
         self._backoffs += 1
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
-        early = (self._burst - 1) * self._gap  # a burst would begin so long before the hold ends
+        early = (self._burst - 1) * self._gap()  # a burst would begin so long before the hold ends
         await self._ledger.hold(self.budget, self._clock.now() + min(seconds + extra, LONGEST_HOLD) + early)
 
     def reset_backoff(self) -> None:
-        """Note that the server is content again."""
+        """Record that the server accepts requests again."""
         self._backoffs = 0
 
     async def close_day(self, until: float) -> None:
-        """Close the budget, for every process that shares the ledger, because the server says so."""
+        """Close the budget for every process that shares the ledger, because the server says that the day is spent."""
         await self._ledger.close_day(self.budget, utc_day(until - 1))
         self._closed_until = max(until, self._closed_until)
         self._announce_closed(until)
@@ -211,7 +215,7 @@ class Limiter:
             raise self._exhausted(self._closed_until)
 
     async def _refuse_when_spent(self) -> None:
-        """Refuse before a long wait what is refused behind it."""
+        """Raise before a long wait what would be raised after it."""
         now = self._server_time.now()
         spent, closed = await self._ledger.spent(self.budget, utc_day(now))
         if closed or spent >= self.limits.per_day:
@@ -230,51 +234,35 @@ class Limiter:
             self._announced_until = until
             self._observer(QuotaClosed(endpoint=self.budget.group, retry_at=until))
 
-    async def _pace(self) -> None:
-        if self._bucket is None:
-            self._bucket = self._new_bucket()
-        if self._gap >= _WORTH_REPORTING and not self._bucket.has_capacity():
-            await self._refuse_when_spent()
-            self._observer(Waited(endpoint=self.budget.group, rule=self._pace_rule(), seconds=self._gap))
-        await self._bucket.acquire()
-        if abs(self._wanted_gap() - self._gap) > self._gap / 100:
-            # A bucket keeps its rate for life; a new one starts where this one stands at worst: full.
-            self._bucket = self._new_bucket()
-            for _ in range(self._burst):
-                await self._bucket.acquire()
-
-    def _wanted_gap(self) -> float:
-        behind = self.limits.requests + 1 - self._burst
-        return (self.limits.period + self.jitter.seconds + CATCH_UP) / behind
-
-    def _new_bucket(self) -> AsyncLimiter:
-        """Return a bucket of `burst` places, so that a full period's worth never leaves at once."""
-        self._gap = self._wanted_gap()
-        places = self._burst + min(CATCH_UP / self._gap, 0.2)
-        return AsyncLimiter(places, places * self._gap)
+    def _gap(self) -> float:
+        """Return the seconds between two slots of the ledger."""
+        if self._window is not None:  # which is the guard then
+            return self.limits.period / self.limits.requests * _PACE_FACTOR
+        after_burst = self.limits.requests + 1 - self._burst
+        return (self.limits.period + self.jitter.seconds + CATCH_UP) / after_burst
 
     async def _avoid_midnight(self) -> None:
-        """Wait while it is about midnight at the server."""
-        while (seconds := _unsure_for(self._server_time.now())) > 0:
-            if seconds > _MIDNIGHT_GUARD[1]:  # not yet midnight
+        """Wait around the server's midnight."""
+        while (seconds := _uncertain_for(self._server_time.now())) > 0:
+            if seconds > _MIDNIGHT_GUARD[1]:  # before midnight
                 await self._refuse_when_spent()
             await self._sleep(seconds, "the change of the day")
 
     def _is_of_its_day(self, grant: Grant) -> bool:
         now = self._server_time.now()
-        return utc_day(now) == grant.day and _unsure_for(now) <= 0
+        return utc_day(now) == grant.day and _uncertain_for(now) <= 0
 
     def _has_passed(self, grant: Grant) -> bool:
-        """Whether a slot of a shared pace is over: all may have stood still, and would leave at once."""
+        """Whether a slot of the ledger has passed: after a pause of the machine all requests would be sent at once."""
         return self._window is None and self._clock.now() - grant.slot > self.jitter.seconds
 
     def _slot_rule(self) -> str:
         if self._backoffs:
-            return "the rest that the server asked for"
-        return "the pace that other requests share" if self._window is None else self._pace_rule()
+            return "the pause that the server asked for"
+        return "the rate that other processes share" if self._window is None else self._pace_rule()
 
     def _pace_rule(self) -> str:
-        return f"the pace of {self.limits.requests} requests in {self.limits.period:g} s"
+        return f"the rate limit of {self.limits.requests} requests in {self.limits.period:g} s"
 
     async def _sleep(self, seconds: float, rule: str) -> None:
         if seconds >= _WORTH_REPORTING:
@@ -283,7 +271,7 @@ class Limiter:
             await asyncio.sleep(seconds)
 
 
-def _unsure_for(server_now: float) -> float:
+def _uncertain_for(server_now: float) -> float:
     before, after = _MIDNIGHT_GUARD
     into = (server_now + before) % DAY
     return before + after - into if into < before + after else 0.0

@@ -1,12 +1,13 @@
-"""Pages: an ordered listing, fetched ahead, whose tasks belong to the client and never outlive the iteration."""
+"""A listing: ordered pages, prefetched in parallel by tasks that never outlive the iteration."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from attrs import define, evolve, field, frozen
+from typing_extensions import TypeVar
 
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
@@ -20,10 +21,15 @@ S = TypeVar("S")
 
 @frozen(kw_only=True)
 class Meta:
-    """How a page came: the good answer's HTTP status, its request id, the host, and what it took.
+    """Where a page came from.
 
-    `attempts` counts all that were made; `elapsed` is the time in seconds of the one that was answered.
-    `total` is how many records the server counts in the page's time range, where it says so.
+    Attributes:
+        status: the HTTP status of the successful attempt.
+        request_id: the id that the vendor's support asks for.
+        host: the base URL that answered.
+        attempts: how many attempts were made.
+        elapsed: seconds that the successful attempt took.
+        total: how many records the server counts in the page's time range; None where it does not say.
     """
 
     status: int
@@ -36,36 +42,57 @@ class Meta:
 
 @frozen(kw_only=True)
 class Page(Generic[T]):
-    """One answer of a listing.
+    """One page of a listing.
 
     Attributes:
-        records: what no earlier page of the listing held, in the server's order.
-        meta: how the page came.
-        resume_token: pass it as `resume=` to go on behind this page; "" on the last page.
-        raw: the body as it was sent.
+        records: the records that no earlier page of the listing had, in the server's order.
+        meta: where the page came from.
+        resume_token: pass it as `resume=` to continue after this page; "" on the last page.
+        raw: the response body.
     """
 
     records: Sequence[T]
     meta: Meta
-    resume_token: str
+    resume_token: str = ""
     raw: bytes = field(repr=False)
 
 
-class Paginator(Protocol[S, T]):
-    """What a listing is made of: its steps, how one is fetched, and what an answer adds."""
+P = TypeVar("P", bound=Page[Any])
+PageT = TypeVar("PageT", default=Page[T], bound=Page[Any])
 
-    steps: list[S]
 
-    async def fetch(self, step: S) -> Page[T]:
-        """Send the request of a step and read the answer. The records may repeat earlier ones."""
+@frozen(kw_only=True)
+class Fetched(Generic[S, P]):
+    """What a paginator returns for a step: the page, and the steps that its response adds.
+
+    Attributes:
+        page: the page.
+        next_steps: further steps.
+        after: the step that they follow; None: the one that was fetched.
+    """
+
+    page: P
+    next_steps: Sequence[S] = ()
+    after: S | None = None
+
+
+class Paginator(Protocol[S, P]):
+    """What a listing is made of: its steps, one for each page, and how a step is fetched."""
+
+    @property
+    def steps(self) -> Sequence[S]:
+        """The steps known at the start, in the order of the pages."""
         ...
 
-    def answered(self, step: S, page: Page[T]) -> tuple[S, list[S]]:
-        """Return the steps that an answer adds, and the step that they come behind."""
+    async def fetch(self, step: S) -> Fetched[S, P]:
+        """Send the request of a step and read the response. The records may repeat those of other pages."""
         ...
 
-    def deliver(self, page: Page[T], left: Iterable[S]) -> Page[T]:
-        """Return the page as users get it, given the steps that are left behind it."""
+    def finalize(self, page: P, left: Sequence[S]) -> P:
+        """Return the page without repeated records and with its resume token, given the steps after it.
+
+        Called once a page, in the order of the pages.
+        """
         ...
 
 
@@ -73,18 +100,18 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 @define(eq=False)
-class _PendingPage(Generic[S, T]):
+class _PendingPage(Generic[S, P]):
     step: S
     task: "asyncio.Task[None] | None" = None
-    page: Page[T] | None = None
+    page: P | None = None
     error: Exception | None = None
 
 
-class Pages(Generic[T]):
-    """A listing: `async for record in listing`, or page by page, or all at once.
+class Pages(Generic[T, PageT]):
+    """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
-    Nothing is asked for before the iteration begins; then up to `prefetch` pages are fetched at the same time,
-    and given in order. Each iteration starts anew. Leaving it early cancels what is under way.
+    No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
+    returned in order. Each iteration starts from the beginning. Leaving it early cancels the requests in progress.
 
     Example:
         async for page in client.calls("6h", "now").pages():
@@ -93,20 +120,20 @@ class Pages(Generic[T]):
 
     def __init__(
         self,
-        walk: Callable[[], Awaitable[Paginator[Any, T]]],
+        paginator: Callable[[], Awaitable[Paginator[Any, PageT]]],
         *,
         spawn: Spawn,
         prefetch: int,
-        arrow: "Callable[[Sequence[Page[T]]], pa.Table]",
-        walk_for_arrow: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
+        table: "Callable[[Sequence[PageT]], pa.Table]",
+        paginator_for_table: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
         prefetch_budget: PrefetchBudget | None = None,
     ) -> None:
-        self._walk = walk
+        self._paginator = paginator
         self._spawn = spawn
         self._prefetch = prefetch
-        self._arrow = arrow
-        self._walk_for_arrow = walk_for_arrow or walk
-        """A walk whose pages only `arrow` sees: what they hold may be less than records."""
+        self._table = table
+        self._paginator_for_table = paginator_for_table or paginator
+        """Its pages are passed to `table` only, so they may hold rows in place of records."""
         self._prefetch_budget = prefetch_budget
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
@@ -115,54 +142,53 @@ class Pages(Generic[T]):
                 for record in page.records:
                     yield record
 
-    async def pages(self) -> AsyncGenerator[Page[T], None]:
+    async def pages(self) -> AsyncGenerator[PageT, None]:
         """Iterate over the pages in order."""
-        async with aclosing(self._pages_of(self._walk)) as pages:
+        async with aclosing(self._pages_of(self._paginator)) as pages:
             async for page in pages:
                 yield page
 
     async def _pages_of(
-        self, walk: Callable[[], Awaitable[Paginator[Any, Any]]]
-    ) -> AsyncGenerator[Page[Any], None]:
-        ahead = _Prefetcher(
-            await walk(), self._spawn, self._prefetch, self._prefetch_budget or PrefetchBudget()
-        )
+        self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]]
+    ) -> AsyncGenerator[PageT, None]:
+        budget = self._prefetch_budget or PrefetchBudget()
+        prefetcher = _Prefetcher(await paginator(), self._spawn, self._prefetch, budget)
         try:
-            while ahead.slots:
-                yield await ahead.next()
+            while prefetcher.pending:
+                yield await prefetcher.next()
         finally:
-            ahead.cancel()
+            prefetcher.cancel()
 
     async def collect(self) -> list[T]:
         """Return all records."""
         return [record async for record in self]
 
     async def to_arrow(self) -> "pa.Table":
-        """Return all records as one Arrow table, with the schema of the table that the store keeps them in.
+        """Return all records as one Arrow table, with the schema that the store uses for them.
 
         Raises:
-            ConfigurationError: if the extra `[arrow]` is not installed; nothing was asked then.
+            ConfigurationError: the extra `[arrow]` is not installed; no request was sent.
         """
         if find_spec("pyarrow") is None:
             raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
-        pages = [evolve(page, raw=b"") async for page in self._pages_of(self._walk_for_arrow)]
-        return self._arrow(pages)
+        pages = [evolve(page, raw=b"") async for page in self._pages_of(self._paginator_for_table)]
+        return self._table(pages)
 
 
-class _Prefetcher(Generic[S, T]):
-    """The pages that are under way: a window of slots in the order of the listing."""
+class _Prefetcher(Generic[S, P]):
+    """The pages that are not delivered yet, in the order of the listing."""
 
     def __init__(
-        self, walk: Paginator[S, T], spawn: Spawn, prefetch: int, prefetch_budget: PrefetchBudget
+        self, paginator: Paginator[S, P], spawn: Spawn, prefetch: int, prefetch_budget: PrefetchBudget
     ) -> None:
-        self._walk = walk
+        self._paginator = paginator
         self._spawn = spawn
         self._prefetch = prefetch
         self._prefetch_budget = prefetch_budget
-        self.slots: list[_PendingPage[S, T]] = [_PendingPage(step) for step in walk.steps]
+        self.pending: list[_PendingPage[S, P]] = [_PendingPage(step) for step in paginator.steps]
 
-    async def next(self) -> Page[T]:
-        head = self.slots[0]
+    async def next(self) -> P:
+        head = self.pending[0]
         if head.task is None:
             await self._prefetch_budget.acquire()
             self._start(head)
@@ -171,51 +197,50 @@ class _Prefetcher(Generic[S, T]):
             if head.task is None or head.task.done():
                 raise RuntimeError("the client was closed while its pages were read")
             await asyncio.wait([head.task])
-        del self.slots[0]
+        del self.pending[0]
         if head.error is not None:
             raise head.error
         assert head.page is not None  # noqa: S101 - the loop above ends no other way
         self._prefetch_budget.unhold(len(head.page.raw))
         self._launch()
-        return self._walk.deliver(head.page, (slot.step for slot in self.slots))
+        return self._paginator.finalize(head.page, [page.step for page in self.pending])
 
     def cancel(self) -> None:
-        for slot in self.slots:
-            if slot.task is not None:
-                slot.task.cancel()
-            if slot.page is not None:
-                self._prefetch_budget.unhold(len(slot.page.raw))
-        self.slots.clear()
+        for pending in self.pending:
+            if pending.task is not None:
+                pending.task.cancel()
+            if pending.page is not None:
+                self._prefetch_budget.unhold(len(pending.page.raw))
+        self.pending.clear()
 
     def _launch(self) -> None:
-        for slot in self.slots[: self._prefetch]:
-            if slot.task is None:
+        for pending in self.pending[: self._prefetch]:
+            if pending.task is None:
                 if not self._prefetch_budget.try_acquire():
                     return
-                self._start(slot)
+                self._start(pending)
 
-    def _start(self, slot: _PendingPage[S, T]) -> None:
+    def _start(self, pending: _PendingPage[S, P]) -> None:
         try:
-            slot.task = self._spawn(self._fill(slot))
+            pending.task = self._spawn(self._fill(pending))
         except BaseException:
             self._prefetch_budget.release()
             raise
-        slot.task.add_done_callback(lambda _: self._prefetch_budget.release())
+        pending.task.add_done_callback(lambda _: self._prefetch_budget.release())
 
-    async def _fill(self, slot: _PendingPage[S, T]) -> None:
+    async def _fill(self, pending: _PendingPage[S, P]) -> None:
         try:
-            page = await self._walk.fetch(slot.step)
-            anchor, added = self._walk.answered(slot.step, page)
-        except Exception as error:  # noqa: BLE001 - raised when the slot's turn comes
-            slot.error = error
+            fetched = await self._paginator.fetch(pending.step)
+        except Exception as error:  # noqa: BLE001 - raised when the page is due
+            pending.error = error
             return
-        slot.page = page
-        self._prefetch_budget.hold(len(page.raw))
-        if added:
-            self._insert(anchor, added)
+        pending.page = fetched.page
+        self._prefetch_budget.hold(len(fetched.page.raw))
+        if fetched.next_steps:
+            self._insert(pending.step if fetched.after is None else fetched.after, fetched.next_steps)
             self._launch()
 
-    def _insert(self, anchor: S, added: list[S]) -> None:
-        places = [i for i, slot in enumerate(self.slots) if slot.step == anchor]
+    def _insert(self, after: S, steps: Sequence[S]) -> None:
+        places = [i for i, pending in enumerate(self.pending) if pending.step == after]
         where = places[-1] + 1 if places else 0
-        self.slots[where:where] = [_PendingPage(step) for step in added]
+        self.pending[where:where] = [_PendingPage(step) for step in steps]

@@ -1,63 +1,64 @@
-"""How many bytes of answers a client has in memory at a time, over all its listings: a bound that never blocks.
+"""Limits the response bytes that a client holds in memory across all listings, without deadlocking.
 
-A listing fetches ahead of its reader, and there may be hundreds of listings. Pages that are there and wait for their
-reader count by their size; those under way by the largest that came of late, for nobody knows before. What is fetched
-ahead has to fit beside all of that. A page that its reader waits for has to fit beside those under way only: these end
-by themselves, while a page that is kept may be kept for as long as its reader waits for this one.
+A listing prefetches pages, and there may be hundreds of listings. A page that was fetched and not read yet counts with
+its size. A page in progress counts with the size of the largest recent page, because its own is not known yet. A page
+is prefetched only if it fits in addition to all of these. A page that its reader waits for has to fit in addition to
+the pages in progress only: those end without anybody's help, while a fetched page may be held until that reader
+continues.
 """
 
 import asyncio
 from collections import deque
 
 BYTES_AT_ONCE = 256 * 2**20
-"""Bodies of pages ahead, and of pages under way: two of the largest answers, or a hundred ordinary ones, of each."""
+"""Bytes of pages held, and of pages in progress: two of the largest responses, or a hundred usual ones, of each."""
 
-_UNKNOWN = 4 * 2**20  # bytes that an answer is taken for as long as none has come
-_RECENT = 16  # answers
+_FIRST_ESTIMATE = 4 * 2**20  # bytes of a page before any was fetched
+_RECENT = 16  # pages
 
 
 class PrefetchBudget:
-    """PrefetchBudget for the pages of listings. Bound to the event loop that it is first used on."""
+    """A byte budget for the pages of listings. Bound to the event loop that it is first used on."""
 
     def __init__(self, most: int = BYTES_AT_ONCE) -> None:
         self._most = most
-        self._line = asyncio.Lock()
-        self._left = asyncio.Event()
-        self._under_way = 0
-        self._kept = 0
-        self._sizes = deque([min(_UNKNOWN, most)], maxlen=_RECENT)
+        self._queue = asyncio.Lock()
+        self._released = asyncio.Event()
+        self._in_progress = 0
+        self._held = 0
+        self._sizes = deque([min(_FIRST_ESTIMATE, most)], maxlen=_RECENT)
 
     def try_acquire(self) -> bool:
-        """Take a place for a page that nobody waits for yet; False: there is none now, so ask again later."""
-        if self._line.locked() or not self._fits(beside=self._kept):
+        """Reserve a place for a page that no reader waits for yet; False if there is none now."""
+        if self._queue.locked() or not self._fits(beside=self._held):
             return False
-        self._under_way += 1
+        self._in_progress += 1
         return True
 
     async def acquire(self) -> None:
-        """Wait for a place for a page that its reader waits for: first come, first served.
+        """Wait for a place for a page that its reader waits for, first come, first served.
 
-        A page alone always has its place, however large it is.
+        A page that is alone always gets its place, however large it is.
         """
-        async with self._line:
-            while self._under_way and not self._fits(beside=0):
-                self._left.clear()
-                await self._left.wait()
-            self._under_way += 1
+        async with self._queue:
+            while self._in_progress and not self._fits(beside=0):
+                self._released.clear()
+                await self._released.wait()
+            self._in_progress += 1
 
     def release(self) -> None:
-        """Give a place back, however the fetching ended."""
-        self._under_way -= 1
-        self._left.set()
+        """Release the place of a page, however its fetch ended."""
+        self._in_progress -= 1
+        self._released.set()
 
     def hold(self, size: int) -> None:
-        """Note that a page has come and waits for its reader."""
+        """Count the bytes of a page that was fetched and waits for its reader."""
         self._sizes.append(size)
-        self._kept += size
+        self._held += size
 
     def unhold(self, size: int) -> None:
-        """Note that the reader has the page, or will never come for it."""
-        self._kept -= size
+        """Stop counting the bytes of a page that its reader got, or will never ask for."""
+        self._held -= size
 
     def _fits(self, *, beside: int) -> bool:
-        return (self._under_way + 1) * max(self._sizes) + beside <= self._most
+        return (self._in_progress + 1) * max(self._sizes) + beside <= self._most

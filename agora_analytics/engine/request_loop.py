@@ -1,19 +1,29 @@
-"""The one request loop: limit, host, send, judge; then return, wait or raise."""
+"""The request loop: rate limit, host, send, read the response; then return, wait or raise."""
 
 import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import gt
 
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import MIDNIGHT_SLACK, Cause, Done, Fail, Judge, Retry, Verdict
-from agora_analytics.core.windows import SLACK
+from agora_analytics.core.verdicts import (
+    Cause,
+    Done,
+    Exchange,
+    Fail,
+    Payload,
+    Read,
+    Retry,
+    Verdict,
+)
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import AttemptFailed, HostSwitched, Observer, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Grant
@@ -23,22 +33,20 @@ from agora_analytics.errors import (
     AgoraAnalyticsError,
     Attempt,
     DeadlineExceeded,
-    QuotaExhausted,
-    WindowRefused,
+    DecodeError,
 )
-from agora_analytics.instants import next_midnight
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
-Query = tuple[tuple[str, str], ...]
+R = TypeVar("R")
 Outcome = Response | TransportFailure
 Authorize = Callable[[Request], Awaitable[Mapping[str, str]]]
-"""The headers that tell the server who sends a request, which may sign it; asked for anew for every attempt."""
+"""Returns the headers that authenticate a request, for instance its signature; called for every attempt."""
 
 _NO_BODY = {"accept": "application/json"}
 _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
 THREAD_FROM_BYTES = 1_000_000
-"""Bytes of a body from which it is read in a thread, so that the event loop goes on."""
+"""Size of a body from which it is read in a thread, so that the event loop keeps running."""
 
 
 @frozen(kw_only=True)
@@ -46,11 +54,13 @@ class RetryPolicy:
     """How long a call may take, and how often it is tried.
 
     Attributes:
-        timeout: seconds for one attempt, and never more than a third of the deadline.
-        deadline: seconds for the whole call, its waits for the limits included; None: no bound.
-        backoff: seconds to wait before the second, third, ... attempt after a failure; the last one repeats; none: no wait.
-        attempts: how often a call that meets trouble is sent at most.
-        rate_attempts: how often a call that meets a rate limit is sent at most.
+        timeout: seconds for one attempt, and at most a third of the deadline.
+        deadline: seconds for the whole call, including its waits for the rate limit; None: no deadline. Decoding a
+            response does not count.
+        backoff: seconds to wait before the second, third, ... attempt after a failure; the last value repeats; an empty
+            tuple: no wait.
+        attempts: maximum number of attempts of a call that meets failures.
+        rate_attempts: maximum number of attempts of a call that meets rate limits.
     """
 
     timeout: float = field(default=30.0, validator=gt(0))
@@ -61,183 +71,186 @@ class RetryPolicy:
 
     @property
     def attempt_timeout(self) -> float:
-        """Seconds for one attempt: so few that a host which hangs does not use up the whole call."""
+        """Seconds for one attempt, so few that a host that hangs does not use up the whole call."""
         return self.timeout if self.deadline is None else min(self.timeout, self.deadline / 3)
 
     def attempts_for(self, cause: Cause) -> int:
-        """How often a call that meets trouble of this kind is sent at most."""
-        if cause is Cause.CREDENTIALS:
+        """Return the maximum number of attempts for a cause."""
+        if cause in (Cause.CREDENTIALS, Cause.CLOCK):
             return 2
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 
 
-@frozen(kw_only=True)
-class ApiRequest:
-    """One call of an endpoint: `query` and `body` give what is sent for the server's time at that moment.
-
-    A body is JSON.
-    """
-
-    endpoint: Endpoint
-    query: Callable[[float], Query]
-    body: Callable[[float], bytes] | None = None
-
-
-@frozen(kw_only=True)
-class ApiResponse:
-    """A good answer, where it came from, and the attempts that led to it (the good one last)."""
-
-    response: Response
-    host: str
-    trail: tuple[Attempt, ...]
-
-
 class RequestLoop:
-    """Turns a `ApiRequest` into an `ApiResponse` or an error, within the limits. `sent` counts attempts by endpoint."""
+    """Turns an `ApiRequest` into an `ApiResponse` or an error, within the limits. `sent` counts attempts by endpoint."""
 
     def __init__(
         self,
         *,
         transport: Transport,
         domains: Domains,
-        judge: Judge,
         limiter: Callable[[Endpoint], Limiter],
         authorize: Authorize,
+        read_in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         server_time: ServerTime,
         observer: Observer,
         retry: RetryPolicy,
         chance: Callable[[], float] = random.random,
-        on_trouble: Callable[[], None] = lambda: None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
         self._domains = domains
-        self._judge = judge
         self._limiter = limiter
         self._authorize = authorize
+        self._read_in_thread = read_in_thread
         self._server_time = server_time
         self._observer = observer
         self._retry = retry
         self._chance = chance
-        self._on_trouble = on_trouble
+        self._on_failure = on_failure
         self.sent: Counter[str] = Counter()
 
-    async def run(self, call: ApiRequest, retry: RetryPolicy | None = None) -> ApiResponse:
-        """Send a call until it is answered well, cannot be, or its deadline has passed.
+    async def run(self, request: ApiRequest[R], retry: RetryPolicy | None = None) -> ApiResponse[R]:
+        """Send a request until its response is good, it cannot succeed, or its deadline has passed.
 
         Raises:
             QuotaExhausted: the day's quota is spent.
-            APIError, TransportError: see `agora_analytics.errors`.
-            DeadlineExceeded: with the trail of what was tried.
+            APIError, TransportError, DecodeError: see `agora_analytics.errors`.
+            DeadlineExceeded: with the trail of attempts.
         """
         retry = retry or self._retry
         trail: list[Attempt] = []
         try:
-            async with asyncio.timeout(retry.deadline) as within:
-                return await self._run_attempts(call, retry, trail)
+            async with asyncio.timeout(retry.deadline) as deadline:
+                return await self._run_attempts(request, retry, trail, deadline)
         except TimeoutError:
-            if not within.expired():
+            if not deadline.expired():
                 raise
         raise DeadlineExceeded(
-            f"no answer within {retry.deadline:g} s: {_format_attempts(trail)}",
-            endpoint=call.endpoint.name,
+            f"timed out after {retry.deadline:g} s {_format_attempts(trail)}",
+            endpoint=request.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,
         )
 
-    async def _run_attempts(self, call: ApiRequest, retry: RetryPolicy, trail: list[Attempt]) -> ApiResponse:
-        tries: dict[Cause, int] = {}
+    async def _run_attempts(
+        self, request: ApiRequest[R], retry: RetryPolicy, trail: list[Attempt], deadline: asyncio.Timeout
+    ) -> ApiResponse[R]:
+        endpoint, limiter = request.endpoint, self._limiter(request.endpoint)
+        tries: Counter[Cause] = Counter()
         failed_at: Counter[str] = Counter()
-        misdated = False
-        limiter = self._limiter(call.endpoint)
         while True:
             grant = await limiter.acquire()
-            now, skew = self._server_time.now(), self._server_time.skew
+            built_at, skew = self._server_time.now(), self._server_time.skew
             began = _now()
-            host = self._domains.pick(began, replayable=call.endpoint.replayable)
+            host = self._domains.pick(began, replayable=endpoint.replayable)
             try:
-                request = await self._request(call, host, now, retry)
-            except BaseException:  # the time range went out of reach, say: nothing was sent
+                payload = request.build(built_at)
+                http_request = await self._http_request(endpoint, payload, host, retry)
+            except BaseException:  # nothing was sent: the time range is out of reach, for instance
                 with anyio.CancelScope(shield=True):
                     await limiter.release(grant)
                 raise
             grant = await limiter.mark_sent(grant)
-            self.sent[call.endpoint.name] += 1
-            left, departed = _now(), self._server_time.now()
-            outcome = await self._attempt(request, trail)
+            self.sent[endpoint.name] += 1
+            left, sent_at = _now(), self._server_time.now()
+            outcome = await self._send(http_request, trail)
             ended = _now()
-            verdict = _on_the_day_it_was_sent(await self._verdict(call.endpoint, outcome), departed)
-            trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
-            self._tell(call.endpoint, trail[-1], outcome)
             await _record_outcome(limiter, grant, outcome, ended - left)
+            exchange = Exchange(
+                endpoint=endpoint,
+                payload=payload,
+                outcome=outcome,
+                sent_at=sent_at,
+                now=self._server_time.now(),
+                clock_shift=self._server_time.skew - skew,
+            )
+            verdict = await self._read(request.read, exchange, deadline)
+            trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
+            self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
-            if (
-                not misdated
-                and _is_window_refusal(verdict)
-                and abs(self._server_time.skew - skew) > SLACK / 2
-            ):
-                misdated = True  # the refusal itself has told the time, and the range is cut anew
-                continue
             match verdict:
-                case Done(response):
+                case Done(result, request_id):
                     limiter.reset_backoff()
                     self._report_switch(self._domains.answered(host, began=began, now=ended))
-                    return ApiResponse(response=response, host=host, trail=tuple(trail))
+                    assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
+                    return ApiResponse(
+                        result=result,
+                        request_id=request_id,
+                        response=outcome,
+                        payload=payload,
+                        host=host,
+                        trail=tuple(trail),
+                    )
                 case Fail(error=error, closed_until=until):
                     if until is not None:
                         await limiter.close_day(until)
                     if verdict.not_offered and self._drop_host(host):
                         continue
-                    raise _with_context(error, call.endpoint, host, trail)
+                    raise with_context(error, endpoint, host, trail)
                 case Retry(error=error, cause=cause):
-                    tries[cause] = tries.get(cause, 0) + 1
+                    tries[cause] += 1
                     if tries[cause] >= retry.attempts_for(cause):
-                        raise _with_context(error, call.endpoint, host, trail)
-                    await self._wait(call.endpoint, host, limiter, verdict, retry, tries[cause])
+                        raise with_context(error, endpoint, host, trail)
+                    await self._wait(endpoint, host, limiter, verdict, retry, tries[cause])
 
-    async def _request(self, call: ApiRequest, host: str, now: float, retry: RetryPolicy) -> Request:
-        headers = dict(_JSON_BODY if call.body else _NO_BODY)
+    async def _http_request(
+        self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
+    ) -> Request:
         request = Request(
-            method=call.endpoint.method,
+            method=endpoint.method,
             base_url=host,
-            path=call.endpoint.path,
-            query=call.query(now),
-            headers=headers,
-            body=call.body(now) if call.body else b"",
+            path=endpoint.path,
+            query=payload.query,
+            headers=_JSON_BODY if payload.body else _NO_BODY,
+            body=payload.body,
             timeout=retry.attempt_timeout,
         )
-        headers.update(await self._authorize(request))
-        return request
+        return evolve(request, headers={**request.headers, **await self._authorize(request)})
 
-    async def _attempt(self, request: Request, trail: list[Attempt]) -> Outcome:
+    async def _send(self, request: Request, trail: list[Attempt]) -> Outcome:
         sent, start = self._server_time.here(), _now()
         try:
             response = await self._transport.send(request)
         except TransportFailure as failure:
             return failure
-        except anyio.get_cancelled_exc_class():  # the deadline: say where the time went
-            cut_off = Attempt(host=request.base_url, outcome="no answer yet", seconds=_now() - start)
+        except anyio.get_cancelled_exc_class():  # the deadline: the trail shows where the time went
+            cut_off = Attempt(host=request.base_url, outcome="no response yet", seconds=_now() - start)
             trail.append(cut_off)
-            if (
-                cut_off.seconds >= request.timeout / 2
-            ):  # in less time a host that is well may be at work on it
+            if cut_off.seconds >= request.timeout / 2:  # a healthy host may need less than that
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
             raise
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
-    async def _verdict(self, endpoint: Endpoint, outcome: Outcome) -> Verdict:
-        now = self._server_time.now()
-        if isinstance(outcome, Response) and len(outcome.body) >= THREAD_FROM_BYTES:
-            return await asyncio.to_thread(self._judge, endpoint, outcome, now)
-        return self._judge(endpoint, outcome, now)
+    async def _read(self, read: Read[R], exchange: Exchange, deadline: asyncio.Timeout) -> Verdict[R]:
+        outcome = exchange.outcome
+        try:
+            if not isinstance(outcome, Response) or len(outcome.body) < THREAD_FROM_BYTES:
+                return read(exchange)
+            begun, ends = _now(), deadline.when()
+            deadline.reschedule(None)  # a response that has arrived is not lost to the deadline
+            try:
+                verdict: Verdict[R] = await self._read_in_thread(lambda: read(exchange))
+            finally:
+                deadline.reschedule(None if ends is None else ends + _now() - begun)
+        except DecodeError as error:
+            return Fail(error=error)
+        return verdict
 
     async def _wait(
-        self, endpoint: Endpoint, host: str, limiter: Limiter, verdict: Retry, retry: RetryPolicy, tries: int
+        self,
+        endpoint: Endpoint,
+        host: str,
+        limiter: Limiter,
+        verdict: Retry,
+        retry: RetryPolicy,
+        tries: int,
     ) -> None:
-        if verdict.cause is Cause.CREDENTIALS:  # new ones are made for the next attempt
+        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt has new ones
             return
         if verdict.cause is Cause.RATE:
-            await limiter.backoff(verdict.after or 0.0)  # the limiter makes everybody wait, us included
+            await limiter.backoff(verdict.after or 0.0)  # the limiter makes every request wait, this one too
             return
         step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
         seconds = step * (0.8 + 0.4 * self._chance())
@@ -249,14 +262,20 @@ class RequestLoop:
         await anyio.sleep(seconds)
 
     def _report_to_hosts(
-        self, host: str, verdict: Verdict, outcome: Outcome, failed_at: Counter[str], *, began: float
+        self,
+        host: str,
+        verdict: Verdict[Any],
+        outcome: Outcome,
+        failed_at: Counter[str],
+        *,
+        began: float,
     ) -> None:
         if isinstance(verdict, Done) or not verdict.other_host:
             return
         failed_at[host] += 1
-        self._on_trouble()
+        self._on_failure()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # so a second attempt is not worth it
+        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # a second attempt would fail too
         times = failed_at[host] + says_when
         self._report_failure(host, verdict.error.message, began=began, times=times, dns=dns)
 
@@ -275,7 +294,7 @@ class RequestLoop:
         if switch is not None:
             self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
-    def _tell(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
+    def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
             self._observer(
                 AttemptFailed(
@@ -300,48 +319,36 @@ def _now() -> float:
 
 
 def _refused_redirect(response: Response) -> TransportFailure | None:
-    """A redirect is not followed, for it would take the credentials to where it leads."""
+    """Refuse to follow a redirect, because it would send the credentials to its target."""
     if not (300 <= response.status < 400 and "location" in response.headers):
         return None
     try:
         target = urlsplit(response.headers["location"]).hostname or "another path"
     except ValueError:
-        target = "no usable address"
+        target = "an invalid address"
     return TransportFailure(FailureKind.REDIRECT, f"HTTP {response.status} to {target}")
 
 
-def _on_the_day_it_was_sent(verdict: Verdict, departed: float) -> Verdict:
-    """A day that was spent may have ended before its answer came: the new one is open, and it is sent again."""
-    ended = next_midnight(departed - MIDNIGHT_SLACK)
-    if not isinstance(verdict, Fail) or verdict.closed_until is None or verdict.closed_until <= ended:
-        return verdict
-    error = QuotaExhausted(
-        "the quota of the day before is spent", retry_at=ended, request_id=verdict.error.request_id
-    )
-    return Retry(error=error, cause=Cause.RATE)
-
-
 async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
-    if isinstance(outcome, Response):  # the way that the body took tells nothing of the request's
+    if isinstance(outcome, Response):  # the transfer of the body says nothing about the way of the request
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
         await limiter.release(grant)
 
 
-def _is_window_refusal(verdict: Verdict) -> bool:
-    return not isinstance(verdict, Done) and isinstance(verdict.error, WindowRefused)
-
-
-def _outcome(verdict: Verdict) -> str:
+def _outcome(verdict: Verdict[Any]) -> str:
     return "done" if isinstance(verdict, Done) else verdict.error.message
 
 
 def _format_attempts(trail: list[Attempt]) -> str:
-    return "; ".join(map(str, trail)) or "it waited for its turn all the time"
+    if not trail:
+        return "while waiting for a rate-limit slot"
+    return f"and {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
 
-def _with_context(
+def with_context(
     error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: list[Attempt]
 ) -> AgoraAnalyticsError:
+    """Attach to an error where it happened. Its request id is known to the vendor only, who has set it."""
     error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)
     return error

@@ -1,9 +1,9 @@
-"""When requests left, and how late each may have reached the server: what the pace at the contract's edge is made of.
+"""Records when requests were sent and bounds when each reached the server, to run at the documented rate without exceeding it.
 
-Of a request that was answered it is known when it reached the server at the latest: when its answer came, less the
-shortest way there and back that was ever seen. So the request N places behind it may leave a period after that
-moment, and only that one waits if the answer was late, whether the way, the server or this machine was slow. Of one
-that has not been answered yet the recent jitter is taken, and never more than `LARGEST_JITTER` of any.
+A response proves that its request had reached the server by the time of the response, minus the shortest round trip ever
+measured. So the request N places later may be sent one period after that time. Only that request waits if a response was
+late, whether the network, the server or this machine was slow. For a request without a response yet the recent jitter
+is assumed, and never more than `LARGEST_JITTER`.
 """
 
 from collections import deque
@@ -13,74 +13,77 @@ from attrs import define
 
 LARGEST_JITTER = 0.100
 SMALLEST_JITTER = 0.010
-_SEEN = 128  # how many ways to the server the jitter is taken from
-_SHORTEST_OF = 4  # how many times as many the shortest way is taken from
+_SAMPLES = 128  # responses that the jitter is measured over
+_PERIODS = 4  # the shortest round trip is taken over so many times as many responses
 _GUARD = (
     1 / 8
-)  # of the spread: the shortest way there and the shortest way back may never have met in one request
-_FEW = 12  # among so many answers, or a few more, the shortest way may be far from the shortest there is
+)  # of the spread: the fastest way there and the fastest way back may never have met in one request
+_FEW = 12  # with about so many responses the shortest round trip may not have been seen yet
 
 
 class Jitter:
-    """How much the ways to the server differ, from the times to the first byte of the last answers.
+    """How much the latency of requests varies, from the times to the first byte of the last responses.
 
-    The difference between the slowest and the fastest answer bounds it from above. Until enough was seen, and
-    after the server complained, the largest value is taken.
+    The difference between the slowest and the fastest response is an upper bound. The largest value is assumed until
+    enough responses were measured, and it grows after the server refused a request.
     """
 
     def __init__(self) -> None:
-        self._seen: deque[float] = deque(maxlen=_SEEN)
-        self._lowest: deque[float] = deque(maxlen=_SHORTEST_OF)
+        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+        self._lowest: deque[float] = deque(maxlen=_PERIODS)
         self._shortest = float("inf")
         self._low, self._high = float("inf"), -float("inf")
-        self._noted = 0
-        self._complaints = 0
+        self._count = 0
+        self._refusals = 0
 
     @property
     def seconds(self) -> float:
-        """The jitter to allow for where nothing more is known of a request."""
+        """The jitter to assume for a request about which nothing more is known."""
         spread = self._high - self._low + SMALLEST_JITTER / 2 if self._has_enough_samples else LARGEST_JITTER
         return self._bounded(max(spread, SMALLEST_JITTER))
 
     def arrival_delay(self, seconds: float) -> float:
-        """Return how much later than the fastest a request may have arrived whose answer took `seconds`."""
+        """Return how much later than the fastest a request may have arrived whose response took `seconds`."""
         if not self._has_enough_samples:
             return self._bounded(LARGEST_JITTER)
         spread = min(self._high - self._low, 2 * LARGEST_JITTER)  # there and back
-        guard = max(spread * max(_GUARD, _FEW / self._noted), SMALLEST_JITTER / 2)
+        guard = max(spread * max(_GUARD, _FEW / self._count), SMALLEST_JITTER / 2)
         return self._bounded(seconds - min(self._low, self._shortest, seconds) + guard)
 
     def observe(self, seconds: float) -> None:
-        """Note the time from the grant to the first byte of an answer."""
-        leaves = self._seen[0] if len(self._seen) == _SEEN else None
-        self._seen.append(seconds)
-        if leaves is not None and leaves in (self._low, self._high):
-            self._low, self._high = min(self._seen), max(self._seen)
+        """Record the time from sending a request to the first byte of its response."""
+        oldest = self._samples[0] if len(self._samples) == _SAMPLES else None
+        self._samples.append(seconds)
+        if oldest is not None and oldest in (self._low, self._high):
+            self._low, self._high = min(self._samples), max(self._samples)
         else:
             self._low, self._high = min(self._low, seconds), max(self._high, seconds)
-        self._noted += 1
-        if self._noted % _SEEN == 0:
+        self._count += 1
+        if self._count % _SAMPLES == 0:
             self._lowest.append(self._low)
             self._shortest = min(self._lowest)
 
     def widen(self) -> None:
-        """Note that the server counted too many all the same."""
-        self._complaints = min(self._complaints + 1, 4)
+        """Assume more jitter, because the server refused a request over the rate."""
+        self._refusals = min(self._refusals + 1, 4)
 
     @property
     def _has_enough_samples(self) -> bool:
-        return len(self._seen) >= _SEEN // 8
+        return len(self._samples) >= _SAMPLES // 8
 
     def _bounded(self, seconds: float) -> float:
-        return min(max(seconds, 0.0), LARGEST_JITTER) + self._complaints * LARGEST_JITTER / 2
+        return min(max(seconds, 0.0), LARGEST_JITTER) + self._refusals * LARGEST_JITTER / 2
 
 
 @define(eq=False)
 class Reservation:
-    """A request on its way out: when it left, and how late it may have been, as far as that is known.
+    """The place of a request in the window.
 
-    `behind` is the one N places before, which must be out of the server's window first; None: nothing is in its way.
-    A place is `vacant` where nothing will ever leave from it: what was in its way is in the way of the next one too.
+    Attributes:
+        predecessor: the request N places before, which must have left the server's window first; None: there is none.
+        sent_at: when this request was sent (epoch seconds); None: not yet.
+        arrival_delay: how late it may have reached the server (seconds); None: there is no response yet.
+        cancelled: the request is never sent, so the next one waits for this one's predecessor.
     """
 
     predecessor: "Reservation | None"
@@ -89,21 +92,21 @@ class Reservation:
     cancelled: bool = False
 
     def free_at(self, now: float, period: float, jitter: Jitter, retry: float) -> float:
-        """Return from when it may leave; `jitter` is for what has not been answered."""
+        """Return when this request may be sent; `jitter` is assumed for a predecessor without a response."""
         self._skip_cancelled()
         if self.predecessor is None:
             return now
-        if self.predecessor.sent_at is None:  # it still waits, or is being made ready: its credentials, say
+        if self.predecessor.sent_at is None:  # it waits, or it is being signed
             return now + retry
         late = jitter.seconds if self.predecessor.arrival_delay is None else self.predecessor.arrival_delay
         return self.predecessor.sent_at + period + late
 
     def mark_sent(self, now: float) -> None:
-        """Note that it leaves now."""
+        """Record that the request is sent now."""
         self.sent_at, self.predecessor = now, None
 
     def cancel(self) -> None:
-        """Note that nothing leaves from here: who gives up uses up nothing of the pace."""
+        """Give up the place; it does not count against the rate."""
         self._skip_cancelled()
         self.cancelled = True
 
@@ -113,11 +116,11 @@ class Reservation:
 
 
 class SlidingWindow:
-    """The last requests of one budget, as many as a period takes."""
+    """The last requests of one budget, as many as the server accepts in a period. Thread-safe."""
 
     def __init__(self, requests: int) -> None:
         self._last: deque[Reservation] = deque(maxlen=requests)
-        self._lock = Lock()  # the loops of blocking clients run in threads of their own
+        self._lock = Lock()  # the event loops of blocking clients run in threads of their own
 
     def reserve(self) -> Reservation:
         """Return the next place."""

@@ -11,7 +11,7 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
-from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
+from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Page

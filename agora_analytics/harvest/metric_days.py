@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agora_analytics.apsaravideo.facts import DAY, OPEN_FOR, Metric
+from agora_analytics.apsaravideo.spec import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver

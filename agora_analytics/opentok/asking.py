@@ -8,18 +8,19 @@ import msgspec
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.events import PartialResponse
+from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Spawn
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse
 from agora_analytics.errors import DecodeError, InvalidRequest, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.messages import Response
 from agora_analytics.opentok.document import Field
 from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
 from agora_analytics.opentok.gathering import Ask, Gathered, Problem
-from agora_analytics.opentok.judge import Envelope
+from agora_analytics.opentok.judge import Envelope, judge
 
 T = TypeVar("T")
 
@@ -83,16 +84,18 @@ class Asker:
             encoded = msgspec.json.encode(body)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidRequest(f"the variables cannot be sent as JSON: {error}") from None
-        call = ApiRequest(endpoint=endpoint, query=lambda _: (), body=lambda _: encoded)
+        call = unread(judge, endpoint=endpoint, query=lambda _: (), body=lambda _: encoded)
         try:
             answer = await self._engine.run(call)
         except ServerError as error:
             if not isinstance(error.partial, Response):
                 raise
-            answer = ApiResponse(response=error.partial, host=error.host or "", trail=error.trail)
+            answer = ApiResponse(
+                result=error.partial, response=error.partial, host=error.host or "", trail=error.trail
+            )
         return await self._engine.decode(partial(_read, answer, endpoint), answer.response.body)
 
-    async def aside(self, work: Callable[[], T], answers: Sequence[ApiResponse]) -> T:
+    async def aside(self, work: Callable[[], T], answers: Sequence[ApiResponse[Any]]) -> T:
         """Do work on answers: in a thread, if one of them is large."""
         largest = max((answer.response.body for answer in answers), key=len)
         return await self._engine.decode(lambda _: work(), largest)

@@ -12,7 +12,7 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import ClientOptions, Engine
+from agora_analytics.engine.engine import Engine, EngineOptions
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, MemoryLedger
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -24,7 +24,6 @@ from agora_analytics.opentok.asking import Asker
 from agora_analytics.opentok.credentials import Application, Credentials, ProjectKey
 from agora_analytics.opentok.facts import LIMITS, SESSION_DATA, SHARES
 from agora_analytics.opentok.free_query import QueryResult, ask_freely
-from agora_analytics.opentok.judge import judge
 from agora_analytics.opentok.meeting_data import MeetingData
 from agora_analytics.opentok.project_data import ProjectData
 
@@ -95,12 +94,11 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
         refuse_open(self._host, allow_http=allow_http)
         self._engine = Engine(
             hosts=HostTable(preferred=self._host),
-            customer=f"opentok\n{self._host}",  # no key: the address is counted too
+            account=f"opentok\n{self._host}",  # no key: the address is counted too
             limits=_LIMITS,
-            shares=SHARES,
-            judge=judge,
+            shared_budgets=SHARES,
             authorize=self._token,
-            means=ClientOptions(
+            options=EngineOptions(
                 retry=retry,
                 transport=transport,
                 http_client=http_client,

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from agora_analytics.engine.request_loop import ApiResponse
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.errors import IncompleteListing
 from agora_analytics.opentok.document import TELL_APART, Field, Path, narrowed
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page
 from agora_analytics.opentok.asking import Asker
 from agora_analytics.opentok.document import Field, Path
@@ -47,8 +48,9 @@ class Lister:
             )
 
         asker = self._asker
-        return InsightsPages(
-            walk,
+        return old_pages(
+            kind=InsightsPages,
+            walk=walk,
             spawn=asker.spawn,
             prefetch=self._prefetch,
             arrow=arrow,

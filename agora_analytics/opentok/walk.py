@@ -2,8 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 from zlib import crc32
@@ -11,8 +10,8 @@ from zlib import crc32
 import msgspec
 from attrs import astuple, evolve, field, frozen
 
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.pages import Meta, Page, Pages
-from agora_analytics.engine.request_loop import ApiResponse
 from agora_analytics.errors import DecodeError, IncompleteListing, InvalidRequest
 from agora_analytics.opentok.document import PAGE_BUDGET, Field, Path, fitted, text, without
 from agora_analytics.opentok.gathering import Ask, Problem, gather, short
@@ -50,22 +49,8 @@ class InsightsPage(Page[T]):
     listed: int = 0
 
 
-class InsightsPages(Pages[T]):
-    """A listing: `async for record in listing`, or page by page, or all at once.
-
-    What the server could not give is left out and told: to the observer, in the log, and by the page it belongs to.
-
-    Example:
-        async for page in client.stream_stats(session_id).pages():
-            print(len(page.records), page.problems)
-    """
-
-    async def pages(self) -> AsyncGenerator[InsightsPage[T], None]:
-        """Iterate over the pages in order."""
-        async with aclosing(super().pages()) as pages:
-            async for page in pages:
-                assert isinstance(page, InsightsPage)  # noqa: S101 - its walk makes no other
-                yield page
+InsightsPages = Pages[T, InsightsPage[T]]
+"""A listing of Insights. What the server could not return is left out, and reported by the page it belongs to."""
 
 
 class InsightsWalk(Generic[T]):

@@ -7,7 +7,7 @@ from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import ClientOptions, Engine
+from agora_analytics.engine.engine import Engine, EngineOptions
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -20,7 +20,7 @@ from agora_analytics.signaling.endpoints import HISTORY_HOST, at
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
 from agora_analytics.signaling.histories import Histories
 from agora_analytics.signaling.history import call_of, fields_of
-from agora_analytics.signaling.judge import judge, read_envelope, request_id
+from agora_analytics.signaling.judge import read_envelope, request_id
 from agora_analytics.signaling.limits import LIMITS, SHARES
 from agora_analytics.signaling.records import (
     ChannelEvent,
@@ -86,7 +86,7 @@ class AsyncSignaling(Histories):
             region=region,
             base_url=base_url,
         )
-        means = ClientOptions(
+        means = EngineOptions(
             retry=retry,
             transport=transport,
             http_client=http_client,
@@ -98,12 +98,11 @@ class AsyncSignaling(Histories):
         def connection(hosts: HostTable) -> Engine:
             return Engine(
                 hosts=hosts,
-                customer="\n".join(("signaling", app_id, settings.base_url or "")),
+                account="\n".join(("signaling", app_id, settings.base_url or "")),
                 limits=limits,
-                shares=SHARES,
-                judge=judge,
+                shared_budgets=SHARES,
                 authorize=self._headers,
-                means=means,
+                options=means,
             )
 
         self._host = settings.hosts[0]
@@ -150,7 +149,7 @@ class AsyncSignaling(Histories):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel what is under way and close what the client opened itself."""
+        """Cancel the requests in progress, and close what the client opened itself."""
         await self._engine.aclose()
         await self._history.aclose()
 

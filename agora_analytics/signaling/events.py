@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from attrs import define, field, frozen
 
-from agora_analytics.engine.request_loop import ApiResponse
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.errors import DecodeError
 from agora_analytics.signaling.judge import read_envelope, request_id
 from agora_analytics.signaling.limits import MOST_RETURNED

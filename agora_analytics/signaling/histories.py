@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
@@ -81,7 +82,7 @@ class Histories:
         async def walk() -> HistoryWalk:
             return HistoryWalk(endpoint, list(begin), end=end, count=page_size, run=self._history.run)
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._history.spawn,
             prefetch=1,
@@ -131,7 +132,7 @@ class Histories:
         async def walk() -> ArchiveWalk:
             return ArchiveWalk(question, list(begin), limit=page_size, order=order)
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=1,

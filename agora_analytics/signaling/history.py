@@ -9,11 +9,13 @@ from attrs import evolve, frozen
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DeadlineExceeded, DecodeError, IncompleteListing, InvalidRequest
+from agora_analytics.messages import Query
 from agora_analytics.signaling.endpoints import COUNT, HISTORY, QUERY, RESULT, at
-from agora_analytics.signaling.judge import read_envelope, request_id
+from agora_analytics.signaling.judge import judge, read_envelope, request_id
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     HistoryMessage,
@@ -23,16 +25,18 @@ from agora_analytics.signaling.records import (
 )
 
 M = TypeVar("M", HistoryMessage, ArchivedMessage)
-Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
+Run = Callable[[ApiRequest[Any]], Awaitable[ApiResponse[Any]]]
 
 POLL = 2.0
 """Seconds to wait before a result that is in progress is asked for again."""
 
 
-def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> ApiRequest:
+def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> ApiRequest[Any]:
     """Return a call whose parameters do not depend on the time."""
     encoded = None if body is None else msgspec.json.encode(body)
-    return ApiRequest(endpoint=endpoint, query=lambda _: query, body=(lambda _: encoded) if encoded else None)
+    return unread(
+        judge, endpoint=endpoint, query=lambda _: query, body=(lambda _: encoded) if encoded else None
+    )
 
 
 class HistoryWalk:
@@ -93,7 +97,7 @@ class TwoSteps:
     run: Run
     retry: float | None
 
-    async def messages(self, *, offset: int, limit: int, order: str) -> ApiResponse:
+    async def messages(self, *, offset: int, limit: int, order: str) -> ApiResponse[Any]:
         """Create a query and return its result.
 
         Raises:
@@ -121,7 +125,7 @@ class TwoSteps:
             raise DecodeError(f"a count cannot be {found!r}", path="$.count", endpoint=COUNT.name)
         return found
 
-    async def _ready(self, call: ApiRequest) -> ApiResponse:
+    async def _ready(self, call: ApiRequest[Any]) -> ApiResponse[Any]:
         with anyio.move_on_after(self.retry):
             while True:
                 answer = await self.run(call)

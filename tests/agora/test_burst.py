@@ -73,7 +73,7 @@ def test_a_burst_leaves_at_once_after_a_rest_and_the_next_request_is_told_to_wai
 
     stage.run(work())
     (waited,) = [event for event in stage.events if isinstance(event, Waited)]
-    assert waited.rule == f"the pace of {limits.requests} requests in 60 s"
+    assert waited.rule == f"the rate limit of {limits.requests} requests in 60 s"
     assert 1 <= waited.seconds <= 60
 
 

@@ -217,7 +217,7 @@ REFUSED = {
     "does not tell userCount; it takes audioFreezeRate": lambda i: i.quality("userCount", "2d"),
     "looks like milliseconds": lambda i: i.usage("userCount", (T - DAY) * 1000, T),
     "give the earlier time first": lambda i: i.usage("userCount", T - DAY, T - 2 * DAY),
-    "the same moment": lambda i: i.usage("userCount", T - DAY, T - DAY),
+    "the same time": lambda i: i.usage("userCount", T - DAY, T - DAY),
     "the time range is too recent": lambda i: i.usage("userCount", "2h"),
     "the time range is too far back: the plan reaches 720 h": lambda i: i.quality(
         "networkDelay", "60d", "50d"

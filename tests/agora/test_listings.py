@@ -336,7 +336,7 @@ NEW = Call(call_id="c", cname="r", created_ts=int(NOW) - 50, destroyed_ts=int(NO
     ("ask", "error", "said"),
     [
         (lambda c: c.calls(UNTIL, SINCE), InvalidRequest, "not before until"),
-        (lambda c: c.calls(SINCE, SINCE), InvalidRequest, "the same moment"),
+        (lambda c: c.calls(SINCE, SINCE), InvalidRequest, "the same time"),
         (lambda c: c.calls(SINCE * 1000, UNTIL * 1000), InvalidRequest, "looks like milliseconds"),
         (lambda c: c.calls(SINCE, UNTIL * 1000), InvalidRequest, "until=.*looks like milliseconds"),
         (lambda c: c.calls("whenever"), InvalidRequest, "is not a time"),

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics import DecodeError
-from agora_analytics.apsaravideo.judge import judge, retry_after
-from agora_analytics.apsaravideo.records import number, read_answer
-from agora_analytics.apsaravideo.walk import ENDPOINT
+from agora_analytics.apsaravideo.judge import retry_after
+from agora_analytics.apsaravideo.listing import OPERATION
+from agora_analytics.apsaravideo.records import number, read_points
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.messages import Response
+from tests.exchanges import exchange
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)
@@ -35,7 +36,7 @@ envelopes = st.fixed_dictionaries({}, optional=ENVELOPE).map(lambda fields: json
 )
 def test_every_answer_has_a_verdict(body, status, header):
     response = Response(status=status, headers={"x-acs-retry-after": header}, body=body)
-    verdict = judge(ENDPOINT, response, 0.0)
+    verdict = OPERATION.read(exchange(response, OPERATION))
     assert isinstance(verdict, Done | Retry | Fail)
     if status >= 400:
         assert not isinstance(verdict, Done)
@@ -49,7 +50,7 @@ def test_every_answer_has_a_verdict(body, status, header):
 def test_a_body_is_read_or_says_where_it_cannot_be(body):
     problem = None
     try:
-        read_answer(body, metric="m")
+        read_points(body, metric="m")
     except DecodeError as error:
         problem = error
     assert problem is None or problem.path.startswith("$")
@@ -58,7 +59,7 @@ def test_a_body_is_read_or_says_where_it_cannot_be(body):
 @settings(deadline=None)
 @given(sent=nodes, summary=scalars)
 def test_no_node_is_lost_and_no_value_is_made_up(sent, summary):
-    read = read_answer(json.dumps({"Nodes": sent, "SummaryData": summary}).encode(), metric="m")
+    read = read_points(json.dumps({"Nodes": sent, "SummaryData": summary}).encode(), metric="m")
     sent = sorted(sent, key=lambda node: int(node["Timestamp"]) // 1000)
     assert [point.ts for point in read.points] == [int(node["Timestamp"]) // 1000 for node in sent]
     for node, point in zip(sent, read.points, strict=True):

@@ -155,7 +155,7 @@ async def test_settings_of_the_environment():
     more = {"APSARAVIDEO_BASE_URL": "http://127.0.0.1:9", "ALIBABA_CLOUD_SECURITY_TOKEN": "t"}
     async with AsyncApsaraVideo.from_env(ENVIRONMENT | more, app_id="b") as client:
         assert (client.app_id, "127.0.0.1:9" in repr(client)) == ("b", True)
-        assert (await client._source()).security_token == "t"
+        assert (await client._credentials()).security_token == "t"
 
 
 @pytest.mark.parametrize("missing", ENVIRONMENT)
@@ -169,13 +169,13 @@ async def test_a_callable_wins_over_the_keys_of_the_environment():
         return Credentials("other", "s")
 
     async with AsyncApsaraVideo.from_env(ENVIRONMENT, credentials=credentials) as client:
-        assert (await client._source()).access_key_id == "other"
+        assert (await client._credentials()).access_key_id == "other"
 
 
 async def test_another_key_than_the_environment_s_does_not_take_its_token():
     environment = ENVIRONMENT | {"ALIBABA_CLOUD_SECURITY_TOKEN": "t"}
     async with AsyncApsaraVideo.from_env(environment, access_key_id="b", access_key_secret="s") as client:
-        assert await client._source() == Credentials("b", "s")
+        assert await client._credentials() == Credentials("b", "s")
 
 
 def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):

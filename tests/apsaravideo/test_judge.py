@@ -5,11 +5,11 @@ import json
 import pytest
 
 from agora_analytics import errors
-from agora_analytics.apsaravideo.facts import ERRORS, Meaning
-from agora_analytics.apsaravideo.judge import judge
-from agora_analytics.apsaravideo.walk import ENDPOINT
+from agora_analytics.apsaravideo.listing import OPERATION
+from agora_analytics.apsaravideo.spec import ERRORS, Meaning
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
+from tests.exchanges import exchange
 
 PARAMETERS = {"Meter.ParamError", "MissingParameter", "InvalidParameter"}
 THROTTLED = {"Throttling", "Throttling.User", "Throttling.Api", "Rejected.Throttling"}
@@ -53,7 +53,7 @@ def answer(body, status=400, **headers):
 
 
 def verdict_on(body, status=400, **headers):
-    return judge(ENDPOINT, answer(body, status, **headers), 0.0)
+    return OPERATION.read(exchange(answer(body, status, **headers), OPERATION))
 
 
 def as_json(code):
@@ -158,7 +158,7 @@ def test_a_good_status_without_an_answer_is_trouble(body):
     verdict = verdict_on(body, 200, content_type="text/html")
     assert isinstance(verdict, Retry)
     assert verdict.error.status == 200
-    assert "HTTP 200, but the body (text/html) is no answer" in str(verdict.error)
+    assert "HTTP 200, but the body (text/html) is not a response of this API" in str(verdict.error)
 
 
 @pytest.mark.parametrize("code", [None, "", "200", "OK", "Success", 200])
@@ -200,6 +200,6 @@ def test_a_code_that_is_no_text_does_no_harm():
 
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_a_failure_of_the_network_is_tried_again_unless_it_would_come_again(kind):
-    verdict = judge(ENDPOINT, TransportFailure(kind, "why"), 0.0)
+    verdict = OPERATION.read(exchange(TransportFailure(kind, "why"), OPERATION))
     assert isinstance(verdict, Fail if kind.would_come_again else Retry)
     assert verdict.error.kind is kind

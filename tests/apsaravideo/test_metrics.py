@@ -129,7 +129,7 @@ def test_a_listing_goes_on_behind_any_page(behind, rounds):
         return pages, await pages_of(client.all_metrics(**asked, resume=pages[behind].resume_token))
 
     if behind == 7:
-        with pytest.raises(InvalidRequest, match="no resume_token"):
+        with pytest.raises(InvalidRequest, match="is not the resume_token"):
             stage.run(job)
         return
     pages, rest = stage.run(job)
@@ -141,7 +141,7 @@ def test_a_listing_goes_on_behind_any_page(behind, rounds):
 @pytest.mark.parametrize("token", ["", "x", "1.2", "5.1.0.", "1.2.3.4.5", "1.2.-3."])
 def test_a_token_that_is_none_is_refused(token):
     stage = Stage.of()
-    with pytest.raises(InvalidRequest, match="no resume_token"):
+    with pytest.raises(InvalidRequest, match="is not the resume_token"):
         stage.run(lambda client: client.interaction_metrics(COST, "1d", resume=token).collect())
     assert stage.asked == 0
 
@@ -228,7 +228,7 @@ def test_an_answer_that_cannot_be_read_says_where(body, path):
         ({"begin": "1d", "end": int(NOW * 1000)}, "milliseconds"),
         ({"begin": datetime(2026, 11, 18)}, "no time zone"),  # noqa: DTZ001
         ({"begin": "1h", "end": "2h"}, "not before"),
-        ({"begin": "1h", "end": "1h"}, "not before"),
+        ({"begin": "1h", "end": "1h"}, "begin and end are the same time"),
         ({"begin": "yesterday"}, "not a time"),
         ({"begin": "1h", "metric": ""}, "metric='' is empty"),
         ({"begin": "1h", "metric": "firstframecost"}, "'FirstFrameCost'"),
@@ -249,7 +249,7 @@ def test_what_cannot_be_is_refused_before_a_request(question, said):
 @pytest.mark.parametrize("metrics", [(), (COST, COST)])
 def test_metrics_are_named_once(metrics):
     stage = Stage.of()
-    with pytest.raises(InvalidRequest, match="metric is named"):
+    with pytest.raises(InvalidRequest, match=r"(a|no) metric is given"):
         stage.run(lambda client: client.all_metrics("1h", metrics=metrics).collect())
     assert stage.asked == 0
 

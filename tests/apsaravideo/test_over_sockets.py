@@ -7,7 +7,8 @@ import pytest
 
 from agora_analytics import AccessDenied, ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage
-from agora_analytics.blocking.apsaravideo import ApsaraVideo, MetricPages
+from agora_analytics.blocking.apsaravideo import ApsaraVideo
+from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import in_blocking_words
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
@@ -107,9 +108,9 @@ def test_a_fault_over_a_socket_is_overcome(fault):
 def test_the_blocking_client_is_the_twin():
     with ApsaraVideo("an id", "s", app_id="app") as blocking:
         assert differences(AsyncApsaraVideo("an id", "s", app_id="app"), blocking) == []
-        assert isinstance(blocking.all_metrics("1h"), MetricPages)
+        assert isinstance(blocking.all_metrics("1h"), Pages)
         assert repr(blocking) == "ApsaraVideo(app_id='app', host='https://live.aliyuncs.com')"
-    for text in (ApsaraVideo.__doc__, MetricPages.__doc__, MetricPages.pages.__doc__):
+    for text in (ApsaraVideo.__doc__, Pages.__doc__, Pages.pages.__doc__):
         assert in_blocking_words(text) == text
         assert "await" not in text
 

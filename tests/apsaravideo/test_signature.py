@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agora_analytics.apsaravideo.credentials import Credentials
-from agora_analytics.apsaravideo.signature import canonical_request, signed_headers
+from agora_analytics.apsaravideo.auth import Credentials, canonical_request, signed_headers
 from tests.apsaravideo import official
 
 KEY = Credentials("an-id", "a secret/with+signs=")

@@ -12,7 +12,7 @@ from agora_analytics import (
     RateLimited,
     ServerError,
 )
-from agora_analytics.apsaravideo.facts import LIMITS
+from agora_analytics.apsaravideo.spec import LIMITS
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import Faults

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import assert_type
 
-from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage, MetricPages, MetricPoint
-from agora_analytics.apsaravideo.credentials import Credentials
-from agora_analytics.blocking import apsaravideo as blocking
+from agora_analytics import blocking
+from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage, MetricPoint
+from agora_analytics.apsaravideo.auth import Credentials
+from agora_analytics.blocking.pages import Pages as BlockingPages
+from agora_analytics.engine.pages import Pages
 
 
 async def credentials() -> Credentials:
@@ -15,7 +17,7 @@ async def credentials() -> Credentials:
 async def awaited() -> None:
     async with AsyncApsaraVideo(app_id="app", credentials=credentials) as client:
         listing = client.interaction_metrics(Metric.FIRST_FRAME_COST, "1d", os="iOS")
-        assert_type(listing, MetricPages)
+        assert_type(listing, Pages[MetricPoint, MetricPage])
         async for page in listing.pages():
             assert_type(page, MetricPage)
             assert_type(page.summary, float | None)
@@ -29,7 +31,7 @@ async def awaited() -> None:
 def waiting() -> None:
     with blocking.ApsaraVideo("an id", "a secret", app_id="app") as client:
         listing = client.interaction_metrics("FirstFrameCost", "1d")
-        assert_type(listing, blocking.MetricPages)
+        assert_type(listing, BlockingPages[MetricPoint, MetricPage])
         assert_type(listing.pages(), Iterator[MetricPage])
         assert_type([point.ts for point in listing], list[int])
         client.all_metrics("1d", channel="770513")  # type: ignore[call-arg]

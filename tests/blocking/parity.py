@@ -82,7 +82,7 @@ def _member_differences(awaited: Any, blocking: Any, original: str, name: str, h
 def _result_differences(method: Any, twin: Any, here: str) -> list[str]:
     old, new = (inspect.signature(one).return_annotation for one in (method, twin))
     if get_origin(old) is AsyncPages:
-        wanted: Any = Pages[get_args(old)[0]]
+        wanted: Any = Pages[get_args(old)]
         return [] if new == wanted else [f"{here}: its twin does not return blocking pages"]
     if not hasattr(old, "__aiter__"):
         return []

@@ -34,7 +34,7 @@ def test_until_is_not_part_of_the_range(since, until, expected):
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "said"), [(160, 100, "not before until"), (7, 7, "the same moment")]
+    ("since", "until", "said"), [(160, 100, "not before until"), (7, 7, "the same time")]
 )
 def test_a_range_that_ends_before_it_begins_is_refused(since, until, said):
     with pytest.raises(InvalidRequest, match=said):

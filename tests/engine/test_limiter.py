@@ -702,7 +702,7 @@ def test_a_wait_that_is_worth_telling_names_its_rule():
     stage = Stage()
     stage.run(work())
     (waited,) = [event for event in stage.events if isinstance(event, Waited)]
-    assert (waited.endpoint, waited.rule) == ("call/lists", "the rest that the server asked for")
+    assert (waited.endpoint, waited.rule) == ("call/lists", "the pause that the server asked for")
     assert waited.seconds > 4
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 from attrs import evolve
 
-from agora_analytics.engine.pages import Meta, Page, Pages
+from agora_analytics.engine.pages import Fetched, Meta, Page, Pages
 from agora_analytics.errors import ServerError
 from agora_analytics.testing import run_virtual
 from tests.conftest import nothing_runs
@@ -33,12 +33,10 @@ class Paginator:
             stage.under_way -= 1
         if step in stage.broken:
             raise ServerError(f"page {step}", status=500)
-        return Page(records=[10 * step, 10 * step + 1], meta=META, resume_token="", raw=b"")
+        page = Page(records=[10 * step, 10 * step + 1], meta=META, raw=b"")
+        return Fetched(page=page, next_steps=stage.more.get(step, []))
 
-    def answered(self, step, page):  # noqa: ARG002
-        return step, self.stage.more.get(step, [])
-
-    def deliver(self, page, left):
+    def finalize(self, page, left):
         return evolve(page, resume_token=",".join(map(str, left)))
 
 
@@ -50,7 +48,7 @@ class Stage:
         async def walk():
             return Paginator(self)
 
-        self.pages = Pages(walk, spawn=self.spawn, prefetch=prefetch, arrow=len)
+        self.pages = Pages(walk, spawn=self.spawn, prefetch=prefetch, table=len)
 
     def spawn(self, work):
         task = asyncio.create_task(work)

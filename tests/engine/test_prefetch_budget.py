@@ -1,4 +1,4 @@
-"""The prefetch_budget for pages: many listings stay within it, and none ever waits for good."""
+"""The prefetch budget: many listings stay within it, and none waits forever."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from agora_analytics.engine.pages import Meta, Page, Pages
+from agora_analytics.engine.pages import Fetched, Meta, Page, Pages
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.testing import run_virtual
 
@@ -14,7 +14,7 @@ META = Meta(status=200, request_id=None, host="https://x", attempts=1, elapsed=0
 
 
 class Listings:
-    """Listings that share a prefetch_budget; their pages have sizes, and what is in memory is counted."""
+    """Listings that share a prefetch budget; their pages have sizes, and what is in memory is counted."""
 
     def __init__(self, most, *, size=10, prefetch=4, count=5):
         self.prefetch_budget = PrefetchBudget(most)
@@ -27,7 +27,7 @@ class Listings:
             return self
 
         return Pages(
-            walk, spawn=self.spawn, prefetch=self.prefetch, arrow=len, prefetch_budget=self.prefetch_budget
+            walk, spawn=self.spawn, prefetch=self.prefetch, table=len, prefetch_budget=self.prefetch_budget
         )
 
     def spawn(self, work):
@@ -43,13 +43,9 @@ class Listings:
         except BaseException:
             self.in_memory -= self.size
             raise
-        return Page(records=[step], meta=META, resume_token="", raw=bytes(self.size))
+        return Fetched(page=Page(records=[step], meta=META, raw=bytes(self.size)))
 
-    def answered(self, step, page):  # noqa: ARG002
-        return step, []
-
-    def deliver(self, page, left):
-        list(left)
+    def finalize(self, page, left):  # noqa: ARG002
         self.in_memory -= self.size
         return page
 
@@ -63,9 +59,9 @@ class Listings:
 
     def is_empty(self):
         return (
-            self.prefetch_budget._under_way,
-            self.prefetch_budget._kept,
-            self.prefetch_budget._line.locked(),
+            self.prefetch_budget._in_progress,
+            self.prefetch_budget._held,
+            self.prefetch_budget._queue.locked(),
         ) == (0, 0, False)
 
 
@@ -99,7 +95,7 @@ def test_pages_that_are_kept_hold_up_no_reader_of_another_listing():
         async with aclosing(first), aclosing(second):
             await anext(first)
             await asyncio.sleep(100)  # as many as fit are kept for the next turn of `first`
-            assert listings.prefetch_budget._kept == 10
+            assert listings.prefetch_budget._held == 10
             behind = [page.records[0] async for page in second]
             return behind, [page.records[0] async for page in first]
 

@@ -2,22 +2,24 @@
 
 import asyncio
 from email.utils import formatdate
+from functools import partial
 
 import pytest
 from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.agora.judge import judge
+from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.plans import Plan
 from agora_analytics.core.domains import Domains, HostTable
-from agora_analytics.core.verdicts import Cause, Retry
+from agora_analytics.core.verdicts import Cause, Payload, Retry
 from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import AttemptFailed, HostSwitched, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, ApiRequest, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop, RetryPolicy
 from agora_analytics.errors import (
     AuthenticationError,
     BadRequest,
@@ -50,6 +52,9 @@ def limit(message):
     )
 
 
+READ = partial(read_response, open_body=open_fields)
+
+
 class Stage:
     """A request loop with everything around it in memory."""
 
@@ -61,11 +66,12 @@ class Stage:
         start=NOW,
         headers=None,
         retry=None,
-        judge=judge,
+        read=READ,
         ledger=None,
         **rows,
     ):
         self.transport = Scripted(*script, seconds=seconds)
+        self.read = read
         self.clock, self.events, self.ledger = VirtualClock(start), [], ledger or MemoryLedger()
         self.server_time = ServerTime(self.clock)
         self.budget = Budget("account", "call/lists")
@@ -84,17 +90,20 @@ class Stage:
         self.loop = RequestLoop(
             transport=self.transport,
             domains=Domains(HostTable(preferred=hosts[0], alternate=(*hosts, None)[1])),
-            judge=judge,
             limiter=lambda _: limiter,
             authorize=headers or no_headers,
             server_time=self.server_time,
+            read_in_thread=asyncio.to_thread,
             observer=self.events.append,
             retry=retry or RetryPolicy(),
             chance=lambda: 0.5,
         )
 
     def call(self, query=lambda _: (("appid", "a b"),), **of):
-        return ApiRequest(endpoint=endpoint(**of), query=query)
+        def build(now):
+            return Payload(query=query(now))
+
+        return ApiRequest(endpoint=endpoint(**of), build=build, read=self.read)
 
     def run(self, work=None):
         return run_virtual(work if work is not None else self.loop.run(self.call()), self.clock)
@@ -225,9 +234,9 @@ def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
     assert (error.endpoint, error.host) == ("call/lists", ONE)
     assert [attempt.outcome for attempt in error.trail] == [
         "HTTP 500: An unexpected error occurred",
-        "no answer yet",
+        "no response yet",
     ]
-    assert "no answer within 20 s" in str(error)
+    assert "timed out after 20 s" in str(error)
 
 
 def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
@@ -236,7 +245,7 @@ def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
         await stage.loop.run(stage.call())
 
     stage = Stage(ok(), retry=RetryPolicy(deadline=5))
-    with pytest.raises(DeadlineExceeded, match="it waited for its turn all the time"):
+    with pytest.raises(DeadlineExceeded, match="timed out after 5 s while waiting for a rate-limit slot"):
         stage.run(work())
     assert (stage.transport.requests, stage.spent()) == ([], 0)
 
@@ -294,7 +303,7 @@ def test_a_host_that_fails_rests_and_is_returned_to():
     stage.run(work())
     assert stage.hosts == [ONE, ONE, TWO, TWO, ONE]
     assert stage.told(HostSwitched) == [
-        HostSwitched(old=ONE, new=TWO, reason="no answer: connect timeout: why"),
+        HostSwitched(old=ONE, new=TWO, reason="no response: connect timeout: why"),
         HostSwitched(old=TWO, new=ONE, reason="it answers, and is preferred"),
     ]
 
@@ -350,11 +359,11 @@ def test_headers_that_cannot_be_made_spend_nothing():
 REFUSED = response({"message": "not this token"}, 401)
 
 
-def judge_of_tokens(endpoint, outcome, now):
-    if outcome is REFUSED:
+def read_with_tokens(exchange):
+    if exchange.outcome is REFUSED:
         error = AuthenticationError("not this token", status=401)
         return Retry(error=error, cause=Cause.CREDENTIALS)
-    return judge(endpoint, outcome, now)
+    return READ(exchange)
 
 
 def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
@@ -364,7 +373,7 @@ def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
         signed.append((request.method, request.url, request.body))
         return {"authorization": f"signature {len(signed)}"}
 
-    stage = Stage(REFUSED, ok(), headers=signature, judge=judge_of_tokens)
+    stage = Stage(REFUSED, ok(), headers=signature, read=read_with_tokens)
     before = stage.clock.now()
     stage.run()
     assert [request.headers["authorization"] for request in stage.transport.requests] == [
@@ -376,7 +385,7 @@ def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
 
 
 def test_credentials_are_renewed_once():
-    stage = Stage(REFUSED, judge=judge_of_tokens)
+    stage = Stage(REFUSED, read=read_with_tokens)
     assert len(stage.fails(AuthenticationError).trail) == 2
 
 
@@ -412,8 +421,9 @@ def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
 def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_one():
     stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT - 4, seconds=10.0)
     answer = stage.run()
+    said = "Service package limit check error, qpd limit error"
     assert [attempt.outcome for attempt in answer.trail] == [
-        "the quota of the day before is spent; it opens again at 2026-11-20 00:00:00Z",
+        f"the quota of the previous day is spent: body code 300: {said}; it opens again at 2026-11-20 00:00:00Z",
         "done",
     ]
     assert stage.run(stage.ledger.spent(stage.budget, "2026-11-20")) == (1, False)
@@ -594,7 +604,7 @@ def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():
         async with AsyncAgora(
             "x", "y", app_id="a", plan=plan, transport=Certified(*[ok(call_lists=[])] * 30), clock=clock
         ) as client:
-            call = ApiRequest(endpoint=LISTS, query=lambda _: ())
+            call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(), read=READ)
             await asyncio.gather(*(client._engine.run(call) for _ in range(30)))
 
     clock, arrivals = VirtualClock(NOW), []

@@ -1,6 +1,7 @@
 """Ten thousand cancellations at any moment, in any trouble: nothing is left behind, and the next request works."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -8,10 +9,14 @@ from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.engine.request_loop import ApiRequest
+from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.core.verdicts import Payload
+from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.messages import FailureKind
 from tests.conftest import nothing_runs, ok, response
 from tests.faults.fleet import Crew, all_dead, ask
+
+READ = partial(read_response, open_body=open_fields)
 
 EXAMPLES, CALLS = 100, 100
 
@@ -69,7 +74,9 @@ def test_closing_ends_every_call_and_none_is_sent_behind_it(seconds, trouble):
     async def job(client):
         listing = asyncio.create_task(client.calls("1h").collect())
         calls = [
-            asyncio.create_task(client._engine.run(ApiRequest(endpoint=LISTS, query=lambda _: ())))
+            asyncio.create_task(
+                client._engine.run(ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=()), read=READ))
+            )
             for _ in range(20)
         ]
         await asyncio.sleep(seconds)
@@ -95,8 +102,10 @@ def test_closing_ends_every_call_and_none_is_sent_behind_it(seconds, trouble):
 def test_closing_leaves_the_task_of_a_caller_alone():
     async def job(client):
         async def caller():
-            with pytest.raises(RuntimeError, match="closed while it was in use"):
-                await client._engine.run(ApiRequest(endpoint=LISTS, query=lambda _: ()))
+            with pytest.raises(RuntimeError, match="closed while a request was in progress"):
+                await client._engine.run(
+                    ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=()), read=READ)
+                )
             await asyncio.sleep(1)
             return asyncio.current_task().cancelling()
 

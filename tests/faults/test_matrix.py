@@ -1,16 +1,19 @@
 """The fault matrix over real sockets: the shipped names, TLS with a throw-away CA, and two classes of calls."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from agora_analytics import errors
 from agora_analytics.agora.domains import host_table
-from agora_analytics.agora.judge import judge
+from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.engine.engine import ClientOptions, Engine
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, RetryPolicy
+from agora_analytics.core.verdicts import Payload
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.engine import Engine, EngineOptions
+from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.messages import FailureKind
 from tests.conftest import SECRET
@@ -33,6 +36,9 @@ EXPECTED = {
 }
 
 
+READ = partial(read_response, open_body=open_fields)
+
+
 async def authorize(_request) -> dict[str, str]:
     return {"authorization": f"Basic {SECRET}"}
 
@@ -41,15 +47,15 @@ async def call(net, endpoint) -> ApiResponse | errors.AgoraAnalyticsError:
     transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting(), largest_body=LARGEST_BODY)
     engine = Engine(
         hosts=host_table("agora.io", regional=True),
-        customer="id",
+        account="id",
         limits={endpoint.name: LIMITS},
-        shares={},
-        judge=judge,
         authorize=authorize,
-        means=ClientOptions(transport=transport, retry=PATIENCE),
+        options=EngineOptions(transport=transport, retry=PATIENCE),
     )
     try:
-        return await engine.run(ApiRequest(endpoint=endpoint, query=lambda _: (("appid", "a"),)))
+        return await engine.run(
+            ApiRequest(endpoint=endpoint, build=lambda _: Payload(query=(("appid", "a"),)), read=READ)
+        )
     except errors.AgoraAnalyticsError as error:
         return error
     finally:

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from agora_analytics.apsaravideo.facts import INTERACTION_METRICS
+from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, WindowOutOfReach
 from agora_analytics.harvest import estimate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agora_analytics.apsaravideo.facts import Metric
+from agora_analytics.apsaravideo.spec import Metric
 from agora_analytics.errors import AuthenticationError, StoreError, WindowOutOfReach
 from agora_analytics.harvest import estimate, harvest
 from agora_analytics.simulator import Faults

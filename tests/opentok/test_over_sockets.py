@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from agora_analytics.blocking.opentok import InsightsPages, OpenTok
+from agora_analytics.blocking.opentok import OpenTok
+from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import in_blocking_words
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import AuthenticationError, ConfigurationError
@@ -145,9 +146,9 @@ def test_the_blocking_client_is_the_twin():
     with OpenTok(CREDENTIALS) as blocking:
         assert differences(AsyncOpenTok(CREDENTIALS), blocking) == []
         assert repr(blocking) == f"OpenTok({CREDENTIALS!r}, host='https://insights.opentok.com')"
-        assert isinstance(blocking.sessions("a"), InsightsPages)
+        assert isinstance(blocking.sessions("a"), Pages)
     assert in_blocking_words(OpenTok.__doc__) == OpenTok.__doc__
-    words = [OpenTok, InsightsPages, InsightsPages.pages, OpenTok.query, OpenTok.stream_stats]
+    words = [OpenTok, Pages, Pages.pages, OpenTok.query, OpenTok.stream_stats]
     for text in (word.__doc__ for word in words):
         assert "await" not in text
 

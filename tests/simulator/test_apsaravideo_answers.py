@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from agora_analytics.apsaravideo.facts import ERRORS, INTERACTION_METRICS, LIMITS, Metric
+from agora_analytics.apsaravideo.spec import ERRORS, INTERACTION_METRICS, LIMITS, Metric
 from agora_analytics.simulator import ApsaraVideoWorld, Faults
 from agora_analytics.simulator.apsaravideo.world import Terminals
 from tests.simulator.conftest import Clock, T

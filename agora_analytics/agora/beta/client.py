@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agora_analytics.agora.beta.limits import LIMITS
 from agora_analytics.agora.beta.questions import BetaQuestions
-from agora_analytics.agora.judge import judge
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.settings import Region, Settings, from_environment
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.client import Client
 from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import ClientOptions, Engine
+from agora_analytics.engine.engine import Engine, EngineOptions
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -81,12 +80,11 @@ class AsyncAgoraBeta(Client, BetaQuestions):
         )
         engine = Engine(
             hosts=self.settings.host_table,
-            customer="\n".join((customer_id, self.settings.base_url or "")),
+            account="\n".join((customer_id, self.settings.base_url or "")),
             limits=limits,
-            shares={},
-            judge=judge,
+            shared_budgets={},
             authorize=self._headers,
-            means=ClientOptions(
+            options=EngineOptions(
                 retry=retry,
                 transport=transport,
                 http_client=http_client,

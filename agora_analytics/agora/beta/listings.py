@@ -8,20 +8,22 @@ from attrs import evolve, frozen
 
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES
 from agora_analytics.agora.beta.records import CallDetails, Diagnosis, read_diagnoses
-from agora_analytics.agora.judge import Envelope, request_id
+from agora_analytics.agora.judge import Envelope, judge, request_id
 from agora_analytics.agora.records import Call, Session, read_records
 from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, write_token
 from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.events import ListingNarrowed, Observer
+from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.engine.request_loop import ApiRequest, ApiResponse, Query
 from agora_analytics.errors import DecodeError, IncompleteListing
+from agora_analytics.messages import Query
 
 T = TypeVar("T")
-Run = Callable[[ApiRequest], Awaitable[ApiResponse]]
+Run = Callable[[ApiRequest[Any]], Awaitable[ApiResponse[Any]]]
 
 MINUTE = 60
 
@@ -35,7 +37,7 @@ class Question:
     params: Query
     checked: bool
 
-    def ask(self, window: Window) -> ApiRequest:
+    def ask(self, window: Window) -> ApiRequest[Any]:
         """Return the call for a window. What has gone out of reach by the time of sending is cut off."""
 
         def query(server_now: float) -> Query:
@@ -45,7 +47,7 @@ class Question:
             ends = ((self.endpoint.since, str(part.start)), (self.endpoint.until, str(part.end)))
             return (*ends, *self.params)
 
-        return ApiRequest(endpoint=self.endpoint, query=query)
+        return unread(judge, endpoint=self.endpoint, query=query)
 
 
 @frozen
@@ -221,7 +223,7 @@ def placed(endpoint: Endpoint, answer: ApiResponse, read: Callable[[dict[str, An
         raise _at(error, endpoint, answer) from error
 
 
-def meta(answer: ApiResponse) -> Meta:
+def meta(answer: ApiResponse[Any]) -> Meta:
     """Return how an answer came."""
     return Meta(
         status=answer.response.status,
@@ -232,10 +234,10 @@ def meta(answer: ApiResponse) -> Meta:
     )
 
 
-def _request_id(answer: ApiResponse) -> str | None:
+def _request_id(answer: ApiResponse[Any]) -> str | None:
     return request_id(msgspec.json.decode(answer.response.body, type=Envelope), answer.response)
 
 
-def _at(error: DecodeError, endpoint: Endpoint, answer: ApiResponse) -> DecodeError:
+def _at(error: DecodeError, endpoint: Endpoint, answer: ApiResponse[Any]) -> DecodeError:
     error.endpoint, error.host, error.request_id = endpoint.name, answer.host, _request_id(answer)
     return error

@@ -36,10 +36,11 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, clip, reachable, split
 from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page, Pages
-from agora_analytics.engine.request_loop import Query
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
+from agora_analytics.messages import Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +103,7 @@ class BetaQuestions:
         def table(pages: Sequence[Page[Call]]) -> "pa.Table":
             return arrow.calls_table([call for page in pages for call in page.records])
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=self._prefetch,
@@ -149,7 +150,7 @@ class BetaQuestions:
         async def walk() -> DetailsWalk:
             return DetailsWalk(question, steps, run=self._engine.run, read_columns=self._read_columns)
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=self._prefetch,
@@ -273,7 +274,7 @@ class BetaQuestions:
                 observer=self._engine.observer,
             )
 
-        return Pages(
+        return old_pages(
             walk,
             spawn=self._engine.spawn,
             prefetch=self._prefetch,

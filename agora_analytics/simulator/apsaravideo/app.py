@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import msgspec
 from starlette.datastructures import Headers
 
-from agora_analytics.apsaravideo import facts
+from agora_analytics.apsaravideo import spec as facts
 from agora_analytics.core.limits import Limits
 from agora_analytics.simulator.apsaravideo.gate import Gate, Refused
 from agora_analytics.simulator.apsaravideo.world import ApsaraVideoWorld, Terminals, summary

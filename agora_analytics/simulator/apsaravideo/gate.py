@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import quote_plus
 
-from agora_analytics.apsaravideo.facts import ALGORITHM, CLOCK_WINDOW
+from agora_analytics.apsaravideo.spec import ALGORITHM, CLOCK_WINDOW
 from agora_analytics.simulator.exchange import Arrival
 
 _AUTHORIZATION = re.compile(

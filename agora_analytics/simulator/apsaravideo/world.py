@@ -6,7 +6,7 @@ from hashlib import blake2b
 import numpy as np
 from attrs import frozen
 
-from agora_analytics.apsaravideo.facts import GRANULARITY, Metric
+from agora_analytics.apsaravideo.spec import GRANULARITY, Metric
 from agora_analytics.simulator.truth.noise import Bits, bits, busyness, key_array, units
 
 _GAPS = 0.02

@@ -1,4 +1,4 @@
-"""What the documents say of `DescribeLiveInteractionMetricData`: names, limits and errors. The simulator shares only this.
+"""The documented facts of `DescribeLiveInteractionMetricData`: names, limits and errors. The simulator shares these only.
 
 Sources: `reference/apsaravideo.md` and the vendor's page "ApsaraVideo Live: DescribeLiveInteractionMetricData" of
 10 Feb 2026 (the page).
@@ -12,26 +12,26 @@ from attrs import frozen
 from agora_analytics.core.limits import Limits
 
 HOST = "https://live.aliyuncs.com"
-"""The central endpoint. The sources disagree about those of single regions, so none is derived (section 2)."""
+"""The central endpoint. The sources disagree about regional endpoints, so none is derived (section 2)."""
 VERSION = "2016-11-01"
 ACTION = "DescribeLiveInteractionMetricData"
 ALGORITHM = "ACS3-HMAC-SHA256"
 """The signature of V3 (section 3)."""
 CLOCK_WINDOW = 15 * 60
-"""Seconds that the date of a signature may differ from the server's clock (section 3)."""
+"""Largest difference in seconds between the date of a signature and the server's clock (section 3)."""
 
 DAY = 86_400
 GRANULARITY = 300
 """Seconds between two points (the page: 5 minutes)."""
 OPEN_FOR = 3_600
-"""Seconds behind its end for which a window counts as open. How late data comes is not documented: this is a guess."""
+"""Seconds after its end during which a window may still change. The delay of the data is not documented: a guess."""
 
 INTERACTION_METRICS = "apsaravideo/interaction_metrics"
 
 LIMITS: Mapping[str, Limits] = {
     INTERACTION_METRICS: Limits(
         requests=50,
-        per_day=50 * DAY,  # no quota of a day is documented: what the pace gives
+        per_day=50 * DAY,  # no quota a day is documented; this is what the rate allows
         reach=30 * DAY,
         span=DAY,
         delay=0,
@@ -59,21 +59,21 @@ class Os(StrEnum):
 
 
 class TerminalType(StrEnum):
-    """The kinds of terminals of the page."""
+    """The terminal types of the page."""
 
     WEB = "web"
     MOBILE = "mobile"
 
 
 class Meaning(Enum):
-    """What an error code asks for."""
+    """What the client has to do about an error code."""
 
     THROTTLED = auto()
     """Too many requests of the account."""
     TROUBLE = auto()
-    """The server failed: the same request may go well later."""
+    """The server failed; the same request may succeed later."""
     SIGN_AGAIN = auto()
-    """The date, the nonce or the token of this attempt was not taken: once more, with new ones."""
+    """The date, nonce or token of this attempt was rejected; sign the request again."""
     WRONG_REQUEST = auto()
     WRONG_CREDENTIALS = auto()
     DENIED = auto()
@@ -113,10 +113,10 @@ ERRORS: Mapping[str, Refusal] = {
     "Forbidden.RAM": Refusal(403, Meaning.DENIED, f"RAM must allow live:{ACTION}"),
     "NoPermission": Refusal(403, Meaning.DENIED, f"RAM must allow live:{ACTION}"),
     "MissingParameter": Refusal(400, Meaning.WRONG_REQUEST, "a parameter is missing"),
-    "InvalidParameter": Refusal(400, Meaning.WRONG_REQUEST, "a parameter cannot be"),
+    "InvalidParameter": Refusal(400, Meaning.WRONG_REQUEST, "a parameter has an invalid value"),
     "InvalidApi.NotFound": Refusal(404, Meaning.NOT_FOUND, "check the base URL"),
     "InvalidProduct.NotFound": Refusal(404, Meaning.NOT_FOUND, "check the base URL"),
-    # Not in the reference: the gateway's codes for temporary keys, as the vendor's SDKs and tools name them.
+    # Not in the reference: the gateway's codes for temporary keys, from the vendor's SDKs and tools.
     "InvalidSecurityToken.Expired": Refusal(400, Meaning.SIGN_AGAIN, "the security token has expired"),
     "InvalidSecurityToken.Malformed": Refusal(400, Meaning.WRONG_CREDENTIALS, "check the security token"),
     "InvalidSecurityToken.MismatchWithAccessKey": Refusal(
@@ -125,14 +125,14 @@ ERRORS: Mapping[str, Refusal] = {
     "MissingSecurityToken": Refusal(
         400, Meaning.WRONG_CREDENTIALS, "this access key needs its security token"
     ),
-    "IncompleteSignature": Refusal(400, Meaning.WRONG_CREDENTIALS, "the signature is not whole"),
+    "IncompleteSignature": Refusal(400, Meaning.WRONG_CREDENTIALS, "the signature is incomplete"),
     # Section 4: common codes of ApsaraVideo Live.
     "Forbidden": Refusal(401, Meaning.DENIED, "the account may not do this"),
     "InvalidIdentity.ServiceDisabled": Refusal(400, Meaning.DENIED, "ApsaraVideo Live is not activated"),
     "InvalidDomain.NotFound": Refusal(404, Meaning.NOT_FOUND, "there is no such domain"),
     "IllegalOperation": Refusal(403, Meaning.DENIED, "the account may not do this"),
 }
-"""Every code that a document names. Others are known by how they begin, or by the HTTP status."""
+"""Every documented code. Others are classified by their prefix or by the HTTP status."""
 
 FAMILIES: Mapping[str, str] = {
     "Throttling": "Throttling",
@@ -144,4 +144,4 @@ FAMILIES: Mapping[str, str] = {
     "Forbidden": "Forbidden",
     "NoPermission": "NoPermission",
 }
-"""How codes begin that mean the same as one in `ERRORS` (`Throttling*`, `Missing<Parameter>`, ...)."""
+"""Prefixes of codes that mean the same as a code in `ERRORS` (`Throttling*`, `Missing<Parameter>`, ...)."""

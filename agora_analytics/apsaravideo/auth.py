@@ -1,18 +1,72 @@
-"""The signature of Alibaba Cloud's V3 requests, ACS3-HMAC-SHA256: pure, of everything that it depends on.
+"""The access key, and the signature of Alibaba Cloud's V3 requests, ACS3-HMAC-SHA256. Pure.
 
 Source: `reference/apsaravideo.md`, section 3.
 """
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 from urllib.parse import quote
 
-from agora_analytics.apsaravideo.credentials import Credentials
-from agora_analytics.apsaravideo.facts import ALGORITHM, VERSION
+from attrs import field, frozen
+
+from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
+from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
 
 Pairs = Iterable[tuple[str, str]]
+
+
+def _usable(_: Any, attribute: Any, value: str) -> None:
+    if not value:
+        variable = f"ALIBABA_CLOUD_{attribute.name.upper()}"
+        raise ConfigurationError(f"{attribute.name} is missing; pass {attribute.name}= or set {variable}")
+    _one_line(_, attribute, value)
+
+
+def _one_line(_: Any, attribute: Any, value: str | None) -> None:
+    # The error must not show the value, which is secret.
+    if value is not None and (not value.isascii() or not value.isprintable() or value != value.strip()):
+        raise ConfigurationError(
+            f"{attribute.name} has spaces around it or characters that a key cannot have; copy it again"
+        )
+
+
+def _or_none(token: str | None) -> str | None:
+    return token or None
+
+
+@frozen
+class Credentials:
+    """An access key. Its repr has no secret.
+
+    Attributes:
+        access_key_id: the id.
+        access_key_secret: its secret.
+        security_token: the token of a temporary key, from the Security Token Service (STS); None for a permanent key.
+
+    Raises:
+        ConfigurationError: the id or the secret is missing, or has characters that a header cannot have.
+
+    Example:
+        >>> Credentials("an id", "a secret")
+        Credentials(access_key_id='an id', access_key_secret='***', security_token=None)
+    """
+
+    access_key_id: str = field(validator=_usable)
+    access_key_secret: str = field(validator=_usable, repr=lambda _: "'***'")
+    security_token: str | None = field(
+        default=None,
+        kw_only=True,
+        converter=_or_none,
+        validator=_one_line,
+        repr=lambda token: "'***'" if token else "None",
+    )
+
+
+CredentialsSource = Callable[[], Awaitable[Credentials]]
+"""Returns the current credentials. It is called for every attempt, so it should cache them itself."""
 
 
 def signed_headers(
@@ -29,20 +83,20 @@ def signed_headers(
     now: float,
     nonce: str,
 ) -> dict[str, str]:
-    """Return the headers that a request needs, its signature among them.
+    """Return the headers of a request, including its signature.
 
     Args:
         method: the HTTP method.
-        host: the `Host` that is sent, with its port where that is not the scheme's own.
+        host: the `Host` header, with the port unless it is the default of the scheme.
         path: the path, percent-encoded; `/` for this family of APIs.
         query: the parameters, decoded.
         body: the bytes of the body.
-        content_type: that of the body, where it has one.
+        content_type: the content type of the body, if there is one.
         action: the operation.
         version: the version of the API.
-        credentials: who asks.
-        now: the date to sign, in UTC epoch seconds; the server takes 15 minutes of difference.
-        nonce: a text that no other request has.
+        credentials: the access key.
+        now: the date to sign, in UTC epoch seconds; the server accepts a difference of 15 minutes.
+        nonce: a text that is unique to the request.
 
     Example:
         >>> headers = signed_headers(method="POST", host="live.aliyuncs.com", action="X", nonce="n", now=0,
@@ -68,7 +122,7 @@ def signed_headers(
 def authorization(
     method: str, path: str, query: Pairs, headers: Mapping[str, str], credentials: Credentials
 ) -> str:
-    """Return the `Authorization` header of a request whose `headers` are all signed, the body's hash among them."""
+    """Return the `Authorization` header of a request; all `headers` are signed, including the hash of the body."""
     canonical, names = canonical_request(method, path, query, headers)
     signature = hmac.new(credentials.access_key_secret.encode(), _to_sign(canonical), sha256).hexdigest()
     return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
@@ -77,7 +131,7 @@ def authorization(
 def canonical_request(method: str, path: str, query: Pairs, headers: Mapping[str, str]) -> tuple[str, str]:
     """Return the text that is hashed, and the names of the signed headers.
 
-    The query is made from decoded pairs: what travels may be encoded otherwise, and the server encodes it again.
+    The query is encoded from decoded pairs, as the server does, because the URL may be encoded in another way.
     """
     lowered = sorted((name.lower(), value.strip()) for name, value in headers.items())
     names = ";".join(name for name, _ in lowered)
@@ -92,4 +146,4 @@ def _to_sign(canonical: str) -> bytes:
 
 
 def _encoded(text: str) -> str:
-    return quote(text, safe="")  # leaves letters, digits and - _ . ~ as they are, as RFC 3986 has it
+    return quote(text, safe="")  # RFC 3986: letters, digits and - _ . ~ stay

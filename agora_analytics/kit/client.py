@@ -1,0 +1,210 @@
+"""The base of the asynchronous clients, and the options that all of them take."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
+
+from attrs import frozen
+
+from agora_analytics.core.base_url import checked_base_url, refuse_open
+from agora_analytics.core.domains import HostTable
+from agora_analytics.core.limits import Limits
+from agora_analytics.core.windows import Window, time_range
+from agora_analytics.engine.clock import Clock
+from agora_analytics.engine.engine import Engine, EngineOptions, Quota
+from agora_analytics.engine.events import Observer
+from agora_analytics.engine.ledger import Ledger, SqliteLedger
+from agora_analytics.engine.pages import Page, Pages, Paginator
+from agora_analytics.engine.request_loop import Authorize, RetryPolicy
+from agora_analytics.engine.transports import Transport
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.instants import Instant
+
+if TYPE_CHECKING:
+    import httpx
+    import pyarrow as pa
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Page[Any])
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments that every client takes.
+
+    Attributes:
+        base_url: one host in place of the vendor's: a proxy, a test server, the simulator. Plain http is accepted for
+            this machine only.
+        allow_http: accept plain http for another machine, which shows the credentials to everybody in between.
+        retry: timeouts, deadline, back-off and number of attempts.
+        prefetch: how many pages of a listing are fetched at the same time. Default: 4.
+        transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
+        http_client: an `httpx.AsyncClient` of yours to send with; the client does not close it.
+        observer: called with every event. What it raises is logged and otherwise ignored. Default: a log line.
+        ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
+            client does not close it. Default: `MemoryLedger()`.
+        clock: returns the time. Default: the machine's clock.
+        validate: False sends what was passed as it is. By default what the vendor would refuse is refused before a
+            request is spent, and time ranges are cut to what the plan allows.
+    """
+
+    base_url: str | None
+    allow_http: bool
+    retry: RetryPolicy | None
+    prefetch: int
+    transport: Transport | None
+    http_client: "httpx.AsyncClient | None"
+    observer: Observer | None
+    ledger: Ledger | None
+    clock: Clock | None
+    validate: bool
+
+
+@frozen(kw_only=True)
+class _Options(EngineOptions):
+    base_url: str | None = None
+    allow_http: bool = False
+    prefetch: int = 4
+    validate: bool = True
+
+
+class Client:
+    """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger."""
+
+    _engine: Engine
+    _own_ledger: SqliteLedger | None = None
+
+    def __init__(self, options: ClientOptions) -> None:
+        """Check the options; `_connect` has to follow.
+
+        Raises:
+            TypeError: an option that no client has.
+            ConfigurationError: an option that cannot be used.
+        """
+        if unknown := [name for name in options if name not in ClientOptions.__annotations__]:
+            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
+        self._options = _Options(**options)
+        if self._options.prefetch < 1:
+            raise ConfigurationError(f"prefetch={self._options.prefetch} fetches nothing; pass at least 1")
+        self._base_url = checked_base_url(self._options.base_url)
+        refuse_open(self._base_url, allow_http=self._options.allow_http)
+
+    def _connect(
+        self,
+        *,
+        hosts: HostTable,
+        account: Sequence[str],
+        limits: Mapping[str, Limits],
+        authorize: Authorize,
+        shared_budgets: Mapping[str, str] | None = None,
+        describe_missing: Callable[[str], str] | None = None,
+    ) -> Engine:
+        """Return an engine with the options of this client; `account` names who shares the limits."""
+        more: dict[str, Any] = {} if describe_missing is None else {"describe_missing": describe_missing}
+        return Engine(
+            hosts=hosts,
+            account="\n".join((*account, self._base_url or "")),
+            limits=limits,
+            authorize=authorize,
+            options=self._options,
+            shared_budgets=shared_budgets,
+            **more,
+        )
+
+    @classmethod
+    def _from_environment(
+        cls,
+        environment: Mapping[str, str] | None,
+        variables: Mapping[str, str],
+        settings: Mapping[str, Any],
+        *,
+        ledger: str,
+        required: Sequence[str] = (),
+    ) -> Self:
+        """Return a client with the settings that environment variables name; keyword arguments take precedence.
+
+        Args:
+            environment: the variables; None: those of the process.
+            variables: the name of the variable, by setting.
+            settings: the keyword arguments; None counts as absent.
+            ledger: the variable that names the ledger's file.
+            required: settings that are "" if nothing names them, so that the constructor says what is missing.
+        """
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = dict.fromkeys(required, "")
+        given |= {
+            name: environment[variable] for name, variable in variables.items() if environment.get(variable)
+        }
+        given |= {name: value for name, value in settings.items() if value is not None}
+        create: Callable[..., Self] = cls
+        path = environment.get(ledger)
+        if "ledger" in given or not path:
+            return create(**given)
+        own = SqliteLedger(path)
+        try:
+            client = create(**given, ledger=own)
+        except BaseException:
+            own.close()
+            raise
+        client._own_ledger = own  # noqa: SLF001 - it is this class
+        return client
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel the requests in progress, and close what the client opened itself."""
+        await self._engine.aclose()
+        if self._own_ledger is not None:
+            await self._own_ledger.aclose()
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        """Number of requests sent, by endpoint name; every attempt counts."""
+        return self._engine.sent
+
+    async def quota(self) -> list[Quota]:
+        """Return the state of each endpoint's quota for today, as this client's ledger knows it.
+
+        Where the vendor documents no quota a day, `per_day` is what its rate allows.
+        """
+        return await self._engine.quota()
+
+    def _now(self) -> float:
+        return self._engine.server_time.now()
+
+    def _window(
+        self,
+        since: Instant,
+        until: Instant,
+        *,
+        validate: bool | None = None,
+        names: tuple[str, str] = ("since", "until"),
+    ) -> Window:
+        """Return the seconds of `since <= t < until`; the two numbers as they are if nothing is validated."""
+        return time_range(since, until, now=self._now(), validate=self._validates(validate), names=names)
+
+    def _validates(self, validate: bool | None) -> bool:
+        return self._options.validate if validate is None else validate
+
+    def _pages(
+        self,
+        paginator: Callable[[], Awaitable[Paginator[Any, P]]],
+        *,
+        record: type[T] | None = None,
+        table: "Callable[[Sequence[P]], pa.Table]",
+        paginator_for_table: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
+        prefetch: int | None = None,
+    ) -> Pages[T, P]:
+        """Return a listing of this client; `record` is the type of its records, for type checkers."""
+        del record
+        return Pages(
+            paginator,
+            spawn=self._engine.spawn,
+            prefetch=prefetch or self._options.prefetch,
+            table=table,
+            paginator_for_table=paginator_for_table,
+            prefetch_budget=self._engine.prefetch_budget,
+        )

@@ -1,0 +1,83 @@
+"""An operation: one endpoint of a vendor as data, with the pure functions that its requests need."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
+
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.limits import Limits
+from agora_analytics.core.verdicts import Payload, Read
+from agora_analytics.core.windows import Window, clip, split
+from agora_analytics.engine.api_request import ApiRequest
+from agora_analytics.messages import Query
+
+R = TypeVar("R")
+
+Clip = Callable[..., Window]
+"""(window, limits, server's time, endpoint=name) -> the part that may be requested. Raises WindowOutOfReach."""
+Split = Callable[[Window, Limits], Sequence[Window]]
+"""(window, limits) -> the windows, each short enough for one request, the earliest first."""
+
+
+@frozen(kw_only=True)
+class Operation(Endpoint, Generic[R]):
+    """One endpoint of a vendor: how its time range is planned and written, and how its response is read.
+
+    Attributes:
+        read: judges and decodes a response in one pure step. An operation whose reader needs more than the response
+            passes its own to `request`.
+        write_window: the query parameters (or body fields) of a time range; None: it takes no range.
+        clip: what of a window may be requested at a time. It is called twice: when a listing is planned, and again when
+            a request is sent, which may be minutes later.
+        split: how a range becomes windows.
+        key: identifies a record, so that one that two responses have is returned once; None: no record repeats.
+    """
+
+    read: Read[R]
+    write_window: Callable[[Window], Query] | None = None
+    clip: Clip = clip
+    split: Split = split
+    key: Callable[[Any], Hashable] | None = None
+
+    def plan(self, window: Window, limits: Limits | None, now: float) -> Sequence[Window]:
+        """Return the windows in which a range is requested at `now`, the earliest first.
+
+        Args:
+            window: the range.
+            limits: what the plan allows; None: the range is sent as it is.
+            now: the server's time in UTC epoch seconds.
+
+        Raises:
+            WindowOutOfReach: no part of the range may be requested.
+        """
+        if limits is None:
+            return [window]
+        return self.split(self.clip(window, limits, now, endpoint=self.name), limits)
+
+    def request(
+        self,
+        query: Query = (),
+        *,
+        window: Window | None = None,
+        limits: Limits | None = None,
+        body: bytes = b"",
+        read: Read[R] | None = None,
+    ) -> ApiRequest[R]:
+        """Return the request of a window, which is clipped again when the request is sent.
+
+        Args:
+            query: the other parameters.
+            window: the time range, if the operation takes one.
+            limits: what the plan allows; None: the window is sent as it is.
+            body: the body.
+            read: reads the response in place of the operation's own reader.
+        """
+
+        def build(now: float) -> Payload:
+            if window is None or self.write_window is None:
+                return Payload(query=query, body=body)
+            part = window if limits is None else self.clip(window, limits, now, endpoint=self.name)
+            return Payload(query=(*self.write_window(part), *query), body=body, window=part)
+
+        return ApiRequest(endpoint=self, build=build, read=read or self.read)

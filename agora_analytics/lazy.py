@@ -1,0 +1,22 @@
+"""Public names that are imported at their first use, so that `import agora_analytics` stays fast."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[str], Callable[[str], Any]]:
+    """Return the `__all__` and the `__getattr__` of a package.
+
+    Args:
+        package: its name.
+        homes: public names by the module, below the package, that defines them.
+    """
+    module_of = {name: f"{package}.{module}" for module, names in homes.items() for name in names}
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - the package's own
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(module_of[name]), name)
+
+    return sorted(module_of), __getattr__
