@@ -1,9 +1,9 @@
-"""A harvest over real HTTP at the Enterprise plan's real pace, held against the fewest requests and the pace's bound.
+"""Measures a harvest over real HTTP at the Enterprise plan's rate limits, against the theoretical minimum.
 
     python -m benchmarks.harvest [--calls 2000] [--faults 0.05] [--json]
 
-The simulator runs in this process, the harvest in one of its own. The peer is arithmetic: the fewest requests that
-the API allows (counted from the truth alone), and those of the slowest endpoint divided by the rate.
+The simulator runs in this process, the harvest in another one. The minimum is calculated: the fewest requests that the
+API allows for the simulated calls, and those of the slowest endpoint divided by its rate limit.
 """
 
 import argparse

@@ -10,12 +10,18 @@ from agora_analytics.cli.asking import told
 from agora_analytics.cli.consoles import for_people
 from agora_analytics.cli.summary import show_skipped
 from agora_analytics.harvest import Estimate, estimate
-from agora_analytics.harvest.run import Client
+from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.instants import iso
 
 
 async def show_estimate(
-    console: Console, client: Client, *, since: str, until: str, store: Path | None, units: str = "calls"
+    console: Console,
+    client: HarvestClient,
+    *,
+    since: str,
+    until: str,
+    store: Path | None,
+    units: str = "calls",
 ) -> None:
     """Ask what a harvest will cost and write it; `units` are what it visits. Spends what `estimate` says."""
     cost = await estimate(client, since=since, until=until, store=store)

@@ -11,7 +11,7 @@ from agora_analytics.cli.harvest import is_fixed
 from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from agora_analytics.harvest.run import Client
+    from agora_analytics.harvest.run import HarvestClient
 
 PANEL = "Who asks"
 
@@ -40,7 +40,7 @@ FaultOption = Annotated[
 class VendorAccount(Protocol):
     """Who asks a vendor that can be harvested."""
 
-    def client(self, **means: Any) -> "Client":
+    def client(self, **means: Any) -> "HarvestClient":
         """Return a client, with further arguments of it."""
         ...
 

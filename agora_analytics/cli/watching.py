@@ -17,14 +17,14 @@ from agora_analytics.cli.consoles import clock, one_line
 from agora_analytics.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from agora_analytics.harvest.run import Client
+    from agora_analytics.harvest.run import HarvestClient
 
 _LOOK = 1.0  # seconds between two looks at the ledger
 _LINE_EVERY = 5.0
 
 
 @asynccontextmanager
-async def watching(client: "Client", progress: Progress, console: Console) -> AsyncIterator[None]:
+async def watching(client: "HarvestClient", progress: Progress, console: Console) -> AsyncIterator[None]:
     """Show the progress while the block runs."""
     picture = _Picture(progress)
     live = (
@@ -45,7 +45,7 @@ async def watching(client: "Client", progress: Progress, console: Console) -> As
             await looking
 
 
-async def _look(client: "Client", progress: Progress, lines: Console | None) -> None:
+async def _look(client: "HarvestClient", progress: Progress, lines: Console | None) -> None:
     start = said = time.monotonic()
     while True:
         progress.quotas = {quota.endpoint: quota for quota in await client.quota()}

@@ -1,4 +1,4 @@
-"""The harvest: everything that the plan allows, at its pace, into a store, exactly once."""
+"""Bulk harvest: fetches everything that the plan allows, at its rate limits, into a store, exactly once."""
 
 from agora_analytics.harvest.estimate import Estimate, estimate
 from agora_analytics.harvest.events import CallSkipped, CallsListed, CallStored, PointsStored

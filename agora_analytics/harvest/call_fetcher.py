@@ -1,8 +1,8 @@
-"""The visit of one call: its sessions, its metrics, and then the call itself, into the store."""
+"""Fetches one call into the store: its sessions, its metrics, then the call's own row."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,13 +17,14 @@ from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Pages
 from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
+from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
     MetricsUnit,
-    call_of,
+    call_day,
     covered_until,
-    day_of,
-    in_order,
     metrics_units,
+    parse_unit_name,
+    sort_sessions,
 )
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
 from agora_analytics.store.protocol import Published, Store
@@ -31,207 +32,203 @@ from agora_analytics.store.protocol import Published, Store
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
-SESSIONS_AT_ONCE = 8
-METRICS_AT_ONCE = 16
-WRITES_AT_ONCE = 2
-"""Answers of metrics that are turned to rows and written at the same time: each takes memory, and a core."""
-OVERLAP = 600
-"""Seconds before the end of a snapshot from which the sessions of a call are listed again: who left is told late."""
+MAX_SESSION_LISTINGS = 8
+MAX_METRICS_REQUESTS = 16
+MAX_WRITES = 2
+"""Metrics responses that are converted and written concurrently; each takes memory and a core."""
+SESSION_OVERLAP = 600
+"""Seconds of an earlier snapshot whose sessions are listed again, because the server reports leave times late."""
+
+R = TypeVar("R")
 
 
 @frozen(kw_only=True)
 class PriorState:
-    """What the store has of a call when a visit begins.
+    """The stored state of a call before it is fetched.
 
     Attributes:
-        published: what readers see of an earlier snapshot; what it tells of is not asked for again.
-        done: units of samples that an interrupted visit of the call, as it is now, has brought.
-        listed: whether its sessions are there as well.
+        published: the snapshot that readers see, if any; its data is not fetched again.
+        fetched_units: metrics units that an interrupted run fetched for the same state of the call.
+        sessions_listed: whether that run stored the sessions as well.
     """
 
     published: Published | None
-    done: frozenset[str] = frozenset()
-    listed: bool = False
+    fetched_units: frozenset[str] = frozenset()
+    sessions_listed: bool = False
 
     @property
-    def kept(self) -> Sequence[str]:
-        """The units of samples of the snapshot."""
+    def published_units(self) -> Sequence[str]:
+        """The metrics units of the snapshot."""
         return self.published.metrics if self.published else ()
 
 
 @define
 class CallFetcher:
-    """Visits calls. What is committed already is not asked for again.
+    """Fetches calls. Committed data is not fetched again.
 
-    Every answer is committed as a pending unit at once; when the call is whole, its units are published, metrics first,
-    the call's own row last. A call that goes on is asked for from where its snapshot ends; what an interrupted visit
-    of it has brought is dropped, for its sessions may have changed. A row that waits beside the pending units says
-    that they are of such a visit.
+    Every response is committed as a pending unit. Once all units of a call are stored they are published: metrics
+    first, the call's own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
+    interrupted run is discarded, because the session list may have changed; a pending row of the call marks the
+    pending units as data of an ongoing call.
     """
 
     client: "AsyncAgora"
     store: Store
     plan: WorkPlan
-    tell: HarvestObserver
-    _sessions_gate: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(SESSIONS_AT_ONCE))
-    _metrics_gate: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(METRICS_AT_ONCE))
-    _writing_gate: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(WRITES_AT_ONCE))
+    emit: HarvestObserver
+    _session_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_SESSION_LISTINGS))
+    _metrics_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_METRICS_REQUESTS))
+    _write_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_WRITES))
 
-    @property
-    def app_id(self) -> str:
-        """The app that is harvested."""
-        return self.client.settings.app_id
-
-    async def visit(self, call: Call) -> bool:
-        """Bring one call into the tables; return False if it is too recent for that.
+    async def fetch(self, call: Call) -> Outcome:
+        """Fetch one call and publish it.
 
         Raises:
             StoreConflict: another harvest changed the call in the store meanwhile.
         """
         if is_too_recent(call, self.client.reach(METRICS)):
-            return False
+            return Outcome.TOO_RECENT
         row = arrow.calls_table([call])
-        begun = await self._begin(call, row)
-        if begun is None:
-            return True
-        until = self._known_until(call)
-        sessions = await self._sessions(call, begun, until)
+        prior = await self._prepare(call, row)
+        if prior is None:
+            return Outcome.ALREADY_STORED
+        until = self._complete_until(call)
+        sessions = await self._fetch_sessions(call, prior, until)
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
-        if is_too_recent(call, reach):  # our clock was ahead, which the first answer tells
-            return False
-        until = min(until, self._known_until(call))
-        since = covered_until(call, begun.kept) + 1
+        if is_too_recent(call, reach):  # the first response showed that the local clock is ahead
+            return Outcome.TOO_RECENT
+        until = min(until, self._complete_until(call))
+        since = covered_until(call, prior.published_units) + 1
         units = metrics_units(call, sessions, limits, reach, since=since, until=until)
         names = [unit.name for unit in units]
-        gone = await self._out_of_reach(call, begun, names, reach)
+        expired = await self._discard_stale_units(call, prior, names, reach)
         async with asyncio.TaskGroup() as group:
             for unit in units:
-                if unit.name not in begun.done:
-                    group.create_task(self._metrics(call, unit))
-        await asyncio.to_thread(
+                if unit.name not in prior.fetched_units:
+                    group.create_task(self._fetch_metrics(call, unit))
+        await self._in_store(
             self.store.publish,
-            app_id=self.app_id,
-            day=day_of(call),
-            metrics=[*begun.kept, *gone, *names],
+            call,
+            metrics=[*prior.published_units, *expired, *names],
             sessions=call.call_id,
             call=call.call_id,
             row=row,
-            before=begun.published,
+            before=prior.published,
         )
         if not call.finished:
             await self._discard(call, [("calls", call.call_id)])
-        self.tell(CallStored(call_id=call.call_id, sessions=len(sessions), finished=call.finished))
-        return True
+        self.emit(CallStored(call_id=call.call_id, sessions=len(sessions), finished=call.finished))
+        return Outcome.STORED
 
-    async def _begin(self, call: Call, row: pa.Table) -> PriorState | None:
-        """Return what of the call is good; drop what was fetched when the call was shorter.
+    async def _prepare(self, call: Call, row: pa.Table) -> PriorState | None:
+        """Return the stored state of a call, after discarding data that was fetched while it was ongoing.
 
-        None if all of it is there, for another harvest has brought it since this one began.
+        None means that another harvest has stored the complete call since this one started.
         """
         call_id, plan = call.call_id, self.plan
-        published = await asyncio.to_thread(
-            self.store.published, call_id, app_id=self.app_id, day=day_of(call)
-        )
+        published = await self._in_store(self.store.published, call, call_id)
         if published is not None and published.finished:
             return None
         pending, live = plan.pending_metrics(call_id), plan.live_metrics(call_id)
-        marked = call_id in plan.units.pending["calls"]
-        if call.finished and not marked:
+        fetched_while_ongoing = call_id in plan.units.pending["calls"]
+        if call.finished and not fetched_while_ongoing:
             listed = call_id in plan.units.pending["sessions"]
             listed = listed or (published is None and call_id in plan.units.live["sessions"])
-            done = frozenset(pending).union(live).difference(published.metrics if published else ())
-            return PriorState(published=published, done=done, listed=listed)
+            fetched = frozenset(pending).union(live).difference(published.metrics if published else ())
+            return PriorState(published=published, fetched_units=fetched, sessions_listed=listed)
         await self._unpublish(call, live)
         await self._discard(call, [*(("metrics", unit) for unit in pending), ("sessions", call_id)])
         if not call.finished:
             await self._put("calls", call_id, row, call)
-        elif marked:
+        elif fetched_while_ongoing:
             await self._discard(call, [("calls", call_id)])
         return PriorState(published=published)
 
-    def _known_until(self, call: Call) -> int:
-        """Return the last second of which all is known: who was there, and what was measured."""
+    def _complete_until(self, call: Call) -> int:
+        """Return the last second for which sessions and metrics are both available."""
         if call.finished:
             return max(call.created_ts, call.destroyed_ts)
         return min(self.client.reach(endpoint).end for endpoint in (SESSIONS, METRICS))
 
-    async def _sessions(self, call: Call, begun: PriorState, until: int) -> list[Session]:
-        if begun.listed:
-            rows = await self._stored_sessions(call)
-            return _sessions_of(rows) if rows is not None else []
-        async with self._sessions_gate:
-            listed = in_order(await self._listing(call, begun, until).collect())
-        rows = arrow.sessions_table(listed, call_id=call.call_id)
-        before = await self._stored_sessions(call) if begun.published else None
-        if before is not None:
-            # those who left before the snapshot ended, or are out of the plan's reach by now
-            others = before.filter(pc.invert(pc.is_in(before["sid"], value_set=rows["sid"].combine_chunks())))
+    async def _fetch_sessions(self, call: Call, prior: PriorState, until: int) -> list[Session]:
+        if prior.sessions_listed:
+            stored = await self._stored_sessions(call)
+            return _sessions_from_rows(stored) if stored is not None else []
+        async with self._session_slots:
+            sessions = sort_sessions(await self._list_sessions(call, prior, until).collect())
+        rows = arrow.sessions_table(sessions, call_id=call.call_id)
+        stored = await self._stored_sessions(call) if prior.published else None
+        if stored is not None:
+            # keep the sessions that ended before the listed window, or are outside the plan's retention by now
+            others = stored.filter(pc.invert(pc.is_in(stored["sid"], value_set=rows["sid"].combine_chunks())))
             rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
+            sessions = _sessions_from_rows(rows)
         await self._put("sessions", call.call_id, rows, call)
-        return listed if before is None else _sessions_of(rows)
+        return sessions
 
-    def _listing(self, call: Call, begun: PriorState, until: int) -> Pages[Session]:
-        if not begun.kept:
+    def _list_sessions(self, call: Call, prior: PriorState, until: int) -> Pages[Session]:
+        if not prior.published_units:
             return self.client.sessions(call, exclude_server_user=False)
-        since = max(call.created_ts, min(covered_until(call, begun.kept), until) - OVERLAP)
+        since = min(covered_until(call, prior.published_units), until) - SESSION_OVERLAP
+        since = max(call.created_ts, since)
         return self.client.sessions(call.call_id, since, until + 1, exclude_server_user=False)
 
-    async def _metrics(self, call: Call, unit: MetricsUnit) -> None:
-        async with self._metrics_gate:
+    async def _fetch_metrics(self, call: Call, unit: MetricsUnit) -> None:
+        async with self._metrics_slots:
             window = unit.window
             listing = self.client.metrics(call.call_id, window.start, window.end + 1, sids=unit.sids)
             async for page in listing.pages():
                 if isinstance(page, MetricsPage):
-                    async with self._writing_gate:
-                        points = await asyncio.to_thread(self._put_columns, call, unit.name, page.columns)
-                    self.tell(PointsStored(call_id=call.call_id, points=points))
+                    async with self._write_slots:
+                        points = await asyncio.to_thread(self._store_metrics, call, unit.name, page.columns)
+                    self.emit(PointsStored(call_id=call.call_id, points=points))
 
-    def _put_columns(self, call: Call, unit: str, columns: MetricColumns) -> int:
+    def _store_metrics(self, call: Call, unit: str, columns: MetricColumns) -> int:
         rows = columns_table(columns, call_id=call.call_id)
-        return self.store.put("metrics", unit, rows, app_id=self.app_id, day=day_of(call), pending=True)
+        app_id = self.client.settings.app_id
+        return self.store.put("metrics", unit, rows, app_id=app_id, day=call_day(call), pending=True)
 
-    async def _out_of_reach(
-        self, call: Call, begun: PriorState, names: Sequence[str], reach: Window
+    async def _discard_stale_units(
+        self, call: Call, prior: PriorState, names: Sequence[str], reach: Window
     ) -> list[str]:
-        """Return the units that the plan has gone past since they were fetched; drop those of other windows.
+        """Return the fetched units that are outside the retention by now; discard those with other windows.
 
-        Windows are cut otherwise where the plan has changed between two runs.
+        The windows differ if the plan has changed between two runs.
         """
-        others = sorted(begun.done.difference(names))
-        first = covered_until(call, begun.kept) - call.created_ts + 1
-        gone = [
+        others = sorted(prior.fetched_units.difference(names))
+        first = covered_until(call, prior.published_units) - call.created_ts + 1
+        expired = [
             unit
             for unit in others
-            for window in [call_of(unit)[1]]
+            for window in [parse_unit_name(unit)[1]]
             if window.start >= first and call.created_ts + window.end < reach.start
         ]
-        if foreign := [unit for unit in others if unit not in gone]:
-            await self._unpublish(call, foreign)
-            await self._discard(call, [("metrics", unit) for unit in foreign])
-        return gone
+        if stale := [unit for unit in others if unit not in expired]:
+            await self._unpublish(call, stale)
+            await self._discard(call, [("metrics", unit) for unit in stale])
+        return expired
 
     async def _stored_sessions(self, call: Call) -> pa.Table | None:
-        return await asyncio.to_thread(
-            self.store.read, "sessions", call.call_id, app_id=self.app_id, day=day_of(call)
-        )
+        return await self._in_store(self.store.read, call, "sessions", call.call_id)
 
-    async def _put(self, table: str, unit: str, rows: pa.Table, call: Call) -> int:
-        return await asyncio.to_thread(
-            self.store.put, table, unit, rows, app_id=self.app_id, day=day_of(call), pending=True
-        )
+    async def _put(self, table: str, unit: str, rows: pa.Table, call: Call) -> None:
+        await self._in_store(self.store.put, call, table, unit, rows, pending=True)
 
     async def _unpublish(self, call: Call, units: Sequence[str]) -> None:
         if units:
-            await asyncio.to_thread(
-                self.store.unpublish, call.call_id, units, app_id=self.app_id, day=day_of(call)
-            )
+            await self._in_store(self.store.unpublish, call, call.call_id, units)
 
     async def _discard(self, call: Call, units: Sequence[tuple[str, str]]) -> None:
-        await asyncio.to_thread(self.store.discard, app_id=self.app_id, day=day_of(call), pending=units)
+        await self._in_store(self.store.discard, call, pending=units)
+
+    async def _in_store(self, operation: Callable[..., R], call: Call, /, *args: Any, **options: Any) -> R:
+        """Run a store operation on the objects of a call, in a worker thread."""
+        app_id = self.client.settings.app_id
+        return await asyncio.to_thread(operation, *args, app_id=app_id, day=call_day(call), **options)
 
 
-def _sessions_of(rows: pa.Table) -> list[Session]:
-    """Return as much of the stored sessions as the batches need."""
+def _sessions_from_rows(rows: pa.Table) -> list[Session]:
+    """Return stored sessions, with only the fields that the batches need."""
     return [
         Session(
             sid=row["sid"],

@@ -1,43 +1,48 @@
-"""What a harvest will cost, before it is begun."""
+"""The cost of a harvest before it starts: the units to fetch, and the requests and seconds that they take."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
+from agora_analytics.agora.records import Call
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
-from agora_analytics.core.windows import Window
+from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
-from agora_analytics.errors import AgoraAnalyticsError
-from agora_analytics.harvest.call_costs import call_costs
+from agora_analytics.engine.pages import Page
+from agora_analytics.errors import AgoraAnalyticsError, WindowOutOfReach
 from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
-from agora_analytics.harvest.run import Client
-from agora_analytics.harvest.unit_runner import PointsUnit, is_known
-from agora_analytics.harvest.work_plan import WorkPlan
+from agora_analytics.harvest.points import PointsUnit, is_stored
+from agora_analytics.harvest.run import HarvestClient
+from agora_analytics.harvest.units import call_window
+from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
 from agora_analytics.store import Store, Units, open_store
 
+_PAGE_SIZE = 100
+
 
 @frozen(kw_only=True)
 class Estimate:
-    """What a harvest of `window` will cost.
+    """The cost of a harvest of `window`.
 
     Attributes:
-        window: what of the wanted time range would be harvested.
-        calls: calls to visit; of the other vendors: meetings and project days, or days of a metric, to fetch.
+        window: the part of the requested time range that would be harvested.
+        calls: calls to fetch; for other vendors: meetings and project days, or days of a metric.
         known: those that are in the store already and cost nothing.
-        requests: requests for each endpoint, if none has to be tried again. `estimate` says which are exact.
-        quotas: what is left of the day, for each endpoint, the requests of this estimate already taken off.
-        seconds: how long it takes at the pace that the vendor allows, if the quota lasts.
-        skipped: what cannot be listed, and why; the harvest will skip it too.
+        requests: requests by endpoint, without retries. `estimate` documents which numbers are exact.
+        quotas: the daily quota left by endpoint, after the requests that this estimate has sent.
+        seconds: duration at the vendor's rate limits, if the quota lasts.
+        skipped: what cannot be listed, with the reason; the harvest will skip it too.
     """
 
     window: Window
@@ -50,7 +55,7 @@ class Estimate:
 
     @property
     def enough(self) -> bool:
-        """True if what is left of the day's quota suffices, or there is none of the day."""
+        """True if the daily quota that is left suffices, or the vendor has no daily quota."""
         return all(
             count <= self.quotas[name].left or not self.quotas[name].daily
             for name, count in self.requests.items()
@@ -58,26 +63,26 @@ class Estimate:
 
 
 async def estimate(
-    client: Client, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
+    client: HarvestClient, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
 ) -> Estimate:
-    """Return what a harvest will cost: requests for each endpoint, and how long they take. Nothing is stored.
+    """Return the cost of a harvest: requests by endpoint, and their duration. Nothing is stored.
 
-    - `AsyncAgora`: spends one list request for each window that the store does not know, and one for each seam of two
-      such windows where a page does not show all calls of the first. Calls are counted as the server counts them,
-      each once, and known from the store for the rest. Requests for sessions and metrics are those of the calls that
-      were seen, and in proportion for the others: the fewest for a call of one window. Of a longer one they are the
-      most that users who came evenly can take (who stayed throughout, where the server does not say how many there
-      were at a time). A call that goes on counts from where its snapshot ends.
-    - `AsyncApsaraVideo`: sends nothing. All is exact: one request for each metric and UTC day.
-    - `AsyncOpenTok`: spends the listing of session summaries, a request for each 1,000 sessions, which the harvest
-      spends again. Meetings, days and the requests for days are exact. A meeting counts as one request, the fewest: one
-      of more than an hour, or with more than 125 streams sent or received, takes further ones.
+    - `AsyncAgora`: sends one list request for each window that is not listed in the store. It sends another one for
+      each boundary between two such windows if the first page does not show all calls of the earlier window. The
+      number of calls is the server's count, plus the calls in the store, without duplicates. Requests for sessions
+      and metrics are calculated for the calls on those pages, and extrapolated to the others. For a call within one
+      window this is the minimum. For longer calls it is the maximum if users join evenly (or stay for the whole call,
+      where the server does not report the peak number of users). An ongoing call counts from the end of its snapshot.
+    - `AsyncApsaraVideo`: sends nothing. The numbers are exact: one request for each metric and UTC day.
+    - `AsyncOpenTok`: lists the session summaries, one request for each 1,000 sessions, which the harvest repeats. The
+      numbers of meetings, of days and of the requests for days are exact. A meeting counts as one request, the minimum:
+      one of more than an hour, or with more than 125 streams sent or received, takes more.
 
     Args:
-        client: who will ask.
+        client: the client of the harvest.
         since: as for `harvest`.
         until: as for `harvest`.
-        store: what is in it costs nothing; a folder that does not exist counts as empty.
+        store: data in it costs nothing; a folder that does not exist counts as empty.
 
     Raises:
         As `harvest`.
@@ -86,96 +91,216 @@ async def estimate(
         cost = await estimate(client, since="1d")
         print(cost.calls, cost.requests, cost.enough)
     """
-    opened = await asyncio.to_thread(_opened, store)
+    opened = await asyncio.to_thread(_open_existing, store)
     match client:
         case AsyncAgora():
-            return await _of_calls(client, client.legal_window(LISTS, since, until), opened)
+            return await _estimate_calls(client, client.legal_window(LISTS, since, until), opened)
         case AsyncApsaraVideo():
-            return await _of_metric_days(client, utc_days(client, since, until), opened)
+            return await _estimate_metric_days(client, utc_days(client, since, until), opened)
         case AsyncOpenTok():
-            return await _of_meetings(client, client.window(since, until), opened)
+            return await _estimate_meetings(client, client.window(since, until), opened)
 
 
-async def _of_calls(client: AsyncAgora, wanted: Window, store: Store | None) -> Estimate:
-    plan = WorkPlan.empty()
-    if store is not None:
-        plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
-    cost = await call_costs(client, plan, wanted)
-    quotas = await _quotas(client)
+def _open_existing(store: Store | str | Path | None) -> Store | None:
+    if isinstance(store, str | Path):
+        return open_store(store) if Path(store).exists() else None
+    return store
+
+
+async def _estimate(
+    client: HarvestClient,
+    window: Window,
+    *,
+    calls: int,
+    known: int,
+    requests: Mapping[str, int],
+    in_parallel: bool = False,
+    skipped: Sequence[CallSkipped] = (),
+) -> Estimate:
+    """Return an estimate with the quotas of the client, and the seconds that the requests take at its rate limits."""
+    quotas = {quota.endpoint: quota for quota in await client.quota()}
+    seconds = [count * quotas[name].period / quotas[name].requests for name, count in requests.items()]
     return Estimate(
-        window=wanted,
-        calls=cost.calls,
-        known=plan.done(wanted),
-        requests=cost.requests,
-        quotas=quotas,
-        seconds=max(_paced(cost.requests, quotas)),  # the endpoints work side by side
-    )
-
-
-async def _of_metric_days(client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None) -> Estimate:
-    stored = await _units(client.app_id, store)
-    due, known = _counted(metric_day_units(client, days, stored.pending["points"]), stored)
-    requests, quotas = {INTERACTION_METRICS: due}, await _quotas(client)
-    return Estimate(
-        window=Window(days[0].start, days[-1].end),
-        calls=due,
+        window=window,
+        calls=calls,
         known=known,
         requests=requests,
         quotas=quotas,
-        seconds=sum(_paced(requests, quotas)),
-    )
-
-
-async def _of_meetings(client: AsyncOpenTok, wanted: Window, store: Store | None) -> Estimate:
-    skipped: list[CallSkipped] = []
-
-    def skip(work: str, error: AgoraAnalyticsError) -> None:
-        skipped.append(CallSkipped(call_id=work, reason=str(error)))
-
-    stored = await _units(client.project_id, store)
-    marked = stored.pending["points"]
-    spent_before = client.sent.get(SESSION_DATA, 0)
-    listed = [unit async for unit in meeting_units(client, wanted, skip, marked)]
-    listing = client.sent.get(SESSION_DATA, 0) - spent_before
-    meetings, known_meetings = _counted(listed, stored)
-    days, known_days = _counted(project_day_units(client, wanted, marked), stored)
-    requests = {SESSION_DATA: listing + meetings, PROJECT_DATA: days}
-    quotas = await _quotas(client)
-    return Estimate(
-        window=wanted,
-        calls=meetings + days,
-        known=known_meetings + known_days,
-        requests=requests,
-        quotas=quotas,
-        seconds=sum(_paced(requests, quotas)),  # both keep one pace together
+        seconds=max(seconds) if in_parallel else sum(seconds),
         skipped=tuple(skipped),
     )
 
 
-async def _units(app_id: str, store: Store | None) -> Units:
-    """Return what the store has of an app's `points`."""
+async def _estimate_metric_days(
+    client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None
+) -> Estimate:
+    stored = await _stored_units(client.app_id, store)
+    units = [unit async for unit in metric_day_units(client, days, stored.pending["points"])]
+    calls, known = _count_units(units, stored)
+    window = Window(days[0].start, days[-1].end)
+    return await _estimate(client, window, calls=calls, known=known, requests={INTERACTION_METRICS: calls})
+
+
+async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: Store | None) -> Estimate:
+    skipped: list[CallSkipped] = []
+
+    def skip(name: str, error: AgoraAnalyticsError) -> None:
+        skipped.append(CallSkipped(call_id=name, reason=str(error)))
+
+    stored = await _stored_units(client.project_id, store)
+    incomplete_units = stored.pending["points"]
+    sent_before = client.sent.get(SESSION_DATA, 0)
+    units = [unit async for unit in meeting_units(client, window, skip, incomplete_units)]
+    listing = client.sent.get(SESSION_DATA, 0) - sent_before
+    meetings, known_meetings = _count_units(units, stored)
+    days, known_days = _count_units(project_day_units(client, window, incomplete_units), stored)
+    return await _estimate(
+        client,
+        window,
+        calls=meetings + days,
+        known=known_meetings + known_days,
+        requests={SESSION_DATA: listing + meetings, PROJECT_DATA: days},
+        skipped=skipped,
+    )
+
+
+async def _stored_units(app_id: str, store: Store | None) -> Units:
+    """Return the units of `points` that the store has."""
     if store is None:
         return Units(live={"points": {}}, pending={"points": {}})
     return await asyncio.to_thread(store.units, app_id)
 
 
-def _counted(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
-    """Return how many units would be fetched, and how many the store has whole."""
-    wanted = {unit.name: unit for unit in units}
-    known = sum(is_known(unit, stored) for unit in wanted.values())
-    return len(wanted) - known, known
+def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
+    """Return the number of units to fetch, and of those that are stored."""
+    by_name = {unit.name: unit for unit in units}
+    known = sum(is_stored(unit, stored) for unit in by_name.values())
+    return len(by_name) - known, known
 
 
-async def _quotas(client: Client) -> dict[str, Quota]:
-    return {quota.endpoint: quota for quota in await client.quota()}
+# ---- the calls of Agora
 
 
-def _paced(requests: Mapping[str, int], quotas: Mapping[str, Quota]) -> list[float]:
-    """Return the seconds that the requests of each endpoint take at its pace."""
-    return [count * quotas[name].period / quotas[name].requests for name, count in requests.items()]
+async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | None) -> Estimate:
+    plan = WorkPlan.empty()
+    if store is not None:
+        plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
+    reach = client.reach(LISTS)
+    relist_requests = len(plan.windows_to_relist(window, reach))
+    counter = _CallCounter(client, plan)
+    for task in plan.listing_tasks(window):
+        await counter.add_window(task)
+    calls = {call.call_id: call for call in (*plan.due_calls(window), *plan.ongoing_calls(window, reach))}
+    calls |= {call_id: call for call_id, call in counter.seen.items() if not plan.is_complete(call)}
+    due = [call for call in calls.values() if not is_too_recent(call, client.reach(METRICS))]
+    sample = [call for call in due if call.call_id in counter.seen] or due
+
+    def extrapolate(requests_of: Callable[[Call], int]) -> int:
+        unseen = counter.unseen * sum(map(requests_of, sample)) / len(sample) if sample else counter.unseen
+        return math.ceil(sum(map(requests_of, due)) + unseen)
+
+    per_call = _RequestsPerCall(client, plan)
+    requests = {
+        LISTS.name: relist_requests + counter.pages,
+        SESSIONS.name: extrapolate(per_call.sessions),
+        METRICS.name: extrapolate(per_call.metrics),
+    }
+    return await _estimate(
+        client,
+        window,
+        calls=len(due) + counter.unseen,
+        known=plan.count_complete(window),
+        requests=requests,
+        in_parallel=True,  # each endpoint has a rate limit of its own
+    )
 
 
-def _opened(store: Store | str | Path | None) -> Store | None:
-    if isinstance(store, str | Path):
-        return open_store(store) if Path(store).exists() else None
-    return store
+@define
+class _CallCounter:
+    """Counts the calls of windows that are not listed yet, without duplicates, from the first page of each.
+
+    Attributes:
+        seen: the calls on these pages, by call id.
+        pages: the list requests that the windows take.
+    """
+
+    client: AsyncAgora
+    plan: WorkPlan
+    seen: dict[str, Call] = field(factory=dict)
+    pages: int = 0
+    _counted: int = 0
+
+    @property
+    def unseen(self) -> int:
+        """The number of calls that are neither listed in the store nor on a page."""
+        return max(0, self._counted - len(self.seen.keys() - self.plan.listed.keys()))
+
+    async def add_window(self, task: ListingTask) -> None:
+        """Count the calls of a listing task."""
+        previous_was_partial = False
+        for window in split(task.window, self.client.limits(LISTS)):
+            try:
+                page = await self._first_page(window)
+            except WindowOutOfReach:  # the local clock is ahead
+                return
+            total = _total(page)
+            duplicates = await self._counted_before(window, at_boundary=previous_was_partial)
+            self._counted += max(0, total - duplicates)
+            self.seen |= {call.call_id: call for call in page.records}
+            self.pages += max(1, math.ceil(total / _PAGE_SIZE) - task.pages)
+            previous_was_partial = total > len(page.records)
+
+    async def _counted_before(self, window: Window, *, at_boundary: bool) -> int:
+        """Return how many calls of a window are listed in the store, or were counted with the previous window."""
+        end = self.client.reach(LISTS).end
+        if not at_boundary:
+            counted = self.plan.listed | self.seen
+            return sum(call_window(call, end).intersection(window) is not None for call in counted.values())
+        listed = sum(window.start <= call.created_ts <= window.end for call in self.plan.listed.values())
+        boundary = await self._first_page(Window(window.start, window.start))
+        return listed + _total(boundary) - sum(call.created_ts == window.start for call in boundary.records)
+
+    async def _first_page(self, window: Window) -> Page[Call]:
+        pages = self.client.calls(window.start, window.end + 1).pages()
+        try:
+            return await anext(pages)
+        finally:
+            await pages.aclose()
+
+
+@frozen
+class _RequestsPerCall:
+    """Calculates the requests that a call takes, without those that an interrupted run has already sent."""
+
+    client: AsyncAgora
+    plan: WorkPlan
+
+    def sessions(self, call: Call) -> int:
+        """Return the number of session requests."""
+        fetched = self._keeps_pending(call) and call.call_id in self.plan.units.pending["sessions"]
+        return 0 if fetched else self._requests(call, _PAGE_SIZE)
+
+    def metrics(self, call: Call) -> int:
+        """Return the number of metrics requests."""
+        fetched = self.plan.pending_metrics(call.call_id) if self._keeps_pending(call) else ()
+        return max(0, self._requests(call, MAX_SIDS) - len(fetched))
+
+    def _keeps_pending(self, call: Call) -> bool:
+        return call.finished and call.call_id not in self.plan.units.pending["calls"]
+
+    def _requests(self, call: Call, batch_size: int) -> int:
+        """Return the number of requests if each covers `batch_size` sessions of one window."""
+        reach, limits = self.client.reach(METRICS), self.client.limits(METRICS)
+        whole = call_window(call, reach.end)
+        stored = self.plan.stored.get(call.call_id)
+        since = whole.start if stored is None else min(max(whole.start, stored.destroyed_ts), whole.end)
+        windows = split(Window(since, whole.end), limits)
+        users = call.call_acu or 1
+        in_two_windows = users if call.call_pcu is None else call.call_pcu  # the most at any window boundary
+        in_each = min(users, math.ceil((users + (len(windows) - 1) * in_two_windows) / len(windows)))
+        in_reach = sum(window.intersection(reach) is not None for window in windows)
+        return in_reach * max(1, math.ceil(in_each / batch_size))
+
+
+def _total(page: Page[Call]) -> int:
+    return page.meta.total or len(page.records)

@@ -1,4 +1,4 @@
-"""What a harvest tells those who watch, besides the engine's events."""
+"""The events of a harvest, for its observer. The engine's events go to the client's observer."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class CallsListed:
-    """So many calls are known by now that this run has to visit, and whether the listing goes on."""
+    """The number of units listed so far that this run has to fetch, and whether the listing continues."""
 
     calls: int
     more: bool
@@ -15,7 +15,7 @@ class CallsListed:
 
 @frozen(kw_only=True)
 class PointsStored:
-    """The samples of one metrics answer are in the store."""
+    """The samples of one response are in the store."""
 
     call_id: str
     points: int
@@ -23,7 +23,7 @@ class PointsStored:
 
 @frozen(kw_only=True)
 class CallStored:
-    """A call is in the tables: whole, or, if it still goes on, as far as it went."""
+    """A call is visible in the tables: complete, or as a snapshot if it is still ongoing."""
 
     call_id: str
     sessions: int
@@ -32,7 +32,7 @@ class CallStored:
 
 @frozen(kw_only=True)
 class CallSkipped:
-    """A call could not be harvested; a later run tries again."""
+    """A call failed; a later run retries it."""
 
     call_id: str
     reason: str

@@ -1,7 +1,6 @@
-"""What Data Insights tells of an app's quality, hour by hour, into `points`: join success above all."""
+"""The harvest of Agora's Data Insights: quality metrics of an app by hour, above all join success, into `points`."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +10,21 @@ from agora_analytics.agora.vocabulary import Granularity, QualityMetric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
+from agora_analytics.harvest.run import open_or_create
+from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
-from agora_analytics.store import Store, open_store
+from agora_analytics.store import Store
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
 VENDOR = "agora"
-_AT_ONCE = 4
-_NAME = "insight."
-_CHANGES = 2 * DAY
-"""Seconds behind a day's end for which its numbers are computed again (`reference/agora-analytics-api.md`)."""
+_CONCURRENCY = 4
+_PREFIX = "insight."
+_RECOMPUTED_FOR = 2 * DAY
+"""Seconds after a day's end during which the server recomputes its values (`reference/agora-analytics-api.md`)."""
 
 
 async def harvest_insights(
@@ -35,27 +36,27 @@ async def harvest_insights(
     store: Store | str | Path,
     observer: HarvestObserver | None = None,
 ) -> HarvestReport:
-    """Bring quality metrics of each UTC day of a range, hour by hour, into a store, one request each.
+    """Store quality metrics of each UTC day of a range, hour by hour, with one request for each metric and day.
 
-    Calls and their samples do not tell who failed to join; these do. A day is asked for when all of it is there, 6
-    hours after its end. The server computes its numbers again until 2 days later: so one that was asked for before is
-    asked for once more by the first run after that, whatever its range and metrics. A plan has 40 to 60 of these
-    requests a day: a metric that is kept every day takes two of them.
+    Calls and their samples do not include users who failed to join; these metrics do. A day is fetched once it is
+    available completely, 6 hours after its end. The server recomputes the values of a day for 2 days after its end. A
+    day that was fetched earlier is fetched once more by the first run after that, whatever the range and metrics of
+    the run. A plan allows 40 to 60 of these requests a day; a metric that is harvested every day takes two of them.
 
     Args:
-        client: who asks.
-        metrics: a `QualityMetric`, or a raw name, or several.
-        since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+        client: the client.
+        metrics: a `QualityMetric` or a raw name, or several.
+        since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a `Store`, or the folder of one, which is made if it is not there.
+        store: a `Store`, or the folder of one, which is created if it does not exist.
         observer: called with every `HarvestEvent`.
 
     Returns:
-        What was done, with days of a metric as its `calls`; `ongoing` are those whose numbers may still change.
+        The report. Its `calls` are days of a metric; `ongoing` are those whose values may still change.
 
     Raises:
-        InvalidRequest: the plan has no Data Insights; milliseconds, naive datetimes, `until` not after `since`.
-        WindowOutOfReach: the range ends before the plan's reach.
+        InvalidRequest: the plan does not include Data Insights; milliseconds, naive datetimes, `until` not after `since`.
+        WindowOutOfReach: the range ends before the plan's retention.
         As `harvest`.
 
     Example:
@@ -63,57 +64,56 @@ async def harvest_insights(
             await harvest_insights(client, since="7d", store="calls.store")
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    wanted = _wanted(client, since, until)
-    opened = (
-        await asyncio.to_thread(open_store, store, create=True) if isinstance(store, str | Path) else store
+    window = _window(client, since, until)
+    opened = await open_or_create(store)
+    runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
+    return await harvest_points(
+        runner, opened, client.settings.app_id, window, partial(_units, client, names, window)
     )
-    runner = UnitRunner(
-        client, opened, client.settings.app_id, window=wanted, observer=observer, at_once=_AT_ONCE
-    )
-    return await runner.bring(partial(_units, client, names, wanted))
 
 
-def _wanted(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
-    """Return what of a range can be asked for; the last moment that can, if all of the range is too recent."""
+def _window(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
+    """Return the part of a range within the reach; the last second of the reach if the range is too recent."""
     try:
         return client.legal_window(INSIGHT_QUALITY, since, until)
-    except WindowOutOfReach as out:
-        _, last = out.legal
+    except WindowOutOfReach as error:
+        _, last = error.legal
         if epoch_seconds(since, now=client.reach(LISTS).end, name="since") <= last:
             raise
         return Window(int(last), int(last))
 
 
 async def _units(
-    client: "AsyncAgora", metrics: Sequence[str], wanted: Window, marked: IncompleteUnits
+    client: "AsyncAgora", metrics: Sequence[str], window: Window, incomplete_units: Collection[str]
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
-    for metric, start in _marked_days(marked):
+    for metric, start in _incomplete_days(incomplete_units):
         if reach.start <= start and _is_final(start, reach):
-            yield _unit(client, metric, start, whole=True)
-    for start in range(wanted.start // DAY * DAY, wanted.end + 1, DAY):
+            yield _unit(client, metric, start, complete=True)
+    for start in range(window.start // DAY * DAY, window.end + 1, DAY):
         if reach.start <= start and start + DAY - 1 <= reach.end:
             for metric in metrics:
-                yield _unit(client, metric, start, whole=_is_final(start, reach))
+                yield _unit(client, metric, start, complete=_is_final(start, reach))
 
 
-def _marked_days(marked: IncompleteUnits) -> Iterator[tuple[str, int]]:
-    """Yield the metric of each marked unit, and when its day begins."""
-    for name in sorted(marked):
-        if name.startswith(_NAME):
-            metric, _, day = name.removeprefix(_NAME).rpartition(".")
+def _incomplete_days(incomplete_units: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Yield the metric and the start of the day of each incomplete unit."""
+    for name in sorted(incomplete_units):
+        if name.startswith(_PREFIX):
+            metric, _, day = name.removeprefix(_PREFIX).rpartition(".")
             yield metric, int(epoch_seconds(day, now=0))
 
 
 def _is_final(start: int, reach: Window) -> bool:
-    return start + DAY + _CHANGES <= reach.end
+    return start + DAY + _RECOMPUTED_FOR <= reach.end
 
 
-def _unit(client: "AsyncAgora", metric: str, start: int, *, whole: bool) -> PointsUnit:
-    async def fetch() -> Fetched:
-        rows = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
-        points = ({"ts": row.at, "source": row.metric, "value": row.value} for row in rows)
-        return Fetched(rows=rows_of(VENDOR, points))
+def _unit(client: "AsyncAgora", metric: str, start: int, *, complete: bool) -> PointsUnit:
+    async def fetch() -> FetchedPoints:
+        values = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
+        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
+        return FetchedPoints(rows=points_table(VENDOR, points))
 
     day = utc_day(start)
-    return PointsUnit(name=f"{_NAME}{metric}.{day}", day=day, whole=whole, every_run=False, fetch=fetch)
+    name = f"{_PREFIX}{metric}.{day}"
+    return PointsUnit(name=name, day=day, complete=complete, refetch_every_run=False, fetch=fetch)

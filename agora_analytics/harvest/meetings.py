@@ -1,18 +1,18 @@
-"""The harvest of OpenTok: the samples of each meeting, and the project's days, into `points`."""
+"""The harvest of OpenTok: the stream statistics of each meeting, and project data by day, into `points`."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
 from agora_analytics.harvest.report import HarvestReport
-from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
+from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.harvest.units import merge_nearby
-from agora_analytics.instants import Instant, utc_day
+from agora_analytics.instants import utc_day
 from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS
 from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
 from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
@@ -24,74 +24,63 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok
 
 VENDOR = "opentok"
-_AT_ONCE = 8
-_DAYS_KEPT = 90
-_NO_ADD_ON = 1014
-_PROJECT = "project."
-_APART = 3600
-"""Seconds between the beginnings of marked meetings that are listed together, and what began between them."""
-_PROBLEMS_TOLD = 3
+_CONCURRENCY = 8
+_RETENTION_DAYS = 90
+_NO_ADD_ON_CODE = 1014
+_DAY_PREFIX = "project."
+_MERGE_DISTANCE = 3600
+"""Seconds between the starts of incomplete meetings that are listed with one window."""
+_MAX_PROBLEMS = 3
 
 T = TypeVar("T")
 Skip = Callable[[str, AgoraAnalyticsError], None]
-"""Told of what cannot be listed, and why."""
+"""Reports a unit that cannot be listed, and the error."""
 
 
 async def harvest_meetings(
-    client: "AsyncOpenTok",
-    *,
-    since: Instant,
-    until: Instant,
-    store: Store,
-    observer: HarvestObserver | None = None,
+    client: "AsyncOpenTok", store: Store, window: Window, observer: HarvestObserver | None
 ) -> HarvestReport:
-    """Bring the stream statistics of every meeting that began in a time range, and the project's days, into a store.
+    """Store the stream statistics of every meeting that began in a window, and the project's days."""
+    runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
 
-    A meeting that still goes on is stored as far as it went, and fetched again by the next run, whatever its range; so
-    is a Pacific day whose data may not be there yet. A project without Advanced Insights has days only, and the report
-    says so.
-    """
-    wanted = client.window(since, until)
-    runner = UnitRunner(client, store, client.project_id, window=wanted, observer=observer, at_once=_AT_ONCE)
-    return await runner.bring(partial(_units, client, wanted, runner.skip))
+    async def units(incomplete_units: Collection[str]) -> AsyncGenerator[PointsUnit, None]:
+        for unit in project_day_units(client, window, incomplete_units):
+            yield unit
+        async for unit in meeting_units(client, window, runner.skip, incomplete_units):
+            yield unit
 
-
-async def _units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: IncompleteUnits
-) -> AsyncGenerator[PointsUnit, None]:
-    for unit in project_day_units(client, wanted, marked):
-        yield unit
-    async for unit in meeting_units(client, wanted, skip, marked):
-        yield unit
+    return await harvest_points(runner, store, client.project_id, window, units)
 
 
 def project_day_units(
-    client: "AsyncOpenTok", wanted: Window, marked: IncompleteUnits = ()
+    client: "AsyncOpenTok", window: Window, incomplete_units: Collection[str]
 ) -> Iterator[PointsUnit]:
-    """Yield the Pacific days that a time range touches, and those that are marked, each one request."""
-    settled = client.reach().end
-    for day in sorted({*_pacific_days(wanted, settled), *_marked_days(marked, settled)}):
-        yield _day_unit(client, day, settled)
+    """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
+    reach_end = client.reach().end
+    for day in sorted({*_pacific_days(window, reach_end), *_incomplete_days(incomplete_units, reach_end)}):
+        yield _day_unit(client, day, reach_end)
 
 
 async def meeting_units(
-    client: "AsyncOpenTok", wanted: Window, skip: Skip, marked: IncompleteUnits = ()
+    client: "AsyncOpenTok", window: Window, skip: Skip, incomplete_units: Collection[str]
 ) -> AsyncGenerator[PointsUnit, None]:
-    """Yield the meetings that began in a time range, and those that are marked.
+    """Yield the meetings that began in a window, and the incomplete ones.
 
-    The listing of session summaries tells of them, and whether they have ended: one for the range, and one for each
-    hour or so outside of it in which marked ones began.
+    The session summaries list the meetings and whether they have ended. One listing covers the window; further ones
+    cover the hours outside of it in which incomplete meetings began.
     """
-    settled = client.reach().end
-    before = [second for second in _beginnings(marked) if not wanted.start <= second <= wanted.end]
+    reach_end = client.reach().end
+    outside = [
+        second for second in _start_seconds(incomplete_units) if not window.start <= second <= window.end
+    ]
     try:
-        for part in [*merge_nearby(before, apart=_APART), wanted]:
-            async for meeting, begins in _meetings(client, part, skip):
-                unit = _meeting_unit(client, meeting, begins, settled)
-                if wanted.start <= begins.timestamp() < wanted.end + 1 or unit.name in marked:
+        for part in [*merge_nearby(outside, max_gap=_MERGE_DISTANCE), window]:
+            async for meeting, start in _meetings(client, part, skip):
+                unit = _meeting_unit(client, meeting, start, reach_end)
+                if window.start <= start.timestamp() < window.end + 1 or unit.name in incomplete_units:
                     yield unit
     except AccessDenied as error:
-        if error.code != _NO_ADD_ON:
+        if error.code != _NO_ADD_ON_CODE:
             raise
         skip("sessions", error)
 
@@ -99,96 +88,96 @@ async def meeting_units(
 async def _meetings(
     client: "AsyncOpenTok", part: Window, skip: Skip
 ) -> AsyncGenerator[tuple[MeetingSummary, datetime], None]:
-    """Yield the meetings of the sessions that had one in a time range, and when each began; none if out of reach."""
+    """Yield the meetings of sessions active in a window, with their start; none if it is outside the retention."""
     try:
         async for page in client.session_summaries(part.start, part.end + 1).pages():
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
-                if (begins := meeting.created_at) is None:
-                    error = IncompleteListing("the server does not say when it began")
+                if (start := meeting.created_at) is None:
+                    error = IncompleteListing("the response has no start time for this meeting")
                     skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
                 else:
-                    yield meeting, begins
+                    yield meeting, start
     except WindowOutOfReach:
-        return  # the days reach further back than sessions do
+        return  # project data has a longer retention than session data
 
 
-def _beginnings(marked: IncompleteUnits) -> Iterator[int]:
-    """Yield the second in which each marked meeting began."""
-    for name in marked:
+def _start_seconds(incomplete_units: Collection[str]) -> Iterator[int]:
+    """Yield the second in which each incomplete meeting began."""
+    for name in incomplete_units:
         milliseconds = name.rpartition(".")[2]
         if milliseconds.isdecimal():
             yield int(milliseconds) // 1000
 
 
-def _pacific_days(wanted: Window, settled: float) -> Iterator[date]:
-    first = max(_pacific_day(wanted.start), _oldest_day(settled))
-    last = _pacific_day(min(wanted.end, settled))
+def _pacific_days(window: Window, reach_end: float) -> Iterator[date]:
+    first = max(_pacific_day(window.start), _oldest_day(reach_end))
+    last = _pacific_day(min(window.end, reach_end))
     for number in range((last - first).days + 1):
         yield first + timedelta(days=number)
 
 
-def _marked_days(marked: IncompleteUnits, settled: float) -> Iterator[date]:
-    oldest = _oldest_day(settled)
-    days = (name.removeprefix(_PROJECT) for name in marked if name.startswith(_PROJECT))
+def _incomplete_days(incomplete_units: Collection[str], reach_end: float) -> Iterator[date]:
+    oldest = _oldest_day(reach_end)
+    days = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     yield from (day for day in map(date.fromisoformat, days) if day >= oldest)
 
 
-def _oldest_day(settled: float) -> date:
-    return _pacific_day(settled - _DAYS_KEPT * DAY)
+def _oldest_day(reach_end: float) -> date:
+    return _pacific_day(reach_end - _RETENTION_DAYS * DAY)
 
 
 def _pacific_day(second: float) -> date:
     return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
 
 
-def _day_unit(client: "AsyncOpenTok", day: date, settled: float) -> PointsUnit:
-    begins, ends = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
+def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit:
+    start, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
 
-    async def fetch() -> Fetched:
-        rows, missing = await _collected(client.project_data(begins, ends, interval="DAILY"))
-        points = (point for row in rows for point in _points_of_day(row))
-        return Fetched(rows=rows_of(VENDOR, points), missing=missing)
+    async def fetch() -> FetchedPoints:
+        rows, missing = await _collect(client.project_data(start, end, interval="DAILY"))
+        points = (point for row in rows for point in _day_points(row))
+        return FetchedPoints(rows=points_table(VENDOR, points), missing=missing)
 
     return PointsUnit(
-        name=f"{_PROJECT}{day.isoformat()}",
-        day=utc_day(begins.timestamp()),
-        whole=settled >= ends.timestamp() + PROJECT_LATENCY,
+        name=f"{_DAY_PREFIX}{day.isoformat()}",
+        day=utc_day(start.timestamp()),
+        complete=reach_end >= end.timestamp() + PROJECT_LATENCY,
         fetch=fetch,
     )
 
 
 def _meeting_unit(
-    client: "AsyncOpenTok", meeting: MeetingSummary, begins: datetime, settled: float
+    client: "AsyncOpenTok", meeting: MeetingSummary, start: datetime, reach_end: float
 ) -> PointsUnit:
-    ended = meeting.destroyed_at
+    end = meeting.destroyed_at
 
-    async def fetch() -> Fetched:
+    async def fetch() -> FetchedPoints:
         listing = client.stream_stats(
             meeting.session_id,
-            since=begins,
-            until=begins + timedelta(milliseconds=1),
+            since=start,
+            until=start + timedelta(milliseconds=1),
             meeting_id=meeting.meeting_id,
         )
-        samples, missing = await _collected(listing)
-        return Fetched(rows=rows_of(VENDOR, points_of(samples)), missing=missing)
+        samples, missing = await _collect(listing)
+        return FetchedPoints(rows=points_table(VENDOR, sample_points(samples)), missing=missing)
 
     return PointsUnit(
-        name=f"{meeting.session_id}.{meeting.meeting_id}.{round(begins.timestamp() * 1000)}",
-        day=utc_day(begins.timestamp()),
-        whole=ended is not None and ended.timestamp() <= settled,
+        name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
+        day=utc_day(start.timestamp()),
+        complete=end is not None and end.timestamp() <= reach_end,
         fetch=fetch,
     )
 
 
-async def _collected(listing: InsightsPages[T]) -> tuple[list[T], str]:
-    """Return the records of a listing, and what the server or its own counts say against them."""
+async def _collect(listing: InsightsPages[T]) -> tuple[list[T], str]:
+    """Return the records of a listing, and the problems that its pages report."""
     records, problems = list[T](), list[str]()
     async for page in listing.pages():
         records += page.records
         problems += (problem.message for problem in page.problems)
-    return records, "; ".join(problems[:_PROBLEMS_TOLD])
+    return records, "; ".join(problems[:_MAX_PROBLEMS])
 
 
 _FIELDS = tuple(
@@ -199,29 +188,29 @@ _FIELDS = tuple(
 )
 
 
-def points_of(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
-    """Yield a row for each value of the samples of a meeting; a value that is null makes none."""
+def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
+    """Yield a point for each value of the samples of a meeting that is not null."""
     for sample in samples:
-        receives = sample.role == "subscriber"
-        place = {
+        is_subscriber = sample.role == "subscriber"
+        identity = {
             "channel": sample.session_id,
             "call_id": sample.meeting_id,
-            "session_id": sample.subscriber_id if receives else sample.stream_id,
+            "session_id": sample.subscriber_id if is_subscriber else sample.stream_id,
             "user_id": sample.connection_id,
-            "peer_id": sample.publisher_connection_id if receives else None,
+            "peer_id": sample.publisher_connection_id if is_subscriber else None,
             "ts": sample.created_at,
         }
         for role, source, name in _FIELDS:
             value = getattr(sample, name)
             if role == sample.role and value is not None and sample.created_at is not None:
-                yield place | {"source": source, "value": value}
+                yield identity | {"source": source, "value": value}
 
 
 _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
-"""The unit of a field of project data, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
+"""The unit of a project data field, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
 
 
-def _points_of_day(row: ProjectRow) -> Iterator[Mapping[str, Any]]:
+def _day_points(row: ProjectRow) -> Iterator[Mapping[str, Any]]:
     for name, value in row.values.items():
         if value is not None:
             unit = next((unit for part, unit in _UNITS if part in name), "")

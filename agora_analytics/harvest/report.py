@@ -1,31 +1,31 @@
-"""What a harvest did, and what is left."""
+"""The report of a harvest: what was stored and what is left."""
 
 from collections.abc import Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.harvest.events import CallSkipped, CallsListed, CallStored, HarvestEvent, PointsStored
+from agora_analytics.harvest.events import CallSkipped, CallStored, HarvestEvent, PointsStored
 
 
 @frozen(kw_only=True)
 class HarvestReport:
-    """What one run did.
+    """The result of one run.
 
     Attributes:
-        window: the time range that was harvested: what of the wanted one was in the plan's reach.
-        calls: calls stored by this run, those that still go on included.
-        ongoing: of these, calls that still go on; the next run visits them again.
-        known_before: calls of the time range that were in the store already.
+        window: the harvested time range: the part of the requested range that the plan's retention includes.
+        calls: calls stored by this run, including ongoing ones.
+        ongoing: stored calls that are still ongoing; the next run fetches them again.
+        known_before: calls of the time range that the store already had.
         sessions: sessions stored by this run.
         points: samples stored by this run.
-        requests: requests sent by this run, for each endpoint.
-        skipped: calls that could not be harvested, and why; the next run tries again.
-        too_recent: calls that began or ended so recently that their samples are not out yet; the next run takes them.
-        left: calls that are known but were not reached because the day's quota is spent.
-        listing_left: whether calls may be unknown still, because the quota of the listing is spent.
-        retry_at: when the quota opens again (UTC epoch seconds), if it ended this run; else None.
-        seconds: how long the run took.
+        requests: requests sent by this run, by endpoint.
+        skipped: calls that failed, with the reason; the next run retries them.
+        too_recent: calls that began or ended within the plan's data delay; the next run fetches them.
+        left: listed calls that were not fetched because the daily quota is exhausted.
+        listing_left: whether some calls may not be listed, because the daily quota of the listing is exhausted.
+        retry_at: when the quota resets (UTC epoch seconds), if it ended this run; otherwise None.
+        seconds: duration of the run.
     """
 
     window: Window
@@ -44,15 +44,14 @@ class HarvestReport:
 
     @property
     def complete(self) -> bool:
-        """True if all that could be asked for is in the store."""
+        """True if everything that can be fetched is in the store."""
         return self.retry_at is None and not self.skipped
 
 
 @define
 class Counts:
-    """What is counted while a harvest runs."""
+    """The running totals of a harvest, with the meanings of `HarvestReport`."""
 
-    listed: int = 0
     calls: int = 0
     ongoing: int = 0
     known_before: int = 0
@@ -64,8 +63,8 @@ class Counts:
     retry_at: float | None = None
     skipped: list[CallSkipped] = field(factory=list)
 
-    def take(self, event: HarvestEvent) -> None:
-        """Count what an event tells."""
+    def add(self, event: HarvestEvent) -> None:
+        """Add what an event reports."""
         match event:
             case CallStored(sessions=sessions, finished=finished):
                 self.calls += 1
@@ -75,27 +74,12 @@ class Counts:
                 self.points += points
             case CallSkipped():
                 self.skipped.append(event)
-            case CallsListed(calls=calls):
-                self.listed = calls
 
-    def closed(self, retry_at: float) -> None:
-        """Note that a quota is spent until then."""
+    def quota_spent(self, retry_at: float) -> None:
+        """Record that a daily quota is exhausted until `retry_at`."""
         self.retry_at = max(self.retry_at or 0.0, retry_at)
 
     def report(self, window: Window, requests: Mapping[str, int], seconds: float) -> HarvestReport:
-        """Return what was counted."""
-        return HarvestReport(
-            window=window,
-            calls=self.calls,
-            ongoing=self.ongoing,
-            known_before=self.known_before,
-            sessions=self.sessions,
-            points=self.points,
-            requests=requests,
-            skipped=tuple(self.skipped),
-            too_recent=self.too_recent,
-            left=self.left,
-            listing_left=self.listing_left,
-            retry_at=self.retry_at,
-            seconds=seconds,
-        )
+        """Return the report of these totals."""
+        totals = asdict(self, recurse=False) | {"skipped": tuple(self.skipped)}
+        return HarvestReport(window=window, requests=requests, seconds=seconds, **totals)

@@ -1,27 +1,27 @@
-"""The harvest of any vendor: everything of a time range that the client may ask for, into a store, exactly once."""
+"""The harvest of any vendor: stores everything of a time range that the client may fetch, exactly once."""
 
 import asyncio
 from pathlib import Path
 from typing import TypeAlias
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import METRICS
+from agora_analytics.agora.endpoints import LISTS, METRICS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.meetings import harvest_meetings
-from agora_analytics.harvest.metric_days import harvest_metric_days
+from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
 from agora_analytics.harvest.report import HarvestReport
 from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.store import Store, open_store
 
-Client: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
-"""Who can be harvested."""
+HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
+"""The clients that can be harvested."""
 
 
 async def harvest(
-    client: Client,
+    client: HarvestClient,
     *,
     since: Instant,
     until: Instant = "now",
@@ -29,57 +29,63 @@ async def harvest(
     observer: HarvestObserver | None = None,
     compact: bool = True,
 ) -> HarvestReport:
-    """Bring everything of a time range into a store, each row exactly once. Several vendors may share one store.
+    """Store everything of a time range, each row exactly once. Several vendors may share one store.
 
-    What the store has is not asked for again, so a harvest that was killed goes on where it stood.
+    Data in the store is not fetched again, so a new run resumes a harvest that was killed.
 
-    - `AsyncAgora`: every call that went on at some moment of `since <= t < until`, its sessions and its samples, whole
-      as far as the plan reaches, into `calls`, `sessions` and `metrics`. A call that still goes on is stored as far as
-      it went, and visited again by the next harvest.
-    - `AsyncApsaraVideo`: the four metrics over all users, every five minutes, of each UTC day that the range touches,
-      into `points`.
+    - `AsyncAgora`: every call that was active at any time in `since <= t < until`, with its sessions and samples, into
+      `calls`, `sessions` and `metrics`. Calls are stored as a whole, as far as the plan's retention allows. An ongoing
+      call is stored as a snapshot, and fetched again by the next run.
+    - `AsyncApsaraVideo`: the four metrics aggregated over all users, every five minutes, of each UTC day that the range
+      touches, into `points`. A day that is not over, or ended recently, is fetched again by the next run, whatever its
+      range.
     - `AsyncOpenTok`: the stream statistics of every meeting that began in the range, and the project's days, into
-      `points`. A meeting that still goes on is stored as far as it went, and fetched again by the next harvest.
+      `points`. An ongoing meeting and a day whose data may be incomplete are fetched again by the next run, whatever
+      its range. A project without Advanced Insights has days only; the report says so.
 
     The view `quality` of the store has all of them in common names and units: see `docs/tables.md`.
 
     Args:
-        client: who asks; its limits are the pace.
-        since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+        client: the client; its rate limits determine the pace.
+        since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a `Store`, or the folder of one, which is made if it is not there.
+        store: a `Store`, or the folder of one, which is created if it does not exist.
         observer: called with every `HarvestEvent`; the engine's events go to the client's own observer.
-        compact: turn the many files of days that are over into a few at the end.
+        compact: merge the many files of days that are over into a few at the end.
 
     Returns:
-        What was done and what is left. If the day's quota is spent, its `retry_at` says when to go on.
+        The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
 
     Raises:
-        WindowOutOfReach: nothing of the range is in the plan's reach.
-        AuthenticationError, AccessDenied: nothing can be asked for.
+        WindowOutOfReach: no part of the range is within the plan's retention.
+        AuthenticationError, AccessDenied: the client may not fetch anything.
         StoreError: the store cannot be written; everything committed is safe.
-        TransportError, ServerError: several calls in a row failed, however often each was tried.
+        TransportError, ServerError: several calls in a row failed after all retries.
 
     Example:
         async with AsyncAgora.from_env() as client:
             report = await harvest(client, since="1d", store="calls.store")
             print(report.calls, report.points)
     """
-    opened = (
-        await asyncio.to_thread(open_store, store, create=True) if isinstance(store, str | Path) else store
-    )
+    opened = await open_or_create(store)
     match client:
         case AsyncAgora():
-            app_id, over = client.settings.app_id, client.reach(METRICS).end
-            report = await harvest_calls(client, since=since, until=until, store=opened, observer=observer)
+            app_id, reach_end = client.settings.app_id, client.reach(METRICS).end
+            window = client.legal_window(LISTS, since, until)
+            report = await harvest_calls(client, opened, window, observer)
         case AsyncApsaraVideo():
-            app_id, over = client.app_id, client.reach().end
-            report = await harvest_metric_days(
-                client, since=since, until=until, store=opened, observer=observer
-            )
+            app_id, reach_end = client.app_id, client.reach().end
+            report = await harvest_metric_days(client, opened, utc_days(client, since, until), observer)
         case AsyncOpenTok():
-            app_id, over = client.project_id, client.reach().end
-            report = await harvest_meetings(client, since=since, until=until, store=opened, observer=observer)
+            app_id, reach_end = client.project_id, client.reach().end
+            report = await harvest_meetings(client, opened, client.window(since, until), observer)
     if compact:
-        await asyncio.to_thread(opened.compact, closed_before=utc_day(over), app_id=app_id)
+        await asyncio.to_thread(opened.compact, closed_before=utc_day(reach_end), app_id=app_id)
     return report
+
+
+async def open_or_create(store: Store | str | Path) -> Store:
+    """Return a store, given itself or its folder."""
+    if isinstance(store, str | Path):
+        return await asyncio.to_thread(open_store, store, create=True)
+    return store

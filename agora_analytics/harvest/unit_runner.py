@@ -1,210 +1,160 @@
-"""What the harvests of `points` have in common: units of values, each brought into the store once."""
+"""Runs the units of work of a harvest: bounded concurrency, error handling, counts and events, for every vendor."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import AgoraAnalyticsError
-from agora_analytics.harvest.circuit_breaker import FATAL_ERRORS, CircuitBreaker, first_of
-from agora_analytics.harvest.events import (
-    CallSkipped,
-    CallsListed,
-    CallStored,
-    HarvestEvent,
-    HarvestObserver,
-    PointsStored,
+from agora_analytics.errors import (
+    AccessDenied,
+    AgoraAnalyticsError,
+    AuthenticationError,
+    ConfigurationError,
+    QuotaExhausted,
+    ServerError,
+    StoreError,
+    TransportError,
 )
+from agora_analytics.harvest.events import CallSkipped, CallsListed, HarvestEvent, HarvestObserver
 from agora_analytics.harvest.report import Counts, HarvestReport
-from agora_analytics.schemas import POINTS
-from agora_analytics.store import Store, Units
-from agora_analytics.store.layout import decode_id, encode_id
-from agora_analytics.store.quality import map_metric
 
-_TABLE = "points"
+if TYPE_CHECKING:
+    from agora_analytics.harvest.run import HarvestClient
 
-IncompleteUnits = Collection[str]
-"""The names of the units that have to be fetched again, whatever the time range: what is there is not whole."""
+FATAL_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+"""Errors that end a harvest at once, because every other unit would fail as well."""
+MAX_FAILURES_IN_A_ROW = 8
+"""The circuit breaker: so many units in a row that fail in the server or the network end the harvest."""
+_QUEUE_SIZE = 1_000
+
+
+class Outcome(Enum):
+    """The result of a unit that did not fail."""
+
+    STORED = auto()
+    ALREADY_STORED = auto()
+    TOO_RECENT = auto()
 
 
 @frozen(kw_only=True)
-class Fetched:
-    """What came of a unit: rows in the schema of `points`, and what the server could not tell; "" if that is nothing."""
-
-    rows: pa.Table = field(repr=False)
-    missing: str = ""
-
-
-@frozen(kw_only=True)
-class PointsUnit:
-    """One unit of work: an OpenTok meeting, a day of one of ApsaraVideo's metrics.
+class Unit:
+    """One unit of work: a call, an OpenTok meeting, a UTC day of a metric.
 
     Attributes:
-        name: a pure function of the work.
-        day: the UTC day that it lies in, as `2026-11-20`.
-        whole: whether nothing will be added to it any more; what is not whole is fetched again.
-        every_run: whether every run fetches again what is not whole; False: only the one that finds it whole.
-        fetch: asks for it.
+        name: identifies the unit in events and in the report.
+        run: fetches and commits the unit, and emits the events about its rows.
     """
 
     name: str
-    day: str
-    whole: bool
-    every_run: bool = True
-    fetch: Callable[[], Awaitable[Fetched]] = field(repr=False)
-
-
-class Sender(Protocol):
-    """What a runner needs of a client."""
-
-    @property
-    def sent(self) -> Mapping[str, int]:
-        """How many requests were sent, by endpoint."""
-        ...
+    run: Callable[[], Awaitable[Outcome]] = field(repr=False)
 
 
 class UnitRunner:
-    """Brings units into one app's `points`. What is whole there is not asked for again.
+    """Runs units concurrently.
 
-    A unit that is not whole is marked as pending before its rows are shown, and the mark goes when it is: so
-    whenever the process ends, what the next run finds there is either whole or will be fetched again, and a second
-    write replaces the first; but what is whole is not replaced by less.
+    A unit that fails is skipped and left for the next run. A unit that finds its daily quota exhausted is counted as
+    left; units that need other endpoints continue.
     """
 
     def __init__(
-        self,
-        client: Sender,
-        store: Store,
-        app_id: str,
-        *,
-        window: Window,
-        observer: HarvestObserver | None,
-        at_once: int,
+        self, client: "HarvestClient", observer: HarvestObserver | None, *, concurrency: int
     ) -> None:
+        self.counts = Counts()
         self._client = client
-        self._store = store
-        self._app_id = app_id
-        self._window = window
-        self._observer = observer or (lambda _: None)
-        self._places = asyncio.Semaphore(at_once)
-        self._counts = Counts()
-        self._trouble = CircuitBreaker()
+        self._observer = observer
+        self._started_at = asyncio.get_running_loop().time()
+        self._sent_before = Counter(client.sent)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._queue: asyncio.Queue[Unit | None] = asyncio.Queue(_QUEUE_SIZE)
+        self._failures_in_a_row = 0
 
-    async def bring(self, units: Callable[[IncompleteUnits], AsyncIterable[PointsUnit]]) -> HarvestReport:
-        """Fetch and store what is missing of the units.
-
-        Args:
-            units: told what is marked in the store, it yields the units of the time range and, of the marked ones,
-                those that can still be asked for. One that it yields twice is fetched once.
+    async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
+        """Run all units of the batches, each name once. Units start while later batches are still being listed.
 
         Raises:
-            AuthenticationError, AccessDenied: nothing can be asked for.
+            AuthenticationError, AccessDenied: the client may not fetch anything.
             StoreError: the store cannot be written; everything committed is safe.
-            TransportError, ServerError: several units in a row failed, however often each was tried.
+            TransportError, ServerError: several units in a row failed after all retries.
         """
-        start, sent = asyncio.get_running_loop().time(), Counter(self._client.sent)
-        stored = await asyncio.to_thread(self._store.units, self._app_id)
-        seen: set[str] = set()
         try:
             async with asyncio.TaskGroup() as group:
-                async for unit in units(stored.pending[_TABLE]):
-                    if unit.name in seen:
-                        continue
-                    seen.add(unit.name)
-                    if is_known(unit, stored):
-                        self._counts.known_before += 1
-                        continue
-                    self._counts.listed += 1
-                    self._tell(CallsListed(calls=self._counts.listed, more=True))
-                    await self._places.acquire()
-                    group.create_task(self._visit(unit))
+                group.create_task(self._enqueue(batches))
+                while unit := await self._queue.get():
+                    await self._slots.acquire()
+                    group.create_task(self._run_unit(unit))
         except BaseExceptionGroup as failures:
-            raise first_of(failures) from None
-        self._tell(CallsListed(calls=self._counts.listed, more=False))
-        seconds = asyncio.get_running_loop().time() - start
-        return self._counts.report(self._window, dict(Counter(self._client.sent) - sent), seconds)
+            raise next(flatten(failures)) from None
 
-    async def _visit(self, unit: PointsUnit) -> None:
+    def report(self, window: Window) -> HarvestReport:
+        """Return the report of this run."""
+        seconds = asyncio.get_running_loop().time() - self._started_at
+        return self.counts.report(window, dict(Counter(self._client.sent) - self._sent_before), seconds)
+
+    def emit(self, event: HarvestEvent) -> None:
+        """Count an event and pass it to the observer."""
+        self.counts.add(event)
+        if self._observer is not None:
+            self._observer(event)
+
+    def skip(self, name: str, error: BaseException) -> None:
+        """Leave a unit for the next run, and report the reason.
+
+        Raises:
+            TransportError, ServerError: `error`, if it opens the circuit breaker.
+        """
+        if isinstance(error, TransportError | ServerError):
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                raise error
+        self.emit(CallSkipped(call_id=name, reason=str(error)))
+
+    def stop_listing(self, error: QuotaExhausted) -> None:
+        """Record that the daily quota ended the listing; units that are already listed are still run."""
+        self.counts.listing_left = True
+        self.counts.quota_spent(error.retry_at)
+
+    async def _enqueue(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
+        names = set[str]()
         try:
-            fetched = await unit.fetch()
-            whole = unit.whole and not fetched.missing
-            written = await asyncio.to_thread(self._commit, unit, fetched.rows, whole=whole)
-        except FATAL_ERRORS:
+            async for batch in batches:
+                new = {unit.name: unit for unit in batch if unit.name not in names}
+                names |= new.keys()
+                self.emit(CallsListed(calls=len(names), more=True))
+                for unit in new.values():
+                    await self._queue.put(unit)
+        except QuotaExhausted as error:
+            self.stop_listing(error)
+        self.emit(CallsListed(calls=len(names), more=False))
+        await self._queue.put(None)
+
+    async def _run_unit(self, unit: Unit) -> None:
+        try:
+            outcome = await unit.run()
+        except* FATAL_ERRORS:
             raise
-        except AgoraAnalyticsError as error:
-            self.skip(unit.name, error)
+        except* QuotaExhausted as failures:
+            self.counts.left += 1
+            for error in flatten(failures):
+                if isinstance(error, QuotaExhausted):
+                    self.counts.quota_spent(error.retry_at)
+        except* AgoraAnalyticsError as failures:
+            self.skip(unit.name, next(flatten(failures)))
         else:
-            self._trouble.none()
-            if not written:
-                self._counts.known_before += 1
-                return
-            sessions = len(fetched.rows["session_id"].unique().drop_null())
-            self._tell(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
-            self._tell(CallStored(call_id=unit.name, sessions=sessions, finished=whole))
-            if fetched.missing:
-                self._tell(CallSkipped(call_id=unit.name, reason=f"came in part: {fetched.missing}"))
+            self._failures_in_a_row = 0
+            self.counts.known_before += outcome is Outcome.ALREADY_STORED
+            self.counts.too_recent += outcome is Outcome.TOO_RECENT
         finally:
-            self._places.release()
-
-    def skip(self, work: str, error: AgoraAnalyticsError) -> None:
-        """Leave work for the next run, and tell why; where everything fails, raise the error instead."""
-        self._tell(self._trouble.skip(work, error))
-
-    def _commit(self, unit: PointsUnit, rows: pa.Table, *, whole: bool) -> bool:
-        with self._store.commit_lock():
-            if not whole:
-                if self._came_meanwhile(unit):
-                    return False
-                self._put(unit, POINTS.empty_table(), pending=True)
-            self._put(unit, rows, pending=False)
-            if whole:
-                self._store.discard(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
-            return True
-
-    def _came_meanwhile(self, unit: PointsUnit) -> bool:
-        # Another harvest, which began later, may have it whole by now. A mark has no rows, and is read before them.
-        found = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
-        return found is not None and found.num_rows > 0
-
-    def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
-        self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
-
-    def _tell(self, event: HarvestEvent) -> None:
-        self._counts.take(event)
-        self._observer(event)
+            self._slots.release()
 
 
-def is_known(unit: PointsUnit, stored: Units) -> bool:
-    """Return whether a unit is in the store and this run need not fetch it again."""
-    name = decode_id(encode_id(unit.name))
-    if name not in stored.live[_TABLE]:
-        return False
-    return name not in stored.pending[_TABLE] or not (unit.every_run or unit.whole)
-
-
-def rows_of(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Return points as rows of the table `points`, in common names and units.
-
-    Args:
-        vendor: whose.
-        points: each with `source` (the vendor's name of the metric), `value`, `ts` (an aware datetime), and what else
-            the table has columns for; `unit` counts where the metric has no common name.
-    """
-    rows: dict[str, list[Any]] = {name: [] for name in POINTS.names}
-    for point in points:
-        to = map_metric(vendor, point["source"], point.get("unit", ""))
-        value = point["value"]
-        row = dict(point) | {
-            "vendor": vendor,
-            "metric": to.metric,
-            "unit": to.unit,
-            "value": None if value is None else value * to.factor,
-            "source_metric": point["source"],
-        }
-        for name, column in rows.items():
-            column.append(row.get(name))
-    return pa.table(rows, schema=POINTS)
+def flatten(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors of an exception group, nested groups included; or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from flatten(member)
+    else:
+        yield error

@@ -1,8 +1,8 @@
-"""The units of work: their names, and which requests they are. Pure.
+"""Divides the metrics of a call into units, each one request and one object of the store. Pure.
 
-A name is a function of the call, the window and the batch only, never of time, attempt or worker: so whoever does a
-unit again writes the same object. The window is told by its ends, in seconds from the call's start, so that one name
-never stands for two windows, whatever plan cuts them.
+The name of a unit depends on the call, the window and the batch only, never on time, attempt or worker. So a unit that
+is fetched again replaces the same object. The name has both ends of the window, in seconds from the call's start, so
+that different windows never share a name when the plan, and with it the span of a window, changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,20 +18,20 @@ from agora_analytics.instants import utc_day
 
 @frozen(kw_only=True)
 class MetricsUnit:
-    """One metrics request of a call, and the name of the object with its samples."""
+    """One metrics request of a call, and the name of the object that stores its samples."""
 
     name: str
     window: Window
     sids: tuple[str, ...]
 
 
-def day_of(call: Call) -> str:
-    """Return the UTC day that a call's rows are kept under: the day on which it was created."""
+def call_day(call: Call) -> str:
+    """Return the UTC day under which a call's rows are stored: the day of its creation."""
     return utc_day(call.created_ts)
 
 
-def window_of(call: Call, end: int) -> Window:
-    """Return the seconds of a call; one that still goes on reaches to `end` at least."""
+def call_window(call: Call, end: int) -> Window:
+    """Return the window of a call; that of an ongoing call ends at `end` or later."""
     last = call.destroyed_ts if call.finished else max(call.destroyed_ts, end)
     return Window(call.created_ts, max(call.created_ts, last))
 
@@ -39,10 +39,10 @@ def window_of(call: Call, end: int) -> Window:
 def metrics_units(
     call: Call, sessions: Sequence[Session], limits: Limits, reach: Window, *, since: int, until: int
 ) -> list[MetricsUnit]:
-    """Return the fewest metrics requests of a part of a call, both of its ends included.
+    """Return the smallest set of metrics requests for the seconds `since` to `until` of a call, both included.
 
-    The windows are cut from its start, whatever is in reach, so that another run cuts the same ones; those that are
-    out of reach are left out. The order of the sessions decides the batches.
+    The windows are split from `since`, so that every run gets the same ones, and clipped to the reach afterwards. The
+    order of the sessions determines the batches.
     """
     if since > until:
         return []
@@ -57,7 +57,7 @@ def metrics_units(
     return units
 
 
-def call_of(unit: str) -> tuple[str, Window]:
+def parse_unit_name(unit: str) -> tuple[str, Window]:
     """Return the call id, and the window in seconds from the call's start, of a metrics unit's name."""
     call_id, ends, _ = unit.rsplit(".", 2)
     start, end = ends.split("-")
@@ -65,20 +65,20 @@ def call_of(unit: str) -> tuple[str, Window]:
 
 
 def covered_until(call: Call, units: Iterable[str]) -> int:
-    """Return the last second that units of a call's metrics tell of; the one before the call if there are none."""
-    return call.created_ts + max((call_of(unit)[1].end for unit in units), default=-1)
+    """Return the last second that metrics units of a call cover; the second before the call if there are none."""
+    return call.created_ts + max((parse_unit_name(unit)[1].end for unit in units), default=-1)
 
 
-def in_order(sessions: Iterable[Session]) -> list[Session]:
-    """Return the sessions in the order that decides the batches."""
+def sort_sessions(sessions: Iterable[Session]) -> list[Session]:
+    """Return the sessions in the order that determines the batches."""
     return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
 
 
-def merge_nearby(seconds: Iterable[int], *, apart: int) -> list[Window]:
-    """Return windows that hold all the moments: one for each group whose members are at most `apart` seconds apart."""
+def merge_nearby(seconds: Iterable[int], *, max_gap: int) -> list[Window]:
+    """Return windows that contain all the seconds; neighbors at most `max_gap` apart share a window."""
     windows: list[Window] = []
     for second in sorted(set(seconds)):
-        if windows and second - windows[-1].end <= apart:
+        if windows and second - windows[-1].end <= max_gap:
             windows[-1] = Window(windows[-1].start, second)
         else:
             windows.append(Window(second, second))

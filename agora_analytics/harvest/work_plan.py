@@ -1,4 +1,7 @@
-"""The plan: which calls a harvest has to visit, as far as the store tells. The tables are the only record."""
+"""Derives the remaining work of a harvest from the store: the windows to list and the calls to fetch.
+
+The tables are the only state; there is no separate checkpoint.
+"""
 
 import json
 from collections import defaultdict
@@ -10,23 +13,21 @@ from attrs import define, field, frozen
 
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps
-from agora_analytics.harvest.units import call_of, merge_nearby, window_of
+from agora_analytics.harvest.units import call_window, merge_nearby, parse_unit_name
 from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.protocol import CallListing, Store, Units
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TOGETHER = 600  # moments that lie closer, in seconds, are looked at in one listing
-_LEEWAY = (
-    60  # a moment so many seconds within the reach is in it still when a request has waited or is sent again
-)
-_FRESH = 300  # what was seen going on within so many seconds is not looked at again yet
+_MERGE_DISTANCE = 600  # seconds between timestamps that are listed with one request
+_REACH_MARGIN = 60  # seconds, so that a request is still within the retention after queueing and retries
+_RECHECK_AFTER = 300  # seconds until an ongoing call is listed and fetched again
 
 
 @frozen
-class Unlisted:
-    """A window whose calls are not all known. `pages` are known; `resume` is where the next one starts."""
+class ListingTask:
+    """A window to list. `pages` of it are committed; `resume` is the token of the next page."""
 
     window: Window
     pages: int = 0
@@ -34,8 +35,8 @@ class Unlisted:
 
 
 @frozen
-class Stored:
-    """What the tables say of a call."""
+class StoredCall:
+    """The state of a call in the tables."""
 
     finished: bool
     destroyed_ts: int
@@ -43,114 +44,110 @@ class Stored:
 
 @define
 class WorkPlan:
-    """What the store knows of one app.
+    """The stored state of one app, and the work that it leaves.
 
     Attributes:
-        stored: the calls in the tables.
-        units: the finished units of work.
-        known: of each call that a listing named, its latest row.
+        stored: the calls in the tables, by call id.
+        units: the stored units.
+        listed: the latest listed row of each call, by call id.
     """
 
-    stored: dict[str, Stored]
+    stored: dict[str, StoredCall]
     units: Units
-    known: dict[str, Call]
     _listings: Sequence[CallListing] = field(repr=False)
-    _metrics: dict[str, dict[str, list[str]]] = field(repr=False, factory=dict)
+    listed: dict[str, Call] = field(init=False, factory=dict)
+    _live_metrics: dict[str, list[str]] = field(init=False, repr=False)
+    _pending_metrics: dict[str, list[str]] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._live_metrics = _by_call(self.units.live["metrics"])
+        self._pending_metrics = _by_call(self.units.pending["metrics"])
+        for listing in self._listings:
+            self.add_calls(calls_from_rows(listing.rows))
 
     @classmethod
     def read(cls, store: Store, app_id: str) -> "WorkPlan":
-        """Read the store's listing. Blocking."""
+        """Read the state of an app from its store. Blocking."""
         rows = store.calls(app_id).select(["call_id", "finished", "destroyed_ts"])
         stored = {
-            row["call_id"]: Stored(row["finished"], _epoch(row["destroyed_ts"])) for row in rows.to_pylist()
+            row["call_id"]: StoredCall(row["finished"], _epoch(row["destroyed_ts"]))
+            for row in rows.to_pylist()
         }
-        plan = cls(stored, store.units(app_id), {}, store.listings(app_id))
-        plan._index()
-        return plan
+        return cls(stored, store.units(app_id), store.listings(app_id))
 
     @classmethod
     def empty(cls) -> "WorkPlan":
-        """Return what a store without a call tells."""
+        """Return the plan of an empty store."""
         none: dict[str, dict[str, str]] = {table: {} for table in CALL_TABLES}
-        plan = cls({}, Units(live=none, pending=none), {}, ())
-        plan._index()
-        return plan
+        return cls({}, Units(live=none, pending=none), ())
 
-    def learn(self, calls: Iterable[Call]) -> None:
+    def add_calls(self, calls: Iterable[Call]) -> None:
         """Keep the latest row of each call."""
         for call in calls:
-            before = self.known.get(call.call_id)
+            before = self.listed.get(call.call_id)
             if before is None or call.finished or call.destroyed_ts > before.destroyed_ts:
-                self.known[call.call_id] = call
+                self.listed[call.call_id] = call
 
-    def is_done(self, call: Call) -> bool:
-        """Return whether a call is in the tables, finished."""
+    def is_complete(self, call: Call) -> bool:
+        """Return whether the complete call is in the tables."""
         stored = self.stored.get(call.call_id)
         return stored is not None and stored.finished
 
-    def is_fresh(self, call: Call, reach: Window) -> bool:
-        """Return whether a call that goes on is in the tables as it was a moment ago."""
+    def has_recent_snapshot(self, call: Call, reach: Window) -> bool:
+        """Return whether the snapshot of an ongoing call is too new to be fetched again."""
         stored = self.stored.get(call.call_id)
-        return stored is not None and not call.finished and stored.destroyed_ts >= reach.end - _FRESH
+        return stored is not None and not call.finished and stored.destroyed_ts >= reach.end - _RECHECK_AFTER
 
     def live_metrics(self, call_id: str) -> list[str]:
-        """Return the metrics units of a call that readers see."""
-        return self._metrics["live"].get(call_id, [])
+        """Return the visible metrics units of a call."""
+        return self._live_metrics.get(call_id, [])
 
     def pending_metrics(self, call_id: str) -> list[str]:
-        """Return the metrics units of a call that wait for the rest of it."""
-        return self._metrics["pending"].get(call_id, [])
+        """Return the metrics units of a call that are not published yet."""
+        return self._pending_metrics.get(call_id, [])
 
-    def unlisted(self, wanted: Window) -> list[Unlisted]:
-        """Return the windows that are still to be listed; listings that were interrupted come first."""
-        begun = [
-            Unlisted(Window(listing.start, listing.end), listing.pages, listing.resume)
+    def listing_tasks(self, window: Window) -> list[ListingTask]:
+        """Return the windows that are still to be listed, interrupted listings first."""
+        interrupted = [
+            ListingTask(Window(listing.start, listing.end), listing.pages, listing.resume)
             for listing in self._listings
-            if not listing.whole and Window(listing.start, listing.end).intersection(wanted)
+            if not listing.whole and Window(listing.start, listing.end).intersection(window)
         ]
-        covered_until = [Window(listing.start, listing.end) for listing in self._listings]
-        return begun + [Unlisted(gap) for gap in gaps(wanted, covered_until)]
+        covered = [Window(listing.start, listing.end) for listing in self._listings]
+        return interrupted + [ListingTask(gap) for gap in gaps(window, covered)]
 
-    def going_on(self, wanted: Window, reach: Window) -> list[Call]:
-        """Return the calls that went on when they were seen a while ago, and are to be looked at again.
+    def ongoing_calls(self, window: Window, reach: Window) -> list[Call]:
+        """Return the calls that were ongoing when last seen, and are due to be listed again.
 
-        One that was seen last before the reach rests: the listing of what is new has it, if it still goes on.
+        Calls last seen before the reach are left out: if they are still ongoing, the listing of new windows has them.
         """
         return [
             call
-            for call in self.known.values()
+            for call in self.listed.values()
             if not call.finished
-            and not self.is_done(call)
-            and reach.start <= self._last_seen(call) < reach.end - _FRESH
-            and window_of(call, reach.end).intersection(wanted)
+            and not self.is_complete(call)
+            and reach.start <= self._last_seen(call) < reach.end - _RECHECK_AFTER
+            and call_window(call, reach.end).intersection(window)
         ]
 
-    def reopened(self, wanted: Window, reach: Window) -> list[Window]:
-        """Return the windows to list again, because calls in them went on when they were seen a while ago."""
-        moments = [
-            min(max(call.created_ts, reach.start + _LEEWAY), self._last_seen(call))
-            for call in self.going_on(wanted, reach)
+    def windows_to_relist(self, window: Window, reach: Window) -> list[Window]:
+        """Return the windows to list again for calls that were ongoing when last seen."""
+        timestamps = [
+            min(max(call.created_ts, reach.start + _REACH_MARGIN), self._last_seen(call))
+            for call in self.ongoing_calls(window, reach)
         ]
-        return merge_nearby(moments, apart=_TOGETHER)
+        return merge_nearby(timestamps, max_gap=_MERGE_DISTANCE)
 
-    def due(self, wanted: Window) -> list[Call]:
-        """Return the known calls of a window of which the tables have less than is known; the earliest first."""
+    def due_calls(self, window: Window) -> list[Call]:
+        """Return the listed calls of a window that are not stored as listed, the earliest first."""
         return sorted(
-            (call for call in self.known.values() if self._is_due(call) and _within(call, wanted)),
+            (call for call in self.listed.values() if self._is_due(call) and _overlaps(call, window)),
             key=lambda call: (call.created_ts, call.call_id),
         )
 
-    def done(self, wanted: Window) -> int:
-        """Return how many known calls of a window are in the tables, finished."""
-        return sum(self.is_done(call) and _within(call, wanted) for call in self.known.values())
-
-    def _index(self) -> None:
-        for state, units in (("live", self.units.live), ("pending", self.units.pending)):
-            self._metrics[state] = defaultdict(list)
-            for unit in units["metrics"]:
-                self._metrics[state][call_of(unit)[0]].append(unit)
-        for listing in self._listings:
-            self.learn(calls_of(listing.rows))
+    def count_complete(self, window: Window) -> int:
+        """Return the number of listed calls of a window that are complete in the tables."""
+        return sum(self.is_complete(call) and _overlaps(call, window) for call in self.listed.values())
 
     def _last_seen(self, call: Call) -> int:
         stored = self.stored.get(call.call_id)
@@ -164,23 +161,30 @@ class WorkPlan:
 
 
 def is_too_recent(call: Call, reach: Window) -> bool:
-    """Return whether a call began so recently that nothing of it can be asked for, or ended so that not all of it can."""
+    """Return whether a call began or ended after the reach, so that its data is not complete yet."""
     return call.created_ts > reach.end or (call.finished and call.destroyed_ts > reach.end)
 
 
-def _within(call: Call, wanted: Window) -> bool:
-    return window_of(call, wanted.end).intersection(wanted) is not None
+def _by_call(units: Iterable[str]) -> dict[str, list[str]]:
+    by_call = defaultdict[str, list[str]](list)
+    for unit in units:
+        by_call[parse_unit_name(unit)[0]].append(unit)
+    return by_call
 
 
-def calls_of(rows: "pa.Table") -> list[Call]:
-    """Return the calls that the rows of a listing hold."""
-    return [_call(row) for row in rows.to_pylist()]
+def _overlaps(call: Call, window: Window) -> bool:
+    return call_window(call, window.end).intersection(window) is not None
 
 
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
+def calls_from_rows(rows: "pa.Table") -> list[Call]:
+    """Return the calls in the rows of a listing."""
+    return [_call_from_row(row) for row in rows.to_pylist()]
 
 
-def _call(row: dict[str, Any]) -> Call:
-    moments = {name: _epoch(row[name]) for name in ("created_ts", "destroyed_ts")}
-    return Call(**(row | moments | {"extra": json.loads(row["extra"]) if row["extra"] else {}}))
+def _epoch(time: datetime) -> int:
+    return int(time.timestamp())
+
+
+def _call_from_row(row: dict[str, Any]) -> Call:
+    timestamps = {name: _epoch(row[name]) for name in ("created_ts", "destroyed_ts")}
+    return Call(**(row | timestamps | {"extra": json.loads(row["extra"]) if row["extra"] else {}}))

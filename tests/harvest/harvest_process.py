@@ -1,4 +1,4 @@
-"""A harvest as a process of its own, for tests that kill it, run two of them, or weigh it."""
+"""Runs a harvest in a process of its own, for tests that kill it, run two of them, or measure its memory."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""A simulated project, a client on virtual time, and the truth to compare a harvest with."""
+"""A simulated project, a client on virtual time, and the expected contents of the store."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -29,14 +29,14 @@ LATENCY = (0.020, 0.080)
 
 
 def simple_world(calls: int, **knobs: Any) -> World:
-    """Finished calls of ordinary length, few points, nothing odd."""
+    """Return a world of finished calls of ordinary length, with few points and without quirks."""
     return World.generate(
         seed=11, since=SINCE, until=UNTIL, calls=calls, simple=True, **({"interval": 30} | knobs)
     )
 
 
-def room(call_id: str, since: int, until: int, *, users: int = 1, stay: int | None = None) -> CallTruth:
-    """A call whose users come evenly and stay so many seconds each, or all from its first second to its last."""
+def make_call(call_id: str, since: int, until: int, *, users: int = 1, stay: int | None = None) -> CallTruth:
+    """Return a call whose users join evenly and stay `stay` seconds each; by default for the whole call."""
     stay = stay or until - since
     apart = (until - since - stay) // max(1, users - 1)
     joins = [since + i * apart for i in range(users - 1)] + [until - stay]
@@ -57,7 +57,7 @@ def room(call_id: str, since: int, until: int, *, users: int = 1, stay: int | No
 
 @define
 class Stage:
-    """One simulated project and everything that a harvest of it needs."""
+    """One simulated project, and the client and store of its harvest."""
 
     simulator: Simulator
     clock: VirtualClock
@@ -111,7 +111,7 @@ class Stage:
 
 
 def contents(store: ParquetStore) -> dict[str, Any]:
-    """What the tables hold, as `truth` tells it; keys that come twice would make `points` and `keys` differ."""
+    """Return the totals of the tables, in the form of `truth`. Asserts that no row is stored twice."""
     points, keys, value_sum, ts_sum = store.sql(
         "select count(*), count(distinct (call_id, sid, mid, peer_uid, ts)), sum(value), "
         "sum(epoch(ts)::bigint)::bigint from metrics"
@@ -142,19 +142,19 @@ def truth(world: World, now: float) -> dict[str, Any]:
 
 
 def fewest_requests(world: World, span: int = 6 * 3600) -> dict[str, int]:
-    """The fewest requests that the API allows for a world of finished calls, counted from the truth alone."""
+    """Return the minimum requests for a world of finished calls, calculated from the world alone."""
     sessions = metrics = 0
     for call in world.calls:
         for start in range(call.created_ts, max(call.created_ts, call.destroyed_ts) + 1, span):
             end = min(start + span - 1, call.destroyed_ts)
-            there = sum(s.join_ts <= end and s.leave_ts >= start for s in world.sessions(call))
-            sessions += max(1, -(-there // 100))
-            metrics += -(-there // 20)
+            present = sum(s.join_ts <= end and s.leave_ts >= start for s in world.sessions(call))
+            sessions += max(1, -(-present // 100))
+            metrics += -(-present // 20)
     return {"call/lists": -(-len(world.calls) // 100), "call/sessions": sessions, "call/metrics": metrics}
 
 
 def broken_limits(simulator: Simulator) -> dict[str, tuple[int, int]]:
-    """The endpoints that were sent more than the plan allows, in a fixed or in any window, and how many; the refusals."""
+    """Return the endpoints whose rate limit was exceeded, with the most requests in a window, and the refusals."""
     broken = {
         name: (simulator.seen.worst_window(name), simulator.seen.worst_sliding(name))
         for name, limits in simulator.plan.limits.items()

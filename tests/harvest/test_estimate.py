@@ -1,4 +1,4 @@
-"""What a harvest of the other vendors will cost: what is said before is what it takes."""
+"""Estimates for OpenTok and ApsaraVideo equal the requests of the harvest."""
 
 import pytest
 from attrs import evolve
@@ -41,7 +41,7 @@ def cost_of_meetings(simulator, clock, folder=None, *, secret=SECRET, since=SINC
 # ---- ApsaraVideo
 
 
-def test_metric_days_are_known_without_a_request(tmp_path):
+def test_metric_days_are_estimated_without_a_request(tmp_path):
     stage, store = Stage.of(), tmp_path / "store"
     before = cost_of_days(stage, store)
     assert (stage.asked, store.exists()) == (0, False)
@@ -54,7 +54,7 @@ def test_metric_days_are_known_without_a_request(tmp_path):
     assert stage.asked == 16
 
 
-def test_a_range_that_nothing_is_kept_of_is_refused():
+def test_range_outside_the_retention_is_rejected():
     with pytest.raises(WindowOutOfReach):
         cost_of_days(Stage.of(), since=APSARA_NOW - 90 * DAY, until=APSARA_NOW - 80 * DAY)
 
@@ -62,9 +62,9 @@ def test_a_range_that_nothing_is_kept_of_is_refused():
 # ---- OpenTok
 
 
-def test_meetings_and_days_are_counted_by_the_listing_that_the_harvest_asks_for_too(tmp_path):
-    made, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
-    simulator, clock = staged(made)
+def test_estimate_of_meetings_equals_the_requests_of_the_harvest(tmp_path):
+    project, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
+    simulator, clock = staged(project)
     before = cost_of_meetings(simulator, clock, store)
     assert (simulator.seen.requests.total(), store.exists()) == (1, False)
     report = harvested(simulator, clock, store)
@@ -77,20 +77,20 @@ def test_meetings_and_days_are_counted_by_the_listing_that_the_harvest_asks_for_
     assert after.requests == harvested(simulator, clock, store).requests
 
 
-def test_what_went_on_counts_whatever_the_range(tmp_path):
-    made = world(sessions=6)
-    meeting = made.sessions[0].meetings[0]
-    harvested(*staged(made, at=(meeting.created_ms + meeting.destroyed_ms) / 2000), tmp_path)
-    cost = cost_of_meetings(*staged(made), tmp_path, since=UNTIL - 60)
-    report = harvested(*staged(made), tmp_path, since=UNTIL - 60)
+def test_incomplete_units_outside_the_range_are_counted(tmp_path):
+    project = world(sessions=6)
+    meeting = project.sessions[0].meetings[0]
+    harvested(*staged(project, at=(meeting.created_ms + meeting.destroyed_ms) / 2000), tmp_path)
+    cost = cost_of_meetings(*staged(project), tmp_path, since=UNTIL - 60)
+    report = harvested(*staged(project), tmp_path, since=UNTIL - 60)
     assert (cost.calls, cost.known) == (report.calls, report.known_before)
     assert report.calls > 1
     assert cost.requests[PROJECT_DATA] == report.requests[PROJECT_DATA]
 
 
-def test_a_long_meeting_counts_as_one_request_and_takes_more(tmp_path):
-    made = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
-    simulator, clock = staged(made)
+def test_long_meeting_is_estimated_as_one_request(tmp_path):
+    project = world(sessions=1, meetings=(1, 1), connections=(3, 3), samples=300)
+    simulator, clock = staged(project)
     cost = cost_of_meetings(simulator, clock)
     report = harvested(simulator, clock, tmp_path)
     assert cost.calls == report.calls
@@ -98,32 +98,36 @@ def test_a_long_meeting_counts_as_one_request_and_takes_more(tmp_path):
     assert cost.requests[SESSION_DATA] == 2 < report.requests[SESSION_DATA]
 
 
-def test_without_the_add_on_there_are_days_only_and_the_estimate_says_so(tmp_path):
+def test_estimate_without_the_add_on_has_days_only(tmp_path):
     simulator, clock = staged(world(), rules=Rules(add_on=False))
     cost = cost_of_meetings(simulator, clock)
     report = harvested(simulator, clock, tmp_path)
     assert (cost.calls, cost.requests) == (report.calls, report.requests)
-    assert [one.call_id for one in cost.skipped] == [one.call_id for one in report.skipped] == ["sessions"]
+    assert (
+        [skipped.call_id for skipped in cost.skipped]
+        == [skipped.call_id for skipped in report.skipped]
+        == ["sessions"]
+    )
     assert "1014" in cost.skipped[0].reason
 
 
-def test_what_is_older_than_session_data_has_days_only():
+def test_range_older_than_session_data_has_days_only():
     simulator, clock = staged(world())
     cost = cost_of_meetings(simulator, clock, since=NOW - 40 * DAY)
     assert cost.requests[PROJECT_DATA] == 41
     assert cost.calls == 41 + sum(len(session.meetings) for session in world().sessions)
 
 
-def test_a_stranger_is_told_nothing():
+def test_wrong_secret_raises_authentication_error():
     with pytest.raises(AuthenticationError):
         cost_of_meetings(*staged(world()), secret="another" * 6)
 
 
-def test_where_no_day_can_be_spent_it_always_suffices(tmp_path):
+def test_estimate_without_a_daily_quota_is_always_enough(tmp_path):
     async def of_calls(client):
         return await estimate(client, since=AGORA_SINCE, store=tmp_path / "none")
 
     agora = AgoraStage.of(simple_world(3), tmp_path / "store").run(of_calls)
     others = cost_of_days(Stage.of()), cost_of_meetings(*staged(world()))
-    much = [evolve(cost, requests=dict.fromkeys(cost.requests, 10**9)) for cost in (agora, *others)]
-    assert [cost.enough for cost in much] == [False, True, True]
+    large = [evolve(cost, requests=dict.fromkeys(cost.requests, 10**9)) for cost in (agora, *others)]
+    assert [cost.enough for cost in large] == [False, True, True]

@@ -1,7 +1,9 @@
-"""Data Insights into a store: each whole day of each metric once, so that join success can be compared."""
+"""Harvests of Data Insights: each complete day of each metric is stored once."""
 
 import pytest
+from attrs import evolve
 
+from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest import harvest_insights
 from agora_analytics.simulator import DEMO_APP_ID
@@ -12,71 +14,82 @@ DAY = 86_400
 ENDPOINT = "insight/quality/by_time"
 
 
-def kept(stage, folder, metrics=("joinSuccessRate",), **range_):
+def harvested(stage, folder, metrics=("joinSuccessRate",), **range_):
     async def job(client):
         return await harvest_insights(client, metrics, **(range_ | {"store": folder}))
 
     return stage.run(job)
 
 
-def test_whole_days_are_kept_once_and_none_before_all_of_it_is_there(tmp_path):
+def test_complete_days_are_stored_once_and_incomplete_days_not_at_all(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600)
-    report = kept(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
-    assert (report.calls, report.requests) == (2, {ENDPOINT: 2})  # today is not whole yet
+    report = harvested(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
+    assert (report.calls, report.requests) == (2, {ENDPOINT: 2})  # today is incomplete
     store = open_store(tmp_path)
     rows = store.sql("select metric, unit, epoch(ts)::bigint, value from quality order by ts").rows()
     assert {row[:2] for row in rows} == {("join_success_rate", "ratio")}
     assert all(value is None or 0 <= value <= 1 for *_, value in rows)
     assert len(rows) == report.points > 24
-    again = kept(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
+    again = harvested(stage, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
     assert (again.known_before, again.requests) == (2, {})
 
 
-def test_a_day_whose_numbers_still_change_is_asked_for_once_more_when_they_do_not(tmp_path):
+def test_recomputed_day_is_fetched_once_more_when_final(tmp_path):
+    """Every day is fetched twice: once when it is available, once when the server has stopped recomputing it."""
     world, day = simple_world(5), range(MIDNIGHT - DAY, MIDNIGHT + 4 * DAY, DAY // 4)
     reports = []
-    for at in day:  # four times a day, each about the last day only; the day before MIDNIGHT is the first
+    for at in day:  # four runs a day over the last 24 hours; the first day is the one before MIDNIGHT
         stage = Stage.of(world, tmp_path, at=at + 8 * 3600)
         since, until = max(MIDNIGHT - DAY, at + 8 * 3600 - DAY), at + 8 * 3600
-        reports.append(kept(stage, tmp_path, since=since, until=until))
-    asked = [report.requests.get(ENDPOINT, 0) for report in reports]
-    assert asked == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]
+        reports.append(harvested(stage, tmp_path, since=since, until=until))
+    requests = [report.requests.get(ENDPOINT, 0) for report in reports]
+    assert requests == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]
     assert sum(report.ongoing for report in reports) == 4
     pending = open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
     assert sorted(pending.values()) == ["2026-11-20", "2026-11-21"]
     assert all(report.complete for report in reports)
 
 
-def test_a_day_that_is_long_over_is_asked_for_once(tmp_path):
+def test_final_day_is_fetched_once(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 3 * DAY)
-    report = kept(stage, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT)
+    report = harvested(stage, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT)
     assert (report.calls, report.ongoing) == (1, 0)
     assert not open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
     later = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 4 * DAY)
-    assert kept(later, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT).requests == {}
+    assert harvested(later, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT).requests == {}
 
 
-def test_the_rows_are_what_the_client_is_told(tmp_path):
+def test_stored_rows_equal_the_response(tmp_path):
     stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600)
-    kept(stage, tmp_path, ("networkDelay", "videoFreezeRate"), since=MIDNIGHT - DAY, until=MIDNIGHT)
+    harvested(stage, tmp_path, ("networkDelay", "videoFreezeRate"), since=MIDNIGHT - DAY, until=MIDNIGHT)
 
-    async def asked(client):
+    async def fetch(client):
         return await client.insights.quality(
             ["networkDelay", "videoFreezeRate"], MIDNIGHT - DAY, MIDNIGHT, granularity="1h"
         )
 
-    told = sorted((row.metric, row.ts, row.value) for row in stage.run(asked))
+    expected = sorted((row.metric, row.ts, row.value) for row in stage.run(fetch))
     rows = open_store(tmp_path).sql("select source_metric, epoch(ts)::bigint, value from points order by all")
-    assert sorted(rows.rows()) == told
+    assert sorted(rows.rows()) == expected
 
 
-def test_a_range_of_the_last_hours_asks_for_what_is_marked_and_nothing_else(tmp_path):
+def test_exhausted_quota_is_reported_with_the_time_of_its_reset(tmp_path):
+    few = evolve(ENTERPRISE.limits[ENDPOINT], per_day=2)
+    plan = evolve(ENTERPRISE, limits={**ENTERPRISE.limits, ENDPOINT: few})
+    stage = Stage.of(simple_world(5), tmp_path, at=MIDNIGHT + 12 * 3600, plan=plan)
+    report = harvested(stage, tmp_path, since=MIDNIGHT - 4 * DAY, until=MIDNIGHT)
+    assert (report.calls, report.left, report.skipped) == (2, 2, ())
+    assert report.retry_at == MIDNIGHT + DAY
+    assert not report.complete
+
+
+def test_short_range_fetches_only_incomplete_days(tmp_path):
     world = simple_world(5)
     first = Stage.of(world, tmp_path, at=MIDNIGHT + 8 * 3600)
-    assert kept(first, tmp_path, since=MIDNIGHT - DAY).ongoing == 1
+    assert harvested(first, tmp_path, since=MIDNIGHT - DAY).ongoing == 1
     later = Stage.of(world, tmp_path, at=MIDNIGHT + 3 * DAY)
-    for asked in (1, 0):
-        report = kept(later, tmp_path, since=MIDNIGHT + 3 * DAY - 3600)
-        assert report.requests == ({ENDPOINT: asked} if asked else {})
+    for requests in (1, 0):
+        report = harvested(later, tmp_path, since=MIDNIGHT + 3 * DAY - 3600)
+        assert report.requests == ({ENDPOINT: requests} if requests else {})
     with pytest.raises(WindowOutOfReach):
-        kept(later, tmp_path, since=MIDNIGHT - 900 * DAY, until=MIDNIGHT - 800 * DAY)
+        harvested(later, tmp_path, since=MIDNIGHT - 900 * DAY, until=MIDNIGHT - 800 * DAY)

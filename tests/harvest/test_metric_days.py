@@ -1,4 +1,4 @@
-"""ApsaraVideo into a store: each day of each metric once, whatever ends the run; the day that goes on comes again."""
+"""Harvests of ApsaraVideo: each day of each metric is stored once, however a run ends."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def estimated(stage, folder, *, since, until):
 
 
 def truth(since, until):
-    """Return what is true of a time range, as the table `points` should have it."""
+    """Return the expected rows of `points` for a time range."""
     return sorted(
         (str(metric), point.ms // 1000, float(point.value))
         for metric in Metric
@@ -54,12 +54,12 @@ def test_every_point_of_every_day_is_stored_once(tmp_path):
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
 
-def test_a_range_within_days_takes_the_whole_days(tmp_path):
+def test_range_is_extended_to_whole_days(tmp_path):
     harvested(Stage.of(), tmp_path, since=MIDNIGHT - 30_000, until=MIDNIGHT - 20_000)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT)
 
 
-def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
+def test_current_day_is_fetched_again_until_complete(tmp_path):
     stage = Stage.of()
     first = harvested(stage, tmp_path, since=MIDNIGHT, until=NOW)
     assert (first.calls, first.ongoing) == (4, 4)
@@ -72,40 +72,40 @@ def test_the_day_that_goes_on_is_fetched_again_and_then_left(tmp_path):
     assert harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY).requests == {}
 
 
-def test_a_harvest_a_night_of_the_last_day_ends_with_whole_days_that_are_compacted(tmp_path):
+def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
     store = tmp_path / "store"
-    for night in range(4):  # a day counts as open for an hour behind its end
+    for night in range(4):  # a day is incomplete until an hour after its end
         now = SINCE + night * DAY + 900
-        told = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
+        cost = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
         report = harvested(Stage.of(now=now), store, since=now - DAY, until=now)
-        assert (told.requests, told.known) == (report.requests, report.known_before)
+        assert (cost.requests, cost.known) == (report.requests, report.known_before)
     assert report.requests == {ENDPOINT: 12}  # four metrics of two days, and of the one before the range
     now = MIDNIGHT + 900
     assert stored(store) == truth(SINCE - DAY, now)
     yesterday, today = "2026-11-18", "2026-11-19"
-    marks = open_store(store).units(APP_ID).pending["points"]
-    assert sorted(set(marks.values())) == [yesterday, today]
+    pending = open_store(store).units(APP_ID).pending["points"]
+    assert sorted(set(pending.values())) == [yesterday, today]
     files = [path.parent.name for path in open_store(store).files("points")]
     assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
 
 
-def test_a_marked_day_that_is_not_all_in_reach_any_more_keeps_what_it_has(tmp_path):
+def test_incomplete_day_partly_outside_the_retention_keeps_its_rows(tmp_path):
     harvested(Stage.of(), tmp_path, since=MIDNIGHT, until=NOW)
     before = stored(tmp_path)
     later = Stage.of(now=MIDNIGHT + 30 * DAY + 3600)
     report = harvested(later, tmp_path, since=later.clock.now() - 3600, until=later.clock.now())
-    assert report.calls == 4  # of its own day
+    assert report.calls == 4  # the current day only
     assert set(before) < set(stored(tmp_path))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_with_faults_the_rows_are_the_same(tmp_path, seed):
+def test_faults_do_not_change_the_rows(tmp_path, seed):
     harvested(Stage.of(faults=Faults(share=0.1, seed=seed)), tmp_path)
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
 
 class FullAfter:
-    """A store whose disk is full after so many writes."""
+    """A store whose disk is full after a number of writes."""
 
     def __init__(self, folder, writes):
         self._store = open_store(folder, create=True)
@@ -128,14 +128,14 @@ class FullAfter:
 
 
 @pytest.mark.parametrize("writes", range(1, 16))
-def test_whichever_write_is_the_last_the_next_run_makes_it_whole(tmp_path, writes):
+def test_next_run_repairs_a_store_after_any_failed_write(tmp_path, writes):
     with pytest.raises(StoreError, match="full"):
         harvested(Stage.of(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
     harvested(Stage.of(now=MIDNIGHT + 2 * DAY), tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT + DAY)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT + DAY)
 
 
-def test_wrong_credentials_and_a_range_out_of_reach_end_it(tmp_path):
+def test_wrong_credentials_and_range_out_of_reach_end_the_harvest(tmp_path):
     with pytest.raises(AuthenticationError):
         harvested(Stage.of(), tmp_path, "nobody", "secret")
     with pytest.raises(WindowOutOfReach):

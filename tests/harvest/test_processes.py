@@ -1,4 +1,4 @@
-"""Harvests as real processes over real sockets: killed, two at once, and weighed."""
+"""Harvests in processes of their own, over real sockets: killed, concurrent, and measured."""
 
 import json
 import random
@@ -40,23 +40,24 @@ def result(process: subprocess.Popen[str], timeout: float = 120) -> dict:
 
 
 def refused_or_over(simulator: Simulator) -> dict[str, int]:
-    """As the server counts: in fixed windows of its clock. (A busy machine may delay one process by more than any margin.)"""
+    """Return violations of the limits in fixed windows of the server's clock, and refusals.
+
+    Sliding windows are not checked: a busy machine may delay one process by more than any margin.
+    """
     over = {name: simulator.seen.worst_window(name) for name in simulator.plan.limits}
     return {name: n for name, n in over.items() if n > 10} | {
         text: n for (_, text), n in simulator.seen.refused.items()
     }
 
 
-def test_a_harvest_that_is_killed_twenty_times_ends_with_the_same_rows(tmp_path):
-    world, kills, chance = world_of(200), 20, random.Random(1)
+def test_harvest_killed_twenty_times_ends_with_the_same_rows(tmp_path):
+    world, kills, rng = world_of(200), 20, random.Random(1)
     simulator = Simulator(world, "enterprise", latency=LATENCY)
     with serve_in_thread(simulator) as url:
         for _ in range(kills):
             process = start(url, tmp_path / "store", "--ledger", str(tmp_path / "ledger"))
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(
-                    chance.uniform(0.05, 1.4)
-                )  # how long it may live: it is not waited for anything else
+                process.wait(rng.uniform(0.05, 1.4))  # the lifetime of the process
             process.kill()
             process.communicate()
         ended = result(start(url, tmp_path / "store", "--ledger", str(tmp_path / "ledger")))
@@ -68,7 +69,7 @@ def test_a_harvest_that_is_killed_twenty_times_ends_with_the_same_rows(tmp_path)
     assert not refused_or_over(simulator)
 
 
-def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
+def test_two_harvests_with_one_ledger_share_rate_and_daily_quota(tmp_path):
     simulator = Simulator(world_of(60), plan(10, 90), latency=LATENCY)
     options = ("--ledger", str(tmp_path / "ledger"), "--per-day", "90")
     with serve_in_thread(simulator) as url:
@@ -78,17 +79,17 @@ def test_two_harvests_with_one_ledger_keep_to_one_rate_and_one_day(tmp_path):
     assert not refused_or_over(simulator)
     for endpoint in ("call/sessions", "call/metrics"):
         assert simulator.seen.requests[endpoint] == 90
-    assert not all(one["complete"] for one in ended)
-    assert simulator.seen.worst_window("call/sessions") >= 8  # together they use the rate
+    assert not all(report["complete"] for report in ended)
+    assert simulator.seen.worst_window("call/sessions") >= 8  # together they use the rate limit
 
 
-def test_ten_times_the_points_take_no_more_memory(tmp_path):
-    def weigh(calls: int) -> dict:
+def test_memory_does_not_grow_with_the_number_of_points(tmp_path):
+    def measure(calls: int) -> dict:
         world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=8)
         with serve_in_thread(Simulator(world, plan(40, 10_000))) as url:
             return result(start(url, tmp_path / str(calls), "--per-second", "40"))
 
-    small, large = weigh(25), weigh(250)  # the small one has as much under way at a time as the large one too
+    small, large = measure(25), measure(250)  # both have the same number of requests in flight
 
     assert small["points"] > 900_000
     assert large["points"] > 10_000_000

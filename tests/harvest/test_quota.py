@@ -1,4 +1,4 @@
-"""When the day's quota is spent, a harvest stops cleanly, and goes on the next day."""
+"""An exhausted daily quota stops a harvest, and the next day completes it. Estimates for Agora."""
 
 import pytest
 from attrs import evolve
@@ -13,21 +13,21 @@ from tests.harvest.stage import (
     Stage,
     broken_limits,
     contents,
-    room,
+    make_call,
     simple_world,
     truth,
 )
 
 
 def small_day(per_day: int, *names: str):
-    """The Enterprise plan with a small day, of all endpoints or of those named, so that a test can spend it."""
+    """Return the Enterprise plan with a small daily quota, for all endpoints or the named ones."""
     small = {
         name: evolve(ENTERPRISE.limits[name], per_day=per_day) for name in names or tuple(ENTERPRISE.limits)
     }
     return evolve(ENTERPRISE, limits={**ENTERPRISE.limits, **small})
 
 
-def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
+def test_exhausted_quota_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
     world = simple_world(100)
     stage = Stage.of(world, tmp_path / "store", plan=small_day(60))
     ledger = SqliteLedger(tmp_path / "ledger")
@@ -48,9 +48,9 @@ def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
     assert not broken_limits(stage.simulator)
 
 
-def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent(tmp_path):
-    finished = [room(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
-    world = World([*finished, room("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
+def test_listed_calls_are_fetched_when_the_listing_quota_is_exhausted(tmp_path):
+    finished = [make_call(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
+    world = World([*finished, make_call("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
     ledger = MemoryLedger()
     few_sessions = Stage.of(
         world, tmp_path / "store", at=UNTIL + 60, plan=small_day(10, "call/sessions", "call/metrics")
@@ -67,7 +67,7 @@ def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent
 
 
 @pytest.mark.parametrize(("first", "second"), [(ENTERPRISE, STANDARD), (STANDARD, ENTERPRISE)])
-def test_a_listing_that_the_quota_ended_goes_on_under_another_plan(tmp_path, first, second):
+def test_interrupted_listing_resumes_under_another_plan(tmp_path, first, second):
     world = simple_world(450, interval=600)
     lists = evolve(first.limits["call/lists"], per_day=2)
     few = evolve(first, limits={**first.limits, "call/lists": lists})
@@ -80,19 +80,19 @@ def test_a_listing_that_the_quota_ended_goes_on_under_another_plan(tmp_path, fir
     assert stage.tables.counts()["calls"] == reached
 
 
-def test_a_server_that_closes_the_day_earlier_than_the_ledger_is_believed(tmp_path):
+def test_server_refusal_overrides_the_quota_of_the_ledger(tmp_path):
     world = simple_world(50)
     stage = Stage.of(world, tmp_path / "store", plan=small_day(30))
 
-    report = stage.harvest(plan="enterprise")  # the client thinks that it has 10,000
+    report = stage.harvest(plan="enterprise")  # the ledger allows 10,000
 
     assert report.retry_at == UNTIL + 86_400
     assert report.left == 50 - report.calls > 0
-    # one refusal for each request that was under way, and none after them
+    # each request in flight is refused, and none is sent after them
     assert stage.simulator.seen.refused.total() <= 20
 
 
-def test_an_estimate_tells_the_cost_of_what_is_left(tmp_path):
+def test_estimate_counts_only_what_is_not_stored(tmp_path):
     world = simple_world(150)
     stage = Stage.of(world, tmp_path / "store")
 
@@ -117,9 +117,9 @@ def cost_and_harvest(stage, *, since=SINCE, until=UNTIL):
     return stage.run(cost), stage.harvest(since=since, until=until)
 
 
-def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
+def test_estimate_counts_a_call_in_several_windows_once(tmp_path):
     begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
-    calls = [room(f"c{begin}", begin, begin + 72_000) for begin in begins]
+    calls = [make_call(f"c{begin}", begin, begin + 72_000) for begin in begins]
     stage = Stage.of(World(calls, beat=Beat(interval=3_000)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage, since=begins.start)
@@ -128,8 +128,8 @@ def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
     assert cost.requests == report.requests
 
 
-def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
-    calls = [room(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
+def test_estimate_leaves_out_stored_calls_of_a_partly_listed_window(tmp_path):
+    calls = [make_call(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
     stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL)
     stage.harvest(since=UNTIL - 21_600)
     stage.clock.step(1_800)
@@ -141,8 +141,8 @@ def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
     assert cost.requests == report.requests
 
 
-def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
-    calls = [room(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
+def test_estimate_counts_ongoing_calls_again(tmp_path):
+    calls = [make_call(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
     stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL + 60)
     stage.harvest()
     stage.clock.step(1_800)
@@ -153,8 +153,8 @@ def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
     assert cost.requests == report.requests == {"call/lists": 1, "call/sessions": 10, "call/metrics": 10}
 
 
-def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
-    calls = [room(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
+def test_estimate_leaves_out_units_of_an_interrupted_run(tmp_path):
+    calls = [make_call(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
     world = World(calls, beat=Beat(interval=600))
     Stage.of(world, tmp_path / "store", plan=small_day(50, "call/metrics")).harvest()
 
@@ -165,8 +165,8 @@ def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
     assert cost.requests["call/metrics"] == 120 - 50
 
 
-def test_of_a_long_call_whose_users_come_and_go_an_estimate_spreads_them(tmp_path):
-    call = room("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
+def test_estimate_of_a_long_call_spreads_its_users_over_the_windows(tmp_path):
+    call = make_call("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
     stage = Stage.of(World([call], beat=Beat(interval=600)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage)

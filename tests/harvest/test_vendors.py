@@ -1,4 +1,4 @@
-"""Three vendors behind one address, into one store, over a real socket: one query compares them."""
+"""Harvests of three vendors into one store, over a real socket; one query compares them."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def vendors():
-    """The simulators, and the address that all of them answer at."""
+    """The simulators, and the URL that serves all of them."""
     until = int(time.time()) - 7200
     agora = Simulator(
         World.generate(seed=7, since=until - 6 * 3600, until=until, calls=5, simple=True, interval=30)
@@ -58,16 +58,16 @@ def clients(url, *, kinds):
     )
 
 
-def test_a_harvest_of_all_three_ends_with_the_rows_that_it_says_it_has(vendors, tmp_path):
+def test_concurrent_harvests_of_three_vendors_store_the_reported_rows(vendors, tmp_path):
     url, simulators = vendors
 
-    async def one(client):
+    async def run_harvest(client):
         async with client:
             return await harvest(client, since="5d", store=tmp_path)
 
     async def all_at_once():
-        made = clients(url, kinds=(AsyncAgora, AsyncOpenTok, AsyncApsaraVideo))
-        return await asyncio.gather(*map(one, made))
+        async_clients = clients(url, kinds=(AsyncAgora, AsyncOpenTok, AsyncApsaraVideo))
+        return await asyncio.gather(*map(run_harvest, async_clients))
 
     agora, opentok, apsaravideo = asyncio.run(all_at_once())
     store = open_store(tmp_path)
@@ -100,7 +100,7 @@ def test_a_harvest_of_all_three_ends_with_the_rows_that_it_says_it_has(vendors, 
     assert joined == [("join_success_in_5s_rate", "apsaravideo"), ("join_success_rate", "opentok")]
 
 
-def test_the_same_from_blocking_code(vendors, tmp_path):
+def test_blocking_harvests_of_three_vendors(vendors, tmp_path):
     url, _ = vendors
     reports = []
     for client in clients(url, kinds=(Agora, OpenTok, ApsaraVideo)):
@@ -111,7 +111,7 @@ def test_the_same_from_blocking_code(vendors, tmp_path):
     assert counts["points"] == reports[1].points + reports[2].points
 
 
-def test_what_no_vendor_knows_is_answered_by_the_first(vendors):
+def test_unknown_path_is_answered_by_the_first_simulator(vendors):
     import httpx
 
     assert httpx.get(f"{vendors[0]}/nothing").json() == {"message": "no Route matched with those values"}

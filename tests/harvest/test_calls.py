@@ -1,4 +1,4 @@
-"""A harvest brings everything, exactly once, at the plan's pace."""
+"""Harvests of calls: everything is stored exactly once, at the plan's rate limits."""
 
 import random
 from functools import partial
@@ -18,7 +18,7 @@ from tests.harvest.stage import (
     broken_limits,
     contents,
     fewest_requests,
-    room,
+    make_call,
     simple_world,
     truth,
 )
@@ -29,7 +29,7 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
-def test_two_thousand_calls_come_whole_with_the_fewest_requests_near_the_pace(store):
+def test_two_thousand_calls_with_the_fewest_requests_near_the_rate_limit(store):
     world = simple_world(2_000, interval=300)
     stage = Stage.of(world, store)
 
@@ -44,7 +44,7 @@ def test_two_thousand_calls_come_whole_with_the_fewest_requests_near_the_pace(st
     assert report.complete
 
 
-def test_a_world_with_every_oddity_comes_whole(store):
+def test_calls_with_every_quirk_are_complete(store):
     world = World.generate(
         seed=3,
         since=SINCE,
@@ -65,7 +65,7 @@ def test_a_world_with_every_oddity_comes_whole(store):
     assert report.calls == len(world.calls)
 
 
-def test_faults_on_every_twentieth_answer_change_nothing_in_the_tables(store):
+def test_faults_do_not_change_the_tables(store):
     world = simple_world(300)
     stage = Stage.of(world, store, faults=Faults(share=0.05, seed=5))
 
@@ -77,19 +77,20 @@ def test_faults_on_every_twentieth_answer_change_nothing_in_the_tables(store):
     assert report.complete
 
 
-def test_what_is_stored_is_not_asked_for_again(store):
+def test_stored_calls_are_not_fetched_again(store):
     stage = Stage.of(simple_world(30), store)
     stage.harvest()
-    asked = stage.simulator.seen.requests.total()
+    sent = stage.simulator.seen.requests.total()
 
     report = stage.harvest()
 
-    assert stage.simulator.seen.requests.total() == asked
+    assert stage.simulator.seen.requests.total() == sent
     assert (report.calls, report.known_before) == (0, 30)
 
 
 @pytest.mark.parametrize("held", ["call/sessions", "call/metrics"])
-def test_a_harvest_that_another_one_overtakes_brings_nothing_twice(store, held):
+def test_overtaken_harvest_stores_nothing_twice(store, held):
+    """A second harvest stores and compacts everything while a response of the first one is held back."""
     world = simple_world(40)
     stage = Stage.of(world, store)
     overtaken = anyio.Event()
@@ -115,7 +116,7 @@ def test_a_harvest_that_another_one_overtakes_brings_nothing_twice(store, held):
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
 
 
-def test_a_wider_range_asks_only_for_what_is_new(store):
+def test_wider_range_fetches_only_new_calls(store):
     world = simple_world(100)
     stage = Stage.of(world, store)
     noon = SINCE + 43_200
@@ -130,7 +131,7 @@ def test_a_wider_range_asks_only_for_what_is_new(store):
     assert report.known_before + report.calls == 100
 
 
-def test_where_the_server_hides_calls_the_listing_is_narrowed_until_it_shows_them(store):
+def test_listing_is_bisected_until_all_calls_are_shown(store):
     world = simple_world(250)
     stage = Stage.of(world, store, hidden_after=60)
 
@@ -141,7 +142,8 @@ def test_where_the_server_hides_calls_the_listing_is_narrowed_until_it_shows_the
 
 
 @pytest.mark.parametrize("ahead", [30, 600, 3_600, 2 * 86_400])
-def test_what_a_clock_that_is_ahead_takes_for_listed_is_listed_when_it_has_come(store, ahead):
+def test_local_clock_ahead_does_not_mark_the_future_as_listed(store, ahead):
+    """A window is recorded as listed only up to the server's time, so the next run lists the rest."""
     world = simple_world(300, interval=300)
     stage = Stage.of(world, store, at=SINCE + 43_200)
 
@@ -162,10 +164,11 @@ def test_what_a_clock_that_is_ahead_takes_for_listed_is_listed_when_it_has_come(
     assert contents(stage.tables) == truth(world, UNTIL)
 
 
-def test_calls_that_ended_too_recently_are_named_and_taken_by_the_next_run(store):
+def test_too_recent_calls_are_counted_and_fetched_by_the_next_run(store):
     world = simple_world(40)
     last = max(call.destroyed_ts for call in world.calls)
-    stage = Stage.of(world, store, at=last + 60.5)  # behind the delay of lists, not of sessions and metrics
+    # after the delay of lists, before the delay of sessions and metrics
+    stage = Stage.of(world, store, at=last + 60.5)
 
     first = stage.harvest()
     stage.clock.step(120)
@@ -176,7 +179,7 @@ def test_calls_that_ended_too_recently_are_named_and_taken_by_the_next_run(store
     assert contents(stage.tables) == truth(world, UNTIL)
 
 
-def test_a_busy_project_that_is_harvested_while_calls_begin_is_complete_every_time(store):
+def test_calls_that_begin_during_a_run_do_not_make_it_incomplete(store):
     world = simple_world(2_000, interval=300)
     stage = Stage.of(world, store, at=SINCE + 43_200)
 
@@ -194,7 +197,7 @@ def test_a_busy_project_that_is_harvested_while_calls_begin_is_complete_every_ti
     assert all(report.complete for report in reports)
 
 
-def test_calls_that_go_on_are_stored_as_far_as_they_went_and_visited_again(store):
+def test_ongoing_calls_are_stored_as_snapshots_and_fetched_again(store):
     world = World.generate(
         seed=5,
         since=SINCE,
@@ -219,21 +222,21 @@ def test_calls_that_go_on_are_stored_as_far_as_they_went_and_visited_again(store
     assert stage.tables.sql("select count(*) from calls where not finished").rows() == [(0,)]
 
 
-def test_an_ongoing_call_that_was_just_seen_is_not_asked_for_again_at_once(store):
+def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
     world = World.generate(
         seed=5, since=SINCE, until=UNTIL, calls=20, interval=60, ongoing_share=0.2, quirks=False
     )
     stage = Stage.of(world, store, at=UNTIL + 200)
     stage.harvest()
-    asked = stage.simulator.seen.requests.total()
+    sent = stage.simulator.seen.requests.total()
 
     stage.harvest()
 
-    assert stage.simulator.seen.requests.total() == asked
+    assert stage.simulator.seen.requests.total() == sent
 
 
-def test_calls_that_go_on_for_longer_than_the_reach_do_not_end_a_harvest_that_meets_trouble(store):
-    world = World([room("long", UNTIL - 72_000, UNTIL + 200_000)], beat=Beat(interval=600))
+def test_calls_longer_than_the_retention_survive_faults(store):
+    world = World([make_call("long", UNTIL - 72_000, UNTIL + 200_000)], beat=Beat(interval=600))
     stage = Stage.of(world, store, plan="standard", at=UNTIL, faults=Faults(share=0.3, seed=5))
 
     for _ in range(60):
@@ -245,8 +248,8 @@ def test_calls_that_go_on_for_longer_than_the_reach_do_not_end_a_harvest_that_me
     assert stage.tables.calls(DEMO_APP_ID)["destroyed_ts"][0].as_py().timestamp() > UNTIL + 100_000
 
 
-def test_a_call_whose_end_has_left_the_reach_costs_no_more_requests(store):
-    world = World([room("short", UNTIL - 7_200, UNTIL + 600)], beat=Beat(interval=60))
+def test_call_that_ended_outside_the_retention_costs_no_requests(store):
+    world = World([make_call("short", UNTIL - 7_200, UNTIL + 600)], beat=Beat(interval=60))
     stage = Stage.of(world, store, plan="standard", at=UNTIL)
     stage.harvest(since=UNTIL - 72_000, until=UNTIL)
     stage.clock.step(2 * 86_400)
@@ -257,8 +260,8 @@ def test_a_call_whose_end_has_left_the_reach_costs_no_more_requests(store):
     assert report.requests == {"call/lists": 1}
 
 
-def test_a_listing_that_was_stopped_goes_on_with_what_of_it_is_still_in_reach(store):
-    calls = [room(f"c{i:03d}", UNTIL - 28_800 + 60 * i, UNTIL - 28_770 + 60 * i) for i in range(400)]
+def test_interrupted_listing_resumes_within_the_retention(store):
+    calls = [make_call(f"c{i:03d}", UNTIL - 28_800 + 60 * i, UNTIL - 28_770 + 60 * i) for i in range(400)]
     stage = Stage.of(World(calls, beat=Beat(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60)
 
     async def stopped(client):
@@ -277,7 +280,8 @@ def test_a_listing_that_was_stopped_goes_on_with_what_of_it_is_still_in_reach(st
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_stopped_at_any_moment_while_calls_grow_it_ends_with_the_truth(store, seed):
+def test_runs_cancelled_at_random_end_with_the_truth(store, seed):
+    """Twenty runs are cancelled at random times while calls are ongoing; the last one completes every call."""
     world = World.generate(
         seed=seed,
         since=SINCE,
@@ -289,15 +293,15 @@ def test_stopped_at_any_moment_while_calls_grow_it_ends_with_the_truth(store, se
         ongoing_share=0.2,
     )
     stage = Stage.of(world, store, at=UNTIL - 3600)
-    chance = random.Random(seed)
+    rng = random.Random(seed)
 
     async def stopped(client):
-        with anyio.move_on_after(chance.uniform(0.2, 4)):
+        with anyio.move_on_after(rng.uniform(0.2, 4)):
             await harvest(client, since=SINCE, until=stage.clock.now(), store=store)
 
     for _ in range(20):
         stage.run(stopped)
-        stage.clock.step(chance.uniform(0, 900))
+        stage.clock.step(rng.uniform(0, 900))
     stage.clock.step(86_400)
     report = stage.harvest()
 

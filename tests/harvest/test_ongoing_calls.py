@@ -1,4 +1,4 @@
-"""One call over several runs: it goes on, the plan changes, runs end in the middle, the reach moves past it."""
+"""An ongoing call over several runs, with interruptions, another plan, and data that leaves the retention."""
 
 import asyncio
 from functools import partial
@@ -23,7 +23,7 @@ HOUR, DAY = 3600, 86_400
 
 
 def world(created, destroyed, *sessions):
-    """A call, and the sessions in it, each as (join, leave)."""
+    """Return a world with one call; each session is (join, leave)."""
     members = tuple(
         SessionTruth(sid=f"s{i:04d}", uid=str(1000 + i), join_ts=int(join), leave_ts=int(leave), key=i + 1)
         for i, (join, leave) in enumerate(sessions or [(created, destroyed)] * 3)
@@ -39,11 +39,11 @@ def world(created, destroyed, *sessions):
     return World((call,), beat=Beat(interval=60, gap_share=0, null_share=0, max_series=4))
 
 
-def at(made, store, now, plan=ENTERPRISE, *, metrics_a_day=None, **more):
+def at(project, store, now, plan=ENTERPRISE, *, metrics_a_day=None, **more):
     if metrics_a_day is not None:
         few = evolve(plan.limits["call/metrics"], per_day=metrics_a_day)
         plan = evolve(plan, limits={**plan.limits, "call/metrics": few})
-    return Stage.of(made, store, plan=plan, at=now, **more)
+    return Stage.of(project, store, plan=plan, at=now, **more)
 
 
 def run(stage, ago):
@@ -62,15 +62,18 @@ def store(tmp_path):
 
 
 @pytest.mark.parametrize("hours", [1, 5])
-def test_a_snapshot_that_was_being_shown_when_the_disk_was_full_costs_no_sample(store, monkeypatch, hours):
-    made = world(NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2)
-    stage = at(made, store, NOW)
-    real = ParquetStore._write
+def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatch, hours):
+    """The metrics are published, the call's row is not: the next run must replace them."""
+    project = world(
+        NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2
+    )
+    stage = at(project, store, NOW)
+    original = ParquetStore._write
 
     def full(self, target, table, rows, notes=None):
         if "/calls/" in str(target) and "_pending" not in str(target):
             raise StoreError("cannot write: no space left")
-        return real(self, target, table, rows, notes)
+        return original(self, target, table, rows, notes)
 
     with monkeypatch.context() as patch:
         patch.setattr(ParquetStore, "_write", full)
@@ -79,40 +82,40 @@ def test_a_snapshot_that_was_being_shown_when_the_disk_was_full_costs_no_sample(
     assert stage.tables.counts()["metrics"] > 0
     stage.clock.step(hours * HOUR)
     assert run(stage, 8 * HOUR).complete
-    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert contents(stage.tables) == truth(project, NOW + DAY)
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
 @pytest.mark.parametrize("metrics_a_day", [1, 2, 4])
-def test_a_run_that_the_quota_ended_goes_on_under_another_plan(store, plans, metrics_a_day):
-    made = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
-    first = run(at(made, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
-    stage = at(made, store, NOW + 1000, plans[1])
+def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day):
+    project = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
+    first = run(at(project, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
+    stage = at(project, store, NOW + 1000, plans[1])
     assert run(stage, 15 * HOUR).complete
-    assert contents(stage.tables) == truth(made, NOW)
+    assert contents(stage.tables) == truth(project, NOW)
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
     assert first.calls + first.left == 1
 
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD)])
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_snapshot_is_carried_on_under_another_plan(store, plans, ended):
-    made = world(NOW - 8 * HOUR, NOW + (2 if ended else 9) * HOUR)
-    assert run(at(made, store, NOW, plans[0]), 9 * HOUR).ongoing == 1
-    stage = at(made, store, NOW + 6 * HOUR, plans[1])
+def test_snapshot_is_extended_under_another_plan(store, plans, ended):
+    project = world(NOW - 8 * HOUR, NOW + (2 if ended else 9) * HOUR)
+    assert run(at(project, store, NOW, plans[0]), 9 * HOUR).ongoing == 1
+    stage = at(project, store, NOW + 6 * HOUR, plans[1])
     assert run(stage, 10 * HOUR).ongoing == (not ended)
     if not ended:
-        stage = at(made, store, NOW + 10 * HOUR, plans[0])
+        stage = at(project, store, NOW + 10 * HOUR, plans[0])
         run(stage, 3 * HOUR)
-    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert contents(stage.tables) == truth(project, NOW + DAY)
 
 
-def test_what_the_plan_has_gone_past_stays(store):
+def test_published_rows_outside_the_retention_are_kept(store):
     began = NOW - 40 * 60
     early, late = [(began, NOW - 300)] * 15, [(began, NOW + 20 * HOUR)] * 12
-    made = world(began, NOW + 20 * HOUR, *early, *late)
-    stage = at(made, store, NOW + 10, STANDARD)
+    project = world(began, NOW + 20 * HOUR, *early, *late)
+    stage = at(project, store, NOW + 10, STANDARD)
     run(stage, DAY - 100)
     before = by_hour(stage, began)
     stage.clock.step(DAY)
@@ -121,27 +124,26 @@ def test_what_the_plan_has_gone_past_stays(store):
     assert all(after[hour] >= count for hour, count in before.items())
     counts = stage.tables.counts()
     assert (counts["calls"], counts["sessions"]) == (1, 27)
-    unreachable = (
-        12 * 4 * 6
-    )  # five minutes and ten seconds between the delay of the first run and the second's reach
-    assert truth(made, NOW + DAY)["points"] - counts["metrics"] <= unreachable
+    # samples of 5 minutes and 10 seconds, between the end of the first run's reach and the start of the second's
+    unreachable = 12 * 4 * 6
+    assert truth(project, NOW + DAY)["points"] - counts["metrics"] <= unreachable
 
 
-def test_samples_that_wait_for_their_call_stay_when_the_plan_has_gone_past_them(store):
-    made = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
-    first = run(at(made, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
+def test_pending_samples_outside_the_retention_are_kept(store):
+    project = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
+    first = run(at(project, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
     assert (first.calls, first.left) == (0, 1)
-    stage = at(made, store, NOW + 900, STANDARD)
+    stage = at(project, store, NOW + 900, STANDARD)
     second = run(stage, DAY - 100)
     assert second.complete
     assert stage.tables.counts()["metrics"] == first.points + second.points
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())
 
 
-def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
+def test_ongoing_call_is_fetched_incrementally(store):
     began = NOW - 10 * DAY
-    made = world(began, NOW + DAY, *[(began, NOW + DAY)] * 100)
-    stage = at(made, store, NOW)
+    project = world(began, NOW + DAY, *[(began, NOW + DAY)] * 100)
+    stage = at(project, store, NOW)
     assert run(stage, DAY).requests == {"call/lists": 1, "call/sessions": 40, "call/metrics": 200}
     for _ in range(3):
         stage.clock.step(1800)
@@ -149,12 +151,12 @@ def test_a_call_that_goes_on_is_asked_for_what_is_new(store):
         assert (requests["call/sessions"], requests["call/metrics"]) == (1, 5)
     stage.clock.step(2 * DAY)
     run(stage, 2 * DAY)
-    assert contents(stage.tables) == truth(made, NOW + 3 * DAY)
+    assert contents(stage.tables) == truth(project, NOW + 3 * DAY)
 
 
-def test_what_was_seen_going_on_a_moment_ago_waits(store):
-    made = world(NOW - HOUR, NOW + HOUR)
-    stage = at(made, store, NOW)
+def test_recently_seen_ongoing_call_is_not_fetched_again(store):
+    project = world(NOW - HOUR, NOW + HOUR)
+    stage = at(project, store, NOW)
     run(stage, DAY)
     stage.clock.step(60)
     report = run(stage, DAY)
@@ -164,10 +166,10 @@ def test_what_was_seen_going_on_a_moment_ago_waits(store):
     assert run(stage, DAY).ongoing == 1
     stage.clock.step(2 * HOUR)
     run(stage, DAY)
-    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert contents(stage.tables) == truth(project, NOW + DAY)
 
 
-def test_the_estimate_of_a_call_that_goes_on_is_of_what_is_new(store):
+def test_estimate_of_an_ongoing_call_counts_only_new_data(store):
     began = NOW - 3 * DAY
     stage = at(world(began, NOW + DAY, *[(began, NOW + DAY)] * 40), store, NOW)
     run(stage, DAY)
@@ -180,7 +182,7 @@ def test_the_estimate_of_a_call_that_goes_on_is_of_what_is_new(store):
 
 @define
 class Ahead:
-    """A clock of this machine that is wrong."""
+    """A local clock that is ahead of the server."""
 
     clock: VirtualClock
     seconds: float
@@ -190,28 +192,26 @@ class Ahead:
 
 
 @pytest.mark.parametrize("ahead", [60, 120, 3600])
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_clock_that_is_ahead_leaves_nothing_out(store, ahead, goes_on):
-    made = world(NOW - 2 * HOUR, NOW + (10 * HOUR if goes_on else -30))
-    stage = at(made, store, NOW)
+@pytest.mark.parametrize("ongoing", [True, False])
+def test_local_clock_ahead_loses_no_sample_of_an_ongoing_call(store, ahead, ongoing):
+    project = world(NOW - 2 * HOUR, NOW + (10 * HOUR if ongoing else -30))
+    stage = at(project, store, NOW)
     stage.run(partial(harvest, since=NOW - 3 * HOUR, until=NOW, store=store))
     stage.clock.step(10)
     wrong = partial(harvest, since=NOW - 3 * HOUR, until="now", store=store)
     stage.run(wrong, clock=Ahead(stage.clock, ahead))
     stage.clock.step(12 * HOUR)
     assert run(stage, DAY).complete
-    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert contents(stage.tables) == truth(project, NOW + DAY)
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_run_has_brought(
-    store, monkeypatch, goes_on
-):
+@pytest.mark.parametrize("ongoing", [True, False])
+def test_delayed_fetch_does_not_replace_newer_rows(store, monkeypatch, ongoing):
     begin = NOW - DAY + 900
-    end = NOW + 4 * HOUR if goes_on else NOW - 600
-    made = world(begin, end, *[(begin, begin + 1200)] * 3, *[(begin, end)] * 3)
-    stage = at(made, store, NOW, STANDARD)
-    real = CallFetcher.visit
+    end = NOW + 4 * HOUR if ongoing else NOW - 600
+    project = world(begin, end, *[(begin, begin + 1200)] * 3, *[(begin, end)] * 3)
+    stage = at(project, store, NOW, STANDARD)
+    original = CallFetcher.fetch
 
     async def job():
         async with stage.client() as slow, stage.client() as quick:
@@ -219,9 +219,9 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
             async def late(self, call):
                 if self.client is slow:
                     await asyncio.sleep(HOUR)
-                return await real(self, call)
+                return await original(self, call)
 
-            monkeypatch.setattr(CallFetcher, "visit", late)
+            monkeypatch.setattr(CallFetcher, "fetch", late)
             running = asyncio.ensure_future(harvest(slow, since=NOW - DAY + 600, store=store, compact=False))
             await asyncio.sleep(5)
             await harvest(quick, since=NOW - DAY + 600, store=store, compact=False)
@@ -236,25 +236,25 @@ def test_a_visit_that_comes_late_puts_nothing_less_in_the_place_of_what_another_
     contents(stage.tables)
 
 
-@pytest.mark.parametrize("behind", [60, 120, 170, 250])
-def test_two_runs_that_meet_at_a_call_that_goes_on_store_it_once(store, behind):
-    made = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
-    stage = at(made, store, NOW, latency=(20, 25))  # so that a visit takes minutes
+@pytest.mark.parametrize("delay", [60, 120, 170, 250])
+def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
+    project = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
+    stage = at(project, store, NOW, latency=(20, 25))  # so that fetching a call takes minutes
 
-    async def one(client):
+    async def run_harvest(client):
         now = stage.clock.now()
         return await harvest(client, since=now - DAY, until=now, store=store)
 
     async def job():
         ledger = MemoryLedger()
         async with stage.client(ledger=ledger) as first, stage.client(ledger=ledger) as second:
-            running = asyncio.ensure_future(one(first))
-            await asyncio.sleep(behind)
-            return [await one(second), await running]
+            running = asyncio.ensure_future(run_harvest(first))
+            await asyncio.sleep(delay)
+            return [await run_harvest(second), await running]
 
     for report in run_virtual(job(), stage.clock):
         assert all("another harvest" in skipped.reason for skipped in report.skipped)
     stage.clock.step(HOUR)
     assert run(stage, 2 * DAY).complete
-    assert contents(stage.tables) == truth(made, NOW + DAY)
+    assert contents(stage.tables) == truth(project, NOW + DAY)
     assert not any(stage.tables.units(DEMO_APP_ID).pending.values())

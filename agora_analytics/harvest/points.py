@@ -1,0 +1,160 @@
+"""The harvest of `points`: each unit is one meeting or one day, whose rows are replaced as a whole."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from attrs import field, frozen
+
+from agora_analytics.core.windows import Window
+from agora_analytics.harvest.events import CallSkipped, CallStored, PointsStored
+from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
+from agora_analytics.schemas import POINTS
+from agora_analytics.store import Store, Units
+from agora_analytics.store.layout import decode_id, encode_id
+from agora_analytics.store.quality import map_metric
+
+_TABLE = "points"
+
+
+@frozen(kw_only=True)
+class FetchedPoints:
+    """The fetched rows of a unit, in the schema of `points`, and what the server left out; "" if nothing."""
+
+    rows: pa.Table = field(repr=False)
+    missing: str = ""
+
+
+@frozen(kw_only=True)
+class PointsUnit:
+    """One unit of `points`: an OpenTok meeting, a project day, a UTC day of a metric.
+
+    Attributes:
+        name: a pure function of the work, so that a second run writes the same object.
+        day: the UTC day of its rows, as `2026-11-20`.
+        complete: whether its data is final. An incomplete unit is stored and fetched again by a later run.
+        refetch_every_run: whether every run fetches an incomplete unit again; False: only the first run that finds
+            its data final.
+        fetch: fetches its rows.
+    """
+
+    name: str
+    day: str
+    complete: bool
+    refetch_every_run: bool = True
+    fetch: Callable[[], Awaitable[FetchedPoints]] = field(repr=False)
+
+
+async def harvest_points(
+    runner: UnitRunner,
+    store: Store,
+    app_id: str,
+    window: Window,
+    list_units: Callable[[Collection[str]], AsyncIterable[PointsUnit]],
+) -> HarvestReport:
+    """Fetch and store the units of a time range that the store does not have complete.
+
+    Args:
+        runner: runs the units.
+        store: the store.
+        app_id: the app or project of the units.
+        window: the time range, for the report.
+        list_units: takes the names of the incomplete units in the store, which have to be fetched again whatever the
+            time range. It yields the units of the range, and the incomplete ones that can still be fetched.
+    """
+    stored = await asyncio.to_thread(store.units, app_id)
+    writer = _PointsWriter(runner, store, app_id)
+
+    async def batches() -> AsyncGenerator[list[Unit], None]:
+        complete = set[str]()
+        async for unit in list_units(stored.pending[_TABLE]):
+            if not is_stored(unit, stored):
+                yield [Unit(name=unit.name, run=partial(writer.fetch, unit))]
+            elif unit.name not in complete:
+                complete.add(unit.name)
+                runner.counts.known_before += 1
+
+    await runner.run(batches())
+    return runner.report(window)
+
+
+@frozen
+class _PointsWriter:
+    """Fetches units and commits each with one lock.
+
+    An incomplete unit is also written as an empty pending unit, first: the mark by which the next run knows that it
+    has to fetch the unit again. So a process may end at any time. A second write of a unit replaces the first, but
+    incomplete rows never replace complete ones.
+    """
+
+    _runner: UnitRunner
+    _store: Store
+    _app_id: str
+
+    async def fetch(self, unit: PointsUnit) -> Outcome:
+        """Fetch and commit one unit."""
+        fetched = await unit.fetch()
+        complete = unit.complete and not fetched.missing
+        if not await asyncio.to_thread(self._commit, unit, fetched.rows, complete=complete):
+            return Outcome.ALREADY_STORED
+        emit, sessions = self._runner.emit, len(fetched.rows["session_id"].unique().drop_null())
+        emit(PointsStored(call_id=unit.name, points=fetched.rows.num_rows))
+        emit(CallStored(call_id=unit.name, sessions=sessions, finished=complete))
+        if fetched.missing:
+            reason = f"incomplete response, the next run fetches it again: {fetched.missing}"
+            emit(CallSkipped(call_id=unit.name, reason=reason))
+        return Outcome.STORED
+
+    def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
+        with self._store.commit_lock():
+            if not complete:
+                if self._was_completed_meanwhile(unit):
+                    return False
+                self._put(unit, POINTS.empty_table(), pending=True)
+            self._put(unit, rows, pending=False)
+            if complete:
+                self._store.discard(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
+            return True
+
+    def _was_completed_meanwhile(self, unit: PointsUnit) -> bool:
+        # `read` returns the pending object, which is empty, if there is one: so rows mean that the unit is complete.
+        rows = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
+        return rows is not None and rows.num_rows > 0
+
+    def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
+        self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
+
+
+def is_stored(unit: PointsUnit, stored: Units) -> bool:
+    """Return whether this run can rely on the stored rows of a unit."""
+    name = decode_id(encode_id(unit.name))
+    if name not in stored.live[_TABLE]:
+        return False
+    return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)
+
+
+def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Return points as rows of the table `points`, in common names and units.
+
+    Args:
+        vendor: the vendor of the points.
+        points: each has `source` (the vendor's metric name), `value`, `ts` (an aware datetime), and values of further
+            columns of the table. `unit` is used where the metric has no common name.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in POINTS.names}
+    for point in points:
+        target = map_metric(vendor, point["source"], point.get("unit", ""))
+        value = point["value"]
+        row = dict(point) | {
+            "vendor": vendor,
+            "metric": target.metric,
+            "unit": target.unit,
+            "value": None if value is None else value * target.factor,
+            "source_metric": point["source"],
+        }
+        for name, column in columns.items():
+            column.append(row.get(name))
+    return pa.table(columns, schema=POINTS)
