@@ -1,13 +1,14 @@
-"""Call-quality data of real-time video vendors: an asyncio client, a bulk harvester and a simulator.
+"""Call-quality data of real-time video vendors: asyncio clients, a bulk harvester and simulators.
 
-Every public name is here. Each is imported when it is first used, so `import agora_analytics` costs nothing, and
-a part that needs an extra asks for it only when it is used.
+Every public name is here. Each is imported at its first use, so `import agora_analytics` is fast and a part that needs
+an extra needs it only when it is used.
 """
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
@@ -94,200 +95,115 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ENTERPRISE",
-    "METRIC_IDS",
-    "PLANS",
-    "PREMIUM",
-    "STANDARD",
-    "APIError",
-    "AccessDenied",
-    "Agora",
-    "AgoraAnalyticsError",
-    "AgoraBeta",
-    "AiohttpTransport",
-    "Application",
-    "ApsaraVideo",
-    "AsgiTransport",
-    "AsyncAgora",
-    "AsyncAgoraBeta",
-    "AsyncApsaraVideo",
-    "AsyncOpenTok",
-    "AsyncSignaling",
-    "Attempt",
-    "AuthenticationError",
-    "BadRequest",
-    "Call",
-    "ConfigurationError",
-    "DeadlineExceeded",
-    "DecodeError",
-    "Dimension",
-    "DomainState",
-    "Estimate",
-    "FailureKind",
-    "FreezeBucket",
-    "FreezeMetric",
-    "Granularity",
-    "GroupStatistic",
-    "HarvestReport",
-    "HttpxTransport",
-    "IncompleteListing",
-    "InvalidRequest",
-    "Limits",
-    "LiveWindow",
-    "MemoryLedger",
-    "MetricPoint",
-    "NotFound",
-    "OpenTok",
-    "Page",
-    "Pages",
-    "Plan",
-    "Point",
-    "Product",
-    "ProjectKey",
-    "QualityMetric",
-    "Quota",
-    "QuotaExhausted",
-    "RateLimited",
-    "RealtimeMetric",
-    "Region",
-    "Request",
-    "Response",
-    "RetryPolicy",
-    "Rows",
-    "Series",
-    "ServerError",
-    "Session",
-    "Signaling",
-    "SqliteLedger",
-    "StoreConflict",
-    "StoreError",
-    "StoreVersionError",
-    "TimeMetric",
-    "TopGroup",
-    "Total",
-    "TransportError",
-    "TransportFailure",
-    "UsageMetric",
-    "WindowOutOfReach",
-    "WindowRefused",
-    "estimate",
-    "harvest",
-    "harvest_insights",
-    "metric_name",
-    "open_store",
-]
-
-_HOME = {
-    "agora.beta.client": ("AsyncAgoraBeta",),
-    "agora.client": ("AsyncAgora",),
-    "agora.follow": ("LiveWindow",),
-    "agora.measures": (
-        "FreezeBucket",
-        "GroupStatistic",
-        "Point",
-        "TopGroup",
-        "Total",
-    ),
-    "agora.metric_ids": (
-        "METRIC_IDS",
-        "metric_name",
-    ),
-    "agora.plans": (
-        "ENTERPRISE",
-        "PLANS",
-        "PREMIUM",
-        "STANDARD",
-        "Plan",
-    ),
-    "agora.records": (
-        "Call",
-        "Session",
-    ),
-    "agora.rows": ("Rows",),
-    "agora.settings": ("Region",),
-    "agora.vocabulary": (
-        "Dimension",
-        "FreezeMetric",
-        "Granularity",
-        "Product",
-        "QualityMetric",
-        "RealtimeMetric",
-        "TimeMetric",
-        "UsageMetric",
-    ),
-    "apsaravideo.client": ("AsyncApsaraVideo",),
-    "apsaravideo.records": ("MetricPoint",),
-    "blocking.agora": ("Agora",),
-    "blocking.apsaravideo": ("ApsaraVideo",),
-    "blocking.beta": ("AgoraBeta",),
-    "blocking.opentok": ("OpenTok",),
-    "blocking.signaling": ("Signaling",),
-    "core.columns": ("Series",),
-    "core.domains": ("DomainState",),
-    "core.limits": ("Limits",),
-    "engine.engine": ("Quota",),
-    "engine.ledger": (
-        "MemoryLedger",
-        "SqliteLedger",
-    ),
-    "engine.pages": (
-        "Page",
-        "Pages",
-    ),
-    "engine.request_loop": ("RetryPolicy",),
-    "engine.transports.aiohttp": ("AiohttpTransport",),
-    "engine.transports.asgi": ("AsgiTransport",),
-    "engine.transports.httpx": ("HttpxTransport",),
-    "errors": (
-        "APIError",
-        "AccessDenied",
-        "AgoraAnalyticsError",
-        "Attempt",
-        "AuthenticationError",
-        "BadRequest",
-        "ConfigurationError",
-        "DeadlineExceeded",
-        "DecodeError",
-        "IncompleteListing",
-        "InvalidRequest",
-        "NotFound",
-        "StoreConflict",
-        "QuotaExhausted",
-        "RateLimited",
-        "ServerError",
-        "StoreError",
-        "StoreVersionError",
-        "TransportError",
-        "WindowOutOfReach",
-        "WindowRefused",
-    ),
-    "harvest.estimate": (
-        "Estimate",
-        "estimate",
-    ),
-    "harvest.insights": ("harvest_insights",),
-    "harvest.report": ("HarvestReport",),
-    "harvest.run": ("harvest",),
-    "messages": (
-        "FailureKind",
-        "Request",
-        "Response",
-        "TransportFailure",
-    ),
-    "opentok.client": ("AsyncOpenTok",),
-    "opentok.credentials": ("Application", "ProjectKey"),
-    "signaling.client": ("AsyncSignaling",),
-    "store": ("open_store",),
-}
-_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
+__all__, _import = lazy_names(
+    __name__,
+    {
+        "agora.beta.client": ("AsyncAgoraBeta",),
+        "agora.client": ("AsyncAgora",),
+        "agora.follow": ("LiveWindow",),
+        "agora.measures": (
+            "FreezeBucket",
+            "GroupStatistic",
+            "Point",
+            "TopGroup",
+            "Total",
+        ),
+        "agora.metric_ids": (
+            "METRIC_IDS",
+            "metric_name",
+        ),
+        "agora.plans": (
+            "ENTERPRISE",
+            "PLANS",
+            "PREMIUM",
+            "STANDARD",
+            "Plan",
+        ),
+        "agora.records": (
+            "Call",
+            "Session",
+        ),
+        "agora.rows": ("Rows",),
+        "agora.settings": ("Region",),
+        "agora.vocabulary": (
+            "Dimension",
+            "FreezeMetric",
+            "Granularity",
+            "Product",
+            "QualityMetric",
+            "RealtimeMetric",
+            "TimeMetric",
+            "UsageMetric",
+        ),
+        "apsaravideo.client": ("AsyncApsaraVideo",),
+        "apsaravideo.records": ("MetricPoint",),
+        "blocking.agora": ("Agora",),
+        "blocking.apsaravideo": ("ApsaraVideo",),
+        "blocking.beta": ("AgoraBeta",),
+        "blocking.opentok": ("OpenTok",),
+        "blocking.signaling": ("Signaling",),
+        "core.columns": ("Series",),
+        "core.domains": ("DomainState",),
+        "core.limits": ("Limits",),
+        "engine.engine": ("Quota",),
+        "engine.ledger": (
+            "MemoryLedger",
+            "SqliteLedger",
+        ),
+        "engine.pages": (
+            "Page",
+            "Pages",
+        ),
+        "engine.request_loop": ("RetryPolicy",),
+        "engine.transports.aiohttp": ("AiohttpTransport",),
+        "engine.transports.asgi": ("AsgiTransport",),
+        "engine.transports.httpx": ("HttpxTransport",),
+        "errors": (
+            "APIError",
+            "AccessDenied",
+            "AgoraAnalyticsError",
+            "Attempt",
+            "AuthenticationError",
+            "BadRequest",
+            "ConfigurationError",
+            "DeadlineExceeded",
+            "DecodeError",
+            "IncompleteListing",
+            "InvalidRequest",
+            "NotFound",
+            "StoreConflict",
+            "QuotaExhausted",
+            "RateLimited",
+            "ServerError",
+            "StoreError",
+            "StoreVersionError",
+            "TransportError",
+            "WindowOutOfReach",
+            "WindowRefused",
+        ),
+        "harvest.estimate": (
+            "Estimate",
+            "estimate",
+        ),
+        "harvest.insights": ("harvest_insights",),
+        "harvest.report": ("HarvestReport",),
+        "harvest.run": ("harvest",),
+        "messages": (
+            "FailureKind",
+            "Request",
+            "Response",
+            "TransportFailure",
+        ),
+        "opentok.client": ("AsyncOpenTok",),
+        "opentok.credentials": ("Application", "ProjectKey"),
+        "signaling.client": ("AsyncSignaling",),
+        "store": ("open_store",),
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULE_OF[name]), name)
-    globals()[name] = value
+    value = globals()[name] = _import(name)
     return value
 
 
@@ -295,12 +211,12 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _Face(ModuleType):
-    """Keeps `harvest` the function: importing the folder of that name would put the module in its place."""
+class _Package(ModuleType):
+    """Keeps `harvest` the function: importing the subpackage of that name would replace it by the module."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+        if not (name in __all__ and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Face
+sys.modules[__name__].__class__ = _Package

@@ -1,7 +1,7 @@
-"""The same library for code that does not await: scripts, notebooks, threads, forked workers.
+"""The same clients for code that does not await: scripts, notebooks, threads, forked workers.
 
-Each name here has the methods, parameters and words of its asynchronous twin. One thread with an event loop serves a
-client for life; it is entered once a page. Observers are called in that thread. Ctrl-C cancels what runs.
+Each class has the methods, parameters and documentation of its asynchronous twin. A client has one thread with an event
+loop, which is entered once a page. Observers are called in that thread. Ctrl-C cancels the running call.
 
 Example:
     from agora_analytics.blocking import Agora, harvest
@@ -12,8 +12,9 @@ Example:
         report = harvest(client, since="1d", store="calls.store")
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.blocking.agora import Agora as Agora
@@ -26,32 +27,16 @@ if TYPE_CHECKING:
     from agora_analytics.blocking.pages import Pages as Pages
     from agora_analytics.blocking.signaling import Signaling as Signaling
 
-__all__ = [
-    "Agora",
-    "AgoraBeta",
-    "ApsaraVideo",
-    "OpenTok",
-    "Pages",
-    "Signaling",
-    "estimate",
-    "harvest",
-    "harvest_insights",
-]
-
-_MODULE_OF = {
-    "Agora": "agora",
-    "AgoraBeta": "beta",
-    "ApsaraVideo": "apsaravideo",
-    "OpenTok": "opentok",
-    "Pages": "pages",
-    "Signaling": "signaling",
-    "estimate": "harvesting",
-    "harvest": "harvesting",
-    "harvest_insights": "harvesting",
-}
-
-
-def __getattr__(name: str) -> Any:  # `harvest` needs the extra [store], which a client alone does not
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+# `harvest` needs the extra [store], which a client does not
+__all__, __getattr__ = lazy_names(
+    __name__,
+    {
+        "agora": ("Agora",),
+        "apsaravideo": ("ApsaraVideo",),
+        "beta": ("AgoraBeta",),
+        "harvesting": ("estimate", "harvest", "harvest_insights"),
+        "opentok": ("OpenTok",),
+        "pages": ("Pages",),
+        "signaling": ("Signaling",),
+    },
+)
