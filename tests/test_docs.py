@@ -9,7 +9,7 @@ import pytest
 from agora_analytics.core.common_metrics import COMMON_METRICS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -65,3 +65,16 @@ def test_every_common_metric_is_documented_with_what_becomes_it():
     for mapping in quality.MAPPINGS.values():
         for source, target in mapping.items():
             assert f"`{source}`" in rows[target.metric][1]
+
+
+def test_where_things_are_names_files_that_exist():
+    page = (ROOT / "docs" / "contributing" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (Where [^|]+\?) \| `([^`]+)` \|$", page, re.MULTILINE)
+    assert len(rows) >= 24
+    assert [path for _, path in rows if not (ROOT / path).is_file()] == []
+
+
+def test_the_glossary_names_files_that_exist():
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    paths = re.findall(r"`([\w/]+\.py)`", page)
+    assert [path for path in paths if not (ROOT / "agora_analytics" / path).is_file()] == []
