@@ -14,14 +14,14 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.messages import Request
-from agora_analytics.signaling import checks, endpoints
+from agora_analytics.signaling import checks, operations
 from agora_analytics.signaling.credentials import Basic, Credentials
-from agora_analytics.signaling.endpoints import HISTORY_HOST, at
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
 from agora_analytics.signaling.histories import Histories
-from agora_analytics.signaling.history import call_of, fields_of
+from agora_analytics.signaling.history import call_of, decode_object
 from agora_analytics.signaling.judge import read_envelope, request_id
-from agora_analytics.signaling.limits import LIMITS, SHARES
+from agora_analytics.signaling.limits import LIMITS, SHARED_BUDGETS
+from agora_analytics.signaling.operations import HISTORY_HOST, at
 from agora_analytics.signaling.records import (
     ChannelEvent,
     Delivery,
@@ -100,7 +100,7 @@ class AsyncSignaling(Histories):
                 hosts=hosts,
                 account="\n".join(("signaling", app_id, settings.base_url or "")),
                 limits=limits,
-                shared_budgets=SHARES,
+                shared_budgets=SHARED_BUDGETS,
                 authorize=self._headers,
                 options=means,
             )
@@ -115,13 +115,13 @@ class AsyncSignaling(Histories):
         )
         memory = EventMemory() if memory is None else memory  # an empty one is false
         self._user_events: EventQueue[UserEvent] = EventQueue(
-            lambda: self._engine.run(call_of(at(endpoints.USER_EVENTS, app_id=app_id))),
+            lambda: self._engine.run(call_of(at(operations.USER_EVENTS, app_id=app_id))),
             read_user_event,
             memory=memory,
             spawn=self._engine.spawn,
         )
         self._channel_events: EventQueue[ChannelEvent] = EventQueue(
-            lambda: self._engine.run(call_of(at(endpoints.CHANNEL_EVENTS, app_id=app_id))),
+            lambda: self._engine.run(call_of(at(operations.CHANNEL_EVENTS, app_id=app_id))),
             read_channel_event,
             memory=memory,
             spawn=self._engine.spawn,
@@ -199,10 +199,10 @@ class AsyncSignaling(Histories):
             "enable_offline_messaging": offline,
             "enable_historical_messaging": historical,
         }
-        endpoint = at(endpoints.PEER_MESSAGES, app_id=self.app_id, user_id=sender)
+        endpoint = at(operations.PEER_MESSAGES, app_id=self.app_id, user_id=sender)
         query = (("wait_for_ack", str(wait_for_ack).lower()),)
         answer = await self._engine.run(call_of(endpoint, query, body))
-        return _delivery(fields_of(answer, endpoint), answer)
+        return _delivery(decode_object(answer, endpoint), answer)
 
     async def channel_message(
         self, sender: str, channel: str, payload: str, *, historical: bool = False
@@ -222,9 +222,9 @@ class AsyncSignaling(Histories):
         """
         self._check_message(sender, channel, "channel", payload)
         body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
-        endpoint = at(endpoints.CHANNEL_MESSAGES, app_id=self.app_id, user_id=sender)
+        endpoint = at(operations.CHANNEL_MESSAGES, app_id=self.app_id, user_id=sender)
         answer = await self._engine.run(call_of(endpoint, body=body))
-        return _delivery(fields_of(answer, endpoint), answer)
+        return _delivery(decode_object(answer, endpoint), answer)
 
     def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:
         """Give the logins and logouts that the server keeps, answer by answer, until one holds less than 1,000.

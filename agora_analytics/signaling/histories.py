@@ -8,9 +8,9 @@ from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.signaling import checks, endpoints
-from agora_analytics.signaling.endpoints import at
-from agora_analytics.signaling.history import ArchiveWalk, HistoryWalk, TwoSteps, resumed
+from agora_analytics.signaling import checks, operations
+from agora_analytics.signaling.history import ArchivePaginator, ArchiveQuery, HistoryPaginator, resumed
+from agora_analytics.signaling.operations import at
 from agora_analytics.signaling.records import ArchivedMessage, HistoryMessage
 
 if TYPE_CHECKING:
@@ -76,11 +76,15 @@ class Histories:
                 raise InvalidRequest(f"page_size={page_size}, but the API takes 1 to 100")
         begin = resumed(resume, begin=start)
         endpoint = at(
-            endpoints.HISTORY, app_id=self.app_id, user_id=user_id, channel_type=channel_type, channel=channel
+            operations.HISTORY,
+            app_id=self.app_id,
+            user_id=user_id,
+            channel_type=channel_type,
+            channel=channel,
         )
 
-        async def walk() -> HistoryWalk:
-            return HistoryWalk(endpoint, list(begin), end=end, count=page_size, run=self._history.run)
+        async def walk() -> HistoryPaginator:
+            return HistoryPaginator(endpoint, list(begin), end=end, count=page_size, run=self._history.run)
 
         return old_pages(
             walk,
@@ -126,11 +130,11 @@ class Histories:
                 raise InvalidRequest(f"page_size={page_size}, but the API takes 20, 50 or 100")
             if order not in {"asc", "desc"}:
                 raise InvalidRequest(f"order={order!r} is neither asc nor desc")
-        question = self._two_steps(since, until, source, destination)
+        question = self._archive_query(since, until, source, destination)
         begin = resumed(resume, begin=0)
 
-        async def walk() -> ArchiveWalk:
-            return ArchiveWalk(question, list(begin), limit=page_size, order=order)
+        async def walk() -> ArchivePaginator:
+            return ArchivePaginator(question, list(begin), limit=page_size, order=order)
 
         return old_pages(
             walk,
@@ -157,14 +161,14 @@ class Histories:
         """
         if self._validate:
             checks.check_ends(source, destination)
-        return await self._two_steps(since, until, source, destination).count()
+        return await self._archive_query(since, until, source, destination).count()
 
-    def _two_steps(
+    def _archive_query(
         self, since: Instant, until: Instant, source: str | None, destination: str | None
-    ) -> TwoSteps:
+    ) -> ArchiveQuery:
         start, end = checks.time_range(since, until, now=self._engine.server_time.now())
         ends = {"source": source, "destination": destination}
-        return TwoSteps(
+        return ArchiveQuery(
             app_id=self.app_id,
             filter={name: value for name, value in ends.items() if value is not None}
             | {"start_time": start, "end_time": end},

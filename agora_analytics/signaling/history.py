@@ -14,8 +14,8 @@ from agora_analytics.engine.legacy import unread
 from agora_analytics.engine.pages import Meta, Page
 from agora_analytics.errors import DeadlineExceeded, DecodeError, IncompleteListing, InvalidRequest
 from agora_analytics.messages import Query
-from agora_analytics.signaling.endpoints import COUNT, HISTORY, QUERY, RESULT, at
 from agora_analytics.signaling.judge import judge, read_envelope, request_id
+from agora_analytics.signaling.operations import COUNT, HISTORY, QUERY, RESULT, at
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     HistoryMessage,
@@ -39,7 +39,7 @@ def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> ApiReque
     )
 
 
-class HistoryWalk:
+class HistoryPaginator:
     """Today's history: each page names where the next one starts. A step is such a start."""
 
     def __init__(self, endpoint: Endpoint, steps: list[int], *, end: int, count: int, run: Run) -> None:
@@ -56,7 +56,7 @@ class HistoryWalk:
         """See `Paginator.fetch`."""
         query = (("start", str(step)), ("end", str(self._end)), ("messageCount", str(self._count)))
         answer = await self._run(call_of(self._endpoint, query))
-        data = fields_of(answer, HISTORY).get("data") or {}
+        data = decode_object(answer, HISTORY).get("data") or {}
         page = page_of(answer, HISTORY, data.get("messageList"), read_history_message, "$.data.messageList")
         self._starts[id(page)] = data.get("newStart")
         return page
@@ -89,7 +89,7 @@ class HistoryWalk:
 
 
 @frozen(kw_only=True)
-class TwoSteps:
+class ArchiveQuery:
     """A question of the two-step history: a query is created, then asked for its result until that is ready."""
 
     app_id: str
@@ -105,7 +105,7 @@ class TwoSteps:
         """
         asked = {"filter": self.filter, "offset": offset, "limit": limit, "order": order}
         created = await self.run(call_of(at(QUERY, app_id=self.app_id), body=asked))
-        location = fields_of(created, QUERY).get("location")
+        location = decode_object(created, QUERY).get("location")
         handle = location.partition("/query/")[2] if isinstance(location, str) else ""
         if not handle:
             raise DecodeError(
@@ -120,7 +120,7 @@ class TwoSteps:
             DeadlineExceeded: the result is still in progress.
         """
         answer = await self._ready(call_of(at(COUNT, app_id=self.app_id), tuple(self.filter.items())))
-        found = fields_of(answer, COUNT).get("count")
+        found = decode_object(answer, COUNT).get("count")
         if not isinstance(found, int) or isinstance(found, bool):
             raise DecodeError(f"a count cannot be {found!r}", path="$.count", endpoint=COUNT.name)
         return found
@@ -129,7 +129,7 @@ class TwoSteps:
         with anyio.move_on_after(self.retry):
             while True:
                 answer = await self.run(call)
-                if fields_of(answer, call.endpoint).get("code") != "in progress":
+                if decode_object(answer, call.endpoint).get("code") != "in progress":
                     return answer
                 await anyio.sleep(POLL)
         raise DeadlineExceeded(
@@ -137,10 +137,10 @@ class TwoSteps:
         )
 
 
-class ArchiveWalk:
+class ArchivePaginator:
     """The two-step history, page by page. A step is an offset."""
 
-    def __init__(self, question: TwoSteps, steps: list[int], *, limit: int, order: str) -> None:
+    def __init__(self, question: ArchiveQuery, steps: list[int], *, limit: int, order: str) -> None:
         self._question = question
         self._limit = limit
         self._order = order
@@ -149,7 +149,7 @@ class ArchiveWalk:
     async def fetch(self, step: int) -> Page[ArchivedMessage]:
         """See `Paginator.fetch`."""
         answer = await self._question.messages(offset=step, limit=self._limit, order=self._order)
-        rows = fields_of(answer, RESULT).get("messages")
+        rows = decode_object(answer, RESULT).get("messages")
         return page_of(answer, RESULT, rows, read_archived_message, "$.messages")
 
     def answered(self, step: int, page: Page[ArchivedMessage]) -> tuple[int, list[int]]:
@@ -174,7 +174,7 @@ def resumed(token: str | None, *, begin: int) -> list[int]:
     return [int(token)] if token else []
 
 
-def fields_of(answer: ApiResponse, endpoint: Endpoint) -> dict[str, Any]:
+def decode_object(answer: ApiResponse, endpoint: Endpoint) -> dict[str, Any]:
     """Return the fields of an answer.
 
     Raises:

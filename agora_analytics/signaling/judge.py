@@ -17,7 +17,7 @@ from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
 from agora_analytics.messages import Response, TransportFailure
-from agora_analytics.signaling.endpoints import MAY_BE_LOST
+from agora_analytics.signaling.operations import MAY_BE_LOST
 
 CODES: Mapping[int, tuple[type[errors.APIError], str]] = {
     400: (errors.BadRequest, "the request is not valid"),

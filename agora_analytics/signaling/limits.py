@@ -63,7 +63,7 @@ SIXTY_A_SECOND: Mapping[str, Limits] = {
 }
 """The careful reading: no endpoint is asked more than 60 times a second."""
 
-SHARES: Mapping[str, str] = {
+SHARED_BUDGETS: Mapping[str, str] = {
     **dict.fromkeys((PEER_MESSAGES, CHANNEL_MESSAGES), "signaling/messages"),
     **dict.fromkeys((USER_EVENTS, CHANNEL_EVENTS), "signaling/events"),
     **dict.fromkeys((QUERY, RESULT, COUNT), "signaling/history of two steps"),

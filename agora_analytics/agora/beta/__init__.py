@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agora_analytics.agora.beta.catalogues import EXPERIENCES as EXPERIENCES
-    from agora_analytics.agora.beta.catalogues import FACTORS as FACTORS
-    from agora_analytics.agora.beta.catalogues import BetaExperienceMetric as BetaExperienceMetric
-    from agora_analytics.agora.beta.catalogues import BetaNetMetric as BetaNetMetric
-    from agora_analytics.agora.beta.catalogues import BetaScaleMetric as BetaScaleMetric
-    from agora_analytics.agora.beta.catalogues import BetaUsageMetric as BetaUsageMetric
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
+    from agora_analytics.agora.beta.enums import EXPERIENCES as EXPERIENCES
+    from agora_analytics.agora.beta.enums import FACTORS as FACTORS
+    from agora_analytics.agora.beta.enums import BetaExperienceMetric as BetaExperienceMetric
+    from agora_analytics.agora.beta.enums import BetaNetMetric as BetaNetMetric
+    from agora_analytics.agora.beta.enums import BetaScaleMetric as BetaScaleMetric
+    from agora_analytics.agora.beta.enums import BetaUsageMetric as BetaUsageMetric
     from agora_analytics.agora.beta.limits import LIMITS as LIMITS
     from agora_analytics.agora.beta.records import BetaPoint as BetaPoint
     from agora_analytics.agora.beta.records import CallDetails as CallDetails
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "catalogues": (
+    "enums": (
         *("EXPERIENCES", "FACTORS", "BetaExperienceMetric"),
         *("BetaNetMetric", "BetaScaleMetric", "BetaUsageMetric"),
     ),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from agora_analytics.agora.beta.catalogues import (
+from agora_analytics.agora.beta.enums import (
     BetaExperienceMetric,
     BetaNetMetric,
     BetaScaleMetric,

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.beta import endpoints
-from agora_analytics.agora.beta.catalogues import (
+from agora_analytics.agora.beta import operations
+from agora_analytics.agora.beta.checks import check_a_day, check_metrics
+from agora_analytics.agora.beta.enums import (
     BetaExperienceMetric,
     BetaNetMetric,
     BetaScaleMetric,
     BetaUsageMetric,
 )
-from agora_analytics.agora.beta.checks import check_a_day, check_metrics
-from agora_analytics.agora.beta.listings import (
-    DetailsWalk,
-    NarrowingWalk,
+from agora_analytics.agora.beta.listing import (
+    BisectingPaginator,
+    DetailsPaginator,
     Question,
-    found_calls,
-    found_diagnoses,
     meta,
     narrower_calls,
     narrower_diagnoses,
+    parse_calls,
+    parse_diagnoses,
     placed,
 )
 from agora_analytics.agora.beta.records import BetaPoint, CallDetails, Diagnosis, read_points
@@ -83,14 +83,14 @@ class BetaQuestions:
         Source: `reference/sources/001`, "Get call list".
         """
         window = self._window(since, until)
-        question = self._question(endpoints.CALL_LISTS, (("cname", cname),) if cname else ())
+        question = self._question(operations.CALL_LISTS, (("cname", cname),) if cname else ())
         steps = self._steps(window, question, resume)
 
-        async def walk() -> NarrowingWalk[Call]:
-            return NarrowingWalk(
+        async def walk() -> BisectingPaginator[Call]:
+            return BisectingPaginator(
                 question,
                 steps,
-                read=found_calls,
+                read=parse_calls,
                 key=lambda call: call.call_id,
                 parts=lambda asked, calls: narrower_calls(asked, calls, earliest=self._earliest(question)),
                 wanted=lambda call, asked: (
@@ -144,11 +144,11 @@ class BetaQuestions:
             ("exclude_server_user", str(exclude_server_user).lower()),
             ("exclude_metrics_info", str(not metrics).lower()),
         )
-        question = self._question(endpoints.CALL_DETAILS, params)
+        question = self._question(operations.CALL_DETAILS, params)
         steps = self._steps(self._call_window(call, since, until), question, resume)
 
-        async def walk() -> DetailsWalk:
-            return DetailsWalk(question, steps, run=self._engine.run, read_columns=self._read_columns)
+        async def walk() -> DetailsPaginator:
+            return DetailsPaginator(question, steps, run=self._engine.run, read_columns=self._read_columns)
 
         return old_pages(
             walk,
@@ -180,7 +180,7 @@ class BetaQuestions:
         seconds = self._window(since, until)
         # As in the page's example: a day ends where the next one begins.
         window = Window(seconds.start, seconds.end + 1)
-        rows = await self._points(endpoints.INSIGHT_USAGE, window, metrics, BetaUsageMetric)
+        rows = await self._points(operations.INSIGHT_USAGE, window, metrics, BetaUsageMetric)
         return evolve(rows, records=tuple(row for row in rows if row.ts < window.end))
 
     async def live_scale(
@@ -199,7 +199,7 @@ class BetaQuestions:
 
         Source: `reference/sources/001`, "Live scale API".
         """
-        return await self._points(endpoints.LIVE_SCALE, self._window(since, until), metrics, BetaScaleMetric)
+        return await self._points(operations.LIVE_SCALE, self._window(since, until), metrics, BetaScaleMetric)
 
     async def live_experience(
         self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = ALL_EXPERIENCE
@@ -220,7 +220,7 @@ class BetaQuestions:
         Source: `reference/sources/001`, "Live experience API".
         """
         window = self._window(since, until)
-        return await self._points(endpoints.LIVE_EXPERIENCE, window, metrics, BetaExperienceMetric)
+        return await self._points(operations.LIVE_EXPERIENCE, window, metrics, BetaExperienceMetric)
 
     async def live_net(
         self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = ALL_NET
@@ -238,7 +238,7 @@ class BetaQuestions:
 
         Source: `reference/sources/001`, "Live network API".
         """
-        return await self._points(endpoints.LIVE_NET, self._window(since, until), metrics, BetaNetMetric)
+        return await self._points(operations.LIVE_NET, self._window(since, until), metrics, BetaNetMetric)
 
     def live_diagnosis(
         self, since: Instant = "30m", until: Instant = "now", *, resume: str | None = None
@@ -260,14 +260,14 @@ class BetaQuestions:
 
         Source: `reference/sources/001`, "Diagnostics API".
         """
-        question = self._question(endpoints.LIVE_DIAGNOSIS, ())
+        question = self._question(operations.LIVE_DIAGNOSIS, ())
         steps = self._steps(self._window(since, until), question, resume)
 
-        async def walk() -> NarrowingWalk[Diagnosis]:
-            return NarrowingWalk(
+        async def walk() -> BisectingPaginator[Diagnosis]:
+            return BisectingPaginator(
                 question,
                 steps,
-                read=found_diagnoses,
+                read=parse_diagnoses,
                 key=lambda found: (found.ts, found.user, found.exp_id, found.cname, repr(found.cause_tags)),
                 parts=narrower_diagnoses,
                 run=self._engine.run,
@@ -290,7 +290,7 @@ class BetaQuestions:
             check_metrics(endpoint, asked, family)
         question = self._question(endpoint, (("metric", ",".join(asked)),))
         (step,) = self._steps(window, question, None)
-        if self._validate and endpoint is endpoints.INSIGHT_USAGE:
+        if self._validate and endpoint is operations.INSIGHT_USAGE:
             check_a_day(step.window, question.limits, self._engine.server_time.now())
         answer = await self._engine.run(question.ask(step.window))
         points = placed(endpoint, answer, lambda fields: read_points(fields.get("data"), asked))
@@ -311,7 +311,7 @@ class BetaQuestions:
             return [Step(window)]
         now = self._engine.server_time.now()
         legal = clip(window, question.limits, now, endpoint=question.endpoint.name)
-        longest = question.limits.span if question.endpoint is endpoints.CALL_DETAILS else None
+        longest = question.limits.span if question.endpoint is operations.CALL_DETAILS else None
         return [Step(part) for part in (split(legal, question.limits) if longest else [legal])]
 
     def _earliest(self, question: Question) -> int:

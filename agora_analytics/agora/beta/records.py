@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from agora_analytics.agora.beta.catalogues import EXPERIENCES, FACTORS
+from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_USERS
 from agora_analytics.agora.reading import Row
 from agora_analytics.agora.records import Session, Uid

@@ -58,7 +58,7 @@ class Found(Generic[T]):
     hides: bool
 
 
-class NarrowingWalk(Generic[T]):
+class BisectingPaginator(Generic[T]):
     """Asks for a range, and where the answer hides records, for narrower ones.
 
     Args:
@@ -131,7 +131,7 @@ class NarrowingWalk(Generic[T]):
         return evolve(page, records=new, resume_token=write_token(left))
 
 
-class DetailsWalk:
+class DetailsPaginator:
     """The details of a call, one legal range of time after the other."""
 
     def __init__(
@@ -176,7 +176,7 @@ class DetailsWalk:
         return evolve(page, resume_token=write_token(left))
 
 
-def found_calls(fields: dict[str, Any]) -> Found[Call]:
+def parse_calls(fields: dict[str, Any]) -> Found[Call]:
     """Return the calls of an answer: the newest 10, and whether there are more."""
     calls = read_records(Call, fields.get("call_lists"), path="$.call_lists")
     return Found(calls, bool(fields.get("has_more")))
@@ -200,7 +200,7 @@ def narrower_calls(window: Window, calls: Sequence[Call], *, earliest: int) -> S
     return window.halves() if window.length else ()
 
 
-def found_diagnoses(fields: dict[str, Any]) -> Found[Diagnosis]:
+def parse_diagnoses(fields: dict[str, Any]) -> Found[Diagnosis]:
     """Return the messages of an answer. It does not say whether there are more: a full one may hide some."""
     found = read_diagnoses(fields.get("data"))
     return Found(found, len(found) >= MOST_DIAGNOSES)
