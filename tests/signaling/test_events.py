@@ -95,7 +95,7 @@ def test_a_lost_answer_is_told_and_not_asked_for_again(fault):
 
     async def job(client):
         with pytest.raises(
-            (errors.TransportError, errors.ServerError), match="up to 1,000 events may be gone"
+            (errors.TransportError, errors.ServerError), match="up to 1,000 events may be lost"
         ):
             await all_user_events(client)
         assert stage.simulator.seen.requests["signaling/user_events"] == 1

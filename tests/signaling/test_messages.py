@@ -8,11 +8,11 @@ import pytest
 
 from agora_analytics import AsyncSignaling, errors
 from agora_analytics.messages import FailureKind
-from agora_analytics.signaling import Basic, DeliveryState, LegacyToken, Token
+from agora_analytics.signaling import LIMITS, Basic, DeliveryState, LegacyToken, Token
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, response
 from tests.faults.fleet import NEIGHBOUR, PRIMARY, Fleet, dead
-from tests.signaling.stage import Scripted, Stage, scripted
+from tests.signaling.stage import BASIC, Scripted, Stage, scripted
 
 
 def hello(client):
@@ -103,7 +103,7 @@ def test_a_message_is_never_sent_twice(fault):
 
 def test_a_message_whose_answer_cannot_be_read_was_taken():
     stage = Stage.of("broken-json")
-    with pytest.raises(errors.DecodeError, match="no JSON object"):
+    with pytest.raises(errors.DecodeError, match="not a JSON object"):
         stage.run(hello)
     assert len(stage.mailroom.taken) == 1
 
@@ -210,10 +210,10 @@ WRONG = [
     (("s" * 65, "ann", "hi"), "sender has 65 characters"),
     (("server ", "ann", "hi"), "begins or ends with a space"),
     (("sérver", "ann", "hi"), "allowed are a-z"),
-    (("a/b", "ann", "hi"), "has /; allowed"),
-    (("server", "b*b", "hi"), r"destination 'b\*b' has \*"),
+    (("a/b", "ann", "hi"), "contains /; allowed"),
+    (("server", "b*b", "hi"), r"destination 'b\*b' contains \*"),
     (("server", "ann", ""), "payload is empty"),
-    (("server", "ann", "é" * 16_385), "32770 bytes, but at most 32768"),
+    (("server", "ann", "é" * 16_385), "32770 bytes; at most 32768"),
 ]
 
 
@@ -283,6 +283,49 @@ def test_the_environment():
         AsyncSignaling.from_env({})
 
 
+def test_ledger_of_environment_is_shared_and_closed(tmp_path):
+    environment = {
+        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_SECRET": "s",
+        "AGORA_APP_ID": "app",
+        "AGORA_LEDGER": str(tmp_path / "ledger"),
+    }
+
+    async def quotas():
+        transport, clock = Scripted.of(b"{}", b'{"events":[]}', b'{"errorCode":200}'), VirtualClock(NOW)
+        async with AsyncSignaling.from_env(environment, transport=transport, clock=clock) as first:
+            await hello(first)
+            assert [batch async for batch in first.user_events()] == []
+            assert await first.history("ann", "room").collect() == []
+        async with AsyncSignaling.from_env(environment, clock=clock) as second:
+            return await second.quota()
+
+    spent = {quota.endpoint: quota.spent for quota in run_virtual(quotas(), VirtualClock(NOW))}
+    assert spent == {
+        "signaling/peer_messages": 1,
+        "signaling/channel_messages": 1,  # counted together with peer messages
+        "signaling/user_events": 1,
+        "signaling/channel_events": 1,
+        "signaling/history": 1,
+        **dict.fromkeys(
+            ("signaling/history/query", "signaling/history/result", "signaling/history/count"), 0
+        ),
+    }
+
+
+def test_plain_http_to_another_machine_needs_allow_http():
+    with pytest.raises(errors.ConfigurationError, match="allow_http=True"):
+        AsyncSignaling(BASIC, app_id="app", base_url="http://proxy.example")
+    client = AsyncSignaling(BASIC, app_id="app", base_url="http://proxy.example", allow_http=True)
+    assert "http://proxy.example" in repr(client)
+
+
+def test_limits_without_an_endpoint_refuse_it():
+    limits = {name: row for name, row in LIMITS.items() if name != "signaling/history"}
+    with pytest.raises(errors.InvalidRequest, match="signaling/history"):
+        scripted(Scripted.of(), lambda c: c.history("ann", "room").collect(), limits=limits)
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
@@ -292,7 +335,7 @@ def test_the_environment():
         (404, errors.NotFound, "App ID"),
         (408, errors.ServerError, "no response.*may have arrived"),
         (415, errors.BadRequest, "only JSON"),
-        (418, errors.BadRequest, "unknown code"),
+        (418, errors.BadRequest, "not documented"),
         (435, errors.BadRequest, "invalid payload"),
         (500, errors.ServerError, "internal.*may have arrived"),
         (503, errors.ServerError, "timed out.*may have arrived"),
