@@ -7,9 +7,10 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from attrs import field, frozen
+import cattrs
+from attrs import field, fields_dict, frozen
 
 from agora_analytics.errors import DecodeError
 
@@ -174,6 +175,55 @@ class ArchivedMessage:
         return self.message_type in {"group_message", "channel_message"}
 
 
+def _text(value: Any, _: type) -> str:
+    if isinstance(value, bool | float | list | dict):
+        raise ValueError(f"text cannot be {value!r}")  # noqa: TRY004 - one kind of error for a reader
+    return str(value)
+
+
+def _whole(value: Any, _: type) -> int:
+    if isinstance(value, bool):
+        raise ValueError(f"a time cannot be {value!r}")  # noqa: TRY004
+    return int(value)
+
+
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(str, _text)
+_converter.register_structure_hook(int, _whole)
+
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "channel": ("group_id", "channel_id"),
+    "ms": ("ms", "ts"),
+    "message_type": ("message_type", "messageType"),
+    "custom_type": ("customType",),
+}
+"""The names that the API has for an attribute, the first one preferred."""
+
+
+def _row_reader(record: type[R]) -> Callable[[Any], R]:
+    """Return the reader of rows of a record; it raises ValueError, KeyError or TypeError. Null counts as missing."""
+    names = [name for name in fields_dict(cast("Any", record)) if name != "extra"]
+
+    def read(row: Any) -> R:
+        if not isinstance(row, dict):
+            raise TypeError(f"a record cannot be {row!r}")
+        extra = dict(row)
+        values: dict[str, Any] = {}
+        for name in names:
+            for spelling in _SPELLINGS.get(name, (name,)):
+                if (value := extra.pop(spelling, None)) is not None:
+                    values.setdefault(name, value)
+        return _converter.structure({**values, "extra": extra}, record)
+
+    return read
+
+
+read_user_event = _row_reader(UserEvent)
+read_channel_event = _row_reader(ChannelEvent)
+_read_history_message = _row_reader(HistoryMessage)
+_read_archived_message = _row_reader(ArchivedMessage)
+
+
 @frozen(kw_only=True)
 class DecodedHistory:
     """One response of today's history: the messages, and where the next page starts, as it was sent."""
@@ -188,34 +238,6 @@ def read_delivery_code(fields: Mapping[str, Any]) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def read_user_event(row: Any) -> UserEvent:
-    """Return a user event.
-
-    Raises:
-        ValueError, KeyError, TypeError: the row is not a user event.
-    """
-    take = _Fields(row)
-    return UserEvent(
-        user_id=_text(take("user_id")), type=_text(take("type")), ms=_whole(take("ms", "ts")), extra=take.rest
-    )
-
-
-def read_channel_event(row: Any) -> ChannelEvent:
-    """Return a channel event.
-
-    Raises:
-        ValueError, KeyError, TypeError: the row is not a channel event.
-    """
-    take = _Fields(row)
-    return ChannelEvent(
-        channel=_text(take("group_id", "channel_id")),
-        user_id=_text(take("user_id")),
-        type=_text(take("type")),
-        ms=_whole(take("ms", "ts")),
-        extra=take.rest,
-    )
-
-
 def read_history(fields: Mapping[str, Any]) -> DecodedHistory:
     """Return the messages of a response of today's history.
 
@@ -225,7 +247,7 @@ def read_history(fields: Mapping[str, Any]) -> DecodedHistory:
     data = fields.get("data") or {}
     if not isinstance(data, dict):
         raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
-    messages = _read_rows(data.get("messageList"), _history_message, path="$.data.messageList")
+    messages = _read_rows(data.get("messageList"), _read_history_message, path="$.data.messageList")
     return DecodedHistory(messages=messages, new_start=data.get("newStart"))
 
 
@@ -250,7 +272,7 @@ def read_archive(fields: Mapping[str, Any]) -> list[ArchivedMessage] | None:
     """
     if _is_in_progress(fields):
         return None
-    return _read_rows(fields.get("messages"), _archived_message, path="$.messages")
+    return _read_rows(fields.get("messages"), _read_archived_message, path="$.messages")
 
 
 def read_count(fields: Mapping[str, Any]) -> int | None:
@@ -271,30 +293,6 @@ def _is_in_progress(fields: Mapping[str, Any]) -> bool:
     return fields.get("code") == "in progress"
 
 
-def _history_message(row: Any) -> HistoryMessage:
-    take = _Fields(row)
-    return HistoryMessage(
-        publisher=_text(take("publisher")),
-        message=_text(take("message")),
-        message_type=_text(take("messageType", default="STRING")),
-        custom_type=_text(take("customType", default="")),
-        timestamp=_whole(take("timestamp")),
-        extra=take.rest,
-    )
-
-
-def _archived_message(row: Any) -> ArchivedMessage:
-    take = _Fields(row)
-    return ArchivedMessage(
-        src=_text(take("src")),
-        dst=_text(take("dst")),
-        message_type=_text(take("message_type", default="")),
-        ms=_whole(take("ms", "ts")),
-        payload=_text(take("payload")),
-        extra=take.rest,
-    )
-
-
 def _read_rows(rows: Any, read: Callable[[Any], R], *, path: str) -> list[R]:
     """Return rows as records; null counts as an empty list."""
     if not isinstance(rows, list | None):
@@ -306,31 +304,3 @@ def _read_rows(rows: Any, read: Callable[[Any], R], *, path: str) -> list[R]:
         except (ValueError, KeyError, TypeError) as error:
             raise DecodeError(f"a record cannot be read: {error!r}", path=f"{path}[{i}]") from error
     return records
-
-
-class _Fields:
-    """The fields of a row, removed by name as they are read; `rest` holds those not read."""
-
-    def __init__(self, row: Any) -> None:
-        if not isinstance(row, dict):
-            raise TypeError(f"a record cannot be {row!r}")
-        self.rest = dict(row)
-
-    def __call__(self, *names: str, default: Any = None) -> Any:
-        """Return the value of the first name that is present; null counts as missing."""
-        values = [value for name in names if (value := self.rest.pop(name, None)) is not None]
-        if not values and default is None:
-            raise KeyError(names[0])
-        return values[0] if values else default
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool | float | list | dict):
-        raise ValueError(f"text cannot be {value!r}")  # noqa: TRY004 - one kind of error for a reader
-    return str(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"a time cannot be {value!r}")  # noqa: TRY004
-    return int(value)
