@@ -104,7 +104,12 @@ def test_the_live_numbers():
     assert list(net) == sorted(net, key=lambda row: row.ts)
     assert 45 <= len(net) <= 48
     assert not stage.simulator.seen.refused
-    assert net.to_arrow().num_rows == len(net)
+
+
+def test_live_numbers_as_arrow_table():
+    pytest.importorskip("pyarrow")
+    rows = scripted(Scripted.of(body([{"ts": 60, "pcu": 1, "pcc": 2}])), lambda c: c.live_scale())
+    assert rows.to_arrow().num_rows == len(rows) == 2
 
 
 def test_golden_rows_with_what_is_missing_and_what_is_new():
@@ -129,10 +134,11 @@ def test_rows_that_cannot_be_read(data):
 def test_metrics_are_checked():
     async def job(client):
         with pytest.raises(
-            errors.InvalidRequest, match="does not tell pcu; it takes userCount, sessionCount"
+            errors.InvalidRequest,
+            match="pcu is a metric of another endpoint; pass some of userCount, sessionCount",
         ):
             await client.usage(SINCE, UNTIL, metrics="pcu")
-        with pytest.raises(errors.InvalidRequest, match="no metric is named"):
+        with pytest.raises(errors.InvalidRequest, match="no metric is given"):
             await client.live_scale(metrics=[])
         return await client.live_scale(metrics=["pcu", "brandNew"])
 

@@ -1,10 +1,11 @@
-"""The 2021 beta API of Agora Analytics, for accounts and archives that still speak it.
+"""The 2021 beta API of Agora Analytics, for accounts and archives that still use it.
 
-Today's API is `agora_analytics.AsyncAgora`. Beware: rates are PERCENT here, and fractions there.
+Today's API is `agora_analytics.AsyncAgora`. Rates are PERCENT here, and fractions there.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
@@ -20,34 +21,16 @@ if TYPE_CHECKING:
     from agora_analytics.agora.beta.records import CauseTag as CauseTag
     from agora_analytics.agora.beta.records import Diagnosis as Diagnosis
 
-__all__ = [
-    "EXPERIENCES",
-    "FACTORS",
-    "LIMITS",
-    "AsyncAgoraBeta",
-    "BetaExperienceMetric",
-    "BetaNetMetric",
-    "BetaPoint",
-    "BetaScaleMetric",
-    "BetaUsageMetric",
-    "CallDetails",
-    "CauseTag",
-    "Diagnosis",
-]
-
-_HOME = {
-    "enums": (
-        *("EXPERIENCES", "FACTORS", "BetaExperienceMetric"),
-        *("BetaNetMetric", "BetaScaleMetric", "BetaUsageMetric"),
-    ),
-    "client": ("AsyncAgoraBeta",),
-    "limits": ("LIMITS",),
-    "records": ("BetaPoint", "CallDetails", "CauseTag", "Diagnosis"),
-}
-_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:  # the simulator reads the limits, and must not bring in the client
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+# The simulator reads the limits, and must not import the client.
+__all__, __getattr__ = lazy_names(
+    __name__,
+    {
+        "client": ("AsyncAgoraBeta",),
+        "enums": (
+            *("EXPERIENCES", "FACTORS", "BetaExperienceMetric"),
+            *("BetaNetMetric", "BetaScaleMetric", "BetaUsageMetric"),
+        ),
+        "limits": ("LIMITS",),
+        "records": ("BetaPoint", "CallDetails", "CauseTag", "Diagnosis"),
+    },
+)
