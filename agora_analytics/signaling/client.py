@@ -219,7 +219,7 @@ class AsyncSignaling(Client):
     def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:
         """Return the logins and logouts that the server keeps, one batch a response, until one has less than 1,000.
 
-        **Reading deletes them from the server.** So each response is returned before the next request is sent, and no
+        **Reading deletes them from the server.** So each response is returned before the next request is sent. No
         request is repeated unless it certainly never left. If the caller is cancelled, a response in progress is kept
         and is the first of the next iteration. Events that another region returned before are in `duplicates`.
 

@@ -23,7 +23,7 @@ Fields = dict[str, Any]
 CODES: Mapping[int, tuple[type[errors.APIError], str]] = {
     400: (errors.BadRequest, "the request is not valid"),
     401: (errors.AuthenticationError, "check the customer id and secret, or the token"),
-    403: (errors.AccessDenied, "not authorized, or the feature (message history, say) is not enabled"),
+    403: (errors.AccessDenied, "not authorized, or the feature (for example message history) is not enabled"),
     404: (errors.NotFound, "check the base URL and the App ID"),
     408: (errors.ServerError, "no response from the server"),
     415: (errors.BadRequest, "only JSON is accepted"),

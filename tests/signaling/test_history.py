@@ -32,7 +32,7 @@ GOLDEN = {
 }
 
 
-def test_a_golden_answer():
+def test_golden_history_response():
     transport = Scripted.of(json.dumps(GOLDEN).encode())
 
     async def job(client):
@@ -50,7 +50,7 @@ def test_a_golden_answer():
     )
 
 
-def said(stage, number, *, spread=0.01, **more):
+def send_messages(stage, number, *, spread=0.01, **more):
     async def job(client):
         import asyncio
 
@@ -64,7 +64,7 @@ def said(stage, number, *, spread=0.01, **more):
 
 def test_every_message_once_over_pages():
     stage = Stage.of()
-    wanted = said(stage, 205)
+    wanted = send_messages(stage, 205)
 
     async def job(client):
         pages = [page async for page in client.history("ann", "room", page_size=50).pages()]
@@ -80,12 +80,12 @@ def test_every_message_once_over_pages():
 def test_history_as_arrow_table():
     pytest.importorskip("pyarrow")
     stage = Stage.of()
-    wanted = said(stage, 105)
+    wanted = send_messages(stage, 105)
     table = stage.run(lambda c: c.history("ann", "room", page_size=50).to_arrow())
     assert table["message"].to_pylist() == wanted
 
 
-def test_a_history_that_goes_in_circles_is_an_error():
+def test_history_page_that_points_back_is_an_error():
     page = {"errorCode": 200, "data": {"messageList": GOLDEN["data"]["messageList"], "newStart": 7}}
     transport = Scripted.of(*[json.dumps(page).encode()] * 2)
     with pytest.raises(errors.IncompleteListing, match="continues at 7"):
@@ -111,7 +111,7 @@ def test_the_next_start_may_be_text_or_a_float(shape):
 
 
 @pytest.mark.parametrize("start", ["", "soon", 3.5, [3], True])
-def test_a_full_page_with_a_next_start_that_cannot_be_read_is_an_error(start):
+def test_unreadable_next_start_after_a_full_page_is_an_error(start):
     with pytest.raises(errors.IncompleteListing, match="not a number"):
         scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=2).collect())
     assert len(scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=3).collect())) == 4
@@ -137,16 +137,16 @@ def test_an_error_code_may_be_text():
         scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect())
 
 
-def test_a_history_that_is_not_enabled():
+def test_history_that_is_not_enabled_is_denied():
     stage = Stage.of(history=False)
     with pytest.raises(errors.AccessDenied, match="not enabled"):
         stage.run(lambda c: c.history("ann", "room").collect())
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "500", "cut-off", "broken-json", "429", "hang"])
-def test_a_history_is_asked_for_again(fault):
+def test_history_request_is_retried(fault):
     stage = Stage.of(None, None, None, fault)
-    said(stage, 3)
+    send_messages(stage, 3)
     assert len(stage.run(lambda c: c.history("ann", "room").collect())) == 3
 
 
@@ -160,17 +160,17 @@ def test_a_history_is_asked_for_again(fault):
         ({"user_id": "ann", "channel": "room", "resume": "x"}, "not a resume token"),
     ],
 )
-def test_what_cannot_be_is_refused_here(settings, said):
+def test_invalid_history_parameters_are_refused_before_a_request(settings, said):
     with pytest.raises(errors.InvalidRequest, match=said):
         scripted(Scripted.of(), lambda c: c.history(**settings).collect())
 
 
-def test_behind_the_last_page_is_nothing():
+def test_resuming_after_the_last_page_returns_nothing():
     assert scripted(Scripted.of(), lambda c: c.history("ann", "room", resume="").collect()) == []
     assert scripted(Scripted.of(), lambda c: c.legacy_history("1h", source="ann", resume="").collect()) == []
 
 
-def test_the_two_steps():
+def test_archive_query_is_created_and_polled():
     location = {"result": "success", "location": "~/rtm/message/history/query/MjI=a+b==", "request_id": "r1"}
     waits = {"result": "success", "code": "in progress", "messages": []}
     row = {"src": "ann", "dst": "room", "message_type": "group_message", "ms": 5, "payload": "hi", "x": 1}
@@ -209,9 +209,9 @@ def test_the_two_steps():
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_every_message_once_over_two_step_pages(order):
+def test_every_message_once_over_archive_pages(order):
     stage = Stage.of(polls=2)
-    wanted = said(stage, 45)
+    wanted = send_messages(stage, 45)
 
     async def job(client):
         listing = client.legacy_history("2h", "now", destination="room", order=order, page_size=20)
@@ -228,7 +228,7 @@ def test_every_message_once_over_two_step_pages(order):
     assert (len(rest), count) == (25, 45)
 
 
-def test_a_result_that_is_never_ready():
+def test_result_that_stays_in_progress_exceeds_the_deadline():
     stage = Stage.of(polls=1_000)
     with pytest.raises(errors.DeadlineExceeded, match="still in progress after 120 s"):
         stage.run(lambda c: c.legacy_history("1h", destination="room").collect())
@@ -247,19 +247,19 @@ def test_a_result_that_is_never_ready():
         ({"destination": "room", "until": "2h"}, "is not before until"),
     ],
 )
-def test_what_the_two_steps_refuse(settings, said):
+def test_invalid_archive_parameters_are_refused_before_a_request(settings, said):
     with pytest.raises(errors.InvalidRequest, match=said):
         scripted(Scripted.of(), lambda c: c.legacy_history("1h", **settings).collect())
 
 
-def test_answers_of_the_two_steps_that_cannot_be():
+def test_invalid_archive_responses_are_decode_errors():
     with pytest.raises(errors.DecodeError, match="location of a result"):
         scripted(Scripted.of(b'{"result":"success"}'), lambda c: c.legacy_history("1h", source="a").collect())
     with pytest.raises(errors.DecodeError, match="a count"):
         scripted(Scripted.of(b'{"code":"ok","count":"x"}'), lambda c: c.legacy_count("1h", source="a"))
 
 
-def test_the_careful_limits():
+def test_cautious_limits_are_sixty_a_second():
     assert {row.requests for row in SIXTY_A_SECOND.values()} == {60, 10}
     assert all("60" in row.source for row in SIXTY_A_SECOND.values())
     assert START
