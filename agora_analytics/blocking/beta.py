@@ -8,6 +8,7 @@ from agora_analytics.agora.settings import Settings
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
+    copy_constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -15,15 +16,15 @@ from agora_analytics.blocking.wrappers import (
 
 
 @copy_docstring(AsyncAgoraBeta)
-class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the words of AsyncAgoraBeta
+class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the docstring of AsyncAgoraBeta
     @copy_init(AsyncAgoraBeta)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgoraBeta, *args, **settings)
 
     @classmethod
-    @copy_docstring(AsyncAgoraBeta.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._created_by(AsyncAgoraBeta.from_env, environment, **settings)
+    @copy_constructor(AsyncAgoraBeta.from_env)
+    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
+        return cls._created_by(AsyncAgoraBeta.from_env, *args, **settings)
 
     calls = listing(AsyncAgoraBeta.calls)
     details = listing(AsyncAgoraBeta.details)

@@ -6,6 +6,7 @@ from typing import Any, Self
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
+    copy_constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -16,15 +17,15 @@ from agora_analytics.signaling.credentials import Credentials
 
 
 @copy_docstring(AsyncSignaling)
-class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of AsyncSignaling
+class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring of AsyncSignaling
     @copy_init(AsyncSignaling)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncSignaling, *args, **settings)
 
     @classmethod
-    @copy_docstring(AsyncSignaling.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._created_by(AsyncSignaling.from_env, environment, **settings)
+    @copy_constructor(AsyncSignaling.from_env)
+    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
+        return cls._created_by(AsyncSignaling.from_env, *args, **settings)
 
     peer_message = awaited(AsyncSignaling.peer_message)
     channel_message = awaited(AsyncSignaling.channel_message)
@@ -33,6 +34,7 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of A
     history = listing(AsyncSignaling.history)
     legacy_history = listing(AsyncSignaling.legacy_history)
     legacy_count = awaited(AsyncSignaling.legacy_count)
+    quota = awaited(AsyncSignaling.quota)
 
     @property
     def app_id(self) -> str:
@@ -41,7 +43,7 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the words of A
 
     @property
     def credentials(self) -> Credentials:
-        """Who asks. Its repr has no secret."""
+        """How the client authenticates. Its repr has no secret."""
         return self._subject.credentials
 
     @property

@@ -3,12 +3,11 @@
 Source: `reference/signaling-api.md`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from agora_analytics.signaling.checks import MAX_NAME as MAX_NAME
-    from agora_analytics.signaling.checks import MAX_PAYLOAD as MAX_PAYLOAD
     from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
     from agora_analytics.signaling.credentials import Basic as Basic
     from agora_analytics.signaling.credentials import LegacyToken as LegacyToken
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from agora_analytics.signaling.events import EventMemory as EventMemory
     from agora_analytics.signaling.events import EventsUnreadable as EventsUnreadable
     from agora_analytics.signaling.limits import LIMITS as LIMITS
+    from agora_analytics.signaling.limits import MAX_NAME as MAX_NAME
+    from agora_analytics.signaling.limits import MAX_PAYLOAD as MAX_PAYLOAD
     from agora_analytics.signaling.limits import SIXTY_A_SECOND as SIXTY_A_SECOND
     from agora_analytics.signaling.records import ArchivedMessage as ArchivedMessage
     from agora_analytics.signaling.records import ChannelEvent as ChannelEvent
@@ -26,61 +27,17 @@ if TYPE_CHECKING:
     from agora_analytics.signaling.records import HistoryMessage as HistoryMessage
     from agora_analytics.signaling.records import UserEvent as UserEvent
 
-__all__ = [
-    "LIMITS",
-    "MAX_NAME",
-    "MAX_PAYLOAD",
-    "SIXTY_A_SECOND",
-    "ArchivedMessage",
-    "AsyncSignaling",
-    "Basic",
-    "ChannelEvent",
-    "Delivery",
-    "DeliveryState",
-    "EventBatch",
-    "EventMemory",
-    "EventType",
-    "EventsUnreadable",
-    "HistoryMessage",
-    "LegacyToken",
-    "Token",
-    "UserEvent",
-]
-
-_HOME = {
-    "checks": (
-        "MAX_NAME",
-        "MAX_PAYLOAD",
-    ),
-    "client": ("AsyncSignaling",),
-    "credentials": (
-        "Basic",
-        "LegacyToken",
-        "Token",
-    ),
-    "events": (
-        "EventBatch",
-        "EventMemory",
-        "EventsUnreadable",
-    ),
-    "limits": (
-        "LIMITS",
-        "SIXTY_A_SECOND",
-    ),
-    "records": (
-        "ArchivedMessage",
-        "ChannelEvent",
-        "Delivery",
-        "DeliveryState",
-        "EventType",
-        "HistoryMessage",
-        "UserEvent",
-    ),
-}
-_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:  # the simulator reads the limits, and must not bring in the client
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+# The simulator reads the limits, and must not import the client.
+__all__, __getattr__ = lazy_names(
+    __name__,
+    {
+        "client": ("AsyncSignaling",),
+        "credentials": ("Basic", "LegacyToken", "Token"),
+        "events": ("EventBatch", "EventMemory", "EventsUnreadable"),
+        "limits": ("LIMITS", "MAX_NAME", "MAX_PAYLOAD", "SIXTY_A_SECOND"),
+        "records": (
+            *("ArchivedMessage", "ChannelEvent", "Delivery", "DeliveryState"),
+            *("EventType", "HistoryMessage", "UserEvent"),
+        ),
+    },
+)

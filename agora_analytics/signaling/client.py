@@ -1,59 +1,69 @@
 """The asyncio client of Agora Signaling."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, Unpack
 
-from agora_analytics.agora.settings import Region, Settings, from_environment
+import msgspec
+
+from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import Engine, EngineOptions
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger
+from agora_analytics.engine.engine import Quota
+from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.messages import Request
-from agora_analytics.signaling import checks, endpoints
+from agora_analytics.instants import Instant, iso
+from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.listing import Listing
+from agora_analytics.kit.operation import Operation
+from agora_analytics.messages import Query, Request
+from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import Basic, Credentials
-from agora_analytics.signaling.endpoints import HISTORY_HOST, at
-from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
-from agora_analytics.signaling.histories import Histories
-from agora_analytics.signaling.history import call_of, fields_of
-from agora_analytics.signaling.judge import read_envelope, request_id
-from agora_analytics.signaling.limits import LIMITS, SHARES
+from agora_analytics.signaling.events import DecodedEvents, E, EventBatch, EventMemory, EventQueue
+from agora_analytics.signaling.history import (
+    ArchivePaginator,
+    ArchiveQuery,
+    HistoryPage,
+    history_listing,
+    messages_table,
+    read_resume_token,
+)
+from agora_analytics.signaling.limits import LIMITS, SHARED_BUDGETS
+from agora_analytics.signaling.operations import HISTORY_HOST, at
 from agora_analytics.signaling.records import (
+    ArchivedMessage,
     ChannelEvent,
+    DecodedHistory,
     Delivery,
+    HistoryMessage,
     UserEvent,
-    read_channel_event,
-    read_user_event,
 )
 
-if TYPE_CHECKING:
-    import httpx
+
+class SignalingSettings(ClientOptions, total=False):
+    """The keyword arguments of `AsyncSignaling.from_env`."""
+
+    credentials: Credentials | None
+    app_id: str | None
+    region: Region | str | None
+    limits: Mapping[str, Limits] | None
+    memory: EventMemory | None
 
 
-class AsyncSignaling(Histories):
-    """Sends messages, and reads histories and events, of one App ID of Agora Signaling (RTM), over REST.
+class AsyncSignaling(Client):
+    """Sends messages and reads histories and events of one App ID of Agora Signaling (RTM), over REST.
 
     Args:
         credentials: `Basic(customer_id, customer_secret)`, `Token(token)` or `LegacyToken(user_id, token)`.
         app_id: the project's App ID. All limits are counted for it, over all machines.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        base_url: pins one host: a region's, a proxy, a test, the simulator. Plain http only to this machine.
-        retry: timeouts, deadline, back-off and attempts.
-        transport: what sends requests; yours is not closed. Default: httpx.
-        http_client: your own `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event of the engine; default: a log line.
-        ledger: what keeps the pace; `SqliteLedger(path)` shares it between processes.
-        clock: tells the time.
-        limits: how often each endpoint may be asked, by name; default `LIMITS`, more careful: `SIXTY_A_SECOND`.
-        validate: check names and payloads here; False sends them as they are.
-        memory: which events were seen; give one to the clients of several regions to know duplicates.
+        limits: the rate limit of each endpoint, by name. Default: `LIMITS`; more cautious: `SIXTY_A_SECOND`.
+        memory: the events seen so far. Pass the same one to the clients of several regions to recognize duplicates.
+        **options: see `ClientOptions`. `prefetch` has no effect: each page names where the next one starts.
 
     Raises:
-        ConfigurationError: if a setting is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
 
     Example:
         async with AsyncSignaling(Basic("customer id", "secret"), app_id="app") as client:
@@ -67,99 +77,83 @@ class AsyncSignaling(Histories):
         *,
         app_id: str,
         region: Region | str = Region.GLOBAL,
-        base_url: str | None = None,
-        retry: RetryPolicy | None = None,
-        transport: Transport | None = None,
-        http_client: "httpx.AsyncClient | None" = None,
-        observer: Observer | None = None,
-        ledger: Ledger | None = None,
-        clock: Clock | None = None,
         limits: Mapping[str, Limits] = LIMITS,
-        validate: bool = True,
         memory: EventMemory | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self.credentials = credentials
+        super().__init__(options)
         settings = Settings(
             customer_id=credentials.account,
             customer_secret=getattr(credentials, "customer_secret", "a token"),
             app_id=app_id,
             region=region,
-            base_url=base_url,
+            base_url=self._base_url,
+            allow_http=self._options.allow_http,
         )
-        means = EngineOptions(
-            retry=retry,
-            transport=transport,
-            http_client=http_client,
-            observer=observer,
-            ledger=ledger,
-            clock=clock,
-        )
-
-        def connection(hosts: HostTable) -> Engine:
-            return Engine(
-                hosts=hosts,
-                account="\n".join(("signaling", app_id, settings.base_url or "")),
-                limits=limits,
-                shared_budgets=SHARES,
-                authorize=self._headers,
-                options=means,
-            )
-
+        self.app_id = app_id
+        self.credentials = credentials
         self._host = settings.hosts[0]
-        super().__init__(
-            connection(settings.host_table),
-            connection(HostTable(preferred=settings.base_url or HISTORY_HOST)),
-            app_id=app_id,
-            validate=validate,
-            retry=(retry or RetryPolicy()).deadline,
+        self._engine = self._connect(
+            hosts=settings.host_table,
+            account=("signaling", app_id),
+            limits={name: row for name, row in limits.items() if name != operations.HISTORY.name},
+            shared_budgets=SHARED_BUDGETS,
+            authorize=self._headers,
         )
-        memory = EventMemory() if memory is None else memory  # an empty one is false
-        self._user_events: EventQueue[UserEvent] = EventQueue(
-            lambda: self._engine.run(call_of(at(endpoints.USER_EVENTS, app_id=app_id))),
-            read_user_event,
-            memory=memory,
-            spawn=self._engine.spawn,
+        # Today's history has a host of its own, and therefore an engine.
+        self._history_engine = self._connect(
+            hosts=HostTable(preferred=self._base_url or HISTORY_HOST),
+            account=("signaling", app_id),
+            limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
+            authorize=self._headers,
         )
-        self._channel_events: EventQueue[ChannelEvent] = EventQueue(
-            lambda: self._engine.run(call_of(at(endpoints.CHANNEL_EVENTS, app_id=app_id))),
-            read_channel_event,
-            memory=memory,
-            spawn=self._engine.spawn,
-        )
+        memory = EventMemory() if memory is None else memory  # an empty memory is false
+        self._user_events = self._queue(operations.USER_EVENTS, memory)
+        self._channel_events = self._queue(operations.CHANNEL_EVENTS, memory)
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
-        """Return a client with the customer id and secret that the environment names; keywords win over it.
+    def from_env(
+        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[SignalingSettings]
+    ) -> Self:
+        """Return a client with the settings of environment variables; keyword arguments take precedence.
 
-        Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION` and `AGORA_BASE_URL`.
+        Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION`, `AGORA_BASE_URL` and
+        `AGORA_LEDGER` (the file of a `SqliteLedger`).
 
         Raises:
-            ConfigurationError: if a setting is missing or cannot be used.
+            ConfigurationError: a setting is missing or cannot be used.
         """
-        named: dict[str, Any] = {"app_id": "", **from_environment(environment)}
-        named.pop("plan", None)
-        basic = Basic(named.pop("customer_id", ""), named.pop("customer_secret", ""))
-        given = {name: value for name, value in settings.items() if value is not None}
-        return cls(given.pop("credentials", basic), **(named | given))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
+        environment = os.environ if environment is None else environment
+        if settings.get("credentials") is None:
+            names = ENVIRONMENT["customer_id"], ENVIRONMENT["customer_secret"]
+            settings["credentials"] = Basic(*(environment.get(name, "") for name in names))
+        return cls._from_environment(
+            environment,
+            {name: ENVIRONMENT[name] for name in ("app_id", "region", "base_url")},
+            settings,
+            ledger="AGORA_LEDGER",
+            required=("app_id",),
+        )
 
     async def aclose(self) -> None:
         """Cancel the requests in progress, and close what the client opened itself."""
-        await self._engine.aclose()
-        await self._history.aclose()
+        await self._history_engine.aclose()
+        await super().aclose()
 
     def __repr__(self) -> str:
         return f"AsyncSignaling({self.credentials!r}, app_id={self.app_id!r}, host={self._host!r})"
 
     @property
     def sent(self) -> Mapping[str, int]:
-        """How many requests were sent, by endpoint name, every attempt counted."""
-        return {**self._engine.sent, **self._history.sent}
+        """Number of requests sent, by endpoint name; every attempt counts."""
+        return {**self._engine.sent, **self._history_engine.sent}
+
+    async def quota(self) -> list[Quota]:
+        """Return the state of each endpoint's quota for today, as this client's ledger knows it.
+
+        The vendor documents no daily quota, so `per_day` is what the rate allows.
+        """
+        return [*await self._engine.quota(), *await self._history_engine.quota()]
 
     async def peer_message(
         self,
@@ -171,24 +165,24 @@ class AsyncSignaling(Histories):
         offline: bool = False,
         historical: bool = False,
     ) -> Delivery:
-        """Send a message to a user. It is never sent twice, unless the first certainly did not arrive.
+        """Send a message to a user. It is never sent twice, unless the first attempt certainly did not arrive.
 
         Args:
             sender: the user id that it is sent as, 1 to 64 characters; that user need not be logged in.
-            destination: the user id that it goes to.
+            destination: the user id that it is sent to.
             payload: the text, 1 byte to 32 KB as UTF-8.
-            wait_for_ack: answer when it was delivered, not when it was sent.
-            offline: keep it for a user who is not there (deprecated by the vendor; at most 200 are kept).
+            wait_for_ack: return when the message is delivered, not when it is sent.
+            offline: keep it for a user who is offline (deprecated by the vendor; at most 200 are kept).
             historical: keep it in the history.
 
         Returns:
-            How far it came: sent, delivered, or that the user is offline.
+            Its state: sent, delivered, or that the user is offline.
 
         Raises:
-            InvalidRequest: a name or the payload cannot be; a token of another sender.
-            BadRequest, AuthenticationError, AccessDenied, RateLimited: the server did not take it.
-            TransportError, ServerError: no good answer came; the error says so where the message may have arrived.
-            DecodeError: the server took it, and its answer cannot be read.
+            InvalidRequest: a name or the payload is not valid, or the token belongs to another sender.
+            BadRequest, AuthenticationError, AccessDenied, RateLimited: the server refused the message.
+            TransportError, ServerError: there was no good response. The error says if the message may have arrived.
+            DecodeError: the server accepted the message, but its response cannot be read.
 
         Source: `reference/signaling-api.md`, section 1.
         """
@@ -199,15 +193,13 @@ class AsyncSignaling(Histories):
             "enable_offline_messaging": offline,
             "enable_historical_messaging": historical,
         }
-        endpoint = at(endpoints.PEER_MESSAGES, app_id=self.app_id, user_id=sender)
         query = (("wait_for_ack", str(wait_for_ack).lower()),)
-        answer = await self._engine.run(call_of(endpoint, query, body))
-        return _delivery(fields_of(answer, endpoint), answer)
+        return await self._send(operations.PEER_MESSAGES, sender, body, query)
 
     async def channel_message(
         self, sender: str, channel: str, payload: str, *, historical: bool = False
     ) -> Delivery:
-        """Send a message to a channel. It is never sent twice, unless the first certainly did not arrive.
+        """Send a message to a channel. It is never sent twice, unless the first attempt certainly did not arrive.
 
         Args:
             sender: the user id that it is sent as, 1 to 64 characters; that user need not be in the channel.
@@ -222,24 +214,22 @@ class AsyncSignaling(Histories):
         """
         self._check_message(sender, channel, "channel", payload)
         body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
-        endpoint = at(endpoints.CHANNEL_MESSAGES, app_id=self.app_id, user_id=sender)
-        answer = await self._engine.run(call_of(endpoint, body=body))
-        return _delivery(fields_of(answer, endpoint), answer)
+        return await self._send(operations.CHANNEL_MESSAGES, sender, body)
 
     def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:
-        """Give the logins and logouts that the server keeps, answer by answer, until one holds less than 1,000.
+        """Return the logins and logouts that the server keeps, one batch a response, until one has less than 1,000.
 
-        **Reading removes them from the server.** So each answer is handed out before anything else is asked, and
-        no request is repeated unless it certainly never left. An answer that comes after the asker was cancelled
-        is kept, and is the first of the next iteration. Events that another region gave before are in `duplicates`.
+        **Reading deletes them from the server.** So each response is returned before the next request is sent. No
+        request is repeated unless it certainly never left. If the caller is cancelled, a response in progress is kept
+        and is the first of the next iteration. Events that another region returned before are in `duplicates`.
 
-        What can still be lost: up to 1,000 events with an answer that breaks on its way (the error says so); what
-        is under way when the client is closed or the process ends; what the server drops beyond 2,000 kept; and what
-        lies in the queue of a region that is not asked: a failure of the network moves the requests to another host.
+        Events can still be lost in four cases. A response that breaks on its way has up to 1,000 events; the error says
+        so. A response in progress is lost when the client is closed or the process ends. The server keeps 2,000 events
+        and drops the rest. And each region has a queue of its own, which is not read after a switch to another host.
 
         Raises:
-            TransportError, ServerError: no good answer came; the error says so where events may be lost.
-            EventsUnreadable: an answer cannot be read; its `raw` is all there is of its events.
+            TransportError, ServerError: there was no good response. The error says if events may be lost.
+            EventsUnreadable: a response cannot be read; `raw` is its body.
 
         Example:
             async for batch in client.user_events():
@@ -250,10 +240,9 @@ class AsyncSignaling(Histories):
         return self._user_events.batches()
 
     def channel_events(self) -> AsyncIterator[EventBatch[ChannelEvent]]:
-        """Give the joins and leaves that the server keeps, answer by answer, until one holds less than 1,000.
+        """Return the joins and leaves that the server keeps, one batch a response, until one has less than 1,000.
 
-        **Reading removes them from the server.** What is done about that, and what can still be lost, is said
-        at `user_events`.
+        **Reading deletes them from the server.** `user_events` describes the precautions, and what can still be lost.
 
         Raises:
             As `user_events`.
@@ -262,22 +251,144 @@ class AsyncSignaling(Histories):
         """
         return self._channel_events.batches()
 
+    def history(
+        self,
+        user_id: str,
+        channel: str,
+        *,
+        channel_type: str = "message",
+        start: int = 0,
+        end: int = 0,
+        page_size: int = 100,
+        resume: str | None = None,
+    ) -> Pages[HistoryMessage]:
+        """List the messages of a channel or of a user, as Signaling 2.x keeps them.
+
+        A message that ends one page and begins the next is returned once.
+
+        Args:
+            user_id: the user who reads the history.
+            channel: the channel's name; for `channel_type="user"` the other user.
+            channel_type: `message` (a channel) or `user`.
+            start: where to begin; 0: at the first message. Sent as it is, because the unit is not documented.
+            end: where to end; 0: at the last message. Sent as it is.
+            page_size: messages a page, 1 to 100.
+            resume: a page's `resume_token`, to continue after that page.
+
+        Raises:
+            InvalidRequest: a name, the type or the page size is not valid.
+            AccessDenied: the feature is not enabled for the App ID.
+
+        Source: `reference/signaling-api.md`, section 5a.
+        """
+        if self._options.validate:
+            operations.check_history(user_id, channel, channel_type, page_size)
+        starts = read_resume_token(resume, default=start)
+        operation = at(
+            operations.HISTORY,
+            app_id=self.app_id,
+            user_id=user_id,
+            channel_type=channel_type,
+            channel=channel,
+        )
+
+        async def paginator() -> Listing[int, DecodedHistory, HistoryPage]:
+            return history_listing(self._history_engine, operation, starts, end=end, page_size=page_size)
+
+        return self._pages(paginator, table=messages_table, prefetch=1)
+
+    def legacy_history(
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        source: str | None = None,
+        destination: str | None = None,
+        order: str = "asc",
+        page_size: int = 100,
+        resume: str | None = None,
+    ) -> Pages[ArchivedMessage]:
+        """List messages that were sent with the historical flag, as RTM 1.x keeps them (7 days by default).
+
+        Each page takes two steps: a query is created, and its result is requested every 2 s until it is ready.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+            until: likewise.
+            source: only messages that this user sent.
+            destination: only messages to this user or channel. At least one of the two is required.
+            order: `asc`, the oldest first, or `desc`.
+            page_size: messages a page: 20, 50 or 100.
+            resume: a page's `resume_token`, to continue after that page.
+
+        Raises:
+            InvalidRequest: neither source nor destination, or an argument that is not valid.
+            DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
+
+        Source: `reference/signaling-api.md`, section 5b.
+        """
+        if self._options.validate:
+            operations.check_ends(source, destination)
+            operations.check_archive_page(page_size, order)
+        query = self._archive_query(since, until, source, destination)
+        offsets = read_resume_token(resume, default=0)
+
+        async def paginator() -> ArchivePaginator:
+            return ArchivePaginator(query, offsets, page_size=page_size, order=order)
+
+        return self._pages(paginator, table=messages_table, prefetch=1)
+
+    async def legacy_count(
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        source: str | None = None,
+        destination: str | None = None,
+    ) -> int:
+        """Return the number of messages that `legacy_history` would list.
+
+        Raises:
+            As `legacy_history`.
+
+        Source: `reference/signaling-api.md`, section 5b.
+        """
+        if self._options.validate:
+            operations.check_ends(source, destination)
+        return await self._archive_query(since, until, source, destination).count()
+
+    async def _send(
+        self, operation: Operation[str | None], sender: str, body: Mapping[str, Any], query: Query = ()
+    ) -> Delivery:
+        target = at(operation, app_id=self.app_id, user_id=sender)
+        response = await self._engine.run(target.request(query, body=msgspec.json.encode(body)))
+        return Delivery(code=response.result, request_id=response.request_id)
+
+    def _archive_query(
+        self, since: Instant, until: Instant, source: str | None, destination: str | None
+    ) -> ArchiveQuery:
+        window = self._window(since, until, validate=True)
+        ends = {"source": source, "destination": destination}
+        seconds = {"start_time": iso(window.start), "end_time": iso(window.end + 1)}
+        return ArchiveQuery(
+            engine=self._engine,
+            app_id=self.app_id,
+            filter={name: value for name, value in ends.items() if value is not None} | seconds,
+            deadline=(self._options.retry or RetryPolicy()).deadline,
+        )
+
+    def _queue(self, operation: Operation[DecodedEvents[E]], memory: EventMemory) -> EventQueue[E]:
+        request = at(operation, app_id=self.app_id).request()
+        return EventQueue(lambda: self._engine.run(request), memory=memory, spawn=self._engine.spawn)
+
     def _check_message(self, sender: str, receiver: str, what: str, payload: str) -> None:
-        if not self._validate:
+        if not self._options.validate:
             return
-        checks.check_name(sender, "sender")
-        checks.check_name(receiver, what)
-        checks.check_payload(payload)
+        operations.check_name(sender, "sender")
+        operations.check_name(receiver, what)
+        operations.check_payload(payload)
         if self.credentials.sender not in (None, sender):
             raise InvalidRequest(f"the token sends as {self.credentials.sender!r} only, not as {sender!r}")
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers()
-
-
-def _delivery(fields: Mapping[str, Any], answer: Any) -> Delivery:
-    code = fields.get("code")
-    return Delivery(
-        code=code if isinstance(code, str) else None,
-        request_id=request_id(read_envelope(answer.response), answer.response),
-    )

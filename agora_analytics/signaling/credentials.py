@@ -1,4 +1,4 @@
-"""How a client of Signaling says who it is.
+"""How a client of Signaling authenticates.
 
 Source: `reference/signaling-api.md`, "Auth".
 """
@@ -15,7 +15,7 @@ def _hidden(_: object) -> str:
 
 @frozen
 class Basic:
-    """The RESTful API's customer id and secret. May send as any user.
+    """The RESTful API's customer id and secret. They may send as any user.
 
     Example:
         >>> Basic("customer id", "secret")
@@ -32,7 +32,7 @@ class Basic:
 
     @property
     def account(self) -> str:
-        """What tells this account from others; not a secret."""
+        """Identifies the account; not a secret."""
         return self.customer_id
 
     def headers(self) -> Mapping[str, str]:
@@ -43,11 +43,11 @@ class Basic:
 
 @frozen
 class Token:
-    """An AccessToken2: sends as the user that the token was made for.
+    """An AccessToken2, which sends as the user that it was issued for.
 
     Attributes:
-        token: the token, or a function that returns the present one; it is asked before every request.
-        user_id: the user that it was made for, if senders are to be checked here.
+        token: the token, or a function that returns the current one; it is called for every attempt.
+        user_id: the user that it was issued for. If given, the client refuses to send as another user.
     """
 
     token: str | Callable[[], str] = field(repr=_hidden)
@@ -55,22 +55,22 @@ class Token:
 
     @property
     def sender(self) -> str | None:
-        """The only user that messages can be sent as; None: not known here."""
+        """The only user that messages can be sent as; None: unknown."""
         return self.user_id
 
     @property
     def account(self) -> str:
-        """What tells this account from others; not a secret."""
+        """Identifies the account; not a secret."""
         return self.user_id or "token"
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
-        return {"authorization": f"agora token={_present(self.token)}"}
+        return {"authorization": f"agora token={_current(self.token)}"}
 
 
 @frozen
 class LegacyToken:
-    """An AccessToken of the legacy pages, with the user that it was made for."""
+    """An AccessToken of the legacy pages, with the user that it was issued for."""
 
     user_id: str
     token: str | Callable[[], str] = field(repr=_hidden)
@@ -82,16 +82,16 @@ class LegacyToken:
 
     @property
     def account(self) -> str:
-        """What tells this account from others; not a secret."""
+        """Identifies the account; not a secret."""
         return self.user_id
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
-        return {"x-agora-token": _present(self.token), "x-agora-uid": self.user_id}
+        return {"x-agora-token": _current(self.token), "x-agora-uid": self.user_id}
 
 
 Credentials = Basic | Token | LegacyToken
 
 
-def _present(token: str | Callable[[], str]) -> str:
+def _current(token: str | Callable[[], str]) -> str:
     return token if isinstance(token, str) else token()

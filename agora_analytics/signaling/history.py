@@ -1,213 +1,193 @@
-"""The two histories of messages: which requests each takes, and what its answers hold."""
+"""The two histories of messages: today's, whose pages name the next start, and the archive, whose queries are polled.
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+Source: `reference/signaling-api.md`, sections 5a and 5b.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
-from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
-from agora_analytics.engine.legacy import unread
-from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.errors import DeadlineExceeded, DecodeError, IncompleteListing, InvalidRequest
-from agora_analytics.messages import Query
-from agora_analytics.signaling.endpoints import COUNT, HISTORY, QUERY, RESULT, at
-from agora_analytics.signaling.judge import judge, read_envelope, request_id
-from agora_analytics.signaling.records import (
-    ArchivedMessage,
-    HistoryMessage,
-    read_all,
-    read_archived_message,
-    read_history_message,
-)
+from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.pages import Fetched, Page
+from agora_analytics.errors import DeadlineExceeded, IncompleteListing, InvalidRequest
+from agora_analytics.kit.listing import Listing
+from agora_analytics.kit.operation import Operation
+from agora_analytics.signaling.operations import COUNT, HISTORY, QUERY, RESULT, at
+from agora_analytics.signaling.records import ArchivedMessage, DecodedHistory, HistoryMessage
 
-M = TypeVar("M", HistoryMessage, ArchivedMessage)
-Run = Callable[[ApiRequest[Any]], Awaitable[ApiResponse[Any]]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+R = TypeVar("R")
+HistoryPage = Page[HistoryMessage]
 
 POLL = 2.0
-"""Seconds to wait before a result that is in progress is asked for again."""
+"""Seconds between two requests for a result that is in progress."""
 
 
-def call_of(endpoint: Endpoint, query: Query = (), body: Any = None) -> ApiRequest[Any]:
-    """Return a call whose parameters do not depend on the time."""
-    encoded = None if body is None else msgspec.json.encode(body)
-    return unread(
-        judge, endpoint=endpoint, query=lambda _: query, body=(lambda _: encoded) if encoded else None
+def history_listing(
+    engine: Engine,
+    operation: Operation[DecodedHistory],
+    starts: Sequence[int],
+    *,
+    end: int,
+    page_size: int,
+) -> Listing[int, DecodedHistory, HistoryPage]:
+    """Return the paginator of today's history. A step is the start of a page; a response names the next one."""
+    requested: set[int] = set()
+
+    def request(start: int) -> ApiRequest[DecodedHistory]:
+        return operation.request((("start", str(start)), ("end", str(end)), ("messageCount", str(page_size))))
+
+    def page(start: int, response: ApiResponse[DecodedHistory]) -> Fetched[int, HistoryPage]:
+        requested.add(start)
+        messages = response.result.messages
+        return Fetched(
+            page=Page(records=messages, meta=response.meta, raw=response.response.body),
+            next_steps=_next_starts(response.result, requested, page_size),
+        )
+
+    return Listing(
+        starts,
+        run=engine.run,
+        request=request,
+        page=page,
+        token=lambda _, after: str(after[0]),
+        fresh=_WithoutOverlap(),
     )
 
 
-class HistoryWalk:
-    """Today's history: each page names where the next one starts. A step is such a start."""
+def _next_starts(decoded: DecodedHistory, requested: set[int], page_size: int) -> list[int]:
+    """Return the start of the next page, if there is one.
 
-    def __init__(self, endpoint: Endpoint, steps: list[int], *, end: int, count: int, run: Run) -> None:
-        self._endpoint = endpoint
-        self._end = end
-        self._count = count
-        self._run = run
-        self._asked: set[int] = set()
-        self._starts: dict[int, Any] = {}
-        self._before: Sequence[HistoryMessage] = ()
-        self.steps = steps
+    Raises:
+        IncompleteListing: a full page names a start that was requested before, or something else than a number.
+    """
+    new_start = 0 if decoded.new_start is None else whole_number(decoded.new_start)
+    if not decoded.messages or (new_start is not None and new_start <= 0):
+        return []
+    if new_start is not None and new_start not in requested:
+        return [new_start]
+    if len(decoded.messages) < page_size:
+        return []
+    reason = "not a number" if new_start is None else "the start of an earlier page"
+    raise IncompleteListing(
+        f"a full page of the history continues at {decoded.new_start!r}, which is {reason}",
+        endpoint=HISTORY.name,
+    )
 
-    async def fetch(self, step: int) -> Page[HistoryMessage]:
-        """See `Paginator.fetch`."""
-        query = (("start", str(step)), ("end", str(self._end)), ("messageCount", str(self._count)))
-        answer = await self._run(call_of(self._endpoint, query))
-        data = fields_of(answer, HISTORY).get("data") or {}
-        page = page_of(answer, HISTORY, data.get("messageList"), read_history_message, "$.data.messageList")
-        self._starts[id(page)] = data.get("newStart")
-        return page
 
-    def answered(self, step: int, page: Page[HistoryMessage]) -> tuple[int, list[int]]:
-        """See `Paginator.answered`.
+class _WithoutOverlap:
+    """Removes the messages that end one page and begin the next: whether pages overlap is not documented."""
 
-        Raises:
-            IncompleteListing: a full page that points back to where an earlier one began, or to no readable start.
-        """
-        self._asked.add(step)
-        said = self._starts.pop(id(page))
-        follows = 0 if said is None else whole_number(said)
-        if not page.records or (follows is not None and follows <= 0):
-            return step, []
-        if follows is not None and follows not in self._asked:
-            return step, [follows]
-        if len(page.records) >= self._count:
-            where = "which is no start" if follows is None else "where it was already"
-            raise IncompleteListing(f"the history goes on at {said!r}, {where}", endpoint=HISTORY.name)
-        return step, []
+    def __init__(self) -> None:
+        self._previous: Sequence[HistoryMessage] = ()
 
-    def deliver(self, page: Page[HistoryMessage], left: Iterable[int]) -> Page[HistoryMessage]:
-        """See `Paginator.deliver`. Whether `newStart` itself is given again is not documented: what is, comes once."""
-        both = min(len(self._before), len(page.records))
-        again = next((n for n in range(both, 0, -1) if self._before[-n:] == page.records[:n]), 0)
-        self._before = page.records
-        token = next((str(step) for step in left), "")
-        return evolve(page, records=page.records[again:], resume_token=token)
+    def __call__(self, messages: Sequence[HistoryMessage]) -> Sequence[HistoryMessage]:
+        longest = min(len(self._previous), len(messages))
+        overlap = next((n for n in range(longest, 0, -1) if self._previous[-n:] == messages[:n]), 0)
+        self._previous = messages
+        return messages[overlap:]
 
 
 @frozen(kw_only=True)
-class TwoSteps:
-    """A question of the two-step history: a query is created, then asked for its result until that is ready."""
+class ArchiveQuery:
+    """A query of the two-step history: it is created, and its result is polled until it is ready.
 
+    Attributes:
+        engine: sends the requests.
+        app_id: the project's App ID.
+        filter: the fields of the filter, as the API spells them.
+        deadline: seconds to wait for a result; None: without limit.
+    """
+
+    engine: Engine
     app_id: str
-    filter: dict[str, str]
-    run: Run
-    retry: float | None
+    filter: Mapping[str, str]
+    deadline: float | None
 
-    async def messages(self, *, offset: int, limit: int, order: str) -> ApiResponse[Any]:
+    async def messages(
+        self, *, offset: int, limit: int, order: str
+    ) -> tuple[list[ArchivedMessage], ApiResponse[list[ArchivedMessage] | None]]:
         """Create a query and return its result.
 
         Raises:
             DeadlineExceeded: the result is still in progress.
         """
-        asked = {"filter": self.filter, "offset": offset, "limit": limit, "order": order}
-        created = await self.run(call_of(at(QUERY, app_id=self.app_id), body=asked))
-        location = fields_of(created, QUERY).get("location")
-        handle = location.partition("/query/")[2] if isinstance(location, str) else ""
-        if not handle:
-            raise DecodeError(
-                f"the place of the result cannot be {location!r}", path="$.location", endpoint=QUERY.name
-            )
-        return await self._ready(call_of(at(RESULT, app_id=self.app_id, handle=handle)))
+        body = {"filter": self.filter, "offset": offset, "limit": limit, "order": order}
+        query = at(QUERY, app_id=self.app_id)
+        created = await self.engine.run(query.request(body=msgspec.json.encode(body)))
+        return await self._poll(at(RESULT, app_id=self.app_id, handle=created.result).request())
 
     async def count(self) -> int:
-        """Return how many messages there are.
+        """Return the number of messages.
 
         Raises:
             DeadlineExceeded: the result is still in progress.
         """
-        answer = await self._ready(call_of(at(COUNT, app_id=self.app_id), tuple(self.filter.items())))
-        found = fields_of(answer, COUNT).get("count")
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise DecodeError(f"a count cannot be {found!r}", path="$.count", endpoint=COUNT.name)
-        return found
+        count, _ = await self._poll(at(COUNT, app_id=self.app_id).request(tuple(self.filter.items())))
+        return count
 
-    async def _ready(self, call: ApiRequest[Any]) -> ApiResponse[Any]:
-        with anyio.move_on_after(self.retry):
+    async def _poll(self, request: ApiRequest[R | None]) -> tuple[R, ApiResponse[R | None]]:
+        with anyio.move_on_after(self.deadline):
             while True:
-                answer = await self.run(call)
-                if fields_of(answer, call.endpoint).get("code") != "in progress":
-                    return answer
+                response = await self.engine.run(request)
+                if response.result is not None:
+                    return response.result, response
                 await anyio.sleep(POLL)
         raise DeadlineExceeded(
-            f"the result is still in progress after {self.retry:g} s", endpoint=call.endpoint.name
+            f"the result is still in progress after {self.deadline:g} s", endpoint=request.endpoint.name
         )
 
 
-class ArchiveWalk:
-    """The two-step history, page by page. A step is an offset."""
+class ArchivePaginator:
+    """The pages of the two-step history. A step is an offset; a page takes several requests."""
 
-    def __init__(self, question: TwoSteps, steps: list[int], *, limit: int, order: str) -> None:
-        self._question = question
-        self._limit = limit
+    def __init__(self, query: ArchiveQuery, offsets: Sequence[int], *, page_size: int, order: str) -> None:
+        self.steps = offsets
+        self._query = query
+        self._page_size = page_size
         self._order = order
-        self.steps = steps
 
-    async def fetch(self, step: int) -> Page[ArchivedMessage]:
+    async def fetch(self, step: int) -> Fetched[int, Page[ArchivedMessage]]:
         """See `Paginator.fetch`."""
-        answer = await self._question.messages(offset=step, limit=self._limit, order=self._order)
-        rows = fields_of(answer, RESULT).get("messages")
-        return page_of(answer, RESULT, rows, read_archived_message, "$.messages")
+        messages, response = await self._query.messages(offset=step, limit=self._page_size, order=self._order)
+        page = Page(records=messages, meta=response.meta, raw=response.response.body)
+        is_full = len(messages) >= self._page_size
+        return Fetched(page=page, next_steps=[step + self._page_size] if is_full else [])
 
-    def answered(self, step: int, page: Page[ArchivedMessage]) -> tuple[int, list[int]]:
-        """See `Paginator.answered`."""
-        return step, [step + self._limit] if len(page.records) >= self._limit else []
-
-    def deliver(self, page: Page[ArchivedMessage], left: Iterable[int]) -> Page[ArchivedMessage]:
-        """See `Paginator.deliver`."""
-        return evolve(page, resume_token=next((str(step) for step in left), ""))
+    def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:
+        """See `Paginator.finalize`."""
+        return evolve(page, resume_token=str(left[0]) if left else "")
 
 
-def resumed(token: str | None, *, begin: int) -> list[int]:
-    """Return where to go on; nowhere, if nothing was left.
+def read_resume_token(token: str | None, *, default: int) -> list[int]:
+    """Return where a history continues: at `default` without a token, and nowhere after the last page.
 
     Raises:
-        InvalidRequest: if the text is not a resume token of a history.
+        InvalidRequest: the text is not a resume token of a history.
     """
     if token is None:
-        return [begin]
+        return [default]
     if token and not (token.isascii() and token.isdigit()):
-        raise InvalidRequest("this is not a resume token of a history; pass a page's resume_token as it is")
+        raise InvalidRequest(
+            f"resume={token!r} is not a resume token of a history; pass a page's resume_token as it is"
+        )
     return [int(token)] if token else []
 
 
-def fields_of(answer: ApiResponse, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the fields of an answer.
+def messages_table(pages: Sequence[Page[Any]]) -> "pa.Table":
+    """Return the messages of a history as an Arrow table, without `extra`."""
+    import pyarrow as pa
 
-    Raises:
-        DecodeError: its body is no JSON object.
-    """
-    try:
-        fields = msgspec.json.decode(answer.response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise DecodeError("the answer is no JSON object", endpoint=endpoint.name, host=answer.host)
-    return fields
-
-
-def page_of(
-    answer: ApiResponse, endpoint: Endpoint, rows: Any, read: Callable[[Any], M], path: str
-) -> Page[M]:
-    """Return the rows of an answer as a page.
-
-    Raises:
-        DecodeError: with the path of the first row that cannot be read.
-    """
-    found = request_id(read_envelope(answer.response), answer.response)
-    try:
-        records: list[M] = read_all(rows, read, path=path)
-    except DecodeError as error:
-        error.endpoint, error.host, error.request_id = endpoint.name, answer.host, found
-        raise
-    meta = Meta(
-        status=answer.response.status,
-        request_id=found,
-        host=answer.host,
-        attempts=len(answer.trail),
-        elapsed=answer.response.elapsed,
-    )
-    return Page(records=records, meta=meta, resume_token="", raw=answer.response.body)
+    rows = [
+        asdict(message, filter=lambda attribute, _: attribute.name != "extra")
+        for page in pages
+        for message in page.records
+    ]
+    return pa.Table.from_pylist(rows)

@@ -1,8 +1,9 @@
-"""How often each endpoint of Signaling may be asked, for each App ID.
+"""The documented rate limits of Signaling, for each App ID, and the sizes that its API accepts.
 
-The vendor's pages contradict each other: 500 a second for messages (limitations page and overview), 60 a second for
-"the RESTful API" (error page), 10 a second for events, 100 a second for the two-step history. The first reading is
-the default; `SIXTY_A_SECOND` is the careful one. No day's quota is documented, so a day allows what the pace gives.
+The vendor's pages contradict each other: 500 requests a second for messages (limitations page and overview), 60 a second
+for "the RESTful API" (error page), 10 a second for events, 100 a second for the two-step history. `LIMITS` has the
+numbers of each endpoint; `SIXTY_A_SECOND` is the cautious reading. No daily quota is documented, so `per_day` is what
+the rate allows.
 
 Source: `reference/signaling-api.md`, "Limit" of each section and "Contradictory limits".
 """
@@ -24,14 +25,18 @@ QUERY = "signaling/history/query"
 RESULT = "signaling/history/result"
 COUNT = "signaling/history/count"
 
+MAX_NAME = 64
+"""Characters of a user id or a channel name."""
+MAX_PAYLOAD = 32 * 1024
+"""Bytes of a message's payload, as UTF-8."""
 MOST_KEPT = 2_000
-"""Events of each kind that the server keeps; the oldest are dropped."""
+"""Events of each kind that the server keeps; it drops the oldest."""
 MOST_RETURNED = 1_000
-"""Events that one answer holds at most."""
+"""Events that a response holds at most."""
 
 
 def _a_second(requests: int, source: str) -> Limits:
-    # Reach and delay say nothing here: no question of Signaling is held against a time range.
+    # Reach and delay have no effect: no request of Signaling is checked against a time range.
     return Limits(requests=requests, per_day=requests * DAY, reach=7 * DAY, span=None, delay=0, source=source)
 
 
@@ -61,11 +66,11 @@ SIXTY_A_SECOND: Mapping[str, Limits] = {
     )
     for name, row in LIMITS.items()
 }
-"""The careful reading: no endpoint is asked more than 60 times a second."""
+"""The cautious reading: no endpoint has more than 60 requests a second."""
 
-SHARES: Mapping[str, str] = {
+SHARED_BUDGETS: Mapping[str, str] = {
     **dict.fromkeys((PEER_MESSAGES, CHANNEL_MESSAGES), "signaling/messages"),
     **dict.fromkeys((USER_EVENTS, CHANNEL_EVENTS), "signaling/events"),
     **dict.fromkeys((QUERY, RESULT, COUNT), "signaling/history of two steps"),
 }
-"""Endpoints that share one quota."""
+"""The budget that endpoints share, by endpoint."""

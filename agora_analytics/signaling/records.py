@@ -1,23 +1,26 @@
-"""The records of Signaling, read tolerantly: both names of each field, numbers as ids, unknown fields in `extra`.
+"""The records of Signaling and their readers, which accept both names of a field, and keep unknown fields in `extra`.
 
 Source: `reference/signaling-api.md`, sections 1 to 5b.
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from attrs import field, frozen
+import cattrs
+from attrs import field, fields_dict, frozen
 
 from agora_analytics.errors import DecodeError
+
+R = TypeVar("R")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeliveryState(StrEnum):
-    """How far a message came."""
+    """The state of a message that the server accepted."""
 
     SENT = "sent"
     DELIVERED = "delivered"
@@ -34,12 +37,12 @@ _STATES = {
 
 @frozen(kw_only=True)
 class Delivery:
-    """What the server says of a message that it took.
+    """The server's response to a message that it accepted.
 
     Attributes:
         code: as it was sent: `message_sent`, `message_delivered`, `message_offline`, the legacy `peer_offline`;
-            None where the server sends none (legacy channel messages).
-        request_id: what support asks for.
+            None if the server sends no code (legacy channel messages).
+        request_id: the id that the vendor's support asks for.
     """
 
     code: str | None
@@ -47,12 +50,12 @@ class Delivery:
 
     @property
     def state(self) -> DeliveryState | None:
-        """How far the message came; None for a code that no page names."""
+        """The state of the message; None for an undocumented code."""
         return DeliveryState.SENT if self.code is None else _STATES.get(self.code)
 
 
 class EventType(StrEnum):
-    """What happened to a user."""
+    """The type of an event."""
 
     LOGIN = "Login"
     LOGOUT = "Logout"
@@ -65,10 +68,10 @@ class UserEvent:
     """A user logged in or out.
 
     Attributes:
-        user_id: who.
+        user_id: the user.
         type: `Login` or `Logout`, as it was sent; compares with `EventType`.
-        ms: when, UTC epoch milliseconds (the legacy field is `ts`).
-        extra: fields that the reference does not name, as they were sent.
+        ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
+        extra: undocumented fields, as they were sent.
     """
 
     user_id: str
@@ -78,12 +81,12 @@ class UserEvent:
 
     @property
     def at(self) -> datetime:
-        """When, as an aware datetime, UTC."""
+        """`ms` as an aware datetime, UTC."""
         return _EPOCH + timedelta(milliseconds=self.ms)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What makes it the same event in two regions."""
+        """Identifies the event across regions."""
         return (self.type, self.user_id, "", self.ms)
 
 
@@ -92,11 +95,11 @@ class ChannelEvent:
     """A user joined or left a channel.
 
     Attributes:
-        channel: which (`group_id`; the legacy field is `channel_id`).
-        user_id: who.
+        channel: the channel (`group_id`; the legacy field is `channel_id`).
+        user_id: the user.
         type: `Join` or `Leave`, as it was sent; compares with `EventType`.
-        ms: when, UTC epoch milliseconds (the legacy field is `ts`).
-        extra: fields that the reference does not name, as they were sent.
+        ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
+        extra: undocumented fields, as they were sent.
     """
 
     channel: str
@@ -107,12 +110,12 @@ class ChannelEvent:
 
     @property
     def at(self) -> datetime:
-        """When, as an aware datetime, UTC."""
+        """`ms` as an aware datetime, UTC."""
         return _EPOCH + timedelta(milliseconds=self.ms)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What makes it the same event in two regions."""
+        """Identifies the event across regions."""
         return (self.type, self.user_id, self.channel, self.ms)
 
 
@@ -121,12 +124,12 @@ class HistoryMessage:
     """A message of today's history.
 
     Attributes:
-        publisher: who sent it.
-        message: the text; of a `BINARY` message, its base64.
+        publisher: the user who sent it.
+        message: the text, or the base64 of a `BINARY` message.
         message_type: `STRING` or `BINARY`, as it was sent.
-        custom_type: what the sender called its type.
-        timestamp: when, as it was sent (the page means milliseconds, without saying so).
-        extra: fields that the reference does not name, as they were sent.
+        custom_type: the type that the sender gave it.
+        timestamp: the time, as it was sent. The unit is not documented; it is probably milliseconds.
+        extra: undocumented fields, as they were sent.
     """
 
     publisher: str
@@ -141,7 +144,7 @@ class HistoryMessage:
         """The message as bytes.
 
         Raises:
-            ValueError: a `BINARY` message is no base64.
+            ValueError: a `BINARY` message is not base64.
         """
         return b64decode(self.message) if self.message_type == "BINARY" else self.message.encode()
 
@@ -151,12 +154,12 @@ class ArchivedMessage:
     """A message of the two-step history.
 
     Attributes:
-        src: who sent it.
+        src: the user who sent it.
         dst: the user or the channel that it was sent to.
         message_type: as it was sent: `peer_message`, `group_message`, the documented `channel_message`.
-        ms: when, UTC epoch milliseconds.
+        ms: the time in UTC epoch milliseconds.
         payload: the text.
-        extra: fields that the reference does not name, as they were sent.
+        extra: undocumented fields, as they were sent.
     """
 
     src: str
@@ -168,78 +171,130 @@ class ArchivedMessage:
 
     @property
     def to_channel(self) -> bool:
-        """Whether it was sent to a channel: the page says `channel_message`, real answers `group_message`."""
+        """Whether it was sent to a channel: `channel_message` in the documents, `group_message` in real responses."""
         return self.message_type in {"group_message", "channel_message"}
 
 
-def read_user_event(row: Any) -> UserEvent:
-    """Return a user event.
+def _text(value: Any, _: type) -> str:
+    if isinstance(value, bool | float | list | dict):
+        raise ValueError(f"text cannot be {value!r}")  # noqa: TRY004 - one kind of error for a reader
+    return str(value)
+
+
+def _whole(value: Any, _: type) -> int:
+    if isinstance(value, bool):
+        raise ValueError(f"a time cannot be {value!r}")  # noqa: TRY004
+    return int(value)
+
+
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(str, _text)
+_converter.register_structure_hook(int, _whole)
+
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "channel": ("group_id", "channel_id"),
+    "ms": ("ms", "ts"),
+    "message_type": ("message_type", "messageType"),
+    "custom_type": ("customType",),
+}
+"""The names that the API has for an attribute, the first one preferred."""
+
+
+def _row_reader(record: type[R]) -> Callable[[Any], R]:
+    """Return the reader of rows of a record; it raises ValueError, KeyError or TypeError. Null counts as missing."""
+    names = [name for name in fields_dict(cast("Any", record)) if name != "extra"]
+
+    def read(row: Any) -> R:
+        if not isinstance(row, dict):
+            raise TypeError(f"a record cannot be {row!r}")
+        extra = dict(row)
+        values: dict[str, Any] = {}
+        for name in names:
+            for spelling in _SPELLINGS.get(name, (name,)):
+                if (value := extra.pop(spelling, None)) is not None:
+                    values.setdefault(name, value)
+        return _converter.structure({**values, "extra": extra}, record)
+
+    return read
+
+
+read_user_event = _row_reader(UserEvent)
+read_channel_event = _row_reader(ChannelEvent)
+_read_history_message = _row_reader(HistoryMessage)
+_read_archived_message = _row_reader(ArchivedMessage)
+
+
+@frozen(kw_only=True)
+class DecodedHistory:
+    """One response of today's history: the messages, and where the next page starts, as it was sent."""
+
+    messages: Sequence[HistoryMessage]
+    new_start: Any
+
+
+def read_delivery_code(fields: Mapping[str, Any]) -> str | None:
+    """Return the `code` of a message that the server accepted."""
+    code = fields.get("code")
+    return code if isinstance(code, str) else None
+
+
+def read_history(fields: Mapping[str, Any]) -> DecodedHistory:
+    """Return the messages of a response of today's history.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        DecodeError: with the path of the first message that cannot be read.
     """
-    take = _Fields(row)
-    return UserEvent(
-        user_id=_text(take("user_id")), type=_text(take("type")), ms=_whole(take("ms", "ts")), extra=take.rest
-    )
+    data = fields.get("data") or {}
+    if not isinstance(data, dict):
+        raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
+    messages = _read_rows(data.get("messageList"), _read_history_message, path="$.data.messageList")
+    return DecodedHistory(messages=messages, new_start=data.get("newStart"))
 
 
-def read_channel_event(row: Any) -> ChannelEvent:
-    """Return a channel event.
+def read_handle(fields: Mapping[str, Any]) -> str:
+    """Return the handle of a query of the two-step history.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        DecodeError: the response does not have one.
     """
-    take = _Fields(row)
-    return ChannelEvent(
-        channel=_text(take("group_id", "channel_id")),
-        user_id=_text(take("user_id")),
-        type=_text(take("type")),
-        ms=_whole(take("ms", "ts")),
-        extra=take.rest,
-    )
+    location = fields.get("location")
+    handle = location.partition("/query/")[2] if isinstance(location, str) else ""
+    if not handle:
+        raise DecodeError(f"{location!r} is not the location of a result", path="$.location")
+    return handle
 
 
-def read_history_message(row: Any) -> HistoryMessage:
-    """Return a message of today's history.
+def read_archive(fields: Mapping[str, Any]) -> list[ArchivedMessage] | None:
+    """Return the messages of a result of the two-step history; None while it is in progress.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        DecodeError: with the path of the first message that cannot be read.
     """
-    take = _Fields(row)
-    return HistoryMessage(
-        publisher=_text(take("publisher")),
-        message=_text(take("message")),
-        message_type=_text(take("messageType", default="STRING")),
-        custom_type=_text(take("customType", default="")),
-        timestamp=_whole(take("timestamp")),
-        extra=take.rest,
-    )
+    if _is_in_progress(fields):
+        return None
+    return _read_rows(fields.get("messages"), _read_archived_message, path="$.messages")
 
 
-def read_archived_message(row: Any) -> ArchivedMessage:
-    """Return a message of the two-step history.
+def read_count(fields: Mapping[str, Any]) -> int | None:
+    """Return the number of messages of the two-step history; None while it is in progress.
 
     Raises:
-        ValueError, KeyError, TypeError: it is none.
+        DecodeError: the response does not have one.
     """
-    take = _Fields(row)
-    return ArchivedMessage(
-        src=_text(take("src")),
-        dst=_text(take("dst")),
-        message_type=_text(take("message_type", default="")),
-        ms=_whole(take("ms", "ts")),
-        payload=_text(take("payload")),
-        extra=take.rest,
-    )
+    if _is_in_progress(fields):
+        return None
+    count = fields.get("count")
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise DecodeError(f"a count cannot be {count!r}", path="$.count")
+    return count
 
 
-def read_all(rows: Any, read: Callable[[Any], Any], *, path: str) -> list[Any]:
-    """Return the rows of an answer as records; null is none.
+def _is_in_progress(fields: Mapping[str, Any]) -> bool:
+    return fields.get("code") == "in progress"
 
-    Raises:
-        DecodeError: with the path of the first that cannot be read.
-    """
+
+def _read_rows(rows: Any, read: Callable[[Any], R], *, path: str) -> list[R]:
+    """Return rows as records; null counts as an empty list."""
     if not isinstance(rows, list | None):
         raise DecodeError(f"a list of records is missing, found {type(rows).__name__}", path=path)
     records = []
@@ -249,31 +304,3 @@ def read_all(rows: Any, read: Callable[[Any], Any], *, path: str) -> list[Any]:
         except (ValueError, KeyError, TypeError) as error:
             raise DecodeError(f"a record cannot be read: {error!r}", path=f"{path}[{i}]") from error
     return records
-
-
-class _Fields:
-    """The fields of a row, taken by name; `rest` is what was not."""
-
-    def __init__(self, row: Any) -> None:
-        if not isinstance(row, dict):
-            raise TypeError(f"a record cannot be {row!r}")
-        self.rest = dict(row)
-
-    def __call__(self, *names: str, default: Any = None) -> Any:
-        """Return the first of the names that is there; null counts as missing."""
-        found = [value for name in names if (value := self.rest.pop(name, None)) is not None]
-        if not found and default is None:
-            raise KeyError(names[0])
-        return found[0] if found else default
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool | float | list | dict):
-        raise ValueError(f"text cannot be {value!r}")  # noqa: TRY004 - one kind of error for a reader
-    return str(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"a time cannot be {value!r}")  # noqa: TRY004
-    return int(value)

@@ -1,4 +1,4 @@
-"""Usage by the day, the live numbers by the minute, and the diagnosis."""
+"""Usage by the day, live metrics by the minute, and the diagnosis."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_usage_by_the_day():
     assert rows[0].at.isoformat() == "2026-11-17T00:00:00+00:00"
 
 
-def test_usage_keeps_to_one_a_minute_and_ten_a_day():
+def test_usage_stays_within_one_request_a_minute_and_ten_a_day():
     stage = Stage.of()
 
     async def job(client):
@@ -48,7 +48,7 @@ def test_usage_keeps_to_one_a_minute_and_ten_a_day():
     assert not stage.simulator.seen.refused
 
 
-def test_less_than_a_day_is_refused_here():
+def test_less_than_a_day_is_refused_before_a_request():
     with pytest.raises(errors.InvalidRequest, match="a day"):
         scripted(Scripted.of(), lambda c: c.usage(SINCE, UNTIL - 1))
     transport = Scripted.of(body([]))
@@ -71,7 +71,7 @@ def test_one_whole_day_has_its_row_and_ends_where_the_next_begins():
 
 
 @pytest.mark.parametrize("hour", [7, 9, 12, 23])
-def test_a_range_of_which_less_than_a_day_is_there_is_refused_and_names_the_last_whole_day(hour):
+def test_error_for_less_than_an_available_day_names_the_last_whole_day(hour):
     stage = Stage.of(at=UNTIL + hour * 3600)
     with pytest.raises(errors.InvalidRequest, match="the last whole day is") as caught:
         stage.run(lambda c: c.usage("1d"))
@@ -104,10 +104,15 @@ def test_the_live_numbers():
     assert list(net) == sorted(net, key=lambda row: row.ts)
     assert 45 <= len(net) <= 48
     assert not stage.simulator.seen.refused
-    assert net.to_arrow().num_rows == len(net)
 
 
-def test_golden_rows_with_what_is_missing_and_what_is_new():
+def test_live_numbers_as_arrow_table():
+    pytest.importorskip("pyarrow")
+    rows = scripted(Scripted.of(body([{"ts": 60, "pcu": 1, "pcc": 2}])), lambda c: c.live_scale())
+    assert rows.to_arrow().num_rows == len(rows) == 2
+
+
+def test_golden_rows_with_missing_and_unknown_fields():
     data = [{"pcc": 42, "pcu": 102, "ts": 1548665578}, {"pcu": None, "ts": 1548665518, "new": [1]}]
     rows = scripted(Scripted.of(body(data, requestId="r1")), lambda c: c.live_scale())
     assert [(row.ts, row.metric, row.value, row.extra) for row in rows] == [
@@ -129,10 +134,11 @@ def test_rows_that_cannot_be_read(data):
 def test_metrics_are_checked():
     async def job(client):
         with pytest.raises(
-            errors.InvalidRequest, match="does not tell pcu; it takes userCount, sessionCount"
+            errors.InvalidRequest,
+            match="pcu is a metric of another endpoint; pass some of userCount, sessionCount",
         ):
             await client.usage(SINCE, UNTIL, metrics="pcu")
-        with pytest.raises(errors.InvalidRequest, match="no metric is named"):
+        with pytest.raises(errors.InvalidRequest, match="no metric is given"):
             await client.live_scale(metrics=[])
         return await client.live_scale(metrics=["pcu", "brandNew"])
 
@@ -161,7 +167,7 @@ def test_every_diagnosis_once(most):
     assert not stage.simulator.seen.refused
 
 
-def test_too_many_diagnoses_in_a_minute_are_told():
+def test_too_many_diagnoses_in_a_minute_are_an_error():
     stage = Stage.of(troubles=40)
     with pytest.raises(errors.IncompleteListing):
         stage.run(lambda c: c.live_diagnosis().collect())
@@ -214,7 +220,7 @@ def test_a_diagnosis_that_cannot_be_read(row):
         scripted(Scripted.of(body([row])), lambda c: c.live_diagnosis().collect())
 
 
-def test_the_catalogues_are_those_of_the_page():
+def test_enums_match_the_page():
     assert sorted(EXPERIENCES) == [4, 5, 6]
     assert sorted(FACTORS) == [*range(1, 4), *range(8, 18), *range(21, 26), *range(29, 48)]
     assert FACTORS[47] == "Downstream network jitter in audio transmission"

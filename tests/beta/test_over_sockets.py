@@ -1,5 +1,8 @@
 """Every method over a real socket, awaited and blocking; and the blocking twin."""
 
+import pytest
+
+from agora_analytics import ConfigurationError
 from agora_analytics.agora.beta import AsyncAgoraBeta
 from agora_analytics.blocking import AgoraBeta
 from agora_analytics.simulator import DEMO_APP_ID, serve, serve_in_thread
@@ -61,3 +64,25 @@ def test_the_environment():
     }
     with AgoraBeta.from_env(environment, region="cn") as client:
         assert (client.settings.app_id, str(client.settings.region)) == ("app", "cn")
+
+
+def test_ledger_of_environment_is_closed_with_the_client(tmp_path):
+    environment = {
+        "AGORA_CUSTOMER_ID": CUSTOMER[0],
+        "AGORA_CUSTOMER_SECRET": CUSTOMER[1],
+        "AGORA_APP_ID": DEMO_APP_ID,
+        "AGORA_LEDGER": str(tmp_path / "ledger"),
+    }
+    with serve_in_thread(simulator()) as url:
+        for spent in (1, 2):
+            with AgoraBeta.from_env(environment, base_url=url, clock=Shifted()) as client:
+                client.live_scale("20m")
+                quotas = {quota.endpoint: quota.spent for quota in client.quota()}
+                assert quotas["beta/live/scale/by_time"] == spent
+
+
+def test_plain_http_to_another_machine_needs_allow_http():
+    with pytest.raises(ConfigurationError, match="allow_http=True"):
+        AsyncAgoraBeta("an id", "s", app_id="app", base_url="http://proxy.example")
+    client = AsyncAgoraBeta("an id", "s", app_id="app", base_url="http://proxy.example", allow_http=True)
+    assert client.settings.base_url == "http://proxy.example"

@@ -136,7 +136,7 @@ def test_a_look_at_dns_that_hangs_holds_nobody_up_and_ends():
         async def hang(_host, _port):
             await asyncio.sleep(3600)
 
-        client._engine._requests._on_trouble.__self__._resolve = hang
+        client._engine._requests._on_failure.__self__._resolve = hang
         answered = await ask(client)
         await asyncio.sleep(3.1)
         return answered, await nothing_runs()

@@ -1,4 +1,4 @@
-"""Events: read once, handed out before more is asked for, and never asked for twice."""
+"""Events: read once, returned before the next request, and never requested twice."""
 
 import asyncio
 import json
@@ -66,14 +66,14 @@ def test_the_queue_is_read_to_its_end(legacy):
     assert stage.simulator.seen.requests["signaling/user_events"] == 3
 
 
-def test_exactly_a_thousand_takes_one_more_look():
+def test_full_batch_is_followed_by_another_request():
     stage = Stage.of()
     stage.logins(1_000)
     assert [len(batch.events) for batch in stage.run(all_user_events)] == [1_000]
     assert stage.simulator.seen.requests["signaling/user_events"] == 2
 
 
-def test_nothing_is_fetched_ahead():
+def test_events_are_not_prefetched():
     stage = Stage.of()
     stage.logins(2_000)
 
@@ -89,13 +89,13 @@ def test_nothing_is_fetched_ahead():
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "reset", "hang", "500", "503-html"])
-def test_a_lost_answer_is_told_and_not_asked_for_again(fault):
+def test_lost_response_is_reported_and_not_requested_again(fault):
     stage = Stage.of(fault)
     stage.logins(1_500)
 
     async def job(client):
         with pytest.raises(
-            (errors.TransportError, errors.ServerError), match="up to 1,000 events may be gone"
+            (errors.TransportError, errors.ServerError), match="up to 1,000 events may be lost"
         ):
             await all_user_events(client)
         assert stage.simulator.seen.requests["signaling/user_events"] == 1
@@ -105,13 +105,13 @@ def test_a_lost_answer_is_told_and_not_asked_for_again(fault):
     assert found == (500 if fault in {"lost-answer", "cut-off"} else 1_500)
 
 
-def test_what_never_left_is_asked_again():
+def test_request_that_never_left_is_repeated():
     transport = Scripted.of(FailureKind.DNS, FailureKind.REFUSED, b'{"events":[]}')
     assert scripted(transport, all_user_events) == []
     assert len(transport.requests) == 3
 
 
-def test_an_answer_that_cannot_be_read_hands_out_its_body():
+def test_unreadable_response_raises_with_its_body():
     stage = Stage.of("broken-json")
     stage.logins(3)
     with pytest.raises(EventsUnreadable) as caught:
@@ -135,7 +135,7 @@ def test_an_answer_that_cannot_be_read_hands_out_its_body():
         {"errorCode": 500},
     ],
 )
-def test_events_come_through_whatever_the_answer_says_of_itself(said):
+def test_events_are_returned_whatever_the_status_fields_say(said):
     row = {"user_id": "ann", "type": "Login", "ms": 1}
     body = json.dumps(said | {"events": [row]}).encode()
     (batch,) = scripted(Scripted.of(body), all_user_events)
@@ -143,13 +143,13 @@ def test_events_come_through_whatever_the_answer_says_of_itself(said):
 
 
 @pytest.mark.parametrize("events", [[], None])
-def test_a_failure_without_events_is_one(events):
+def test_failure_without_events_is_an_error(events):
     body = json.dumps({"result": "failed", "reason": "why", "events": events}).encode()
     with pytest.raises(errors.APIError, match="why"):
         scripted(Scripted.of(body), all_user_events)
 
 
-def test_a_row_that_cannot_be_read_does_not_take_the_others_along():
+def test_unreadable_row_does_not_lose_the_others():
     rows = [
         {"user_id": "ann", "type": "Login", "ms": 1},
         {"user_id": "bob"},
@@ -195,7 +195,7 @@ def test_the_memory_is_bounded():
     assert memory.is_new(UserEvent(user_id="999", type="Logout", ms=999))
 
 
-def test_an_answer_outlives_the_asker():
+def test_response_in_progress_outlives_a_cancelled_caller():
     stage = Stage.of(latency=(1.0, 1.0))
     stage.logins(1_200)
 
@@ -210,7 +210,7 @@ def test_an_answer_outlives_the_asker():
     assert stage.simulator.seen.requests["signaling/user_events"] == 2
 
 
-def test_what_an_asker_left_does_not_end_the_next_iteration():
+def test_leftover_response_does_not_end_the_next_iteration():
     stage = Stage.of(latency=(1.0, 1.0))
     stage.logins(10)
 
@@ -224,7 +224,7 @@ def test_what_an_asker_left_does_not_end_the_next_iteration():
     assert [len(batch.events) for batch in stage.run(job)] == [10, 5]
 
 
-def test_two_readers_share_what_there_is():
+def test_concurrent_readers_share_the_queue():
     stage = Stage.of(latency=(0.1, 0.1))
     stage.logins(2_000)
 
@@ -235,7 +235,7 @@ def test_two_readers_share_what_there_is():
     assert sorted(found) == [START * 1000 + i for i in range(2_000)]
 
 
-def test_a_client_that_is_closed_says_so():
+def test_closing_the_client_ends_the_iteration_with_an_error():
     stage = Stage.of("hang")
 
     async def job(client):

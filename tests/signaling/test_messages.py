@@ -8,18 +8,18 @@ import pytest
 
 from agora_analytics import AsyncSignaling, errors
 from agora_analytics.messages import FailureKind
-from agora_analytics.signaling import Basic, DeliveryState, LegacyToken, Token
+from agora_analytics.signaling import LIMITS, Basic, DeliveryState, LegacyToken, Token
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, response
 from tests.faults.fleet import NEIGHBOUR, PRIMARY, Fleet, dead
-from tests.signaling.stage import Scripted, Stage, scripted
+from tests.signaling.stage import BASIC, Scripted, Stage, scripted
 
 
 def hello(client):
     return client.peer_message("server", "ann", "hello")
 
 
-def test_what_is_sent():
+def test_request_of_a_peer_message():
     transport = Scripted.of(b'{"result":"success","request_id":"r1","code":"message_delivered"}')
     sent = scripted(
         transport, lambda c: c.peer_message("a#b%c&d?e;f", "ann", "hi", wait_for_ack=True, historical=True)
@@ -39,7 +39,7 @@ def test_what_is_sent():
     }
 
 
-def test_what_is_sent_to_a_channel():
+def test_request_of_a_channel_message():
     transport = Scripted.of(b'{"result":"success","request_id":"r1"}')
     sent = scripted(transport, lambda c: c.channel_message("server", "room 1", "hi"), region="cn")
     assert (sent.code, sent.state) == (None, DeliveryState.SENT)  # the legacy answer has no code
@@ -53,7 +53,7 @@ def test_what_is_sent_to_a_channel():
 
 
 @pytest.mark.parametrize("user", [".", ".."])
-def test_a_user_called_dot_is_not_a_folder(user):
+def test_dot_as_user_id_is_escaped_in_the_path(user):
     transport = Scripted.of(b"{}")
     scripted(transport, lambda c: c.peer_message(user, "ann", "hi"))
     assert transport.requests[0].path.split("/")[-2] == user.replace(".", "%2E")
@@ -101,9 +101,9 @@ def test_a_message_is_never_sent_twice(fault):
     assert len(stage.mailroom.taken) == (fault in {"lost-answer", "cut-off"})
 
 
-def test_a_message_whose_answer_cannot_be_read_was_taken():
+def test_unreadable_response_to_an_accepted_message_is_a_decode_error():
     stage = Stage.of("broken-json")
-    with pytest.raises(errors.DecodeError, match="no JSON object"):
+    with pytest.raises(errors.DecodeError, match="not a JSON object"):
         stage.run(hello)
     assert len(stage.mailroom.taken) == 1
 
@@ -117,7 +117,7 @@ def test_a_message_that_never_left_is_sent_again(kind):
     assert len(transport.requests) == 3
 
 
-def test_a_message_that_came_too_fast_is_sent_again():
+def test_rate_limited_message_is_sent_again():
     stage = Stage.of("429")
     assert stage.run(hello).code == "message_offline"
     assert len(stage.mailroom.taken) == 1
@@ -169,19 +169,19 @@ def send_every(seconds, number, trouble):
     [FailureKind.READ_TIMEOUT, FailureKind.RESET, (503, b"<html>")],
     ids=lambda fault: str(fault)[:12],
 )
-def test_a_primary_that_loses_messages_is_left_after_two(fault):
+def test_client_leaves_a_primary_after_two_lost_messages(fault):
     trouble = fault if isinstance(fault, FailureKind) else response(fault[1], fault[0])
     fleet, taken = send_every(1, 20, dead(PRIMARY, by=trouble))
     assert (taken, fleet.sent) == (18, {PRIMARY: 2, NEIGHBOUR: 18})
 
 
-def test_messages_return_to_the_primary_when_it_is_well_again():
+def test_messages_return_to_the_primary_after_it_recovers():
     trouble = lambda host, seconds: FailureKind.REFUSED if host == PRIMARY and seconds < 30 else None  # noqa: E731
     fleet, taken = send_every(60, 60, trouble)
     assert (taken, fleet.sent) == (60, {PRIMARY: 2 + 55, NEIGHBOUR: 5})
 
 
-def test_a_primary_that_stays_away_costs_a_message_in_five_minutes_at_most():
+def test_dead_primary_costs_at_most_one_message_in_five_minutes():
     fleet, taken = send_every(1, 3600, dead(PRIMARY, by=FailureKind.RESET))
     assert 3600 - taken == fleet.sent[PRIMARY] <= 2 + 3600 / 300
 
@@ -210,29 +210,29 @@ WRONG = [
     (("s" * 65, "ann", "hi"), "sender has 65 characters"),
     (("server ", "ann", "hi"), "begins or ends with a space"),
     (("sérver", "ann", "hi"), "allowed are a-z"),
-    (("a/b", "ann", "hi"), "has /; allowed"),
-    (("server", "b*b", "hi"), r"destination 'b\*b' has \*"),
+    (("a/b", "ann", "hi"), "contains /; allowed"),
+    (("server", "b*b", "hi"), r"destination 'b\*b' contains \*"),
     (("server", "ann", ""), "payload is empty"),
-    (("server", "ann", "é" * 16_385), "32770 bytes, but at most 32768"),
+    (("server", "ann", "é" * 16_385), "32770 bytes; at most 32768"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG)
-def test_what_cannot_be_is_refused_here(arguments, said):
+def test_invalid_message_is_refused_before_a_request(arguments, said):
     stage = Stage.of()
     with pytest.raises(errors.InvalidRequest, match=said):
         stage.run(lambda c: c.peer_message(*arguments))
     assert not stage.simulator.seen.requests
 
 
-def test_all_that_is_allowed_is_sent():
+def test_every_allowed_character_is_sent():
     stage = Stage.of()
     name = "aZ09 !#$%&()+-:;<=.>?@[]^_{}|~,'"
     stage.run(lambda c: c.channel_message(name, name, "é" * 16_384))
     assert (stage.mailroom.taken[0].sender, stage.mailroom.taken[0].receiver) == (name, name)
 
 
-def test_without_validation_it_goes_as_it_is():
+def test_without_validation_a_message_is_sent_unchecked():
     stage = Stage.of()
     with pytest.raises(errors.BadRequest, match="435"):
         stage.run(lambda c: c.peer_message("server", "ann", ""), validate=False)
@@ -258,7 +258,7 @@ def test_a_request_with_a_token_does_not_show_it():
     assert "t-1" not in repr(transport.requests[0])
 
 
-def test_nothing_secret_is_shown():
+def test_repr_has_no_secret():
     stage = Stage.of()
     client = stage.client(credentials=Basic("demo-customer-id", "s3cret"))
     assert "s3cret" not in repr(client)
@@ -283,6 +283,49 @@ def test_the_environment():
         AsyncSignaling.from_env({})
 
 
+def test_ledger_of_environment_is_shared_and_closed(tmp_path):
+    environment = {
+        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_SECRET": "s",
+        "AGORA_APP_ID": "app",
+        "AGORA_LEDGER": str(tmp_path / "ledger"),
+    }
+
+    async def quotas():
+        transport, clock = Scripted.of(b"{}", b'{"events":[]}', b'{"errorCode":200}'), VirtualClock(NOW)
+        async with AsyncSignaling.from_env(environment, transport=transport, clock=clock) as first:
+            await hello(first)
+            assert [batch async for batch in first.user_events()] == []
+            assert await first.history("ann", "room").collect() == []
+        async with AsyncSignaling.from_env(environment, clock=clock) as second:
+            return await second.quota()
+
+    spent = {quota.endpoint: quota.spent for quota in run_virtual(quotas(), VirtualClock(NOW))}
+    assert spent == {
+        "signaling/peer_messages": 1,
+        "signaling/channel_messages": 1,  # counted together with peer messages
+        "signaling/user_events": 1,
+        "signaling/channel_events": 1,
+        "signaling/history": 1,
+        **dict.fromkeys(
+            ("signaling/history/query", "signaling/history/result", "signaling/history/count"), 0
+        ),
+    }
+
+
+def test_plain_http_to_another_machine_needs_allow_http():
+    with pytest.raises(errors.ConfigurationError, match="allow_http=True"):
+        AsyncSignaling(BASIC, app_id="app", base_url="http://proxy.example")
+    client = AsyncSignaling(BASIC, app_id="app", base_url="http://proxy.example", allow_http=True)
+    assert "http://proxy.example" in repr(client)
+
+
+def test_limits_without_an_endpoint_refuse_it():
+    limits = {name: row for name, row in LIMITS.items() if name != "signaling/history"}
+    with pytest.raises(errors.InvalidRequest, match="signaling/history"):
+        scripted(Scripted.of(), lambda c: c.history("ann", "room").collect(), limits=limits)
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
@@ -292,7 +335,7 @@ def test_the_environment():
         (404, errors.NotFound, "App ID"),
         (408, errors.ServerError, "no response.*may have arrived"),
         (415, errors.BadRequest, "only JSON"),
-        (418, errors.BadRequest, "unknown code"),
+        (418, errors.BadRequest, "not documented"),
         (435, errors.BadRequest, "invalid payload"),
         (500, errors.ServerError, "internal.*may have arrived"),
         (503, errors.ServerError, "timed out.*may have arrived"),
@@ -318,7 +361,7 @@ def test_a_code_in_the_body_counts_under_http_200():
         scripted(Scripted.of(b'{"result":"failed","reason":"no luck"}'), hello)
 
 
-def test_too_fast_for_ever():
+def test_repeated_rate_limit_is_raised_after_eight_attempts():
     transport = Scripted.of(*[(429, b'{"message":"quota"}')] * 8)
     with pytest.raises(errors.RateLimited, match="too many requests"):
         scripted(transport, hello)

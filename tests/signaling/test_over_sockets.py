@@ -36,7 +36,9 @@ async def test_every_method_awaited():
             "to all",
         ]
         assert await client.legacy_count("1h", destination="room") == 1
-        assert sum(client.sent.values()) == 9  # the history says where it goes on, and then that it does not
+        assert (
+            sum(client.sent.values()) == 9
+        )  # the history takes two requests: its first page names another start
     assert [message.sender for message in simulator.mailroom.taken] == [NAME, NAME]
 
 

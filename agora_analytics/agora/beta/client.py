@@ -1,50 +1,85 @@
 """The asyncio client of the 2021 beta API."""
 
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from attrs import evolve
+
+from agora_analytics.agora.beta import operations
+from agora_analytics.agora.beta.enums import (
+    BetaExperienceMetric,
+    BetaNetMetric,
+    BetaScaleMetric,
+    BetaUsageMetric,
+)
 from agora_analytics.agora.beta.limits import LIMITS
-from agora_analytics.agora.beta.questions import BetaQuestions
+from agora_analytics.agora.beta.listing import (
+    bisecting_listing,
+    details_listing,
+    narrow_calls,
+    narrow_diagnoses,
+)
+from agora_analytics.agora.beta.operations import BetaMetricsOperation
+from agora_analytics.agora.beta.records import (
+    BetaPoint,
+    CallDetails,
+    CappedList,
+    DecodedDetails,
+    Diagnosis,
+)
+from agora_analytics.agora.beta.tables import details_table, diagnoses_table
 from agora_analytics.agora.plans import Plan
-from agora_analytics.agora.settings import Region, Settings, from_environment
+from agora_analytics.agora.records import Call
+from agora_analytics.agora.rows import Rows
+from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
+from agora_analytics.agora.vocabulary import Names, names
 from agora_analytics.core.limits import Limits
-from agora_analytics.engine.client import Client
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import Engine, EngineOptions
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.engine.transports import Transport
-from agora_analytics.messages import Request
+from agora_analytics.core.paging import Step, read_token
+from agora_analytics.core.windows import Window, reachable
+from agora_analytics.engine.api_request import ApiRequest
+from agora_analytics.engine.pages import Page, Pages
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import Instant
+from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.listing import Listing
+from agora_analytics.kit.operation import Operation
+from agora_analytics.messages import Query, Request
 
 if TYPE_CHECKING:
-    import httpx
+    import pyarrow as pa
+
+R = TypeVar("R")
+
+_QUEUEING = 10
+"""Seconds that a request may wait for its rate-limit slot."""
 
 
-class AsyncAgoraBeta(Client, BetaQuestions):
-    """Asks the 2021 BETA of Agora Analytics. Today's API is `AsyncAgora`; this one is for accounts that lack it.
+class BetaSettings(ClientOptions, total=False):
+    """The keyword arguments of `AsyncAgoraBeta.from_env`."""
 
-    It has no plans, no pages, shows 10 calls and 10 users at a time, and says PERCENT where today's says fractions.
+    customer_id: str | None
+    customer_secret: str | None
+    app_id: str | None
+    region: Region | str | None
+    limits: Mapping[str, Limits] | None
+
+
+class AsyncAgoraBeta(Client):
+    """Reads the 2021 BETA of Agora Analytics, for accounts without today's API, which is `AsyncAgora`.
+
+    It has no plans and no pages, returns 10 calls and 10 users at a time, and PERCENT where today's returns fractions.
 
     Args:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret. It is sent in a header only, and never shown.
-        app_id: the project's app id.
+        app_id: the project's App ID.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        base_url: pins one host: a proxy, a test, the simulator. Plain http only to this machine.
-        retry: timeouts, deadline, back-off and attempts.
-        prefetch: how many requests of one listing are under way at the same time.
-        transport: what sends requests; yours is not closed. Default: httpx.
-        http_client: your own `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event; default: a log line.
-        ledger: what keeps the day's count; `SqliteLedger(path)` shares it between processes.
-        clock: tells the time.
-        limits: what each endpoint allows, by name; default: what the page of 2021 says.
-        validate: check and cut ranges here; False sends them as they are.
+        limits: the limits of each endpoint, by name. Default: those of the page of 2021.
+        **options: see `ClientOptions`.
 
     Raises:
-        ConfigurationError: if a setting is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
 
     Example:
         async with AsyncAgoraBeta.from_env() as client:
@@ -59,59 +94,298 @@ class AsyncAgoraBeta(Client, BetaQuestions):
         *,
         app_id: str,
         region: Region | str = Region.GLOBAL,
-        base_url: str | None = None,
-        retry: RetryPolicy | None = None,
-        prefetch: int = 4,
-        transport: Transport | None = None,
-        http_client: "httpx.AsyncClient | None" = None,
-        observer: Observer | None = None,
-        ledger: Ledger | None = None,
-        clock: Clock | None = None,
         limits: Mapping[str, Limits] = LIMITS,
-        validate: bool = True,
+        **options: Unpack[ClientOptions],
     ) -> None:
+        super().__init__(options)
         self.settings = Settings(
             customer_id=customer_id,
             customer_secret=customer_secret,
             app_id=app_id,
             plan=Plan(name="beta of 2021", limits=limits),
             region=region,
-            base_url=base_url,
+            base_url=self._base_url,
+            allow_http=self._options.allow_http,
         )
-        engine = Engine(
+        self._engine = self._connect(
             hosts=self.settings.host_table,
-            account="\n".join((customer_id, self.settings.base_url or "")),
+            account=(customer_id,),
             limits=limits,
-            shared_budgets={},
             authorize=self._headers,
-            options=EngineOptions(
-                retry=retry,
-                transport=transport,
-                http_client=http_client,
-                observer=observer,
-                ledger=ledger,
-                clock=clock,
-            ),
         )
-        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
-        """Return a client with the settings that the environment names; keywords win over it.
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Unpack[BetaSettings]) -> Self:
+        """Return a client with the settings of environment variables; keyword arguments take precedence.
 
-        Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION` and `AGORA_BASE_URL`.
+        Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION`, `AGORA_BASE_URL` and
+        `AGORA_LEDGER` (the file of a `SqliteLedger`).
 
         Raises:
-            ConfigurationError: if a setting is missing or cannot be used.
+            ConfigurationError: a setting is missing or cannot be used.
         """
-        named: dict[str, Any] = dict.fromkeys(("customer_id", "customer_secret", "app_id"), "")
-        named |= from_environment(environment)
-        named.pop("plan", None)
-        return cls(**(named | {name: value for name, value in settings.items() if value is not None}))
+        return cls._from_environment(
+            environment,
+            {name: variable for name, variable in ENVIRONMENT.items() if name != "plan"},
+            settings,
+            ledger="AGORA_LEDGER",
+            required=("customer_id", "customer_secret", "app_id"),
+        )
 
     def __repr__(self) -> str:
         return f"AsyncAgoraBeta({self.settings!r})"
 
+    def calls(
+        self, since: Instant, until: Instant = "now", *, cname: str | None = None, resume: str | None = None
+    ) -> Pages[Call]:
+        """List the calls that were active at some time of `since <= t < until`, the newest first.
+
+        A response has the newest 10. If there are more, narrower ranges are requested until none is missing.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`); at most 3 days.
+            until: likewise; data comes 20 s late.
+            cname: only the calls of this channel.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            WindowOutOfReach: no part of the range is in the last 3 days.
+            IncompleteListing: more than 10 active calls began in one second, or before the last 3 days.
+
+        Source: `reference/sources/001`, "Get call list".
+        """
+        window = self._range(since, until)
+        request = self._requests(operations.CALL_LISTS, (("cname", cname),) if cname else ())
+        steps = self._steps(operations.CALL_LISTS, window, resume)
+
+        def is_active(call: Call, part: Window) -> bool:
+            return part.start >= window.start or not call.finished or call.destroyed_ts >= window.start
+
+        async def paginator() -> Listing[Step, CappedList[Call], Page[Call]]:
+            return bisecting_listing(
+                self._engine,
+                operations.CALL_LISTS,
+                steps,
+                request=request,
+                narrow=lambda part, calls: narrow_calls(part, calls, earliest=self._earliest()),
+                wanted=is_active,
+            )
+
+        return self._pages(paginator, table=_calls_table)
+
+    def details(
+        self,
+        call: Call | str,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        *,
+        exclude_server_user: bool = True,
+        metrics: bool = True,
+        resume: str | None = None,
+    ) -> Pages[CallDetails]:
+        """List the users of a call and their quality samples: one `CallDetails` for each 3 hours of the call.
+
+        A response has at most the 10 users who joined last; see `CallDetails.may_hide_users`.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id; data comes 150 s late.
+            exclude_server_user: leave out users on servers (the API's own default).
+            metrics: False leaves the samples out.
+            resume: a page's `resume_token`, to continue after that page.
+
+        Raises:
+            InvalidRequest: a call id without its time range, and as `calls`.
+            WindowOutOfReach: no part of the call is in the last 3 days.
+
+        Source: `reference/sources/001`, "Get quality metrics".
+        """
+        call_id = call if isinstance(call, str) else call.call_id
+        request = self._requests(
+            operations.CALL_DETAILS,
+            (
+                ("call_id", call_id),
+                ("exclude_server_user", str(exclude_server_user).lower()),
+                ("exclude_metrics_info", str(not metrics).lower()),
+            ),
+        )
+        steps = self._steps(operations.CALL_DETAILS, self._call_range(call, since, until), resume)
+
+        async def paginator() -> Listing[Step, DecodedDetails, Page[CallDetails]]:
+            return details_listing(self._engine, call_id, steps, request=request)
+
+        return self._pages(paginator, table=details_table)
+
+    async def usage(
+        self, since: Instant, until: Instant = "now", *, metrics: Names = tuple(BetaUsageMetric)
+    ) -> Rows[BetaPoint]:
+        """Return the number of users, sessions and channels: a row for each metric and UTC day.
+
+        All metrics take one request; the API allows 10 requests a day, one a minute. A day is available from 08:00 UTC
+        of the next day.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most 7 days.
+            until: likewise; the available part of the range must be at least a day.
+            metrics: a `BetaUsageMetric`, several, or raw names.
+
+        Raises:
+            InvalidRequest: less than a day, a metric of another endpoint, and as `calls`.
+            WindowOutOfReach: no part of the range is in the last 7 days.
+
+        Source: `reference/sources/001`, "Get number of channels & users".
+        """
+        seconds = self._range(since, until)
+        # As in the page's example: a day ends where the next one begins.
+        window = Window(seconds.start, seconds.end + 1)
+        rows = await self._points(operations.USAGE, window, metrics)
+        return evolve(rows, records=tuple(row for row in rows if row.ts < window.end))
+
+    async def live_scale(
+        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaScaleMetric)
+    ) -> Rows[BetaPoint]:
+        """Return the number of users and channels: a row for each metric and minute.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
+            until: likewise; the range is cut to what is available, 2 minutes late.
+            metrics: a `BetaScaleMetric`, both, or raw names.
+
+        Raises:
+            InvalidRequest: a metric of another endpoint, and as `calls`.
+            WindowOutOfReach: no part of the range is in the past hour.
+
+        Source: `reference/sources/001`, "Live scale API".
+        """
+        return await self._points(operations.LIVE_SCALE, self._range(since, until), metrics)
+
+    async def live_experience(
+        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaExperienceMetric)
+    ) -> Rows[BetaPoint]:
+        """Return the quality of joining and playing, in PERCENT: a row for each metric and minute.
+
+        The numbers are as they were sent, 0 to 100; today's API sends fractions.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
+            until: likewise; the range is cut to what is available, 2 minutes late.
+            metrics: a `BetaExperienceMetric`, several, or raw names.
+
+        Raises:
+            InvalidRequest: a metric of another endpoint, and as `calls`.
+            WindowOutOfReach: no part of the range is in the past hour.
+
+        Source: `reference/sources/001`, "Live experience API".
+        """
+        return await self._points(operations.LIVE_EXPERIENCE, self._range(since, until), metrics)
+
+    async def live_net(
+        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaNetMetric)
+    ) -> Rows[BetaPoint]:
+        """Return the share of transmissions with at most 5 % loss, in PERCENT: a row for each metric and minute.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
+            until: likewise; the range is cut to what is available, 2 minutes late.
+            metrics: a `BetaNetMetric`, several, or raw names.
+
+        Raises:
+            InvalidRequest: a metric of another endpoint, and as `calls`.
+            WindowOutOfReach: no part of the range is in the past hour.
+
+        Source: `reference/sources/001`, "Live network API".
+        """
+        return await self._points(operations.LIVE_NET, self._range(since, until), metrics)
+
+    def live_diagnosis(
+        self, since: Instant = "30m", until: Instant = "now", *, resume: str | None = None
+    ) -> Pages[Diagnosis]:
+        """List the users with a bad experience, and its causes.
+
+        A response has 10 messages, and does not say if there are more. After a full one, both halves of the range are
+        requested, down to single minutes.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
+            until: likewise; the range is cut to what is available, 2 minutes late.
+            resume: a page's `resume_token`, to continue after that page.
+
+        Raises:
+            InvalidRequest: as `calls`.
+            WindowOutOfReach: no part of the range is in the past hour.
+            IncompleteListing: 10 messages or more in one minute.
+
+        Source: `reference/sources/001`, "Diagnostics API".
+        """
+        request = self._requests(operations.LIVE_DIAGNOSIS, ())
+        steps = self._steps(operations.LIVE_DIAGNOSIS, self._range(since, until), resume)
+
+        async def paginator() -> Listing[Step, CappedList[Diagnosis], Page[Diagnosis]]:
+            return bisecting_listing(
+                self._engine, operations.LIVE_DIAGNOSIS, steps, request=request, narrow=narrow_diagnoses
+            )
+
+        return self._pages(paginator, table=diagnoses_table)
+
+    async def _points(
+        self, operation: BetaMetricsOperation, window: Window, metrics: Names
+    ) -> Rows[BetaPoint]:
+        requested = names(metrics)
+        limits = self._limits(operation)
+        if limits is not None:
+            operation.check(requested)
+        (part,) = operation.plan(window, limits, self._now())
+        if limits is not None and operation is operations.USAGE:
+            operations.check_whole_day(part, limits, self._now())
+        response = await self._engine.run(
+            operation.request(
+                (("appid", self.settings.app_id), ("metric", ",".join(requested))),
+                window=part,
+                limits=limits,
+                read=operation.read_metrics(requested),
+            )
+        )
+        return Rows(records=tuple(response.result), meta=(response.meta,), kind=BetaPoint)
+
+    def _requests(self, operation: Operation[R], query: Query) -> Callable[[Window], ApiRequest[R]]:
+        limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
+        return lambda window: operation.request(query, window=window, limits=limits)
+
+    def _steps(self, operation: Operation[Any], window: Window, resume: str | None) -> list[Step]:
+        if resume is not None:
+            return read_token(resume)
+        return [Step(part) for part in operation.plan(window, self._limits(operation), self._now())]
+
+    def _limits(self, operation: Operation[Any]) -> Limits | None:
+        """Return the limits that time ranges are cut to; None if nothing is validated."""
+        return self._engine.limits(operation) if self._options.validate else None
+
+    def _earliest(self) -> int:
+        """Return the first second of calls that can be requested, also by a request that has to wait."""
+        limits = self._limits(operations.CALL_LISTS)
+        return 0 if limits is None else reachable(limits, self._now()).start + _QUEUEING
+
+    def _range(self, since: Instant, until: Instant) -> Window:
+        return self._window(since, until, validate=True)
+
+    def _call_range(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
+        if isinstance(call, Call):
+            last = call.destroyed_ts if call.finished else int(self._now())
+            return Window(call.created_ts, max(call.created_ts, last))
+        if since is None or until is None:
+            raise InvalidRequest(
+                "a call id needs since= and until=, the time range of the call; or pass the Call"
+            )
+        return self._range(since, until)
+
     async def _headers(self, _: Request) -> Mapping[str, str]:
         pair = f"{self.settings.customer_id}:{self.settings.customer_secret}"
         return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
+def _calls_table(pages: Sequence[Page[Call]]) -> "pa.Table":
+    from agora_analytics.agora.arrow import calls_table
+
+    return calls_table([call for page in pages for call in page.records])

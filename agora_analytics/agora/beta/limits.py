@@ -1,7 +1,7 @@
-"""What the 2021 beta API allows each endpoint: one table for everybody, no plans.
+"""The limits of each endpoint of the 2021 beta API: one table for all accounts, because it has no plans.
 
 Source of every row: "Agora Analytics RESTful API (Beta)" of 2021-03-11, the tables "API limitations"
-(`reference/sources/001`). Bounds that it does not print are None, or as wide as the reach.
+(`reference/sources/001`). Limits that it does not print are None, or as wide as the reach.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ LIVE_NET = "beta/live/net/by_time"
 LIVE_DIAGNOSIS = "beta/live/diagnosis"
 
 MOST_CALLS = 10
-"""Calls that a list shows: the newest."""
+"""Calls in a list: the newest."""
 MOST_USERS = 10
-"""Users that the details of a call show: those who joined last."""
+"""Users in the details of a call: those who joined last."""
 MOST_DIAGNOSES = 10
-"""Messages that a diagnosis shows."""
+"""Messages in a diagnosis."""
 
 _PAGE = "Agora Analytics RESTful API (Beta), 2021-03-11"
 
 
 def _live(endpoint: str) -> Limits:
-    # "60 s ~ 120 s" late: what is younger than the longest of it may be incomplete.
+    # "60 s ~ 120 s" late: younger data may be incomplete.
     return Limits(
         requests=1,
         per_day=1_000,

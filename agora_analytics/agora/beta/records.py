@@ -1,18 +1,20 @@
-"""The records of the 2021 beta API, and how they are read. Fields that the page does not name go to `extra`."""
+"""The records of the 2021 beta API, and the parsers of its responses. Undocumented fields are kept in `extra`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.agora.beta.catalogues import EXPERIENCES, FACTORS
-from agora_analytics.agora.beta.limits import MOST_USERS
+from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
+from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.reading import Row
-from agora_analytics.agora.records import Session, Uid
-from agora_analytics.core.columns import MetricColumns
+from agora_analytics.agora.records import Call, Session, Uid, read_records
+from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import DecodeError
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -23,7 +25,7 @@ class BetaPoint:
         ts: the beginning of the day (usage) or the minute (live), UTC epoch seconds, as it was sent.
         metric: the metric, as the API spells it.
         value: a count (`usage`, `live_scale`) or PERCENT, 0 to 100 (`live_experience`, `live_net`); None for null.
-        extra: fields that were not asked for.
+        extra: the other fields of the row.
     """
 
     ts: int
@@ -39,12 +41,12 @@ class BetaPoint:
 
 @frozen(kw_only=True)
 class CauseTag:
-    """One cause of a trouble.
+    """One cause of a user's bad experience.
 
     Attributes:
-        factor_id: what it is; see `factor`.
-        host_user: the remote user that it lies with; "" for the user who has the trouble.
-        extra: fields that the page does not name.
+        factor_id: the id of the cause; see `factor`.
+        host_user: the remote user who caused it; "" for the user who has the experience.
+        extra: undocumented fields, as they were sent.
     """
 
     factor_id: int
@@ -53,21 +55,21 @@ class CauseTag:
 
     @property
     def factor(self) -> str | None:
-        """What `factor_id` says; None for one that no table names."""
+        """The meaning of `factor_id`; None for an undocumented id."""
         return FACTORS.get(self.factor_id)
 
 
 @frozen(kw_only=True)
 class Diagnosis:
-    """A trouble that a user had, and why.
+    """A bad experience of a user, and its causes.
 
     Attributes:
-        ts: when, UTC epoch seconds.
-        user: who.
-        exp_id: what; see `experience`.
-        cname: in which channel.
+        ts: the time in UTC epoch seconds.
+        user: the user.
+        exp_id: the id of the experience; see `experience`.
+        cname: the channel.
         cause_tags: at most three causes.
-        extra: fields that the page does not name.
+        extra: undocumented fields, as they were sent.
     """
 
     ts: int
@@ -84,17 +86,17 @@ class Diagnosis:
 
     @property
     def experience(self) -> str | None:
-        """What `exp_id` says; None for one that no table names."""
+        """The meaning of `exp_id`; None for an undocumented id."""
         return EXPERIENCES.get(self.exp_id)
 
 
 @frozen(kw_only=True)
 class CallDetails:
-    """A call in one legal range of time: at most 10 users, and their samples.
+    """A call in one time range that the API allows: at most 10 users, and their samples.
 
     Attributes:
         call_id: the call.
-        window: the seconds that were asked for.
+        window: the requested seconds, both ends included.
         sessions: the users who joined last, the newest first.
         columns: all samples as flat columns; iterate over it for `Series`. Empty with `metrics=False`.
     """
@@ -106,45 +108,90 @@ class CallDetails:
 
     @property
     def may_hide_users(self) -> bool:
-        """Whether there may be more users than are shown: the API shows 10, and does not say how many there are."""
+        """Whether there may be more users: the API returns 10, and not how many there are."""
         return len(self.sessions) >= MOST_USERS
 
 
-def read_points(rows: Any, metrics: Sequence[str]) -> list[BetaPoint]:
-    """Return a point for each row and metric that it tells of, sorted by time.
+@frozen
+class CappedList(Generic[T]):
+    """The records of a response, which has at most 10, and whether there may be more."""
+
+    records: Sequence[T]
+    truncated: bool
+
+
+@frozen(kw_only=True)
+class DecodedDetails:
+    """The decoded body of a call's details; `call_id` is None if the server left it out."""
+
+    call_id: str | None
+    sessions: tuple[Session, ...]
+    columns: MetricColumns
+
+
+def parse_calls(fields: Mapping[str, Any]) -> CappedList[Call]:
+    """Return the calls of a response, the newest first.
+
+    Raises:
+        DecodeError: with the path of the first field that cannot be read.
+    """
+    calls = read_records(Call, fields.get("call_lists"), path="$.call_lists")
+    return CappedList(calls, bool(fields.get("has_more")))
+
+
+def parse_details(fields: Mapping[str, Any], body: bytes) -> DecodedDetails:
+    """Return the sessions and samples of a response, given its fields and its body.
+
+    Raises:
+        DecodeError: with the path of the first field that cannot be read.
+    """
+    from agora_analytics.decode import decode_metrics
+
+    sessions = read_records(Session, fields.get("call_info") or [], path="$.call_info")
+    # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
+    columns = decode_metrics(body) if fields.get("metrics") else no_columns()
+    call_id = fields.get("call_id")
+    return DecodedDetails(
+        call_id=str(call_id) if call_id else None, sessions=tuple(sessions), columns=columns
+    )
+
+
+def parse_points(fields: Mapping[str, Any], *, metrics: Sequence[str]) -> list[BetaPoint]:
+    """Return a point for each row and metric, sorted by time.
 
     Raises:
         DecodeError: with the path of the first field that cannot be read.
     """
     points = []
-    for i, fields in enumerate(_listed(rows)):
-        row = Row(fields, f"$.data[{i}]")
+    for i, data in enumerate(_rows(fields)):
+        row = Row(data, f"$.data[{i}]")
         ts = row.seconds("ts")
-        told = {metric: row.number(metric) for metric in metrics if metric in row.rest}
+        values = {metric: row.number(metric) for metric in metrics if metric in row.rest}
         points += [
-            BetaPoint(ts=ts, metric=metric, value=value, extra=row.rest) for metric, value in told.items()
+            BetaPoint(ts=ts, metric=metric, value=value, extra=row.rest) for metric, value in values.items()
         ]
     return sorted(points, key=lambda point: point.ts)
 
 
-def read_diagnoses(rows: Any) -> list[Diagnosis]:
-    """Return the messages of a diagnosis, in the server's order.
+def parse_diagnoses(fields: Mapping[str, Any]) -> CappedList[Diagnosis]:
+    """Return the messages of a diagnosis, in the server's order. A full response may be truncated; it does not say.
 
     Raises:
         DecodeError: with the path of the first field that cannot be read.
     """
-    return [_diagnosis(Row(fields, f"$.data[{i}]")) for i, fields in enumerate(_listed(rows))]
+    diagnoses = [_diagnosis(Row(data, f"$.data[{i}]")) for i, data in enumerate(_rows(fields))]
+    return CappedList(diagnoses, len(diagnoses) >= MOST_DIAGNOSES)
 
 
 def _diagnosis(row: Row) -> Diagnosis:
-    ts, user, what = row.seconds("ts"), _text(row, "user"), _number(row, "exp_id")
+    ts, user, experience = row.seconds("ts"), _text(row, "user"), _number(row, "exp_id")
     cname = str(row.rest.pop("cname", None) or "")
     tags = row.rest.pop("cause_tags", None)
     tags = [] if tags is None else tags
     if not isinstance(tags, list):
         raise DecodeError("a list of causes is missing", path=f"{row.path}.cause_tags")
     causes = tuple(_cause(Row(tag, f"{row.path}.cause_tags[{i}]")) for i, tag in enumerate(tags))
-    return Diagnosis(ts=ts, user=Uid(user), exp_id=what, cname=cname, cause_tags=causes, extra=row.rest)
+    return Diagnosis(ts=ts, user=Uid(user), exp_id=experience, cname=cname, cause_tags=causes, extra=row.rest)
 
 
 def _cause(row: Row) -> CauseTag:
@@ -166,7 +213,8 @@ def _text(row: Row, name: str) -> str:
     return str(value)
 
 
-def _listed(rows: Any) -> list[Any]:
+def _rows(fields: Mapping[str, Any]) -> list[Any]:
+    rows = fields.get("data")
     if rows is None:
         return []
     if not isinstance(rows, list):

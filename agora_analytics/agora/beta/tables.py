@@ -1,4 +1,4 @@
-"""What the listings of the beta hold, as Arrow tables. Needs the extra `[arrow]`."""
+"""The records of the 2021 beta API as Arrow tables. Needs the extra `[arrow]`."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
 
 
 def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
-    """Return diagnoses as a table, one row a cause; a trouble without a cause has one row, too."""
+    """Return diagnoses as a table, one row for each cause; a diagnosis without a cause has one row."""
     import pyarrow as pa
 
     schema = pa.schema(
@@ -42,18 +42,18 @@ def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
     )
     rows = [
         {
-            "ts": found.ts,
-            "user": found.user,
-            "exp_id": found.exp_id,
-            "experience": found.experience,
-            "cname": found.cname,
+            "ts": diagnosis.ts,
+            "user": diagnosis.user,
+            "exp_id": diagnosis.exp_id,
+            "experience": diagnosis.experience,
+            "cname": diagnosis.cname,
             "factor_id": cause and cause.factor_id,
             "factor": cause and cause.factor,
             "host_user": cause and cause.host_user,
-            "extra": json.dumps(found.extra, sort_keys=True) if found.extra else None,
+            "extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None,
         }
         for page in pages
-        for found in page.records
-        for cause in found.cause_tags or (None,)
+        for diagnosis in page.records
+        for cause in diagnosis.cause_tags or (None,)
     ]
     return pa.Table.from_pylist(rows, schema=schema)

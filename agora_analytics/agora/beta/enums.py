@@ -1,4 +1,4 @@
-"""The metrics of the 2021 beta API, and what its diagnosis speaks of. Numbers that no table names pass.
+"""The metrics of the 2021 beta API, and the meaning of the ids in its diagnosis. Undocumented ids are accepted.
 
 Source: `reference/sources/001`, the tables "Metrics", "Experience ID" and "Factor ID".
 """
@@ -45,7 +45,7 @@ EXPERIENCES: Mapping[int, str] = {
     5: "Audio freeze",
     6: "Join-channel delay",
 }
-"""What an `exp_id` says."""
+"""The meaning of an `exp_id`."""
 
 FACTORS: Mapping[int, str] = {
     1: "Two same UIDs interfere with each other",
@@ -86,4 +86,4 @@ FACTORS: Mapping[int, str] = {
     46: "Downstream network jitter in video transmission",
     47: "Downstream network jitter in audio transmission",
 }
-"""What a `factor_id` says. Samples also show 18, which no table names."""
+"""The meaning of a `factor_id`. Samples also have 18, which is not documented."""
