@@ -10,21 +10,26 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.simulator.app import DEMO_CREDENTIALS, Simulator
+from agora_analytics.simulator.agora import DEMO_CREDENTIALS, Simulator
 from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
 from agora_analytics.simulator.beta import BetaSimulator
+from agora_analytics.simulator.combined import CombinedSimulator
 from agora_analytics.simulator.counters import Seen
 from agora_analytics.simulator.faults import FaultKind, Faults
+from agora_analytics.simulator.ground_truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
+from agora_analytics.simulator.ground_truth.series import SampleTiming
+from agora_analytics.simulator.ground_truth.world_config import SIMPLE, WorldConfig
 from agora_analytics.simulator.server import run, serve, serve_in_thread
 from agora_analytics.simulator.signaling import SignalingSimulator
-from agora_analytics.simulator.together import Together
-from agora_analytics.simulator.truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
-from agora_analytics.simulator.truth.series import Beat
-from agora_analytics.simulator.truth.shape import SIMPLE, Shape
 from agora_analytics.simulator.world import DEMO_APP_ID, World
 
 if TYPE_CHECKING:
-    from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokShape, OpenTokSimulator, OpenTokWorld
+    from agora_analytics.simulator.opentok import (
+        DEMO_PROJECT,
+        OpenTokSimulator,
+        OpenTokWorld,
+        OpenTokWorldConfig,
+    )
 
 __all__ = [
     "DEMO_APP_ID",
@@ -34,30 +39,30 @@ __all__ = [
     "SIMPLE",
     "ApsaraVideoSimulator",
     "ApsaraVideoWorld",
-    "Beat",
     "BetaSimulator",
     "CallTruth",
+    "CombinedSimulator",
     "FaultKind",
     "Faults",
-    "OpenTokShape",
     "OpenTokSimulator",
     "OpenTokWorld",
+    "OpenTokWorldConfig",
     "Peer",
+    "SampleTiming",
     "Seen",
     "SeriesTruth",
     "SessionTruth",
-    "Shape",
     "SignalingSimulator",
     "Simulator",
-    "Together",
     "Totals",
     "World",
+    "WorldConfig",
     "run",
     "serve",
     "serve_in_thread",
 ]
 
-_OPENTOK = {"DEMO_PROJECT", "OpenTokShape", "OpenTokSimulator", "OpenTokWorld"}
+_OPENTOK = {"DEMO_PROJECT", "OpenTokWorldConfig", "OpenTokSimulator", "OpenTokWorld"}
 
 
 def __getattr__(name: str) -> Any:

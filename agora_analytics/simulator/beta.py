@@ -9,10 +9,10 @@ from attrs import frozen
 
 from agora_analytics.agora.beta import limits as rows
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator import answers
-from agora_analytics.simulator.app import DEMO_CREDENTIALS
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.rules import Question, Refused, check_window
+from agora_analytics.simulator import responses
+from agora_analytics.simulator.agora import DEMO_CREDENTIALS
+from agora_analytics.simulator.rules import CallQuery, Refused, check_window
+from agora_analytics.simulator.simulated_api import Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.world import World
 
 MINUTE, DAY, READY_AFTER = 60, 86_400, 8 * 3600
@@ -47,19 +47,19 @@ class _Range:
     end: int
 
 
-class BetaSimulator(Exchange):
+class BetaSimulator(SimulatedApi):
     """Plays the 2021 beta of one app.
 
     Args:
         world: the calls.
-        troubles: the most diagnoses a minute.
+        max_diagnoses: the most diagnoses a minute.
         seed: where the rates and the diagnoses come from.
         limits: what each endpoint allows.
-        settings: what `Exchange` takes besides.
+        settings: what `SimulatedApi` takes besides.
 
     Example:
         >>> sim = BetaSimulator(World.generate(since=0, until=86_400, calls=10))
-        >>> len(sim.troubles(0, 59)) <= 2
+        >>> len(sim.diagnoses(0, 59)) <= 2
         True
     """
 
@@ -67,7 +67,7 @@ class BetaSimulator(Exchange):
         self,
         world: World,
         *,
-        troubles: int = 2,
+        max_diagnoses: int = 2,
         seed: int = 9,
         limits: Mapping[str, Limits] = rows.LIMITS,
         credentials: Mapping[str, str] = DEMO_CREDENTIALS,
@@ -75,17 +75,17 @@ class BetaSimulator(Exchange):
     ) -> None:
         super().__init__(ROUTES, credentials=credentials, **settings)
         self.world = world
-        self._troubles = troubles
+        self._max_diagnoses = max_diagnoses
         self._seed = seed
         self._limits = limits
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
+    def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request, and refuse it with code 300 if its second, its minute or its day has too many."""
         limits = self._limits[arrival.endpoint]
         reason = self.budgets.refusal(self.world.app_id, arrival.endpoint, limits, arrival.now)
         return _refusal(Refused.by_limit(reason)) if reason else None
 
-    async def effect(self, arrival: Arrival) -> Reply:
+    async def respond(self, arrival: Arrival) -> Reply:
         """Return the answer."""
         try:
             asked = self._asked(arrival)
@@ -96,12 +96,12 @@ class BetaSimulator(Exchange):
             self.seen.refused[arrival.endpoint, refused.message] += 1
             return _refusal(refused)
 
-    def troubles(self, start: int, end: int) -> list[dict[str, Any]]:
+    def diagnoses(self, start: int, end: int) -> list[dict[str, Any]]:
         """Return all diagnoses from `start` to `end`, the oldest first; the API shows the newest ten."""
         found = []
         for minute in range(start - start % MINUTE, end + 1, MINUTE):
             dice = Random(f"{self._seed}/{minute}")
-            found += [_trouble(dice, minute) for _ in range(dice.randint(0, self._troubles))]
+            found += [_trouble(dice, minute) for _ in range(dice.randint(0, self._max_diagnoses))]
         return sorted((one for one in found if start <= one["ts"] <= end), key=lambda one: one["ts"])
 
     def _asked(self, arrival: Arrival) -> _Range:
@@ -127,17 +127,17 @@ class BetaSimulator(Exchange):
 
     def _answer(self, arrival: Arrival, asked: _Range) -> dict[str, Any]:
         if arrival.endpoint == rows.CALL_LISTS:
-            question = Question(
+            question = CallQuery(
                 app_id=self.world.app_id,
                 start=asked.start,
                 end=asked.end,
                 cname=arrival.query.get("cname"),
                 page_size=_MOST,
             )
-            page = answers.call_list(self.world, question, arrival.now, None)
+            page = responses.call_list(self.world, question, arrival.now, None)
             return {name: page[name] for name in ("has_more", "call_lists")}
         if arrival.endpoint == rows.LIVE_DIAGNOSIS:
-            return {"data": self.troubles(asked.start, asked.end)[::-1][:_MOST]}
+            return {"data": self.diagnoses(asked.start, asked.end)[::-1][:_MOST]}
         metrics = [metric for metric in arrival.query["metric"].split(",") if metric]
         if unknown := set(metrics) - set(_METRICS[arrival.endpoint]):
             raise Refused(400, f"Invalid parameters: metric {', '.join(sorted(unknown))}")
@@ -177,7 +177,7 @@ class BetaSimulator(Exchange):
 
     async def _details(self, arrival: Arrival, asked: _Range) -> Reply:
         query = arrival.query
-        question = Question(
+        question = CallQuery(
             app_id=self.world.app_id,
             start=asked.start,
             end=asked.end,
@@ -185,18 +185,18 @@ class BetaSimulator(Exchange):
             page_size=_MOST,
             exclude_server_user=query.get("exclude_server_user", "true") == "true",
         )
-        users = answers.session_list(self.world, question, arrival.now)["call_info"]
+        users = responses.session_list(self.world, question, arrival.now)["call_info"]
         head = {"code": 200, "message": "", "call_id": query["call_id"], "call_info": users}
         if query.get("exclude_metrics_info", "false") == "true":
             return Reply.of(head)
-        shown = Question(
+        shown = CallQuery(
             app_id=self.world.app_id,
             start=asked.start,
             end=asked.end,
             call_id=query["call_id"],
             sids=tuple(user["sid"] for user in users),
         )
-        array, points = await answers.metrics(self.world, shown, arrival.now)
+        array, points = await responses.metrics(self.world, shown, arrival.now)
         self.seen.points[arrival.endpoint] += points
         return Reply(200, b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array))
 

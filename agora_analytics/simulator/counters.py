@@ -11,7 +11,7 @@ QPS, QPM, QPD = "qps limit error", "qpm limit error", "qpd limit error"
 
 
 @frozen
-class Budgets:
+class RateCounter:
     """Fixed windows of the UTC clock and UTC days, for each app and group of endpoints. Only the last of each is kept."""
 
     _windows: dict[tuple[str, str], tuple[int, int]] = field(factory=dict, init=False)

@@ -55,7 +55,7 @@ class Ranged(Protocol):
 
 
 @frozen(kw_only=True)
-class Question:
+class CallQuery:
     """The parameters of one request, checked. Times are epoch seconds; both ends are included."""
 
     app_id: str
@@ -70,7 +70,7 @@ class Question:
     exclude_server_user: bool = True
 
 
-def question(endpoint: str, query: Mapping[str, str]) -> Question:
+def question(endpoint: str, query: Mapping[str, str]) -> CallQuery:
     """Read the parameters of a request.
 
     Raises:
@@ -86,7 +86,7 @@ def question(endpoint: str, query: Mapping[str, str]) -> Question:
         raise Refused(400, "Invalid parameters: end_ts is before start_ts")
     page_no, page_size = _page(endpoint, query)
     uids, sids = _listed(query, "uids", MAX_UIDS), _listed(query, "sids", MAX_SIDS)
-    return Question(
+    return CallQuery(
         app_id=query["appid"],
         start=start,
         end=end,

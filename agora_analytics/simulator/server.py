@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from agora_analytics.simulator.together import Application as Served
+from agora_analytics.simulator.combined import Application as Served
 
 
 class BreakableProtocol(H11Protocol):

@@ -8,9 +8,9 @@ import msgspec
 from starlette.datastructures import Headers
 
 from agora_analytics.signaling import limits as rows
-from agora_analytics.simulator.app import DEMO_CREDENTIALS
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.mailroom import Mailroom, Taken, event_row
+from agora_analytics.simulator.agora import DEMO_CREDENTIALS
+from agora_analytics.simulator.message_store import MessageStore, StoredMessage, event_row
+from agora_analytics.simulator.simulated_api import Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.world import DEMO_APP_ID
 
 _PROJECT = "/dev/v2/project/{app_id}/rtm"
@@ -40,13 +40,15 @@ _COUNTED_TOGETHER: Mapping[str, str] = {
 }
 
 
-class _Refused(Exception):
+class SignalingRefused(Exception):
+    """A request that Signaling refuses, with an HTTP status and a reason."""
+
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 
 
-class SignalingSimulator(Exchange):
+class SignalingSimulator(SimulatedApi):
     """Plays Signaling for one App ID.
 
     Args:
@@ -57,14 +59,14 @@ class SignalingSimulator(Exchange):
         history: whether today's history is enabled.
         polls: how often a result of the two-step history is in progress before it is ready.
         limits: how often each endpoint may be asked.
-        settings: what `Exchange` takes besides.
+        settings: what `SimulatedApi` takes besides.
 
     Attributes:
-        mailroom: what it keeps: look there for messages that were taken twice.
+        message_store: what it keeps: look there for messages that were taken twice.
 
     Example:
         >>> sim = SignalingSimulator()
-        >>> sim.mailroom.taken
+        >>> sim.message_store.messages
         []
     """
 
@@ -82,7 +84,7 @@ class SignalingSimulator(Exchange):
         **settings: Any,
     ) -> None:
         super().__init__(ROUTES, credentials=credentials, **settings)
-        self.mailroom = Mailroom(regions)
+        self.message_store = MessageStore(regions)
         self._app_id = app_id
         self._legacy = legacy
         self._tokens = dict(tokens or {})
@@ -106,20 +108,20 @@ class SignalingSimulator(Exchange):
         """Return whether the credentials are right: Basic, or one of the two forms of a token."""
         return self._token_user(headers) is not None or super().knows(headers)
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
+    def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request of its App ID, and refuse it with 429 if its second has too many."""
         group = _COUNTED_TOGETHER.get(arrival.endpoint, arrival.endpoint)
         if not self.budgets.refusal(self._app_id, group, self._limits[arrival.endpoint], arrival.now):
             return None
         return Reply.of({"message": "API rate limit exceeded"}, 429)
 
-    async def effect(self, arrival: Arrival) -> Reply:
+    async def respond(self, arrival: Arrival) -> Reply:
         """Do what is asked for, and return the answer."""
         if arrival.parts["app_id"] != self._app_id:
             return Reply.of({"result": "failed", "reason": "no permission for this App ID"}, 403)
         try:
             return Reply.of(self._does[arrival.endpoint](arrival))
-        except _Refused as refused:
+        except SignalingRefused as refused:
             return Reply.of(
                 {"result": "failed", "errorCode": refused.status, "reason": str(refused)}, refused.status
             )
@@ -127,7 +129,7 @@ class SignalingSimulator(Exchange):
     def _peer_message(self, arrival: Arrival) -> dict[str, Any]:
         sent = self._take(arrival, "destination", to_channel=False)
         acknowledged = arrival.query.get("wait_for_ack", "false") == "true"
-        if sent.receiver not in self.mailroom.online:
+        if sent.receiver not in self.message_store.online:
             code = "peer_offline" if self._legacy else "message_offline"
             return {"request_id": sent.request_id, "code": code}  # as in the page's example: without a result
         code = "message_delivered" if acknowledged else "message_sent"
@@ -138,17 +140,17 @@ class SignalingSimulator(Exchange):
         head = {"result": "success", "request_id": sent.request_id}
         return head if self._legacy else head | {"code": "message_sent"}
 
-    def _take(self, arrival: Arrival, receiver: str, *, to_channel: bool) -> Taken:
+    def _take(self, arrival: Arrival, receiver: str, *, to_channel: bool) -> StoredMessage:
         body, sender = _json(arrival), arrival.parts["user_id"]
         if self._token_user(arrival.headers) not in (None, sender):
-            raise _Refused(401, "the token is another user's")
+            raise SignalingRefused(401, "the token is another user's")
         names = (sender, body.get(receiver))
         if not all(isinstance(name, str) and 1 <= len(name) <= _MOST_CHARACTERS for name in names):
-            raise _Refused(400, f"Invalid parameters: user_id or {receiver}")
+            raise SignalingRefused(400, f"Invalid parameters: user_id or {receiver}")
         payload = body.get("payload")
         if not isinstance(payload, str) or not 1 <= len(payload.encode()) <= _MOST_BYTES:
-            raise _Refused(435, "invalid payload")
-        taken = Taken(
+            raise SignalingRefused(435, "invalid payload")
+        taken = StoredMessage(
             sender=sender,
             receiver=body[receiver],
             payload=payload,
@@ -157,25 +159,25 @@ class SignalingSimulator(Exchange):
             ms=int(arrival.now * 1000),
             request_id=arrival.request_id,
         )
-        self.mailroom.taken.append(taken)
+        self.message_store.messages.append(taken)
         return taken
 
     def _events(self, arrival: Arrival, *, in_channel: bool) -> dict[str, Any]:
-        events = self.mailroom.read(arrival.host, in_channel=in_channel)
+        events = self.message_store.read(arrival.host, in_channel=in_channel)
         listed = [event_row(event, legacy=self._legacy) for event in events]
         return {"result": "success", "request_id": arrival.request_id, "events": listed}
 
     def _today(self, arrival: Arrival) -> dict[str, Any]:
         if not self._history:
-            raise _Refused(403, "history is not enabled")
+            raise SignalingRefused(403, "history is not enabled")
         channel, to_channel = arrival.parts["channel"], arrival.parts["channel_type"] == "message"
         count = int(arrival.query.get("messageCount", 100))
         if not 0 < count <= 100:
-            raise _Refused(400, "messageCount")
+            raise SignalingRefused(400, "messageCount")
         start, end = (int(arrival.query.get(name, 0)) for name in ("start", "end"))
         found = [
             message
-            for message in self.mailroom.archived(None, channel, 0, arrival.now)
+            for message in self.message_store.archived(None, channel, 0, arrival.now)
             if message.to_channel is to_channel and message.ms >= start and (not end or message.ms <= end)
         ]
         page = found[:count]
@@ -214,7 +216,7 @@ class SignalingSimulator(Exchange):
 
     def _result(self, arrival: Arrival) -> dict[str, Any]:
         if (asked := self._queries.get(arrival.parts["handle"])) is None:
-            raise _Refused(404, "no such query")
+            raise SignalingRefused(404, "no such query")
         head = {"result": "success", "request_id": arrival.request_id}
         if not self._is_ready(arrival.parts["handle"]):
             return head | {"code": "in progress", "messages": []}
@@ -243,15 +245,15 @@ class SignalingSimulator(Exchange):
         self._polled[question] = self._polled.get(question, 0) + 1
         return self._polled[question] > self._polls
 
-    def _filtered(self, asked: Mapping[str, str]) -> list[Taken]:
+    def _filtered(self, asked: Mapping[str, str]) -> list[StoredMessage]:
         start, end = (datetime.fromisoformat(asked[name]).timestamp() for name in ("start_time", "end_time"))
-        return self.mailroom.archived(asked.get("source"), asked.get("destination"), start, end)
+        return self.message_store.archived(asked.get("source"), asked.get("destination"), start, end)
 
     def _check_filter(self, asked: Mapping[str, str]) -> None:
         if not asked.get("source") and not asked.get("destination"):
-            raise _Refused(400, "source and destination are both null")
+            raise SignalingRefused(400, "source and destination are both null")
         if not all(str(asked.get(name)).endswith("Z") for name in ("start_time", "end_time")):
-            raise _Refused(400, "start_time and end_time are UTC")
+            raise SignalingRefused(400, "start_time and end_time are UTC")
 
     def _token_user(self, headers: Headers) -> str | None:
         scheme, _, token = headers.get("authorization", "").partition(" token=")
@@ -263,11 +265,11 @@ class SignalingSimulator(Exchange):
 
 def _json(arrival: Arrival) -> dict[str, Any]:
     if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise _Refused(415, "only JSON")
+        raise SignalingRefused(415, "only JSON")
     try:
         body = msgspec.json.decode(arrival.body)
     except msgspec.DecodeError:
         body = None
     if not isinstance(body, dict):
-        raise _Refused(400, "the body is no JSON object")
+        raise SignalingRefused(400, "the body is no JSON object")
     return body

@@ -8,11 +8,11 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.calls import CallMaker
-from agora_analytics.simulator.truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
-from agora_analytics.simulator.truth.series import Beat, points_of, sums_of
-from agora_analytics.simulator.truth.sessions import Sessions
-from agora_analytics.simulator.truth.shape import SIMPLE, Shape
+from agora_analytics.simulator.ground_truth.calls import CallGenerator
+from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
+from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
+from agora_analytics.simulator.ground_truth.sessions import SessionGenerator
+from agora_analytics.simulator.ground_truth.world_config import SIMPLE, WorldConfig
 
 DEMO_APP_ID = "d3m0a99000000000000000000000c0de"
 
@@ -25,7 +25,7 @@ class World:
     Args:
         calls: the truth, in any order; sessions come with the calls.
         app_id: the app that they belong to.
-        beat: how often sessions report.
+        timing: how often sessions report.
         points: series by sid, for sessions whose points are given instead of made.
 
     Example:
@@ -39,12 +39,12 @@ class World:
         calls: Iterable[CallTruth],
         *,
         app_id: str = DEMO_APP_ID,
-        beat: Beat | None = None,
+        timing: SampleTiming | None = None,
         points: Mapping[str, Sequence[SeriesTruth]] | None = None,
     ) -> None:
         self.app_id = app_id
         self._points = dict(points or {})
-        self.beat = beat or Beat()
+        self.timing = timing or SampleTiming()
         # Newest first, as the API lists them; the id settles equal seconds, so that pages never overlap.
         self._calls = sorted(calls, key=lambda call: (-call.created_ts, call.call_id))
         self._by_id = {call.call_id: call for call in self._calls}
@@ -74,16 +74,20 @@ class World:
             calls: how many.
             app_id: the app that they belong to.
             simple: short finished calls with 1 to 20 sessions and nothing special.
-            knobs: any field of `truth.shape.Shape`, for example `long_share=0.1`.
+            knobs: any field of `WorldConfig`, for example `long_share=0.1`.
         """
-        shape: Shape = evolve(SIMPLE if simple else Shape(), **knobs)
+        config: WorldConfig = evolve(SIMPLE if simple else WorldConfig(), **knobs)
         # Two apps of one seed are two worlds: they share no id.
         seed = int.from_bytes(blake2b(f"{seed}/{app_id}".encode(), digest_size=7).digest())
-        maker = CallMaker(
-            seed=seed, since=int(since), until=int(until), shape=shape, sessions=Sessions(seed, shape)
+        maker = CallGenerator(
+            seed=seed,
+            since=int(since),
+            until=int(until),
+            config=config,
+            sessions=SessionGenerator(seed, config),
         )
-        beat = Beat(shape.interval, shape.gap_share, shape.null_share, shape.max_series)
-        return cls(maker.calls(calls), app_id=app_id, beat=beat)
+        timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
+        return cls(maker.calls(calls), app_id=app_id, timing=timing)
 
     @property
     def calls(self) -> Sequence[CallTruth]:
@@ -104,7 +108,7 @@ class World:
         """Return the series of a session with start <= ts <= end; the same points in whatever windows."""
         del call
         if (given := self._points.get(session.sid)) is None:
-            return points_of(session, start, end, self.beat)
+            return points_of(session, start, end, self.timing)
         cut = [_between(series, start, end) for series in given]
         return [series for series in cut if len(series.ts)]
 
@@ -143,7 +147,7 @@ class World:
 
     def _sums(self, session: SessionTruth, last: int) -> tuple[int, float, int]:
         if (given := self._points.get(session.sid)) is None:
-            return sums_of(session, 0, last, self.beat)
+            return sums_of(session, 0, last, self.timing)
         cut = [_between(series, 0, last) for series in given]
         return (
             sum(len(series.ts) for series in cut),

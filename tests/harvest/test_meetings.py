@@ -84,7 +84,7 @@ def test_every_sample_of_every_meeting_is_stored_once_and_never_asked_for_again(
     # the list of sessions, and the Pacific days whose data may not be there yet
     assert simulator.seen.requests.total() - asked == 1 + again.ongoing
     assert stored(tmp_path) == truth(made)
-    assert max(simulator.pace.worst.values()) < 100
+    assert max(simulator.rate_windows.worst.values()) < 100
 
 
 def test_days_that_are_over_and_whole_become_a_file_each(tmp_path):

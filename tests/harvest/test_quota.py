@@ -6,7 +6,7 @@ from attrs import evolve
 from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.harvest import estimate
-from agora_analytics.simulator import Beat, World
+from agora_analytics.simulator import SampleTiming, World
 from tests.harvest.stage import (
     SINCE,
     UNTIL,
@@ -50,7 +50,7 @@ def test_a_spent_day_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
 
 def test_calls_that_are_known_are_visited_when_the_quota_of_the_listing_is_spent(tmp_path):
     finished = [room(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
-    world = World([*finished, room("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
+    world = World([*finished, room("long", UNTIL - 5_000, UNTIL + 5_000)], timing=SampleTiming(interval=60))
     ledger = MemoryLedger()
     few_sessions = Stage.of(
         world, tmp_path / "store", at=UNTIL + 60, plan=small_day(10, "call/sessions", "call/metrics")
@@ -120,7 +120,7 @@ def cost_and_harvest(stage, *, since=SINCE, until=UNTIL):
 def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
     begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
     calls = [room(f"c{begin}", begin, begin + 72_000) for begin in begins]
-    stage = Stage.of(World(calls, beat=Beat(interval=3_000)), tmp_path / "store")
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=3_000)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage, since=begins.start)
 
@@ -130,7 +130,7 @@ def test_an_estimate_counts_a_call_that_lies_in_several_windows_once(tmp_path):
 
 def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
     calls = [room(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
-    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL)
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=600)), tmp_path / "store", at=UNTIL)
     stage.harvest(since=UNTIL - 21_600)
     stage.clock.step(1_800)
 
@@ -143,7 +143,7 @@ def test_an_estimate_knows_which_calls_of_a_window_are_in_the_store(tmp_path):
 
 def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
     calls = [room(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
-    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL + 60)
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=600)), tmp_path / "store", at=UNTIL + 60)
     stage.harvest()
     stage.clock.step(1_800)
 
@@ -155,7 +155,7 @@ def test_an_estimate_tells_what_calls_that_go_on_cost_again(tmp_path):
 
 def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
     calls = [room(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
-    world = World(calls, beat=Beat(interval=600))
+    world = World(calls, timing=SampleTiming(interval=600))
     Stage.of(world, tmp_path / "store", plan=small_day(50, "call/metrics")).harvest()
 
     cost, report = cost_and_harvest(Stage.of(world, tmp_path / "store"))
@@ -167,7 +167,7 @@ def test_an_estimate_leaves_out_what_an_interrupted_visit_has_brought(tmp_path):
 
 def test_of_a_long_call_whose_users_come_and_go_an_estimate_spreads_them(tmp_path):
     call = room("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
-    stage = Stage.of(World([call], beat=Beat(interval=600)), tmp_path / "store")
+    stage = Stage.of(World([call], timing=SampleTiming(interval=600)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage)
 

@@ -9,7 +9,7 @@ import pytest
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
-from agora_analytics.simulator import DEMO_APP_ID, Beat, Faults, World
+from agora_analytics.simulator import DEMO_APP_ID, Faults, SampleTiming, World
 from agora_analytics.testing import run_virtual
 from tests.harvest.stage import (
     SINCE,
@@ -233,7 +233,7 @@ def test_an_ongoing_call_that_was_just_seen_is_not_asked_for_again_at_once(store
 
 
 def test_calls_that_go_on_for_longer_than_the_reach_do_not_end_a_harvest_that_meets_trouble(store):
-    world = World([room("long", UNTIL - 72_000, UNTIL + 200_000)], beat=Beat(interval=600))
+    world = World([room("long", UNTIL - 72_000, UNTIL + 200_000)], timing=SampleTiming(interval=600))
     stage = Stage.of(world, store, plan="standard", at=UNTIL, faults=Faults(share=0.3, seed=5))
 
     for _ in range(60):
@@ -246,7 +246,7 @@ def test_calls_that_go_on_for_longer_than_the_reach_do_not_end_a_harvest_that_me
 
 
 def test_a_call_whose_end_has_left_the_reach_costs_no_more_requests(store):
-    world = World([room("short", UNTIL - 7_200, UNTIL + 600)], beat=Beat(interval=60))
+    world = World([room("short", UNTIL - 7_200, UNTIL + 600)], timing=SampleTiming(interval=60))
     stage = Stage.of(world, store, plan="standard", at=UNTIL)
     stage.harvest(since=UNTIL - 72_000, until=UNTIL)
     stage.clock.step(2 * 86_400)
@@ -259,7 +259,9 @@ def test_a_call_whose_end_has_left_the_reach_costs_no_more_requests(store):
 
 def test_a_listing_that_was_stopped_goes_on_with_what_of_it_is_still_in_reach(store):
     calls = [room(f"c{i:03d}", UNTIL - 28_800 + 60 * i, UNTIL - 28_770 + 60 * i) for i in range(400)]
-    stage = Stage.of(World(calls, beat=Beat(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60)
+    stage = Stage.of(
+        World(calls, timing=SampleTiming(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60
+    )
 
     async def stopped(client):
         with anyio.move_on_after(9):

@@ -8,16 +8,16 @@ from graphql import parse
 
 from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
-from agora_analytics.simulator.opentok.nodes import nodes
+from agora_analytics.simulator.opentok.ground_truth import OpenTokSessionTruth
+from agora_analytics.simulator.opentok.node_count import count_nodes
 from agora_analytics.simulator.opentok.refusals import MESSAGES
-from agora_analytics.simulator.opentok.truth import SessionTruth
 from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, asking
 
 DENSE = OpenTokWorld.generate(
     seed=3, since=NOW - 12 * DAY, until=NOW - DAY, sessions=3, meetings=(12, 12), connections=(55, 55),
     publish_share=1, screen_share=0, samples=52, minutes=(20, 30), ongoing_share=0,
 )  # fmt: skip
-SESSION: SessionTruth = DENSE.sessions[0]
+SESSION: OpenTokSessionTruth = DENSE.sessions[0]
 INNER = "(first: 1) {resources {meetings(meetingId: $meeting) {resources {%s(first: $first, endCursor: $after) {totalCount pageInfo {hasNextPage endCursor} resources {%s}}}}}}"
 VARIABLES = "query($ids: [String]!, $meeting: String, $first: Int, $after: String) "
 
@@ -115,7 +115,7 @@ async def test_a_list_of_120_sessions_comes_whole():
     ],
 )  # fmt: skip
 def test_nodes_are_the_sum_of_the_products_down_the_tree(query, expected):
-    assert nodes(parse(query), {"n": 7} if "$n: Int)" in query else {}) == expected
+    assert count_nodes(parse(query), {"n": 7} if "$n: Int)" in query else {}) == expected
 
 
 async def test_a_query_for_too_many_nodes_is_refused_with_the_misleading_message():

@@ -7,7 +7,7 @@ import pytest
 
 from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
-from agora_analytics.simulator.opentok.days import days_between, midnight_ms, pacific_day
+from agora_analytics.simulator.opentok.dates import days_between, midnight_ms, pacific_day
 from agora_analytics.simulator.opentok.usage import BITRATE_KBPS, LATENCY_MS, bucket
 from tests.simulator.opentok_stage import DAY, NOW, asking
 

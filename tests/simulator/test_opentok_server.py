@@ -24,7 +24,7 @@ async def test_over_a_socket():
     assert response.headers["date"] == "Thu, 19 Nov 2026 12:00:00 GMT"
     assert response.headers["content-type"] == "application/json"
     assert sim.seen.requests == {INSIGHTS: 1}
-    assert sim.pace.worst == {"key 45000001": 1, "address 127.0.0.1": 1}
+    assert sim.rate_windows.worst == {"key 45000001": 1, "address 127.0.0.1": 1}
 
 
 def test_by_a_blocking_client_through_a_thread():
@@ -47,7 +47,11 @@ async def test_the_hundredth_request_in_30_seconds_is_refused():
         assert (await asker.ask(QUERY)).status_code == 429
         asker.now += 0.1
         assert (await asker.ask(QUERY)).status_code == 200
-        assert asker.sim.pace.worst["key 45000001"] == asker.sim.pace.worst["address 10.0.0.1"] == 103
+        assert (
+            asker.sim.rate_windows.worst["key 45000001"]
+            == asker.sim.rate_windows.worst["address 10.0.0.1"]
+            == 103
+        )
         assert asker.sim.seen.worst_sliding(INSIGHTS, 30) == 103
         assert asker.sim.seen.refused[INSIGHTS, "429"] == 4
 
@@ -71,7 +75,11 @@ async def test_two_keys_share_the_limit_of_their_address():
                 query = QUERY.replace("45000001", key)
                 response = await asker.http.post("/graphql", json={"query": query}, headers=headers)
             assert response.status_code == worst
-            assert asker.sim.pace.worst["key 45000001"] == asker.sim.pace.worst["key 45000002"] == 50
+            assert (
+                asker.sim.rate_windows.worst["key 45000001"]
+                == asker.sim.rate_windows.worst["key 45000002"]
+                == 50
+            )
 
 
 def test_a_world_that_nobody_can_ask_for_is_refused():

@@ -74,8 +74,8 @@ def claims_of(claims):
 
 async def test_the_longest_life_of_a_token_can_be_bounded():
     headers = {"X-OPENTOK-AUTH": token(exp=NOW + 301)}
-    assert (await answer(headers, longest=300)).json()["error"]["errorCode"] == 1011
-    assert (await answer({"X-OPENTOK-AUTH": token(exp=NOW + 300)}, longest=300)).status_code == 200
+    assert (await answer(headers, max_lifetime=300)).json()["error"]["errorCode"] == 1011
+    assert (await answer({"X-OPENTOK-AUTH": token(exp=NOW + 300)}, max_lifetime=300)).status_code == 200
 
 
 async def test_times_are_checked_by_the_servers_clock():

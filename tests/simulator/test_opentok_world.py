@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from agora_analytics.simulator import OpenTokShape, OpenTokWorld
+from agora_analytics.simulator import OpenTokWorld, OpenTokWorldConfig
 from agora_analytics.simulator.opentok.minutes import most_at_once, participant_minutes, total_minutes
 from agora_analytics.simulator.opentok.samples import MEASURES
 from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, asking
@@ -128,7 +128,7 @@ def test_a_stream_that_goes_on_needs_an_end():
 
 
 def test_a_shape_can_be_exact():
-    shape = OpenTokShape(
+    config = OpenTokWorldConfig(
         meetings=(10, 10),
         connections=(60, 60),
         publish_share=1,
@@ -137,7 +137,7 @@ def test_a_shape_can_be_exact():
         peers=0,
         ongoing_share=0,
     )
-    world = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, sessions=2, shape=shape)
+    world = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, sessions=2, config=config)
     assert world.totals().samples == 2 * 10 * 60 * 60
     assert world.totals("subscribers").samples == 0
 

@@ -11,8 +11,8 @@ import pytest
 from starlette.datastructures import Headers, QueryParams
 
 from agora_analytics.simulator import Faults, Simulator, serve, serve_in_thread
-from agora_analytics.simulator.app import _Arrival
-from agora_analytics.simulator.exchange import Arrival
+from agora_analytics.simulator.agora import _Arrival
+from agora_analytics.simulator.simulated_api import Arrival
 
 AUTH = ("demo-customer-id", "demo-customer-secret")
 LISTS = "/beta/analytics/call/lists"
@@ -187,7 +187,7 @@ async def test_latency_passes_half_before_and_half_after_the_count(small_world, 
         waits.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr("agora_analytics.simulator.app.anyio.sleep", sleep)
+    monkeypatch.setattr("agora_analytics.simulator.agora.anyio.sleep", sleep)
     sim = Simulator(small_world, now=lambda: now[0], latency=(0.4, 0.4))
     async with asking(sim) as ask:
         await ask.get("call/lists")

@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics.agora.plans import PLANS
 from agora_analytics.simulator import Simulator, World
-from agora_analytics.simulator.inquiries import FORMS
+from agora_analytics.simulator.query_params import FORMS
 
 AUTH = ("demo-customer-id", "demo-customer-secret")
 T = 1_795_046_400  # 2026-11-19 00:00 UTC

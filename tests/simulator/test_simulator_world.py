@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agora_analytics.simulator import SIMPLE, Shape, World
+from agora_analytics.simulator import SIMPLE, World, WorldConfig
 
 HOUR = 3600
 
@@ -177,4 +177,4 @@ def test_a_world_of_ten_million_points_fits_in_400_requests(t):
 def test_a_knob_that_does_not_exist_is_an_error(t):
     with pytest.raises(TypeError, match="sessions_per_call"):
         World.generate(since=t - HOUR, until=t, calls=1, sessions_per_call=3)
-    assert Shape() != SIMPLE
+    assert WorldConfig() != SIMPLE

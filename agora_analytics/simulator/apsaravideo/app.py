@@ -10,9 +10,9 @@ from starlette.datastructures import Headers
 
 from agora_analytics.apsaravideo import facts
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator.apsaravideo.gate import Gate, Refused
+from agora_analytics.simulator.apsaravideo.signature_check import ApsaraVideoRefused, SignatureCheck
 from agora_analytics.simulator.apsaravideo.world import ApsaraVideoWorld, Terminals, summary
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
+from agora_analytics.simulator.simulated_api import Arrival, Reply, SimulatedApi
 
 DEMO_KEYS: Mapping[str, str] = {"demo-access-key-id": "demo-access-key-secret"}
 _ROUTES = {facts.INTERACTION_METRICS: ("GET POST", "/")}
@@ -21,7 +21,7 @@ _STEP_MS = facts.GRANULARITY * 1000
 _TROUBLE_HERE = "https://api.aliyun.com/troubleshoot?q="
 
 
-class ApsaraVideoSimulator(Exchange):
+class ApsaraVideoSimulator(SimulatedApi):
     """Plays `DescribeLiveInteractionMetricData` for one account.
 
     Args:
@@ -32,7 +32,7 @@ class ApsaraVideoSimulator(Exchange):
         retry_after: whether a refused request is told when to come again, by `x-acs-retry-after`.
         rounds: answer with all 5 minutes that a time range touches, those around its ends included.
         xml: refuse in XML, as some of the vendor's gateways do.
-        settings: what `Exchange` takes besides.
+        settings: what `SimulatedApi` takes besides.
 
     Example:
         >>> sim = ApsaraVideoSimulator(ApsaraVideoWorld.generate(seed=7))
@@ -54,7 +54,7 @@ class ApsaraVideoSimulator(Exchange):
     ) -> None:
         super().__init__(_ROUTES, credentials=keys, **settings)
         self.world = world
-        self._gate = Gate(keys, tokens or {})
+        self._gate = SignatureCheck(keys, tokens or {})
         self._limits = limits
         self._retry_after = retry_after
         self._rounds = rounds
@@ -69,32 +69,34 @@ class ApsaraVideoSimulator(Exchange):
         del headers
         return True
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
+    def check_limits(self, arrival: Arrival) -> Reply | None:
         """Refuse a request that is not signed as it must be; then count it, and refuse it if there were too many."""
         try:
             self._gate.admit(arrival)
-        except Refused as refused:
+        except ApsaraVideoRefused as refused:
             return self._refusal(arrival, refused)
         if not self.budgets.refusal("the account", arrival.endpoint, self._limits, arrival.now):
             return None
         left_ms = int((1 - arrival.now % 1) * 1000) + 1
         headers = ((b"x-acs-retry-after", b"%d" % left_ms),) if self._retry_after else ()
-        said = Refused("Throttling.User", "Request was denied due to user flow control.")
+        said = ApsaraVideoRefused("Throttling.User", "Request was denied due to user flow control.")
         return self._refusal(arrival, said, headers)
 
-    async def effect(self, arrival: Arrival) -> Reply:
+    async def respond(self, arrival: Arrival) -> Reply:
         """Answer a question, or refuse it."""
         try:
             self._check_operation(arrival)
             return Reply.of(self._metric_data(arrival))
-        except Refused as refused:
+        except ApsaraVideoRefused as refused:
             return self._refusal(arrival, refused)
 
     def _check_operation(self, arrival: Arrival) -> None:
         if arrival.headers["x-acs-version"] != facts.VERSION:
-            raise Refused("InvalidProduct.NotFound", "The specified product or version cannot be found.")
+            raise ApsaraVideoRefused(
+                "InvalidProduct.NotFound", "The specified product or version cannot be found."
+            )
         if arrival.headers["x-acs-action"] != facts.ACTION:
-            raise Refused(
+            raise ApsaraVideoRefused(
                 "InvalidApi.NotFound", "Specified api is not found, please check your url and method."
             )
 
@@ -102,10 +104,10 @@ class ApsaraVideoSimulator(Exchange):
         asked = _parameters(arrival)
         for name in ("MetricType", "BeginTs", "EndTs", "AppId"):
             if not asked.get(name):
-                raise Refused(f"Missing{name}", f"{name} is mandatory for this action.")
+                raise ApsaraVideoRefused(f"Missing{name}", f"{name} is mandatory for this action.")
         _check_names(asked)
         if asked["AppId"] not in self.world.app_ids:
-            raise Refused("Meter.AuthError", "Authentication Failed,Please Try Again.")
+            raise ApsaraVideoRefused("Meter.AuthError", "Authentication Failed,Please Try Again.")
         begin, end = self._time_range(asked, arrival.now)
         terminals = Terminals(
             app_id=asked["AppId"],
@@ -137,7 +139,7 @@ class ApsaraVideoSimulator(Exchange):
         )
 
     def _refusal(
-        self, arrival: Arrival, refused: Refused, headers: tuple[tuple[bytes, bytes], ...] = ()
+        self, arrival: Arrival, refused: ApsaraVideoRefused, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> Reply:
         known = facts.ERRORS.get(refused.code)
         fields = {
@@ -170,5 +172,5 @@ def _check_names(asked: Mapping[str, str]) -> None:
             raise _wrong(f"{name} {asked[name]}")
 
 
-def _wrong(what: str) -> Refused:
-    return Refused("Meter.ParamError", f"Param Error:{what},Please Check Again.")
+def _wrong(what: str) -> ApsaraVideoRefused:
+    return ApsaraVideoRefused("Meter.ParamError", f"Param Error:{what},Please Check Again.")

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from agora_analytics.apsaravideo.facts import GRANULARITY, Metric
-from agora_analytics.simulator.truth.noise import Bits, bits, busyness, key_array, units
+from agora_analytics.simulator.ground_truth.noise import Bits, bits, busyness, key_array, units
 
 _GAPS = 0.02
 _LEVELS = {  # of a metric when nobody is there, what a busy hour adds, and how much it varies; percent, or milliseconds

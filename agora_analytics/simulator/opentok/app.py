@@ -12,18 +12,18 @@ from starlette.datastructures import Headers
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.opentok import facts
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.opentok.graph import executed, parsed
-from agora_analytics.simulator.opentok.leaf_rows import resolve
-from agora_analytics.simulator.opentok.nodes import nodes
-from agora_analytics.simulator.opentok.pace import Pace
-from agora_analytics.simulator.opentok.project_data import ProjectData
-from agora_analytics.simulator.opentok.refusals import MESSAGES, Refused, Unauthorised
+from agora_analytics.simulator.opentok.execution import executed, parsed
+from agora_analytics.simulator.opentok.fast_rows import resolve
+from agora_analytics.simulator.opentok.injected_error import InjectedError
+from agora_analytics.simulator.opentok.node_count import count_nodes
+from agora_analytics.simulator.opentok.project_data import ProjectDataResolver
+from agora_analytics.simulator.opentok.rate_window import RateWindow
+from agora_analytics.simulator.opentok.refusals import MESSAGES, OpenTokRefused, OpenTokUnauthorised
 from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.session_data import SessionData
-from agora_analytics.simulator.opentok.tokens import Gate
-from agora_analytics.simulator.opentok.trouble import Trouble
+from agora_analytics.simulator.opentok.session_data import SessionDataResolver
+from agora_analytics.simulator.opentok.token_check import TokenCheck
 from agora_analytics.simulator.opentok.world import DEMO_PROJECT_ID, OpenTokWorld
+from agora_analytics.simulator.simulated_api import Arrival, Reply, SimulatedApi
 
 DEMO_PROJECT: Mapping[str, str] = {DEMO_PROJECT_ID: "demo0opentok0secret0of0forty0characters0"}
 UNIFIED = f"{facts.INSIGHTS}/unified"
@@ -31,7 +31,7 @@ ROUTES = {facts.INSIGHTS: ("POST", facts.OPENTOK_PATH), UNIFIED: ("POST", facts.
 _PROJECT_ID = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-class OpenTokSimulator(Exchange):
+class OpenTokSimulator(SimulatedApi):
     """Plays Insights for some projects and applications.
 
     Args:
@@ -42,14 +42,14 @@ class OpenTokSimulator(Exchange):
         limits: how often a key and an address may ask.
         by_address: whether requests count by their IP address too.
         clock_skew: seconds that the server's clock is ahead.
-        leeway, longest: see `Gate`.
-        settings: what `Exchange` takes besides.
+        leeway, max_lifetime: see `TokenCheck`.
+        settings: what `SimulatedApi` takes besides.
 
     Raises:
         ValueError: a world belongs to nobody.
 
     Attributes:
-        pace: the most requests in any 30 seconds, by `key <id>` and `address <ip>`: `sim.pace.worst`.
+        rate_windows: the most requests in any 30 seconds, by `key <id>` and `address <ip>`: `sim.rate_windows.worst`.
         nodes: how many nodes the largest query asked for.
         errors: how often each error code was sent.
 
@@ -71,7 +71,7 @@ class OpenTokSimulator(Exchange):
         by_address: bool = True,
         clock_skew: float = 0.0,
         leeway: float = 5.0,
-        longest: float | None = None,
+        max_lifetime: float | None = None,
         now: Callable[[], float] = time.time,
         **settings: Any,
     ) -> None:
@@ -83,14 +83,17 @@ class OpenTokSimulator(Exchange):
                 f"nobody can ask for {', '.join(strangers)}: give a secret in projects, or a key in applications"
             )
         self.rules = rules or Rules()
-        self.pace = Pace(limits.requests, limits.period)
+        self.rate_windows = RateWindow(limits.requests, limits.period)
         self.nodes = 0
         self.errors: Counter[int] = Counter()
         self._by_address = by_address
-        self._gate = Gate(
-            projects=dict(projects), applications=dict(applications or {}), leeway=leeway, longest=longest
+        self._gate = TokenCheck(
+            projects=dict(projects),
+            applications=dict(applications or {}),
+            leeway=leeway,
+            max_lifetime=max_lifetime,
         )
-        self._troubles: list[Trouble] = []
+        self._troubles: list[InjectedError] = []
 
     def fail_with(self, code: int, *, times: int = 1, at: str | None = None) -> None:
         """Let the next requests fail with a code of the vendor's.
@@ -108,14 +111,14 @@ class OpenTokSimulator(Exchange):
             raise ValueError(
                 f"{code} is no code of the vendor's: they are {min(MESSAGES)} to {max(MESSAGES)}"
             )
-        self._troubles += [Trouble(code, at) for _ in range(times)]
+        self._troubles += [InjectedError(code, at) for _ in range(times)]
 
     def knows(self, headers: Headers) -> bool:
         """Return True: a token is checked where the request is counted, and refused as this vendor does."""
         del headers
         return True
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
+    def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request of its key and of its address, and refuse it if there were too many.
 
         No document says how: 429 and JSON are what such a gateway answers.
@@ -123,12 +126,14 @@ class OpenTokSimulator(Exchange):
         who = [f"key {self._gate.named(arrival.headers)}"]
         if self._by_address:
             who.append(f"address {arrival.peer}")
-        exceeded = [self.pace.exceeded(one, arrival.now) for one in who]  # both count, whichever is over
+        exceeded = [
+            self.rate_windows.exceeded(one, arrival.now) for one in who
+        ]  # both count, whichever is over
         if any(exceeded):
             return Reply.of({"message": "Too Many Requests"}, 429)
         return None
 
-    async def effect(self, arrival: Arrival) -> Reply:
+    async def respond(self, arrival: Arrival) -> Reply:
         """Answer a query, or refuse it."""
         trouble = self._troubles.pop(0) if self._troubles else None
         try:
@@ -136,10 +141,10 @@ class OpenTokSimulator(Exchange):
                 trouble.strike_early()
             holder = self._gate.holder(arrival.headers, arrival.now, unified=arrival.endpoint == UNIFIED)
             valid, answer = self._answer(arrival, holder, trouble)
-        except Unauthorised as refused:
+        except OpenTokUnauthorised as refused:
             error = {"errorCode": refused.code, "message": str(refused)}
             return self._counted(Reply.of({"error": error}, refused.status), [error])
-        except Refused as refused:
+        except OpenTokRefused as refused:
             error = {"message": str(refused), "errorCode": refused.code}
             return self._counted(Reply.of({"errors": [error]}, self.rules.invalid_status), [error])
         status = 200 if valid else self.rules.invalid_status
@@ -150,7 +155,9 @@ class OpenTokSimulator(Exchange):
             self.errors[error["errorCode"]] += 1
         return made
 
-    def _answer(self, arrival: Arrival, holder: str, trouble: Trouble | None) -> tuple[bool, dict[str, Any]]:
+    def _answer(
+        self, arrival: Arrival, holder: str, trouble: InjectedError | None
+    ) -> tuple[bool, dict[str, Any]]:
         data = _body(arrival)
         self._check_size(data)
         root = {"project": lambda _info, **asked: self._project(holder, arrival.now, asked["projectId"])}
@@ -164,31 +171,31 @@ class OpenTokSimulator(Exchange):
     def _check_size(self, data: Mapping[str, Any]) -> None:
         query, variables = data.get("query"), data.get("variables")
         try:
-            asked = nodes(parsed(str(query)), variables if isinstance(variables, dict) else {})
+            asked = count_nodes(parsed(str(query)), variables if isinstance(variables, dict) else {})
         except GraphQLError:
             return  # what cannot be read is refused where it is executed
         self.nodes = max(self.nodes, asked)
         if asked > self.rules.node_limit:
-            raise Refused(1014)  # misleading, as it is documented
+            raise OpenTokRefused(1014)  # misleading, as it is documented
 
     def _project(self, holder: str, now: float, project_id: str | int) -> dict[str, Any]:
         asked = str(project_id)
         if not _PROJECT_ID.fullmatch(asked):
-            raise Refused(1008)
+            raise OpenTokRefused(1008)
         if not self._gate.knows(asked):
-            raise Refused(1015)
+            raise OpenTokRefused(1015)
         if asked != holder:
-            raise Unauthorised(1019)
+            raise OpenTokUnauthorised(1019)
         world = self.worlds.get(asked)
         if world is None:
-            raise Refused(1021)
-        project = ProjectData(days=world.days, rules=self.rules, now=now)
+            raise OpenTokRefused(1021)
+        project = ProjectDataResolver(days=world.days, rules=self.rules, now=now)
         return {"projectData": project.answer, "sessionData": lambda _info: self._session_data(world, now)}
 
     def _session_data(self, world: OpenTokWorld, now: float) -> dict[str, Any]:
         if not self.rules.add_on:
-            raise Refused(1014)
-        seen = SessionData(
+            raise OpenTokRefused(1014)
+        seen = SessionDataResolver(
             world=world,
             rules=self.rules,
             edge_ms=int((now - self.rules.delay) * 1000),
@@ -199,11 +206,11 @@ class OpenTokSimulator(Exchange):
 
 def _body(arrival: Arrival) -> dict[str, Any]:
     if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise Refused(1004, "The content type is application/json.")
+        raise OpenTokRefused(1004, "The content type is application/json.")
     try:
         data = msgspec.json.decode(arrival.body)
     except msgspec.DecodeError:
         data = None
     if not isinstance(data, dict):
-        raise Refused(1004, "The body is a JSON object.")
+        raise OpenTokRefused(1004, "The body is a JSON object.")
     return data

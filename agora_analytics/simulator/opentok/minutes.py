@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from agora_analytics.simulator.opentok.truth import MeetingTruth
+from agora_analytics.simulator.opentok.ground_truth import MeetingTruth
 from agora_analytics.simulator.opentok.usage import TIERS, tier_name
 
 _MINUTE = 60_000

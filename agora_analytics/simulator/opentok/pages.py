@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agora_analytics.opentok.facts import most, usual
-from agora_analytics.simulator.opentok.refusals import Refused
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused
 from agora_analytics.simulator.opentok.rules import Rules
 
 _OFFSET = re.compile(r"insights-resource:(\d+)")
@@ -26,7 +26,7 @@ def offset_of(end_cursor: str | None) -> int:
     """Return the offset that a cursor names; none and an empty one name the beginning.
 
     Raises:
-        Refused: it is no cursor.
+        OpenTokRefused: it is no cursor.
     """
     if not end_cursor:
         return 0
@@ -35,7 +35,7 @@ def offset_of(end_cursor: str | None) -> int:
     except ValueError:
         named = None
     if named is None:
-        raise Refused(1009, "endCursor is no cursor.")
+        raise OpenTokRefused(1009, "endCursor is no cursor.")
     return int(named[1])
 
 
@@ -43,12 +43,12 @@ def page_size(collection: str, first: int | None, rules: Rules) -> int:
     """Return how many rows a page may have.
 
     Raises:
-        Refused: `first` is no page size.
+        OpenTokRefused: `first` is no page size.
     """
     if first is None:
         return usual(collection)
     if first < 1 or (first > most(collection) and rules.excess == "refuse"):
-        raise Refused(1005, f"first is 1 to {most(collection)} for {collection}.")
+        raise OpenTokRefused(1005, f"first is 1 to {most(collection)} for {collection}.")
     return min(first, most(collection))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.days import days_between, midnight_ms, pacific_day
-from agora_analytics.simulator.opentok.moments import epoch_ms
+from agora_analytics.simulator.opentok.date_scalar import epoch_ms
+from agora_analytics.simulator.opentok.dates import days_between, midnight_ms, pacific_day
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth
 from agora_analytics.simulator.opentok.pages import page
-from agora_analytics.simulator.opentok.refusals import Refused
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused
 from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.truth import ClientTruth
 from agora_analytics.simulator.opentok.usage import (
     BITRATE_KBPS,
     CALLS,
@@ -41,7 +41,7 @@ Group = tuple[str | None, ...]
 
 
 @frozen(kw_only=True, eq=False)
-class ProjectData:
+class ProjectDataResolver:
     """What can be seen of a project's days at one moment."""
 
     days: ProjectDays
@@ -52,7 +52,7 @@ class ProjectData:
         """Answer `projectData`."""
         for version in asked.get("sdkVersion") or ():
             if not _VERSION.fullmatch(version or ""):
-                raise Refused(1007)
+                raise OpenTokRefused(1007)
         days = self._days(asked)
         interval = _chosen(asked.get("interval"), len(days))
         groups = [name for name in dict.fromkeys(asked.get("groupBy") or ()) if name]
@@ -70,7 +70,7 @@ class ProjectData:
         start = epoch_ms(asked["start"])
         end = now_ms if asked.get("end") is None else epoch_ms(asked["end"])
         if start >= end:
-            raise Refused(1002, "start is not before end.")
+            raise OpenTokRefused(1002, "start is not before end.")
         reach = self.rules.monthly_reach if asked.get("interval") == "MONTHLY" else self.rules.daily_reach
         first = max(pacific_day(start), pacific_day(int(now_ms - reach * 1000)), self.days.first)
         # A day is there once it has been over for so long.

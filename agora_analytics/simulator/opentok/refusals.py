@@ -33,7 +33,7 @@ MESSAGES: Mapping[int, str] = {
 """Every code, in the guide's words."""
 
 
-class Refused(Exception):
+class OpenTokRefused(Exception):
     """The request is refused.
 
     Attributes:
@@ -45,7 +45,7 @@ class Refused(Exception):
         self.code = code
 
 
-class Unauthorised(Refused):
+class OpenTokUnauthorised(OpenTokRefused):
     """The request is refused before it is a query: by an answer of another form, with an HTTP status of its own.
 
     The status is inferred, no document names it.

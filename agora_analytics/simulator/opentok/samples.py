@@ -6,8 +6,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.opentok.truth import PublisherTruth, SubscriberTruth
-from agora_analytics.simulator.truth.noise import Bits, bits, key_array, units
+from agora_analytics.simulator.ground_truth.noise import Bits, bits, key_array, units
+from agora_analytics.simulator.opentok.ground_truth import PublisherTruth, SubscriberTruth
 
 STEP_MS = 30_000
 _HASTY_STEP_MS, _HASTY_JITTER_MS, _JITTER_MS = 7_500, 6_500, 2_000  # hasty samples lie 1 to 14 seconds apart
@@ -40,7 +40,7 @@ class Samples:
 
 @frozen(kw_only=True)
 class Sampling:
-    """How streams are sampled; see `OpenTokShape`."""
+    """How streams are sampled; see `OpenTokWorldConfig`."""
 
     count: int | None
     hasty_share: float

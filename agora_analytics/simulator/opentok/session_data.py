@@ -10,21 +10,21 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.leaf_rows import LeafRow
-from agora_analytics.simulator.opentok.minutes import Stay, most_at_once, participant_minutes, total_minutes
-from agora_analytics.simulator.opentok.moments import epoch_ms
-from agora_analytics.simulator.opentok.pages import page
-from agora_analytics.simulator.opentok.refusals import Refused
-from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.samples import MEASURES
-from agora_analytics.simulator.opentok.truth import (
+from agora_analytics.simulator.opentok.date_scalar import epoch_ms
+from agora_analytics.simulator.opentok.fast_rows import LeafRow
+from agora_analytics.simulator.opentok.ground_truth import (
     ConnectionTruth,
     MeetingTruth,
+    OpenTokSessionTruth,
     PublisherTruth,
-    SessionTruth,
     StreamTruth,
     SubscriberTruth,
 )
+from agora_analytics.simulator.opentok.minutes import Stay, most_at_once, participant_minutes, total_minutes
+from agora_analytics.simulator.opentok.pages import page
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused
+from agora_analytics.simulator.opentok.rules import Rules
+from agora_analytics.simulator.opentok.samples import MEASURES
 from agora_analytics.simulator.opentok.world import OpenTokWorld
 
 Row = dict[str, Any]
@@ -32,7 +32,7 @@ _Stay = TypeVar("_Stay", bound=Stay)
 
 
 @frozen(kw_only=True, eq=False)
-class SessionData:
+class SessionDataResolver:
     """What can be seen of a world's sessions at one moment: nothing younger than `edge_ms`, no meeting before `oldest_ms`."""
 
     world: OpenTokWorld
@@ -44,9 +44,9 @@ class SessionData:
         """Answer `sessions(sessionIds)`."""
         ids = [one for one in asked["sessionIds"] if one]
         if not ids:
-            raise Refused(1018)
+            raise OpenTokRefused(1018)
         found = [self._found(session_id) for session_id in dict.fromkeys(ids)]
-        missing = next((one for one in found if isinstance(one, Refused)), None)
+        missing = next((one for one in found if isinstance(one, OpenTokRefused)), None)
         if missing and self.rules.missing == "refuse":
             raise missing
         return self._page("sessions", found, self._session, asked)
@@ -65,18 +65,18 @@ class SessionData:
         start = epoch_ms(asked["start"]) if asked.get("start") is not None else self.oldest_ms
         end = epoch_ms(asked["end"]) if asked.get("end") is not None else max(self.edge_ms + 1, start + 1)
         if start >= end:
-            raise Refused(1002, "start is not before end.")
+            raise OpenTokRefused(1002, "start is not before end.")
         if start < self.oldest_ms:
-            raise Refused(1002, "start is more than 21 days ago.")
+            raise OpenTokRefused(1002, "start is more than 21 days ago.")
         return start, end
 
-    def _found(self, session_id: str) -> SessionTruth | Refused:
+    def _found(self, session_id: str) -> OpenTokSessionTruth | OpenTokRefused:
         session = self.world.session(session_id)
         if session is None or not self._meetings_of(session):
-            return Refused(1017, session_id)
+            return OpenTokRefused(1017, session_id)
         return session
 
-    def _meetings_of(self, session: SessionTruth) -> list[MeetingTruth]:
+    def _meetings_of(self, session: OpenTokSessionTruth) -> list[MeetingTruth]:
         return [one for one in session.meetings if self.oldest_ms <= one.created_ms <= self.edge_ms]
 
     def _seen(self, stays: Iterable[_Stay]) -> list[_Stay]:
@@ -86,7 +86,7 @@ class SessionData:
         self, collection: str, rows: Sequence[Any], made: Callable[[Any], Any], asked: Mapping[str, Any]
     ) -> Row:
         def cut(begin: int, end: int) -> list[Any]:
-            return [one if isinstance(one, Refused) else made(one) for one in rows[begin:end]]
+            return [one if isinstance(one, OpenTokRefused) else made(one) for one in rows[begin:end]]
 
         return page(collection, len(rows), cut, asked, self.rules)
 
@@ -115,7 +115,7 @@ class SessionData:
             "participantMinutes": lambda _info: participant_minutes(meetings, self.edge_ms),
         }
 
-    def _session(self, session: SessionTruth) -> Row:
+    def _session(self, session: OpenTokSessionTruth) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,
@@ -227,7 +227,7 @@ class SessionData:
 
         return page("streamStatsCollection", len(samples), cut, asked, self.rules)
 
-    def _summary(self, session: SessionTruth) -> Row:
+    def _summary(self, session: OpenTokSessionTruth) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,

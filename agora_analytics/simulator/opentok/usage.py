@@ -8,8 +8,8 @@ from random import Random
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.cast import CLIENTS
-from agora_analytics.simulator.opentok.truth import ClientTruth
+from agora_analytics.simulator.opentok.client_mix import CLIENTS
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth
 
 TIERS = (
     (1, 2), (1, 4), (1, 8), (1, 10), (1, 25), (3, 6), (3, 25), (5, 8), (7, 8),

@@ -6,16 +6,16 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve
 
-from agora_analytics.simulator.opentok.cast import OpenTokShape
-from agora_analytics.simulator.opentok.days import pacific_day
-from agora_analytics.simulator.opentok.samples import Samples, Sampling
-from agora_analytics.simulator.opentok.sessions import SessionMaker
-from agora_analytics.simulator.opentok.truth import (
+from agora_analytics.simulator.opentok.client_mix import OpenTokWorldConfig
+from agora_analytics.simulator.opentok.dates import pacific_day
+from agora_analytics.simulator.opentok.ground_truth import (
+    OpenTokSessionTruth,
     PublisherTruth,
     SampleTotals,
-    SessionTruth,
     SubscriberTruth,
 )
+from agora_analytics.simulator.opentok.samples import Samples, Sampling
+from agora_analytics.simulator.opentok.session_generator import OpenTokSessionGenerator
 from agora_analytics.simulator.opentok.usage import ProjectDays
 
 DEMO_PROJECT_ID = "45000001"
@@ -40,7 +40,7 @@ class OpenTokWorld:
 
     def __init__(
         self,
-        sessions: Iterable[SessionTruth],
+        sessions: Iterable[OpenTokSessionTruth],
         *,
         days: ProjectDays,
         sampling: Sampling,
@@ -50,7 +50,7 @@ class OpenTokWorld:
         self.days = days
         self._sampling = sampling
         # Oldest first, so that a new session comes after the pages that were read; the id settles equal times.
-        self.sessions: Sequence[SessionTruth] = sorted(
+        self.sessions: Sequence[OpenTokSessionTruth] = sorted(
             sessions, key=lambda session: (session.created_ms, session.session_id)
         )
         self._by_id = {session.session_id: session for session in self.sessions}
@@ -65,7 +65,7 @@ class OpenTokWorld:
         sessions: int = 20,
         session_ids: Sequence[str] = (),
         project_id: str = DEMO_PROJECT_ID,
-        shape: OpenTokShape | None = None,
+        config: OpenTokWorldConfig | None = None,
         **knobs: Any,
     ) -> "OpenTokWorld":
         """Make a world from a seed: the same arguments give the same world on every machine.
@@ -76,17 +76,17 @@ class OpenTokWorld:
             sessions: how many.
             session_ids: ids for the first of them, instead of made ones.
             project_id: the project that they belong to.
-            shape: what the world looks like.
-            knobs: any field of `OpenTokShape`, for example `peers=1`.
+            config: what the world looks like.
+            knobs: any field of `OpenTokWorldConfig`, for example `peers=1`.
         """
-        chosen: OpenTokShape = evolve(shape or OpenTokShape(), **knobs)
+        chosen: OpenTokWorldConfig = evolve(config or OpenTokWorldConfig(), **knobs)
         name = f"{seed}/{project_id}"
-        maker = SessionMaker(
+        maker = OpenTokSessionGenerator(
             seed=name,
             project_id=project_id,
             since_ms=int(since * 1000),
             until_ms=int(until * 1000),
-            shape=chosen,
+            config=chosen,
         )
         given = dict(enumerate(session_ids))
         return cls(
@@ -100,7 +100,7 @@ class OpenTokWorld:
             project_id=project_id,
         )
 
-    def session(self, session_id: str) -> SessionTruth | None:
+    def session(self, session_id: str) -> OpenTokSessionTruth | None:
         """Return the session with this id, or None."""
         return self._by_id.get(session_id)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from urllib.parse import quote_plus
 
 from agora_analytics.apsaravideo.facts import ALGORITHM, CLOCK_WINDOW
-from agora_analytics.simulator.exchange import Arrival
+from agora_analytics.simulator.simulated_api import Arrival
 
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=([^,\s]+),\s*SignedHeaders=([a-z0-9;-]+),\s*Signature=([0-9a-f]{{64}})"
@@ -20,7 +20,7 @@ _ALWAYS_SIGNED = ("host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-
 _HASH = "x-acs-content-sha256"
 
 
-class Refused(Exception):
+class ApsaraVideoRefused(Exception):
     """The request is refused: a code and a message."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -28,7 +28,7 @@ class Refused(Exception):
         self.code = code
 
 
-class Gate:
+class SignatureCheck:
     """Knows the access keys, and the nonces that it has seen.
 
     Args:
@@ -49,28 +49,34 @@ class Gate:
         """Return the access key id of a request.
 
         Raises:
-            Refused: something about the signature is not as it must be.
+            ApsaraVideoRefused: something about the signature is not as it must be.
         """
         for name in (*_ALWAYS_SIGNED, _HASH, "authorization"):
             if not arrival.headers.get(name):
-                raise Refused("MissingParameter", f"The header {name} is mandatory for this action.")
+                raise ApsaraVideoRefused(
+                    "MissingParameter", f"The header {name} is mandatory for this action."
+                )
         parts = _AUTHORIZATION.fullmatch(arrival.headers["authorization"])
         if parts is None:
-            raise Refused("SignatureDoesNotMatch", "The Authorization header is malformed.")
+            raise ApsaraVideoRefused("SignatureDoesNotMatch", "The Authorization header is malformed.")
         key, signed, signature = parts[1], parts[2].split(";"), parts[3]
         self._check_date(arrival)
         if key not in self._keys:
-            raise Refused("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+            raise ApsaraVideoRefused("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
         if key in self.expired:
-            raise Refused("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+            raise ApsaraVideoRefused("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
         if arrival.headers.get("x-acs-security-token") != self._tokens.get(key):
-            raise Refused("InvalidSecurityToken.MismatchWithAccessKey", "The token is not the access key's.")
+            raise ApsaraVideoRefused(
+                "InvalidSecurityToken.MismatchWithAccessKey", "The token is not the access key's."
+            )
         _check_coverage(arrival, signed)
         if hashlib.sha256(arrival.body).hexdigest() != arrival.headers[_HASH]:
-            raise Refused("SignatureDoesNotMatch", f"{_HASH} is not the hash of the body.")
+            raise ApsaraVideoRefused("SignatureDoesNotMatch", f"{_HASH} is not the hash of the body.")
         expected = _signature(self._keys[key], arrival, signed)
         if not hmac.compare_digest(expected, signature):
-            raise Refused("SignatureDoesNotMatch", "Specified signature does not match our calculation.")
+            raise ApsaraVideoRefused(
+                "SignatureDoesNotMatch", "Specified signature does not match our calculation."
+            )
         self._use_nonce(arrival)
         return key
 
@@ -78,9 +84,11 @@ class Gate:
         try:
             date = datetime.strptime(arrival.headers["x-acs-date"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
         except ValueError:
-            raise Refused("IllegalTimestamp", "The input x-acs-date is not well formed.") from None
+            raise ApsaraVideoRefused("IllegalTimestamp", "The input x-acs-date is not well formed.") from None
         if abs(date - arrival.now) > CLOCK_WINDOW:
-            raise Refused("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+            raise ApsaraVideoRefused(
+                "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."
+            )
 
     def _use_nonce(self, arrival: Arrival) -> None:
         """A nonce is good for once, as long as a date can be: after that, its date refuses it."""
@@ -90,7 +98,7 @@ class Gate:
         ):
             del self._nonces[first[0]]
         if nonce in self._nonces:
-            raise Refused("SignatureNonceUsed", "Specified signature nonce was used already.")
+            raise ApsaraVideoRefused("SignatureNonceUsed", "Specified signature nonce was used already.")
         self._nonces[nonce] = arrival.now
 
 
@@ -99,9 +107,9 @@ def _check_coverage(arrival: Arrival, signed: list[str]) -> None:
     if arrival.body and "content-type" in arrival.headers:
         wanted.add("content-type")
     if missing := sorted(wanted - set(signed)):
-        raise Refused("SignatureDoesNotMatch", f"Not signed: {', '.join(missing)}.")
+        raise ApsaraVideoRefused("SignatureDoesNotMatch", f"Not signed: {', '.join(missing)}.")
     if signed != sorted(set(signed)):
-        raise Refused("SignatureDoesNotMatch", "SignedHeaders is not sorted.")
+        raise ApsaraVideoRefused("SignatureDoesNotMatch", "SignedHeaders is not sorted.")
 
 
 def _signature(secret: str, arrival: Arrival, signed: list[str]) -> str:

@@ -5,12 +5,12 @@ from typing import Any
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.leaf_rows import resolve
-from agora_analytics.simulator.opentok.refusals import Refused, Unauthorised
+from agora_analytics.simulator.opentok.fast_rows import resolve
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused, OpenTokUnauthorised
 
 
 @frozen
-class Trouble:
+class InjectedError:
     """One request's failure: `at` is the name of the field that fails, None the whole request."""
 
     code: int
@@ -20,10 +20,10 @@ class Trouble:
         """Refuse the request before it is a query, if that is what fails.
 
         Raises:
-            Unauthorised: it is.
+            OpenTokUnauthorised: it is.
         """
         if self.at is None:
-            raise Unauthorised(self.code)
+            raise OpenTokUnauthorised(self.code)
 
     def resolver(self) -> Callable[..., Any]:
         """Return a resolver of fields that fails once, the first time that it comes to the field."""
@@ -33,7 +33,7 @@ class Trouble:
             nonlocal struck
             if info.field_name == self.at and not struck:
                 struck = True
-                raise Refused(self.code)
+                raise OpenTokRefused(self.code)
             return resolve(source, info, **asked)
 
         return fail_or_resolve

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
 
 Texts = NDArray[np.str_]
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ SIZES = ((2, "1-2"), (5, "3-5"), (17, "6-17"), (1 << 40, "18+"))
 
 
 @frozen(eq=False)
-class Roster:
+class Participants:
     """Sessions as columns; server users are left out. Times are epoch seconds, the end excluded.
 
     Attributes:
@@ -60,16 +60,16 @@ class Roster:
     def __len__(self) -> int:
         return len(self.user)
 
-    def only(self, kept: NDArray[np.bool_]) -> "Roster":
+    def only(self, kept: NDArray[np.bool_]) -> "Participants":
         """Return the sessions of a mask."""
         columns = {name: getattr(self, name)[kept] for name in _PLAIN}
-        return Roster(**columns, groups={name: column[kept] for name, column in self.groups.items()})
+        return Participants(**columns, groups={name: column[kept] for name, column in self.groups.items()})
 
 
-_PLAIN = tuple(attribute.name for attribute in fields(Roster) if attribute.name != "groups")
+_PLAIN = tuple(attribute.name for attribute in fields(Participants) if attribute.name != "groups")
 
 
-def roster_of(calls: Iterable[tuple[CallTruth, Sequence[SessionTruth]]]) -> Roster:
+def participants_of(calls: Iterable[tuple[CallTruth, Sequence[SessionTruth]]]) -> Participants:
     """Return the roster of calls with their sessions."""
     rows: list[tuple[object, ...]] = []
     users: dict[tuple[str, str], tuple[int, SessionTruth]] = {}
@@ -100,7 +100,7 @@ def _facts(session: SessionTruth, as_first: SessionTruth) -> tuple[object, ...]:
     )
 
 
-def _columns(rows: list[tuple[object, ...]]) -> Roster:
+def _columns(rows: list[tuple[object, ...]]) -> Participants:
     user, call, cname, first, session, country, region, tries, quick, audio, video, delay, as_first, size = (
         zip(*rows, strict=True) if rows else ((),) * 14
     )
@@ -110,7 +110,7 @@ def _columns(rows: list[tuple[object, ...]]) -> Roster:
 
     platform = of("platform", as_first)
     network, sdk = of("network", as_first), of("sdk_version", as_first)
-    return Roster(
+    return Participants(
         user=np.array(user, dtype=np.int64),
         call=np.array(call, dtype=np.int64),
         uid=of("uid", session),

@@ -16,11 +16,11 @@ class Application(Protocol):
         ...
 
 
-class Together:
+class CombinedSimulator:
     """Plays several vendors at once. Each simulator counts for itself; the first answers what none of them knows.
 
     Example:
-        >>> sim = Together(Simulator(world), OpenTokSimulator(sessions), ApsaraVideoSimulator(metrics))
+        >>> sim = CombinedSimulator(Simulator(world), OpenTokSimulator(sessions), ApsaraVideoSimulator(metrics))
         >>> with serve_in_thread(sim) as base_url: ...
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.roster import Floats, Roster
+from agora_analytics.simulator.ground_truth.participants import Floats, Participants
 
 COUNTS = frozenset(
     {"userCount", "sessionCount", "channelCount", "peakConcurrentChannels", "peakConcurrentUsers"}
@@ -15,11 +15,11 @@ RATES = frozenset(
     {"joinSuccessRate", "joinSuccessIn5sRate", "audioFreezeRate", "videoFreezeRate", "networkDelay"}
 )
 
-Tally = tuple[float | None, float]
+Aggregate = tuple[float | None, float]
 """A value, None where nothing was measured, and what it was taken from."""
 
 
-def tally(people: Roster, metric: str, start: int, end: int) -> Tally:
+def aggregate(people: Participants, metric: str, start: int, end: int) -> Aggregate:
     """Return a metric over start <= t < end, of sessions that overlap it."""
     there = (people.join < end) & (people.leave > start)
     people = people.only(there)
@@ -29,12 +29,12 @@ def tally(people: Roster, metric: str, start: int, end: int) -> Tally:
     return _rate(people, metric, overlap, start, end)
 
 
-def _overlap(people: Roster, start: int, end: int) -> Floats:
+def _overlap(people: Participants, start: int, end: int) -> Floats:
     seconds: Floats = (np.minimum(people.leave, end) - np.maximum(people.join, start)).astype(np.float64)
     return seconds
 
 
-def _usage(people: Roster, metric: str, overlap: Floats) -> float:
+def _usage(people: Participants, metric: str, overlap: Floats) -> float:
     match metric:
         case "userCount":
             return len(np.unique(people.user))
@@ -70,7 +70,7 @@ def _peak(join: NDArray[np.int64], leave: NDArray[np.int64], what: NDArray[np.in
     return int((come - np.searchsorted(end, begin, side="right")).max())
 
 
-def _rate(people: Roster, metric: str, overlap: Floats, start: int, end: int) -> Tally:
+def _rate(people: Participants, metric: str, overlap: Floats, start: int, end: int) -> Aggregate:
     if metric.startswith("joinSuccess"):
         joined = people.only((people.join >= start) & (people.join < end))
         tries = int(joined.tries.sum())
@@ -83,7 +83,7 @@ def _rate(people: Roster, metric: str, overlap: Floats, start: int, end: int) ->
 
 
 def by_group(
-    people: Roster, dimension: str, metric: str, start: int, end: int, most: int
+    people: Participants, dimension: str, metric: str, start: int, end: int, most: int
 ) -> list[tuple[str, float | None, float]]:
     """Return (group, value, what it was taken from) of the largest groups, the largest first."""
     found: list[tuple[str, float | None, float]] = []
@@ -92,12 +92,12 @@ def by_group(
         members = people.only(column == group)
         if not ((members.join < end) & (members.leave > start)).any():
             continue
-        found.append((group, *tally(members, metric, start, end)))
+        found.append((group, *aggregate(members, metric, start, end)))
     found.sort(key=lambda row: (-row[2] if metric in RATES else -(row[1] or 0), row[0]))
     return found[:most]
 
 
-def keep(people: Roster, *conditions: tuple[NDArray[np.str_], Sequence[str] | None]) -> Roster:
+def keep(people: Participants, *conditions: tuple[NDArray[np.str_], Sequence[str] | None]) -> Participants:
     """Return the people whose columns hold one of the values; None keeps all."""
     kept = np.ones(len(people), dtype=np.bool_)
     for column, values in conditions:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from agora_analytics.simulator.inquiries import Inquiry
-from agora_analytics.simulator.tallies import RATES, by_group, keep, tally
-from agora_analytics.simulator.truth.roster import Roster, roster_of
+from agora_analytics.simulator.aggregates import RATES, aggregate, by_group, keep
+from agora_analytics.simulator.ground_truth.participants import Participants, participants_of
+from agora_analytics.simulator.query_params import StatisticsQuery
 from agora_analytics.simulator.world import World
 
 SECONDS = {"1d": 86_400, "1h": 3600, "1m": 60}
@@ -18,14 +18,14 @@ BUCKETS = ((0.03, "[0%,3%)"), (0.05, "[3%,5%)"), (0.10, "[5%,10%)"), (1.01, "[10
 
 
 @define
-class Findings:
+class Statistics:
     """Answers for one world. Its roster is made when it is first needed, and kept."""
 
     world: World
     day_begins: int = 16 * 3600  # seconds behind 00:00 UTC: the vendor's sample of daily rows is at 16:00
-    _roster: Roster | None = field(default=None, init=False)
+    _roster: Participants | None = field(default=None, init=False)
 
-    def answer(self, asked: Inquiry, now: float) -> Any:
+    def answer(self, asked: StatisticsQuery, now: float) -> Any:
         """Return the `data` of an answer, as of `now`."""
         group, _, rest = asked.endpoint.partition("/")
         if group == "call":
@@ -39,12 +39,12 @@ class Findings:
             return _live(people, asked)
         return self._by_time(people, asked)
 
-    def _all(self) -> Roster:
+    def _all(self) -> Participants:
         if self._roster is None:
-            self._roster = roster_of((call, self.world.sessions(call)) for call in self.world.calls)
+            self._roster = participants_of((call, self.world.sessions(call)) for call in self.world.calls)
         return self._roster
 
-    def _people(self, asked: Inquiry, now: float) -> Roster:
+    def _people(self, asked: StatisticsQuery, now: float) -> Participants:
         people = self._all()
         people = people.only(
             (people.join < now) & (people.leave > asked.start - 86_400) & (people.join <= asked.end + 86_400)
@@ -57,22 +57,22 @@ class Findings:
             (people.groups[asked.dimension or "os"], asked.values),
         )
 
-    def _by_time(self, people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
+    def _by_time(self, people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
         """Rows for the days or hours that begin within the range, both ends included."""
         step = SECONDS[asked.granularity]
         shift = self.day_begins if step == 86_400 else 0
         first = -(-(asked.start - shift) // step) * step + shift
         rows = []
         for ts in range(first, asked.end + 1, step):
-            value, _ = tally(people, asked.metric, ts, ts + step)
+            value, _ = aggregate(people, asked.metric, ts, ts + step)
             rows.append({"ts": ts, asked.metric: value})
         return rows
 
-    def _of_call(self, asked: Inquiry, now: float) -> list[dict[str, Any]]:
+    def _of_call(self, asked: StatisticsQuery, now: float) -> list[dict[str, Any]]:
         call = self.world.call(asked.call_id)
         if call is None:
             return []
-        people = roster_of([(call, self.world.sessions(call))])
+        people = participants_of([(call, self.world.sessions(call))])
         people = people.only((people.join <= min(asked.end, now)) & (people.leave >= asked.start))
         frozen = people.video if asked.metric.startswith("video") else people.audio
         shuffled = random.Random(f"{asked.call_id}{asked.metric}")
@@ -87,14 +87,14 @@ class Findings:
         return rows
 
 
-def _groups_of_call(people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
+def _groups_of_call(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
     metric = "videoFreezeRate" if asked.metric.startswith("video") else "audioFreezeRate"
     column = people.groups[asked.dimension or "os"]
     return [
         {
             "dimension_value": group,
             "user_count": len(np.unique(people.user[column == group])),
-            "value": tally(people.only(column == group), metric, asked.start, asked.end + 1)[0],
+            "value": aggregate(people.only(column == group), metric, asked.start, asked.end + 1)[0],
         }
         for group in np.unique(column).tolist()
     ]
@@ -110,7 +110,7 @@ def _buckets(rates: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _minute(people: Roster, metric: str, ts: int) -> float | None:
+def _minute(people: Participants, metric: str, ts: int) -> float | None:
     there = people.only((people.join < ts + 60) & (people.leave > ts))
     if metric == "user_count":
         return len(np.unique(there.user))
@@ -120,10 +120,10 @@ def _minute(people: Roster, metric: str, ts: int) -> float | None:
     return round(float(frozen.mean()), 4) if len(there) else None
 
 
-def _totals(people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
+def _totals(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
     start, end = asked.start, asked.end + 1
     if asked.dimension is None:
-        value, taken_from = tally(people, asked.metric, start, end)
+        value, taken_from = aggregate(people, asked.metric, start, end)
         rows: list[tuple[dict[str, str], float | None, float]] = [({}, value, taken_from)]
     else:
         most = TOP_DEVICES if asked.dimension == "device" else TOP
@@ -135,7 +135,7 @@ def _totals(people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
     ]
 
 
-def _live(people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
+def _live(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
     """Rows for the windows from the one that holds the start to the one before the end. Quality has no row where nobody was."""
     windows = range(asked.start // LIVE * LIVE, asked.end // LIVE * LIVE, LIVE)
     people = people.only((people.join < windows.stop) & (people.leave > windows.start))
@@ -155,12 +155,12 @@ def _live(people: Roster, asked: Inquiry) -> list[dict[str, Any]]:
     return rows
 
 
-def _windows(people: Roster, asked: Inquiry, windows: range) -> list[dict[str, Any]]:
-    values = ((ts, tally(people, asked.metric, ts, ts + LIVE)[0]) for ts in windows)
+def _windows(people: Participants, asked: StatisticsQuery, windows: range) -> list[dict[str, Any]]:
+    values = ((ts, aggregate(people, asked.metric, ts, ts + LIVE)[0]) for ts in windows)
     return [{"ts": ts, asked.metric: value} for ts, value in values if value is not None]
 
 
-def _top(people: Roster, asked: Inquiry) -> dict[str, Any]:
+def _top(people: Participants, asked: StatisticsQuery) -> dict[str, Any]:
     start = asked.start // LIVE * LIVE
     end = start + LIVE
     dimension = asked.dimension or "os"

@@ -98,7 +98,7 @@ FORMS: Mapping[str, Form] = {
 
 
 @frozen(kw_only=True)
-class Inquiry:
+class StatisticsQuery:
     """The parameters of one request, checked. Times are epoch seconds."""
 
     endpoint: str
@@ -117,7 +117,7 @@ class Inquiry:
     with_users: bool = False
 
 
-def inquiry(endpoint: str, query: Mapping[str, str], body: bytes = b"") -> Inquiry:
+def inquiry(endpoint: str, query: Mapping[str, str], body: bytes = b"") -> StatisticsQuery:
     """Read the parameters of a request, from its query or from its JSON body.
 
     Raises:
@@ -135,7 +135,7 @@ def inquiry(endpoint: str, query: Mapping[str, str], body: bytes = b"") -> Inqui
         raise Refused(500, "Unknown Error")
     if end < start or (end == start and form.ends[0] != form.ends[1]):
         raise _invalid(f"{form.ends[1]} is not behind {form.ends[0]}")
-    asked = Inquiry(
+    asked = StatisticsQuery(
         endpoint=endpoint,
         app_id=str(given["appid"]),
         start=start,
@@ -155,7 +155,7 @@ def inquiry(endpoint: str, query: Mapping[str, str], body: bytes = b"") -> Inqui
     return asked
 
 
-def _check(form: Form, asked: Inquiry) -> None:
+def _check(form: Form, asked: StatisticsQuery) -> None:
     wrong = {
         f"metric {asked.metric}": asked.metric not in form.metrics,
         f"dimension {asked.dimension}": asked.dimension is not None

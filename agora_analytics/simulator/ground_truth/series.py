@@ -6,9 +6,9 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.metrics import DEVICE, DOWNLINK, UPLINK, Metric
-from agora_analytics.simulator.truth.noise import bits, busyness, key_array, units
-from agora_analytics.simulator.truth.records import Peer, SeriesTruth, SessionTruth
+from agora_analytics.simulator.ground_truth.metrics import DEVICE, DOWNLINK, UPLINK, MetricBehaviour
+from agora_analytics.simulator.ground_truth.noise import bits, busyness, key_array, units
+from agora_analytics.simulator.ground_truth.records import Peer, SeriesTruth, SessionTruth
 
 _GAP, _SPELL = 0x6A09E667F3BCC908, 0xBB67AE8584CAA73B  # arbitrary, only to be different from each other
 _GAP_BEATS = 16
@@ -16,7 +16,7 @@ _SPELL_BEATS = 6
 
 
 @frozen
-class Beat:
+class SampleTiming:
     """How often sessions report.
 
     Attributes:
@@ -36,7 +36,7 @@ class Beat:
 class _Rows:
     """The series of a session as columns of parameters, one row each."""
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricBehaviour, ...]
     peers: tuple[Peer | None, ...]
     keys: NDArray[np.uint64]
     base: NDArray[np.float64]
@@ -59,12 +59,12 @@ class _Measured:
     present: NDArray[np.bool_]
 
 
-def points_of(session: SessionTruth, start: int, end: int, beat: Beat) -> list[SeriesTruth]:
+def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> list[SeriesTruth]:
     """Return the series of a session with start <= ts <= end; a series without a point is left out.
 
     The same session gives the same points whichever windows it is asked for in.
     """
-    measured = _measured(session, start, end, beat)
+    measured = _measured(session, start, end, timing)
     if measured is None:
         return []
     rows, ts = measured.rows, measured.ts
@@ -90,9 +90,9 @@ def points_of(session: SessionTruth, start: int, end: int, beat: Beat) -> list[S
     ]
 
 
-def sums_of(session: SessionTruth, start: int, end: int, beat: Beat) -> tuple[int, float, int]:
+def sums_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> tuple[int, float, int]:
     """Return the number of points of a window, the sum of their values without nulls, and the sum of their times."""
-    measured = _measured(session, start, end, beat)
+    measured = _measured(session, start, end, timing)
     if measured is None:
         return 0, 0.0, 0
     present = measured.present
@@ -101,32 +101,32 @@ def sums_of(session: SessionTruth, start: int, end: int, beat: Beat) -> tuple[in
     return int(present.sum()), float(measured.value.sum(where=valued)), times
 
 
-def _measured(session: SessionTruth, start: int, end: int, beat: Beat) -> _Measured | None:
+def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured | None:
     low, high = max(start, session.join_ts), min(end, session.leave_ts)
     if high < low:
         return None
-    k, ts = _beats(session, low, high, beat)
+    k, ts = _beats(session, low, high, timing)
     if not len(ts):
         return None
-    rows = _rows(session, beat.max_series)
+    rows = _rows(session, timing.max_series)
     present = (
         (k[None, :] % rows.every[:, None] == rows.every[:, None] // 2)
         & (ts[None, :] >= rows.first[:, None])
         & (ts[None, :] <= rows.last[:, None])
     )
-    return _Measured(rows, ts, _values(session, rows, k, ts, beat.null_share), present)
+    return _Measured(rows, ts, _values(session, rows, k, ts, timing.null_share), present)
 
 
 def _beats(
-    session: SessionTruth, low: int, high: int, beat: Beat
+    session: SessionTruth, low: int, high: int, timing: SampleTiming
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the numbers and the times of the session's reports between two times, both included."""
-    jitter = beat.interval // 2
-    first = max((low - session.join_ts - jitter) // beat.interval, 0)
-    k = np.arange(first, (high - session.join_ts) // beat.interval + 1, dtype=np.int64)
+    jitter = timing.interval // 2
+    first = max((low - session.join_ts - jitter) // timing.interval, 0)
+    k = np.arange(first, (high - session.join_ts) // timing.interval + 1, dtype=np.int64)
     shift = (bits(key_array(session.key), k) % np.uint64(jitter + 1)).astype(np.int64)
-    ts = session.join_ts + beat.interval * k + shift
-    in_gap = units(bits(key_array(session.key ^ _GAP), k // _GAP_BEATS))[0] < beat.gap_share
+    ts = session.join_ts + timing.interval * k + shift
+    in_gap = units(bits(key_array(session.key ^ _GAP), k // _GAP_BEATS))[0] < timing.gap_share
     kept = (ts >= low) & (ts <= high) & ~in_gap
     return k[kept], ts[kept]
 
@@ -148,7 +148,7 @@ def _values(
 
 @lru_cache(maxsize=64)
 def _rows(session: SessionTruth, max_series: int) -> _Rows:
-    plan: list[tuple[Metric, Peer | None]] = [(metric, None) for metric in DEVICE]
+    plan: list[tuple[MetricBehaviour, Peer | None]] = [(metric, None) for metric in DEVICE]
     if session.speaker:
         plan += [(metric, None) for metric in UPLINK if session.video or not metric.video]
     for peer in session.peers:

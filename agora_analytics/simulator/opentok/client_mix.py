@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.truth import ClientTruth
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth
 
 
 def _client(
@@ -47,7 +47,7 @@ CLIENTS = (
 
 
 @frozen(kw_only=True)
-class OpenTokShape:
+class OpenTokWorldConfig:
     """What a generated world looks like. Ranges include both ends, shares are fractions from 0 to 1.
 
     Attributes:

@@ -16,11 +16,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from agora_analytics.agora.plans import OF_ONE_CALL, PLANS, REALTIME, Plan
-from agora_analytics.simulator import answers
-from agora_analytics.simulator.counters import Budgets, Seen
+from agora_analytics.simulator import responses
+from agora_analytics.simulator.counters import RateCounter, Seen
 from agora_analytics.simulator.faults import GATEWAY_ANSWERS, FaultKind, Faults, hang, reset, send_half
-from agora_analytics.simulator.findings import Findings
-from agora_analytics.simulator.inquiries import FORMS, inquiry
+from agora_analytics.simulator.query_params import FORMS, inquiry
 from agora_analytics.simulator.rules import (
     CALL_LISTS,
     CALL_METRICS,
@@ -30,6 +29,7 @@ from agora_analytics.simulator.rules import (
     check_window,
     question,
 )
+from agora_analytics.simulator.statistics import Statistics
 from agora_analytics.simulator.world import World
 
 DEMO_CREDENTIALS: Mapping[str, str] = {"demo-customer-id": "demo-customer-secret"}
@@ -121,9 +121,9 @@ class Simulator:
         self._shared_budget = shared_budget
         self._clock_skew = clock_skew
         self._compress = compress
-        self._budgets = Budgets()
+        self._budgets = RateCounter()
         self._numbered = 0
-        self._findings = {app_id: Findings(world) for app_id, world in self.worlds.items()}
+        self._findings = {app_id: Statistics(world) for app_id, world in self.worlds.items()}
         endpoints = [_Endpoint(self, name, path) for name, path in LISTINGS.items()]
         endpoints += [_Endpoint(self, name, form.path, form.method) for name, form in FORMS.items()]
         self.app = Starlette(routes=[Route(endpoint.path, endpoint) for endpoint in endpoints])
@@ -219,13 +219,13 @@ class Simulator:
         check_window(asked, self.plan.limits[endpoint], arrival.now)
         head = {"code": 200, "message": _message(arrival), "requestId": arrival.request_id}
         if endpoint == CALL_METRICS:
-            array, points = await answers.metrics(world, asked, arrival.now)
+            array, points = await responses.metrics(world, asked, arrival.now)
             body = b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array)
             return Answer(200, JSON, body, points)
         if endpoint == CALL_LISTS:
-            page = answers.call_list(world, asked, arrival.now, self._hidden_after)
+            page = responses.call_list(world, asked, arrival.now, self._hidden_after)
         else:
-            page = answers.session_list(world, asked, arrival.now, self._last_known)
+            page = responses.session_list(world, asked, arrival.now, self._last_known)
         return Answer(200, JSON, msgspec.json.encode(head | page))
 
     def _world(self, app_id: str) -> World:

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 
 @frozen
-class Pace:
+class RateWindow:
     """Sliding windows. Every arrival counts, those that are refused too.
 
     Attributes:

@@ -4,7 +4,7 @@ from attrs import frozen
 
 
 @frozen(kw_only=True)
-class Shape:
+class WorldConfig:
     """What a generated world looks like. Shares are fractions of all calls.
 
     Attributes:
@@ -19,7 +19,7 @@ class Shape:
         rhythm: calls follow the hours of the day; False spreads them evenly.
         quirks: text uids, unknown fields, missing optional fields, odd types.
         peers: each session receives at most this many others.
-        interval, gap_share, null_share, max_series: see `truth.series.Beat`.
+        interval, gap_share, null_share, max_series: see `SampleTiming`.
     """
 
     minutes: float = 6.0
@@ -42,7 +42,7 @@ class Shape:
     max_series: int = 40
 
 
-SIMPLE = Shape(
+SIMPLE = WorldConfig(
     minutes=5,
     sigma=0.6,
     max_minutes=50,

@@ -7,10 +7,10 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.noise import busyness
-from agora_analytics.simulator.truth.records import CallTruth
-from agora_analytics.simulator.truth.sessions import Sessions
-from agora_analytics.simulator.truth.shape import Shape
+from agora_analytics.simulator.ground_truth.noise import busyness
+from agora_analytics.simulator.ground_truth.records import CallTruth
+from agora_analytics.simulator.ground_truth.sessions import SessionGenerator
+from agora_analytics.simulator.ground_truth.world_config import WorldConfig
 
 _HOUR = 3600
 _SHORTEST = 15
@@ -18,25 +18,25 @@ _ROOMS = ("standup", "class", "support", "clinic", "lounge", "game", "town-hall"
 
 
 @frozen
-class CallMaker:
+class CallGenerator:
     """Makes the calls of one world; everything follows from the seed."""
 
     seed: int
     since: int
     until: int
-    shape: Shape
-    sessions: Sessions = field(repr=False)
+    config: WorldConfig
+    sessions: SessionGenerator = field(repr=False)
 
     def calls(self, count: int) -> list[CallTruth]:
         """Return `count` calls whose created_ts lies in [since, until), in no particular order."""
         rng = np.random.default_rng([self.seed, 1])
-        shape = self.shape
+        config = self.config
         created = self._created(rng, count)
-        seconds = 60 * shape.minutes * np.exp(shape.sigma * rng.standard_normal(count))
-        seconds = np.clip(seconds, _SHORTEST, 60 * shape.max_minutes)
-        sizes = _drawn(rng, count, shape.session_range, shape.session_skew)
+        seconds = 60 * config.minutes * np.exp(config.sigma * rng.standard_normal(count))
+        seconds = np.clip(seconds, _SHORTEST, 60 * config.max_minutes)
+        sizes = _drawn(rng, count, config.session_range, config.session_skew)
 
-        long = _chosen(rng, count, shape.long_share)
+        long = _chosen(rng, count, config.long_share)
         longer = np.cumsum(long) % 3 == 2
         hours = np.where(longer, rng.uniform(24.2, 40, count), rng.uniform(6.1, 23.8, count))
         seconds = np.where(long, hours * _HOUR, seconds)
@@ -44,12 +44,12 @@ class CallMaker:
         created = np.where(
             long, np.maximum(np.minimum(created, self.until - seconds), self.since), created
         ).astype(np.int64)
-        big = _chosen(rng, count, shape.big_share) & ~long
-        sizes = np.where(big, _drawn(rng, count, shape.big_range, 1.0), sizes)
+        big = _chosen(rng, count, config.big_share) & ~long
+        sizes = np.where(big, _drawn(rng, count, config.big_range, 1.0), sizes)
 
         destroyed = created + seconds.astype(np.int64)
         # Only the share that was asked for goes on past `until`: other calls end in time, or have not begun so late.
-        ongoing = _chosen(rng, count, shape.ongoing_share)
+        ongoing = _chosen(rng, count, config.ongoing_share)
         late = self.until - rng.integers(60, 3 * _HOUR, count)
         created = np.where(ongoing, np.clip(late, self.since, self.until - 1), created)
         ends_late = self.until + rng.integers(120, 2 * _HOUR, count)
@@ -66,7 +66,7 @@ class CallMaker:
         ]
 
     def _created(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        if not self.shape.rhythm:
+        if not self.config.rhythm:
             return rng.integers(self.since, self.until, count)
         minutes = np.arange(self.since, self.until, 60, dtype=np.float64)
         heights = np.concatenate(([0.0], np.cumsum(busyness(minutes))))
@@ -82,7 +82,7 @@ class CallMaker:
             cname=cname,
             created_ts=begin,
             destroyed_ts=end,
-            extra=_extra(extra, size) if self.shape.quirks else {},
+            extra=_extra(extra, size) if self.config.quirks else {},
             sessions=partial(self.sessions.of_call, index, begin, end, size),
         )
 

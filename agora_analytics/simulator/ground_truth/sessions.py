@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from agora_analytics.simulator.truth.metrics import NETWORKS
-from agora_analytics.simulator.truth.records import Peer, SessionTruth
-from agora_analytics.simulator.truth.shape import Shape
+from agora_analytics.simulator.ground_truth.metrics import NETWORKS
+from agora_analytics.simulator.ground_truth.records import Peer, SessionTruth
+from agora_analytics.simulator.ground_truth.world_config import WorldConfig
 
 _NETWORK_NAMES = tuple(NETWORKS)
 _NETWORK_SHARES = np.cumsum([share for share, _, _ in NETWORKS.values()])
@@ -28,11 +28,11 @@ _AGAIN_SHARE = 0.04  # sessions of a user who was in the call before
 
 
 @frozen
-class Sessions:
+class SessionGenerator:
     """Makes the sessions of calls, each call by itself and from its own seed; a few calls' are kept for the next page."""
 
     seed: int
-    shape: Shape
+    config: WorldConfig
 
     def of_call(self, index: int, begin: int, end: int, size: int) -> tuple[SessionTruth, ...]:
         """Return the sessions of call number `index`. The first joins at `begin`, the last leaves at `end`."""
@@ -40,24 +40,26 @@ class Sessions:
 
 
 @lru_cache(maxsize=512)
-def _of_call(maker: Sessions, index: int, begin: int, end: int, size: int) -> tuple[SessionTruth, ...]:
-    shape = maker.shape
+def _of_call(
+    maker: SessionGenerator, index: int, begin: int, end: int, size: int
+) -> tuple[SessionTruth, ...]:
+    config = maker.config
     rng = np.random.default_rng([maker.seed, 2, index])
     trouble = _TROUBLE if rng.random() < _TROUBLED_SHARE else 0.0
     video = rng.random() < 0.7
-    with_server = rng.random() < shape.server_share
+    with_server = rng.random() < config.server_share
     dice = rng.random((size, 10)).tolist()
     keys = rng.integers(1, 1 << 62, size).tolist()
     users: list[SessionTruth] = []
     for number, (throw, key) in enumerate(zip(dice, keys, strict=True)):
-        join, leave = (begin, end) if shape.full_stay else _stay(throw, begin, end)
+        join, leave = (begin, end) if config.full_stay else _stay(throw, begin, end)
         # The call begins with its first join and ends with its last leave: its first user sees to both.
         join, leave = (begin, end) if number == 0 else (join, leave)
         user = _user(maker, f"{index}/{number}", throw, key, join, leave, trouble, video=video)
-        if shape.quirks and number and throw[9] < _AGAIN_SHARE:
+        if config.quirks and number and throw[9] < _AGAIN_SHARE:
             user = evolve(user, uid=users[0].uid, uid_is_number=users[0].uid_is_number)
         users.append(user)
-    sessions = _with_peers(users, shape.peers)
+    sessions = _with_peers(users, config.peers)
     if with_server:
         sessions.append(_server(maker, f"{index}/server", begin, end, keys[0]))
     return tuple(sessions)
@@ -71,7 +73,7 @@ def _stay(dice: list[float], begin: int, end: int) -> tuple[int, int]:
 
 
 def _user(
-    maker: Sessions,
+    maker: SessionGenerator,
     path: str,
     dice: list[float],
     key: int,
@@ -81,7 +83,7 @@ def _user(
     *,
     video: bool,
 ) -> SessionTruth:
-    quirks = maker.shape.quirks
+    quirks = maker.config.quirks
     network = _NETWORK_NAMES[min(int(np.searchsorted(_NETWORK_SHARES, dice[2])), len(_NETWORK_NAMES) - 1)]
     _, strain, spells = NETWORKS[network]
     platform, device = _DEVICES[int(dice[3] * len(_DEVICES))]
@@ -142,7 +144,7 @@ def _with_peers(users: list[SessionTruth], most: int) -> list[SessionTruth]:
     ]
 
 
-def _server(maker: Sessions, path: str, begin: int, end: int, key: int) -> SessionTruth:
+def _server(maker: SessionGenerator, path: str, begin: int, end: int, key: int) -> SessionTruth:
     return SessionTruth(
         sid=_sid(maker.seed, path),
         uid=str(900_000_000 + key % 1000),

@@ -13,9 +13,9 @@ from typing import Any
 from ariadne import ScalarType, graphql_sync, make_executable_schema
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse
 
-from agora_analytics.simulator.opentok.leaf_rows import RowExecutor, resolve
-from agora_analytics.simulator.opentok.moments import taken, written
-from agora_analytics.simulator.opentok.refusals import Refused, Unauthorised
+from agora_analytics.simulator.opentok.date_scalar import taken, written
+from agora_analytics.simulator.opentok.fast_rows import RowExecutor, resolve
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused, OpenTokUnauthorised
 
 _LOGGER = logging.getLogger("agora_analytics.simulator.opentok")
 _LOGGER.disabled = True  # a refusal is an answer, and no fault of the server
@@ -58,14 +58,14 @@ def formatted(error: GraphQLError, _debug: bool = False) -> dict[str, Any]:
         Exception: the simulator itself failed, which is no answer of the vendor's.
     """
     cause = error.original_error
-    if cause is not None and not isinstance(cause, Refused | GraphQLError):
+    if cause is not None and not isinstance(cause, OpenTokRefused | GraphQLError):
         raise cause
     made: dict[str, Any] = {"message": error.message}
     if error.locations:
         made["locations"] = [location.formatted for location in error.locations]
     if error.path:
         made["path"] = error.path
-    return made | {"errorCode": cause.code if isinstance(cause, Refused) else _code(error.message)}
+    return made | {"errorCode": cause.code if isinstance(cause, OpenTokRefused) else _code(error.message)}
 
 
 def executed(
@@ -78,11 +78,11 @@ def executed(
     """Return whether a query was valid, and its answer.
 
     Raises:
-        Unauthorised: a field refused the whole request.
+        OpenTokUnauthorised: a field refused the whole request.
     """
 
     def format_or_refuse(error: GraphQLError, debug: bool = False) -> dict[str, Any]:
-        if isinstance(error.original_error, Unauthorised):
+        if isinstance(error.original_error, OpenTokUnauthorised):
             raise error.original_error
         return formatted(error, debug)
 

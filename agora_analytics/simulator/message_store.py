@@ -12,7 +12,7 @@ Kind = Literal["Login", "Logout", "Join", "Leave"]
 
 
 @frozen(kw_only=True)
-class Taken:
+class StoredMessage:
     """A message that the server took, as often as it took it."""
 
     sender: str
@@ -25,7 +25,7 @@ class Taken:
 
 
 @frozen(kw_only=True)
-class Happening:
+class ServerEvent:
     """An event as the server keeps it: `ms` is its time."""
 
     kind: Kind
@@ -35,23 +35,23 @@ class Happening:
 
 
 @define
-class Mailroom:
+class MessageStore:
     """The state of one App ID.
 
     Attributes:
         regions: hosts with queues of their own; another host has the queue of the first.
-        taken: every message that was taken, in order: a message that stands here twice was sent twice.
+        messages: every message that was taken, in order: a message that stands here twice was sent twice.
         online: users that are logged in.
         dropped: events that were dropped because too many were kept.
     """
 
     regions: Sequence[str]
-    taken: list[Taken] = field(factory=list, init=False)
+    messages: list[StoredMessage] = field(factory=list, init=False)
     online: set[str] = field(factory=set, init=False)
     dropped: int = field(default=0, init=False)
-    _queues: dict[tuple[str, bool], deque[Happening]] = field(factory=dict, init=False)
+    _queues: dict[tuple[str, bool], deque[ServerEvent]] = field(factory=dict, init=False)
 
-    def happens(self, *events: Happening, regions: Iterable[str] = ()) -> None:
+    def add_events(self, *events: ServerEvent, regions: Iterable[str] = ()) -> None:
         """Put events into the queues of some regions; of the first, if none is named."""
         for region in tuple(regions) or self.regions[:1]:
             for event in events:
@@ -64,32 +64,34 @@ class Mailroom:
             elif event.kind == "Logout":
                 self.online.discard(event.user_id)
 
-    def read(self, region: str, *, in_channel: bool) -> list[Happening]:
+    def read(self, region: str, *, in_channel: bool) -> list[ServerEvent]:
         """Remove up to 1,000 events from a queue and return them."""
         queue = self._queue(region, in_channel=in_channel)
         return [queue.popleft() for _ in range(min(len(queue), MOST_RETURNED))]
 
-    def kept(self, region: str, *, in_channel: bool) -> int:
+    def pending(self, region: str, *, in_channel: bool) -> int:
         """Return how many events a queue holds."""
         return len(self._queue(region, in_channel=in_channel))
 
-    def archived(self, source: str | None, destination: str | None, start: float, end: float) -> list[Taken]:
+    def archived(
+        self, source: str | None, destination: str | None, start: float, end: float
+    ) -> list[StoredMessage]:
         """Return what was sent with the historical flag from `start` to `end` (epoch seconds)."""
         return [
             message
-            for message in self.taken
+            for message in self.messages
             if message.historical
             and source in (None, message.sender)
             and destination in (None, message.receiver)
             and start <= message.ms / 1000 <= end
         ]
 
-    def _queue(self, region: str, *, in_channel: bool) -> deque[Happening]:
+    def _queue(self, region: str, *, in_channel: bool) -> deque[ServerEvent]:
         home = region if region in self.regions else self.regions[0]
         return self._queues.setdefault((home, in_channel), deque(maxlen=MOST_KEPT))
 
 
-def event_row(event: Happening, *, legacy: bool) -> dict[str, Any]:
+def event_row(event: ServerEvent, *, legacy: bool) -> dict[str, Any]:
     """Return an event as an answer holds it, with the names of today or those of the legacy pages."""
     place = {("channel_id" if legacy else "group_id"): event.channel} if event.channel else {}
     return {**place, "user_id": event.user_id, "type": event.kind, ("ts" if legacy else "ms"): event.ms}

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from agora_analytics.simulator.opentok.refusals import Refused
+from agora_analytics.simulator.opentok.refusals import OpenTokRefused
 
 _DIGITS = re.compile(r"\d+")
 
@@ -26,7 +26,7 @@ def epoch_ms(value: str | int) -> int:
     """Return a date in epoch milliseconds: ISO 8601, or seconds of up to 10 digits, or milliseconds, quoted or not.
 
     Raises:
-        Refused: it is none of these.
+        OpenTokRefused: it is none of these.
     """
     if isinstance(value, int) or _DIGITS.fullmatch(value):
         number = int(value)
@@ -34,7 +34,7 @@ def epoch_ms(value: str | int) -> int:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise Refused(1002, f"{value} is not a date.") from None
+        raise OpenTokRefused(1002, f"{value} is not a date.") from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

@@ -32,7 +32,7 @@ _COLLECTIONS = frozenset({
 })  # fmt: skip
 
 
-def nodes(document: DocumentNode, variables: Mapping[str, Any]) -> int:
+def count_nodes(document: DocumentNode, variables: Mapping[str, Any]) -> int:
     """Return the number of nodes that a document asks for, each list taken as full."""
     fragments, found = {}, 0
     for definition in document.definitions:

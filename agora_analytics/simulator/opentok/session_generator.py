@@ -7,12 +7,12 @@ from uuid import UUID
 
 from attrs import evolve, frozen
 
-from agora_analytics.simulator.opentok.cast import CLIENTS, OpenTokShape
-from agora_analytics.simulator.opentok.truth import (
+from agora_analytics.simulator.opentok.client_mix import CLIENTS, OpenTokWorldConfig
+from agora_analytics.simulator.opentok.ground_truth import (
     ConnectionTruth,
     MeetingTruth,
+    OpenTokSessionTruth,
     PublisherTruth,
-    SessionTruth,
     StreamTruth,
     SubscriberTruth,
 )
@@ -22,19 +22,19 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 @frozen(kw_only=True)
-class SessionMaker:
+class OpenTokSessionGenerator:
     """Makes the sessions of one project; each from its own number, so that more sessions leave the first ones alone."""
 
     seed: str
     project_id: str
     since_ms: int
     until_ms: int
-    shape: OpenTokShape
+    config: OpenTokWorldConfig
 
-    def session(self, number: int, session_id: str | None = None) -> SessionTruth:
+    def session(self, number: int, session_id: str | None = None) -> OpenTokSessionTruth:
         """Return one session; `session_id` is made where none is given."""
         rng = Random(f"{self.seed}/{number}")
-        ongoing = rng.random() < self.shape.ongoing_share
+        ongoing = rng.random() < self.config.ongoing_share
         spans = list(self._spans(rng))
         last_start, last_end, _ = spans[-1]
         if ongoing:  # the last meeting goes on at the end of the world
@@ -46,9 +46,9 @@ class SessionMaker:
         ]
         if ongoing:
             meetings[-1] = _endless(meetings[-1])
-        routed = rng.random() >= self.shape.relayed_share
+        routed = rng.random() >= self.config.relayed_share
         made = _session_id(rng, self.project_id, meetings[0].created_ms, routed=routed)
-        return SessionTruth(
+        return OpenTokSessionTruth(
             session_id=session_id or made,
             media_mode="routed" if routed else "relayed",
             meetings=tuple(meetings),
@@ -57,21 +57,21 @@ class SessionMaker:
     def _spans(self, rng: Random) -> Iterator[tuple[int, int, str]]:
         """Yield begin, end and id of each meeting; times are counted from the first."""
         start, meeting_id = 0, _uuid(rng)
-        for _ in range(rng.randint(*self.shape.meetings)):
-            end = start + int(rng.uniform(*self.shape.minutes) * _MINUTE)
+        for _ in range(rng.randint(*self.config.meetings)):
+            end = start + int(rng.uniform(*self.config.minutes) * _MINUTE)
             yield start, end, meeting_id
-            if rng.random() < self.shape.reconnect_share:
+            if rng.random() < self.config.reconnect_share:
                 start = end + int(rng.uniform(1, 9) * _MINUTE)
             else:
                 start, meeting_id = end + int(rng.uniform(11, 90) * _MINUTE), _uuid(rng)
 
     def _meeting(self, rng: Random, meeting_id: str, begin: int, end: int) -> MeetingTruth:
-        count = rng.randint(*self.shape.connections)
+        count = rng.randint(*self.config.connections)
         connections = [self._connection(rng, begin, end, whole=number == 0) for number in range(count)]
         publishers = [
             publisher
             for number, connection in enumerate(connections)
-            if rng.random() < self.shape.publish_share or number == 0
+            if rng.random() < self.config.publish_share or number == 0
             for publisher in self._publishers(rng, connection)
         ]
         subscribers = [
@@ -92,16 +92,16 @@ class SessionMaker:
         late, early = (0.0, 0.0) if whole else (0.3 * rng.random(), 0.3 * rng.random())
         return ConnectionTruth(
             connection_id=_uuid(rng),
-            guid=None if rng.random() < self.shape.anonymous_share else _uuid(rng),
+            guid=None if rng.random() < self.config.anonymous_share else _uuid(rng),
             created_ms=begin + int(late * (end - begin)),
             destroyed_ms=end - int(early * (end - begin)),
             client=rng.choice(CLIENTS),
         )
 
     def _publishers(self, rng: Random, connection: ConnectionTruth) -> Iterator[PublisherTruth]:
-        screen = rng.random() < self.shape.screen_share
+        screen = rng.random() < self.config.screen_share
         for video_type in ("camera", "screen") if screen else ("camera",):
-            video = video_type == "screen" or rng.random() >= self.shape.audio_only_share
+            video = video_type == "screen" or rng.random() >= self.config.audio_only_share
             yield PublisherTruth(
                 connection_id=connection.connection_id,
                 created_ms=connection.created_ms + rng.randint(500, 4000),
@@ -116,7 +116,7 @@ class SessionMaker:
         self, rng: Random, connection: ConnectionTruth, publishers: list[PublisherTruth]
     ) -> Iterator[SubscriberTruth]:
         others = [one for one in publishers if one.connection_id != connection.connection_id]
-        for publisher in rng.sample(others, min(self.shape.peers, len(others))):
+        for publisher in rng.sample(others, min(self.config.peers, len(others))):
             ends = [end for end in (connection.destroyed_ms, publisher.destroyed_ms) if end is not None]
             created = max(connection.created_ms, publisher.created_ms) + rng.randint(300, 2000)
             if created >= min(ends):

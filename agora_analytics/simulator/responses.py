@@ -7,15 +7,15 @@ import anyio.lowlevel
 import msgspec
 import numpy as np
 
-from agora_analytics.simulator.rules import Question
-from agora_analytics.simulator.truth.records import CallTruth, SeriesTruth, SessionTruth
+from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth
+from agora_analytics.simulator.rules import CallQuery
 from agora_analytics.simulator.world import World
 
 _POINTS_AT_A_TIME = 20_000
 _encode = msgspec.json.Encoder().encode
 
 
-def call_list(world: World, asked: Question, now: float, hidden_after: int | None) -> dict[str, Any]:
+def call_list(world: World, asked: CallQuery, now: float, hidden_after: int | None) -> dict[str, Any]:
     """Return a page of calls that overlap the window, newest first.
 
     With `hidden_after`, only the newest so many calls exist for the list; then `has_more` stays true on its last page.
@@ -46,7 +46,7 @@ def _call(call: CallTruth, now: float) -> dict[str, Any]:
 
 
 def session_list(
-    world: World, asked: Question, now: float, last_known: Callable[[float], int] = int
+    world: World, asked: CallQuery, now: float, last_known: Callable[[float], int] = int
 ) -> dict[str, Any]:
     """Return a page of the sessions of a call that overlap the window, newest join first.
 
@@ -73,7 +73,7 @@ def session_list(
     return body
 
 
-def _asked_for(session: SessionTruth, asked: Question, now: float) -> bool:
+def _asked_for(session: SessionTruth, asked: CallQuery, now: float) -> bool:
     return (
         session.join_ts <= min(asked.end, now)
         and session.leave_ts >= asked.start
@@ -103,7 +103,7 @@ def _uid(uid: str, *, is_number: bool) -> int | str:
     return int(uid) if is_number else uid
 
 
-async def metrics(world: World, asked: Question, now: float) -> tuple[bytes, int]:
+async def metrics(world: World, asked: CallQuery, now: float) -> tuple[bytes, int]:
     """Return the JSON array of `metrics` and how many points it has.
 
     Sessions come in the order that they were asked for in; unknown ones, those of other calls and those that have

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agora_analytics.simulator.counters import Budgets, Seen
+from agora_analytics.simulator.counters import RateCounter, Seen
 from agora_analytics.simulator.faults import GATEWAY_ANSWERS, FaultKind, Faults, hang, reset, send_half
 
 JSON = b"application/json"
@@ -63,7 +63,7 @@ class Arrival:
         return self.headers.get("host", "").partition(":")[0]
 
 
-class Exchange(ABC):
+class SimulatedApi(ABC):
     """The base of a simulated API.
 
     Args:
@@ -88,7 +88,7 @@ class Exchange(ABC):
         faults: Faults | None = None,
     ) -> None:
         self.seen = Seen()
-        self.budgets = Budgets()
+        self.budgets = RateCounter()
         self._credentials = dict(credentials)
         self._now = now
         self._latency = latency
@@ -102,11 +102,11 @@ class Exchange(ABC):
         self.app.router.redirect_slashes = False
 
     @abstractmethod
-    def over_limit(self, arrival: Arrival) -> Reply | None:
+    def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request, and return the refusal if there were too many."""
 
     @abstractmethod
-    async def effect(self, arrival: Arrival) -> Reply:
+    async def respond(self, arrival: Arrival) -> Reply:
         """Do what is asked for, and return the answer."""
 
     def knows(self, headers: Headers) -> bool:
@@ -131,7 +131,7 @@ class Exchange(ABC):
         if not self.knows(arrival.headers):
             await self._send(send, arrival, _gateway(401, "Invalid authentication credentials"))
             return
-        refusal = self.over_limit(arrival)
+        refusal = self.check_limits(arrival)
         fault = self._throw(endpoint)
         if fault is not None:
             self.seen.faults[fault] += 1
@@ -150,7 +150,7 @@ class Exchange(ABC):
     async def _made(self, arrival: Arrival, refusal: Reply | None) -> Reply:
         if refusal is None:
             self.seen.accepted[arrival.endpoint] += 1
-        made = refusal or await self.effect(arrival)
+        made = refusal or await self.respond(arrival)
         if made.status >= 400:
             self.seen.refused[arrival.endpoint, str(made.status)] += 1
         return made
@@ -217,7 +217,7 @@ def _gateway(status: int, message: str) -> Reply:
 class _Endpoint:
     """One path as Starlette routes to it: an ASGI application, because some faults are no HTTP answer at all."""
 
-    exchange: Exchange
+    exchange: SimulatedApi
     name: str
     methods: str
 

@@ -76,7 +76,7 @@ class MeetingTruth:
 
 
 @frozen(kw_only=True, eq=False)
-class SessionTruth:
+class OpenTokSessionTruth:
     """A session and its meetings, oldest first; `media_mode` is `routed` or `relayed`."""
 
     session_id: str
