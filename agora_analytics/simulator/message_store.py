@@ -1,4 +1,4 @@
-"""What simulated Signaling keeps: the messages that it took, and the events of each region until they are read."""
+"""The state of simulated Signaling: its messages, and the events of each region until they are read."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,12 @@ from attrs import define, field, frozen
 
 from agora_analytics.signaling.limits import MOST_KEPT, MOST_RETURNED
 
-Kind = Literal["Login", "Logout", "Join", "Leave"]
+EventKind = Literal["Login", "Logout", "Join", "Leave"]
 
 
 @frozen(kw_only=True)
 class StoredMessage:
-    """A message that the server took, as often as it took it."""
+    """A message that the server accepted. A message that was accepted twice is stored twice."""
 
     sender: str
     receiver: str
@@ -26,9 +26,9 @@ class StoredMessage:
 
 @frozen(kw_only=True)
 class ServerEvent:
-    """An event as the server keeps it: `ms` is its time."""
+    """An event in a queue of the server. `ms` is its time in epoch milliseconds."""
 
-    kind: Kind
+    kind: EventKind
     user_id: str
     channel: str = ""
     ms: int
@@ -39,10 +39,10 @@ class MessageStore:
     """The state of one App ID.
 
     Attributes:
-        regions: hosts with queues of their own; another host has the queue of the first.
-        messages: every message that was taken, in order: a message that stands here twice was sent twice.
-        online: users that are logged in.
-        dropped: events that were dropped because too many were kept.
+        regions: the hosts that have queues of their own. Other hosts use the queues of the first.
+        messages: every accepted message, in order. A message that is here twice was sent twice.
+        online: the users that are logged in.
+        dropped: the number of events that were dropped because a queue was full.
     """
 
     regions: Sequence[str]
@@ -52,7 +52,7 @@ class MessageStore:
     _queues: dict[tuple[str, bool], deque[ServerEvent]] = field(factory=dict, init=False)
 
     def add_events(self, *events: ServerEvent, regions: Iterable[str] = ()) -> None:
-        """Put events into the queues of some regions; of the first, if none is named."""
+        """Put events into the queues of some regions, or of the first one if none is given."""
         for region in tuple(regions) or self.regions[:1]:
             for event in events:
                 queue = self._queue(region, in_channel=bool(event.channel))
@@ -70,13 +70,13 @@ class MessageStore:
         return [queue.popleft() for _ in range(min(len(queue), MOST_RETURNED))]
 
     def pending(self, region: str, *, in_channel: bool) -> int:
-        """Return how many events a queue holds."""
+        """Return the number of events in a queue."""
         return len(self._queue(region, in_channel=in_channel))
 
     def archived(
         self, source: str | None, destination: str | None, start: float, end: float
     ) -> list[StoredMessage]:
-        """Return what was sent with the historical flag from `start` to `end` (epoch seconds)."""
+        """Return the messages with the historical flag from `start` to `end`, in epoch seconds."""
         return [
             message
             for message in self.messages
@@ -92,6 +92,6 @@ class MessageStore:
 
 
 def event_row(event: ServerEvent, *, legacy: bool) -> dict[str, Any]:
-    """Return an event as an answer holds it, with the names of today or those of the legacy pages."""
-    place = {("channel_id" if legacy else "group_id"): event.channel} if event.channel else {}
-    return {**place, "user_id": event.user_id, "type": event.kind, ("ts" if legacy else "ms"): event.ms}
+    """Return an event as JSON fields, with the current names or those of the legacy pages."""
+    channel = {("channel_id" if legacy else "group_id"): event.channel} if event.channel else {}
+    return {**channel, "user_id": event.user_id, "type": event.kind, ("ts" if legacy else "ms"): event.ms}

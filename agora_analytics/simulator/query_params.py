@@ -1,14 +1,25 @@
-"""Questions about statistics, Data Insights and Real-time: which are refused before they are answered, and why."""
+"""Parses and checks the parameters of Agora requests, and checks their time ranges against the windows of the plan."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, frozen
 
-from agora_analytics.simulator.rules import MAX_UIDS, Refused
+from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
+from agora_analytics.core.limits import Limits
 
+MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 100, 20
+MAX_UIDS, MAX_SIDS = 10, 20
+LIMIT_PREFIX = "Service package limit check error, "
+LATENCY, RANGE, LENGTH = (
+    "query latency limit error",
+    "query time range limit error",
+    "query time length limit error",
+)
+NO_AUTH = "you have no auth to access this service, please buy or upgrade your service package"
 _MILLISECONDS_FROM = 100_000_000_000
+
 _FREEZES = frozenset({"audio_freeze_rate", "video_freeze_rate"})
 _TIMES = _FREEZES | {"user_count", "audio_freeze_user_count", "video_freeze_user_count"}
 _USAGE = frozenset(
@@ -21,168 +32,291 @@ _QUALITY = frozenset(
 _DIMENSIONS = frozenset({"country", "region", "net", "network", "sdk", "sdkVersion", "os", "device"})
 
 
+class AgoraRefused(Exception):
+    """A request that Agora refuses: a code other than 200 in the body, and a message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @classmethod
+    def by_limit(cls, reason: str) -> "AgoraRefused":
+        """Return the refusal of a limit: code 300 and the documented prefix."""
+        return cls(300, LIMIT_PREFIX + reason)
+
+
 @frozen(kw_only=True)
-class Form:
-    """What one endpoint accepts; parameters that it does not know are ignored, as the server does."""
+class EndpointSpec:
+    """What one endpoint accepts. The server ignores unknown parameters."""
 
     path: str
     method: str = "GET"
     required: tuple[str, ...]
-    metrics: frozenset[str]
+    metrics: frozenset[str] = frozenset()
     dimensions: frozenset[str] = _DIMENSIONS
     granularities: frozenset[str] = frozenset()
     only_user_count_by_dimension: bool = False
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The parameters that hold the range."""
+        """The names of the parameters that hold the time range."""
         if "ts" in self.required:
             return "ts", "ts"
         return ("start_ts", "end_ts") if "start_ts" in self.required else ("startTs", "endTs")
 
 
+_LIST = ("start_ts", "end_ts", "appid")
 _OF_CALL = ("call_id", "start_ts", "end_ts", "appid", "metric")
 _RANGE = ("startTs", "endTs", "appid", "metric")
 _LIVE = (*_RANGE, "productType")
 _TOP = ("ts", "appid", "productType", "metric", "dimension")
 
-FORMS: Mapping[str, Form] = {
-    "call/statistics": Form(
+CALL_ENDPOINTS: Mapping[str, EndpointSpec] = {
+    CALL_LISTS: EndpointSpec(path="/beta/analytics/call/lists", required=_LIST),
+    CALL_SESSIONS: EndpointSpec(path="/beta/analytics/call/sessions", required=(*_LIST, "call_id")),
+    CALL_METRICS: EndpointSpec(path="/beta/analytics/call/metrics", required=(*_LIST, "call_id", "sids")),
+}
+"""The endpoints of Call Inspector that return calls, sessions and metrics."""
+
+STATISTICS_ENDPOINTS: Mapping[str, EndpointSpec] = {
+    "call/statistics": EndpointSpec(
         path="/beta/analytics/call/statistics", required=(*_OF_CALL, "dimension"), metrics=_FREEZES
     ),
-    "call/freeze/bucket": Form(
+    "call/freeze/bucket": EndpointSpec(
         path="/beta/analytics/call/freeze/bucket", required=_OF_CALL, metrics=_FREEZES
     ),
-    "call/statistics/time": Form(
+    "call/statistics/time": EndpointSpec(
         path="/beta/analytics/call/statistics/time", required=_OF_CALL, metrics=_TIMES
     ),
-    "insight/usage/by_time": Form(
+    "insight/usage/by_time": EndpointSpec(
         path="/beta/insight/usage/by_time",
         required=(*_RANGE, "aggregateGranularity"),
         metrics=_USAGE,
         granularities=frozenset({"1d", "1h"}),
     ),
-    "insight/quality/by_time": Form(
+    "insight/quality/by_time": EndpointSpec(
         path="/beta/insight/quality/by_time",
         required=(*_RANGE, "aggregateGranularity", "productType"),
         metrics=_QUALITY,
         granularities=frozenset({"1d", "1h", "1m"}),
     ),
-    "insight/usage/aggregation": Form(
+    "insight/usage/aggregation": EndpointSpec(
         path="/beta/insight/usage/aggregation", method="POST", required=_RANGE, metrics=_USAGE
     ),
-    "insight/quality/aggregation": Form(
+    "insight/quality/aggregation": EndpointSpec(
         path="/beta/insight/quality/aggregation",
         method="POST",
         required=_LIVE,
         metrics=_QUALITY,
         dimensions=_DIMENSIONS | {"channelSize"},
     ),
-    "realtime/usage/by_time_20sec": Form(
+    "realtime/usage/by_time_20sec": EndpointSpec(
         path="/beta/realtime/usage/by_time_20sec",
         required=_LIVE,
         metrics=frozenset({"userCount", "channelCount"}),
         only_user_count_by_dimension=True,
     ),
-    "realtime/quality/by_time_20sec": Form(
+    "realtime/quality/by_time_20sec": EndpointSpec(
         path="/beta/realtime/quality/by_time_20sec", required=_LIVE, metrics=_QUALITY
     ),
-    "realtime/usage/dimension/top20": Form(
+    "realtime/usage/dimension/top20": EndpointSpec(
         path="/beta/realtime/usage/dimension/top20", required=_TOP, metrics=frozenset({"userCount"})
     ),
-    "realtime/quality/dimension/top20": Form(
+    "realtime/quality/dimension/top20": EndpointSpec(
         path="/beta/realtime/quality/dimension/top20", required=_TOP, metrics=_QUALITY
     ),
 }
-"""What each endpoint accepts, by name."""
+"""The endpoints of call statistics, Data Insights and Real-time."""
 
 
 @frozen(kw_only=True)
-class StatisticsQuery:
-    """The parameters of one request, checked. Times are epoch seconds."""
+class Query:
+    """The checked parameters of one request. Times are epoch seconds; both ends are included.
 
-    endpoint: str
+    Attributes:
+        page_no, page_size, uids, sids, exclude_server_user: for the endpoints of `CALL_ENDPOINTS`; an empty `uids`
+            selects all users.
+        metric, dimension, values, country, product, granularity, with_users: for those of `STATISTICS_ENDPOINTS`.
+    """
+
     app_id: str
     start: int
     end: int
-    metric: str
+    call_id: str = ""
+    cname: str | None = None
+    uids: tuple[str, ...] = ()
+    sids: tuple[str, ...] = ()
+    page_no: int = 1
+    page_size: int = DEFAULT_PAGE_SIZE
+    exclude_server_user: bool = True
+    metric: str = ""
     dimension: str | None = None
     values: tuple[str, ...] | None = None
     country: str | None = None
     product: str | None = None
     granularity: str = ""
-    cname: str | None = None
-    uids: tuple[str, ...] = field(default=())
-    call_id: str = ""
     with_users: bool = False
 
 
-def inquiry(endpoint: str, query: Mapping[str, str], body: bytes = b"") -> StatisticsQuery:
-    """Read the parameters of a request, from its query or from its JSON body.
+def parse_query(endpoint: EndpointSpec, query: Mapping[str, str], body: bytes = b"") -> Query:
+    """Parse the parameters of a request, from its query or from its JSON body.
 
     Raises:
-        Refused: 400 for a missing, misspelt or senseless parameter, 500 for milliseconds.
+        AgoraRefused: 400 if a parameter is missing, misspelt or invalid; 500 for times in milliseconds.
     """
-    form = FORMS[endpoint]
     given: dict[str, Any] = dict(query)
-    if form.method == "POST":
-        given = _json(body) | {"appid": query.get("appid")}
-    for name in form.required:
-        if given.get(name) in {None, ""}:
-            raise _invalid(f"{name} is required")
-    start, end = (_whole(given, name) for name in form.ends)
-    if max(abs(start), abs(end)) >= _MILLISECONDS_FROM:
-        raise Refused(500, "Unknown Error")
-    if end < start or (end == start and form.ends[0] != form.ends[1]):
-        raise _invalid(f"{form.ends[1]} is not behind {form.ends[0]}")
-    asked = StatisticsQuery(
-        endpoint=endpoint,
+    if endpoint.method == "POST":
+        given = _json_object(body) | {"appid": query.get("appid")}
+    require(given, endpoint.required)
+    first, last = endpoint.ends
+    start, end = _whole(given, first), _whole(given, last)
+    check_seconds(start, end)
+    if endpoint.metrics:
+        if end < start or (end == start and first != last):
+            raise _invalid(f"{last} is not behind {first}")
+    else:
+        check_order(start, end)
+    parsed = Query(
         app_id=str(given["appid"]),
         start=start,
         end=end,
+        call_id=str(given.get("call_id", "")),
+        cname=given.get("cname") or None,
+    )
+    if endpoint.metrics:
+        return _with_statistics(endpoint, given, parsed)
+    return _with_pages(endpoint, given, parsed)
+
+
+def require(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Check that the required parameters are present.
+
+    Raises:
+        AgoraRefused: 400 if one is missing or empty.
+    """
+    for name in names:
+        if given.get(name) in (None, ""):
+            raise _invalid(f"{name} is required")
+
+
+def check_seconds(start: int, end: int) -> None:
+    """Check that times are in seconds.
+
+    Raises:
+        AgoraRefused: 500 if they are in milliseconds.
+    """
+    if max(abs(start), abs(end)) >= _MILLISECONDS_FROM:
+        raise AgoraRefused(500, "Unknown Error")
+
+
+def check_order(start: int, end: int) -> None:
+    """Check that a time range does not end before it starts.
+
+    Raises:
+        AgoraRefused: 400 if it does.
+    """
+    if end < start:
+        raise _invalid("end_ts is before start_ts")
+
+
+def check_window(start: int, end: int, limits: Limits, now: float) -> None:
+    """Check a time range against the plan, to the second. The bounds are strict.
+
+    Raises:
+        AgoraRefused: 300 with the message of the first exceeded limit of latency, range and length.
+    """
+    if not end < now - limits.delay:
+        raise AgoraRefused.by_limit(LATENCY)
+    if not start > now - limits.reach:
+        raise AgoraRefused.by_limit(RANGE)
+    if limits.span is not None and not end - start < limits.span:
+        raise AgoraRefused.by_limit(LENGTH)
+
+
+def _with_pages(endpoint: EndpointSpec, given: Mapping[str, str], query: Query) -> Query:
+    page_no, page_size = _page(endpoint, given)
+    uids, sids = _listed(given, "uids", MAX_UIDS), _listed(given, "sids", MAX_SIDS)
+    return evolve(
+        query,
+        page_no=page_no,
+        page_size=page_size,
+        uids=tuple(uids),
+        sids=tuple(dict.fromkeys(sids)),
+        exclude_server_user=_boolean(given, "exclude_server_user"),
+    )
+
+
+def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
+    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
+    is_sessions = endpoint is CALL_ENDPOINTS[CALL_SESSIONS]
+    if is_sessions and not {"page_no", "page_size"} <= given.keys():
+        return 1, DEFAULT_PAGE_SIZE
+    number = _whole(given, "page_no") if "page_no" in given else 1
+    size = _whole(given, "page_size") if "page_size" in given else DEFAULT_PAGE_SIZE
+    if number < 1 or size < 1:
+        raise _invalid("page_no and page_size start at 1")
+    return number, min(size, MAX_PAGE_SIZE)
+
+
+def _listed(given: Mapping[str, str], name: str, most: int) -> list[str]:
+    values = [value for value in given.get(name, "").split(",") if value]
+    if len(values) > most:
+        raise _invalid(f"at most {most} {name}")
+    return values
+
+
+def _boolean(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "true").lower()
+    if value not in {"true", "false", "1", "0"}:
+        raise _invalid(f"{name} is not a boolean")
+    return value in {"true", "1"}
+
+
+def _with_statistics(endpoint: EndpointSpec, given: Mapping[str, Any], query: Query) -> Query:
+    query = evolve(
+        query,
         metric=str(given["metric"]),
         dimension=given.get("dimension") or None,
-        values=_values(given.get("dimensionValues"), is_list=form.method == "POST"),
+        values=_values(given.get("dimensionValues"), is_list=endpoint.method == "POST"),
         country=_country(given.get("filters")),
-        product=given.get("productType") if "productType" in form.required else None,
+        product=given.get("productType") if "productType" in endpoint.required else None,
         granularity=str(given.get("aggregateGranularity", "")),
-        cname=given.get("cname") or None,
         uids=tuple(uid for uid in str(given.get("uids") or "").split(",") if uid),
-        call_id=str(given.get("call_id", "")),
         with_users=given.get("extraMetrics") == "userCount",
     )
-    _check(form, asked)
-    return asked
+    _check_statistics(endpoint, query)
+    return query
 
 
-def _check(form: Form, asked: StatisticsQuery) -> None:
-    wrong = {
-        f"metric {asked.metric}": asked.metric not in form.metrics,
-        f"dimension {asked.dimension}": asked.dimension is not None
-        and asked.dimension not in form.dimensions,
-        f"{asked.metric} by dimension": asked.dimension is not None
+def _check_statistics(endpoint: EndpointSpec, query: Query) -> None:
+    has_dimension = query.dimension is not None
+    errors = {
+        f"metric {query.metric}": query.metric not in endpoint.metrics,
+        f"dimension {query.dimension}": has_dimension and query.dimension not in endpoint.dimensions,
+        f"{query.metric} by dimension": has_dimension
         and (
-            asked.metric.startswith("peak")
-            or (form.only_user_count_by_dimension and asked.metric != "userCount")
+            query.metric.startswith("peak")
+            or (endpoint.only_user_count_by_dimension and query.metric != "userCount")
         ),
-        "dimensionValues without dimension": asked.values is not None and asked.dimension is None,
-        "filters without dimension region": asked.country is not None and asked.dimension != "region",
-        f"productType {asked.product}": asked.product not in {None, "Native", "WebRTC"},
-        f"aggregateGranularity {asked.granularity}": bool(form.granularities)
-        and asked.granularity not in form.granularities,
-        f"more than {MAX_UIDS} uids": len(asked.uids) > MAX_UIDS,
-        "uids without cname": bool(asked.uids) and asked.cname is None,
+        "dimensionValues without dimension": query.values is not None and not has_dimension,
+        "filters without dimension region": query.country is not None and query.dimension != "region",
+        f"productType {query.product}": query.product not in {None, "Native", "WebRTC"},
+        f"aggregateGranularity {query.granularity}": bool(endpoint.granularities)
+        and query.granularity not in endpoint.granularities,
+        f"more than {MAX_UIDS} uids": len(query.uids) > MAX_UIDS,
+        "uids without cname": bool(query.uids) and query.cname is None,
     }
-    for what, is_wrong in wrong.items():
+    for message, is_wrong in errors.items():
         if is_wrong:
-            raise _invalid(what)
+            raise _invalid(message)
 
 
-def _invalid(what: str) -> Refused:
-    return Refused(400, f"Invalid parameters: {what}")
+def _invalid(message: str) -> AgoraRefused:
+    return AgoraRefused(400, f"Invalid parameters: {message}")
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes) -> dict[str, Any]:
     try:
         given = json.loads(body)
     except ValueError:
@@ -200,7 +334,7 @@ def _whole(given: Mapping[str, Any], name: str) -> int:
 
 
 def _values(given: Any, *, is_list: bool) -> tuple[str, ...] | None:
-    """Read `"a","b"` of a query, or a JSON array of a body."""
+    """Parse `"a","b"` of a query, or a JSON array of a body."""
     if not given:
         return None
     if is_list:
@@ -217,8 +351,8 @@ def _country(filters: Any) -> str | None:
     if not filters:
         return None
     try:
-        (one,) = filters
-        name, value = one["name"], one["value"]
+        (condition,) = filters
+        name, value = condition["name"], condition["value"]
     except (TypeError, KeyError, ValueError):
         raise _invalid("filters") from None
     if name != "country":

@@ -1,4 +1,4 @@
-"""The bodies of successful answers, as JSON; big ones are made piece by piece so that the loop stays free."""
+"""The bodies of Call Inspector's responses: calls, sessions, and the metrics of sessions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,28 +8,29 @@ import msgspec
 import numpy as np
 
 from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth
-from agora_analytics.simulator.rules import CallQuery
+from agora_analytics.simulator.query_params import Query
 from agora_analytics.simulator.world import World
 
 _POINTS_AT_A_TIME = 20_000
 _encode = msgspec.json.Encoder().encode
 
 
-def call_list(world: World, asked: CallQuery, now: float, hidden_after: int | None) -> dict[str, Any]:
-    """Return a page of calls that overlap the window, newest first.
+def call_list(world: World, query: Query, now: float, hidden_after: int | None) -> dict[str, Any]:
+    """Return a page of the calls that overlap the window, newest first.
 
-    With `hidden_after`, only the newest so many calls exist for the list; then `has_more` stays true on its last page.
+    With `hidden_after`, only the newest calls up to that number are listed. If some are hidden, `has_more` stays true
+    on the last page.
     """
-    found = world.overlapping(asked.start, asked.end, now, asked.cname)
-    hidden = hidden_after is not None and len(found) > hidden_after
-    found = found[:hidden_after] if hidden else found
-    after = asked.page_no * asked.page_size
-    page = found[after - asked.page_size : after].tolist()
+    positions = world.overlapping(query.start, query.end, now, query.cname)
+    hidden = hidden_after is not None and len(positions) > hidden_after
+    positions = positions[:hidden_after] if hidden else positions
+    after = query.page_no * query.page_size
+    page = positions[after - query.page_size : after].tolist()
     return {
-        "total_size": len(found),
-        "page_no": asked.page_no,
-        "page_size": asked.page_size,
-        "has_more": hidden or after < len(found),
+        "total_size": len(positions),
+        "page_no": query.page_no,
+        "page_size": query.page_size,
+        "has_more": hidden or after < len(positions),
         "call_lists": [_call(world.calls[position], now) for position in page],
     }
 
@@ -46,39 +47,39 @@ def _call(call: CallTruth, now: float) -> dict[str, Any]:
 
 
 def session_list(
-    world: World, asked: CallQuery, now: float, last_known: Callable[[float], int] = int
+    world: World, query: Query, now: float, last_known: Callable[[float], int] = int
 ) -> dict[str, Any]:
     """Return a page of the sessions of a call that overlap the window, newest join first.
 
-    `last_known` makes of the time the `leave_ts` of those that go on.
+    `last_known` returns the `leave_ts` of ongoing sessions, from the server's time.
     """
-    call = world.call(asked.call_id)
-    found: list[SessionTruth] = []
+    call = world.call(query.call_id)
+    sessions: list[SessionTruth] = []
     if call is not None and call.created_ts <= now:
-        found = [session for session in world.sessions(call) if _asked_for(session, asked, now)]
-        found.sort(key=lambda session: (-session.join_ts, session.sid))
-    after = asked.page_no * asked.page_size
-    page = found[after - asked.page_size : after]
+        sessions = [session for session in world.sessions(call) if _is_selected(session, query, now)]
+        sessions.sort(key=lambda session: (-session.join_ts, session.sid))
+    after = query.page_no * query.page_size
+    page = sessions[after - query.page_size : after]
     body: dict[str, Any] = {
-        "total_size": len(found),
-        "page_no": asked.page_no,
-        "page_size": asked.page_size,
+        "total_size": len(sessions),
+        "page_no": query.page_no,
+        "page_size": query.page_size,
         "call_info": [
             _session(session, call.cname if call else "", now, last_known(now)) for session in page
         ],
     }
-    # has_more is not in every version of this answer; half of the calls do without.
+    # Not every version of this response has has_more; here half of the calls have it.
     if call is None or sum(call.call_id.encode()) % 2:
-        body["has_more"] = after < len(found)
+        body["has_more"] = after < len(sessions)
     return body
 
 
-def _asked_for(session: SessionTruth, asked: CallQuery, now: float) -> bool:
+def _is_selected(session: SessionTruth, query: Query, now: float) -> bool:
     return (
-        session.join_ts <= min(asked.end, now)
-        and session.leave_ts >= asked.start
-        and not (session.server and asked.exclude_server_user)
-        and (asked.uids is None or session.uid in asked.uids)
+        session.join_ts <= min(query.end, now)
+        and session.leave_ts >= query.start
+        and not (session.server and query.exclude_server_user)
+        and (not query.uids or session.uid in query.uids)
     )
 
 
@@ -103,32 +104,32 @@ def _uid(uid: str, *, is_number: bool) -> int | str:
     return int(uid) if is_number else uid
 
 
-async def metrics(world: World, asked: CallQuery, now: float) -> tuple[bytes, int]:
-    """Return the JSON array of `metrics` and how many points it has.
+async def metrics(world: World, query: Query, now: float) -> tuple[bytes, int]:
+    """Return the JSON array of `metrics` and its number of points.
 
-    Sessions come in the order that they were asked for in; unknown ones, those of other calls and those that have
-    not begun are left out. One that has nothing in the window has an empty `data`.
+    Sessions have the order of the request. Unknown sessions, those of other calls and those that have not begun are
+    left out. A session without points in the window has an empty `data`.
     """
-    call = world.call(asked.call_id)
-    wanted = {sid: place for place, sid in enumerate(asked.sids)}
-    known = [
+    call = world.call(query.call_id)
+    order = {sid: position for position, sid in enumerate(query.sids)}
+    sessions = [
         session
         for session in (world.sessions(call) if call else ())
-        if session.sid in wanted and session.join_ts <= now
+        if session.sid in order and session.join_ts <= now
     ]
-    known.sort(key=lambda session: wanted[session.sid])
+    sessions.sort(key=lambda session: order[session.sid])
     pieces: list[bytes] = []
     points = 0
-    for session in known:
+    for session in sessions:
         data: list[bytes] = []
         pending = 0
-        for series in world.points(call, session, asked.start, min(asked.end, int(now))) if call else ():
+        for series in world.points(call, session, query.start, min(query.end, int(now))) if call else ():
             data.append(_series(series))
             points += len(series.ts)
             pending += len(series.ts)
             if pending > _POINTS_AT_A_TIME:
                 pending = 0
-                # A thread would hold the GIL as well, and has no place on a loop with virtual time.
+                # Keeps the event loop responsive. A thread would hold the GIL as well, and cannot run on virtual time.
                 await anyio.lowlevel.checkpoint()
         pieces.append(b'{"sid":%b,"data":[%b]}' % (_encode(session.sid), b",".join(data)))
         await anyio.lowlevel.checkpoint()
@@ -146,7 +147,7 @@ def _series(series: SeriesTruth) -> bytes:
 
 
 def _json_values(series: SeriesTruth) -> Sequence[int | float | None]:
-    """Return whole-numbered series as ints; in the others msgspec writes NaN as null by itself."""
+    """Return the values as JSON writes them: integers for whole-numbered series. msgspec writes NaN as null."""
     value = series.value
     if not series.whole:
         floats: list[float] = value.tolist()

@@ -1,100 +1,112 @@
-"""The `data` of answers about statistics, Data Insights and Real-time, tallied from a world's roster."""
+"""The `data` of responses about call statistics, Data Insights and Real-time, computed from a world's participants."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from attrs import define, field
+from numpy.typing import NDArray
 
-from agora_analytics.simulator.aggregates import RATES, aggregate, by_group, keep
-from agora_analytics.simulator.ground_truth.participants import Participants, participants_of
-from agora_analytics.simulator.query_params import StatisticsQuery
+from agora_analytics.simulator.ground_truth.participants import Floats, Participants, participants_of
+from agora_analytics.simulator.query_params import Query
 from agora_analytics.simulator.world import World
 
 SECONDS = {"1d": 86_400, "1h": 3600, "1m": 60}
 LIVE = 20
 TOP, TOP_DEVICES = 20, 50
 BUCKETS = ((0.03, "[0%,3%)"), (0.05, "[3%,5%)"), (0.10, "[5%,10%)"), (1.01, "[10%,100%)"))
+COUNTS = frozenset(
+    {"userCount", "sessionCount", "channelCount", "peakConcurrentChannels", "peakConcurrentUsers"}
+)
+DURATIONS = frozenset({"totalDuration", "totalVideoDuration", "totalAudioDuration"})
+RATES = frozenset(
+    {"joinSuccessRate", "joinSuccessIn5sRate", "audioFreezeRate", "videoFreezeRate", "networkDelay"}
+)
+
+Aggregate = tuple[float | None, float]
+"""A value (None if there was nothing to measure) and its weight: sessions, attempts to join, or minutes."""
 
 
 @define
 class Statistics:
-    """Answers for one world. Its roster is made when it is first needed, and kept."""
+    """Computes the statistics of one world. Its participants are collected at the first request and kept."""
 
     world: World
-    day_begins: int = 16 * 3600  # seconds behind 00:00 UTC: the vendor's sample of daily rows is at 16:00
-    _roster: Participants | None = field(default=None, init=False)
+    day_begins: int = 16 * 3600  # seconds after 00:00 UTC: daily rows of the vendor's sample are at 16:00
+    _participants: Participants | None = field(default=None, init=False)
 
-    def answer(self, asked: StatisticsQuery, now: float) -> Any:
-        """Return the `data` of an answer, as of `now`."""
-        group, _, rest = asked.endpoint.partition("/")
+    def data(self, endpoint: str, query: Query, now: float) -> Any:
+        """Return the `data` of a response, as of `now`."""
+        group, _, rest = endpoint.partition("/")
         if group == "call":
-            return self._of_call(asked, now)
-        people = self._people(asked, now)
+            return self._of_call(endpoint, query, now)
+        people = self._selected(query, now)
         if rest.endswith("top20"):
-            return _top(people, asked)
+            return _top(people, query)
         if rest.endswith("aggregation"):
-            return _totals(people, asked)
+            return _totals(people, query)
         if group == "realtime":
-            return _live(people, asked)
-        return self._by_time(people, asked)
+            return _live(people, query)
+        return self._by_time(people, query)
 
     def _all(self) -> Participants:
-        if self._roster is None:
-            self._roster = participants_of((call, self.world.sessions(call)) for call in self.world.calls)
-        return self._roster
+        if self._participants is None:
+            self._participants = participants_of(
+                (call, self.world.sessions(call)) for call in self.world.calls
+            )
+        return self._participants
 
-    def _people(self, asked: StatisticsQuery, now: float) -> Participants:
+    def _selected(self, query: Query, now: float) -> Participants:
         people = self._all()
         people = people.only(
-            (people.join < now) & (people.leave > asked.start - 86_400) & (people.join <= asked.end + 86_400)
+            (people.join < now) & (people.leave > query.start - 86_400) & (people.join <= query.end + 86_400)
         )
-        return keep(
+        return _filtered(
             people,
-            (people.product, [asked.product] if asked.product else None),
-            (people.cname, [asked.cname] if asked.cname else None),
-            (people.groups["country"], [asked.country] if asked.country else None),
-            (people.groups[asked.dimension or "os"], asked.values),
+            (people.product, [query.product] if query.product else None),
+            (people.cname, [query.cname] if query.cname else None),
+            (people.groups["country"], [query.country] if query.country else None),
+            (people.groups[query.dimension or "os"], query.values),
         )
 
-    def _by_time(self, people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
-        """Rows for the days or hours that begin within the range, both ends included."""
-        step = SECONDS[asked.granularity]
+    def _by_time(self, people: Participants, query: Query) -> list[dict[str, Any]]:
+        """Return a row for each day or hour that begins within the range, both ends included."""
+        step = SECONDS[query.granularity]
         shift = self.day_begins if step == 86_400 else 0
-        first = -(-(asked.start - shift) // step) * step + shift
-        rows = []
-        for ts in range(first, asked.end + 1, step):
-            value, _ = aggregate(people, asked.metric, ts, ts + step)
-            rows.append({"ts": ts, asked.metric: value})
-        return rows
+        first = -(-(query.start - shift) // step) * step + shift
+        return [
+            {"ts": ts, query.metric: aggregate(people, query.metric, ts, ts + step)[0]}
+            for ts in range(first, query.end + 1, step)
+        ]
 
-    def _of_call(self, asked: StatisticsQuery, now: float) -> list[dict[str, Any]]:
-        call = self.world.call(asked.call_id)
+    def _of_call(self, endpoint: str, query: Query, now: float) -> list[dict[str, Any]]:
+        call = self.world.call(query.call_id)
         if call is None:
             return []
         people = participants_of([(call, self.world.sessions(call))])
-        people = people.only((people.join <= min(asked.end, now)) & (people.leave >= asked.start))
-        frozen = people.video if asked.metric.startswith("video") else people.audio
-        shuffled = random.Random(f"{asked.call_id}{asked.metric}")
-        if asked.endpoint == "call/statistics":
-            rows = _groups_of_call(people, asked)
-        elif asked.endpoint == "call/freeze/bucket":
-            rows = _buckets(frozen[people.first])
+        people = people.only((people.join <= min(query.end, now)) & (people.leave >= query.start))
+        freezes = people.video if query.metric.startswith("video") else people.audio
+        if endpoint == "call/statistics":
+            rows = _groups_of_call(people, query)
+        elif endpoint == "call/freeze/bucket":
+            rows = _buckets(freezes[people.first])
         else:
-            minutes = range(asked.start // 60 * 60, int(min(asked.end, now)) + 1, 60)
-            rows = [{"ts": ts, "value": _minute(people, asked.metric, ts)} for ts in minutes]
-        shuffled.shuffle(rows)  # the server does not sort them
+            minutes = range(query.start // 60 * 60, int(min(query.end, now)) + 1, 60)
+            rows = [{"ts": ts, "value": _minute(people, query.metric, ts)} for ts in minutes]
+        # The server does not sort the rows.
+        random.Random(f"{query.call_id}{query.metric}").shuffle(rows)
         return rows
 
 
-def _groups_of_call(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
-    metric = "videoFreezeRate" if asked.metric.startswith("video") else "audioFreezeRate"
-    column = people.groups[asked.dimension or "os"]
+def _groups_of_call(people: Participants, query: Query) -> list[dict[str, Any]]:
+    metric = "videoFreezeRate" if query.metric.startswith("video") else "audioFreezeRate"
+    column = people.groups[query.dimension or "os"]
     return [
         {
             "dimension_value": group,
             "user_count": len(np.unique(people.user[column == group])),
-            "value": aggregate(people.only(column == group), metric, asked.start, asked.end + 1)[0],
+            "value": aggregate(people.only(column == group), metric, query.start, query.end + 1)[0],
         }
         for group in np.unique(column).tolist()
     ]
@@ -111,63 +123,147 @@ def _buckets(rates: Any) -> list[dict[str, Any]]:
 
 
 def _minute(people: Participants, metric: str, ts: int) -> float | None:
-    there = people.only((people.join < ts + 60) & (people.leave > ts))
+    present = people.only((people.join < ts + 60) & (people.leave > ts))
     if metric == "user_count":
-        return len(np.unique(there.user))
-    frozen = there.video if metric.startswith("video") else there.audio
+        return len(np.unique(present.user))
+    freezes = present.video if metric.startswith("video") else present.audio
     if metric.endswith("user_count"):
-        return len(np.unique(there.user[frozen >= 0.03]))
-    return round(float(frozen.mean()), 4) if len(there) else None
+        return len(np.unique(present.user[freezes >= 0.03]))
+    return round(float(freezes.mean()), 4) if len(present) else None
 
 
-def _totals(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
-    start, end = asked.start, asked.end + 1
-    if asked.dimension is None:
-        value, taken_from = aggregate(people, asked.metric, start, end)
-        rows: list[tuple[dict[str, str], float | None, float]] = [({}, value, taken_from)]
+def _totals(people: Participants, query: Query) -> list[dict[str, Any]]:
+    start, end = query.start, query.end + 1
+    if query.dimension is None:
+        value, weight = aggregate(people, query.metric, start, end)
+        rows: list[tuple[dict[str, str], float | None, float]] = [({}, value, weight)]
     else:
-        most = TOP_DEVICES if asked.dimension == "device" else TOP
-        groups = by_group(people, asked.dimension, asked.metric, start, end, most)
-        rows = [({asked.dimension: group}, value, taken_from) for group, value, taken_from in groups]
+        most = TOP_DEVICES if query.dimension == "device" else TOP
+        groups = _by_group(people, query.dimension, query.metric, start, end, most)
+        rows = [({query.dimension: group}, value, weight) for group, value, weight in groups]
     return [
-        {**group, asked.metric: value, **({"refUsage": taken_from} if asked.metric in RATES else {})}
-        for group, value, taken_from in rows
+        {**group, query.metric: value, **({"refUsage": weight} if query.metric in RATES else {})}
+        for group, value, weight in rows
     ]
 
 
-def _live(people: Participants, asked: StatisticsQuery) -> list[dict[str, Any]]:
-    """Rows for the windows from the one that holds the start to the one before the end. Quality has no row where nobody was."""
-    windows = range(asked.start // LIVE * LIVE, asked.end // LIVE * LIVE, LIVE)
+def _live(people: Participants, query: Query) -> list[dict[str, Any]]:
+    """Return rows for the windows from that of the start to the last that ends before the end.
+
+    Quality has no row for a window without users.
+    """
+    windows = range(query.start // LIVE * LIVE, query.end // LIVE * LIVE, LIVE)
     people = people.only((people.join < windows.stop) & (people.leave > windows.start))
-    if asked.uids:
-        mine = [(uid, people.only(people.uid == uid)) for uid in asked.uids]
+    if query.uids:
+        by_user = [(uid, people.only(people.uid == uid)) for uid in query.uids]
         return [
-            {"uid": int(uid) if uid.isdigit() else uid, "values": _windows(users, asked, windows)}
-            for uid, users in mine
-            if len(users)
+            {"uid": int(uid) if uid.isdigit() else uid, "values": _windows(sessions, query, windows)}
+            for uid, sessions in by_user
+            if len(sessions)
         ]
-    if asked.dimension is None:
-        return _windows(people, asked, windows)
-    rows = []
-    for ts in windows:
-        for group, value, _ in by_group(people, asked.dimension, asked.metric, ts, ts + LIVE, TOP):
-            rows.append({"ts": ts, asked.metric: value, asked.dimension: group})
-    return rows
+    if query.dimension is None:
+        return _windows(people, query, windows)
+    return [
+        {"ts": ts, query.metric: value, query.dimension: group}
+        for ts in windows
+        for group, value, _ in _by_group(people, query.dimension, query.metric, ts, ts + LIVE, TOP)
+    ]
 
 
-def _windows(people: Participants, asked: StatisticsQuery, windows: range) -> list[dict[str, Any]]:
-    values = ((ts, aggregate(people, asked.metric, ts, ts + LIVE)[0]) for ts in windows)
-    return [{"ts": ts, asked.metric: value} for ts, value in values if value is not None]
+def _windows(people: Participants, query: Query, windows: range) -> list[dict[str, Any]]:
+    values = ((ts, aggregate(people, query.metric, ts, ts + LIVE)[0]) for ts in windows)
+    return [{"ts": ts, query.metric: value} for ts, value in values if value is not None]
 
 
-def _top(people: Participants, asked: StatisticsQuery) -> dict[str, Any]:
-    start = asked.start // LIVE * LIVE
+def _top(people: Participants, query: Query) -> dict[str, Any]:
+    start = query.start // LIVE * LIVE
     end = start + LIVE
-    dimension = asked.dimension or "os"
-    users = {g: v for g, v, _ in by_group(people, dimension, "userCount", start, end, 1 << 20)}
+    dimension = query.dimension or "os"
+    users = {g: v for g, v, _ in _by_group(people, dimension, "userCount", start, end, 1 << 20)}
     rows: list[dict[str, Any]] = []
-    for group, value, _ in by_group(people, dimension, asked.metric, start, end, TOP):
-        more = {"userCount": users[group]} if asked.with_users or asked.metric == "userCount" else {}
+    for group, value, _ in _by_group(people, dimension, query.metric, start, end, TOP):
+        more = {"userCount": users[group]} if query.with_users or query.metric == "userCount" else {}
         window = {"windowStartTs": start, "windowEndTs": end}
-        rows.append({dimension: group, asked.metric: value, **more, **window})
+        rows.append({dimension: group, query.metric: value, **more, **window})
     return {"list": rows}
+
+
+def aggregate(people: Participants, metric: str, start: int, end: int) -> Aggregate:
+    """Return a metric over start <= t < end, of the sessions that overlap it."""
+    people = people.only((people.join < end) & (people.leave > start))
+    overlap: Floats = (np.minimum(people.leave, end) - np.maximum(people.join, start)).astype(np.float64)
+    if metric in COUNTS or metric in DURATIONS:
+        return _usage(people, metric, overlap), float(len(people))
+    return _rate(people, metric, overlap, start, end)
+
+
+def _usage(people: Participants, metric: str, overlap: Floats) -> float:
+    match metric:
+        case "userCount":
+            return len(np.unique(people.user))
+        case "sessionCount":
+            return len(people)
+        case "channelCount":
+            return len(np.unique(people.call))
+        case "peakConcurrentUsers":
+            return _peak(people.join, people.leave, people.user)
+        case "peakConcurrentChannels":
+            return _peak(people.join, people.leave, people.call)
+        case "totalVideoDuration":
+            minutes = overlap[people.has_video].sum() / 60
+        case "totalAudioDuration":
+            minutes = overlap[~people.has_video].sum() / 60
+        case _:
+            minutes = overlap.sum() / 60
+    return round(float(minutes), 2)
+
+
+def _peak(join: NDArray[np.int64], leave: NDArray[np.int64], ids: NDArray[np.int64]) -> int:
+    """Return the most ids that were present at the same time. An id that leaves and returns counts throughout."""
+    if not len(ids):
+        return 0
+    unique, position = np.unique(ids, return_inverse=True)
+    begin = np.full(len(unique), np.iinfo(np.int64).max)
+    end = np.zeros(len(unique), dtype=np.int64)
+    np.minimum.at(begin, position, join)
+    np.maximum.at(end, position, leave)
+    begin.sort()
+    end.sort()
+    arrived = np.arange(1, len(begin) + 1)
+    return int((arrived - np.searchsorted(end, begin, side="right")).max())
+
+
+def _rate(people: Participants, metric: str, overlap: Floats, start: int, end: int) -> Aggregate:
+    if metric.startswith("joinSuccess"):
+        joined = people.only((people.join >= start) & (people.join < end))
+        tries = int(joined.tries.sum())
+        good = len(joined) if metric == "joinSuccessRate" else int(joined.quick.sum())
+        return (round(good / tries, 4) if tries else None), float(tries)
+    column = {"audioFreezeRate": people.audio, "videoFreezeRate": people.video}.get(metric, people.delay)
+    weight = np.where(people.has_video, overlap, 0.0) if metric == "videoFreezeRate" else overlap
+    total = float(weight.sum())
+    return (round(float((column * weight).sum()) / total, 4) if total else None), round(total / 60, 2)
+
+
+def _by_group(
+    people: Participants, dimension: str, metric: str, start: int, end: int, most: int
+) -> list[tuple[str, float | None, float]]:
+    """Return (group, value, weight) of the largest groups, the largest first."""
+    groups: list[tuple[str, float | None, float]] = []
+    column = people.groups[dimension]
+    for group in np.unique(column).tolist():
+        members = people.only(column == group)
+        if not ((members.join < end) & (members.leave > start)).any():
+            continue
+        groups.append((group, *aggregate(members, metric, start, end)))
+    groups.sort(key=lambda row: (-row[2] if metric in RATES else -(row[1] or 0), row[0]))
+    return groups[:most]
+
+
+def _filtered(people: Participants, *filters: tuple[NDArray[np.str_], Sequence[str] | None]) -> Participants:
+    """Return the participants whose columns hold one of the values; None keeps all."""
+    kept = np.ones(len(people), dtype=np.bool_)
+    for column, values in filters:
+        if values is not None:
+            kept &= np.isin(column, list(values))
+    return people.only(kept)

@@ -63,7 +63,7 @@ def test_a_range_that_nothing_is_kept_of_is_refused():
 
 
 def test_meetings_and_days_are_counted_by_the_listing_that_the_harvest_asks_for_too(tmp_path):
-    made, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
+    made, store = world(minutes=(1.0, 20.0), dense_share=0.0), tmp_path / "store"
     simulator, clock = staged(made)
     before = cost_of_meetings(simulator, clock, store)
     assert (simulator.seen.requests.total(), store.exists()) == (1, False)

@@ -5,7 +5,7 @@ import pytest
 from agora_analytics.opentok import facts
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.execution import schema
-from agora_analytics.simulator.opentok.refusals import MESSAGES
+from agora_analytics.simulator.opentok.rules import MESSAGES
 from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, WORLD, asking
 
 PROJECT = "{project(projectId: 45000001) {projectData(%s) {totalCount}}}"

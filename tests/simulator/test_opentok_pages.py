@@ -10,7 +10,7 @@ from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.ground_truth import OpenTokSessionTruth
 from agora_analytics.simulator.opentok.node_count import count_nodes
-from agora_analytics.simulator.opentok.refusals import MESSAGES
+from agora_analytics.simulator.opentok.rules import MESSAGES
 from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, asking
 
 DENSE = OpenTokWorld.generate(

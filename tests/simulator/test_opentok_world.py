@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agora_analytics.simulator import OpenTokWorld, OpenTokWorldConfig
-from agora_analytics.simulator.opentok.minutes import most_at_once, participant_minutes, total_minutes
 from agora_analytics.simulator.opentok.samples import MEASURES
+from agora_analytics.simulator.opentok.usage import most_at_once, participant_minutes, total_minutes
 from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, asking
 
 WORLD = OpenTokWorld.generate(seed=11, since=NOW - 15 * DAY, until=NOW, sessions=60)
@@ -122,7 +122,7 @@ def test_values_are_what_they_can_be():
 
 def test_a_stream_that_goes_on_needs_an_end():
     endless = next(one for meeting in MEETINGS for one in meeting.publishers if one.destroyed_ms is None)
-    with pytest.raises(ValueError, match="give last_ms"):
+    with pytest.raises(ValueError, match="pass last_ms"):
         WORLD.samples(endless)
     assert len(WORLD.samples(endless, NOW * 1000)) >= len(WORLD.samples(endless, EDGE)) > 0
 

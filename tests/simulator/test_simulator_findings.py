@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics.agora.plans import PLANS
 from agora_analytics.simulator import Simulator, World
-from agora_analytics.simulator.query_params import FORMS
+from agora_analytics.simulator.query_params import STATISTICS_ENDPOINTS
 
 AUTH = ("demo-customer-id", "demo-customer-secret")
 T = 1_795_046_400  # 2026-11-19 00:00 UTC
@@ -28,7 +28,7 @@ async def asking(sim):
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
 
         async def ask(endpoint, **changes):
-            form = FORMS[endpoint]
+            form = STATISTICS_ENDPOINTS[endpoint]
             given = good(sim, endpoint) | changes
             given = {name: value for name, value in given.items() if value is not None}
             if form.method == "POST":
@@ -41,7 +41,7 @@ async def asking(sim):
 
 def good(sim, endpoint):
     """Return correct parameters."""
-    form = FORMS[endpoint]
+    form = STATISTICS_ENDPOINTS[endpoint]
     (world,) = sim.worlds.values()
     start, end = WINDOWS[endpoint.partition("/")[0]]
     values = {
@@ -57,7 +57,7 @@ def good(sim, endpoint):
     return {name: values[name] for name in form.required}
 
 
-every_endpoint = pytest.mark.parametrize("endpoint", FORMS)
+every_endpoint = pytest.mark.parametrize("endpoint", STATISTICS_ENDPOINTS)
 
 
 @every_endpoint
@@ -72,7 +72,7 @@ async def test_a_correct_question_is_answered(world, endpoint):
 async def test_every_required_parameter_is_required_and_must_be_spelt_right(world, endpoint):
     sim = Simulator(world, now=iter(range(T, T + 6000, 60)).__next__)
     async with asking(sim) as ask:
-        for name in FORMS[endpoint].required:
+        for name in STATISTICS_ENDPOINTS[endpoint].required:
             other = name.replace("Ts", "_ts") if "Ts" in name else f"{name}Ts"
             assert (await ask(endpoint, **{name: None}))["code"] == 400
             assert (await ask(endpoint, **{name: None, other: good(sim, endpoint)[name]}))["code"] == 400
@@ -111,7 +111,7 @@ async def test_a_senseless_parameter_is_body_code_400(world, endpoint, wrong):
 @every_endpoint
 async def test_milliseconds_are_an_unknown_error(world, endpoint):
     async with asking(Simulator(world, now=lambda: T)) as ask:
-        form = FORMS[endpoint]
+        form = STATISTICS_ENDPOINTS[endpoint]
         body = await ask(endpoint, **dict.fromkeys(form.ends, T * 1000))
     assert (body["code"], body["message"]) == (500, "Unknown Error")
 
@@ -127,7 +127,7 @@ async def test_each_bound_of_a_plan_is_strict(world, endpoint, plan):
         return moments[-1]
 
     sim = Simulator(world, plan, now=now)
-    first, last = FORMS[endpoint].ends
+    first, last = STATISTICS_ENDPOINTS[endpoint].ends
 
     async def verdict(start, end):
         moments.append(next(clock))
@@ -173,7 +173,7 @@ async def test_minutes_and_days_are_counted(world, plan, a_minute, a_day):
 @pytest.mark.parametrize("method", ["get", "post"])
 async def test_the_other_method_has_no_route(world, method):
     sim = Simulator(world, now=lambda: T)
-    paths = [form.path for form in FORMS.values() if form.method.lower() != method]
+    paths = [form.path for form in STATISTICS_ENDPOINTS.values() if form.method.lower() != method]
     transport = httpx.ASGITransport(app=sim.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
         for path in paths:
@@ -185,7 +185,7 @@ async def test_a_body_that_is_no_object_is_code_400(world, body):
     sim = Simulator(world, now=lambda: T)
     transport = httpx.ASGITransport(app=sim.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
-        path = FORMS["insight/usage/aggregation"].path
+        path = STATISTICS_ENDPOINTS["insight/usage/aggregation"].path
         assert (await http.post(path, params={"appid": world.app_id}, content=body)).json()["code"] == 400
 
 
@@ -246,5 +246,9 @@ async def test_the_same_question_has_the_same_answer_and_time_6_is_not_sorted(wo
 
 async def test_a_shared_budget_holds_all_of_real_time(world):
     async with asking(Simulator(world, "premium", now=lambda: T, shared_budget=True)) as ask:
-        codes = [(await ask(endpoint))["code"] for endpoint in FORMS if endpoint.startswith("realtime/")]
+        codes = [
+            (await ask(endpoint))["code"]
+            for endpoint in STATISTICS_ENDPOINTS
+            if endpoint.startswith("realtime/")
+        ]
     assert codes == [200, 200, 200, 300]

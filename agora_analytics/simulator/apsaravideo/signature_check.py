@@ -1,4 +1,4 @@
-"""Who may in: the simulator's own check of a V3 signature, written from the document and not from the client.
+"""Checks V3 signatures. It is written from the vendor's document, not from the client.
 
 Source: `reference/apsaravideo.md`, section 3.
 """
@@ -21,7 +21,7 @@ _HASH = "x-acs-content-sha256"
 
 
 class ApsaraVideoRefused(Exception):
-    """The request is refused: a code and a message."""
+    """A request that ApsaraVideo refuses, with a code and a message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -29,14 +29,14 @@ class ApsaraVideoRefused(Exception):
 
 
 class SignatureCheck:
-    """Knows the access keys, and the nonces that it has seen.
+    """Checks the signatures of requests and that each nonce is used once.
 
     Args:
-        keys: secrets by access key id.
-        tokens: the security token of each key that is a temporary one.
+        keys: the secret of each access key id.
+        tokens: the security token of each temporary key.
 
     Attributes:
-        expired: temporary keys that are good no longer.
+        expired: the temporary keys that are no longer valid.
     """
 
     def __init__(self, keys: Mapping[str, str], tokens: Mapping[str, str]) -> None:
@@ -45,11 +45,11 @@ class SignatureCheck:
         self._nonces: dict[str, float] = {}
         self.expired: set[str] = set()
 
-    def admit(self, arrival: Arrival) -> str:
+    def verify(self, arrival: Arrival) -> str:
         """Return the access key id of a request.
 
         Raises:
-            ApsaraVideoRefused: something about the signature is not as it must be.
+            ApsaraVideoRefused: the signature is missing or invalid.
         """
         for name in (*_ALWAYS_SIGNED, _HASH, "authorization"):
             if not arrival.headers.get(name):
@@ -91,7 +91,7 @@ class SignatureCheck:
             )
 
     def _use_nonce(self, arrival: Arrival) -> None:
-        """A nonce is good for once, as long as a date can be: after that, its date refuses it."""
+        """Refuse a used nonce. It is remembered for as long as a request with its date would be accepted."""
         nonce = arrival.headers["x-acs-signature-nonce"]
         while (
             self._nonces and (first := next(iter(self._nonces.items())))[1] < arrival.now - 2 * CLOCK_WINDOW
@@ -103,10 +103,10 @@ class SignatureCheck:
 
 
 def _check_coverage(arrival: Arrival, signed: list[str]) -> None:
-    wanted = {"host"} | {name for name in arrival.headers if name.startswith("x-acs-")}
+    required = {"host"} | {name for name in arrival.headers if name.startswith("x-acs-")}
     if arrival.body and "content-type" in arrival.headers:
-        wanted.add("content-type")
-    if missing := sorted(wanted - set(signed)):
+        required.add("content-type")
+    if missing := sorted(required - set(signed)):
         raise ApsaraVideoRefused("SignatureDoesNotMatch", f"Not signed: {', '.join(missing)}.")
     if signed != sorted(set(signed)):
         raise ApsaraVideoRefused("SignatureDoesNotMatch", "SignedHeaders is not sorted.")

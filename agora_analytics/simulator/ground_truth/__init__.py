@@ -1,1 +1,1 @@
-"""What is true in the simulated world: calls, sessions and their points, made from a seed."""
+"""Ground truth of the simulated world: calls, sessions and points, generated from a seed."""

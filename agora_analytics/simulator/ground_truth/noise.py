@@ -1,4 +1,4 @@
-"""Randomness without state: a number for every (key, index), so that any window of a series can be made alone."""
+"""Stateless random numbers: one for every (key, index), so that any window of a series can be generated alone."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ _FIELD_SCALE = np.float64(1 / (1 << 21))
 
 
 def bits(keys: Bits, index: NDArray[np.int64]) -> Bits:
-    """Return 64 random bits for each pair of key and index (SplitMix64); the two arrays broadcast.
+    """Return 64 random bits for each pair of key and index (SplitMix64). The two arrays are broadcast.
 
-    Arrays only: numpy warns when a scalar overflows, and overflowing is what this is about.
+    Takes arrays only: the algorithm overflows, and numpy warns about that for scalars.
     """
     mixed: Bits = keys + index.astype(np.uint64) * _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
@@ -36,7 +36,7 @@ def units(random_bits: Bits) -> tuple[Units, Units, Units]:
 
 
 def key_array(*keys: int) -> Bits:
-    """Return whole numbers of any size as 64-bit keys."""
+    """Return integers of any size as 64-bit keys."""
     return np.array([key & 0xFFFFFFFFFFFFFFFF for key in keys], dtype=np.uint64)
 
 

@@ -1,4 +1,4 @@
-"""Everybody of a world as columns: who was where, from when to when, and how he fared. What statistics are made of."""
+"""The sessions of a world as columns: user, call, times, place and quality. Statistics are computed from them."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -21,24 +21,24 @@ PLACES = (
     ("Germany", "Bavaria"),
     ("Brazil", "Bahia"),
 )
-"""Where users are: countries and their regions."""
+"""The countries and regions of users."""
 SIZES = ((2, "1-2"), (5, "3-5"), (17, "6-17"), (1 << 40, "18+"))
-"""How large a channel is: the most users, and the name."""
+"""The sizes of channels: the most users and the name of the group."""
 
 
 @frozen(eq=False)
 class Participants:
-    """Sessions as columns; server users are left out. Times are epoch seconds, the end excluded.
+    """Sessions as columns, without server users. Times are epoch seconds, the end excluded.
 
     Attributes:
-        user: a number for each user of each call; a user who joins twice is one.
+        user: a number for each user of each call. A user who joins twice has one number.
         call: a number for each call.
-        first: whether it is the user's first session of the call; what it says of him holds for all of them.
-        joins, tries, quick: successful joins, attempts to join, and joins within 5 seconds.
-        audio, video: the share of time that froze, a fraction of 1.
-        delay: the share of time with much delay, a fraction of 1.
+        first: whether it is the user's first session of the call. Its groups apply to the user's other sessions too.
+        tries, quick: the attempts to join, and the joins within 5 seconds.
+        audio, video: the share of time that froze, from 0 to 1.
+        delay: the share of time with a high delay, from 0 to 1.
         has_video: whether the user had video.
-        groups: by dimension as the API spells it, the group of each session.
+        groups: the group of each session, by dimension in the spelling of the API.
     """
 
     user: Whole
@@ -61,7 +61,7 @@ class Participants:
         return len(self.user)
 
     def only(self, kept: NDArray[np.bool_]) -> "Participants":
-        """Return the sessions of a mask."""
+        """Return the sessions that a mask selects."""
         columns = {name: getattr(self, name)[kept] for name in _PLAIN}
         return Participants(**columns, groups={name: column[kept] for name, column in self.groups.items()})
 
@@ -70,7 +70,7 @@ _PLAIN = tuple(attribute.name for attribute in fields(Participants) if attribute
 
 
 def participants_of(calls: Iterable[tuple[CallTruth, Sequence[SessionTruth]]]) -> Participants:
-    """Return the roster of calls with their sessions."""
+    """Return the participants of calls with their sessions."""
     rows: list[tuple[object, ...]] = []
     users: dict[tuple[str, str], tuple[int, SessionTruth]] = {}
     for number, (call, sessions) in enumerate(calls):
@@ -85,7 +85,7 @@ def participants_of(calls: Iterable[tuple[CallTruth, Sequence[SessionTruth]]]) -
 
 
 def _facts(session: SessionTruth, as_first: SessionTruth) -> tuple[object, ...]:
-    """Return what follows from a seeded hash and from the truth: place, attempts and freezes."""
+    """Return place, attempts to join and freezes, from the session and a hash of its id."""
     dice = blake2b(session.sid.encode(), digest_size=4).digest()
     place = PLACES[blake2b(session.uid.encode(), digest_size=1).digest()[0] % len(PLACES)]
     trouble = min(1.0, session.spells * (0.5 + dice[0] / 255))

@@ -1,4 +1,4 @@
-"""The values that the truth is told in: calls, sessions, series, and the totals that tests compare with."""
+"""Records of the ground truth: calls, sessions, series, and the totals that tests compare with."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @frozen(kw_only=True)
 class Peer:
-    """A remote user whose stream a session received, and while when (epoch seconds)."""
+    """A remote user whose stream a session received, and when, in epoch seconds."""
 
     uid: str
     uid_is_number: bool
@@ -20,17 +20,17 @@ class Peer:
 
 @frozen(kw_only=True)
 class SessionTruth:
-    """One user's stay in a call. All times are epoch seconds, UTC; both ends belong to the stay.
+    """One user's stay in a call. Times are UTC epoch seconds; both ends are included.
 
     Attributes:
-        uid: the user id as text, whatever type the API shows it as.
-        uid_is_number: whether the API shows it as a JSON number.
-        server: a server user: a Linux session that `exclude_server_user` hides.
-        video: whether the user had video; it decides which metrics exist.
-        spells: the share of time in which the network misbehaves at the busiest hour (0 to 1).
-        strain: a factor on loss and delay that the network brings (1 is a good cable).
+        uid: the user id as text, for either type of the API.
+        uid_is_number: whether the API returns it as a JSON number.
+        server: whether it is a server user, a Linux session that `exclude_server_user` hides.
+        video: whether the user had video, which determines the metrics.
+        spells: the share of time with bad spells of the network at the busiest hour, from 0 to 1.
+        strain: the network's factor on loss and delay; 1 for Ethernet.
         key: the seed of this session's points.
-        extra: further JSON fields, known and unknown ones.
+        extra: further JSON fields, documented or not.
     """
 
     sid: str
@@ -60,7 +60,7 @@ class SessionTruth:
 class CallTruth:
     """One call, from its first join to its last leave, in epoch seconds.
 
-    `sessions` may be given as a tuple or as a function that makes it, so that a world of 50,000 calls stays small.
+    `sessions` is a tuple or a function that returns it, so that a world of 50,000 calls needs little memory.
 
     Example:
         >>> call = CallTruth(call_id="c1", cname="room", created_ts=100, destroyed_ts=160, sessions=())
@@ -77,20 +77,20 @@ class CallTruth:
 
     @property
     def sessions(self) -> tuple[SessionTruth, ...]:
-        """The sessions in the order they were made, server users included."""
+        """The sessions in order of generation, server users included."""
         return self._sessions() if callable(self._sessions) else self._sessions
 
     def finished(self, now: float) -> bool:
-        """Return whether the call has ended by `now`; one that has not is listed as ongoing."""
+        """Return whether the call has ended by `now`; otherwise it is listed as ongoing."""
         return self.destroyed_ts <= now
 
 
 @frozen(kw_only=True, eq=False)
 class SeriesTruth:
-    """The points of one metric of one session about one peer ("0" is the user himself).
+    """The points of one metric of one session about one peer; "0" is the user's own stream.
 
-    `ts` is ascending, epoch seconds; `value` has NaN where the API says null. `whole` says whether the API writes
-    the values as JSON integers; left out, they decide.
+    `ts` is in ascending epoch seconds. `value` has NaN where the API returns null. `whole` is whether the API writes
+    the values as JSON integers; the default is whether all of them are whole.
     """
 
     mid: int
@@ -102,15 +102,15 @@ class SeriesTruth:
 
     @whole.default
     def _all_whole(self) -> bool:
-        given = self.value[~np.isnan(self.value)]
-        return bool((given == np.rint(given)).all())
+        present = self.value[~np.isnan(self.value)]
+        return bool((present == np.rint(present)).all())
 
 
 @frozen(kw_only=True)
 class Totals:
-    """Counts and sums over what is visible. Both sums skip NaN points' values, `ts_sum` counts every point.
+    """Counts and sums of what is visible. `value_sum` skips null values, `ts_sum` includes the times of all points.
 
-    Every value that the generator makes is a multiple of 0.25, so `value_sum` is exact in any order of adding.
+    Every generated value is a multiple of 0.25, so that `value_sum` is exact in any order of addition.
     """
 
     calls: int

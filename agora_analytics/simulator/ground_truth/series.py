@@ -1,4 +1,4 @@
-"""The points of a session, made for any window at the moment they are asked for and never kept."""
+"""Generates the points of a session for any window, on request. Metric ids are the vendor's, their behaviour is invented."""
 
 from functools import lru_cache
 
@@ -6,13 +6,80 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.ground_truth.metrics import DEVICE, DOWNLINK, UPLINK, MetricBehaviour
 from agora_analytics.simulator.ground_truth.noise import bits, busyness, key_array, units
 from agora_analytics.simulator.ground_truth.records import Peer, SeriesTruth, SessionTruth
 
-_GAP, _SPELL = 0x6A09E667F3BCC908, 0xBB67AE8584CAA73B  # arbitrary, only to be different from each other
-_GAP_BEATS = 16
-_SPELL_BEATS = 6
+UNKNOWN_MID = 20099
+# Arbitrary, but different.
+_GAP, _SPELL = 0x6A09E667F3BCC908, 0xBB67AE8584CAA73B
+_GAP_REPORTS = 16
+_SPELL_REPORTS = 6
+
+
+@frozen
+class MetricBehaviour:
+    """How one metric behaves.
+
+    Attributes:
+        mid: the vendor's metric id.
+        base, spread: values are within `spread` of `base`, in the metric's unit.
+        burst: the most that a bad spell of the network adds; negative if lower is worse, such as fps.
+        step: values are multiples of it: 1 for whole numbers, 0.25 for fractions.
+        top: the highest possible value.
+        every: only every n-th report has it.
+        strained: whether the network's `strain` multiplies `base` and `spread`.
+        video: whether only sessions with video have it.
+    """
+
+    mid: int
+    base: float
+    spread: float
+    burst: float = 0
+    step: float = 1
+    top: float = 100_000
+    every: int = 1
+    strained: bool = False
+    video: bool = False
+
+
+DEVICE = (
+    MetricBehaviour(20001, 18, 9, step=0.25, top=100, every=3),
+    MetricBehaviour(20002, 35, 20, step=0.25, top=100, every=3),
+    MetricBehaviour(20022, 12, 10, burst=300, strained=True),
+    MetricBehaviour(20021, 3, 3, burst=20, every=4),
+    MetricBehaviour(20039, 9, 2, step=0.25, top=100, every=5),
+    MetricBehaviour(20040, 55, 10, step=0.25, top=100, every=5),
+    MetricBehaviour(UNKNOWN_MID, 40, 40, every=7),
+)
+"""What every session reports about its device."""
+
+UPLINK = (
+    MetricBehaviour(20003, 48, 14, burst=-30),
+    MetricBehaviour(20015, 0.4, 0.4, burst=25, step=0.25, top=100, strained=True),
+    MetricBehaviour(20025, 60, 40, top=255, every=2),
+    MetricBehaviour(20024, 800, 250, burst=-500, video=True),
+    MetricBehaviour(20007, 15, 1, every=2, video=True),
+    MetricBehaviour(20008, 15, 2, burst=-10, video=True),
+    MetricBehaviour(20017, 0.5, 0.5, burst=30, step=0.25, top=100, strained=True, video=True),
+    MetricBehaviour(20013, 27, 6, burst=12, top=51, every=3, video=True),
+    MetricBehaviour(20027, 640, 0, every=8, video=True),
+    MetricBehaviour(20028, 360, 0, every=8, video=True),
+)
+"""What a sending session reports about its own stream."""
+
+DOWNLINK = (
+    MetricBehaviour(20004, 48, 14, burst=-30),
+    MetricBehaviour(20005, 0, 0, burst=900, every=2),
+    MetricBehaviour(20016, 0.5, 0.5, burst=30, step=0.25, top=100, strained=True),
+    MetricBehaviour(20026, 60, 40, top=255, every=2),
+    MetricBehaviour(20009, 800, 250, burst=-500, video=True),
+    MetricBehaviour(20010, 15, 2, burst=-12, video=True),
+    MetricBehaviour(20011, 0, 0, burst=2400, video=True),
+    MetricBehaviour(20018, 0.6, 0.6, burst=35, step=0.25, top=100, strained=True, video=True),
+    MetricBehaviour(20019, 640, 0, every=8, video=True),
+    MetricBehaviour(20020, 360, 0, every=8, video=True),
+)
+"""What a session reports about each peer that it receives."""
 
 
 @frozen
@@ -20,10 +87,10 @@ class SampleTiming:
     """How often sessions report.
 
     Attributes:
-        interval: the mean time between two points in seconds; the real distance is irregular, half of it more or less.
-        gap_share: the share of time in which nothing was reported.
+        interval: the mean time between two reports in seconds. The real distances vary by up to half of it.
+        gap_share: the share of time without reports.
         null_share: the share of points without a value.
-        max_series: at most this many series a session.
+        max_series: the most series of a session.
     """
 
     interval: int = 4
@@ -51,7 +118,7 @@ class _Rows:
 
 @frozen(eq=False)
 class _Measured:
-    """What a session reported in a window: one row a series, one column a report; `present` says which cells exist."""
+    """The reports of a session in a window: a row for each series, a column for each report. `present` marks the cells that exist."""
 
     rows: _Rows
     ts: NDArray[np.int64]
@@ -60,9 +127,9 @@ class _Measured:
 
 
 def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> list[SeriesTruth]:
-    """Return the series of a session with start <= ts <= end; a series without a point is left out.
+    """Return the series of a session with start <= ts <= end. Series without points are left out.
 
-    The same session gives the same points whichever windows it is asked for in.
+    A session has the same points in every window.
     """
     measured = _measured(session, start, end, timing)
     if measured is None:
@@ -78,7 +145,7 @@ def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming)
             value=value[kept],
             whole=metric.step >= 1,
         )
-        for metric, peer, value, kept, some in zip(
+        for metric, peer, value, kept, has_points in zip(
             rows.metrics,
             rows.peers,
             measured.value,
@@ -86,12 +153,12 @@ def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming)
             any_present,
             strict=True,
         )
-        if some
+        if has_points
     ]
 
 
 def sums_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> tuple[int, float, int]:
-    """Return the number of points of a window, the sum of their values without nulls, and the sum of their times."""
+    """Return the number of points in a window, the sum of their values (nulls excluded) and the sum of their times."""
     measured = _measured(session, start, end, timing)
     if measured is None:
         return 0, 0.0, 0
@@ -105,7 +172,7 @@ def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming)
     low, high = max(start, session.join_ts), min(end, session.leave_ts)
     if high < low:
         return None
-    k, ts = _beats(session, low, high, timing)
+    k, ts = _reports(session, low, high, timing)
     if not len(ts):
         return None
     rows = _rows(session, timing.max_series)
@@ -117,16 +184,16 @@ def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming)
     return _Measured(rows, ts, _values(session, rows, k, ts, timing.null_share), present)
 
 
-def _beats(
+def _reports(
     session: SessionTruth, low: int, high: int, timing: SampleTiming
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the numbers and the times of the session's reports between two times, both included."""
+    """Return the numbers and the times of the reports between two times, both included."""
     jitter = timing.interval // 2
     first = max((low - session.join_ts - jitter) // timing.interval, 0)
     k = np.arange(first, (high - session.join_ts) // timing.interval + 1, dtype=np.int64)
     shift = (bits(key_array(session.key), k) % np.uint64(jitter + 1)).astype(np.int64)
     ts = session.join_ts + timing.interval * k + shift
-    in_gap = units(bits(key_array(session.key ^ _GAP), k // _GAP_BEATS))[0] < timing.gap_share
+    in_gap = units(bits(key_array(session.key ^ _GAP), k // _GAP_REPORTS))[0] < timing.gap_share
     kept = (ts >= low) & (ts <= high) & ~in_gap
     return k[kept], ts[kept]
 
@@ -134,15 +201,15 @@ def _beats(
 def _values(
     session: SessionTruth, rows: _Rows, k: NDArray[np.int64], ts: NDArray[np.int64], null_share: float
 ) -> NDArray[np.float64]:
-    """Return a value for each series and report, as a matrix of one row a series."""
-    # The spells are the session's, not the series': loss, delay and freezes go bad together, and busy hours are worse.
-    chance = units(bits(key_array(session.key ^ _SPELL), k // _SPELL_BEATS))[0]
+    """Return a value for each series and report, as a matrix with a row for each series."""
+    # Bad spells belong to the session: loss, delay and freezes get worse together, and more often in busy hours.
+    chance = units(bits(key_array(session.key ^ _SPELL), k // _SPELL_REPORTS))[0]
     spell = chance < session.spells * (0.4 + 0.6 * busyness(ts))
-    one, two, three = units(bits(rows.keys[:, None], k[None, :]))
-    value = rows.base[:, None] + rows.spread[:, None] * (one + two - 1)
-    value += rows.burst[:, None] * (spell[None, :] * one)
+    first, second, third = units(bits(rows.keys[:, None], k[None, :]))
+    value = rows.base[:, None] + rows.spread[:, None] * (first + second - 1)
+    value += rows.burst[:, None] * (spell[None, :] * first)
     value = np.rint(np.clip(value, 0, rows.top[:, None]) / rows.step[:, None]) * rows.step[:, None]
-    value[three < null_share] = np.nan
+    value[third < null_share] = np.nan
     return value
 
 

@@ -1,11 +1,11 @@
-"""The truth about simulated OpenTok sessions, as plain records. Times are UTC epoch milliseconds."""
+"""Records of the ground truth of OpenTok sessions. Times are UTC epoch milliseconds."""
 
 from attrs import frozen
 
 
 @frozen(kw_only=True)
 class ClientTruth:
-    """What somebody connects with, and from where; `region` is a US state, a browser is the JavaScript SDK's."""
+    """The device and place of a client. `region` is a US state; only clients of the JavaScript SDK have a browser."""
 
     country: str
     region: str | None
@@ -19,7 +19,7 @@ class ClientTruth:
 
 @frozen(kw_only=True, eq=False)
 class ConnectionTruth:
-    """One client in a meeting; `destroyed_ms` is None while it stays."""
+    """One client in a meeting. `destroyed_ms` is None while it is connected."""
 
     connection_id: str
     guid: str | None
@@ -30,7 +30,7 @@ class ConnectionTruth:
 
 @frozen(kw_only=True, eq=False)
 class StreamTruth:
-    """What is published: `video_type` is `camera` or `screen`."""
+    """A published stream. `video_type` is `camera` or `screen`."""
 
     stream_id: str
     video_type: str
@@ -40,7 +40,7 @@ class StreamTruth:
 
 @frozen(kw_only=True, eq=False)
 class PublisherTruth:
-    """A stream of a connection; `key` is what its samples are made from."""
+    """A stream as its connection publishes it. `key` is the seed of its samples."""
 
     connection_id: str
     created_ms: int
@@ -51,7 +51,7 @@ class PublisherTruth:
 
 @frozen(kw_only=True, eq=False)
 class SubscriberTruth:
-    """A stream as another connection receives it; `audio` and `video` say what it subscribes to."""
+    """A stream as another connection receives it. `audio` and `video` are what it subscribes to."""
 
     subscriber_id: str
     connection_id: str
@@ -65,7 +65,7 @@ class SubscriberTruth:
 
 @frozen(kw_only=True, eq=False)
 class MeetingTruth:
-    """A meeting. Two entries of a session have one `meeting_id` if they are less than 10 minutes apart."""
+    """A meeting. Two entries of a session have the same `meeting_id` if they are less than 10 minutes apart."""
 
     meeting_id: str
     created_ms: int
@@ -77,7 +77,7 @@ class MeetingTruth:
 
 @frozen(kw_only=True, eq=False)
 class OpenTokSessionTruth:
-    """A session and its meetings, oldest first; `media_mode` is `routed` or `relayed`."""
+    """A session and its meetings, oldest first. `media_mode` is `routed` or `relayed`."""
 
     session_id: str
     media_mode: str
@@ -85,19 +85,19 @@ class OpenTokSessionTruth:
 
     @property
     def created_ms(self) -> int:
-        """When its first meeting began."""
+        """The begin of its first meeting."""
         return self.meetings[0].created_ms
 
 
 @frozen(kw_only=True)
 class SampleTotals:
-    """What a harvest of stream statistics must add up to.
+    """The totals that a harvest of stream statistics must have.
 
     Attributes:
-        samples: how many there are.
+        samples: the number of samples.
         ms_sum: the sum of their times.
-        value_sum: the sum of all bitrates, latencies and losses, nulls left out.
-        nulls: how many of those are null.
+        value_sum: the sum of all bitrates, latencies and losses, without nulls.
+        nulls: the number of null values among them.
     """
 
     samples: int

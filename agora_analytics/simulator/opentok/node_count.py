@@ -1,4 +1,4 @@
-"""How many nodes a query asks for: the sum of the products of its `first` values, down the tree.
+"""Counts the nodes of a query: the sum of the products of its `first` values, down the tree.
 
 Source: the vendor's support article 6646227302684 (2 sessions x 10 meetings x 50 publishers x 50 statistics: 51 023).
 """
@@ -33,16 +33,16 @@ _COLLECTIONS = frozenset({
 
 
 def count_nodes(document: DocumentNode, variables: Mapping[str, Any]) -> int:
-    """Return the number of nodes that a document asks for, each list taken as full."""
-    fragments, found = {}, 0
+    """Return the number of nodes that a document requests, if each list is full."""
+    fragments, most_nodes = {}, 0
     for definition in document.definitions:
         if isinstance(definition, FragmentDefinitionNode):
             fragments[definition.name.value] = definition.selection_set
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
-            counting = _Counting(fragments, _defaults(definition) | dict(variables))
-            found = max(found, 1 + counting.below(definition.selection_set))
-    return found
+            counter = _Counter(fragments, _defaults(definition) | dict(variables))
+            most_nodes = max(most_nodes, 1 + counter.below(definition.selection_set))
+    return most_nodes
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
@@ -54,31 +54,31 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
 
 
 @frozen
-class _Counting:
+class _Counter:
     fragments: Mapping[str, SelectionSetNode]
     variables: Mapping[str, Any]
 
     def below(self, selections: SelectionSetNode | None) -> int:
-        found = 0
-        for one in selections.selections if selections else ():
-            if isinstance(one, FragmentSpreadNode):
-                found += self.below(self.fragments.get(one.name.value))
-            elif isinstance(one, InlineFragmentNode):
-                found += self.below(one.selection_set)
-            elif isinstance(one, FieldNode):
-                inner = self.below(one.selection_set)
-                found += self._length(one) * (1 + inner) if one.name.value in _COLLECTIONS else inner
-        return found
+        nodes = 0
+        for selection in selections.selections if selections else ():
+            if isinstance(selection, FragmentSpreadNode):
+                nodes += self.below(self.fragments.get(selection.name.value))
+            elif isinstance(selection, InlineFragmentNode):
+                nodes += self.below(selection.selection_set)
+            elif isinstance(selection, FieldNode):
+                inner = self.below(selection.selection_set)
+                is_list = selection.name.value in _COLLECTIONS
+                nodes += self._length(selection) * (1 + inner) if is_list else inner
+        return nodes
 
     def _length(self, field: FieldNode) -> int:
         name = field.name.value
-        asked = {
+        arguments = {
             argument.name.value: value_from_ast_untyped(argument.value, dict(self.variables))
             for argument in field.arguments or ()
         }
-        first = asked.get("first")
+        first = arguments.get("first")
         length = min(first, most(name)) if isinstance(first, int) else usual(name)
-        ids = asked.get(
-            "sessionIds"
-        )  # without this, the guide's own example of statistics would be too large
+        # Otherwise the guide's own example of statistics would be too large.
+        ids = arguments.get("sessionIds")
         return min(length, len(ids)) if isinstance(ids, list) else length
