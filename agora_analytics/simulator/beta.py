@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import msgspec
 from attrs import evolve
 
-from agora_analytics.agora.beta import limits as rows
+from agora_analytics.agora.beta import limits as endpoints
 from agora_analytics.core.limits import Limits
 from agora_analytics.simulator import responses
 from agora_analytics.simulator.query_params import (
@@ -24,10 +24,15 @@ from agora_analytics.simulator.world import DEMO_CREDENTIALS, World
 MINUTE, DAY, READY_AFTER = 60, 86_400, 8 * 3600
 _MOST = 10
 _METRICS = {
-    rows.INSIGHT_USAGE: ("userCount", "sessionCount", "channelCount"),
-    rows.LIVE_SCALE: ("pcu", "pcc"),
-    rows.LIVE_EXPERIENCE: ("joinSuccessRate", "joinSuccess5SecsRate", "videoFreezeRate", "audioFreezeRate"),
-    rows.LIVE_NET: (
+    endpoints.INSIGHT_USAGE: ("userCount", "sessionCount", "channelCount"),
+    endpoints.LIVE_SCALE: ("pcu", "pcc"),
+    endpoints.LIVE_EXPERIENCE: (
+        "joinSuccessRate",
+        "joinSuccess5SecsRate",
+        "videoFreezeRate",
+        "audioFreezeRate",
+    ),
+    endpoints.LIVE_NET: (
         "videoUpstreamExcellentTransRate",
         "audioUpstreamExcellentTransRate",
         "videoEnd2EndExcellentTransRate",
@@ -36,13 +41,13 @@ _METRICS = {
 }
 _FACTORS = (1, 8, 10, 18, 21, 23, 29, 44)
 ROUTES: Mapping[str, tuple[str, str]] = {
-    rows.CALL_LISTS: ("GET", "/beta/analytics/call/lists"),
-    rows.CALL_DETAILS: ("GET", "/beta/analytics/call/details"),
-    rows.INSIGHT_USAGE: ("GET", "/beta/insight/usage/by_time"),
-    rows.LIVE_SCALE: ("GET", "/beta/live/scale/by_time"),
-    rows.LIVE_EXPERIENCE: ("GET", "/beta/live/experience/by_time"),
-    rows.LIVE_NET: ("GET", "/beta/live/net/by_time"),
-    rows.LIVE_DIAGNOSIS: ("GET", "/beta/live/diagnosis"),
+    endpoints.CALL_LISTS: ("GET", "/beta/analytics/call/lists"),
+    endpoints.CALL_DETAILS: ("GET", "/beta/analytics/call/details"),
+    endpoints.INSIGHT_USAGE: ("GET", "/beta/insight/usage/by_time"),
+    endpoints.LIVE_SCALE: ("GET", "/beta/live/scale/by_time"),
+    endpoints.LIVE_EXPERIENCE: ("GET", "/beta/live/experience/by_time"),
+    endpoints.LIVE_NET: ("GET", "/beta/live/net/by_time"),
+    endpoints.LIVE_DIAGNOSIS: ("GET", "/beta/live/diagnosis"),
 }
 
 
@@ -69,7 +74,7 @@ class BetaSimulator(SimulatedApi):
         *,
         max_diagnoses: int = 2,
         seed: int = 9,
-        limits: Mapping[str, Limits] = rows.LIMITS,
+        limits: Mapping[str, Limits] = endpoints.LIMITS,
         credentials: Mapping[str, str] = DEMO_CREDENTIALS,
         **settings: Unpack[ApiSettings],
     ) -> None:
@@ -89,7 +94,7 @@ class BetaSimulator(SimulatedApi):
         """Return the response to a request of any endpoint."""
         try:
             query = self._query(arrival)
-            if arrival.endpoint == rows.CALL_DETAILS:
+            if arrival.endpoint == endpoints.CALL_DETAILS:
                 return await self._details(arrival, query)
             return Reply.of({"code": 200, "message": "success", **self._data(arrival, query)})
         except AgoraRefused as refused:
@@ -106,7 +111,7 @@ class BetaSimulator(SimulatedApi):
     def _query(self, arrival: Arrival) -> Query:
         given, endpoint = arrival.query, arrival.endpoint
         names: tuple[str, ...] = ("start_ts", "end_ts", "appid")
-        names += ("call_id",) if endpoint == rows.CALL_DETAILS else ()
+        names += ("call_id",) if endpoint == endpoints.CALL_DETAILS else ()
         names += ("metric",) if endpoint in _METRICS else ()
         require(given, names)
         try:
@@ -129,15 +134,15 @@ class BetaSimulator(SimulatedApi):
         )
 
     def _data(self, arrival: Arrival, query: Query) -> dict[str, Any]:
-        if arrival.endpoint == rows.CALL_LISTS:
+        if arrival.endpoint == endpoints.CALL_LISTS:
             page = responses.call_list(self.world, query, arrival.now, None)
             return {name: page[name] for name in ("has_more", "call_lists")}
-        if arrival.endpoint == rows.LIVE_DIAGNOSIS:
+        if arrival.endpoint == endpoints.LIVE_DIAGNOSIS:
             return {"data": self.diagnoses(query.start, query.end)[::-1][:_MOST]}
         metrics = [metric for metric in arrival.query["metric"].split(",") if metric]
         if unknown := set(metrics) - set(_METRICS[arrival.endpoint]):
             raise AgoraRefused(400, f"Invalid parameters: metric {', '.join(sorted(unknown))}")
-        step = DAY if arrival.endpoint == rows.INSIGHT_USAGE else MINUTE
+        step = DAY if arrival.endpoint == endpoints.INSIGHT_USAGE else MINUTE
         first = -(-query.start // step) * step
         # The end of a day is the start of the next one, as in the vendor's example.
         end = query.end if step == DAY else query.end + 1

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import msgspec
 from starlette.datastructures import Headers
 
-from agora_analytics.signaling import limits as rows
+from agora_analytics.signaling import limits as endpoints
 from agora_analytics.simulator.message_store import MessageStore, StoredMessage, event_row
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.world import DEMO_APP_ID, DEMO_CREDENTIALS
@@ -15,27 +15,27 @@ from agora_analytics.simulator.world import DEMO_APP_ID, DEMO_CREDENTIALS
 _PROJECT = "/dev/v2/project/{app_id}/rtm"
 _MOST_BYTES, _MOST_CHARACTERS = 32 * 1024, 64
 ROUTES: Mapping[str, tuple[str, str]] = {
-    rows.PEER_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/peer_messages"),
-    rows.CHANNEL_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/channel_messages"),
-    rows.USER_EVENTS: ("GET", _PROJECT + "/vendor/user_events"),
-    rows.CHANNEL_EVENTS: ("GET", _PROJECT + "/vendor/channel_events"),
-    rows.HISTORY: (
+    endpoints.PEER_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/peer_messages"),
+    endpoints.CHANNEL_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/channel_messages"),
+    endpoints.USER_EVENTS: ("GET", _PROJECT + "/vendor/user_events"),
+    endpoints.CHANNEL_EVENTS: ("GET", _PROJECT + "/vendor/channel_events"),
+    endpoints.HISTORY: (
         "GET",
         "/rtm/v2/history/{app_id}/userId/{user_id}/channelType/{channel_type}/channel/{channel}",
     ),
-    rows.QUERY: ("POST", _PROJECT + "/message/history/query"),
-    rows.RESULT: ("GET", _PROJECT + "/message/history/query/{handle}"),
-    rows.COUNT: ("GET", _PROJECT + "/message/history/count"),
+    endpoints.QUERY: ("POST", _PROJECT + "/message/history/query"),
+    endpoints.RESULT: ("GET", _PROJECT + "/message/history/query/{handle}"),
+    endpoints.COUNT: ("GET", _PROJECT + "/message/history/count"),
 }
 
 _SHARED_BUDGETS: Mapping[str, str] = {
-    rows.PEER_MESSAGES: "messages",
-    rows.CHANNEL_MESSAGES: "messages",
-    rows.USER_EVENTS: "events",
-    rows.CHANNEL_EVENTS: "events",
-    rows.QUERY: "two-step history",
-    rows.RESULT: "two-step history",
-    rows.COUNT: "two-step history",
+    endpoints.PEER_MESSAGES: "messages",
+    endpoints.CHANNEL_MESSAGES: "messages",
+    endpoints.USER_EVENTS: "events",
+    endpoints.CHANNEL_EVENTS: "events",
+    endpoints.QUERY: "two-step history",
+    endpoints.RESULT: "two-step history",
+    endpoints.COUNT: "two-step history",
 }
 
 
@@ -79,7 +79,7 @@ class SignalingSimulator(SimulatedApi):
         tokens: Mapping[str, str] | None = None,
         history: bool = True,
         polls: int = 1,
-        limits: Mapping[str, Any] = rows.LIMITS,
+        limits: Mapping[str, Any] = endpoints.LIMITS,
         credentials: Mapping[str, str] = DEMO_CREDENTIALS,
         **settings: Unpack[ApiSettings],
     ) -> None:
@@ -94,14 +94,14 @@ class SignalingSimulator(SimulatedApi):
         self._queries: dict[str, dict[str, Any]] = {}
         self._polled: dict[str, int] = {}
         self._handlers: dict[str, Callable[[Arrival], dict[str, Any]]] = {
-            rows.PEER_MESSAGES: self._peer_message,
-            rows.CHANNEL_MESSAGES: self._channel_message,
-            rows.USER_EVENTS: lambda arrival: self._events(arrival, in_channel=False),
-            rows.CHANNEL_EVENTS: lambda arrival: self._events(arrival, in_channel=True),
-            rows.HISTORY: self._today,
-            rows.QUERY: self._query,
-            rows.RESULT: self._result,
-            rows.COUNT: self._count,
+            endpoints.PEER_MESSAGES: self._peer_message,
+            endpoints.CHANNEL_MESSAGES: self._channel_message,
+            endpoints.USER_EVENTS: lambda arrival: self._events(arrival, in_channel=False),
+            endpoints.CHANNEL_EVENTS: lambda arrival: self._events(arrival, in_channel=True),
+            endpoints.HISTORY: self._today,
+            endpoints.QUERY: self._query,
+            endpoints.RESULT: self._result,
+            endpoints.COUNT: self._count,
         }
 
     def is_authorised(self, headers: Headers) -> bool:

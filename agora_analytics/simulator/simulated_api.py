@@ -152,7 +152,7 @@ class SimulatedApi(ABC):
         """Return the server's time in epoch seconds."""
         return self._now() + self._clock_skew
 
-    async def answer(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its arrival to the last byte of the response."""
         half = self._latencies.uniform(*self._latency) / 2
         await _pass(half)
@@ -273,7 +273,7 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in self.methods.split():
-            await self.api.answer(self.name, scope, receive, send)
+            await self.api.handle(self.name, scope, receive, send)
         else:
             await self.api.no_route(scope, receive, send)
 

@@ -153,7 +153,7 @@ def execute(
             raise error.original_error
         return format_error(error, debug)
 
-    _, answer = graphql_sync(
+    _, body = graphql_sync(
         schema(),
         dict(data),
         root_value=dict(root),
@@ -164,7 +164,7 @@ def execute(
         field_resolver=resolver,
         execution_context_class=RowExecutor,
     )
-    return answer.get("data") is not None, answer
+    return body.get("data") is not None, body
 
 
 def _code(message: str) -> int:

@@ -118,7 +118,7 @@ class SessionDataResolver:
 
     def _minutes(self, meetings: Sequence[MeetingTruth]) -> Row:
         def total(side: Literal["publishers", "subscribers"]) -> float:
-            stays = (one for meeting in meetings for one in self._visible(getattr(meeting, side)))
+            stays = (stay for meeting in meetings for stay in self._visible(getattr(meeting, side)))
             return total_minutes(stays, self.edge_ms)
 
         return {
