@@ -1,4 +1,4 @@
-"""The simulator behind a real socket: in this loop, in a thread, and as a program that stops on a signal."""
+"""The HTTP server: in the running event loop, in a thread, and as a program that stops on a signal."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def query(small_world, t):
     return {"appid": small_world.app_id, "start_ts": t - 7100, "end_ts": t - 600}
 
 
-async def test_serve_answers_over_a_socket_and_is_gone_afterwards(small_world, clock, query):
+async def test_serve_listens_until_the_block_ends(small_world, clock, query):
     sim = Simulator(small_world, now=clock)
     async with serve(sim) as url:
         async with httpx.AsyncClient(base_url=url, auth=AUTH) as http:
@@ -30,7 +30,7 @@ async def test_serve_answers_over_a_socket_and_is_gone_afterwards(small_world, c
     assert sim.seen.worst_window("call/lists") == 3
 
 
-async def test_a_body_of_some_megabytes_arrives_whole(t, clock):
+async def test_large_body_arrives_whole(t, clock):
     world = World.generate(
         since=t - 20_000, until=t - 10_000, calls=1, simple=True, minutes=45, sigma=0.01, session_range=(20, 20),
         full_stay=True, rhythm=False,
@@ -59,7 +59,7 @@ def test_serve_in_thread_serves_blocking_clients(small_world, clock, query):
     assert not any(thread.name == "agora-simulator" for thread in threading.enumerate())
 
 
-def test_a_taken_port_is_an_error(small_world):
+def test_port_in_use_is_an_error(small_world):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -71,7 +71,7 @@ def test_a_taken_port_is_an_error(small_world):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_returns_after_a_signal_and_gives_the_handlers_back(small_world, number):
+def test_run_returns_after_a_signal_and_restores_the_handlers(small_world, number):
     before = signal.getsignal(number)
     urls = []
 

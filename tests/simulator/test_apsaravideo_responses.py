@@ -1,4 +1,4 @@
-"""What simulated ApsaraVideo answers, and what it refuses."""
+"""Simulated ApsaraVideo: responses, refusals and the rate limit."""
 
 import pytest
 from attrs import evolve
@@ -7,7 +7,7 @@ from agora_analytics.apsaravideo.facts import ERRORS, INTERACTION_METRICS, LIMIT
 from agora_analytics.simulator import ApsaraVideoWorld, Faults
 from agora_analytics.simulator.apsaravideo.world import Terminals
 from tests.simulator.conftest import Clock, T
-from tests.simulator.test_apsaravideo_gate import QUESTION, WORLD, ask, simulator
+from tests.simulator.test_apsaravideo_signatures import QUESTION, WORLD, ask, simulator
 
 DAY_MS = 86_400_000
 NOW_MS = T * 1000
@@ -25,7 +25,7 @@ async def refusal(query):
     return body["Code"], body["Message"]
 
 
-async def test_all_scalars_are_text_and_the_points_are_those_of_the_world():
+async def test_scalars_are_text_and_points_match_the_world():
     body = (await ask(simulator())).json()
     assert set(body) == {"Nodes", "RequestId", "SummaryData"}
     assert all(set(node) == {"Timestamp", "Value"} for node in body["Nodes"])
@@ -38,7 +38,7 @@ async def test_all_scalars_are_text_and_the_points_are_those_of_the_world():
 
 
 @pytest.mark.parametrize("name", ["MetricType", "BeginTs", "EndTs", "AppId"])
-async def test_a_missing_parameter_is_named(name):
+async def test_missing_parameter_is_named(name):
     for query in (QUESTION | {name: ""}, {k: v for k, v in QUESTION.items() if k != name}):
         assert (await refusal(query))[0] == f"Missing{name}"
 
@@ -58,37 +58,37 @@ async def test_a_missing_parameter_is_named(name):
         (between(NOW_MS + 1000, NOW_MS + 2000), "future"),
     ],
 )
-async def test_a_parameter_that_cannot_be_is_refused(query, why):
+async def test_invalid_parameter_is_refused(query, why):
     code, message = await refusal(query)
     assert code == "Meter.ParamError"
     assert message.startswith("Param Error:")
     assert why in message
 
 
-async def test_the_bounds_themselves_are_allowed():
+async def test_bounds_are_inclusive():
     for begin, end in ((NOW_MS - DAY_MS, NOW_MS), (NOW_MS - 30 * DAY_MS, NOW_MS - 29 * DAY_MS)):
         assert (await ask(simulator(), between(begin, end))).status_code == 200
 
 
-async def test_another_account_s_app_is_refused():
+async def test_app_of_another_account_is_refused():
     assert (await refusal(QUESTION | {"AppId": "another"}))[0] == "Meter.AuthError"
 
 
-async def test_there_is_no_point_of_the_future():
+async def test_future_points_are_not_visible():
     body = (await ask(simulator(), between(NOW_MS - 600_000, NOW_MS + DAY_MS // 2))).json()
     assert max(int(node["Timestamp"]) for node in body["Nodes"]) <= NOW_MS
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_fifty_a_second_and_no_more(told):
+@pytest.mark.parametrize("with_header", [True, False])
+async def test_fifty_requests_a_second_are_accepted(with_header):
     clock = Clock(T + 0.75)
-    sim = simulator(clock=clock, retry_after=told)
+    sim = simulator(clock=clock, retry_after=with_header)
     answers = [await ask(sim, nonce=str(i)) for i in range(52)]
     assert [answer.status_code for answer in answers] == [200] * 50 + [400] * 2
     assert answers[-1].json()["Code"] == "Throttling.User"
     wait = answers[-1].headers.get("x-acs-retry-after")
-    assert (wait is not None) == told
-    if told:
+    assert (wait is not None) == with_header
+    if with_header:
         assert 250 <= int(wait) <= 252
     clock.now = T + 1.0
     assert (await ask(sim, nonce="later")).status_code == 200
@@ -97,7 +97,7 @@ async def test_fifty_a_second_and_no_more(told):
     assert sim.seen.refused == {(INTERACTION_METRICS, "400"): 2}
 
 
-async def test_a_forged_request_uses_up_nobody_s_limit():
+async def test_forged_request_spends_no_limit():
     sim = simulator(limits=evolve(LIMITS[INTERACTION_METRICS], requests=1))
     assert (await ask(sim, more={"authorization": "forged"})).status_code == 403
     assert (await ask(sim)).status_code == 200
@@ -111,7 +111,7 @@ async def test_keys_of_one_account_share_its_limit():
     assert (await ask(sim, credentials=Credentials("b", "2"), nonce="m")).json()["Code"] == "Throttling.User"
 
 
-async def test_faults_are_played():
+async def test_faults_are_injected():
     sim = simulator(faults=Faults(script=("503-html", "500", "broken-json")))
     page = await ask(sim)
     assert (page.status_code, page.headers["content-type"]) == (503, "text/html")
@@ -125,13 +125,13 @@ def points(world=WORLD, metric="VideoStuckRate", **terminals):
     return world.points(metric, asked, NOW_MS - 7 * DAY_MS, NOW_MS - 1)
 
 
-def test_the_world_is_the_same_for_the_same_seed():
+def test_world_follows_from_its_seed():
     assert ApsaraVideoWorld.generate(seed=7) == WORLD
     assert points(ApsaraVideoWorld.generate(seed=7)) == points()
     assert ApsaraVideoWorld.generate(seed=8).app_ids != WORLD.app_ids
 
 
-def test_a_point_does_not_depend_on_the_range_that_is_asked_for():
+def test_points_do_not_depend_on_the_requested_range():
     week = points()
     asked = Terminals(app_id=WORLD.app_ids[0])
     days = [
@@ -144,7 +144,7 @@ def test_a_point_does_not_depend_on_the_range_that_is_asked_for():
     assert days == week
 
 
-def test_every_part_of_the_terminals_has_values_of_its_own():
+def test_every_selection_of_terminals_has_its_own_values():
     parts = [
         points(),
         points(os="iOS"),

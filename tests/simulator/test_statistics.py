@@ -1,4 +1,4 @@
-"""Statistics, Data Insights and Real-time of the simulator: what it refuses, and that its numbers agree."""
+"""Simulated call statistics, Data Insights and Real-time: refusals, and consistent numbers."""
 
 import json
 from contextlib import asynccontextmanager
@@ -23,59 +23,61 @@ def world():
 
 
 @asynccontextmanager
-async def asking(sim):
+async def connected(sim):
     transport = httpx.ASGITransport(app=sim.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
 
-        async def ask(endpoint, **changes):
-            form = STATISTICS_ENDPOINTS[endpoint]
-            given = good(sim, endpoint) | changes
+        async def fetch(endpoint, **changes):
+            spec = STATISTICS_ENDPOINTS[endpoint]
+            given = valid_parameters(sim, endpoint) | changes
             given = {name: value for name, value in given.items() if value is not None}
-            if form.method == "POST":
+            if spec.method == "POST":
                 query = {"appid": given.pop("appid")} if "appid" in given else {}
-                return (await http.post(form.path, params=query, content=json.dumps(given))).json()
-            return (await http.get(form.path, params=given)).json()
+                return (await http.post(spec.path, params=query, content=json.dumps(given))).json()
+            return (await http.get(spec.path, params=given)).json()
 
-        yield ask
+        yield fetch
 
 
-def good(sim, endpoint):
-    """Return correct parameters."""
-    form = STATISTICS_ENDPOINTS[endpoint]
+def valid_parameters(sim, endpoint):
+    """Return valid parameters of an endpoint."""
+    spec = STATISTICS_ENDPOINTS[endpoint]
     (world,) = sim.worlds.values()
     start, end = WINDOWS[endpoint.partition("/")[0]]
     values = {
         "appid": world.app_id,
         "call_id": world.calls[0].call_id,
-        "metric": min(form.metrics - {"peakConcurrentChannels", "peakConcurrentUsers", "channelCount"}),
+        "metric": min(spec.metrics - {"peakConcurrentChannels", "peakConcurrentUsers", "channelCount"}),
         "dimension": "net",
         "aggregateGranularity": "1h",
         "productType": "Native",
-        form.ends[1]: end,
-        form.ends[0]: start,
+        spec.ends[1]: end,
+        spec.ends[0]: start,
     }
-    return {name: values[name] for name in form.required}
+    return {name: values[name] for name in spec.required}
 
 
 every_endpoint = pytest.mark.parametrize("endpoint", STATISTICS_ENDPOINTS)
 
 
 @every_endpoint
-async def test_a_correct_question_is_answered(world, endpoint):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
-        body = await ask(endpoint)
+async def test_valid_request_returns_data(world, endpoint):
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
+        body = await fetch(endpoint)
     assert (body["code"], "data" in body) == (200, True)
     assert ("requestId" in body) == endpoint.startswith("call/")  # elsewhere only the header has it
 
 
 @every_endpoint
-async def test_every_required_parameter_is_required_and_must_be_spelt_right(world, endpoint):
+async def test_missing_or_misspelt_required_parameter_is_refused(world, endpoint):
     sim = Simulator(world, now=iter(range(T, T + 6000, 60)).__next__)
-    async with asking(sim) as ask:
+    async with connected(sim) as fetch:
         for name in STATISTICS_ENDPOINTS[endpoint].required:
             other = name.replace("Ts", "_ts") if "Ts" in name else f"{name}Ts"
-            assert (await ask(endpoint, **{name: None}))["code"] == 400
-            assert (await ask(endpoint, **{name: None, other: good(sim, endpoint)[name]}))["code"] == 400
+            assert (await fetch(endpoint, **{name: None}))["code"] == 400
+            assert (await fetch(endpoint, **{name: None, other: valid_parameters(sim, endpoint)[name]}))[
+                "code"
+            ] == 400
 
 
 @pytest.mark.parametrize(
@@ -103,22 +105,22 @@ async def test_every_required_parameter_is_required_and_must_be_spelt_right(worl
         ("realtime/usage/dimension/top20", {"ts": "now"}),
     ],
 )
-async def test_a_senseless_parameter_is_body_code_400(world, endpoint, wrong):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
-        assert (await ask(endpoint, **wrong))["code"] == 400
+async def test_invalid_parameter_is_body_code_400(world, endpoint, wrong):
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
+        assert (await fetch(endpoint, **wrong))["code"] == 400
 
 
 @every_endpoint
 async def test_milliseconds_are_an_unknown_error(world, endpoint):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
-        form = STATISTICS_ENDPOINTS[endpoint]
-        body = await ask(endpoint, **dict.fromkeys(form.ends, T * 1000))
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
+        spec = STATISTICS_ENDPOINTS[endpoint]
+        body = await fetch(endpoint, **dict.fromkeys(spec.ends, T * 1000))
     assert (body["code"], body["message"]) == (500, "Unknown Error")
 
 
 @every_endpoint
 @pytest.mark.parametrize("plan", ["standard", "premium", "enterprise"])
-async def test_each_bound_of_a_plan_is_strict(world, endpoint, plan):
+async def test_bounds_of_plans_are_strict(world, endpoint, plan):
     limits = PLANS[plan].limits.get(endpoint)
     clock = iter(range(T, T + 100 * 60, 60))
     moments = []
@@ -133,13 +135,13 @@ async def test_each_bound_of_a_plan_is_strict(world, endpoint, plan):
         moments.append(next(clock))
         moved = moments[-1] - T
         asked = {first: start + moved, last: end + moved} if first != last else {first: start + moved}
-        body = await ask(endpoint, **asked)
+        body = await fetch(endpoint, **asked)
         return str(body["message"]).removeprefix(PREFIX) if body["code"] == 300 else body["code"]
 
-    async with asking(sim) as ask:
+    async with connected(sim) as fetch:
         if limits is None:
             moments.append(T)
-            assert "you have no auth to access this service" in (await ask(endpoint))["message"]
+            assert "you have no auth to access this service" in (await fetch(endpoint))["message"]
             return
         newest, oldest = T - limits.delay - 1, T - limits.reach + 1
         assert (
@@ -159,11 +161,11 @@ async def test_minutes_and_days_are_counted(world, plan, a_minute, a_day):
     moments = [float(T)]
     sim = Simulator(world, plan, now=lambda: moments[-1])
     codes = []
-    async with asking(sim) as ask:
+    async with connected(sim) as fetch:
         for minute in range(30):
             moments.append(T + minute * 60)
             for _ in range(a_minute + (minute == 0)):
-                body = await ask("insight/usage/by_time")
+                body = await fetch("insight/usage/by_time")
                 codes.append(str(body["message"]).removeprefix(PREFIX) if body["code"] == 300 else 200)
     assert codes[a_minute] == "qpm limit error"
     assert codes.count(200) == a_day
@@ -171,9 +173,9 @@ async def test_minutes_and_days_are_counted(world, plan, a_minute, a_day):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_the_other_method_has_no_route(world, method):
+async def test_other_method_gets_404(world, method):
     sim = Simulator(world, now=lambda: T)
-    paths = [form.path for form in STATISTICS_ENDPOINTS.values() if form.method.lower() != method]
+    paths = [spec.path for spec in STATISTICS_ENDPOINTS.values() if spec.method.lower() != method]
     transport = httpx.ASGITransport(app=sim.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
         for path in paths:
@@ -181,7 +183,7 @@ async def test_the_other_method_has_no_route(world, method):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
-async def test_a_body_that_is_no_object_is_code_400(world, body):
+async def test_body_that_is_not_an_object_is_code_400(world, body):
     sim = Simulator(world, now=lambda: T)
     transport = httpx.ASGITransport(app=sim.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=AUTH) as http:
@@ -190,22 +192,24 @@ async def test_a_body_that_is_no_object_is_code_400(world, body):
 
 
 async def test_24_hours_are_25_rows_and_70_seconds_are_3_windows(world):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
-        hours = (await ask("insight/usage/by_time"))["data"]
-        live = (await ask("realtime/usage/by_time_20sec", startTs=T - 590, endTs=T - 530))["data"]
-        quarter = (await ask("realtime/usage/by_time_20sec", startTs=T - 600, endTs=T - 540))["data"]
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
+        hours = (await fetch("insight/usage/by_time"))["data"]
+        live = (await fetch("realtime/usage/by_time_20sec", startTs=T - 590, endTs=T - 530))["data"]
+        quarter = (await fetch("realtime/usage/by_time_20sec", startTs=T - 600, endTs=T - 540))["data"]
     assert [row["ts"] for row in hours] == list(range(T - 2 * DAY, T - DAY + 1, HOUR))
     assert [row["ts"] for row in live] == [T - 600, T - 580, T - 560]
     assert [row["ts"] for row in quarter] == [T - 600, T - 580, T - 560]
 
 
-async def test_counts_by_group_add_up_for_every_metric_that_is_a_sum(world):
-    async with asking(Simulator(world, "enterprise", now=iter(range(T, T + 90_000, 60)).__next__)) as ask:
+async def test_groups_of_additive_metrics_add_up(world):
+    async with connected(
+        Simulator(world, "enterprise", now=iter(range(T, T + 90_000, 60)).__next__)
+    ) as fetch:
         for metric in ("userCount", "sessionCount", "totalDuration"):
-            total = (await ask("insight/usage/aggregation", metric=metric))["data"][0][metric]
+            total = (await fetch("insight/usage/aggregation", metric=metric))["data"][0][metric]
             for dimension in ("country", "net", "sdk", "os", "device", "channelSize"):
                 if dimension != "channelSize":
-                    rows = (await ask("insight/usage/aggregation", metric=metric, dimension=dimension))[
+                    rows = (await fetch("insight/usage/aggregation", metric=metric, dimension=dimension))[
                         "data"
                     ]
                     assert sum(row[metric] for row in rows) == pytest.approx(total, abs=0.1)
@@ -214,17 +218,17 @@ async def test_counts_by_group_add_up_for_every_metric_that_is_a_sum(world):
                     )
 
 
-async def test_a_rate_of_all_is_the_mean_of_its_groups_by_what_they_were_taken_from(world):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
+async def test_total_rate_is_the_weighted_mean_of_its_groups(world):
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
         for metric in ("audioFreezeRate", "joinSuccessRate"):
-            (total,) = (await ask("insight/quality/aggregation", metric=metric))["data"]
-            rows = (await ask("insight/quality/aggregation", metric=metric, dimension="net"))["data"]
+            (total,) = (await fetch("insight/quality/aggregation", metric=metric))["data"]
+            rows = (await fetch("insight/quality/aggregation", metric=metric, dimension="net"))["data"]
             mean = sum(row[metric] * row["refUsage"] for row in rows) / sum(row["refUsage"] for row in rows)
             assert mean == pytest.approx(total[metric], abs=2e-4)
 
 
-async def test_the_same_question_has_the_same_answer_and_time_6_is_not_sorted(world):
-    async with asking(Simulator(world, now=lambda: T)) as ask:
+async def test_responses_are_reproducible_and_not_sorted(world):
+    async with connected(Simulator(world, now=lambda: T)) as fetch:
         call = max(
             world.calls,
             key=lambda call: (call.destroyed_ts < T - 600) * (call.destroyed_ts - call.created_ts),
@@ -235,8 +239,8 @@ async def test_the_same_question_has_the_same_answer_and_time_6_is_not_sorted(wo
             "end_ts": min(call.destroyed_ts, call.created_ts + 3 * HOUR),
             "metric": "user_count",
         }
-        one = (await ask("call/statistics/time", **asked))["data"]
-        two = (await ask("call/statistics/time", **asked))["data"]
+        one = (await fetch("call/statistics/time", **asked))["data"]
+        two = (await fetch("call/statistics/time", **asked))["data"]
     assert one == two
     times = [row["ts"] for row in one]
     assert len(times) > 10
@@ -244,10 +248,10 @@ async def test_the_same_question_has_the_same_answer_and_time_6_is_not_sorted(wo
     assert set(times) == set(range(min(times), max(times) + 1, 60))
 
 
-async def test_a_shared_budget_holds_all_of_real_time(world):
-    async with asking(Simulator(world, "premium", now=lambda: T, shared_budget=True)) as ask:
+async def test_shared_budget_covers_all_real_time_endpoints(world):
+    async with connected(Simulator(world, "premium", now=lambda: T, shared_budget=True)) as fetch:
         codes = [
-            (await ask(endpoint))["code"]
+            (await fetch(endpoint))["code"]
             for endpoint in STATISTICS_ENDPOINTS
             if endpoint.startswith("realtime/")
         ]

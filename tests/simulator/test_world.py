@@ -1,4 +1,4 @@
-"""The generated world: the same for a seed, whichever way it is looked at, and with everything in it that hurts."""
+"""Generated worlds: reproducible, independent of the window, and with all difficult cases."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def world():
     return World.generate(seed=11, since=t - 4 * 24 * HOUR, until=t, calls=1500)
 
 
-def told(world):
+def contents(world):
     return [
         (call, session, [(s.mid, s.peer_uid, s.ts.tolist(), np.nan_to_num(s.value, nan=-1).tolist()) for s in world.points(call, session)])
         for call in world.calls
@@ -22,17 +22,17 @@ def told(world):
     ]  # fmt: skip
 
 
-def test_a_seed_gives_the_same_world_and_another_seed_or_app_another(t):
+def test_world_follows_from_its_seed_and_app(t):
     def make(**more):
         return World.generate(**{"seed": 5, "since": t - HOUR, "until": t, "calls": 12} | more)
 
-    assert told(make()) == told(make())
+    assert contents(make()) == contents(make())
     first = {call.call_id for call in make().calls}
     assert not first & {call.call_id for call in make(seed=6).calls}
     assert not first & {call.call_id for call in make(app_id="a" * 32).calls}
 
 
-def test_any_window_shows_the_same_points(t):
+def test_points_do_not_depend_on_the_window(t):
     world = World.generate(seed=5, since=t - HOUR, until=t, calls=12, null_share=0)
     checked = 0
     for call in world.calls:
@@ -47,7 +47,7 @@ def test_any_window_shows_the_same_points(t):
     assert checked > 1000
 
 
-def test_the_truth_of_times_holds(world, t):
+def test_times_are_consistent(world, t):
     assert [-call.created_ts for call in world.calls] == sorted(-call.created_ts for call in world.calls)
     for call in world.calls:
         assert t - 4 * 24 * HOUR <= call.created_ts < t
@@ -68,7 +68,7 @@ def test_the_truth_of_times_holds(world, t):
             assert len(keys) == len(world.points(call, session))
 
 
-def test_it_has_everything_that_hurts(world, t):
+def test_world_has_all_difficult_cases(world, t):
     lengths = [call.destroyed_ts - call.created_ts for call in world.calls]
     sessions = [session for call in world.calls for session in call.sessions]
     assert any(6 * HOUR < length < 24 * HOUR for length in lengths)
@@ -109,8 +109,8 @@ def test_points_are_irregular_sparse_and_sometimes_null(world):
     assert fractional
 
 
-def test_the_world_tells_a_story(world):
-    """Worse networks lose more and freeze more, and more happens in the evening than at night."""
+def test_quality_depends_on_network_and_hour(world):
+    """Worse networks have more loss and freezes, and evenings have more calls than nights."""
     loss: dict[str, list[float]] = {}
     freeze: dict[str, list[float]] = {}
     for call in world.calls[:250]:
@@ -131,7 +131,7 @@ def test_the_world_tells_a_story(world):
     assert hours.count(20) > 3 * hours.count(3)
 
 
-def test_a_simple_world_has_nothing_special(t):
+def test_simple_world_has_no_special_cases(t):
     world = World.generate(since=t - 24 * HOUR, until=t, calls=400, simple=True)
     sessions = [session for call in world.calls for session in call.sessions]
     sizes = {len(call.sessions) for call in world.calls}
@@ -140,7 +140,7 @@ def test_a_simple_world_has_nothing_special(t):
     assert not any(session.server or session.extra for session in sessions)
 
 
-def test_totals_follow_the_time(world, t):
+def test_totals_depend_on_now(world, t):
     call = next(call for call in world.calls if call.finished(t) and len(call.sessions) > 1 and call.destroyed_ts - call.created_ts > 300)  # fmt: skip
     alone = World([call], app_id=world.app_id)
     users = [session for session in call.sessions if not session.server]
@@ -153,7 +153,7 @@ def test_totals_follow_the_time(world, t):
     assert alone.totals(server_users=True).sessions == len(call.sessions)
 
 
-def test_a_totals_sum_is_what_adding_the_series_gives(t):
+def test_totals_equal_the_sum_of_the_series(t):
     world = World.generate(seed=2, since=t - HOUR, until=t, calls=10)
     series = [s for call in world.calls for session in call.sessions if not session.server for s in world.points(call, session)]  # fmt: skip
     totals = world.totals()
@@ -162,7 +162,7 @@ def test_a_totals_sum_is_what_adding_the_series_gives(t):
     assert totals.ts_sum == sum(int(s.ts.sum()) for s in series)
 
 
-def test_a_world_of_ten_million_points_fits_in_400_requests(t):
+def test_ten_million_points_fit_in_400_requests(t):
     world = World.generate(
         since=t - 12 * HOUR, until=t, calls=190, simple=True, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_world_of_ten_million_points_fits_in_400_requests(t):
     assert np.mean(sample) * len(world.calls) > 10_000_000
 
 
-def test_a_knob_that_does_not_exist_is_an_error(t):
+def test_unknown_setting_is_an_error(t):
     with pytest.raises(TypeError, match="sessions_per_call"):
         World.generate(since=t - HOUR, until=t, calls=1, sessions_per_call=3)
     assert WorldConfig() != SIMPLE

@@ -1,4 +1,4 @@
-"""Simulated ApsaraVideo lets in who signs as the document says, and nobody else. Its check is not the client's code."""
+"""Simulated ApsaraVideo: the check of signatures, which shares no code with the client."""
 
 import ast
 import time
@@ -34,7 +34,7 @@ def simulator(**settings):
 async def ask(
     sim, query=QUESTION, *, method="POST", body=b"", content_type=None, credentials=KEY, more=(), **sign
 ):
-    """Send a question signed by the client's code; `more` changes headers behind its back."""
+    """Send a request signed by the client's code. `more` changes headers after signing."""
     headers = signed_headers(
         **(
             {
@@ -64,19 +64,19 @@ async def code_of(*args, **settings):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_signed_question_is_answered(method):
+async def test_signed_request_returns_data(method):
     answer = await ask(simulator(), method=method)
     assert answer.status_code == 200
     assert 10 <= len(answer.json()["Nodes"]) <= 12
 
 
-async def test_a_form_is_a_question_too():
+async def test_parameters_may_be_a_form():
     body = urlencode(QUESTION).encode()
     answer = await ask(simulator(), {}, body=body, content_type=FORM)
     assert answer.json() | {"RequestId": ""} == (await ask(simulator())).json() | {"RequestId": ""}
 
 
-async def test_the_wire_may_be_encoded_otherwise_than_the_signature():
+async def test_wire_encoding_may_differ_from_the_signed_encoding():
     strange = QUESTION | {"ChannelId": "a *~/+%ä", "Os": ""}
     assert (await ask(simulator(), strange)).status_code == 200
 
@@ -107,12 +107,12 @@ async def test_the_wire_may_be_encoded_otherwise_than_the_signature():
         ({"version": "2017-01-01"}, (404, "InvalidProduct.NotFound")),
     ],
 )
-async def test_what_is_not_signed_as_it_must_be_is_refused(settings, refusal):
+async def test_invalid_signature_is_refused(settings, refusal):
     assert await code_of(simulator(), **settings) == refusal
 
 
 @pytest.mark.parametrize("left_out", ["host", "x-acs-action", "x-acs-date", "x-acs-version"])
-async def test_a_header_that_must_be_signed_cannot_be_left_out(left_out):
+async def test_unsigned_required_header_is_refused(left_out):
     headers = signed_headers(
         method="POST", host="sim", query=QUESTION.items(), action="DescribeLiveInteractionMetricData",
         credentials=KEY, now=T, nonce="n",
@@ -123,12 +123,12 @@ async def test_a_header_that_must_be_signed_cannot_be_left_out(left_out):
     assert await code_of(simulator(), more={"authorization": forged}) == (403, "SignatureDoesNotMatch")
 
 
-async def test_fifteen_minutes_of_difference_are_taken():
+async def test_date_may_differ_by_fifteen_minutes():
     for now in (T - 899, T + 899):
         assert (await ask(simulator(), now=now)).status_code == 200
 
 
-async def test_a_nonce_is_good_for_once():
+async def test_nonce_is_accepted_once():
     clock = Clock(T)
     sim = simulator(clock=clock)
     assert (await ask(sim)).status_code == 200
@@ -136,11 +136,11 @@ async def test_a_nonce_is_good_for_once():
     clock.now = T + 1700
     assert await code_of(sim, now=T + 1700) == (400, "SignatureNonceUsed")
     assert (await ask(sim, now=T + 1700, nonce="m")).status_code == 200
-    clock.now = T + 4000  # a request of that time would be refused for its date
+    clock.now = T + 4000  # the date of an older request would be refused
     assert (await ask(sim, now=T + 4000)).status_code == 200
 
 
-async def test_a_refused_signature_does_not_use_up_its_nonce():
+async def test_refused_signature_does_not_spend_its_nonce():
     sim = simulator()
     assert await code_of(sim, credentials=Credentials(KEY.access_key_id, "wrong")) == (
         403,
@@ -149,7 +149,7 @@ async def test_a_refused_signature_does_not_use_up_its_nonce():
     assert (await ask(sim)).status_code == 200
 
 
-async def test_a_temporary_key_needs_its_token_until_it_expires():
+async def test_temporary_key_needs_its_token_until_it_expires():
     sim = simulator(keys={"sts": "s"}, tokens={"sts": "t"})
     assert (await ask(sim, credentials=Credentials("sts", "s", security_token="t"))).status_code == 200
     for token in (None, "u"):
@@ -160,14 +160,14 @@ async def test_a_temporary_key_needs_its_token_until_it_expires():
     assert await code_of(sim, credentials=key) == (400, "InvalidSecurityToken.Expired")
 
 
-async def test_other_methods_and_paths_are_nowhere():
+async def test_unknown_method_or_path_is_not_found():
     sim = simulator()
     assert (await ask(sim, method="PUT")).status_code == 404
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sim.app), base_url="http://sim") as http:
         assert (await http.get("/elsewhere")).status_code == 404
 
 
-def test_the_simulator_shares_facts_with_the_client_and_no_code():
+def test_simulator_shares_facts_and_no_code_with_the_client():
     folder = Path(agora_analytics.simulator.apsaravideo.__file__).parent
     taken = {
         f"{node.module}"
@@ -180,10 +180,15 @@ def test_the_simulator_shares_facts_with_the_client_and_no_code():
     assert taken <= {"agora_analytics.apsaravideo", "agora_analytics.apsaravideo.facts"}
 
 
-def test_the_official_sdk_is_let_in_over_a_socket(monkeypatch):
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):  # it would ask them for loopback too
+def test_official_sdk_is_accepted_over_a_socket(monkeypatch):
+    for name in (
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):  # the SDK would use the proxies for loopback too
         monkeypatch.delenv(name, raising=False)
-    sim = ApsaraVideoSimulator(WORLD)  # the SDK has the machine's clock, so the simulator has it too
+    sim = ApsaraVideoSimulator(WORLD)  # the SDK uses the machine's clock
     now = int(time.time()) * 1000
     question = QUESTION | {"BeginTs": str(now - 7_200_000), "EndTs": str(now - 3_600_001)}
     with serve_in_thread(sim) as url:

@@ -1,4 +1,4 @@
-"""Every error code of the vendor, and the shape that it comes in."""
+"""Simulated OpenTok: every error code of the vendor and its format."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from agora_analytics.opentok import facts
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.execution import schema
 from agora_analytics.simulator.opentok.rules import MESSAGES
-from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, WORLD, asking
+from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, WORLD, connected
 
 PROJECT = "{project(projectId: 45000001) {projectData(%s) {totalCount}}}"
 SUMMARIES = "{project(projectId: 45000001) {sessionData {sessionSummaries(%s) {totalCount}}}}"
@@ -46,26 +46,26 @@ MEETINGS = (
         (1022, PROJECT % "start: 0, interval: HOURLY"),
     ],
 )
-async def test_a_query_that_is_wrong(code, query):
-    async with asking() as asker:
-        assert await asker.codes(query) == [code]
-        assert asker.sim.errors == {code: 1}
+async def test_invalid_query_has_its_error_code(code, query):
+    async with connected() as client:
+        assert await client.codes(query) == [code]
+        assert client.sim.errors == {code: 1}
 
 
-async def test_a_mandatory_variable_that_is_missing_or_of_another_type():
+async def test_missing_or_mistyped_variable_has_its_error_code():
     query = "query($start: Date!) {project(projectId: 45000001) {projectData(start: $start) {totalCount}}}"
-    async with asking() as asker:
-        assert await asker.codes(query) == [1013]
-        assert await asker.codes(query, start=[1]) == [1010]
-        assert await asker.codes(query, start={"day": 1}) == [1022]
-        assert (await asker.project(query, start=0))["projectData"]["totalCount"] == 1
+    async with connected() as client:
+        assert await client.codes(query) == [1013]
+        assert await client.codes(query, start=[1]) == [1010]
+        assert await client.codes(query, start={"day": 1}) == [1022]
+        assert (await client.project(query, start=0))["projectData"]["totalCount"] == 1
 
 
-async def test_an_error_has_its_code_beside_its_message_and_its_place():
-    async with asking() as asker:
-        response = await asker.ask("{\n  project(projectId: 0.5) {sessionData {__typename}}}")
+async def test_error_has_code_message_and_location():
+    async with connected() as client:
+        response = await client.ask("{\n  project(projectId: 0.5) {sessionData {__typename}}}")
         assert response.status_code == 400  # not valid: nothing is executed
-        response = await asker.ask('{\n  project(projectId: "") {sessionData {__typename}}}')
+        response = await client.ask('{\n  project(projectId: "") {sessionData {__typename}}}')
     assert response.status_code == 200
     assert response.json() == {  # the guide's own example
         "data": {"project": None},
@@ -81,37 +81,37 @@ async def test_an_error_has_its_code_beside_its_message_and_its_place():
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"{project}"', b"{", b'{"query": 1}', b'{"query": ""}', b"{}"])
-async def test_a_body_that_is_no_query(body):
-    async with asking() as asker:
+async def test_body_without_a_query_is_refused(body):
+    async with connected() as client:
         headers = {"X-OPENTOK-AUTH": "", "content-type": "application/json"}
-        assert (await asker.http.post("/graphql", content=body, headers=headers)).status_code == 401
-        headers = asker.headers()
-        response = await asker.http.post("/graphql", content=body, headers=headers)
+        assert (await client.http.post("/graphql", content=body, headers=headers)).status_code == 401
+        headers = client.headers()
+        response = await client.http.post("/graphql", content=body, headers=headers)
     assert response.status_code == 400
     assert response.json()["errors"][0]["errorCode"] == 1004
 
 
-async def test_only_json_is_taken_and_only_by_post():
-    async with asking() as asker:
-        form = await asker.http.post(
-            "/graphql", data={"query": "{}"}, headers=asker.headers(content_type=None)
+async def test_only_json_by_post_is_accepted():
+    async with connected() as client:
+        form = await client.http.post(
+            "/graphql", data={"query": "{}"}, headers=client.headers(content_type=None)
         )
         assert (form.status_code, form.json()["errors"][0]["errorCode"]) == (400, 1004)
-        assert (await asker.http.get("/graphql", headers=asker.headers())).status_code == 404
+        assert (await client.http.get("/graphql", headers=client.headers())).status_code == 404
 
 
-async def test_without_the_add_on_there_are_project_data_only():
-    async with asking(rules=Rules(add_on=False)) as asker:
-        assert await asker.codes(MEETINGS % "") == [1014]
-        assert (await asker.project(PROJECT % "start: 0"))["projectData"]["totalCount"] == 1
+async def test_session_data_needs_the_add_on():
+    async with connected(rules=Rules(add_on=False)) as client:
+        assert await client.codes(MEETINGS % "") == [1014]
+        assert (await client.project(PROJECT % "start: 0"))["projectData"]["totalCount"] == 1
 
 
 @pytest.mark.parametrize("code", MESSAGES)
-async def test_every_code_comes_on_demand_in_both_shapes(code):
-    async with asking() as asker:
-        asker.sim.fail_with(code)
-        asker.sim.fail_with(code, at="sessionData")
-        first, second, third = [await asker.ask(MEETINGS % "") for _ in range(3)]
+async def test_every_code_can_be_injected_in_both_formats(code):
+    async with connected() as client:
+        client.sim.fail_with(code)
+        client.sim.fail_with(code, at="sessionData")
+        first, second, third = [await client.ask(MEETINGS % "") for _ in range(3)]
     assert first.status_code == 401
     assert first.json() == {"error": {"errorCode": code, "message": MESSAGES[code]}}
     assert second.status_code == 200
@@ -122,21 +122,21 @@ async def test_every_code_comes_on_demand_in_both_shapes(code):
     assert "errors" not in third.json()
 
 
-async def test_what_can_be_answered_comes_beside_the_error():
+async def test_field_error_keeps_the_other_fields():
     fields = "{resources {sessionId meetings {totalCount resources {publishers {totalCount}}}}}"
-    async with asking() as asker:
-        asker.sim.fail_with(1012, at="meetings")
-        answer = (await asker.ask(SESSIONS % fields, ids=[s.session_id for s in WORLD.sessions[-2:]])).json()
+    async with connected() as client:
+        client.sim.fail_with(1012, at="meetings")
+        answer = (await client.ask(SESSIONS % fields, ids=[s.session_id for s in WORLD.sessions[-2:]])).json()
     first, second = answer["data"]["project"]["sessionData"]["sessions"]["resources"]
     assert first == {"sessionId": WORLD.sessions[-2].session_id, "meetings": None}
     assert second["meetings"]["totalCount"] > 0
     assert [error["errorCode"] for error in answer["errors"]] == [1012]
 
 
-async def test_sessions_that_are_not_there_can_leave_the_others_alone():
+async def test_unknown_sessions_can_give_a_partial_list():
     ids = ["1_gone", WORLD.sessions[-1].session_id]
-    async with asking(rules=Rules(missing="partial")) as asker:
-        answer = (await asker.ask(SESSIONS % "{totalCount resources {sessionId}}", ids=ids)).json()
+    async with connected(rules=Rules(missing="partial")) as client:
+        answer = (await client.ask(SESSIONS % "{totalCount resources {sessionId}}", ids=ids)).json()
     assert answer["data"]["project"]["sessionData"]["sessions"] == {
         "totalCount": 2,
         "resources": [None, {"sessionId": ids[1]}],
@@ -145,21 +145,21 @@ async def test_sessions_that_are_not_there_can_leave_the_others_alone():
     assert (error["errorCode"], error["path"][-1]) == (1017, 0)
 
 
-async def test_the_schema_is_not_shown_unless_it_may_be():
+async def test_introspection_needs_the_rule():
     query = "{__schema {queryType {name}}}"
-    async with asking() as asker:
-        assert (await asker.ask(query)).status_code == 400
-    async with asking(rules=Rules(introspection=True)) as asker:
-        assert (await asker.ask(query)).json() == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
+    async with connected() as client:
+        assert (await client.ask(query)).status_code == 400
+    async with connected(rules=Rules(introspection=True)) as client:
+        assert (await client.ask(query)).json() == {"data": {"__schema": {"queryType": {"name": "Query"}}}}
 
 
-def test_the_facts_that_the_client_has_are_those_of_the_schema():
+def test_facts_of_the_client_match_the_schema():
     assert facts.ERRORS.keys() == MESSAGES.keys()
     for enum in (facts.Interval, facts.GroupBy, facts.SdkType, facts.Browser):
         assert set(enum) == set(schema().type_map[enum.__name__].values)
 
 
-async def test_a_code_that_is_none_is_refused_at_once():
-    async with asking() as asker:
+async def test_unknown_code_cannot_be_injected():
+    async with connected() as client:
         with pytest.raises(ValueError, match="1000 to 1022"):
-            asker.sim.fail_with(999)
+            client.sim.fail_with(999)

@@ -1,4 +1,4 @@
-"""Simulated OpenTok Insights, and somebody who asks it with good tokens unless a test gives others."""
+"""Harness of the OpenTok simulator: an in-process client with valid tokens."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,8 +30,8 @@ def token(
 
 
 @define
-class Asker:
-    """Asks one simulator; `now` is its time."""
+class InsightsClient:
+    """A client of one simulator. `now` is the simulator's time."""
 
     http: httpx.AsyncClient
     sim: OpenTokSimulator
@@ -46,7 +46,7 @@ class Asker:
         return await self.http.post(path, json=body, headers=self.headers())
 
     async def project(self, query: str, **variables: Any) -> Any:
-        """Return what an answer without errors says about the project."""
+        """Return the project of a response without errors."""
         response = await self.ask(query, **variables)
         answer = response.json()
         assert response.status_code == 200, answer
@@ -54,18 +54,18 @@ class Asker:
         return answer["data"]["project"]
 
     async def codes(self, query: str, **variables: Any) -> list[int]:
-        """Return the codes of an answer's errors."""
+        """Return the error codes of a response."""
         return [error["errorCode"] for error in (await self.ask(query, **variables)).json()["errors"]]
 
 
 @asynccontextmanager
-async def asking(
+async def connected(
     world: Any = WORLD, *, now: float = NOW, address: str = "10.0.0.1", **settings: Any
-) -> AsyncIterator[Asker]:
-    """Serve a world in process, at a time that stands still unless `asker.now` is moved."""
-    asker: Asker
-    sim = OpenTokSimulator(world, now=lambda: asker.now, **settings)
+) -> AsyncIterator[InsightsClient]:
+    """Serve a world in process. Time stands still unless a test sets `client.now`."""
+    client: InsightsClient
+    sim = OpenTokSimulator(world, now=lambda: client.now, **settings)
     transport = httpx.ASGITransport(app=sim.app, client=(address, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://sim") as http:
-        asker = Asker(http, sim, now)
-        yield asker
+        client = InsightsClient(http, sim, now)
+        yield client

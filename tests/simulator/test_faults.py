@@ -1,4 +1,4 @@
-"""What goes wrong on demand: how each fault looks to a client over a real socket, in process, and to the counters."""
+"""Injected faults: what a client sees over a socket and in process, and what the counters show."""
 
 import asyncio
 import errno
@@ -40,14 +40,14 @@ def client(url, timeout=5.0):
     return httpx.AsyncClient(base_url=url, auth=AUTH, timeout=timeout)
 
 
-async def test_a_reset_is_a_tcp_reset(small_world, clock):
+async def test_reset_is_a_tcp_reset(small_world, clock):
     async with serve(faulty(small_world, clock, "reset")) as url, client(url) as http:
-        with pytest.raises(httpx.ReadError):  # an orderly end would be a RemoteProtocolError
+        with pytest.raises(httpx.ReadError):  # an orderly close would be a RemoteProtocolError
             await http.get(LISTS, params=query(small_world, clock))
         assert (await http.get(LISTS, params=query(small_world, clock))).json()["code"] == 200
 
 
-def test_a_reset_is_econnreset_on_a_bare_socket(small_world, clock):
+def test_reset_is_econnreset_on_a_bare_socket(small_world, clock):
     sim = faulty(small_world, clock, "reset")
     with serve_in_thread(sim) as url:
         port = int(url.rpartition(":")[2])
@@ -60,14 +60,14 @@ def test_a_reset_is_econnreset_on_a_bare_socket(small_world, clock):
     assert sim.seen.faults == {"reset": 1}
 
 
-async def test_a_cut_off_answer_has_the_whole_length_and_half_the_body(small_world, clock):
+async def test_cut_off_response_has_the_whole_length_and_half_the_body(small_world, clock):
     async with serve(faulty(small_world, clock, "cut-off", None)) as url, client(url) as http:
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
             await http.get(LISTS, params=query(small_world, clock))
         assert (await http.get(LISTS, params=query(small_world, clock))).json()["total_size"] == 3
 
 
-async def test_a_cut_off_answer_can_be_read_up_to_the_cut(small_world, clock):
+async def test_cut_off_response_can_be_read_up_to_the_cut(small_world, clock):
     async with serve(faulty(small_world, clock, "cut-off")) as url, client(url) as http:
         received = b""
         async with http.stream("GET", LISTS, params=query(small_world, clock)) as response:
@@ -83,7 +83,7 @@ async def test_a_cut_off_answer_can_be_read_up_to_the_cut(small_world, clock):
     ("kind", "status", "content_type"),
     [("500", 500, "application/json"), ("429", 429, "application/json"), ("503-html", 503, "text/html"), ("504-html", 504, "text/html")],
 )  # fmt: skip
-async def test_gateway_errors_have_their_own_shape(small_world, clock, kind, status, content_type):
+async def test_gateway_errors_have_their_own_format(small_world, clock, kind, status, content_type):
     async with serve(faulty(small_world, clock, kind)) as url, client(url) as http:
         response = await http.get(LISTS, params=query(small_world, clock))
     assert (response.status_code, response.headers["content-type"]) == (status, content_type)
@@ -102,7 +102,7 @@ async def test_broken_json_is_a_complete_200_that_cannot_be_parsed(small_world, 
         response.json()
 
 
-async def test_a_hang_never_answers_and_ends_with_the_client(small_world, clock):
+async def test_hang_lasts_until_the_client_disconnects(small_world, clock):
     sim = faulty(small_world, clock, "hang")
     async with serve(sim) as url, client(url, timeout=20) as http:
         with pytest.raises(httpx.ReadTimeout):
@@ -112,7 +112,7 @@ async def test_a_hang_never_answers_and_ends_with_the_client(small_world, clock)
 
 
 @pytest.mark.parametrize("waits", [True, False])
-async def test_a_hang_is_bounded_whatever_receive_does(small_world, clock, monkeypatch, waits):
+async def test_hang_is_bounded_even_if_receive_does_not_block(small_world, clock, monkeypatch, waits):
     monkeypatch.setattr("agora_analytics.simulator.faults.HANG_SECONDS", 0.02)
     aborted = []
 
@@ -126,7 +126,7 @@ async def test_a_hang_is_bounded_whatever_receive_does(small_world, clock, monke
     assert aborted == [True]
 
 
-async def test_a_server_stops_although_an_answer_hangs(small_world, clock):
+async def test_server_stops_during_a_hanging_response(small_world, clock):
     sim = faulty(small_world, clock, "hang")
     async with asyncio.timeout(20):
         async with serve(sim) as url:
@@ -139,17 +139,17 @@ async def test_a_server_stops_although_an_answer_hangs(small_world, clock):
         await http.aclose()
 
 
-async def test_faults_are_counted_after_the_request_and_spend_its_quota(small_world, clock, asking):
+async def test_failed_request_is_counted_and_spends_quota(small_world, clock, connected):
     sim = Simulator(small_world, "standard", now=clock, faults=Faults(script=("500",)))
-    async with asking(sim) as ask:
-        assert (await ask.get("call/lists")).status_code == 500
-        assert (await ask.body("call/lists"))["code"] == 300
+    async with connected(sim) as api:
+        assert (await api.get("call/lists")).status_code == 500
+        assert (await api.body("call/lists"))["code"] == 300
     assert sim.seen.requests["call/lists"] == 2
     assert sim.seen.accepted["call/lists"] == 1
 
 
-async def test_in_process_the_transport_says_how_to_abort(small_world, clock):
-    """The transport of a virtual-time test gives `abort`; a reset sends nothing, a cut-off headers and half a body."""
+async def test_in_process_transport_offers_abort(small_world, clock):
+    """With `abort`, a reset sends nothing, and a cut-off sends the headers and half of the body."""
     for kind, types in (("reset", []), ("cut-off", ["http.response.start", "http.response.body"])):
         sim, sent, aborted = faulty(small_world, clock, kind), [], []
         scope = asgi_scope(query(small_world, clock), abort=lambda aborted=aborted: aborted.append(True))
@@ -166,19 +166,19 @@ async def test_in_process_the_transport_says_how_to_abort(small_world, clock):
             assert len(sent[1]["body"]) == whole // 2
 
 
-async def test_without_a_way_to_abort_a_reset_raises(small_world, clock, asking):
-    async with asking(faulty(small_world, clock, "reset")) as ask:
+async def test_reset_without_abort_raises(small_world, clock, connected):
+    async with connected(faulty(small_world, clock, "reset")) as api:
         with pytest.raises(ConnectionResetError):
-            await ask.get("call/lists")
+            await api.get("call/lists")
 
 
-def test_a_request_on_its_way_through_a_simulator_shows_no_header():
+def test_repr_of_an_arrival_hides_headers():
     headers, query = Headers({"authorization": "hush-hush"}), QueryParams()
     request = {"endpoint": "e", "number": 1, "now": 0.0, "headers": headers, "query": query}
     assert "hush" not in repr(Arrival(**request, method="GET", parts={}, body=b""))
 
 
-async def test_latency_passes_half_before_and_half_after_the_count(small_world, asking, monkeypatch):
+async def test_latency_passes_half_before_and_half_after_the_count(small_world, connected, monkeypatch):
     waits, now = [], [1_795_046_400.0]
 
     async def sleep(seconds):
@@ -187,13 +187,13 @@ async def test_latency_passes_half_before_and_half_after_the_count(small_world, 
 
     monkeypatch.setattr("agora_analytics.simulator.simulated_api.anyio.sleep", sleep)
     sim = Simulator(small_world, now=lambda: now[0], latency=(0.4, 0.4))
-    async with asking(sim) as ask:
-        await ask.get("call/lists")
+    async with connected(sim) as api:
+        await api.get("call/lists")
     assert waits == [0.2, 0.2]
     assert sim.seen.arrivals["call/lists"] == [1_795_046_400.2]
 
 
-def test_the_dice_follow_the_seed():
+def test_faults_follow_from_their_seed():
     def thrown(**more):
         throw = Faults(**{"share": 0.3, "seed": 4} | more).dice()
         return [throw("call/lists") for _ in range(300)]
@@ -210,12 +210,12 @@ def test_the_dice_follow_the_seed():
     )
 
 
-def test_faults_can_be_kept_to_some_endpoints():
+def test_faults_can_be_limited_to_endpoints():
     throw = Faults(share=1.0, kinds=("500",), only={"call/metrics"}).dice()
     assert [throw("call/lists"), throw("call/metrics")] == [None, "500"]
 
 
-def test_an_unknown_fault_is_an_error_at_once():
+def test_unknown_fault_is_an_error():
     with pytest.raises(ValueError, match="earthquake"):
         Faults(kinds=("earthquake",))
     with pytest.raises(ValueError, match="earthquake"):

@@ -1,4 +1,4 @@
-"""What is refused, with which words: authentication, parameters, and the strict windows of a plan."""
+"""Refusals of the Agora simulator: authentication, parameters and time windows."""
 
 import pytest
 
@@ -22,28 +22,28 @@ BAD_PARAMETERS = [
 
 
 @pytest.mark.parametrize("auth", [None, ("demo-customer-id", "wrong"), ("nobody", "demo-customer-secret")])
-async def test_a_stranger_gets_the_gateways_401_and_spends_no_quota(small_world, clock, asking, auth):
+async def test_invalid_credentials_get_401_and_spend_no_quota(small_world, clock, connected, auth):
     sim = Simulator(small_world, now=clock)
-    async with asking(sim, auth) as ask:
-        response = await ask.get("call/lists")
+    async with connected(sim, auth) as api:
+        response = await api.get("call/lists")
     assert (response.status_code, response.json()) == (401, {"message": "Invalid authentication credentials"})
     assert sim.seen.requests["call/lists"] == 1
     assert sim.seen.accepted["call/lists"] == 0
 
 
 @pytest.mark.parametrize("header", ["Basic ???", "Basic /w==", "Bearer abc", "Basic"])
-async def test_a_mangled_authorization_is_a_401_too(small_world, clock, asking, header):
-    async with asking(Simulator(small_world, now=clock), None) as ask:
-        response = await ask.http.get("/beta/analytics/call/lists", headers={"Authorization": header})
+async def test_malformed_authorization_gets_401(small_world, clock, connected, header):
+    async with connected(Simulator(small_world, now=clock), None) as api:
+        response = await api.http.get("/beta/analytics/call/lists", headers={"Authorization": header})
     assert response.status_code == 401
 
 
-async def test_an_unknown_path_or_method_has_no_route(small_world, clock, asking):
-    async with asking(Simulator(small_world, now=clock)) as ask:
+async def test_unknown_path_or_method_gets_404(small_world, clock, connected):
+    async with connected(Simulator(small_world, now=clock)) as api:
         for response in (
-            await ask.get("call/list"),
-            await ask.get("call/lists/"),
-            await ask.http.post("/beta/analytics/call/lists"),
+            await api.get("call/list"),
+            await api.get("call/lists/"),
+            await api.http.post("/beta/analytics/call/lists"),
         ):
             assert (response.status_code, response.json()) == (
                 404,
@@ -52,30 +52,32 @@ async def test_an_unknown_path_or_method_has_no_route(small_world, clock, asking
 
 
 @pytest.mark.parametrize(("endpoint", "query"), BAD_PARAMETERS)
-async def test_a_wrong_parameter_is_body_code_400_under_http_200(small_world, clock, asking, endpoint, query):
-    async with asking(Simulator(small_world, now=clock)) as ask:
-        body = await ask.body(endpoint, **query)
+async def test_invalid_parameter_is_body_code_400_with_http_200(
+    small_world, clock, connected, endpoint, query
+):
+    async with connected(Simulator(small_world, now=clock)) as api:
+        body = await api.body(endpoint, **query)
     assert body["code"] == 400
     assert body["requestId"]
 
 
-async def test_ten_uids_and_twenty_sids_are_fine(small_world, clock, asking):
-    async with asking(Simulator(small_world, now=clock)) as ask:
+async def test_ten_uids_and_twenty_sids_are_accepted(small_world, clock, connected):
+    async with connected(Simulator(small_world, now=clock)) as api:
         ten = ",".join(map(str, range(10)))
         twenty = ",".join(f"S{n}" for n in range(20))
-        assert (await ask.body("call/sessions", call_id="mid", uids=ten))["code"] == 200
-        assert (await ask.body("call/metrics", call_id="mid", sids=twenty))["code"] == 200
+        assert (await api.body("call/sessions", call_id="mid", uids=ten))["code"] == 200
+        assert (await api.body("call/metrics", call_id="mid", sids=twenty))["code"] == 200
 
 
-async def test_milliseconds_are_an_unknown_error(small_world, clock, asking, t):
-    async with asking(Simulator(small_world, now=clock)) as ask:
-        body = await ask.body("call/lists", start_ts=(t - 3600) * 1000, end_ts=(t - 600) * 1000)
+async def test_milliseconds_are_an_unknown_error(small_world, clock, connected, t):
+    async with connected(Simulator(small_world, now=clock)) as api:
+        body = await api.body("call/lists", start_ts=(t - 3600) * 1000, end_ts=(t - 600) * 1000)
     assert (body["code"], body["message"]) == (500, "Unknown Error")
 
 
-async def test_another_app_is_forbidden(small_world, clock, asking):
-    async with asking(Simulator(small_world, now=clock)) as ask:
-        assert (await ask.body("call/lists", appid="0" * 32))["code"] == 403
+async def test_other_app_is_forbidden(small_world, clock, connected):
+    async with connected(Simulator(small_world, now=clock)) as api:
+        assert (await api.body("call/lists", appid="0" * 32))["code"] == 403
 
 
 @pytest.mark.parametrize(
@@ -89,19 +91,19 @@ async def test_another_app_is_forbidden(small_world, clock, asking):
         ("enterprise", "call/metrics", 100, 15 * 86_400, 6 * 3600),
     ],
 )
-async def test_each_bound_of_a_window_is_strict(
-    small_world, clock, asking, t, plan, endpoint, delay, reach, span
+async def test_bounds_of_windows_are_strict(
+    small_world, clock, connected, t, plan, endpoint, delay, reach, span
 ):
     more = {"call_id": "mid", "sids": "S-1"}
     sim = Simulator(small_world, plan, now=clock)
 
     async def verdict(start, end):
-        clock.now += 1  # a fresh second's budget; the bounds move along
+        clock.now += 1  # a new rate window; the bounds move too
         moved = clock.now - t
-        body = await ask.body(endpoint, start_ts=int(start + moved), end_ts=int(end + moved), **more)
+        body = await api.body(endpoint, start_ts=int(start + moved), end_ts=int(end + moved), **more)
         return body["code"], str(body["message"]).removeprefix(PREFIX)
 
-    async with asking(sim) as ask:
+    async with connected(sim) as api:
         assert await verdict(t - delay - 100, t - delay) == (300, "query latency limit error")
         assert (await verdict(t - delay - 100, t - delay - 1))[0] == 200
         assert await verdict(t - reach, t - reach + 100) == (300, "query time range limit error")
@@ -111,15 +113,15 @@ async def test_each_bound_of_a_window_is_strict(
     assert sim.seen.refused[endpoint, PREFIX + "query latency limit error"] == 1
 
 
-async def test_the_servers_clock_may_differ_from_ours(small_world, clock, asking, t):
-    async with asking(Simulator(small_world, now=clock, clock_skew=-30)) as ask:
-        late = await ask.get("call/lists", end_ts=t - 25)
+async def test_clock_skew_shifts_the_windows(small_world, clock, connected, t):
+    async with connected(Simulator(small_world, now=clock, clock_skew=-30)) as api:
+        late = await api.get("call/lists", end_ts=t - 25)
         assert late.json()["message"].endswith("query latency limit error")
         assert late.headers["date"] == "Wed, 18 Nov 2026 23:59:30 GMT"
 
 
-async def test_a_plan_without_the_api_has_no_auth_for_it(small_world, clock, asking):
-    async with asking(Simulator(small_world, "starter", now=clock)) as ask:
-        body = await ask.body("call/lists")
+async def test_plan_without_the_api_has_no_access(small_world, clock, connected):
+    async with connected(Simulator(small_world, "starter", now=clock)) as api:
+        body = await api.body("call/lists")
     assert body["code"] == 300
     assert "you have no auth to access this service" in body["message"]
