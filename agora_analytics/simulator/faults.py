@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 from attrs import field, frozen
@@ -12,17 +12,7 @@ from starlette.types import Receive, Scope, Send
 FaultKind = Literal[
     "reset", "500", "503-html", "504-html", "429", "cut-off", "broken-json", "hang", "lost-answer"
 ]
-KINDS: tuple[FaultKind, ...] = (
-    "reset",
-    "500",
-    "503-html",
-    "504-html",
-    "429",
-    "cut-off",
-    "broken-json",
-    "hang",
-    "lost-answer",
-)
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 _DEFAULT_KINDS: tuple[FaultKind, ...] = ("reset", "500", "503-html", "cut-off", "broken-json", "hang")
 HANG_SECONDS = 120.0
 

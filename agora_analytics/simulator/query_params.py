@@ -46,17 +46,22 @@ class AgoraRefused(Exception):
         return cls(300, LIMIT_PREFIX + reason)
 
 
-@frozen(kw_only=True)
+@frozen
 class EndpointSpec:
     """What one endpoint accepts. The server ignores unknown parameters."""
 
-    path: str
-    method: str = "GET"
+    name: str
     required: tuple[str, ...]
     metrics: frozenset[str] = frozenset()
+    method: str = "GET"
     dimensions: frozenset[str] = _DIMENSIONS
     granularities: frozenset[str] = frozenset()
     only_user_count_by_dimension: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path of the endpoint."""
+        return f"/beta/analytics/{self.name}" if self.name.startswith("call/") else f"/beta/{self.name}"
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -71,62 +76,46 @@ _OF_CALL = ("call_id", "start_ts", "end_ts", "appid", "metric")
 _RANGE = ("startTs", "endTs", "appid", "metric")
 _LIVE = (*_RANGE, "productType")
 _TOP = ("ts", "appid", "productType", "metric", "dimension")
+_BY_TIME = (*_RANGE, "aggregateGranularity")
 
-CALL_ENDPOINTS: Mapping[str, EndpointSpec] = {
-    CALL_LISTS: EndpointSpec(path="/beta/analytics/call/lists", required=_LIST),
-    CALL_SESSIONS: EndpointSpec(path="/beta/analytics/call/sessions", required=(*_LIST, "call_id")),
-    CALL_METRICS: EndpointSpec(path="/beta/analytics/call/metrics", required=(*_LIST, "call_id", "sids")),
-}
+_CALLS = (
+    EndpointSpec(CALL_LISTS, _LIST),
+    EndpointSpec(CALL_SESSIONS, (*_LIST, "call_id")),
+    EndpointSpec(CALL_METRICS, (*_LIST, "call_id", "sids")),
+)
+CALL_ENDPOINTS: Mapping[str, EndpointSpec] = {spec.name: spec for spec in _CALLS}
 """The endpoints of Call Inspector that return calls, sessions and metrics."""
 
-STATISTICS_ENDPOINTS: Mapping[str, EndpointSpec] = {
-    "call/statistics": EndpointSpec(
-        path="/beta/analytics/call/statistics", required=(*_OF_CALL, "dimension"), metrics=_FREEZES
-    ),
-    "call/freeze/bucket": EndpointSpec(
-        path="/beta/analytics/call/freeze/bucket", required=_OF_CALL, metrics=_FREEZES
-    ),
-    "call/statistics/time": EndpointSpec(
-        path="/beta/analytics/call/statistics/time", required=_OF_CALL, metrics=_TIMES
-    ),
-    "insight/usage/by_time": EndpointSpec(
-        path="/beta/insight/usage/by_time",
-        required=(*_RANGE, "aggregateGranularity"),
-        metrics=_USAGE,
-        granularities=frozenset({"1d", "1h"}),
-    ),
-    "insight/quality/by_time": EndpointSpec(
-        path="/beta/insight/quality/by_time",
-        required=(*_RANGE, "aggregateGranularity", "productType"),
-        metrics=_QUALITY,
+_STATISTICS = (
+    EndpointSpec("call/statistics", (*_OF_CALL, "dimension"), _FREEZES),
+    EndpointSpec("call/freeze/bucket", _OF_CALL, _FREEZES),
+    EndpointSpec("call/statistics/time", _OF_CALL, _TIMES),
+    EndpointSpec("insight/usage/by_time", _BY_TIME, _USAGE, granularities=frozenset({"1d", "1h"})),
+    EndpointSpec(
+        "insight/quality/by_time",
+        (*_BY_TIME, "productType"),
+        _QUALITY,
         granularities=frozenset({"1d", "1h", "1m"}),
     ),
-    "insight/usage/aggregation": EndpointSpec(
-        path="/beta/insight/usage/aggregation", method="POST", required=_RANGE, metrics=_USAGE
-    ),
-    "insight/quality/aggregation": EndpointSpec(
-        path="/beta/insight/quality/aggregation",
+    EndpointSpec("insight/usage/aggregation", _RANGE, _USAGE, method="POST"),
+    EndpointSpec(
+        "insight/quality/aggregation",
+        _LIVE,
+        _QUALITY,
         method="POST",
-        required=_LIVE,
-        metrics=_QUALITY,
         dimensions=_DIMENSIONS | {"channelSize"},
     ),
-    "realtime/usage/by_time_20sec": EndpointSpec(
-        path="/beta/realtime/usage/by_time_20sec",
-        required=_LIVE,
-        metrics=frozenset({"userCount", "channelCount"}),
+    EndpointSpec(
+        "realtime/usage/by_time_20sec",
+        _LIVE,
+        frozenset({"userCount", "channelCount"}),
         only_user_count_by_dimension=True,
     ),
-    "realtime/quality/by_time_20sec": EndpointSpec(
-        path="/beta/realtime/quality/by_time_20sec", required=_LIVE, metrics=_QUALITY
-    ),
-    "realtime/usage/dimension/top20": EndpointSpec(
-        path="/beta/realtime/usage/dimension/top20", required=_TOP, metrics=frozenset({"userCount"})
-    ),
-    "realtime/quality/dimension/top20": EndpointSpec(
-        path="/beta/realtime/quality/dimension/top20", required=_TOP, metrics=_QUALITY
-    ),
-}
+    EndpointSpec("realtime/quality/by_time_20sec", _LIVE, _QUALITY),
+    EndpointSpec("realtime/usage/dimension/top20", _TOP, frozenset({"userCount"})),
+    EndpointSpec("realtime/quality/dimension/top20", _TOP, _QUALITY),
+)
+STATISTICS_ENDPOINTS: Mapping[str, EndpointSpec] = {spec.name: spec for spec in _STATISTICS}
 """The endpoints of call statistics, Data Insights and Real-time."""
 
 
@@ -249,8 +238,7 @@ def _with_pages(endpoint: EndpointSpec, given: Mapping[str, str], query: Query) 
 
 def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
     # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
-    is_sessions = endpoint is CALL_ENDPOINTS[CALL_SESSIONS]
-    if is_sessions and not {"page_no", "page_size"} <= given.keys():
+    if endpoint.name == CALL_SESSIONS and not {"page_no", "page_size"} <= given.keys():
         return 1, DEFAULT_PAGE_SIZE
     number = _whole(given, "page_no") if "page_no" in given else 1
     size = _whole(given, "page_size") if "page_size" in given else DEFAULT_PAGE_SIZE

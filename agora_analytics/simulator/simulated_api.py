@@ -89,7 +89,8 @@ class SimulatedApi(ABC):
 
     Args:
         routes: the path of each endpoint and its method; several methods are separated by spaces.
-        credentials: the secret of each customer id, for Basic authentication.
+        credentials: the secret of each customer id, for Basic authentication. None: requests are not checked before
+            their limits.
         now: returns the true time in epoch seconds.
         clock_skew: seconds by which the server's clock is ahead of `now`. The server counts, checks and dates by
             its own clock.
@@ -108,7 +109,7 @@ class SimulatedApi(ABC):
         self,
         routes: Mapping[str, tuple[str, str]],
         *,
-        credentials: Mapping[str, str],
+        credentials: Mapping[str, str] | None,
         now: Callable[[], float] = time.time,
         clock_skew: float = 0.0,
         latency: tuple[float, float] = (0.0, 0.0),
@@ -117,7 +118,7 @@ class SimulatedApi(ABC):
     ) -> None:
         self.seen = Seen()
         self.rate_windows = RateWindows()
-        self._credentials = dict(credentials)
+        self._credentials = None if credentials is None else dict(credentials)
         self._now = now
         self._clock_skew = clock_skew
         self._latency = latency
@@ -141,6 +142,8 @@ class SimulatedApi(ABC):
 
     def is_authorised(self, headers: Headers) -> bool:
         """Return whether the credentials of a request are valid."""
+        if self._credentials is None:
+            return True
         scheme, _, encoded = headers.get("authorization", "").partition(" ")
         try:
             customer, _, secret = b64decode(encoded, validate=True).decode().partition(":")
@@ -155,7 +158,7 @@ class SimulatedApi(ABC):
     async def handle(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its arrival to the last byte of the response."""
         half = self._latencies.uniform(*self._latency) / 2
-        await _pass(half)
+        await anyio.sleep(half)
         arrival = await self._arrival(endpoint, scope, receive)
         self.seen.arrived(endpoint, arrival.now)
         if not self.is_authorised(arrival.headers):
@@ -177,13 +180,13 @@ class SimulatedApi(ABC):
             await hang(scope, receive)
         elif fault in GATEWAY_RESPONSES:
             status, content_type, body = GATEWAY_RESPONSES[fault]
-            await _pass(half)
+            await anyio.sleep(half)
             await self._send(send, arrival, Reply(status, body, content_type))
         else:
             reply = refusal or await self.respond(arrival)
             if refusal is None:
                 self._count_refusal(endpoint, reply)
-            await _pass(half)
+            await anyio.sleep(half)
             await self._send_with_fault(fault, scope, send, arrival, reply)
 
     def _count_refusal(self, endpoint: str, reply: Reply) -> None:
@@ -256,11 +259,6 @@ class SimulatedApi(ABC):
 
 def _gateway_response(status: int, message: str) -> Reply:
     return Reply.of({"message": message}, status)
-
-
-async def _pass(seconds: float) -> None:
-    if seconds > 0:
-        await anyio.sleep(seconds)
 
 
 @frozen

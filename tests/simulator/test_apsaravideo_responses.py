@@ -30,8 +30,8 @@ async def test_scalars_are_text_and_points_match_the_world():
     assert set(body) == {"Nodes", "RequestId", "SummaryData"}
     assert all(set(node) == {"Timestamp", "Value"} for node in body["Nodes"])
     assert all(isinstance(value, str) for node in body["Nodes"] for value in node.values())
-    asked = Terminals(app_id=WORLD.app_ids[0])
-    points = WORLD.points("FirstFrameCost", asked, int(QUESTION["BeginTs"]), int(QUESTION["EndTs"]))
+    selection = Terminals(app_id=WORLD.app_ids[0])
+    points = WORLD.points("FirstFrameCost", selection, int(QUESTION["BeginTs"]), int(QUESTION["EndTs"]))
     assert [(n["Timestamp"], n["Value"]) for n in body["Nodes"]] == [(str(p.ms), p.value) for p in points]
     mean = sum(float(p.value) for p in points) / len(points)
     assert float(body["SummaryData"]) == pytest.approx(mean, abs=1e-6)
@@ -121,8 +121,8 @@ async def test_faults_are_injected():
 
 
 def points(world=WORLD, metric="VideoStuckRate", **terminals):
-    asked = Terminals(**({"app_id": WORLD.app_ids[0]} | terminals))
-    return world.points(metric, asked, NOW_MS - 7 * DAY_MS, NOW_MS - 1)
+    selection = Terminals(**({"app_id": WORLD.app_ids[0]} | terminals))
+    return world.points(metric, selection, NOW_MS - 7 * DAY_MS, NOW_MS - 1)
 
 
 def test_world_follows_from_its_seed():
@@ -133,12 +133,12 @@ def test_world_follows_from_its_seed():
 
 def test_points_do_not_depend_on_the_requested_range():
     week = points()
-    asked = Terminals(app_id=WORLD.app_ids[0])
+    selection = Terminals(app_id=WORLD.app_ids[0])
     days = [
         point
         for day in range(7)
         for point in WORLD.points(
-            "VideoStuckRate", asked, NOW_MS - (7 - day) * DAY_MS, NOW_MS - (6 - day) * DAY_MS - 1
+            "VideoStuckRate", selection, NOW_MS - (7 - day) * DAY_MS, NOW_MS - (6 - day) * DAY_MS - 1
         )
     ]
     assert days == week

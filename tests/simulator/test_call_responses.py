@@ -218,14 +218,14 @@ async def test_reading_all_pages_gives_the_exact_totals(t, clock, connected, qui
     async with connected(sim) as api:
 
         async def paged(endpoint, field, **query):
-            number, found = 0, []
+            number, records = 0, []
             while True:
                 number, clock.now = number + 1, clock.now + 0.1
                 body = await api.body(endpoint, page_no=number, page_size=100, **query)
                 assert body["code"] == 200, body
-                found += body[field]
-                if len(found) >= body["total_size"]:
-                    return found
+                records += body[field]
+                if len(records) >= body["total_size"]:
+                    return records
 
         calls = await paged("call/lists", "call_lists", start_ts=start, end_ts=end)
         for call in calls:

@@ -270,9 +270,9 @@ def lists(answer):
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_example_of_the_guide_returns_data(name):
     now, query = EXAMPLES[name]
-    found = list(lists(await answered(query, now)))
-    assert found
-    assert all(found), "a list is empty"
+    all_lists = list(lists(await answered(query, now)))
+    assert all_lists
+    assert all(all_lists), "a list is empty"
 
 
 async def test_cursor_of_the_guide_with_extra_padding_is_accepted():
@@ -296,6 +296,6 @@ async def test_range_includes_every_pacific_day_that_it_touches(start, end, days
         f'{{project(projectId: 12345678) {{projectData(start: "{start}", end: "{end}", interval: AUTO)'
         " {resources {intervalStart}}}}"
     )
-    found = (await answered(query, JANUARY_2024))["projectData"]["resources"]
-    assert len(found) == days
-    assert found[-1]["intervalStart"] == "2023-12-30T08:00:00.000Z"
+    listed = (await answered(query, JANUARY_2024))["projectData"]["resources"]
+    assert len(listed) == days
+    assert listed[-1]["intervalStart"] == "2023-12-30T08:00:00.000Z"

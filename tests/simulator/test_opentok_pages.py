@@ -26,15 +26,15 @@ async def walk(client, query, path, **variables):
     """Return the rows of all pages of the list at `path`, and the size of each page."""
     rows, sizes, after = [], [], ""
     while True:
-        found = await client.project(query, after=after, **variables)
+        level = await client.project(query, after=after, **variables)
         for step in path:
-            found = found[step]
-        rows += found["resources"]
-        sizes.append(len(found["resources"]))
-        more, after = found["pageInfo"]["hasNextPage"], found["pageInfo"]["endCursor"]
+            level = level[step]
+        rows += level["resources"]
+        sizes.append(len(level["resources"]))
+        more, after = level["pageInfo"]["hasNextPage"], level["pageInfo"]["endCursor"]
         if not more:
             assert after is None
-            assert found["totalCount"] == len(rows)
+            assert level["totalCount"] == len(rows)
             return rows, sizes
         assert b64decode(after) == b"insights-resource:%d" % len(rows)
 
@@ -55,12 +55,12 @@ def nested(collection, fields):
 async def test_pages_of_a_meetings_lists_are_complete(collection, field, truth):
     meeting = SESSION.meetings[0]
     path = ("sessionData", "sessions", "resources", 0, "meetings", "resources", 0, collection)
-    known = {"ids": [SESSION.session_id], "meeting": meeting.meeting_id}
+    variables = {"ids": [SESSION.session_id], "meeting": meeting.meeting_id}
     expected = [getattr(one, truth) for one in getattr(meeting, collection)]
     async with connected(DENSE) as client:
-        by_default, sizes = await walk(client, nested(collection, field), path, **known)
+        by_default, sizes = await walk(client, nested(collection, field), path, **variables)
         assert sizes[0] == 50 < len(expected)
-        by_seven, _ = await walk(client, nested(collection, field), path, first=7, **known)
+        by_seven, _ = await walk(client, nested(collection, field), path, first=7, **variables)
     assert [row[field] for row in by_default] == [row[field] for row in by_seven] == expected
 
 
@@ -83,8 +83,8 @@ async def test_meetings_page_has_ten_by_default_and_at_most():
     query = SESSIONS % "{resources {meetings%s {totalCount pageInfo {endCursor} resources {meetingId}}}}"
     async with connected(DENSE) as client:
         for first in ("", "(first: 10)", "(first: 1000)"):
-            found = await client.project(query % first, ids=[SESSION.session_id])
-            meetings = found["sessionData"]["sessions"]["resources"][0]["meetings"]
+            level = await client.project(query % first, ids=[SESSION.session_id])
+            meetings = level["sessionData"]["sessions"]["resources"][0]["meetings"]
             assert (len(meetings["resources"]), meetings["totalCount"]) == (10, 12)
     async with connected(DENSE, rules=Rules(excess="refuse")) as client:
         assert await client.codes(query % "(first: 11)", ids=[SESSION.session_id]) == [1005]
@@ -164,7 +164,7 @@ async def test_meetings_can_be_filtered_by_time_and_id():
     meetings = SESSION.meetings
     query = SESSIONS % "{resources {meetings(%s) {resources {meetingId createdAt}}}}"
 
-    async def found(client, narrowed):
+    async def meeting_ids(client, narrowed):
         answer = await client.project(query % narrowed, ids=[SESSION.session_id])
         return [
             one["meetingId"]
@@ -173,7 +173,9 @@ async def test_meetings_can_be_filtered_by_time_and_id():
 
     start, end = meetings[2].created_ms, meetings[5].created_ms
     async with connected(DENSE) as client:
-        assert await found(client, f"start: {start}, end: {end}") == [one.meeting_id for one in meetings[2:5]]
+        assert await meeting_ids(client, f"start: {start}, end: {end}") == [
+            one.meeting_id for one in meetings[2:5]
+        ]
         twice = next(b.meeting_id for a, b in pairwise(meetings) if a.meeting_id == b.meeting_id)
-        assert set(await found(client, f'meetingId: "{twice}"')) == {twice}
-        assert len(await found(client, f'meetingId: "{twice}"')) >= 2
+        assert set(await meeting_ids(client, f'meetingId: "{twice}"')) == {twice}
+        assert len(await meeting_ids(client, f'meetingId: "{twice}"')) >= 2

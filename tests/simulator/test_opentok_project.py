@@ -28,10 +28,10 @@ async def rows(arguments, fields="intervalStart intervalEnd", *, now=NOW, world=
         return (await client.project(query(arguments, fields)))["projectData"]["resources"]
 
 
-def total(found, *path):
+def total(listed, *path):
     """Return the sum of one field, where it is not null."""
     *above, last = path
-    held = [reduce(lambda part, step: part and part[step], above, row) for row in found]
+    held = [reduce(lambda part, step: part and part[step], above, row) for row in listed]
     return sum(part[last] for part in held if part)
 
 
@@ -45,35 +45,37 @@ def test_pacific_day_begins_at_eight_in_winter_and_at_seven_in_summer():
 
 
 async def test_days_around_dst_changes_begin_at_their_own_midnight():
-    found = await rows(
+    listed = await rows(
         'start: "2026-03-07T08:00:00Z", end: "2026-03-10T07:00:00Z", interval: DAILY', now=MARCH
     )
-    assert [row["intervalStart"] for row in found] == [
+    assert [row["intervalStart"] for row in listed] == [
         "2026-03-07T08:00:00.000Z",
         "2026-03-08T08:00:00.000Z",
         "2026-03-09T07:00:00.000Z",
     ]
-    assert all(row["intervalStart"] == row["intervalEnd"] for row in found)
+    assert all(row["intervalStart"] == row["intervalEnd"] for row in listed)
 
 
 async def test_interval_end_is_its_last_day():
-    found = await rows(
+    listed = await rows(
         'start: "2026-02-01T08:00:00Z", end: "2026-03-01T08:00:00Z", interval: MONTHLY', now=MARCH
     )
-    assert found == [{"intervalStart": "2026-02-01T08:00:00.000Z", "intervalEnd": "2026-02-28T08:00:00.000Z"}]
+    assert listed == [
+        {"intervalStart": "2026-02-01T08:00:00.000Z", "intervalEnd": "2026-02-28T08:00:00.000Z"}
+    ]
 
 
 @pytest.mark.parametrize("interval", ["DAILY", "WEEKLY", "MONTHLY", "AUTO", None])
 async def test_every_interval_has_the_same_sum(interval):
     name = f", interval: {interval}" if interval else ""
-    found = await rows(
+    listed = await rows(
         f"start: {NOW - 60 * DAY}, end: {NOW - 10 * DAY}{name}", f"intervalStart intervalEnd {FIELDS}"
     )
     single = await rows(f"start: {NOW - 60 * DAY}, end: {NOW - 10 * DAY}", FIELDS)
     for path in (("usage", "streamedPublishedMinutes"), ("errors", "connect", "attempts")):
-        assert total(found, *path) == pytest.approx(total(single, *path))
-    assert len(found) == {"DAILY": 51, "WEEKLY": 9, "AUTO": 9, "MONTHLY": 3, None: 1}[interval]
-    spans = [(row["intervalStart"], row["intervalEnd"]) for row in found]
+        assert total(listed, *path) == pytest.approx(total(single, *path))
+    assert len(listed) == {"DAILY": 51, "WEEKLY": 9, "AUTO": 9, "MONTHLY": 3, None: 1}[interval]
+    spans = [(row["intervalStart"], row["intervalEnd"]) for row in listed]
     assert spans == sorted(spans)
 
 
@@ -85,25 +87,25 @@ async def test_groups_have_their_field_and_add_up(names):
         names, names.lower()
     )
     span = f"start: {NOW - 30 * DAY}"
-    found = await rows(f"{span}, groupBy: {names}", f"{field} {FIELDS}")
+    listed = await rows(f"{span}, groupBy: {names}", f"{field} {FIELDS}")
     (alone,) = await rows(span, f"{field} {FIELDS}")
-    values = [row[field] for row in found]
+    values = [row[field] for row in listed]
     assert len(values) == len(set(values)) > 2
     assert alone[field] is None  # null unless the rows are grouped by it
-    assert total(found, "errors", "connect", "attempts") == alone["errors"]["connect"]["attempts"]
+    assert total(listed, "errors", "connect", "attempts") == alone["errors"]["connect"]["attempts"]
 
 
 async def test_filters_keep_the_named_values():
     span = f"start: {NOW - 30 * DAY}"
     by_group = await rows(f"{span}, groupBy: [COUNTRY, SDK_TYPE]", f"country sdkType {FIELDS}")
     wanted = [row for row in by_group if row["country"] in {"US", "IN"} and row["sdkType"] == "JS"]
-    (found,) = await rows(f"{span}, country: [US, IN], sdkType: JS", FIELDS)
+    (listed,) = await rows(f"{span}, country: [US, IN], sdkType: JS", FIELDS)
     assert total(wanted, "usage", "streamedSubscribedMinutes") == pytest.approx(
-        found["usage"]["streamedSubscribedMinutes"]
+        listed["usage"]["streamedSubscribedMinutes"]
     )
     for narrowed in ('region: "TX"', "browser: EDGE", 'sdkVersion: "2.26.4", browserVersion: "125.0.0"'):
-        (found,) = await rows(f"{span}, {narrowed}", FIELDS)
-        assert found["errors"]["connect"]["attempts"] > 0
+        (listed,) = await rows(f"{span}, {narrowed}", FIELDS)
+        assert listed["errors"]["connect"]["attempts"] > 0
     assert await rows(f'{span}, region: "ZZ"', FIELDS) == []  # rows without data are not listed
 
 
@@ -123,11 +125,11 @@ async def test_participants_and_archives_are_available_by_country_only():
 
 
 async def test_row_without_minutes_has_no_usage():
-    found = await rows(
+    listed = await rows(
         f"start: {NOW - 89 * DAY}, interval: DAILY, groupBy: [COUNTRY, REGION, SDK_TYPE, BROWSER]", FIELDS
     )
-    quiet = [row for row in found if row["usage"] is None]
-    assert 0 < len(quiet) < len(found) / 10
+    quiet = [row for row in listed if row["usage"] is None]
+    assert 0 < len(quiet) < len(listed) / 10
     assert all(row["errors"]["connect"]["failures"] > 0 for row in quiet)
 
 
@@ -135,9 +137,11 @@ async def test_quality_average_lies_between_the_filled_buckets():
     latency = " ".join([*(f"ms{bound}" for bound in LATENCY_MS), "ms1000Plus"])
     bitrate = " ".join([*(f"kbps{bound}" for bound in BITRATE_KBPS), "kbps3000Plus"])
     one = f"videoBitrateKbpsAvg latencyMsAvg latencyDistribution {{{latency}}} videoBitrateDistribution {{{bitrate}}}"
-    (found,) = await rows(f"start: {NOW - 30 * DAY}", f"quality {{publisher {{{one}}} subscriber {{{one}}}}}")
+    (listed,) = await rows(
+        f"start: {NOW - 30 * DAY}", f"quality {{publisher {{{one}}} subscriber {{{one}}}}}"
+    )
     for side in ("publisher", "subscriber"):
-        quality = found["quality"][side]
+        quality = listed["quality"][side]
         assert 50 < quality["latencyMsAvg"] < 1000
         assert 200 < quality["videoBitrateKbpsAvg"] < 2000
         streams = sum(quality["latencyDistribution"].values())

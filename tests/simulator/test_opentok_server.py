@@ -90,22 +90,22 @@ def test_world_without_credentials_is_an_error():
 
 async def test_faults_are_injected():
     async with connected(faults=Faults(script=("500", "503-html", "429", "broken-json", None))) as client:
-        found = [await client.ask(QUERY) for _ in range(5)]
-    assert [response.status_code for response in found] == [500, 503, 429, 200, 200]
-    assert found[1].headers["content-type"] == "text/html"
+        responses = [await client.ask(QUERY) for _ in range(5)]
+    assert [response.status_code for response in responses] == [500, 503, 429, 200, 200]
+    assert responses[1].headers["content-type"] == "text/html"
     with pytest.raises(ValueError):
-        found[3].json()
-    assert found[4].json()["data"]["project"]["projectData"]["totalCount"] == 1
+        responses[3].json()
+    assert responses[4].json()["data"]["project"]["projectData"]["totalCount"] == 1
 
 
 async def test_leaf_rows_equal_rows_read_field_by_field():
-    known = {"ids": [WORLD.sessions[-1].session_id]}
+    variables = {"ids": [WORLD.sessions[-1].session_id]}
     async with connected() as client:
-        quick = await client.ask(SESSIONS % STATISTICS, **known)
+        quick = await client.ask(SESSIONS % STATISTICS, **variables)
         client.sim.fail_with(1012, at="a field that is not requested")
-        slow = await client.ask(SESSIONS % STATISTICS, **known)
+        slow = await client.ask(SESSIONS % STATISTICS, **variables)
         client.sim.fail_with(1012, at="videoLatencyMs")
-        failed = await client.ask(SESSIONS % STATISTICS, **known)
+        failed = await client.ask(SESSIONS % STATISTICS, **variables)
     assert b"PublisherStats" in quick.content
     assert quick.content == slow.content
     (error,) = failed.json()["errors"]

@@ -7,7 +7,6 @@ from typing import Any, Unpack
 
 import msgspec
 from graphql import GraphQLError
-from starlette.datastructures import Headers
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.opentok import facts
@@ -73,7 +72,7 @@ class OpenTokSimulator(SimulatedApi):
         max_lifetime: float | None = None,
         **settings: Unpack[ApiSettings],
     ) -> None:
-        super().__init__(ROUTES, credentials={}, **settings)
+        super().__init__(ROUTES, credentials=None, **settings)
         self.rate_windows = RateWindows(sliding=True)
         listed = [worlds] if isinstance(worlds, OpenTokWorld) else list(worlds)
         self.worlds = {world.project_id: world for world in listed}
@@ -109,11 +108,6 @@ class OpenTokSimulator(SimulatedApi):
         if code not in MESSAGES:
             raise ValueError(f"unknown error code {code}: use {min(MESSAGES)} to {max(MESSAGES)}")
         self._injected += [InjectedError(code, at) for _ in range(times)]
-
-    def is_authorised(self, headers: Headers) -> bool:
-        """Return True. `respond` checks the token, because its refusal is not that of a gateway."""
-        del headers
-        return True
 
     def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request of its key and of its address. Return a refusal with status 429 if one has too many.
@@ -158,9 +152,7 @@ class OpenTokSimulator(SimulatedApi):
     ) -> tuple[bool, dict[str, Any]]:
         data = _body(arrival)
         self._check_size(data)
-        root = {
-            "project": lambda _info, **arguments: self._project(holder, arrival.now, arguments["projectId"])
-        }
+        root = {"project": lambda _info, **args: self._project(holder, arrival.now, args["projectId"])}
         return execute(
             data,
             root,

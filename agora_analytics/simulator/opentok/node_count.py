@@ -73,12 +73,12 @@ class _Counter:
 
     def _length(self, field: FieldNode) -> int:
         name = field.name.value
-        arguments = {
+        args = {
             argument.name.value: value_from_ast_untyped(argument.value, dict(self.variables))
             for argument in field.arguments or ()
         }
-        first = arguments.get("first")
+        first = args.get("first")
         length = min(first, most(name)) if isinstance(first, int) else usual(name)
         # Otherwise the guide's own example of statistics would be too large.
-        ids = arguments.get("sessionIds")
+        ids = args.get("sessionIds")
         return min(length, len(ids)) if isinstance(ids, list) else length

@@ -55,12 +55,12 @@ def page(
     collection: str,
     total: int,
     cut: Callable[[int, int], list[Any]],
-    arguments: Mapping[str, Any],
+    args: Mapping[str, Any],
     rules: Rules,
 ) -> dict[str, Any]:
     """Return one page of a collection as a `ResourceCollection`. `cut` returns the rows between two offsets."""
-    begin = offset_of(arguments.get("endCursor"))
-    end = begin + page_size(collection, arguments.get("first"), rules)
+    begin = offset_of(args.get("endCursor"))
+    end = begin + page_size(collection, args.get("first"), rules)
     more = end < total
     return {
         "resources": cut(begin, end),

@@ -46,40 +46,38 @@ class ProjectDataResolver:
     rules: Rules
     now: float
 
-    def resolve(self, _info: Any, **arguments: Any) -> dict[str, Any]:
+    def resolve(self, _info: Any, **args: Any) -> dict[str, Any]:
         """Resolve `projectData`."""
-        for version in arguments.get("sdkVersion") or ():
+        for version in args.get("sdkVersion") or ():
             if not _VERSION.fullmatch(version or ""):
                 raise OpenTokRefused(1007)
-        days = self._days(arguments)
-        interval = _chosen(arguments.get("interval"), len(days))
-        groups = [name for name in dict.fromkeys(arguments.get("groupBy") or ()) if name]
+        days = self._days(args)
+        interval = _chosen(args.get("interval"), len(days))
+        groups = [name for name in dict.fromkeys(args.get("groupBy") or ()) if name]
         rows = [
-            self._row(part, group, groups, cells, arguments)
+            self._row(part, group, groups, cells, args)
             for part in _parts(days, interval)
-            for group, cells in _grouped(self._kept(part, arguments), groups)
+            for group, cells in _grouped(self._kept(part, args), groups)
         ]
-        collection = page("projectData", len(rows), lambda begin, end: rows[begin:end], arguments, self.rules)
+        collection = page("projectData", len(rows), lambda begin, end: rows[begin:end], args, self.rules)
         return collection | {"interval": interval}
 
-    def _days(self, arguments: Mapping[str, Any]) -> list[date]:
+    def _days(self, args: Mapping[str, Any]) -> list[date]:
         """Return the available Pacific days that the time range touches."""
         now_ms = int(self.now * 1000)
-        start = epoch_ms(arguments["start"])
-        end = now_ms if arguments.get("end") is None else epoch_ms(arguments["end"])
+        start = epoch_ms(args["start"])
+        end = now_ms if args.get("end") is None else epoch_ms(args["end"])
         if start >= end:
             raise OpenTokRefused(1002, "start is not before end.")
-        reach = self.rules.monthly_reach if arguments.get("interval") == "MONTHLY" else self.rules.daily_reach
+        reach = self.rules.monthly_reach if args.get("interval") == "MONTHLY" else self.rules.daily_reach
         first = max(pacific_day(start), pacific_day(int(now_ms - reach * 1000)), self.days.first)
         # A day is available `project_delay` seconds after its end.
         last = pacific_day(int(now_ms - self.rules.project_delay * 1000)) - timedelta(days=1)
         return days_between(first, min(pacific_day(end - 1), last, self.days.last))
 
-    def _kept(self, days: Sequence[date], arguments: Mapping[str, Any]) -> list[Cell]:
+    def _kept(self, days: Sequence[date], args: Mapping[str, Any]) -> list[Cell]:
         filters = [
-            (read, set(arguments[name]))
-            for name, read in _DIMENSIONS.values()
-            if arguments.get(name) is not None
+            (read, set(args[name])) for name, read in _DIMENSIONS.values() if args.get(name) is not None
         ]
         return [
             cell

@@ -39,34 +39,30 @@ class SessionDataResolver:
     edge_ms: int
     oldest_ms: int
 
-    def sessions(self, _info: Any, **arguments: Any) -> Row:
+    def sessions(self, _info: Any, **args: Any) -> Row:
         """Resolve `sessions(sessionIds)`."""
-        ids = [session_id for session_id in arguments["sessionIds"] if session_id]
+        ids = [session_id for session_id in args["sessionIds"] if session_id]
         if not ids:
             raise OpenTokRefused(1018)
         sessions = [self._visible_session(session_id) for session_id in dict.fromkeys(ids)]
         missing = next((session for session in sessions if isinstance(session, OpenTokRefused)), None)
         if missing and self.rules.missing == "refuse":
             raise missing
-        return self._page("sessions", sessions, self._session, arguments)
+        return self._page("sessions", sessions, self._session, args)
 
-    def summaries(self, _info: Any, **arguments: Any) -> Row:
+    def summaries(self, _info: Any, **args: Any) -> Row:
         """Resolve `sessionSummaries(start, end)`."""
-        start, end = self._range(arguments)
+        start, end = self._range(args)
         sessions = [
             session
             for session in self.world.sessions
             if any(start <= meeting.created_ms < end for meeting in self._meetings_of(session))
         ]
-        return self._page("sessionSummaries", sessions, self._summary, arguments)
+        return self._page("sessionSummaries", sessions, self._summary, args)
 
-    def _range(self, arguments: Mapping[str, Any]) -> tuple[int, int]:
-        start = epoch_ms(arguments["start"]) if arguments.get("start") is not None else self.oldest_ms
-        end = (
-            epoch_ms(arguments["end"])
-            if arguments.get("end") is not None
-            else max(self.edge_ms + 1, start + 1)
-        )
+    def _range(self, args: Mapping[str, Any]) -> tuple[int, int]:
+        start = epoch_ms(args["start"]) if args.get("start") is not None else self.oldest_ms
+        end = epoch_ms(args["end"]) if args.get("end") is not None else max(self.edge_ms + 1, start + 1)
         if start >= end:
             raise OpenTokRefused(1002, "start is not before end.")
         if start < self.oldest_ms:
@@ -88,24 +84,19 @@ class SessionDataResolver:
         return [stay for stay in stays if stay.created_ms <= self.edge_ms]
 
     def _page(
-        self, collection: str, rows: Sequence[Any], as_row: Callable[[Any], Any], arguments: Mapping[str, Any]
+        self, collection: str, rows: Sequence[Any], as_row: Callable[[Any], Any], args: Mapping[str, Any]
     ) -> Row:
         def cut(begin: int, end: int) -> list[Any]:
             return [row if isinstance(row, OpenTokRefused) else as_row(row) for row in rows[begin:end]]
 
-        return page(collection, len(rows), cut, arguments, self.rules)
+        return page(collection, len(rows), cut, args, self.rules)
 
     def _stays(
-        self,
-        collection: str,
-        stays: Sequence[Any],
-        as_row: Callable[[Any], Any],
-        _info: Any,
-        **arguments: Any,
+        self, collection: str, stays: Sequence[Any], as_row: Callable[[Any], Any], _info: Any, **args: Any
     ) -> Row:
         """Resolve a list of connections or streams, with the most at the same time."""
         visible = self._visible(stays)
-        return self._page(collection, visible, as_row, arguments) | {
+        return self._page(collection, visible, as_row, args) | {
             "maxConcurrent": lambda _info: self._most(visible)
         }
 
@@ -136,15 +127,15 @@ class SessionDataResolver:
             **self._minutes(meetings),
         }
 
-    def _meetings(self, meetings: Sequence[MeetingTruth], _info: Any, **arguments: Any) -> Row:
-        start, end = self._range(arguments)
-        meeting_id = arguments.get("meetingId")
+    def _meetings(self, meetings: Sequence[MeetingTruth], _info: Any, **args: Any) -> Row:
+        start, end = self._range(args)
+        meeting_id = args.get("meetingId")
         selected = [
             meeting
             for meeting in meetings
             if start <= meeting.created_ms < end and meeting_id in (None, meeting.meeting_id)
         ]
-        return self._page("meetings", selected, self._meeting, arguments)
+        return self._page("meetings", selected, self._meeting, args)
 
     def _meeting(self, meeting: MeetingTruth) -> Row:
         connection, publisher = partial(self._connection, meeting), partial(self._publisher, meeting)
@@ -175,11 +166,11 @@ class SessionDataResolver:
             "userAgent": f"Mozilla/5.0 ({client.device_model or 'desktop'}) {program}",
             "sdkType": client.sdk_type,
             "sdkVersion": client.sdk_version,
-            "publishers": lambda info, **arguments: self._stays(
-                "publishers", own(meeting.publishers), partial(self._publisher, meeting), info, **arguments
+            "publishers": lambda info, **args: self._stays(
+                "publishers", own(meeting.publishers), partial(self._publisher, meeting), info, **args
             ),
-            "subscribers": lambda info, **arguments: self._stays(
-                "subscribers", own(meeting.subscribers), self._subscriber, info, **arguments
+            "subscribers": lambda info, **args: self._stays(
+                "subscribers", own(meeting.subscribers), self._subscriber, info, **args
             ),
             **self._times(connection),
         }
@@ -191,8 +182,8 @@ class SessionDataResolver:
         return {
             "connectionId": publisher.connection_id,
             "stream": _stream(publisher.stream),
-            "subscribers": lambda info, **arguments: self._stays(
-                "subscribers", received(), self._subscriber, info, **arguments
+            "subscribers": lambda info, **args: self._stays(
+                "subscribers", received(), self._subscriber, info, **args
             ),
             "streamStatsCollection": partial(
                 self._statistics,
@@ -220,7 +211,7 @@ class SessionDataResolver:
         source: PublisherTruth | SubscriberTruth,
         flags: Mapping[str, bool],
         _info: Any,
-        **arguments: Any,
+        **args: Any,
     ) -> Row:
         samples = self.world.samples(source, self.edge_ms)
         codecs = {
@@ -245,16 +236,14 @@ class SessionDataResolver:
                 for ms, size, row in columns
             ]
 
-        return page("streamStatsCollection", len(samples), cut, arguments, self.rules)
+        return page("streamStatsCollection", len(samples), cut, args, self.rules)
 
     def _summary(self, session: OpenTokSessionTruth) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,
             "mediaMode": session.media_mode,
-            "meetings": lambda _info, **arguments: self._page(
-                "meetings", meetings, self._meeting_summary, arguments
-            ),
+            "meetings": lambda _info, **args: self._page("meetings", meetings, self._meeting_summary, args),
             **self._minutes(meetings),
         }
 
