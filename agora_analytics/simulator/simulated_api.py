@@ -158,7 +158,7 @@ class SimulatedApi(ABC):
     async def handle(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its arrival to the last byte of the response."""
         half = self._latencies.uniform(*self._latency) / 2
-        await anyio.sleep(half)
+        await _pass(half)
         arrival = await self._arrival(endpoint, scope, receive)
         self.seen.arrived(endpoint, arrival.now)
         if not self.is_authorised(arrival.headers):
@@ -180,13 +180,13 @@ class SimulatedApi(ABC):
             await hang(scope, receive)
         elif fault in GATEWAY_RESPONSES:
             status, content_type, body = GATEWAY_RESPONSES[fault]
-            await anyio.sleep(half)
+            await _pass(half)
             await self._send(send, arrival, Reply(status, body, content_type))
         else:
             reply = refusal or await self.respond(arrival)
             if refusal is None:
                 self._count_refusal(endpoint, reply)
-            await anyio.sleep(half)
+            await _pass(half)
             await self._send_with_fault(fault, scope, send, arrival, reply)
 
     def _count_refusal(self, endpoint: str, reply: Reply) -> None:
@@ -259,6 +259,11 @@ class SimulatedApi(ABC):
 
 def _gateway_response(status: int, message: str) -> Reply:
     return Reply.of({"message": message}, status)
+
+
+async def _pass(seconds: float) -> None:
+    if seconds > 0:
+        await anyio.sleep(seconds)
 
 
 @frozen
