@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
 from agora_analytics.core.limits import Limits
@@ -172,10 +172,11 @@ def parse_query(endpoint: EndpointSpec, query: Mapping[str, str], body: bytes = 
         end=end,
         call_id=str(given.get("call_id", "")),
         cname=given.get("cname") or None,
+        **(_statistics_params(endpoint, given) if endpoint.metrics else _page_params(endpoint, given)),
     )
     if endpoint.metrics:
-        return _with_statistics(endpoint, given, parsed)
-    return _with_pages(endpoint, given, parsed)
+        _check_statistics(endpoint, parsed)
+    return parsed
 
 
 def require(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -223,17 +224,15 @@ def check_window(start: int, end: int, limits: Limits, now: float) -> None:
         raise AgoraRefused.by_limit(LENGTH)
 
 
-def _with_pages(endpoint: EndpointSpec, given: Mapping[str, str], query: Query) -> Query:
+def _page_params(endpoint: EndpointSpec, given: Mapping[str, str]) -> dict[str, Any]:
     page_no, page_size = _page(endpoint, given)
-    uids, sids = _listed(given, "uids", MAX_UIDS), _listed(given, "sids", MAX_SIDS)
-    return evolve(
-        query,
-        page_no=page_no,
-        page_size=page_size,
-        uids=tuple(uids),
-        sids=tuple(dict.fromkeys(sids)),
-        exclude_server_user=_boolean(given, "exclude_server_user"),
-    )
+    return {
+        "page_no": page_no,
+        "page_size": page_size,
+        "uids": tuple(_listed(given, "uids", MAX_UIDS)),
+        "sids": tuple(dict.fromkeys(_listed(given, "sids", MAX_SIDS))),
+        "exclude_server_user": _boolean(given, "exclude_server_user"),
+    }
 
 
 def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
@@ -261,20 +260,17 @@ def _boolean(given: Mapping[str, str], name: str) -> bool:
     return value in {"true", "1"}
 
 
-def _with_statistics(endpoint: EndpointSpec, given: Mapping[str, Any], query: Query) -> Query:
-    query = evolve(
-        query,
-        metric=str(given["metric"]),
-        dimension=given.get("dimension") or None,
-        values=_values(given.get("dimensionValues"), is_list=endpoint.method == "POST"),
-        country=_country(given.get("filters")),
-        product=given.get("productType") if "productType" in endpoint.required else None,
-        granularity=str(given.get("aggregateGranularity", "")),
-        uids=tuple(uid for uid in str(given.get("uids") or "").split(",") if uid),
-        with_users=given.get("extraMetrics") == "userCount",
-    )
-    _check_statistics(endpoint, query)
-    return query
+def _statistics_params(endpoint: EndpointSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metric": str(given["metric"]),
+        "dimension": given.get("dimension") or None,
+        "values": _values(given.get("dimensionValues"), is_list=endpoint.method == "POST"),
+        "country": _country(given.get("filters")),
+        "product": given.get("productType") if "productType" in endpoint.required else None,
+        "granularity": str(given.get("aggregateGranularity", "")),
+        "uids": tuple(uid for uid in str(given.get("uids") or "").split(",") if uid),
+        "with_users": given.get("extraMetrics") == "userCount",
+    }
 
 
 def _check_statistics(endpoint: EndpointSpec, query: Query) -> None:

@@ -235,8 +235,9 @@ class SimulatedApi(ABC):
         )
 
     def _compressed(self, arrival: Arrival, reply: Reply) -> Reply:
-        accepts = "gzip" in arrival.headers.get("accept-encoding", "")
-        if not (self._compress and accepts and len(reply.body) > _SMALLEST_COMPRESSED):
+        if not self._compress or len(reply.body) <= _SMALLEST_COMPRESSED:
+            return reply
+        if "gzip" not in arrival.headers.get("accept-encoding", ""):
             return reply
         headers = (*reply.headers, (b"content-encoding", b"gzip"))
         return evolve(reply, body=gzip.compress(reply.body, 1), headers=headers)
