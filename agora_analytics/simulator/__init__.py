@@ -1,6 +1,6 @@
-"""A faithful simulator of the Agora Analytics Call Inspector: a seeded world behind strict limits, with faults on demand.
+"""Simulators of the vendors' APIs: generated worlds with strict limits and injected faults.
 
-It shares facts with the client (the plans), never logic: what it enforces and counts, it decides by itself.
+They share facts with the clients, such as plan tables and enums, and no logic: they count and check independently.
 
 Example:
     >>> world = World.generate(seed=7, since=1_795_000_000, until=1_795_086_400, calls=20)
@@ -10,21 +10,26 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.simulator.app import DEMO_CREDENTIALS, Simulator
+from agora_analytics.simulator.agora import Simulator
 from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
 from agora_analytics.simulator.beta import BetaSimulator
 from agora_analytics.simulator.counters import Seen
 from agora_analytics.simulator.faults import FaultKind, Faults
+from agora_analytics.simulator.ground_truth.generator import SIMPLE, WorldConfig
+from agora_analytics.simulator.ground_truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
+from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.simulator.server import run, serve, serve_in_thread
 from agora_analytics.simulator.signaling import SignalingSimulator
-from agora_analytics.simulator.together import Together
-from agora_analytics.simulator.truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
-from agora_analytics.simulator.truth.series import Beat
-from agora_analytics.simulator.truth.shape import SIMPLE, Shape
-from agora_analytics.simulator.world import DEMO_APP_ID, World
+from agora_analytics.simulator.simulated_api import CombinedSimulator
+from agora_analytics.simulator.world import DEMO_APP_ID, DEMO_CREDENTIALS, World
 
 if TYPE_CHECKING:
-    from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokShape, OpenTokSimulator, OpenTokWorld
+    from agora_analytics.simulator.opentok import (
+        DEMO_PROJECT,
+        OpenTokSimulator,
+        OpenTokWorld,
+        OpenTokWorldConfig,
+    )
 
 __all__ = [
     "DEMO_APP_ID",
@@ -34,34 +39,34 @@ __all__ = [
     "SIMPLE",
     "ApsaraVideoSimulator",
     "ApsaraVideoWorld",
-    "Beat",
     "BetaSimulator",
     "CallTruth",
+    "CombinedSimulator",
     "FaultKind",
     "Faults",
-    "OpenTokShape",
     "OpenTokSimulator",
     "OpenTokWorld",
+    "OpenTokWorldConfig",
     "Peer",
+    "SampleTiming",
     "Seen",
     "SeriesTruth",
     "SessionTruth",
-    "Shape",
     "SignalingSimulator",
     "Simulator",
-    "Together",
     "Totals",
     "World",
+    "WorldConfig",
     "run",
     "serve",
     "serve_in_thread",
 ]
 
-_OPENTOK = {"DEMO_PROJECT", "OpenTokShape", "OpenTokSimulator", "OpenTokWorld"}
+_OPENTOK = {"DEMO_PROJECT", "OpenTokWorldConfig", "OpenTokSimulator", "OpenTokWorld"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what brings GraphQL and cryptography with it when it is first used."""
+    """Import the OpenTok simulator, which loads GraphQL and cryptography, at the first use."""
     if name in _OPENTOK:
         return getattr(import_module("agora_analytics.simulator.opentok"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,28 +1,38 @@
-"""The simulated 2021 beta API: no pages, ten of everything, percent."""
+"""Simulated 2021 beta API of Agora: no pages, at most ten rows in a response, rates in percent."""
 
 from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
-from attrs import frozen
+from attrs import evolve
 
-from agora_analytics.agora.beta import limits as rows
+from agora_analytics.agora.beta import limits as endpoints
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator import answers
-from agora_analytics.simulator.app import DEMO_CREDENTIALS
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.rules import Question, Refused, check_window
-from agora_analytics.simulator.world import World
+from agora_analytics.simulator import responses
+from agora_analytics.simulator.query_params import (
+    AgoraRefused,
+    Query,
+    check_order,
+    check_seconds,
+    check_window,
+    require,
+)
+from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
+from agora_analytics.simulator.world import DEMO_CREDENTIALS, World
 
 MINUTE, DAY, READY_AFTER = 60, 86_400, 8 * 3600
 _MOST = 10
-_MILLISECONDS_FROM = 100_000_000_000
 _METRICS = {
-    rows.INSIGHT_USAGE: ("userCount", "sessionCount", "channelCount"),
-    rows.LIVE_SCALE: ("pcu", "pcc"),
-    rows.LIVE_EXPERIENCE: ("joinSuccessRate", "joinSuccess5SecsRate", "videoFreezeRate", "audioFreezeRate"),
-    rows.LIVE_NET: (
+    endpoints.INSIGHT_USAGE: ("userCount", "sessionCount", "channelCount"),
+    endpoints.LIVE_SCALE: ("pcu", "pcc"),
+    endpoints.LIVE_EXPERIENCE: (
+        "joinSuccessRate",
+        "joinSuccess5SecsRate",
+        "videoFreezeRate",
+        "audioFreezeRate",
+    ),
+    endpoints.LIVE_NET: (
         "videoUpstreamExcellentTransRate",
         "audioUpstreamExcellentTransRate",
         "videoEnd2EndExcellentTransRate",
@@ -31,35 +41,30 @@ _METRICS = {
 }
 _FACTORS = (1, 8, 10, 18, 21, 23, 29, 44)
 ROUTES: Mapping[str, tuple[str, str]] = {
-    rows.CALL_LISTS: ("GET", "/beta/analytics/call/lists"),
-    rows.CALL_DETAILS: ("GET", "/beta/analytics/call/details"),
-    rows.INSIGHT_USAGE: ("GET", "/beta/insight/usage/by_time"),
-    rows.LIVE_SCALE: ("GET", "/beta/live/scale/by_time"),
-    rows.LIVE_EXPERIENCE: ("GET", "/beta/live/experience/by_time"),
-    rows.LIVE_NET: ("GET", "/beta/live/net/by_time"),
-    rows.LIVE_DIAGNOSIS: ("GET", "/beta/live/diagnosis"),
+    endpoints.CALL_LISTS: ("GET", "/beta/analytics/call/lists"),
+    endpoints.CALL_DETAILS: ("GET", "/beta/analytics/call/details"),
+    endpoints.INSIGHT_USAGE: ("GET", "/beta/insight/usage/by_time"),
+    endpoints.LIVE_SCALE: ("GET", "/beta/live/scale/by_time"),
+    endpoints.LIVE_EXPERIENCE: ("GET", "/beta/live/experience/by_time"),
+    endpoints.LIVE_NET: ("GET", "/beta/live/net/by_time"),
+    endpoints.LIVE_DIAGNOSIS: ("GET", "/beta/live/diagnosis"),
 }
 
 
-@frozen
-class _Range:
-    start: int
-    end: int
-
-
-class BetaSimulator(Exchange):
-    """Plays the 2021 beta of one app.
+class BetaSimulator(SimulatedApi):
+    """Simulates the 2021 beta of one app.
 
     Args:
         world: the calls.
-        troubles: the most diagnoses a minute.
-        seed: where the rates and the diagnoses come from.
-        limits: what each endpoint allows.
-        settings: what `Exchange` takes besides.
+        max_diagnoses: the most diagnoses in a minute.
+        seed: the seed of the rates and the diagnoses.
+        limits: the limits of each endpoint.
+        credentials: the secret of each customer id.
+        settings: the settings of every simulated API; see `SimulatedApi`.
 
     Example:
         >>> sim = BetaSimulator(World.generate(since=0, until=86_400, calls=10))
-        >>> len(sim.troubles(0, 59)) <= 2
+        >>> len(sim.diagnoses(0, 59)) <= 2
         True
     """
 
@@ -67,92 +72,87 @@ class BetaSimulator(Exchange):
         self,
         world: World,
         *,
-        troubles: int = 2,
+        max_diagnoses: int = 2,
         seed: int = 9,
-        limits: Mapping[str, Limits] = rows.LIMITS,
+        limits: Mapping[str, Limits] = endpoints.LIMITS,
         credentials: Mapping[str, str] = DEMO_CREDENTIALS,
-        **settings: Any,
+        **settings: Unpack[ApiSettings],
     ) -> None:
         super().__init__(ROUTES, credentials=credentials, **settings)
         self.world = world
-        self._troubles = troubles
+        self._max_diagnoses = max_diagnoses
         self._seed = seed
         self._limits = limits
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
-        """Count a request, and refuse it with code 300 if its second, its minute or its day has too many."""
+    def check_limits(self, arrival: Arrival) -> Reply | None:
+        """Count a request. Return a refusal with code 300 if its second, its minute or its day has too many."""
         limits = self._limits[arrival.endpoint]
-        reason = self.budgets.refusal(self.world.app_id, arrival.endpoint, limits, arrival.now)
-        return _refusal(Refused.by_limit(reason)) if reason else None
+        reason = self.rate_windows.refusal(arrival.endpoint, limits, arrival.now)
+        return _refusal(AgoraRefused.by_limit(reason)) if reason else None
 
-    async def effect(self, arrival: Arrival) -> Reply:
-        """Return the answer."""
+    async def respond(self, arrival: Arrival) -> Reply:
+        """Return the response to a request of any endpoint."""
         try:
-            asked = self._asked(arrival)
-            if arrival.endpoint == rows.CALL_DETAILS:
-                return await self._details(arrival, asked)
-            return Reply.of({"code": 200, "message": "success", **self._answer(arrival, asked)})
-        except Refused as refused:
-            self.seen.refused[arrival.endpoint, refused.message] += 1
+            query = self._query(arrival)
+            if arrival.endpoint == endpoints.CALL_DETAILS:
+                return await self._details(arrival, query)
+            return Reply.of({"code": 200, "message": "success", **self._data(arrival, query)})
+        except AgoraRefused as refused:
             return _refusal(refused)
 
-    def troubles(self, start: int, end: int) -> list[dict[str, Any]]:
-        """Return all diagnoses from `start` to `end`, the oldest first; the API shows the newest ten."""
-        found = []
+    def diagnoses(self, start: int, end: int) -> list[dict[str, Any]]:
+        """Return all diagnoses from `start` to `end`, oldest first. The API returns the newest ten."""
+        diagnoses = []
         for minute in range(start - start % MINUTE, end + 1, MINUTE):
             dice = Random(f"{self._seed}/{minute}")
-            found += [_trouble(dice, minute) for _ in range(dice.randint(0, self._troubles))]
-        return sorted((one for one in found if start <= one["ts"] <= end), key=lambda one: one["ts"])
+            diagnoses += [_diagnosis(dice, minute) for _ in range(dice.randint(0, self._max_diagnoses))]
+        return sorted((row for row in diagnoses if start <= row["ts"] <= end), key=lambda row: row["ts"])
 
-    def _asked(self, arrival: Arrival) -> _Range:
-        query, limits = arrival.query, self._limits[arrival.endpoint]
-        needs = ["start_ts", "end_ts", "appid"]
-        needs += ["call_id"] if arrival.endpoint == rows.CALL_DETAILS else []
-        needs += ["metric"] if arrival.endpoint in _METRICS else []
-        for name in needs:
-            if not query.get(name):
-                raise Refused(400, f"Invalid parameters: {name} is required")
+    def _query(self, arrival: Arrival) -> Query:
+        given, endpoint = arrival.query, arrival.endpoint
+        names: tuple[str, ...] = ("start_ts", "end_ts", "appid")
+        names += ("call_id",) if endpoint == endpoints.CALL_DETAILS else ()
+        names += ("metric",) if endpoint in _METRICS else ()
+        require(given, names)
         try:
-            asked = _Range(int(query["start_ts"]), int(query["end_ts"]))
+            start, end = int(given["start_ts"]), int(given["end_ts"])
         except ValueError:
-            raise Refused(400, "Invalid parameters: a time is not a number") from None
-        if max(asked.start, asked.end) >= _MILLISECONDS_FROM:
-            raise Refused(500, "Unknown Error")
-        if asked.end < asked.start:
-            raise Refused(400, "Invalid parameters: end_ts is before start_ts")
-        if query["appid"] != self.world.app_id:
-            raise Refused(403, "Forbidden: no permission for this appid")
-        check_window(asked, limits, arrival.now)
-        return asked
+            raise AgoraRefused(400, "Invalid parameters: a time is not a number") from None
+        check_seconds(start, end)
+        check_order(start, end)
+        if given["appid"] != self.world.app_id:
+            raise AgoraRefused(403, "Forbidden: no permission for this appid")
+        check_window(start, end, self._limits[endpoint], arrival.now)
+        return Query(
+            app_id=self.world.app_id,
+            start=start,
+            end=end,
+            call_id=given.get("call_id", ""),
+            cname=given.get("cname"),
+            page_size=_MOST,
+            exclude_server_user=given.get("exclude_server_user", "true") == "true",
+        )
 
-    def _answer(self, arrival: Arrival, asked: _Range) -> dict[str, Any]:
-        if arrival.endpoint == rows.CALL_LISTS:
-            question = Question(
-                app_id=self.world.app_id,
-                start=asked.start,
-                end=asked.end,
-                cname=arrival.query.get("cname"),
-                page_size=_MOST,
-            )
-            page = answers.call_list(self.world, question, arrival.now, None)
+    def _data(self, arrival: Arrival, query: Query) -> dict[str, Any]:
+        if arrival.endpoint == endpoints.CALL_LISTS:
+            page = responses.call_list(self.world, query, arrival.now, None)
             return {name: page[name] for name in ("has_more", "call_lists")}
-        if arrival.endpoint == rows.LIVE_DIAGNOSIS:
-            return {"data": self.troubles(asked.start, asked.end)[::-1][:_MOST]}
+        if arrival.endpoint == endpoints.LIVE_DIAGNOSIS:
+            return {"data": self.diagnoses(query.start, query.end)[::-1][:_MOST]}
         metrics = [metric for metric in arrival.query["metric"].split(",") if metric]
         if unknown := set(metrics) - set(_METRICS[arrival.endpoint]):
-            raise Refused(400, f"Invalid parameters: metric {', '.join(sorted(unknown))}")
-        step = DAY if arrival.endpoint == rows.INSIGHT_USAGE else MINUTE
-        first = -(-asked.start // step) * step
-        end = (
-            asked.end if step == DAY else asked.end + 1
-        )  # a day's end is the next one's begin, as in the example
-        times = range(first, end - step + 1, step)
+            raise AgoraRefused(400, f"Invalid parameters: metric {', '.join(sorted(unknown))}")
+        step = DAY if arrival.endpoint == endpoints.INSIGHT_USAGE else MINUTE
+        first = -(-query.start // step) * step
+        # The end of a day is the start of the next one, as in the vendor's example.
+        end = query.end if step == DAY else query.end + 1
         data = [
             {metric: self._value(metric, ts, step) for metric in metrics} | {"ts": ts}
-            for ts in times
+            for ts in range(first, end - step + 1, step)
             if step == MINUTE or arrival.now >= ts + DAY + READY_AFTER
         ]
-        Random(arrival.number).shuffle(data)  # nobody promised an order
+        # No document promises an order.
+        Random(arrival.number).shuffle(data)
         return {"data": data}
 
     def _value(self, metric: str, ts: int, step: int) -> int | float:
@@ -175,33 +175,17 @@ class BetaSimulator(Exchange):
                 value = Random(f"{self._seed}/{metric}/{ts}").uniform(*((85, 100) if high else (0, 8)))
                 return round(value, 2)
 
-    async def _details(self, arrival: Arrival, asked: _Range) -> Reply:
-        query = arrival.query
-        question = Question(
-            app_id=self.world.app_id,
-            start=asked.start,
-            end=asked.end,
-            call_id=query["call_id"],
-            page_size=_MOST,
-            exclude_server_user=query.get("exclude_server_user", "true") == "true",
-        )
-        users = answers.session_list(self.world, question, arrival.now)["call_info"]
-        head = {"code": 200, "message": "", "call_id": query["call_id"], "call_info": users}
-        if query.get("exclude_metrics_info", "false") == "true":
+    async def _details(self, arrival: Arrival, query: Query) -> Reply:
+        users = responses.session_list(self.world, query, arrival.now)["call_info"]
+        head = {"code": 200, "message": "", "call_id": query.call_id, "call_info": users}
+        if arrival.query.get("exclude_metrics_info", "false") == "true":
             return Reply.of(head)
-        shown = Question(
-            app_id=self.world.app_id,
-            start=asked.start,
-            end=asked.end,
-            call_id=query["call_id"],
-            sids=tuple(user["sid"] for user in users),
-        )
-        array, points = await answers.metrics(self.world, shown, arrival.now)
-        self.seen.points[arrival.endpoint] += points
-        return Reply(200, b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array))
+        with_sids = evolve(query, sids=tuple(user["sid"] for user in users))
+        array, points = await responses.metrics(self.world, with_sids, arrival.now)
+        return Reply(200, b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array), points=points)
 
 
-def _trouble(dice: Random, minute: int) -> dict[str, Any]:
+def _diagnosis(dice: Random, minute: int) -> dict[str, Any]:
     return {
         "user": str(dice.randrange(10**8)),
         "exp_id": dice.choice((4, 5, 6)),
@@ -214,5 +198,5 @@ def _trouble(dice: Random, minute: int) -> dict[str, Any]:
     }
 
 
-def _refusal(refused: Refused) -> Reply:
-    return Reply.of({"code": refused.code, "message": refused.message})
+def _refusal(refused: AgoraRefused) -> Reply:
+    return Reply.of({"code": refused.code, "message": refused.message}, refusal=refused.message)

@@ -1,4 +1,4 @@
-"""What the simulator counts: the budgets that it enforces, and everything it saw, for tests to prove things with."""
+"""What a simulator counts: rate windows and day quotas, which it enforces, and everything that it saw, for tests."""
 
 from collections import Counter, defaultdict, deque
 from datetime import UTC, datetime
@@ -8,48 +8,64 @@ from attrs import field, frozen
 from agora_analytics.core.limits import Limits
 
 QPS, QPM, QPD = "qps limit error", "qpm limit error", "qpd limit error"
+_DAY = 86_400
 
 
 @frozen
-class Budgets:
-    """Fixed windows of the UTC clock and UTC days, for each app and group of endpoints. Only the last of each is kept."""
+class RateWindows:
+    """Counts the requests of each key in rate windows and in UTC days.
 
-    _windows: dict[tuple[str, str], tuple[int, int]] = field(factory=dict, init=False)
-    _days: dict[tuple[str, str], tuple[int, int]] = field(factory=dict, init=False)
+    Attributes:
+        sliding: windows slide; otherwise they are the fixed windows of the UTC clock.
+        worst: the most requests in one window, by key.
+    """
 
-    def refusal(self, app_id: str, group: str, limits: Limits, now: float) -> str | None:
-        """Count one request that arrives at `now` and return why it is refused, or None.
+    sliding: bool = False
+    worst: Counter[str] = field(factory=Counter, init=False)
+    _windows: defaultdict[str, deque[float]] = field(
+        factory=lambda: defaultdict(deque), init=False, repr=False
+    )
+    _accepted: Counter[tuple[str, int]] = field(factory=Counter, init=False, repr=False)
 
-        A request over the second's (or minute's) limit does not count in the day.
+    def is_exceeded(self, key: str, limits: Limits, now: float) -> bool:
+        """Count one request in its window, and return whether the window has too many. Refused requests count too."""
+        window = self._windows[key]
+        window.append(now)
+        while (
+            now - window[0] >= limits.period
+            if self.sliding
+            else window[0] // limits.period != now // limits.period
+        ):
+            window.popleft()
+        self.worst[key] = max(self.worst[key], len(window))
+        return len(window) > limits.requests
+
+    def refusal(self, key: str, limits: Limits, now: float) -> str | None:
+        """Count one request in its window and its day. Return the reason why it is refused, or None.
+
+        A request that exceeds the rate of its window does not count in the day.
         """
-        key = (app_id, group)
-        window, in_window = int(now // limits.period), 1
-        if key in self._windows and self._windows[key][0] == window:
-            in_window += self._windows[key][1]
-        self._windows[key] = (window, in_window)
-        if in_window > limits.requests:
+        if self.is_exceeded(key, limits, now):
             return QPM if limits.period >= 60 else QPS
-        day, in_day = int(now // 86_400), 1
-        if key in self._days and self._days[key][0] == day:
-            in_day += self._days[key][1]
-        if in_day > limits.per_day:
+        day = (key, int(now // _DAY))
+        if self._accepted[day] >= limits.per_day:
             return QPD
-        self._days[key] = (day, in_day)
+        self._accepted[day] += 1
         return None
 
 
 @frozen
 class Seen:
-    """Everything that arrived, by the server's clock. Endpoints are named as in the plans: `call/lists`.
+    """Everything that a simulator received, by the server's clock. Endpoints have the names of the plans: `call/lists`.
 
     Attributes:
-        requests: what arrived at each endpoint, refused and broken ones included.
-        accepted: what passed the limits and so counts in the day.
-        refused: by (endpoint, message), every answer that was not a success: limits, parameters, authentication.
-        faults: by kind, the faults that were played.
-        by_day: by (endpoint, UTC day as 2026-11-20), what arrived.
-        arrivals: the time of each arrival in epoch seconds, in order.
-        points: how many points were sent in whole answers.
+        requests: the requests to each endpoint, including refused and failed ones.
+        accepted: the requests within the limits, which count in the day.
+        refused: by (endpoint, message), every response that is not a success: limits, parameters, authentication.
+        faults: the injected faults, by kind.
+        by_day: the requests, by (endpoint, UTC day such as 2026-11-20).
+        arrivals: the time of each request in epoch seconds, in order.
+        points: the data points in complete responses.
     """
 
     requests: Counter[str] = field(factory=Counter, init=False)
@@ -61,17 +77,17 @@ class Seen:
     points: Counter[str] = field(factory=Counter, init=False)
 
     def arrived(self, endpoint: str, now: float) -> None:
-        """Note one arrival."""
+        """Record one request."""
         self.requests[endpoint] += 1
         self.by_day[endpoint, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")] += 1
         self.arrivals[endpoint].append(now)
 
     def worst_window(self, endpoint: str, period: float = 1.0) -> int:
-        """Return the most requests that arrived in one fixed window of the UTC clock; all apps together."""
+        """Return the most requests in one fixed window of the UTC clock, over all apps."""
         return max(Counter(int(ts // period) for ts in self.arrivals[endpoint]).values(), default=0)
 
     def worst_sliding(self, endpoint: str, period: float = 1.0) -> int:
-        """Return the most requests that arrived in any span of time shorter than `period` seconds."""
+        """Return the most requests in any time span shorter than `period` seconds, over all apps."""
         worst, inside = 0, deque[float]()
         for ts in sorted(self.arrivals[endpoint]):
             inside.append(ts)

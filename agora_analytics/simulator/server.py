@@ -1,4 +1,4 @@
-"""The simulator behind a real socket, with uvicorn: in a test's loop, in a thread, or as a program."""
+"""Serves a simulator over HTTP with uvicorn: in the running event loop, in a thread, or as a program."""
 
 import asyncio
 import signal
@@ -12,11 +12,11 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from agora_analytics.simulator.together import Application as Served
+from agora_analytics.simulator.simulated_api import ServedApp
 
 
 class BreakableProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, whose connections the application may break: `scope["state"]["abort"]` and `["cut"]`."""
+    """uvicorn's HTTP/1.1 protocol; the application can break connections by `scope["state"]["abort"]` and `["cut"]`."""
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         breaks = {"abort": self.abort, "cut": self.cut}
@@ -28,32 +28,31 @@ class BreakableProtocol(H11Protocol):
         if raw is not None:
             # With a linger of 0 seconds, closing sends RST instead of FIN.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._gone()
+        self._disconnected()
         self.transport.abort()
 
     def cut(self) -> None:
-        """Send what was written and close, whether the answer was complete or not."""
-        self._gone()
+        """Send what was written and close, even if the response is incomplete."""
+        self._disconnected()
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Let go at once when the server stops; a hanging answer would hold it back."""
-        cycle: RequestResponseCycle | None = (
-            self.cycle
-        )  # uvicorn's annotation forgets that there may be none yet
+        """Close the connection when the server stops. A hanging response is aborted, so that it does not delay that."""
+        # uvicorn's annotation omits that there may be no cycle yet.
+        cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             self.abort()
         else:
             super().shutdown()
 
-    def _gone(self) -> None:
+    def _disconnected(self) -> None:
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
 
 class _Server(uvicorn.Server):
-    """A server inside somebody else's loop: it stops at once, and leaves the signals alone."""
+    """A server in an event loop of the caller. It stops at once and installs no signal handlers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -72,7 +71,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(sim: Served, host: str, port: int) -> uvicorn.Config:
+def _config(sim: ServedApp, host: str, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         sim.app,
         host=host,
@@ -91,7 +90,7 @@ def _config(sim: Served, host: str, port: int) -> uvicorn.Config:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the protocol is named, and without it each answer waits 40 ms for an ACK.
+    # asyncio sets TCP_NODELAY only if the protocol is named. Without it each response waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,12 +102,12 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serve(sim: Served, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Serve a simulator in this loop while the block runs.
+async def serve(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """Serve a simulator in the running event loop during the block.
 
     Args:
-        sim: what to serve.
-        port: 0 takes a free one.
+        sim: the simulator.
+        port: the port to listen on; 0 selects a free one.
         host: the address to listen on.
 
     Yields:
@@ -131,14 +130,11 @@ async def serve(sim: Served, port: int = 0, host: str = "127.0.0.1") -> AsyncIte
 
 
 @contextmanager
-def serve_in_thread(sim: Served, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve a simulator in a thread with a loop of its own while the block runs; yields the base URL as `serve` does."""
-    ready, urls, ends = (
-        threading.Event(),
-        list[str](),
-        list[tuple[asyncio.AbstractEventLoop, asyncio.Event]](),
-    )
-
+def serve_in_thread(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve a simulator in a thread with its own event loop during the block. Yields the base URL, as `serve` does."""
+    ready = threading.Event()
+    urls: list[str] = []
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     failures: list[BaseException] = []
 
     async def main() -> None:
@@ -152,7 +148,7 @@ def serve_in_thread(sim: Served, port: int = 0, host: str = "127.0.0.1") -> Iter
     def target() -> None:
         try:
             asyncio.run(main())
-        except BaseException as failure:  # noqa: BLE001 - raised again in the thread that waits
+        except BaseException as failure:  # noqa: BLE001 - raised again in the caller's thread
             failures.append(failure)
         finally:
             ready.set()
@@ -172,37 +168,37 @@ def serve_in_thread(sim: Served, port: int = 0, host: str = "127.0.0.1") -> Iter
 
 
 def run(
-    sim: Served,
+    sim: ServedApp,
     host: str = "127.0.0.1",
     port: int = 8080,
     on_start: Callable[[str], object] | None = None,
 ) -> None:
-    """Serve a simulator until Ctrl-C or SIGTERM, then return; answers that are still under way are dropped.
+    """Serve a simulator until Ctrl-C or SIGTERM, then return. Unfinished responses are dropped.
 
     Args:
-        sim: what to serve.
+        sim: the simulator.
         host: the address to listen on.
-        port: 0 takes a free one.
-        on_start: called with the base URL as soon as connections are taken.
+        port: the port to listen on; 0 selects a free one.
+        on_start: called with the base URL when the server accepts connections.
 
     Raises:
-        OSError: the address is taken or not ours.
+        OSError: the address is in use or not available.
     """
     with suppress(KeyboardInterrupt):
         asyncio.run(_until_signal(sim, host, port, on_start or (lambda _url: None)))
 
 
-async def _until_signal(sim: Served, host: str, port: int, on_start: Callable[[str], object]) -> None:
+async def _until_signal(sim: ServedApp, host: str, port: int, on_start: Callable[[str], object]) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    caught = []
+    handled = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # a loop on Windows: Ctrl-C is a KeyboardInterrupt there
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(number, stop.set)
-            caught.append(number)
+            handled.append(number)
     try:
         async with serve(sim, port, host) as url:
             on_start(url)
             await stop.wait()
     finally:
-        for number in caught:
+        for number in handled:
             loop.remove_signal_handler(number)

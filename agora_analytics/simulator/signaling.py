@@ -1,70 +1,72 @@
-"""Simulated Agora Signaling over REST: takes messages, gives events away once, and keeps both histories."""
+"""Simulated Agora Signaling over REST: accepts messages, returns each event once, and keeps both histories."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 from starlette.datastructures import Headers
 
-from agora_analytics.signaling import limits as rows
-from agora_analytics.simulator.app import DEMO_CREDENTIALS
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.mailroom import Mailroom, Taken, event_row
-from agora_analytics.simulator.world import DEMO_APP_ID
+from agora_analytics.signaling import limits as endpoints
+from agora_analytics.simulator.message_store import MessageStore, StoredMessage, event_row
+from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
+from agora_analytics.simulator.world import DEMO_APP_ID, DEMO_CREDENTIALS
 
 _PROJECT = "/dev/v2/project/{app_id}/rtm"
 _MOST_BYTES, _MOST_CHARACTERS = 32 * 1024, 64
 ROUTES: Mapping[str, tuple[str, str]] = {
-    rows.PEER_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/peer_messages"),
-    rows.CHANNEL_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/channel_messages"),
-    rows.USER_EVENTS: ("GET", _PROJECT + "/vendor/user_events"),
-    rows.CHANNEL_EVENTS: ("GET", _PROJECT + "/vendor/channel_events"),
-    rows.HISTORY: (
+    endpoints.PEER_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/peer_messages"),
+    endpoints.CHANNEL_MESSAGES: ("POST", _PROJECT + "/users/{user_id}/channel_messages"),
+    endpoints.USER_EVENTS: ("GET", _PROJECT + "/vendor/user_events"),
+    endpoints.CHANNEL_EVENTS: ("GET", _PROJECT + "/vendor/channel_events"),
+    endpoints.HISTORY: (
         "GET",
         "/rtm/v2/history/{app_id}/userId/{user_id}/channelType/{channel_type}/channel/{channel}",
     ),
-    rows.QUERY: ("POST", _PROJECT + "/message/history/query"),
-    rows.RESULT: ("GET", _PROJECT + "/message/history/query/{handle}"),
-    rows.COUNT: ("GET", _PROJECT + "/message/history/count"),
+    endpoints.QUERY: ("POST", _PROJECT + "/message/history/query"),
+    endpoints.RESULT: ("GET", _PROJECT + "/message/history/query/{handle}"),
+    endpoints.COUNT: ("GET", _PROJECT + "/message/history/count"),
 }
 
-_COUNTED_TOGETHER: Mapping[str, str] = {
-    rows.PEER_MESSAGES: "messages",
-    rows.CHANNEL_MESSAGES: "messages",
-    rows.USER_EVENTS: "events",
-    rows.CHANNEL_EVENTS: "events",
-    rows.QUERY: "two-step history",
-    rows.RESULT: "two-step history",
-    rows.COUNT: "two-step history",
+_SHARED_BUDGETS: Mapping[str, str] = {
+    endpoints.PEER_MESSAGES: "messages",
+    endpoints.CHANNEL_MESSAGES: "messages",
+    endpoints.USER_EVENTS: "events",
+    endpoints.CHANNEL_EVENTS: "events",
+    endpoints.QUERY: "two-step history",
+    endpoints.RESULT: "two-step history",
+    endpoints.COUNT: "two-step history",
 }
 
 
-class _Refused(Exception):
+class SignalingRefused(Exception):
+    """A request that Signaling refuses, with an HTTP status and a reason."""
+
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 
 
-class SignalingSimulator(Exchange):
-    """Plays Signaling for one App ID.
+class SignalingSimulator(SimulatedApi):
+    """Simulates Signaling for one App ID.
 
     Args:
         app_id: the App ID.
-        regions: hosts with queues of events of their own; others have the queue of the first.
-        legacy: answer with the names of the legacy pages (`ts`, `channel_id`, `peer_offline`).
-        tokens: the user of each token that is known.
+        regions: the hosts that have event queues of their own. Other hosts use the queues of the first.
+        legacy: responds with the names of the legacy pages (`ts`, `channel_id`, `peer_offline`).
+        tokens: the user of each valid token.
         history: whether today's history is enabled.
-        polls: how often a result of the two-step history is in progress before it is ready.
-        limits: how often each endpoint may be asked.
-        settings: what `Exchange` takes besides.
+        polls: how many times a result of the two-step history is in progress before it is ready.
+        limits: the rate limits of each endpoint.
+        credentials: the secret of each customer id.
+        settings: the settings of every simulated API; see `SimulatedApi`.
 
     Attributes:
-        mailroom: what it keeps: look there for messages that were taken twice.
+        message_store: the accepted messages and the pending events.
 
     Example:
         >>> sim = SignalingSimulator()
-        >>> sim.mailroom.taken
+        >>> sim.message_store.messages
         []
     """
 
@@ -77,12 +79,12 @@ class SignalingSimulator(Exchange):
         tokens: Mapping[str, str] | None = None,
         history: bool = True,
         polls: int = 1,
-        limits: Mapping[str, Any] = rows.LIMITS,
+        limits: Mapping[str, Any] = endpoints.LIMITS,
         credentials: Mapping[str, str] = DEMO_CREDENTIALS,
-        **settings: Any,
+        **settings: Unpack[ApiSettings],
     ) -> None:
         super().__init__(ROUTES, credentials=credentials, **settings)
-        self.mailroom = Mailroom(regions)
+        self.message_store = MessageStore(regions)
         self._app_id = app_id
         self._legacy = legacy
         self._tokens = dict(tokens or {})
@@ -91,64 +93,65 @@ class SignalingSimulator(Exchange):
         self._limits = limits
         self._queries: dict[str, dict[str, Any]] = {}
         self._polled: dict[str, int] = {}
-        self._does: dict[str, Callable[[Arrival], dict[str, Any]]] = {
-            rows.PEER_MESSAGES: self._peer_message,
-            rows.CHANNEL_MESSAGES: self._channel_message,
-            rows.USER_EVENTS: lambda arrival: self._events(arrival, in_channel=False),
-            rows.CHANNEL_EVENTS: lambda arrival: self._events(arrival, in_channel=True),
-            rows.HISTORY: self._today,
-            rows.QUERY: self._query,
-            rows.RESULT: self._result,
-            rows.COUNT: self._count,
+        self._handlers: dict[str, Callable[[Arrival], dict[str, Any]]] = {
+            endpoints.PEER_MESSAGES: self._peer_message,
+            endpoints.CHANNEL_MESSAGES: self._channel_message,
+            endpoints.USER_EVENTS: lambda arrival: self._events(arrival, in_channel=False),
+            endpoints.CHANNEL_EVENTS: lambda arrival: self._events(arrival, in_channel=True),
+            endpoints.HISTORY: self._today,
+            endpoints.QUERY: self._query,
+            endpoints.RESULT: self._result,
+            endpoints.COUNT: self._count,
         }
 
-    def knows(self, headers: Headers) -> bool:
-        """Return whether the credentials are right: Basic, or one of the two forms of a token."""
-        return self._token_user(headers) is not None or super().knows(headers)
+    def is_authorised(self, headers: Headers) -> bool:
+        """Return whether the credentials are valid: Basic, or one of the two forms of a token."""
+        return self._token_user(headers) is not None or super().is_authorised(headers)
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
-        """Count a request of its App ID, and refuse it with 429 if its second has too many."""
-        group = _COUNTED_TOGETHER.get(arrival.endpoint, arrival.endpoint)
-        if not self.budgets.refusal(self._app_id, group, self._limits[arrival.endpoint], arrival.now):
+    def check_limits(self, arrival: Arrival) -> Reply | None:
+        """Count a request of the App ID. Return a refusal with status 429 if its second has too many."""
+        budget = _SHARED_BUDGETS.get(arrival.endpoint, arrival.endpoint)
+        if not self.rate_windows.refusal(budget, self._limits[arrival.endpoint], arrival.now):
             return None
         return Reply.of({"message": "API rate limit exceeded"}, 429)
 
-    async def effect(self, arrival: Arrival) -> Reply:
-        """Do what is asked for, and return the answer."""
+    async def respond(self, arrival: Arrival) -> Reply:
+        """Perform a request and return the response."""
         if arrival.parts["app_id"] != self._app_id:
             return Reply.of({"result": "failed", "reason": "no permission for this App ID"}, 403)
         try:
-            return Reply.of(self._does[arrival.endpoint](arrival))
-        except _Refused as refused:
+            return Reply.of(self._handlers[arrival.endpoint](arrival))
+        except SignalingRefused as refused:
             return Reply.of(
                 {"result": "failed", "errorCode": refused.status, "reason": str(refused)}, refused.status
             )
 
     def _peer_message(self, arrival: Arrival) -> dict[str, Any]:
-        sent = self._take(arrival, "destination", to_channel=False)
+        sent = self._accept(arrival, "destination", to_channel=False)
         acknowledged = arrival.query.get("wait_for_ack", "false") == "true"
-        if sent.receiver not in self.mailroom.online:
+        if sent.receiver not in self.message_store.online:
             code = "peer_offline" if self._legacy else "message_offline"
-            return {"request_id": sent.request_id, "code": code}  # as in the page's example: without a result
+            # Without a result, as in the example of the vendor's page.
+            return {"request_id": sent.request_id, "code": code}
         code = "message_delivered" if acknowledged else "message_sent"
         return {"result": "success", "request_id": sent.request_id, "code": code}
 
     def _channel_message(self, arrival: Arrival) -> dict[str, Any]:
-        sent = self._take(arrival, "channel_name", to_channel=True)
+        sent = self._accept(arrival, "channel_name", to_channel=True)
         head = {"result": "success", "request_id": sent.request_id}
         return head if self._legacy else head | {"code": "message_sent"}
 
-    def _take(self, arrival: Arrival, receiver: str, *, to_channel: bool) -> Taken:
+    def _accept(self, arrival: Arrival, receiver: str, *, to_channel: bool) -> StoredMessage:
         body, sender = _json(arrival), arrival.parts["user_id"]
         if self._token_user(arrival.headers) not in (None, sender):
-            raise _Refused(401, "the token is another user's")
+            raise SignalingRefused(401, "the token is another user's")
         names = (sender, body.get(receiver))
         if not all(isinstance(name, str) and 1 <= len(name) <= _MOST_CHARACTERS for name in names):
-            raise _Refused(400, f"Invalid parameters: user_id or {receiver}")
+            raise SignalingRefused(400, f"Invalid parameters: user_id or {receiver}")
         payload = body.get("payload")
         if not isinstance(payload, str) or not 1 <= len(payload.encode()) <= _MOST_BYTES:
-            raise _Refused(435, "invalid payload")
-        taken = Taken(
+            raise SignalingRefused(435, "invalid payload")
+        message = StoredMessage(
             sender=sender,
             receiver=body[receiver],
             payload=payload,
@@ -157,28 +160,28 @@ class SignalingSimulator(Exchange):
             ms=int(arrival.now * 1000),
             request_id=arrival.request_id,
         )
-        self.mailroom.taken.append(taken)
-        return taken
+        self.message_store.messages.append(message)
+        return message
 
     def _events(self, arrival: Arrival, *, in_channel: bool) -> dict[str, Any]:
-        events = self.mailroom.read(arrival.host, in_channel=in_channel)
+        events = self.message_store.read(arrival.host, in_channel=in_channel)
         listed = [event_row(event, legacy=self._legacy) for event in events]
         return {"result": "success", "request_id": arrival.request_id, "events": listed}
 
     def _today(self, arrival: Arrival) -> dict[str, Any]:
         if not self._history:
-            raise _Refused(403, "history is not enabled")
+            raise SignalingRefused(403, "history is not enabled")
         channel, to_channel = arrival.parts["channel"], arrival.parts["channel_type"] == "message"
         count = int(arrival.query.get("messageCount", 100))
         if not 0 < count <= 100:
-            raise _Refused(400, "messageCount")
+            raise SignalingRefused(400, "messageCount")
         start, end = (int(arrival.query.get(name, 0)) for name in ("start", "end"))
-        found = [
+        messages = [
             message
-            for message in self.mailroom.archived(None, channel, 0, arrival.now)
+            for message in self.message_store.archived(None, channel, 0, arrival.now)
             if message.to_channel is to_channel and message.ms >= start and (not end or message.ms <= end)
         ]
-        page = found[:count]
+        page = messages[:count]
         data = {
             "messageList": [
                 {
@@ -191,7 +194,8 @@ class SignalingSimulator(Exchange):
                 for message in page
             ],
             "count": len(page),
-            "newStart": page[-1].ms if page else 0,  # itself included, so that pages overlap by one
+            # The bound is inclusive: consecutive pages overlap by one message.
+            "newStart": page[-1].ms if page else 0,
         }
         return {
             "errorCode": 200,
@@ -204,22 +208,22 @@ class SignalingSimulator(Exchange):
         }
 
     def _query(self, arrival: Arrival) -> dict[str, Any]:
-        asked = _json(arrival)
-        self._check_filter(asked.get("filter") or {})
+        query = _json(arrival)
+        self._check_filter(query.get("filter") or {})
         handle = f"MjI{arrival.number}=="
-        self._queries[handle] = asked
+        self._queries[handle] = query
         location = f"~/rtm/message/history/query/{handle}"
-        shown = {name: asked.get(name) for name in ("offset", "limit", "order")}
-        return {"result": "success", **shown, "location": location, "request_id": arrival.request_id}
+        paging = {name: query.get(name) for name in ("offset", "limit", "order")}
+        return {"result": "success", **paging, "location": location, "request_id": arrival.request_id}
 
     def _result(self, arrival: Arrival) -> dict[str, Any]:
-        if (asked := self._queries.get(arrival.parts["handle"])) is None:
-            raise _Refused(404, "no such query")
+        if (query := self._queries.get(arrival.parts["handle"])) is None:
+            raise SignalingRefused(404, "no such query")
         head = {"result": "success", "request_id": arrival.request_id}
         if not self._is_ready(arrival.parts["handle"]):
             return head | {"code": "in progress", "messages": []}
-        found = self._filtered(asked["filter"])[:: -1 if asked.get("order") == "desc" else 1]
-        offset, limit = asked.get("offset") or 0, asked.get("limit") or 20
+        archived = self._filtered(query["filter"])[:: -1 if query.get("order") == "desc" else 1]
+        offset, limit = query.get("offset") or 0, query.get("limit") or 20
         messages = [
             {
                 "src": message.sender,
@@ -228,30 +232,30 @@ class SignalingSimulator(Exchange):
                 "ms": message.ms,
                 "payload": message.payload,
             }
-            for message in found[offset : offset + limit]
+            for message in archived[offset : offset + limit]
         ]
         return head | {"code": "ok", "messages": messages}
 
     def _count(self, arrival: Arrival) -> dict[str, Any]:
-        asked = dict(arrival.query)
-        self._check_filter(asked)
-        if not self._is_ready(str(sorted(asked.items()))):
+        query = dict(arrival.query)
+        self._check_filter(query)
+        if not self._is_ready(str(sorted(query.items()))):
             return {"result": "success", "code": "in progress", "count": 0}
-        return {"result": "success", "code": "ok", "count": len(self._filtered(asked))}
+        return {"result": "success", "code": "ok", "count": len(self._filtered(query))}
 
-    def _is_ready(self, question: str) -> bool:
-        self._polled[question] = self._polled.get(question, 0) + 1
-        return self._polled[question] > self._polls
+    def _is_ready(self, query_id: str) -> bool:
+        self._polled[query_id] = self._polled.get(query_id, 0) + 1
+        return self._polled[query_id] > self._polls
 
-    def _filtered(self, asked: Mapping[str, str]) -> list[Taken]:
-        start, end = (datetime.fromisoformat(asked[name]).timestamp() for name in ("start_time", "end_time"))
-        return self.mailroom.archived(asked.get("source"), asked.get("destination"), start, end)
+    def _filtered(self, query: Mapping[str, str]) -> list[StoredMessage]:
+        start, end = (datetime.fromisoformat(query[name]).timestamp() for name in ("start_time", "end_time"))
+        return self.message_store.archived(query.get("source"), query.get("destination"), start, end)
 
-    def _check_filter(self, asked: Mapping[str, str]) -> None:
-        if not asked.get("source") and not asked.get("destination"):
-            raise _Refused(400, "source and destination are both null")
-        if not all(str(asked.get(name)).endswith("Z") for name in ("start_time", "end_time")):
-            raise _Refused(400, "start_time and end_time are UTC")
+    def _check_filter(self, query: Mapping[str, str]) -> None:
+        if not query.get("source") and not query.get("destination"):
+            raise SignalingRefused(400, "source and destination are both null")
+        if not all(str(query.get(name)).endswith("Z") for name in ("start_time", "end_time")):
+            raise SignalingRefused(400, "start_time and end_time are UTC")
 
     def _token_user(self, headers: Headers) -> str | None:
         scheme, _, token = headers.get("authorization", "").partition(" token=")
@@ -263,11 +267,11 @@ class SignalingSimulator(Exchange):
 
 def _json(arrival: Arrival) -> dict[str, Any]:
     if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise _Refused(415, "only JSON")
+        raise SignalingRefused(415, "only JSON")
     try:
         body = msgspec.json.decode(arrival.body)
     except msgspec.DecodeError:
         body = None
     if not isinstance(body, dict):
-        raise _Refused(400, "the body is no JSON object")
+        raise SignalingRefused(400, "the body is no JSON object")
     return body

@@ -1,4 +1,4 @@
-"""A world: the calls of one app, found quickly, and the truth about them for tests to compare with."""
+"""The world of the Agora simulator: the calls of one app, indexed, and their totals for tests to compare with."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -8,25 +8,29 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.truth.calls import CallMaker
-from agora_analytics.simulator.truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
-from agora_analytics.simulator.truth.series import Beat, points_of, sums_of
-from agora_analytics.simulator.truth.sessions import Sessions
-from agora_analytics.simulator.truth.shape import SIMPLE, Shape
+from agora_analytics.simulator.ground_truth.generator import (
+    SIMPLE,
+    CallGenerator,
+    SessionGenerator,
+    WorldConfig,
+)
+from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
+from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
 
 DEMO_APP_ID = "d3m0a99000000000000000000000c0de"
+DEMO_CREDENTIALS: Mapping[str, str] = {"demo-customer-id": "demo-customer-secret"}
 
 _ALWAYS = 1 << 40
 
 
 class World:
-    """The calls, sessions and points of one app. Points are made when they are asked for and never kept.
+    """The calls, sessions and points of one app. Points are generated on request and not stored.
 
     Args:
-        calls: the truth, in any order; sessions come with the calls.
-        app_id: the app that they belong to.
-        beat: how often sessions report.
-        points: series by sid, for sessions whose points are given instead of made.
+        calls: the calls with their sessions, in any order.
+        app_id: the app of the calls.
+        timing: how often sessions report.
+        points: series by sid, for sessions whose points are given instead of generated.
 
     Example:
         >>> world = World.generate(seed=7, since=1_795_000_000, until=1_795_086_400, calls=20)
@@ -39,20 +43,20 @@ class World:
         calls: Iterable[CallTruth],
         *,
         app_id: str = DEMO_APP_ID,
-        beat: Beat | None = None,
+        timing: SampleTiming | None = None,
         points: Mapping[str, Sequence[SeriesTruth]] | None = None,
     ) -> None:
         self.app_id = app_id
         self._points = dict(points or {})
-        self.beat = beat or Beat()
-        # Newest first, as the API lists them; the id settles equal seconds, so that pages never overlap.
+        self.timing = timing or SampleTiming()
+        # Newest first, as the API lists them. The id orders calls of the same second, so that pages never overlap.
         self._calls = sorted(calls, key=lambda call: (-call.created_ts, call.call_id))
         self._by_id = {call.call_id: call for call in self._calls}
         self._created = np.array([-call.created_ts for call in self._calls], dtype=np.int64)
         self._destroyed = np.array([call.destroyed_ts for call in self._calls], dtype=np.int64)
-        self._rooms: dict[str, list[int]] = {}
+        self._by_cname: dict[str, list[int]] = {}
         for position, call in enumerate(self._calls):
-            self._rooms.setdefault(call.cname, []).append(position)
+            self._by_cname.setdefault(call.cname, []).append(position)
 
     @classmethod
     def generate(
@@ -66,28 +70,32 @@ class World:
         simple: bool = False,
         **knobs: Any,
     ) -> Self:
-        """Make a world from a seed: the same arguments give the same world on every machine.
+        """Generate a world from a seed. The same arguments give the same world on every machine.
 
         Args:
-            seed: where everything comes from.
+            seed: the seed of everything in the world.
             since, until: each call begins in [since, until), epoch seconds.
-            calls: how many.
-            app_id: the app that they belong to.
-            simple: short finished calls with 1 to 20 sessions and nothing special.
-            knobs: any field of `truth.shape.Shape`, for example `long_share=0.1`.
+            calls: the number of calls.
+            app_id: the app of the calls.
+            simple: only short finished calls with 1 to 20 sessions; see `SIMPLE`.
+            knobs: any field of `WorldConfig`, for example `long_share=0.1`.
         """
-        shape: Shape = evolve(SIMPLE if simple else Shape(), **knobs)
-        # Two apps of one seed are two worlds: they share no id.
+        config: WorldConfig = evolve(SIMPLE if simple else WorldConfig(), **knobs)
+        # Two apps with one seed share no id.
         seed = int.from_bytes(blake2b(f"{seed}/{app_id}".encode(), digest_size=7).digest())
-        maker = CallMaker(
-            seed=seed, since=int(since), until=int(until), shape=shape, sessions=Sessions(seed, shape)
+        generator = CallGenerator(
+            seed=seed,
+            since=int(since),
+            until=int(until),
+            config=config,
+            sessions=SessionGenerator(seed, config),
         )
-        beat = Beat(shape.interval, shape.gap_share, shape.null_share, shape.max_series)
-        return cls(maker.calls(calls), app_id=app_id, beat=beat)
+        timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
+        return cls(generator.calls(calls), app_id=app_id, timing=timing)
 
     @property
     def calls(self) -> Sequence[CallTruth]:
-        """All calls of the truth, newest first, whatever the time is."""
+        """All calls, newest first, including those in the future."""
         return self._calls
 
     def call(self, call_id: str) -> CallTruth | None:
@@ -101,30 +109,30 @@ class World:
     def points(
         self, call: CallTruth, session: SessionTruth, start: int = 0, end: int = _ALWAYS
     ) -> list[SeriesTruth]:
-        """Return the series of a session with start <= ts <= end; the same points in whatever windows."""
+        """Return the series of a session with start <= ts <= end. A session has the same points in every window."""
         del call
         if (given := self._points.get(session.sid)) is None:
-            return points_of(session, start, end, self.beat)
+            return points_of(session, start, end, self.timing)
         cut = [_between(series, start, end) for series in given]
         return [series for series in cut if len(series.ts)]
 
     def overlapping(self, start: int, end: int, now: float, cname: str | None = None) -> NDArray[np.int64]:
-        """Return the positions in `calls` of those that overlap [start, end] and are visible at `now`, newest first."""
+        """Return the positions in `calls` of the calls that overlap [start, end] and are visible at `now`, newest first."""
         first = int(np.searchsorted(self._created, -min(end, int(now)), side="left"))
         if cname is None:
             return first + np.flatnonzero(self._destroyed[first:] >= start)
-        room = np.array(self._rooms.get(cname, ()), dtype=np.int64)
-        room = room[room >= first]
-        found: NDArray[np.int64] = room[self._destroyed[room] >= start]
-        return found
+        positions = np.array(self._by_cname.get(cname, ()), dtype=np.int64)
+        positions = positions[positions >= first]
+        overlapping: NDArray[np.int64] = positions[self._destroyed[positions] >= start]
+        return overlapping
 
     def totals(self, now: float | None = None, *, server_users: bool = False) -> Totals:
-        """Count and sum what is visible as of `now`, points made anew and dropped again.
+        """Count and sum what is visible at `now`.
 
-        Visible are calls with created_ts <= now, sessions with join_ts <= now, and points with ts <= now;
-        None means all of the truth. Reach and delay play no part: a client that harvests windows from the world's
-        `since` up to a last `end_ts` gets exactly `totals(now=end_ts)`. Server users and their points count only
-        with `server_users=True`, as in the API.
+        Calls with created_ts <= now, sessions with join_ts <= now and points with ts <= now are visible; None
+        includes the future. The plan's reach and delay are ignored: a harvest of the windows from `since` to a last
+        `end_ts` returns exactly `totals(now=end_ts)`. Server users and their points count only with
+        `server_users=True`, as in the API.
         """
         last = _ALWAYS if now is None else int(now)
         calls = sessions = points = ts_sum = 0
@@ -143,7 +151,7 @@ class World:
 
     def _sums(self, session: SessionTruth, last: int) -> tuple[int, float, int]:
         if (given := self._points.get(session.sid)) is None:
-            return sums_of(session, 0, last, self.beat)
+            return sums_of(session, 0, last, self.timing)
         cut = [_between(series, 0, last) for series in given]
         return (
             sum(len(series.ts) for series in cut),

@@ -7,7 +7,7 @@ import pytest
 from agora_analytics import errors
 from agora_analytics.agora.beta.limits import LIMITS
 from agora_analytics.simulator import World
-from agora_analytics.simulator.truth.records import CallTruth
+from agora_analytics.simulator.ground_truth.records import CallTruth
 from tests.beta.stage import SINCE, UNTIL, Scripted, Stage, scripted, world
 
 CALL = {

@@ -159,16 +159,16 @@ def test_the_live_range_is_an_hour():
 
 @pytest.mark.parametrize("most", [0, 2, 8])
 def test_every_diagnosis_once(most):
-    stage = Stage.of(troubles=most)
+    stage = Stage.of(max_diagnoses=most)
     now = stage.clock.now()
     found = stage.run(lambda c: c.live_diagnosis(now - 3000, now - 600).collect())
-    truth = stage.simulator.troubles(int(now) - 3000, int(now) - 601)
+    truth = stage.simulator.diagnoses(int(now) - 3000, int(now) - 601)
     assert sorted((d.ts, d.user) for d in found) == sorted((one["ts"], one["user"]) for one in truth)
     assert not stage.simulator.seen.refused
 
 
 def test_too_many_diagnoses_in_a_minute_are_an_error():
-    stage = Stage.of(troubles=40)
+    stage = Stage.of(max_diagnoses=40)
     with pytest.raises(errors.IncompleteListing):
         stage.run(lambda c: c.live_diagnosis().collect())
 

@@ -9,7 +9,7 @@ import pytest
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
-from agora_analytics.simulator import DEMO_APP_ID, Beat, Faults, World
+from agora_analytics.simulator import DEMO_APP_ID, Faults, SampleTiming, World
 from agora_analytics.testing import run_virtual
 from tests.harvest.stage import (
     SINCE,
@@ -236,7 +236,7 @@ def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
 
 
 def test_calls_longer_than_the_retention_survive_faults(store):
-    world = World([make_call("long", UNTIL - 72_000, UNTIL + 200_000)], beat=Beat(interval=600))
+    world = World([make_call("long", UNTIL - 72_000, UNTIL + 200_000)], timing=SampleTiming(interval=600))
     stage = Stage.of(world, store, plan="standard", at=UNTIL, faults=Faults(share=0.3, seed=5))
 
     for _ in range(60):
@@ -249,7 +249,7 @@ def test_calls_longer_than_the_retention_survive_faults(store):
 
 
 def test_call_that_ended_outside_the_retention_costs_no_requests(store):
-    world = World([make_call("short", UNTIL - 7_200, UNTIL + 600)], beat=Beat(interval=60))
+    world = World([make_call("short", UNTIL - 7_200, UNTIL + 600)], timing=SampleTiming(interval=60))
     stage = Stage.of(world, store, plan="standard", at=UNTIL)
     stage.harvest(since=UNTIL - 72_000, until=UNTIL)
     stage.clock.step(2 * 86_400)
@@ -262,7 +262,9 @@ def test_call_that_ended_outside_the_retention_costs_no_requests(store):
 
 def test_interrupted_listing_resumes_within_the_retention(store):
     calls = [make_call(f"c{i:03d}", UNTIL - 28_800 + 60 * i, UNTIL - 28_770 + 60 * i) for i in range(400)]
-    stage = Stage.of(World(calls, beat=Beat(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60)
+    stage = Stage.of(
+        World(calls, timing=SampleTiming(interval=60)), store, plan="standard", at=UNTIL, hidden_after=60
+    )
 
     async def stopped(client):
         with anyio.move_on_after(9):

@@ -63,7 +63,7 @@ def test_range_outside_the_retention_is_rejected():
 
 
 def test_estimate_of_meetings_equals_the_requests_of_the_harvest(tmp_path):
-    project, store = world(minutes=(1.0, 20.0), hasty_share=0.0), tmp_path / "store"
+    project, store = world(minutes=(1.0, 20.0), dense_share=0.0), tmp_path / "store"
     simulator, clock = staged(project)
     before = cost_of_meetings(simulator, clock, store)
     assert (simulator.seen.requests.total(), store.exists()) == (1, False)

@@ -84,7 +84,7 @@ def test_every_sample_is_stored_once_and_fetched_once(tmp_path):
     # the list of sessions, and the Pacific days whose data may be incomplete
     assert simulator.seen.requests.total() - sent == 1 + again.ongoing
     assert stored(tmp_path) == truth(project)
-    assert max(simulator.pace.worst.values()) < 100
+    assert max(simulator.rate_windows.worst.values()) < 100
 
 
 def test_complete_days_are_compacted_to_one_file_each(tmp_path):

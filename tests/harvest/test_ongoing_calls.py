@@ -12,8 +12,8 @@ from agora_analytics.errors import StoreError
 from agora_analytics.harvest import estimate, harvest
 from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.simulator import DEMO_APP_ID, World
-from agora_analytics.simulator.truth.records import CallTruth, SessionTruth
-from agora_analytics.simulator.truth.series import Beat
+from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.store import ParquetStore
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.harvest.stage import UNTIL as NOW
@@ -36,7 +36,7 @@ def world(created, destroyed, *sessions):
         sessions=members,
         extra={"call_acu": len(members)},
     )
-    return World((call,), beat=Beat(interval=60, gap_share=0, null_share=0, max_series=4))
+    return World((call,), timing=SampleTiming(interval=60, gap_share=0, null_share=0, max_series=4))
 
 
 def at(project, store, now, plan=ENTERPRISE, *, metrics_a_day=None, **more):

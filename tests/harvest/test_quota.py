@@ -6,7 +6,7 @@ from attrs import evolve
 from agora_analytics.agora.plans import ENTERPRISE, STANDARD
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.harvest import estimate
-from agora_analytics.simulator import Beat, World
+from agora_analytics.simulator import SampleTiming, World
 from tests.harvest.stage import (
     SINCE,
     UNTIL,
@@ -50,7 +50,9 @@ def test_exhausted_quota_stops_the_harvest_and_the_next_day_completes_it(tmp_pat
 
 def test_listed_calls_are_fetched_when_the_listing_quota_is_exhausted(tmp_path):
     finished = [make_call(f"c{i:02d}", UNTIL - 3_000, UNTIL - 1_500) for i in range(40)]
-    world = World([*finished, make_call("long", UNTIL - 5_000, UNTIL + 5_000)], beat=Beat(interval=60))
+    world = World(
+        [*finished, make_call("long", UNTIL - 5_000, UNTIL + 5_000)], timing=SampleTiming(interval=60)
+    )
     ledger = MemoryLedger()
     few_sessions = Stage.of(
         world, tmp_path / "store", at=UNTIL + 60, plan=small_day(10, "call/sessions", "call/metrics")
@@ -120,7 +122,7 @@ def cost_and_harvest(stage, *, since=SINCE, until=UNTIL):
 def test_estimate_counts_a_call_in_several_windows_once(tmp_path):
     begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
     calls = [make_call(f"c{begin}", begin, begin + 72_000) for begin in begins]
-    stage = Stage.of(World(calls, beat=Beat(interval=3_000)), tmp_path / "store")
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=3_000)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage, since=begins.start)
 
@@ -130,7 +132,7 @@ def test_estimate_counts_a_call_in_several_windows_once(tmp_path):
 
 def test_estimate_leaves_out_stored_calls_of_a_partly_listed_window(tmp_path):
     calls = [make_call(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
-    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL)
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=600)), tmp_path / "store", at=UNTIL)
     stage.harvest(since=UNTIL - 21_600)
     stage.clock.step(1_800)
 
@@ -143,7 +145,7 @@ def test_estimate_leaves_out_stored_calls_of_a_partly_listed_window(tmp_path):
 
 def test_estimate_counts_ongoing_calls_again(tmp_path):
     calls = [make_call(f"c{i}", UNTIL - 7_200, UNTIL + 14_400, users=5) for i in range(10)]
-    stage = Stage.of(World(calls, beat=Beat(interval=600)), tmp_path / "store", at=UNTIL + 60)
+    stage = Stage.of(World(calls, timing=SampleTiming(interval=600)), tmp_path / "store", at=UNTIL + 60)
     stage.harvest()
     stage.clock.step(1_800)
 
@@ -155,7 +157,7 @@ def test_estimate_counts_ongoing_calls_again(tmp_path):
 
 def test_estimate_leaves_out_units_of_an_interrupted_run(tmp_path):
     calls = [make_call(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
-    world = World(calls, beat=Beat(interval=600))
+    world = World(calls, timing=SampleTiming(interval=600))
     Stage.of(world, tmp_path / "store", plan=small_day(50, "call/metrics")).harvest()
 
     cost, report = cost_and_harvest(Stage.of(world, tmp_path / "store"))
@@ -167,7 +169,7 @@ def test_estimate_leaves_out_units_of_an_interrupted_run(tmp_path):
 
 def test_estimate_of_a_long_call_spreads_its_users_over_the_windows(tmp_path):
     call = make_call("long", UNTIL - 86_400, UNTIL - 600, users=1_000, stay=900)
-    stage = Stage.of(World([call], beat=Beat(interval=600)), tmp_path / "store")
+    stage = Stage.of(World([call], timing=SampleTiming(interval=600)), tmp_path / "store")
 
     cost, report = cost_and_harvest(stage)
 

@@ -18,10 +18,10 @@ from agora_analytics.simulator import (
     DEMO_PROJECT,
     ApsaraVideoSimulator,
     ApsaraVideoWorld,
+    CombinedSimulator,
     OpenTokSimulator,
     OpenTokWorld,
     Simulator,
-    Together,
     World,
     serve_in_thread,
 )
@@ -43,7 +43,7 @@ def vendors():
         )
     )
     apsaravideo = ApsaraVideoSimulator(ApsaraVideoWorld.generate(seed=7))
-    with serve_in_thread(Together(agora, opentok, apsaravideo)) as url:
+    with serve_in_thread(CombinedSimulator(agora, opentok, apsaravideo)) as url:
         yield url, (agora, opentok, apsaravideo)
 
 

@@ -30,7 +30,7 @@ from agora_analytics.opentok.facts import (
     SdkType,
 )
 from agora_analytics.opentok.questions import Part
-from agora_analytics.simulator.opentok.nodes import nodes as counted_by_the_simulator
+from agora_analytics.simulator.opentok.node_count import count_nodes as counted_by_the_simulator
 from tests.opentok.stage import KEY, SCHEMA, faults_of
 
 APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"

@@ -48,4 +48,4 @@ def test_faults_are_overcome_over_all_listings(share, monkeypatch):
         assert Counter(map(repr, records)).most_common(1)[0][1] == 1, name
         assert records == calm[name], name
     assert stage.told(PartialResponse) == []
-    assert max(stage.simulator.pace.worst.values()) < 100
+    assert max(stage.simulator.rate_windows.worst.values()) < 100

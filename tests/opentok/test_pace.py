@@ -78,7 +78,7 @@ async def test_clients_of_this_process_with_other_keys_count_together():
         assert (one.sent.total(), two.sent.total()) == (2, 1)
         for client in (one, two):
             assert {quota.spent for quota in await client.quota()} == {3}
-    assert sim.pace.worst["address 127.0.0.1"] == 3
+    assert sim.rate_windows.worst["address 127.0.0.1"] == 3
 
 
 @pytest.mark.parametrize(

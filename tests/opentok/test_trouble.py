@@ -190,7 +190,7 @@ def test_a_client_keeps_to_fewer_than_a_hundred_in_thirty_seconds(latency):
 
     seconds = stage.run(job, retry=LONG)
     assert stage.asked == 500
-    assert max(stage.simulator.pace.worst.values()) < 100
+    assert max(stage.simulator.rate_windows.worst.values()) < 100
     assert 110 < seconds < 160  # and it is not idle: 500 requests take 4 windows at least
     assert any("99 requests in 30.4 s" in event.rule for event in stage.told(Waited))
 
@@ -210,9 +210,9 @@ def test_two_clients_with_other_keys_share_the_address_s_limit(kept, tmp_path):
         await ledger.aclose()
 
     stage.run(job, ledger=ledger, retry=LONG)
-    assert stage.simulator.pace.worst["key 45000001"] > 30
-    assert stage.simulator.pace.worst["key 45000002"] > 30
-    assert stage.simulator.pace.worst["address 127.0.0.1"] < 100
+    assert stage.simulator.rate_windows.worst["key 45000001"] > 30
+    assert stage.simulator.rate_windows.worst["key 45000002"] > 30
+    assert stage.simulator.rate_windows.worst["address 127.0.0.1"] < 100
     assert stage.asked == 260
 
 

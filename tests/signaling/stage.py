@@ -10,7 +10,7 @@ from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import AsyncSignaling, Basic
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Faults
-from agora_analytics.simulator.mailroom import Happening, Mailroom
+from agora_analytics.simulator.message_store import MessageStore, ServerEvent
 from agora_analytics.simulator.signaling import SignalingSimulator
 from agora_analytics.testing import VirtualClock, run_virtual
 
@@ -43,15 +43,15 @@ class Stage:
         return run_virtual(with_client(), self.clock)
 
     @property
-    def mailroom(self) -> Mailroom:
-        return self.simulator.mailroom
+    def message_store(self) -> MessageStore:
+        return self.simulator.message_store
 
     def logins(self, number: int, *, begin: int = 0, regions: tuple[str, ...] = ()) -> None:
         events = [
-            Happening(kind="Login", user_id=f"user {i}", ms=START * 1000 + i)
+            ServerEvent(kind="Login", user_id=f"user {i}", ms=START * 1000 + i)
             for i in range(begin, begin + number)
         ]
-        self.mailroom.happens(*events, regions=regions)
+        self.message_store.add_events(*events, regions=regions)
 
 
 @define

@@ -8,7 +8,7 @@ import pytest
 from agora_analytics import errors
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import EventMemory, EventsUnreadable, EventType, UserEvent
-from agora_analytics.simulator.mailroom import Happening
+from agora_analytics.simulator.message_store import ServerEvent
 from tests.signaling.stage import START, Scripted, Stage, scripted
 
 
@@ -49,7 +49,7 @@ def test_both_shapes_of_a_user_event(time):
 def test_the_queue_is_read_to_its_end(legacy):
     stage = Stage.of(legacy=legacy)
     stage.logins(1_500)
-    stage.mailroom.happens(Happening(kind="Join", user_id="ann", channel="room", ms=3))
+    stage.message_store.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
 
     async def job(client):
         return (
@@ -85,7 +85,7 @@ def test_events_are_not_prefetched():
             break
 
     stage.run(job)
-    assert stage.mailroom.kept("api.agora.io", in_channel=False) == 1_000
+    assert stage.message_store.pending("api.agora.io", in_channel=False) == 1_000
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "reset", "hang", "500", "503-html"])
@@ -268,4 +268,4 @@ def test_the_server_keeps_two_thousand():
     stage = Stage.of()
     stage.logins(2_500)
     assert sum(len(batch.events) for batch in stage.run(all_user_events)) == 2_000
-    assert stage.mailroom.dropped == 500
+    assert stage.message_store.dropped == 500

@@ -89,7 +89,7 @@ def test_against_the_simulator(legacy):
 
     states = [delivery.state for delivery in stage.run(job)]
     assert states == [DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.OFFLINE, DeliveryState.SENT]
-    assert [message.to_channel for message in stage.mailroom.taken] == [False, False, False, True]
+    assert [message.to_channel for message in stage.message_store.messages] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "hang", "500", "503-html", "504-html", "reset"])
@@ -98,14 +98,14 @@ def test_a_message_is_never_sent_twice(fault):
     with pytest.raises((errors.TransportError, errors.ServerError), match="may have arrived"):
         stage.run(hello)
     assert stage.simulator.seen.requests["signaling/peer_messages"] == 1
-    assert len(stage.mailroom.taken) == (fault in {"lost-answer", "cut-off"})
+    assert len(stage.message_store.messages) == (fault in {"lost-answer", "cut-off"})
 
 
 def test_unreadable_response_to_an_accepted_message_is_a_decode_error():
     stage = Stage.of("broken-json")
     with pytest.raises(errors.DecodeError, match="not a JSON object"):
         stage.run(hello)
-    assert len(stage.mailroom.taken) == 1
+    assert len(stage.message_store.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_message_that_never_left_is_sent_again(kind):
 def test_rate_limited_message_is_sent_again():
     stage = Stage.of("429")
     assert stage.run(hello).code == "message_offline"
-    assert len(stage.mailroom.taken) == 1
+    assert len(stage.message_store.messages) == 1
 
 
 def test_under_faults_every_message_arrives_once_or_fails():
@@ -139,7 +139,7 @@ def test_under_faults_every_message_arrives_once_or_fails():
         return failed
 
     failed = stage.run(job)
-    taken = [message.payload for message in stage.mailroom.taken]
+    taken = [message.payload for message in stage.message_store.messages]
     assert len(taken) == len(set(taken))
     assert set(taken) | set(failed) == {f"message {i}" for i in range(200)}
     assert 0 < len(failed) < 100
@@ -199,7 +199,7 @@ def test_both_kinds_of_messages_share_500_a_second():
 
     stage.run(job)
     arrivals = sorted(t for times in stage.simulator.seen.arrivals.values() for t in times)
-    assert len(arrivals) == len(stage.mailroom.taken) == 1200
+    assert len(arrivals) == len(stage.message_store.messages) == 1200
     worst = max(sum(1 for t in arrivals if start <= t < start + 1) for start in arrivals[::50])
     assert 400 < worst <= 500
     assert not stage.simulator.seen.refused
@@ -229,7 +229,7 @@ def test_every_allowed_character_is_sent():
     stage = Stage.of()
     name = "aZ09 !#$%&()+-:;<=.>?@[]^_{}|~,'"
     stage.run(lambda c: c.channel_message(name, name, "é" * 16_384))
-    assert (stage.mailroom.taken[0].sender, stage.mailroom.taken[0].receiver) == (name, name)
+    assert (stage.message_store.messages[0].sender, stage.message_store.messages[0].receiver) == (name, name)
 
 
 def test_without_validation_a_message_is_sent_unchecked():
@@ -243,7 +243,7 @@ def test_the_forms_of_a_token():
     for credentials in (Token("t-1"), Token(lambda: "t-1", user_id="ann"), LegacyToken("ann", "t-1")):
         stage.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
         assert "t-1" not in repr(credentials)
-    assert len(stage.mailroom.taken) == 3
+    assert len(stage.message_store.messages) == 3
     with pytest.raises(errors.InvalidRequest, match="sends as 'ann' only"):
         stage.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
     for wrong in (Token("t-2"), LegacyToken("bob", "t-1"), Basic("demo-customer-id", "no")):

@@ -10,7 +10,7 @@ AUTH = ("demo-customer-id", "demo-customer-secret")
 
 
 class Clock:
-    """A time that stands still until a test moves it."""
+    """A clock that a test sets."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -19,8 +19,8 @@ class Clock:
         return self.now
 
 
-class Asker:
-    """Asks a simulator in process, with correct parameters unless a test gives others."""
+class ApiClient:
+    """An in-process client with valid default parameters."""
 
     def __init__(self, sim: Simulator, http: httpx.AsyncClient) -> None:
         self.sim = sim
@@ -79,13 +79,13 @@ def small_world():
 
 
 @pytest.fixture
-def asking():
-    """Return a context manager that gives an `Asker` of a simulator."""
+def connected():
+    """Return a context manager that yields an `ApiClient` of a simulator."""
 
     @asynccontextmanager
     async def manager(sim: Simulator, auth=AUTH):
         transport = httpx.ASGITransport(app=sim.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://sim", auth=auth) as http:
-            yield Asker(sim, http)
+            yield ApiClient(sim, http)
 
     return manager

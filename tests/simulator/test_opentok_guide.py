@@ -1,9 +1,9 @@
-"""Every example query of the vendor's guide, as it is written there (project ids in capitals replaced)."""
+"""Every example query of the vendor's guide, verbatim except for the placeholders of project ids."""
 
 import pytest
 
 from agora_analytics.simulator import DEMO_PROJECT, OpenTokWorld
-from tests.simulator.opentok_stage import DAY, asking, token
+from tests.simulator.opentok_harness import DAY, connected, token
 
 MAY_2019, JUNE_2024, JANUARY_2024, DECEMBER_2022 = 1_558_350_000, 1_717_500_000, 1_704_300_000, 1_670_500_000
 IDS = ["1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4", "2_MX4xMDB-fjE1Mzg4NzA0OTQzOTN-RFFxeXfcn4"]
@@ -249,9 +249,9 @@ def world(now, **knobs):
 
 
 async def answered(query, now):
-    async with asking(world(now), now=now, projects=SECRETS) as asker:
+    async with connected(world(now), now=now, projects=SECRETS) as client:
         headers = {"X-OPENTOK-AUTH": token("12345678", now=now)}
-        response = await asker.http.post("/graphql", json={"query": query}, headers=headers)
+        response = await client.http.post("/graphql", json={"query": query}, headers=headers)
         assert response.status_code == 200
         answer = response.json()
         assert "errors" not in answer
@@ -259,7 +259,7 @@ async def answered(query, now):
 
 
 def lists(answer):
-    """Yield every list of an answer, at any depth."""
+    """Yield every list of a response, at any depth."""
     children = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else ()
     if isinstance(answer, list):
         yield answer
@@ -268,16 +268,16 @@ def lists(answer):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-async def test_an_example_of_the_guide_is_answered(name):
+async def test_example_of_the_guide_returns_data(name):
     now, query = EXAMPLES[name]
-    found = list(lists(await answered(query, now)))
-    assert found
-    assert all(found), "a list is empty"
+    all_lists = list(lists(await answered(query, now)))
+    assert all_lists
+    assert all(all_lists), "a list is empty"
 
 
-async def test_the_guides_cursor_is_taken_although_it_has_one_sign_too_many():
+async def test_cursor_of_the_guide_with_extra_padding_is_accepted():
     monthly = await answered(LAST_PAGE % "MONTHLY", JUNE_2024)
-    assert monthly["projectData"]["resources"] == []  # one month: its 11th row is not there
+    assert monthly["projectData"]["resources"] == []  # one month, so there is no 11th row
     daily = await answered(LAST_PAGE % "DAILY", JUNE_2024)
     assert daily["projectData"]["pageInfo"] == {"hasNextPage": False, "endCursor": None}
     assert 0 < len(daily["projectData"]["resources"]) <= 5
@@ -290,12 +290,12 @@ async def test_the_guides_cursor_is_taken_although_it_has_one_sign_too_many():
         ("2023-12-30T08:00:00.00Z", "2023-12-31T03:00:00.00Z", 1),
         ("2023-12-30T07:00:00.00Z", "2023-12-31T08:00:00.00Z", 2),
     ],
-)  # the guide's three ranges, the misprints in their dates put right
-async def test_a_range_has_each_pacific_day_that_it_touches(start, end, days):
+)  # the guide's three ranges, with corrected dates
+async def test_range_includes_every_pacific_day_that_it_touches(start, end, days):
     query = (
         f'{{project(projectId: 12345678) {{projectData(start: "{start}", end: "{end}", interval: AUTO)'
         " {resources {intervalStart}}}}"
     )
-    found = (await answered(query, JANUARY_2024))["projectData"]["resources"]
-    assert len(found) == days
-    assert found[-1]["intervalStart"] == "2023-12-30T08:00:00.000Z"
+    listed = (await answered(query, JANUARY_2024))["projectData"]["resources"]
+    assert len(listed) == days
+    assert listed[-1]["intervalStart"] == "2023-12-30T08:00:00.000Z"

@@ -1,4 +1,4 @@
-"""The server as a client meets it: over a socket, with its limit, its faults, and its speed."""
+"""The OpenTok simulator over a socket: rate limit, faults and speed."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 
 from agora_analytics.opentok.facts import INSIGHTS
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
-from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, WORLD, asking, token
+from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, WORLD, connected, token
 
 QUERY = "{project(projectId: 45000001) {projectData(start: 0) {totalCount}}}"
 STATISTICS = """{resources {meetings {resources {publishers(first: 60) {resources {
@@ -16,7 +16,7 @@ STATISTICS = """{resources {meetings {resources {publishers(first: 60) {resource
         videoPacketLoss videoResolution audioCodec videoCodec hasAudio hasVideo}}}}}}}}"""
 
 
-async def test_over_a_socket():
+async def test_async_client_over_a_socket():
     sim = OpenTokSimulator(WORLD, now=lambda: NOW)
     async with serve(sim) as url, httpx.AsyncClient(base_url=url) as http:
         response = await http.post("/graphql", json={"query": QUERY}, headers={"X-OPENTOK-AUTH": token()})
@@ -24,10 +24,10 @@ async def test_over_a_socket():
     assert response.headers["date"] == "Thu, 19 Nov 2026 12:00:00 GMT"
     assert response.headers["content-type"] == "application/json"
     assert sim.seen.requests == {INSIGHTS: 1}
-    assert sim.pace.worst == {"key 45000001": 1, "address 127.0.0.1": 1}
+    assert sim.rate_windows.worst == {"key 45000001": 1, "address 127.0.0.1": 1}
 
 
-def test_by_a_blocking_client_through_a_thread():
+def test_blocking_client_of_a_server_in_a_thread():
     with serve_in_thread(OpenTokSimulator(WORLD, now=lambda: NOW)) as url:
         ids = [WORLD.sessions[0].session_id]
         body = {"query": SESSIONS % "{resources {sessionId}}", "variables": {"ids": ids}}
@@ -37,67 +37,75 @@ def test_by_a_blocking_client_through_a_thread():
     ]
 
 
-async def test_the_hundredth_request_in_30_seconds_is_refused():
-    async with asking() as asker:
-        statuses = [(await asker.ask(QUERY)).status_code for _ in range(101)]
+async def test_hundredth_request_in_30_seconds_is_refused():
+    async with connected() as client:
+        statuses = [(await client.ask(QUERY)).status_code for _ in range(101)]
         assert statuses == [200] * 99 + [429] * 2
-        refused = await asker.ask(QUERY)
+        refused = await client.ask(QUERY)
         assert refused.json() == {"message": "Too Many Requests"}
-        asker.now += 29.9
-        assert (await asker.ask(QUERY)).status_code == 429
-        asker.now += 0.1
-        assert (await asker.ask(QUERY)).status_code == 200
-        assert asker.sim.pace.worst["key 45000001"] == asker.sim.pace.worst["address 10.0.0.1"] == 103
-        assert asker.sim.seen.worst_sliding(INSIGHTS, 30) == 103
-        assert asker.sim.seen.refused[INSIGHTS, "429"] == 4
+        client.now += 29.9
+        assert (await client.ask(QUERY)).status_code == 429
+        client.now += 0.1
+        assert (await client.ask(QUERY)).status_code == 200
+        assert (
+            client.sim.rate_windows.worst["key 45000001"]
+            == client.sim.rate_windows.worst["address 10.0.0.1"]
+            == 103
+        )
+        assert client.sim.seen.worst_sliding(INSIGHTS, 30) == 103
+        assert client.sim.seen.refused[INSIGHTS, "429"] == 4
 
 
-async def test_the_window_slides():
-    async with asking() as asker:
-        for _ in range(198):  # 99 around each full half minute, however they lie in fixed windows
-            asker.now += 30 / 99 + 1e-6
-            assert (await asker.ask(QUERY)).status_code == 200
-        asker.now += 0.1
-        assert (await asker.ask(QUERY)).status_code == 429
+async def test_rate_window_slides():
+    async with connected() as client:
+        for _ in range(198):  # 99 around each full half minute, across fixed windows
+            client.now += 30 / 99 + 1e-6
+            assert (await client.ask(QUERY)).status_code == 200
+        client.now += 0.1
+        assert (await client.ask(QUERY)).status_code == 429
 
 
 async def test_two_keys_share_the_limit_of_their_address():
     two = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, project_id="45000002")
     secrets = {"45000001": "1" * 40, "45000002": "2" * 40}
     for by_address, worst in ((True, 429), (False, 200)):
-        async with asking([WORLD, two], projects=secrets, by_address=by_address) as asker:
+        async with connected([WORLD, two], projects=secrets, by_address=by_address) as client:
             for key, secret in list(secrets.items()) * 50:
                 headers = {"X-OPENTOK-AUTH": token(key, secret)}
                 query = QUERY.replace("45000001", key)
-                response = await asker.http.post("/graphql", json={"query": query}, headers=headers)
+                response = await client.http.post("/graphql", json={"query": query}, headers=headers)
             assert response.status_code == worst
-            assert asker.sim.pace.worst["key 45000001"] == asker.sim.pace.worst["key 45000002"] == 50
+            assert (
+                client.sim.rate_windows.worst["key 45000001"]
+                == client.sim.rate_windows.worst["key 45000002"]
+                == 50
+            )
 
 
-def test_a_world_that_nobody_can_ask_for_is_refused():
+def test_world_without_credentials_is_an_error():
     world = OpenTokWorld.generate(since=NOW - DAY, until=NOW, sessions=1, project_id="45000002")
     with pytest.raises(ValueError, match="45000002"):
         OpenTokSimulator([WORLD, world])
 
 
-async def test_faults_are_played():
-    async with asking(faults=Faults(script=("500", "503-html", "429", "broken-json", None))) as asker:
-        found = [await asker.ask(QUERY) for _ in range(5)]
-    assert [response.status_code for response in found] == [500, 503, 429, 200, 200]
-    assert found[1].headers["content-type"] == "text/html"
+async def test_faults_are_injected():
+    async with connected(faults=Faults(script=("500", "503-html", "429", "broken-json", None))) as client:
+        responses = [await client.ask(QUERY) for _ in range(5)]
+    assert [response.status_code for response in responses] == [500, 503, 429, 200, 200]
+    assert responses[1].headers["content-type"] == "text/html"
     with pytest.raises(ValueError):
-        found[3].json()
-    assert found[4].json()["data"]["project"]["projectData"]["totalCount"] == 1
+        responses[3].json()
+    assert responses[4].json()["data"]["project"]["projectData"]["totalCount"] == 1
 
 
-async def test_rows_that_are_read_at_once_are_the_same_as_those_read_field_by_field():
-    known = {"ids": [WORLD.sessions[-1].session_id]}
-    async with asking() as asker:
-        quick = await asker.ask(SESSIONS % STATISTICS, **known)
-        asker.sim.fail_with(1012, at="a field that is not asked for")
-        slow = await asker.ask(SESSIONS % STATISTICS, **known)
-        asker.sim.fail_with(1012, at="videoLatencyMs")
-        failed = await asker.ask(SESSIONS % STATISTICS, **known)
+async def test_leaf_rows_equal_rows_read_field_by_field():
+    variables = {"ids": [WORLD.sessions[-1].session_id]}
+    async with connected() as client:
+        quick = await client.ask(SESSIONS % STATISTICS, **variables)
+        client.sim.fail_with(1012, at="a field that is not requested")
+        slow = await client.ask(SESSIONS % STATISTICS, **variables)
+        client.sim.fail_with(1012, at="videoLatencyMs")
+        failed = await client.ask(SESSIONS % STATISTICS, **variables)
     assert b"PublisherStats" in quick.content
     assert quick.content == slow.content
     (error,) = failed.json()["errors"]
@@ -107,14 +115,14 @@ async def test_rows_that_are_read_at_once_are_the_same_as_those_read_field_by_fi
     ]
 
 
-async def test_a_meeting_of_60_with_60_samples_each_costs_little():
+async def test_meeting_of_60_with_60_samples_each_is_fast():
     world = OpenTokWorld.generate(
         since=NOW - 9 * DAY, until=NOW - DAY, sessions=1, meetings=(10, 10), connections=(60, 60), publish_share=1,
         screen_share=0, samples=60, peers=0, ongoing_share=0,
     )  # fmt: skip
-    async with asking(world) as asker:
+    async with connected(world) as client:
         before = time.process_time()
-        answer = await asker.project(SESSIONS % STATISTICS, ids=[world.sessions[0].session_id])
+        answer = await client.project(SESSIONS % STATISTICS, ids=[world.sessions[0].session_id])
         spent = time.process_time() - before
     meetings = answer["sessionData"]["sessions"]["resources"][0]["meetings"]["resources"]
     collections = [

@@ -1,4 +1,4 @@
-"""Who is let in: tokens of projects and of applications, by the server's clock."""
+"""Simulated OpenTok: tokens of projects and applications, checked by the server's clock."""
 
 import json
 
@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agora_analytics.simulator import OpenTokWorld
-from tests.simulator.opentok_stage import DAY, KEY, NOW, SECRET, asking, token
+from tests.simulator.opentok_harness import DAY, KEY, NOW, SECRET, connected, token
 
 APPLICATION = "2bd6a0f4-9a1a-4c8b-8f7e-0c4a5b6d7e8f"
 UNIFIED = "/video/insights-api/graphql"
@@ -32,8 +32,8 @@ def bearer(key=PRIVATE, **claims):
 
 
 async def answer(headers, path="/graphql", query=QUERY, **settings):
-    async with asking(**settings) as asker:
-        return await asker.http.post(path, json={"query": query}, headers=headers)
+    async with connected(**settings) as client:
+        return await client.http.post(path, json={"query": query}, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def answer(headers, path="/graphql", query=QUERY, **settings):
         ({"X-OPENTOK-AUTH": token(ist="account")}, 1021),
     ],
 )
-async def test_a_token_that_is_not_good_is_refused_in_the_envelope(headers, code):
+async def test_invalid_token_is_refused(headers, code):
     response = await answer(headers)
     assert response.status_code == 401
     assert response.json()["error"]["errorCode"] == code
@@ -59,7 +59,7 @@ async def test_a_token_that_is_not_good_is_refused_in_the_envelope(headers, code
 
 
 @pytest.mark.parametrize("claims", [{}, {"iss": int(KEY)}, {"jti": "a-nonce"}, {"exp": NOW + 3600}])
-async def test_good_tokens_of_a_project(claims):
+async def test_valid_tokens_of_a_project(claims):
     signed = jwt.PyJWS().encode(
         json.dumps(claims_of(claims)).encode(), SECRET, "HS256"
     )  # iss may be a number
@@ -72,13 +72,13 @@ def claims_of(claims):
     return {"iss": KEY, "ist": "project", "iat": NOW, "exp": NOW + 180} | claims
 
 
-async def test_the_longest_life_of_a_token_can_be_bounded():
+async def test_max_lifetime_bounds_tokens():
     headers = {"X-OPENTOK-AUTH": token(exp=NOW + 301)}
-    assert (await answer(headers, longest=300)).json()["error"]["errorCode"] == 1011
-    assert (await answer({"X-OPENTOK-AUTH": token(exp=NOW + 300)}, longest=300)).status_code == 200
+    assert (await answer(headers, max_lifetime=300)).json()["error"]["errorCode"] == 1011
+    assert (await answer({"X-OPENTOK-AUTH": token(exp=NOW + 300)}, max_lifetime=300)).status_code == 200
 
 
-async def test_times_are_checked_by_the_servers_clock():
+async def test_token_times_are_checked_by_the_servers_clock():
     headers = {"X-OPENTOK-AUTH": token()}
     assert (await answer(headers, clock_skew=179)).status_code == 200
     late = await answer(headers, clock_skew=180)
@@ -88,7 +88,7 @@ async def test_times_are_checked_by_the_servers_clock():
     assert (await answer(headers, clock_skew=-6)).json()["error"]["errorCode"] == 1011
 
 
-async def test_a_unified_application_has_an_address_and_a_key_of_its_own():
+async def test_unified_application_has_its_own_path_and_key():
     world = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, project_id=APPLICATION)
     query = QUERY.replace(KEY, f'"{APPLICATION}"')
     known = {"world": world, "applications": {APPLICATION: PUBLIC}, "query": query}
@@ -103,13 +103,13 @@ async def test_a_unified_application_has_an_address_and_a_key_of_its_own():
     assert (await answer(bearer(), "/graphql", **known)).json()["error"]["errorCode"] == 1001
 
 
-async def test_a_token_is_for_its_own_project():
+async def test_token_is_valid_for_its_own_project_only():
     two = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, project_id="45000002")
     projects = {KEY: SECRET, "45000002": "2" * 40}
     response = await answer({"X-OPENTOK-AUTH": token("45000002", "2" * 40)}, world=two, projects=projects)
     assert (response.status_code, response.json()["error"]["errorCode"]) == (401, 1019)
 
 
-async def test_a_secret_is_never_shown():
-    async with asking() as asker:
-        assert SECRET not in repr(vars(asker.sim))
+async def test_secrets_are_not_in_repr():
+    async with connected() as client:
+        assert SECRET not in repr(vars(client.sim))

@@ -1,4 +1,4 @@
-"""What is true in a generated project, and that the server tells nothing else."""
+"""Generated OpenTok projects, and that the server's responses match them."""
 
 from base64 import urlsafe_b64decode
 from datetime import datetime
@@ -7,17 +7,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from agora_analytics.simulator import OpenTokShape, OpenTokWorld
-from agora_analytics.simulator.opentok.minutes import most_at_once, participant_minutes, total_minutes
+from agora_analytics.simulator import OpenTokWorld, OpenTokWorldConfig
 from agora_analytics.simulator.opentok.samples import MEASURES
-from tests.simulator.opentok_stage import DAY, NOW, SESSIONS, asking
+from agora_analytics.simulator.opentok.usage import most_at_once, participant_minutes, total_minutes
+from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, connected
 
 WORLD = OpenTokWorld.generate(seed=11, since=NOW - 15 * DAY, until=NOW, sessions=60)
 MEETINGS = [meeting for session in WORLD.sessions for meeting in session.meetings]
 EDGE = (NOW - 300) * 1000
 
 
-def test_a_seed_makes_the_same_world_and_another_seed_another():
+def test_world_follows_from_its_seed():
     def made(seed):
         return OpenTokWorld.generate(seed=seed, since=NOW - DAY, until=NOW, sessions=3)
 
@@ -25,12 +25,12 @@ def test_a_seed_makes_the_same_world_and_another_seed_another():
     assert made(1).totals(now=NOW) == made(1).totals(now=NOW) != made(2).totals(now=NOW)
 
 
-def test_more_sessions_leave_the_first_ones_alone():
+def test_more_sessions_do_not_change_the_first_ones():
     few, more = (OpenTokWorld.generate(since=NOW - DAY, until=NOW, sessions=n) for n in (3, 9))
     assert {one.session_id for one in few.sessions} < {one.session_id for one in more.sessions}
 
 
-def test_a_session_id_is_made_as_the_vendors_are():
+def test_session_id_has_the_vendors_format():
     for session in WORLD.sessions:
         kind, _, inner = session.session_id.partition("_")
         assert (kind == "2") == (session.media_mode == "routed")
@@ -38,7 +38,7 @@ def test_a_session_id_is_made_as_the_vendors_are():
         assert text.startswith(f"1~45000001~~{session.created_ms}~")
 
 
-def test_there_is_some_of_everything():
+def test_world_has_some_of_everything():
     connections = [one for meeting in MEETINGS for one in meeting.connections]
     publishers = [one for meeting in MEETINGS for one in meeting.publishers]
     assert {session.media_mode for session in WORLD.sessions} == {"routed", "relayed"}
@@ -63,7 +63,7 @@ def test_meetings_are_ten_minutes_apart_unless_they_share_an_id():
     assert shared > 3
 
 
-def test_everybody_stays_within_what_they_are_part_of():
+def test_times_lie_within_those_of_the_parent():
     for meeting in MEETINGS:
         connections = {one.connection_id: one for one in meeting.connections}
         for one in (*meeting.publishers, *meeting.subscribers):
@@ -78,7 +78,7 @@ def test_everybody_stays_within_what_they_are_part_of():
         assert all(own[one.stream.stream_id] != one.connection_id for one in meeting.subscribers)
 
 
-def test_samples_come_every_30_seconds_or_1_to_14_seconds_apart():
+def test_samples_are_30_seconds_or_1_to_14_seconds_apart():
     kinds = set()
     for publisher in (one for meeting in MEETINGS for one in meeting.publishers):
         ms = WORLD.samples(publisher, EDGE).ms
@@ -92,7 +92,7 @@ def test_samples_come_every_30_seconds_or_1_to_14_seconds_apart():
     assert kinds == {True, False}
 
 
-def test_a_sample_is_the_same_whenever_it_is_made():
+def test_samples_do_not_depend_on_the_time_of_generation():
     publisher = max(
         (one for meeting in MEETINGS for one in meeting.publishers), key=lambda p: len(WORLD.samples(p, EDGE))
     )
@@ -103,7 +103,7 @@ def test_a_sample_is_the_same_whenever_it_is_made():
     assert half.resolution.tolist() == whole.resolution[: len(half)].tolist()
 
 
-def test_values_are_what_they_can_be():
+def test_values_are_in_range():
     hidden = 0
     for publisher in (one for meeting in MEETINGS for one in meeting.publishers):
         samples = WORLD.samples(publisher, EDGE)
@@ -120,15 +120,15 @@ def test_values_are_what_they_can_be():
     assert hidden
 
 
-def test_a_stream_that_goes_on_needs_an_end():
+def test_active_stream_needs_an_end():
     endless = next(one for meeting in MEETINGS for one in meeting.publishers if one.destroyed_ms is None)
-    with pytest.raises(ValueError, match="give last_ms"):
+    with pytest.raises(ValueError, match="pass last_ms"):
         WORLD.samples(endless)
     assert len(WORLD.samples(endless, NOW * 1000)) >= len(WORLD.samples(endless, EDGE)) > 0
 
 
-def test_a_shape_can_be_exact():
-    shape = OpenTokShape(
+def test_config_can_be_exact():
+    config = OpenTokWorldConfig(
         meetings=(10, 10),
         connections=(60, 60),
         publish_share=1,
@@ -137,7 +137,7 @@ def test_a_shape_can_be_exact():
         peers=0,
         ongoing_share=0,
     )
-    world = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, sessions=2, shape=shape)
+    world = OpenTokWorld.generate(since=NOW - 9 * DAY, until=NOW, sessions=2, config=config)
     assert world.totals().samples == 2 * 10 * 60 * 60
     assert world.totals("subscribers").samples == 0
 
@@ -147,18 +147,18 @@ class Stay:
         self.created_ms, self.destroyed_ms = created_ms, destroyed_ms
 
 
-def test_sums_over_stays():
+def test_minutes_and_concurrency_of_stays():
     stays = [Stay(0, 60_000), Stay(60_000, 180_000), Stay(90_000, None)]
-    assert most_at_once(stays, 240_000) == 2  # the first has left when the second comes
+    assert most_at_once(stays, 240_000) == 2  # the first leaves before the second joins
     assert total_minutes(stays, 240_000) == 1 + 2 + 2.5
     assert total_minutes(stays, 120_000) == 1 + 1 + 0.5
     assert most_at_once([], 1) == 0
 
 
-def test_participant_minutes_are_counted_in_every_tier_that_they_belong_to():
+def test_participant_minutes_count_in_every_matching_tier():
     meeting = max(MEETINGS, key=lambda one: len(one.publishers))
     tiers = participant_minutes([meeting], EDGE)
-    # Three tiers that follow each other without a gap, against a fourth one that spans them.
+    # Three consecutive tiers, compared with a fourth one that spans them.
     parts = [tiers[name] for name in ("from1To2Publishers", "from3To6Publishers", "from7To8Publishers")]
     assert sum(parts) == pytest.approx(tiers["from1To8Publishers"])
     connected = total_minutes(meeting.connections, EDGE)
@@ -172,7 +172,7 @@ def rows(answer, *path):
             yield from meeting[path[0]]["resources"]
 
 
-async def test_what_is_answered_is_what_is_true():
+async def test_responses_match_the_ground_truth():
     fields = """{resources {meetings {resources {
         subscribers(first: 20) {resources {streamStatsCollection(first: 1000) {resources {
             createdAt %s subscribeToAudio subscribeToVideo audioCodec}}}}
@@ -181,9 +181,9 @@ async def test_what_is_answered_is_what_is_true():
     fields = fields.replace("%s", " ".join(MEASURES))
     found = {"publishers": [], "subscribers": []}
     world = OpenTokWorld.generate(seed=12, since=NOW - 15 * DAY, until=NOW, sessions=15)
-    async with asking(world) as asker:
+    async with connected(world) as client:
         for session in world.sessions:
-            answer = await asker.project(SESSIONS % fields, ids=[session.session_id])
+            answer = await client.project(SESSIONS % fields, ids=[session.session_id])
             for side, samples in found.items():
                 samples += [
                     row for one in rows(answer, side) for row in one["streamStatsCollection"]["resources"]
@@ -201,16 +201,16 @@ def ms_of(text):
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-async def test_what_goes_on_has_no_end_and_what_has_not_happened_is_not_there():
+async def test_ongoing_has_no_end_and_future_is_not_visible():
     ongoing = next(one for one in WORLD.sessions if one.meetings[-1].destroyed_ms is None)
     meeting = ongoing.meetings[-1]
     query = (
         SESSIONS
         % "{resources {meetings {resources {createdAt destroyedAt connections {totalCount maxConcurrent}}}}}"
     )
-    async with asking(WORLD) as asker:
-        asker.now = meeting.created_ms / 1000 + 301
-        answer = await asker.project(query, ids=[ongoing.session_id])
+    async with connected(WORLD) as client:
+        client.now = meeting.created_ms / 1000 + 301
+        answer = await client.project(query, ids=[ongoing.session_id])
     (*_, last) = answer["sessionData"]["sessions"]["resources"][0]["meetings"]["resources"]
     assert last["destroyedAt"] is None
     assert ms_of(last["createdAt"]) == meeting.created_ms
@@ -229,8 +229,8 @@ async def test_summaries_count_the_whole_session():
         " {resources {sessionId mediaMode publisherMinutes subscriberMinutes meetings {totalCount resources"
         " {meetingId totalConnections totalStreams totalSubscribers maxConcurrentStreams publisherMinutes}}}}}}}"
     )
-    async with asking(WORLD) as asker:
-        answer = await asker.project(query)
+    async with connected(WORLD) as client:
+        answer = await client.project(query)
     (found,) = answer["sessionData"]["sessionSummaries"]["resources"]
     assert (found["sessionId"], found["mediaMode"]) == (session.session_id, session.media_mode)
     assert found["meetings"]["totalCount"] == len(session.meetings) > 1

@@ -1,38 +1,37 @@
-"""Simulated ApsaraVideo Live: one operation, behind signatures and the limit of an account."""
+"""Simulated ApsaraVideo Live: one operation, with signatures and the rate limit of an account."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import msgspec
-from starlette.datastructures import Headers
 
 from agora_analytics.apsaravideo import spec as facts
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator.apsaravideo.gate import Gate, Refused
+from agora_analytics.simulator.apsaravideo.signature_check import ApsaraVideoRefused, SignatureCheck
 from agora_analytics.simulator.apsaravideo.world import ApsaraVideoWorld, Terminals, summary
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
+from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 
 DEMO_KEYS: Mapping[str, str] = {"demo-access-key-id": "demo-access-key-secret"}
 _ROUTES = {facts.INTERACTION_METRICS: ("GET POST", "/")}
 _FORM = "application/x-www-form-urlencoded"
 _STEP_MS = facts.GRANULARITY * 1000
-_TROUBLE_HERE = "https://api.aliyun.com/troubleshoot?q="
+_TROUBLESHOOTING = "https://api.aliyun.com/troubleshoot?q="
 
 
-class ApsaraVideoSimulator(Exchange):
-    """Plays `DescribeLiveInteractionMetricData` for one account.
+class ApsaraVideoSimulator(SimulatedApi):
+    """Simulates `DescribeLiveInteractionMetricData` for one account.
 
     Args:
-        world: what is true.
-        keys: secrets by access key id; they are RAM users of one account, who share its limit.
-        tokens: the security token of each key that is a temporary one.
-        limits: how often the account may ask, and for which times.
-        retry_after: whether a refused request is told when to come again, by `x-acs-retry-after`.
-        rounds: answer with all 5 minutes that a time range touches, those around its ends included.
-        xml: refuse in XML, as some of the vendor's gateways do.
-        settings: what `Exchange` takes besides.
+        world: the apps and their metrics.
+        keys: the secret of each access key id. They are RAM users of one account and share its limit.
+        tokens: the security token of each temporary key.
+        limits: the rate limit of the account and its time ranges.
+        retry_after: whether a throttled response has the header `x-acs-retry-after`.
+        rounds: whether a response has all points whose 5 minutes the time range touches.
+        xml: refuses in XML, as some of the vendor's gateways do.
+        settings: the settings of every simulated API; see `SimulatedApi`.
 
     Example:
         >>> sim = ApsaraVideoSimulator(ApsaraVideoWorld.generate(seed=7))
@@ -50,78 +49,76 @@ class ApsaraVideoSimulator(Exchange):
         retry_after: bool = True,
         rounds: bool = False,
         xml: bool = False,
-        **settings: Any,
+        **settings: Unpack[ApiSettings],
     ) -> None:
-        super().__init__(_ROUTES, credentials=keys, **settings)
+        super().__init__(_ROUTES, credentials=None, **settings)
         self.world = world
-        self._gate = Gate(keys, tokens or {})
+        self._signatures = SignatureCheck(keys, tokens or {})
         self._limits = limits
         self._retry_after = retry_after
         self._rounds = rounds
         self._xml = xml
 
     def expire(self, key_id: str) -> None:
-        """Let a temporary key be good no longer, from now on."""
-        self._gate.expired.add(key_id)
+        """Make a temporary key invalid from now on."""
+        self._signatures.expired.add(key_id)
 
-    def knows(self, headers: Headers) -> bool:
-        """Return True: a signature is checked where the whole request is known, and refused as this vendor does."""
-        del headers
-        return True
-
-    def over_limit(self, arrival: Arrival) -> Reply | None:
-        """Refuse a request that is not signed as it must be; then count it, and refuse it if there were too many."""
+    def check_limits(self, arrival: Arrival) -> Reply | None:
+        """Check the signature of a request, then count it. Return a refusal if either fails."""
         try:
-            self._gate.admit(arrival)
-        except Refused as refused:
+            self._signatures.verify(arrival)
+        except ApsaraVideoRefused as refused:
             return self._refusal(arrival, refused)
-        if not self.budgets.refusal("the account", arrival.endpoint, self._limits, arrival.now):
+        if not self.rate_windows.refusal(arrival.endpoint, self._limits, arrival.now):
             return None
         left_ms = int((1 - arrival.now % 1) * 1000) + 1
         headers = ((b"x-acs-retry-after", b"%d" % left_ms),) if self._retry_after else ()
-        said = Refused("Throttling.User", "Request was denied due to user flow control.")
-        return self._refusal(arrival, said, headers)
+        throttled = ApsaraVideoRefused("Throttling.User", "Request was denied due to user flow control.")
+        return self._refusal(arrival, throttled, headers)
 
-    async def effect(self, arrival: Arrival) -> Reply:
-        """Answer a question, or refuse it."""
+    async def respond(self, arrival: Arrival) -> Reply:
+        """Return the metric data of a request, or refuse it."""
         try:
             self._check_operation(arrival)
-            return Reply.of(self._metric_data(arrival))
-        except Refused as refused:
+            return self._metric_data(arrival)
+        except ApsaraVideoRefused as refused:
             return self._refusal(arrival, refused)
 
     def _check_operation(self, arrival: Arrival) -> None:
         if arrival.headers["x-acs-version"] != facts.VERSION:
-            raise Refused("InvalidProduct.NotFound", "The specified product or version cannot be found.")
+            raise ApsaraVideoRefused(
+                "InvalidProduct.NotFound", "The specified product or version cannot be found."
+            )
         if arrival.headers["x-acs-action"] != facts.ACTION:
-            raise Refused(
+            raise ApsaraVideoRefused(
                 "InvalidApi.NotFound", "Specified api is not found, please check your url and method."
             )
 
-    def _metric_data(self, arrival: Arrival) -> dict[str, Any]:
-        asked = _parameters(arrival)
+    def _metric_data(self, arrival: Arrival) -> Reply:
+        parameters = _parameters(arrival)
         for name in ("MetricType", "BeginTs", "EndTs", "AppId"):
-            if not asked.get(name):
-                raise Refused(f"Missing{name}", f"{name} is mandatory for this action.")
-        _check_names(asked)
-        if asked["AppId"] not in self.world.app_ids:
-            raise Refused("Meter.AuthError", "Authentication Failed,Please Try Again.")
-        begin, end = self._time_range(asked, arrival.now)
+            if not parameters.get(name):
+                raise ApsaraVideoRefused(f"Missing{name}", f"{name} is mandatory for this action.")
+        _check_names(parameters)
+        if parameters["AppId"] not in self.world.app_ids:
+            raise ApsaraVideoRefused("Meter.AuthError", "Authentication Failed,Please Try Again.")
+        begin, end = self._time_range(parameters, arrival.now)
         terminals = Terminals(
-            app_id=asked["AppId"],
-            os=asked.get("Os"),
-            terminal_type=asked.get("TerminalType"),
-            channel_id=asked.get("ChannelId"),
+            app_id=parameters["AppId"],
+            os=parameters.get("Os"),
+            terminal_type=parameters.get("TerminalType"),
+            channel_id=parameters.get("ChannelId"),
         )
-        points = self.world.points(asked["MetricType"], terminals, begin, min(end, int(arrival.now * 1000)))
-        self.seen.points[arrival.endpoint] += len(points)
+        points = self.world.points(
+            parameters["MetricType"], terminals, begin, min(end, int(arrival.now * 1000))
+        )
         nodes = [{"Timestamp": str(point.ms), "Value": point.value} for point in points]
         tail = {"RequestId": arrival.request_id, "SummaryData": summary(points)}
-        return {"Nodes": nodes} | tail if nodes else tail
+        return Reply.of({"Nodes": nodes} | tail if nodes else tail, points=len(points))
 
-    def _time_range(self, asked: Mapping[str, str], now: float) -> tuple[int, int]:
+    def _time_range(self, parameters: Mapping[str, str], now: float) -> tuple[int, int]:
         try:
-            begin, end = int(asked["BeginTs"]), int(asked["EndTs"])
+            begin, end = int(parameters["BeginTs"]), int(parameters["EndTs"])
         except ValueError:
             raise _wrong("BeginTs and EndTs are numbers") from None
         if begin >= end:
@@ -137,17 +134,17 @@ class ApsaraVideoSimulator(Exchange):
         )
 
     def _refusal(
-        self, arrival: Arrival, refused: Refused, headers: tuple[tuple[bytes, bytes], ...] = ()
+        self, arrival: Arrival, refused: ApsaraVideoRefused, headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> Reply:
-        known = facts.ERRORS.get(refused.code)
+        documented = facts.ERRORS.get(refused.code)
         fields = {
             "Code": refused.code,
             "Message": str(refused),
             "RequestId": arrival.request_id,
             "HostId": arrival.host,
-            "Recommend": _TROUBLE_HERE + refused.code,
+            "Recommend": _TROUBLESHOOTING + refused.code,
         }
-        status = known.status if known else 400
+        status = documented.status if documented else 400
         if self._xml:
             return Reply(status, _as_xml(fields), b"text/xml;charset=utf-8", headers)
         return Reply(status, msgspec.json.encode(fields), headers=headers)
@@ -164,11 +161,15 @@ def _parameters(arrival: Arrival) -> dict[str, str]:
     return dict(arrival.query) | dict(parse_qsl(form, keep_blank_values=True))
 
 
-def _check_names(asked: Mapping[str, str]) -> None:
-    for name, known in (("MetricType", facts.Metric), ("Os", facts.Os), ("TerminalType", facts.TerminalType)):
-        if asked.get(name) and asked[name] not in list(known):
-            raise _wrong(f"{name} {asked[name]}")
+def _check_names(parameters: Mapping[str, str]) -> None:
+    for name, values in (
+        ("MetricType", facts.Metric),
+        ("Os", facts.Os),
+        ("TerminalType", facts.TerminalType),
+    ):
+        if parameters.get(name) and parameters[name] not in list(values):
+            raise _wrong(f"{name} {parameters[name]}")
 
 
-def _wrong(what: str) -> Refused:
-    return Refused("Meter.ParamError", f"Param Error:{what},Please Check Again.")
+def _wrong(what: str) -> ApsaraVideoRefused:
+    return ApsaraVideoRefused("Meter.ParamError", f"Param Error:{what},Please Check Again.")

@@ -1,4 +1,4 @@
-"""What is true in simulated ApsaraVideo Live: a value every 5 minutes, for any terminals, made when it is looked at."""
+"""The world of the ApsaraVideo simulator: a value every 5 minutes for any terminals, generated on request."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,10 +7,11 @@ import numpy as np
 from attrs import frozen
 
 from agora_analytics.apsaravideo.spec import GRANULARITY, Metric
-from agora_analytics.simulator.truth.noise import Bits, bits, busyness, key_array, units
+from agora_analytics.simulator.ground_truth.noise import Bits, bits, busyness, key_array, units
 
 _GAPS = 0.02
-_LEVELS = {  # of a metric when nobody is there, what a busy hour adds, and how much it varies; percent, or milliseconds
+# The value of a metric in an idle hour, what a busy hour adds, and the variation; in percent or milliseconds.
+_LEVELS = {
     Metric.JOIN_SUCCESS_RATE: (99.5, -1.5, 0.5),
     Metric.VIDEO_STUCK_RATE: (0.8, 2.0, 1.2),
     Metric.AUDIO_STUCK_RATE: (0.4, 1.0, 0.6),
@@ -20,7 +21,7 @@ _LEVELS = {  # of a metric when nobody is there, what a busy hour adds, and how 
 
 @frozen(kw_only=True)
 class Terminals:
-    """Whose values: those of an app, of one system or kind of terminal, in one channel; None: all."""
+    """A selection of terminals: of an app, of one system or kind, in one channel; None: all."""
 
     app_id: str
     os: str | None = None
@@ -30,7 +31,7 @@ class Terminals:
 
 @frozen(kw_only=True)
 class TruePoint:
-    """A value: `ms` is the beginning of its 5 minutes, in UTC epoch milliseconds; `value` has 6 decimals."""
+    """A value with 6 decimals. `ms` is the start of its 5 minutes in UTC epoch milliseconds."""
 
     ms: int
     value: str
@@ -52,7 +53,7 @@ class ApsaraVideoWorld:
 
     @classmethod
     def generate(cls, *, seed: int = 1, apps: int = 2, channels: int = 5) -> "ApsaraVideoWorld":
-        """Return a world: the same seed gives the same."""
+        """Generate a world. The same seed gives the same world."""
         names = [blake2b(f"{seed} {i}".encode(), digest_size=16).hexdigest() for i in range(apps)]
         return cls(
             seed=seed,
@@ -61,7 +62,7 @@ class ApsaraVideoWorld:
         )
 
     def points(self, metric: str, terminals: Terminals, first_ms: int, last_ms: int) -> list[TruePoint]:
-        """Return the points whose 5 minutes begin in a time range, both ends included. Some are missing."""
+        """Return the points whose 5 minutes begin in a time range, both ends included. Some points are missing."""
         step = GRANULARITY * 1000
         index = np.arange(-(-first_ms // step), last_ms // step + 1, dtype=np.int64)
         if terminals.channel_id not in (None, *self.channel_ids) or not len(index):
@@ -73,8 +74,8 @@ class ApsaraVideoWorld:
             values = np.minimum(values, 100.0)
         return [
             TruePoint(ms=int(i) * step, value=f"{value:.6f}")
-            for i, value, lucky in zip(index, values, gap >= _GAPS, strict=True)
-            if lucky
+            for i, value, present in zip(index, values, gap >= _GAPS, strict=True)
+            if present
         ]
 
     def _key(self, metric: str, terminals: Terminals) -> Bits:
@@ -84,5 +85,5 @@ class ApsaraVideoWorld:
 
 
 def summary(points: Sequence[TruePoint]) -> str:
-    """Return the summary of points: their mean, "0" if there are none."""
+    """Return the mean of points, or "0" if there are none."""
     return f"{sum(float(p.value) for p in points) / len(points):.6f}" if points else "0"

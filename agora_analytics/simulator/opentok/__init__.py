@@ -1,8 +1,8 @@
-"""Simulated Vonage / OpenTok Insights: a seeded world of sessions and days behind its own GraphQL server."""
+"""Simulated Vonage / OpenTok Insights: a GraphQL server over generated sessions and days."""
 
 from agora_analytics.simulator.opentok.app import DEMO_PROJECT, OpenTokSimulator
-from agora_analytics.simulator.opentok.cast import OpenTokShape
+from agora_analytics.simulator.opentok.generator import OpenTokWorldConfig
 from agora_analytics.simulator.opentok.rules import Rules
 from agora_analytics.simulator.opentok.world import OpenTokWorld
 
-__all__ = ["DEMO_PROJECT", "OpenTokShape", "OpenTokSimulator", "OpenTokWorld", "Rules"]
+__all__ = ["DEMO_PROJECT", "OpenTokSimulator", "OpenTokWorld", "OpenTokWorldConfig", "Rules"]

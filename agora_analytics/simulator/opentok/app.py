@@ -1,29 +1,30 @@
-"""Simulated OpenTok Insights: GraphQL over the reconstructed schema, behind tokens and the limit of 30 seconds."""
+"""Simulated OpenTok Insights: GraphQL over the reconstructed schema, with tokens and a rate limit over 30 seconds."""
 
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
+import anyio.lowlevel
 import msgspec
 from graphql import GraphQLError
-from starlette.datastructures import Headers
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.opentok import facts
-from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
-from agora_analytics.simulator.opentok.graph import executed, parsed
-from agora_analytics.simulator.opentok.leaf_rows import resolve
-from agora_analytics.simulator.opentok.nodes import nodes
-from agora_analytics.simulator.opentok.pace import Pace
-from agora_analytics.simulator.opentok.project_data import ProjectData
-from agora_analytics.simulator.opentok.refusals import MESSAGES, Refused, Unauthorised
-from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.session_data import SessionData
-from agora_analytics.simulator.opentok.tokens import Gate
-from agora_analytics.simulator.opentok.trouble import Trouble
+from agora_analytics.simulator.counters import RateWindows
+from agora_analytics.simulator.opentok.execution import InjectedError, execute, parse_query, resolve
+from agora_analytics.simulator.opentok.node_count import count_nodes
+from agora_analytics.simulator.opentok.project_data import ProjectDataResolver
+from agora_analytics.simulator.opentok.rules import (
+    MESSAGES,
+    OpenTokRefused,
+    OpenTokUnauthorised,
+    Rules,
+)
+from agora_analytics.simulator.opentok.session_data import SessionDataResolver
+from agora_analytics.simulator.opentok.token_check import TokenCheck
 from agora_analytics.simulator.opentok.world import DEMO_PROJECT_ID, OpenTokWorld
+from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 
 DEMO_PROJECT: Mapping[str, str] = {DEMO_PROJECT_ID: "demo0opentok0secret0of0forty0characters0"}
 UNIFIED = f"{facts.INSIGHTS}/unified"
@@ -31,27 +32,26 @@ ROUTES = {facts.INSIGHTS: ("POST", facts.OPENTOK_PATH), UNIFIED: ("POST", facts.
 _PROJECT_ID = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-class OpenTokSimulator(Exchange):
-    """Plays Insights for some projects and applications.
+class OpenTokSimulator(SimulatedApi):
+    """Simulates Insights for some projects and applications.
 
     Args:
-        worlds: what is true, one world for each project or application.
+        worlds: one world for each project or application.
         projects: the secret of each project's API key.
         applications: the public key (PEM) of each application id.
-        rules: how strict it is where documents leave it open.
-        limits: how often a key and an address may ask.
-        by_address: whether requests count by their IP address too.
-        clock_skew: seconds that the server's clock is ahead.
-        leeway, longest: see `Gate`.
-        settings: what `Exchange` takes besides.
+        rules: how strict the server is where no document says so.
+        limits: the rate limit of a key and of an address.
+        by_address: whether requests also count by IP address.
+        leeway, max_lifetime: see `TokenCheck`.
+        settings: the settings of every simulated API; see `SimulatedApi`.
 
     Raises:
-        ValueError: a world belongs to nobody.
+        ValueError: a world has neither a secret nor a public key.
 
     Attributes:
-        pace: the most requests in any 30 seconds, by `key <id>` and `address <ip>`: `sim.pace.worst`.
-        nodes: how many nodes the largest query asked for.
-        errors: how often each error code was sent.
+        rate_windows: `rate_windows.worst` is the most requests in any 30 seconds, by `key <id>` and `address <ip>`.
+        nodes: the number of nodes of the largest query.
+        errors: how many times each error code was sent.
 
     Example:
         >>> world = OpenTokWorld.generate(seed=7, since=1_795_000_000, until=1_795_086_400)
@@ -69,141 +69,148 @@ class OpenTokSimulator(Exchange):
         rules: Rules | None = None,
         limits: Limits = facts.LIMITS[facts.SESSION_DATA],
         by_address: bool = True,
-        clock_skew: float = 0.0,
         leeway: float = 5.0,
-        longest: float | None = None,
-        now: Callable[[], float] = time.time,
-        **settings: Any,
+        max_lifetime: float | None = None,
+        **settings: Unpack[ApiSettings],
     ) -> None:
-        super().__init__(ROUTES, credentials={}, now=lambda: now() + clock_skew, **settings)
+        super().__init__(ROUTES, credentials=None, **settings)
+        self.rate_windows = RateWindows(sliding=True)
         listed = [worlds] if isinstance(worlds, OpenTokWorld) else list(worlds)
         self.worlds = {world.project_id: world for world in listed}
-        if strangers := sorted(self.worlds.keys() - projects.keys() - (applications or {}).keys()):
+        if unknown := sorted(self.worlds.keys() - projects.keys() - (applications or {}).keys()):
             raise ValueError(
-                f"nobody can ask for {', '.join(strangers)}: give a secret in projects, or a key in applications"
+                f"no credentials for {', '.join(unknown)}: pass a secret in projects or a public key in applications"
             )
         self.rules = rules or Rules()
-        self.pace = Pace(limits.requests, limits.period)
         self.nodes = 0
         self.errors: Counter[int] = Counter()
+        self._limits = limits
         self._by_address = by_address
-        self._gate = Gate(
-            projects=dict(projects), applications=dict(applications or {}), leeway=leeway, longest=longest
+        self._token_check = TokenCheck(
+            projects=dict(projects),
+            applications=dict(applications or {}),
+            leeway=leeway,
+            max_lifetime=max_lifetime,
         )
-        self._troubles: list[Trouble] = []
+        self._injected: list[InjectedError] = []
 
     def fail_with(self, code: int, *, times: int = 1, at: str | None = None) -> None:
-        """Let the next requests fail with a code of the vendor's.
+        """Make the next requests fail with an error code of the vendor.
 
         Args:
             code: 1000 to 1022.
-            times: how many requests.
-            at: the field that fails, by its name (`streamStatsCollection`): everything else is answered beside the
-                error. None: the whole request is refused before it is a query, by the other form of error.
+            times: the number of requests.
+            at: the name of the field that fails, such as `streamStatsCollection`. The response has the other fields and
+                the error. None: the whole request is refused before its query is executed.
 
         Raises:
-            ValueError: there is no such code.
+            ValueError: the vendor has no such code.
         """
         if code not in MESSAGES:
-            raise ValueError(
-                f"{code} is no code of the vendor's: they are {min(MESSAGES)} to {max(MESSAGES)}"
-            )
-        self._troubles += [Trouble(code, at) for _ in range(times)]
+            raise ValueError(f"unknown error code {code}: use {min(MESSAGES)} to {max(MESSAGES)}")
+        self._injected += [InjectedError(code, at) for _ in range(times)]
 
-    def knows(self, headers: Headers) -> bool:
-        """Return True: a token is checked where the request is counted, and refused as this vendor does."""
-        del headers
-        return True
+    def check_limits(self, arrival: Arrival) -> Reply | None:
+        """Count a request of its key and of its address. Return a refusal with status 429 if one has too many.
 
-    def over_limit(self, arrival: Arrival) -> Reply | None:
-        """Count a request of its key and of its address, and refuse it if there were too many.
-
-        No document says how: 429 and JSON are what such a gateway answers.
+        The status and the JSON body are inferred from similar gateways; no document names them.
         """
-        who = [f"key {self._gate.named(arrival.headers)}"]
+        keys = [f"key {self._token_check.claimed_holder(arrival.headers)}"]
         if self._by_address:
-            who.append(f"address {arrival.peer}")
-        exceeded = [self.pace.exceeded(one, arrival.now) for one in who]  # both count, whichever is over
+            keys.append(f"address {arrival.peer}")
+        # Both count, even if the first one is exceeded.
+        exceeded = [self.rate_windows.is_exceeded(key, self._limits, arrival.now) for key in keys]
         if any(exceeded):
             return Reply.of({"message": "Too Many Requests"}, 429)
         return None
 
-    async def effect(self, arrival: Arrival) -> Reply:
-        """Answer a query, or refuse it."""
-        trouble = self._troubles.pop(0) if self._troubles else None
+    async def respond(self, arrival: Arrival) -> Reply:
+        """Execute a query, or refuse it."""
+        # Executing a query blocks the event loop; other tasks run before and after it, as they do with a remote server.
+        await anyio.lowlevel.checkpoint()
+        reply = self._reply(arrival)
+        await anyio.lowlevel.checkpoint()
+        return reply
+
+    def _reply(self, arrival: Arrival) -> Reply:
+        injected = self._injected.pop(0) if self._injected else None
         try:
-            if trouble:
-                trouble.strike_early()
-            holder = self._gate.holder(arrival.headers, arrival.now, unified=arrival.endpoint == UNIFIED)
-            valid, answer = self._answer(arrival, holder, trouble)
-        except Unauthorised as refused:
+            if injected:
+                injected.raise_early()
+            holder = self._token_check.authenticate(
+                arrival.headers, arrival.now, unified=arrival.endpoint == UNIFIED
+            )
+            valid, body = self._execute(arrival, holder, injected)
+        except OpenTokUnauthorised as refused:
             error = {"errorCode": refused.code, "message": str(refused)}
             return self._counted(Reply.of({"error": error}, refused.status), [error])
-        except Refused as refused:
+        except OpenTokRefused as refused:
             error = {"message": str(refused), "errorCode": refused.code}
             return self._counted(Reply.of({"errors": [error]}, self.rules.invalid_status), [error])
         status = 200 if valid else self.rules.invalid_status
-        return self._counted(Reply.of(answer, status), answer.get("errors", ()))
+        return self._counted(Reply.of(body, status), body.get("errors", ()))
 
-    def _counted(self, made: Reply, errors: Iterable[Mapping[str, Any]]) -> Reply:
+    def _counted(self, reply: Reply, errors: Iterable[Mapping[str, Any]]) -> Reply:
         for error in errors:
             self.errors[error["errorCode"]] += 1
-        return made
+        return reply
 
-    def _answer(self, arrival: Arrival, holder: str, trouble: Trouble | None) -> tuple[bool, dict[str, Any]]:
+    def _execute(
+        self, arrival: Arrival, holder: str, injected: InjectedError | None
+    ) -> tuple[bool, dict[str, Any]]:
         data = _body(arrival)
         self._check_size(data)
-        root = {"project": lambda _info, **asked: self._project(holder, arrival.now, asked["projectId"])}
-        return executed(
+        root = {"project": lambda _info, **args: self._project(holder, arrival.now, args["projectId"])}
+        return execute(
             data,
             root,
             introspection=self.rules.introspection,
-            resolver=trouble.resolver() if trouble else resolve,
+            resolver=injected.resolver() if injected else resolve,
         )
 
     def _check_size(self, data: Mapping[str, Any]) -> None:
         query, variables = data.get("query"), data.get("variables")
         try:
-            asked = nodes(parsed(str(query)), variables if isinstance(variables, dict) else {})
+            nodes = count_nodes(parse_query(str(query)), variables if isinstance(variables, dict) else {})
         except GraphQLError:
-            return  # what cannot be read is refused where it is executed
-        self.nodes = max(self.nodes, asked)
-        if asked > self.rules.node_limit:
-            raise Refused(1014)  # misleading, as it is documented
+            return  # its execution refuses it
+        self.nodes = max(self.nodes, nodes)
+        if nodes > self.rules.node_limit:
+            raise OpenTokRefused(1014)  # misleading, but documented
 
     def _project(self, holder: str, now: float, project_id: str | int) -> dict[str, Any]:
-        asked = str(project_id)
-        if not _PROJECT_ID.fullmatch(asked):
-            raise Refused(1008)
-        if not self._gate.knows(asked):
-            raise Refused(1015)
-        if asked != holder:
-            raise Unauthorised(1019)
-        world = self.worlds.get(asked)
+        requested = str(project_id)
+        if not _PROJECT_ID.fullmatch(requested):
+            raise OpenTokRefused(1008)
+        if not self._token_check.has_project(requested):
+            raise OpenTokRefused(1015)
+        if requested != holder:
+            raise OpenTokUnauthorised(1019)
+        world = self.worlds.get(requested)
         if world is None:
-            raise Refused(1021)
-        project = ProjectData(days=world.days, rules=self.rules, now=now)
-        return {"projectData": project.answer, "sessionData": lambda _info: self._session_data(world, now)}
+            raise OpenTokRefused(1021)
+        project = ProjectDataResolver(days=world.days, rules=self.rules, now=now)
+        return {"projectData": project.resolve, "sessionData": lambda _info: self._session_data(world, now)}
 
     def _session_data(self, world: OpenTokWorld, now: float) -> dict[str, Any]:
         if not self.rules.add_on:
-            raise Refused(1014)
-        seen = SessionData(
+            raise OpenTokRefused(1014)
+        visible = SessionDataResolver(
             world=world,
             rules=self.rules,
             edge_ms=int((now - self.rules.delay) * 1000),
             oldest_ms=int((now - self.rules.retention) * 1000),
         )
-        return {"sessions": seen.sessions, "sessionSummaries": seen.summaries}
+        return {"sessions": visible.sessions, "sessionSummaries": visible.summaries}
 
 
 def _body(arrival: Arrival) -> dict[str, Any]:
     if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise Refused(1004, "The content type is application/json.")
+        raise OpenTokRefused(1004, "The content type is application/json.")
     try:
         data = msgspec.json.decode(arrival.body)
     except msgspec.DecodeError:
         data = None
     if not isinstance(data, dict):
-        raise Refused(1004, "The body is a JSON object.")
+        raise OpenTokRefused(1004, "The body is a JSON object.")
     return data

@@ -1,4 +1,4 @@
-"""Pages of a list: `first`, `endCursor`, and what they come to."""
+"""Pages of a list: page sizes (`first`), cursors (`endCursor`) and the schema's `ResourceCollection`."""
 
 import re
 from base64 import b64decode, b64encode
@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agora_analytics.opentok.facts import most, usual
-from agora_analytics.simulator.opentok.refusals import Refused
-from agora_analytics.simulator.opentok.rules import Rules
+from agora_analytics.simulator.opentok.rules import OpenTokRefused, Rules
 
 _OFFSET = re.compile(r"insights-resource:(\d+)")
 
@@ -23,32 +22,32 @@ def cursor(offset: int) -> str:
 
 
 def offset_of(end_cursor: str | None) -> int:
-    """Return the offset that a cursor names; none and an empty one name the beginning.
+    """Return the offset of a cursor. None and an empty cursor are the first page.
 
     Raises:
-        Refused: it is no cursor.
+        OpenTokRefused: 1009 if it is not a cursor.
     """
     if not end_cursor:
         return 0
-    try:  # the guide's own example has one = too many, which the decoder lets pass
-        named = _OFFSET.fullmatch(b64decode(end_cursor).decode())
+    try:  # the guide's example has one = too many, which the decoder accepts
+        match = _OFFSET.fullmatch(b64decode(end_cursor).decode())
     except ValueError:
-        named = None
-    if named is None:
-        raise Refused(1009, "endCursor is no cursor.")
-    return int(named[1])
+        match = None
+    if match is None:
+        raise OpenTokRefused(1009, "endCursor is no cursor.")
+    return int(match[1])
 
 
 def page_size(collection: str, first: int | None, rules: Rules) -> int:
-    """Return how many rows a page may have.
+    """Return the most rows of a page.
 
     Raises:
-        Refused: `first` is no page size.
+        OpenTokRefused: 1005 if `first` is not a valid page size.
     """
     if first is None:
         return usual(collection)
     if first < 1 or (first > most(collection) and rules.excess == "refuse"):
-        raise Refused(1005, f"first is 1 to {most(collection)} for {collection}.")
+        raise OpenTokRefused(1005, f"first is 1 to {most(collection)} for {collection}.")
     return min(first, most(collection))
 
 
@@ -56,12 +55,12 @@ def page(
     collection: str,
     total: int,
     cut: Callable[[int, int], list[Any]],
-    asked: Mapping[str, Any],
+    args: Mapping[str, Any],
     rules: Rules,
 ) -> dict[str, Any]:
-    """Return one page of a collection as the schema's `ResourceCollection`; `cut` gives the rows from one to another."""
-    begin = offset_of(asked.get("endCursor"))
-    end = begin + page_size(collection, asked.get("first"), rules)
+    """Return one page of a collection as a `ResourceCollection`. `cut` returns the rows between two offsets."""
+    begin = offset_of(args.get("endCursor"))
+    end = begin + page_size(collection, args.get("first"), rules)
     more = end < total
     return {
         "resources": cut(begin, end),

@@ -1,4 +1,4 @@
-"""Project data as they are answered: days filtered, cut into intervals, grouped and summed.
+"""Resolves `projectData`: days are filtered, split into intervals, grouped and summed.
 
 Source: `reference/opentok-insights.md`, sections 4 and 5.
 """
@@ -11,12 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.days import days_between, midnight_ms, pacific_day
-from agora_analytics.simulator.opentok.moments import epoch_ms
+from agora_analytics.simulator.opentok.dates import days_between, epoch_ms, midnight_ms, pacific_day
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth
 from agora_analytics.simulator.opentok.pages import page
-from agora_analytics.simulator.opentok.refusals import Refused
-from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.truth import ClientTruth
+from agora_analytics.simulator.opentok.rules import OpenTokRefused, Rules
 from agora_analytics.simulator.opentok.usage import (
     BITRATE_KBPS,
     CALLS,
@@ -41,50 +39,50 @@ Group = tuple[str | None, ...]
 
 
 @frozen(kw_only=True, eq=False)
-class ProjectData:
-    """What can be seen of a project's days at one moment."""
+class ProjectDataResolver:
+    """Resolves the days of a project that are available at `now`."""
 
     days: ProjectDays
     rules: Rules
     now: float
 
-    def answer(self, _info: Any, **asked: Any) -> dict[str, Any]:
-        """Answer `projectData`."""
-        for version in asked.get("sdkVersion") or ():
+    def resolve(self, _info: Any, **args: Any) -> dict[str, Any]:
+        """Resolve `projectData`."""
+        for version in args.get("sdkVersion") or ():
             if not _VERSION.fullmatch(version or ""):
-                raise Refused(1007)
-        days = self._days(asked)
-        interval = _chosen(asked.get("interval"), len(days))
-        groups = [name for name in dict.fromkeys(asked.get("groupBy") or ()) if name]
+                raise OpenTokRefused(1007)
+        days = self._days(args)
+        interval = _chosen(args.get("interval"), len(days))
+        groups = [name for name in dict.fromkeys(args.get("groupBy") or ()) if name]
         rows = [
-            self._row(part, group, groups, cells, asked)
+            self._row(part, group, groups, cells, args)
             for part in _parts(days, interval)
-            for group, cells in _grouped(self._kept(part, asked), groups)
+            for group, cells in _grouped(self._kept(part, args), groups)
         ]
-        made = page("projectData", len(rows), lambda begin, end: rows[begin:end], asked, self.rules)
-        return made | {"interval": interval}
+        collection = page("projectData", len(rows), lambda begin, end: rows[begin:end], args, self.rules)
+        return collection | {"interval": interval}
 
-    def _days(self, asked: Mapping[str, Any]) -> list[date]:
-        """Return the Pacific days that the time range touches and that are there."""
+    def _days(self, args: Mapping[str, Any]) -> list[date]:
+        """Return the available Pacific days that the time range touches."""
         now_ms = int(self.now * 1000)
-        start = epoch_ms(asked["start"])
-        end = now_ms if asked.get("end") is None else epoch_ms(asked["end"])
+        start = epoch_ms(args["start"])
+        end = now_ms if args.get("end") is None else epoch_ms(args["end"])
         if start >= end:
-            raise Refused(1002, "start is not before end.")
-        reach = self.rules.monthly_reach if asked.get("interval") == "MONTHLY" else self.rules.daily_reach
+            raise OpenTokRefused(1002, "start is not before end.")
+        reach = self.rules.monthly_reach if args.get("interval") == "MONTHLY" else self.rules.daily_reach
         first = max(pacific_day(start), pacific_day(int(now_ms - reach * 1000)), self.days.first)
-        # A day is there once it has been over for so long.
+        # A day is available `project_delay` seconds after its end.
         last = pacific_day(int(now_ms - self.rules.project_delay * 1000)) - timedelta(days=1)
         return days_between(first, min(pacific_day(end - 1), last, self.days.last))
 
-    def _kept(self, days: Sequence[date], asked: Mapping[str, Any]) -> list[Cell]:
-        wanted = [
-            (read, set(asked[name])) for name, read in _DIMENSIONS.values() if asked.get(name) is not None
+    def _kept(self, days: Sequence[date], args: Mapping[str, Any]) -> list[Cell]:
+        filters = [
+            (read, set(args[name])) for name, read in _DIMENSIONS.values() if args.get(name) is not None
         ]
         return [
             cell
             for cell in self.days.cells(days)
-            if all(read(cell.client) in values for read, values in wanted)
+            if all(read(cell.client) in values for read, values in filters)
         ]
 
     def _row(
@@ -93,18 +91,18 @@ class ProjectData:
         group: Group,
         groups: Sequence[str],
         cells: Sequence[Cell],
-        asked: Mapping[str, Any],
+        arguments: Mapping[str, Any],
     ) -> dict[str, Any]:
         amounts: dict[str, float] = defaultdict(float)
         for cell in cells:
             for name, amount in cell.amounts.items():
                 amounts[name] += amount
         by_client = any(name != "COUNTRY" for name in groups) or any(
-            asked.get(name) is not None for name, _ in _DIMENSIONS.values() if name != "country"
+            arguments.get(name) is not None for name, _ in _DIMENSIONS.values() if name != "country"
         )
         return {
             "intervalStart": midnight_ms(days[0]),
-            "intervalEnd": midnight_ms(days[-1]),  # the beginning of the last day, as in the guide's example
+            "intervalEnd": midnight_ms(days[-1]),  # the start of the last day, as in the guide's example
             **{_DIMENSIONS[name][0]: value for name, value in zip(groups, group, strict=True)},
             "usage": _usage(amounts, by_client=by_client),
             "quality": {side: _quality(amounts, side) for side in ("publisher", "subscriber")},
@@ -115,14 +113,14 @@ class ProjectData:
 
 
 def _chosen(interval: str | None, days: int) -> str | None:
-    """What AUTO picks is documented nowhere: here by the length of the range."""
+    """Return the interval. No document says what AUTO selects; here it depends on the length of the range."""
     if interval != "AUTO":
         return interval
     return "DAILY" if days <= 31 else "WEEKLY"
 
 
 def _parts(days: Sequence[date], interval: str | None) -> list[list[date]]:
-    """Cut days into intervals; weeks begin on Monday, which no document says."""
+    """Split days into intervals. Weeks begin on Monday, which no document says."""
     key: Callable[[date], Any] = {
         "DAILY": lambda day: day,
         "WEEKLY": lambda day: day.isocalendar()[:2],
@@ -136,14 +134,16 @@ def _parts(days: Sequence[date], interval: str | None) -> list[list[date]]:
 
 
 def _grouped(cells: Iterable[Cell], groups: Sequence[str]) -> list[tuple[Group, list[Cell]]]:
-    found: dict[Group, list[Cell]] = {}
+    cells_by_group: dict[Group, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(tuple(_DIMENSIONS[name][1](cell.client) for name in groups), []).append(cell)
-    return sorted(found.items(), key=lambda item: [value or "" for value in item[0]])
+        cells_by_group.setdefault(tuple(_DIMENSIONS[name][1](cell.client) for name in groups), []).append(
+            cell
+        )
+    return sorted(cells_by_group.items(), key=lambda item: [value or "" for value in item[0]])
 
 
 def _usage(amounts: Mapping[str, float], *, by_client: bool) -> dict[str, Any] | None:
-    """Return minutes; None where there are none, and no participants or archives where they cannot be told apart."""
+    """Return minutes, or None if there are none. Participants and archives are not available by client."""
     if not amounts["publisher/minutes"] and not amounts["subscriber/minutes"]:
         return None
     usage: dict[str, Any] = {

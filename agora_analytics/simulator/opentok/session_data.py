@@ -1,6 +1,6 @@
-"""Session data as they are answered: the truth up to five minutes ago, in the shape of the schema.
+"""Resolves `sessionData`: sessions, meetings, connections, streams and statistics, up to five minutes ago.
 
-A row is a mapping from the schema's names to values, or to functions that graphql-core calls when they are asked for.
+A row maps the schema's names to values, or to functions that graphql-core calls for the requested fields.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,21 +10,20 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.leaf_rows import LeafRow
-from agora_analytics.simulator.opentok.minutes import Stay, most_at_once, participant_minutes, total_minutes
-from agora_analytics.simulator.opentok.moments import epoch_ms
-from agora_analytics.simulator.opentok.pages import page
-from agora_analytics.simulator.opentok.refusals import Refused
-from agora_analytics.simulator.opentok.rules import Rules
-from agora_analytics.simulator.opentok.samples import MEASURES
-from agora_analytics.simulator.opentok.truth import (
+from agora_analytics.simulator.opentok.dates import epoch_ms
+from agora_analytics.simulator.opentok.execution import LeafRow
+from agora_analytics.simulator.opentok.ground_truth import (
     ConnectionTruth,
     MeetingTruth,
+    OpenTokSessionTruth,
     PublisherTruth,
-    SessionTruth,
     StreamTruth,
     SubscriberTruth,
 )
+from agora_analytics.simulator.opentok.pages import page
+from agora_analytics.simulator.opentok.rules import OpenTokRefused, Rules
+from agora_analytics.simulator.opentok.samples import MEASURES
+from agora_analytics.simulator.opentok.usage import Stay, most_at_once, participant_minutes, total_minutes
 from agora_analytics.simulator.opentok.world import OpenTokWorld
 
 Row = dict[str, Any]
@@ -32,81 +31,85 @@ _Stay = TypeVar("_Stay", bound=Stay)
 
 
 @frozen(kw_only=True, eq=False)
-class SessionData:
-    """What can be seen of a world's sessions at one moment: nothing younger than `edge_ms`, no meeting before `oldest_ms`."""
+class SessionDataResolver:
+    """Resolves the sessions of a world: nothing newer than `edge_ms`, no meeting before `oldest_ms`."""
 
     world: OpenTokWorld
     rules: Rules
     edge_ms: int
     oldest_ms: int
 
-    def sessions(self, _info: Any, **asked: Any) -> Row:
-        """Answer `sessions(sessionIds)`."""
-        ids = [one for one in asked["sessionIds"] if one]
+    def sessions(self, _info: Any, **args: Any) -> Row:
+        """Resolve `sessions(sessionIds)`."""
+        ids = [session_id for session_id in args["sessionIds"] if session_id]
         if not ids:
-            raise Refused(1018)
-        found = [self._found(session_id) for session_id in dict.fromkeys(ids)]
-        missing = next((one for one in found if isinstance(one, Refused)), None)
+            raise OpenTokRefused(1018)
+        sessions = [self._visible_session(session_id) for session_id in dict.fromkeys(ids)]
+        missing = next((session for session in sessions if isinstance(session, OpenTokRefused)), None)
         if missing and self.rules.missing == "refuse":
             raise missing
-        return self._page("sessions", found, self._session, asked)
+        return self._page("sessions", sessions, self._session, args)
 
-    def summaries(self, _info: Any, **asked: Any) -> Row:
-        """Answer `sessionSummaries(start, end)`."""
-        start, end = self._range(asked)
-        found = [
+    def summaries(self, _info: Any, **args: Any) -> Row:
+        """Resolve `sessionSummaries(start, end)`."""
+        start, end = self._range(args)
+        sessions = [
             session
             for session in self.world.sessions
             if any(start <= meeting.created_ms < end for meeting in self._meetings_of(session))
         ]
-        return self._page("sessionSummaries", found, self._summary, asked)
+        return self._page("sessionSummaries", sessions, self._summary, args)
 
-    def _range(self, asked: Mapping[str, Any]) -> tuple[int, int]:
-        start = epoch_ms(asked["start"]) if asked.get("start") is not None else self.oldest_ms
-        end = epoch_ms(asked["end"]) if asked.get("end") is not None else max(self.edge_ms + 1, start + 1)
+    def _range(self, args: Mapping[str, Any]) -> tuple[int, int]:
+        start = epoch_ms(args["start"]) if args.get("start") is not None else self.oldest_ms
+        end = epoch_ms(args["end"]) if args.get("end") is not None else max(self.edge_ms + 1, start + 1)
         if start >= end:
-            raise Refused(1002, "start is not before end.")
+            raise OpenTokRefused(1002, "start is not before end.")
         if start < self.oldest_ms:
-            raise Refused(1002, "start is more than 21 days ago.")
+            raise OpenTokRefused(1002, "start is more than 21 days ago.")
         return start, end
 
-    def _found(self, session_id: str) -> SessionTruth | Refused:
+    def _visible_session(self, session_id: str) -> OpenTokSessionTruth | OpenTokRefused:
         session = self.world.session(session_id)
         if session is None or not self._meetings_of(session):
-            return Refused(1017, session_id)
+            return OpenTokRefused(1017, session_id)
         return session
 
-    def _meetings_of(self, session: SessionTruth) -> list[MeetingTruth]:
-        return [one for one in session.meetings if self.oldest_ms <= one.created_ms <= self.edge_ms]
+    def _meetings_of(self, session: OpenTokSessionTruth) -> list[MeetingTruth]:
+        return [
+            meeting for meeting in session.meetings if self.oldest_ms <= meeting.created_ms <= self.edge_ms
+        ]
 
-    def _seen(self, stays: Iterable[_Stay]) -> list[_Stay]:
-        return [one for one in stays if one.created_ms <= self.edge_ms]
+    def _visible(self, stays: Iterable[_Stay]) -> list[_Stay]:
+        return [stay for stay in stays if stay.created_ms <= self.edge_ms]
 
     def _page(
-        self, collection: str, rows: Sequence[Any], made: Callable[[Any], Any], asked: Mapping[str, Any]
+        self, collection: str, rows: Sequence[Any], as_row: Callable[[Any], Any], args: Mapping[str, Any]
     ) -> Row:
         def cut(begin: int, end: int) -> list[Any]:
-            return [one if isinstance(one, Refused) else made(one) for one in rows[begin:end]]
+            return [row if isinstance(row, OpenTokRefused) else as_row(row) for row in rows[begin:end]]
 
-        return page(collection, len(rows), cut, asked, self.rules)
+        return page(collection, len(rows), cut, args, self.rules)
 
     def _stays(
-        self, collection: str, stays: Sequence[Any], made: Callable[[Any], Any], _info: Any, **asked: Any
+        self, collection: str, stays: Sequence[Any], as_row: Callable[[Any], Any], _info: Any, **args: Any
     ) -> Row:
-        """Answer a list of those who were there, with the most at once."""
-        seen = self._seen(stays)
-        return self._page(collection, seen, made, asked) | {"maxConcurrent": lambda _info: self._most(seen)}
+        """Resolve a list of connections or streams, with the most at the same time."""
+        visible = self._visible(stays)
+        return self._page(collection, visible, as_row, args) | {
+            "maxConcurrent": lambda _info: self._most(visible)
+        }
 
     def _most(self, stays: Sequence[Stay]) -> int:
         return most_at_once(stays, self.edge_ms)
 
-    def _times(self, one: Stay) -> Row:
-        ended = one.destroyed_ms is not None and one.destroyed_ms <= self.edge_ms
-        return {"createdAt": one.created_ms, "destroyedAt": one.destroyed_ms if ended else None}
+    def _times(self, stay: Stay) -> Row:
+        ended = stay.destroyed_ms is not None and stay.destroyed_ms <= self.edge_ms
+        return {"createdAt": stay.created_ms, "destroyedAt": stay.destroyed_ms if ended else None}
 
     def _minutes(self, meetings: Sequence[MeetingTruth]) -> Row:
         def total(side: Literal["publishers", "subscribers"]) -> float:
-            stays = (one for meeting in meetings for one in self._seen(getattr(meeting, side)))
+            stays = (stay for meeting in meetings for stay in self._visible(getattr(meeting, side)))
             return total_minutes(stays, self.edge_ms)
 
         return {
@@ -115,7 +118,7 @@ class SessionData:
             "participantMinutes": lambda _info: participant_minutes(meetings, self.edge_ms),
         }
 
-    def _session(self, session: SessionTruth) -> Row:
+    def _session(self, session: OpenTokSessionTruth) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,
@@ -124,15 +127,15 @@ class SessionData:
             **self._minutes(meetings),
         }
 
-    def _meetings(self, meetings: Sequence[MeetingTruth], _info: Any, **asked: Any) -> Row:
-        start, end = self._range(asked)
-        wanted = asked.get("meetingId")
-        kept = [
-            one
-            for one in meetings
-            if start <= one.created_ms < end and (wanted is None or one.meeting_id == wanted)
+    def _meetings(self, meetings: Sequence[MeetingTruth], _info: Any, **args: Any) -> Row:
+        start, end = self._range(args)
+        meeting_id = args.get("meetingId")
+        selected = [
+            meeting
+            for meeting in meetings
+            if start <= meeting.created_ms < end and meeting_id in (None, meeting.meeting_id)
         ]
-        return self._page("meetings", kept, self._meeting, asked)
+        return self._page("meetings", selected, self._meeting, args)
 
     def _meeting(self, meeting: MeetingTruth) -> Row:
         connection, publisher = partial(self._connection, meeting), partial(self._publisher, meeting)
@@ -145,15 +148,15 @@ class SessionData:
             **self._minutes([meeting]),
         }
 
-    def _connection(self, meeting: MeetingTruth, one: ConnectionTruth) -> Row:
+    def _connection(self, meeting: MeetingTruth, connection: ConnectionTruth) -> Row:
         def own(stays: Iterable[Any]) -> list[Any]:
-            return [stay for stay in stays if stay.connection_id == one.connection_id]
+            return [stay for stay in stays if stay.connection_id == connection.connection_id]
 
-        client = one.client
+        client = connection.client
         program = f"{client.browser or client.sdk_type}/{client.browser_version or client.sdk_version}"
         return {
-            "connectionId": one.connection_id,
-            "guid": one.guid,
+            "connectionId": connection.connection_id,
+            "guid": connection.guid,
             "country": client.country,
             "region": client.region,
             "city": client.city,
@@ -163,49 +166,57 @@ class SessionData:
             "userAgent": f"Mozilla/5.0 ({client.device_model or 'desktop'}) {program}",
             "sdkType": client.sdk_type,
             "sdkVersion": client.sdk_version,
-            "publishers": lambda info, **asked: self._stays(
-                "publishers", own(meeting.publishers), partial(self._publisher, meeting), info, **asked
+            "publishers": lambda info, **args: self._stays(
+                "publishers", own(meeting.publishers), partial(self._publisher, meeting), info, **args
             ),
-            "subscribers": lambda info, **asked: self._stays(
-                "subscribers", own(meeting.subscribers), self._subscriber, info, **asked
+            "subscribers": lambda info, **args: self._stays(
+                "subscribers", own(meeting.subscribers), self._subscriber, info, **args
             ),
-            **self._times(one),
+            **self._times(connection),
         }
 
-    def _publisher(self, meeting: MeetingTruth, one: PublisherTruth) -> Row:
+    def _publisher(self, meeting: MeetingTruth, publisher: PublisherTruth) -> Row:
         def received() -> list[SubscriberTruth]:
-            return [other for other in meeting.subscribers if other.stream is one.stream]
+            return [other for other in meeting.subscribers if other.stream is publisher.stream]
 
         return {
-            "connectionId": one.connection_id,
-            "stream": _stream(one.stream),
-            "subscribers": lambda info, **asked: self._stays(
-                "subscribers", received(), self._subscriber, info, **asked
+            "connectionId": publisher.connection_id,
+            "stream": _stream(publisher.stream),
+            "subscribers": lambda info, **args: self._stays(
+                "subscribers", received(), self._subscriber, info, **args
             ),
             "streamStatsCollection": partial(
-                self._statistics, one, {"hasAudio": one.stream.audio, "hasVideo": one.stream.video}
+                self._statistics,
+                publisher,
+                {"hasAudio": publisher.stream.audio, "hasVideo": publisher.stream.video},
             ),
-            **self._times(one),
+            **self._times(publisher),
         }
 
-    def _subscriber(self, one: SubscriberTruth) -> Row:
+    def _subscriber(self, subscriber: SubscriberTruth) -> Row:
         return {
-            "subscriberId": one.subscriber_id,
-            "connectionId": one.connection_id,
-            "stream": _stream(one.stream),
+            "subscriberId": subscriber.subscriber_id,
+            "connectionId": subscriber.connection_id,
+            "stream": _stream(subscriber.stream),
             "streamStatsCollection": partial(
-                self._statistics, one, {"subscribeToAudio": one.audio, "subscribeToVideo": one.video}
+                self._statistics,
+                subscriber,
+                {"subscribeToAudio": subscriber.audio, "subscribeToVideo": subscriber.video},
             ),
-            **self._times(one),
+            **self._times(subscriber),
         }
 
     def _statistics(
-        self, one: PublisherTruth | SubscriberTruth, flags: Mapping[str, bool], _info: Any, **asked: Any
+        self,
+        source: PublisherTruth | SubscriberTruth,
+        flags: Mapping[str, bool],
+        _info: Any,
+        **args: Any,
     ) -> Row:
-        samples = self.world.samples(one, self.edge_ms)
+        samples = self.world.samples(source, self.edge_ms)
         codecs = {
-            "audioCodec": "opus" if one.stream.audio else None,
-            "videoCodec": "VP8" if one.stream.video else None,
+            "audioCodec": "opus" if source.stream.audio else None,
+            "videoCodec": "VP8" if source.stream.video else None,
         }
 
         def cut(begin: int, end: int) -> list[Row]:
@@ -225,14 +236,14 @@ class SessionData:
                 for ms, size, row in columns
             ]
 
-        return page("streamStatsCollection", len(samples), cut, asked, self.rules)
+        return page("streamStatsCollection", len(samples), cut, args, self.rules)
 
-    def _summary(self, session: SessionTruth) -> Row:
+    def _summary(self, session: OpenTokSessionTruth) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,
             "mediaMode": session.media_mode,
-            "meetings": lambda _info, **asked: self._page("meetings", meetings, self._meeting_summary, asked),
+            "meetings": lambda _info, **args: self._page("meetings", meetings, self._meeting_summary, args),
             **self._minutes(meetings),
         }
 
@@ -243,9 +254,9 @@ class SessionData:
             ("Streams", meeting.publishers),
             ("Subscribers", meeting.subscribers),
         ):
-            seen: Sequence[Any] = self._seen(stays)
-            row[f"total{name}"] = len(seen)
-            row[f"maxConcurrent{name}"] = lambda _info, seen=seen: self._most(seen)
+            visible: Sequence[Any] = self._visible(stays)
+            row[f"total{name}"] = len(visible)
+            row[f"maxConcurrent{name}"] = lambda _info, visible=visible: self._most(visible)
         return row
 
 

@@ -1,15 +1,16 @@
-"""What a project did on each Pacific day, by kind of client: minutes, quality and errors, made from a seed."""
+"""Usage: a project's minutes, quality and errors on each Pacific day, and the minutes of meetings."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from random import Random
+from typing import Protocol
 
 from attrs import frozen
 
-from agora_analytics.simulator.opentok.cast import CLIENTS
-from agora_analytics.simulator.opentok.truth import ClientTruth
+from agora_analytics.simulator.opentok.generator import CLIENTS
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth, MeetingTruth
 
 TIERS = (
     (1, 2), (1, 4), (1, 8), (1, 10), (1, 25), (3, 6), (3, 25), (5, 8), (7, 8),
@@ -34,7 +35,8 @@ MINUTES_OF_DAYS = (
     "hlsMinutes",
     "sipUserMinutes",
 )
-"""Minutes that are known by country, and not by client."""
+"""Minutes that are available by country, but not by client."""
+_MINUTE = 60_000
 _QUIET = 0.03
 
 
@@ -51,7 +53,7 @@ def bucket(value: float, bounds: tuple[int, ...], unit: str) -> str:
 
 @frozen(kw_only=True, eq=False)
 class Cell:
-    """One day of one kind of client. Amounts add up over cells; their names are paths, as `publisher/ms200`."""
+    """One day of one kind of client. Amounts are additive; their names are paths such as `publisher/ms200`."""
 
     day: date
     client: ClientTruth
@@ -60,14 +62,14 @@ class Cell:
 
 @frozen(kw_only=True)
 class ProjectDays:
-    """The days of a project, from `first` to `last`; the same seed gives the same."""
+    """The days of a project, from `first` to `last`. The same seed gives the same days."""
 
     seed: str
     first: date
     last: date
 
     def cells(self, days: Iterable[date]) -> Iterator[Cell]:
-        """Yield the cells of those days that the project has, in order; one with nothing in it is left out."""
+        """Yield the cells of the days that the project has, in order. Clients without activity have no cell."""
         for day in days:
             if self.first <= day <= self.last:
                 yield from _cells(self.seed, day)
@@ -82,7 +84,7 @@ def _cells(seed: str, day: date) -> tuple[Cell, ...]:
 
 def _amounts(rng: Random) -> Mapping[str, float]:
     amounts: dict[str, float] = defaultdict(float)
-    quiet = rng.random() < _QUIET  # nobody got in: attempts that failed, and not one minute
+    quiet = rng.random() < _QUIET  # all attempts failed: no minutes
     for side in () if quiet else ("publisher", "subscriber"):
         for _ in range(rng.randint(3, 12)):
             _add_stream(amounts, side, rng)
@@ -107,3 +109,56 @@ def _add_stream(amounts: dict[str, float], side: str, rng: Random) -> None:
     amounts[f"{side}/streams"] += 1
     amounts[f"{side}/{bucket(latency, LATENCY_MS, 'ms')}"] += 1
     amounts[f"{side}/{bucket(kbps, BITRATE_KBPS, 'kbps')}"] += 1
+
+
+class Stay(Protocol):
+    """A connection or stream with its begin and end in epoch milliseconds; an end of None: it is still active."""
+
+    @property
+    def created_ms(self) -> int: ...  # noqa: D102
+    @property
+    def destroyed_ms(self) -> int | None: ...  # noqa: D102
+
+
+def total_minutes(stays: Iterable[Stay], now_ms: int) -> float:
+    """Return the minutes of all stays up to now."""
+    return sum(_end(stay, now_ms) - stay.created_ms for stay in stays) / _MINUTE
+
+
+def most_at_once(stays: Iterable[Stay], now_ms: int) -> int:
+    """Return the most stays at the same time."""
+    changes = sorted(change for stay in stays for change in ((stay.created_ms, 1), (_end(stay, now_ms), -1)))
+    active = most = 0
+    for _, step in changes:  # at equal times, ends are sorted before begins
+        active += step
+        most = max(most, active)
+    return most
+
+
+def participant_minutes(meetings: Iterable[MeetingTruth], now_ms: int) -> dict[str, float]:
+    """Return the minutes of connections by the number of publishers at the time. Tiers overlap, as in rate plans."""
+    tiers = {tier_name(low, high): 0.0 for low, high in TIERS}
+    for meeting in meetings:
+        for published, minutes in _by_publishers(meeting, now_ms):
+            for low, high in TIERS:
+                if low <= published <= (high or published):
+                    tiers[tier_name(low, high)] += minutes
+    return tiers
+
+
+def _by_publishers(meeting: MeetingTruth, now_ms: int) -> Iterable[tuple[int, float]]:
+    changes = sorted(
+        (at, sign * connects, sign * publishes)
+        for stays, connects, publishes in ((meeting.connections, 1, 0), (meeting.publishers, 0, 1))
+        for stay in stays
+        if stay.created_ms <= now_ms
+        for at, sign in ((stay.created_ms, 1), (_end(stay, now_ms), -1))
+    )
+    connections = publishers = before = 0
+    for at, connected, published in changes:
+        yield publishers, connections * (at - before) / _MINUTE
+        connections, publishers, before = connections + connected, publishers + published, at
+
+
+def _end(stay: Stay, now_ms: int) -> int:
+    return now_ms if stay.destroyed_ms is None else min(stay.destroyed_ms, now_ms)

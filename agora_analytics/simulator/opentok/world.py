@@ -1,4 +1,4 @@
-"""What is true in a simulated OpenTok project: its sessions, their stream statistics, and its days."""
+"""The world of the OpenTok simulator: the sessions of a project, their stream statistics, and its days."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -6,28 +6,27 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve
 
-from agora_analytics.simulator.opentok.cast import OpenTokShape
-from agora_analytics.simulator.opentok.days import pacific_day
-from agora_analytics.simulator.opentok.samples import Samples, Sampling
-from agora_analytics.simulator.opentok.sessions import SessionMaker
-from agora_analytics.simulator.opentok.truth import (
+from agora_analytics.simulator.opentok.dates import pacific_day
+from agora_analytics.simulator.opentok.generator import OpenTokSessionGenerator, OpenTokWorldConfig
+from agora_analytics.simulator.opentok.ground_truth import (
+    OpenTokSessionTruth,
     PublisherTruth,
     SampleTotals,
-    SessionTruth,
     SubscriberTruth,
 )
+from agora_analytics.simulator.opentok.samples import Samples, Sampling
 from agora_analytics.simulator.opentok.usage import ProjectDays
 
 DEMO_PROJECT_ID = "45000001"
 
 
 class OpenTokWorld:
-    """The sessions and days of one project. Samples are made when they are asked for and never kept.
+    """The sessions and days of one project. Samples are generated on request and not stored.
 
-    The days are not the sessions' sums: they are those of a bigger project of which the sessions are a part.
+    The days are not the sums of the sessions: they belong to a larger project that includes the sessions.
 
     Args:
-        sessions: the truth, in any order.
+        sessions: the sessions, in any order.
         days: the project's days.
         sampling: how streams are sampled.
         project_id: an API key of digits, or an application id.
@@ -40,7 +39,7 @@ class OpenTokWorld:
 
     def __init__(
         self,
-        sessions: Iterable[SessionTruth],
+        sessions: Iterable[OpenTokSessionTruth],
         *,
         days: ProjectDays,
         sampling: Sampling,
@@ -49,8 +48,8 @@ class OpenTokWorld:
         self.project_id = project_id
         self.days = days
         self._sampling = sampling
-        # Oldest first, so that a new session comes after the pages that were read; the id settles equal times.
-        self.sessions: Sequence[SessionTruth] = sorted(
+        # Oldest first, so that a new session is listed after pages that were already read. The id orders equal times.
+        self.sessions: Sequence[OpenTokSessionTruth] = sorted(
             sessions, key=lambda session: (session.created_ms, session.session_id)
         )
         self._by_id = {session.session_id: session for session in self.sessions}
@@ -65,61 +64,61 @@ class OpenTokWorld:
         sessions: int = 20,
         session_ids: Sequence[str] = (),
         project_id: str = DEMO_PROJECT_ID,
-        shape: OpenTokShape | None = None,
+        config: OpenTokWorldConfig | None = None,
         **knobs: Any,
     ) -> "OpenTokWorld":
-        """Make a world from a seed: the same arguments give the same world on every machine.
+        """Generate a world from a seed. The same arguments give the same world on every machine.
 
         Args:
-            seed: where everything comes from.
+            seed: the seed of everything in the world.
             since, until: sessions begin in [since, until), epoch seconds; the project has days from `since` to `until`.
-            sessions: how many.
-            session_ids: ids for the first of them, instead of made ones.
-            project_id: the project that they belong to.
-            shape: what the world looks like.
-            knobs: any field of `OpenTokShape`, for example `peers=1`.
+            sessions: the number of sessions.
+            session_ids: ids of the first sessions, instead of generated ones.
+            project_id: the project of the sessions.
+            config: what the world looks like.
+            knobs: any field of `OpenTokWorldConfig`, for example `peers=1`.
         """
-        chosen: OpenTokShape = evolve(shape or OpenTokShape(), **knobs)
+        chosen: OpenTokWorldConfig = evolve(config or OpenTokWorldConfig(), **knobs)
         name = f"{seed}/{project_id}"
-        maker = SessionMaker(
+        generator = OpenTokSessionGenerator(
             seed=name,
             project_id=project_id,
             since_ms=int(since * 1000),
             until_ms=int(until * 1000),
-            shape=chosen,
+            config=chosen,
         )
-        given = dict(enumerate(session_ids))
+        ids = dict(enumerate(session_ids))
         return cls(
-            [maker.session(number, given.get(number)) for number in range(max(sessions, len(given)))],
+            [generator.session(number, ids.get(number)) for number in range(max(sessions, len(ids)))],
             days=ProjectDays(
-                seed=name, first=pacific_day(maker.since_ms), last=pacific_day(maker.until_ms - 1)
+                seed=name, first=pacific_day(generator.since_ms), last=pacific_day(generator.until_ms - 1)
             ),
             sampling=Sampling(
-                count=chosen.samples, hasty_share=chosen.hasty_share, null_share=chosen.null_share
+                count=chosen.samples, dense_share=chosen.dense_share, null_share=chosen.null_share
             ),
             project_id=project_id,
         )
 
-    def session(self, session_id: str) -> SessionTruth | None:
+    def session(self, session_id: str) -> OpenTokSessionTruth | None:
         """Return the session with this id, or None."""
         return self._by_id.get(session_id)
 
     def samples(self, stream: PublisherTruth | SubscriberTruth, last_ms: int | None = None) -> Samples:
-        """Return the samples of a publisher or subscriber up to `last_ms`, that moment included; None: all.
+        """Return the samples of a publisher or subscriber up to and including `last_ms`; None: all.
 
         Raises:
-            ValueError: the stream goes on, and no `last_ms` is given.
+            ValueError: the stream is still active and no `last_ms` is given.
         """
         return self._sampling.of(stream, last_ms)
 
     def totals(
         self, side: Literal["publishers", "subscribers"] = "publishers", now: float | None = None
     ) -> SampleTotals:
-        """Count and sum the samples of all sessions, made anew and dropped again.
+        """Count and sum the samples of all sessions.
 
         Args:
-            side: whose samples.
-            now: epoch seconds; what is younger does not count. The server shows it `Rules.delay` seconds later.
+            side: the samples of publishers or of subscribers.
+            now: epoch seconds; newer samples do not count. The server returns samples `Rules.delay` seconds late.
         """
         last_ms = None if now is None else int(now * 1000)
         samples = ms_sum = nulls = 0
@@ -127,8 +126,8 @@ class OpenTokWorld:
         for session in self.sessions:
             for meeting in session.meetings:
                 for stream in getattr(meeting, side):
-                    made = self.samples(stream, last_ms)
-                    samples, ms_sum = samples + len(made), ms_sum + int(made.ms.sum())
-                    value_sum += float(np.nansum(made.values))
-                    nulls += int(np.isnan(made.values).sum())
+                    stream_samples = self.samples(stream, last_ms)
+                    samples, ms_sum = samples + len(stream_samples), ms_sum + int(stream_samples.ms.sum())
+                    value_sum += float(np.nansum(stream_samples.values))
+                    nulls += int(np.isnan(stream_samples.values).sum())
         return SampleTotals(samples=samples, ms_sum=ms_sum, value_sum=value_sum, nulls=nulls)

@@ -1,0 +1,344 @@
+"""Parses and checks the parameters of Agora requests, and checks their time ranges against the windows of the plan."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
+from agora_analytics.core.limits import Limits
+
+MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 100, 20
+MAX_UIDS, MAX_SIDS = 10, 20
+LIMIT_PREFIX = "Service package limit check error, "
+LATENCY, RANGE, LENGTH = (
+    "query latency limit error",
+    "query time range limit error",
+    "query time length limit error",
+)
+NO_AUTH = "you have no auth to access this service, please buy or upgrade your service package"
+_MILLISECONDS_FROM = 100_000_000_000
+
+_FREEZES = frozenset({"audio_freeze_rate", "video_freeze_rate"})
+_TIMES = _FREEZES | {"user_count", "audio_freeze_user_count", "video_freeze_user_count"}
+_USAGE = frozenset(
+    {"userCount", "sessionCount", "channelCount", "peakConcurrentChannels", "peakConcurrentUsers"}
+    | {"totalDuration", "totalVideoDuration", "totalAudioDuration"}
+)
+_QUALITY = frozenset(
+    {"joinSuccessRate", "joinSuccessIn5sRate", "audioFreezeRate", "videoFreezeRate", "networkDelay"}
+)
+_DIMENSIONS = frozenset({"country", "region", "net", "network", "sdk", "sdkVersion", "os", "device"})
+
+
+class AgoraRefused(Exception):
+    """A request that Agora refuses: a code other than 200 in the body, and a message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @classmethod
+    def by_limit(cls, reason: str) -> "AgoraRefused":
+        """Return the refusal of a limit: code 300 and the documented prefix."""
+        return cls(300, LIMIT_PREFIX + reason)
+
+
+@frozen
+class EndpointSpec:
+    """What one endpoint accepts. The server ignores unknown parameters."""
+
+    name: str
+    required: tuple[str, ...]
+    metrics: frozenset[str] = frozenset()
+    method: str = "GET"
+    dimensions: frozenset[str] = _DIMENSIONS
+    granularities: frozenset[str] = frozenset()
+    only_user_count_by_dimension: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path of the endpoint."""
+        return f"/beta/analytics/{self.name}" if self.name.startswith("call/") else f"/beta/{self.name}"
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The names of the parameters that hold the time range."""
+        if "ts" in self.required:
+            return "ts", "ts"
+        return ("start_ts", "end_ts") if "start_ts" in self.required else ("startTs", "endTs")
+
+
+_LIST = ("start_ts", "end_ts", "appid")
+_OF_CALL = ("call_id", "start_ts", "end_ts", "appid", "metric")
+_RANGE = ("startTs", "endTs", "appid", "metric")
+_LIVE = (*_RANGE, "productType")
+_TOP = ("ts", "appid", "productType", "metric", "dimension")
+_BY_TIME = (*_RANGE, "aggregateGranularity")
+
+_CALLS = (
+    EndpointSpec(CALL_LISTS, _LIST),
+    EndpointSpec(CALL_SESSIONS, (*_LIST, "call_id")),
+    EndpointSpec(CALL_METRICS, (*_LIST, "call_id", "sids")),
+)
+CALL_ENDPOINTS: Mapping[str, EndpointSpec] = {spec.name: spec for spec in _CALLS}
+"""The endpoints of Call Inspector that return calls, sessions and metrics."""
+
+_STATISTICS = (
+    EndpointSpec("call/statistics", (*_OF_CALL, "dimension"), _FREEZES),
+    EndpointSpec("call/freeze/bucket", _OF_CALL, _FREEZES),
+    EndpointSpec("call/statistics/time", _OF_CALL, _TIMES),
+    EndpointSpec("insight/usage/by_time", _BY_TIME, _USAGE, granularities=frozenset({"1d", "1h"})),
+    EndpointSpec(
+        "insight/quality/by_time",
+        (*_BY_TIME, "productType"),
+        _QUALITY,
+        granularities=frozenset({"1d", "1h", "1m"}),
+    ),
+    EndpointSpec("insight/usage/aggregation", _RANGE, _USAGE, method="POST"),
+    EndpointSpec(
+        "insight/quality/aggregation",
+        _LIVE,
+        _QUALITY,
+        method="POST",
+        dimensions=_DIMENSIONS | {"channelSize"},
+    ),
+    EndpointSpec(
+        "realtime/usage/by_time_20sec",
+        _LIVE,
+        frozenset({"userCount", "channelCount"}),
+        only_user_count_by_dimension=True,
+    ),
+    EndpointSpec("realtime/quality/by_time_20sec", _LIVE, _QUALITY),
+    EndpointSpec("realtime/usage/dimension/top20", _TOP, frozenset({"userCount"})),
+    EndpointSpec("realtime/quality/dimension/top20", _TOP, _QUALITY),
+)
+STATISTICS_ENDPOINTS: Mapping[str, EndpointSpec] = {spec.name: spec for spec in _STATISTICS}
+"""The endpoints of call statistics, Data Insights and Real-time."""
+
+
+@frozen(kw_only=True)
+class Query:
+    """The checked parameters of one request. Times are epoch seconds; both ends are included.
+
+    Attributes:
+        page_no, page_size, uids, sids, exclude_server_user: for the endpoints of `CALL_ENDPOINTS`; an empty `uids`
+            selects all users.
+        metric, dimension, values, country, product, granularity, with_users: for those of `STATISTICS_ENDPOINTS`.
+    """
+
+    app_id: str
+    start: int
+    end: int
+    call_id: str = ""
+    cname: str | None = None
+    uids: tuple[str, ...] = ()
+    sids: tuple[str, ...] = ()
+    page_no: int = 1
+    page_size: int = DEFAULT_PAGE_SIZE
+    exclude_server_user: bool = True
+    metric: str = ""
+    dimension: str | None = None
+    values: tuple[str, ...] | None = None
+    country: str | None = None
+    product: str | None = None
+    granularity: str = ""
+    with_users: bool = False
+
+
+def parse_query(endpoint: EndpointSpec, query: Mapping[str, str], body: bytes = b"") -> Query:
+    """Parse the parameters of a request, from its query or from its JSON body.
+
+    Raises:
+        AgoraRefused: 400 if a parameter is missing, misspelt or invalid; 500 for times in milliseconds.
+    """
+    given: dict[str, Any] = dict(query)
+    if endpoint.method == "POST":
+        given = _json_object(body) | {"appid": query.get("appid")}
+    require(given, endpoint.required)
+    first, last = endpoint.ends
+    start, end = _whole(given, first), _whole(given, last)
+    check_seconds(start, end)
+    if endpoint.metrics:
+        if end < start or (end == start and first != last):
+            raise _invalid(f"{last} is not behind {first}")
+    else:
+        check_order(start, end)
+    parsed = Query(
+        app_id=str(given["appid"]),
+        start=start,
+        end=end,
+        call_id=str(given.get("call_id", "")),
+        cname=given.get("cname") or None,
+        **(_statistics_params(endpoint, given) if endpoint.metrics else _page_params(endpoint, given)),
+    )
+    if endpoint.metrics:
+        _check_statistics(endpoint, parsed)
+    return parsed
+
+
+def require(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Check that the required parameters are present.
+
+    Raises:
+        AgoraRefused: 400 if one is missing or empty.
+    """
+    for name in names:
+        if given.get(name) in (None, ""):
+            raise _invalid(f"{name} is required")
+
+
+def check_seconds(start: int, end: int) -> None:
+    """Check that times are in seconds.
+
+    Raises:
+        AgoraRefused: 500 if they are in milliseconds.
+    """
+    if max(abs(start), abs(end)) >= _MILLISECONDS_FROM:
+        raise AgoraRefused(500, "Unknown Error")
+
+
+def check_order(start: int, end: int) -> None:
+    """Check that a time range does not end before it starts.
+
+    Raises:
+        AgoraRefused: 400 if it does.
+    """
+    if end < start:
+        raise _invalid("end_ts is before start_ts")
+
+
+def check_window(start: int, end: int, limits: Limits, now: float) -> None:
+    """Check a time range against the plan, to the second. The bounds are strict.
+
+    Raises:
+        AgoraRefused: 300 with the message of the first exceeded limit of latency, range and length.
+    """
+    if not end < now - limits.delay:
+        raise AgoraRefused.by_limit(LATENCY)
+    if not start > now - limits.reach:
+        raise AgoraRefused.by_limit(RANGE)
+    if limits.span is not None and not end - start < limits.span:
+        raise AgoraRefused.by_limit(LENGTH)
+
+
+def _page_params(endpoint: EndpointSpec, given: Mapping[str, str]) -> dict[str, Any]:
+    page_no, page_size = _page(endpoint, given)
+    return {
+        "page_no": page_no,
+        "page_size": page_size,
+        "uids": tuple(_listed(given, "uids", MAX_UIDS)),
+        "sids": tuple(dict.fromkeys(_listed(given, "sids", MAX_SIDS))),
+        "exclude_server_user": _boolean(given, "exclude_server_user"),
+    }
+
+
+def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
+    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
+    if endpoint.name == CALL_SESSIONS and not {"page_no", "page_size"} <= given.keys():
+        return 1, DEFAULT_PAGE_SIZE
+    number = _whole(given, "page_no") if "page_no" in given else 1
+    size = _whole(given, "page_size") if "page_size" in given else DEFAULT_PAGE_SIZE
+    if number < 1 or size < 1:
+        raise _invalid("page_no and page_size start at 1")
+    return number, min(size, MAX_PAGE_SIZE)
+
+
+def _listed(given: Mapping[str, str], name: str, most: int) -> list[str]:
+    values = [value for value in given.get(name, "").split(",") if value]
+    if len(values) > most:
+        raise _invalid(f"at most {most} {name}")
+    return values
+
+
+def _boolean(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "true").lower()
+    if value not in {"true", "false", "1", "0"}:
+        raise _invalid(f"{name} is not a boolean")
+    return value in {"true", "1"}
+
+
+def _statistics_params(endpoint: EndpointSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metric": str(given["metric"]),
+        "dimension": given.get("dimension") or None,
+        "values": _values(given.get("dimensionValues"), is_list=endpoint.method == "POST"),
+        "country": _country(given.get("filters")),
+        "product": given.get("productType") if "productType" in endpoint.required else None,
+        "granularity": str(given.get("aggregateGranularity", "")),
+        "uids": tuple(uid for uid in str(given.get("uids") or "").split(",") if uid),
+        "with_users": given.get("extraMetrics") == "userCount",
+    }
+
+
+def _check_statistics(endpoint: EndpointSpec, query: Query) -> None:
+    has_dimension = query.dimension is not None
+    errors = {
+        f"metric {query.metric}": query.metric not in endpoint.metrics,
+        f"dimension {query.dimension}": has_dimension and query.dimension not in endpoint.dimensions,
+        f"{query.metric} by dimension": has_dimension
+        and (
+            query.metric.startswith("peak")
+            or (endpoint.only_user_count_by_dimension and query.metric != "userCount")
+        ),
+        "dimensionValues without dimension": query.values is not None and not has_dimension,
+        "filters without dimension region": query.country is not None and query.dimension != "region",
+        f"productType {query.product}": query.product not in {None, "Native", "WebRTC"},
+        f"aggregateGranularity {query.granularity}": bool(endpoint.granularities)
+        and query.granularity not in endpoint.granularities,
+        f"more than {MAX_UIDS} uids": len(query.uids) > MAX_UIDS,
+        "uids without cname": bool(query.uids) and query.cname is None,
+    }
+    for message, is_wrong in errors.items():
+        if is_wrong:
+            raise _invalid(message)
+
+
+def _invalid(message: str) -> AgoraRefused:
+    return AgoraRefused(400, f"Invalid parameters: {message}")
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise _invalid("the body is not a JSON object")
+    return given
+
+
+def _whole(given: Mapping[str, Any], name: str) -> int:
+    try:
+        return int(given[name])
+    except (ValueError, TypeError):
+        raise _invalid(f"{name} is not a number") from None
+
+
+def _values(given: Any, *, is_list: bool) -> tuple[str, ...] | None:
+    """Parse `"a","b"` of a query, or a JSON array of a body."""
+    if not given:
+        return None
+    if is_list:
+        if not isinstance(given, list) or not all(isinstance(value, str) for value in given):
+            raise _invalid("dimensionValues is not a list of strings")
+        return tuple(given)
+    quoted = str(given).split('","')
+    if len(given) < 2 or given[0] != '"' or given[-1] != '"':
+        raise _invalid("dimensionValues are not double-quoted")
+    return tuple(value.strip('"') for value in quoted)
+
+
+def _country(filters: Any) -> str | None:
+    if not filters:
+        return None
+    try:
+        (condition,) = filters
+        name, value = condition["name"], condition["value"]
+    except (TypeError, KeyError, ValueError):
+        raise _invalid("filters") from None
+    if name != "country":
+        raise _invalid(f"filters by {name}")
+    return str(value)
