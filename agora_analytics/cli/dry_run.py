@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.cli.asking import told
-from agora_analytics.cli.consoles import for_people
-from agora_analytics.cli.summary import show_skipped
+from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.harvest_summary import show_skipped
+from agora_analytics.cli.terminal import for_people
 from agora_analytics.harvest import Estimate, estimate
 from agora_analytics.harvest.run import Client
 from agora_analytics.instants import iso
@@ -31,7 +31,7 @@ async def show_estimate(
         console.print("[warn]What cannot be listed is not counted, and the harvest will skip it:[/]")
         show_skipped(console, cost.skipped)
     _show_quota(console, cost)
-    spent = f"Asking this took {told(client.sent)}." if client.sent else "Nothing was sent."
+    spent = f"Asking this took {format_requests(client.sent)}." if client.sent else "Nothing was sent."
     console.print(f"[faint]Nothing was stored. {spent}[/]", soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from attrs import define, field
 
 from agora_analytics.agora.plans import CALL_METRICS
-from agora_analytics.cli.consoles import for_people
+from agora_analytics.cli.terminal import for_people
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import (
     AttemptFailed,

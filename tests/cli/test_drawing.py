@@ -6,22 +6,22 @@ import pytest
 from rich.console import Console
 
 from agora_analytics.agora.records import Call, Session
-from agora_analytics.cli import consoles
+from agora_analytics.cli import terminal
 from agora_analytics.cli.call_charts import CallCharts, Measure
-from agora_analytics.cli.call_picture import chart_width, show_call
-from agora_analytics.cli.calls import CALLS
-from agora_analytics.cli.estimate import COSTS
+from agora_analytics.cli.call_report import chart_width, show_call
+from agora_analytics.cli.commands.calls import CALLS
+from agora_analytics.cli.commands.estimate import COSTS
+from agora_analytics.cli.output.table import Table
 from agora_analytics.cli.sparklines import sparkline
-from agora_analytics.cli.tables import Table
 from agora_analytics.core.columns import Series
 
 START = 1_795_000_000
 CALL = Call(call_id="c1", cname="room", created_ts=START, destroyed_ts=START + 599, finished=True)
 
 
-def terminal(width):
+def fake_terminal(width):
     return Console(
-        file=io.StringIO(), width=width, force_terminal=True, color_system=None, theme=consoles._THEME
+        file=io.StringIO(), width=width, force_terminal=True, color_system=None, theme=terminal._THEME
     )
 
 
@@ -99,7 +99,7 @@ def test_stretches_shorter_than_the_time_between_samples_are_no_gaps():
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("users", [1, 8, 300])
 def test_a_picture_fits_the_terminal(width, users):
-    console = terminal(width)
+    console = fake_terminal(width)
     everybody = [session(str(number), roles=("host", "audience")) for number in range(users)]
     charts = CallCharts(CALL, everybody, bins=chart_width(width))
     charts.add([series(f"S{number}", 20015, [100.0, 3.5] * 150) for number in range(users)])
@@ -125,8 +125,8 @@ def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
     }
     shown = {}
     for width in (80, 160):
-        console = terminal(width)
-        monkeypatch.setattr(consoles, "out", lambda console=console: console)
+        console = fake_terminal(width)
+        monkeypatch.setattr(terminal, "out", lambda console=console: console)
         table = Table(CALLS)
         table.add([row])
         table.finish()
@@ -143,8 +143,8 @@ def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_cost_of_a_question_fits_the_terminal(width, monkeypatch):
-    console = terminal(width)
-    monkeypatch.setattr(consoles, "out", lambda: console)
+    console = fake_terminal(width)
+    monkeypatch.setattr(terminal, "out", lambda: console)
     table = Table(COSTS)
     counts = {"requests": 12, "left": 11, "per_day": 1440, "enough": False, "opens_at": START}
     table.add([{"endpoint": "realtime/quality/by_time_20sec", **counts}])

@@ -10,11 +10,11 @@ import pytest
 
 from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
 from agora_analytics.agora.plans import ENTERPRISE
-from agora_analytics.cli import consoles
-from agora_analytics.cli.statistics import _freeze, _groups, _minutes
-from agora_analytics.cli.tables import Table
+from agora_analytics.cli import terminal
+from agora_analytics.cli.commands.statistics import _freeze, _groups, _minutes
+from agora_analytics.cli.output.table import Table
 from agora_analytics.simulator import CallTruth, SessionTruth, Simulator, World, serve_in_thread
-from tests.cli.test_drawing import START, terminal
+from tests.cli.test_drawing import START, fake_terminal
 
 HOUR = 3600
 RATES = ["audio_freeze_rate", "video_freeze_rate"]
@@ -161,8 +161,8 @@ def drawn(request, monkeypatch):
     """Return what draws a question's records on a terminal of 80 or 160 columns, and its width."""
 
     def draw(question, metrics, records):
-        console = terminal(request.param)
-        monkeypatch.setattr(consoles, "out", lambda: console)
+        console = fake_terminal(request.param)
+        monkeypatch.setattr(terminal, "out", lambda: console)
         table = Table(question.listing(metrics))
         table.add(question.rows("c1", records))
         table.finish()
