@@ -1,4 +1,4 @@
-"""Who asks: the environment, and the options that win over it."""
+"""The accounts of each vendor: options, the environment variables that they override, and the client for them."""
 
 import os
 from pathlib import Path
@@ -11,85 +11,58 @@ from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
+    from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+    from agora_analytics.opentok.client import AsyncOpenTok
 
 LEDGER = "AGORA_LEDGER"
-_REQUIRED = {
-    "customer_id": "AGORA_CUSTOMER_ID",
-    "customer_secret": "AGORA_CUSTOMER_SECRET",
-    "app_id": "AGORA_APP_ID",
-}
-
-_PANEL = "Who asks"
-
-PlanOption = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_PANEL,
-        metavar="standard|premium|enterprise",
-        help="The plan, whose pace is kept. Or AGORA_PLAN; else standard.",
-    ),
-]
-AppIdOption = Annotated[
-    str | None, typer.Option(rich_help_panel=_PANEL, help="The app id of the project. Or AGORA_APP_ID.")
-]
-BaseUrlOption = Annotated[
-    str | None,
-    typer.Option(rich_help_panel=_PANEL, help="One host to ask: a proxy, the simulator. Or AGORA_BASE_URL."),
-]
-RegionOption = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_PANEL,
-        metavar="global|cn",
-        help="Where this machine is. Or AGORA_REGION; else global.",
-    ),
-]
-LedgerOption = Annotated[
-    Path | None,
-    typer.Option(
-        rich_help_panel=_PANEL,
-        help="The file that keeps the day's count, shared by all that name it. Or AGORA_LEDGER; "
-        "else ledger.sqlite3 in the user's state folder (on Linux ~/.local/state/agora-analytics).",
-    ),
-]
+_PANEL = "Account"
 
 
 @frozen(kw_only=True)
-class Account:
-    """What the options say; what they leave open, the environment says."""
+class LedgerAccount:
+    """An Agora account, as far as counting requests needs it: nothing is sent."""
 
-    plan: str | None = None
-    app_id: str | None = None
-    base_url: str | None = None
-    region: str | None = None
-    ledger: Path | None = None
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="standard|premium|enterprise",
+            help="Plan of the account, which sets the rate limits. Or AGORA_PLAN; default: standard.",
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="URL",
+            help="Send all requests to this host, such as a proxy or the simulator. Or AGORA_BASE_URL.",
+        ),
+    ] = None
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="FILE",
+            help="File with the count of the day's requests, shared by all processes that name it. Or AGORA_LEDGER; "
+            "default: ledger.sqlite3 in ~/.local/state/agora-analytics (Linux) or the user's state folder.",
+        ),
+    ] = None
 
-    def client(self, *, sends: bool = True, **means: Any) -> "AsyncAgora":
-        """Return a client for this account.
-
-        Args:
-            sends: whether it will send anything; a client that only counts needs no secret and no app id.
-            means: further arguments of `AsyncAgora`.
-
-        Raises:
-            ConfigurationError: naming everything that is missing.
-        """
+    def offline_client(self, **options: Any) -> "AsyncAgora":
+        """Return a client that only counts; it needs neither secret nor app id."""
         from agora_analytics.agora.client import AsyncAgora
 
-        self._require(sends=sends)
-        if not sends:
-            means |= {"customer_secret": "-", "app_id": "-"}
+        _require(("AGORA_CUSTOMER_ID",), "agora-analytics demo")
         return AsyncAgora.from_env(
             os.environ | {LEDGER: str(self.ledger_path)},
             plan=self.plan,
             base_url=self.base_url,
-            region=self.region,
-            **({"app_id": self.app_id} | means),
+            **({"customer_secret": "-", "app_id": "-"} | options),
         )
 
     @property
     def ledger_path(self) -> Path:
-        """The file that keeps the day's count."""
+        """The file with the count of the day's requests."""
         if self.ledger:
             return self.ledger
         if named := os.environ.get(LEDGER):
@@ -98,15 +71,105 @@ class Account:
 
         return platformdirs.user_state_path("agora-analytics", appauthor=False) / "ledger.sqlite3"
 
-    def _require(self, *, sends: bool) -> None:
-        needed = _REQUIRED if sends else {"customer_id": _REQUIRED["customer_id"]}
-        missing = [
-            variable
-            for name, variable in needed.items()
-            if not os.environ.get(variable) and not (name == "app_id" and self.app_id)
-        ]
-        if missing:
-            raise ConfigurationError(
-                f"not set in the environment: {', '.join(missing)}; Agora Console shows the values, "
-                "or try `agora-analytics demo`, which needs no account"
-            )
+
+@frozen(kw_only=True)
+class AgoraAccount(LedgerAccount):
+    """An Agora account."""
+
+    app_id: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="App id of the project. Or AGORA_APP_ID."),
+    ] = None
+    region: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="global|cn",
+            help="Region of this machine. Or AGORA_REGION; default: global.",
+        ),
+    ] = None
+
+    def client(self, **options: Any) -> "AsyncAgora":
+        """Return a client of this account.
+
+        Raises:
+            ConfigurationError: naming every variable that is missing.
+        """
+        from agora_analytics.agora.client import AsyncAgora
+
+        app_id = () if self.app_id else ("AGORA_APP_ID",)
+        _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
+        return AsyncAgora.from_env(
+            os.environ | {LEDGER: str(self.ledger_path)},
+            plan=self.plan,
+            base_url=self.base_url,
+            region=self.region,
+            app_id=self.app_id,
+            **options,
+        )
+
+
+@frozen(kw_only=True)
+class OpenTokAccount:
+    """An OpenTok project or a Vonage application."""
+
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="URL",
+            help="Send all requests to this host, such as the simulator. Or OPENTOK_BASE_URL.",
+        ),
+    ] = None
+
+    def client(self, **options: Any) -> "AsyncOpenTok":
+        """Return a client of this account.
+
+        Raises:
+            ConfigurationError: naming every variable that is missing.
+        """
+        from agora_analytics.opentok.client import AsyncOpenTok
+
+        if not os.environ.get("VONAGE_APPLICATION_ID"):
+            _require(("OPENTOK_API_KEY", "OPENTOK_API_SECRET"), "agora-analytics opentok simulate")
+        return AsyncOpenTok.from_env(base_url=self.base_url, **options)
+
+
+@frozen(kw_only=True)
+class ApsaraVideoAccount:
+    """An app of ApsaraVideo Live."""
+
+    app_id: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID."),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL,
+            metavar="URL",
+            help="Send all requests to this endpoint: a region's, or the simulator. Or APSARAVIDEO_BASE_URL.",
+        ),
+    ] = None
+
+    def client(self, **options: Any) -> "AsyncApsaraVideo":
+        """Return a client of this account.
+
+        Raises:
+            ConfigurationError: naming every variable that is missing.
+        """
+        from agora_analytics.apsaravideo.client import ENVIRONMENT, AsyncApsaraVideo
+
+        app_id = () if self.app_id else (ENVIRONMENT["app_id"],)
+        needed = (ENVIRONMENT["access_key_id"], ENVIRONMENT["access_key_secret"], *app_id)
+        _require(needed, "agora-analytics apsaravideo simulate")
+        return AsyncApsaraVideo.from_env(app_id=self.app_id, base_url=self.base_url, **options)
+
+
+def _require(variables: tuple[str, ...], without_account: str) -> None:
+    missing = [name for name in variables if not os.environ.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"not set in the environment: {', '.join(missing)}; set them to the values of the vendor's console, "
+            f"or run `{without_account}`, which needs no account"
+        )

@@ -1,50 +1,45 @@
-"""A client for one command, and a line on the terminal that says what it waits for."""
+"""Opens a client for one command, with a line on the terminal about the requests that it waits for."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from agora_analytics.cli.progress import Progress
-from agora_analytics.cli.terminal import err
+from agora_analytics.cli.live_progress import Progress
+from agora_analytics.cli.output import Output, write_rows
+from agora_analytics.cli.output.columns import RowKind
+from agora_analytics.cli.terminal import status_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-class Client(Protocol):
-    """A client of any vendor."""
+class ClientContext(Protocol):
+    """A client of any vendor, as an asynchronous context manager."""
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *_: object) -> None: ...
 
 
-C_co = TypeVar("C_co", bound=Client, covariant=True)
+C = TypeVar("C", bound=ClientContext)
 
-
-class Asker(Protocol[C_co]):
-    """Who asks: what makes a client, with further arguments of it."""
-
-    def client(self, **means: Any) -> C_co:
-        """Return a client."""
-        ...
-
-
-_AFTER = 0.7  # seconds: what is quicker needs no words
-_LOOK = 0.25
+STATUS_DELAY = 0.7  # seconds; a quicker command shows no status line
+_STATUS_INTERVAL = 0.25
 
 
 @asynccontextmanager
-async def open_client(account: Asker[C_co], *, quiet: bool = False, **means: Any) -> AsyncIterator[C_co]:
-    """Open a client; on a terminal, say after a moment how many requests were sent, and which limit is waited for.
+async def open_client(make: Callable[..., C], **options: Any) -> AsyncIterator[C]:
+    """Open a client. On a terminal, a status line shows the requests sent and the limit that is waited for.
 
     Args:
-        account: who asks.
-        quiet: draw nothing: rows go to the terminal.
-        means: further arguments of the client.
+        make: the `client` method of an account.
+        options: further arguments of the client.
     """
-    progress, console = Progress(), err()
-    async with account.client(observer=progress.sent, **means) as client:
-        if quiet or not console.is_terminal:
+    progress = Progress()
+    async with make(observer=progress.sent, **options) as client:
+        if not status_line.begin():
             yield client
             return
         showing = asyncio.create_task(_show(progress))
@@ -54,19 +49,43 @@ async def open_client(account: Asker[C_co], *, quiet: bool = False, **means: Any
             showing.cancel()
             with suppress(asyncio.CancelledError):
                 await showing
+            status_line.end()
 
 
 async def _show(progress: Progress) -> None:
-    await asyncio.sleep(_AFTER)
-    with err().status("") as status:
-        while True:
-            note = f"; {progress.note}" if progress.note else ""
-            status.update(f"[faint]{format_requests(progress.requests) or 'asking'}{note}[/]")
-            await asyncio.sleep(_LOOK)
+    await asyncio.sleep(STATUS_DELAY)
+    while True:
+        note = f"; {progress.note}" if progress.note else ""
+        status_line.show(f"{format_requests(progress.requests) or 'waiting for a response'}{note}")
+        await asyncio.sleep(_STATUS_INTERVAL)
+
+
+def run_listing(
+    make: Callable[..., C],
+    pages: "Callable[[C], AsyncGenerator[pa.Table, None]]",
+    kind: RowKind,
+    output: Output,
+    **options: Any,
+) -> None:
+    """Open a client and write the pages that it returns.
+
+    Args:
+        make: the `client` method of an account.
+        pages: returns the pages of a client.
+        kind: the kind of rows.
+        output: how they are written.
+        options: further arguments of the client.
+    """
+
+    async def run() -> None:
+        async with open_client(make, **options) as client:
+            await write_rows(pages(client), kind, output)
+
+    asyncio.run(run())
 
 
 def format_requests(requests: Mapping[str, int]) -> str:
-    """Return what was spent, in words: `3 requests (call/lists 1, call/sessions 2)`."""
+    """Return the number of requests in words: `3 requests (call/lists 1, call/sessions 2)`."""
     sent = Counter(requests)
     if not sent.total():
         return ""

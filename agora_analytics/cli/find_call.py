@@ -1,4 +1,4 @@
-"""From a call id to the call. The API wants a call's time range with its id, and has no search by id."""
+"""Finds a call by its id. The API has no search by id: it needs the call's time range in addition to the id."""
 
 import time
 from contextlib import aclosing
@@ -8,7 +8,7 @@ import typer
 from attrs import frozen
 
 from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.cli.terminal import err, one_line
+from agora_analytics.cli.options import TIMES
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import epoch_seconds, iso
 
@@ -16,125 +16,113 @@ if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.records import Call
 
-_NEAR = 600  # seconds on both sides of --around: clocks and memories differ
-_CHEAP = 2  # list requests up to which a search needs no words
-TIMES = "ISO 8601 (2026-11-20T08:00Z), epoch seconds, or ago (6h, 2d)"
+_MARGIN = 600  # seconds on both sides of --around, because clocks and memories differ
+_CHEAP = 2  # list requests up to which a search is not reported
+_PANEL = "Search for the call"
 
 CallIdArgument = Annotated[
-    str, typer.Argument(metavar="CALL_ID", help="As `agora-analytics calls` shows it.")
+    str, typer.Argument(metavar="CALL_ID", help="The id, as `agora-analytics calls` shows it.")
 ]
-AroundOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        rich_help_panel="How the call is found",
-        help="A moment of the call, give or take ten minutes: finds it with about one request. "
-        "Without it the plan's whole reach is searched, the newest calls first.",
-    ),
-]
-CnameOption = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel="How the call is found", help="The call's channel: makes the search cheaper."
-    ),
-]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        rich_help_panel="How the call is found",
-        help=f"Search from here on (as in `calls`): {TIMES}.",
-    ),
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME", rich_help_panel="How the call is found", help="Search up to here: as --since."
-    ),
-]
-SpendOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        metavar="N",
-        rich_help_panel="How the call is found",
-        help="List requests (of 100 calls each) that the search takes at most.",
-    ),
-]
-SPEND = 100
 
 
 @frozen(kw_only=True)
-class Where:
-    """Where a call is looked for."""
+class CallSearch:
+    """The options that say where to look for a call."""
 
-    around: str | None = None
-    cname: str | None = None
-    since: str | None = None
-    until: str | None = None
-    spend: int = SPEND
+    around: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            rich_help_panel=_PANEL,
+            help="A time within ten minutes of the call. The search then takes about one request. Without it, the "
+            "whole range that the plan allows is searched, the newest calls first.",
+        ),
+    ] = None
+    cname: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_PANEL, metavar="CHANNEL", help="Channel of the call; makes the search cheaper."
+        ),
+    ] = None
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel=_PANEL, help=f"Start of the search: {TIMES}."),
+    ] = None
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel=_PANEL, help="End of the search, as --since."),
+    ] = None
+    spend: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=_PANEL,
+            help="List requests (of 100 calls each) that the search may send.",
+        ),
+    ] = 100
 
+    async def find(self, client: "AsyncAgora", call_id: str) -> "Call":
+        """Return the call with an id. Reports an expensive search on stderr.
 
-async def find_call(client: "AsyncAgora", call_id: str, where: Where) -> "Call":
-    """Return the call with an id; says on stderr what the search took if that was much.
+        Raises:
+            InvalidRequest: if the call is not there.
+        """
+        since, until = self._range(client)
+        before = _list_requests(client)
+        call, complete = None, True
+        async with aclosing(client.calls(since, until, cname=self.cname).pages()) as pages:
+            async for page in pages:
+                call = next((call for call in page.records if call.call_id == call_id), None)
+                if call is not None:
+                    break
+                if page.resume_token and _list_requests(client) - before >= self.spend:
+                    complete = False
+                    break
+        requests = _list_requests(client) - before
+        if call is None:
+            raise InvalidRequest(self._not_found(call_id, since, until, requests, complete=complete))
+        if requests > _CHEAP and self.around is None:
+            from agora_analytics.cli.terminal import err, one_line
 
-    Raises:
-        InvalidRequest: there is no such call where it was looked for.
-    """
-    since, until = _range(client, where)
-    before = _lists(client)
-    found, all_seen = None, True
-    async with aclosing(client.calls(since, until, cname=where.cname).pages()) as pages:
-        async for page in pages:
-            found = next((call for call in page.records if call.call_id == call_id), None)
-            if found is not None:
-                break
-            if page.resume_token and _lists(client) - before >= where.spend:
-                all_seen = False
-                break
-    spent = _lists(client) - before
-    if found is None:
-        raise InvalidRequest(_not_found(call_id, since, until, spent, all_seen=all_seen, where=where))
-    if spent > _CHEAP and where.around is None:
-        hint = f"--around {iso(found.created_ts)} finds it with fewer"
-        one_line(err(), f"found with {spent} list requests; {hint}", "faint")
-    return found
+            hint = f"--around {iso(call.created_ts)} finds the call with fewer"
+            one_line(err(), f"the search took {requests} list requests; {hint}", "faint")
+        return call
 
+    async def call_or_range(self, client: "AsyncAgora", call_id: str) -> tuple["Call"] | tuple[str, str, str]:
+        """Return the arguments of the client's methods: the call, or its id and time range if both ends are given."""
+        if self.since and self.until and not self.around:
+            return call_id, self.since, self.until
+        return (await self.find(client, call_id),)
 
-async def call_or_range(
-    client: "AsyncAgora", call_id: str, where: Where
-) -> tuple["Call"] | tuple[str, str, str]:
-    """Return what the client's methods want: the call, or its id with a time range where both ends were given."""
-    if where.since and where.until and not where.around:
-        return call_id, where.since, where.until
-    return (await find_call(client, call_id, where),)
+    def _range(self, client: "AsyncAgora") -> tuple[float, float]:
+        """Return the time range of the search in epoch seconds."""
+        now = time.time()
+        if self.around is not None:
+            if self.since or self.until:
+                raise InvalidRequest("use either --around, or --since and --until")
+            middle = epoch_seconds(self.around, now=now, name="around")
+            return middle - _MARGIN, middle + _MARGIN
+        since, until = client.reach(LISTS).start, now
+        if self.since is not None:
+            since = epoch_seconds(self.since, now=now, name="since")
+        if self.until is not None:
+            until = epoch_seconds(self.until, now=now, name="until")
+        return since, until
 
-
-def _range(client: "AsyncAgora", where: Where) -> tuple[float, float]:
-    """Return the time range in which to look, in epoch seconds."""
-    now = time.time()
-    if where.around is not None:
-        if where.since or where.until:
-            raise InvalidRequest(
-                "--around says where to look, and so do --since and --until: give one of them"
+    def _not_found(self, call_id: str, since: float, until: float, requests: int, *, complete: bool) -> str:
+        channel = f" in channel {self.cname}" if self.cname else ""
+        spent = f"{requests} list request{'' if requests == 1 else 's'}"
+        if complete:
+            return (
+                f"no call with the id {call_id}{channel} from {iso(since)} to {iso(until)} ({spent}); "
+                "run `agora-analytics calls` to list the calls"
             )
-        moment = epoch_seconds(where.around, now=now, name="around")
-        return moment - _NEAR, moment + _NEAR
-    reach = client.reach(LISTS)
-    since = reach.start if where.since is None else epoch_seconds(where.since, now=now, name="since")
-    return since, now if where.until is None else epoch_seconds(where.until, now=now, name="until")
+        return (
+            f"call {call_id} is not among the newest calls{channel} ({spent}); "
+            "give its time with --around TIME, or raise --spend"
+        )
 
 
-def _lists(client: "AsyncAgora") -> int:
+def _list_requests(client: "AsyncAgora") -> int:
     return client.sent.get(LISTS.name, 0)
-
-
-def _not_found(call_id: str, since: float, until: float, spent: int, *, all_seen: bool, where: Where) -> str:
-    room = f" of channel {where.cname}" if where.cname else ""
-    if all_seen:
-        looked = f"{iso(since)} to {iso(until)} has no call{room} with the id {call_id}"
-        return f"{looked} ({spent} list request{'' if spent == 1 else 's'}); `agora-analytics calls` shows what there is"
-    return (
-        f"call {call_id} is not among the newest calls{room} that {spent} list requests show; "
-        "say when it was with --around TIME, or raise --spend"
-    )

@@ -1,4 +1,4 @@
-"""Runs a command, and turns whatever goes wrong into one clear line and an exit code."""
+"""Runs a command and turns an error into one line on stderr and an exit code."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from agora_analytics.errors import AgoraAnalyticsError
 
 PROGRAM = "agora-analytics"
 _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
-_STOPPED_HARVEST = "stopped; what was stored is safe, and the same command goes on from there"
+_STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
 _EXTRA_OF = {
     "duckdb": "cli",
     "pyarrow": "cli",
@@ -25,16 +25,16 @@ _EXTRA_OF = {
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command that the arguments name and return its exit code. Nothing is raised."""
+    """Run the command that the arguments name and return its exit code. Raises nothing."""
     words = list(arguments)
     debug = "--debug" in words
-    if debug:  # people write it behind the command as well
+    if debug:  # allowed after the command too
         words = ["--debug", *(word for word in words if word != "--debug")]
     try:
         code = _invoke(words)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - this is where the program ends
-        return _told(error, words, debug=debug)
+        return _report(error, words, debug=debug)
     return code
 
 
@@ -45,14 +45,14 @@ def _invoke(words: list[str]) -> int:
     if _COMPLETION in os.environ:
         command.main(prog_name=PROGRAM)
     try:
-        # Not through `main` of typer: it has its own words and codes for Ctrl-C and broken pipes.
+        # Typer's own `main` has other messages and exit codes for Ctrl-C and broken pipes.
         with command.make_context(PROGRAM, words) as context:
             return int(command.invoke(context) or 0)
     except typer.Exit as ended:
         return ended.exit_code
 
 
-def _told(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
+def _report(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
@@ -60,9 +60,9 @@ def _told(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
         return NO_READER
     if debug:
         sys.stderr.write("".join(traceback.format_exception(error)))
-    text, code = _words(error, words)
+    text, code = _describe(error, words)
     if code == STOPPED:
-        # A second Ctrl-C while threads come to their end would show where it hit them.
+        # A second Ctrl-C while threads end would print their tracebacks.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         terminal.one_line(terminal.err(), f"{PROGRAM}: {text}", "bad" if sys.stderr.isatty() else "")
@@ -71,8 +71,8 @@ def _told(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
     return code
 
 
-def _words(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
-    """Return what to say about an error, and its exit code."""
+def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
     code = exit_code_of(error)
     if isinstance(error, AgoraAnalyticsError):
         return "; ".join((str(error), *getattr(error, "__notes__", ()))), code
@@ -86,7 +86,7 @@ def _words(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own errors, whose type depends on its version
         return f"{error.format_message()} (see {_help_of(error)} --help)", WRONG_INPUT
     return (
-        f"unexpected {type(error).__name__}: {error}; run it again with --debug to see where, and please report it",
+        f"unexpected {type(error).__name__}: {error}; run the command with --debug for a traceback, and please report it",
         code,
     )
 
@@ -97,10 +97,10 @@ def _help_of(error: BaseException) -> str:
 
 
 def _silence() -> None:
-    """Let the interpreter flush into nothing at its end: whoever read our output has gone."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
+    """Send the interpreter's last flush to the null device: the reader of the output has gone."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            os.dup2(nothing, stream.fileno())
+            os.dup2(null, stream.fileno())

@@ -65,7 +65,7 @@ def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simul
     asked = simulator.seen.requests.total()
     assert "4 metric days to visit (8 more are in the store)" in command(*words, "--dry-run").stdout
     assert simulator.seen.requests.total() == asked
-    assert "8 were in the store before" in command(*words).stdout
+    assert "8 were already in the store" in command(*words).stdout
     assert simulator.seen.requests.total() == asked + 4
     vendors = open_store(tmp_path / "quality.store").sql("select distinct vendor, unit from quality")
     assert vendors.rows() == [("apsaravideo", "")]
@@ -95,4 +95,4 @@ def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
     server.send_signal(signal.SIGINT)
     out, err = server.communicate(timeout=60)
     assert (server.returncode, err) == (0, "")
-    assert "no limit was broken" in out
+    assert "no limit was exceeded" in out

@@ -14,13 +14,13 @@ def test_the_demo_shows_the_whole_job_and_goes_on_where_it_stood(command, tmp_pa
     done = command(*words, env=no_account | proxy)
     assert done.returncode == 0, done.stderr
     assert re.search(r"calls\s+12\n", done.stdout)
-    assert "no limit was broken" in done.stdout
+    assert "no limit was exceeded" in done.stdout
     for told in ("Which calls froze most?", "Which networks lose packets?", "Which are the busiest hours?"):
         assert told in done.stdout
     assert "Ethernet" in done.stdout
     assert "agora-analytics sql --store 'my demo' " in done.stdout
     again = command(*words, env=no_account)
-    assert "12 were in the store before" in again.stdout
+    assert "12 were already in the store" in again.stdout
     assert open_store(tmp_path / "my demo").counts()["calls"] == 12
 
 
@@ -39,7 +39,7 @@ def test_a_simulated_server_is_harvested_with_what_it_says(start, command, tmp_p
     server.send_signal(signal.SIGINT)
     out, err = server.communicate(timeout=60)
     assert (server.returncode, err) == (0, "")
-    assert re.search(r"counted \d+ requests, and no limit was broken:\n  call/lists \d", out)
+    assert re.search(r"counted \d+ requests, and no limit was exceeded:\n  call/lists \d", out)
 
 
 def test_a_port_that_is_taken(fails, base_url):
@@ -65,8 +65,8 @@ def test_compact_turns_a_day_that_is_over_into_a_few_files(command, serving, tmp
     assert open_store(tmp_path / "store").counts()["calls"] == 4
     done = command("compact", "--store", "store")
     assert done.returncode == 0, done.stderr
-    assert "12 files are 3 now" in done.stdout
-    assert "nothing to compact" in command("compact", "--store", "store").stdout
+    assert "12 files merged into 3" in done.stdout
+    assert "Nothing to compact" in command("compact", "--store", "store").stdout
 
 
 def test_the_version(command):

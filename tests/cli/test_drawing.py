@@ -2,17 +2,18 @@ import io
 import math
 import re
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.cli import terminal
 from agora_analytics.cli.call_charts import CallCharts, Measure
-from agora_analytics.cli.call_report import chart_width, show_call
-from agora_analytics.cli.commands.calls import CALLS
-from agora_analytics.cli.commands.estimate import COSTS
-from agora_analytics.cli.output.table import Table
-from agora_analytics.cli.sparklines import sparkline
+from agora_analytics.cli.call_report import chart_width, show_call, sparkline
+from agora_analytics.cli.commands.calls import CALL_ROWS
+from agora_analytics.cli.commands.costs import COST_ROWS
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.core.columns import Series
 
 START = 1_795_000_000
@@ -114,21 +115,21 @@ def test_a_picture_fits_the_terminal(width, users):
 
 
 def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
-    row = {
-        "call_id": "c" * 24,
-        "cname": "a-very-long-channel-name",
-        "created_ts": START,
-        "destroyed_ts": START + 3723,
-        "finished": False,
-        "call_acu": 1234,
-        "call_video_freeze_rate": 0.0123,
-    }
+    call = Call(
+        call_id="c" * 24,
+        cname="a-very-long-channel-name",
+        created_ts=START,
+        destroyed_ts=START + 3723,
+        finished=False,
+        call_acu=1234,
+        call_video_freeze_rate=0.0123,
+    )
     shown = {}
     for width in (80, 160):
         console = fake_terminal(width)
-        monkeypatch.setattr(terminal, "out", lambda console=console: console)
-        table = Table(CALLS)
-        table.add([row])
+        monkeypatch.setattr(terminal, "out", lambda _file, console=console: console)
+        table = TableWriter(CALL_ROWS)
+        table.add(calls_table([call]))
         table.finish()
         shown[width] = console.file.getvalue()
         assert max(map(len, shown[width].splitlines())) <= width
@@ -144,10 +145,11 @@ def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_cost_of_a_question_fits_the_terminal(width, monkeypatch):
     console = fake_terminal(width)
-    monkeypatch.setattr(terminal, "out", lambda: console)
-    table = Table(COSTS)
+    monkeypatch.setattr(terminal, "out", lambda _file: console)
+    table = TableWriter(COST_ROWS)
     counts = {"requests": 12, "left": 11, "per_day": 1440, "enough": False, "opens_at": START}
-    table.add([{"endpoint": "realtime/quality/by_time_20sec", **counts}])
+    row = {"endpoint": "realtime/quality/by_time_20sec", **counts}
+    table.add(pa.Table.from_pylist([row], schema=COST_ROWS.schema()))
     table.finish()
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width

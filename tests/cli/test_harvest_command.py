@@ -32,7 +32,7 @@ def test_everything_is_harvested_and_a_second_run_asks_for_nothing_again(command
     assert re.search(r"calls\s+12\n", first.stdout)
     second = command(*words)
     assert second.returncode == 0
-    assert re.search(r"calls\s+0  new; 12 were in the store before", second.stdout)
+    assert re.search(r"calls\s+0  new; 12 were already in the store", second.stdout)
 
 
 def test_a_dry_run_stores_nothing_and_says_what_it_costs(command, base_url, tmp_path):
@@ -41,7 +41,7 @@ def test_a_dry_run_stores_nothing_and_says_what_it_costs(command, base_url, tmp_
     assert "12 calls to visit" in done.stdout
     assert re.search(r"call/metrics\s+12\s+10,000", done.stdout)
     assert "suffices" in done.stdout
-    assert "Nothing was stored. Asking this took 1 request (call/lists 1)." in done.stdout
+    assert "Nothing was stored. This estimate took 1 request (call/lists 1)." in done.stdout
     assert not (tmp_path / "store").exists()
 
 
@@ -125,7 +125,8 @@ def test_ctrl_c_is_one_line(start, base_url, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert (
-        err == "agora-analytics: stopped; what was stored is safe, and the same command goes on from there\n"
+        err
+        == "agora-analytics: stopped; the stored rows are safe, and the same command continues from there\n"
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import main
-from agora_analytics.cli.examples import EXAMPLES
+from agora_analytics.cli.app import EXAMPLES
 from agora_analytics.cli.exit_codes import MEANINGS
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 from agora_analytics.store.schemas import CALLS, SESSIONS
@@ -182,7 +182,7 @@ def test_a_search_ends_where_it_may_spend_no_more(command, fails, serving):
         assert "raise --spend" in fails(2, *words, "--spend", "1")
         room = many.calls[0].cname
         told = fails(2, *words, "--cname", room)
-        assert f"has no call of channel {room} with the id nope (1 list request);" in told
+        assert f"no call with the id nope in channel {room} from" in told
 
 
 def test_what_came_before_an_error_is_written_and_told(start, world, tmp_path):
@@ -196,7 +196,7 @@ def test_what_came_before_an_error_is_written_and_told(start, world, tmp_path):
         process = start("calls", *DAY, "--base-url", url, "-o", "calls.json")
         out, err = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "100 calls came before that and are in calls.json" in err
+    assert "100 calls were written to calls.json before that" in err
     assert err.count("\n") == 1
     assert len(json.loads((tmp_path / "calls.json").read_text())) == 100
     assert out == ""
@@ -219,10 +219,13 @@ def test_a_link_and_a_pipe_are_written_through(all_of, base_url, tmp_path):
 
 def test_what_cannot_be_done_is_one_line(fails, base_url, call, tmp_path):
     cases = {
-        "name a file with --output": (2, ("calls", "--format", "parquet")),
-        "has no call with the id nope": (2, ("inspect", "nope", *DAY)),
-        "give one of them": (2, ("sessions", call.call_id, "--around", "1h", "--since", "2h")),
-        "there is no metric 'freez'; choose an id or one of audio_render_freeze, video_": (
+        "--format parquet needs --output FILE": (2, ("calls", "--format", "parquet")),
+        "no call with the id nope": (2, ("inspect", "nope", *DAY)),
+        "use either --around, or --since and --until": (
+            2,
+            ("sessions", call.call_id, "--around", "1h", "--since", "2h"),
+        ),
+        "unknown metric 'freez'; use an id or one of audio_render_freeze, video_": (
             2,
             ("metrics", call.call_id, "-m", "freez"),
         ),

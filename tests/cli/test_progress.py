@@ -1,5 +1,4 @@
-from agora_analytics.cli.live_progress import plain_line
-from agora_analytics.cli.progress import Progress
+from agora_analytics.cli.live_progress import Progress, plain_line
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import AttemptFailed, ResponseReceived, Waited
 from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
-from agora_analytics.cli.examples import CALL, EXAMPLES
+from agora_analytics.cli.app import EXAMPLES
 from agora_analytics.simulator import World
 
 
@@ -77,7 +77,7 @@ def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
     _, err = table.communicate(timeout=60)
     assert titles.split() == ["from", "userCount"], err
     assert table.returncode == 130, err
-    assert re.fullmatch(r"agora-analytics: stopped after \d+ windows; --since \S+Z goes on from there\n", err)
+    assert re.fullmatch(r"agora-analytics: stopped after \d+ windows; continue with --since \S+Z\n", err)
     out, err = by_line.communicate(timeout=60)
     assert (by_line.returncode, err) == (0, "")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -126,7 +126,7 @@ def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
     assert costs["insight/usage/by_time"]["per_day"] == 60
     assert all(row["enough"] for row in costs.values())
     assert {row["endpoint"] for row in json.loads(harvest)} == {"call/lists", "call/sessions", "call/metrics"}
-    assert "What is left of the day's quota suffices." in table
+    assert "The rest of the day's quota suffices." in table
 
 
 def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_url):
@@ -157,20 +157,34 @@ def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url,
 
 def test_questions_that_make_no_sense(fails, base_url):
     cases = {
-        "there is no metric 'users' here; choose of userCount": ("usage", "users"),
-        "there is no metric 'userCount' here": ("quality", "userCount"),
-        "say of what with --by": ("usage", "--only", "Wi-Fi"),
+        "unknown metric 'users'; use one of userCount": ("usage", "users"),
+        "unknown metric 'userCount'": ("quality", "userCount"),
+        "add --by DIMENSION": ("usage", "--only", "Wi-Fi"),
         "takes no dimension": ("usage", "peakConcurrentUsers", "--by", "net"),
-        "--follow tells of everybody": ("realtime", "--follow", "--cname", "room", "--user", "7"),
+        "--follow cannot be combined with --user or --top": (
+            "realtime",
+            "--follow",
+            "--cname",
+            "room",
+            "--user",
+            "7",
+        ),
         "channelCount takes no dimension": ("realtime", "channelCount", "--follow", "--by", "net"),
-        "not told of single users": ("realtime", "--cname", "room", "--user", "7"),
-        "--top wants --by": ("realtime", "--top"),
-        "--realtime wants metrics; choose of userCount": ("estimate", "--realtime"),
-        "--realtime has no totals": ("estimate", "userCount", "--realtime", "--total"),
-        "there is no metric 'totalDuration' here": ("estimate", "totalDuration", "--realtime"),
-        "whom only --realtime tells of": ("estimate", "userCount", "--users", "3"),
-        "which only --realtime tells of": ("estimate", "userCount", "--top"),
-        "--top has groups": ("estimate", "userCount", "--realtime", "--top", "--users", "3"),
+        "not available for single users": ("realtime", "--cname", "room", "--user", "7"),
+        "--top needs --by": ("realtime", "--top"),
+        "--realtime needs metrics; use one of userCount": ("estimate", "--realtime"),
+        "--realtime cannot be combined with --total": ("estimate", "userCount", "--realtime", "--total"),
+        "unknown metric 'totalDuration'": ("estimate", "totalDuration", "--realtime"),
+        "--users needs --realtime": ("estimate", "userCount", "--users", "3"),
+        "--top needs --realtime": ("estimate", "userCount", "--top"),
+        "--top cannot be combined with --users": (
+            "estimate",
+            "userCount",
+            "--realtime",
+            "--top",
+            "--users",
+            "3",
+        ),
         "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
         "it takes premium or enterprise": ("usage", "--plan", "standard"),
     }
@@ -181,7 +195,7 @@ def test_questions_that_make_no_sense(fails, base_url):
 
 def words_of(example, call):
     """Return an example's words about a call that is there, and with an end to what has none."""
-    about = {CALL: call.call_id, "--around 2h": f"--around {call.created_ts}"}
+    about = {"CALL_ID": call.call_id, "--around 2h": f"--around {call.created_ts}"}
     about["--since 6h --until 1h"] = f"--since {call.created_ts} --until {call.destroyed_ts + 1}"
     about["--follow"] = "--follow --limit 1"
     for word, meant in about.items():

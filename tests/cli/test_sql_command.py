@@ -59,7 +59,7 @@ def test_two_columns_of_one_name_both_come(sql):
 def test_no_rows(sql):
     assert json.loads(sql("--format", "json", "select * from calls")) == []
     assert sql("--format", "csv", "select call_id, cname from calls") == "call_id,cname\n"
-    assert "0 rows" in sql("select * from calls")
+    assert "no rows" in sql("select * from calls")
 
 
 def test_programs_get_every_row_and_people_a_note(sql):
@@ -68,8 +68,8 @@ def test_programs_get_every_row_and_people_a_note(sql):
     assert len(json.loads(sql("--format", "json", query))) == 1000
     table = sql(query)
     assert len(table.splitlines()) < 50
-    assert "1,000 rows, the first 40 shown" in table
-    assert len(sql("--rows", "0", query).splitlines()) > 1000
+    assert "40 of 1,000 rows; --limit 0 shows all" in table
+    assert len(sql("--limit", "0", query).splitlines()) > 1000
 
 
 def test_numbers_stand_to_the_right_and_their_points_in_line(sql):
@@ -78,7 +78,7 @@ def test_numbers_stand_to_the_right_and_their_points_in_line(sql):
         ["1.50", "a"],
         ["100.25", "b"],
     ]
-    assert any(line.startswith("  1.50   a") for line in lines)
+    assert any(line.startswith("  1.50  a") for line in lines)
 
 
 def test_the_query_may_come_from_stdin(command, tmp_path):

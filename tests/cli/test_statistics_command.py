@@ -11,8 +11,8 @@ import pytest
 from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import terminal
-from agora_analytics.cli.commands.statistics import _freeze, _groups, _minutes
-from agora_analytics.cli.output.table import Table
+from agora_analytics.cli.commands.statistics import freeze_view, groups_view, minutes_view
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.simulator import CallTruth, SessionTruth, Simulator, World, serve_in_thread
 from tests.cli.test_drawing import START, fake_terminal
 
@@ -126,23 +126,23 @@ def test_what_came_before_an_error_is_kept(start, world, call, tmp_path):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 75
     rows = json.loads((tmp_path / "groups.json").read_text(encoding="utf-8"))
-    assert f"{len(rows)} groups came before that and are in groups.json" in err
+    assert f"{len(rows)} groups were written to groups.json before that" in err
     assert all(row["audio_freeze_rate_users"] and row["video_freeze_rate_users"] is None for row in rows)
 
 
 def test_questions_that_make_no_sense(fails, base_url, call):
     cases = {
-        "give one of them": ("--freeze", "--over-time"),
+        "cannot be combined; use one": ("--freeze", "--over-time"),
         "--by, --freeze and --over-time": ("--freeze", "--by", "net"),
-        "no metric 'user_count' here; choose of audio_freeze_rate": ("-m", "user_count"),
-        "no metric 'joinSuccessRate' here; choose of user_count": ("--over-time", "-m", "joinSuccessRate"),
+        "unknown metric 'user_count'; use one of audio_freeze_rate": ("-m", "user_count"),
+        "unknown metric 'joinSuccessRate'; use one of user_count": ("--over-time", "-m", "joinSuccessRate"),
         "only quality totals go by channelSize": ("--by", "channelSize"),
-        "parquet is no text": ("-f", "parquet"),
+        "--format parquet needs --output FILE": ("-f", "parquet"),
     }
     told = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))
     for expected, line in zip(cases, told, strict=True):
         assert expected in line
-    assert "has no call with the id nope" in fails(2, "statistics", "nope", "--around", call.created_ts)
+    assert "no call with the id nope" in fails(2, "statistics", "nope", "--around", call.created_ts)
 
 
 def group(metric, value, users, *, name="Wi-Fi", until=START + 599):
@@ -160,11 +160,11 @@ def bucket(metric, name, users):
 def drawn(request, monkeypatch):
     """Return what draws a question's records on a terminal of 80 or 160 columns, and its width."""
 
-    def draw(question, metrics, records):
+    def draw(view, metrics, records):
         console = fake_terminal(request.param)
-        monkeypatch.setattr(terminal, "out", lambda: console)
-        table = Table(question.listing(metrics))
-        table.add(question.rows("c1", records))
+        monkeypatch.setattr(terminal, "out", lambda _file: console)
+        table = TableWriter(view.rows(metrics))
+        table.add(view.table("c1", metrics, records))
         table.finish()
         lines = console.file.getvalue().splitlines()
         assert max(map(len, lines)) <= request.param
@@ -177,7 +177,7 @@ def test_groups_fit_the_terminal_and_say_whose_counts_differ(drawn):
     width, draw = drawn
     audio, video = RATES
     lines = draw(
-        _groups("net"),
+        groups_view("net"),
         RATES,
         [
             group(audio, 0.0123, 3),
@@ -200,10 +200,10 @@ def test_a_distribution_and_minutes_fit_the_terminal(drawn):
     width, draw = drawn
     audio, video = RATES
     lines = draw(
-        _freeze(),
+        freeze_view(),
         RATES,
         [bucket(video, "[10%,100%)", 2), bucket(audio, "[0%,3%)", 7), bucket(video, "[0%,3%)", 5)],
     )
     assert [line.split()[:3] for line in lines[2:4]] == [["[0%,3%)", "7", "5"], ["[10%,100%)", "-", "2"]]
     assert ("A wider terminal shows: up to" in lines) == (width == 80)
-    assert draw(_minutes(), ["user_count"], []) == ["no minutes"]
+    assert draw(minutes_view(), ["user_count"], []) == ["no minutes"]

@@ -87,7 +87,7 @@ def test_settings_that_cannot_be_used(fails):
     }
     told = fails.all(*((78, ("harvest", *LAST_DAY, "--out", "store", *words)) for words in cases.values()))
     assert all(expected in line for expected, line in zip(cases, told, strict=True))
-    assert "choose one of debug" in fails(78, "quota", env={"AGORA_LOG": "loud"})
+    assert "use one of debug" in fails(78, "quota", env={"AGORA_LOG": "loud"})
 
 
 def test_wrong_credentials(fails, base_url):
@@ -175,14 +175,14 @@ def test_debug_shows_where_and_no_secret(command, base_url):
     done = command("harvest", *LAST_DAY, "--out", "store", "--app-id", "nope", "--debug")
     assert done.returncode == 77
     assert "Traceback" in done.stderr
-    assert "DEBUG agora_analytics.engine: Answered" in done.stderr
+    assert "DEBUG agora_analytics.engine: ResponseReceived" in done.stderr
     assert "demo-customer-secret" not in done.stderr
     assert "authorization" not in done.stderr.lower()
 
 
 def test_something_unexpected_is_one_line_too(command, tmp_path):
     program = (
-        "import sys; from agora_analytics.cli import main, commands\n"
+        "import sys; from agora_analytics.cli import app, main\n"
         "import agora_analytics.store as store\n"
         "def broken(*_): raise KeyError('x')\n"
         "store.open_store = broken\n"

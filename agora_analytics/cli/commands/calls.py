@@ -1,96 +1,120 @@
-"""`agora-analytics calls`."""
+"""`agora-analytics calls` and `agora-analytics sessions`."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from attrs import asdict
 
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
-from agora_analytics.cli.find_call import TIMES
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.options import SinceOption, UntilOption, UserOption, option_groups
+from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
-    Kind,
-    Listing,
-    Row,
-    Shown,
-    length,
-    moment,
+    RowKind,
+    TableColumn,
+    elapsed,
     number,
     percent,
     plain,
+    stored_table,
+    timestamp,
 )
-from agora_analytics.cli.output.options import FormatOption, LimitOption, Output, OutputOption, write_rows
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import pyarrow as pa
+
     from agora_analytics.agora.client import AsyncAgora
 
-
-CALLS = Listing(
+CALL_ROWS = RowKind(
     name="calls",
-    columns={
-        "call_id": Kind.TEXT,
-        "cname": Kind.TEXT,
-        "created_ts": Kind.TIME,
-        "destroyed_ts": Kind.TIME,
-        "finished": Kind.FLAG,
-        "call_pcu": Kind.WHOLE,
-        "call_acu": Kind.WHOLE,
-        "call_audio_freeze_rate": Kind.NUMBER,
-        "call_video_freeze_rate": Kind.NUMBER,
-        "extra": Kind.OBJECT,
-    },
-    shown=(
-        Shown("began", moment("created_ts")),
-        Shown("call id", plain("call_id")),
-        Shown("channel", plain("cname"), least=8),
-        Shown("lasted", length("created_ts", "destroyed_ts", "finished"), right=True),
-        Shown("users", number("call_acu"), right=True),
-        Shown("video freeze", percent("call_video_freeze_rate"), right=True),
-        Shown("audio freeze", percent("call_audio_freeze_rate"), right=True),
-        Shown("most at once", number("call_pcu"), right=True),
+    schema=stored_table("calls"),
+    columns=(
+        TableColumn("began", timestamp("created_ts")),
+        TableColumn("call id", plain("call_id")),
+        TableColumn("channel", plain("cname"), least=8),
+        TableColumn("lasted", elapsed("created_ts", "destroyed_ts", "finished"), right=True),
+        TableColumn("users", number("call_acu"), right=True),
+        TableColumn("video freeze", percent("call_video_freeze_rate"), right=True),
+        TableColumn("audio freeze", percent("call_audio_freeze_rate"), right=True),
+        TableColumn("most at once", number("call_pcu"), right=True),
     ),
+    json_columns=("extra",),
+)
+SESSION_ROWS = RowKind(
+    name="sessions",
+    schema=stored_table("sessions"),
+    columns=(
+        TableColumn("user", plain("uid"), least=10),
+        TableColumn("joined", timestamp("join_ts")),
+        TableColumn("stayed", elapsed("join_ts", "leave_ts", "finished"), right=True),
+        TableColumn("network", plain("network"), least=9),
+        TableColumn("platform", plain("platform"), least=8),
+        TableColumn("device", plain("device_type"), least=11),
+        TableColumn("video freeze", percent("user_video_freeze_rate"), right=True),
+        TableColumn("audio freeze", percent("user_audio_freeze_rate"), right=True),
+        TableColumn("SDK", plain("sdk_version")),
+        TableColumn("roles", plain("roles"), least=6),
+        TableColumn("session id", plain("sid")),
+    ),
+    json_columns=("extra",),
 )
 
 
+@option_groups
 def calls(
-    since: Annotated[str, typer.Option(metavar="TIME", help=f"From when: {TIMES}.")] = "6h",
-    until: Annotated[str, typer.Option(metavar="TIME", help="Up to when: as --since.")] = "now",
-    cname: Annotated[str | None, typer.Option(help="Only the calls of this channel.")] = None,
-    limit: LimitOption = None,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    since: SinceOption = "6h",
+    until: UntilOption = "now",
+    cname: Annotated[
+        str | None, typer.Option(metavar="CHANNEL", help="Only the calls of this channel.")
+    ] = None,
+    *,
+    output: LimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """List the calls that went on in a time range, the newest first.
+    """List the calls of a time range, the newest first.
 
-    100 calls take one request. A table shows the first 40; --limit 0 shows all. A "+" behind a length: the call
-    still goes on. Then look at one: agora-analytics inspect CALL_ID.
+    100 calls take one request. A table shows the first 40; --limit 0 shows all. A "+" after a duration means that the
+    call is ongoing. To look at one call: agora-analytics inspect CALL_ID.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    asyncio.run(_write(account, since, until, cname, Output.of(format, output, limit)))
+    from agora_analytics.cli.client_context import run_listing
+
+    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        from agora_analytics.agora.arrow import calls_table
+
+        async for page in client.calls(since, until, cname=cname, page_size=output.page_size).pages():
+            yield calls_table(page.records)
+
+    run_listing(account.client, pages, CALL_ROWS, output, **output.client_options)
 
 
-async def _write(account: Account, since: str, until: str, cname: str | None, output: Output) -> None:
-    from agora_analytics.cli.client_context import open_client
+@option_groups
+def sessions(
+    call_id: CallIdArgument,
+    user: UserOption = None,
+    servers: Annotated[
+        bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
+    ] = False,
+    *,
+    search: CallSearch,
+    output: LimitedOutput,
+    account: AgoraAccount,
+) -> None:
+    """List who was in a call: each session of each user, with its times, network and device.
 
-    async with open_client(account, quiet=output.on_terminal, **output.means) as client:
-        await write_rows(_rows(client, since, until, cname, output.page_size), CALLS, output)
+    100 sessions take one request. The call has to be found first: --around TIME makes the search cheap, and --since
+    together with --until skips it. A user who left and came back has two sessions.
+    """
+    from agora_analytics.cli.client_context import run_listing
 
+    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        from agora_analytics.agora.arrow import sessions_table
 
-async def _rows(
-    client: "AsyncAgora", since: str, until: str, cname: str | None, page_size: int
-) -> AsyncGenerator[Iterable[Row], None]:
-    async for page in client.calls(since, until, cname=cname, page_size=page_size).pages():
-        yield (asdict(call) for call in page.records)
+        call, *ends = await search.call_or_range(client, call_id)
+        listing = client.sessions(
+            call, *ends, uids=user or (), exclude_server_user=not servers, page_size=output.page_size
+        )
+        async for page in listing.pages():
+            yield sessions_table(page.records, call_id=call_id)
+
+    run_listing(account.client, pages, SESSION_ROWS, output)

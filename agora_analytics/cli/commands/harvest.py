@@ -1,103 +1,121 @@
-"""`agora-analytics harvest`."""
+"""`agora-analytics harvest`, and what the harvests of all vendors have in common."""
 
 import asyncio
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.options import HarvestOptions, option_groups
 
-_TIMES = "ISO 8601 (2026-11-20T08:00Z), epoch seconds, or ago (6h, 2d)"
+if TYPE_CHECKING:
+    from agora_analytics.harvest.run import Client
 
 
+class HarvestAccount(Protocol):
+    """An account of a vendor that can be harvested."""
+
+    def client(self, **options: Any) -> "Client":
+        """Return a client."""
+        ...
+
+
+@option_groups
 def harvest(
-    since: Annotated[str, typer.Option(metavar="TIME", help=f"From when: {_TIMES}.")],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="DIR", file_okay=False, help="The store's folder; made if it is not there."),
-    ],
-    until: Annotated[str, typer.Option(metavar="TIME", help="Up to when: as --since.")] = "now",
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it will cost. Spends a few list requests.")
-    ] = False,
     insight: Annotated[
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="Keep this metric of Data Insights too, hour by hour: joinSuccessRate, say. For each day it "
-            "takes one or two of the 40 to 60 requests of a day. Give it again for more.",
+            help="Also store this metric of Data Insights, such as joinSuccessRate, hour by hour; repeat it for more. "
+            "Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
         ),
     ] = None,
     no_compact: Annotated[
-        bool,
-        typer.Option("--no-compact", help="Leave the many small files of days that are over as they are."),
+        bool, typer.Option("--no-compact", help="Do not merge the small files of past days.")
     ] = False,
+    *,
+    options: HarvestOptions,
+    account: AgoraAccount,
 ) -> int:
-    """Bring all calls of a time range, their sessions and their metrics, into a folder of Parquet.
+    """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
 
-    The customer id and secret come from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. Whatever ends it, the same
-    command goes on where it stood. Exit code 75: the day's quota is spent, run it again later.
+    The customer id and secret are read from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. If the harvest stops, the
+    same command continues it. Exit code 75: the day's quota is used up; run the command again later.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    if dry_run:
-        return asyncio.run(_estimate(account, since, until, out))
-    insights = insight or ()
-    return asyncio.run(_harvest(account, since, until, out, insights, compact=not no_compact))
+    return run_harvest(account, options, insights=insight or (), compact=not no_compact)
 
 
-async def _estimate(account: Account, since: str, until: str, store: Path) -> int:
-    from agora_analytics.cli.dry_run import show_estimate
+def run_harvest(
+    account: HarvestAccount,
+    options: HarvestOptions,
+    *,
+    units: str = "calls",
+    insights: tuple[str, ...] | list[str] = (),
+    **more: Any,
+) -> int:
+    """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
+
+    Args:
+        account: the account.
+        options: the time range and the store.
+        units: the name of what the harvest visits, in the plural.
+        insights: metrics of Data Insights to store in addition.
+        more: further arguments of `harvest.harvest`.
+    """
+    if options.dry_run:
+        return asyncio.run(_estimate(account, options, units))
+    return asyncio.run(_harvest(account, options, units, insights, more))
+
+
+async def _estimate(account: HarvestAccount, options: HarvestOptions, units: str) -> int:
+    from agora_analytics.cli.client_context import open_client
+    from agora_analytics.cli.harvest_summary import show_estimate
     from agora_analytics.cli.terminal import out
 
-    async with account.client() as client:
-        await show_estimate(out(), client, since=since, until=until, store=store)
+    async with open_client(account.client) as client:
+        await show_estimate(
+            out, client, since=options.since, until=options.until, store=options.out, units=units
+        )
     return 0
 
 
 async def _harvest(
-    account: Account, since: str, until: str, store: Path, insights: Sequence[str], *, compact: bool
+    account: HarvestAccount,
+    options: HarvestOptions,
+    units: str,
+    insights: tuple[str, ...] | list[str],
+    more: dict[str, Any],
 ) -> int:
+    from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.endpoints import LISTS
     from agora_analytics.cli.exit_codes import DONE, TRY_LATER
     from agora_analytics.cli.harvest_summary import not_finished, show_summary
-    from agora_analytics.cli.live_progress import show_progress
-    from agora_analytics.cli.progress import Progress
+    from agora_analytics.cli.live_progress import Progress, show_progress
     from agora_analytics.cli.terminal import err, one_line, out
-    from agora_analytics.harvest import harvest as run_harvest
+    from agora_analytics.harvest import harvest as store_all
     from agora_analytics.harvest import harvest_insights
 
-    progress, errors = Progress(), err()
+    since, until, store = options.since, options.until, options.out
+    progress = Progress(units=units)
     async with account.client(observer=progress.sent) as client:
-        client.legal_window(LISTS, since, until)  # before the store's folder is made for nothing
-        async with show_progress(client, progress, errors):
-            report = await run_harvest(
-                client, since=since, until=until, store=store, observer=progress.stored, compact=compact
+        if isinstance(client, AsyncAgora):
+            client.legal_window(LISTS, since, until)  # before the folder of the store is created for nothing
+        async with show_progress(client, progress, err()):
+            report = await store_all(
+                client, since=since, until=until, store=store, observer=progress.stored, **more
             )
-        show_summary(out(), report, store)
-        if insights:
-            told = await harvest_insights(client, insights, since=since, until=until, store=store)
-            show_summary(out(), told, store, units="insight days")
-    if unfinished := not_finished(report, same_range=is_fixed(since) and is_fixed(until)):
-        one_line(errors, f"agora-analytics: {unfinished}")
+        show_summary(out(), report, store, units=units)
+        if insights and isinstance(client, AsyncAgora):
+            days = await harvest_insights(client, insights, since=since, until=until, store=store)
+            show_summary(out(), days, store, units="insight days")
+    same_range = is_absolute(since) and is_absolute(until)
+    if unfinished := not_finished(report, same_range=same_range, units=units):
+        one_line(err(), f"agora-analytics: {unfinished}")
         return TRY_LATER
     return DONE
 
 
-def is_fixed(moment: str) -> bool:
-    """Return whether a time means the same moment tomorrow."""
-    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", moment)
+def is_absolute(time: str) -> bool:
+    """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
+    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", time)

@@ -1,191 +1,170 @@
 """`agora-analytics usage` and `agora-analytics quality`."""
 
-import asyncio
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import frozen
 
 from agora_analytics.agora.vocabulary import Dimension, Product, QualityMetric, UsageMetric
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
-from agora_analytics.cli.find_call import TIMES
-from agora_analytics.cli.metric_tables import answers, measures, metric_words, metrics_of
-from agora_analytics.cli.output.options import AllOption, FormatOption, Output, OutputOption, write_rows
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.metric_tables import metric_list, metric_rows, metrics_of, query_pages
+from agora_analytics.cli.options import SinceOption, option_groups
+from agora_analytics.cli.output import UnlimitedOutput
 from agora_analytics.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class Each(StrEnum):
-    """How much time a row is about."""
+    from agora_analytics.agora.client import AsyncAgora
+
+
+class TimeStep(StrEnum):
+    """The length of the time that a row covers."""
 
     DAY = "day"
     HOUR = "hour"
     MINUTE = "minute"
 
 
-_GRANULARITY = {Each.DAY: "1d", Each.HOUR: "1h", Each.MINUTE: "1m"}
+_GRANULARITY = {TimeStep.DAY: "1d", TimeStep.HOUR: "1h", TimeStep.MINUTE: "1m"}
 
-SinceOption = Annotated[str, typer.Option(metavar="TIME", help=f"From when: {TIMES}.")]
-UntilOption = Annotated[
-    str,
-    typer.Option(metavar="TIME", help="Up to when: as --since. The last 6 to 12 hours are not there yet."),
-]
-TotalOption = Annotated[bool, typer.Option("--total", help="One number for the whole range.")]
-ByOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="|".join(Dimension),
-        autocompletion=lambda: list(map(str, Dimension)),
-        help="The whole range, by group: the 20 largest (50 devices).",
-    ),
-]
 OnlyOption = Annotated[
-    list[str] | None, typer.Option(metavar="GROUP", help="Only this group of --by; give it again for more.")
-]
-CountryOption = Annotated[
-    str | None, typer.Option(help="Only the regions of this country; with --by region.")
+    list[str] | None, typer.Option(metavar="GROUP", help="Only this group of --by; repeat it for more.")
 ]
 ProductOption = Annotated[
     Product,
-    typer.Option(case_sensitive=False, help="Native SDKs, or browsers; there is no answer about both."),
+    typer.Option(
+        case_sensitive=False,
+        metavar="|".join(Product),
+        help="Native SDKs or browsers. The API has no result for both together.",
+    ),
+]
+EachOption = Annotated[
+    TimeStep,
+    typer.Option(metavar="day|hour|minute", help="A row is a day, an hour, or (quality only) a minute."),
 ]
 
 
 @frozen(kw_only=True)
-class _Question:
-    """What the options ask for."""
+class InsightsOptions:
+    """The options of a query of Data Insights."""
 
-    metrics: Sequence[str]
-    since: str
-    until: str
-    total: bool
-    by: str | None
-    only: Sequence[str]
-    country: str | None
+    since: SinceOption = "7d"
+    until: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="End of the time range, as --since. The last 6 to 12 hours have no data yet."
+        ),
+    ] = "now"
+    each: EachOption = TimeStep.DAY
+    total: Annotated[bool, typer.Option("--total", help="One row for the whole range.")] = False
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIMENSION",
+            autocompletion=lambda: list(map(str, Dimension)),
+            help=f"One row for each group of the whole range, the 20 largest (50 devices): {', '.join(Dimension)}.",
+        ),
+    ] = None
+    only: OnlyOption = None
+    country: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the regions of this country, with --by region.")
+    ] = None
 
     @property
     def totals(self) -> bool:
+        """Whether the rows cover the whole range."""
         return self.total or self.by is not None
 
-    def arguments(self, each: Each) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """Return the keywords of the client's method."""
         if self.totals:
-            return {"by": self.by, "values": self.only, "country": self.country}
+            return {"by": self.by, "values": self.only or (), "country": self.country}
         if self.only or self.country:
-            raise InvalidRequest("--only and --country name groups; say of what with --by")
-        return {"granularity": _GRANULARITY[each]}
+            raise InvalidRequest("--only and --country select groups; add --by DIMENSION")
+        return {"granularity": _GRANULARITY[self.each]}
 
 
+@option_groups
 def usage(
     metrics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METRIC",
+            metavar="[METRIC]...",
             autocompletion=lambda: list(map(str, UsageMetric)),
-            help=f"{metric_words(UsageMetric)}. Default: userCount. Durations are minutes.",
+            help=f"{metric_list(UsageMetric)}. Default: userCount. Durations are minutes.",
         ),
     ] = None,
-    since: SinceOption = "7d",
-    until: UntilOption = "now",
-    each: Annotated[Each, typer.Option(help="A row is a day or an hour.")] = Each.DAY,
-    total: TotalOption = False,
-    by: ByOption = None,
-    only: OnlyOption = None,
-    country: CountryOption = None,
-    limit: AllOption = 0,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    *,
+    query: InsightsOptions,
+    output: UnlimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """Say how much the project was used: users, channels, minutes, by day or hour or group.
+    """Show how much the project was used: users, channels and minutes by day, hour or group.
 
-    A day has 40 to 60 requests only. A metric takes one, and one more for each 3 or 7 days by plan; agora-analytics
-    estimate says how many. The numbers of the last two days still change. Not for billing.
+    The plan allows 40 to 60 of these requests a day. A metric takes one, and one more for each 3 or 7 days by plan;
+    agora-analytics estimate counts them. Values of the last two days may change. Not for billing.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    question = _Question(
-        metrics=metrics_of(metrics or [UsageMetric.USER_COUNT], UsageMetric),
-        since=since,
-        until=until,
-        total=total,
-        by=by,
-        only=only or (),
-        country=country,
-    )
-    asyncio.run(
-        _write(account, "usage", question, question.arguments(each), Output.of(format, output, limit))
+    chosen = metrics_of(metrics or [UsageMetric.USER_COUNT], UsageMetric)
+    _run(
+        account,
+        chosen,
+        query,
+        output,
+        lambda client: client.insights.usage_totals if query.totals else client.insights.usage,
     )
 
 
+@option_groups
 def quality(
     metrics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METRIC",
+            metavar="[METRIC]...",
             autocompletion=lambda: list(map(str, QualityMetric)),
-            help=f"{metric_words(QualityMetric)}. Default: videoFreezeRate.",
+            help=f"{metric_list(QualityMetric)}. Default: videoFreezeRate.",
         ),
     ] = None,
-    since: SinceOption = "7d",
-    until: UntilOption = "now",
-    each: Annotated[Each, typer.Option(help="A row is a day, an hour or a minute.")] = Each.DAY,
     product: ProductOption = Product.NATIVE,
-    total: TotalOption = False,
-    by: ByOption = None,
-    only: OnlyOption = None,
-    country: CountryOption = None,
-    limit: AllOption = 0,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    *,
+    query: InsightsOptions,
+    output: UnlimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """Say how well it went: joins, freezes, delay, by day or hour or group. A table shows percent.
+    """Show the quality of the project's calls: joins, freezes and delay by day, hour or group.
 
-    The other formats have fractions of 1. A day has 40 to 60 requests only: a metric takes one, and one more for each
-    3 or 7 days by plan; agora-analytics estimate says how many. The numbers of the last two days still change.
+    A table shows percent, the other formats fractions of 1. The plan allows 40 to 60 of these requests a day: a metric
+    takes one, and one more for each 3 or 7 days by plan; agora-analytics estimate counts them. Values of the last two
+    days may change.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    question = _Question(
-        metrics=metrics_of(metrics or [QualityMetric.VIDEO_FREEZE_RATE], QualityMetric),
-        since=since,
-        until=until,
-        total=total,
-        by=by,
-        only=only or (),
-        country=country,
+    chosen = metrics_of(metrics or [QualityMetric.VIDEO_FREEZE_RATE], QualityMetric)
+    _run(
+        account,
+        chosen,
+        query,
+        output,
+        lambda client: client.insights.quality_totals if query.totals else client.insights.quality,
+        product=product,
     )
-    arguments = question.arguments(each) | {"product": product}
-    asyncio.run(_write(account, "quality", question, arguments, Output.of(format, output, limit)))
 
 
-async def _write(
-    account: Account, method: str, question: _Question, arguments: dict[str, Any], output: Output
+def _run(
+    account: AgoraAccount,
+    metrics: list[str],
+    query: InsightsOptions,
+    output: UnlimitedOutput,
+    method: "Callable[[AsyncAgora], Callable[..., Any]]",
+    **more: Any,
 ) -> None:
-    from agora_analytics.cli.client_context import open_client
+    from agora_analytics.cli.client_context import run_listing
 
-    listing = measures(
-        question.metrics,
-        name="groups" if question.by else "times" if not question.total else "totals",
-        over_time=not question.totals,
-        by=question.by,
+    name = "groups" if query.by else "totals" if query.total else "times"
+    kind = metric_rows(metrics, name=name, over_time=not query.totals, by=query.by)
+    arguments = query.arguments() | more
+    run_listing(
+        account.client,
+        lambda client: query_pages(kind, method(client)(metrics, query.since, query.until, **arguments)),
+        kind,
+        output,
     )
-    async with open_client(account, quiet=output.on_terminal) as client:
-        ask = getattr(client.insights, f"{method}_totals" if question.totals else method)
-        asked = ask(question.metrics, question.since, question.until, **arguments)
-        await write_rows(answers(asked), listing, output)

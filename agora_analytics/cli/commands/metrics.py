@@ -1,101 +1,92 @@
 """`agora-analytics metrics`."""
 
-import asyncio
-import math
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
-from agora_analytics.cli.commands.sessions import UserOption
-from agora_analytics.cli.find_call import (
-    SPEND,
-    AroundOption,
-    CallIdArgument,
-    CnameOption,
-    SinceOption,
-    SpendOption,
-    UntilOption,
-    Where,
-    call_or_range,
-)
-from agora_analytics.cli.output.columns import Kind, Listing, Row, Shown, moment, number, plain
-from agora_analytics.cli.output.options import (
-    Format,
-    FormatOption,
-    LimitOption,
-    Output,
-    OutputOption,
-    write_rows,
-)
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.options import UserOption, option_groups
+from agora_analytics.cli.output import Format, LimitedOutput
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.core.columns import Series
 
 
-class Each(StrEnum):
-    """What a row is."""
+class MetricRow(StrEnum):
+    """What a row is: a whole series, or one sample of it."""
 
     SERIES = "series"
     SAMPLE = "sample"
 
 
-_KEY = {
-    "call_id": Kind.TEXT,
-    "sid": Kind.TEXT,
-    "uid": Kind.TEXT,
-    "mid": Kind.WHOLE,
-    "metric": Kind.TEXT,
-    "unit": Kind.TEXT,
-    "peer_uid": Kind.TEXT,
-}
-_WHAT = (
-    Shown("user", plain("uid"), least=10),
-    Shown("metric", plain("metric"), least=16),
-    Shown("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"], least=8),
-)
+def _key_fields() -> "list[pa.Field]":
+    from agora_analytics.store.schemas import METRICS, POINTS, SESSIONS
 
-SAMPLES = Listing(
+    return [
+        METRICS.field("call_id"),
+        METRICS.field("sid"),
+        SESSIONS.field("uid"),
+        METRICS.field("mid"),
+        POINTS.field("metric"),
+        POINTS.field("unit"),
+        METRICS.field("peer_uid"),
+    ]
+
+
+def _sample_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    from agora_analytics.store.schemas import METRICS
+
+    return pa.schema([*_key_fields(), METRICS.field("ts"), METRICS.field("value")])
+
+
+def _series_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    from agora_analytics.store.schemas import METRICS
+
+    ts, value = METRICS.field("ts").type, METRICS.field("value").type
+    summary = [("samples", pa.int64()), ("first_ts", ts), ("last_ts", ts)]
+    summary += [(name, value) for name in ("lowest", "mean", "highest")]
+    return pa.schema([*_key_fields(), *(pa.field(name, kind) for name, kind in summary)])
+
+
+_KEY_COLUMNS = (
+    TableColumn("user", plain("uid"), least=10),
+    TableColumn("metric", plain("metric"), least=16),
+    TableColumn("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"], least=8),
+)
+SAMPLE_ROWS = RowKind(
     name="samples",
-    columns=_KEY | {"ts": Kind.TIME, "value": Kind.NUMBER},
-    shown=(
-        *_WHAT,
-        Shown("at", moment("ts")),
-        Shown("value", number("value", 2), right=True),
-        Shown("unit", plain("unit")),
+    schema=_sample_schema,
+    columns=(
+        *_KEY_COLUMNS,
+        TableColumn("at", timestamp("ts")),
+        TableColumn("value", number("value", 2), right=True),
+        TableColumn("unit", plain("unit")),
     ),
 )
-SERIES = Listing(
+SERIES_ROWS = RowKind(
     name="series",
-    columns=_KEY
-    | {
-        "samples": Kind.WHOLE,
-        "first_ts": Kind.TIME,
-        "last_ts": Kind.TIME,
-        "lowest": Kind.NUMBER,
-        "mean": Kind.NUMBER,
-        "highest": Kind.NUMBER,
-    },
-    shown=(
-        *_WHAT,
-        Shown("lowest", number("lowest", 1), right=True),
-        Shown("mean", number("mean", 1), right=True),
-        Shown("highest", number("highest", 1), right=True),
-        Shown("unit", plain("unit")),
-        Shown("samples", number("samples"), right=True),
-        Shown("first", moment("first_ts")),
-        Shown("last", moment("last_ts")),
+    schema=_series_schema,
+    columns=(
+        *_KEY_COLUMNS,
+        TableColumn("lowest", number("lowest", 1), right=True),
+        TableColumn("mean", number("mean", 1), right=True),
+        TableColumn("highest", number("highest", 1), right=True),
+        TableColumn("unit", plain("unit")),
+        TableColumn("samples", number("samples"), right=True),
+        TableColumn("first", timestamp("first_ts")),
+        TableColumn("last", timestamp("last_ts")),
     ),
 )
 
@@ -106,6 +97,7 @@ def _metric_names() -> list[str]:
     return [metric.name for metric in METRIC_IDS.values()]
 
 
+@option_groups
 def metrics(
     call_id: CallIdArgument,
     metric: Annotated[
@@ -115,77 +107,44 @@ def metrics(
             "-m",
             metavar="NAME|ID",
             autocompletion=_metric_names,
-            help="Only this metric, such as video_render_freeze or 20011; give it again for more.",
+            help="Only this metric, such as video_render_freeze or 20011; repeat it for more.",
         ),
     ] = None,
     user: UserOption = None,
     each: Annotated[
-        Each | None,
+        MetricRow | None,
         typer.Option(
             help="A row is a sample, or a whole series with its lowest, mean and highest value. "
             "Default: a series in a table, a sample in every other format.",
             show_default=False,
         ),
     ] = None,
-    around: AroundOption = None,
-    cname: CnameOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: LimitOption = None,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    spend: SpendOption = SPEND,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    *,
+    search: CallSearch,
+    output: LimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """Give what was measured in a call: bitrates, losses, freezes, frame rates, CPU and more, by user.
+    """Show the measurements of a call by user: bitrate, packet loss, freezes, frame rate, CPU and more.
 
-    20 sessions take one request for each 1 to 6 hours of the call, by plan; --user asks for less. "Of user" is whose
-    stream was measured; empty: the user's own. Charts of the same: agora-analytics inspect CALL_ID.
+    20 sessions take one request for each 1 to 6 hours of the call, depending on the plan; --user reduces that. "Of
+    user" names the user whose stream was measured; empty: the user's own. For charts: agora-analytics inspect CALL_ID.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    where = Where(around=around, cname=cname, since=since, until=until, spend=spend)
-    wanted = Output.of(format, output, limit)
-    each = each or (Each.SERIES if wanted.format is Format.TABLE else Each.SAMPLE)
-    asyncio.run(_write(account, call_id, where, user or (), _mids(metric or ()), each, wanted))
+    from agora_analytics.cli.client_context import run_listing
 
+    mids = _mids(metric or ())
+    by_series = each is MetricRow.SERIES if each else output.format is Format.TABLE
+    to_table = _series_table if by_series else _samples_table
 
-async def _write(
-    account: Account,
-    call_id: str,
-    where: Where,
-    users: Iterable[str],
-    mids: frozenset[int],
-    each: Each,
-    output: Output,
-) -> None:
-    from agora_analytics.cli.client_context import open_client
+    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        call, *ends = await search.call_or_range(client, call_id)
+        listing = client.sessions(call, *ends, uids=user or (), exclude_server_user=False)
+        sessions = sorted(await listing.collect(), key=lambda session: (session.join_ts, session.sid))
+        users = {session.sid: session.uid for session in sessions}
+        async for page in client.metrics(call, *ends, sids=sessions).pages():
+            yield to_table(call_id, users, [one for one in page.records if not mids or one.mid in mids])
 
-    # Ahead of a reader that is slow or goes away, only a little is fetched: the answers are large.
-    async with open_client(account, quiet=output.on_terminal, prefetch=2) as client:
-        listing = SERIES if each is Each.SERIES else SAMPLES
-        await write_rows(_rows(client, call_id, where, tuple(users), mids, each), listing, output)
-
-
-async def _rows(
-    client: "AsyncAgora",
-    call_id: str,
-    where: Where,
-    users: tuple[str, ...],
-    mids: frozenset[int],
-    each: Each,
-) -> AsyncGenerator[Iterable[Row], None]:
-    call, *ends = await call_or_range(client, call_id, where)
-    found = client.sessions(call, *ends, uids=users, exclude_server_user=False)
-    sessions = sorted(await found.collect(), key=lambda session: (session.join_ts, session.sid))
-    names = {session.sid: session.uid for session in sessions}
-    rows = _summaries if each is Each.SERIES else _samples
-    async for page in client.metrics(call, *ends, sids=sessions).pages():
-        series = [one for one in page.records if not mids or one.mid in mids]
-        yield rows(call_id, names, series)
+    # Responses are large, so only a little is fetched ahead of a slow reader.
+    run_listing(account.client, pages, SERIES_ROWS if by_series else SAMPLE_ROWS, output, prefetch=2)
 
 
 def _mids(names: Iterable[str]) -> frozenset[int]:
@@ -194,43 +153,57 @@ def _mids(names: Iterable[str]) -> frozenset[int]:
     by_name = {metric.name: metric.mid for metric in METRIC_IDS.values()}
     for name in names:
         if not name.isdecimal() and name not in by_name:
-            close = [known for known in by_name if name in known] or sorted(by_name)
-            raise InvalidRequest(f"there is no metric {name!r}; choose an id or one of {', '.join(close)}")
+            similar = [other for other in by_name if name in other] or sorted(by_name)
+            raise InvalidRequest(f"unknown metric {name!r}; use an id or one of {', '.join(similar)}")
     return frozenset(int(name) if name.isdecimal() else by_name[name] for name in names)
 
 
-def _key(call_id: str, names: Mapping[str, str], series: "Series") -> dict[str, Any]:
+def _keys(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> dict[str, list[Any]]:
+    """Return the key columns with one row for each series."""
     from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
 
-    known = METRIC_IDS.get(series.mid)
+    units = {mid: metric.unit for mid, metric in METRIC_IDS.items()}
     return {
-        "call_id": call_id,
-        "sid": series.sid,
-        "uid": names.get(series.sid),
-        "mid": series.mid,
-        "metric": metric_name(series.mid),
-        "unit": known.unit if known else "",
-        "peer_uid": series.peer_uid,
+        "call_id": [call_id] * len(series),
+        "sid": [one.sid for one in series],
+        "uid": [users.get(one.sid) for one in series],
+        "mid": [one.mid for one in series],
+        "metric": [metric_name(one.mid) for one in series],
+        "unit": [units.get(one.mid, "") for one in series],
+        "peer_uid": [one.peer_uid for one in series],
     }
 
 
-def _samples(call_id: str, names: Mapping[str, str], found: "Sequence[Series]") -> Iterator[Row]:
-    for series in found:
-        key = _key(call_id, names, series)
-        for ts, value in zip(series.ts, series.value, strict=True):
-            yield {**key, "ts": ts, "value": None if math.isnan(value) else value}
+def _samples_table(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> "pa.Table":
+    import numpy as np
+    import pyarrow as pa
+
+    schema = _sample_schema()
+    if not series:
+        return schema.empty_table()
+    places = pa.array(np.repeat(np.arange(len(series)), [len(one) for one in series]))
+    columns = [
+        pa.array(values, schema.field(name).type).take(places)
+        for name, values in _keys(call_id, users, series).items()
+    ]
+    ts = pa.array(np.concatenate([np.asarray(one.ts) for one in series]))
+    value = pa.array(np.concatenate([np.asarray(one.value) for one in series]), from_pandas=True)
+    return pa.table([*columns, ts.cast(schema.field("ts").type), value], schema=schema)
 
 
-def _summaries(call_id: str, names: Mapping[str, str], found: "Sequence[Series]") -> Iterator[Row]:
-    for series in found:
-        if not len(series):
-            continue
-        values = [value for value in series.value if not math.isnan(value)]
-        yield _key(call_id, names, series) | {
-            "samples": len(series),
-            "first_ts": min(series.ts),
-            "last_ts": max(series.ts),
-            "lowest": min(values, default=None),
-            "mean": sum(values) / len(values) if values else None,
-            "highest": max(values, default=None),
-        }
+def _series_table(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> "pa.Table":
+    import numpy as np
+    import pyarrow as pa
+
+    series = [one for one in series if len(one)]
+    values = [np.asarray(one.value) for one in series]
+    known = [value[~np.isnan(value)] for value in values]
+    columns = _keys(call_id, users, series) | {
+        "samples": [len(one) for one in series],
+        "first_ts": [min(one.ts) for one in series],
+        "last_ts": [max(one.ts) for one in series],
+        "lowest": [float(value.min()) if len(value) else None for value in known],
+        "mean": [float(value.mean()) if len(value) else None for value in known],
+        "highest": [float(value.max()) if len(value) else None for value in known],
+    }
+    return pa.table(columns, schema=_series_schema())

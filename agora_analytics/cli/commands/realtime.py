@@ -8,35 +8,32 @@ import typer
 from attrs import evolve, frozen
 
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
+from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
-from agora_analytics.cli.find_call import TIMES
-from agora_analytics.cli.metric_tables import answers, measures, metric_words, metrics_of, wide_rows
-from agora_analytics.cli.output.columns import Kind, Row
-from agora_analytics.cli.output.options import (
-    AllOption,
-    Format,
-    FormatOption,
-    Output,
-    OutputOption,
-    write_rows,
+from agora_analytics.cli.metric_tables import (
+    metric_list,
+    metric_rows,
+    metrics_of,
+    query_pages,
+    wide_rows,
+    wide_table,
 )
+from agora_analytics.cli.options import TIMES, UntilOption, option_groups
+from agora_analytics.cli.output import UnlimitedOutput
+from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agora_analytics.agora.client import AsyncAgora
+
+_DIMENSIONS = tuple(map(str, Dimension))[:-1]
 
 
 @frozen(kw_only=True)
-class _Question:
-    """What the options ask for."""
+class _RealtimeQuery:
+    """The metrics of a query and the options that select from them."""
 
     metrics: Sequence[str]
     since: str | None
@@ -49,7 +46,7 @@ class _Question:
 
     def __attrs_post_init__(self) -> None:
         if self.only and not self.by:
-            raise InvalidRequest("--only names groups; say of what with --by")
+            raise InvalidRequest("--only selects groups; add --by DIMENSION")
 
     @property
     def counts(self) -> list[str]:
@@ -60,68 +57,65 @@ class _Question:
         return [metric for metric in self.metrics if metric not in LIVE_COUNTS]
 
     @property
-    def grouped(self) -> dict[str, Any]:
-        """The keywords that the client's methods take."""
+    def selection(self) -> dict[str, Any]:
+        """The keywords of the client's methods."""
         return {"product": self.product, "by": self.by, "values": self.only, "cname": self.cname}
 
 
+@option_groups
 def realtime(
     metrics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METRIC",
+            metavar="[METRIC]...",
             autocompletion=lambda: list(map(str, RealtimeMetric)),
-            help=f"{metric_words(RealtimeMetric)}. Default: userCount.",
+            help=f"{metric_list(RealtimeMetric)}. Default: userCount.",
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-F", help="Go on with each new window, until Ctrl-C.")
+        bool, typer.Option("--follow", "-F", help="Write each new window as it arrives, until Ctrl-C.")
     ] = False,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help=f"From when, at most 40 to 60 minutes ago: {TIMES}. Default: 10m; with --follow: now.",
+            help=f"Start of the time range, at most 40 to 60 minutes ago by plan: {TIMES}. "
+            "Default: 10m; with --follow: now.",
             show_default=False,
         ),
     ] = None,
-    until: Annotated[str, typer.Option(metavar="TIME", help="Up to when: as --since.")] = "now",
+    until: UntilOption = "now",
     top: Annotated[
-        bool, typer.Option("--top", help="Only the newest window, its 20 largest groups; with --by.")
+        bool, typer.Option("--top", help="Only the newest window and its 20 largest groups; needs --by.")
     ] = False,
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(list(Dimension)[:-1]),
-            autocompletion=lambda: list(map(str, Dimension))[:-1],
-            help="A row for each group.",
+            metavar="DIMENSION",
+            autocompletion=lambda: list(_DIMENSIONS),
+            help=f"A row for each group: {', '.join(_DIMENSIONS)}.",
         ),
     ] = None,
     only: OnlyOption = None,
-    cname: Annotated[str | None, typer.Option(help="Only this channel.")] = None,
+    cname: Annotated[str | None, typer.Option(metavar="CHANNEL", help="Only this channel.")] = None,
     user: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="UID", help="A row for this user of --cname; give it again for more. Rates only."
+            metavar="UID", help="A row for this user of --cname; repeat it for more. Only for rates."
         ),
     ] = None,
     product: ProductOption = Product.NATIVE,
-    limit: AllOption = 0,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    *,
+    output: UnlimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """Say what happens now: users, channels and quality in windows of 20 seconds.
+    """Show the last minutes: users, channels and quality in windows of 20 seconds.
 
-    Data comes 20 to 40 seconds late. A metric takes one request, of 480 or 1,440 a day; --follow asks for as many
-    windows at a time as it must to get through the day. A table shows percent, the other formats fractions of 1.
+    Data arrives 20 to 40 seconds late. A metric takes one request, of 480 or 1,440 a day by plan. --follow fetches
+    several windows at a time, so that the quota lasts for the day. A table shows percent, the other formats fractions
+    of 1.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    question = _Question(
+    query = _RealtimeQuery(
         metrics=metrics_of(metrics or [RealtimeMetric.USER_COUNT], RealtimeMetric),
         since=since,
         until=until,
@@ -131,57 +125,62 @@ def realtime(
         cname=cname,
         users=user or (),
     )
-    wanted = Output.of(format, output, limit)
     if follow:
         if user or top:
-            raise InvalidRequest("--follow tells of everybody, or of all groups; leave --user and --top out")
-        _run_following(account, question, wanted)
+            raise InvalidRequest("--follow cannot be combined with --user or --top")
+        _follow(account, query, output)
     elif top:
-        asyncio.run(_top(account, question, wanted))
+        _show_top(account, query, output)
     else:
-        asyncio.run(_over_time(account, question, wanted))
+        _show_windows(account, query, output)
 
 
-async def _over_time(account: Account, question: _Question, output: Output) -> None:
-    from agora_analytics.cli.client_context import open_client
+def _show_windows(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+    from agora_analytics.cli.client_context import run_listing
 
-    listing = measures(
-        question.metrics, name="times", over_time=True, by=question.by, users=bool(question.users)
-    )
-    if question.users and question.counts:
-        raise InvalidRequest(f"{question.counts[0]} is not told of single users; ask for rates")
-    async with open_client(account, quiet=output.on_terminal) as client:
-        since, asked = question.since or "10m", list[Awaitable[Iterable[Any]]]()
-        if question.counts:
-            asked.append(client.realtime.usage(question.counts, since, question.until, **question.grouped))
-        if question.rates:
-            asked.append(
-                client.realtime.quality(
-                    question.rates, since, question.until, uids=question.users, **question.grouped
-                )
+    if query.users and query.counts:
+        raise InvalidRequest(f"{query.counts[0]} is not available for single users; choose rates")
+    kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.users))
+
+    def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        since, queries = query.since or "10m", list[Awaitable[Iterable[Any]]]()
+        if query.counts:
+            queries.append(client.realtime.usage(query.counts, since, query.until, **query.selection))
+        if query.rates:
+            queries.append(
+                client.realtime.quality(query.rates, since, query.until, uids=query.users, **query.selection)
             )
-        await write_rows(answers(*asked), listing, output)
+        return query_pages(kind, *queries)
+
+    run_listing(account.client, pages, kind, output)
 
 
-async def _top(account: Account, question: _Question, output: Output) -> None:
-    from agora_analytics.cli.client_context import open_client
+def _show_top(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+    from agora_analytics.cli.client_context import run_listing
 
-    if question.by is None or question.only or question.cname or question.users:
-        raise InvalidRequest("--top wants --by, and nothing else that chooses")
-    metrics = list(dict.fromkeys([*question.metrics, RealtimeMetric.USER_COUNT.value]))
-    listing = measures(metrics, name="groups", over_time=True, by=question.by)
-    async with open_client(account, quiet=output.on_terminal) as client:
-        at = question.since
-        if question.rates:
-            found = client.realtime.top_quality(question.rates, question.by, at, product=question.product)
+    by = query.by
+    if by is None or query.only or query.cname or query.users:
+        raise InvalidRequest(
+            "--top needs --by DIMENSION and cannot be combined with --only, --cname or --user"
+        )
+    metrics = list(dict.fromkeys([*query.metrics, RealtimeMetric.USER_COUNT.value]))
+    kind = metric_rows(metrics, name="groups", over_time=True, by=by)
+
+    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        realtime = client.realtime
+        if query.rates:
+            groups = await realtime.top_quality(query.rates, by, query.since, product=query.product)
         else:
-            found = client.realtime.top_usage(question.by, at, product=question.product)
-        await write_rows(_groups(found), listing, output)
+            groups = await realtime.top_usage(by, query.since, product=query.product)
+        yield wide_table(_group_rows(groups), kind)
+
+    run_listing(account.client, pages, kind, output)
 
 
-async def _groups(question: Awaitable[Iterable[Any]]) -> AsyncGenerator[Iterable[Row], None]:
+def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
+    """Return one row for each group, with a key for each metric."""
     rows: dict[str | None, dict[str, Any]] = {}
-    for group in await question:
+    for group in groups:
         row = rows.setdefault(
             group.dimension_value,
             {
@@ -193,47 +192,50 @@ async def _groups(question: Awaitable[Iterable[Any]]) -> AsyncGenerator[Iterable
         row[group.metric] = group.value
         if group.user_count is not None:
             row[RealtimeMetric.USER_COUNT.value] = group.user_count
-    yield rows.values()
+    return rows.values()
 
 
-def _run_following(account: Account, question: _Question, output: Output) -> None:
-    reached: list[int] = []  # the end of each window that was written
+def _follow(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+    window_ends: list[int] = []  # of the windows that were written
     try:
-        asyncio.run(_follow(account, question, output, reached))
+        asyncio.run(_write_windows(account, query, output, window_ends))
     except KeyboardInterrupt:
         from agora_analytics.instants import iso
 
-        if not reached:
+        if not window_ends:
             raise
-        again = f"; --since {iso(reached[-1])} goes on from there"
-        count = f"{len(reached):,} window{'' if len(reached) == 1 else 's'}"
-        raise KeyboardInterrupt(f"stopped after {count}{again}") from None
+        count = f"{len(window_ends):,} window{'' if len(window_ends) == 1 else 's'}"
+        raise KeyboardInterrupt(
+            f"stopped after {count}; continue with --since {iso(window_ends[-1])}"
+        ) from None
 
 
-async def _follow(account: Account, question: _Question, output: Output, reached: list[int]) -> None:
+async def _write_windows(
+    account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
+) -> None:
     from agora_analytics.cli.client_context import open_client
-    from agora_analytics.cli.line_writer import Lines
+    from agora_analytics.cli.output import write_rows
+    from agora_analytics.cli.output.table import LiveTableWriter
 
-    listing = measures(question.metrics, name="windows", over_time=True, by=question.by)
-    async with open_client(account, quiet=True) as client:
-        windows = _windows(client, question, reached, output.limit)
-        if output.format is Format.TABLE and output.file is None:
-            lines = Lines(listing)
+    kind = metric_rows(query.metrics, name="windows", over_time=True, by=query.by, missing=True)
+    async with open_client(account.client) as client:
+        windows = _windows(client, query, kind, window_ends, output.limit)
+        if output.to_screen:
+            writer = LiveTableWriter(kind)
             async for rows in windows:
-                lines.add(rows)
+                writer.add(rows)
         else:
-            columns = dict(listing.columns) | {"missing": Kind.TEXTS}
-            every_row = evolve(output, limit=0)  # it is windows that are limited, and each comes whole
-            await write_rows(windows, listing.with_columns(columns), every_row)
+            # The limit counts windows, and each of them is written whole.
+            await write_rows(windows, kind, evolve(output, limit=0))
 
 
 async def _windows(
-    client: "AsyncAgora", question: _Question, reached: list[int], limit: int
-) -> AsyncGenerator[list[Row], None]:
-    following = client.realtime.follow(question.metrics, since=question.since, **question.grouped)
+    client: "AsyncAgora", query: _RealtimeQuery, kind: RowKind, window_ends: list[int], limit: int
+) -> "AsyncGenerator[pa.Table, None]":
+    following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
     async for window in following:
         of_window = {"ts": window.ts, "missing": list(window.missing)}
-        yield [{**row, **of_window} for row in wide_rows(window.rows) or [{}]]
-        reached.append(window.end)
-        if limit and len(reached) >= limit:
+        yield wide_table([{**row, **of_window} for row in wide_rows(window.rows) or [{}]], kind)
+        window_ends.append(window.end)
+        if limit and len(window_ends) >= limit:
             return

@@ -1,6 +1,5 @@
 """`agora-analytics statistics`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,41 +7,26 @@ import typer
 from attrs import frozen
 
 from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
-from agora_analytics.cli.accounts import (
-    Account,
-    AppIdOption,
-    BaseUrlOption,
-    LedgerOption,
-    PlanOption,
-    RegionOption,
-)
-from agora_analytics.cli.find_call import (
-    SPEND,
-    AroundOption,
-    CallIdArgument,
-    CnameOption,
-    SinceOption,
-    SpendOption,
-    UntilOption,
-    Where,
-    call_or_range,
-)
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.find_call import CallIdArgument, CallSearch
 from agora_analytics.cli.metric_tables import metrics_of
+from agora_analytics.cli.options import option_groups
+from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
-    NOTHING,
-    Kind,
-    Listing,
-    Row,
-    Shown,
-    moment,
+    NO_VALUE,
+    Cells,
+    RowKind,
+    TableColumn,
     number,
     percent,
     plain,
+    timestamp,
 )
-from agora_analytics.cli.output.options import FormatOption, LimitOption, Output, OutputOption, write_rows
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agora_analytics.agora.client import AsyncAgora
 
 _DIMENSIONS = tuple(map(str, Dimension))[:-1]
@@ -53,134 +37,153 @@ _TITLES: Mapping[str, str] = {
     TimeMetric.AUDIO_FREEZE_USER_COUNT: "with audio freeze",
     TimeMetric.VIDEO_FREEZE_USER_COUNT: "with video freeze",
 }
-_PART = {"call_id": Kind.TEXT, "since": Kind.TIME, "until": Kind.TIME}
-_FROM, _UP_TO = Shown("from", moment("since")), Shown("up to", moment("until"))
+_FROM, _UP_TO = TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))
 
-Ask = Callable[..., Awaitable[Iterable[Any]]]
+Fetch = Callable[..., Awaitable[Iterable[Any]]]
 
 
 @frozen(kw_only=True)
-class _Question:
-    """One of the three things that a call's statistics tell.
+class StatisticsView:
+    """One of the three views of a call's statistics.
 
     Attributes:
-        takes: the metrics that can be asked for.
-        default: the metrics that are, where none is named.
-        ask: what asks a client for the records of metrics.
-        listing: the listing of metrics.
-        keys: the fields of a record that make its row.
-        cells: what else of a record goes into its row.
-        order: what the records are sorted by.
+        metrics: the metrics that it has.
+        default: the metrics that are shown if none is named.
+        fetch: returns the method of a client that fetches the records of metrics.
+        rows: returns the kind of rows for metrics.
+        keys: the fields of a record that identify its row.
+        values: returns the other values of a record by column.
+        order: the sort key of the records.
     """
 
-    takes: Sequence[str]
+    metrics: Sequence[str]
     default: Sequence[str]
-    ask: "Callable[[AsyncAgora], Ask]"
-    listing: Callable[[Sequence[str]], Listing]
+    fetch: "Callable[[AsyncAgora], Fetch]"
+    rows: Callable[[Sequence[str]], RowKind]
     keys: Sequence[str]
-    cells: Callable[[Any], Row]
+    values: Callable[[Any], Cells]
     order: Callable[[Any], Any]
 
-    def rows(self, call_id: str, records: Iterable[Any]) -> list[Row]:
-        """Return one row for each group, bucket or minute, with what each metric tells of it."""
-        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    def table(self, call_id: str, metrics: Sequence[str], records: Iterable[Any]) -> "pa.Table":
+        """Return one row for each group, bucket or minute, with the values of each metric."""
+        import pyarrow as pa
+
+        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
         for record in sorted(records, key=self.order):
             key = {name: getattr(record, name) for name in self.keys}
-            row = found.setdefault(tuple(key.values()), {"call_id": call_id} | key)
-            row |= {name: value for name, value in self.cells(record).items() if name not in row}
-        return list(found.values())
+            row = rows.setdefault(tuple(key.values()), {"call_id": call_id} | key)
+            row |= {name: value for name, value in self.values(record).items() if name not in row}
+        return pa.Table.from_pylist(list(rows.values()), schema=self.rows(metrics).schema())
 
 
-def _groups(by: str) -> _Question:
-    def listing(metrics: Sequence[str]) -> Listing:
-        told = {name: Kind.NUMBER for metric in metrics for name in (metric, _users(metric))}
-        return Listing(
-            name="groups",
-            columns=_PART | {"dimension": Kind.TEXT, "dimension_value": Kind.TEXT} | told,
-            shown=(
-                Shown(by, plain("dimension_value"), least=12),
-                Shown("users", _counts([_users(metric) for metric in metrics]), right=True),
-                *(Shown(_TITLES[metric], percent(metric), right=True) for metric in metrics),
-                _FROM,
-                _UP_TO,
-            ),
+def _row_kind(name: str, metrics: "dict[str, str]", columns: Iterable[TableColumn], *keys: str) -> RowKind:
+    """Return a kind of rows: the call, the keys (times, and otherwise texts), and `metrics` by Arrow type."""
+
+    def schema() -> "pa.Schema":
+        import pyarrow as pa
+
+        from agora_analytics.store.schemas import METRICS
+
+        times = dict.fromkeys(("since", "until", "ts"), METRICS.field("ts").type)
+        fields = [METRICS.field("call_id"), *(pa.field(key, times.get(key, pa.string())) for key in keys)]
+        return pa.schema([*fields, *(pa.field(column, kind) for column, kind in metrics.items())])
+
+    return RowKind(name=name, schema=schema, columns=tuple(columns))
+
+
+def groups_view(by: str) -> StatisticsView:
+    """Return the view by groups of users."""
+
+    def rows(metrics: Sequence[str]) -> RowKind:
+        types = {}
+        for metric in metrics:
+            types |= {metric: "double", _users(metric): "int64"}
+        columns = (
+            TableColumn(by, plain("dimension_value"), least=12),
+            TableColumn("users", _user_counts([_users(metric) for metric in metrics]), right=True),
+            *(TableColumn(_TITLES[metric], percent(metric), right=True) for metric in metrics),
+            _FROM,
+            _UP_TO,
         )
+        return _row_kind("groups", types, columns, "since", "until", "dimension", "dimension_value")
 
-    def ask(client: "AsyncAgora") -> Ask:
-        return lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends)
-
-    return _Question(
-        takes=tuple(FreezeMetric),
+    return StatisticsView(
+        metrics=tuple(FreezeMetric),
         default=tuple(FreezeMetric),
-        ask=ask,
-        listing=listing,
+        fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
+        rows=rows,
         keys=("since", "dimension", "dimension_value"),
-        cells=lambda row: {"until": row.until, row.metric: row.value, _users(row.metric): row.user_count},
+        values=lambda row: {"until": row.until, row.metric: row.value, _users(row.metric): row.user_count},
         order=lambda row: (row.since, -(row.user_count or 0), row.dimension_value or ""),
     )
 
 
-def _freeze() -> _Question:
-    def listing(metrics: Sequence[str]) -> Listing:
-        columns = [_users(metric) for metric in metrics]
-        titles = [f"users by {_TITLES[metric]}" for metric in metrics]
-        shown = [Shown(title, number(name), right=True) for title, name in zip(titles, columns, strict=True)]
-        return Listing(
-            name="buckets",
-            columns=_PART | {"bucket": Kind.TEXT} | dict.fromkeys(columns, Kind.WHOLE),
-            shown=(Shown("freeze", plain("bucket")), *shown, _FROM, _UP_TO),
+def freeze_view() -> StatisticsView:
+    """Return the view by how much users froze."""
+
+    def rows(metrics: Sequence[str]) -> RowKind:
+        columns = [
+            TableColumn(f"users by {_TITLES[metric]}", number(_users(metric)), right=True)
+            for metric in metrics
+        ]
+        return _row_kind(
+            "buckets",
+            {_users(metric): "int64" for metric in metrics},
+            (TableColumn("freeze", plain("bucket")), *columns, _FROM, _UP_TO),
+            *("since", "until", "bucket"),
         )
 
-    return _Question(
-        takes=tuple(FreezeMetric),
+    return StatisticsView(
+        metrics=tuple(FreezeMetric),
         default=tuple(FreezeMetric),
-        ask=lambda client: client.freeze_distribution,
-        listing=listing,
+        fetch=lambda client: client.freeze_distribution,
+        rows=rows,
         keys=("since", "bucket"),
-        cells=lambda row: {"until": row.until, _users(row.metric): row.user_count},
+        values=lambda row: {"until": row.until, _users(row.metric): row.user_count},
         order=lambda row: (row.since, row.bounds or (1.0, 1.0)),
     )
 
 
-def _minutes() -> _Question:
-    def listing(metrics: Sequence[str]) -> Listing:
-        shown = [
-            Shown(_TITLES[metric], (percent if metric.endswith("rate") else number)(metric), right=True)
-            for metric in metrics
-        ]
-        return Listing(
-            name="minutes",
-            columns={"call_id": Kind.TEXT, "ts": Kind.TIME} | dict.fromkeys(metrics, Kind.NUMBER),
-            shown=(Shown("minute", moment("ts")), *shown),
-        )
+def minutes_view() -> StatisticsView:
+    """Return the view over time."""
 
-    return _Question(
-        takes=tuple(TimeMetric),
+    def rows(metrics: Sequence[str]) -> RowKind:
+        rates = {metric: metric.endswith("rate") for metric in metrics}
+        columns = [
+            TableColumn(_TITLES[metric], (percent if rate else number)(metric), right=True)
+            for metric, rate in rates.items()
+        ]
+        types = {metric: "double" if rate else "int64" for metric, rate in rates.items()}
+        return _row_kind("minutes", types, (TableColumn("minute", timestamp("ts")), *columns), "ts")
+
+    return StatisticsView(
+        metrics=tuple(TimeMetric),
         default=tuple(TimeMetric)[:3],
-        ask=lambda client: client.statistics_over_time,
-        listing=listing,
+        fetch=lambda client: client.statistics_over_time,
+        rows=rows,
         keys=("ts",),
-        cells=lambda row: {row.metric: row.value},
+        values=lambda row: {row.metric: row.value},
         order=lambda row: row.ts,
     )
 
 
+@option_groups
 def statistics(
     call_id: CallIdArgument,
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(_DIMENSIONS),
+            metavar="DIMENSION",
             autocompletion=lambda: list(_DIMENSIONS),
-            help="What users are grouped by. Default: net.",
+            help=f"Group the users by {', '.join(_DIMENSIONS)}. Default: net.",
             show_default=False,
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="How many users froze how much, instead of the groups.")
+        bool, typer.Option("--freeze", help="Show how many users froze how much, instead of groups.")
     ] = False,
     over_time: Annotated[
-        bool, typer.Option("--over-time", help="The call minute by minute, instead of the groups.")
+        bool, typer.Option("--over-time", help="Show the call minute by minute, instead of groups.")
     ] = False,
     metric: Annotated[
         list[str] | None,
@@ -189,80 +192,55 @@ def statistics(
             "-m",
             metavar="NAME",
             autocompletion=lambda: list(map(str, TimeMetric)),
-            help="Only this metric; give it again for more. audio_freeze_rate, video_freeze_rate; with --over-time "
-            "also user_count, audio_freeze_user_count, video_freeze_user_count.",
+            help="Only this metric; repeat it for more: audio_freeze_rate, video_freeze_rate; with --over-time also "
+            "user_count, audio_freeze_user_count, video_freeze_user_count.",
         ),
     ] = None,
-    around: AroundOption = None,
-    cname: CnameOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    limit: LimitOption = None,
-    format: FormatOption = None,  # noqa: A002
-    output: OutputOption = None,
-    spend: SpendOption = SPEND,
-    plan: PlanOption = None,
-    app_id: AppIdOption = None,
-    base_url: BaseUrlOption = None,
-    region: RegionOption = None,
-    ledger: LedgerOption = None,
+    *,
+    search: CallSearch,
+    output: LimitedOutput,
+    account: AgoraAccount,
 ) -> None:
-    """Say how a whole call went, by the vendor's own count: by group of users, by how much they froze, or by minute.
+    """Show the vendor's own statistics of a call: by group of users, by amount of freezing, or by minute.
 
-    A metric takes one request for each 1 to 6 hours of the call, by plan; a longer call has rows for each such part.
-    A table shows percent, the other formats fractions of 1.
+    A metric takes one request for each 1 to 6 hours of the call, depending on the plan; a longer call has rows for
+    each part. A table shows percent, the other formats fractions of 1.
     """
-    account = Account(plan=plan, app_id=app_id, base_url=base_url, region=region, ledger=ledger)
-    where = Where(around=around, cname=cname, since=since, until=until, spend=spend)
-    question = _question(by, freeze=freeze, over_time=over_time)
-    metrics = metrics_of(metric or question.default, question.takes)
-    asyncio.run(_write(account, call_id, where, question, metrics, Output.of(format, output, limit)))
+    from agora_analytics.cli.client_context import run_listing
+
+    view = _view(by, freeze=freeze, over_time=over_time)
+    metrics = metrics_of(metric or view.default, view.metrics)
+
+    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        call, *ends = await search.call_or_range(client, call_id)
+        arguments = dict(zip(("since", "until"), ends, strict=False))
+        try:
+            records = await view.fetch(client)(call, metrics, **arguments)
+        except AgoraAnalyticsError as error:
+            yield view.table(call_id, metrics, error.partial or ())
+            raise
+        yield view.table(call_id, metrics, records)
+
+    run_listing(account.client, pages, view.rows(metrics), output)
 
 
-def _question(by: str | None, *, freeze: bool, over_time: bool) -> _Question:
+def _view(by: str | None, *, freeze: bool, over_time: bool) -> StatisticsView:
     if (by is not None) + freeze + over_time > 1:
-        raise InvalidRequest("--by, --freeze and --over-time are questions of their own: give one of them")
+        raise InvalidRequest("--by, --freeze and --over-time cannot be combined; use one of them")
     if freeze:
-        return _freeze()
-    return _minutes() if over_time else _groups(Dimension.NET if by is None else by)
-
-
-async def _write(
-    account: Account,
-    call_id: str,
-    where: Where,
-    question: _Question,
-    metrics: Sequence[str],
-    output: Output,
-) -> None:
-    from agora_analytics.cli.client_context import open_client
-
-    async with open_client(account, quiet=output.on_terminal) as client:
-        await write_rows(_rows(client, call_id, where, question, metrics), question.listing(metrics), output)
-
-
-async def _rows(
-    client: "AsyncAgora", call_id: str, where: Where, question: _Question, metrics: Sequence[str]
-) -> AsyncGenerator[Iterable[Row], None]:
-    call, *ends = await call_or_range(client, call_id, where)
-    ask = question.ask(client)
-    try:
-        records = await ask(call, metrics, **dict(zip(("since", "until"), ends, strict=False)))
-    except AgoraAnalyticsError as error:
-        yield question.rows(call_id, error.partial or ())
-        raise
-    yield question.rows(call_id, records)
+        return freeze_view()
+    return minutes_view() if over_time else groups_view(Dimension.NET if by is None else by)
 
 
 def _users(metric: str) -> str:
     return f"{metric}_users"
 
 
-def _counts(names: Sequence[str]) -> Callable[[Row], str]:
-    """Return what shows the users of a group once, or each count where the metrics are about different users."""
+def _user_counts(names: Sequence[str]) -> Callable[[Cells], str]:
+    """Return a formatter of the users of a group: one count, or several where the metrics have different users."""
 
-    def text(row: Row) -> str:
+    def text(row: Cells) -> str:
         counts = dict.fromkeys(number(name)(row) for name in names if row.get(name) is not None)
-        return " / ".join(counts) or NOTHING
+        return " / ".join(counts) or NO_VALUE
 
     return text

@@ -1,231 +1,135 @@
-"""Where rows go: each format as something that takes rows while they come."""
+"""Writers of Arrow tables: JSON, JSON lines, CSV and Parquet. Each writes rows as they come."""
 
+import base64
 import csv
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache
-from itertools import islice
+import math
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from agora_analytics.cli.output.columns import Kind, Listing, Row
-from agora_analytics.cli.output.options import Format, Output
-from agora_analytics.errors import StoreError
-from agora_analytics.instants import iso
+from agora_analytics.cli.output.columns import RowKind
+from agora_analytics.cli.terminal import results
 
 if TYPE_CHECKING:
+    from _csv import Writer as CsvRows
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_PIECE = 20_000  # rows that are in memory at a time on the way to Parquet
-_moment = lru_cache(4096)(iso)  # the samples of a call share their seconds
+_BATCH = 20_000  # rows that are converted to Python at a time
 
 
-class Sink:
-    """Takes rows; `written` counts them, `rest` is what a table says below itself about those that it has not."""
+class RowWriter:
+    """Writes tables of one kind of rows.
 
-    def __init__(self) -> None:
+    Args:
+        file: where to write; None: stdout.
+
+    Attributes:
+        written: the number of rows written.
+        total: the number of rows that there are, if it is known and not all of them are written.
+        rest: a note about the rows that are not written; only a table shows it.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file
         self.written = 0
+        self.total: int | None = None
         self.rest = ""
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Write rows, so that whoever reads at the other end has them now."""
+    def add(self, rows: "pa.Table") -> None:
+        """Write rows and flush them, so that a reader of a pipe has them at once."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Write what comes behind the last row."""
+        """Write what follows the last row."""
 
 
-@contextmanager
-def opened(output: Output, listing: Listing) -> Iterator[Sink]:
-    """Open what an output names, and finish it at the end; after errors too: rows that came are not thrown away.
+class JsonLinesWriter(RowWriter):
+    """Writes an object on each line. Times are ISO 8601, NaN is null."""
 
-    A file is there under its name when the block has ended, never half.
+    def __init__(self, kind: RowKind, file: TextIO | None) -> None:
+        super().__init__(file)
+        self._json_columns = kind.json_columns
 
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    if output.file is None:
-        with _finished(_text_sink(output.format, listing, sys.stdout)) as sink:
-            yield sink
-        return
-    with written(output.file) as part, ExitStack() as open_file:
-        if output.format is Format.PARQUET:
-            made: Sink = _Parquet(listing, part)
-        else:
-            file = open_file.enter_context(part.open("w", encoding="utf-8", newline=""))
-            made = _text_sink(output.format, listing, file)
-        with _finished(made) as sink:
-            yield sink
+    def add(self, rows: "pa.Table") -> None:
+        """Write rows."""
+        stream, names = results(self._file), rows.column_names
+        for values in _batches(rows):
+            for name in self._json_columns:
+                place = names.index(name)
+                values[place] = [text and json.loads(text) for text in values[place]]
+            for row in zip(*map(_finite, values), strict=True):
+                cells = dict(zip(names, row, strict=True))
+                stream.write(self._framed(json.dumps(cells, ensure_ascii=False, allow_nan=False)))
+                self.written += 1
+        stream.flush()
 
-
-@contextmanager
-def written(file: Path) -> Iterator[Path]:
-    """Yield where to write what is a file's content in the end.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    try:
-        with _placed(file) as part:
-            yield part
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"cannot write {file}: {reason}") from error
+    def _framed(self, text: str) -> str:
+        return text + "\n"
 
 
-@contextmanager
-def _finished(sink: Sink) -> Iterator[Sink]:
-    try:
-        yield sink
-    except BrokenPipeError:
-        raise  # nobody is there to read the end
-    except BaseException:
-        if sink.written:
-            sink.finish()
-        raise
-    sink.finish()
+class JsonArrayWriter(JsonLinesWriter):
+    """Writes one array with an object on each line."""
 
-
-@contextmanager
-def _placed(file: Path) -> Iterator[Path]:
-    """Yield where to write, and put it in its place at the end, unless nothing came."""
-    # A link, such as /dev/stdout, or a device is written through: a rename would put a plain file in its place.
-    if file.is_symlink() or (file.exists() and not file.is_file()):
-        yield file
-        return
-    part = file.with_name(f".{file.name}.part")
-    try:
-        yield part
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    except BaseException:
-        if part.exists() and part.stat().st_size:
-            part.replace(file)
-        else:
-            part.unlink(missing_ok=True)
-        raise
-    part.replace(file)
-
-
-def _text_sink(kind: Format, listing: Listing, file: TextIO) -> Sink:
-    match kind:
-        case Format.JSON:
-            return _JsonArray(listing, file)
-        case Format.JSONL:
-            return _JsonLines(listing, file)
-        case Format.CSV:
-            return _Csv(listing, file)
-        case _:
-            from agora_analytics.cli.output.table import Table
-
-            return Table(listing, file)
-
-
-def _in_json(value: Any, kind: Kind) -> Any:
-    if kind is Kind.TIME and value is not None:
-        return _moment(value)
-    return value or None if kind is Kind.OBJECT else value
-
-
-class _JsonLines(Sink):
-    """An object a line."""
-
-    _before, _between = "", ""
-
-    def __init__(self, listing: Listing, file: TextIO) -> None:
-        super().__init__()
-        self._columns = listing.columns.items()
-        self._file = file
-
-    def add(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            plain = {name: _in_json(row.get(name), kind) for name, kind in self._columns}
-            self._line(json.dumps(plain, ensure_ascii=False, allow_nan=False))
-            self.written += 1
-        self._file.flush()
-
-    def _line(self, text: str) -> None:
-        self._file.write(text + "\n")
-
-
-class _JsonArray(_JsonLines):
-    """One array, an object a line."""
-
-    def _line(self, text: str) -> None:
-        self._file.write((",\n " if self.written else "[") + text)
+    def _framed(self, text: str) -> str:
+        return (",\n " if self.written else "[") + text
 
     def finish(self) -> None:
-        self._file.write("]\n" if self.written else "[]\n")
+        """Close the array."""
+        results(self._file).write("]\n" if self.written else "[]\n")
 
 
-class _Csv(Sink):
-    """A header and rows. Null is empty, lists and objects are JSON."""
+class CsvWriter(RowWriter):
+    """Writes a header and rows. Null is empty, times are ISO 8601, lists and objects are JSON.
 
-    def __init__(self, listing: Listing, file: TextIO) -> None:
-        super().__init__()
-        self._columns = listing.columns.items()
-        self._file = file
-        self._writer = csv.writer(file, lineterminator="\n")
+    The module `csv` quotes only where it must; pyarrow's writer quotes every text and separates date and time by a
+    blank.
+    """
 
-    def add(self, rows: Iterable[Row]) -> None:
-        if not self.written:
-            self._head()
-        for row in rows:
-            self._writer.writerow([_in_csv(row.get(name), kind) for name, kind in self._columns])
-            self.written += 1
-        self._file.flush()
+    def __init__(self, kind: RowKind, file: TextIO | None) -> None:
+        super().__init__(file)
+        self._names: list[str] | None = kind.schema().names
+
+    def add(self, rows: "pa.Table") -> None:
+        """Write rows, and first the header."""
+        writer = self._begun()
+        for values in _batches(rows):
+            writer.writerows(zip(*(map(csv_cell, column) for column in values), strict=True))
+        self.written += rows.num_rows
+        results(self._file).flush()
 
     def finish(self) -> None:
-        if not self.written:
-            self._head()
+        """Write the header if there were no rows."""
+        self._begun()
 
-    def _head(self) -> None:
-        if not self._headed:
-            self._writer.writerow(name for name, _ in self._columns)
-            self._headed = True
-
-    _headed = False
-
-
-def _in_csv(value: Any, kind: Kind) -> Any:
-    if value is None:
-        return ""
-    match kind:
-        case Kind.TIME:
-            return _moment(value)
-        case Kind.FLAG:
-            return str(value).lower()
-        case Kind.TEXTS | Kind.OBJECT:
-            return json.dumps(value, ensure_ascii=False) if value else ""
-        case _:
-            return value
+    def _begun(self) -> "CsvRows":
+        writer = csv.writer(results(self._file), lineterminator="\n")
+        if self._names is not None:
+            writer.writerow(self._names)
+            self._names = None
+        return writer
 
 
-class _Parquet(Sink):
-    """A Parquet file with the column types of the store's tables; made in pieces, never whole in memory."""
+class ParquetFileWriter(RowWriter):
+    """Writes a Parquet file with the column types of the store's tables, one row group for each batch."""
 
-    def __init__(self, listing: Listing, path: Path) -> None:
+    def __init__(self, kind: RowKind, path: Path) -> None:
         super().__init__()
-        self._columns = listing.columns
+        self._schema = kind.schema()
         self._path = path
-        self._schema = _schema(listing)
         self._writer: pq.ParquetWriter | None = None
 
-    def add(self, rows: Iterable[Row]) -> None:
-        import pyarrow as pa
-
-        left = iter(rows)
-        while piece := [self._plain(row) for row in islice(left, _PIECE)]:
-            self._open().write_table(pa.Table.from_pylist(piece, schema=self._schema))
-            self.written += len(piece)
+    def add(self, rows: "pa.Table") -> None:
+        """Write rows."""
+        self._open().write_table(rows.cast(self._schema), row_group_size=_BATCH)
+        self.written += rows.num_rows
 
     def finish(self) -> None:
+        """Write the footer of the file."""
         self._open().close()
 
     def _open(self) -> "pq.ParquetWriter":
@@ -235,21 +139,76 @@ class _Parquet(Sink):
             self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd")
         return self._writer
 
-    def _plain(self, row: Row) -> dict[str, Any]:
-        objects = (name for name, kind in self._columns.items() if kind is Kind.OBJECT)
-        return {**row, **{name: json.dumps(row[name]) if row.get(name) else None for name in objects}}
+
+def csv_cell(value: Any) -> Any:
+    """Return a plain value as a cell of a CSV file."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case list() | dict():
+            return json.dumps(value, ensure_ascii=False) if value else ""
+        case _:
+            return value
 
 
-def _schema(listing: Listing) -> "pa.Schema":
+def _batches(table: "pa.Table") -> Iterator[list[list[Any]]]:
+    """Yield the columns of a table as lists of plain Python values, some thousand rows at a time."""
+    for start in range(0, table.num_rows, _BATCH):
+        yield [_plain_values(column) for column in table.slice(start, _BATCH).columns]
+
+
+def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
+    """Return the values of a column as what JSON knows, and as NaN where they are that."""
     import pyarrow as pa
+    import pyarrow.types as types
 
-    types = {
-        Kind.TEXT: pa.string(),
-        Kind.WHOLE: pa.int64(),
-        Kind.NUMBER: pa.float64(),
-        Kind.TIME: pa.timestamp("s", "UTC"),
-        Kind.FLAG: pa.bool_(),
-        Kind.TEXTS: pa.list_(pa.string()),
-        Kind.OBJECT: pa.string(),
-    }
-    return pa.schema([(name, types[kind]) for name, kind in listing.columns.items()])
+    kind = column.type
+    if types.is_timestamp(kind):
+        return _iso_texts(column)
+    values: list[Any] = column.to_pylist()
+    if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_floating(kind):
+        return values
+    if kind == pa.list_(pa.string()):
+        return values
+    return list(map(_plain, values))
+
+
+def _iso_texts(column: "pa.ChunkedArray") -> list[str | None]:
+    """Return timestamps as ISO 8601, in UTC where they have a zone; a fraction of a second only where there is one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    zone = "Z" if column.type.tz else ""
+    texts = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+    texts = pc.replace_substring(texts, " ", "T")
+    texts = pc.replace_substring_regex(texts, r"\.0+$", "")
+    return [text and text + zone for text in texts.to_pylist()]
+
+
+def _finite(column: list[Any]) -> list[Any]:
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in column]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a query as what JSON knows."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case date() | time() | datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case bytes():
+            return base64.b64encode(value).decode()
+        case tuple() if hasattr(value, "_fields"):  # an interval
+            return str(value)
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return str(value)

@@ -1,0 +1,232 @@
+"""`agora-analytics quota` and `agora-analytics estimate`."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from attrs import frozen
+
+from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
+from agora_analytics.cli.accounts import AgoraAccount, LedgerAccount
+from agora_analytics.cli.metric_tables import metric_list, metrics_of
+from agora_analytics.cli.options import TIMES, UntilOption, option_groups
+from agora_analytics.cli.output import Output, write_table
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.agora.client import AsyncAgora
+
+_METRICS = (*UsageMetric, *QualityMetric)
+_PERIODS: dict[float, str] = {1.0: "a second", 60.0: "a minute"}
+
+
+def _cost_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    counts = [(name, pa.int64()) for name in ("requests", "left", "per_day")]
+    return pa.schema(
+        [("endpoint", pa.string()), *counts, ("enough", pa.bool_()), ("opens_at", pa.timestamp("s", "UTC"))]
+    )
+
+
+COST_ROWS = RowKind(
+    name="endpoints",
+    schema=_cost_schema,
+    columns=(
+        TableColumn("endpoint", plain("endpoint")),
+        TableColumn("requests", number("requests"), right=True),
+        TableColumn("left today", number("left"), right=True),
+        TableColumn("a day", number("per_day"), right=True),
+        TableColumn("enough", lambda row: "yes" if row["enough"] else "no"),
+        TableColumn("next day begins", timestamp("opens_at")),
+    ),
+)
+
+
+@option_groups
+def quota(*, account: LedgerAccount) -> None:
+    """Show the rest of today's quota, by the count in the ledger. Sends nothing."""
+    asyncio.run(_show_quota(account))
+
+
+async def _show_quota(account: LedgerAccount) -> None:
+    from rich.table import Table
+
+    from agora_analytics.cli.terminal import duration, out
+    from agora_analytics.instants import iso
+
+    async with account.offline_client() as client:
+        quotas = await client.quota()
+        plan = client.settings.plan.name
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("endpoint")
+    for name in ("left today", "used", "a day", "rate"):
+        table.add_column(name, justify="right")
+    closed = any(not each.left for each in quotas)
+    if closed:
+        table.add_column("opens again")
+    for each in quotas:
+        wait = duration(each.opens_at - time.time())
+        opens = f"{iso(each.opens_at)} (in {wait})" if not each.left else "open"
+        table.add_row(
+            each.endpoint,
+            f"{each.left:,}",
+            f"{each.spent:,}",
+            f"{each.per_day:,}",
+            f"{each.requests:,} {_PERIODS.get(each.period, f'in {each.period:g} s')}",
+            *([opens] if closed else []),
+            style="yellow" if not each.left else "",
+        )
+    console = out()
+    console.print(table)
+    opens_at = quotas[0].opens_at
+    console.print(
+        f"Plan: {plan}. The next day begins at {iso(opens_at)}, in {duration(opens_at - time.time())}. "
+        f"Ledger: {account.ledger_path}",
+        style="faint",
+    )
+
+
+@option_groups
+def estimate(
+    metrics: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[METRIC]...",
+            autocompletion=lambda: list(map(str, _METRICS)),
+            help="Metrics of a query of usage or quality. Without a metric, the estimate is for a harvest.",
+        ),
+    ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="The query is one of agora-analytics realtime.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help=f"Start of the time range: {TIMES}. Default: 1d; with --realtime: 10m.",
+            show_default=False,
+        ),
+    ] = None,
+    until: UntilOption = "now",
+    total: Annotated[bool, typer.Option("--total", help="The query has --total or --by.")] = False,
+    top: Annotated[bool, typer.Option("--top", help="The query has --top; only with --realtime.")] = False,
+    users: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="The number of users in the query; only with --realtime.",
+            show_default=False,
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Store of the harvest; stored calls are not counted."
+        ),
+    ] = None,
+    *,
+    output: Output,
+    account: AgoraAccount,
+) -> None:
+    """Estimate how many requests a harvest or a query of usage, quality or realtime would take.
+
+    For a harvest the calls are counted, which takes a few list requests. The cost of a query is computed; nothing is
+    sent.
+    """
+    query = _PlannedQuery(
+        metrics=metrics_of(metrics or (), RealtimeMetric if realtime else _METRICS),
+        realtime=realtime,
+        since=since or ("10m" if realtime else "1d"),
+        until=until,
+        total=total,
+        top=top,
+        users=users,
+    )
+    asyncio.run(
+        _query_cost(account, query, output) if query.metrics else _harvest_cost(account, query, out, output)
+    )
+
+
+@frozen(kw_only=True)
+class _PlannedQuery:
+    """A query of which the cost is estimated; without metrics: a harvest."""
+
+    metrics: Sequence[str]
+    realtime: bool
+    since: str
+    until: str
+    total: bool
+    top: bool
+    users: int
+
+    def __attrs_post_init__(self) -> None:
+        if self.realtime and not self.metrics:
+            raise InvalidRequest(f"--realtime needs metrics; use one of {metric_list(RealtimeMetric)}")
+        if self.realtime and self.total:
+            raise InvalidRequest("--realtime cannot be combined with --total")
+        if self.users and not self.realtime:
+            raise InvalidRequest("--users needs --realtime")
+        if self.top and not self.realtime:
+            raise InvalidRequest("--top needs --realtime")
+        if self.top and self.users:
+            raise InvalidRequest("--top cannot be combined with --users")
+
+    async def costs(self, client: "AsyncAgora") -> Iterable[Any]:
+        """Return the cost for each endpoint; sends nothing."""
+        if self.top:  # the response to rates has the user count too
+            rates = [metric for metric in self.metrics if metric not in LIVE_COUNTS]
+            return await client.realtime.estimate(rates or self.metrics, top=True)
+        if self.realtime:
+            return await client.realtime.estimate(self.metrics, self.since, self.until, uids=self.users)
+        return await client.insights.estimate(self.metrics, self.since, self.until, totals=self.total)
+
+
+async def _query_cost(account: AgoraAccount, query: _PlannedQuery, output: Output) -> None:
+    async with account.offline_client(region=account.region) as client:
+        costs = await query.costs(client)
+    _write_costs(((cost.endpoint, cost.requests, cost) for cost in costs), output)
+
+
+async def _harvest_cost(
+    account: AgoraAccount, query: _PlannedQuery, store: Path | None, output: Output
+) -> None:
+    from agora_analytics.cli.client_context import open_client
+
+    since, until = query.since, query.until
+    async with open_client(account.client) as client:
+        if output.to_screen:
+            from agora_analytics.cli.harvest_summary import show_estimate
+            from agora_analytics.cli.terminal import out
+
+            await show_estimate(out, client, since=since, until=until, store=store)
+            return
+        from agora_analytics.harvest import estimate as estimate_harvest
+
+        cost = await estimate_harvest(client, since=since, until=until, store=store)
+    _write_costs(((name, requests, cost.quotas[name]) for name, requests in cost.requests.items()), output)
+
+
+def _write_costs(costs: Iterable[tuple[str, int, Any]], output: Output) -> None:
+    """Write the requests of each endpoint; the third value has the rest of its quota."""
+    import pyarrow as pa
+
+    rows = [
+        {
+            "endpoint": endpoint,
+            "requests": requests,
+            "left": quota.left,
+            "per_day": quota.per_day,
+            "enough": requests <= quota.left,
+            "opens_at": int(quota.opens_at),
+        }
+        for endpoint, requests, quota in costs
+    ]
+    write_table(pa.Table.from_pylist(rows, schema=_cost_schema()), COST_ROWS, output)
