@@ -103,7 +103,7 @@ class CallSearch:
                 raise InvalidRequest("use either --around, or --since and --until")
             middle = epoch_seconds(self.around, now=now, name="around")
             return middle - _MARGIN, middle + _MARGIN
-        since, until = client.reach(LISTS).start, now
+        since, until = float(client.reach(LISTS).start), now
         if self.since is not None:
             since = epoch_seconds(self.since, now=now, name="since")
         if self.until is not None:

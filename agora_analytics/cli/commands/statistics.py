@@ -95,7 +95,7 @@ def groups_view(by: str) -> StatisticsView:
     """Return the view by groups of users."""
 
     def rows(metrics: Sequence[str]) -> RowKind:
-        types = {}
+        types: dict[str, str] = {}
         for metric in metrics:
             types |= {metric: "double", _users(metric): "int64"}
         columns = (
