@@ -26,8 +26,8 @@ class LedgerAccount:
         str | None,
         typer.Option(
             rich_help_panel=_PANEL,
-            metavar="standard|premium|enterprise",
-            help="Plan of the account, which sets the rate limits. Or AGORA_PLAN; default: standard.",
+            metavar="PLAN",
+            help="standard, premium or enterprise; sets the rate limits. Or AGORA_PLAN; default: standard.",
         ),
     ] = None
     base_url: Annotated[
@@ -44,7 +44,7 @@ class LedgerAccount:
             rich_help_panel=_PANEL,
             metavar="FILE",
             help="File with the count of the day's requests, shared by all processes that name it. Or AGORA_LEDGER; "
-            "default: ledger.sqlite3 in ~/.local/state/agora-analytics (Linux) or the user's state folder.",
+            "default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
         ),
     ] = None
 
@@ -84,8 +84,8 @@ class AgoraAccount(LedgerAccount):
         str | None,
         typer.Option(
             rich_help_panel=_PANEL,
-            metavar="global|cn",
-            help="Region of this machine. Or AGORA_REGION; default: global.",
+            metavar="REGION",
+            help="Region of this machine: global or cn. Or AGORA_REGION; default: global.",
         ),
     ] = None
 

@@ -23,9 +23,10 @@ def show_summary(console: Console, report: HarvestReport, store: Path, *, units:
     console.print(f"{iso(report.window.start)} to {iso(report.window.end + 1)}")
     rows = [*_done(report, units), *_left_over(report, units)]
     counts = [f"{count:,}" for _, count, _ in rows]
-    widest = max(map(len, counts))
-    for (words, _, what), count in zip(rows, counts, strict=True):
-        console.print(f"  [faint]{words:<11}[/][fact]{count:>{widest}}[/]  {what}".rstrip())
+    label_width, count_width = max(len(label) for label, _, _ in rows), max(map(len, counts))
+    for (label, _, note), count in zip(rows, counts, strict=True):
+        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
+        console.print(line.rstrip())
     show_skipped(console, report.skipped)
 
 

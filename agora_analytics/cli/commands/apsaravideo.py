@@ -57,7 +57,7 @@ POINT_ROWS = RowKind(
 def metrics(
     metric: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[METRIC]...", help=f"{', '.join(Metric)}. Default: all."),
+        typer.Argument(metavar="METRIC", help=f"{', '.join(Metric)}. Default: all."),
     ] = None,
     since: SinceOption = "6h",
     until: UntilOption = "now",

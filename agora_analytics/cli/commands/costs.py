@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,19 +93,21 @@ async def _show_quota(account: LedgerAccount) -> None:
     )
 
 
-@option_groups
-def estimate(
-    metrics: Annotated[
+@frozen(kw_only=True)
+class EstimateOptions:
+    """A query of which the cost is estimated; without metrics: a harvest."""
+
+    metric: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[METRIC]...",
+            metavar="METRIC",
             autocompletion=lambda: list(map(str, _METRICS)),
             help="Metrics of a query of usage or quality. Without a metric, the estimate is for a harvest.",
         ),
-    ] = None,
+    ] = None
     realtime: Annotated[
         bool, typer.Option("--realtime", help="The query is one of agora-analytics realtime.")
-    ] = False,
+    ] = False
     since: Annotated[
         str | None,
         typer.Option(
@@ -113,62 +115,25 @@ def estimate(
             help=f"Start of the time range: {TIMES}. Default: 1d; with --realtime: 10m.",
             show_default=False,
         ),
-    ] = None,
-    until: UntilOption = "now",
-    total: Annotated[bool, typer.Option("--total", help="The query has --total or --by.")] = False,
-    top: Annotated[bool, typer.Option("--top", help="The query has --top; only with --realtime.")] = False,
+    ] = None
+    until: UntilOption = "now"
+    total: Annotated[bool, typer.Option("--total", help="The query has --total or --by.")] = False
+    top: Annotated[bool, typer.Option("--top", help="The query has --top; only with --realtime.")] = False
     users: Annotated[
         int,
         typer.Option(
-            min=0,
-            metavar="N",
-            help="The number of users in the query; only with --realtime.",
-            show_default=False,
+            min=0, metavar="N", help="Number of users in the query; only with --realtime.", show_default=False
         ),
-    ] = 0,
+    ] = 0
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", file_okay=False, help="Store of the harvest; stored calls are not counted."
         ),
-    ] = None,
-    *,
-    output: Output,
-    account: AgoraAccount,
-) -> None:
-    """Estimate how many requests a harvest or a query of usage, quality or realtime would take.
-
-    For a harvest the calls are counted, which takes a few list requests. The cost of a query is computed; nothing is
-    sent.
-    """
-    query = _PlannedQuery(
-        metrics=metrics_of(metrics or (), RealtimeMetric if realtime else _METRICS),
-        realtime=realtime,
-        since=since or ("10m" if realtime else "1d"),
-        until=until,
-        total=total,
-        top=top,
-        users=users,
-    )
-    asyncio.run(
-        _query_cost(account, query, output) if query.metrics else _harvest_cost(account, query, out, output)
-    )
-
-
-@frozen(kw_only=True)
-class _PlannedQuery:
-    """A query of which the cost is estimated; without metrics: a harvest."""
-
-    metrics: Sequence[str]
-    realtime: bool
-    since: str
-    until: str
-    total: bool
-    top: bool
-    users: int
+    ] = None
 
     def __attrs_post_init__(self) -> None:
-        if self.realtime and not self.metrics:
+        if self.realtime and not self.metric:
             raise InvalidRequest(f"--realtime needs metrics; use one of {metric_list(RealtimeMetric)}")
         if self.realtime and self.total:
             raise InvalidRequest("--realtime cannot be combined with --total")
@@ -179,28 +144,42 @@ class _PlannedQuery:
         if self.top and self.users:
             raise InvalidRequest("--top cannot be combined with --users")
 
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics as the API spells them."""
+        return metrics_of(self.metric or (), RealtimeMetric if self.realtime else _METRICS)
+
     async def costs(self, client: "AsyncAgora") -> Iterable[Any]:
         """Return the cost for each endpoint; sends nothing."""
         if self.top:  # the response to rates has the user count too
             rates = [metric for metric in self.metrics if metric not in LIVE_COUNTS]
             return await client.realtime.estimate(rates or self.metrics, top=True)
         if self.realtime:
-            return await client.realtime.estimate(self.metrics, self.since, self.until, uids=self.users)
-        return await client.insights.estimate(self.metrics, self.since, self.until, totals=self.total)
+            since = self.since or "10m"
+            return await client.realtime.estimate(self.metrics, since, self.until, uids=self.users)
+        return await client.insights.estimate(self.metrics, self.since or "1d", self.until, totals=self.total)
 
 
-async def _query_cost(account: AgoraAccount, query: _PlannedQuery, output: Output) -> None:
+@option_groups
+def estimate(query: EstimateOptions, *, output: Output, account: AgoraAccount) -> None:
+    """Estimate how many requests a harvest or a query of usage, quality or realtime would take.
+
+    For a harvest the calls are counted, which takes a few list requests. The cost of a query is computed; nothing is
+    sent.
+    """
+    asyncio.run((_query_cost if query.metrics else _harvest_cost)(account, query, output))
+
+
+async def _query_cost(account: AgoraAccount, query: EstimateOptions, output: Output) -> None:
     async with account.offline_client(region=account.region) as client:
         costs = await query.costs(client)
     _write_costs(((cost.endpoint, cost.requests, cost) for cost in costs), output)
 
 
-async def _harvest_cost(
-    account: AgoraAccount, query: _PlannedQuery, store: Path | None, output: Output
-) -> None:
+async def _harvest_cost(account: AgoraAccount, query: EstimateOptions, output: Output) -> None:
     from agora_analytics.cli.client_context import open_client
 
-    since, until = query.since, query.until
+    since, until, store = query.since or "1d", query.until, query.out
     async with open_client(account.client) as client:
         if output.to_screen:
             from agora_analytics.cli.harvest_summary import show_estimate

@@ -91,7 +91,7 @@ def usage(
     metrics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[METRIC]...",
+            metavar="METRIC",
             autocompletion=lambda: list(map(str, UsageMetric)),
             help=f"{metric_list(UsageMetric)}. Default: userCount. Durations are minutes.",
         ),
@@ -121,7 +121,7 @@ def quality(
     metrics: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[METRIC]...",
+            metavar="METRIC",
             autocompletion=lambda: list(map(str, QualityMetric)),
             help=f"{metric_list(QualityMetric)}. Default: videoFreezeRate.",
         ),

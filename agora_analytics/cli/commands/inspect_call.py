@@ -71,7 +71,37 @@ def inspect(
     share of the received audio and video that froze. The other formats have a row for each user with the means. For the
     samples: agora-analytics metrics.
     """
-    asyncio.run(_show(account, call_id, search, _user_count(users), user or (), servers, ask, output))
+    from agora_analytics.cli.call_charts import CallCharts
+    from agora_analytics.cli.call_report import chart_width, report_width, show_call
+    from agora_analytics.cli.client_context import format_requests, open_client
+    from agora_analytics.cli.terminal import out, stdout_console
+
+    count = _user_count(users)
+    bins = chart_width(report_width(stdout_console()))
+
+    async def fetch() -> tuple[CallCharts, int, str]:
+        """Return the charts, the number of sessions without metrics, and the requests in words."""
+        async with open_client(account.client) as client:
+            call = await search.find(client, call_id)
+            sessions = await client.sessions(call, uids=user or (), exclude_server_user=not servers).collect()
+            charts = CallCharts(call, sessions, bins=bins)
+            chosen = _most_frozen(charts.sessions, ask)
+            if chosen:
+                async for page in client.metrics(call, sids=chosen).pages():
+                    charts.add(page.records)
+            return charts, len(sessions) - len(chosen), format_requests(client.sent)
+
+    charts, omitted, requests = asyncio.run(fetch())
+    drawn = charts.worst_first()[:count]
+    if output.format is not Format.TABLE:
+        write_table(_user_table(charts), USER_ROWS, output)
+    elif output.file is not None:
+        with atomic_file(output.file) as part, part.open("w", encoding="utf-8") as file:
+            show_call(out(file), charts, drawn, omitted=omitted)
+    else:
+        console = out()
+        show_call(console, charts, drawn, omitted=omitted)
+        console.print(f"This took {requests}.", style="faint")
 
 
 def _user_count(users: str) -> int | None:
@@ -80,45 +110,6 @@ def _user_count(users: str) -> int | None:
     if not users.isdecimal() or not int(users):
         raise InvalidRequest(f"--users {users} is not a number of users; use 1 or more, or all")
     return int(users)
-
-
-async def _show(
-    account: AgoraAccount,
-    call_id: str,
-    search: CallSearch,
-    count: int | None,
-    users: Sequence[str],
-    servers: bool,
-    limit: int,
-    output: Output,
-) -> None:
-    from agora_analytics.cli.call_charts import CallCharts
-    from agora_analytics.cli.call_report import chart_width, report_width, show_call
-    from agora_analytics.cli.client_context import format_requests, open_client
-    from agora_analytics.cli.terminal import out, stdout_console
-
-    bins = chart_width(report_width(stdout_console()))
-    async with open_client(account.client) as client:
-        call = await search.find(client, call_id)
-        sessions = await client.sessions(call, uids=users, exclude_server_user=not servers).collect()
-        charts = CallCharts(call, sessions, bins=bins)
-        chosen = _most_frozen(charts.sessions, limit)
-        if chosen:
-            async for page in client.metrics(call, sids=chosen).pages():
-                charts.add(page.records)
-        requests = format_requests(client.sent)
-    if output.format is not Format.TABLE:
-        write_table(_user_table(charts), USER_ROWS, output)
-        return
-    drawn = charts.worst_first()[:count]
-    omitted = len(sessions) - len(chosen)
-    if output.file is None:
-        console = out()
-        show_call(console, charts, drawn, omitted=omitted)
-        console.print(f"This took {requests}.", style="faint")
-        return
-    with atomic_file(output.file) as part, part.open("w", encoding="utf-8") as file:
-        show_call(out(file), charts, drawn, omitted=omitted)
 
 
 def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:

@@ -40,36 +40,18 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_INTERVALS = {"day": Interval.DAILY, "week": Interval.WEEKLY, "month": Interval.MONTHLY}
-_MEETING_FIELDS = {
-    "session_id": "session_id",
-    "meeting_id": "meeting_id",
-    "created_at": "created_ts",
-    "destroyed_at": "destroyed_ts",
-    "total_connections": "total_connections",
-    "total_streams": "total_streams",
-    "max_concurrent_streams": "max_concurrent_streams",
+_INTERVALS = {"day": Interval.DAILY, "week": Interval.WEEKLY, "month": Interval.MONTHLY} | {
+    interval.lower(): interval for interval in Interval
 }
-_SAMPLE_FIELDS = {
-    "session_id": "session_id",
-    "meeting_id": "meeting_id",
-    "role": "role",
-    "stream_id": "stream_id",
-    "connection_id": "connection_id",
-    "subscriber_id": "subscriber_id",
-    "created_at": "ts",
-} | {
-    name: name
-    for name in (
-        "audio_bitrate_kbps",
-        "video_bitrate_kbps",
-        "audio_latency_ms",
-        "video_latency_ms",
-        "audio_packet_loss",
-        "video_packet_loss",
-        "video_resolution",
-    )
-}
+_MEETING_FIELDS = (
+    *("session_id", "meeting_id", "created_at", "destroyed_at"),
+    *("total_connections", "total_streams", "max_concurrent_streams"),
+)
+_SAMPLE_FIELDS = (
+    *("session_id", "meeting_id", "role", "stream_id", "connection_id", "subscriber_id", "created_at"),
+    *("audio_bitrate_kbps", "video_bitrate_kbps", "audio_latency_ms", "video_latency_ms"),
+    *("audio_packet_loss", "video_packet_loss", "video_resolution"),
+)
 
 
 def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
@@ -81,27 +63,26 @@ def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
-    rows = table(MeetingSummary, meetings).select(list(_MEETING_FIELDS))
-    return rows.rename_columns(list(_MEETING_FIELDS.values())).add_column(
-        1, "media_mode", pa.array(modes, pa.string())
-    )
+    rows = table(MeetingSummary, meetings).select(_MEETING_FIELDS)
+    rows = rows.rename_columns({"created_at": "created_ts", "destroyed_at": "destroyed_ts"})
+    return rows.add_column(1, "media_mode", pa.array(modes, pa.string()))
 
 
 def _samples_table(samples: Sequence[Any]) -> "pa.Table":
     from agora_analytics.opentok.arrow import table
     from agora_analytics.opentok.records import StreamSample
 
-    rows = table(StreamSample, samples).select(list(_SAMPLE_FIELDS))
-    return rows.rename_columns(list(_SAMPLE_FIELDS.values()))
+    return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
 
 
 MEETING_ROWS = RowKind(
     name="meetings",
     schema=lambda: _meetings_table(()).schema,
     columns=(
-        TableColumn("began", timestamp("created_ts")),
+        # First, because `opentok stats` needs it and it fills most of a narrow terminal.
         TableColumn("session id", plain("session_id")),
         TableColumn("people", number("total_connections"), right=True),
+        TableColumn("began", timestamp("created_ts")),
         TableColumn("streams", number("total_streams"), right=True),
         TableColumn("ended", timestamp("destroyed_ts")),
     ),
@@ -129,7 +110,7 @@ def project(
     fields: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FIELD]...",
+            metavar="FIELD",
             help="Such as usage.streamedPublishedMinutes, errors.connect.failures. Default: minutes, quality, errors.",
         ),
     ] = None,
@@ -137,9 +118,7 @@ def project(
     until: UntilOption = "now",
     each: Annotated[
         str | None,
-        typer.Option(
-            metavar="|".join(_INTERVALS), help="A row for each interval. Default: one row in total."
-        ),
+        typer.Option(metavar="day|week|month", help="A row for each interval. Default: one row in total."),
     ] = None,
     by: Annotated[
         list[str] | None,
@@ -158,7 +137,9 @@ def project(
     names = fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]
     groups = [group.lower() for group in by or ()]
     keys = [*(["interval_start", "interval_end"] if each else []), *groups]
-    interval = _INTERVALS.get(each.lower(), each) if each else None
+    interval = None if each is None else _INTERVALS.get(each.lower())
+    if each and interval is None:
+        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
 
     def table(rows: Sequence[Any]) -> "pa.Table":
         from agora_analytics.opentok.arrow import project_table
@@ -208,7 +189,7 @@ def stats(
     session_ids: Annotated[
         list[str],
         typer.Argument(
-            metavar="SESSION_ID...", help="The ids, as `agora-analytics opentok sessions` shows them."
+            metavar="SESSION_ID", help="The ids, as `agora-analytics opentok sessions` shows them."
         ),
     ],
     meeting: Annotated[str | None, typer.Option(metavar="ID", help="Only this meeting.")] = None,

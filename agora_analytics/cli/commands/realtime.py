@@ -1,7 +1,7 @@
 """`agora-analytics realtime`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,49 +32,17 @@ _DIMENSIONS = tuple(map(str, Dimension))[:-1]
 
 
 @frozen(kw_only=True)
-class _RealtimeQuery:
-    """The metrics of a query and the options that select from them."""
+class RealtimeQuery:
+    """The options that select metrics, times, groups and users."""
 
-    metrics: Sequence[str]
-    since: str | None
-    until: str
-    product: str
-    by: str | None
-    only: Sequence[str]
-    cname: str | None
-    users: Sequence[str]
-
-    def __attrs_post_init__(self) -> None:
-        if self.only and not self.by:
-            raise InvalidRequest("--only selects groups; add --by DIMENSION")
-
-    @property
-    def counts(self) -> list[str]:
-        return [metric for metric in self.metrics if metric in LIVE_COUNTS]
-
-    @property
-    def rates(self) -> list[str]:
-        return [metric for metric in self.metrics if metric not in LIVE_COUNTS]
-
-    @property
-    def selection(self) -> dict[str, Any]:
-        """The keywords of the client's methods."""
-        return {"product": self.product, "by": self.by, "values": self.only, "cname": self.cname}
-
-
-@option_groups
-def realtime(
-    metrics: Annotated[
+    metric: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[METRIC]...",
+            metavar="METRIC",
             autocompletion=lambda: list(map(str, RealtimeMetric)),
             help=f"{metric_list(RealtimeMetric)}. Default: userCount.",
         ),
-    ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-F", help="Write each new window as it arrives, until Ctrl-C.")
-    ] = False,
+    ] = None
     since: Annotated[
         str | None,
         typer.Option(
@@ -83,11 +51,8 @@ def realtime(
             "Default: 10m; with --follow: now.",
             show_default=False,
         ),
-    ] = None,
-    until: UntilOption = "now",
-    top: Annotated[
-        bool, typer.Option("--top", help="Only the newest window and its 20 largest groups; needs --by.")
-    ] = False,
+    ] = None
+    until: UntilOption = "now"
     by: Annotated[
         str | None,
         typer.Option(
@@ -95,16 +60,51 @@ def realtime(
             autocompletion=lambda: list(_DIMENSIONS),
             help=f"A row for each group: {', '.join(_DIMENSIONS)}.",
         ),
-    ] = None,
-    only: OnlyOption = None,
-    cname: Annotated[str | None, typer.Option(metavar="CHANNEL", help="Only this channel.")] = None,
+    ] = None
+    only: OnlyOption = None
+    cname: Annotated[str | None, typer.Option(metavar="CHANNEL", help="Only this channel.")] = None
     user: Annotated[
         list[str] | None,
         typer.Option(
             metavar="UID", help="A row for this user of --cname; repeat it for more. Only for rates."
         ),
-    ] = None,
-    product: ProductOption = Product.NATIVE,
+    ] = None
+    product: ProductOption = Product.NATIVE
+
+    def __attrs_post_init__(self) -> None:
+        if self.only and not self.by:
+            raise InvalidRequest("--only selects groups; add --by DIMENSION")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics as the API spells them."""
+        return metrics_of(self.metric or [RealtimeMetric.USER_COUNT], RealtimeMetric)
+
+    @property
+    def counts(self) -> list[str]:
+        """The metrics that are counts."""
+        return [metric for metric in self.metrics if metric in LIVE_COUNTS]
+
+    @property
+    def rates(self) -> list[str]:
+        """The metrics that are rates."""
+        return [metric for metric in self.metrics if metric not in LIVE_COUNTS]
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """The keywords of the client's methods."""
+        return {"product": self.product, "by": self.by, "values": self.only or (), "cname": self.cname}
+
+
+@option_groups
+def realtime(
+    query: RealtimeQuery,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-F", help="Write each new window as it arrives, until Ctrl-C.")
+    ] = False,
+    top: Annotated[
+        bool, typer.Option("--top", help="Only the newest window and its 20 largest groups; needs --by.")
+    ] = False,
     *,
     output: UnlimitedOutput,
     account: AgoraAccount,
@@ -115,18 +115,8 @@ def realtime(
     several windows at a time, so that the quota lasts for the day. A table shows percent, the other formats fractions
     of 1.
     """
-    query = _RealtimeQuery(
-        metrics=metrics_of(metrics or [RealtimeMetric.USER_COUNT], RealtimeMetric),
-        since=since,
-        until=until,
-        product=product,
-        by=by,
-        only=only or (),
-        cname=cname,
-        users=user or (),
-    )
     if follow:
-        if user or top:
+        if query.user or top:
             raise InvalidRequest("--follow cannot be combined with --user or --top")
         _follow(account, query, output)
     elif top:
@@ -135,12 +125,12 @@ def realtime(
         _show_windows(account, query, output)
 
 
-def _show_windows(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     from agora_analytics.cli.client_context import run_listing
 
-    if query.users and query.counts:
+    if query.user and query.counts:
         raise InvalidRequest(f"{query.counts[0]} is not available for single users; choose rates")
-    kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.users))
+    kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.user))
 
     def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         since, queries = query.since or "10m", list[Awaitable[Iterable[Any]]]()
@@ -148,18 +138,20 @@ def _show_windows(account: AgoraAccount, query: _RealtimeQuery, output: Unlimite
             queries.append(client.realtime.usage(query.counts, since, query.until, **query.selection))
         if query.rates:
             queries.append(
-                client.realtime.quality(query.rates, since, query.until, uids=query.users, **query.selection)
+                client.realtime.quality(
+                    query.rates, since, query.until, uids=query.user or (), **query.selection
+                )
             )
         return query_pages(kind, *queries)
 
     run_listing(account.client, pages, kind, output)
 
 
-def _show_top(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+def _show_top(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     from agora_analytics.cli.client_context import run_listing
 
     by = query.by
-    if by is None or query.only or query.cname or query.users:
+    if by is None or query.only or query.cname or query.user:
         raise InvalidRequest(
             "--top needs --by DIMENSION and cannot be combined with --only, --cname or --user"
         )
@@ -195,7 +187,7 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
     return rows.values()
 
 
-def _follow(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput) -> None:
+def _follow(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     window_ends: list[int] = []  # of the windows that were written
     try:
         asyncio.run(_write_windows(account, query, output, window_ends))
@@ -211,7 +203,7 @@ def _follow(account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutpu
 
 
 async def _write_windows(
-    account: AgoraAccount, query: _RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
+    account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
 ) -> None:
     from agora_analytics.cli.client_context import open_client
     from agora_analytics.cli.output import write_rows
@@ -230,7 +222,7 @@ async def _write_windows(
 
 
 async def _windows(
-    client: "AsyncAgora", query: _RealtimeQuery, kind: RowKind, window_ends: list[int], limit: int
+    client: "AsyncAgora", query: RealtimeQuery, kind: RowKind, window_ends: list[int], limit: int
 ) -> "AsyncGenerator[pa.Table, None]":
     following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
     async for window in following:
