@@ -46,7 +46,7 @@ def simulator(serve, made, environment):
         yield simulator
 
 
-def test_meetings_samples_and_days(command, simulator, made):
+def test_sessions_stats_and_project_rows(command, simulator, made):
     rows = list(
         csv.DictReader(io.StringIO(command("opentok", "sessions", "--since", "7d", "-f", "csv").stdout))
     )
@@ -61,14 +61,14 @@ def test_meetings_samples_and_days(command, simulator, made):
     assert re.search(r"from +connect.failures\n─+\n20\d\d-\d\d-\d\d 0[78]:00:00Z +\d", days)
 
 
-def test_any_query_gives_json_with_all_pages(command, simulator, made):
+def test_query_fetches_all_pages_as_json(command, simulator, made):
     text = "query ($n: Int) { project(projectId: 45000001) { sessionData { sessionSummaries(start: %d, first: $n) { resources { sessionId } } } } }"
     done = command("opentok", "query", text % (time.time() - 7 * DAY), "--variables", '{"n": 2}')
     found = json.loads(done.stdout)["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert {one["sessionId"] for one in found} == {session.session_id for session in made.sessions}
 
 
-def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simulator, tmp_path):
+def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     first = command(*words)
     assert first.returncode == 0, first.stderr
@@ -82,9 +82,7 @@ def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simul
     assert found.stdout == "vendor\nopentok\n"
 
 
-def test_a_dry_run_lists_the_sessions_stores_nothing_and_says_what_the_harvest_then_costs(
-    command, simulator, made, tmp_path
-):
+def test_dry_run_counts_sessions_and_stores_nothing(command, simulator, made, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     done = command(*words, "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -99,7 +97,7 @@ def test_a_dry_run_lists_the_sessions_stores_nothing_and_says_what_the_harvest_t
     assert re.search(r"\n  3 meetings and days to visit \(\d+ more are", command(*words, "--dry-run").stdout)
 
 
-def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
+def test_harvest_without_advanced_insights_stores_days_and_reports_sessions(
     command, serve, made, environment
 ):
     _, served = serve(made, add_on=False)
@@ -114,20 +112,20 @@ def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
     assert "1014" in done.stdout
 
 
-def test_trouble_is_one_line(fails, simulator, environment):
+def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
     assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
     assert "no GraphQL" in fails(2, "opentok", "query", "{ project(")
     assert "not a JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
     environment["OPENTOK_API_SECRET"] = "another0secret0of0forty0characters000000"
-    told = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
-    assert "check the secret" in told
-    assert "another0" not in told
+    message = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
+    assert "check the secret" in message
+    assert "another0" not in message
     del environment["OPENTOK_API_KEY"]
     assert "not set in the environment: OPENTOK_API_KEY" in fails(78, "opentok", "sessions")
 
 
-def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
+def test_harvest_with_the_printed_environment_of_the_simulator(start, command):
     server = start("opentok", "simulate", "--port", "0", "--sessions", "2", "--days", "1")
     exports = {}
     for line in server.stdout:

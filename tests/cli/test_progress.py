@@ -14,7 +14,7 @@ def answered():
     )
 
 
-def test_a_plain_line_has_all_counts_and_what_it_waits_for():
+def test_plain_progress_line_has_counts_and_the_current_wait():
     progress = Progress(quotas={"call/metrics": QUOTA})
     for event in (
         answered(),
@@ -34,7 +34,7 @@ def test_a_plain_line_has_all_counts_and_what_it_waits_for():
     )
 
 
-def test_the_time_left_is_the_rest_of_the_answers_at_the_plans_pace():
+def test_remaining_time_is_computed_from_the_rate_limit():
     progress = Progress(quotas={"call/metrics": QUOTA})
     progress.stored(CallsListed(calls=100, more=False))
     for number in range(10):

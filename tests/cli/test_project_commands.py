@@ -55,7 +55,7 @@ def test_usage_and_quality_over_time_and_in_total(all_of, base_url, tmp_path):
     assert pq.read_table(tmp_path / "usage.parquet").column_names == ["ts", "userCount"]
 
 
-def test_realtime_now_by_group_and_at_the_top(all_of, base_url):
+def test_realtime_over_time_by_group_and_top(all_of, base_url):
     now, groups, top = all_of(
         ("realtime", "userCount", "videoFreezeRate", "--since", "3m", "-f", "json"),
         ("realtime", "--since", "3m", "--by", "net", "-f", "jsonl"),
@@ -68,7 +68,7 @@ def test_realtime_now_by_group_and_at_the_top(all_of, base_url):
     assert list(json.loads(top)[0]) == ["ts", "dimension", "dimension_value", "videoFreezeRate", "userCount"]
 
 
-def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
+def test_follow_writes_each_window_once_until_ctrl_c(start, base_url):
     words = ("realtime", "--follow", "--since", "5m")
     by_line = start(*words, "-n", "4", "--format", "jsonl")
     table = start(*words)
@@ -89,7 +89,7 @@ def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
     assert len(shown) == 3
 
 
-def test_following_groups_gives_each_of_them_a_line_in_each_window(all_of, base_url):
+def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     words = (
         "realtime",
         "userCount",
@@ -115,7 +115,7 @@ def test_following_groups_gives_each_of_them_a_line_in_each_window(all_of, base_
     assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
 
 
-def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
+def test_estimate_of_a_query_and_of_a_harvest(all_of, base_url):
     question, harvest, table = all_of(
         ("estimate", "userCount", "networkDelay", "--since", "14d", "-f", "json"),
         ("estimate", "--since", "2d", "-f", "json"),
@@ -129,7 +129,7 @@ def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
     assert "The rest of the day's quota suffices." in table
 
 
-def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_url):
+def test_realtime_estimate_uses_the_realtime_quotas(all_of, base_url):
     words = ("estimate", "videoFreezeRate", "--realtime")
     both, top, users, table = all_of(
         (*words, "userCount", "-f", "json"),
@@ -145,7 +145,7 @@ def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_ur
     assert re.search(r"realtime/quality/by_time_20sec +1 +1,440 +1,440  yes", table)
 
 
-def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url, environment, tmp_path):
+def test_query_above_the_quota_sends_nothing(command, fails, base_url, environment, tmp_path):
     command("estimate", "userCount")  # so that the ledger knows the account
     words = ("usage", "userCount", "sessionCount", "--since", "2d")
     command(*words, "--limit", "1")
@@ -155,7 +155,7 @@ def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url,
     assert "1 of 60 are left today; nothing was sent" in fails(75, *words)
 
 
-def test_questions_that_make_no_sense(fails, base_url):
+def test_invalid_queries_are_reported(fails, base_url):
     cases = {
         "unknown metric 'users'; use one of userCount": ("usage", "users"),
         "unknown metric 'userCount'": ("quality", "userCount"),
@@ -188,8 +188,8 @@ def test_questions_that_make_no_sense(fails, base_url):
         "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
         "it takes premium or enterprise": ("usage", "--plan", "standard"),
     }
-    told = fails.all(*((2, words) for words in cases.values()))
-    for expected, line in zip(cases, told, strict=True):
+    message = fails.all(*((2, words) for words in cases.values()))
+    for expected, line in zip(cases, message, strict=True):
         assert expected in line
 
 
@@ -203,9 +203,7 @@ def words_of(example, call):
     return shlex.split(example)[1:]
 
 
-def test_every_example_of_the_help_does_what_it_says(
-    base_url, environment, world, tmp_path, monkeypatch, capsys
-):
+def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_path, monkeypatch, capsys):
     # In this process: so many starts of the interpreter would take most of the time.
     call = next(call for call in world.calls if call.finished(time.time() - 600))
     monkeypatch.chdir(tmp_path)

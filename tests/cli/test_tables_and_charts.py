@@ -39,7 +39,7 @@ def series(sid, mid, values, *, peer="0", every=2, first=0):
     return Series(sid=sid, mid=mid, peer_uid=peer, ts=ts, value=value)
 
 
-def test_a_sparkline_has_a_block_for_each_value_and_shows_what_is_not_known():
+def test_sparkline_draws_values_gaps_and_colors():
     values = [0, 1, 5, 10, 50, math.nan, math.nan]
     present = [True] * 6 + [False]
     assert sparkline(values, present, top=10).plain == "▁▂▅██· "
@@ -49,7 +49,7 @@ def test_a_sparkline_has_a_block_for_each_value_and_shows_what_is_not_known():
     assert styles == {"cyan", "yellow", "red"}
 
 
-def test_charts_are_what_was_measured():
+def test_charts_average_the_samples_of_a_user():
     charts = CallCharts(CALL, [session("1"), session("2")], bins=10)
     charts.add(
         [
@@ -73,14 +73,14 @@ def test_charts_are_what_was_measured():
     assert other.trouble == (0, 0)
 
 
-def test_parts_of_a_stream_that_meet_in_a_stretch_are_no_two_streams():
+def test_parts_of_one_stream_in_an_interval_are_not_added():
     charts = CallCharts(CALL, [session("1")], bins=1)
     charts.add([series("S1", 20003, [50.0] * 10), series("S1", 20003, [50.0] * 10, first=300)])
     (user,) = charts.worst_first()
     assert user.values(Measure.SENT).tolist() == [50]
 
 
-def test_a_user_who_comes_back_is_one_user_who_was_away():
+def test_user_who_rejoins_has_a_gap_in_the_chart():
     stays = [session("1", "A", leave=199), session("1", "B", join=400)]
     charts = CallCharts(CALL, stays, bins=6)
     charts.add([series("A", 20015, [0.0] * 100), series("B", 20015, [50.0] * 100, first=400)])
@@ -89,7 +89,7 @@ def test_a_user_who_comes_back_is_one_user_who_was_away():
     assert sparkline(user.loss.tolist(), user.present, top=0.5).plain == "▁▁  ██"
 
 
-def test_stretches_shorter_than_the_time_between_samples_are_no_gaps():
+def test_intervals_shorter_than_the_sample_period_leave_no_gaps():
     charts = CallCharts(CALL, [session("1")], bins=600)
     charts.add([series("S1", 20015, [1.0] * 50, every=6)])
     (user,) = charts.worst_first()
@@ -99,7 +99,7 @@ def test_stretches_shorter_than_the_time_between_samples_are_no_gaps():
 
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("users", [1, 8, 300])
-def test_a_picture_fits_the_terminal(width, users):
+def test_call_report_fits_the_terminal(width, users):
     console = fake_terminal(width)
     everybody = [session(str(number), roles=("host", "audience")) for number in range(users)]
     charts = CallCharts(CALL, everybody, bins=chart_width(width))
@@ -114,7 +114,7 @@ def test_a_picture_fits_the_terminal(width, users):
     assert (users == 300) == any("292 more users" in line for line in lines)
 
 
-def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
+def test_table_omits_empty_columns_and_names_those_that_do_not_fit(monkeypatch):
     call = Call(
         call_id="c" * 24,
         cname="a-very-long-channel-name",
@@ -143,7 +143,7 @@ def test_a_table_leaves_out_what_does_not_fit_and_what_is_empty(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_the_cost_of_a_question_fits_the_terminal(width, monkeypatch):
+def test_cost_table_fits_the_terminal(width, monkeypatch):
     console = fake_terminal(width)
     monkeypatch.setattr(terminal, "out", lambda _file: console)
     table = TableWriter(COST_ROWS)

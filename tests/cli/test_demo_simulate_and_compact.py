@@ -7,7 +7,7 @@ from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
 
-def test_the_demo_shows_the_whole_job_and_goes_on_where_it_stood(command, tmp_path):
+def test_demo_harvests_queries_and_resumes(command, tmp_path):
     no_account = dict.fromkeys(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", "AGORA_APP_ID", "AGORA_PLAN"))
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
     words = ("demo", "--out", "my demo", "--calls", "12", "--seed", "3")
@@ -15,8 +15,12 @@ def test_the_demo_shows_the_whole_job_and_goes_on_where_it_stood(command, tmp_pa
     assert done.returncode == 0, done.stderr
     assert re.search(r"calls\s+12\n", done.stdout)
     assert "no limit was exceeded" in done.stdout
-    for told in ("Which calls froze most?", "Which networks lose packets?", "Which are the busiest hours?"):
-        assert told in done.stdout
+    for message in (
+        "Which calls froze most?",
+        "Which networks lose packets?",
+        "Which are the busiest hours?",
+    ):
+        assert message in done.stdout
     assert "Ethernet" in done.stdout
     assert "agora-analytics sql --store 'my demo' " in done.stdout
     again = command(*words, env=no_account)
@@ -24,7 +28,7 @@ def test_the_demo_shows_the_whole_job_and_goes_on_where_it_stood(command, tmp_pa
     assert open_store(tmp_path / "my demo").counts()["calls"] == 12
 
 
-def test_a_simulated_server_is_harvested_with_what_it_says(start, command, tmp_path):
+def test_harvest_with_the_printed_environment_of_the_simulator(start, command, tmp_path):
     server = start("simulate", "--port", "0", "--calls", "3", "--hours", "3", "--latency", "1:2")
     exports = {}
     for line in server.stdout:
@@ -42,22 +46,22 @@ def test_a_simulated_server_is_harvested_with_what_it_says(start, command, tmp_p
     assert re.search(r"counted \d+ requests, and no limit was exceeded:\n  call/lists \d", out)
 
 
-def test_a_port_that_is_taken(fails, base_url):
+def test_port_in_use_is_reported(fails, base_url):
     port = base_url.rsplit(":", 1)[1]
     assert "choose another --port" in fails(2, "simulate", "--port", port)
 
 
-def test_senseless_options_of_the_simulator(fails):
+def test_invalid_simulator_options_are_reported(fails):
     cases = {
         "20:80": ("--latency", "80:20"),
         "starter, standard": ("--plan", "gold"),
         "milliseconds": ("--since", "1763000000000"),
     }
-    told = fails.all(*((2, ("simulate", *words)) for words in cases.values()))
-    assert all(expected in line for expected, line in zip(cases, told, strict=True))
+    message = fails.all(*((2, ("simulate", *words)) for words in cases.values()))
+    assert all(expected in line for expected, line in zip(cases, message, strict=True))
 
 
-def test_compact_turns_a_day_that_is_over_into_a_few_files(command, serving, tmp_path):
+def test_compact_merges_the_files_of_a_past_day(command, serving, tmp_path):
     today = time.time() // 86_400 * 86_400
     yesterday = World.generate(since=today - 86_400, until=today - 9_000, calls=4, simple=True, minutes=1)
     with serving(yesterday) as url:
@@ -69,5 +73,5 @@ def test_compact_turns_a_day_that_is_over_into_a_few_files(command, serving, tmp
     assert "Nothing to compact" in command("compact", "--store", "store").stdout
 
 
-def test_the_version(command):
+def test_version_option(command):
     assert command("--version").stdout == f"agora-analytics {__version__}\n"
