@@ -48,17 +48,16 @@ class LedgerAccount:
         ),
     ] = None
 
-    def offline_client(self, **options: Any) -> "AsyncAgora":
+    def offline_client(self, **settings: Any) -> "AsyncAgora":
         """Return a client that only counts; it needs neither secret nor app id."""
+        _require(("AGORA_CUSTOMER_ID",), "agora-analytics demo")
+        return self._make(**({"customer_secret": "-", "app_id": "-"} | settings))
+
+    def _make(self, **settings: Any) -> "AsyncAgora":
         from agora_analytics.agora.client import AsyncAgora
 
-        _require(("AGORA_CUSTOMER_ID",), "agora-analytics demo")
-        return AsyncAgora.from_env(
-            os.environ | {LEDGER: str(self.ledger_path)},
-            plan=self.plan,
-            base_url=self.base_url,
-            **({"customer_secret": "-", "app_id": "-"} | options),
-        )
+        environment = os.environ | {LEDGER: str(self.ledger_path)}
+        return AsyncAgora.from_env(environment, plan=self.plan, base_url=self.base_url, **settings)
 
     @property
     def ledger_path(self) -> Path:
@@ -95,18 +94,9 @@ class AgoraAccount(LedgerAccount):
         Raises:
             ConfigurationError: naming every variable that is missing.
         """
-        from agora_analytics.agora.client import AsyncAgora
-
         app_id = () if self.app_id else ("AGORA_APP_ID",)
         _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
-        return AsyncAgora.from_env(
-            os.environ | {LEDGER: str(self.ledger_path)},
-            plan=self.plan,
-            base_url=self.base_url,
-            region=self.region,
-            app_id=self.app_id,
-            **options,
-        )
+        return self._make(region=self.region, app_id=self.app_id, **options)
 
 
 @frozen(kw_only=True)

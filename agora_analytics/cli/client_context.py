@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from agora_analytics.cli.live_progress import Progress
 from agora_analytics.cli.output import Output, write_rows
 from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.cli.terminal import status_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from agora_analytics.cli.live_progress import Progress
 
 
 class ClientContext(Protocol):
@@ -37,6 +38,8 @@ async def open_client(make: Callable[..., C], **options: Any) -> AsyncIterator[C
         make: the `client` method of an account.
         options: further arguments of the client.
     """
+    from agora_analytics.cli.live_progress import Progress
+
     progress = Progress()
     async with make(observer=progress.sent, **options) as client:
         if not status_line.begin():
@@ -52,7 +55,7 @@ async def open_client(make: Callable[..., C], **options: Any) -> AsyncIterator[C
             status_line.end()
 
 
-async def _show(progress: Progress) -> None:
+async def _show(progress: "Progress") -> None:
     await asyncio.sleep(STATUS_DELAY)
     while True:
         note = f"; {progress.note}" if progress.note else ""

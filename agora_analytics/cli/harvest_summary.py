@@ -52,9 +52,9 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 
 
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
-    again = "the next run fetches them again" if units == "calls" else "a later run fetches them again"
+    state = "are ongoing; the next run" if units == "calls" else "are ongoing or may change; a later run"
     rows = [
-        ("ongoing", report.ongoing, f"{units} are ongoing or may change; {again}"),
+        ("ongoing", report.ongoing, f"{units} {state} fetches them again"),
         ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
         ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
         ("left", report.left, f"{units} were listed but not fetched"),

@@ -6,6 +6,7 @@ import typer
 
 from agora_analytics.apsaravideo.facts import Metric, Os, TerminalType
 from agora_analytics.cli.accounts import ApsaraVideoAccount
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.harvest import run_harvest
 from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
 from agora_analytics.cli.options import (
@@ -76,7 +77,6 @@ def metrics(
 
     24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented.
     """
-    from agora_analytics.cli.client_context import run_listing
 
     async def pages(client: "AsyncApsaraVideo") -> "AsyncGenerator[pa.Table, None]":
         from agora_analytics.apsaravideo.arrow import points_table

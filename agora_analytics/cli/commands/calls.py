@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.find_call import CallIdArgument, CallSearch
 from agora_analytics.cli.options import SinceOption, UntilOption, UserOption, option_groups
 from agora_analytics.cli.output import LimitedOutput
@@ -77,7 +78,6 @@ def calls(
     100 calls take one request. A table shows the first 40; --limit 0 shows all. A "+" after a duration means that the
     call is ongoing. To look at one call: agora-analytics inspect CALL_ID.
     """
-    from agora_analytics.cli.client_context import run_listing
 
     async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         from agora_analytics.agora.arrow import calls_table
@@ -105,7 +105,6 @@ def sessions(
     100 sessions take one request. The call has to be found first: --around TIME makes the search cheap, and --since
     together with --until skips it. A user who left and came back has two sessions.
     """
-    from agora_analytics.cli.client_context import run_listing
 
     async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         from agora_analytics.agora.arrow import sessions_table

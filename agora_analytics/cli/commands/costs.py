@@ -11,10 +11,11 @@ from attrs import frozen
 
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
 from agora_analytics.cli.accounts import AgoraAccount, LedgerAccount
+from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import Output, write_table
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.cli.output.columns import NO_VALUE, RowKind, TableColumn, number, plain, timestamp
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -49,48 +50,62 @@ COST_ROWS = RowKind(
 )
 
 
+def _quota_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    counts = [(name, pa.int64()) for name in ("left", "spent", "per_day", "requests")]
+    return pa.schema(
+        [("endpoint", pa.string()), *counts, ("period", pa.float64()), ("opens_at", pa.timestamp("s", "UTC"))]
+    )
+
+
+QUOTA_ROWS = RowKind(
+    name="endpoints",
+    schema=_quota_schema,
+    columns=(
+        TableColumn("endpoint", plain("endpoint")),
+        TableColumn("left today", number("left"), right=True),
+        TableColumn("used", number("spent"), right=True),
+        TableColumn("a day", number("per_day"), right=True),
+        TableColumn("rate", lambda row: _rate(row["requests"], row["period"]), right=True),
+        TableColumn("opens again", lambda row: NO_VALUE if row["left"] else timestamp("opens_at")(row)),
+    ),
+)
+
+
 @option_groups
-def quota(*, account: LedgerAccount) -> None:
+def quota(*, output: Output, account: LedgerAccount) -> None:
     """Show the rest of today's quota, by the count in the ledger. Sends nothing."""
-    asyncio.run(_show_quota(account))
+    asyncio.run(_show_quota(account, output))
 
 
-async def _show_quota(account: LedgerAccount) -> None:
-    from rich.table import Table
+async def _show_quota(account: LedgerAccount, output: Output) -> None:
+    import pyarrow as pa
 
     from agora_analytics.cli.terminal import duration, out
     from agora_analytics.instants import iso
 
+    schema = _quota_schema()
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("endpoint")
-    for name in ("left today", "used", "a day", "rate"):
-        table.add_column(name, justify="right")
-    closed = any(not each.left for each in quotas)
-    if closed:
-        table.add_column("opens again")
-    for each in quotas:
-        wait = duration(each.opens_at - time.time())
-        opens = f"{iso(each.opens_at)} (in {wait})" if not each.left else "open"
-        table.add_row(
-            each.endpoint,
-            f"{each.left:,}",
-            f"{each.spent:,}",
-            f"{each.per_day:,}",
-            f"{each.requests:,} {_PERIODS.get(each.period, f'in {each.period:g} s')}",
-            *([opens] if closed else []),
-            style="yellow" if not each.left else "",
-        )
-    console = out()
-    console.print(table)
+    rows = [{name: getattr(quota, name) for name in schema.names} for quota in quotas]
     opens_at = quotas[0].opens_at
-    console.print(
-        f"Plan: {plan}. The next day begins at {iso(opens_at)}, in {duration(opens_at - time.time())}. "
-        f"Ledger: {account.ledger_path}",
-        style="faint",
+    write_table(
+        pa.Table.from_pylist([{**row, "opens_at": int(row["opens_at"])} for row in rows], schema=schema),
+        QUOTA_ROWS,
+        output,
     )
+    if output.to_screen:
+        wait = duration(opens_at - time.time())
+        out().print(
+            f"Plan: {plan}. The next day begins at {iso(opens_at)}, in {wait}. Ledger: {account.ledger_path}",
+            style="faint",
+        )
+
+
+def _rate(requests: int, period: float) -> str:
+    return f"{requests:,} {_PERIODS.get(period, f'in {period:g} s')}"
 
 
 @frozen(kw_only=True)
@@ -177,8 +192,6 @@ async def _query_cost(account: AgoraAccount, query: EstimateOptions, output: Out
 
 
 async def _harvest_cost(account: AgoraAccount, query: EstimateOptions, output: Output) -> None:
-    from agora_analytics.cli.client_context import open_client
-
     since, until, store = query.since or "1d", query.until, query.out
     async with open_client(account.client) as client:
         if output.to_screen:

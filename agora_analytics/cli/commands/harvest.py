@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, option_groups
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ def run_harvest(
 
 
 async def _estimate(account: HarvestAccount, options: HarvestOptions, units: str) -> int:
-    from agora_analytics.cli.client_context import open_client
     from agora_analytics.cli.harvest_summary import show_estimate
     from agora_analytics.cli.terminal import out
 

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from agora_analytics.agora.vocabulary import Dimension, Product, QualityMetric, UsageMetric
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.metric_tables import metric_list, metric_rows, metrics_of, query_pages
 from agora_analytics.cli.options import SinceOption, option_groups
 from agora_analytics.cli.output import UnlimitedOutput
@@ -157,8 +158,6 @@ def _run(
     method: "Callable[[AsyncAgora], Callable[..., Any]]",
     **more: Any,
 ) -> None:
-    from agora_analytics.cli.client_context import run_listing
-
     name = "groups" if query.by else "totals" if query.total else "times"
     kind = metric_rows(metrics, name=name, over_time=not query.totals, by=query.by)
     arguments = query.arguments() | more

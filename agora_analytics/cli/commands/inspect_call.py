@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import format_requests, open_client
 from agora_analytics.cli.find_call import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, Output, atomic_file, write_table
@@ -73,7 +74,6 @@ def inspect(
     """
     from agora_analytics.cli.call_charts import CallCharts
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
-    from agora_analytics.cli.client_context import format_requests, open_client
     from agora_analytics.cli.terminal import out, stdout_console
 
     count = _user_count(users)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.find_call import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput
@@ -129,8 +130,6 @@ def metrics(
     20 sessions take one request for each 1 to 6 hours of the call, depending on the plan; --user reduces that. "Of
     user" names the user whose stream was measured; empty: the user's own. For charts: agora-analytics inspect CALL_ID.
     """
-    from agora_analytics.cli.client_context import run_listing
-
     mids = _mids(metric or ())
     by_series = each is MetricRow.SERIES if each else output.format is Format.TABLE
     to_table = _series_table if by_series else _samples_table
@@ -141,7 +140,9 @@ def metrics(
         sessions = sorted(await listing.collect(), key=lambda session: (session.join_ts, session.sid))
         users = {session.sid: session.uid for session in sessions}
         async for page in client.metrics(call, *ends, sids=sessions).pages():
-            yield to_table(call_id, users, [one for one in page.records if not mids or one.mid in mids])
+            yield to_table(
+                call_id, users, [series for series in page.records if not mids or series.mid in mids]
+            )
 
     # Responses are large, so only a little is fetched ahead of a slow reader.
     run_listing(account.client, pages, SERIES_ROWS if by_series else SAMPLE_ROWS, output, prefetch=2)
@@ -158,50 +159,50 @@ def _mids(names: Iterable[str]) -> frozenset[int]:
     return frozenset(int(name) if name.isdecimal() else by_name[name] for name in names)
 
 
-def _keys(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> dict[str, list[Any]]:
+def _keys(call_id: str, users: Mapping[str, str], batch: "Sequence[Series]") -> dict[str, list[Any]]:
     """Return the key columns with one row for each series."""
     from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
 
     units = {mid: metric.unit for mid, metric in METRIC_IDS.items()}
     return {
-        "call_id": [call_id] * len(series),
-        "sid": [one.sid for one in series],
-        "uid": [users.get(one.sid) for one in series],
-        "mid": [one.mid for one in series],
-        "metric": [metric_name(one.mid) for one in series],
-        "unit": [units.get(one.mid, "") for one in series],
-        "peer_uid": [one.peer_uid for one in series],
+        "call_id": [call_id] * len(batch),
+        "sid": [series.sid for series in batch],
+        "uid": [users.get(series.sid) for series in batch],
+        "mid": [series.mid for series in batch],
+        "metric": [metric_name(series.mid) for series in batch],
+        "unit": [units.get(series.mid, "") for series in batch],
+        "peer_uid": [series.peer_uid for series in batch],
     }
 
 
-def _samples_table(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> "pa.Table":
+def _samples_table(call_id: str, users: Mapping[str, str], batch: "Sequence[Series]") -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
     schema = _sample_schema()
-    if not series:
+    if not batch:
         return schema.empty_table()
-    places = pa.array(np.repeat(np.arange(len(series)), [len(one) for one in series]))
+    places = pa.array(np.repeat(np.arange(len(batch)), [len(series) for series in batch]))
     columns = [
         pa.array(values, schema.field(name).type).take(places)
-        for name, values in _keys(call_id, users, series).items()
+        for name, values in _keys(call_id, users, batch).items()
     ]
-    ts = pa.array(np.concatenate([np.asarray(one.ts) for one in series]))
-    value = pa.array(np.concatenate([np.asarray(one.value) for one in series]), from_pandas=True)
+    ts = pa.array(np.concatenate([np.asarray(series.ts) for series in batch]))
+    value = pa.array(np.concatenate([np.asarray(series.value) for series in batch]), from_pandas=True)
     return pa.table([*columns, ts.cast(schema.field("ts").type), value], schema=schema)
 
 
-def _series_table(call_id: str, users: Mapping[str, str], series: "Sequence[Series]") -> "pa.Table":
+def _series_table(call_id: str, users: Mapping[str, str], batch: "Sequence[Series]") -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    series = [one for one in series if len(one)]
-    values = [np.asarray(one.value) for one in series]
+    batch = [series for series in batch if len(series)]
+    values = [np.asarray(series.value) for series in batch]
     known = [value[~np.isnan(value)] for value in values]
-    columns = _keys(call_id, users, series) | {
-        "samples": [len(one) for one in series],
-        "first_ts": [min(one.ts) for one in series],
-        "last_ts": [max(one.ts) for one in series],
+    columns = _keys(call_id, users, batch) | {
+        "samples": [len(series) for series in batch],
+        "first_ts": [min(series.ts) for series in batch],
+        "last_ts": [max(series.ts) for series in batch],
         "lowest": [float(value.min()) if len(value) else None for value in known],
         "mean": [float(value.mean()) if len(value) else None for value in known],
         "highest": [float(value.max()) if len(value) else None for value in known],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.accounts import OpenTokAccount
+from agora_analytics.cli.client_context import open_client, run_listing
 from agora_analytics.cli.commands.harvest import run_harvest
 from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
 from agora_analytics.cli.options import (
@@ -236,7 +237,6 @@ def query(
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
-    from agora_analytics.cli.client_context import open_client
     from agora_analytics.cli.terminal import err, one_line
 
     async with open_client(account.client) as client:
@@ -304,8 +304,6 @@ def _run(
     kind: RowKind,
     output: LimitedOutput,
 ) -> None:
-    from agora_analytics.cli.client_context import run_listing
-
     async def pages(client: "AsyncOpenTok") -> "AsyncGenerator[pa.Table, None]":
         from agora_analytics.cli.terminal import err, one_line
 

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import open_client, run_listing
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
 from agora_analytics.cli.metric_tables import (
     metric_list,
@@ -126,8 +127,6 @@ def realtime(
 
 
 def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
-    from agora_analytics.cli.client_context import run_listing
-
     if query.user and query.counts:
         raise InvalidRequest(f"{query.counts[0]} is not available for single users; choose rates")
     kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.user))
@@ -148,8 +147,6 @@ def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: Unlimited
 
 
 def _show_top(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
-    from agora_analytics.cli.client_context import run_listing
-
     by = query.by
     if by is None or query.only or query.cname or query.user:
         raise InvalidRequest(
@@ -205,7 +202,6 @@ def _follow(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput
 async def _write_windows(
     account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
 ) -> None:
-    from agora_analytics.cli.client_context import open_client
     from agora_analytics.cli.output import write_rows
     from agora_analytics.cli.output.table import LiveTableWriter
 

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.find_call import CallIdArgument, CallSearch
 from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.options import option_groups
@@ -206,8 +207,6 @@ def statistics(
     A metric takes one request for each 1 to 6 hours of the call, depending on the plan; a longer call has rows for
     each part. A table shows percent, the other formats fractions of 1.
     """
-    from agora_analytics.cli.client_context import run_listing
-
     view = _view(by, freeze=freeze, over_time=over_time)
     metrics = metrics_of(metric or view.default, view.metrics)
 
