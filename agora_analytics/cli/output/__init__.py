@@ -139,8 +139,8 @@ class LimitedOutput(Output):
 
 
 @frozen(kw_only=True)
-class UnlimitedOutput(Output):
-    """The same with a limit of rows that is used only if it is given."""
+class UnlimitedOutput(LimitedOutput):
+    """The same without a default limit."""
 
     limit: Annotated[
         int,
@@ -148,11 +148,6 @@ class UnlimitedOutput(Output):
             "--limit", "-n", min=0, metavar="N", rich_help_panel=_PANEL, help="Rows at most; 0: all."
         ),
     ] = 0
-
-    @property
-    def most(self) -> int:
-        """The number of rows that are written at most; 0: all."""
-        return self.limit
 
 
 async def write_rows(
