@@ -1,6 +1,7 @@
 """Options that several commands share, and the decorator that lets a command take a group of them as one argument."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 import attrs
 import typer
 from attrs import frozen
+
+from agora_analytics.errors import InvalidRequest
 
 R = TypeVar("R")
 
@@ -52,6 +55,11 @@ class HarvestOptions:
             help="Only report what the harvest would cost; stores nothing. May send a few list requests.",
         ),
     ] = False
+
+    def __attrs_post_init__(self) -> None:
+        # A path has one slash where a URL has two. A drive of Windows has one letter.
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(self.out)):
+            raise InvalidRequest(f"--out {self.out}: a store is a local folder, not a URL; name a folder")
 
 
 @frozen(kw_only=True)

@@ -118,6 +118,13 @@ def test_file_in_place_of_the_store_is_reported(fails, base_url, tmp_path):
     assert fails(73, "harvest", *LAST_DAY, "--out", "store/below")
 
 
+def test_url_in_place_of_the_store_is_reported(fails, base_url, tmp_path):
+    """A local folder named `s3:` would be lost with its container."""
+    message = fails(2, "harvest", *LAST_DAY, "--out", "s3://bucket/calls.store")
+    assert "a store is a local folder, not a URL" in message
+    assert not (tmp_path / "s3:").exists()
+
+
 def test_foreign_folder_is_not_used_as_a_store(fails, base_url, tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "thesis.txt").touch()
