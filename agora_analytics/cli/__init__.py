@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     gc.set_threshold(*_COLLECT_AT)
     try:
-        from agora_analytics.cli.running import run
+        from agora_analytics.cli.runner import run
     except KeyboardInterrupt:  # so early that nothing has begun
         return 130
     except ModuleNotFoundError as missing:

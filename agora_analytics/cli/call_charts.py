@@ -1,6 +1,6 @@
-"""What the users of one call met with over its time: loss, freeze and bitrates, gathered as the answers come.
+"""Charts of the users of a call over its time: loss, freeze and bitrates.
 
-Only sums by stretch of time are kept, so a call of a thousand users and a day takes no memory worth mentioning.
+Only sums by interval are kept, so even a call of a thousand users and a whole day needs little memory.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-_BETWEEN_SAMPLES = 20  # seconds: samples come every 2 to 6, some metrics at each second or third of them
+_SAMPLE_GAP = 20  # seconds; the samples of a metric are 2 to 18 seconds apart
 
 
 class Measure(Enum):
-    """What is drawn: the metrics that it is made of."""
+    """What a chart shows, with the metrics that it is computed from."""
 
     LOSS_UP = ("audio_uplink_loss", "video_uplink_loss")
     LOSS_DOWN = ("audio_end_to_end_loss", "video_end_to_end_loss")
@@ -40,7 +40,7 @@ _OF_MID = {mid: _OF_NAME[metric.name] for mid, metric in METRIC_IDS.items() if m
 
 @frozen(kw_only=True)
 class Axis:
-    """The time of a call cut into `bins` equal stretches; `start` and `end` are UTC epoch seconds."""
+    """The time of a call in `bins` equal intervals; `start` and `end` are UTC epoch seconds."""
 
     start: int
     end: int
@@ -48,19 +48,19 @@ class Axis:
 
     @property
     def seconds(self) -> float:
-        """The length of one stretch."""
+        """The length of one interval."""
         return (self.end - self.start + 1) / self.bins
 
-    def places(self, ts: Any) -> NDArray[np.int64]:
-        """Return the stretch that each moment is in."""
+    def intervals(self, ts: Any) -> NDArray[np.int64]:
+        """Return the interval of each timestamp."""
         span = max(1, self.end - self.start + 1)
-        found: NDArray[np.int64] = (np.asarray(ts, np.int64) - self.start) * self.bins // span
-        return np.clip(found, 0, self.bins - 1)
+        interval: NDArray[np.int64] = (np.asarray(ts, np.int64) - self.start) * self.bins // span
+        return np.clip(interval, 0, self.bins - 1)
 
 
 @define
 class _Sums:
-    """What was measured in each stretch, and what it is divided by."""
+    """The sum of each interval, and its divisor."""
 
     total: Values
     weight: Values
@@ -71,39 +71,39 @@ class _Sums:
 
     @property
     def quotient(self) -> Values:
-        found = np.full(len(self.total), np.nan)
-        np.divide(self.total, self.weight, out=found, where=self.weight > 0)
-        return found
+        result = np.full(len(self.total), np.nan)
+        np.divide(self.total, self.weight, out=result, where=self.weight > 0)
+        return result
 
 
 @define
 class UserCharts:
-    """One user of a call: the stays, and a value of each measure for each stretch of time.
+    """One user of a call: the sessions, and a value of each measure for each interval.
 
     Attributes:
-        uid: the user.
-        sessions: the stays, the first one first.
+        uid: the user id.
+        sessions: the sessions of the user in order of time.
         axis: the time of the call.
     """
 
     uid: str
     sessions: list["Session"]
     axis: Axis
-    # Of bitrates each stream has sums of its own, since streams add up, and a long call's come in parts.
+    # A bitrate has sums for each stream, because streams add up and a long call has several parts of a stream.
     _sums: dict[Measure, dict[tuple[int, str], _Sums]] = field(factory=dict)
 
     def add(self, series: "Series") -> None:
-        """Add the samples of one series, if it is of interest."""
+        """Add the samples of one series if a chart needs its metric."""
         measure = _OF_MID.get(series.mid)
         value = np.asarray(series.value)
         known = ~np.isnan(value)
         if measure is None or not known.any():
             return
         ts, value = np.asarray(series.ts)[known], value[known]
-        places = self.axis.places(ts)
+        places = self.axis.intervals(ts)
         total = np.bincount(places, value, self.axis.bins).astype(np.float64)
         count = np.bincount(places, minlength=self.axis.bins).astype(np.float64)
-        if measure is Measure.FREEZE:  # milliseconds of the time that a sample is about
+        if measure is Measure.FREEZE:  # milliseconds of the time that a sample covers
             each = (int(ts.max()) - int(ts.min())) / (len(ts) - 1) if len(ts) > 1 else 2.0
             total, count = total / 1000, count * max(each, 1.0)
         stream = (series.mid, series.peer_uid) if measure in _RATES else (0, "")
@@ -113,17 +113,17 @@ class UserCharts:
         sums[stream].add(total, count)
 
     def values(self, measure: Measure) -> Values:
-        """Return the value of each stretch: fractions of 1, or Kbps; NaN where nothing was measured."""
-        found = self._known(measure)
-        return np.full(self.axis.bins, np.nan) if found is None else _bridged(found, self.axis.seconds)
+        """Return the value of each interval, as a fraction of 1 or in Kbps; NaN where nothing was measured."""
+        values = self._known(measure)
+        return np.full(self.axis.bins, np.nan) if values is None else _without_gaps(values, self.axis.seconds)
 
     def mean(self, measure: Measure) -> float | None:
-        """Return the value over the whole stay; None where nothing was measured."""
-        found = self._known(measure)
-        if found is None:
+        """Return the value over all sessions of the user; None where nothing was measured."""
+        values = self._known(measure)
+        if values is None:
             return None
         if measure in _RATES:
-            return float(np.nanmean(found))
+            return float(np.nanmean(values))
         (sums,) = self._sums[measure].values()
         return float(_as_fraction(np.array(sums.total.sum() / sums.weight.sum()), measure))
 
@@ -136,31 +136,31 @@ class UserCharts:
 
     @property
     def loss(self) -> Values:
-        """The worse of the losses up and down, for each stretch."""
+        """The larger of the uplink and downlink loss in each interval."""
         return np.fmax(self.values(Measure.LOSS_UP), self.values(Measure.LOSS_DOWN))
 
     @property
     def present(self) -> Sequence[bool]:
-        """Whether the user was in the call, for each stretch."""
+        """Whether the user was in the call in each interval."""
         here = np.zeros(self.axis.bins, np.bool_)
         for session in self.sessions:
-            first, last = self.axis.places([session.join_ts, session.leave_ts])
+            first, last = self.axis.intervals([session.join_ts, session.leave_ts])
             here[first : last + 1] = True
         return here.tolist()
 
     @property
     def trouble(self) -> tuple[float, float]:
-        """How bad it was: freeze first, then loss."""
+        """The sort key of the users: freeze, then loss."""
         losses = (self.mean(Measure.LOSS_UP) or 0, self.mean(Measure.LOSS_DOWN) or 0)
         return self.mean(Measure.FREEZE) or 0, max(losses)
 
 
-def _bridged(values: Values, seconds: float) -> Values:
-    """Return values with the short gaps closed that come from stretches shorter than the time between two samples."""
+def _without_gaps(values: Values, seconds: float) -> Values:
+    """Return the values without the gaps that arise where an interval is shorter than the time between two samples."""
     known = np.flatnonzero(~np.isnan(values))
     closed = values.copy()
     for before, after in pairwise(known):
-        if 1 < after - before <= _BETWEEN_SAMPLES / seconds:
+        if 1 < after - before <= _SAMPLE_GAP / seconds:
             closed[before + 1 : after] = values[before]
     return closed
 
@@ -172,12 +172,12 @@ def _as_fraction(values: Values, measure: Measure) -> Values:
 
 
 class CallCharts:
-    """The users of one call, and their charts.
+    """The users of one call and their charts.
 
     Args:
         call: the call.
-        sessions: who was in it.
-        bins: how many stretches its time is cut into.
+        sessions: its sessions.
+        bins: the number of intervals.
     """
 
     def __init__(self, call: "Call", sessions: Iterable["Session"], *, bins: int) -> None:
@@ -193,10 +193,10 @@ class CallCharts:
             self._of_session[session.sid] = user
 
     def add(self, series: Iterable["Series"]) -> None:
-        """Add the series of an answer."""
-        for one in series:
-            if (user := self._of_session.get(one.sid)) is not None:
-                user.add(one)
+        """Add the series of a response."""
+        for item in series:
+            if (user := self._of_session.get(item.sid)) is not None:
+                user.add(item)
 
     def worst_first(self) -> list[UserCharts]:
         """Return the users, those with the most freeze first, then those with the most loss."""

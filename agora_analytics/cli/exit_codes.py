@@ -1,20 +1,4 @@
-"""The exit codes, and which error ends with which.
-
-     0   done
-     1   something unexpected
-     2   wrong input: an option, a time, a time range that cannot be asked for, no such call, a query
-    65   an answer, or data in the store, is not what it should be
-    69   the service cannot be reached, or is broken
-    73   the store or the output cannot be made: rights, or something in the way
-    74   the store or the output cannot be read or written: a full disk, a broken file
-    75   not all could be had: the day's quota is spent, or calls were skipped; run the same command again later
-    77   the credentials, the app id or the plan do not allow it
-    78   a setting is missing or wrong
-   130   stopped with Ctrl-C
-   141   nobody reads the output any more
-
-The numbers are those of `sysexits.h` where it has one.
-"""
+"""The exit codes, and which error ends with which. The numbers are those of `sysexits.h` where it has one."""
 
 import errno
 from collections.abc import Mapping
@@ -22,30 +6,23 @@ from collections.abc import Mapping
 from agora_analytics import errors
 
 DONE, UNEXPECTED, WRONG_INPUT = 0, 1, 2
-WRONG_DATA, UNAVAILABLE, CANNOT_CREATE, CANNOT_STORE, TRY_LATER, NO_ACCESS, WRONG_SETTING = (
-    65,
-    69,
-    73,
-    74,
-    75,
-    77,
-    78,
-)
+WRONG_DATA, UNAVAILABLE, CANNOT_CREATE, CANNOT_STORE = 65, 69, 73, 74
+TRY_LATER, NO_ACCESS, WRONG_SETTING = 75, 77, 78
 STOPPED, NO_READER = 130, 141
 
 MEANINGS: Mapping[int, str] = {
     DONE: "done",
-    UNEXPECTED: "something unexpected",
-    WRONG_INPUT: "wrong input: an option, a time, a time range that cannot be asked for, no such call, a query",
-    WRONG_DATA: "an answer, or data in the store, is not what it should be",
-    UNAVAILABLE: "the service cannot be reached, or is broken",
-    CANNOT_CREATE: "the store or the output cannot be made: rights, or something in the way",
-    CANNOT_STORE: "the store or the output cannot be read or written: a full disk, a broken file",
-    TRY_LATER: "not all could be had: quota spent, or calls skipped; run the same command again later",
-    NO_ACCESS: "the credentials, the app id or the plan do not allow it",
+    UNEXPECTED: "unexpected error",
+    WRONG_INPUT: "wrong input: an option, a time or time range, an unknown call, a query",
+    WRONG_DATA: "a response, or data in the store, is invalid",
+    UNAVAILABLE: "the service cannot be reached or reports an error",
+    CANNOT_CREATE: "the store or output cannot be created: permissions, file in the way",
+    CANNOT_STORE: "the store or output cannot be read or written: disk full, broken file",
+    TRY_LATER: "incomplete: quota used up or calls skipped; run the command again later",
+    NO_ACCESS: "the credentials, the app id or the plan do not permit the request",
     WRONG_SETTING: "a setting is missing or wrong",
     STOPPED: "stopped with Ctrl-C",
-    NO_READER: "nobody reads the output any more",
+    NO_READER: "the reader of the output has gone",
 }
 
 OF_ERRORS: tuple[tuple[type[BaseException], int], ...] = (
@@ -67,28 +44,22 @@ OF_ERRORS: tuple[tuple[type[BaseException], int], ...] = (
     (KeyboardInterrupt, STOPPED),
     (BrokenPipeError, NO_READER),
 )
-"""The first that fits counts: a type stands before those that it is derived from."""
+"""The first match counts, so a subclass stands before its base class."""
 
-_IN_THE_WAY = {
-    errno.EACCES,
-    errno.ENOENT,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-}
+_NOT_CREATED = {
+    errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
+}  # fmt: skip
 
 
 def exit_code_of(error: BaseException) -> int:
-    """Return the exit code that an error ends the program with."""
+    """Return the exit code of an error."""
     cause = error.__cause__
-    if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _IN_THE_WAY:
+    if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _NOT_CREATED:
         return CANNOT_CREATE
     return next((code for kind, code in OF_ERRORS if isinstance(error, kind)), UNEXPECTED)
 
 
 def epilog() -> str:
-    """Return the table of exit codes as the help shows it; `\\b` tells typer to leave the lines as they are."""
+    """Return the exit codes for the help. Typer keeps the line breaks of a paragraph that begins with `\\b`."""
     rows = (f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
     return "\n".join(("\b", "Exit codes:", *rows))

@@ -18,7 +18,7 @@ LONGEST = 120.0  # seconds that a command may live, so that a test which reads i
 
 @pytest.fixture
 def environment(tmp_path):
-    """What a command finds: the demo's credentials, and folders of its own."""
+    """The environment of a command: the demo credentials and folders of its own."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return kept | {
         "HOME": str(tmp_path),
@@ -33,7 +33,7 @@ def environment(tmp_path):
 
 @pytest.fixture
 def start(environment, tmp_path):
-    """Start the real command; whatever still runs at the end of the test is killed."""
+    """Start the real command in a process that is killed at the end of the test."""
     running = []
 
     def start(*words, **options):
@@ -74,21 +74,21 @@ def command(start):
 
 @pytest.fixture
 def fails(start):
-    """Run commands that end in trouble: that exit code, one line on stderr, no traceback, no secret."""
+    """Run commands that fail with an exit code, one line on stderr, no traceback and no secret."""
 
     def fail(code, *words, **options):
-        (told,) = fail_all((code, words), **options)
-        return told
+        (message,) = fail_all((code, words), **options)
+        return message
 
     def fail_all(*cases, **options):
         started = [(code, start(*words, **options)) for code, words in cases]
-        return [_trouble_of(process, code) for code, process in started]
+        return [_error_of(process, code) for code, process in started]
 
     fail.all = fail_all
     return fail
 
 
-def _trouble_of(process, code):
+def _error_of(process, code):
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert err.startswith("agora-analytics: ")
@@ -100,14 +100,14 @@ def _trouble_of(process, code):
 
 @pytest.fixture
 def world():
-    """Twelve short calls of the last hours, none of them going on."""
+    """Twelve short calls of the last hours, all of them finished."""
     until = int(time.time()) - 1000
     return World.generate(seed=7, since=until - 6 * 3600, until=until, calls=12, simple=True)
 
 
 @pytest.fixture
 def serving():
-    """Return a context manager that serves a world over a real socket and gives its base URL."""
+    """Return a context manager that serves a world over a real socket and returns its base URL."""
 
     def serve(world, **knobs):
         return serve_in_thread(Simulator(world, **knobs))

@@ -24,7 +24,7 @@ def truth(world):
     return (*counts, float(totals.points), totals.value_sum, float(totals.ts_sum))
 
 
-def test_everything_is_harvested_and_a_second_run_asks_for_nothing_again(command, base_url, world, tmp_path):
+def test_harvest_is_complete_and_a_second_run_fetches_nothing(command, base_url, world, tmp_path):
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
     first = command(*words)
     assert first.returncode == 0, first.stderr
@@ -32,20 +32,20 @@ def test_everything_is_harvested_and_a_second_run_asks_for_nothing_again(command
     assert re.search(r"calls\s+12\n", first.stdout)
     second = command(*words)
     assert second.returncode == 0
-    assert re.search(r"calls\s+0  new; 12 were in the store before", second.stdout)
+    assert re.search(r"calls\s+0  new; 12 were already in the store", second.stdout)
 
 
-def test_a_dry_run_stores_nothing_and_says_what_it_costs(command, base_url, tmp_path):
+def test_dry_run_reports_the_cost_and_stores_nothing(command, base_url, tmp_path):
     done = command("harvest", "--since", "1d", "--out", tmp_path / "store", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "12 calls to visit" in done.stdout
     assert re.search(r"call/metrics\s+12\s+10,000", done.stdout)
     assert "suffices" in done.stdout
-    assert "Nothing was stored. Asking this took 1 request (call/lists 1)." in done.stdout
+    assert "Nothing was stored. This estimate took 1 request (call/lists 1)." in done.stdout
     assert not (tmp_path / "store").exists()
 
 
-def test_the_options_win_over_the_environment(command, base_url, tmp_path):
+def test_options_override_the_environment(command, base_url, tmp_path):
     done = command(
         *("harvest", "--since", "1d", "--out", tmp_path / "store", "--plan", "enterprise"),
         *("--base-url", base_url, "--ledger", tmp_path / "mine"),
@@ -55,7 +55,7 @@ def test_the_options_win_over_the_environment(command, base_url, tmp_path):
     assert (tmp_path / "mine").exists()
 
 
-def test_the_days_count_outlives_the_process(command, base_url, tmp_path):
+def test_ledger_persists_across_processes(command, base_url, tmp_path):
     command("harvest", "--since", "1d", "--out", tmp_path / "store")
     assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
     done = command("quota", env={"AGORA_CUSTOMER_SECRET": None, "AGORA_APP_ID": None})
@@ -63,9 +63,7 @@ def test_the_days_count_outlives_the_process(command, base_url, tmp_path):
     assert re.search(r"call/metrics\s+9,988\s+12\s+10,000", done.stdout)
 
 
-def test_when_the_server_closes_the_day_it_says_what_is_left_and_goes_on_later(
-    command, start, world, environment, tmp_path
-):
+def test_exhausted_quota_is_reported_and_harvest_resumes_later(command, start, world, environment, tmp_path):
     less = {
         name: attrs.evolve(limits, per_day=7) if name == "call/metrics" else limits
         for name, limits in ENTERPRISE.limits.items()
@@ -86,7 +84,7 @@ def test_when_the_server_closes_the_day_it_says_what_is_left_and_goes_on_later(
     assert rows(tmp_path / "store") == pytest.approx(truth(world))
 
 
-def test_a_day_that_is_spent_already_fails_fast(command, base_url, environment, tmp_path):
+def test_used_up_quota_in_the_ledger_fails_fast(command, base_url, environment, tmp_path):
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
     command(*words, "--dry-run")  # so that the ledger knows the account
     with sqlite3.connect(tmp_path / "state/agora-analytics/ledger.sqlite3") as ledger:
@@ -105,9 +103,7 @@ def wait_for_units(process, folder, count=2):
         time.sleep(0.02)
 
 
-def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_rows(
-    start, command, base_url, world, tmp_path
-):
+def test_killed_harvest_resumes_to_the_same_rows(start, command, base_url, world, tmp_path):
     words = ("harvest", "--since", "1d", "--until", "10m", "--out", tmp_path / "store")
     process = start(*words)
     wait_for_units(process, tmp_path / "store")
@@ -118,18 +114,19 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_rows(
     assert rows(tmp_path / "store") == pytest.approx(truth(world))
 
 
-def test_ctrl_c_is_one_line(start, base_url, tmp_path):
+def test_ctrl_c_in_a_harvest_is_one_line(start, base_url, tmp_path):
     process = start("harvest", "--since", "1d", "--out", tmp_path / "store")
     wait_for_units(process, tmp_path / "store")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert (
-        err == "agora-analytics: stopped; what was stored is safe, and the same command goes on from there\n"
+        err
+        == "agora-analytics: stopped; the stored rows are safe, and the same command continues from there\n"
     )
 
 
-def test_metrics_of_data_insights_are_kept_beside_the_calls(command, base_url, tmp_path):
+def test_insight_metrics_are_stored_with_the_calls(command, base_url, tmp_path):
     words = ("harvest", "--since", "3d", "--out", "store", "--insight", "joinSuccessRate")
     done = command(*words)
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ import pytest
 
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import main
-from agora_analytics.cli.examples import EXAMPLES
+from agora_analytics.cli.app import EXAMPLES
 from agora_analytics.cli.exit_codes import MEANINGS
 from agora_analytics.schemas import CALLS, SESSIONS
 from agora_analytics.simulator import Simulator, World, serve_in_thread
@@ -51,7 +51,7 @@ def from_csv(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_calls_are_the_same_in_every_format(all_of, base_url, world, tmp_path):
+def test_calls_are_equal_in_all_formats(all_of, base_url, world, tmp_path):
     array, by_line, as_csv, table, _ = all_of(
         ("calls", *DAY, "--format", "json"),
         ("calls", *DAY, "--format", "jsonl"),
@@ -76,7 +76,7 @@ def test_calls_are_the_same_in_every_format(all_of, base_url, world, tmp_path):
     ]
 
 
-def test_a_limit_is_kept_and_told(all_of, base_url):
+def test_limit_is_applied_and_reported(all_of, base_url):
     table, by_line, nothing = all_of(
         ("calls", *DAY, "--limit", "3"),
         ("calls", *DAY, "-n", "3", "-f", "jsonl"),
@@ -87,7 +87,7 @@ def test_a_limit_is_kept_and_told(all_of, base_url):
     assert nothing == ",".join(CALLS.names) + "\n"
 
 
-def test_sessions_by_search_by_moment_and_by_range(all_of, base_url, call, world):
+def test_sessions_are_equal_by_search_around_and_range(all_of, base_url, call, world):
     table, searched, around, ranged, one, none = all_of(
         ("sessions", call.call_id, "--limit", "0"),
         ("sessions", call.call_id, "-f", "json"),
@@ -114,7 +114,7 @@ def test_sessions_by_search_by_moment_and_by_range(all_of, base_url, call, world
     assert all(session.uid in table for session in call.sessions)
 
 
-def test_metrics_by_sample_and_by_series(all_of, base_url, call, world, tmp_path):
+def test_metrics_as_samples_and_as_series(all_of, base_url, call, world, tmp_path):
     samples, as_csv, series, table, _ = all_of(
         ("metrics", call.call_id, "-f", "jsonl"),
         ("metrics", call.call_id, "-f", "csv", "-m", "video_render_freeze", "-m", "20001"),
@@ -135,7 +135,7 @@ def test_metrics_by_sample_and_by_series(all_of, base_url, call, world, tmp_path
     assert stored["value"].to_pylist() == [row["value"] for row in rows]
 
 
-def test_inspect_shows_who_and_how(all_of, base_url, call):
+def test_inspect_draws_users_and_writes_their_means(all_of, base_url, call):
     drawn, one_user, array, as_csv, _, _ = all_of(
         ("inspect", call.call_id, "--users", "all"),
         ("inspect", call.call_id, "--users", "1"),
@@ -160,7 +160,7 @@ def test_inspect_shows_who_and_how(all_of, base_url, call):
     assert all(0 <= freeze <= 1 for freeze in freezes)
 
 
-def test_rows_are_there_as_answers_come_and_a_reader_that_leaves_is_no_trouble(start, base_url, call):
+def test_rows_are_streamed_and_a_closed_pipe_is_not_an_error(start, base_url, call):
     process = start("metrics", call.call_id, "--format", "jsonl")
     assert json.loads(process.stdout.readline())["call_id"] == call.call_id
     process.stdout.close()
@@ -174,18 +174,18 @@ def test_rows_are_there_as_answers_come_and_a_reader_that_leaves_is_no_trouble(s
     table.stdout = None
 
 
-def test_a_search_ends_where_it_may_spend_no_more(command, fails, serving):
+def test_search_stops_at_its_request_limit(command, fails, serving):
     until = int(time.time()) - 1000
     many = World.generate(since=until - 3600, until=until, calls=150, simple=True, minutes=1)
     with serving(many) as url:
         words = ("sessions", "nope", *DAY, "--base-url", url)
         assert "raise --spend" in fails(2, *words, "--spend", "1")
         room = many.calls[0].cname
-        told = fails(2, *words, "--cname", room)
-        assert f"has no call of channel {room} with the id nope (1 list request);" in told
+        message = fails(2, *words, "--cname", room)
+        assert f"no call with the id nope in channel {room} from" in message
 
 
-def test_what_came_before_an_error_is_written_and_told(start, world, tmp_path):
+def test_rows_before_an_error_are_written_and_counted(start, world, tmp_path):
     less = {
         name: attrs.evolve(limits, per_day=1) if name == "call/lists" else limits
         for name, limits in ENTERPRISE.limits.items()
@@ -196,13 +196,13 @@ def test_what_came_before_an_error_is_written_and_told(start, world, tmp_path):
         process = start("calls", *DAY, "--base-url", url, "-o", "calls.json")
         out, err = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "100 calls came before that and are in calls.json" in err
+    assert "100 calls were written to calls.json before that" in err
     assert err.count("\n") == 1
     assert len(json.loads((tmp_path / "calls.json").read_text())) == 100
     assert out == ""
 
 
-def test_a_link_and_a_pipe_are_written_through(all_of, base_url, tmp_path):
+def test_links_and_named_pipes_are_written_directly(all_of, base_url, tmp_path):
     (tmp_path / "real.csv").touch()
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     os.mkfifo(tmp_path / "pipe.csv")
@@ -217,12 +217,15 @@ def test_a_link_and_a_pipe_are_written_through(all_of, base_url, tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_what_cannot_be_done_is_one_line(fails, base_url, call, tmp_path):
+def test_invalid_options_are_one_line(fails, base_url, call, tmp_path):
     cases = {
-        "name a file with --output": (2, ("calls", "--format", "parquet")),
-        "has no call with the id nope": (2, ("inspect", "nope", *DAY)),
-        "give one of them": (2, ("sessions", call.call_id, "--around", "1h", "--since", "2h")),
-        "there is no metric 'freez'; choose an id or one of audio_render_freeze, video_": (
+        "--format parquet needs --output FILE": (2, ("calls", "--format", "parquet")),
+        "no call with the id nope": (2, ("inspect", "nope", *DAY)),
+        "use either --around, or --since and --until": (
+            2,
+            ("sessions", call.call_id, "--around", "1h", "--since", "2h"),
+        ),
+        "unknown metric 'freez'; use an id or one of audio_render_freeze, video_": (
             2,
             ("metrics", call.call_id, "-m", "freez"),
         ),
@@ -233,8 +236,8 @@ def test_what_cannot_be_done_is_one_line(fails, base_url, call, tmp_path):
         "check the app id": (77, ("sessions", "x", "--app-id", "nope")),
         "standard, premium, enterprise": (78, ("metrics", "x", "--plan", "gold")),
     }
-    told = fails.all(*cases.values())
-    for expected, line in zip(cases, told, strict=True):
+    message = fails.all(*cases.values())
+    for expected, line in zip(cases, message, strict=True):
         assert expected in line
 
 
@@ -250,7 +253,7 @@ def test_ctrl_c_in_a_listing_is_one_line(start, world):
     assert (process.returncode, out, err) == (130, "", "agora-analytics: stopped\n")
 
 
-def test_every_command_has_a_help_that_a_newcomer_can_follow(capsys, monkeypatch):
+def test_help_of_every_command_has_examples_and_fits_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["--help"]) == 0
     overview = capsys.readouterr().out
@@ -263,7 +266,7 @@ def test_every_command_has_a_help_that_a_newcomer_can_follow(capsys, monkeypatch
         assert max(map(len, out.splitlines())) <= 80
 
 
-def test_the_shell_completes_commands_and_metrics(start):
+def test_shell_completion_of_commands_and_metrics(start):
     asked = {
         "agora-analytics ins": "inspect",
         "agora-analytics usage peakConcurrentU": "peakConcurrentUsers",
@@ -284,14 +287,14 @@ def test_the_shell_completes_commands_and_metrics(start):
         assert out.split() == [asked[words]], err
 
 
-def test_the_docs_name_every_command_and_exit_code():
+def test_manual_names_every_command_and_exit_code():
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     codes = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)}
     assert codes == dict(MEANINGS)
     assert all(f"`{name}" in page for name in EXAMPLES)
 
 
-def test_what_is_no_terminal_is_not_cut_whatever_columns_says(command, base_url):
+def test_piped_table_ignores_the_variable_columns(command, base_url):
     wide, narrow = (
         command("calls", "--since", "1d", env={"COLUMNS": columns}).stdout for columns in ("200", "40")
     )

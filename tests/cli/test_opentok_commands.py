@@ -46,7 +46,7 @@ def simulator(serve, made, environment):
         yield simulator
 
 
-def test_meetings_samples_and_days(command, simulator, made):
+def test_sessions_stats_and_project_rows(command, simulator, made):
     rows = list(
         csv.DictReader(io.StringIO(command("opentok", "sessions", "--since", "7d", "-f", "csv").stdout))
     )
@@ -57,24 +57,24 @@ def test_meetings_samples_and_days(command, simulator, made):
     streams = [p for meeting in made.session(one).meetings for p in meeting.publishers]
     assert len(samples) == sum(len(made.samples(stream)) for stream in streams)
     assert {sample["role"] for sample in samples} == {"publisher"}
-    days = command("opentok", "project", "errors.connect.failures", "--since", "6d", "--each", "DAILY").stdout
+    days = command("opentok", "project", "errors.connect.failures", "--since", "6d", "--each", "day").stdout
     assert re.search(r"from +connect.failures\n─+\n20\d\d-\d\d-\d\d 0[78]:00:00Z +\d", days)
 
 
-def test_any_query_gives_json_with_all_pages(command, simulator, made):
+def test_query_fetches_all_pages_as_json(command, simulator, made):
     text = "query ($n: Int) { project(projectId: 45000001) { sessionData { sessionSummaries(start: %d, first: $n) { resources { sessionId } } } } }"
     done = command("opentok", "query", text % (time.time() - 7 * DAY), "--variables", '{"n": 2}')
     found = json.loads(done.stdout)["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert {one["sessionId"] for one in found} == {session.session_id for session in made.sessions}
 
 
-def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simulator, tmp_path):
+def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     first = command(*words)
     assert first.returncode == 0, first.stderr
     counts = open_store(tmp_path / "quality.store").counts()
     assert counts["points"] > 1000
-    assert "were in the store before" in command(*words).stdout
+    assert "were already in the store" in command(*words).stdout
     assert open_store(tmp_path / "quality.store").counts() == counts
     found = command(
         "sql", "--store", "quality.store", "select distinct vendor from quality", "--format", "csv"
@@ -82,9 +82,7 @@ def test_a_harvest_goes_on_where_it_stood_and_is_asked_as_quality(command, simul
     assert found.stdout == "vendor\nopentok\n"
 
 
-def test_a_dry_run_lists_the_sessions_stores_nothing_and_says_what_the_harvest_then_costs(
-    command, simulator, made, tmp_path
-):
+def test_dry_run_counts_sessions_and_stores_nothing(command, simulator, made, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     done = command(*words, "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -92,14 +90,14 @@ def test_a_dry_run_lists_the_sessions_stores_nothing_and_says_what_the_harvest_t
     days = int(re.search(r"opentok/project_data +([78]) *\nNothing was stored", done.stdout)[1])
     assert f"{entries + days} meetings and days to visit" in done.stdout
     assert re.search(rf"endpoint +requests *\n *opentok/session_data +{entries + 1} *\n", done.stdout)
-    assert "Asking this took 1 request (opentok/session_data 1)." in done.stdout
+    assert "This estimate took 1 request (opentok/session_data 1)." in done.stdout
     assert "quota" not in done.stdout
     assert not (tmp_path / "quality.store").exists()
     command(*words)
     assert re.search(r"\n  3 meetings and days to visit \(\d+ more are", command(*words, "--dry-run").stdout)
 
 
-def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
+def test_harvest_without_advanced_insights_stores_days_and_reports_sessions(
     command, serve, made, environment
 ):
     _, served = serve(made, add_on=False)
@@ -114,20 +112,20 @@ def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
     assert "1014" in done.stdout
 
 
-def test_trouble_is_one_line(fails, simulator, environment):
+def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
     assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
     assert "no GraphQL" in fails(2, "opentok", "query", "{ project(")
-    assert "no JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
+    assert "not a JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
     environment["OPENTOK_API_SECRET"] = "another0secret0of0forty0characters000000"
-    told = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
-    assert "check the secret" in told
-    assert "another0" not in told
+    message = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
+    assert "check the secret" in message
+    assert "another0" not in message
     del environment["OPENTOK_API_KEY"]
     assert "not set in the environment: OPENTOK_API_KEY" in fails(78, "opentok", "sessions")
 
 
-def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
+def test_harvest_with_the_printed_environment_of_the_simulator(start, command):
     server = start("opentok", "simulate", "--port", "0", "--sessions", "2", "--days", "1")
     exports = {}
     for line in server.stdout:
@@ -140,4 +138,4 @@ def test_the_simulated_server_is_harvested_with_what_it_says(start, command):
     server.send_signal(signal.SIGINT)
     out, err = server.communicate(timeout=60)
     assert (server.returncode, err) == (0, "")
-    assert "no limit was broken" in out
+    assert "no limit was exceeded" in out

@@ -1,5 +1,4 @@
-from agora_analytics.cli.progress import Progress
-from agora_analytics.cli.watching import plain_line
+from agora_analytics.cli.live_progress import Progress, plain_line
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import AttemptFailed, ResponseReceived, Waited
 from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
@@ -15,7 +14,7 @@ def answered():
     )
 
 
-def test_a_plain_line_has_all_counts_and_what_it_waits_for():
+def test_plain_progress_line_has_counts_and_the_current_wait():
     progress = Progress(quotas={"call/metrics": QUOTA})
     for event in (
         answered(),
@@ -35,7 +34,7 @@ def test_a_plain_line_has_all_counts_and_what_it_waits_for():
     )
 
 
-def test_the_time_left_is_the_rest_of_the_answers_at_the_plans_pace():
+def test_remaining_time_is_computed_from_the_rate_limit():
     progress = Progress(quotas={"call/metrics": QUOTA})
     progress.stored(CallsListed(calls=100, more=False))
     for number in range(10):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
-from agora_analytics.cli.examples import CALL, EXAMPLES
+from agora_analytics.cli.app import EXAMPLES
 from agora_analytics.simulator import World
 
 
@@ -55,7 +55,7 @@ def test_usage_and_quality_over_time_and_in_total(all_of, base_url, tmp_path):
     assert pq.read_table(tmp_path / "usage.parquet").column_names == ["ts", "userCount"]
 
 
-def test_realtime_now_by_group_and_at_the_top(all_of, base_url):
+def test_realtime_over_time_by_group_and_top(all_of, base_url):
     now, groups, top = all_of(
         ("realtime", "userCount", "videoFreezeRate", "--since", "3m", "-f", "json"),
         ("realtime", "--since", "3m", "--by", "net", "-f", "jsonl"),
@@ -68,7 +68,7 @@ def test_realtime_now_by_group_and_at_the_top(all_of, base_url):
     assert list(json.loads(top)[0]) == ["ts", "dimension", "dimension_value", "videoFreezeRate", "userCount"]
 
 
-def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
+def test_follow_writes_each_window_once_until_ctrl_c(start, base_url):
     words = ("realtime", "--follow", "--since", "5m")
     by_line = start(*words, "-n", "4", "--format", "jsonl")
     table = start(*words)
@@ -77,7 +77,7 @@ def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
     _, err = table.communicate(timeout=60)
     assert titles.split() == ["from", "userCount"], err
     assert table.returncode == 130, err
-    assert re.fullmatch(r"agora-analytics: stopped after \d+ windows; --since \S+Z goes on from there\n", err)
+    assert re.fullmatch(r"agora-analytics: stopped after \d+ windows; continue with --since \S+Z\n", err)
     out, err = by_line.communicate(timeout=60)
     assert (by_line.returncode, err) == (0, "")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -89,7 +89,7 @@ def test_following_gives_each_window_once_until_it_is_stopped(start, base_url):
     assert len(shown) == 3
 
 
-def test_following_groups_gives_each_of_them_a_line_in_each_window(all_of, base_url):
+def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     words = (
         "realtime",
         "userCount",
@@ -115,7 +115,7 @@ def test_following_groups_gives_each_of_them_a_line_in_each_window(all_of, base_
     assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
 
 
-def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
+def test_estimate_of_a_query_and_of_a_harvest(all_of, base_url):
     question, harvest, table = all_of(
         ("estimate", "userCount", "networkDelay", "--since", "14d", "-f", "json"),
         ("estimate", "--since", "2d", "-f", "json"),
@@ -126,10 +126,10 @@ def test_estimates_of_questions_and_of_a_harvest(all_of, base_url):
     assert costs["insight/usage/by_time"]["per_day"] == 60
     assert all(row["enough"] for row in costs.values())
     assert {row["endpoint"] for row in json.loads(harvest)} == {"call/lists", "call/sessions", "call/metrics"}
-    assert "What is left of the day's quota suffices." in table
+    assert "The rest of the day's quota suffices." in table
 
 
-def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_url):
+def test_realtime_estimate_uses_the_realtime_quotas(all_of, base_url):
     words = ("estimate", "videoFreezeRate", "--realtime")
     both, top, users, table = all_of(
         (*words, "userCount", "-f", "json"),
@@ -145,7 +145,7 @@ def test_the_estimate_of_a_question_about_now_is_of_other_quotas(all_of, base_ur
     assert re.search(r"realtime/quality/by_time_20sec +1 +1,440 +1,440  yes", table)
 
 
-def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url, environment, tmp_path):
+def test_query_above_the_quota_sends_nothing(command, fails, base_url, environment, tmp_path):
     command("estimate", "userCount")  # so that the ledger knows the account
     words = ("usage", "userCount", "sessionCount", "--since", "2d")
     command(*words, "--limit", "1")
@@ -155,33 +155,47 @@ def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url,
     assert "1 of 60 are left today; nothing was sent" in fails(75, *words)
 
 
-def test_questions_that_make_no_sense(fails, base_url):
+def test_invalid_queries_are_reported(fails, base_url):
     cases = {
-        "there is no metric 'users' here; choose of userCount": ("usage", "users"),
-        "there is no metric 'userCount' here": ("quality", "userCount"),
-        "say of what with --by": ("usage", "--only", "Wi-Fi"),
+        "unknown metric 'users'; use one of userCount": ("usage", "users"),
+        "unknown metric 'userCount'": ("quality", "userCount"),
+        "add --by DIMENSION": ("usage", "--only", "Wi-Fi"),
         "takes no dimension": ("usage", "peakConcurrentUsers", "--by", "net"),
-        "--follow tells of everybody": ("realtime", "--follow", "--cname", "room", "--user", "7"),
+        "--follow cannot be combined with --user or --top": (
+            "realtime",
+            "--follow",
+            "--cname",
+            "room",
+            "--user",
+            "7",
+        ),
         "channelCount takes no dimension": ("realtime", "channelCount", "--follow", "--by", "net"),
-        "not told of single users": ("realtime", "--cname", "room", "--user", "7"),
-        "--top wants --by": ("realtime", "--top"),
-        "--realtime wants metrics; choose of userCount": ("estimate", "--realtime"),
-        "--realtime has no totals": ("estimate", "userCount", "--realtime", "--total"),
-        "there is no metric 'totalDuration' here": ("estimate", "totalDuration", "--realtime"),
-        "whom only --realtime tells of": ("estimate", "userCount", "--users", "3"),
-        "which only --realtime tells of": ("estimate", "userCount", "--top"),
-        "--top has groups": ("estimate", "userCount", "--realtime", "--top", "--users", "3"),
+        "not available for single users": ("realtime", "--cname", "room", "--user", "7"),
+        "--top needs --by": ("realtime", "--top"),
+        "--realtime needs metrics; use one of userCount": ("estimate", "--realtime"),
+        "--realtime cannot be combined with --total": ("estimate", "userCount", "--realtime", "--total"),
+        "unknown metric 'totalDuration'": ("estimate", "totalDuration", "--realtime"),
+        "--users needs --realtime": ("estimate", "userCount", "--users", "3"),
+        "--top needs --realtime": ("estimate", "userCount", "--top"),
+        "--top cannot be combined with --users": (
+            "estimate",
+            "userCount",
+            "--realtime",
+            "--top",
+            "--users",
+            "3",
+        ),
         "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
         "it takes premium or enterprise": ("usage", "--plan", "standard"),
     }
-    told = fails.all(*((2, words) for words in cases.values()))
-    for expected, line in zip(cases, told, strict=True):
+    message = fails.all(*((2, words) for words in cases.values()))
+    for expected, line in zip(cases, message, strict=True):
         assert expected in line
 
 
 def words_of(example, call):
     """Return an example's words about a call that is there, and with an end to what has none."""
-    about = {CALL: call.call_id, "--around 2h": f"--around {call.created_ts}"}
+    about = {"CALL_ID": call.call_id, "--around 2h": f"--around {call.created_ts}"}
     about["--since 6h --until 1h"] = f"--since {call.created_ts} --until {call.destroyed_ts + 1}"
     about["--follow"] = "--follow --limit 1"
     for word, meant in about.items():
@@ -189,9 +203,7 @@ def words_of(example, call):
     return shlex.split(example)[1:]
 
 
-def test_every_example_of_the_help_does_what_it_says(
-    base_url, environment, world, tmp_path, monkeypatch, capsys
-):
+def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_path, monkeypatch, capsys):
     # In this process: so many starts of the interpreter would take most of the time.
     call = next(call for call in world.calls if call.finished(time.time() - 600))
     monkeypatch.chdir(tmp_path)

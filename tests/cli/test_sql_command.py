@@ -2,6 +2,7 @@ import csv
 import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
@@ -27,7 +28,7 @@ def sql(capsys, tmp_path):
     return run
 
 
-def test_csv(sql):
+def test_csv_output(sql):
     header, row = csv.reader(io.StringIO(sql("--format", "csv", QUERY)))
     assert header == ["n", "d", "s", "text", "nothing", "nan", "ts", "day", "list", "yes"]
     assert row == [
@@ -35,7 +36,7 @@ def test_csv(sql):
     ]
 
 
-def test_json(sql):
+def test_json_output(sql):
     assert json.loads(sql("--format", "json", QUERY)) == [
         {
             "n": 1,
@@ -52,37 +53,62 @@ def test_json(sql):
     ]
 
 
-def test_two_columns_of_one_name_both_come(sql):
+def test_duplicate_column_names_are_numbered(sql):
     assert json.loads(sql("--format", "json", "select 1 as a, 2 as a")) == [{"a": 1, "a_2": 2}]
 
 
-def test_no_rows(sql):
+def test_empty_result_in_every_format(sql):
     assert json.loads(sql("--format", "json", "select * from calls")) == []
     assert sql("--format", "csv", "select call_id, cname from calls") == "call_id,cname\n"
-    assert "0 rows" in sql("select * from calls")
+    assert "no rows" in sql("select * from calls")
 
 
-def test_programs_get_every_row_and_people_a_note(sql):
+def test_table_is_limited_and_csv_and_json_are_not(sql):
     query = "select * from range(1000)"
     assert len(sql("--format", "csv", query).splitlines()) == 1001
     assert len(json.loads(sql("--format", "json", query))) == 1000
     table = sql(query)
     assert len(table.splitlines()) < 50
-    assert "1,000 rows, the first 40 shown" in table
-    assert len(sql("--rows", "0", query).splitlines()) > 1000
+    assert "40 of 1,000 rows; --limit 0 shows all" in table
+    assert len(sql("--limit", "0", query).splitlines()) > 1000
 
 
-def test_numbers_stand_to_the_right_and_their_points_in_line(sql):
+def test_numbers_are_right_aligned_at_the_decimal_point(sql):
     lines = sql("select * from (values (1.5::double, 'a'), (100.25, 'b')) t(value, name)").splitlines()
     assert [line.split()[:2] for line in lines if "a" in line.split() or "b" in line.split()] == [
         ["1.50", "a"],
         ["100.25", "b"],
     ]
-    assert any(line.startswith("  1.50   a") for line in lines)
+    assert any(line.startswith("  1.50  a") for line in lines)
 
 
-def test_the_query_may_come_from_stdin(command, tmp_path):
+def test_query_is_read_from_stdin(command, tmp_path):
     open_store(tmp_path / "store", create=True)
     done = command("sql", "--store", "store", "-", "--format", "json", stdin="select 42 as answer")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [{"answer": 42}]
+
+
+def test_sql_takes_the_output_options_of_every_command(sql, tmp_path):
+    assert sql("-f", "jsonl", "-n", "2", "select * from range(3) t(n)") == '{"n": 0}\n{"n": 1}\n'
+    assert sql("-o", str(tmp_path / "rows.parquet"), QUERY) == ""
+    stored = pq.read_table(tmp_path / "rows.parquet")
+    assert stored["ts"].to_pylist()[0].isoformat() == "2026-11-20T06:00:00+00:00"
+    assert sql("-o", str(tmp_path / "rows.csv"), "select 1 as a, [] as list") == ""
+    assert (tmp_path / "rows.csv").read_text() == "a,list\n1,\n"
+
+
+def test_fractions_of_a_second_are_written_only_where_there_are_some(sql):
+    query = "select unnest([timestamptz '2026-11-20 08:00Z', timestamptz '2026-11-20 08:00:01.25Z']) as ts"
+    expected = ["2026-11-20T08:00:00Z", "2026-11-20T08:00:01.250000Z"]
+    assert [row["ts"] for row in json.loads(sql("-f", "json", query))] == expected
+
+
+def test_unknown_suffix_of_output_is_an_error(capsys, tmp_path):
+    open_store(tmp_path / "store", create=True)
+    words = ["sql", "--store", str(tmp_path / "store"), "select 1 as a", "-o", str(tmp_path / "x.html")]
+    assert main(words) == 2
+    assert "the suffix .html does not name a format" in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()
+    assert main([*words, "--format", "csv"]) == 0
+    assert (tmp_path / "x.html").read_text() == "a\n1\n"

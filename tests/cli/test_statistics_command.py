@@ -10,11 +10,11 @@ import pytest
 
 from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
 from agora_analytics.agora.plans import ENTERPRISE
-from agora_analytics.cli import consoles
-from agora_analytics.cli.statistics import _freeze, _groups, _minutes
-from agora_analytics.cli.tables import Table
+from agora_analytics.cli import terminal
+from agora_analytics.cli.commands.statistics import freeze_view, groups_view, minutes_view
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.simulator import CallTruth, SessionTruth, Simulator, World, serve_in_thread
-from tests.cli.test_drawing import START, terminal
+from tests.cli.test_tables_and_charts import START, fake_terminal
 
 HOUR = 3600
 RATES = ["audio_freeze_rate", "video_freeze_rate"]
@@ -52,7 +52,7 @@ def ten_hours():
     return CallTruth(call_id="long", cname="r", sessions=sessions, **ends)
 
 
-def test_groups_hold_every_user_once_in_every_format(command, rows_of, base_url, call, users, tmp_path):
+def test_groups_contain_every_user_once_in_all_formats(command, rows_of, base_url, call, users, tmp_path):
     around = ("--around", call.created_ts)
     rows = rows_of(call.call_id, *around)
     assert {row["dimension"] for row in rows} == {"net"}
@@ -75,14 +75,14 @@ def test_groups_hold_every_user_once_in_every_format(command, rows_of, base_url,
     assert f"{len(rows)} group" in table
 
 
-def test_another_dimension_and_one_metric(rows_of, base_url, call, users):
+def test_groups_by_another_dimension_and_one_metric(rows_of, base_url, call, users):
     rows = rows_of(call.call_id, "--by", "os", "-m", "video-freeze-rate")
     assert {row["dimension"] for row in rows} == {"os"}
     assert sum(row["video_freeze_rate_users"] for row in rows) == users
     assert not any("audio_freeze_rate" in row for row in rows)
 
 
-def test_the_distribution_begins_with_the_smooth_ones(rows_of, base_url, call, users):
+def test_freeze_buckets_are_in_ascending_order(rows_of, base_url, call, users):
     rows = rows_of(call.call_id, "--freeze")
     assert list(rows[0])[3:] == ["bucket", "audio_freeze_rate_users", "video_freeze_rate_users"]
     order = ["[0%,3%)", "[3%,5%)", "[5%,10%)", "[10%,100%)"]
@@ -92,7 +92,7 @@ def test_the_distribution_begins_with_the_smooth_ones(rows_of, base_url, call, u
         assert sum(row[f"{metric}_users"] or 0 for row in rows) == users
 
 
-def test_every_minute_of_a_call_once_in_order(rows_of, base_url, call, users):
+def test_minutes_are_complete_and_in_order(rows_of, base_url, call, users):
     rows = rows_of(call.call_id, "--over-time")
     assert list(rows[0]) == ["call_id", "ts", "user_count", *RATES]
     times = [row["ts"] for row in rows]
@@ -103,7 +103,7 @@ def test_every_minute_of_a_call_once_in_order(rows_of, base_url, call, users):
     assert [row["ts"] for row in frozen] == times
 
 
-def test_a_long_call_is_asked_for_in_parts_and_a_range_spares_the_search(rows_of, ten_hours):
+def test_long_call_is_fetched_in_parts_and_a_range_skips_the_search(rows_of, ten_hours):
     simulator = Simulator(World([ten_hours]))
     begin, end = ten_hours.created_ts, ten_hours.destroyed_ts
     with serve_in_thread(simulator) as url:
@@ -118,7 +118,7 @@ def test_a_long_call_is_asked_for_in_parts_and_a_range_spares_the_search(rows_of
     assert simulator.seen.requests == {"call/statistics": 2, "call/statistics/time": 2}
 
 
-def test_what_came_before_an_error_is_kept(start, world, call, tmp_path):
+def test_statistics_before_an_error_are_written(start, world, call, tmp_path):
     less = dict(ENTERPRISE.limits)
     less["call/statistics"] = attrs.evolve(less["call/statistics"], per_day=1)
     with serve_in_thread(Simulator(world, plan=attrs.evolve(ENTERPRISE, limits=less))) as url:
@@ -126,23 +126,23 @@ def test_what_came_before_an_error_is_kept(start, world, call, tmp_path):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 75
     rows = json.loads((tmp_path / "groups.json").read_text(encoding="utf-8"))
-    assert f"{len(rows)} groups came before that and are in groups.json" in err
+    assert f"{len(rows)} groups were written to groups.json before that" in err
     assert all(row["audio_freeze_rate_users"] and row["video_freeze_rate_users"] is None for row in rows)
 
 
-def test_questions_that_make_no_sense(fails, base_url, call):
+def test_invalid_queries_are_reported(fails, base_url, call):
     cases = {
-        "give one of them": ("--freeze", "--over-time"),
+        "cannot be combined; use one": ("--freeze", "--over-time"),
         "--by, --freeze and --over-time": ("--freeze", "--by", "net"),
-        "no metric 'user_count' here; choose of audio_freeze_rate": ("-m", "user_count"),
-        "no metric 'joinSuccessRate' here; choose of user_count": ("--over-time", "-m", "joinSuccessRate"),
+        "unknown metric 'user_count'; use one of audio_freeze_rate": ("-m", "user_count"),
+        "unknown metric 'joinSuccessRate'; use one of user_count": ("--over-time", "-m", "joinSuccessRate"),
         "only quality totals go by channelSize": ("--by", "channelSize"),
-        "parquet is no text": ("-f", "parquet"),
+        "--format parquet needs --output FILE": ("-f", "parquet"),
     }
-    told = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))
-    for expected, line in zip(cases, told, strict=True):
+    message = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))
+    for expected, line in zip(cases, message, strict=True):
         assert expected in line
-    assert "has no call with the id nope" in fails(2, "statistics", "nope", "--around", call.created_ts)
+    assert "no call with the id nope" in fails(2, "statistics", "nope", "--around", call.created_ts)
 
 
 def group(metric, value, users, *, name="Wi-Fi", until=START + 599):
@@ -160,11 +160,11 @@ def bucket(metric, name, users):
 def drawn(request, monkeypatch):
     """Return what draws a question's records on a terminal of 80 or 160 columns, and its width."""
 
-    def draw(question, metrics, records):
-        console = terminal(request.param)
-        monkeypatch.setattr(consoles, "out", lambda: console)
-        table = Table(question.listing(metrics))
-        table.add(question.rows("c1", records))
+    def draw(view, metrics, records):
+        console = fake_terminal(request.param)
+        monkeypatch.setattr(terminal, "out", lambda _file: console)
+        table = TableWriter(view.rows(metrics))
+        table.add(view.table("c1", metrics, records))
         table.finish()
         lines = console.file.getvalue().splitlines()
         assert max(map(len, lines)) <= request.param
@@ -173,16 +173,16 @@ def drawn(request, monkeypatch):
     return request.param, draw
 
 
-def test_groups_fit_the_terminal_and_say_whose_counts_differ(drawn):
+def test_groups_table_fits_the_terminal_and_shows_differing_counts(drawn):
     width, draw = drawn
     audio, video = RATES
     lines = draw(
-        _groups("net"),
+        groups_view("net"),
         RATES,
         [
             group(audio, 0.0123, 3),
             group(audio, 0.2, 1200, name="a network with a very long name indeed"),
-            # A call that goes on was asked for a second later.
+            # An ongoing call was queried one second later.
             group(video, 0.0456, 3, until=START + 600),
             group(video, None, 1190, name="a network with a very long name indeed"),
         ],
@@ -196,14 +196,14 @@ def test_groups_fit_the_terminal_and_say_whose_counts_differ(drawn):
     assert count == "2 groups"
 
 
-def test_a_distribution_and_minutes_fit_the_terminal(drawn):
+def test_buckets_and_minutes_tables_fit_the_terminal(drawn):
     width, draw = drawn
     audio, video = RATES
     lines = draw(
-        _freeze(),
+        freeze_view(),
         RATES,
         [bucket(video, "[10%,100%)", 2), bucket(audio, "[0%,3%)", 7), bucket(video, "[0%,3%)", 5)],
     )
     assert [line.split()[:3] for line in lines[2:4]] == [["[0%,3%)", "7", "5"], ["[10%,100%)", "-", "2"]]
     assert ("A wider terminal shows: up to" in lines) == (width == 80)
-    assert draw(_minutes(), ["user_count"], []) == ["no minutes"]
+    assert draw(minutes_view(), ["user_count"], []) == ["no minutes"]

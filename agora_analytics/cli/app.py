@@ -1,0 +1,166 @@
+"""The command line: all commands with their examples, and the global options."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from inspect import cleandoc
+from typing import Annotated, TextIO
+
+import typer
+
+from agora_analytics import __version__
+from agora_analytics.cli.commands.apsaravideo import app as apsaravideo
+from agora_analytics.cli.commands.calls import calls, sessions
+from agora_analytics.cli.commands.costs import estimate, quota
+from agora_analytics.cli.commands.demo import demo
+from agora_analytics.cli.commands.harvest import harvest
+from agora_analytics.cli.commands.insights import quality, usage
+from agora_analytics.cli.commands.inspect_call import inspect
+from agora_analytics.cli.commands.metrics import metrics
+from agora_analytics.cli.commands.opentok import app as opentok
+from agora_analytics.cli.commands.realtime import realtime
+from agora_analytics.cli.commands.simulate import simulate
+from agora_analytics.cli.commands.statistics import statistics
+from agora_analytics.cli.commands.stored import compact, sql
+from agora_analytics.cli.exit_codes import epilog
+from agora_analytics.errors import ConfigurationError
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "calls": (
+        "agora-analytics calls --since 2h",
+        "agora-analytics calls --since 1d --cname standup --limit 0",
+        "agora-analytics calls --since 1d --output calls.csv",
+        "agora-analytics calls --since 1d --format jsonl",
+    ),
+    "inspect": (
+        "agora-analytics inspect CALL_ID",
+        "agora-analytics inspect CALL_ID --around 2h --users all",
+        "agora-analytics inspect CALL_ID --format json",
+    ),
+    "sessions": (
+        "agora-analytics sessions CALL_ID",
+        "agora-analytics sessions CALL_ID --since 6h --until 1h --format csv",
+    ),
+    "metrics": (
+        "agora-analytics metrics CALL_ID",
+        "agora-analytics metrics CALL_ID --metric video_render_freeze --format jsonl",
+        "agora-analytics metrics CALL_ID --user 42 --output metrics.parquet",
+    ),
+    "statistics": (
+        "agora-analytics statistics CALL_ID",
+        "agora-analytics statistics CALL_ID --by os --metric video_freeze_rate",
+        "agora-analytics statistics CALL_ID --freeze",
+        "agora-analytics statistics CALL_ID --over-time --format csv",
+    ),
+    "usage": (
+        "agora-analytics usage",
+        "agora-analytics usage userCount totalDuration --since 2d --each hour",
+        "agora-analytics usage --by country --since 14d --format csv",
+    ),
+    "quality": (
+        "agora-analytics quality",
+        "agora-analytics quality videoFreezeRate networkDelay --by net",
+        "agora-analytics quality joinSuccessRate --product WebRTC --total",
+    ),
+    "realtime": (
+        "agora-analytics realtime userCount videoFreezeRate",
+        "agora-analytics realtime videoFreezeRate --top --by country",
+        "agora-analytics realtime --follow --format jsonl",
+    ),
+    "estimate": (
+        "agora-analytics estimate --since 2d",
+        "agora-analytics estimate userCount videoFreezeRate --since 14d",
+        "agora-analytics estimate userCount videoFreezeRate --realtime",
+    ),
+    "harvest": ("agora-analytics harvest --since 2d --out calls.store",),
+    "sql": ('agora-analytics sql --store calls.store "select network, count(*) from sessions group by all"',),
+}
+"""The examples in the help of each command. A test runs all of them against the simulator."""
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+app = typer.Typer(
+    name="agora-analytics",
+    help="Call-quality data of Agora, OpenTok and ApsaraVideo: show it, or harvest it at the documented rate. "
+    "The simulated servers need no account.",
+    epilog=epilog(),
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def epilog_of(command: str) -> str | None:
+    r"""Return the examples of a command for its help. Typer keeps the line breaks of a paragraph that begins with `\b`."""
+    lines = EXAMPLES.get(command)
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines))) if lines else None
+
+
+def _help(docstring: str | None) -> str:
+    """Return a docstring with each paragraph on one line, so that the help wraps it at the terminal's width."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(docstring or "").split("\n\n"))
+
+
+_PANELS = {
+    "Calls": (calls, inspect, sessions, metrics, statistics),
+    "Project": (usage, quality, realtime),
+    "Store": (harvest, sql, compact),
+    "Quota": (quota, estimate),
+    "Without an account": (demo, simulate),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(help=_help(command.__doc__), epilog=epilog_of(command.__name__), rich_help_panel=panel)(
+            command
+        )
+
+for group in (opentok, apsaravideo):
+    app.add_typer(group, rich_help_panel="Other vendors")
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"agora-analytics {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _begin(
+    context: typer.Context,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Write log messages and tracebacks to stderr (or AGORA_LOG=debug)."),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    del version
+    _log(debug=debug)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to the current `sys.stderr`, which is replaced while progress is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def _log(*, debug: bool) -> None:
+    level = "debug" if debug else os.environ.get("AGORA_LOG", "").strip().lower()
+    if not level:
+        return
+    if level not in _LEVELS:
+        raise ConfigurationError(f"AGORA_LOG={level!r} is not a log level; use one of {', '.join(_LEVELS)}")
+    # Only the loggers of this package: those of an HTTP library may log headers with credentials.
+    handler = _ToStderr()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("agora_analytics")
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())

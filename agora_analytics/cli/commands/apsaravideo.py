@@ -1,0 +1,135 @@
+"""`agora-analytics apsaravideo`: its commands."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agora_analytics.apsaravideo.spec import Metric, Os, TerminalType
+from agora_analytics.cli.accounts import ApsaraVideoAccount
+from agora_analytics.cli.client_context import run_listing
+from agora_analytics.cli.commands.harvest import run_harvest
+from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.options import (
+    HarvestOptions,
+    PortOption,
+    SeedOption,
+    ServerOptions,
+    SinceOption,
+    UntilOption,
+    option_groups,
+)
+from agora_analytics.cli.output import LimitedOutput
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import pyarrow as pa
+
+    from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+
+app = typer.Typer(
+    name="apsaravideo",
+    help="ApsaraVideo Live: join success, stalls and first frames, every five minutes of the last 30 days. "
+    "Account: ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET.",
+    no_args_is_help=True,
+)
+
+
+def _schema() -> "pa.Schema":
+    from agora_analytics.apsaravideo.arrow import POINTS
+
+    return POINTS
+
+
+POINT_ROWS = RowKind(
+    name="points",
+    schema=_schema,
+    columns=(
+        TableColumn("time", timestamp("ts")),
+        TableColumn("metric", plain("metric")),
+        TableColumn("value", number("value", 3), right=True),
+    ),
+)
+
+
+@app.command()
+@option_groups
+def metrics(
+    metric: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="METRIC", help=f"{', '.join(Metric)}. Default: all."),
+    ] = None,
+    since: SinceOption = "6h",
+    until: UntilOption = "now",
+    system: Annotated[
+        str | None, typer.Option("--os", metavar="|".join(Os), help="Only this operating system.")
+    ] = None,
+    terminal: Annotated[
+        str | None, typer.Option(metavar="|".join(TerminalType), help="Only this kind of terminal.")
+    ] = None,
+    channel: Annotated[str | None, typer.Option(metavar="ID", help="Only this channel.")] = None,
+    *,
+    output: LimitedOutput,
+    account: ApsaraVideoAccount,
+) -> None:
+    """Show the points of metrics, one for every five minutes.
+
+    24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented.
+    """
+
+    async def pages(client: "AsyncApsaraVideo") -> "AsyncGenerator[pa.Table, None]":
+        from agora_analytics.apsaravideo.arrow import points_table
+
+        listing = client.all_metrics(
+            since,
+            until,
+            metrics=metric or list(Metric),
+            os=system,
+            terminal_type=terminal,
+            channel_id=channel,
+        )
+        async for page in listing.pages():
+            yield points_table([page])
+
+    run_listing(account.client, pages, POINT_ROWS, output, **output.client_options)
+
+
+@app.command()
+@option_groups
+def harvest(*, options: HarvestOptions, account: ApsaraVideoAccount) -> int:
+    """Store all four metrics of each UTC day of a time range in Parquet files.
+
+    A metric and day take one request. If the harvest stops, the same command continues it. To query the store:
+    agora-analytics sql --store DIR "select * from quality". --dry-run sends nothing.
+    """
+    return run_harvest(account, options, units="metric days")
+
+
+@app.command()
+@option_groups
+def simulate(port: PortOption = 8082, seed: SeedOption = 7, *, server: ServerOptions) -> None:
+    """Simulate ApsaraVideo's server on this machine with its real limits; needs no account."""
+    from agora_analytics.simulator import Faults
+    from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
+
+    world = ApsaraVideoWorld.generate(seed=seed)
+    simulator = ApsaraVideoSimulator(
+        world,
+        latency=latency_bounds(server.latency),
+        faults=Faults(share=server.fault_share, seed=seed),
+    )
+    ((key_id, secret),) = DEMO_KEYS.items()
+    serve_until_stopped(
+        simulator,
+        server.host,
+        port,
+        content="the metrics of an ApsaraVideo account",
+        environment=lambda url: {
+            "APSARAVIDEO_BASE_URL": url,
+            "APSARAVIDEO_APP_ID": world.app_ids[0],
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
+        },
+        next_command="agora-analytics apsaravideo harvest --since 2d --out quality.store",
+    )

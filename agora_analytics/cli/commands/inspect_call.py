@@ -1,0 +1,154 @@
+"""`agora-analytics inspect`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import format_requests, open_client
+from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.options import UserOption, option_groups
+from agora_analytics.cli.output import Format, Output, atomic_file, write_table
+from agora_analytics.cli.output.columns import RowKind, TableColumn, plain
+from agora_analytics.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.agora.records import Session
+    from agora_analytics.cli.call_charts import CallCharts, UserCharts
+
+
+def _user_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    from agora_analytics.schemas import CALLS, SESSIONS
+
+    means = ("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps")
+    return pa.schema(
+        [
+            *(CALLS.field(name) for name in ("call_id", "cname", "created_ts", "destroyed_ts")),
+            SESSIONS.field("uid"),
+            pa.field("sessions", pa.int64()),
+            *(SESSIONS.field(name) for name in ("join_ts", "leave_ts", "finished", "network", "platform")),
+            *(SESSIONS.field(name) for name in ("device_type", "sdk_version", "speaker")),
+            *(pa.field(name, pa.float64()) for name in means),
+        ]
+    )
+
+
+# A table of users is a report with charts: see `call_report`.
+USER_ROWS = RowKind(name="users", schema=_user_schema, columns=(TableColumn("user", plain("uid")),))
+
+
+@option_groups
+def inspect(
+    call_id: CallIdArgument,
+    users: Annotated[
+        str, typer.Option(metavar="N|all", help="Number of users to draw, those with the most trouble first.")
+    ] = "8",
+    user: UserOption = None,
+    servers: Annotated[
+        bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
+    ] = False,
+    ask: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Fetch the metrics of at most N sessions, those that froze most; 20 sessions take one request.",
+        ),
+    ] = 1000,
+    *,
+    search: CallSearch,
+    output: Output,
+    account: AgoraAccount,
+) -> None:
+    """Show one call: its users, their networks and devices, and charts of loss, freeze and bitrate for each user.
+
+    Take the id from `agora-analytics calls`. Loss is the larger of a user's uplink and downlink loss; freeze is the
+    share of the received audio and video that froze. The other formats have a row for each user with the means. For the
+    samples: agora-analytics metrics.
+    """
+    from agora_analytics.cli.call_charts import CallCharts
+    from agora_analytics.cli.call_report import chart_width, report_width, show_call
+    from agora_analytics.cli.terminal import out, stdout_console
+
+    count = _user_count(users)
+    bins = chart_width(report_width(stdout_console()))
+
+    async def fetch() -> tuple[CallCharts, int, str]:
+        """Return the charts, the number of sessions without metrics, and the requests in words."""
+        async with open_client(account.client) as client:
+            call = await search.find(client, call_id)
+            sessions = await client.sessions(call, uids=user or (), exclude_server_user=not servers).collect()
+            charts = CallCharts(call, sessions, bins=bins)
+            chosen = _most_frozen(charts.sessions, ask)
+            if chosen:
+                async for page in client.metrics(call, sids=chosen).pages():
+                    charts.add(page.records)
+            return charts, len(sessions) - len(chosen), format_requests(client.sent)
+
+    charts, omitted, requests = asyncio.run(fetch())
+    drawn = charts.worst_first()[:count]
+    if output.format is not Format.TABLE:
+        write_table(_user_table(charts), USER_ROWS, output)
+    elif output.file is not None:
+        with atomic_file(output.file) as part, part.open("w", encoding="utf-8") as file:
+            show_call(out(file), charts, drawn, omitted=omitted)
+    else:
+        console = out()
+        show_call(console, charts, drawn, omitted=omitted)
+        console.print(f"This took {requests}.", style="faint")
+
+
+def _user_count(users: str) -> int | None:
+    if users == "all":
+        return None
+    if not users.isdecimal() or not int(users):
+        raise InvalidRequest(f"--users {users} is not a number of users; use 1 or more, or all")
+    return int(users)
+
+
+def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:
+    """Return at most `limit` sessions, those that froze most and then the longest."""
+
+    def trouble(session: "Session") -> tuple[float, int]:
+        rates = (session.user_video_freeze_rate or 0, session.user_audio_freeze_rate or 0)
+        return max(rates), session.leave_ts - session.join_ts
+
+    if len(sessions) <= limit:
+        return list(sessions)
+    chosen = {session.sid for session in sorted(sessions, key=trouble, reverse=True)[:limit]}
+    return [session for session in sessions if session.sid in chosen]
+
+
+def _user_table(charts: "CallCharts") -> "pa.Table":
+    import pyarrow as pa
+
+    rows = [_user_row(charts, user) for user in charts.worst_first()]
+    return pa.Table.from_pylist(rows, schema=_user_schema())
+
+
+def _user_row(charts: "CallCharts", user: "UserCharts") -> dict[str, Any]:
+    from agora_analytics.cli.call_charts import Measure
+
+    call, last = charts.call, user.sessions[-1]
+    names = ("leave_ts", "finished", "network", "platform", "device_type", "sdk_version")
+    return {name: getattr(last, name) for name in names} | {
+        "call_id": call.call_id,
+        "cname": call.cname,
+        "created_ts": call.created_ts,
+        "destroyed_ts": call.destroyed_ts,
+        "uid": user.uid,
+        "sessions": len(user.sessions),
+        "join_ts": user.sessions[0].join_ts,
+        "speaker": any(session.speaker for session in user.sessions),
+        "loss_up": user.mean(Measure.LOSS_UP),
+        "loss_down": user.mean(Measure.LOSS_DOWN),
+        "freeze": user.mean(Measure.FREEZE),
+        "sent_kbps": user.mean(Measure.SENT),
+        "received_kbps": user.mean(Measure.RECEIVED),
+    }

@@ -1,0 +1,315 @@
+"""`agora-analytics opentok`: its commands."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agora_analytics.cli.accounts import OpenTokAccount
+from agora_analytics.cli.client_context import open_client, run_listing
+from agora_analytics.cli.commands.harvest import run_harvest
+from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.options import (
+    HarvestOptions,
+    PortOption,
+    SeedOption,
+    ServerOptions,
+    SinceOption,
+    UntilOption,
+    option_groups,
+)
+from agora_analytics.cli.output import LimitedOutput
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok.facts import GroupBy, Interval
+from agora_analytics.opentok.questions import ERRORS, QUALITY, USAGE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.engine.pages import Pages
+    from agora_analytics.opentok.client import AsyncOpenTok
+
+app = typer.Typer(
+    name="opentok",
+    help="Vonage / OpenTok Insights: sessions, meetings, stream statistics and daily project data. "
+    "Account: OPENTOK_API_KEY and OPENTOK_API_SECRET, or VONAGE_APPLICATION_ID and VONAGE_PRIVATE_KEY.",
+    no_args_is_help=True,
+)
+
+_INTERVALS = {"day": Interval.DAILY, "week": Interval.WEEKLY, "month": Interval.MONTHLY} | {
+    interval.lower(): interval for interval in Interval
+}
+_MEETING_FIELDS = (
+    *("session_id", "meeting_id", "created_at", "destroyed_at"),
+    *("total_connections", "total_streams", "max_concurrent_streams"),
+)
+_SAMPLE_FIELDS = (
+    *("session_id", "meeting_id", "role", "stream_id", "connection_id", "subscriber_id", "created_at"),
+    *("audio_bitrate_kbps", "video_bitrate_kbps", "audio_latency_ms", "video_latency_ms"),
+    *("audio_packet_loss", "video_packet_loss", "video_resolution"),
+)
+
+
+def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
+    """Return the meetings of sessions, one row each, with the media mode of the session as the second column."""
+    import pyarrow as pa
+
+    from agora_analytics.opentok.arrow import table
+    from agora_analytics.opentok.records import MeetingSummary
+
+    meetings = [meeting for summary in summaries for meeting in summary.meetings]
+    modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
+    rows = table(MeetingSummary, meetings).select(_MEETING_FIELDS)
+    rows = rows.rename_columns({"created_at": "created_ts", "destroyed_at": "destroyed_ts"})
+    return rows.add_column(1, "media_mode", pa.array(modes, pa.string()))
+
+
+def _samples_table(samples: Sequence[Any]) -> "pa.Table":
+    from agora_analytics.opentok.arrow import table
+    from agora_analytics.opentok.records import StreamSample
+
+    return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
+
+
+MEETING_ROWS = RowKind(
+    name="meetings",
+    schema=lambda: _meetings_table(()).schema,
+    columns=(
+        # First, because `opentok stats` needs it and it fills most of a narrow terminal.
+        TableColumn("session id", plain("session_id")),
+        TableColumn("people", number("total_connections"), right=True),
+        TableColumn("began", timestamp("created_ts")),
+        TableColumn("streams", number("total_streams"), right=True),
+        TableColumn("ended", timestamp("destroyed_ts")),
+    ),
+)
+SAMPLE_ROWS = RowKind(
+    name="samples",
+    schema=lambda: _samples_table(()).schema,
+    columns=(
+        TableColumn("time", timestamp("ts")),
+        TableColumn("role", plain("role")),
+        TableColumn("connection", plain("connection_id"), least=8),
+        TableColumn("video kbit/s", number("video_bitrate_kbps"), right=True),
+        TableColumn("video loss", percent("video_packet_loss"), right=True),
+        TableColumn("video ms", number("video_latency_ms"), right=True),
+        TableColumn("audio kbit/s", number("audio_bitrate_kbps"), right=True),
+        TableColumn("audio loss", percent("audio_packet_loss"), right=True),
+        TableColumn("audio ms", number("audio_latency_ms"), right=True),
+    ),
+)
+
+
+@app.command()
+@option_groups
+def project(
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FIELD",
+            help="Such as usage.streamedPublishedMinutes, errors.connect.failures. Default: minutes, quality, errors.",
+        ),
+    ] = None,
+    since: SinceOption = "30d",
+    until: UntilOption = "now",
+    each: Annotated[
+        str | None,
+        typer.Option(metavar="day|week|month", help="A row for each interval. Default: one row in total."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIMENSION", help=f"A row for each group: {', '.join(GroupBy)}; repeat it for more."
+        ),
+    ] = None,
+    *,
+    output: LimitedOutput,
+    account: OpenTokAccount,
+) -> None:
+    """Show usage, quality and errors of the project.
+
+    Days are Pacific days. They are available after 36 to 48 hours and kept for 90 days, months for a year.
+    """
+    names = fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]
+    groups = [group.lower() for group in by or ()]
+    keys = [*(["interval_start", "interval_end"] if each else []), *groups]
+    interval = None if each is None else _INTERVALS.get(each.lower())
+    if each and interval is None:
+        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
+
+    def table(rows: Sequence[Any]) -> "pa.Table":
+        from agora_analytics.opentok.arrow import project_table
+
+        return project_table(rows, names).select([*keys, *names])
+
+    kind = RowKind(
+        name="rows",
+        schema=lambda: table(()).schema,
+        columns=(
+            *(TableColumn("from", timestamp(name)) for name in keys[:1] if each),
+            *(TableColumn(group, plain(group)) for group in groups),
+            *(TableColumn(name.partition(".")[2] or name, number(name, 1), right=True) for name in names),
+        ),
+    )
+    _run(
+        account,
+        lambda client: client.project_data(since, until, interval=interval, group_by=by or (), fields=names),
+        table,
+        kind,
+        output,
+    )
+
+
+@app.command()
+@option_groups
+def sessions(
+    since: SinceOption = "1d",
+    until: UntilOption = "now",
+    *,
+    output: LimitedOutput,
+    account: OpenTokAccount,
+) -> None:
+    """List the meetings of a time range of the last 21 days, with their sessions. Needs Advanced Insights."""
+    _run(
+        account,
+        lambda client: client.session_summaries(since, until),
+        _meetings_table,
+        MEETING_ROWS,
+        output,
+    )
+
+
+@app.command()
+@option_groups
+def stats(
+    session_ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SESSION_ID", help="The ids, as `agora-analytics opentok sessions` shows them."
+        ),
+    ],
+    meeting: Annotated[str | None, typer.Option(metavar="ID", help="Only this meeting.")] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(metavar="publisher|subscriber", help="Only sent, or only received streams."),
+    ] = None,
+    *,
+    output: LimitedOutput,
+    account: OpenTokAccount,
+) -> None:
+    """Show the samples of the streams of sessions, every 30 seconds. A table shows loss in percent, files as a fraction."""
+    roles = role or ("publisher", "subscriber")
+    _run(
+        account,
+        lambda client: client.stream_stats(session_ids, meeting_id=meeting, roles=roles),
+        _samples_table,
+        SAMPLE_ROWS,
+        output,
+    )
+
+
+@app.command()
+@option_groups
+def query(
+    text: Annotated[str, typer.Argument(help="A GraphQL query; - reads it from stdin.")],
+    variables: Annotated[
+        str, typer.Option(metavar="JSON", help="The variables of the query, as a JSON object.")
+    ] = "{}",
+    *,
+    account: OpenTokAccount,
+) -> int:
+    """Run a GraphQL query, fetch all pages of each list in it, and write the data as JSON."""
+    from agora_analytics.cli.exit_codes import DONE, TRY_LATER
+
+    try:
+        values = json.loads(variables)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise InvalidRequest('--variables is not a JSON object; use one such as \'{"id": "1_MX4"}\'')
+    complete = asyncio.run(_query(account, sys.stdin.read() if text == "-" else text, values))
+    return DONE if complete else TRY_LATER
+
+
+async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
+    from agora_analytics.cli.terminal import err, one_line
+
+    async with open_client(account.client) as client:
+        result = await client.query(text, variables)
+    typer.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
+    for problem in result.problems:
+        path = ".".join(map(str, problem.path))
+        one_line(err(), f"agora-analytics: {problem.message} (path: {path or 'not named'})", "warn")
+    return not result.problems
+
+
+@app.command()
+@option_groups
+def harvest(*, options: HarvestOptions, account: OpenTokAccount) -> int:
+    """Store the stream statistics of all meetings of a time range, and the daily project data, in Parquet files.
+
+    If the harvest stops, the same command continues it. To query the store: agora-analytics sql --store DIR "select *
+    from quality". --dry-run lists the sessions and counts one request for each meeting; a long meeting takes more.
+    """
+    return run_harvest(account, options, units="meetings and days")
+
+
+@app.command()
+@option_groups
+def simulate(
+    port: PortOption = 8081,
+    seed: SeedOption = 7,
+    sessions: Annotated[int, typer.Option(min=0, metavar="N", help="Number of sessions.")] = 40,
+    days: Annotated[
+        float, typer.Option(min=0.1, metavar="N", help="The sessions begin in the last N days.")
+    ] = 5,
+    *,
+    server: ServerOptions,
+) -> None:
+    """Simulate the Insights server on this machine with its real limits; needs no account."""
+    from agora_analytics.simulator import Faults
+    from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
+
+    now = time.time()
+    world = OpenTokWorld.generate(seed=seed, since=now - days * 86_400, until=now, sessions=sessions)
+    simulator = OpenTokSimulator(
+        world,
+        latency=latency_bounds(server.latency),
+        faults=Faults(share=server.fault_share, seed=seed),
+    )
+    ((key, secret),) = DEMO_PROJECT.items()
+    serve_until_stopped(
+        simulator,
+        server.host,
+        port,
+        content=f"{sessions:,} sessions of an OpenTok project",
+        environment=lambda url: {
+            "OPENTOK_BASE_URL": url,
+            "OPENTOK_API_KEY": key,
+            "OPENTOK_API_SECRET": secret,
+        },
+        next_command=f"agora-analytics opentok harvest --since {days:g}d --out quality.store",
+    )
+
+
+def _run(
+    account: OpenTokAccount,
+    listing: "Callable[[AsyncOpenTok], Pages[Any, Any]]",
+    table: "Callable[[Sequence[Any]], pa.Table]",
+    kind: RowKind,
+    output: LimitedOutput,
+) -> None:
+    async def pages(client: "AsyncOpenTok") -> "AsyncGenerator[pa.Table, None]":
+        from agora_analytics.cli.terminal import err, one_line
+
+        async for page in listing(client).pages():
+            for problem in getattr(page, "problems", ()):
+                one_line(err(), f"agora-analytics: {problem.message}", "warn")
+            yield table(page.records)
+
+    run_listing(account.client, pages, kind, output, **output.client_options)

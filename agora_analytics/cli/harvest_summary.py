@@ -1,0 +1,138 @@
+"""The report of a harvest: what it will cost, what it did, and what is left for the next run."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.terminal import clock, duration
+from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
+from agora_analytics.harvest.run import HarvestClient
+from agora_analytics.instants import iso
+
+_SKIPPED_SHOWN = 3
+
+
+def show_summary(console: Console, report: HarvestReport, store: Path, *, units: str = "calls") -> None:
+    """Write what a run did and what it left for the next run; `units` names what it visits, such as calls."""
+    console.print(f"[good]Harvested[/] into [fact]{store}[/] in {clock(report.seconds)}")
+    console.print(f"{iso(report.window.start)} to {iso(report.window.end + 1)}")
+    rows = [*_done(report, units), *_left_over(report, units)]
+    counts = [f"{count:,}" for _, count, _ in rows]
+    label_width, count_width = max(len(label) for label, _, _ in rows), max(map(len, counts))
+    for (label, _, note), count in zip(rows, counts, strict=True):
+        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
+        console.print(line.rstrip())
+    show_skipped(console, report.skipped)
+
+
+def show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
+    """Write the first skipped calls with their reasons."""
+    for call in skipped[:_SKIPPED_SHOWN]:
+        reason = call.reason.removeprefix(f"call {call.call_id}: ")
+        console.print(f"    {call.call_id}: {reason}", style="warn", markup=False)
+    if (more := len(skipped) - _SKIPPED_SHOWN) > 0:
+        console.print(f"    and {more:,} more", style="warn")
+
+
+def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
+    before = f"new; {report.known_before:,} were already in the store" if report.known_before else ""
+    by_endpoint = ", ".join(f"{name} {count:,}" for name, count in report.requests.items())
+    sessions = [("sessions", report.sessions, "")] if report.sessions or units == "calls" else []
+    return [
+        (units, report.calls, before),
+        *sessions,
+        ("points", report.points, ""),
+        ("requests", sum(report.requests.values()), by_endpoint),
+    ]
+
+
+def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
+    state = "are ongoing; the next run" if units == "calls" else "are ongoing or may change; a later run"
+    rows = [
+        ("ongoing", report.ongoing, f"{units} {state} fetches them again"),
+        ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
+        ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
+        ("left", report.left, f"{units} were listed but not fetched"),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def not_finished(report: HarvestReport, *, same_range: bool, units: str = "calls") -> str | None:
+    """Return what is left and when to continue, or None if the harvest is complete.
+
+    Args:
+        report: the report of the run.
+        units: the name of what it visits.
+        same_range: whether the same command means the same time range when it is run later.
+    """
+    if report.complete:
+        return None
+    again = "run the same command again"
+    if not same_range:
+        again += f" with --since {iso(report.window.start)} --until {iso(report.window.end + 1)}"
+    if report.retry_at is None:
+        return f"{len(report.skipped)} {units} could not be harvested; {again} to retry them"
+    more = f", and {units} that are not listed yet" if report.listing_left else ""
+    wait = duration(report.retry_at - time.time())
+    return (
+        f"the day's quota is used up: {report.calls + report.known_before:,} {units} are done, "
+        f"{report.left:,} are left{more}; {again} at {iso(report.retry_at)} (in {wait})"
+    )
+
+
+async def show_estimate(
+    console: Callable[[], Console],
+    client: HarvestClient,
+    *,
+    since: str,
+    until: str,
+    store: Path | None,
+    units: str = "calls",
+) -> None:
+    """Write what a harvest would cost; `units` names what it visits. Sends the requests of `harvest.estimate`.
+
+    `console` is called after the last request, so that the status line stays until then.
+    """
+    cost = await estimate(client, since=since, until=until, store=store)
+    show = console().print
+    plan = f" under the {client.settings.plan.name} plan" if isinstance(client, AsyncAgora) else ""
+    show(f"[good]A harvest[/] of {iso(cost.window.start)} to {iso(cost.window.end + 1)}{plan}")
+    stored = f" ({cost.known:,} more are in the store)" if cost.known else ""
+    show(f"  [fact]{cost.calls:,}[/] {units} to visit{stored}")
+    show(f"  about [fact]{duration(cost.seconds)}[/] at the allowed rate")
+    show(_cost_table(cost))
+    if cost.skipped:
+        show("[warn]Not counted, because it cannot be listed; the harvest will skip it:[/]")
+        show_skipped(console(), cost.skipped)
+    daily = [cost.quotas[name] for name in cost.requests if cost.quotas[name].daily]
+    if not cost.enough:
+        opens = max(quota.opens_at for quota in daily)
+        show(
+            "[warn]The rest of the day's quota does not suffice.[/] The harvest will stop when it is used up; "
+            f"run it again after {iso(opens)} to continue."
+        )
+    elif daily:
+        show("[good]The rest of the day's quota suffices.[/]")
+    sent = f"This estimate took {format_requests(client.sent)}." if client.sent else "Nothing was sent."
+    show(f"[faint]Nothing was stored. {sent}[/]")
+
+
+def _cost_table(cost: Estimate) -> Table:
+    daily = any(cost.quotas[name].daily for name in cost.requests)
+    table = Table(box=None, header_style="dim", padding=(0, 2))
+    table.add_column("endpoint")
+    table.add_column("requests", justify="right")
+    if daily:
+        table.add_column("left today", justify="right")
+        table.add_column("share", justify="right")
+    for name, count in cost.requests.items():
+        left = cost.quotas[name].left
+        share = f"{count / left:.0%}" if left else "-"
+        quota = (f"{left:,}", share) if daily else ()
+        table.add_row(name, f"{count:,}", *quota, style="yellow" if daily and count > left else "")
+    return table

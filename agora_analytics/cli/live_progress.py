@@ -1,0 +1,228 @@
+"""The progress of a run: counts from its events, a live view on a terminal, and plain lines elsewhere."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from rich import progress as bars
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from agora_analytics.agora.plans import CALL_METRICS
+from agora_analytics.cli.terminal import clock, duration, one_line
+from agora_analytics.engine.engine import Quota
+from agora_analytics.engine.events import (
+    AttemptFailed,
+    Event,
+    HostSwitched,
+    ListingNarrowed,
+    QuotaClosed,
+    ResponseReceived,
+    Waited,
+    log_event,
+)
+from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
+from agora_analytics.harvest.events import HarvestEvent
+from agora_analytics.instants import iso
+
+if TYPE_CHECKING:
+    from agora_analytics.harvest.run import HarvestClient
+
+_NOTE_SHOWN = 6.0  # seconds, a little more than between two plain lines
+_CALLS_FOR_FORECAST = 8  # finished calls from which the mean cost of a call is meaningful
+_QUOTA_INTERVAL = 1.0  # seconds between two looks at the ledger
+_LINE_INTERVAL = 5.0
+
+
+@define
+class Progress:
+    """The counts of one run. Events of the client and of the harvest update them.
+
+    Attributes:
+        units: the name of what the run visits: calls, or the units of another vendor.
+        calls: calls stored.
+        known: calls that this run has to visit, as far as they are listed.
+        listing: whether more calls may be listed.
+        sessions: sessions stored.
+        points: samples stored.
+        skipped: calls that could not be harvested.
+        requests: attempts, by endpoint.
+        quotas: the day's quota by endpoint, as of the last look at the ledger.
+    """
+
+    units: str = "calls"
+    calls: int = 0
+    known: int = 0
+    listing: bool = True
+    sessions: int = 0
+    points: int = 0
+    skipped: int = 0
+    requests: Counter[str] = field(factory=Counter)
+    quotas: Mapping[str, Quota] = field(factory=dict)
+    _open: Counter[str] = field(factory=Counter)
+    _pages: int = 0
+    _note: str = ""
+    _note_ends: float = 0.0
+
+    @property
+    def note(self) -> str:
+        """The last notable event, such as a wait or a retry, while it is recent."""
+        return self._note if time.monotonic() < self._note_ends else ""
+
+    def _noted(self, text: str, seconds: float = 0.0) -> None:
+        self._note, self._note_ends = text, time.monotonic() + max(seconds, _NOTE_SHOWN)
+
+    def sent(self, event: Event) -> None:
+        """Count an event of the client."""
+        log_event(event)
+        match event:
+            case ResponseReceived():
+                self.requests[event.endpoint] += 1
+            case AttemptFailed():
+                self.requests[event.endpoint] += 1
+                self._noted(f"{event.endpoint}: no response ({event.kind}), retrying")
+            case Waited():
+                self._noted(f"{event.endpoint} waits {duration(event.seconds)}: {event.rule}", event.seconds)
+            case HostSwitched():
+                self._noted(f"switched to {event.new}: {event.reason}")
+            case QuotaClosed():
+                self._noted(
+                    f"{event.endpoint}: the day's quota is used up until {iso(event.retry_at)}", math.inf
+                )
+            case ListingNarrowed():
+                self._noted("the server omits calls of a busy time range, so smaller ranges are fetched")
+            case _:
+                pass
+
+    def stored(self, event: HarvestEvent) -> None:
+        """Count an event of the harvest."""
+        match event:
+            case CallsListed():
+                self.known, self.listing = event.calls, event.more
+            case PointsStored():
+                self.points += event.points
+                self._open[event.call_id] += 1
+            case CallStored():
+                self.calls += 1
+                self.sessions += event.sessions
+                self._pages += self._open.pop(event.call_id, 0)
+            case CallSkipped():
+                self.skipped += 1
+                self._open.pop(event.call_id, None)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that the listed calls still need at the plan's rate; None: too early for a forecast."""
+        quota = self.quotas.get(CALL_METRICS)
+        if self.calls < _CALLS_FOR_FORECAST or quota is None:
+            return None
+        left = max(0, self.known - self.calls - self.skipped) * self._pages / self.calls
+        return max(0.0, left - self._open.total()) * quota.period / quota.requests
+
+
+@asynccontextmanager
+async def show_progress(client: "HarvestClient", progress: Progress, console: Console) -> AsyncIterator[None]:
+    """Show the progress on the console while the block runs."""
+    view = _LiveView(progress)
+    live = (
+        Live(view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False)
+        if console.is_terminal
+        else None
+    )
+    polling = asyncio.create_task(_poll_quota(client, progress, None if live else console))
+    try:
+        if live is None:
+            yield
+        else:
+            with live:
+                yield
+    finally:
+        polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await polling
+
+
+async def _poll_quota(client: "HarvestClient", progress: Progress, lines: Console | None) -> None:
+    start = printed = time.monotonic()
+    while True:
+        progress.quotas = {quota.endpoint: quota for quota in await client.quota()}
+        await asyncio.sleep(_QUOTA_INTERVAL)
+        now = time.monotonic()
+        if lines is not None and now - printed >= _LINE_INTERVAL:
+            printed = now
+            one_line(lines, plain_line(progress, now - start))
+
+
+def plain_line(progress: Progress, seconds: float) -> str:
+    """Return the progress of a harvest in one line."""
+    requests = ", ".join(
+        f"{quota.endpoint} {progress.requests[quota.endpoint]:,}"
+        + (f" ({quota.left:,} left today)" if quota.daily else "")
+        for quota in _used(progress)
+    )
+    parts = [
+        f"{clock(seconds)} {progress.units} {progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
+        f"sessions {progress.sessions:,}",
+        f"points {progress.points:,}",
+        requests and f"requests {requests}",
+        _left(progress),
+        progress.note,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _used(progress: Progress) -> list[Quota]:
+    """Return the quotas of the endpoints that this run has sent requests to."""
+    return [quota for name, quota in progress.quotas.items() if progress.requests[name]]
+
+
+def _left(progress: Progress) -> str:
+    left = progress.seconds_left
+    return "" if left is None else f"about {clock(left)} left"
+
+
+class _LiveView:
+    """The live view of a harvest, rendered from the counts."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._start = time.monotonic()
+        self._bar = bars.Progress(
+            bars.TextColumn(f"[fact]{progress.units}[/]"),
+            bars.BarColumn(bar_width=36),
+            bars.TextColumn("{task.fields[counts]}"),
+            bars.TextColumn("{task.fields[times]}", style="faint"),
+        )
+        self._task = self._bar.add_task(progress.units, total=None, counts="", times="")
+
+    def __rich__(self) -> RenderableType:
+        progress = self._progress
+        times = f"{clock(time.monotonic() - self._start)}  {_left(progress)}"
+        self._bar.update(
+            self._task,
+            total=progress.known or None,
+            completed=progress.calls + progress.skipped,
+            counts=f"{progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
+            times=times,
+        )
+        counts = Text.assemble(
+            (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
+        )
+        if progress.skipped:
+            counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        table.add_column("endpoint")
+        table.add_column("requests", justify="right")
+        table.add_column("left today", justify="right")
+        for quota in _used(progress):
+            left = f"{quota.left:,}" if quota.daily else ""
+            table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
+        note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(self._bar, counts, table, note)

@@ -1,0 +1,283 @@
+"""How rows are written: the options, and the one way from pages of Arrow tables to a terminal, a pipe or a file."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, aclosing, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+from attrs import frozen
+
+from agora_analytics.cli.output.columns import RowKind
+from agora_analytics.errors import InvalidRequest, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.cli.output.writers import RowWriter
+
+TABLE_ROWS = 40
+_PANEL = "Output"
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+_SUFFIXES = {f".{name}": name for name in Format if name is not Format.TABLE} | {
+    ".ndjson": Format.JSONL,
+    ".txt": Format.TABLE,
+}
+
+
+@frozen(kw_only=True)
+class Output:
+    """The options of the output.
+
+    Attributes:
+        chosen_format: the option `--format`.
+        file: the option `--output`; None: stdout.
+    """
+
+    chosen_format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            rich_help_panel=_PANEL,
+            metavar="FORMAT",
+            help="table for people, json (one array), jsonl (an object a line, streamed), csv or parquet. "
+            "Default: table, or the suffix of --output.",
+            show_default=False,
+        ),
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            dir_okay=False,
+            rich_help_panel=_PANEL,
+            help="Write to this file instead of stdout. parquet needs it.",
+        ),
+    ] = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            InvalidRequest: for Parquet without a file, and for a suffix that names no format.
+        """
+        if self.chosen_format is Format.PARQUET and self.file is None:
+            raise InvalidRequest("--format parquet needs --output FILE")
+        suffix = self.file.suffix if self.file else ""
+        if self.chosen_format is None and suffix and suffix.lower() not in _SUFFIXES:
+            raise InvalidRequest(
+                f"--output {self.file}: the suffix {suffix} does not name a format; "
+                f"use one of {', '.join(_SUFFIXES)}, or add --format"
+            )
+
+    @property
+    def format(self) -> Format:
+        """The format in which rows are written."""
+        if self.chosen_format is not None:
+            return self.chosen_format
+        return _SUFFIXES.get(self.file.suffix.lower(), Format.TABLE) if self.file else Format.TABLE
+
+    @property
+    def to_screen(self) -> bool:
+        """Whether a table for people goes to stdout."""
+        return self.format is Format.TABLE and self.file is None
+
+    @property
+    def most(self) -> int:
+        """The number of rows that are written at most; 0: all."""
+        return 0
+
+
+@frozen(kw_only=True)
+class LimitedOutput(Output):
+    """The same with a limit of rows; a table on the screen has one by default."""
+
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-n",
+            min=0,
+            metavar="N",
+            rich_help_panel=_PANEL,
+            help=f"Rows at most; 0: all. Default: {TABLE_ROWS} in a table, all in every other format.",
+            show_default=False,
+        ),
+    ] = None
+
+    @property
+    def most(self) -> int:
+        """The number of rows that are written at most; 0: all."""
+        if self.limit is not None:
+            return self.limit
+        return TABLE_ROWS if self.to_screen else 0
+
+    @property
+    def client_options(self) -> dict[str, Any]:
+        """Options of a client for this output: without prefetch where one page has all the rows."""
+        return {"prefetch": 1} if 0 < self.most <= 100 else {}
+
+    @property
+    def page_size(self) -> int:
+        """The number of records that a page should have: no more than are written, at most the API's 100."""
+        return min(self.most or 100, 100)
+
+
+@frozen(kw_only=True)
+class UnlimitedOutput(LimitedOutput):
+    """The same without a default limit."""
+
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", "-n", min=0, metavar="N", rich_help_panel=_PANEL, help="Rows at most; 0: all."
+        ),
+    ] = 0
+
+
+async def write_rows(
+    pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output, *, most: int | None = None
+) -> None:
+    """Write pages of rows as they come. Pages that are not written are not fetched.
+
+    Args:
+        pages: the pages.
+        kind: the kind of rows.
+        output: the options.
+        most: rows at most instead of what the options say; 0: all.
+    """
+    limit = output.most if most is None else most
+    with open_writer(kind, output) as writer, _count_in_errors(writer, kind, output.file):
+        async with aclosing(pages) as tables:
+            async for table in tables:
+                left = limit - writer.written if limit else table.num_rows
+                writer.add(table.slice(0, left))
+                if table.num_rows > left:
+                    writer.rest = "there are more (--limit 0: all)"
+                    break
+
+
+def write_table(table: "pa.Table", kind: RowKind, output: Output) -> None:
+    """Write one table that is complete."""
+    with open_writer(kind, output) as writer:
+        if output.most and table.num_rows > output.most:
+            writer.total, writer.rest = table.num_rows, "--limit 0 shows all"
+            table = table.slice(0, output.most)
+        writer.add(table)
+
+
+@contextmanager
+def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
+    """Open the writer of the output and finish it at the end. After an error, the rows until then are kept.
+
+    A file gets its name when it is complete.
+
+    Raises:
+        StoreError: if the file cannot be written.
+    """
+    with ExitStack() as stack:
+        if output.file is None:
+            writer = _text_writer(kind, output.format, None)
+        else:
+            path = stack.enter_context(atomic_file(output.file))
+            if output.format is Format.PARQUET:
+                from agora_analytics.cli.output.writers import ParquetFileWriter
+
+                writer = ParquetFileWriter(kind, path)
+            else:
+                file = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+                writer = _text_writer(kind, output.format, file)
+        stack.enter_context(_finished(writer))
+        yield writer
+
+
+def _text_writer(kind: RowKind, chosen: Format, file: TextIO | None) -> "RowWriter":
+    from agora_analytics.cli.output import table, writers
+
+    match chosen:
+        case Format.JSON:
+            return writers.JsonArrayWriter(kind, file)
+        case Format.JSONL:
+            return writers.JsonLinesWriter(kind, file)
+        case Format.CSV:
+            return writers.CsvWriter(kind, file)
+        case _:
+            return table.TableWriter(kind, file)
+
+
+@contextmanager
+def _finished(writer: "RowWriter") -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads the end
+    except BaseException:
+        if writer.written:
+            writer.finish()
+        raise
+    writer.finish()
+
+
+@contextmanager
+def _count_in_errors(writer: "RowWriter", kind: RowKind, file: Path | None) -> Iterator[None]:
+    """Add to an error how many rows were written before it: they have cost requests."""
+    try:
+        yield
+    except Exception as error:
+        if writer.written:
+            where = f" to {file}" if file else ""
+            error.add_note(f"{writer.written:,} {kind.name} were written{where} before that")
+        raise
+
+
+@contextmanager
+def atomic_file(file: Path) -> Iterator[Path]:
+    """Yield a path to write to, and rename it to `file` at the end.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    try:
+        with _part_file(file) as part:
+            yield part
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(f"cannot write {file}: {reason}") from error
+
+
+@contextmanager
+def _part_file(file: Path) -> Iterator[Path]:
+    # A link, such as /dev/stdout, or a device is written directly: a rename would replace it by a plain file.
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        yield file
+        return
+    part = file.with_name(f".{file.name}.part")
+    try:
+        yield part
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    except BaseException:
+        if part.exists() and part.stat().st_size:
+            part.replace(file)
+        else:
+            part.unlink(missing_ok=True)
+        raise
+    part.replace(file)
