@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 VALUES = {"errors", "messages", "instants", "lazy"}
 BESIDE = {"store", "decode"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
-FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.facts", "signaling.limits"}
+FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.spec", "signaling.limits"}
 
 MAY_IMPORT = {
     "errors": VALUES,

@@ -14,7 +14,7 @@ from agora_analytics.blocking.wrappers import (
 )
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import Credentials
-from agora_analytics.opentok.walk import InsightsPage
+from agora_analytics.opentok.pagination import InsightsPage
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from agora_analytics.cli.vendors import (
     run_harvest,
 )
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.facts import GroupBy, Interval
-from agora_analytics.opentok.questions import ERRORS, QUALITY, USAGE
+from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
+from agora_analytics.opentok.spec import GroupBy, Interval
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -22,7 +22,7 @@ from agora_analytics.harvest.unit_runner import PointsUnit, is_known
 from agora_analytics.harvest.work_plan import WorkPlan
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
-from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 from agora_analytics.store import Store, Units, open_store
 
 

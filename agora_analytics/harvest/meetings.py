@@ -13,10 +13,10 @@ from agora_analytics.harvest.report import HarvestReport
 from agora_analytics.harvest.unit_runner import Fetched, IncompleteUnits, PointsUnit, UnitRunner, rows_of
 from agora_analytics.harvest.units import merge_nearby
 from agora_analytics.instants import Instant, utc_day
-from agora_analytics.opentok.facts import DAY, PROJECT_LATENCY
-from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
+from agora_analytics.opentok.pagination import InsightsPages
+from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
-from agora_analytics.opentok.walk import InsightsPages
+from agora_analytics.opentok.spec import DAY, PROJECT_LATENCY
 from agora_analytics.store import Store
 from agora_analytics.store.quality import OPENTOK
 

@@ -20,12 +20,12 @@ from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
 from agora_analytics.messages import Request
-from agora_analytics.opentok.asking import Asker
 from agora_analytics.opentok.credentials import Application, Credentials, ProjectKey
-from agora_analytics.opentok.facts import LIMITS, SESSION_DATA, SHARES
-from agora_analytics.opentok.free_query import QueryResult, ask_freely
 from agora_analytics.opentok.meeting_data import MeetingData
 from agora_analytics.opentok.project_data import ProjectData
+from agora_analytics.opentok.raw_query import QueryResult, run_query
+from agora_analytics.opentok.runner import InsightsRunner
+from agora_analytics.opentok.spec import LIMITS, SESSION_DATA, SHARED_BUDGETS
 
 if TYPE_CHECKING:
     import httpx
@@ -96,7 +96,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
             hosts=HostTable(preferred=self._host),
             account=f"opentok\n{self._host}",  # no key: the address is counted too
             limits=_LIMITS,
-            shared_budgets=SHARES,
+            shared_budgets=SHARED_BUDGETS,
             authorize=self._token,
             options=EngineOptions(
                 retry=retry,
@@ -108,7 +108,9 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
             ),
         )
         super().__init__(
-            Asker(self._engine, path=credentials.path, project_id=self.project_id, validate=validate),
+            InsightsRunner(
+                self._engine, path=credentials.path, project_id=self.project_id, validate=validate
+            ),
             prefetch=prefetch,
         )
 
@@ -176,7 +178,7 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
 
         Source: `reference/opentok-insights.md`, sections 3 and 7.
         """
-        return await ask_freely(self._asker, text, variables or {})
+        return await run_query(self._asker, text, variables or {})
 
     async def _token(self, request: Request) -> Mapping[str, str]:
         del request

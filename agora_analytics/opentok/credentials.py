@@ -14,10 +14,10 @@ from uuid import uuid4
 from attrs import field, frozen
 
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.opentok.facts import (
+from agora_analytics.opentok.spec import (
     OPENTOK_HOST,
     OPENTOK_PATH,
-    TOKEN_LASTS,
+    TOKEN_LIFETIME,
     VONAGE_HOST,
     VONAGE_PATH,
 )
@@ -106,7 +106,7 @@ Credentials = ProjectKey | Application
 
 
 def _times(now: float) -> dict[str, int]:
-    return {"iat": int(now) - _EARLY, "exp": int(now) + TOKEN_LASTS}
+    return {"iat": int(now) - _EARLY, "exp": int(now) + TOKEN_LIFETIME}
 
 
 def _signed(claims: Mapping[str, Any], key: str, algorithm: str) -> str:

@@ -16,24 +16,28 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
 from agora_analytics.messages import Response, TransportFailure
-from agora_analytics.opentok.facts import ERRORS, Blame
-from agora_analytics.opentok.gathering import Problem
+from agora_analytics.opentok.nested_pages import Problem
+from agora_analytics.opentok.spec import ERRORS, ErrorCategory
 
-_RAISES: Mapping[Blame, type[errors.APIError]] = {
-    Blame.TOKEN: errors.AuthenticationError,
-    Blame.ACCOUNT: errors.AuthenticationError,
-    Blame.ACCESS: errors.AccessDenied,
-    Blame.REQUEST: errors.BadRequest,
-    Blame.DATES: errors.WindowRefused,
-    Blame.NOT_THERE: errors.NotFound,
-    Blame.SERVER: errors.ServerError,
+_RAISES: Mapping[ErrorCategory, type[errors.APIError]] = {
+    ErrorCategory.TOKEN: errors.AuthenticationError,
+    ErrorCategory.ACCOUNT: errors.AuthenticationError,
+    ErrorCategory.ACCESS: errors.AccessDenied,
+    ErrorCategory.REQUEST: errors.BadRequest,
+    ErrorCategory.DATES: errors.WindowRefused,
+    ErrorCategory.NOT_THERE: errors.NotFound,
+    ErrorCategory.SERVER: errors.ServerError,
 }
-_BY_STATUS: Mapping[int, Blame] = {401: Blame.TOKEN, 403: Blame.ACCESS, 404: Blame.NOT_THERE}
+_BY_STATUS: Mapping[int, ErrorCategory] = {
+    401: ErrorCategory.TOKEN,
+    403: ErrorCategory.ACCESS,
+    404: ErrorCategory.NOT_THERE,
+}
 _TOO_FAST = 30.0  # the limit is counted over so many seconds
 _LONGEST_SAID = 500
 
 
-class Said(msgspec.Struct):
+class ReportedError(msgspec.Struct):
     """One error, in either envelope."""
 
     message: Any = None
@@ -62,15 +66,15 @@ class Envelope(msgspec.Struct):
     """What an answer holds; the data are only read where somebody wants them."""
 
     data: msgspec.Raw = msgspec.Raw(b"null")
-    errors: list[Said | str] | None = None
-    error: Said | str | None = None
+    errors: list[ReportedError | str] | None = None
+    error: ReportedError | str | None = None
     message: Any = None
 
     @property
-    def said(self) -> list[Said]:
+    def said(self) -> list[ReportedError]:
         """All errors, those with a code first."""
         found = [*(self.errors or ()), *([self.error] if self.error else ())]
-        told = [Said(message=one) if isinstance(one, str) else one for one in found]
+        told = [ReportedError(message=one) if isinstance(one, str) else one for one in found]
         return sorted(told, key=lambda one: one.code is None)
 
     @property
@@ -101,7 +105,7 @@ def _judge_parts(envelope: Envelope, response: Response) -> Verdict:
     """A part that failed in the server is asked for again; the last answer is kept in the error's `partial`."""
     for said in envelope.said if envelope.errors else ():
         known = ERRORS.get(said.code or 0)
-        if known is not None and known.blame is Blame.SERVER:
+        if known is not None and known.blame is ErrorCategory.SERVER:
             words = _told(said.code, f"a part failed: {said.text}", response)
             error = errors.ServerError(words, code=said.code, **_place(response))
             error.partial = response
@@ -141,9 +145,9 @@ def _judge_refusal(envelope: Envelope | None, response: Response, now: float) ->
     blame = known.blame if known else _blame(response, said)
     error = _RAISES[blame](_told(code, words, response), code=code, **place)
     match blame:
-        case Blame.TOKEN:
+        case ErrorCategory.TOKEN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
-        case Blame.SERVER:
+        case ErrorCategory.SERVER:
             return Retry(error=error, after=retry_after(response, now), other_host=True)
         case _:
             return Fail(error=error)
@@ -152,7 +156,7 @@ def _judge_refusal(envelope: Envelope | None, response: Response, now: float) ->
 def refused(problem: Problem, response: Response) -> errors.APIError:
     """Return the error for an answer that has nothing of what was asked for beside a problem."""
     known = ERRORS.get(problem.code or 0)
-    blame = known.blame if known else Blame.REQUEST
+    blame = known.blame if known else ErrorCategory.REQUEST
     words = _told(problem.code, problem.message, response)
     return _RAISES[blame](words, code=problem.code, **_place(response))
 
@@ -168,11 +172,11 @@ def _told(code: int | None, words: str, response: Response) -> str:
     return f"{code} ({known.meaning}): {words}; {known.hint}"
 
 
-def _blame(response: Response, said: list[Said]) -> Blame:
+def _blame(response: Response, said: list[ReportedError]) -> ErrorCategory:
     """Return whom an answer without a known code blames."""
     if response.status >= 500 or (response.status < 400 and not said):
-        return Blame.SERVER
-    return _BY_STATUS.get(response.status, Blame.REQUEST)
+        return ErrorCategory.SERVER
+    return _BY_STATUS.get(response.status, ErrorCategory.REQUEST)
 
 
 def _words(envelope: Envelope | None, response: Response) -> str:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agora_analytics.engine.legacy import old_pages
 from agora_analytics.engine.pages import Page
-from agora_analytics.opentok.asking import Asker
-from agora_analytics.opentok.document import Field, Path
-from agora_analytics.opentok.walk import InsightsPages, InsightsWalk
+from agora_analytics.opentok.graphql_query import Field, Path
+from agora_analytics.opentok.pagination import InsightsPages, InsightsPaginator
+from agora_analytics.opentok.runner import InsightsRunner
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ Text = str | Sequence[str]
 class Lister:
     """Makes listings of queries."""
 
-    def __init__(self, asker: Asker, *, prefetch: int) -> None:
+    def __init__(self, asker: InsightsRunner, *, prefetch: int) -> None:
         self._asker = asker
         self._prefetch = prefetch
 
@@ -34,9 +34,9 @@ class Lister:
         endpoint: str,
         resume: str | None,
     ) -> InsightsPages[T]:
-        async def walk() -> InsightsWalk[T]:
+        async def walk() -> InsightsPaginator[T]:
             ask = asker.of(endpoint)
-            return InsightsWalk(
+            return InsightsPaginator(
                 queries,
                 outer,
                 read,

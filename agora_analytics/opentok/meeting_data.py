@@ -7,11 +7,11 @@ from typing import Any
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.opentok import questions
+from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.listing import Text, members, several
+from agora_analytics.opentok.pagination import InsightsPages
 from agora_analytics.opentok.records import Connection, Publisher, StreamSample, Subscriber, moment, record
 from agora_analytics.opentok.session_data import SessionData
-from agora_analytics.opentok.walk import InsightsPages
 
 
 class MeetingData(SessionData):
@@ -24,7 +24,7 @@ class MeetingData(SessionData):
         since: Instant | None = None,
         until: Instant | None = None,
         meeting_id: str | None = None,
-        fields: Sequence[str] = questions.CONNECTION,
+        fields: Sequence[str] = query_builders.CONNECTION,
         resume: str | None = None,
     ) -> InsightsPages[Connection]:
         """List who was in the meetings of sessions: country, browser, device, SDK, from when to when.
@@ -47,7 +47,7 @@ class MeetingData(SessionData):
         part = self._part(since, until, meeting_id)
         read = partial(_of_list, Connection, "connections")
         return self._of_meetings(
-            Connection, session_ids, part, read, questions.connections(fields), resume=resume
+            Connection, session_ids, part, read, query_builders.connection_fields(fields), resume=resume
         )
 
     def publishers(
@@ -57,7 +57,7 @@ class MeetingData(SessionData):
         since: Instant | None = None,
         until: Instant | None = None,
         meeting_id: str | None = None,
-        fields: Sequence[str] = questions.STREAM,
+        fields: Sequence[str] = query_builders.STREAM,
         resume: str | None = None,
     ) -> InsightsPages[Publisher]:
         """List the streams that were sent into the meetings of sessions.
@@ -73,7 +73,12 @@ class MeetingData(SessionData):
         part = self._part(since, until, meeting_id)
         read = partial(_of_list, Publisher, "publishers")
         return self._of_meetings(
-            Publisher, session_ids, part, read, questions.streams("publisher", fields), resume=resume
+            Publisher,
+            session_ids,
+            part,
+            read,
+            query_builders.stream_fields("publisher", fields),
+            resume=resume,
         )
 
     def subscribers(
@@ -83,7 +88,7 @@ class MeetingData(SessionData):
         since: Instant | None = None,
         until: Instant | None = None,
         meeting_id: str | None = None,
-        fields: Sequence[str] = questions.STREAM,
+        fields: Sequence[str] = query_builders.STREAM,
         resume: str | None = None,
     ) -> InsightsPages[Subscriber]:
         """List the streams that were received in the meetings of sessions.
@@ -99,7 +104,12 @@ class MeetingData(SessionData):
         part = self._part(since, until, meeting_id)
         read = partial(_of_list, Subscriber, "subscribers")
         return self._of_meetings(
-            Subscriber, session_ids, part, read, questions.streams("subscriber", fields), resume=resume
+            Subscriber,
+            session_ids,
+            part,
+            read,
+            query_builders.stream_fields("subscriber", fields),
+            resume=resume,
         )
 
     def stream_stats(
@@ -110,7 +120,7 @@ class MeetingData(SessionData):
         until: Instant | None = None,
         meeting_id: str | None = None,
         roles: Text = ("publisher", "subscriber"),
-        fields: Sequence[str] = questions.STATS,
+        fields: Sequence[str] = query_builders.STATS,
         resume: str | None = None,
     ) -> InsightsPages[StreamSample]:
         """List what was measured of the streams of sessions every 30 seconds, where they were sent and received.
@@ -142,7 +152,7 @@ class MeetingData(SessionData):
             senders = {_stream_id(one): one.get("connectionId") for one in members(meeting, "publishers")}
             return chain.from_iterable(_samples(session_id, meeting, role, senders) for role in chosen)
 
-        wanted = [questions.samples(role, fields) for role in chosen]
+        wanted = [query_builders.sample_fields(role, fields) for role in chosen]
         return self._of_meetings(StreamSample, session_ids, part, read, *wanted, resume=resume, at_a_time=1)
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.opentok import questions
-from agora_analytics.opentok.facts import PROJECT_DATA, Browser, GroupBy, Interval, SdkType
+from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.listing import Lister, Text, several
-from agora_analytics.opentok.questions import ERRORS, QUALITY, USAGE
+from agora_analytics.opentok.pagination import InsightsPages
+from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.records import ProjectRow, number, record
-from agora_analytics.opentok.walk import InsightsPages
+from agora_analytics.opentok.spec import PROJECT_DATA, Browser, GroupBy, Interval, SdkType
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +50,7 @@ class ProjectData(Lister):
             group_by: a `GroupBy`, or several: a row for each group.
             sdk_type, sdk_version, country, region, browser, browser_version: only these: one, or several. Countries are
                 two letters (`US`). The server does not filter participant and archive minutes by SDK, region or browser.
-            fields: what is wanted of each row, such as `usage.hlsMinutes`; see `opentok.questions` for the names.
+            fields: what is wanted of each row, such as `usage.hlsMinutes`; see `opentok.query_builders` for the names.
             resume: a page's `resume_token`, to go on behind it; with the same arguments.
 
         Raises:
@@ -68,7 +68,7 @@ class ProjectData(Lister):
         wanted = tuple(dict.fromkeys(fields))
         if not wanted:
             raise InvalidRequest("no field is named, so there is nothing to ask for")
-        query = questions.of_project_data(
+        query = query_builders.project_data_query(
             self._asker.project_id,
             wanted,
             start=first or 0.0,

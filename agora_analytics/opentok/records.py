@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 import attrs
 from attrs import field, frozen
 
-from agora_analytics.opentok.document import camel
-from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
+from agora_analytics.opentok.graphql_query import camel
+from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 

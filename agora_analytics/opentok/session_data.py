@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from agora_analytics.instants import Instant
-from agora_analytics.opentok import questions
-from agora_analytics.opentok.document import Field
-from agora_analytics.opentok.facts import SESSION_DATA
+from agora_analytics.opentok import query_builders
+from agora_analytics.opentok.graphql_query import Field
 from agora_analytics.opentok.listing import Lister, Text, members, several, table_of
-from agora_analytics.opentok.questions import Part
+from agora_analytics.opentok.pagination import InsightsPages
+from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.records import Meeting, MeetingSummary, Session, SessionSummary, record
-from agora_analytics.opentok.walk import InsightsPages
+from agora_analytics.opentok.spec import SESSION_DATA
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class SessionData(Lister):
         until: Instant = "now",
         *,
         minutes: bool = False,
-        fields: Sequence[str] = questions.SUMMARY,
+        fields: Sequence[str] = query_builders.SUMMARY,
         resume: str | None = None,
     ) -> InsightsPages[SessionSummary]:
         """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
@@ -56,7 +56,7 @@ class SessionData(Lister):
         Source: `reference/opentok-insights.md`, section 6.
         """
         window = self._asker.legal(since, until)
-        query = questions.of_summaries(self._asker.project_id, window, minutes=minutes, fields=fields)
+        query = query_builders.summaries_query(self._asker.project_id, window, minutes=minutes, fields=fields)
 
         def read(member: Mapping[str, Any]) -> Iterator[SessionSummary]:
             session_id = str(member.get("sessionId"))
@@ -94,7 +94,7 @@ class SessionData(Lister):
             meetings = (record(Meeting, one, session_id=session_id) for one in members(member, "meetings"))
             yield record(Session, member, session_id=session_id, meetings=tuple(meetings))
 
-        queries = self._of_sessions(session_ids, Part(), minutes=minutes)
+        queries = self._of_sessions(session_ids, MeetingFilter(), minutes=minutes)
         return self._listing(queries, _SESSIONS, read, table_of(Session), SESSION_DATA, resume)
 
     def meetings(
@@ -135,7 +135,7 @@ class SessionData(Lister):
         self,
         kind: type[T],
         session_ids: Text,
-        part: Part,
+        part: MeetingFilter,
         read: Callable[[str, Mapping[str, Any]], Iterable[T]],
         *inner: Field,
         minutes: bool = False,
@@ -152,19 +152,24 @@ class SessionData(Lister):
         return self._listing(queries, _SESSIONS, of_session, table_of(kind), SESSION_DATA, resume)
 
     def _of_sessions(
-        self, session_ids: Text, part: Part, *inner: Field, minutes: bool = False, at_a_time: int = _AT_A_TIME
+        self,
+        session_ids: Text,
+        part: MeetingFilter,
+        *inner: Field,
+        minutes: bool = False,
+        at_a_time: int = _AT_A_TIME,
     ) -> list[Field]:
         ids = several(session_ids)
-        questions.check_session_ids(ids)
+        query_builders.check_session_ids(ids)
         return [
-            questions.of_sessions(
+            query_builders.sessions_query(
                 self._asker.project_id, ids[i : i + at_a_time], part, *inner, minutes=minutes
             )
             for i in range(0, len(ids), at_a_time)
         ]
 
-    def _part(self, since: Instant | None, until: Instant | None, meeting_id: str | None) -> Part:
+    def _part(self, since: Instant | None, until: Instant | None, meeting_id: str | None) -> MeetingFilter:
         first, last = self._asker.bounds(since, until, of=SESSION_DATA, names=("since", "until"))
         if first is not None:
             first = max(first, self._asker.oldest)  # the server refuses what reaches further back
-        return Part(since=first, until=last, meeting_id=meeting_id)
+        return MeetingFilter(since=first, until=last, meeting_id=meeting_id)

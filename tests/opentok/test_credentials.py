@@ -12,7 +12,7 @@ from agora_analytics.errors import AgoraAnalyticsError, AuthenticationError, Con
 from agora_analytics.opentok import Application, AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, scripted, summaries
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, scripted, summaries
 
 APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
 PAIR = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -66,28 +66,28 @@ def test_an_application_signs_with_its_private_key():
 
 
 def test_both_kinds_are_let_in():
-    assert [one.session_id for one in Stage.of().run(ask)] == IDS
+    assert [one.session_id for one in Harness.of().run(ask)] == IDS
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=3, project_id=APPLICATION
     )
-    stage = Stage.of([WORLD, world], applications={APPLICATION: PUBLIC})
-    found = stage.run(ask, Application(APPLICATION, PRIVATE))
+    harness = Harness.of([WORLD, world], applications={APPLICATION: PUBLIC})
+    found = harness.run(ask, Application(APPLICATION, PRIVATE))
     assert [one.session_id for one in found] == [one.session_id for one in world.sessions]
 
 
 def test_every_attempt_has_a_token_of_its_own_and_in_time():
     transport = Scripted(data(summaries()))
-    stage = Stage.of(faults=Faults(script=("500", "reset", "503-html")))
+    harness = Harness.of(faults=Faults(script=("500", "reset", "503-html")))
 
     class Seen:
         async def send(self, request):
             transport.requests.append(request)
-            return await stage.transport.send(request)
+            return await harness.transport.send(request)
 
         async def aclose(self):
             pass
 
-    stage.run(ask, transport=Seen())
+    harness.run(ask, transport=Seen())
     claims = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
     assert len({one["jti"] for one in claims}) == len(claims) == 4
     assert claims[0]["iat"] < claims[-1]["iat"]  # the back-off took seconds
@@ -96,31 +96,31 @@ def test_every_attempt_has_a_token_of_its_own_and_in_time():
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0, 11 * 3600.0, -11 * 3600.0])
 def test_a_clock_that_is_off_heals_after_one_refusal(ahead):
     """The tokens of a skewed clock are refused once (1011); the server's date makes the next ones good."""
-    stage = Stage.of(clock_skew=ahead)
+    harness = Harness.of(clock_skew=ahead)
 
     async def job(client):
         return [len(await ask(client)) for _ in range(3)]
 
-    counts = stage.run(job)
+    counts = harness.run(job)
     assert len(set(counts)) == 1
-    assert stage.simulator.errors == {1011: 1}
-    assert stage.asked == 4
+    assert harness.simulator.errors == {1011: 1}
+    assert harness.requests == 4
 
 
 @pytest.mark.parametrize("code", [1001, 1011])
 def test_a_token_is_renewed_once_and_at_once(code):
-    stage = Stage.of()
-    stage.simulator.fail_with(code)
-    begin = stage.clock.now()
-    assert len(stage.run(ask)) == len(IDS)
-    assert stage.asked == 2
-    assert stage.clock.now() - begin < 1
+    harness = Harness.of()
+    harness.simulator.fail_with(code)
+    begin = harness.clock.now()
+    assert len(harness.run(ask)) == len(IDS)
+    assert harness.requests == 2
+    assert harness.clock.now() - begin < 1
 
-    stage = Stage.of()
-    stage.simulator.fail_with(code, times=5)
+    harness = Harness.of()
+    harness.simulator.fail_with(code, times=5)
     with pytest.raises(AuthenticationError, match=str(code)) as caught:
-        stage.run(ask)
-    assert stage.asked == len(caught.value.trail) == 2
+        harness.run(ask)
+    assert harness.requests == len(caught.value.trail) == 2
 
 
 # ---- what cannot be used is refused at once
@@ -225,7 +225,7 @@ def test_no_secret_is_in_any_log_event_or_error(caplog):
         Application(APPLICATION, PRIVATE),
     ):
         for faults in (Faults(), Faults(share=1.0)):
-            stage = Stage.of(faults=faults)
+            harness = Harness.of(faults=faults)
             shown.append(repr(credentials))
 
             async def job(client):
@@ -233,13 +233,13 @@ def test_no_secret_is_in_any_log_event_or_error(caplog):
                 return await ask(client)
 
             try:
-                stage.run(job, credentials)
+                harness.run(job, credentials)
             except AgoraAnalyticsError as error:
                 shown.append(f"{error!r} {error} {error.trail} {vars(error)}")
-            shown.append(repr(stage.events))
-            assert stage.told(ResponseReceived) or faults.share
+            shown.append(repr(harness.events))
+            assert harness.events_of(ResponseReceived) or faults.share
             try:
-                stage.run(job, credentials, observer=None)
+                harness.run(job, credentials, observer=None)
             except AgoraAnalyticsError as error:
                 shown.append(f"{error!r} {error}")
     everything = "\n".join([*shown, caplog.text])

@@ -8,7 +8,7 @@ from agora_analytics.errors import AccessDenied, InvalidRequest
 from agora_analytics.opentok import SessionSummary, StreamSample
 from agora_analytics.opentok.records import MeetingSummary
 from tests.conftest import Scripted, response
-from tests.opentok.stage import NOW, Stage, scripted
+from tests.opentok.harness import NOW, Harness, scripted
 
 SUMMARIES = b"""{"data": {"project": {"sessionData": {"sessionSummaries": {
   "pageInfo": {"hasNextPage": false, "endCursor": null}, "totalCount": 1, "resources": [
@@ -148,14 +148,14 @@ def test_a_caller_names_the_fields(method):
 @pytest.mark.parametrize("method", CHOICES)
 def test_a_name_that_cannot_be_one_is_refused(method):
     args, _, _ = CHOICES[method]
-    stage = Stage.of(now=NOW)
+    harness = Harness.of(now=NOW)
 
     async def job(client):
         with pytest.raises(InvalidRequest, match="field's name"):
             getattr(client, method)(*args, fields=["guid } evil {"])
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0
 
 
 def test_what_is_only_of_a_publisher_is_not_asked_of_a_subscriber():

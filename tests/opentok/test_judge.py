@@ -11,8 +11,8 @@ from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
-from agora_analytics.opentok.facts import ERRORS, SESSION_DATA
 from agora_analytics.opentok.judge import judge
+from agora_analytics.opentok.spec import ERRORS, SESSION_DATA
 from tests.conftest import response
 
 ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql", items="data")

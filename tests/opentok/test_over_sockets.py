@@ -14,7 +14,7 @@ from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
 from tests.blocking.parity import differences
-from tests.opentok.stage import DAY, KEY, SECRET
+from tests.opentok.harness import DAY, KEY, SECRET
 
 END = time.time() - 3600
 WORLD = OpenTokWorld.generate(

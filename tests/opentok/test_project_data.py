@@ -15,18 +15,18 @@ from agora_analytics.opentok import (
     USAGE,
     ProjectRow,
     pacific_midnight,
-    walk,
+    pagination,
 )
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, NOW, Stage, data, listed, scripted
+from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted
 
 FEB_2026 = OpenTokWorld.generate(seed=7, since=NOW - 380 * DAY, until=NOW, sessions=1)
 PUBLISHED = "usage.streamedPublishedMinutes"
 
 
-def rows_of(*args, stage=None, **asked):
-    return (stage or Stage.of(FEB_2026)).run(lambda client: client.project_data(*args, **asked).collect())
+def rows_of(*args, harness=None, **asked):
+    return (harness or Harness.of(FEB_2026)).run(lambda client: client.project_data(*args, **asked).collect())
 
 
 # ---- midnights
@@ -91,9 +91,9 @@ def test_without_an_interval_there_is_one_row():
 
 
 def test_zero_is_the_earliest():
-    stage = Stage.of(FEB_2026)
-    assert len(rows_of(0, interval="DAILY", stage=stage)) >= 87
-    assert "projectData(start: 0," in stage.transport.bodies[0]["query"]
+    harness = Harness.of(FEB_2026)
+    assert len(rows_of(0, interval="DAILY", harness=harness)) >= 87
+    assert "projectData(start: 0," in harness.transport.bodies[0]["query"]
 
 
 def test_groups_are_columns_and_add_up():
@@ -132,12 +132,12 @@ def test_filters_leave_only_what_is_wanted(filters, attribute, values):
 
 
 def test_more_rows_than_a_page_has(monkeypatch):
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 200)  # a page of 125
-    stage = Stage.of(FEB_2026)
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 200)  # a page of 125
+    harness = Harness.of(FEB_2026)
     groups = ["COUNTRY", "REGION", "SDK_VERSION", "BROWSER"]
-    rows = rows_of("90d", interval="DAILY", group_by=groups, stage=stage)
+    rows = rows_of("90d", interval="DAILY", group_by=groups, harness=harness)
     assert len(rows) > 900
-    assert stage.asked == len(rows) // 125 + 1
+    assert harness.requests == len(rows) // 125 + 1
     told = {tuple(getattr(row, name.lower()) for name in ("interval_start", *groups)) for row in rows}
     assert len(told) == len(rows)
 
@@ -156,7 +156,7 @@ def test_rows_as_columns():
         asked = client.project_data("10d", interval="DAILY", group_by="COUNTRY", fields=[PUBLISHED])
         return await asked.to_arrow(), await asked.collect()
 
-    table, rows = Stage.of(FEB_2026).run(job)
+    table, rows = Harness.of(FEB_2026).run(job)
     assert table[PUBLISHED].to_pylist() == [row.values[PUBLISHED] for row in rows]
     assert table.schema.field("interval_start").type == pa.timestamp("ms", "UTC")
     assert table["country"].to_pylist() == [row.country for row in rows]
@@ -208,11 +208,11 @@ def test_an_interval_that_ends_where_clocks_change():
     ],
 )
 def test_what_cannot_be_asked_is_refused_here(args, asked, error, words):
-    stage = Stage.of(FEB_2026)
+    harness = Harness.of(FEB_2026)
 
     async def job(client):
         with pytest.raises(error, match=words):
             client.project_data(*args, **asked)
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0

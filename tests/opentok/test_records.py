@@ -13,13 +13,13 @@ from agora_analytics.opentok import (
     MeetingSummary,
     StreamSample,
     credentials,
-    document,
-    questions,
+    graphql_query,
+    query_builders,
     records,
 )
 from agora_analytics.opentok.records import flag, moment, number, record, snake, text, whole
 from tests.conftest import Scripted
-from tests.opentok.stage import Stage, data, listed, scripted, summaries
+from tests.opentok.harness import Harness, data, listed, scripted, summaries
 
 ANY = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
@@ -81,7 +81,7 @@ def test_a_summary_of_nulls():
     assert [(one.session_id, one.media_mode, len(one.meetings)) for one in found] == [("s", None, 1)]
 
 
-@pytest.mark.parametrize("module", [credentials, document, questions, records])
+@pytest.mark.parametrize("module", [credentials, graphql_query, query_builders, records])
 def test_the_examples_in_the_words(module):
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
@@ -114,7 +114,7 @@ def test_a_field_of_tomorrow_that_a_caller_names_is_kept_as_it_was_sent(method, 
         asked = getattr(client, method)(*args, fields=named)
         return await asked.collect(), await asked.to_arrow()
 
-    (found,), table = Stage.of().run(job, transport=script)  # the schema of today does not have the field
+    (found,), table = Harness.of().run(job, transport=script)  # the schema of today does not have the field
     kept = found.meetings[0] if method == "session_summaries" else found
     assert kept.extra == {"mosScore": sent}
     assert hash(kept)

@@ -20,7 +20,7 @@ from agora_analytics.opentok import (
     StreamSample,
     Subscriber,
 )
-from tests.opentok.stage import IDS, Stage
+from tests.opentok.harness import IDS, Harness
 
 pa = pytest.importorskip("pyarrow")
 
@@ -62,7 +62,7 @@ def test_a_listing_as_columns(name):
     async def job(client):
         return await listing(client).to_arrow(), await listing(client).collect()
 
-    table, records = Stage.of().run(job)
+    table, records = Harness.of().run(job)
     assert table.num_rows == len(records) > 5
     more = FIELDS if kind is ProjectRow else ()
     hints = get_type_hints(kind)
@@ -92,6 +92,6 @@ def test_a_listing_of_nothing_has_the_same_columns(name):
         full = await listing(client).to_arrow()
         return full, await getattr(client, method)(IDS[0], **more).to_arrow()
 
-    full, few = Stage.of().run(job)
+    full, few = Harness.of().run(job)
     assert few.schema == full.schema
     assert few.num_rows == (1 if kind is Session else 0)

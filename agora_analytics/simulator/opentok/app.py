@@ -11,7 +11,7 @@ from graphql import GraphQLError
 from starlette.datastructures import Headers
 
 from agora_analytics.core.limits import Limits
-from agora_analytics.opentok import facts
+from agora_analytics.opentok import spec as facts
 from agora_analytics.simulator.exchange import Arrival, Exchange, Reply
 from agora_analytics.simulator.opentok.graph import executed, parsed
 from agora_analytics.simulator.opentok.leaf_rows import resolve

@@ -5,7 +5,7 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import in_
 
-from agora_analytics.opentok import facts
+from agora_analytics.opentok import spec as facts
 
 _DAY = facts.DAY
 

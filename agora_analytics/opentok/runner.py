@@ -17,15 +17,15 @@ from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import DecodeError, InvalidRequest, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.messages import Response
-from agora_analytics.opentok.document import Field
-from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
-from agora_analytics.opentok.gathering import Ask, Gathered, Problem
+from agora_analytics.opentok.graphql_query import Field
 from agora_analytics.opentok.judge import Envelope, judge
+from agora_analytics.opentok.nested_pages import Ask, Gathered, Problem
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 
 T = TypeVar("T")
 
 
-class Asker:
+class InsightsRunner:
     """Asks for one project.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import evolve, frozen
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.facts import NODE_LIMIT, most, usual
+from agora_analytics.opentok.spec import NODE_LIMIT, most, usual
 
 Path = tuple[str, ...]
 """Where a field is: the keys from the root to it, without `resources` and without places in lists."""
@@ -23,7 +23,7 @@ _ENUM = re.compile(r"[A-Z][A-Z_0-9]*", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 PAGE_BUDGET = 100_000
 """Nodes that one query of ours asks for: far below the server's limit, so that an answer stays some megabytes."""
-TELL_APART = ("sessionId", "meetingId", "createdAt", "connectionId", "subscriberId")
+IDENTITY_FIELDS = ("sessionId", "meetingId", "createdAt", "connectionId", "subscriberId")
 """Fields by which the members of a list are known again when the list is asked for once more."""
 
 
@@ -134,7 +134,7 @@ def nodes(field: Field) -> int:
     return inside if field.members is None else field.first * (1 + inside)
 
 
-def fitted(root: Field, budget: int = NODE_LIMIT) -> Field:
+def fit_pages(root: Field, budget: int = NODE_LIMIT) -> Field:
     """Return the query with a `first` for every list, as large as is allowed and the budget bears.
 
     Pages are cut smaller, never rows: what a page does not hold comes on the next one.
@@ -162,12 +162,12 @@ def _capped(field: Field, cap: int) -> Field:
     return made.with_arguments(first=str(max(1, min(wanted, most(field.name), cap))))
 
 
-def narrowed(root: Field, path: Path, cursors: Mapping[Path, str], came: Mapping[Path, int]) -> Field:
+def next_page_query(root: Field, path: Path, cursors: Mapping[Path, str], came: Mapping[Path, int]) -> Field:
     """Return the query for another page of the list at `path`, with nothing beside it and every list at its cursor.
 
     The lists above it have as many members as came, so its own page may be all the larger.
     """
-    return fitted(_narrowed(root, path, cursors, came, ()), PAGE_BUDGET)
+    return fit_pages(_narrowed(root, path, cursors, came, ()), PAGE_BUDGET)
 
 
 def _narrowed(
@@ -180,7 +180,7 @@ def _narrowed(
     if field.members is not None:
         field = field.with_arguments(first=str(came[here]))
     ahead = next(inner for inner in field.inner if inner.key == left[0])
-    known_by = [inner for inner in field.inner if inner.name in TELL_APART] if field.members else []
+    known_by = [inner for inner in field.inner if inner.name in IDENTITY_FIELDS] if field.members else []
     return field.with_inner([*known_by, _narrowed(ahead, left[1:], cursors, came, (*here, left[0]))])
 
 

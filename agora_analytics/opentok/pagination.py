@@ -13,9 +13,9 @@ from attrs import astuple, evolve, field, frozen
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.pages import Meta, Page, Pages
 from agora_analytics.errors import DecodeError, IncompleteListing, InvalidRequest
-from agora_analytics.opentok.document import PAGE_BUDGET, Field, Path, fitted, text, without
-from agora_analytics.opentok.gathering import Ask, Problem, gather, short
+from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, Path, fit_pages, text, without
 from agora_analytics.opentok.judge import refused
+from agora_analytics.opentok.nested_pages import Ask, Problem, gather, short
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ InsightsPages = Pages[T, InsightsPage[T]]
 """A listing of Insights. What the server could not return is left out, and reported by the page it belongs to."""
 
 
-class InsightsWalk(Generic[T]):
+class InsightsPaginator(Generic[T]):
     """Walks the outer list of one query, or of several one behind the other.
 
     Args:
@@ -79,7 +79,7 @@ class InsightsWalk(Generic[T]):
         tell: Tell,
         resume: str | None = None,
     ) -> None:
-        self._queries = [fitted(query, PAGE_BUDGET) for query in queries]
+        self._queries = [fit_pages(query, PAGE_BUDGET) for query in queries]
         self._outer = outer
         self._read = read
         self._ask = ask

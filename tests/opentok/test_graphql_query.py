@@ -9,18 +9,27 @@ from hypothesis import strategies as st
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok import DISTRIBUTIONS, ERRORS, PARTICIPANTS, QUALITY, USAGE, document, questions
-from agora_analytics.opentok.document import (
+from agora_analytics.opentok import (
+    DISTRIBUTIONS,
+    ERRORS,
+    PARTICIPANTS,
+    QUALITY,
+    USAGE,
+    graphql_query,
+    query_builders,
+)
+from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
-    fitted,
+    fit_pages,
     listing,
     lists_of,
-    narrowed,
+    next_page_query,
     nodes,
     plain,
 )
-from agora_analytics.opentok.facts import (
+from agora_analytics.opentok.query_builders import MeetingFilter
+from agora_analytics.opentok.spec import (
     MOST_MEETINGS,
     MOST_OTHERS,
     NODE_LIMIT,
@@ -29,25 +38,24 @@ from agora_analytics.opentok.facts import (
     Interval,
     SdkType,
 )
-from agora_analytics.opentok.questions import Part
 from agora_analytics.simulator.opentok.nodes import nodes as counted_by_the_simulator
-from tests.opentok.stage import KEY, SCHEMA, faults_of
+from tests.opentok.harness import KEY, SCHEMA, schema_errors
 
 APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
 WINDOW = Window(1_795_000_000, 1_795_086_399)
 PARTS = [
-    Part(),
-    Part(since=1_795_000_000.25),
-    Part(until=1_795_000_000.0),
-    Part(since=1.0, until=2.0, meeting_id='a"b\\{}'),
+    MeetingFilter(),
+    MeetingFilter(since=1_795_000_000.25),
+    MeetingFilter(until=1_795_000_000.0),
+    MeetingFilter(since=1.0, until=2.0, meeting_id='a"b\\{}'),
 ]
 INNER = {
     "meetings": (),
-    "connections": (questions.connections(),),
-    "publishers": (questions.streams("publisher"),),
-    "subscribers": (questions.streams("subscriber"),),
-    "samples sent": (questions.samples("publisher"),),
-    "samples": (questions.samples("publisher"), questions.samples("subscriber")),
+    "connections": (query_builders.connection_fields(),),
+    "publishers": (query_builders.stream_fields("publisher"),),
+    "subscribers": (query_builders.stream_fields("subscriber"),),
+    "samples sent": (query_builders.sample_fields("publisher"),),
+    "samples": (query_builders.sample_fields("publisher"), query_builders.sample_fields("subscriber")),
 }
 ALL_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
 
@@ -58,13 +66,13 @@ def text_of(query: Field) -> str:
 
 def with_pages(query: Field):
     """Yield a query and the queries for further pages of each of its lists."""
-    whole = fitted(query, PAGE_BUDGET)
+    whole = fit_pages(query, PAGE_BUDGET)
     yield whole
     came = {path: 2 for path, _ in lists_of(whole)}
     for path, _ in lists_of(whole):
         above = [path[:i] for i in range(len(path)) if path[:i] in came]
-        yield narrowed(whole, path, {path: "c=1"}, came)
-        yield narrowed(whole, path, {one: f'c"{i}' for i, one in enumerate([*above, path])}, came)
+        yield next_page_query(whole, path, {path: "c=1"}, came)
+        yield next_page_query(whole, path, {one: f'c"{i}' for i, one in enumerate([*above, path])}, came)
 
 
 # ---- every query that can be built is one of the schema's
@@ -74,21 +82,21 @@ def with_pages(query: Field):
 @pytest.mark.parametrize(("project_id", "minutes"), [(KEY, False), (APPLICATION, True)])
 def test_queries_for_sessions_are_valid(project_id, minutes, inner):
     queries = [
-        questions.of_sessions(project_id, ["a", 'b"}'], part, *INNER[inner], minutes=minutes)
+        query_builders.sessions_query(project_id, ["a", 'b"}'], part, *INNER[inner], minutes=minutes)
         for part in PARTS
     ]
     for query in queries:
         whole, *further = with_pages(query)
         assert counted_by_the_simulator(parse(text_of(whole)), {}) == 1 + nodes(whole)
         for one in (whole, *further):
-            assert faults_of(text_of(one)) == []
+            assert schema_errors(text_of(one)) == []
             assert counted_by_the_simulator(parse(text_of(one)), {}) <= 1 + nodes(one) <= PAGE_BUDGET
 
 
 @pytest.mark.parametrize("minutes", [False, True])
 def test_queries_for_summaries_are_valid(minutes):
-    for one in with_pages(questions.of_summaries(KEY, WINDOW, minutes=minutes)):
-        assert faults_of(text_of(one)) == []
+    for one in with_pages(query_builders.summaries_query(KEY, WINDOW, minutes=minutes)):
+        assert schema_errors(text_of(one)) == []
 
 
 @given(
@@ -104,7 +112,7 @@ def test_queries_for_summaries_are_valid(minutes):
 def test_queries_for_project_data_are_valid(
     interval, group_by, sdks, browsers, countries, texts, fields, end
 ):
-    query = questions.of_project_data(
+    query = query_builders.project_data_query(
         KEY,
         fields,
         start=0,
@@ -115,7 +123,7 @@ def test_queries_for_project_data_are_valid(
         text_filters={"sdkVersion": texts, "region": texts, "browserVersion": texts},
     )
     for one in with_pages(query):
-        assert faults_of(text_of(one)) == []
+        assert schema_errors(text_of(one)) == []
 
 
 def test_the_named_fields_are_all_that_the_schema_has():
@@ -147,16 +155,16 @@ def test_the_enumerations_are_the_schema_s(kind, ours):
 
 @given(st.text())
 def test_a_text_is_one_literal_and_comes_back_as_it_was(value):
-    (field,) = parse(f"{{f(a: {document.text(value)})}}").definitions[0].selection_set.selections
+    (field,) = parse(f"{{f(a: {graphql_query.text(value)})}}").definitions[0].selection_set.selections
     (argument,) = field.arguments
     assert argument.value.value == value
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5, unique=True), st.text())
 def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
-    query = questions.of_sessions(KEY, ids, Part(meeting_id=meeting_id))
+    query = query_builders.sessions_query(KEY, ids, MeetingFilter(meeting_id=meeting_id))
     document_ = parse(text_of(query))
-    assert faults_of(text_of(query)) == []
+    assert schema_errors(text_of(query)) == []
     printed = print_ast(document_)
     assert printed.count("sessions(") == 1
     sessions = (
@@ -172,11 +180,11 @@ def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
 @pytest.mark.parametrize("value", ["", "us", "US)", "A B", "1A", "_", "Ä", "US\n", 'U"S', "{"])
 def test_an_enum_value_that_cannot_be_one_is_refused(value):
     with pytest.raises(InvalidRequest, match="enum value"):
-        document.enum(value)
+        graphql_query.enum(value)
 
 
 def test_enum_values_that_are_not_known_pass():
-    assert document.enums(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
+    assert graphql_query.enums(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
 
 
 @pytest.mark.parametrize("value", ["", "a b", "1a", "a-b", "é", "a\n", "a(b: 1)", "usage.", ".usage", "a..b"])
@@ -194,7 +202,7 @@ def test_a_field_that_cannot_be_one_is_refused(value):
     ],
 )
 def test_a_project_is_a_number_or_a_text(project_id, literal):
-    assert document.project(project_id) == literal
+    assert graphql_query.project(project_id) == literal
 
 
 @pytest.mark.parametrize(
@@ -202,7 +210,7 @@ def test_a_project_is_a_number_or_a_text(project_id, literal):
 )
 def test_what_is_no_project_is_refused(project_id):
     with pytest.raises(InvalidRequest, match="is no project"):
-        document.project(project_id)
+        graphql_query.project(project_id)
 
 
 def test_fields_in_fields_come_together():
@@ -226,11 +234,11 @@ TREES = st.recursive(
 @given(tree=TREES, budget=st.integers(200, NODE_LIMIT))
 def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
     root = Field("query", (tree,))
-    if nodes(document._capped(root, 1)) >= budget:
+    if nodes(graphql_query._capped(root, 1)) >= budget:
         with pytest.raises(InvalidRequest, match="fewer lists"):
-            fitted(root, budget)
+            fit_pages(root, budget)
         return
-    made = fitted(root, budget)
+    made = fit_pages(root, budget)
     assert nodes(made) < budget
     firsts = {field.name: field.first for _, field in lists_of(made)}
     assert all(
@@ -239,7 +247,7 @@ def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
     assert all("first" in field.arguments for _, field in lists_of(made))
     cap = max(firsts.values())
     if cap > MOST_MEETINGS and cap < MOST_OTHERS:  # the next larger pages would have been too many nodes
-        larger = document._capped(root, cap * 2)
+        larger = graphql_query._capped(root, cap * 2)
         assert nodes(larger) >= budget
 
 
@@ -253,20 +261,20 @@ def test_defaults_alone_are_too_many():
     stats = listing("streamStatsCollection")
     query = Field("query", (listing("sessions", listing("meetings", listing("publishers", stats))),))
     assert nodes(query) > NODE_LIMIT
-    assert nodes(fitted(query)) < NODE_LIMIT
+    assert nodes(fit_pages(query)) < NODE_LIMIT
 
 
 def test_a_query_that_cannot_fit_is_refused():
     field = listing("streamStatsCollection", Field("createdAt"))
     with pytest.raises(InvalidRequest, match="even with pages of one"):
-        fitted(Field("query", (field,) * 10), 5)
+        fit_pages(Field("query", (field,) * 10), 5)
 
 
 def test_what_a_caller_chose_is_kept_where_it_fits():
-    made = fitted(Field("query", (listing("publishers", first="7"), listing("meetings", first="99"))))
+    made = fit_pages(Field("query", (listing("publishers", first="7"), listing("meetings", first="99"))))
     assert [field.first for _, field in lists_of(made)] == [7, 10]
 
 
 def test_a_query_is_json_when_it_is_sent():
-    query = questions.of_sessions(KEY, ["ä\u2028\ud83d\ude00"], Part())
+    query = query_builders.sessions_query(KEY, ["ä\u2028\ud83d\ude00"], MeetingFilter())
     assert json.loads(json.dumps({"query": text_of(query)}))["query"] == text_of(query)

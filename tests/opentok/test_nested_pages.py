@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import IncompleteListing
-from agora_analytics.opentok import document, walk
+from agora_analytics.opentok import graphql_query, pagination
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, NOW, Stage, data, listed, scripted, summaries
-from tests.opentok.test_listings import meetings_of, place, told_samples, true_samples
+from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted, summaries
+from tests.opentok.test_listings import expected_samples, meeting_key, meetings_of, sample_rows
 
 
 def world(**shape):
@@ -26,7 +26,7 @@ def world(**shape):
 def test_ten_by_ten_by_sixty_by_sixty_comes_whole():
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
 
     async def job(client):
         counted, times, numbers = 0, 0, 0.0
@@ -44,29 +44,29 @@ def test_ten_by_ten_by_sixty_by_sixty_comes_whole():
                 )  # fmt: skip
         return counted, times, numbers
 
-    counted, times, numbers = stage.run(job, prefetch=1)
+    counted, times, numbers = harness.run(job, prefetch=1)
     truth = made.totals("publishers")
     assert counted == truth.samples == 10 * 10 * 60 * 60
     assert times == truth.ms_sum
     assert numbers == pytest.approx(truth.value_sum)
-    assert stage.asked == 10  # one request for each session
+    assert harness.requests == 10  # one request for each session
 
 
 def test_a_hundred_and_twenty_sessions_come_whole():
     made = world(sessions=120, meetings=(1, 2), connections=(1, 3))
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.sessions(ids).collect())
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.sessions(ids).collect())
     assert [(one.session_id, len(one.meetings)) for one in found] == [
         (one.session_id, len(one.meetings)) for one in made.sessions
     ]
-    assert stage.asked == 3
+    assert harness.requests == 3
 
 
 def test_more_meetings_than_a_page_has():
     made = world(sessions=3, meetings=(27, 27), connections=(1, 1), minutes=(1.0, 2.0))
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
 
     async def job(client):
         in_summaries = await client.session_summaries("3d").collect()
@@ -74,25 +74,25 @@ def test_more_meetings_than_a_page_has():
         alone = await client.meetings(ids).collect()
         return in_summaries, in_sessions, alone
 
-    in_summaries, in_sessions, alone = stage.run(job)
-    wanted = [place(*one) for one in meetings_of(made)]
+    in_summaries, in_sessions, alone = harness.run(job)
+    wanted = [meeting_key(*one) for one in meetings_of(made)]
     for found in (in_summaries, in_sessions):
         told = [(one.session_id, one.meeting_id, one.created_at) for each in found for one in each.meetings]
         assert told == wanted
     assert [(one.session_id, one.meeting_id, one.created_at) for one in alone] == wanted
-    assert stage.asked == 3 * 3  # all sessions' second pages come with one request
+    assert harness.requests == 3 * 3  # all sessions' second pages come with one request
 
 
 def test_everything_is_longer_than_a_page():
     """12 meetings of 70 streams of 70 samples on both sides: pages of 63 and of 10."""
     made = world(meetings=(12, 12), connections=(70, 70), samples=70, peers=1)
     (session,) = made.sessions
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
-    assert told_samples(found) == true_samples(made)
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert sample_rows(found) == expected_samples(made)
     assert len(found) == 2 * 12 * 70 * 70
-    assert stage.asked <= 14
-    connections = Stage.of(made).run(lambda client: client.connections(session.session_id).collect())
+    assert harness.requests <= 14
+    connections = Harness.of(made).run(lambda client: client.connections(session.session_id).collect())
     assert len(connections) == 12 * 70
 
 
@@ -100,10 +100,10 @@ def test_a_long_meeting_takes_two_requests():
     """What is known of the lists above makes the second page large."""
     made = world(meetings=(1, 1), connections=(4, 4), samples=900, peers=3)
     (session,) = made.sessions
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
-    assert told_samples(found) == true_samples(made)
-    assert stage.asked == 3  # publishers' samples and subscribers' go on side by side
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert sample_rows(found) == expected_samples(made)
+    assert harness.requests == 3  # publishers' samples and subscribers' go on side by side
 
 
 @settings(
@@ -124,15 +124,15 @@ def test_however_small_the_pages_are_everything_comes_once(budget, sessions, mee
         minutes=(1.0, 2.0),
     )  # fmt: skip
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(document, "PAGE_BUDGET", budget)
-        patch.setattr(walk, "PAGE_BUDGET", budget)
-        found, summaries_found = stage.run(lambda client: both(client, ids))
-    assert told_samples(found) == true_samples(made)
+        patch.setattr(graphql_query, "PAGE_BUDGET", budget)
+        patch.setattr(pagination, "PAGE_BUDGET", budget)
+        found, summaries_found = harness.run(lambda client: both(client, ids))
+    assert sample_rows(found) == expected_samples(made)
     assert [len(one.meetings) for one in summaries_found] == [meetings] * sessions
-    assert stage.simulator.nodes <= budget
-    assert stage.told(PartialResponse) == []
+    assert harness.simulator.nodes <= budget
+    assert harness.events_of(PartialResponse) == []
 
 
 async def both(client, ids):
@@ -293,12 +293,12 @@ def test_pages_without_members_that_never_end_are_an_error():
 def test_ten_by_ten_by_sixty_by_sixty_comes_whole_by_a_query_without_sizes():
     """Left to its defaults the query would hold 10 x 10 x 50 x 50 and lack the rest: each list is followed."""
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
-    stage = Stage.of(made)
+    harness = Harness.of(made)
     query = """query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) {
       resources { meetings { resources { publishers { resources { streamStatsCollection { resources {
       createdAt } } } } } } } } } } }"""
     ids = [session.session_id for session in made.sessions]
-    result = stage.run(lambda client: client.query(query, {"ids": ids}))
+    result = harness.run(lambda client: client.query(query, {"ids": ids}))
     assert result.problems == []
     told = [
         one["createdAt"]
@@ -310,4 +310,4 @@ def test_ten_by_ten_by_sixty_by_sixty_comes_whole_by_a_query_without_sizes():
     truth = made.totals("publishers")
     assert len(told) == truth.samples == 10 * 10 * 60 * 60
     assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in told) == truth.ms_sum
-    assert stage.asked <= 12
+    assert harness.requests <= 12

@@ -3,9 +3,9 @@
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.document import text
-from tests.opentok.stage import IDS, Stage
-from tests.opentok.test_listings import told_samples, true_samples
+from agora_analytics.opentok.graphql_query import text
+from tests.opentok.harness import IDS, Harness
+from tests.opentok.test_listings import expected_samples, sample_rows
 
 HALF = "a\ud800"
 QUERY = (
@@ -31,15 +31,15 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_sent_is_refused_here(name):
-    stage = Stage.of()
+    harness = Harness.of()
 
     async def job(client):
         asked = REFUSED[name](client)
         await (asked.collect() if hasattr(asked, "collect") else asked)
 
     with pytest.raises(InvalidRequest, match=r"no text|half a character|as JSON|no GraphQL"):
-        stage.run(job)
-    assert stage.asked == 0
+        harness.run(job)
+    assert harness.requests == 0
 
 
 def test_a_character_outside_the_first_plane_can_be_sent():
@@ -48,12 +48,12 @@ def test_a_character_outside_the_first_plane_can_be_sent():
 
 @pytest.mark.parametrize("roles", ["publisher", ["publisher", "publisher"]])
 def test_a_role_that_is_named_alone_or_twice_is_one(roles):
-    found = Stage.of().run(lambda client: client.stream_stats(IDS[0], roles=roles).collect())
-    wanted = true_samples(roles=("publisher",), keep=lambda session, _: session.session_id == IDS[0])
-    assert told_samples(found) == wanted
+    found = Harness.of().run(lambda client: client.stream_stats(IDS[0], roles=roles).collect())
+    wanted = expected_samples(roles=("publisher",), keep=lambda session, _: session.session_id == IDS[0])
+    assert sample_rows(found) == wanted
 
 
 def test_a_field_that_is_named_twice_is_one_column():
     name = "usage.hlsMinutes"
-    table = Stage.of().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
+    table = Harness.of().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
     assert table.column_names.count(name) == 1

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agora_analytics.opentok.questions import Part
+from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, IDS, NOW, Stage, data, listed, scripted
-from tests.opentok.test_listings import LAST_MS, told_samples, true_samples, utc
+from tests.opentok.harness import DAY, IDS, NOW, Harness, data, listed, scripted
+from tests.opentok.test_listings import LAST_MS, expected_samples, sample_rows, utc
 
 BEGAN = datetime(2026, 11, 18, 10, tzinfo=UTC)
 AT = BEGAN.timestamp()
@@ -17,14 +17,14 @@ AT = BEGAN.timestamp()
 @pytest.mark.parametrize(
     ("part", "has"),
     [
-        (Part(), True),
-        (Part(since=AT), True),
-        (Part(since=AT + 0.001), False),
-        (Part(until=AT), False),
-        (Part(until=AT + 0.001), True),
-        (Part(since=AT - 1, until=AT + 1, meeting_id="m"), True),
-        (Part(since=AT - 1, until=AT + 1, meeting_id="n"), False),
-        (Part(since=AT + 1, meeting_id="m"), False),
+        (MeetingFilter(), True),
+        (MeetingFilter(since=AT), True),
+        (MeetingFilter(since=AT + 0.001), False),
+        (MeetingFilter(until=AT), False),
+        (MeetingFilter(until=AT + 0.001), True),
+        (MeetingFilter(since=AT - 1, until=AT + 1, meeting_id="m"), True),
+        (MeetingFilter(since=AT - 1, until=AT + 1, meeting_id="n"), False),
+        (MeetingFilter(since=AT + 1, meeting_id="m"), False),
     ],
 )
 def test_a_part_has_what_began_in_it(part, has):
@@ -32,8 +32,8 @@ def test_a_part_has_what_began_in_it(part, has):
 
 
 def test_a_meeting_that_does_not_say_when_it_began_is_not_left_out():
-    assert Part(since=AT).has(None, "m")
-    assert not Part(meeting_id="n").has(None, "m")
+    assert MeetingFilter(since=AT).has(None, "m")
+    assert not MeetingFilter(meeting_id="n").has(None, "m")
 
 
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])
@@ -71,7 +71,7 @@ def test_entries_with_the_same_meeting_id_are_told_apart(kind):
     )
     (session,) = world.sessions
     (meeting_id,) = {one.meeting_id for one in session.meetings}
-    found = Stage.of(world).run(
+    found = Harness.of(world).run(
         lambda client: getattr(client, kind)(session.session_id, meeting_id=meeting_id).collect()
     )
     assert [(one.meeting_created_at, one.connection_id) for one in found] == [
@@ -100,7 +100,7 @@ def test_a_meeting_that_goes_on_is_told_as_far_as_it_went():
             await client.stream_stats(ids).collect(),
         )
 
-    summaries, meetings, connections, samples = Stage.of(world).run(job)
+    summaries, meetings, connections, samples = Harness.of(world).run(job)
     in_summaries = [one for summary in summaries for one in summary.meetings]
     for told in (in_summaries, meetings):
         assert (
@@ -109,7 +109,7 @@ def test_a_meeting_that_goes_on_is_told_as_far_as_it_went():
             != set()
         )
     assert any(one.destroyed_at is None for one in connections)
-    assert told_samples(samples) == true_samples(world, keep=lambda session, _: session.session_id in ids)
+    assert sample_rows(samples) == expected_samples(world, keep=lambda session, _: session.session_id in ids)
     last = max(one.created_at for one in samples).timestamp()
     assert NOW - 360 < last <= NOW - 300  # to the edge that the server shows
 
@@ -117,12 +117,12 @@ def test_a_meeting_that_goes_on_is_told_as_far_as_it_went():
 @pytest.mark.parametrize("since", [0, -5, NOW - 40 * DAY, "1970-01-01T00:00Z"])
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])
 def test_the_beginning_of_time_is_the_beginning_of_what_is_there(method, since):
-    stage = Stage.of()
+    harness = Harness.of()
 
     async def job(client):
         ask = getattr(client, method)
         return await ask(IDS[:2], since=since).collect(), await ask(IDS[:2]).collect()
 
-    cut, whole = stage.run(job)
+    cut, whole = harness.run(job)
     assert cut == whole != []
-    assert stage.simulator.errors == {}
+    assert harness.simulator.errors == {}

@@ -19,7 +19,7 @@ OPENTOK_HOST, OPENTOK_PATH = "https://insights.opentok.com", "/graphql"
 """Where the projects of OpenTok are asked for (section 1)."""
 VONAGE_HOST, VONAGE_PATH = "https://tools.vonage.com", "/video/insights-api/graphql"
 """Where the unified applications of Vonage are asked for (section 1)."""
-TOKEN_LASTS = 180
+TOKEN_LIFETIME = 180
 """Seconds that a token of ours is good for: below the five minutes of OpenTok's REST API (section 1)."""
 
 _RATE: Mapping[str, Any] = {
@@ -44,8 +44,8 @@ LIMITS: Mapping[str, Limits] = {
         source="the same for the rate; guide, Data Retention and Latency: 90 days by the day, 12 months by the month",
     ),
 }
-"""What may be asked for how often (section 2). All count as one: `SHARES`."""
-SHARES: Mapping[str, str] = {SESSION_DATA: INSIGHTS, PROJECT_DATA: INSIGHTS}
+"""What may be asked for how often (section 2). All count as one: `SHARED_BUDGETS`."""
+SHARED_BUDGETS: Mapping[str, str] = {SESSION_DATA: INSIGHTS, PROJECT_DATA: INSIGHTS}
 
 PROJECT_LATENCY = 48 * 3600
 """Seconds until a day's project data are there (section 2: 36 to 48 hours)."""
@@ -109,7 +109,7 @@ class Browser(StrEnum):
     OTHER = "OTHER"
 
 
-class Blame(Enum):
+class ErrorCategory(Enum):
     """What an error code is about."""
 
     TOKEN = auto()
@@ -133,39 +133,47 @@ class ErrorCode:
     """One of the vendor's codes: what it means, whom it blames, and what to do."""
 
     meaning: str
-    blame: Blame
+    blame: ErrorCategory
     hint: str = "check the parameters"
 
 
 ERRORS: Mapping[int, ErrorCode] = {
-    1000: ErrorCode("invalid API key", Blame.ACCOUNT, "check the API key"),
-    1001: ErrorCode("no valid authentication", Blame.TOKEN, "check the key and the secret"),
-    1002: ErrorCode("invalid date range", Blame.DATES, "session data reach back 21 days"),
-    1003: ErrorCode("only one interval is allowed", Blame.REQUEST, "name one interval"),
-    1004: ErrorCode("invalid parameters", Blame.REQUEST),
-    1005: ErrorCode("invalid parameter", Blame.REQUEST),
-    1006: ErrorCode("the value must be an integer", Blame.REQUEST),
-    1007: ErrorCode("an SDK version has the form 0.0.0", Blame.REQUEST, "write it as 2.25.1"),
-    1008: ErrorCode("no valid project id", Blame.REQUEST, "check the API key or the application id"),
-    1009: ErrorCode("invalid parameter", Blame.REQUEST),
-    1010: ErrorCode("the parameter takes one value", Blame.REQUEST, "name one value"),
-    1011: ErrorCode("invalid token", Blame.TOKEN, "check the secret, and this machine's clock"),
-    1012: ErrorCode("internal server error", Blame.SERVER, "try again later"),
-    1013: ErrorCode("a mandatory parameter is missing", Blame.REQUEST),
+    1000: ErrorCode("invalid API key", ErrorCategory.ACCOUNT, "check the API key"),
+    1001: ErrorCode("no valid authentication", ErrorCategory.TOKEN, "check the key and the secret"),
+    1002: ErrorCode("invalid date range", ErrorCategory.DATES, "session data reach back 21 days"),
+    1003: ErrorCode("only one interval is allowed", ErrorCategory.REQUEST, "name one interval"),
+    1004: ErrorCode("invalid parameters", ErrorCategory.REQUEST),
+    1005: ErrorCode("invalid parameter", ErrorCategory.REQUEST),
+    1006: ErrorCode("the value must be an integer", ErrorCategory.REQUEST),
+    1007: ErrorCode("an SDK version has the form 0.0.0", ErrorCategory.REQUEST, "write it as 2.25.1"),
+    1008: ErrorCode("no valid project id", ErrorCategory.REQUEST, "check the API key or the application id"),
+    1009: ErrorCode("invalid parameter", ErrorCategory.REQUEST),
+    1010: ErrorCode("the parameter takes one value", ErrorCategory.REQUEST, "name one value"),
+    1011: ErrorCode("invalid token", ErrorCategory.TOKEN, "check the secret, and this machine's clock"),
+    1012: ErrorCode("internal server error", ErrorCategory.SERVER, "try again later"),
+    1013: ErrorCode("a mandatory parameter is missing", ErrorCategory.REQUEST),
     1014: ErrorCode(
         "needs the Advanced Insights add-on, or asks for too much",
-        Blame.ACCESS,
+        ErrorCategory.ACCESS,
         f"order the add-on, or ask for fewer than {NODE_LIMIT:,} nodes",
     ),
-    1015: ErrorCode("there is no such project", Blame.NOT_THERE, "check the API key or the application id"),
-    1016: ErrorCode("the session has expired", Blame.NOT_THERE, "session data are gone after 21 days"),
-    1017: ErrorCode("there is no such session", Blame.NOT_THERE, "check the session id"),
-    1018: ErrorCode("at least one session id is needed", Blame.REQUEST, "name a session"),
-    1019: ErrorCode(
-        "the token is of another key", Blame.ACCOUNT, "check that key and secret belong together"
+    1015: ErrorCode(
+        "there is no such project", ErrorCategory.NOT_THERE, "check the API key or the application id"
     ),
-    1020: ErrorCode("the token cannot be validated", Blame.ACCOUNT, "check the secret or the private key"),
-    1021: ErrorCode("not authorised for this project", Blame.ACCESS, "ask with the project's own key"),
-    1022: ErrorCode("a value has the wrong type", Blame.REQUEST),
+    1016: ErrorCode(
+        "the session has expired", ErrorCategory.NOT_THERE, "session data are gone after 21 days"
+    ),
+    1017: ErrorCode("there is no such session", ErrorCategory.NOT_THERE, "check the session id"),
+    1018: ErrorCode("at least one session id is needed", ErrorCategory.REQUEST, "name a session"),
+    1019: ErrorCode(
+        "the token is of another key", ErrorCategory.ACCOUNT, "check that key and secret belong together"
+    ),
+    1020: ErrorCode(
+        "the token cannot be validated", ErrorCategory.ACCOUNT, "check the secret or the private key"
+    ),
+    1021: ErrorCode(
+        "not authorised for this project", ErrorCategory.ACCESS, "ask with the project's own key"
+    ),
+    1022: ErrorCode("a value has the wrong type", ErrorCategory.REQUEST),
 }
 """Every documented code (section 7)."""

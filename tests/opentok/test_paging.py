@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok import AsyncOpenTok, ProjectKey, asking, walk
-from agora_analytics.opentok.walk import InsightsWalk, Step, read_token, write_token
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey, pagination, runner
+from agora_analytics.opentok.pagination import InsightsPaginator, Step, read_token, write_token
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, Stage
-from tests.opentok.test_listings import told_samples, true_samples
-from tests.opentok.test_nested_lists import world
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, Harness
+from tests.opentok.test_listings import expected_samples, sample_rows
+from tests.opentok.test_nested_pages import world
 
 
 @define
-class Crowd:
+class ConcurrencyCounter:
     """A transport that notes how many requests are under way at the same time."""
 
     transport: object
@@ -44,23 +44,23 @@ class Crowd:
 def test_no_more_pages_are_fetched_at_a_time_than_asked_for(prefetch):
     made = world(sessions=8, meetings=(1, 2), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made, latency=(0.2, 0.5))
-    crowd = Crowd(stage.transport)
-    found = stage.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
-    assert told_samples(found) == true_samples(made)
+    harness = Harness.of(made, latency=(0.2, 0.5))
+    crowd = ConcurrencyCounter(harness.transport)
+    found = harness.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
+    assert sample_rows(found) == expected_samples(made)
     assert crowd.worst == prefetch
 
 
 def test_nothing_is_asked_before_somebody_reads():
-    stage = Stage.of()
+    harness = Harness.of()
 
     async def job(client):
         client.stream_stats(IDS)
         client.session_summaries("16d")
         await anyio.sleep(60)
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0
 
 
 @pytest.mark.parametrize("how", ["the reader leaves", "the reader is cancelled", "the client is closed"])
@@ -68,7 +68,7 @@ def test_what_is_given_up_in_the_middle_leaves_no_task(how):
     """Also where further pages of inner lists are under way: 12 meetings are two pages of each session."""
     made = world(sessions=6, meetings=(12, 12), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    stage, begun = Stage.of(made, latency=(0.2, 0.5)), asyncio.Event()
+    harness, begun = Harness.of(made, latency=(0.2, 0.5)), asyncio.Event()
 
     async def read(client, pages):
         async with aclosing(client.stream_stats(ids).pages()) as listing:
@@ -90,13 +90,13 @@ def test_what_is_given_up_in_the_middle_leaves_no_task(how):
                 await client.aclose()
         (ended,) = await asyncio.gather(reading, return_exceptions=True)
         await anyio.sleep(0.01)
-        asked = stage.asked
+        asked = harness.requests
         left = asyncio.all_tasks() - before
         await anyio.sleep(30)
-        assert stage.asked == asked  # and nothing goes on
+        assert harness.requests == asked  # and nothing goes on
         return ended, left, len(pages)
 
-    ended, left, pages = stage.run(job)
+    ended, left, pages = harness.run(job)
     assert left == set()
     assert 1 <= pages < len(ids)
     expected = {"the reader leaves": type(None), "the reader is cancelled": asyncio.CancelledError}
@@ -119,8 +119,8 @@ async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeyp
 
         return noted
 
-    monkeypatch.setattr(asking, "_read", noting("answer", asking._read))
-    monkeypatch.setattr(InsightsWalk, "_records", noting("records", InsightsWalk._records))
+    monkeypatch.setattr(runner, "_read", noting("answer", runner._read))
+    monkeypatch.setattr(InsightsPaginator, "_records", noting("records", InsightsPaginator._records))
     session_id = made.sessions[0].session_id
     async with (
         serve(OpenTokSimulator(made)) as url,
@@ -176,8 +176,8 @@ LISTINGS = {
 
 def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch):
     """Times ago mean other times then, which is no other listing."""
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 20)
-    stage = Stage.of(
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 20)
+    harness = Harness.of(
         OpenTokWorld.generate(
             seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, session_ids=IDS, ongoing_share=0.0
         )
@@ -185,7 +185,7 @@ def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch
 
     async def job(client):
         pages = {name: [page async for page in ask(client).pages()] for name, ask in LISTINGS.items()}
-        asked = stage.asked
+        asked = harness.requests
         for name, whole in pages.items():
             token = whole[0].resume_token
             assert len(whole) > 1
@@ -193,10 +193,10 @@ def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch
             for other in set(LISTINGS) - {name}:
                 with pytest.raises(InvalidRequest, match="another listing"):
                     await LISTINGS[other](client, resume=token).collect()
-        assert stage.asked == asked
+        assert harness.requests == asked
         await anyio.sleep(3600)
         for name, whole in pages.items():
             rest = await LISTINGS[name](client, resume=whole[0].resume_token).collect()
             assert rest == [record for page in whole[1:] for record in page.records]
 
-    stage.run(job)
+    harness.run(job)

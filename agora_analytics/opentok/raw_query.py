@@ -11,10 +11,10 @@ from attrs import evolve, field, frozen
 
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError, InvalidRequest
-from agora_analytics.opentok.asking import Asker
-from agora_analytics.opentok.document import PAGE_BUDGET, Field, fitted, merged
-from agora_analytics.opentok.facts import SESSION_DATA
-from agora_analytics.opentok.gathering import Gathered, Problem, gather, short
+from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, fit_pages, merged
+from agora_analytics.opentok.nested_pages import Gathered, Problem, gather, short
+from agora_analytics.opentok.runner import InsightsRunner
+from agora_analytics.opentok.spec import SESSION_DATA
 
 if TYPE_CHECKING:
     from graphql import (
@@ -41,9 +41,9 @@ class QueryResult:
     meta: Meta = field(repr=False)
 
 
-async def ask_freely(asker: Asker, query: str, variables: Mapping[str, Any]) -> QueryResult:
+async def run_query(asker: InsightsRunner, query: str, variables: Mapping[str, Any]) -> QueryResult:
     """Ask a query and all that its lists leave out; see `AsyncOpenTok.query`."""
-    root, defined = read_query(query, variables)
+    root, defined = parse_query(query, variables)
 
     async def ask(part: Field) -> Gathered:
         selection = part.text().removeprefix("query ")
@@ -54,7 +54,7 @@ async def ask_freely(asker: Asker, query: str, variables: Mapping[str, Any]) -> 
             body["variables"] = {name: variables[name] for name in used if name in variables}
         return await asker.send(SESSION_DATA, body)
 
-    root = fitted(root, PAGE_BUDGET)
+    root = fit_pages(root, PAGE_BUDGET)
     gathered = await gather(ask, root)
     good = gathered.answers[0]
     problems = [*gathered.problems, *short(root, gathered.data)]
@@ -72,7 +72,7 @@ async def ask_freely(asker: Asker, query: str, variables: Mapping[str, Any]) -> 
     )
 
 
-def read_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[str, str]]:
+def parse_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[str, str]]:
     """Return a query as fields, and the definitions of its variables by name.
 
     Fragments are put where they are used, with their directives. A `first` that is a variable becomes its value, for it is counted.
@@ -101,11 +101,11 @@ def read_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[st
     }
     (operation,) = operations
     defined = _definitions(operation, variables)
-    reader = _Reader(fragments, variables)
+    reader = _SelectionParser(fragments, variables)
     return Field("query", merged(reader.fields(operation.selection_set))), defined
 
 
-class _Reader:
+class _SelectionParser:
     """Reads selections into fields."""
 
     def __init__(

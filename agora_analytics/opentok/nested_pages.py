@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.errors import IncompleteListing
-from agora_analytics.opentok.document import TELL_APART, Field, Path, narrowed
+from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, Path, next_page_query
 
 At = tuple[str | int, ...]
 """Where a value is in an answer: keys, and places in lists."""
@@ -85,7 +85,7 @@ async def gather(
                 f"the pages of {path[-1]} do not go on behind the cursor {cursor!r}; ask again"
             )
         there = {**at, path: cursor}
-        next_page = narrowed(query, path, there, came)
+        next_page = next_page_query(query, path, there, came)
         passing = before | {cursor}
         page = await gather(ask, next_page, of=frozenset(places), cursors=there, passed=passing)
         for place in places:
@@ -163,7 +163,7 @@ def _step(page: Any, step: str | int, at: At) -> Any:
 
 def _require_same(data: Any, page: Any, at: At) -> None:
     both = isinstance(data, dict) and isinstance(page, dict)
-    if both and any(name in page and data.get(name) != page[name] for name in TELL_APART):
+    if both and any(name in page and data.get(name) != page[name] for name in IDENTITY_FIELDS):
         raise _moved(at)
 
 

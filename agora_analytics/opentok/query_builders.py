@@ -11,7 +11,17 @@ from attrs import frozen
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.document import Field, camel, enum, enums, listing, plain, project, text, texts
+from agora_analytics.opentok.graphql_query import (
+    Field,
+    camel,
+    enum,
+    enums,
+    listing,
+    plain,
+    project,
+    text,
+    texts,
+)
 
 PACIFIC = "America/Los_Angeles"
 """The time zone of the days of project data."""
@@ -96,7 +106,7 @@ _NOT_OF = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": 
 
 
 @frozen(kw_only=True)
-class Part:
+class MeetingFilter:
     """Which meetings of a session: those that began in `since <= t < until` (UTC epoch seconds), or with an id."""
 
     since: float | None = None
@@ -132,13 +142,13 @@ def date_text(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def of_project(project_id: str, *fields: Field) -> Field:
+def project_query(project_id: str, *fields: Field) -> Field:
     """Return the query for something of a project."""
     return Field("query", (Field("project", fields, {"projectId": project(project_id)}),))
 
 
-def of_sessions(
-    project_id: str, session_ids: Sequence[str], part: Part, *inner: Field, minutes: bool = False
+def sessions_query(
+    project_id: str, session_ids: Sequence[str], part: MeetingFilter, *inner: Field, minutes: bool = False
 ) -> Field:
     """Return the query for sessions, their meetings, and what is wanted of each meeting."""
     extra = plain(*_MINUTES) if minutes else ()
@@ -153,10 +163,12 @@ def of_sessions(
         sessionIds=texts(session_ids),
         first=str(len(session_ids)),
     )
-    return of_project(project_id, Field("sessionData", (sessions,)))
+    return project_query(project_id, Field("sessionData", (sessions,)))
 
 
-def of_summaries(project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY) -> Field:
+def summaries_query(
+    project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY
+) -> Field:
     """Return the query for the sessions that had a meeting in a time range."""
     extra = plain(*_MINUTES) if minutes else ()
     summaries = listing(
@@ -167,27 +179,27 @@ def of_summaries(project_id: str, window: Window, *, minutes: bool, fields: Sequ
         start=text(date_text(window.start)),
         end=text(date_text(window.end + 1)),
     )
-    return of_project(project_id, Field("sessionData", (summaries,)))
+    return project_query(project_id, Field("sessionData", (summaries,)))
 
 
-def connections(fields: Sequence[str] = CONNECTION) -> Field:
+def connection_fields(fields: Sequence[str] = CONNECTION) -> Field:
     """Return what is asked for of a meeting's connections."""
     return listing("connections", *plain("connectionId", *fields))
 
 
-def streams(role: str, fields: Sequence[str] = STREAM) -> Field:
+def stream_fields(role: str, fields: Sequence[str] = STREAM) -> Field:
     """Return what is asked for of a meeting's publishers or subscribers."""
     return listing(f"{role}s", *plain(*_KNOWN_BY[role], *fields))
 
 
-def samples(role: str, fields: Sequence[str] = STATS) -> Field:
+def sample_fields(role: str, fields: Sequence[str] = STATS) -> Field:
     """Return what is asked for of the samples of a meeting's publishers or subscribers."""
     its_own = [name for name in fields if name not in _NOT_OF[role]]
     stats = listing("streamStatsCollection", *plain("createdAt", *its_own))
     return listing(f"{role}s", *plain(*_KNOWN_BY[role]), stats)
 
 
-def of_project_data(
+def project_data_query(
     project_id: str,
     fields: Sequence[str],
     *,
@@ -210,7 +222,7 @@ def of_project_data(
     arguments |= {name: texts(values) for name, values in text_filters.items() if values}
     times = ("intervalStart", "intervalEnd") if interval is not None else ()
     groups = [camel(enum(group).lower()) for group in group_by]
-    return of_project(project_id, listing("projectData", *plain(*times, *groups, *fields), **arguments))
+    return project_query(project_id, listing("projectData", *plain(*times, *groups, *fields), **arguments))
 
 
 def check_session_ids(session_ids: Sequence[str]) -> None:
