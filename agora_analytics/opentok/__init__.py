@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok as AsyncOpenTok
     from agora_analytics.opentok.credentials import Application as Application
     from agora_analytics.opentok.credentials import ProjectKey as ProjectKey
-    from agora_analytics.opentok.nested_pages import Problem as Problem
+    from agora_analytics.opentok.judge import Problem as Problem
     from agora_analytics.opentok.pagination import InsightsPage as InsightsPage
     from agora_analytics.opentok.pagination import InsightsPages as InsightsPages
     from agora_analytics.opentok.query_builders import CONNECTION as CONNECTION
@@ -41,7 +41,7 @@ __all__, __getattr__ = lazy_names(
     {
         "client": ("AsyncOpenTok",),
         "credentials": ("Application", "ProjectKey"),
-        "nested_pages": ("Problem",),
+        "judge": ("Problem",),
         "pagination": ("InsightsPage", "InsightsPages"),
         "query_builders": (
             "CONNECTION", "DISTRIBUTIONS", "ERRORS", "PARTICIPANTS", "QUALITY", "STATS", "STREAM", "SUMMARY",

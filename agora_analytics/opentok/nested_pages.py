@@ -1,172 +1,191 @@
-"""A query asked to its end: the pages that an answer leaves out, at every level, are asked for and put in their places.
+"""Fetches a query completely: the pages that a response leaves out are fetched at every level and merged into it.
 
-The members of an inner list can not be asked for by an id of their parent, so its next page is asked for together
-with the very pages of all lists above it, and taken where the parent stands. All lists that go on at the same cursor
-come with one request.
+The API has no query for the collections of one member. The next page of an inner collection is therefore requested
+together with the same pages of all collections that contain it, and taken from where its parent is. Collections that
+continue at the same cursor share a request.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 
 from agora_analytics.engine.api_request import ApiResponse
+from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import IncompleteListing
-from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, Path, next_page_query
+from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
+from agora_analytics.opentok.judge import Problem, QueryData
 
-At = tuple[str | int, ...]
-"""Where a value is in an answer: keys, and places in lists."""
+ResponsePath = tuple[str | int, ...]
+"""Where a value is in a response: keys and list indices."""
 
-
-@frozen(kw_only=True)
-class Problem:
-    """What the server, or the count of what came, says against an answer that is there all the same.
-
-    Attributes:
-        message: in words.
-        code: the vendor's code; None: it has none.
-        path: where, as keys and places in lists; () if it does not say.
-    """
-
-    message: str
-    code: int | None = None
-    path: Sequence[str | int] = ()
+RunQuery = Callable[[Field], Awaitable[ApiResponse[QueryData]]]
+"""Sends one query and returns its response."""
 
 
 @define
-class Gathered:
-    """The data of a query, what is wrong with them, and the answers that they came with."""
+class CompleteData:
+    """The merged data of a query.
+
+    Attributes:
+        data: the data, with all pages of every followed collection.
+        problems: the errors of all responses.
+        first: the response of the first request.
+        attempts: number of attempts of all requests.
+        largest: size of the largest response body in bytes.
+    """
 
     data: dict[str, Any]
     problems: list[Problem]
-    answers: list[ApiResponse] = field(repr=False)
+    first: ApiResponse[QueryData] = field(repr=False)
+    attempts: int
+    largest: int
+
+    @property
+    def meta(self) -> Meta:
+        """Where the data came from: the first response, and the attempts of all requests."""
+        return evolve(self.first.meta, attempts=self.attempts)
+
+    def add(self, more: "CompleteData") -> None:
+        """Add what a further page reports of itself; its members are added by `_append_page`."""
+        self.problems += more.problems
+        self.attempts += more.attempts
+        self.largest = max(self.largest, more.largest)
 
 
-Ask = Callable[[Field], Awaitable[Gathered]]
-"""Sends one query, and returns one answer."""
-
-
-async def gather(
-    ask: Ask,
+async def fetch_all_pages(
+    run_query: RunQuery,
     query: Field,
     *,
-    of: frozenset[At] = frozenset({()}),
-    but: Path | None = None,
-    cursors: Mapping[Path, str] | None = None,
-    passed: frozenset[str] = frozenset(),
-) -> Gathered:
-    """Ask a query and all that its lists leave out.
+    roots: frozenset[ResponsePath] = frozenset({()}),
+    skip: FieldPath | None = None,
+    cursors: Mapping[FieldPath, str] | None = None,
+    visited: frozenset[str] = frozenset(),
+) -> CompleteData:
+    """Run a query and fetch all further pages of its collections.
 
     Args:
-        ask: sends a query.
-        query: what is asked.
-        of: only the lists at these places, all of one path, and those in them are followed: others have their pages
-            asked for elsewhere.
-        but: a list that is not followed itself.
-        cursors: where lists of the query stand that are not at their beginning.
-        passed: the cursors of the lists `of` whose pages came already.
+        run_query: sends a query.
+        query: the query.
+        roots: follow only the collections at these places, which have the same field path, and those inside them. The
+            caller follows the others.
+        skip: a collection that is not followed.
+        cursors: the cursors of the collections of the query that are not on their first page.
+        visited: the cursors that the collections at `roots` have had already.
 
     Raises:
-        IncompleteListing: a list changed while its pages were read, or its pages do not go on.
+        IncompleteListing: a list changed while its pages were read, or a cursor is missing or repeated.
     """
-    at, depth = cursors or {}, len(next(iter(of)))
-    gathered = await ask(query)
-    further: dict[tuple[Path, str], list[At]] = {}
-    came = sizes(query, gathered.data)
-    for path, cursor, place in unfinished(query, gathered.data):
-        if path != but and place[:depth] in of:
-            further.setdefault((path, cursor), []).append(place)
+    current, depth = cursors or {}, len(next(iter(roots)))
+    response = await run_query(query)
+    complete = CompleteData(
+        data=response.result.data,
+        problems=list(response.result.problems),
+        first=response,
+        attempts=len(response.trail),
+        largest=len(response.response.body),
+    )
+    sizes = list_sizes(query, complete.data)
+    next_pages: dict[tuple[FieldPath, str], list[ResponsePath]] = {}
+    for path, cursor, place in unfinished_lists(query, complete.data):
+        if path != skip and place[:depth] in roots:
+            next_pages.setdefault((path, cursor), []).append(place)
 
-    async def follow(path: Path, cursor: str, places: list[At]) -> None:
-        before = passed if places[0] in of else frozenset[str]()
+    async def fetch_next(path: FieldPath, cursor: str, places: list[ResponsePath]) -> None:
+        before = visited if places[0] in roots else frozenset[str]()
         if not cursor or cursor in before:
             raise IncompleteListing(
-                f"the pages of {path[-1]} do not go on behind the cursor {cursor!r}; ask again"
+                f"the pages of {path[-1]} do not continue after the cursor {cursor!r}; list them again"
             )
-        there = {**at, path: cursor}
-        next_page = next_page_query(query, path, there, came)
-        passing = before | {cursor}
-        page = await gather(ask, next_page, of=frozenset(places), cursors=there, passed=passing)
+        page = await fetch_all_pages(
+            run_query,
+            next_page_query(query, path, {**current, path: cursor}, sizes),
+            roots=frozenset(places),
+            cursors={**current, path: cursor},
+            visited=before | {cursor},
+        )
         for place in places:
-            _put_together(gathered.data, page.data, place)
-        gathered.problems += page.problems
-        gathered.answers += page.answers
+            _append_page(complete.data, page.data, place)
+        complete.add(page)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for (path, cursor), places in further.items():
-                group.create_task(follow(path, cursor, places))
+            for (path, cursor), places in next_pages.items():
+                group.create_task(fetch_next(path, cursor, places))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    return gathered
+    return complete
 
 
-def unfinished(query: Field, data: Any) -> Iterator[tuple[Path, str, At]]:
-    """Yield each list that has a next page: its path in the query, the cursor, and where it is in the answer."""
-    for path, value, at in _lists(query, data, (), ()):
+def unfinished_lists(query: Field, data: Any) -> Iterator[tuple[FieldPath, str, ResponsePath]]:
+    """Yield each collection that has a next page: its path in the query, the cursor, and its place in the response."""
+    for path, value, place in _lists(query, data, (), ()):
         info = value.get("pageInfo") or {}
         if info.get("hasNextPage"):
-            yield path, info.get("endCursor") or "", at
+            yield path, info.get("endCursor") or "", place
 
 
-def sizes(query: Field, data: Any) -> dict[Path, int]:
-    """Return how many members the longest of the lists at each path has."""
-    found: dict[Path, int] = {}
+def list_sizes(query: Field, data: Any) -> dict[FieldPath, int]:
+    """Return the number of members of the longest collection at each path, at least 1."""
+    sizes: dict[FieldPath, int] = {}
     for path, value, _ in _lists(query, data, (), ()):
-        found[path] = max(found.get(path, 1), len(value.get("resources") or ()))
-    return found
+        sizes[path] = max(sizes.get(path, 1), len(value.get("resources") or ()))
+    return sizes
 
 
-def short(query: Field, data: Any) -> Iterator[Problem]:
-    """Yield a problem for each list that has fewer members than its own count says."""
-    for path, value, at in _lists(query, data, (), ()):
-        count, came = value.get("totalCount"), len(value.get("resources") or ())
-        goes_on = (value.get("pageInfo") or {}).get("hasNextPage")
-        if isinstance(count, int) and came < count and not goes_on:
-            yield Problem(message=f"{came} of {count} {path[-1]} came", path=at)
+def short_lists(query: Field, data: Any) -> Iterator[Problem]:
+    """Yield a problem for each collection on its last page that has fewer members than its `totalCount`."""
+    for path, value, place in _lists(query, data, (), ()):
+        total, size = value.get("totalCount"), len(value.get("resources") or ())
+        has_next = (value.get("pageInfo") or {}).get("hasNextPage")
+        if isinstance(total, int) and size < total and not has_next:
+            yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=place)
 
 
-def _lists(query: Field, value: Any, path: Path, at: At) -> Iterator[tuple[Path, dict[str, Any], At]]:
-    if not isinstance(value, dict):  # a null where an error is
+def _lists(
+    query: Field, value: Any, path: FieldPath, place: ResponsePath
+) -> Iterator[tuple[FieldPath, dict[str, Any], ResponsePath]]:
+    if not isinstance(value, dict):  # null in place of a value that failed
         return
     deeper = [inner for inner in query.inner if inner.fields]
-    members: list[tuple[Any, At]] = [(value, at)]
+    members: list[tuple[Any, ResponsePath]] = [(value, place)]
     if query.members is not None:
-        yield path, value, at
+        yield path, value, place
         key = query.members.key
-        members = [(one, (*at, key, i)) for i, one in enumerate(value.get(key) or ())] if deeper else []
+        listed = value.get(key) or ()
+        members = [(member, (*place, key, i)) for i, member in enumerate(listed)] if deeper else []
     for inner in deeper:
-        for member, place in members:
+        for member, its_place in members:
             if isinstance(member, dict):
-                yield from _lists(inner, member.get(inner.key), (*path, inner.key), (*place, inner.key))
+                yield from _lists(inner, member.get(inner.key), (*path, inner.key), (*its_place, inner.key))
 
 
-def _put_together(data: Any, page: Any, at: At) -> None:
-    for step in at:
-        _require_same(data, page, at)
-        data, page = data[step], _step(page, step, at)
+def _append_page(data: Any, page: Any, place: ResponsePath) -> None:
+    for step in place:
+        _check_same_parent(data, page, place)
+        data, page = data[step], _descend(page, step, place)
     if not isinstance(page, dict):
-        return  # an error is there, and among the problems
+        return  # the error that explains it is among the problems
     data["resources"] = [*(data.get("resources") or ()), *(page.get("resources") or ())]
     data["pageInfo"] = page.get("pageInfo")
-    if isinstance(count := page.get("totalCount"), int):
-        data["totalCount"] = count
+    if isinstance(total := page.get("totalCount"), int):
+        data["totalCount"] = total
 
 
-def _step(page: Any, step: str | int, at: At) -> Any:
+def _descend(page: Any, step: str | int, place: ResponsePath) -> Any:
     try:
         return None if page is None else page[step]
     except (KeyError, IndexError):
-        raise _moved(at) from None
+        raise _changed(place) from None
 
 
-def _require_same(data: Any, page: Any, at: At) -> None:
+def _check_same_parent(data: Any, page: Any, place: ResponsePath) -> None:
     both = isinstance(data, dict) and isinstance(page, dict)
     if both and any(name in page and data.get(name) != page[name] for name in IDENTITY_FIELDS):
-        raise _moved(at)
+        raise _changed(place)
 
 
-def _moved(at: At) -> IncompleteListing:
-    names = ", ".join(step for step in at if isinstance(step, str) and step != "resources")
-    return IncompleteListing(f"the lists changed while their pages were read ({names}); ask again")
+def _changed(place: ResponsePath) -> IncompleteListing:
+    names = ", ".join(step for step in place if isinstance(step, str) and step != "resources")
+    return IncompleteListing(f"the lists changed while their pages were read ({names}); list them again")

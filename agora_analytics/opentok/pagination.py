@@ -1,35 +1,48 @@
-"""The walk of a listing of Insights: its outer list page by page, each page whole at every level below."""
+"""Paginates the outer collection of a listing. Each page is complete at every level below it."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
 from attrs import astuple, evolve, field, frozen
 
-from agora_analytics.engine.api_request import ApiResponse
-from agora_analytics.engine.pages import Meta, Page, Pages
-from agora_analytics.errors import DecodeError, IncompleteListing, InvalidRequest
-from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, Path, fit_pages, text, without
-from agora_analytics.opentok.judge import refused
-from agora_analytics.opentok.nested_pages import Ask, Problem, gather, short
+from agora_analytics.engine.pages import Fetched, Page, Pages
+from agora_analytics.engine.request_loop import with_context
+from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing, InvalidRequest
+from agora_analytics.opentok.graphql_query import (
+    PAGE_BUDGET,
+    Field,
+    FieldPath,
+    fit_pages,
+    string,
+    without_arguments,
+)
+from agora_analytics.opentok.judge import Problem, error_of
+from agora_analytics.opentok.nested_pages import CompleteData, fetch_all_pages, short_lists
+from agora_analytics.opentok.runner import InsightsRunner
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
-Aside = Callable[[Callable[[], list[Any]], Sequence[ApiResponse]], Awaitable[list[Any]]]
-"""Does work on answers, where it does not hold up the event loop."""
-Tell = Callable[[str, Sequence[Problem]], None]
-"""Tells those who watch of what is wrong with a page of an endpoint."""
-
 
 @frozen
-class Step:
-    """A page of the outer list of the `part`th query: at a cursor ("" is the first page), behind `seen` of `total`."""
+class CursorPage:
+    """One page of a listing's outer collection.
 
-    part: int
+    Attributes:
+        query: the index of the query.
+        cursor: where the page begins; "": at the beginning.
+        seen: number of members on the pages before it.
+        total: number of members of all pages, as the first page reported it.
+    """
+
+    query: int
     cursor: str = ""
     seen: int = 0
     total: int | None = None
@@ -37,12 +50,12 @@ class Step:
 
 @frozen(kw_only=True)
 class InsightsPage(Page[T]):
-    """A page of a listing, whole at every level.
+    """A page of a listing, complete at every level.
 
     Attributes:
-        problems: what the server, or the count of what came, says against it; empty if all is well.
-        listed: how many members of the outer list it has.
-        raw: the body of its first answer; what its inner lists left out came with further ones.
+        problems: errors of the server, and counts that do not match; empty if there are none.
+        listed: number of members of the outer collection on this page.
+        raw: the body of the first response. Further pages of inner collections came in other responses.
     """
 
     problems: Sequence[Problem] = field(default=())
@@ -50,157 +63,155 @@ class InsightsPage(Page[T]):
 
 
 InsightsPages = Pages[T, InsightsPage[T]]
-"""A listing of Insights. What the server could not return is left out, and reported by the page it belongs to."""
+"""A listing of Insights. What the server could not return is left out and reported in `problems` of its page."""
+
+
+@frozen(kw_only=True)
+class ListingPlan(Generic[T]):
+    """What a listing requests and what it returns.
+
+    Attributes:
+        endpoint: the name of the endpoint, whose limits its requests count for.
+        queries: the queries, with the same outer collection for different sessions, for example.
+        outer: the path of the outer collection.
+        parse: returns the records of a member of the outer collection.
+        table: returns the Arrow table of all pages.
+    """
+
+    endpoint: str
+    queries: Sequence[Field]
+    outer: FieldPath
+    parse: Callable[[dict[str, Any]], Iterable[T]]
+    table: "Callable[[Sequence[Page[T]]], pa.Table]"
 
 
 class InsightsPaginator(Generic[T]):
-    """Walks the outer list of one query, or of several one behind the other.
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
 
     Args:
-        queries: each with the same lists, for other sessions, say.
-        outer: where the outer list is in them.
-        read: what its members become.
-        ask: sends one query.
-        endpoint: what they count for.
-        aside: makes records of large answers elsewhere than on the event loop.
-        tell: told of the problems of each page.
+        plan: what is listed.
+        runner: sends the queries.
         resume: a page's resume token.
+
+    Raises:
+        InvalidRequest: the token is not one of this listing.
     """
 
-    def __init__(
-        self,
-        queries: Sequence[Field],
-        outer: Path,
-        read: Callable[[dict[str, Any]], Iterable[T]],
-        ask: Ask,
-        *,
-        endpoint: str,
-        aside: Aside,
-        tell: Tell,
-        resume: str | None = None,
-    ) -> None:
-        self._queries = [fit_pages(query, PAGE_BUDGET) for query in queries]
-        self._outer = outer
-        self._read = read
-        self._ask = ask
-        self._endpoint = endpoint
-        self._aside = aside
-        self._tell = tell
-        self._passed: defaultdict[int, set[str]] = defaultdict(set)  # the cursors of pages, by query
-        self.steps = [Step(i) for i in range(len(queries))] if resume is None else self._steps(resume)
+    def __init__(self, plan: ListingPlan[T], runner: InsightsRunner, *, resume: str | None = None) -> None:
+        self._plan = plan
+        self._queries = [fit_pages(query, PAGE_BUDGET) for query in plan.queries]
+        self._runner = runner
+        self._visited: defaultdict[int, set[str]] = defaultdict(set)  # cursors, by query
+        self.steps = (
+            [CursorPage(i) for i in range(len(plan.queries))] if resume is None else self._read(resume)
+        )
 
-    async def fetch(self, step: Step) -> InsightsPage[T]:
+    async def fetch(self, step: CursorPage) -> Fetched[CursorPage, InsightsPage[T]]:
         """See `Paginator.fetch`.
 
         Raises:
-            APIError: errors came, and nothing of what was asked for.
-            DecodeError: no error came, and the list is not there.
-            IncompleteListing: a list changed while its pages were read, or its pages do not go on.
+            APIError: the server reported errors, and the collection has no readable member.
+            DecodeError: the response has neither the collection nor an error.
+            IncompleteListing: a list changed while its pages were read, or a cursor is missing or repeated.
         """
-        query = self._queries[step.part]
-        self._passed[step.part].add(step.cursor)
-        cursors = {self._outer: step.cursor} if step.cursor else {}
+        name, endpoint = self._plan.outer[-1], self._plan.endpoint
+        query = self._queries[step.query]
+        self._visited[step.query].add(step.cursor)
         if step.cursor:
-            query = _at(query, self._outer, step.cursor)
-        gathered = await gather(self._ask, query, but=self._outer, cursors=cursors)
-        outer = _value(gathered.data, self._outer)
-        good = gathered.answers[0]
-        if outer is None and not gathered.problems:  # an empty list says that it is empty
-            raise DecodeError(
-                f"there is no list {self._outer[-1]}, and no error that says why",
-                path=".".join(("$.data", *self._outer)),
-                endpoint=self._endpoint,
-                host=good.host,
-                request_id=good.response.headers.get("x-request-id"),
-            )
-        outer = outer or {}
-        inner = (one for one in short(query, gathered.data) if len(one.path) > len(self._outer))
-        problems = [*gathered.problems, *inner, *self._shifted(step, outer)]
+            query = _at_cursor(query, self._plan.outer, step.cursor)
+        cursors = {self._plan.outer: step.cursor} if step.cursor else {}
+        run_query = partial(self._runner.run_query, endpoint)
+        complete = await fetch_all_pages(run_query, query, skip=self._plan.outer, cursors=cursors)
+        found = _object_at(complete.data, self._plan.outer)
+        if found is None and not complete.problems:  # an empty collection is sent as an empty list
+            path = ".".join(("$.data", *self._plan.outer))
+            text = f"the response has no list {name}, and no error that explains it"
+            request_id = complete.first.request_id
+            raise self._with_context(DecodeError(text, path=path, request_id=request_id), complete)
+        outer = found or {}
+        inner = [p for p in short_lists(query, complete.data) if len(p.path) > len(self._plan.outer)]
+        problems = [*complete.problems, *inner, *self._count_problems(step, outer)]
         members = outer.get("resources") or ()
-        records = await self._aside(partial(self._records, members), gathered.answers)
-        if gathered.problems and not records:
-            error = refused(gathered.problems[0], good.response)
-            error.endpoint, error.host, error.trail = self._endpoint, good.host, good.trail
-            raise error
-        self._tell(self._endpoint, problems)
-        return InsightsPage(
+        records = await self._runner.in_thread(partial(self._parse, members), complete.largest)
+        if complete.problems and not records:
+            error = error_of(complete.problems[0], complete.first.response)
+            raise self._with_context(error, complete)
+        self._runner.report(endpoint, problems)
+        page = InsightsPage(
             records=records,
-            meta=Meta(
-                status=good.response.status,
-                request_id=good.response.headers.get("x-request-id"),
-                host=good.host,
-                attempts=sum(len(answer.trail) for answer in gathered.answers),
-                elapsed=good.response.elapsed,
-                total=_count(outer),
-            ),
-            resume_token=self._next(step, outer),
-            raw=good.response.body,
+            meta=evolve(complete.meta, total=_total(outer)),
+            raw=complete.first.response.body,
             problems=problems,
             listed=len(members),
         )
+        cursor = self._next_cursor(step, outer)
+        following = CursorPage(step.query, cursor, step.seen + len(members), page.meta.total)
+        return Fetched(page=page, next_steps=[following] if cursor else [])
 
-    def answered(self, step: Step, page: Page[T]) -> tuple[Step, list[Step]]:
-        """See `Paginator.answered`: behind a page comes the next one of the same query."""
-        if not page.resume_token or not isinstance(page, InsightsPage):
-            return step, []
-        return step, [Step(step.part, page.resume_token, step.seen + page.listed, page.meta.total)]
+    def finalize(self, page: InsightsPage[T], left: Sequence[CursorPage]) -> InsightsPage[T]:
+        """See `Paginator.finalize`."""
+        return evolve(page, resume_token=write_token(self._fingerprint, left))
 
-    def deliver(self, page: Page[T], left: Iterable[Step]) -> Page[T]:
-        """See `Paginator.deliver`."""
-        return evolve(page, resume_token=write_token(self._mark, left))
+    def _parse(self, members: Iterable[Any]) -> list[T]:
+        return [
+            record for member in members if isinstance(member, dict) for record in self._plan.parse(member)
+        ]
 
-    def _records(self, members: Iterable[Any]) -> list[T]:
-        return [one for member in members if isinstance(member, dict) for one in self._read(member)]
+    def _with_context(self, error: AgoraAnalyticsError, complete: CompleteData) -> AgoraAnalyticsError:
+        endpoint = self._runner.operations[self._plan.endpoint]
+        return with_context(error, endpoint, complete.first.host, list(complete.first.trail))
 
     @cached_property
-    def _mark(self) -> str:
-        """What the listing is known by: all that it asks but times, for these may be given as a time ago."""
-        asked = (without(query, "first", "start", "end").text() for query in self._queries)
-        return f"{crc32(' '.join(asked).encode()):08x}"
+    def _fingerprint(self) -> str:
+        """Identifies the listing: its queries without times, since a time such as `6h` means another one later."""
+        texts = (without_arguments(query, "first", "start", "end").text() for query in self._queries)
+        return f"{crc32(' '.join(texts).encode()):08x}"
 
-    def _next(self, step: Step, outer: dict[str, Any]) -> str:
+    def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
         """Return the cursor of the next page; "" if there is none."""
-        if not _goes_on(outer):
+        if not _has_next(outer):
             return ""
         cursor = str(outer["pageInfo"].get("endCursor") or "")
-        if not cursor or cursor in self._passed[step.part] or not outer.get("resources"):
-            raise IncompleteListing(f"there are more pages, but none behind the cursor {cursor!r}; ask again")
+        if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
+            raise IncompleteListing(
+                f"there are more pages, but the cursor {cursor!r} does not lead to them; list them again"
+            )
         return cursor
 
-    def _shifted(self, step: Step, outer: dict[str, Any]) -> Iterable[Problem]:
-        """Yield a problem if the outer list changed behind the pages: its members are only counted off."""
-        name, total = self._outer[-1], _count(outer)
+    def _count_problems(self, step: CursorPage, outer: dict[str, Any]) -> Iterable[Problem]:
+        """Yield a problem if the size of the outer collection changed between its pages, or does not match."""
+        name, total = self._plan.outer[-1], _total(outer)
         seen = step.seen + len(outer.get("resources") or ())
         if step.total is not None and total not in (None, step.total):
             yield Problem(
-                message=f"{name} went from {step.total} to {total} while the pages were read: some may be missing, "
-                "or come twice; ask again",
-                path=self._outer,
+                message=f"{name} went from {step.total} to {total} while the pages were read: some may be missing or "
+                "repeated; list them again",
+                path=self._plan.outer,
             )
-        elif total is not None and seen < total and not _goes_on(outer):
-            yield Problem(message=f"{seen} of {total} {name} came", path=self._outer)
+        elif total is not None and seen < total and not _has_next(outer):
+            yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
 
-    def _steps(self, token: str) -> list[Step]:
-        mark, steps = read_token(token)
-        if mark != self._mark or any(not 0 <= step.part < len(self._queries) for step in steps):
-            raise InvalidRequest("this resume token is of another listing; ask with the same arguments")
+    def _read(self, token: str) -> list[CursorPage]:
+        fingerprint, steps = read_token(token)
+        if fingerprint != self._fingerprint or any(not 0 <= s.query < len(self._queries) for s in steps):
+            raise InvalidRequest("this resume token is of another listing; pass the same arguments")
         return steps
 
 
-def write_token(mark: str, steps: Iterable[Step]) -> str:
-    """Return a listing's mark and the steps still to come as an opaque text; "" if there are none."""
+def write_token(fingerprint: str, steps: Iterable[CursorPage]) -> str:
+    """Return a listing's fingerprint and remaining steps as an opaque text; "" if no step remains."""
     left = [astuple(step) for step in steps]
-    return urlsafe_b64encode(msgspec.json.encode([mark, left])).decode().rstrip("=") if left else ""
+    return urlsafe_b64encode(msgspec.json.encode([fingerprint, left])).decode().rstrip("=") if left else ""
 
 
-def read_token(token: str) -> tuple[str, list[Step]]:
-    """Return the mark and the steps that `write_token` wrote.
+def read_token(token: str) -> tuple[str, list[CursorPage]]:
+    """Return the fingerprint and the steps that `write_token` wrote.
 
     Raises:
-        InvalidRequest: if the text is not a resume token of such a listing.
+        InvalidRequest: the text is not a resume token of such a listing.
     """
     try:
-        mark, left = msgspec.json.decode(
+        fingerprint, left = msgspec.json.decode(
             urlsafe_b64decode(token + "=" * (-len(token) % 4)),
             type=tuple[str, list[tuple[int, str, int, int | None]]],
         )
@@ -208,27 +219,27 @@ def read_token(token: str) -> tuple[str, list[Step]]:
         raise InvalidRequest(
             "this is not a resume token of a listing; pass a page's resume_token as it is"
         ) from error
-    return mark, [Step(*step) for step in left]
+    return fingerprint, [CursorPage(*step) for step in left]
 
 
-def _goes_on(outer: dict[str, Any]) -> bool:
+def _has_next(outer: dict[str, Any]) -> bool:
     return bool((outer.get("pageInfo") or {}).get("hasNextPage"))
 
 
-def _count(outer: dict[str, Any]) -> int | None:
+def _total(outer: dict[str, Any]) -> int | None:
     total = outer.get("totalCount")
     return total if isinstance(total, int) else None
 
 
-def _at(query: Field, path: Path, cursor: str) -> Field:
+def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:
     if not path:
-        return query.with_arguments(endCursor=text(cursor))
+        return query.with_arguments(endCursor=string(cursor))
     return query.with_inner(
-        _at(inner, path[1:], cursor) if inner.key == path[0] else inner for inner in query.inner
+        _at_cursor(inner, path[1:], cursor) if inner.key == path[0] else inner for inner in query.inner
     )
 
 
-def _value(data: Any, path: Path) -> dict[str, Any] | None:
+def _object_at(data: Any, path: FieldPath) -> dict[str, Any] | None:
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, dict) else None

@@ -1,4 +1,4 @@
-"""The queries that the client asks, as data, and what they are made of. Pure.
+"""The queries of the listings, as data, and the names of the fields in them. Pure.
 
 Source: `reference/opentok_schema.graphql`; `reference/opentok-insights.md`, sections 5 and 6.
 """
@@ -13,14 +13,14 @@ from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.graphql_query import (
     Field,
-    camel,
-    enum,
-    enums,
-    listing,
-    plain,
+    camel_case,
+    collection,
+    enum_list,
+    enum_value,
+    leaf_fields,
     project,
-    text,
-    texts,
+    string,
+    string_list,
 )
 
 PACIFIC = "America/Los_Angeles"
@@ -43,7 +43,7 @@ USAGE = tuple(
         "sipUserMinutes",
     )
 )
-"""All usage but the participant minutes, in minutes."""
+"""All usage except the participant minutes, in minutes."""
 PARTICIPANTS = tuple(
     f"usage.participantMinutes.from{tier}Publishers"
     for tier in (
@@ -51,13 +51,13 @@ PARTICIPANTS = tuple(
         "21To35", "26To35", "36To40", "36Plus", "41Plus",
     )
 )  # fmt: skip
-"""Minutes of participants by how many published. The tiers overlap: never add all of them up."""
+"""Participant minutes by number of publishers. The tiers overlap, so never add all of them up."""
 QUALITY = tuple(
     f"quality.{side}.{name}"
     for side in ("publisher", "subscriber")
     for name in ("videoBitrateKbpsAvg", "latencyMsAvg")
 )
-"""ClientOptions over all streams: kbit/s and milliseconds."""
+"""Averages over all streams: kbit/s and milliseconds."""
 DISTRIBUTIONS = tuple(
     f"quality.{side}.{name}"
     for side in ("publisher", "subscriber")
@@ -71,50 +71,50 @@ DISTRIBUTIONS = tuple(
         ),
     )
 )  # fmt: skip
-"""Histograms; the number names a bucket's upper bound. No document names the unit of the values."""
+"""Histograms; the number is the upper bound of a bucket. The unit of the values is not documented."""
 ERRORS = tuple(
     f"errors.{what}.{name}"
     for what in ("connect", "publish", "subscribe")
     for name in ("attempts", "failures")
 )
-"""Counts; the rate is failures / attempts."""
+"""Counts; the failure rate is failures / attempts."""
 
 SUMMARY = (
     "meetingId", "createdAt", "destroyedAt", "totalConnections", "totalStreams", "totalSubscribers",
     "maxConcurrentConnections", "maxConcurrentStreams", "maxConcurrentSubscribers",
 )  # fmt: skip
-"""Of a meeting in a summary."""
+"""Fields of a meeting in a summary."""
 CONNECTION = (
     "guid", "createdAt", "destroyedAt", "country", "region", "city", "browser", "browserVersion", "deviceModel",
     "userAgent", "sdkType", "sdkVersion",
 )  # fmt: skip
-"""Of a connection, beside its id."""
+"""Fields of a connection, in addition to its id."""
 STREAM = ("destroyedAt", "stream.videoType", "stream.hasAudioTrack", "stream.hasVideoTrack")
-"""Of a publisher or a subscriber, beside ids and when it began."""
+"""Fields of a publisher or a subscriber, in addition to its ids and its start."""
 STATS = (
     "audioBitrateKbps", "videoBitrateKbps", "audioLatencyMs", "videoLatencyMs", "audioPacketLoss", "videoPacketLoss",
     "videoResolution", "audioCodec", "videoCodec", "hasAudio", "hasVideo", "subscribeToAudio", "subscribeToVideo",
 )  # fmt: skip
-"""Of a sample, beside its time; of a publisher or a subscriber only what it has."""
+"""Fields of a sample, in addition to its time. Those that a publisher or subscriber lacks are not requested."""
 
 _MINUTES = ("publisherMinutes", "subscriberMinutes")
-_KNOWN_BY = {
+_IDENTITY = {
     "publisher": ("createdAt", "connectionId", "stream.streamId"),
     "subscriber": ("subscriberId", "createdAt", "connectionId", "stream.streamId"),
 }
-_NOT_OF = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
+_MISSING = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
 
 
 @frozen(kw_only=True)
 class MeetingFilter:
-    """Which meetings of a session: those that began in `since <= t < until` (UTC epoch seconds), or with an id."""
+    """Selects meetings of a session: those that began in `since <= t < until` (UTC epoch seconds), or with an id."""
 
     since: float | None = None
     until: float | None = None
     meeting_id: str | None = None
 
-    def has(self, created_at: datetime | None, meeting_id: str | None) -> bool:
-        """Return whether a meeting is one of them, however the server reads its arguments."""
+    def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
+        """Return whether a meeting is selected. The server may read the arguments in another way."""
         if self.meeting_id not in (None, meeting_id):
             return False
         if created_at is None:
@@ -125,42 +125,42 @@ class MeetingFilter:
     @property
     def arguments(self) -> dict[str, str]:
         """The arguments of `meetings`."""
-        found: dict[str, str] = {}
+        arguments: dict[str, str] = {}
         if self.since is not None:
-            found["start"] = text(date_text(self.since))
+            arguments["start"] = date_literal(self.since)
         if self.until is not None:
-            found["end"] = text(date_text(self.until))
+            arguments["end"] = date_literal(self.until)
         if self.meeting_id is not None:
-            found["meetingId"] = text(self.meeting_id)
-            found["first"] = "2"  # its entries are few, so that what is in them may come on larger pages
-        return found
+            arguments["meetingId"] = string(self.meeting_id)
+            arguments["first"] = "2"  # it has few entries, which allows larger pages inside them
+        return arguments
 
 
-def date_text(seconds: float) -> str:
-    """Return a moment as the API takes it, to the millisecond."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def date_literal(seconds: float) -> str:
+    """Return a timestamp as the API takes it, with milliseconds."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return string(text.replace("+00:00", "Z"))
 
 
 def project_query(project_id: str, *fields: Field) -> Field:
-    """Return the query for something of a project."""
+    """Return the query of fields of a project."""
     return Field("query", (Field("project", fields, {"projectId": project(project_id)}),))
 
 
 def sessions_query(
-    project_id: str, session_ids: Sequence[str], part: MeetingFilter, *inner: Field, minutes: bool = False
+    project_id: str, session_ids: Sequence[str], chosen: MeetingFilter, *inner: Field, minutes: bool = False
 ) -> Field:
-    """Return the query for sessions, their meetings, and what is wanted of each meeting."""
-    extra = plain(*_MINUTES) if minutes else ()
-    meetings = listing(
-        "meetings", *plain("meetingId", "createdAt", "destroyedAt"), *extra, *inner, **part.arguments
+    """Return the query of sessions and their meetings, with the fields `inner` in each meeting."""
+    extra = leaf_fields(*_MINUTES) if minutes else ()
+    meetings = collection(
+        "meetings", *leaf_fields("meetingId", "createdAt", "destroyedAt"), *extra, *inner, **chosen.arguments
     )
-    sessions = listing(
+    sessions = collection(
         "sessions",
-        *plain("sessionId", "mediaMode"),
+        *leaf_fields("sessionId", "mediaMode"),
         *extra,
         meetings,
-        sessionIds=texts(session_ids),
+        sessionIds=string_list(session_ids),
         first=str(len(session_ids)),
     )
     return project_query(project_id, Field("sessionData", (sessions,)))
@@ -169,34 +169,34 @@ def sessions_query(
 def summaries_query(
     project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY
 ) -> Field:
-    """Return the query for the sessions that had a meeting in a time range."""
-    extra = plain(*_MINUTES) if minutes else ()
-    summaries = listing(
+    """Return the query of the sessions that had a meeting in a time range."""
+    extra = leaf_fields(*_MINUTES) if minutes else ()
+    summaries = collection(
         "sessionSummaries",
-        *plain("sessionId", "mediaMode"),
+        *leaf_fields("sessionId", "mediaMode"),
         *extra,
-        listing("meetings", *plain("createdAt", *fields), *extra),
-        start=text(date_text(window.start)),
-        end=text(date_text(window.end + 1)),
+        collection("meetings", *leaf_fields("createdAt", *fields), *extra),
+        start=date_literal(window.start),
+        end=date_literal(window.end + 1),
     )
     return project_query(project_id, Field("sessionData", (summaries,)))
 
 
 def connection_fields(fields: Sequence[str] = CONNECTION) -> Field:
-    """Return what is asked for of a meeting's connections."""
-    return listing("connections", *plain("connectionId", *fields))
+    """Return the connections of a meeting."""
+    return collection("connections", *leaf_fields("connectionId", *fields))
 
 
 def stream_fields(role: str, fields: Sequence[str] = STREAM) -> Field:
-    """Return what is asked for of a meeting's publishers or subscribers."""
-    return listing(f"{role}s", *plain(*_KNOWN_BY[role], *fields))
+    """Return the publishers or subscribers of a meeting."""
+    return collection(f"{role}s", *leaf_fields(*_IDENTITY[role], *fields))
 
 
 def sample_fields(role: str, fields: Sequence[str] = STATS) -> Field:
-    """Return what is asked for of the samples of a meeting's publishers or subscribers."""
-    its_own = [name for name in fields if name not in _NOT_OF[role]]
-    stats = listing("streamStatsCollection", *plain("createdAt", *its_own))
-    return listing(f"{role}s", *plain(*_KNOWN_BY[role]), stats)
+    """Return the publishers or subscribers of a meeting, with their samples."""
+    present = [name for name in fields if name not in _MISSING[role]]
+    stats = collection("streamStatsCollection", *leaf_fields("createdAt", *present))
+    return collection(f"{role}s", *leaf_fields(*_IDENTITY[role]), stats)
 
 
 def project_data_query(
@@ -210,43 +210,45 @@ def project_data_query(
     enum_filters: Mapping[str, Sequence[str]],
     text_filters: Mapping[str, Sequence[str]],
 ) -> Field:
-    """Return the query for project data; what is grouped by is asked for too."""
-    arguments = {"start": "0" if start == 0 else text(date_text(start))}
+    """Return the query of project data, including the fields that it is grouped by."""
+    arguments = {"start": "0" if start == 0 else date_literal(start)}
     if end is not None:
-        arguments["end"] = text(date_text(end))
+        arguments["end"] = date_literal(end)
     if interval is not None:
-        arguments["interval"] = enum(interval)
+        arguments["interval"] = enum_value(interval)
     if group_by:
-        arguments["groupBy"] = enums(group_by)
-    arguments |= {name: enums(values) for name, values in enum_filters.items() if values}
-    arguments |= {name: texts(values) for name, values in text_filters.items() if values}
+        arguments["groupBy"] = enum_list(group_by)
+    arguments |= {name: enum_list(values) for name, values in enum_filters.items() if values}
+    arguments |= {name: string_list(values) for name, values in text_filters.items() if values}
     times = ("intervalStart", "intervalEnd") if interval is not None else ()
-    groups = [camel(enum(group).lower()) for group in group_by]
-    return project_query(project_id, listing("projectData", *plain(*times, *groups, *fields), **arguments))
+    groups = [camel_case(enum_value(group).lower()) for group in group_by]
+    return project_query(
+        project_id, collection("projectData", *leaf_fields(*times, *groups, *fields), **arguments)
+    )
 
 
 def check_session_ids(session_ids: Sequence[str]) -> None:
     """Check session ids.
 
     Raises:
-        InvalidRequest: none is named, one is empty, or one is named twice.
+        InvalidRequest: there is no id, one is empty, or one is given twice.
     """
     if not session_ids:
-        raise InvalidRequest("no session is named, so there is nothing to ask for")
-    if not all(str(one).strip() for one in session_ids):
-        raise InvalidRequest("a session id is empty")
+        raise InvalidRequest("no session id is given; pass at least one")
+    if not all(str(session_id).strip() for session_id in session_ids):
+        raise InvalidRequest("a session id is empty; leave it out")
     if len(set(session_ids)) < len(session_ids):
-        raise InvalidRequest("a session id is named twice")
+        raise InvalidRequest("a session id is given twice; pass each once")
 
 
 def pacific_midnight(day: date | str) -> datetime:
-    """Return when a day of project data begins, as an aware datetime, UTC.
+    """Return the start of a day of project data, as an aware datetime in UTC.
 
     Args:
         day: a date, or `2026-11-20`.
 
     Raises:
-        InvalidRequest: if it is no day.
+        InvalidRequest: it is not a day.
 
     Example:
         >>> pacific_midnight("2026-11-20").isoformat(), pacific_midnight("2026-07-01").isoformat()
@@ -255,5 +257,5 @@ def pacific_midnight(day: date | str) -> datetime:
     try:
         parsed = date.fromisoformat(day) if isinstance(day, str) else day
     except ValueError:
-        raise InvalidRequest(f"{day!r} is no day; write it as 2026-11-20") from None
+        raise InvalidRequest(f"{day!r} is not a day; write it as 2026-11-20") from None
     return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)

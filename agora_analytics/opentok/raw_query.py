@@ -1,4 +1,4 @@
-"""Any query of a user's, read into fields, so that its pages are followed like those of ours.
+"""Runs a query of the user's: reads it into fields, so that its pages are followed like those of the listings.
 
 Needs graphql-core, from the extra `[opentok]`.
 """
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError, InvalidRequest
-from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, fit_pages, merged
-from agora_analytics.opentok.nested_pages import Gathered, Problem, gather, short
+from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, fit_pages, merge_fields
+from agora_analytics.opentok.judge import Problem, QueryData
+from agora_analytics.opentok.nested_pages import fetch_all_pages, short_lists
 from agora_analytics.opentok.runner import InsightsRunner
 from agora_analytics.opentok.spec import SESSION_DATA
 
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class QueryResult:
-    """What came of a query.
+    """The result of `AsyncOpenTok.query`.
 
     Attributes:
-        data: as the server sent them, with all pages of every list put together, and `pageInfo` beside each.
-        problems: what the server, or the count of what came, says against them; empty if all is well.
-        meta: how the first answer came; `attempts` counts those of all pages.
+        data: as the server sent them, with all pages of every list merged, and with the `pageInfo` of each list.
+        problems: errors of the server, and counts that do not match; empty if there are none.
+        meta: where the first response came from; `attempts` counts those of all pages.
     """
 
     data: Mapping[str, Any]
@@ -41,44 +43,33 @@ class QueryResult:
     meta: Meta = field(repr=False)
 
 
-async def run_query(asker: InsightsRunner, query: str, variables: Mapping[str, Any]) -> QueryResult:
-    """Ask a query and all that its lists leave out; see `AsyncOpenTok.query`."""
-    root, defined = parse_query(query, variables)
+async def run_query(runner: InsightsRunner, query: str, variables: Mapping[str, Any]) -> QueryResult:
+    """Run a query and fetch all pages of its lists; see `AsyncOpenTok.query`."""
+    root, definitions = parse_query(query, variables)
 
-    async def ask(part: Field) -> Gathered:
-        selection = part.text().removeprefix("query ")
-        used = {name: text for name, text in defined.items() if _uses(part, name)}
+    async def run_part(part: Field) -> ApiResponse[QueryData]:
+        used = {name: text for name, text in definitions.items() if _uses(part, name)}
         head = f"query ({', '.join(used.values())}) " if used else ""
-        body: dict[str, Any] = {"query": head + selection}
+        body: dict[str, Any] = {"query": head + part.text().removeprefix("query ")}
         if used:
             body["variables"] = {name: variables[name] for name in used if name in variables}
-        return await asker.send(SESSION_DATA, body)
+        return await runner.send(SESSION_DATA, body)
 
     root = fit_pages(root, PAGE_BUDGET)
-    gathered = await gather(ask, root)
-    good = gathered.answers[0]
-    problems = [*gathered.problems, *short(root, gathered.data)]
-    asker.tell(SESSION_DATA, problems)
-    return QueryResult(
-        data=gathered.data,
-        problems=problems,
-        meta=Meta(
-            status=good.response.status,
-            request_id=good.response.headers.get("x-request-id"),
-            host=good.host,
-            attempts=sum(len(answer.trail) for answer in gathered.answers),
-            elapsed=good.response.elapsed,
-        ),
-    )
+    complete = await fetch_all_pages(run_part, root)
+    problems = [*complete.problems, *short_lists(root, complete.data)]
+    runner.report(SESSION_DATA, problems)
+    return QueryResult(data=complete.data, problems=problems, meta=complete.meta)
 
 
 def parse_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[str, str]]:
     """Return a query as fields, and the definitions of its variables by name.
 
-    Fragments are put where they are used, with their directives. A `first` that is a variable becomes its value, for it is counted.
+    Fragments are replaced by their fields, which get the directives of the fragment. A `first` that is a variable is
+    replaced by its value, because nodes are counted.
 
     Raises:
-        InvalidRequest: it is not one query.
+        InvalidRequest: the text is not one query.
         ConfigurationError: graphql-core is not installed.
     """
     try:
@@ -90,23 +81,22 @@ def parse_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[s
     try:
         document = graphql.parse(query)
     except graphql.GraphQLError as error:
-        raise InvalidRequest(f"this is no GraphQL: {error.message}") from None
-    operations = [one for one in document.definitions if isinstance(one, graphql.OperationDefinitionNode)]
+        raise InvalidRequest(f"the text is not GraphQL: {error.message}") from None
+    parts = document.definitions
+    operations = [part for part in parts if isinstance(part, graphql.OperationDefinitionNode)]
     if len(operations) != 1 or operations[0].operation is not graphql.OperationType.QUERY:
         raise InvalidRequest(
-            f"give one query; {len(operations)} operations are given, or one that is no query"
+            f"pass one query; the text has {len(operations)} operations, or one that is not a query"
         )
-    fragments = {
-        one.name.value: one for one in document.definitions if isinstance(one, graphql.FragmentDefinitionNode)
-    }
+    fragments = {part.name.value: part for part in parts if isinstance(part, graphql.FragmentDefinitionNode)}
     (operation,) = operations
-    defined = _definitions(operation, variables)
-    reader = _SelectionParser(fragments, variables)
-    return Field("query", merged(reader.fields(operation.selection_set))), defined
+    definitions = _definitions(operation, variables)
+    parser = _SelectionParser(fragments, variables)
+    return Field("query", merge_fields(parser.fields(operation.selection_set))), definitions
 
 
 class _SelectionParser:
-    """Reads selections into fields."""
+    """Turns the selections of a query into fields."""
 
     def __init__(
         self, fragments: "Mapping[str, FragmentDefinitionNode]", variables: Mapping[str, Any]
@@ -120,7 +110,7 @@ class _SelectionParser:
         within: tuple[str, ...] = (),
         around: "Sequence[DirectiveNode]" = (),
     ) -> Iterator[Field]:
-        """Yield what is selected, inside the fragments `within`, under the directives `around`."""
+        """Yield the selected fields, given the enclosing fragments `within` and their directives `around`."""
         from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode
 
         for node in selections.selections if selections else ():
@@ -133,7 +123,7 @@ class _SelectionParser:
                 case FragmentSpreadNode():
                     name = node.name.value
                     if name not in self._fragments or name in within:
-                        raise InvalidRequest(f"the fragment {name} is not there, or is in itself")
+                        raise InvalidRequest(f"the fragment {name} is not defined, or contains itself")
                     yield from self.fields(self._fragments[name].selection_set, (*within, name), directives)
 
     def _field(
@@ -142,35 +132,36 @@ class _SelectionParser:
         from graphql import print_ast
 
         if node.name.value == "resources" and node.alias:
-            raise InvalidRequest("resources cannot have an alias: pages are put together under that name")
-        if len({one.name.value for one in directives}) < len(directives):
+            raise InvalidRequest("resources cannot have an alias, because pages are merged under that name")
+        if len({directive.name.value for directive in directives}) < len(directives):
             raise InvalidRequest(
                 f"{node.name.value} and the fragments around it have the same directive; write it once"
             )
-        made = Field(
+        selected = Field(
             node.name.value,
-            merged(self.fields(node.selection_set, within)),
-            {one.name.value: print_ast(one.value) for one in node.arguments or ()},
+            merge_fields(self.fields(node.selection_set, within)),
+            {argument.name.value: print_ast(argument.value) for argument in node.arguments or ()},
             alias=node.alias.value if node.alias else "",
             directives=" ".join(map(print_ast, directives)),
         )
-        first = made.arguments.get("first", "")
-        if made.members is None or not first.startswith("$"):
-            return made
+        first = selected.arguments.get("first", "")
+        if selected.members is None or not first.startswith("$"):
+            return selected
         value = self._variables.get(first[1:])
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return made.with_arguments(first=str(value))
-        rest = {name: text for name, text in made.arguments.items() if name != "first"}
-        return evolve(made, arguments=rest)
+            return selected.with_arguments(first=str(value))
+        rest = {name: text for name, text in selected.arguments.items() if name != "first"}
+        return evolve(selected, arguments=rest)
 
 
 def _definitions(operation: "OperationDefinitionNode", variables: Mapping[str, Any]) -> dict[str, str]:
     from graphql import print_ast
 
-    defined = {one.variable.name.value: print_ast(one) for one in operation.variable_definitions or ()}
-    if unknown := set(variables) - set(defined):
-        raise InvalidRequest(f"the query has no variable ${min(unknown)}")
-    return defined
+    nodes = operation.variable_definitions or ()
+    definitions = {node.variable.name.value: print_ast(node) for node in nodes}
+    if unknown := set(variables) - set(definitions):
+        raise InvalidRequest(f"the query has no variable ${min(unknown)}; define it, or leave it out")
+    return definitions
 
 
 def _uses(root: Field, variable: str) -> bool:

@@ -129,11 +129,11 @@ def test_a_token_is_renewed_once_and_at_once(code):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ProjectKey("", SECRET), "api_key must be digits"),
-        (lambda: ProjectKey("45000001\n", SECRET), "api_key must be digits"),
-        (lambda: ProjectKey(APPLICATION, SECRET), "api_key must be digits"),
+        (lambda: ProjectKey("", SECRET), "api_key must consist of digits"),
+        (lambda: ProjectKey("45000001\n", SECRET), "api_key must consist of digits"),
+        (lambda: ProjectKey(APPLICATION, SECRET), "api_key must consist of digits"),
         (lambda: ProjectKey(KEY, " "), "secret is missing"),
-        (lambda: Application(KEY, PRIVATE), "is no application id"),
+        (lambda: Application(KEY, PRIVATE), "is not an application id"),
         (lambda: Application(APPLICATION, ""), "private_key is missing"),
         (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="http://insights.example"), "http"),
         (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="ftp://x"), "base"),

@@ -109,7 +109,7 @@ def test_without_the_add_on_there_are_project_data_only():
 
 
 def test_a_smaller_limit_of_nodes_is_told_as_what_it_may_be():
-    with pytest.raises(errors.AccessDenied, match="asks for too much"):
+    with pytest.raises(errors.AccessDenied, match="requests too much"):
         Harness.of(rules=Rules(node_limit=100)).run(ask)
 
 
@@ -161,7 +161,7 @@ def test_many_faults_are_overcome_and_every_sample_comes_once():
 
 def test_a_page_of_html_with_200_is_no_answer():
     page = response(b"<html>sign in</html>", content_type="text/html")
-    with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is no answer"):
+    with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is not a response"):
         scripted(Scripted(page), ask)
 
 

@@ -21,12 +21,12 @@ from agora_analytics.opentok import (
 from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
+    collection,
+    collections_of,
+    count_nodes,
     fit_pages,
-    listing,
-    lists_of,
+    leaf_fields,
     next_page_query,
-    nodes,
-    plain,
 )
 from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.spec import (
@@ -68,8 +68,8 @@ def with_pages(query: Field):
     """Yield a query and the queries for further pages of each of its lists."""
     whole = fit_pages(query, PAGE_BUDGET)
     yield whole
-    came = {path: 2 for path, _ in lists_of(whole)}
-    for path, _ in lists_of(whole):
+    came = {path: 2 for path, _ in collections_of(whole)}
+    for path, _ in collections_of(whole):
         above = [path[:i] for i in range(len(path)) if path[:i] in came]
         yield next_page_query(whole, path, {path: "c=1"}, came)
         yield next_page_query(whole, path, {one: f'c"{i}' for i, one in enumerate([*above, path])}, came)
@@ -87,10 +87,10 @@ def test_queries_for_sessions_are_valid(project_id, minutes, inner):
     ]
     for query in queries:
         whole, *further = with_pages(query)
-        assert counted_by_the_simulator(parse(text_of(whole)), {}) == 1 + nodes(whole)
+        assert counted_by_the_simulator(parse(text_of(whole)), {}) == 1 + count_nodes(whole)
         for one in (whole, *further):
             assert schema_errors(text_of(one)) == []
-            assert counted_by_the_simulator(parse(text_of(one)), {}) <= 1 + nodes(one) <= PAGE_BUDGET
+            assert counted_by_the_simulator(parse(text_of(one)), {}) <= 1 + count_nodes(one) <= PAGE_BUDGET
 
 
 @pytest.mark.parametrize("minutes", [False, True])
@@ -155,7 +155,7 @@ def test_the_enumerations_are_the_schema_s(kind, ours):
 
 @given(st.text())
 def test_a_text_is_one_literal_and_comes_back_as_it_was(value):
-    (field,) = parse(f"{{f(a: {graphql_query.text(value)})}}").definitions[0].selection_set.selections
+    (field,) = parse(f"{{f(a: {graphql_query.string(value)})}}").definitions[0].selection_set.selections
     (argument,) = field.arguments
     assert argument.value.value == value
 
@@ -180,17 +180,17 @@ def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
 @pytest.mark.parametrize("value", ["", "us", "US)", "A B", "1A", "_", "Ä", "US\n", 'U"S', "{"])
 def test_an_enum_value_that_cannot_be_one_is_refused(value):
     with pytest.raises(InvalidRequest, match="enum value"):
-        graphql_query.enum(value)
+        graphql_query.enum_value(value)
 
 
 def test_enum_values_that_are_not_known_pass():
-    assert graphql_query.enums(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
+    assert graphql_query.enum_list(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
 
 
 @pytest.mark.parametrize("value", ["", "a b", "1a", "a-b", "é", "a\n", "a(b: 1)", "usage.", ".usage", "a..b"])
 def test_a_field_that_cannot_be_one_is_refused(value):
     with pytest.raises(InvalidRequest, match="field's name"):
-        plain(value or "")
+        leaf_fields(value or "")
 
 
 @pytest.mark.parametrize(
@@ -209,21 +209,21 @@ def test_a_project_is_a_number_or_a_text(project_id, literal):
     "project_id", ["", "-1", "1.5", "٣", "45 1", "1) {x}", APPLICATION[:-1], APPLICATION + "\n"]
 )
 def test_what_is_no_project_is_refused(project_id):
-    with pytest.raises(InvalidRequest, match="is no project"):
+    with pytest.raises(InvalidRequest, match="is not a project"):
         graphql_query.project(project_id)
 
 
 def test_fields_in_fields_come_together():
-    (field,) = plain("stream.streamId", "stream.videoType")
+    (field,) = leaf_fields("stream.streamId", "stream.videoType")
     assert field.text() == "stream { streamId videoType }"
 
 
 # ---- the node budget
 
 TREES = st.recursive(
-    st.builds(lambda first: listing("streamStatsCollection", Field("createdAt"), **first), st.just({})),
+    st.builds(lambda first: collection("streamStatsCollection", Field("createdAt"), **first), st.just({})),
     lambda inner: st.builds(
-        lambda kind, lists: listing(kind, Field("createdAt"), *lists),
+        lambda kind, lists: collection(kind, Field("createdAt"), *lists),
         st.sampled_from(["sessions", "meetings", "publishers"]),
         st.lists(inner, min_size=1, max_size=3),
     ),
@@ -234,45 +234,50 @@ TREES = st.recursive(
 @given(tree=TREES, budget=st.integers(200, NODE_LIMIT))
 def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
     root = Field("query", (tree,))
-    if nodes(graphql_query._capped(root, 1)) >= budget:
+    if count_nodes(graphql_query._cap_pages(root, 1)) >= budget:
         with pytest.raises(InvalidRequest, match="fewer lists"):
             fit_pages(root, budget)
         return
     made = fit_pages(root, budget)
-    assert nodes(made) < budget
-    firsts = {field.name: field.first for _, field in lists_of(made)}
+    assert count_nodes(made) < budget
+    firsts = {field.name: field.first for _, field in collections_of(made)}
     assert all(
         1 <= first <= (MOST_MEETINGS if name == "meetings" else MOST_OTHERS) for name, first in firsts.items()
     )
-    assert all("first" in field.arguments for _, field in lists_of(made))
+    assert all("first" in field.arguments for _, field in collections_of(made))
     cap = max(firsts.values())
     if cap > MOST_MEETINGS and cap < MOST_OTHERS:  # the next larger pages would have been too many nodes
-        larger = graphql_query._capped(root, cap * 2)
-        assert nodes(larger) >= budget
+        larger = graphql_query._cap_pages(root, cap * 2)
+        assert count_nodes(larger) >= budget
 
 
 def test_the_example_of_the_support_article():
-    stats = listing("streamStatsCollection", first="50")
-    publishers = listing("publishers", stats, first="50")
-    assert 1 + nodes(listing("sessions", listing("meetings", publishers, first="10"), first="2")) == 51_023
+    stats = collection("streamStatsCollection", first="50")
+    publishers = collection("publishers", stats, first="50")
+    assert (
+        1 + count_nodes(collection("sessions", collection("meetings", publishers, first="10"), first="2"))
+        == 51_023
+    )
 
 
 def test_defaults_alone_are_too_many():
-    stats = listing("streamStatsCollection")
-    query = Field("query", (listing("sessions", listing("meetings", listing("publishers", stats))),))
-    assert nodes(query) > NODE_LIMIT
-    assert nodes(fit_pages(query)) < NODE_LIMIT
+    stats = collection("streamStatsCollection")
+    query = Field("query", (collection("sessions", collection("meetings", collection("publishers", stats))),))
+    assert count_nodes(query) > NODE_LIMIT
+    assert count_nodes(fit_pages(query)) < NODE_LIMIT
 
 
 def test_a_query_that_cannot_fit_is_refused():
-    field = listing("streamStatsCollection", Field("createdAt"))
+    field = collection("streamStatsCollection", Field("createdAt"))
     with pytest.raises(InvalidRequest, match="even with pages of one"):
         fit_pages(Field("query", (field,) * 10), 5)
 
 
 def test_what_a_caller_chose_is_kept_where_it_fits():
-    made = fit_pages(Field("query", (listing("publishers", first="7"), listing("meetings", first="99"))))
-    assert [field.first for _, field in lists_of(made)] == [7, 10]
+    made = fit_pages(
+        Field("query", (collection("publishers", first="7"), collection("meetings", first="99")))
+    )
+    assert [field.first for _, field in collections_of(made)] == [7, 10]
 
 
 def test_a_query_is_json_when_it_is_sent():

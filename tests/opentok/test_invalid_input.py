@@ -3,7 +3,7 @@
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.graphql_query import text
+from agora_analytics.opentok.graphql_query import string
 from tests.opentok.harness import IDS, Harness
 from tests.opentok.test_listings import expected_samples, sample_rows
 
@@ -37,13 +37,13 @@ def test_what_cannot_be_sent_is_refused_here(name):
         asked = REFUSED[name](client)
         await (asked.collect() if hasattr(asked, "collect") else asked)
 
-    with pytest.raises(InvalidRequest, match=r"no text|half a character|as JSON|no GraphQL"):
+    with pytest.raises(InvalidRequest, match=r"not a string|half of a surrogate|as JSON|not GraphQL"):
         harness.run(job)
     assert harness.requests == 0
 
 
 def test_a_character_outside_the_first_plane_can_be_sent():
-    assert text("\U0001f600") == '"\\ud83d\\ude00"'
+    assert string("\U0001f600") == '"\\ud83d\\ude00"'
 
 
 @pytest.mark.parametrize("roles", ["publisher", ["publisher", "publisher"]])

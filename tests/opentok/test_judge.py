@@ -11,11 +11,12 @@ from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
-from agora_analytics.opentok.judge import judge
+from agora_analytics.opentok.judge import read_response
 from agora_analytics.opentok.spec import ERRORS, SESSION_DATA
 from tests.conftest import response
+from tests.exchanges import exchange
 
-ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql", items="data")
+ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql")
 
 VERDICTS = {
     1000: (Fail, errors.AuthenticationError),
@@ -45,7 +46,7 @@ VERDICTS = {
 
 
 def verdict_on(body, status=200, **headers):
-    return judge(ENDPOINT, response(body, status, **headers), 0.0)
+    return read_response(exchange(response(body, status, **headers), ENDPOINT))
 
 
 def kind_of(verdict):
@@ -121,14 +122,19 @@ def test_a_server_that_says_when_is_waited_for():
 @pytest.mark.parametrize("code", sorted(set(VERDICTS) - {1012}))
 def test_data_beside_errors_are_an_answer(code):
     body = {"data": {"project": {"a": [None, {"b": 0}]}}, "errors": [{"message": "m", "errorCode": code}]}
-    assert kind_of(verdict_on(body)) is Done
+    verdict = verdict_on(body)
+    assert kind_of(verdict) is Done
+    assert verdict.result.data == body["data"]
+    assert [problem.code for problem in verdict.result.problems] == [code]
 
 
 def test_a_part_that_failed_in_the_server_is_asked_for_again_and_kept():
     body = {"data": {"a": 1}, "errors": [{"message": "m"}, {"message": "oh", "errorCode": 1012}]}
     verdict = verdict_on(body)
     assert (kind_of(verdict), type(verdict.error)) == (Cause.TROUBLE, errors.ServerError)
-    assert json.loads(verdict.error.partial.body) == body
+    good, kept = verdict.error.partial
+    assert (good.result.data, json.loads(kept.body)) == ({"a": 1}, body)
+    assert [problem.code for problem in good.result.problems] == [1012, None]
 
 
 def test_an_error_without_a_code_beside_nothing_is_refused():
@@ -148,9 +154,14 @@ def test_a_message_is_not_told_without_end():
     assert len(str(verdict_on({"errors": [{"message": "x" * 100_000, "errorCode": 1004}]}).error)) < 700
 
 
+def test_a_refused_window_is_computed_again_if_the_clock_moved():
+    refused = response({"errors": [{"message": "m", "errorCode": 1002}]})
+    assert kind_of(read_response(exchange(refused, ENDPOINT, clock_shift=60.0))) is Cause.CLOCK
+
+
 @pytest.mark.parametrize("kind", FailureKind)
 def test_a_failure_of_the_way_is_retried_unless_it_would_come_again(kind):
-    verdict = judge(ENDPOINT, TransportFailure(kind, "detail"), 0.0)
+    verdict = read_response(exchange(TransportFailure(kind, "detail"), ENDPOINT))
     assert isinstance(verdict, Fail if kind.would_come_again else Retry)
     assert isinstance(verdict.error, errors.TransportError)
 
@@ -174,5 +185,5 @@ JSON = st.recursive(
     status=st.integers(200, 599),
 )
 def test_any_answer_has_a_verdict(body, status):
-    verdict = judge(ENDPOINT, Response(status=status, headers={}, body=body, elapsed=0.0), 0.0)
+    verdict = read_response(exchange(Response(status=status, headers={}, body=body, elapsed=0.0), ENDPOINT))
     assert isinstance(verdict, Done | Retry | Fail)

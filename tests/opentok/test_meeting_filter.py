@@ -28,12 +28,12 @@ AT = BEGAN.timestamp()
     ],
 )
 def test_a_part_has_what_began_in_it(part, has):
-    assert part.has(BEGAN, "m") is has
+    assert part.matches(BEGAN, "m") is has
 
 
 def test_a_meeting_that_does_not_say_when_it_began_is_not_left_out():
-    assert MeetingFilter(since=AT).has(None, "m")
-    assert not MeetingFilter(meeting_id="n").has(None, "m")
+    assert MeetingFilter(since=AT).matches(None, "m")
+    assert not MeetingFilter(meeting_id="n").matches(None, "m")
 
 
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])

@@ -160,8 +160,8 @@ def test_a_list_that_is_shorter_than_its_count_is_told():
         Scripted(data(summaries(session(1, meeting(1), total=3), total=2))), pages_of, observer=events.append
     )
     assert [one.message for one in pages[0].problems] == [
-        "1 of 3 meetings came",
-        "1 of 2 sessionSummaries came",
+        "the server returned 1 of 3 meetings",
+        "the server returned 1 of 2 sessionSummaries",
     ]
     assert [event.message for event in events if isinstance(event, PartialResponse)] == [
         one.message for one in pages[0].problems
@@ -193,7 +193,9 @@ def test_a_shift_is_told_behind_a_resume_token_too():
 
     one, two = data(summaries(session(1), total=3, cursor="c1")), data(summaries(session(2), total=3))
     pages = scripted(Scripted(one, two), job, prefetch=1)
-    assert [problem.message for problem in pages[-1].problems] == ["2 of 3 sessionSummaries came"]
+    assert [problem.message for problem in pages[-1].problems] == [
+        "the server returned 2 of 3 sessionSummaries"
+    ]
 
 
 @pytest.mark.parametrize("cursor", [None, "", "same"])
@@ -222,7 +224,7 @@ def turning(*pages):
 def test_pages_that_run_in_a_circle_are_an_error(circle):
     pages = [summaries(session(1, meeting(1)), total=9, cursor=cursor) for cursor in ["begin", *circle]]
     transport = turning(*pages)
-    with pytest.raises(IncompleteListing, match="more pages, but none behind the cursor 'c1'"):
+    with pytest.raises(IncompleteListing, match="more pages, but the cursor 'c1' does not lead"):
         scripted(transport, pages_of)
     assert len(transport.requests) == len(circle) + 2
 
@@ -235,7 +237,7 @@ def test_inner_pages_that_run_in_a_circle_are_an_error(circle, how):
     text = """{ project(projectId: 45000001) { sessionData { sessionSummaries(start: 0) { resources { sessionId
         meetings { resources { meetingId createdAt } } } } } } }"""
     job = pages_of if how == "a listing" else lambda client: client.query(text)
-    with pytest.raises(IncompleteListing, match="pages of meetings do not go on behind the cursor 'c1'"):
+    with pytest.raises(IncompleteListing, match="pages of meetings do not continue after the cursor 'c1'"):
         scripted(transport, job)
     assert len(transport.requests) == len(circle) + 2
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey, pagination, runner
-from agora_analytics.opentok.pagination import InsightsPaginator, Step, read_token, write_token
+from agora_analytics.opentok.pagination import CursorPage, InsightsPaginator, read_token, write_token
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
 from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, Harness
 from tests.opentok.test_listings import expected_samples, sample_rows
@@ -119,8 +119,8 @@ async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeyp
 
         return noted
 
-    monkeypatch.setattr(runner, "_read", noting("answer", runner._read))
-    monkeypatch.setattr(InsightsPaginator, "_records", noting("records", InsightsPaginator._records))
+    monkeypatch.setattr(runner, "read_response", noting("answer", runner.read_response))
+    monkeypatch.setattr(InsightsPaginator, "_parse", noting("records", InsightsPaginator._parse))
     session_id = made.sessions[0].session_id
     async with (
         serve(OpenTokSimulator(made)) as url,
@@ -134,12 +134,12 @@ async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeyp
 # ---- resume tokens
 
 steps = st.lists(
-    st.builds(Step, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
+    st.builds(CursorPage, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
 )
 
 
 def test_a_token_to_the_letter():
-    left = [Step(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), Step(2)]
+    left = [CursorPage(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), CursorPage(2)]
     token = "WyIwMTIzYWJjZCIsW1swLCJhVzV6YVdkb2RITXRjbVZ6YjNWeVkyVTZOVEE9Iiw1MCwxMjBdLFsyLCIiLDAsbnVsbF1dXQ"
     assert write_token("0123abcd", left) == token
     assert read_token(token) == ("0123abcd", left)

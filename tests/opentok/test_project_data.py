@@ -51,7 +51,7 @@ def test_the_days_on_which_the_clocks_change():
 
 @pytest.mark.parametrize("day", ["", "2026-13-01", "tomorrow"])
 def test_what_is_no_day_is_refused(day):
-    with pytest.raises(InvalidRequest, match="is no day"):
+    with pytest.raises(InvalidRequest, match="is not a day"):
         pacific_midnight(day)
 
 

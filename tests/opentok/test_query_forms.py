@@ -57,9 +57,9 @@ def test_the_directives_of_a_fragment_are_those_of_what_is_in_it(fragment, skipp
 
 REFUSED = {
     "resources cannot have an alias": f"{{ {HEAD} {{ items: resources {{ sessionId }} }} }} }} }}",
-    "sessionSummaries is asked for in two ways": f"{{ {HEAD} {{ resources {{ sessionId }} }}"
+    "sessionSummaries is selected in two ways": f"{{ {HEAD} {{ resources {{ sessionId }} }}"
     " sessionSummaries(start: 1793800000, first: 3) { resources { mediaMode } } } } }",
-    "pageInfo is asked for in two ways": f"{{ {HEAD} {{ pageInfo @include(if: false) {{ endCursor }} resources {{ sessionId }} }} }} }} }}",
+    "pageInfo is selected in two ways": f"{{ {HEAD} {{ pageInfo @include(if: false) {{ endCursor }} resources {{ sessionId }} }} }} }} }}",
     "have the same directive": f"{{ {HEAD} {{ resources {{ ... @skip(if: true) {{ sessionId @skip(if: false) }} }} }} }} }} }}",
 }
 

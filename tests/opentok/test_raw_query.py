@@ -170,14 +170,14 @@ def test_errors_beside_data_are_kept_and_told():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("", "no GraphQL"),
-        ("{ a", "no GraphQL"),
+        ("", "not GraphQL"),
+        ("{ a", "not GraphQL"),
         ("{ ...Missing }", "fragment Missing"),
         ("{ ...A } fragment A on B { ...A }", "fragment A"),
-        ("{ a } { b }", "give one query"),
-        ("mutation { a }", "give one query"),
-        ("subscription { a }", "give one query"),
-        ("fragment A on B { c }", "give one query"),
+        ("{ a } { b }", "pass one query"),
+        ("mutation { a }", "pass one query"),
+        ("subscription { a }", "pass one query"),
+        ("fragment A on B { c }", "pass one query"),
     ],
 )
 def test_what_is_no_query_is_refused_here(query, words):
