@@ -1,4 +1,4 @@
-"""Simulated Insights and a client of it on virtual time; every query that is sent is held against the schema."""
+"""A simulated Insights server with a client on virtual time. Every query is validated against the schema."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -29,13 +29,13 @@ Job = Callable[[AsyncOpenTok], Coroutine[Any, Any, Any]]
 
 
 def schema_errors(query: str) -> list[str]:
-    """Return what the schema says against a query."""
+    """Return the errors of a query against the schema."""
     return [error.message for error in validate(SCHEMA, parse(query))]
 
 
 @define
 class CheckedTransport:
-    """A transport that holds every query against the schema before it is sent."""
+    """A transport that validates every query against the schema before it is sent."""
 
     transport: Any
     bodies: list[dict[str, Any]] = field(factory=list)
@@ -52,7 +52,7 @@ class CheckedTransport:
 
 @define
 class Harness:
-    """One simulated project and what a client of it needs."""
+    """A simulated project, and the clock, transport and events of its client."""
 
     simulator: OpenTokSimulator
     clock: VirtualClock
@@ -87,7 +87,7 @@ class Harness:
 
 
 def scripted(transport: Scripted, job: Job, **settings: Any) -> Any:
-    """Run a job with a client whose answers are scripted."""
+    """Run a job with a client whose responses are scripted."""
     clock = VirtualClock(NOW)
 
     async def with_client() -> Any:
@@ -100,13 +100,13 @@ def scripted(transport: Scripted, job: Job, **settings: Any) -> Any:
 
 
 def data(project: Mapping[str, Any], *errors: Mapping[str, Any]) -> Response:
-    """Return an answer about the project."""
+    """Return a response with fields of the project."""
     body: dict[str, Any] = {"data": {"project": project}}
     return response(body | {"errors": list(errors)} if errors else body)
 
 
 def listed(*members: Any, total: int | None = None, cursor: str = "") -> dict[str, Any]:
-    """Return a list as it stands in an answer."""
+    """Return a collection as a response has it."""
     return {
         "pageInfo": {"hasNextPage": bool(cursor), "endCursor": cursor or None},
         "totalCount": len(members) if total is None else total,

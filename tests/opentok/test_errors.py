@@ -1,4 +1,4 @@
-"""Refusals, faults, answers in part and the limit of 30 seconds, through the whole client."""
+"""Refusals, faults, partial responses and the limit of 30 seconds, through the whole client."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def ask(client):
 
 
 @pytest.mark.parametrize("code", VERDICTS)
-def test_every_code_is_raised_typed(code):
+def test_every_code_raises_its_error_type(code):
     harness = Harness.of()
     harness.simulator.fail_with(code, times=10)
     with pytest.raises(VERDICTS[code][1], match=str(code)) as caught:
@@ -39,7 +39,7 @@ def test_every_code_is_raised_typed(code):
 
 
 @pytest.mark.parametrize("code", VERDICTS)
-def test_every_code_at_a_field_is_told_beside_the_rest(code):
+def test_error_of_one_field_is_reported_with_the_other_data(code):
     harness = Harness.of()
     harness.simulator.fail_with(code, at="meetings", times=10)
     (page,) = harness.run(lambda client: pages_of(client.session_summaries("16d")))
@@ -53,14 +53,14 @@ def test_every_code_at_a_field_is_told_beside_the_rest(code):
 @pytest.mark.parametrize(
     "project", [None, {}, {"sessionData": None}, {"sessionData": {"sessionSummaries": None}}]
 )
-def test_a_list_that_is_not_there_is_not_an_empty_one(project):
+def test_missing_list_is_not_an_empty_list(project):
     with pytest.raises(errors.DecodeError, match="no list sessionSummaries") as caught:
         scripted(Scripted(data(project)), ask)
     assert caught.value.path == "$.data.project.sessionData.sessionSummaries"
     assert caught.value.endpoint == "opentok/session_data"
 
 
-def test_a_part_that_fails_once_is_whole_the_second_time():
+def test_failed_part_is_complete_after_a_retry():
     harness = Harness.of()
     harness.simulator.fail_with(1012, at="streamStatsCollection")
     found = harness.run(lambda client: client.stream_stats(IDS[0]).collect())
@@ -72,7 +72,7 @@ async def pages_of(listing):
     return [page async for page in listing.pages()]
 
 
-def test_errors_without_anything_beside_them_are_raised():
+def test_errors_without_data_are_raised():
     harness = Harness.of()
     harness.simulator.fail_with(1016, at="meetings")
     with pytest.raises(errors.NotFound, match="1016"):
@@ -80,7 +80,7 @@ def test_errors_without_anything_beside_them_are_raised():
 
 
 @pytest.mark.parametrize("missing", ["refuse", "partial"])
-def test_a_session_that_is_not_there(missing):
+def test_unknown_session(missing):
     harness = Harness.of(rules=Rules(missing=missing))
 
     async def job(client):
@@ -97,7 +97,7 @@ def test_a_session_that_is_not_there(missing):
     assert [one.code for one in page.problems] == [1017]
 
 
-def test_without_the_add_on_there_are_project_data_only():
+def test_without_the_add_on_only_project_data_are_available():
     harness = Harness.of(rules=Rules(add_on=False))
 
     async def job(client):
@@ -108,12 +108,12 @@ def test_without_the_add_on_there_are_project_data_only():
     assert len(harness.run(job)) == 1
 
 
-def test_a_smaller_limit_of_nodes_is_told_as_what_it_may_be():
+def test_exceeded_node_limit_is_explained():
     with pytest.raises(errors.AccessDenied, match="requests too much"):
         Harness.of(rules=Rules(node_limit=100)).run(ask)
 
 
-def test_first_is_never_more_than_the_server_takes():
+def test_first_stays_within_the_server_limit():
     strict = Harness.of(rules=Rules(excess="refuse"))
     assert len(strict.run(lambda client: client.stream_stats(IDS).collect())) == len(expected_samples())
 
@@ -121,14 +121,14 @@ def test_first_is_never_more_than_the_server_takes():
 @pytest.mark.parametrize(("theirs", "code", "error"), [
     ("45000002", 1019, errors.AuthenticationError), ("45000003", 1015, errors.NotFound),
 ])  # fmt: skip
-def test_a_project_of_another_key_or_of_none_is_refused(theirs, code, error):
+def test_project_of_another_key_is_refused(theirs, code, error):
     harness = Harness.of(projects={KEY: SECRET, "45000002": SECRET})
     query = f"{{ project(projectId: {theirs}) {{ sessionData {{ sessionSummaries(start: 1795000000) {{ totalCount }} }} }} }}"
     with pytest.raises(error, match=str(code)):
         harness.run(lambda client: client.query(query))
 
 
-def test_a_wrong_secret_is_asked_with_once():
+def test_wrong_secret_is_not_retried():
     harness = Harness.of()
     with pytest.raises(errors.AuthenticationError, match="1020"):
         harness.run(ask, ProjectKey(KEY, "another0secret0of0forty0characters000000"))
@@ -141,14 +141,14 @@ def test_a_wrong_secret_is_asked_with_once():
 @pytest.mark.parametrize(
     "kind", ["reset", "500", "503-html", "504-html", "cut-off", "broken-json", "lost-answer", "429"]
 )
-def test_a_fault_is_overcome(kind):
+def test_one_fault_is_retried(kind):
     harness = Harness.of(faults=Faults(script=(kind,)))
     assert [one.session_id for one in harness.run(ask)] == IDS
     assert harness.requests == 2
 
 
-def test_many_faults_are_overcome_and_every_sample_comes_once():
-    ended = OpenTokWorld.generate(  # the waits between attempts would let a meeting that goes on grow
+def test_many_faults_lose_and_repeat_no_sample():
+    ended = OpenTokWorld.generate(  # an active meeting would grow during the waits between attempts
         seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0
     )
     ids = [session.session_id for session in ended.sessions]
@@ -159,13 +159,13 @@ def test_many_faults_are_overcome_and_every_sample_comes_once():
     assert harness.simulator.seen.faults.total() > 3
 
 
-def test_a_page_of_html_with_200_is_no_answer():
+def test_html_page_with_status_200_is_an_error():
     page = response(b"<html>sign in</html>", content_type="text/html")
     with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is not a response"):
         scripted(Scripted(page), ask)
 
 
-def test_a_rate_limit_that_does_not_end_is_told():
+def test_persistent_rate_limit_is_raised():
     script = Scripted(response({"message": "Too Many Requests"}, 429, retry_after="3"))
     with pytest.raises(errors.RateLimited, match="Too Many Requests"):
         scripted(script, ask, retry=LONG)
@@ -180,7 +180,7 @@ async def many(client, times):
 
 
 @pytest.mark.parametrize("latency", [(0.0, 0.0), (0.01, 0.4)])
-def test_a_client_keeps_to_fewer_than_a_hundred_in_thirty_seconds(latency):
+def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
     harness = Harness.of(latency=latency)
 
     async def job(client):
@@ -191,12 +191,12 @@ def test_a_client_keeps_to_fewer_than_a_hundred_in_thirty_seconds(latency):
     seconds = harness.run(job, retry=LONG)
     assert harness.requests == 500
     assert max(harness.simulator.pace.worst.values()) < 100
-    assert 110 < seconds < 160  # and it is not idle: 500 requests take 4 windows at least
+    assert 110 < seconds < 160  # the rate is used: 500 requests take at least 4 windows
     assert any("99 requests in 30.4 s" in event.rule for event in harness.events_of(Waited))
 
 
 @pytest.mark.parametrize("kept", ["in memory", "in a file"])
-def test_two_clients_with_other_keys_share_the_address_s_limit(kept, tmp_path):
+def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     other = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=1, session_ids=IDS[:1], project_id="45000002"
@@ -216,7 +216,7 @@ def test_two_clients_with_other_keys_share_the_address_s_limit(kept, tmp_path):
     assert harness.requests == 260
 
 
-async def test_all_clients_of_a_process_share_one_ledger():
+async def test_clients_of_a_process_share_one_ledger():
     async with (
         AsyncOpenTok(ProjectKey(KEY, SECRET)) as one,
         AsyncOpenTok(ProjectKey("45000002", SECRET)) as two,
@@ -225,8 +225,8 @@ async def test_all_clients_of_a_process_share_one_ledger():
         assert one._engine._account == two._engine._account
 
 
-def test_a_limit_that_others_use_too_is_waited_for():
-    """Another program on this machine has used the address up: what is refused is asked again later."""
+def test_client_waits_when_another_program_uses_the_limit():
+    """Another program on this machine uses the limit of the address: refused requests are retried later."""
     harness = Harness.of(latency=(0.02, 0.1))
 
     async def job(client):
@@ -239,7 +239,7 @@ def test_a_limit_that_others_use_too_is_waited_for():
     assert harness.requests > accepted
 
 
-def test_the_quota_tells_what_was_sent():
+def test_quota_counts_sent_requests():
     harness = Harness.of()
 
     async def job(client):
@@ -249,10 +249,10 @@ def test_the_quota_tells_what_was_sent():
 
     quotas, sent = harness.run(job)
     assert sent == {"opentok/session_data": 1, "opentok/project_data": 1}
-    assert {quota.spent for quota in quotas} == {2}  # they count as one
+    assert {quota.spent for quota in quotas} == {2}  # they share one budget
     assert {quota.requests for quota in quotas} == {99}
     assert all(30 < quota.period < 31 for quota in quotas)
 
 
-def test_an_answer_that_is_empty_is_no_error():
+def test_empty_list_is_not_an_error():
     assert scripted(Scripted(data(summaries())), ask) == []

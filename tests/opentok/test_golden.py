@@ -1,4 +1,4 @@
-"""Queries and answers to the letter: what is sent, and what becomes of what the documents show."""
+"""Exact queries, and the records of the responses that the documents show."""
 
 from datetime import UTC, datetime
 
@@ -115,7 +115,7 @@ def test_samples():
 
 
 @pytest.mark.parametrize(("body", "status", "code"), [(ADD_ON, 200, 1014), (FORBIDDEN, 403, 1021)])
-def test_refusals_in_both_envelopes(body, status, code):
+def test_refusals_in_both_forms(body, status, code):
     with pytest.raises(AccessDenied, match=str(code)) as caught:
         asked_and_got(body, lambda client: client.session_summaries("1d").collect(), status)
     assert (caught.value.code, caught.value.status) == (code, status)
@@ -137,7 +137,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("method", CHOICES)
-def test_a_caller_names_the_fields(method):
+def test_fields_are_selected_by_the_caller(method):
     args, fields, asked = CHOICES[method]
     (sent,), _ = asked_and_got(
         NOTHING, lambda client: getattr(client, method)(*args, fields=fields).collect()
@@ -146,7 +146,7 @@ def test_a_caller_names_the_fields(method):
 
 
 @pytest.mark.parametrize("method", CHOICES)
-def test_a_name_that_cannot_be_one_is_refused(method):
+def test_invalid_field_name_is_refused(method):
     args, _, _ = CHOICES[method]
     harness = Harness.of(now=NOW)
 
@@ -158,7 +158,7 @@ def test_a_name_that_cannot_be_one_is_refused(method):
     assert harness.requests == 0
 
 
-def test_what_is_only_of_a_publisher_is_not_asked_of_a_subscriber():
+def test_fields_of_publishers_only_are_not_requested_of_subscribers():
     (sent,), _ = asked_and_got(
         NOTHING, lambda client: client.stream_stats("s", fields=("hasVideo", "subscribeToAudio")).collect()
     )

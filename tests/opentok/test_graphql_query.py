@@ -1,4 +1,4 @@
-"""Queries as data: what becomes text, how many nodes are asked for, and that the schema takes whatever can be built."""
+"""Queries as data: literals, node counts, page sizes; every query that can be built matches the schema."""
 
 import json
 
@@ -80,7 +80,7 @@ def with_pages(query: Field):
 
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize(("project_id", "minutes"), [(KEY, False), (APPLICATION, True)])
-def test_queries_for_sessions_are_valid(project_id, minutes, inner):
+def test_session_queries_match_the_schema(project_id, minutes, inner):
     queries = [
         query_builders.sessions_query(project_id, ["a", 'b"}'], part, *INNER[inner], minutes=minutes)
         for part in PARTS
@@ -94,7 +94,7 @@ def test_queries_for_sessions_are_valid(project_id, minutes, inner):
 
 
 @pytest.mark.parametrize("minutes", [False, True])
-def test_queries_for_summaries_are_valid(minutes):
+def test_summary_queries_match_the_schema(minutes):
     for one in with_pages(query_builders.summaries_query(KEY, WINDOW, minutes=minutes)):
         assert schema_errors(text_of(one)) == []
 
@@ -109,7 +109,7 @@ def test_queries_for_summaries_are_valid(minutes):
     fields=st.lists(st.sampled_from(ALL_FIELDS), min_size=1, unique=True),
     end=st.sampled_from([None, 1_795_086_400.0]),
 )
-def test_queries_for_project_data_are_valid(
+def test_project_data_queries_match_the_schema(
     interval, group_by, sdks, browsers, countries, texts, fields, end
 ):
     query = query_builders.project_data_query(
@@ -126,8 +126,8 @@ def test_queries_for_project_data_are_valid(
         assert schema_errors(text_of(one)) == []
 
 
-def test_the_named_fields_are_all_that_the_schema_has():
-    """What a row's usage, quality and errors hold, to the last histogram."""
+def test_field_constants_cover_the_schema():
+    """Usage, quality and errors of a row, including the histograms."""
 
     def leaves(kind, path):
         fields = getattr(kind, "fields", None)
@@ -146,7 +146,7 @@ def test_the_named_fields_are_all_that_the_schema_has():
     ("kind", "ours"),
     [("Interval", Interval), ("GroupBy", GroupBy), ("SdkType", SdkType), ("Browser", Browser)],
 )
-def test_the_enumerations_are_the_schema_s(kind, ours):
+def test_enumerations_match_the_schema(kind, ours):
     assert set(SCHEMA.type_map[kind].values) == set(ours)
 
 
@@ -154,14 +154,14 @@ def test_the_enumerations_are_the_schema_s(kind, ours):
 
 
 @given(st.text())
-def test_a_text_is_one_literal_and_comes_back_as_it_was(value):
+def test_string_literal_round_trip(value):
     (field,) = parse(f"{{f(a: {graphql_query.string(value)})}}").definitions[0].selection_set.selections
     (argument,) = field.arguments
     assert argument.value.value == value
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5, unique=True), st.text())
-def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
+def test_ids_are_escaped(ids, meeting_id):
     query = query_builders.sessions_query(KEY, ids, MeetingFilter(meeting_id=meeting_id))
     document_ = parse(text_of(query))
     assert schema_errors(text_of(query)) == []
@@ -178,17 +178,17 @@ def test_session_ids_and_meeting_ids_stay_what_they_are(ids, meeting_id):
 
 
 @pytest.mark.parametrize("value", ["", "us", "US)", "A B", "1A", "_", "Ä", "US\n", 'U"S', "{"])
-def test_an_enum_value_that_cannot_be_one_is_refused(value):
+def test_invalid_enum_value_is_refused(value):
     with pytest.raises(InvalidRequest, match="enum value"):
         graphql_query.enum_value(value)
 
 
-def test_enum_values_that_are_not_known_pass():
+def test_undocumented_enum_values_are_accepted():
     assert graphql_query.enum_list(["CAPTIONS", SdkType.JS]) == "[CAPTIONS, JS]"
 
 
 @pytest.mark.parametrize("value", ["", "a b", "1a", "a-b", "é", "a\n", "a(b: 1)", "usage.", ".usage", "a..b"])
-def test_a_field_that_cannot_be_one_is_refused(value):
+def test_invalid_field_is_refused(value):
     with pytest.raises(InvalidRequest, match="field's name"):
         leaf_fields(value or "")
 
@@ -201,19 +201,19 @@ def test_a_field_that_cannot_be_one_is_refused(value):
         (APPLICATION.upper(), f'"{APPLICATION.upper()}"'),
     ],
 )
-def test_a_project_is_a_number_or_a_text(project_id, literal):
+def test_project_id_is_a_number_or_a_string(project_id, literal):
     assert graphql_query.project(project_id) == literal
 
 
 @pytest.mark.parametrize(
     "project_id", ["", "-1", "1.5", "٣", "45 1", "1) {x}", APPLICATION[:-1], APPLICATION + "\n"]
 )
-def test_what_is_no_project_is_refused(project_id):
+def test_invalid_project_id_is_refused(project_id):
     with pytest.raises(InvalidRequest, match="is not a project"):
         graphql_query.project(project_id)
 
 
-def test_fields_in_fields_come_together():
+def test_nested_leaf_fields_are_merged():
     (field,) = leaf_fields("stream.streamId", "stream.videoType")
     assert field.text() == "stream { streamId videoType }"
 
@@ -232,7 +232,7 @@ TREES = st.recursive(
 
 
 @given(tree=TREES, budget=st.integers(200, NODE_LIMIT))
-def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
+def test_pages_are_as_large_as_the_node_budget_allows(tree, budget):
     root = Field("query", (tree,))
     if count_nodes(graphql_query._cap_pages(root, 1)) >= budget:
         with pytest.raises(InvalidRequest, match="fewer lists"):
@@ -246,12 +246,12 @@ def test_a_query_is_made_to_fit_and_no_smaller_than_need_be(tree, budget):
     )
     assert all("first" in field.arguments for _, field in collections_of(made))
     cap = max(firsts.values())
-    if cap > MOST_MEETINGS and cap < MOST_OTHERS:  # the next larger pages would have been too many nodes
+    if cap > MOST_MEETINGS and cap < MOST_OTHERS:  # the next larger page size would exceed the budget
         larger = graphql_query._cap_pages(root, cap * 2)
         assert count_nodes(larger) >= budget
 
 
-def test_the_example_of_the_support_article():
+def test_node_count_of_the_support_article():
     stats = collection("streamStatsCollection", first="50")
     publishers = collection("publishers", stats, first="50")
     assert (
@@ -260,26 +260,26 @@ def test_the_example_of_the_support_article():
     )
 
 
-def test_defaults_alone_are_too_many():
+def test_default_page_sizes_exceed_the_node_limit():
     stats = collection("streamStatsCollection")
     query = Field("query", (collection("sessions", collection("meetings", collection("publishers", stats))),))
     assert count_nodes(query) > NODE_LIMIT
     assert count_nodes(fit_pages(query)) < NODE_LIMIT
 
 
-def test_a_query_that_cannot_fit_is_refused():
+def test_query_that_exceeds_the_budget_is_refused():
     field = collection("streamStatsCollection", Field("createdAt"))
     with pytest.raises(InvalidRequest, match="even with pages of one"):
         fit_pages(Field("query", (field,) * 10), 5)
 
 
-def test_what_a_caller_chose_is_kept_where_it_fits():
+def test_page_size_of_the_caller_is_kept_if_it_fits():
     made = fit_pages(
         Field("query", (collection("publishers", first="7"), collection("meetings", first="99")))
     )
     assert [field.first for _, field in collections_of(made)] == [7, 10]
 
 
-def test_a_query_is_json_when_it_is_sent():
+def test_query_survives_json_encoding():
     query = query_builders.sessions_query(KEY, ["ä\u2028\ud83d\ude00"], MeetingFilter())
     assert json.loads(json.dumps({"query": text_of(query)}))["query"] == text_of(query)

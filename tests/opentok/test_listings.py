@@ -1,4 +1,4 @@
-"""Every listing against what is true: sessions, meetings, connections, streams, samples; as records and as columns."""
+"""Every listing against the simulated world: sessions, meetings, connections, streams, samples."""
 
 import math
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def test_summaries_have_all_their_meetings():
     assert all(one.publisher_minutes is None for one in found)
 
 
-def test_summaries_of_a_range_are_those_with_a_meeting_that_began_in_it():
+def test_summaries_cover_meetings_that_began_in_the_range():
     since, until = NOW - 9 * DAY, NOW - 4 * DAY
     found = Harness.of().run(lambda client: client.session_summaries(since, until).collect())
     wanted = {s.session_id for s, one in meetings_of() if since * 1000 <= one.created_ms < until * 1000}
@@ -63,7 +63,7 @@ def test_summaries_of_a_range_are_those_with_a_meeting_that_began_in_it():
     assert 0 < len(wanted) < len(IDS)
 
 
-def test_minutes_are_asked_for_by_name():
+def test_minutes_are_fetched_on_request():
     harness = Harness.of()
 
     async def job(client):
@@ -84,7 +84,7 @@ def test_minutes_are_asked_for_by_name():
     )
 
 
-def test_sessions_come_with_their_meetings():
+def test_sessions_have_their_meetings():
     found = Harness.of().run(lambda client: client.sessions(IDS).collect())
     assert [(one.session_id, one.media_mode) for one in found] == [
         (s.session_id, s.media_mode) for s in WORLD.sessions
@@ -114,7 +114,7 @@ def test_meetings_by_time_and_by_id():
     assert none == []
 
 
-def test_connections_say_who_and_where():
+def test_connections_have_user_and_place():
     found = Harness.of().run(lambda client: client.connections(IDS).collect())
     wanted = [
         (
@@ -143,7 +143,7 @@ def test_connections_say_who_and_where():
 
 
 @pytest.mark.parametrize("role", ["publisher", "subscriber"])
-def test_streams_say_who_sent_and_received(role):
+def test_streams_have_their_connections(role):
     found = Harness.of().run(lambda client: getattr(client, f"{role}s")(IDS).collect())
     assert [
         (
@@ -166,7 +166,7 @@ def test_streams_say_who_sent_and_received(role):
 
 
 def expected_samples(world=WORLD, roles=("publisher", "subscriber"), keep=lambda _session, _meeting: True):
-    """Return (place, role, stream, connection, sender, ms, numbers) of every sample."""
+    """Return (meeting key, role, stream, connection, sender, time, numbers) of every sample."""
     found = []
     for session, meeting in meetings_of(world):
         if not keep(session, meeting):
@@ -201,7 +201,7 @@ def sample_rows(samples):
     ]  # fmt: skip
 
 
-def test_every_sample_of_every_stream_comes():
+def test_samples_of_all_streams():
     found = Harness.of().run(lambda client: client.stream_stats(IDS).collect())
     assert sample_rows(found) == expected_samples()
     assert len(found) > 1000
@@ -211,7 +211,7 @@ def test_every_sample_of_every_stream_comes():
     assert all(one.has_audio is None and one.subscriber_id for one in found if one.role == "subscriber")
 
 
-def test_the_samples_of_one_entry_of_a_meeting():
+def test_samples_of_one_entry_of_a_meeting():
     world = OpenTokWorld.generate(
         seed=3, since=NOW - 2 * DAY, until=NOW - DAY, sessions=1, meetings=(3, 3), reconnect_share=1.0
     )
@@ -232,12 +232,12 @@ def test_the_samples_of_one_entry_of_a_meeting():
 def test_samples_of_one_role(role):
     found = Harness.of().run(lambda client: client.stream_stats(IDS[:2], roles=(role,)).collect())
     wanted = expected_samples(roles=(role,), keep=lambda session, _: session.session_id in IDS[:2])
-    if role == "subscriber":  # who published was not asked for
+    if role == "subscriber":  # publishers were not requested
         wanted = [(*one[:6], None, *one[7:]) for one in wanted]
     assert sample_rows(found) == wanted
 
 
-def test_a_table_has_a_typed_column_for_each_attribute():
+def test_table_columns_are_typed():
     pa = pytest.importorskip("pyarrow")
     harness = Harness.of()
 
@@ -261,7 +261,7 @@ def test_a_table_has_a_typed_column_for_each_attribute():
     assert summaries["session_id"].to_pylist() == IDS
 
 
-def test_a_listing_goes_on_behind_a_page():
+def test_listing_resumes_after_a_page():
     ids = [f"1_{i}" for i in range(120)]
     world = OpenTokWorld.generate(
         seed=7,
@@ -318,7 +318,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_asked_is_refused_here(name):
+def test_invalid_arguments_are_refused_before_a_request(name):
     ask, error, words = BAD[name]
     harness = Harness.of()
 
@@ -330,7 +330,7 @@ def test_what_cannot_be_asked_is_refused_here(name):
     assert harness.requests == 0
 
 
-def test_what_reaches_further_back_is_cut_to_what_is_there():
+def test_range_is_clipped_to_the_reach():
     world = OpenTokWorld.generate(seed=7, since=NOW - 30 * DAY, until=NOW - DAY, sessions=30)
     harness = Harness.of(world)
 
@@ -351,8 +351,8 @@ def test_what_reaches_further_back_is_cut_to_what_is_there():
     assert harness.simulator.errors == {}
 
 
-def test_pages_that_are_read_slowly_are_still_in_reach(monkeypatch):
-    """The start of a listing stays the same from page to page, while the server's reach moves on."""
+def test_slowly_read_pages_stay_within_the_reach(monkeypatch):
+    """All pages of a listing have the same start, while the reach of the server moves."""
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 1_400)  # pages of 125
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 20 * DAY, until=NOW - DAY, sessions=400, meetings=(1, 1), connections=(1, 1)
@@ -370,8 +370,8 @@ def test_pages_that_are_read_slowly_are_still_in_reach(monkeypatch):
     assert harness.requests == 4
 
 
-def test_meetings_that_were_not_asked_for_are_left_out():
-    """However a server reads `start`, `end` and `meetingId`: no document says whether ends belong to it."""
+def test_unrequested_meetings_are_filtered_out():
+    """The documents do not state whether `start` and `end` are inclusive."""
     entries = [
         {"meetingId": name, "createdAt": f"2026-11-18T{hour}:00:00.000Z"}
         for name, hour in (("a", 10), ("a", 11), ("b", 11), ("a", 12))
@@ -387,7 +387,7 @@ def test_meetings_that_were_not_asked_for_are_left_out():
     assert (found.meeting_id, found.created_at.hour) == ("a", 11)
 
 
-def test_without_checks_a_range_goes_as_it_is():
+def test_range_is_sent_unchanged_without_validation():
     harness = Harness.of()
 
     async def job(client):

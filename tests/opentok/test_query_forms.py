@@ -1,4 +1,4 @@
-"""Any way to write a query: whatever GraphQL lets a caller write, every list in it is whole, and nothing comes twice."""
+"""Every form of a query that GraphQL allows: each list is complete, and no member is repeated."""
 
 import pytest
 
@@ -22,7 +22,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_list_is_whole_however_it_is_written(name):
+def test_every_form_of_a_list_is_complete(name):
     query = WHOLE[name]
     assert schema_errors(query) == []
     harness = Harness.of()
@@ -45,7 +45,7 @@ def test_a_list_is_whole_however_it_is_written(name):
         "... @include(if: true) { mediaMode @skip(if: $skipped) }",
     ],
 )
-def test_the_directives_of_a_fragment_are_those_of_what_is_in_it(fragment, skipped):
+def test_directives_of_a_fragment_apply_to_its_fields(fragment, skipped):
     mode = " fragment Mode on SessionSummary { mediaMode }" if "...Mode" in fragment else ""
     query = f"query($skipped: Boolean!) {{ {HEAD} {{ resources {{ sessionId {fragment} }} }} }} }} }}{mode}"
     assert schema_errors(query) == []
@@ -64,9 +64,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_what_cannot_be_put_together_is_refused_here(said):
+@pytest.mark.parametrize("message", REFUSED)
+def test_conflicting_selections_are_refused(message):
     harness = Harness.of()
-    with pytest.raises(InvalidRequest, match=said):
-        harness.run(lambda client: client.query(REFUSED[said]))
+    with pytest.raises(InvalidRequest, match=message):
+        harness.run(lambda client: client.query(REFUSED[message]))
     assert harness.requests == 0

@@ -1,4 +1,4 @@
-"""Any query: every example of the guide, pages at every level, variables, fragments, aliases; what is no query."""
+"""Raw queries: examples of the guide, pages at every level, variables, fragments, aliases; invalid queries."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def answer_of(harness, query, variables=None, credentials=None):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_of_the_guide_comes_whole(name):
+def test_examples_of_the_guide_are_complete(name):
     now, query = EXAMPLES[name]
     harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
     result = answer_of(harness, query, credentials=ProjectKey("12345678", SECRETS["12345678"]))
@@ -49,18 +49,18 @@ def collections(answer):
             yield from collections(value)
 
 
-def test_the_guide_s_last_page():
+def test_last_page_of_the_guide():
     now, _ = EXAMPLES["first page"]
     harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
     result = answer_of(harness, LAST_PAGE % "DAILY", credentials=ProjectKey("12345678", SECRETS["12345678"]))
     rows = result.data["project"]["projectData"]["resources"]
-    assert 0 < len(rows) <= 5  # from the cursor on
+    assert 0 < len(rows) <= 5  # after the cursor
 
 
 # ---- pages
 
 
-def test_every_list_comes_whole_however_small_its_first():
+def test_lists_with_a_small_first_are_complete():
     made = OpenTokWorld.generate(
         seed=7, since=NOW - 2 * DAY, until=NOW - DAY, sessions=3, meetings=(12, 12), connections=(3, 3), samples=4,
         minutes=(1.0, 2.0), peers=1,
@@ -97,10 +97,10 @@ def test_every_list_comes_whole_however_small_its_first():
                     assert len(one["streamStatsCollection"]["resources"]) == 4
     assert (
         result.meta.attempts == harness.requests == 6
-    )  # the first page of a list is as it was asked for, the next large
+    )  # the first page of a list has the requested size, the next one is larger
 
 
-def test_a_query_that_is_too_large_by_its_defaults_is_cut_into_pages():
+def test_query_above_the_node_limit_is_paginated():
     inner = "subscribers { resources { streamStatsCollection { resources { createdAt } } } }"
     query = f"{HEAD} sessionSummaries(start: 1793800000) {{ resources {{ sessionId }} }} "
     query += f"sessions(sessionIds: $ids) {{ resources {{ meetings {{ resources {{ publishers {{ resources {{ {inner} }} }} }} }} }} }} }} }} }}"
@@ -119,7 +119,7 @@ def test_a_query_that_is_too_large_by_its_defaults_is_cut_into_pages():
     assert 1 < harness.simulator.nodes < NODE_LIMIT
 
 
-def test_two_lists_with_the_same_name_and_other_arguments():
+def test_aliased_lists_with_different_arguments():
     query = (
         f'{HEAD} a: sessions(sessionIds: ["{IDS[0]}"]) {{ resources {{ sessionId }} }} '
         f'b: sessions(sessionIds: ["{IDS[1]}"]) {{ resources {{ sessionId }} }} }} }} }}'
@@ -128,7 +128,7 @@ def test_two_lists_with_the_same_name_and_other_arguments():
     assert [data[name]["resources"][0]["sessionId"] for name in "ab"] == IDS[:2]
 
 
-def test_directives_and_variables_of_pages_that_do_not_need_them():
+def test_next_pages_send_only_the_variables_they_use():
     query = f"""query($start: Date!, $names: Boolean = true, $ids: [String]!) {HEAD}
       sessionSummaries(start: $start, first: 2) {{ resources {{ sessionId @include(if: $names) }} }}
       sessions(sessionIds: $ids, first: 1) @skip(if: $names) {{ resources {{ sessionId }} }} }} }} }}"""
@@ -140,7 +140,7 @@ def test_directives_and_variables_of_pages_that_do_not_need_them():
     assert [sorted(body["variables"]) for body in harness.transport.bodies] == [["ids", "start"], ["start"]]
 
 
-def test_what_users_typed_goes_as_a_variable_and_stays_what_it_is():
+def test_variables_are_sent_unchanged():
     harness = Harness.of()
     with pytest.raises(Exception, match="1017"):
         answer_of(
@@ -151,7 +151,7 @@ def test_what_users_typed_goes_as_a_variable_and_stays_what_it_is():
     assert harness.transport.bodies[0]["variables"] == {"ids": ['"}']}
 
 
-def test_errors_beside_data_are_kept_and_told():
+def test_errors_with_data_are_reported():
     harness = Harness.of()
     harness.simulator.fail_with(1016, at="meetings")
     result = answer_of(
@@ -180,25 +180,25 @@ def test_errors_beside_data_are_kept_and_told():
         ("fragment A on B { c }", "pass one query"),
     ],
 )
-def test_what_is_no_query_is_refused_here(query, words):
+def test_invalid_query_is_refused_before_a_request(query, words):
     harness = Harness.of()
     with pytest.raises(InvalidRequest, match=words):
         answer_of(harness, query)
     assert harness.requests == 0
 
 
-def test_a_variable_that_the_query_does_not_have_is_refused():
+def test_undefined_variable_is_refused():
     with pytest.raises(InvalidRequest, match=r"no variable \$nobody"):
         parse_query("query($a: Int) { b(c: $a) }", {"a": 1, "nobody": 2})
 
 
-def test_without_graphql_core_the_extra_is_named(monkeypatch):
+def test_missing_graphql_core_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "graphql", None)
     with pytest.raises(ConfigurationError, match=r"agora-analytics\[opentok\]"):
         parse_query("{ a }", {})
 
 
-def test_what_the_schema_does_not_have_the_server_refuses():
+def test_unknown_field_is_refused_by_the_server():
     from agora_analytics.engine.transports.asgi import AsgiTransport
 
     harness = Harness.of()
