@@ -118,12 +118,27 @@ async def fetch_all_pages(
     return complete
 
 
+def has_next_page(collection: Mapping[str, Any]) -> bool:
+    """Return whether a collection of a response has a further page."""
+    return bool((collection.get("pageInfo") or {}).get("hasNextPage"))
+
+
+def end_cursor(collection: Mapping[str, Any]) -> str:
+    """Return the cursor after which a collection continues; "" if it has none."""
+    return str((collection.get("pageInfo") or {}).get("endCursor") or "")
+
+
+def total_count(collection: Mapping[str, Any]) -> int | None:
+    """Return the number of members on all pages; None if the response does not have it."""
+    total = collection.get("totalCount")
+    return total if isinstance(total, int) else None
+
+
 def unfinished_lists(query: Field, data: Any) -> Iterator[tuple[FieldPath, str, ResponsePath]]:
     """Yield each collection that has a next page: its path in the query, the cursor, and its place in the response."""
     for path, value, place in _lists(query, data, (), ()):
-        info = value.get("pageInfo") or {}
-        if info.get("hasNextPage"):
-            yield path, info.get("endCursor") or "", place
+        if has_next_page(value):
+            yield path, end_cursor(value), place
 
 
 def list_sizes(query: Field, data: Any) -> dict[FieldPath, int]:
@@ -137,9 +152,8 @@ def list_sizes(query: Field, data: Any) -> dict[FieldPath, int]:
 def short_lists(query: Field, data: Any) -> Iterator[Problem]:
     """Yield a problem for each collection on its last page that has fewer members than its `totalCount`."""
     for path, value, place in _lists(query, data, (), ()):
-        total, size = value.get("totalCount"), len(value.get("resources") or ())
-        has_next = (value.get("pageInfo") or {}).get("hasNextPage")
-        if isinstance(total, int) and size < total and not has_next:
+        total, size = total_count(value), len(value.get("resources") or ())
+        if total is not None and size < total and not has_next_page(value):
             yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=place)
 
 
@@ -169,7 +183,7 @@ def _append_page(data: Any, page: Any, place: ResponsePath) -> None:
         return  # the error that explains it is among the problems
     data["resources"] = [*(data.get("resources") or ()), *(page.get("resources") or ())]
     data["pageInfo"] = page.get("pageInfo")
-    if isinstance(total := page.get("totalCount"), int):
+    if (total := total_count(page)) is not None:
         data["totalCount"] = total
 
 

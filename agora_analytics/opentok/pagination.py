@@ -22,7 +22,14 @@ from agora_analytics.opentok.graphql_query import (
     without_arguments,
 )
 from agora_analytics.opentok.judge import Problem, error_of
-from agora_analytics.opentok.nested_pages import CompleteData, fetch_all_pages, short_lists
+from agora_analytics.opentok.nested_pages import (
+    CompleteData,
+    end_cursor,
+    fetch_all_pages,
+    has_next_page,
+    short_lists,
+    total_count,
+)
 from agora_analytics.opentok.runner import InsightsRunner
 
 if TYPE_CHECKING:
@@ -122,13 +129,15 @@ class InsightsPaginator(Generic[T]):
         cursors = {self._plan.outer: step.cursor} if step.cursor else {}
         run_query = partial(self._runner.run_query, endpoint)
         complete = await fetch_all_pages(run_query, query, skip=self._plan.outer, cursors=cursors)
-        found = _object_at(complete.data, self._plan.outer)
-        if found is None and not complete.problems:  # an empty collection is sent as an empty list
-            path = ".".join(("$.data", *self._plan.outer))
-            text = f"the response has no list {name}, and no error that explains it"
-            request_id = complete.first.request_id
-            raise self._with_context(DecodeError(text, path=path, request_id=request_id), complete)
-        outer = found or {}
+        outer = _object_at(complete.data, self._plan.outer)
+        if outer is None and not complete.problems:  # an empty collection is sent as an empty list
+            missing = DecodeError(
+                f"the response has no list {name}, and no error that explains it",
+                path=".".join(("$.data", *self._plan.outer)),
+                request_id=complete.first.request_id,
+            )
+            raise self._with_context(missing, complete)
+        outer = outer or {}
         inner = [p for p in short_lists(query, complete.data) if len(p.path) > len(self._plan.outer)]
         problems = [*complete.problems, *inner, *self._count_problems(step, outer)]
         members = outer.get("resources") or ()
@@ -139,7 +148,7 @@ class InsightsPaginator(Generic[T]):
         self._runner.report(endpoint, problems)
         page = InsightsPage(
             records=records,
-            meta=evolve(complete.meta, total=_total(outer)),
+            meta=evolve(complete.meta, total=total_count(outer)),
             raw=complete.first.response.body,
             problems=problems,
             listed=len(members),
@@ -169,9 +178,9 @@ class InsightsPaginator(Generic[T]):
 
     def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
         """Return the cursor of the next page; "" if there is none."""
-        if not _has_next(outer):
+        if not has_next_page(outer):
             return ""
-        cursor = str(outer["pageInfo"].get("endCursor") or "")
+        cursor = end_cursor(outer)
         if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
             raise IncompleteListing(
                 f"there are more pages, but the cursor {cursor!r} does not lead to them; list them again"
@@ -180,7 +189,7 @@ class InsightsPaginator(Generic[T]):
 
     def _count_problems(self, step: CursorPage, outer: dict[str, Any]) -> Iterable[Problem]:
         """Yield a problem if the size of the outer collection changed between its pages, or does not match."""
-        name, total = self._plan.outer[-1], _total(outer)
+        name, total = self._plan.outer[-1], total_count(outer)
         seen = step.seen + len(outer.get("resources") or ())
         if step.total is not None and total not in (None, step.total):
             yield Problem(
@@ -188,7 +197,7 @@ class InsightsPaginator(Generic[T]):
                 "repeated; list them again",
                 path=self._plan.outer,
             )
-        elif total is not None and seen < total and not _has_next(outer):
+        elif total is not None and seen < total and not has_next_page(outer):
             yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
 
     def _read(self, token: str) -> list[CursorPage]:
@@ -220,15 +229,6 @@ def read_token(token: str) -> tuple[str, list[CursorPage]]:
             "this is not a resume token of a listing; pass a page's resume_token as it is"
         ) from error
     return fingerprint, [CursorPage(*step) for step in left]
-
-
-def _has_next(outer: dict[str, Any]) -> bool:
-    return bool((outer.get("pageInfo") or {}).get("hasNextPage"))
-
-
-def _total(outer: dict[str, Any]) -> int | None:
-    total = outer.get("totalCount")
-    return total if isinstance(total, int) else None
 
 
 def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:

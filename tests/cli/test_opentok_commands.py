@@ -117,7 +117,7 @@ def test_without_the_add_on_the_days_come_and_the_command_says_what_does_not(
 def test_trouble_is_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
     assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
-    assert "no GraphQL" in fails(2, "opentok", "query", "{ project(")
+    assert "not GraphQL" in fails(2, "opentok", "query", "{ project(")
     assert "no JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
     environment["OPENTOK_API_SECRET"] = "another0secret0of0forty0characters000000"
     told = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")
