@@ -73,19 +73,14 @@ def session_summaries(
         queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
-        table=_table_of(SessionSummary),
+        table=partial(_table, SessionSummary),
     )
 
 
 def sessions(project_id: str, session_ids: OneOrMore, *, minutes: bool) -> ListingPlan[Session]:
     """Return the listing of sessions with their meetings."""
-    return ListingPlan(
-        endpoint=SESSION_DATA,
-        queries=_session_queries(project_id, session_ids, MeetingFilter(), minutes=minutes),
-        outer=_SESSIONS,
-        parse=partial(_parse_session, Session, Meeting),
-        table=_table_of(Session),
-    )
+    parse = partial(_parse_session, Session, Meeting)
+    return _in_sessions(Session, project_id, session_ids, parse, minutes=minutes)
 
 
 def meetings(
@@ -132,9 +127,7 @@ def stream_samples(
             yield from _parse_samples(session_id, meeting, role, senders)
 
     selections = [query_builders.sample_fields(role, fields) for role in wanted]
-    return _in_meetings(
-        StreamSample, project_id, session_ids, chosen, parse, *selections, sessions_per_query=1
-    )
+    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, per_query=1)
 
 
 def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
@@ -171,8 +164,7 @@ def _in_meetings(
     chosen: MeetingFilter,
     parse: Callable[[str, Mapping[str, Any]], Iterable[T]],
     *selections: Field,
-    minutes: bool = False,
-    sessions_per_query: int = SESSIONS_PER_QUERY,
+    **options: Any,
 ) -> ListingPlan[T]:
     """Return a listing of what `parse` returns for a session's id and each chosen meeting of it."""
 
@@ -182,42 +174,39 @@ def _in_meetings(
             if chosen.matches(meeting.created_at, meeting.meeting_id):
                 yield from parse(str(session.get("sessionId")), member)
 
+    return _in_sessions(kind, project_id, session_ids, parse_session, *selections, chosen=chosen, **options)
+
+
+def _in_sessions(
+    kind: type[T],
+    project_id: str,
+    session_ids: OneOrMore,
+    parse: Callable[[Mapping[str, Any]], Iterable[T]],
+    *selections: Field,
+    chosen: MeetingFilter = MeetingFilter(),  # noqa: B008 - it is frozen
+    minutes: bool = False,
+    per_query: int = SESSIONS_PER_QUERY,
+) -> ListingPlan[T]:
+    """Return a listing of what `parse` returns for each session, fetched with the `selections` in its meetings."""
+    ids = as_list(session_ids)
+    query_builders.check_session_ids(ids)
+    parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
     return ListingPlan(
         endpoint=SESSION_DATA,
-        queries=_session_queries(
-            project_id, session_ids, chosen, *selections, minutes=minutes, per_query=sessions_per_query
-        ),
+        queries=[
+            query_builders.sessions_query(project_id, part, chosen, *selections, minutes=minutes)
+            for part in parts
+        ],
         outer=_SESSIONS,
-        parse=parse_session,
-        table=_table_of(kind),
+        parse=parse,
+        table=partial(_table, kind),
     )
 
 
-def _session_queries(
-    project_id: str,
-    session_ids: OneOrMore,
-    chosen: MeetingFilter,
-    *selections: Field,
-    minutes: bool,
-    per_query: int = SESSIONS_PER_QUERY,
-) -> list[Field]:
-    ids = as_list(session_ids)
-    query_builders.check_session_ids(ids)
-    return [
-        query_builders.sessions_query(
-            project_id, ids[i : i + per_query], chosen, *selections, minutes=minutes
-        )
-        for i in range(0, len(ids), per_query)
-    ]
+def _table(kind: type[Any], pages: Sequence[Page[Any]]) -> "pa.Table":
+    from agora_analytics.opentok.arrow import table
 
-
-def _table_of(kind: type[Any]) -> "Callable[[Sequence[Page[Any]]], pa.Table]":
-    def to_table(pages: Sequence[Page[Any]]) -> "pa.Table":
-        from agora_analytics.opentok.arrow import table
-
-        return table(kind, [row for page in pages for row in page.records])
-
-    return to_table
+    return table(kind, [row for page in pages for row in page.records])
 
 
 def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Mapping[str, Any]) -> Iterator[Any]:
