@@ -1,7 +1,7 @@
 """The credentials of Insights: a project's key and secret, or an application and its private key.
 
-A token is signed for each attempt with the server's time, so that it is never expired and a wrong local clock is
-corrected after the first response.
+A token is signed for each attempt with the server's time, so it is never expired. A wrong local clock is corrected
+after the first response.
 
 Source: `reference/opentok-insights.md`, section 1.
 """

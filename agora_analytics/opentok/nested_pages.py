@@ -1,8 +1,8 @@
 """Fetches a query completely: the pages that a response leaves out are fetched at every level and merged into it.
 
-The API has no query for the collections of one member. The next page of an inner collection is therefore requested
-together with the same pages of all collections that contain it, and taken from where its parent is. Collections that
-continue at the same cursor share a request.
+The API cannot fetch an inner collection by the id of its parent. Its next page is therefore requested together with the
+same pages of all collections that contain it. The page is then taken from where its parent is in the response.
+Collections that continue at the same cursor share a request.
 """
 
 import asyncio
