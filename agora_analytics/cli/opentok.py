@@ -309,7 +309,7 @@ async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) 
 
 
 async def _rows(
-    listing: "Pages[Any]", rows_of: Callable[[Any], Iterable[Row]]
+    listing: "Pages[Any, Any]", rows_of: Callable[[Any], Iterable[Row]]
 ) -> AsyncGenerator[Iterable[Row], None]:
     from agora_analytics.cli.consoles import err, one_line
 
