@@ -15,7 +15,7 @@ ROOT = Path(agora_analytics.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 VALUES = {"errors", "messages", "instants", "lazy"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
-FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.facts", "signaling.limits"}
+FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.spec", "signaling.limits"}
 # a vendor's metrics in common names: data without imports of its client
 MAPPINGS = {
     "agora.metric_ids",

@@ -7,6 +7,7 @@ from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
+    copy_constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -14,24 +15,25 @@ from agora_analytics.blocking.wrappers import (
 )
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import Credentials
-from agora_analytics.opentok.walk import InsightsPage
+from agora_analytics.opentok.pagination import InsightsPage
 
 T = TypeVar("T")
 
 
 InsightsPages = Pages[T, InsightsPage[T]]
+"""A listing of Insights. What the server could not return is left out and reported in `problems` of its page."""
 
 
 @copy_docstring(AsyncOpenTok)
-class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of AsyncOpenTok
+class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the docstring of AsyncOpenTok
     @copy_init(AsyncOpenTok)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncOpenTok, *args, **settings)
 
     @classmethod
-    @copy_docstring(AsyncOpenTok.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._created_by(AsyncOpenTok.from_env, environment, **settings)
+    @copy_constructor(AsyncOpenTok.from_env)
+    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
+        return cls._created_by(AsyncOpenTok.from_env, *args, **settings)
 
     project_data = listing(AsyncOpenTok.project_data)
     session_summaries = listing(AsyncOpenTok.session_summaries)
@@ -48,7 +50,7 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the words of Async
 
     @property
     def credentials(self) -> Credentials:
-        """Who asks. Its repr has no secret."""
+        """The credentials. Their repr has no secret."""
         return self._subject.credentials
 
     @property

@@ -101,7 +101,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 @define(eq=False)
 class _PendingPage(Generic[S, P]):
+    """A page that is not delivered yet; `added_by` is the page whose response named its step."""
+
     step: S
+    added_by: "_PendingPage[S, P] | None" = None
     task: "asyncio.Task[None] | None" = None
     page: P | None = None
     error: Exception | None = None
@@ -203,7 +206,10 @@ class _Prefetcher(Generic[S, P]):
         assert head.page is not None  # noqa: S101 - the loop above ends no other way
         self._prefetch_budget.unhold(len(head.page.raw))
         self._launch()
-        return self._paginator.finalize(head.page, [page.step for page in self.pending])
+        # A listing that resumes learns the steps again that a page in `pending` has added.
+        undelivered = set(self.pending)
+        left = [pending.step for pending in self.pending if pending.added_by not in undelivered]
+        return self._paginator.finalize(head.page, left)
 
     def cancel(self) -> None:
         for pending in self.pending:
@@ -237,10 +243,10 @@ class _Prefetcher(Generic[S, P]):
         pending.page = fetched.page
         self._prefetch_budget.hold(len(fetched.page.raw))
         if fetched.next_steps:
-            self._insert(pending.step if fetched.after is None else fetched.after, fetched.next_steps)
+            self._insert(pending, pending.step if fetched.after is None else fetched.after, fetched.next_steps)
             self._launch()
 
-    def _insert(self, after: S, steps: Sequence[S]) -> None:
+    def _insert(self, added_by: _PendingPage[S, P], after: S, steps: Sequence[S]) -> None:
         places = [i for i, pending in enumerate(self.pending) if pending.step == after]
         where = places[-1] + 1 if places else 0
-        self.pending[where:where] = [_PendingPage(step) for step in steps]
+        self.pending[where:where] = [_PendingPage(step, added_by) for step in steps]

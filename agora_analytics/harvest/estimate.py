@@ -25,7 +25,7 @@ from agora_analytics.harvest.units import call_window
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
-from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 from agora_analytics.store import Store, Units, open_store
 
 _PAGE_SIZE = 100

@@ -15,22 +15,24 @@ _NO_COLUMN = ("meetings", "values")
 
 
 def schema_of(kind: type[attrs.AttrsInstance]) -> pa.Schema:
-    """Return the columns of a record, in its order; what is text, or has no converter, is a string."""
+    """Return the columns of a record. An attribute that is neither a number, a time nor a truth value is a string."""
     return pa.schema(
         [
-            pa.field(one.name, _TYPES.get(one.converter, pa.string()))
-            for one in attrs.fields(kind)
-            if one.name not in _NO_COLUMN
+            pa.field(attribute.name, _TYPES.get(attribute.converter, pa.string()))
+            for attribute in attrs.fields(kind)
+            if attribute.name not in _NO_COLUMN
         ]
     )
 
 
 def table(kind: type[attrs.AttrsInstance], records: Sequence[Any]) -> pa.Table:
-    """Return records as a table, one row each; `extra` is a JSON object, null if there is nothing in it."""
+    """Return records as a table, one row each. `extra` is a JSON object, or null if it is empty."""
     schema = schema_of(kind)
-    columns = {name: [getattr(one, name) for one in records] for name in schema.names}
+    columns = {name: [getattr(record, name) for record in records] for name in schema.names}
     if "extra" in columns:
-        columns["extra"] = [msgspec.json.encode(one).decode() if one else None for one in columns["extra"]]
+        columns["extra"] = [
+            msgspec.json.encode(extra).decode() if extra else None for extra in columns["extra"]
+        ]
     return pa.table(
         [pa.array(columns[name], schema.field(name).type) for name in schema.names], schema=schema
     )
@@ -38,7 +40,7 @@ def table(kind: type[attrs.AttrsInstance], records: Sequence[Any]) -> pa.Table:
 
 def project_table(rows: Sequence[ProjectRow], names: Iterable[str]) -> pa.Table:
     """Return project data as a table: the interval, the group, and a float64 column for each name."""
-    made = table(ProjectRow, rows)
+    grouped = table(ProjectRow, rows)
     for name in names:
-        made = made.append_column(name, pa.array([row.values.get(name) for row in rows], pa.float64()))
-    return made
+        grouped = grouped.append_column(name, pa.array([row.values.get(name) for row in rows], pa.float64()))
+    return grouped

@@ -1,72 +1,59 @@
 """The asyncio client of Vonage / OpenTok Insights."""
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, TypeVar, Unpack
 
-from attrs import evolve
-
-from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.client import Client
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import Engine, EngineOptions
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger, MemoryLedger
-from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.engine.transports import Transport
-from agora_analytics.errors import ConfigurationError
+from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
+from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.messages import Request
-from agora_analytics.opentok.asking import Asker
-from agora_analytics.opentok.credentials import Application, Credentials, ProjectKey
-from agora_analytics.opentok.facts import LIMITS, SESSION_DATA, SHARES
-from agora_analytics.opentok.free_query import QueryResult, ask_freely
-from agora_analytics.opentok.meeting_data import MeetingData
-from agora_analytics.opentok.project_data import ProjectData
+from agora_analytics.opentok import listings
+from agora_analytics.opentok.credentials import Credentials, credentials_from
+from agora_analytics.opentok.listings import OneOrMore, as_list
+from agora_analytics.opentok.pagination import InsightsPages, InsightsPaginator, ListingPlan
+from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
+from agora_analytics.opentok.raw_query import QueryResult, run_query
+from agora_analytics.opentok.records import (
+    Connection,
+    Meeting,
+    ProjectRow,
+    Publisher,
+    Session,
+    SessionSummary,
+    StreamSample,
+    Subscriber,
+)
+from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
+from agora_analytics.opentok.spec import PROJECT_DATA, SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
 
-if TYPE_CHECKING:
-    import httpx
+T = TypeVar("T")
 
-_KEY, _SECRET = "OPENTOK_API_KEY", "OPENTOK_API_SECRET"
-_APPLICATION, _PRIVATE_KEY = "VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY"
-_BASE_URL, _LEDGER = "OPENTOK_BASE_URL", "OPENTOK_LEDGER"
-
-_FOR_PAGES = 900
-"""Seconds at the old end of the reach that are not asked for: a listing's pages all have the start of the first one."""
-_WAYS_DIFFER = 0.4
-"""Seconds that the limit's 30 are taken longer: a way to the server that is so much shorter than others costs 1%."""
-_LIMITS = {name: evolve(one, period=one.period + _WAYS_DIFFER) for name, one in LIMITS.items()}
-_LIMITS[SESSION_DATA] = evolve(_LIMITS[SESSION_DATA], reach=LIMITS[SESSION_DATA].reach - _FOR_PAGES)
-_THIS_MACHINE = MemoryLedger()
-"""The pace of all clients of this process: the server counts by address as well as by key."""
+_PROCESS_LEDGER = MemoryLedger()
+"""The default ledger of all clients of this process, since the server counts by IP address as well as by key."""
 
 
-class AsyncOpenTok(Client, MeetingData, ProjectData):
-    """Asks Insights about one project, within its limits.
+class OpenTokSettings(ClientOptions, total=False):
+    """The keyword arguments of `AsyncOpenTok.from_env`."""
 
-    The server takes fewer than 100 requests in 30 seconds for each key, and for each IP address. All clients of a
-    process keep to one pace together, whatever their keys, which keeps both; `SqliteLedger(path)` does that for the
-    processes of a machine.
+    credentials: Credentials | None
+
+
+class AsyncOpenTok(Client):
+    """Reads the Insights of one project, within its limits.
+
+    The server accepts fewer than 100 requests in 30 seconds for each key and for each IP address. All clients of a
+    process therefore share one rate limit. `SqliteLedger(path)` shares it between the processes of a machine.
 
     Args:
         credentials: `ProjectKey(api_key, secret)` of an OpenTok project, or `Application(application_id, private_key)`
             of a Vonage application.
-        base_url: pins another host: a proxy, a test, the simulator. Plain http only to this machine.
-        allow_http: let the base URL be plain http to another machine, which shows tokens to all in between.
-        retry: timeouts, deadline, back-off and attempts.
-        prefetch: how many pages of one listing are fetched at the same time.
-        transport: what sends requests; yours is not closed. Default: httpx.
-        http_client: your own `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event of the engine; default: a log line.
-        ledger: what keeps the pace.
-        clock: tells the time.
-        validate: cut time ranges to what can be asked for here; False sends them as they are.
+        **options: see `ClientOptions`. The default of `ledger` is one `MemoryLedger` for the process.
 
     Raises:
-        ConfigurationError: if a setting is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
 
     Example:
         async with AsyncOpenTok(ProjectKey("45000001", "secret")) as client:
@@ -74,99 +61,321 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
                 print(summary.session_id, len(summary.meetings))
     """
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        *,
-        base_url: str | None = None,
-        allow_http: bool = False,
-        retry: RetryPolicy | None = None,
-        prefetch: int = 4,
-        transport: Transport | None = None,
-        http_client: "httpx.AsyncClient | None" = None,
-        observer: Observer | None = None,
-        ledger: Ledger | None = None,
-        clock: Clock | None = None,
-        validate: bool = True,
-    ) -> None:
+    def __init__(self, credentials: Credentials, **options: Unpack[ClientOptions]) -> None:
+        ledger = options.get("ledger") or (MemoryLedger() if options.get("clock") else _PROCESS_LEDGER)
+        super().__init__({**options, "ledger": ledger})
         self.credentials = credentials
-        self._host = checked_base_url(base_url) or credentials.host
-        refuse_open(self._host, allow_http=allow_http)
-        self._engine = Engine(
+        self._host = self._base_url or credentials.host
+        self._engine = self._connect(
             hosts=HostTable(preferred=self._host),
-            account=f"opentok\n{self._host}",  # no key: the address is counted too
-            limits=_LIMITS,
-            shared_budgets=SHARES,
-            authorize=self._token,
-            options=EngineOptions(
-                retry=retry,
-                transport=transport,
-                http_client=http_client,
-                observer=observer,
-                ledger=ledger or (MemoryLedger() if clock else _THIS_MACHINE),
-                clock=clock,
-            ),
+            account=("opentok", self._host),  # without the key, because the server counts by address too
+            limits=CLIENT_LIMITS,
+            authorize=self._sign,
+            shared_budgets=SHARED_BUDGETS,
         )
-        super().__init__(
-            Asker(self._engine, path=credentials.path, project_id=self.project_id, validate=validate),
-            prefetch=prefetch,
-        )
+        self._runner = InsightsRunner(self._engine, path=credentials.path, validate=self._options.validate)
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
-        """Return a client with the settings that the environment names; keywords win over it.
+    def from_env(
+        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[OpenTokSettings]
+    ) -> Self:
+        """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `OPENTOK_API_KEY` and `OPENTOK_API_SECRET`, or `VONAGE_APPLICATION_ID` and `VONAGE_PRIVATE_KEY` (the key
-        itself, or the path of a file with it); `OPENTOK_BASE_URL`, and `OPENTOK_LEDGER` (a file that keeps the pace of
-        several processes).
+        itself or the path of its file); also `OPENTOK_BASE_URL` and `OPENTOK_LEDGER` (the file of a `SqliteLedger`).
 
         Raises:
-            ConfigurationError: if a setting is missing or cannot be used.
+            ConfigurationError: a setting is missing or cannot be used.
         """
         environment = os.environ if environment is None else environment
-        given = {name: value for name, value in settings.items() if value is not None}
-        credentials = given.pop("credentials", None) or credentials_from(environment)
-        given = {"base_url": environment.get(_BASE_URL)} | given
-        return cls._with_ledger(environment.get(_LEDGER), credentials, **given)
+        credentials = settings.get("credentials") or credentials_from(environment)
+        return cls._from_environment(
+            environment,
+            {"base_url": "OPENTOK_BASE_URL"},
+            {**settings, "credentials": credentials},
+            ledger="OPENTOK_LEDGER",
+        )
 
     def __repr__(self) -> str:
         return f"AsyncOpenTok({self.credentials!r}, host={self._host!r})"
 
     @property
     def project_id(self) -> str:
-        """The project that is asked for: the API key, or the application's id."""
+        """The id of the project that the client reads: the API key, or the application's id."""
         return self.credentials.project_id
 
     def window(self, since: Instant, until: Instant = "now") -> Window:
-        """Return a time range as whole seconds, unclipped.
+        """Return a time range as whole seconds, not clipped.
 
         Raises:
-            InvalidRequest: milliseconds, naive datetimes, `until` not after `since`.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
         """
-        return self._asker.window(since, until)
+        return self._window(since, until, validate=True)
 
     def reach(self) -> Window:
-        """Return the seconds whose session data can be asked for at this moment.
+        """Return the seconds whose session data may be requested now.
 
-        The last 21 days, without the first quarter of an hour: all pages of a listing must still be there.
+        These are the last 21 days without their first 15 minutes, so that all pages of a listing are still available.
         """
-        return self._asker.reach
+        return self._runner.reach
+
+    def project_data(
+        self,
+        start: Instant,
+        end: Instant | None = None,
+        *,
+        interval: Interval | str | None = None,
+        group_by: GroupBy | OneOrMore = (),
+        sdk_type: SdkType | OneOrMore = (),
+        sdk_version: OneOrMore = (),
+        country: OneOrMore = (),
+        region: OneOrMore = (),
+        browser: Browser | OneOrMore = (),
+        browser_version: OneOrMore = (),
+        fields: Sequence[str] = (*USAGE, *QUALITY, *ERRORS),
+        resume: str | None = None,
+    ) -> InsightsPages[ProjectRow]:
+        """List usage, quality and errors of the project by day, week or month, or in total.
+
+        The server counts in days of Pacific time. Each day that `start <= t < end` touches counts whole, so pass
+        `pacific_midnight`. Data arrive after 36 to 48 hours. Days are kept for 90 days, months for 12 months.
+
+        Args:
+            start: an aware datetime, ISO 8601, epoch seconds, or a time ago (`30d`); 0: the earliest data.
+            end: likewise; None: the latest data.
+            interval: an `Interval`; None: one row for the whole range. Intervals without data are left out.
+            group_by: a `GroupBy`, or several: one row for each group.
+            sdk_type, sdk_version, country, region, browser, browser_version: filters: one value, or several. Countries
+                have two letters (`US`). The server does not filter participant and archive minutes by SDK, region or
+                browser.
+            fields: the values of each row, such as `usage.hlsMinutes`; see `opentok.query_builders` for the names.
+            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+
+        Raises:
+            WindowOutOfReach: no part of the range is kept; no request was sent.
+            InvalidRequest: milliseconds, `start` not before `end`, no field, an invalid name.
+            BadRequest, AuthenticationError, AccessDenied, WindowRefused, RateLimited: the server refused the request.
+            TransportError, ServerError: there was no good response.
+
+        Example:
+            rows = await client.project_data("30d", interval="DAILY", group_by="COUNTRY").collect()
+
+        Source: `reference/opentok-insights.md`, section 5.
+        """
+        first, last = self._runner.open_range(start, end, endpoint=PROJECT_DATA, names=("start", "end"))
+        plan = listings.project_rows(
+            self.project_id,
+            fields,
+            start=first or 0.0,
+            end=last,
+            interval=interval,
+            group_by=as_list(group_by),
+            enum_filters={
+                "sdkType": as_list(sdk_type),
+                "country": as_list(country),
+                "browser": as_list(browser),
+            },
+            text_filters={
+                "sdkVersion": as_list(sdk_version),
+                "region": as_list(region),
+                "browserVersion": as_list(browser_version),
+            },
+        )
+        return self._list(plan, resume)
+
+    def session_summaries(
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        minutes: bool = False,
+        fields: Sequence[str] = SUMMARY,
+        resume: str | None = None,
+    ) -> InsightsPages[SessionSummary]:
+        """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
+
+        This and all listings below need Advanced Insights.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`): at most 21 days.
+            until: likewise.
+            minutes: fetch streamed minutes too, which is slow.
+            fields: the fields of each meeting, as the API spells them; default: all documented ones.
+            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+
+        Raises:
+            WindowOutOfReach: no part of the range is available; no request was sent.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, an invalid name.
+            AccessDenied: Advanced Insights is not enabled, or the query was too large (code 1014).
+            IncompleteListing: a list changed while its pages were read.
+            DecodeError: the response has neither the list nor an error.
+            AuthenticationError, RateLimited, TransportError, ServerError: there was no good response.
+
+        Example:
+            async for summary in client.session_summaries("2d"):
+                print(summary.session_id, [meeting.created_at for meeting in summary.meetings])
+
+        Source: `reference/opentok-insights.md`, section 6, as for all listings below.
+        """
+        window = self._runner.clipped(self.window(since, until))
+        plan = listings.session_summaries(self.project_id, window, minutes=minutes, fields=fields)
+        return self._list(plan, resume)
+
+    def sessions(
+        self, session_ids: OneOrMore, *, minutes: bool = False, resume: str | None = None
+    ) -> InsightsPages[Session]:
+        """List sessions, each with all of its meetings. A request fetches 50 sessions.
+
+        Args:
+            session_ids: one id, or any number of them.
+            minutes: fetch streamed minutes too, which is slow.
+            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+
+        Raises:
+            InvalidRequest: no id, an empty id, or an id that is given twice.
+            NotFound: a session does not exist.
+            As `session_summaries`.
+
+        Example:
+            (session,) = await client.sessions("1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4").collect()
+        """
+        return self._list(listings.sessions(self.project_id, session_ids, minutes=minutes), resume)
+
+    def meetings(
+        self,
+        session_ids: OneOrMore,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        meeting_id: str | None = None,
+        minutes: bool = False,
+        resume: str | None = None,
+    ) -> InsightsPages[Meeting]:
+        """List the meetings of sessions.
+
+        Args:
+            session_ids: one session, or several.
+            since, until: only meetings that began in `since <= t < until`, at most 21 days ago.
+            meeting_id: only the entries of this meeting.
+            minutes: fetch streamed minutes too, which is slow.
+            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+
+        Raises:
+            As `sessions`.
+
+        Example:
+            meetings = await client.meetings(session_id, since="1d").collect()
+        """
+        chosen = self._runner.meeting_filter(since, until, meeting_id)
+        return self._list(listings.meetings(self.project_id, session_ids, chosen, minutes=minutes), resume)
+
+    def connections(
+        self,
+        session_ids: OneOrMore,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        meeting_id: str | None = None,
+        fields: Sequence[str] = CONNECTION,
+        resume: str | None = None,
+    ) -> InsightsPages[Connection]:
+        """List the participants of the meetings of sessions: times, country, browser, device and SDK.
+
+        Args:
+            session_ids: one session, or several.
+            since, until: only of meetings that began in `since <= t < until`.
+            meeting_id: only of this meeting.
+            fields: the fields of each record, as the API spells them; default: all documented ones.
+            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+
+        Raises:
+            As `sessions`.
+
+        Example:
+            table = await client.connections(session_id).to_arrow()
+        """
+        chosen = self._runner.meeting_filter(since, until, meeting_id)
+        plan = listings.participants(Connection, self.project_id, session_ids, chosen, fields)
+        return self._list(plan, resume)
+
+    def publishers(
+        self,
+        session_ids: OneOrMore,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        meeting_id: str | None = None,
+        fields: Sequence[str] = STREAM,
+        resume: str | None = None,
+    ) -> InsightsPages[Publisher]:
+        """List the streams that were published in the meetings of sessions. Args and Raises: as `connections`.
+
+        Example:
+            publishers = await client.publishers(session_id, meeting_id=meeting.meeting_id).collect()
+        """
+        chosen = self._runner.meeting_filter(since, until, meeting_id)
+        plan = listings.participants(Publisher, self.project_id, session_ids, chosen, fields)
+        return self._list(plan, resume)
+
+    def subscribers(
+        self,
+        session_ids: OneOrMore,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        meeting_id: str | None = None,
+        fields: Sequence[str] = STREAM,
+        resume: str | None = None,
+    ) -> InsightsPages[Subscriber]:
+        """List the streams that were received in the meetings of sessions. Args and Raises: as `connections`.
+
+        Example:
+            subscribers = await client.subscribers(session_id).collect()
+        """
+        chosen = self._runner.meeting_filter(since, until, meeting_id)
+        plan = listings.participants(Subscriber, self.project_id, session_ids, chosen, fields)
+        return self._list(plan, resume)
+
+    def stream_stats(
+        self,
+        session_ids: OneOrMore,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        meeting_id: str | None = None,
+        roles: OneOrMore = ("publisher", "subscriber"),
+        fields: Sequence[str] = STATS,
+        resume: str | None = None,
+    ) -> InsightsPages[StreamSample]:
+        """List the measurements of the streams of sessions, taken every 30 seconds by publishers and subscribers.
+
+        A page is one session and takes at least one request. Args and Raises: as `connections`, and the following.
+
+        Args:
+            roles: `publisher`, `subscriber`, or both.
+
+        Example:
+            table = await client.stream_stats(session_id, since="2d").to_arrow()
+        """
+        chosen = self._runner.meeting_filter(since, until, meeting_id)
+        plan = listings.stream_samples(self.project_id, session_ids, chosen, roles=roles, fields=fields)
+        return self._list(plan, resume)
 
     async def query(self, text: str, variables: Mapping[str, Any] | None = None) -> QueryResult:
-        """Ask any query, and follow the pages of every list in it, at every level.
+        """Run any query, and fetch all pages of every list in it, at every level.
 
-        Lists are what has `resources`; to each, `pageInfo` and a `first` that the node limit bears are added. Give
-        what your users typed as variables, never as part of the text. Needs the extra `[opentok]`.
+        A list is a field with `resources`. `pageInfo`, and a `first` within the node limit, are added to each. Pass
+        input of your users as variables, never as part of the text. Needs the extra `[opentok]`.
 
         Args:
             text: one query, in GraphQL.
             variables: the values of its variables.
 
         Returns:
-            The data, whole, and the problems that came beside them.
+            The complete data, and the problems that were reported for them.
 
         Raises:
-            InvalidRequest: it is no query, or a variable is something that JSON does not have.
+            InvalidRequest: the text is not one query, or JSON cannot represent a variable.
             As `session_summaries`.
 
         Example:
@@ -176,36 +385,14 @@ class AsyncOpenTok(Client, MeetingData, ProjectData):
 
         Source: `reference/opentok-insights.md`, sections 3 and 7.
         """
-        return await ask_freely(self._asker, text, variables or {})
+        return await run_query(self._runner, text, variables or {})
 
-    async def _token(self, request: Request) -> Mapping[str, str]:
+    def _list(self, plan: ListingPlan[T], resume: str | None) -> InsightsPages[T]:
+        async def paginator() -> InsightsPaginator[T]:
+            return InsightsPaginator(plan, self._runner, resume=resume)
+
+        return self._pages(paginator, table=plan.table)
+
+    async def _sign(self, request: Request) -> Mapping[str, str]:
         del request
-        return self.credentials.headers(self._engine.server_time.now())
-
-
-def credentials_from(environment: Mapping[str, str]) -> Credentials:
-    """Return the credentials that an environment names.
-
-    Raises:
-        ConfigurationError: naming what is missing, or what cannot be used.
-    """
-    if application := environment.get(_APPLICATION):
-        return Application(application, _private_key(environment.get(_PRIVATE_KEY, "")))
-    missing = [name for name in (_KEY, _SECRET) if not environment.get(name)]
-    if missing:
-        raise ConfigurationError(
-            f"not set in the environment: {', '.join(missing)} (or {_APPLICATION} and {_PRIVATE_KEY})"
-        )
-    return ProjectKey(environment[_KEY], environment[_SECRET])
-
-
-def _private_key(named: str) -> str:
-    if not named:
-        raise ConfigurationError(f"not set in the environment: {_PRIVATE_KEY}, beside {_APPLICATION}")
-    if "-----BEGIN" in named:
-        return named.replace("\\n", "\n")
-    try:
-        return Path(named).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigurationError(f"{_PRIVATE_KEY} names a file that cannot be read: {reason}") from None
+        return self.credentials.headers(self._now())

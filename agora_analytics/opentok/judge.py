@@ -1,40 +1,66 @@
-"""The verdict on an answer of Insights, by the vendor's code wherever it stands, else by the HTTP status.
+"""Judges and decodes a response of Insights in one step, by the vendor's error code, or else by the HTTP status.
 
-Errors come as GraphQL does (`errors`, each with an `errorCode`), or in an envelope of their own (`error`). Data beside
-errors are an answer: they are kept, and the errors are told with them.
+Errors arrive as GraphQL errors (`errors`, each with an `errorCode`), or in an object of their own (`error`). A response
+with data and errors is good: the data are returned together with the errors.
 
 Source: `reference/opentok-insights.md`, section 7.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from attrs import define, frozen
 
 from agora_analytics import errors
-from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.http_times import retry_after
-from agora_analytics.core.verdicts import Cause, Done, Fail, Retry, Verdict
+from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
-from agora_analytics.opentok.facts import ERRORS, Blame
-from agora_analytics.opentok.gathering import Problem
+from agora_analytics.opentok.spec import ERRORS, ErrorCategory
 
-_RAISES: Mapping[Blame, type[errors.APIError]] = {
-    Blame.TOKEN: errors.AuthenticationError,
-    Blame.ACCOUNT: errors.AuthenticationError,
-    Blame.ACCESS: errors.AccessDenied,
-    Blame.REQUEST: errors.BadRequest,
-    Blame.DATES: errors.WindowRefused,
-    Blame.NOT_THERE: errors.NotFound,
-    Blame.SERVER: errors.ServerError,
+_RAISES: Mapping[ErrorCategory, type[errors.APIError]] = {
+    ErrorCategory.TOKEN: errors.AuthenticationError,
+    ErrorCategory.ACCOUNT: errors.AuthenticationError,
+    ErrorCategory.ACCESS: errors.AccessDenied,
+    ErrorCategory.REQUEST: errors.BadRequest,
+    ErrorCategory.DATES: errors.WindowRefused,
+    ErrorCategory.NOT_FOUND: errors.NotFound,
+    ErrorCategory.SERVER: errors.ServerError,
 }
-_BY_STATUS: Mapping[int, Blame] = {401: Blame.TOKEN, 403: Blame.ACCESS, 404: Blame.NOT_THERE}
-_TOO_FAST = 30.0  # the limit is counted over so many seconds
-_LONGEST_SAID = 500
+_BY_STATUS: Mapping[int, ErrorCategory] = {
+    401: ErrorCategory.TOKEN,
+    403: ErrorCategory.ACCESS,
+    404: ErrorCategory.NOT_FOUND,
+}
+_RATE_PERIOD = 30.0  # the limit is counted over so many seconds
+_LONGEST_MESSAGE = 500
 
 
-class Said(msgspec.Struct):
-    """One error, in either envelope."""
+@frozen(kw_only=True)
+class Problem:
+    """An error of the server, or a count that does not match, for data that were returned anyway.
+
+    Attributes:
+        message: the description.
+        code: the vendor's code; None: there is none.
+        path: where, as keys and list indices; () if unknown.
+    """
+
+    message: str
+    code: int | None = None
+    path: Sequence[str | int] = ()
+
+
+@define
+class QueryData:
+    """The data of one good response, and the errors that came with them."""
+
+    data: dict[str, Any]
+    problems: list[Problem]
+
+
+class ReportedError(msgspec.Struct):
+    """One error, in either form."""
 
     message: Any = None
     errorCode: Any = None  # noqa: N815 - as the API spells it
@@ -46,137 +72,135 @@ class Said(msgspec.Struct):
         text = str(self.errorCode)
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
 
-    def problem(self) -> Problem:
-        """Return it as users get it beside data."""
-        path = self.path if isinstance(self.path, list) else []
-        known = tuple(step for step in path if isinstance(step, str | int))
-        return Problem(message=self.text, code=self.code, path=known)
-
     @property
     def text(self) -> str:
-        """What it says, not too long."""
-        return str(self.message or "no message")[:_LONGEST_SAID]
+        """The message, shortened."""
+        return str(self.message or "no message")[:_LONGEST_MESSAGE]
+
+    def problem(self) -> Problem:
+        """Return the error as users see it."""
+        path = self.path if isinstance(self.path, list) else []
+        steps = tuple(step for step in path if isinstance(step, str | int))
+        return Problem(message=self.text, code=self.code, path=steps)
 
 
-class Envelope(msgspec.Struct):
-    """What an answer holds; the data are only read where somebody wants them."""
+class GraphQLEnvelope(msgspec.Struct):
+    """The top level of a response."""
 
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    errors: list[Said | str] | None = None
-    error: Said | str | None = None
+    data: Any = None
+    errors: list[ReportedError | str] | None = None
+    error: ReportedError | str | None = None
     message: Any = None
 
     @property
-    def said(self) -> list[Said]:
+    def reported(self) -> list[ReportedError]:
         """All errors, those with a code first."""
-        found = [*(self.errors or ()), *([self.error] if self.error else ())]
-        told = [Said(message=one) if isinstance(one, str) else one for one in found]
-        return sorted(told, key=lambda one: one.code is None)
+        sent = [*(self.errors or ()), *([self.error] if self.error else ())]
+        reported = [ReportedError(message=error) if isinstance(error, str) else error for error in sent]
+        return sorted(reported, key=lambda error: error.code is None)
 
     @property
-    def has_data(self) -> bool:
-        """Whether there are data, be they all null."""
-        return bytes(memoryview(self.data)[:1]) == b"{"
-
-    def read(self) -> dict[str, Any]:
-        """Return the data."""
-        return dict(msgspec.json.decode(self.data)) if self.has_data else {}
+    def is_good(self) -> bool:
+        """Whether there are data to return. With errors, at least one value must not be null."""
+        if not isinstance(self.data, dict) or self.error is not None:
+            return False
+        return not self.errors or _has_value(self.data)
 
 
-def judge(endpoint: Endpoint, outcome: Response | TransportFailure, now: float) -> Verdict:
-    """Return what to do after one attempt."""
-    del endpoint  # every query may be asked again
+def read_response(exchange: Exchange) -> Verdict[QueryData]:
+    """Return the data of a good response, or what to do instead."""
+    outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
-        error = errors.TransportError(f"no answer: {outcome}", kind=outcome.kind)
-        if outcome.kind.would_come_again:
-            return Fail(error=error)
-        return Retry(error=error, other_host=outcome.kind.blames_host)
-    envelope = read_envelope(outcome)
-    if envelope is not None and outcome.status < 400 and _is_answer(envelope):
-        return _judge_parts(envelope, outcome)
-    return _judge_refusal(envelope, outcome, now)
+        return judge_failure(exchange, outcome)
+    envelope = _read_envelope(outcome)
+    if envelope is None or outcome.status >= 400 or not envelope.is_good:
+        return _judge_refusal(envelope, outcome, exchange)
+    reported = envelope.reported
+    good = Done(
+        QueryData(data=envelope.data, problems=[error.problem() for error in reported]),
+        request_id=outcome.headers.get("x-request-id"),
+    )
+    for error in reported:
+        if _category(error.code) is ErrorCategory.SERVER:
+            return _retry_partial(error, good, outcome)
+    return good
 
 
-def _judge_parts(envelope: Envelope, response: Response) -> Verdict:
-    """A part that failed in the server is asked for again; the last answer is kept in the error's `partial`."""
-    for said in envelope.said if envelope.errors else ():
-        known = ERRORS.get(said.code or 0)
-        if known is not None and known.blame is Blame.SERVER:
-            words = _told(said.code, f"a part failed: {said.text}", response)
-            error = errors.ServerError(words, code=said.code, **_place(response))
-            error.partial = response
-            return Retry(error=error)
-    return Done(response)
+def _retry_partial(reported: ReportedError, good: Done[QueryData], response: Response) -> Retry:
+    """Retry a response that lacks a part, since the server failed there. The error keeps the rest in `partial`."""
+    text = _describe(reported.code, f"a part failed: {reported.text}", response)
+    error = errors.ServerError(text, code=reported.code, **_place(response))
+    error.partial = (good, response)
+    return Retry(error=error)
 
 
-def read_envelope(response: Response) -> Envelope | None:
-    """Return what an answer holds, or None if it is no JSON object of that kind."""
+def _read_envelope(response: Response) -> GraphQLEnvelope | None:
+    """Return the top level of a response; None if the body is not such a JSON object."""
     try:
-        return msgspec.json.decode(response.body, type=Envelope)
+        return msgspec.json.decode(response.body, type=GraphQLEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _is_answer(envelope: Envelope) -> bool:
-    if not envelope.has_data or envelope.error is not None:
-        return False
-    return not envelope.errors or _holds_something(envelope.read())
-
-
-def _holds_something(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(map(_holds_something, value.values()))
-    return any(map(_holds_something, value)) if isinstance(value, list) else value is not None
+        return any(map(_has_value, value.values()))
+    return any(map(_has_value, value)) if isinstance(value, list) else value is not None
 
 
-def _judge_refusal(envelope: Envelope | None, response: Response, now: float) -> Verdict:
+def _judge_refusal(envelope: GraphQLEnvelope | None, response: Response, exchange: Exchange) -> Retry | Fail:
     place = _place(response)
-    said = envelope.said if envelope else []
-    code = said[0].code if said else None
-    words = said[0].text if said else _words(envelope, response)
+    reported = envelope.reported if envelope else []
+    code = reported[0].code if reported else None
+    message = reported[0].text if reported else _message(envelope, response)
+    after = retry_after(response, exchange.now)
     if response.status == 429:
-        error: errors.APIError = errors.RateLimited(f"HTTP 429: {words}", code=code, **place)
-        return Retry(error=error, cause=Cause.RATE, after=retry_after(response, now) or _TOO_FAST)
-    known = ERRORS.get(code or 0)
-    blame = known.blame if known else _blame(response, said)
-    error = _RAISES[blame](_told(code, words, response), code=code, **place)
-    match blame:
-        case Blame.TOKEN:
+        limited = errors.RateLimited(f"HTTP 429: {message}", code=code, **place)
+        return Retry(error=limited, cause=Cause.RATE, after=after or _RATE_PERIOD)
+    category = _category(code) or _category_of_status(response, reported)
+    error = _RAISES[category](_describe(code, message, response), code=code, **place)
+    match category:
+        case ErrorCategory.TOKEN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
-        case Blame.SERVER:
-            return Retry(error=error, after=retry_after(response, now), other_host=True)
+        case ErrorCategory.SERVER:
+            return Retry(error=error, after=after, other_host=True)
+        case ErrorCategory.DATES if exchange.clock_moved:
+            return Retry(error=error, cause=Cause.CLOCK)
         case _:
             return Fail(error=error)
 
 
-def refused(problem: Problem, response: Response) -> errors.APIError:
-    """Return the error for an answer that has nothing of what was asked for beside a problem."""
-    known = ERRORS.get(problem.code or 0)
-    blame = known.blame if known else Blame.REQUEST
-    words = _told(problem.code, problem.message, response)
-    return _RAISES[blame](words, code=problem.code, **_place(response))
+def error_of(problem: Problem, response: Response) -> errors.APIError:
+    """Return the error of a response whose data lack everything that was requested."""
+    category = _category(problem.code) or ErrorCategory.REQUEST
+    text = _describe(problem.code, problem.message, response)
+    return _RAISES[category](text, code=problem.code, **_place(response))
 
 
 def _place(response: Response) -> dict[str, Any]:
     return {"status": response.status, "request_id": response.headers.get("x-request-id")}
 
 
-def _told(code: int | None, words: str, response: Response) -> str:
+def _describe(code: int | None, message: str, response: Response) -> str:
     known = ERRORS.get(code or 0)
     if known is None:
-        return f"{code or f'HTTP {response.status}'}: {words}"
-    return f"{code} ({known.meaning}): {words}; {known.hint}"
+        return f"{code or f'HTTP {response.status}'}: {message}"
+    return f"{code} ({known.meaning}): {message}; {known.hint}"
 
 
-def _blame(response: Response, said: list[Said]) -> Blame:
-    """Return whom an answer without a known code blames."""
-    if response.status >= 500 or (response.status < 400 and not said):
-        return Blame.SERVER
-    return _BY_STATUS.get(response.status, Blame.REQUEST)
+def _category(code: int | None) -> ErrorCategory | None:
+    known = ERRORS.get(code or 0)
+    return known.category if known else None
 
 
-def _words(envelope: Envelope | None, response: Response) -> str:
+def _category_of_status(response: Response, reported: list[ReportedError]) -> ErrorCategory:
+    if response.status >= 500 or (response.status < 400 and not reported):
+        return ErrorCategory.SERVER
+    return _BY_STATUS.get(response.status, ErrorCategory.REQUEST)
+
+
+def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:
     if envelope is not None:
-        return str(envelope.message or "no data and no error")[:_LONGEST_SAID]
+        return str(envelope.message or "no data and no error")[:_LONGEST_MESSAGE]
     kind = response.headers.get("content-type", "no content type").split(";")[0]
-    return f"the body ({kind}) is no answer" if response.body else "no body"
+    return f"the body ({kind}) is not a response of this API" if response.body else "no body"

@@ -1,13 +1,13 @@
-"""The records of Insights. Read tolerantly: whatever may be null is None, and numbers may come as text.
+"""The records of Insights. Reading is tolerant: any value may be null, and numbers may be sent as text.
 
-Nothing comes that was not asked for, so only fields that a caller names can be ones that a record does not know. They
-are in its `extra`, by the API's names, as they were sent. A value that cannot be read is None; the page has the answer.
+The server returns only requested fields, so an unknown field is one that the caller named. It is kept in `extra`, under
+the API's name, as it was sent. A value that cannot be read is None; the page's `raw` has the response.
 
 Source: `reference/opentok-insights.md`, sections 5 and 6; `reference/opentok_schema.graphql`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 import attrs
 from attrs import field, frozen
 
-from agora_analytics.opentok.document import camel
-from agora_analytics.opentok.questions import PACIFIC, pacific_midnight
+from agora_analytics.opentok.graphql_query import camel_case
+from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 def moment(value: Any) -> datetime | None:
-    """Return a `Date` of an answer as an aware datetime, UTC; None for what is none.
+    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read.
 
     Example:
         >>> moment("2020-03-22T12:24:05.407Z").isoformat()
@@ -42,7 +42,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def number(value: Any) -> float | None:
-    """Return a number, sent as such or as text; None for what is none."""
+    """Return a number that was sent as a number or as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -52,90 +52,104 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """Return a whole number; None for what is none."""
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None
+    """Return a whole number; None for anything else."""
+    parsed = number(value)
+    return int(parsed) if parsed is not None and parsed.is_integer() else None
 
 
 def text(value: Any) -> str | None:
-    """Return a text; None for null and for an empty one."""
+    """Return a text; None for null and for an empty text."""
     return None if value is None or value == "" else str(value)
 
 
 def flag(value: Any) -> bool | None:
-    """Return true or false; None for anything else."""
+    """Return a truth value; None for anything else."""
     return value if isinstance(value, bool) else None
 
 
-@frozen(kw_only=True)
+_CONVERTERS: Mapping[Any, Callable[[Any], Any]] = {
+    str | None: text,
+    datetime | None: moment,
+    int | None: whole,
+    float | None: number,
+    bool | None: flag,
+}
+
+
+def _convert_by_type(_: type[Any], fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
+    """Give each optional field of a record the converter of its type."""
+    return [field.evolve(converter=_CONVERTERS.get(field.type)) for field in fields]
+
+
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class MeetingSummary:
-    """What is told of a meeting without its participants.
+    """A meeting without its participants.
 
     Attributes:
         session_id: the session.
-        meeting_id: the meeting; a participant who comes back within 10 minutes makes another entry with the same id.
+        meeting_id: the meeting. A participant who returns within 10 minutes makes another entry with the same id.
         created_at: when it began, UTC.
-        destroyed_at: when it ended, UTC; None while it goes on.
-        total_connections, total_streams, total_subscribers: how many there were.
-        max_concurrent_connections, max_concurrent_streams, max_concurrent_subscribers: at the same time.
-        publisher_minutes, subscriber_minutes: streamed minutes; None where they were not asked for.
-        extra: fields that the caller named and that are not known here, as they were sent.
+        destroyed_at: when it ended, UTC; None while it is still active.
+        total_connections, total_streams, total_subscribers: totals of the meeting.
+        max_concurrent_connections, max_concurrent_streams, max_concurrent_subscribers: the most at the same time.
+        publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        extra: fields that the caller named and that no attribute stands for, as they were sent.
     """
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    destroyed_at: datetime | None = field(default=None, converter=moment)
-    total_connections: int | None = field(default=None, converter=whole)
-    total_streams: int | None = field(default=None, converter=whole)
-    total_subscribers: int | None = field(default=None, converter=whole)
-    max_concurrent_connections: int | None = field(default=None, converter=whole)
-    max_concurrent_streams: int | None = field(default=None, converter=whole)
-    max_concurrent_subscribers: int | None = field(default=None, converter=whole)
-    publisher_minutes: float | None = field(default=None, converter=number)
-    subscriber_minutes: float | None = field(default=None, converter=number)
+    meeting_id: str | None = None
+    created_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    total_connections: int | None = None
+    total_streams: int | None = None
+    total_subscribers: int | None = None
+    max_concurrent_connections: int | None = None
+    max_concurrent_streams: int | None = None
+    max_concurrent_subscribers: int | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class Meeting:
-    """A meeting of a session: people in it at the same time, until ten minutes after the last one has left.
+    """A meeting of a session: it lasts until ten minutes after the last participant has left.
 
     Attributes:
         session_id: the session.
-        meeting_id: the meeting; not unique: see `MeetingSummary`.
+        meeting_id: the meeting. It is not unique: see `MeetingSummary`.
         created_at: when it began, UTC.
-        destroyed_at: when it ended, UTC; None while it goes on.
-        publisher_minutes, subscriber_minutes: streamed minutes; None where they were not asked for.
+        destroyed_at: when it ended, UTC; None while it is still active.
+        publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
     """
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    destroyed_at: datetime | None = field(default=None, converter=moment)
-    publisher_minutes: float | None = field(default=None, converter=number)
-    subscriber_minutes: float | None = field(default=None, converter=number)
+    meeting_id: str | None = None
+    created_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class Session:
-    """A session: a prefetch_budget, for as long as its id is used.
+    """A session: a room, for as long as its id is used.
 
     Attributes:
         session_id: its id.
         media_mode: `routed` or `relayed`.
-        publisher_minutes, subscriber_minutes: of the whole session; None where they were not asked for.
+        publisher_minutes, subscriber_minutes: of the whole session; None if they were not requested.
         meetings: all of its meetings.
     """
 
     session_id: str
-    media_mode: str | None = field(default=None, converter=text)
-    publisher_minutes: float | None = field(default=None, converter=number)
-    subscriber_minutes: float | None = field(default=None, converter=number)
+    media_mode: str | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
     meetings: tuple[Meeting, ...] = ()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class SessionSummary:
     """A session that had a meeting in a time range.
 
@@ -147,138 +161,138 @@ class SessionSummary:
     """
 
     session_id: str
-    media_mode: str | None = field(default=None, converter=text)
-    publisher_minutes: float | None = field(default=None, converter=number)
-    subscriber_minutes: float | None = field(default=None, converter=number)
+    media_mode: str | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
     meetings: tuple[MeetingSummary, ...] = ()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class Connection:
-    """A participant of a meeting. `guid` names the client over several connections, where it is told."""
+    """A participant of a meeting. `guid` identifies the same client over several connections, if it was sent."""
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    meeting_created_at: datetime | None = field(default=None, converter=moment)
-    connection_id: str | None = field(default=None, converter=text)
-    guid: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    destroyed_at: datetime | None = field(default=None, converter=moment)
-    country: str | None = field(default=None, converter=text)
-    region: str | None = field(default=None, converter=text)
-    city: str | None = field(default=None, converter=text)
-    browser: str | None = field(default=None, converter=text)
-    browser_version: str | None = field(default=None, converter=text)
-    device_model: str | None = field(default=None, converter=text)
-    user_agent: str | None = field(default=None, converter=text)
-    sdk_type: str | None = field(default=None, converter=text)
-    sdk_version: str | None = field(default=None, converter=text)
+    meeting_id: str | None = None
+    meeting_created_at: datetime | None = None
+    connection_id: str | None = None
+    guid: str | None = None
+    created_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    country: str | None = None
+    region: str | None = None
+    city: str | None = None
+    browser: str | None = None
+    browser_version: str | None = None
+    device_model: str | None = None
+    user_agent: str | None = None
+    sdk_type: str | None = None
+    sdk_version: str | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class Publisher:
     """A stream that a connection sent into a meeting."""
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    meeting_created_at: datetime | None = field(default=None, converter=moment)
-    connection_id: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    destroyed_at: datetime | None = field(default=None, converter=moment)
-    stream_id: str | None = field(default=None, converter=text)
-    video_type: str | None = field(default=None, converter=text)
-    has_audio_track: bool | None = field(default=None, converter=flag)
-    has_video_track: bool | None = field(default=None, converter=flag)
+    meeting_id: str | None = None
+    meeting_created_at: datetime | None = None
+    connection_id: str | None = None
+    created_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    stream_id: str | None = None
+    video_type: str | None = None
+    has_audio_track: bool | None = None
+    has_video_track: bool | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class Subscriber:
     """A stream that a connection received."""
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    meeting_created_at: datetime | None = field(default=None, converter=moment)
-    subscriber_id: str | None = field(default=None, converter=text)
-    connection_id: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    destroyed_at: datetime | None = field(default=None, converter=moment)
-    stream_id: str | None = field(default=None, converter=text)
-    video_type: str | None = field(default=None, converter=text)
-    has_audio_track: bool | None = field(default=None, converter=flag)
-    has_video_track: bool | None = field(default=None, converter=flag)
+    meeting_id: str | None = None
+    meeting_created_at: datetime | None = None
+    subscriber_id: str | None = None
+    connection_id: str | None = None
+    created_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    stream_id: str | None = None
+    video_type: str | None = None
+    has_audio_track: bool | None = None
+    has_video_track: bool | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class StreamSample:
-    """What was measured of a stream, every 30 seconds, where it was sent or where it was received.
+    """A measurement of a stream, taken every 30 seconds by its publisher or by a subscriber.
 
     Attributes:
         role: `publisher` or `subscriber`.
-        connection_id: who measured.
-        publisher_connection_id: who sent the stream; None if the publishers of its meeting were not asked for.
-        created_at: when, UTC.
-        audio_bitrate_kbps, video_bitrate_kbps: kbit/s by their names.
+        connection_id: the connection that measured.
+        publisher_connection_id: the connection that sent the stream; None if publishers were not requested.
+        created_at: when it was taken, UTC.
+        audio_bitrate_kbps, video_bitrate_kbps: kbit/s, according to the names.
         audio_latency_ms, video_latency_ms: milliseconds.
-        audio_packet_loss, video_packet_loss: fractions of 1, as the guide says; one public chart reads them as percent.
+        audio_packet_loss, video_packet_loss: fractions of 1, according to the guide. One public chart reads them as percent.
         video_resolution: `<width>x<height>`.
-        has_audio, has_video: whether a publisher sent it.
-        subscribe_to_audio, subscribe_to_video: whether a subscriber wanted it.
-        extra: fields that the caller named and that are not known here, as they were sent.
+        has_audio, has_video: whether the publisher sent audio and video.
+        subscribe_to_audio, subscribe_to_video: whether the subscriber requested audio and video.
+        extra: fields that the caller named and that no attribute stands for, as they were sent.
     """
 
     session_id: str
-    meeting_id: str | None = field(default=None, converter=text)
-    meeting_created_at: datetime | None = field(default=None, converter=moment)
+    meeting_id: str | None = None
+    meeting_created_at: datetime | None = None
     role: str
-    stream_id: str | None = field(default=None, converter=text)
-    connection_id: str | None = field(default=None, converter=text)
-    subscriber_id: str | None = field(default=None, converter=text)
-    publisher_connection_id: str | None = field(default=None, converter=text)
-    created_at: datetime | None = field(default=None, converter=moment)
-    audio_bitrate_kbps: float | None = field(default=None, converter=number)
-    video_bitrate_kbps: float | None = field(default=None, converter=number)
-    audio_latency_ms: float | None = field(default=None, converter=number)
-    video_latency_ms: float | None = field(default=None, converter=number)
-    audio_packet_loss: float | None = field(default=None, converter=number)
-    video_packet_loss: float | None = field(default=None, converter=number)
-    video_resolution: str | None = field(default=None, converter=text)
-    audio_codec: str | None = field(default=None, converter=text)
-    video_codec: str | None = field(default=None, converter=text)
-    has_audio: bool | None = field(default=None, converter=flag)
-    has_video: bool | None = field(default=None, converter=flag)
-    subscribe_to_audio: bool | None = field(default=None, converter=flag)
-    subscribe_to_video: bool | None = field(default=None, converter=flag)
+    stream_id: str | None = None
+    connection_id: str | None = None
+    subscriber_id: str | None = None
+    publisher_connection_id: str | None = None
+    created_at: datetime | None = None
+    audio_bitrate_kbps: float | None = None
+    video_bitrate_kbps: float | None = None
+    audio_latency_ms: float | None = None
+    video_latency_ms: float | None = None
+    audio_packet_loss: float | None = None
+    video_packet_loss: float | None = None
+    video_resolution: str | None = None
+    audio_codec: str | None = None
+    video_codec: str | None = None
+    has_audio: bool | None = None
+    has_video: bool | None = None
+    subscribe_to_audio: bool | None = None
+    subscribe_to_video: bool | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_convert_by_type)
 class ProjectRow:
-    """An interval of a project's data, of one group if they are grouped.
+    """One interval of project data, for one group if the data are grouped.
 
     Attributes:
         interval_start: when the interval begins, UTC; None without an interval.
-        interval_end: when its LAST DAY begins, UTC: that day belongs to it.
-        country, region, sdk_type, sdk_version, browser, browser_version: the group; None where it is not one.
-        values: by the names that were asked for, such as `usage.streamedPublishedMinutes` (minutes),
+        interval_end: when its LAST DAY begins, UTC. That day belongs to the interval.
+        country, region, sdk_type, sdk_version, browser, browser_version: the group; None if the data are not grouped by it.
+        values: by the requested names, such as `usage.streamedPublishedMinutes` (minutes),
             `quality.subscriber.latencyMsAvg` (ms), `errors.connect.failures` (a count).
     """
 
-    interval_start: datetime | None = field(default=None, converter=moment)
-    interval_end: datetime | None = field(default=None, converter=moment)
-    country: str | None = field(default=None, converter=text)
-    region: str | None = field(default=None, converter=text)
-    sdk_type: str | None = field(default=None, converter=text)
-    sdk_version: str | None = field(default=None, converter=text)
-    browser: str | None = field(default=None, converter=text)
-    browser_version: str | None = field(default=None, converter=text)
+    interval_start: datetime | None = None
+    interval_end: datetime | None = None
+    country: str | None = None
+    region: str | None = None
+    sdk_type: str | None = None
+    sdk_version: str | None = None
+    browser: str | None = None
+    browser_version: str | None = None
     values: Mapping[str, float | None] = field(factory=dict)
 
     @property
     def interval_until(self) -> datetime | None:
-        """When the interval is over, UTC: the midnight on Pacific time behind its last day."""
+        """When the interval is over, UTC: midnight in Pacific time after its last day."""
         if self.interval_end is None:
             return None
         last = self.interval_end.astimezone(ZoneInfo(PACIFIC)).date()
@@ -286,29 +300,28 @@ class ProjectRow:
 
 
 def record(kind: type[T], fields: Mapping[str, Any], **known: Any) -> T:
-    """Return a record of what an answer holds: `sessionId` becomes `session_id`; fields that it does not know are extra.
+    """Return a record of an object of a response: `sessionId` becomes `session_id`.
 
-    Lists in it are no fields of its own: they become records of their own.
+    Fields without an attribute go to `extra`, except collections, whose members become records of their own.
     """
     names = _names(kind)
-    found = {ours: fields[theirs] for theirs, ours in names.items() if theirs in fields}
-    if "extra" in names and (more := fields.keys() - names.keys()):
-        extra = {name: fields[name] for name in more if not _is_listed(fields[name])}
-        found |= {"extra": extra}
-    return kind(**(found | known))
+    values = {ours: fields[theirs] for theirs, ours in names.items() if theirs in fields}
+    if "extra" in names and (unknown := fields.keys() - names.keys()):
+        values["extra"] = {name: fields[name] for name in unknown if not _is_collection(fields[name])}
+    return kind(**(values | known))
 
 
-def _is_listed(value: Any) -> bool:
+def _is_collection(value: Any) -> bool:
     return isinstance(value, Mapping) and "resources" in value
 
 
 @cache
 def _names(kind: type[attrs.AttrsInstance]) -> Mapping[str, str]:
-    return {camel(one.name): one.name for one in attrs.fields(kind)}
+    return {camel_case(attribute.name): attribute.name for attribute in attrs.fields(kind)}
 
 
 def snake(name: str) -> str:
-    """Return a name of the API as it is here.
+    """Return a name of the API as the name of an attribute.
 
     Example:
         >>> snake("audioBitrateKbps")

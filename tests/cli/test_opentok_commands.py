@@ -115,7 +115,7 @@ def test_harvest_without_advanced_insights_stores_days_and_reports_sessions(
 def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
     assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
-    assert "no GraphQL" in fails(2, "opentok", "query", "{ project(")
+    assert "not GraphQL" in fails(2, "opentok", "query", "{ project(")
     assert "not a JSON object" in fails(2, "opentok", "query", "{ a }", "--variables", "[1]")
     environment["OPENTOK_API_SECRET"] = "another0secret0of0forty0characters000000"
     message = fails(77, "opentok", "harvest", "--since", "1d", "--out", "s")

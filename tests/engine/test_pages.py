@@ -203,3 +203,18 @@ def test_two_iterations_at_once_do_not_disturb_each_other():
 
     stage = Stage()
     assert run_virtual(work()) == [records(*range(10))] * 2
+
+
+def test_resume_token_of_a_slow_reader_names_each_step_once():
+    """Page 1 was prefetched and has added page 2: a listing that resumes at page 1 learns page 2 from it."""
+
+    async def slowly():
+        tokens = []
+        async with aclosing(stage.pages.pages()) as pages:
+            async for page in pages:
+                tokens.append(page.resume_token)
+                await asyncio.sleep(60)
+        return tokens
+
+    stage = Stage(count=1, prefetch=3, more={0: [1], 1: [2], 2: [3]})
+    assert run_virtual(slowly()) == ["1", "2", "3", ""]

@@ -8,7 +8,7 @@ from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, WindowOutOfReach
 from agora_analytics.harvest import estimate
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
-from agora_analytics.opentok.facts import PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.testing import run_virtual
 from tests.apsaravideo.stage import NOW as APSARA_NOW

@@ -1,4 +1,4 @@
-"""Tokens of both kinds, made anew for every attempt; settings from the environment; no secret is ever shown."""
+"""Tokens of both kinds, one for each attempt; settings from the environment; secrets in no output."""
 
 import logging
 
@@ -12,7 +12,7 @@ from agora_analytics.errors import AgoraAnalyticsError, AuthenticationError, Con
 from agora_analytics.opentok import Application, AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, scripted, summaries
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, scripted, summaries
 
 APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
 PAIR = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -39,7 +39,7 @@ def claims_of(transport, *, header, key, algorithm):
     return found
 
 
-def test_a_project_signs_with_its_secret():
+def test_project_token_is_signed_with_its_secret():
     transport = Scripted(data(summaries()))
     scripted(transport, ask)
     (claims,) = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
@@ -54,7 +54,7 @@ def test_a_project_signs_with_its_secret():
     assert request.headers["content-type"] == "application/json"
 
 
-def test_an_application_signs_with_its_private_key():
+def test_application_token_is_signed_with_its_private_key():
     transport = Scripted(data(summaries()))
     scripted(transport, ask, credentials=Application(APPLICATION, PRIVATE))
     (claims,) = claims_of(transport, header="authorization", key=PUBLIC, algorithm="RS256")
@@ -65,62 +65,62 @@ def test_an_application_signs_with_its_private_key():
     assert f'projectId: \\"{APPLICATION}\\"'.encode() in request.body
 
 
-def test_both_kinds_are_let_in():
-    assert [one.session_id for one in Stage.of().run(ask)] == IDS
+def test_server_accepts_both_kinds_of_token():
+    assert [one.session_id for one in Harness.of().run(ask)] == IDS
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=3, project_id=APPLICATION
     )
-    stage = Stage.of([WORLD, world], applications={APPLICATION: PUBLIC})
-    found = stage.run(ask, Application(APPLICATION, PRIVATE))
+    harness = Harness.of([WORLD, world], applications={APPLICATION: PUBLIC})
+    found = harness.run(ask, Application(APPLICATION, PRIVATE))
     assert [one.session_id for one in found] == [one.session_id for one in world.sessions]
 
 
-def test_every_attempt_has_a_token_of_its_own_and_in_time():
+def test_every_attempt_has_a_new_valid_token():
     transport = Scripted(data(summaries()))
-    stage = Stage.of(faults=Faults(script=("500", "reset", "503-html")))
+    harness = Harness.of(faults=Faults(script=("500", "reset", "503-html")))
 
     class Seen:
         async def send(self, request):
             transport.requests.append(request)
-            return await stage.transport.send(request)
+            return await harness.transport.send(request)
 
         async def aclose(self):
             pass
 
-    stage.run(ask, transport=Seen())
+    harness.run(ask, transport=Seen())
     claims = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
     assert len({one["jti"] for one in claims}) == len(claims) == 4
     assert claims[0]["iat"] < claims[-1]["iat"]  # the back-off took seconds
 
 
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0, 11 * 3600.0, -11 * 3600.0])
-def test_a_clock_that_is_off_heals_after_one_refusal(ahead):
-    """The tokens of a skewed clock are refused once (1011); the server's date makes the next ones good."""
-    stage = Stage.of(clock_skew=ahead)
+def test_wrong_clock_is_corrected_after_one_refusal(ahead):
+    """The tokens of a skewed clock are refused once (1011); the next ones use the server's date."""
+    harness = Harness.of(clock_skew=ahead)
 
     async def job(client):
         return [len(await ask(client)) for _ in range(3)]
 
-    counts = stage.run(job)
+    counts = harness.run(job)
     assert len(set(counts)) == 1
-    assert stage.simulator.errors == {1011: 1}
-    assert stage.asked == 4
+    assert harness.simulator.errors == {1011: 1}
+    assert harness.requests == 4
 
 
 @pytest.mark.parametrize("code", [1001, 1011])
-def test_a_token_is_renewed_once_and_at_once(code):
-    stage = Stage.of()
-    stage.simulator.fail_with(code)
-    begin = stage.clock.now()
-    assert len(stage.run(ask)) == len(IDS)
-    assert stage.asked == 2
-    assert stage.clock.now() - begin < 1
+def test_rejected_token_is_renewed_once_without_delay(code):
+    harness = Harness.of()
+    harness.simulator.fail_with(code)
+    begin = harness.clock.now()
+    assert len(harness.run(ask)) == len(IDS)
+    assert harness.requests == 2
+    assert harness.clock.now() - begin < 1
 
-    stage = Stage.of()
-    stage.simulator.fail_with(code, times=5)
+    harness = Harness.of()
+    harness.simulator.fail_with(code, times=5)
     with pytest.raises(AuthenticationError, match=str(code)) as caught:
-        stage.run(ask)
-    assert stage.asked == len(caught.value.trail) == 2
+        harness.run(ask)
+    assert harness.requests == len(caught.value.trail) == 2
 
 
 # ---- what cannot be used is refused at once
@@ -129,26 +129,26 @@ def test_a_token_is_renewed_once_and_at_once(code):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ProjectKey("", SECRET), "api_key must be digits"),
-        (lambda: ProjectKey("45000001\n", SECRET), "api_key must be digits"),
-        (lambda: ProjectKey(APPLICATION, SECRET), "api_key must be digits"),
+        (lambda: ProjectKey("", SECRET), "api_key must consist of digits"),
+        (lambda: ProjectKey("45000001\n", SECRET), "api_key must consist of digits"),
+        (lambda: ProjectKey(APPLICATION, SECRET), "api_key must consist of digits"),
         (lambda: ProjectKey(KEY, " "), "secret is missing"),
-        (lambda: Application(KEY, PRIVATE), "is no application id"),
+        (lambda: Application(KEY, PRIVATE), "is not an application id"),
         (lambda: Application(APPLICATION, ""), "private_key is missing"),
         (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="http://insights.example"), "http"),
         (lambda: AsyncOpenTok(ProjectKey(KEY, SECRET), base_url="ftp://x"), "base"),
     ],
 )
-def test_credentials_that_cannot_be_are_refused(make, words):
+def test_invalid_credentials_are_refused(make, words):
     with pytest.raises(ConfigurationError, match=words):
         make()
 
 
-def test_an_api_key_may_be_a_number():
+def test_api_key_may_be_a_number():
     assert ProjectKey(45000001, SECRET).project_id == KEY
 
 
-def test_a_key_that_cannot_sign_says_so_and_shows_nothing():
+def test_error_of_an_invalid_private_key_does_not_show_it():
     transport = Scripted(data(summaries()))
     with pytest.raises(ConfigurationError, match="private key cannot sign") as caught:
         scripted(transport, ask, credentials=Application(APPLICATION, "-----BEGIN nothing-----"))
@@ -156,7 +156,7 @@ def test_a_key_that_cannot_sign_says_so_and_shows_nothing():
     assert transport.requests == []
 
 
-def test_without_pyjwt_the_extra_is_named(monkeypatch):
+def test_missing_pyjwt_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jwt", None)
     with pytest.raises(ConfigurationError, match=r"agora-analytics\[opentok\]"):
         ProjectKey(KEY, SECRET).headers(NOW)
@@ -170,13 +170,13 @@ async def closing(client):
         return client.credentials, repr(client)
 
 
-async def test_the_environment_names_a_project():
+async def test_from_env_with_a_project():
     client = AsyncOpenTok.from_env({"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET})
     assert (await closing(client))[0] == ProjectKey(KEY, SECRET)
 
 
 @pytest.mark.parametrize("how", ["text", "one line", "path"])
-async def test_the_environment_names_an_application(how, tmp_path):
+async def test_from_env_with_an_application(how, tmp_path):
     (tmp_path / "private.key").write_text(PRIVATE)
     named = {
         "text": PRIVATE,
@@ -189,7 +189,7 @@ async def test_the_environment_names_an_application(how, tmp_path):
     assert "tools.vonage.com" in shown
 
 
-async def test_the_environment_names_a_host_and_a_ledger(tmp_path):
+async def test_from_env_with_a_host_and_a_ledger(tmp_path):
     ledger = tmp_path / "ledger"
     client = AsyncOpenTok.from_env(
         {"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET, "OPENTOK_BASE_URL": "https://proxy.example",
@@ -208,7 +208,7 @@ async def test_the_environment_names_a_host_and_a_ledger(tmp_path):
         ({"VONAGE_APPLICATION_ID": APPLICATION, "VONAGE_PRIVATE_KEY": "not there"}, "cannot be read"),
     ],
 )
-def test_what_the_environment_lacks_is_named(environment, words):
+def test_from_env_names_missing_variables(environment, words):
     with pytest.raises(ConfigurationError, match=words):
         AsyncOpenTok.from_env(environment)
 
@@ -216,7 +216,7 @@ def test_what_the_environment_lacks_is_named(environment, words):
 # ---- secrets
 
 
-def test_no_secret_is_in_any_log_event_or_error(caplog):
+def test_no_secret_in_any_log_event_or_error(caplog):
     caplog.set_level(logging.DEBUG)
     shown, secrets = [], [SECRET, "another0secret0of0forty0characters000000", PRIVATE.splitlines()[1], "eyJ"]
     for credentials in (
@@ -225,7 +225,7 @@ def test_no_secret_is_in_any_log_event_or_error(caplog):
         Application(APPLICATION, PRIVATE),
     ):
         for faults in (Faults(), Faults(share=1.0)):
-            stage = Stage.of(faults=faults)
+            harness = Harness.of(faults=faults)
             shown.append(repr(credentials))
 
             async def job(client):
@@ -233,13 +233,13 @@ def test_no_secret_is_in_any_log_event_or_error(caplog):
                 return await ask(client)
 
             try:
-                stage.run(job, credentials)
+                harness.run(job, credentials)
             except AgoraAnalyticsError as error:
                 shown.append(f"{error!r} {error} {error.trail} {vars(error)}")
-            shown.append(repr(stage.events))
-            assert stage.told(ResponseReceived) or faults.share
+            shown.append(repr(harness.events))
+            assert harness.events_of(ResponseReceived) or faults.share
             try:
-                stage.run(job, credentials, observer=None)
+                harness.run(job, credentials, observer=None)
             except AgoraAnalyticsError as error:
                 shown.append(f"{error!r} {error}")
     everything = "\n".join([*shown, caplog.text])

@@ -1,4 +1,4 @@
-"""Queries and answers to the letter: what is sent, and what becomes of what the documents show."""
+"""Exact queries, and the records of the responses that the documents show."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from agora_analytics.errors import AccessDenied, InvalidRequest
 from agora_analytics.opentok import SessionSummary, StreamSample
 from agora_analytics.opentok.records import MeetingSummary
 from tests.conftest import Scripted, response
-from tests.opentok.stage import NOW, Stage, scripted
+from tests.opentok.harness import NOW, Harness, scripted
 
 SUMMARIES = b"""{"data": {"project": {"sessionData": {"sessionSummaries": {
   "pageInfo": {"hasNextPage": false, "endCursor": null}, "totalCount": 1, "resources": [
@@ -115,7 +115,7 @@ def test_samples():
 
 
 @pytest.mark.parametrize(("body", "status", "code"), [(ADD_ON, 200, 1014), (FORBIDDEN, 403, 1021)])
-def test_refusals_in_both_envelopes(body, status, code):
+def test_refusals_in_both_forms(body, status, code):
     with pytest.raises(AccessDenied, match=str(code)) as caught:
         asked_and_got(body, lambda client: client.session_summaries("1d").collect(), status)
     assert (caught.value.code, caught.value.status) == (code, status)
@@ -137,7 +137,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("method", CHOICES)
-def test_a_caller_names_the_fields(method):
+def test_fields_are_selected_by_the_caller(method):
     args, fields, asked = CHOICES[method]
     (sent,), _ = asked_and_got(
         NOTHING, lambda client: getattr(client, method)(*args, fields=fields).collect()
@@ -146,19 +146,19 @@ def test_a_caller_names_the_fields(method):
 
 
 @pytest.mark.parametrize("method", CHOICES)
-def test_a_name_that_cannot_be_one_is_refused(method):
+def test_invalid_field_name_is_refused(method):
     args, _, _ = CHOICES[method]
-    stage = Stage.of(now=NOW)
+    harness = Harness.of(now=NOW)
 
     async def job(client):
         with pytest.raises(InvalidRequest, match="field's name"):
             getattr(client, method)(*args, fields=["guid } evil {"])
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0
 
 
-def test_what_is_only_of_a_publisher_is_not_asked_of_a_subscriber():
+def test_fields_of_publishers_only_are_not_requested_of_subscribers():
     (sent,), _ = asked_and_got(
         NOTHING, lambda client: client.stream_stats("s", fields=("hasVideo", "subscribeToAudio")).collect()
     )

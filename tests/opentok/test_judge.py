@@ -1,4 +1,4 @@
-"""The verdict on every answer: each code in both envelopes, HTTP statuses, bodies that are no answer, data beside errors."""
+"""The verdict on every response: codes in both forms, HTTP statuses, bad bodies, data with errors."""
 
 import json
 from email.utils import formatdate
@@ -11,11 +11,12 @@ from agora_analytics import errors
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
-from agora_analytics.opentok.facts import ERRORS, SESSION_DATA
-from agora_analytics.opentok.judge import judge
+from agora_analytics.opentok.judge import read_response
+from agora_analytics.opentok.spec import ERRORS, SESSION_DATA
 from tests.conftest import response
+from tests.exchanges import exchange
 
-ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql", items="data")
+ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql")
 
 VERDICTS = {
     1000: (Fail, errors.AuthenticationError),
@@ -45,7 +46,7 @@ VERDICTS = {
 
 
 def verdict_on(body, status=200, **headers):
-    return judge(ENDPOINT, response(body, status, **headers), 0.0)
+    return read_response(exchange(response(body, status, **headers), ENDPOINT))
 
 
 def kind_of(verdict):
@@ -77,11 +78,11 @@ def test_every_code_in_every_form(code, form, sent_as):
     )
 
 
-def test_1014_says_both_that_it_may_mean():
-    said = str(verdict_on({"errors": [{"message": "This query requires ...", "errorCode": 1014}]}).error)
-    assert "add-on" in said
-    assert "too much" in said
-    assert "500,000 nodes" in said
+def test_error_1014_states_both_meanings():
+    message = str(verdict_on({"errors": [{"message": "This query requires ...", "errorCode": 1014}]}).error)
+    assert "add-on" in message
+    assert "too much" in message
+    assert "500,000 nodes" in message
 
 
 @pytest.mark.parametrize(
@@ -102,55 +103,65 @@ def test_1014_says_both_that_it_may_mean():
 @pytest.mark.parametrize(
     "body", [b"", b"<html>no</html>", b"{}", b"[1]", b"null", b'{"message": "no"}', b'{"data": {"a']
 )
-def test_an_answer_without_a_code_is_judged_by_its_status(status, kind, error, body):
+def test_response_without_a_code_is_judged_by_its_status(status, kind, error, body):
     verdict = verdict_on(body, status)
     assert (kind_of(verdict), type(verdict.error)) == (kind, error)
     assert str(status) in str(verdict.error)
 
 
 @pytest.mark.parametrize(("sent", "seconds"), [("7", 7.0), (formatdate(9), 9.0), ("soon", 30.0), ("", 30.0)])
-def test_a_rate_limit_says_when(sent, seconds):
+def test_rate_limit_honours_retry_after(sent, seconds):
     assert verdict_on({"message": "Too Many Requests"}, 429, retry_after=sent).after == seconds
 
 
-def test_a_server_that_says_when_is_waited_for():
+def test_server_error_honours_retry_after():
     assert verdict_on(b"", 503, retry_after="9").after == 9.0
     assert verdict_on(b"", 503).after is None
 
 
 @pytest.mark.parametrize("code", sorted(set(VERDICTS) - {1012}))
-def test_data_beside_errors_are_an_answer(code):
+def test_data_with_errors_are_a_good_response(code):
     body = {"data": {"project": {"a": [None, {"b": 0}]}}, "errors": [{"message": "m", "errorCode": code}]}
-    assert kind_of(verdict_on(body)) is Done
+    verdict = verdict_on(body)
+    assert kind_of(verdict) is Done
+    assert verdict.result.data == body["data"]
+    assert [problem.code for problem in verdict.result.problems] == [code]
 
 
-def test_a_part_that_failed_in_the_server_is_asked_for_again_and_kept():
+def test_partial_server_failure_is_retried_and_kept():
     body = {"data": {"a": 1}, "errors": [{"message": "m"}, {"message": "oh", "errorCode": 1012}]}
     verdict = verdict_on(body)
     assert (kind_of(verdict), type(verdict.error)) == (Cause.TROUBLE, errors.ServerError)
-    assert json.loads(verdict.error.partial.body) == body
+    good, kept = verdict.error.partial
+    assert (good.result.data, json.loads(kept.body)) == ({"a": 1}, body)
+    assert [problem.code for problem in good.result.problems] == [1012, None]
 
 
-def test_an_error_without_a_code_beside_nothing_is_refused():
+def test_error_without_code_and_data_is_a_bad_request():
     for body in ({"errors": [{"message": "oh"}], "data": None}, {"errors": ["oh"]}, {"error": "oh"}):
         verdict = verdict_on(body)
         assert (kind_of(verdict), type(verdict.error)) == (Fail, errors.BadRequest)
         assert "oh" in str(verdict.error)
 
 
-def test_a_code_of_tomorrow_is_told_as_it_is():
+def test_unknown_code_is_reported_unchanged():
     verdict = verdict_on({"errors": [{"message": "new", "errorCode": 1099}]})
     assert (kind_of(verdict), verdict.error.code) == (Fail, 1099)
     assert "1099: new" in str(verdict.error)
 
 
-def test_a_message_is_not_told_without_end():
+def test_long_message_is_shortened():
     assert len(str(verdict_on({"errors": [{"message": "x" * 100_000, "errorCode": 1004}]}).error)) < 700
 
 
+def test_refused_window_is_retried_if_the_clock_moved():
+    refused = response({"errors": [{"message": "m", "errorCode": 1002}]})
+    assert kind_of(read_response(exchange(refused, ENDPOINT, clock_shift=60.0))) is Cause.CLOCK
+
+
 @pytest.mark.parametrize("kind", FailureKind)
-def test_a_failure_of_the_way_is_retried_unless_it_would_come_again(kind):
-    verdict = judge(ENDPOINT, TransportFailure(kind, "detail"), 0.0)
+def test_transport_failure_is_retried_unless_it_is_permanent(kind):
+    verdict = read_response(exchange(TransportFailure(kind, "detail"), ENDPOINT))
     assert isinstance(verdict, Fail if kind.would_come_again else Retry)
     assert isinstance(verdict.error, errors.TransportError)
 
@@ -173,6 +184,6 @@ JSON = st.recursive(
     body=JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40),
     status=st.integers(200, 599),
 )
-def test_any_answer_has_a_verdict(body, status):
-    verdict = judge(ENDPOINT, Response(status=status, headers={}, body=body, elapsed=0.0), 0.0)
+def test_any_response_has_a_verdict(body, status):
+    verdict = read_response(exchange(Response(status=status, headers={}, body=body, elapsed=0.0), ENDPOINT))
     assert isinstance(verdict, Done | Retry | Fail)

@@ -1,4 +1,4 @@
-"""Every listing against what is true: sessions, meetings, connections, streams, samples; as records and as columns."""
+"""Every listing against the simulated world: sessions, meetings, connections, streams, samples."""
 
 import math
 from datetime import UTC, datetime
@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach, WindowRefused
-from agora_analytics.opentok import walk
+from agora_analytics.opentok import pagination
 from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok.samples import MEASURES
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, IDS, NOW, WORLD, Stage, data, listed, scripted
+from tests.opentok.harness import DAY, IDS, NOW, WORLD, Harness, data, listed, scripted
 
 LAST_MS = int((NOW - 300) * 1000)
 
@@ -24,7 +24,7 @@ def meetings_of(world=WORLD):
     return [(session, meeting) for session in world.sessions for meeting in session.meetings]
 
 
-def place(session, meeting):
+def meeting_key(session, meeting):
     return session.session_id, meeting.meeting_id, utc(meeting.created_ms)
 
 
@@ -33,7 +33,7 @@ def stay(one):
 
 
 def test_summaries_have_all_their_meetings():
-    found = Stage.of().run(lambda client: client.session_summaries("16d").collect())
+    found = Harness.of().run(lambda client: client.session_summaries("16d").collect())
     assert [(one.session_id, one.media_mode) for one in found] == [
         (one.session_id, one.media_mode) for one in WORLD.sessions
     ]
@@ -49,22 +49,22 @@ def test_summaries_have_all_their_meetings():
         for summary in found
         for one in summary.meetings
     ] == [
-        (*place(session, one), utc(one.destroyed_ms), len(one.connections), len(one.publishers))
+        (*meeting_key(session, one), utc(one.destroyed_ms), len(one.connections), len(one.publishers))
         for session, one in meetings_of()
     ]
     assert all(one.publisher_minutes is None for one in found)
 
 
-def test_summaries_of_a_range_are_those_with_a_meeting_that_began_in_it():
+def test_summaries_cover_meetings_that_began_in_the_range():
     since, until = NOW - 9 * DAY, NOW - 4 * DAY
-    found = Stage.of().run(lambda client: client.session_summaries(since, until).collect())
+    found = Harness.of().run(lambda client: client.session_summaries(since, until).collect())
     wanted = {s.session_id for s, one in meetings_of() if since * 1000 <= one.created_ms < until * 1000}
     assert {one.session_id for one in found} == wanted
     assert 0 < len(wanted) < len(IDS)
 
 
-def test_minutes_are_asked_for_by_name():
-    stage = Stage.of()
+def test_minutes_are_fetched_on_request():
+    harness = Harness.of()
 
     async def job(client):
         summary = (await client.session_summaries("16d", minutes=True).collect())[0]
@@ -72,7 +72,7 @@ def test_minutes_are_asked_for_by_name():
         (first, *_) = await client.meetings(IDS[0], minutes=True).collect()
         return summary, session, first
 
-    summary, session, first = stage.run(job)
+    summary, session, first = harness.run(job)
     assert summary.publisher_minutes == session.publisher_minutes > 0
     assert (
         summary.meetings[0].subscriber_minutes
@@ -84,13 +84,13 @@ def test_minutes_are_asked_for_by_name():
     )
 
 
-def test_sessions_come_with_their_meetings():
-    found = Stage.of().run(lambda client: client.sessions(IDS).collect())
+def test_sessions_have_their_meetings():
+    found = Harness.of().run(lambda client: client.sessions(IDS).collect())
     assert [(one.session_id, one.media_mode) for one in found] == [
         (s.session_id, s.media_mode) for s in WORLD.sessions
     ]
     assert [(m.session_id, m.meeting_id, m.created_at) for one in found for m in one.meetings] == [
-        place(*one) for one in meetings_of()
+        meeting_key(*one) for one in meetings_of()
     ]
 
 
@@ -108,16 +108,23 @@ def test_meetings_by_time_and_by_id():
         none = await client.meetings(session.session_id, meeting_id="another").collect()
         return one, named, none
 
-    one, named, none = Stage.of(world).run(job)
+    one, named, none = Harness.of(world).run(job)
     assert [m.created_at for m in one] == [utc(session.meetings[1].created_ms)]
     assert [m.created_at for m in named] == [utc(m.created_ms) for m in session.meetings]
     assert none == []
 
 
-def test_connections_say_who_and_where():
-    found = Stage.of().run(lambda client: client.connections(IDS).collect())
+def test_connections_have_user_and_place():
+    found = Harness.of().run(lambda client: client.connections(IDS).collect())
     wanted = [
-        (*place(s, m), one.connection_id, one.guid, *stay(one), one.client.country, one.client.region or None)
+        (
+            *meeting_key(s, m),
+            one.connection_id,
+            one.guid,
+            *stay(one),
+            one.client.country,
+            one.client.region or None,
+        )
         for s, m in meetings_of()
         for one in m.connections
     ]
@@ -136,8 +143,8 @@ def test_connections_say_who_and_where():
 
 
 @pytest.mark.parametrize("role", ["publisher", "subscriber"])
-def test_streams_say_who_sent_and_received(role):
-    found = Stage.of().run(lambda client: getattr(client, f"{role}s")(IDS).collect())
+def test_streams_have_their_connections(role):
+    found = Harness.of().run(lambda client: getattr(client, f"{role}s")(IDS).collect())
     assert [
         (
             one.session_id, one.meeting_id, one.meeting_created_at, one.connection_id, one.created_at,
@@ -146,7 +153,7 @@ def test_streams_say_who_sent_and_received(role):
         for one in found
     ] == [
         (
-            *place(s, m), one.connection_id, *stay(one), one.stream.stream_id,
+            *meeting_key(s, m), one.connection_id, *stay(one), one.stream.stream_id,
             one.stream.video_type, one.stream.audio, one.stream.video,
         )
         for s, m in meetings_of()
@@ -158,8 +165,8 @@ def test_streams_say_who_sent_and_received(role):
         ]
 
 
-def true_samples(world=WORLD, roles=("publisher", "subscriber"), keep=lambda _session, _meeting: True):
-    """Return (place, role, stream, connection, sender, ms, numbers) of every sample."""
+def expected_samples(world=WORLD, roles=("publisher", "subscriber"), keep=lambda _session, _meeting: True):
+    """Return (meeting key, role, stream, connection, sender, time, numbers) of every sample."""
     found = []
     for session, meeting in meetings_of(world):
         if not keep(session, meeting):
@@ -172,14 +179,14 @@ def true_samples(world=WORLD, roles=("publisher", "subscriber"), keep=lambda _se
                     numbers = tuple(None if math.isnan(n) else n for n in samples.values[:, i].tolist())
                     found.append(
                         (
-                            *place(session, meeting), role, one.stream.stream_id, one.connection_id,
+                            *meeting_key(session, meeting), role, one.stream.stream_id, one.connection_id,
                             sender[one.stream.stream_id], utc(ms), numbers,
                         )
                     )  # fmt: skip
     return found
 
 
-def told_samples(samples):
+def sample_rows(samples):
     names = [
         "audio_bitrate_kbps", "video_bitrate_kbps", "audio_latency_ms", "video_latency_ms", "audio_packet_loss",
         "video_packet_loss",
@@ -194,9 +201,9 @@ def told_samples(samples):
     ]  # fmt: skip
 
 
-def test_every_sample_of_every_stream_comes():
-    found = Stage.of().run(lambda client: client.stream_stats(IDS).collect())
-    assert told_samples(found) == true_samples()
+def test_samples_of_all_streams():
+    found = Harness.of().run(lambda client: client.stream_stats(IDS).collect())
+    assert sample_rows(found) == expected_samples()
     assert len(found) > 1000
     sent = [one for one in found if one.role == "publisher"]
     assert {one.has_audio for one in sent} <= {True, False}
@@ -204,7 +211,7 @@ def test_every_sample_of_every_stream_comes():
     assert all(one.has_audio is None and one.subscriber_id for one in found if one.role == "subscriber")
 
 
-def test_the_samples_of_one_entry_of_a_meeting():
+def test_samples_of_one_entry_of_a_meeting():
     world = OpenTokWorld.generate(
         seed=3, since=NOW - 2 * DAY, until=NOW - DAY, sessions=1, meetings=(3, 3), reconnect_share=1.0
     )
@@ -217,22 +224,22 @@ def test_the_samples_of_one_entry_of_a_meeting():
             session.session_id, since=begin, until=begin + 0.001, meeting_id=wanted.meeting_id
         ).collect()
 
-    found = Stage.of(world).run(job)
-    assert told_samples(found) == true_samples(world, keep=lambda _, meeting: meeting is wanted)
+    found = Harness.of(world).run(job)
+    assert sample_rows(found) == expected_samples(world, keep=lambda _, meeting: meeting is wanted)
 
 
 @pytest.mark.parametrize("role", ["publisher", "subscriber"])
 def test_samples_of_one_role(role):
-    found = Stage.of().run(lambda client: client.stream_stats(IDS[:2], roles=(role,)).collect())
-    wanted = true_samples(roles=(role,), keep=lambda session, _: session.session_id in IDS[:2])
-    if role == "subscriber":  # who published was not asked for
+    found = Harness.of().run(lambda client: client.stream_stats(IDS[:2], roles=(role,)).collect())
+    wanted = expected_samples(roles=(role,), keep=lambda session, _: session.session_id in IDS[:2])
+    if role == "subscriber":  # publishers were not requested
         wanted = [(*one[:6], None, *one[7:]) for one in wanted]
-    assert told_samples(found) == wanted
+    assert sample_rows(found) == wanted
 
 
-def test_a_table_has_a_typed_column_for_each_attribute():
+def test_table_columns_are_typed():
     pa = pytest.importorskip("pyarrow")
-    stage = Stage.of()
+    harness = Harness.of()
 
     async def job(client):
         return (
@@ -242,19 +249,19 @@ def test_a_table_has_a_typed_column_for_each_attribute():
             await client.session_summaries("16d").to_arrow(),
         )
 
-    samples, none, connections, summaries = stage.run(job)
+    samples, none, connections, summaries = harness.run(job)
     assert samples.schema == none.schema
     assert none.num_rows == 0
     assert samples.schema.field("created_at").type == pa.timestamp("ms", "UTC")
     assert samples.schema.field("audio_packet_loss").type == pa.float64()
     assert samples.schema.field("has_video").type == pa.bool_()
-    assert samples["created_at"].to_pylist() == [one[7] for one in true_samples()]
-    assert samples["video_bitrate_kbps"].to_pylist() == [one[8][1] for one in true_samples()]
+    assert samples["created_at"].to_pylist() == [one[7] for one in expected_samples()]
+    assert samples["video_bitrate_kbps"].to_pylist() == [one[8][1] for one in expected_samples()]
     assert connections.num_rows == sum(len(meeting.connections) for _, meeting in meetings_of())
     assert summaries["session_id"].to_pylist() == IDS
 
 
-def test_a_listing_goes_on_behind_a_page():
+def test_listing_resumes_after_a_page():
     ids = [f"1_{i}" for i in range(120)]
     world = OpenTokWorld.generate(
         seed=7,
@@ -265,7 +272,7 @@ def test_a_listing_goes_on_behind_a_page():
         meetings=(1, 1),
         connections=(1, 2),
     )
-    stage = Stage.of(world)
+    harness = Harness.of(world)
 
     async def job(client):
         whole = [page async for page in client.sessions(ids).pages()]
@@ -276,7 +283,7 @@ def test_a_listing_goes_on_behind_a_page():
             await client.sessions(ids, resume="what?").collect()
         return whole, rest
 
-    whole, rest = stage.run(job)
+    whole, rest = harness.run(job)
     assert [len(page.records) for page in whole] == [50, 50, 20]
     assert whole[-1].resume_token == ""
     assert rest == [one for page in whole[1:] for one in page.records]
@@ -311,21 +318,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_asked_is_refused_here(name):
+def test_invalid_arguments_are_refused_before_a_request(name):
     ask, error, words = BAD[name]
-    stage = Stage.of()
+    harness = Harness.of()
 
     async def job(client):
         with pytest.raises(error, match=words):
             ask(client)
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0
 
 
-def test_what_reaches_further_back_is_cut_to_what_is_there():
+def test_range_is_clipped_to_the_reach():
     world = OpenTokWorld.generate(seed=7, since=NOW - 30 * DAY, until=NOW - DAY, sessions=30)
-    stage = Stage.of(world)
+    harness = Harness.of(world)
 
     async def job(client):
         reach = client.reach()
@@ -334,23 +341,23 @@ def test_what_reaches_further_back_is_cut_to_what_is_there():
             await client.stream_stats(summary.session_id, since="30d").collect()
         return reach, found
 
-    reach, found = stage.run(job)
+    reach, found = harness.run(job)
     assert [one.session_id for one in found] == [
         session.session_id
         for session in world.sessions
         if any(reach.start * 1000 <= one.created_ms <= LAST_MS for one in session.meetings)
     ]
     assert 0 < len(found) < 30
-    assert stage.simulator.errors == {}
+    assert harness.simulator.errors == {}
 
 
-def test_pages_that_are_read_slowly_are_still_in_reach(monkeypatch):
-    """The start of a listing stays the same from page to page, while the server's reach moves on."""
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 1_400)  # pages of 125
+def test_slowly_read_pages_stay_within_the_reach(monkeypatch):
+    """All pages of a listing have the same start, while the reach of the server moves."""
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 1_400)  # pages of 125
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 20 * DAY, until=NOW - DAY, sessions=400, meetings=(1, 1), connections=(1, 1)
     )
-    stage = Stage.of(world)
+    harness = Harness.of(world)
 
     async def job(client):
         found = []
@@ -359,12 +366,12 @@ def test_pages_that_are_read_slowly_are_still_in_reach(monkeypatch):
             await anyio.sleep(400)
         return found
 
-    assert len(stage.run(job, prefetch=1)) == 400
-    assert stage.asked == 4
+    assert len(harness.run(job, prefetch=1)) == 400
+    assert harness.requests == 4
 
 
-def test_meetings_that_were_not_asked_for_are_left_out():
-    """However a server reads `start`, `end` and `meetingId`: no document says whether ends belong to it."""
+def test_unrequested_meetings_are_filtered_out():
+    """The documents do not state whether `start` and `end` are inclusive."""
     entries = [
         {"meetingId": name, "createdAt": f"2026-11-18T{hour}:00:00.000Z"}
         for name, hour in (("a", 10), ("a", 11), ("b", 11), ("a", 12))
@@ -380,8 +387,8 @@ def test_meetings_that_were_not_asked_for_are_left_out():
     assert (found.meeting_id, found.created_at.hour) == ("a", 11)
 
 
-def test_without_checks_a_range_goes_as_it_is():
-    stage = Stage.of()
+def test_range_is_sent_unchanged_without_validation():
+    harness = Harness.of()
 
     async def job(client):
         with pytest.raises(WindowRefused, match="1002"):
@@ -389,5 +396,5 @@ def test_without_checks_a_range_goes_as_it_is():
         with pytest.raises(WindowRefused, match="1002"):
             await client.meetings(IDS[0], since="40d").collect()
 
-    stage.run(job, validate=False)
-    assert stage.simulator.errors == {1002: 2}
+    harness.run(job, validate=False)
+    assert harness.simulator.errors == {1002: 2}

@@ -1,4 +1,4 @@
-"""Every method over a real socket, awaited and blocking, by every transport; and the blocking client as a twin."""
+"""Every method over a real socket, async and blocking, with every transport; the blocking twin."""
 
 import time
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
 from tests.blocking.parity import differences
-from tests.opentok.stage import DAY, KEY, SECRET
+from tests.opentok.harness import DAY, KEY, SECRET
 
 END = time.time() - 3600
 WORLD = OpenTokWorld.generate(
@@ -36,7 +36,7 @@ def count(kind):
 
 @asynccontextmanager
 async def transport_of(by):
-    """Give a transport, which the client does not close; None: its own, httpx."""
+    """Yield a transport that the client does not close; None: the default, httpx."""
     if by == "httpx":
         yield None
         return
@@ -49,7 +49,7 @@ async def transport_of(by):
 
 
 @pytest.mark.parametrize("by", ["httpx", "aiohttp"])
-async def test_every_method_awaited(by):
+async def test_every_async_method(by):
     sim = OpenTokSimulator(WORLD)
     async with (
         serve(sim) as url,
@@ -85,7 +85,7 @@ async def test_every_method_awaited(by):
     assert sim.errors == {}
 
 
-def test_every_method_blocking():
+def test_every_blocking_method():
     sim = OpenTokSimulator(WORLD)
     with serve_in_thread(sim) as url, OpenTok(CREDENTIALS, base_url=url) as client:
         assert [one.session_id for one in client.session_summaries("6d")] == IDS
@@ -106,13 +106,13 @@ def test_every_method_blocking():
     assert sim.seen.refused == {}
 
 
-def test_a_blocking_table():
+def test_blocking_to_arrow():
     pytest.importorskip("pyarrow")
     with serve_in_thread(OpenTokSimulator(WORLD)) as url, OpenTok(CREDENTIALS, base_url=url) as client:
         assert client.stream_stats(IDS).to_arrow().num_rows == SAMPLES
 
 
-def test_a_blocking_client_raises_what_the_other_one_does():
+def test_blocking_client_raises_the_same_errors():
     wrong = ProjectKey(KEY, "another0secret0of0forty0characters000000")
     with (
         serve_in_thread(OpenTokSimulator(WORLD)) as url,
@@ -122,7 +122,7 @@ def test_a_blocking_client_raises_what_the_other_one_does():
         client.sessions(IDS).collect()
 
 
-async def test_by_the_user_s_own_client():
+async def test_http_client_of_the_user():
     sim = OpenTokSimulator(WORLD)
     async with (
         serve(sim) as url,
@@ -134,7 +134,7 @@ async def test_by_the_user_s_own_client():
 
 
 @pytest.mark.parametrize("fault", ["reset", "503-html", "cut-off", "lost-answer", "broken-json", "500"])
-def test_a_fault_over_a_socket_is_overcome(fault):
+def test_fault_over_a_socket_is_retried(fault):
     sim = OpenTokSimulator(WORLD, faults=Faults(script=(fault,)))
     with serve_in_thread(sim) as url, OpenTok(CREDENTIALS, base_url=url, retry=QUICK) as client:
         assert [one.session_id for one in client.session_summaries("6d")] == IDS
@@ -142,7 +142,7 @@ def test_a_fault_over_a_socket_is_overcome(fault):
     assert sim.seen.requests.total() == 2
 
 
-def test_the_blocking_client_is_the_twin():
+def test_blocking_client_is_a_twin():
     with OpenTok(CREDENTIALS) as blocking:
         assert differences(AsyncOpenTok(CREDENTIALS), blocking) == []
         assert repr(blocking) == f"OpenTok({CREDENTIALS!r}, host='https://insights.opentok.com')"
@@ -153,7 +153,7 @@ def test_the_blocking_client_is_the_twin():
         assert "await" not in text
 
 
-def test_the_blocking_client_of_the_environment():
+def test_blocking_from_env():
     with OpenTok.from_env({"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET}) as client:
         assert client.project_id == KEY
     with pytest.raises(ConfigurationError, match="OPENTOK_API_SECRET"):

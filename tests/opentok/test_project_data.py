@@ -1,4 +1,4 @@
-"""Project data: days on Pacific time, intervals, groups, filters; rows against what is true."""
+"""Project data: Pacific days, intervals, groups, filters; rows against the simulated world."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,25 +15,25 @@ from agora_analytics.opentok import (
     USAGE,
     ProjectRow,
     pacific_midnight,
-    walk,
+    pagination,
 )
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, NOW, Stage, data, listed, scripted
+from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted
 
 FEB_2026 = OpenTokWorld.generate(seed=7, since=NOW - 380 * DAY, until=NOW, sessions=1)
 PUBLISHED = "usage.streamedPublishedMinutes"
 
 
-def rows_of(*args, stage=None, **asked):
-    return (stage or Stage.of(FEB_2026)).run(lambda client: client.project_data(*args, **asked).collect())
+def rows_of(*args, harness=None, **asked):
+    return (harness or Harness.of(FEB_2026)).run(lambda client: client.project_data(*args, **asked).collect())
 
 
 # ---- midnights
 
 
 @given(st.dates(date(2008, 1, 1), date(2035, 1, 1)))
-def test_a_pacific_day_begins_at_seven_or_eight_and_the_days_touch(day):
+def test_pacific_days_start_at_7_or_8_and_are_contiguous(day):
     begin, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
     assert begin.tzinfo is UTC
     assert begin.hour in (7, 8)
@@ -41,7 +41,7 @@ def test_a_pacific_day_begins_at_seven_or_eight_and_the_days_touch(day):
     assert pacific_midnight(day.isoformat()) == begin
 
 
-def test_the_days_on_which_the_clocks_change():
+def test_days_of_clock_changes():
     lengths = {
         day: pacific_midnight(day + timedelta(days=1)) - pacific_midnight(day)
         for day in (date(2026, 3, 8), date(2026, 11, 1), date(2026, 11, 2))
@@ -50,19 +50,19 @@ def test_the_days_on_which_the_clocks_change():
 
 
 @pytest.mark.parametrize("day", ["", "2026-13-01", "tomorrow"])
-def test_what_is_no_day_is_refused(day):
-    with pytest.raises(InvalidRequest, match="is no day"):
+def test_invalid_day_is_refused(day):
+    with pytest.raises(InvalidRequest, match="is not a day"):
         pacific_midnight(day)
 
 
 # ---- intervals
 
 
-def test_days_are_the_pacific_days_that_the_range_touches():
+def test_daily_rows_are_the_pacific_days_of_the_range():
     begin, end = (
         pacific_midnight("2026-10-30"),
         pacific_midnight("2026-11-04"),
-    )  # the clocks change in between
+    )  # the clocks change within the range
     rows = rows_of(begin, end, interval="DAILY")
     assert [row.interval_start for row in rows] == [
         pacific_midnight(date(2026, 10, 30) + timedelta(days=i)) for i in range(5)
@@ -73,8 +73,8 @@ def test_days_are_the_pacific_days_that_the_range_touches():
     assert len(rows_of(begin - timedelta(seconds=1), begin + timedelta(seconds=1), interval="DAILY")) == 2
 
 
-def test_a_month_ends_with_the_beginning_of_its_last_day():
-    """The guide's February: to the 29th at 08:00Z."""
+def test_interval_end_of_a_month_is_the_start_of_its_last_day():
+    """The guide shows February, which ends on the 29th at 08:00Z."""
     rows = rows_of("300d", interval="MONTHLY")
     march = next(row for row in rows if row.interval_start == pacific_midnight("2026-03-01"))
     assert march.interval_end == pacific_midnight("2026-03-31")
@@ -83,20 +83,20 @@ def test_a_month_ends_with_the_beginning_of_its_last_day():
     assert march.interval_until.hour == 7
 
 
-def test_without_an_interval_there_is_one_row():
+def test_one_row_without_an_interval():
     (row,) = rows_of("30d")
     assert (row.interval_start, row.interval_end, row.interval_until) == (None, None, None)
     daily = rows_of("30d", interval="DAILY")
     assert row.values[PUBLISHED] == pytest.approx(sum(one.values[PUBLISHED] for one in daily))
 
 
-def test_zero_is_the_earliest():
-    stage = Stage.of(FEB_2026)
-    assert len(rows_of(0, interval="DAILY", stage=stage)) >= 87
-    assert "projectData(start: 0," in stage.transport.bodies[0]["query"]
+def test_start_zero_is_the_earliest():
+    harness = Harness.of(FEB_2026)
+    assert len(rows_of(0, interval="DAILY", harness=harness)) >= 87
+    assert "projectData(start: 0," in harness.transport.bodies[0]["query"]
 
 
-def test_groups_are_columns_and_add_up():
+def test_groups_add_up_to_the_total():
     begin, end = pacific_midnight("2026-11-01"), pacific_midnight("2026-11-03")
     rows = rows_of(
         begin,
@@ -126,23 +126,25 @@ def test_groups_are_columns_and_add_up():
         ({"browser_version": "126.0.0"}, "browser_version", {"126.0.0"}),
     ],
 )
-def test_filters_leave_only_what_is_wanted(filters, attribute, values):
+def test_filters(filters, attribute, values):
     rows = rows_of("20d", group_by=attribute.upper(), **filters)
     assert {getattr(row, attribute) for row in rows} == values
 
 
-def test_more_rows_than_a_page_has(monkeypatch):
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 200)  # a page of 125
-    stage = Stage.of(FEB_2026)
+def test_rows_on_several_pages(monkeypatch):
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 200)  # a page of 125
+    harness = Harness.of(FEB_2026)
     groups = ["COUNTRY", "REGION", "SDK_VERSION", "BROWSER"]
-    rows = rows_of("90d", interval="DAILY", group_by=groups, stage=stage)
+    rows = rows_of("90d", interval="DAILY", group_by=groups, harness=harness)
     assert len(rows) > 900
-    assert stage.asked == len(rows) // 125 + 1
-    told = {tuple(getattr(row, name.lower()) for name in ("interval_start", *groups)) for row in rows}
-    assert len(told) == len(rows)
+    assert harness.requests == len(rows) // 125 + 1
+    groups_of_rows = {
+        tuple(getattr(row, name.lower()) for name in ("interval_start", *groups)) for row in rows
+    }
+    assert len(groups_of_rows) == len(rows)
 
 
-def test_every_field_can_be_asked_for():
+def test_every_field_can_be_requested():
     fields = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
     (row,) = rows_of("30d", fields=fields)
     assert list(row.values) == list(fields)
@@ -156,7 +158,7 @@ def test_rows_as_columns():
         asked = client.project_data("10d", interval="DAILY", group_by="COUNTRY", fields=[PUBLISHED])
         return await asked.to_arrow(), await asked.collect()
 
-    table, rows = Stage.of(FEB_2026).run(job)
+    table, rows = Harness.of(FEB_2026).run(job)
     assert table[PUBLISHED].to_pylist() == [row.values[PUBLISHED] for row in rows]
     assert table.schema.field("interval_start").type == pa.timestamp("ms", "UTC")
     assert table["country"].to_pylist() == [row.country for row in rows]
@@ -165,7 +167,7 @@ def test_rows_as_columns():
 # ---- read tolerantly
 
 
-def test_nulls_text_and_what_is_new_pass():
+def test_nulls_numbers_as_text_and_unknown_fields():
     row = {
         "country": "ZZ",
         "browser": "",
@@ -184,7 +186,7 @@ def test_nulls_text_and_what_is_new_pass():
     assert found.values[PUBLISHED] is None
 
 
-def test_an_interval_that_ends_where_clocks_change():
+def test_interval_that_ends_at_a_clock_change():
     row = ProjectRow(interval_start="2026-10-26T07:00:00.000Z", interval_end="2026-11-01T07:00:00.000Z")
     assert row.interval_until == datetime(2026, 11, 2, 8, tzinfo=UTC)
 
@@ -207,12 +209,12 @@ def test_an_interval_that_ends_where_clocks_change():
         (("30d",), {"group_by": ["COUNTRY", "a b"]}, InvalidRequest, "enum value"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_here(args, asked, error, words):
-    stage = Stage.of(FEB_2026)
+def test_invalid_arguments_are_refused_before_a_request(args, asked, error, words):
+    harness = Harness.of(FEB_2026)
 
     async def job(client):
         with pytest.raises(error, match=words):
             client.project_data(*args, **asked)
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0

@@ -1,4 +1,4 @@
-"""Records are read tolerantly: nulls, numbers as text, times in every form, names and values of tomorrow."""
+"""Tolerant reading: nulls, numbers as text, times in every form, unknown names and values."""
 
 import doctest
 import json
@@ -13,13 +13,13 @@ from agora_analytics.opentok import (
     MeetingSummary,
     StreamSample,
     credentials,
-    document,
-    questions,
+    graphql_query,
+    query_builders,
     records,
 )
 from agora_analytics.opentok.records import flag, moment, number, record, snake, text, whole
 from tests.conftest import Scripted
-from tests.opentok.stage import Stage, data, listed, scripted, summaries
+from tests.opentok.harness import Harness, data, listed, scripted, summaries
 
 ANY = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
@@ -37,13 +37,13 @@ ANY = (
         1584879845.407,
     ],
 )
-def test_a_time_in_every_form(sent):
+def test_moment_reads_every_form(sent):
     assert moment(sent) == datetime(2020, 3, 22, 12, 24, 5, 407_000, UTC)
     assert moment(sent).tzinfo is UTC
 
 
 @given(ANY)
-def test_a_value_of_any_kind_is_read_or_none(value):
+def test_any_value_is_read_or_none(value):
     assert moment(value) is None or moment(value).tzinfo is UTC
     assert number(value) is None or isinstance(number(value), float)
     assert whole(value) is None or isinstance(whole(value), int)
@@ -51,7 +51,7 @@ def test_a_value_of_any_kind_is_read_or_none(value):
     assert text(value) is None or text(value)
 
 
-def test_numbers_come_as_text_too():
+def test_numbers_as_text():
     assert (number("1.5"), number(2), whole("3"), whole(4.0), whole(4.5), number(True)) == (
         1.5,
         2.0,
@@ -62,18 +62,18 @@ def test_numbers_come_as_text_too():
     )
 
 
-def test_what_is_new_passes_and_what_is_missing_is_none():
+def test_unknown_fields_are_accepted_and_missing_ones_none():
     made = record(MeetingSummary, {"meetingId": "m", "totalStreams": "2", "new": {"a": 1}}, session_id="s")
     assert (made.session_id, made.meeting_id, made.total_streams, made.created_at) == ("s", "m", 2, None)
     assert record(Connection, {"guid": None, "sdkType": "TOASTER"}, session_id="s").sdk_type == "TOASTER"
 
 
 @pytest.mark.parametrize("kind", [Connection, MeetingSummary, StreamSample])
-def test_every_name_comes_back(kind):
+def test_snake_inverts_camel_case(kind):
     assert all(snake(theirs) == ours for theirs, ours in records._names(kind).items())
 
 
-def test_a_summary_of_nulls():
+def test_summary_of_nulls():
     page = summaries(
         {"sessionId": "s", "mediaMode": None, "meetings": listed(None, {"meetingId": None})}, None
     )
@@ -81,8 +81,8 @@ def test_a_summary_of_nulls():
     assert [(one.session_id, one.media_mode, len(one.meetings)) for one in found] == [("s", None, 1)]
 
 
-@pytest.mark.parametrize("module", [credentials, document, questions, records])
-def test_the_examples_in_the_words(module):
+@pytest.mark.parametrize("module", [credentials, graphql_query, query_builders, records])
+def test_docstring_examples(module):
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
 
@@ -105,7 +105,7 @@ def of_a_meeting(**inside):
 
 @pytest.mark.parametrize("method", FIELDS_OF_TOMORROW)
 @pytest.mark.parametrize("sent", [4.5, "text", {"inner": [1]}, None])
-def test_a_field_of_tomorrow_that_a_caller_names_is_kept_as_it_was_sent(method, sent):
+def test_unknown_field_of_the_caller_is_kept_in_extra(method, sent):
     args, answer = FIELDS_OF_TOMORROW[method]
     script = Scripted(data({"sessionData": answer({"mosScore": sent})}))
     named = ["stream.mosScore" if method == "publishers" else "mosScore"]
@@ -114,10 +114,10 @@ def test_a_field_of_tomorrow_that_a_caller_names_is_kept_as_it_was_sent(method, 
         asked = getattr(client, method)(*args, fields=named)
         return await asked.collect(), await asked.to_arrow()
 
-    (found,), table = Stage.of().run(job, transport=script)  # the schema of today does not have the field
+    (found,), table = Harness.of().run(job, transport=script)  # the present schema does not have the field
     kept = found.meetings[0] if method == "session_summaries" else found
     assert kept.extra == {"mosScore": sent}
     assert hash(kept)
-    if method != "session_summaries":  # a row of it is a session
+    if method != "session_summaries":  # its rows are sessions
         assert [json.loads(one) for one in table["extra"].to_pylist()] == [{"mosScore": sent}]
     assert b"mosScore" in script.requests[0].body

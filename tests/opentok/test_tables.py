@@ -1,4 +1,4 @@
-"""Every listing as columns: a typed column for each attribute, a row for each record, the values of the records."""
+"""Every listing as a table: typed columns, one row for each record, the same values."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ from agora_analytics.opentok import (
     StreamSample,
     Subscriber,
 )
-from tests.opentok.stage import IDS, Stage
+from tests.opentok.harness import IDS, Harness
 
 pa = pytest.importorskip("pyarrow")
 
@@ -48,7 +48,7 @@ NO_COLUMN = {"meetings", "values"}
 
 
 def column_type(hint):
-    """Return the type of the column of an attribute that is, say, `float | None`."""
+    """Return the column type of an attribute such as `float | None`."""
     if hint == Mapping[str, Any]:
         return pa.string()
     kinds = set(get_args(hint)) - {type(None)} if isinstance(hint, UnionType) else {hint}
@@ -56,13 +56,13 @@ def column_type(hint):
 
 
 @pytest.mark.parametrize("name", LISTINGS)
-def test_a_listing_as_columns(name):
+def test_table_of_each_listing(name):
     kind, listing = LISTINGS[name]
 
     async def job(client):
         return await listing(client).to_arrow(), await listing(client).collect()
 
-    table, records = Stage.of().run(job)
+    table, records = Harness.of().run(job)
     assert table.num_rows == len(records) > 5
     more = FIELDS if kind is ProjectRow else ()
     hints = get_type_hints(kind)
@@ -82,8 +82,8 @@ def test_a_listing_as_columns(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(LISTINGS) - {"summaries", "project data"}))
-def test_a_listing_of_nothing_has_the_same_columns(name):
-    """A session whose meetings are all of another id; sessions themselves have a row each."""
+def test_empty_table_has_the_same_columns(name):
+    """All meetings of the session have another id. A listing of sessions still has a row for the session."""
     kind, listing = LISTINGS[name]
     method = {"samples": "stream_stats"}.get(name, name)
     more = {} if kind is Session else {"meeting_id": "another"}
@@ -92,6 +92,6 @@ def test_a_listing_of_nothing_has_the_same_columns(name):
         full = await listing(client).to_arrow()
         return full, await getattr(client, method)(IDS[0], **more).to_arrow()
 
-    full, few = Stage.of().run(job)
+    full, few = Harness.of().run(job)
     assert few.schema == full.schema
     assert few.num_rows == (1 if kind is Session else 0)

@@ -1,4 +1,4 @@
-"""Type checkers see the pages with their problems, and the real parameters of the blocking methods."""
+"""Type checkers see pages with problems, and the parameters of the blocking methods."""
 
 import subprocess
 import sys

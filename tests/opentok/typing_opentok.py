@@ -1,4 +1,4 @@
-"""What type checkers must see of both clients of Insights. `warn_unused_ignores` proves the refusals."""
+"""What type checkers must see of both clients. `warn_unused_ignores` proves the refusals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_type

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agora_analytics.opentok import facts
+from agora_analytics.opentok import spec as facts
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.execution import schema
 from agora_analytics.simulator.opentok.rules import MESSAGES

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from agora_analytics.opentok.facts import INSIGHTS
+from agora_analytics.opentok.spec import INSIGHTS
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
 from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, WORLD, connected, token
 

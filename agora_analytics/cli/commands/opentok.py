@@ -25,8 +25,8 @@ from agora_analytics.cli.options import (
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.facts import GroupBy, Interval
-from agora_analytics.opentok.questions import ERRORS, QUALITY, USAGE
+from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
+from agora_analytics.opentok.spec import GroupBy, Interval
 
 if TYPE_CHECKING:
     import pyarrow as pa

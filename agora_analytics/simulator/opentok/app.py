@@ -10,7 +10,7 @@ import msgspec
 from graphql import GraphQLError
 
 from agora_analytics.core.limits import Limits
-from agora_analytics.opentok import facts
+from agora_analytics.opentok import spec as facts
 from agora_analytics.simulator.counters import RateWindows
 from agora_analytics.simulator.opentok.execution import InjectedError, execute, parse_query, resolve
 from agora_analytics.simulator.opentok.node_count import count_nodes

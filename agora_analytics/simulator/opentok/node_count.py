@@ -18,7 +18,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from agora_analytics.opentok.facts import most, usual
+from agora_analytics.opentok.spec import most, usual
 
 _COLLECTIONS = frozenset({
     "projectData",

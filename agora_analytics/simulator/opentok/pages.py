@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agora_analytics.opentok.facts import most, usual
+from agora_analytics.opentok.spec import most, usual
 from agora_analytics.simulator.opentok.rules import OpenTokRefused, Rules
 
 _OFFSET = re.compile(r"insights-resource:(\d+)")

@@ -9,7 +9,7 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import in_
 
-from agora_analytics.opentok import facts
+from agora_analytics.opentok import spec as facts
 
 MESSAGES: Mapping[int, str] = {
     1000: "Invalid API key provided.",

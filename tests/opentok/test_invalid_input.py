@@ -1,11 +1,11 @@
-"""What JSON or GraphQL cannot hold is refused before a request; what is named twice is asked for once."""
+"""Input that JSON or GraphQL cannot represent is refused before a request; repeated input counts once."""
 
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok.document import text
-from tests.opentok.stage import IDS, Stage
-from tests.opentok.test_listings import told_samples, true_samples
+from agora_analytics.opentok.graphql_query import string
+from tests.opentok.harness import IDS, Harness
+from tests.opentok.test_listings import expected_samples, sample_rows
 
 HALF = "a\ud800"
 QUERY = (
@@ -33,30 +33,30 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_sent_is_refused_here(name):
-    stage = Stage.of()
+def test_values_without_a_json_form_are_refused_locally(name):
+    harness = Harness.of()
 
     async def job(client):
         asked = REFUSED[name](client)
         await (asked.collect() if hasattr(asked, "collect") else asked)
 
-    with pytest.raises(InvalidRequest, match=r"no text|half a character|as JSON|no GraphQL"):
-        stage.run(job)
-    assert stage.asked == 0
+    with pytest.raises(InvalidRequest, match=r"not a string|half of a surrogate|as JSON|not GraphQL"):
+        harness.run(job)
+    assert harness.requests == 0
 
 
-def test_a_character_outside_the_first_plane_can_be_sent():
-    assert text("\U0001f600") == '"\\ud83d\\ude00"'
+def test_character_outside_the_basic_plane_is_accepted():
+    assert string("\U0001f600") == '"\\ud83d\\ude00"'
 
 
 @pytest.mark.parametrize("roles", ["publisher", ["publisher", "publisher"]])
-def test_a_role_that_is_named_alone_or_twice_is_one(roles):
-    found = Stage.of().run(lambda client: client.stream_stats(IDS[0], roles=roles).collect())
-    wanted = true_samples(roles=("publisher",), keep=lambda session, _: session.session_id == IDS[0])
-    assert told_samples(found) == wanted
+def test_repeated_role_counts_once(roles):
+    found = Harness.of().run(lambda client: client.stream_stats(IDS[0], roles=roles).collect())
+    wanted = expected_samples(roles=("publisher",), keep=lambda session, _: session.session_id == IDS[0])
+    assert sample_rows(found) == wanted
 
 
-def test_a_field_that_is_named_twice_is_one_column():
+def test_repeated_field_is_one_column():
     name = "usage.hlsMinutes"
-    table = Stage.of().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
+    table = Harness.of().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
     assert table.column_names.count(name) == 1

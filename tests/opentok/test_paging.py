@@ -1,4 +1,4 @@
-"""Pages while they are fetched: how many at a time, off the event loop, given up in the middle, and resumed behind."""
+"""Prefetching, reading in a thread, cancellation, and resuming."""
 
 import asyncio
 import threading
@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.opentok import AsyncOpenTok, ProjectKey, asking, walk
-from agora_analytics.opentok.walk import InsightsWalk, Step, read_token, write_token
+from agora_analytics.opentok import AsyncOpenTok, ProjectKey, pagination, runner
+from agora_analytics.opentok.pagination import CursorPage, InsightsPaginator, read_token, write_token
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, Stage
-from tests.opentok.test_listings import told_samples, true_samples
-from tests.opentok.test_nested_lists import world
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, Harness
+from tests.opentok.test_listings import expected_samples, sample_rows
+from tests.opentok.test_nested_pages import world
 
 
 @define
-class Crowd:
-    """A transport that notes how many requests are under way at the same time."""
+class ConcurrencyCounter:
+    """A transport that records the largest number of concurrent requests."""
 
     transport: object
     now: int = 0
@@ -41,34 +41,34 @@ class Crowd:
 
 
 @pytest.mark.parametrize("prefetch", [1, 3])
-def test_no_more_pages_are_fetched_at_a_time_than_asked_for(prefetch):
+def test_prefetch_limits_concurrent_pages(prefetch):
     made = world(sessions=8, meetings=(1, 2), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made, latency=(0.2, 0.5))
-    crowd = Crowd(stage.transport)
-    found = stage.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
-    assert told_samples(found) == true_samples(made)
+    harness = Harness.of(made, latency=(0.2, 0.5))
+    crowd = ConcurrencyCounter(harness.transport)
+    found = harness.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
+    assert sample_rows(found) == expected_samples(made)
     assert crowd.worst == prefetch
 
 
-def test_nothing_is_asked_before_somebody_reads():
-    stage = Stage.of()
+def test_no_request_before_the_iteration():
+    harness = Harness.of()
 
     async def job(client):
         client.stream_stats(IDS)
         client.session_summaries("16d")
         await anyio.sleep(60)
 
-    stage.run(job)
-    assert stage.asked == 0
+    harness.run(job)
+    assert harness.requests == 0
 
 
 @pytest.mark.parametrize("how", ["the reader leaves", "the reader is cancelled", "the client is closed"])
-def test_what_is_given_up_in_the_middle_leaves_no_task(how):
-    """Also where further pages of inner lists are under way: 12 meetings are two pages of each session."""
+def test_abandoned_listing_leaves_no_task(how):
+    """Also while further pages of inner lists are fetched: 12 meetings are two pages of each session."""
     made = world(sessions=6, meetings=(12, 12), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    stage, begun = Stage.of(made, latency=(0.2, 0.5)), asyncio.Event()
+    harness, begun = Harness.of(made, latency=(0.2, 0.5)), asyncio.Event()
 
     async def read(client, pages):
         async with aclosing(client.stream_stats(ids).pages()) as listing:
@@ -90,21 +90,21 @@ def test_what_is_given_up_in_the_middle_leaves_no_task(how):
                 await client.aclose()
         (ended,) = await asyncio.gather(reading, return_exceptions=True)
         await anyio.sleep(0.01)
-        asked = stage.asked
+        requests = harness.requests
         left = asyncio.all_tasks() - before
         await anyio.sleep(30)
-        assert stage.asked == asked  # and nothing goes on
+        assert harness.requests == requests  # and no request is sent later
         return ended, left, len(pages)
 
-    ended, left, pages = stage.run(job)
+    ended, left, pages = harness.run(job)
     assert left == set()
     assert 1 <= pages < len(ids)
     expected = {"the reader leaves": type(None), "the reader is cancelled": asyncio.CancelledError}
     assert type(ended) is expected.get(how, RuntimeError)
 
 
-@pytest.mark.parametrize(("samples", "aside"), [(60, True), (1, False)])
-async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeypatch):
+@pytest.mark.parametrize(("samples", "in_thread"), [(60, True), (1, False)])
+async def test_large_response_is_read_in_a_thread(samples, in_thread, monkeypatch):
     end = time.time() - 3600
     made = OpenTokWorld.generate(
         seed=7, since=end - 2 * DAY, until=end - DAY, sessions=1, meetings=(5, 5), connections=(20, 20), samples=samples,
@@ -112,15 +112,15 @@ async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeyp
     )  # fmt: skip
     on_the_loop = {"answer": set(), "records": set()}
 
-    def noting(name, function):
-        def noted(*args):
+    def recording(name, function):
+        def recorded(*args):
             on_the_loop[name].add(threading.current_thread() is threading.main_thread())
             return function(*args)
 
-        return noted
+        return recorded
 
-    monkeypatch.setattr(asking, "_read", noting("answer", asking._read))
-    monkeypatch.setattr(InsightsWalk, "_records", noting("records", InsightsWalk._records))
+    monkeypatch.setattr(runner, "read_response", recording("answer", runner.read_response))
+    monkeypatch.setattr(InsightsPaginator, "_parse", recording("records", InsightsPaginator._parse))
     session_id = made.sessions[0].session_id
     async with (
         serve(OpenTokSimulator(made)) as url,
@@ -128,32 +128,32 @@ async def test_a_large_answer_is_read_off_the_event_loop(samples, aside, monkeyp
     ):
         found = await client.stream_stats(session_id, roles="publisher").collect()
     assert len(found) == 5 * 20 * samples
-    assert on_the_loop == {"answer": {not aside}, "records": {not aside}}
+    assert on_the_loop == {"answer": {not in_thread}, "records": {not in_thread}}
 
 
 # ---- resume tokens
 
 steps = st.lists(
-    st.builds(Step, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
+    st.builds(CursorPage, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
 )
 
 
-def test_a_token_to_the_letter():
-    left = [Step(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), Step(2)]
+def test_resume_token_format():
+    left = [CursorPage(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), CursorPage(2)]
     token = "WyIwMTIzYWJjZCIsW1swLCJhVzV6YVdkb2RITXRjbVZ6YjNWeVkyVTZOVEE9Iiw1MCwxMjBdLFsyLCIiLDAsbnVsbF1dXQ"
     assert write_token("0123abcd", left) == token
     assert read_token(token) == ("0123abcd", left)
 
 
 @given(mark=st.text(), left=steps)
-def test_a_token_comes_back_as_it_was(mark, left):
+def test_resume_token_round_trip(mark, left):
     token = write_token(mark, left)
     assert (token == "") == (left == [])
     assert token == "" or read_token(token) == (mark, left)
 
 
 @pytest.mark.parametrize("token", ["", "what?", "W10", "WyJhIl0", "bnVsbA", "é", "WyIwMTIzYWJjZCIsW1swXV1d"])
-def test_what_is_no_token_is_refused(token):
+def test_invalid_resume_token_is_refused(token):
     with pytest.raises(InvalidRequest, match="not a resume token"):
         read_token(token)
 
@@ -174,10 +174,10 @@ LISTINGS = {
 }
 
 
-def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch):
-    """Times ago mean other times then, which is no other listing."""
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 20)
-    stage = Stage.of(
+def test_resume_token_fits_only_its_own_listing(monkeypatch):
+    """`16d` is another time an hour later, but the listing is the same."""
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 20)
+    harness = Harness.of(
         OpenTokWorld.generate(
             seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, session_ids=IDS, ongoing_share=0.0
         )
@@ -185,7 +185,7 @@ def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch
 
     async def job(client):
         pages = {name: [page async for page in ask(client).pages()] for name, ask in LISTINGS.items()}
-        asked = stage.asked
+        requests = harness.requests
         for name, whole in pages.items():
             token = whole[0].resume_token
             assert len(whole) > 1
@@ -193,10 +193,10 @@ def test_a_token_is_good_for_its_own_listing_only_also_an_hour_later(monkeypatch
             for other in set(LISTINGS) - {name}:
                 with pytest.raises(InvalidRequest, match="another listing"):
                     await LISTINGS[other](client, resume=token).collect()
-        assert stage.asked == asked
+        assert harness.requests == requests
         await anyio.sleep(3600)
         for name, whole in pages.items():
             rest = await LISTINGS[name](client, resume=whole[0].resume_token).collect()
             assert rest == [record for page in whole[1:] for record in page.records]
 
-    stage.run(job)
+    harness.run(job)

@@ -1,4 +1,4 @@
-"""No list is cut at any level: nested pages, many sessions, small pages, lists that change while they are read."""
+"""Lists are complete at every level: nested pages, many sessions, small pages, lists that change meanwhile."""
 
 import itertools
 import json
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import IncompleteListing
-from agora_analytics.opentok import document, walk
+from agora_analytics.opentok import graphql_query, pagination
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, NOW, Stage, data, listed, scripted, summaries
-from tests.opentok.test_listings import meetings_of, place, told_samples, true_samples
+from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted, summaries
+from tests.opentok.test_listings import expected_samples, meeting_key, meetings_of, sample_rows
 
 
 def world(**shape):
@@ -23,10 +23,10 @@ def world(**shape):
     return OpenTokWorld.generate(seed=7, since=NOW - 2 * DAY, until=NOW - DAY, **(known | shape))
 
 
-def test_ten_by_ten_by_sixty_by_sixty_comes_whole():
+def test_four_nested_lists_are_complete():
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
 
     async def job(client):
         counted, times, numbers = 0, 0, 0.0
@@ -44,29 +44,29 @@ def test_ten_by_ten_by_sixty_by_sixty_comes_whole():
                 )  # fmt: skip
         return counted, times, numbers
 
-    counted, times, numbers = stage.run(job, prefetch=1)
+    counted, times, numbers = harness.run(job, prefetch=1)
     truth = made.totals("publishers")
     assert counted == truth.samples == 10 * 10 * 60 * 60
     assert times == truth.ms_sum
     assert numbers == pytest.approx(truth.value_sum)
-    assert stage.asked == 10  # one request for each session
+    assert harness.requests == 10  # one request for each session
 
 
-def test_a_hundred_and_twenty_sessions_come_whole():
+def test_120_sessions_are_complete():
     made = world(sessions=120, meetings=(1, 2), connections=(1, 3))
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.sessions(ids).collect())
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.sessions(ids).collect())
     assert [(one.session_id, len(one.meetings)) for one in found] == [
         (one.session_id, len(one.meetings)) for one in made.sessions
     ]
-    assert stage.asked == 3
+    assert harness.requests == 3
 
 
-def test_more_meetings_than_a_page_has():
+def test_meetings_on_several_pages():
     made = world(sessions=3, meetings=(27, 27), connections=(1, 1), minutes=(1.0, 2.0))
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
 
     async def job(client):
         in_summaries = await client.session_summaries("3d").collect()
@@ -74,36 +74,38 @@ def test_more_meetings_than_a_page_has():
         alone = await client.meetings(ids).collect()
         return in_summaries, in_sessions, alone
 
-    in_summaries, in_sessions, alone = stage.run(job)
-    wanted = [place(*one) for one in meetings_of(made)]
+    in_summaries, in_sessions, alone = harness.run(job)
+    wanted = [meeting_key(*one) for one in meetings_of(made)]
     for found in (in_summaries, in_sessions):
-        told = [(one.session_id, one.meeting_id, one.created_at) for each in found for one in each.meetings]
-        assert told == wanted
+        returned = [
+            (one.session_id, one.meeting_id, one.created_at) for each in found for one in each.meetings
+        ]
+        assert returned == wanted
     assert [(one.session_id, one.meeting_id, one.created_at) for one in alone] == wanted
-    assert stage.asked == 3 * 3  # all sessions' second pages come with one request
+    assert harness.requests == 3 * 3  # one request fetches the second page of all sessions
 
 
-def test_everything_is_longer_than_a_page():
+def test_every_list_has_several_pages():
     """12 meetings of 70 streams of 70 samples on both sides: pages of 63 and of 10."""
     made = world(meetings=(12, 12), connections=(70, 70), samples=70, peers=1)
     (session,) = made.sessions
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
-    assert told_samples(found) == true_samples(made)
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert sample_rows(found) == expected_samples(made)
     assert len(found) == 2 * 12 * 70 * 70
-    assert stage.asked <= 14
-    connections = Stage.of(made).run(lambda client: client.connections(session.session_id).collect())
+    assert harness.requests <= 14
+    connections = Harness.of(made).run(lambda client: client.connections(session.session_id).collect())
     assert len(connections) == 12 * 70
 
 
-def test_a_long_meeting_takes_two_requests():
-    """What is known of the lists above makes the second page large."""
+def test_long_meeting_takes_few_requests():
+    """The sizes of the outer lists are known, so the second page can be large."""
     made = world(meetings=(1, 1), connections=(4, 4), samples=900, peers=3)
     (session,) = made.sessions
-    stage = Stage.of(made)
-    found = stage.run(lambda client: client.stream_stats(session.session_id).collect())
-    assert told_samples(found) == true_samples(made)
-    assert stage.asked == 3  # publishers' samples and subscribers' go on side by side
+    harness = Harness.of(made)
+    found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
+    assert sample_rows(found) == expected_samples(made)
+    assert harness.requests == 3  # one further page each of the samples of publishers and subscribers
 
 
 @settings(
@@ -118,21 +120,21 @@ def test_a_long_meeting_takes_two_requests():
     people=st.integers(1, 5),
     samples=st.integers(0, 9),
 )
-def test_however_small_the_pages_are_everything_comes_once(budget, sessions, meetings, people, samples):
+def test_any_page_size_returns_every_record_once(budget, sessions, meetings, people, samples):
     made = world(
         sessions=sessions, meetings=(meetings, meetings), connections=(people, people), samples=samples, peers=2,
         minutes=(1.0, 2.0),
     )  # fmt: skip
     ids = [session.session_id for session in made.sessions]
-    stage = Stage.of(made)
+    harness = Harness.of(made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(document, "PAGE_BUDGET", budget)
-        patch.setattr(walk, "PAGE_BUDGET", budget)
-        found, summaries_found = stage.run(lambda client: both(client, ids))
-    assert told_samples(found) == true_samples(made)
+        patch.setattr(graphql_query, "PAGE_BUDGET", budget)
+        patch.setattr(pagination, "PAGE_BUDGET", budget)
+        found, summaries_found = harness.run(lambda client: both(client, ids))
+    assert sample_rows(found) == expected_samples(made)
     assert [len(one.meetings) for one in summaries_found] == [meetings] * sessions
-    assert stage.simulator.nodes <= budget
-    assert stage.told(PartialResponse) == []
+    assert harness.simulator.nodes <= budget
+    assert harness.events_of(PartialResponse) == []
 
 
 async def both(client, ids):
@@ -154,14 +156,14 @@ async def pages_of(client):
     return [page async for page in client.session_summaries("2d").pages()]
 
 
-def test_a_list_that_is_shorter_than_its_count_is_told():
+def test_list_shorter_than_its_count_is_reported():
     events = []
     pages = scripted(
         Scripted(data(summaries(session(1, meeting(1), total=3), total=2))), pages_of, observer=events.append
     )
     assert [one.message for one in pages[0].problems] == [
-        "1 of 3 meetings came",
-        "1 of 2 sessionSummaries came",
+        "the server returned 1 of 3 meetings",
+        "the server returned 1 of 2 sessionSummaries",
     ]
     assert [event.message for event in events if isinstance(event, PartialResponse)] == [
         one.message for one in pages[0].problems
@@ -170,7 +172,7 @@ def test_a_list_that_is_shorter_than_its_count_is_told():
 
 
 @pytest.mark.parametrize("second", [1, 3])
-def test_a_list_that_shifts_between_its_pages_is_told(second):
+def test_count_that_changes_between_pages_is_reported(second):
     script = Scripted(
         data(summaries(session(1, meeting(1)), total=2, cursor="c1")),
         data(summaries(session(2, meeting(2)), total=second)),
@@ -181,7 +183,7 @@ def test_a_list_that_shifts_between_its_pages_is_told(second):
     assert [one.session_id for page in pages for one in page.records] == ["s1", "s2"]
 
 
-def test_a_shift_is_told_behind_a_resume_token_too():
+def test_changed_count_is_reported_after_resuming():
     async def job(client):
         (first,) = [page async for page in pages_until_first(client)]
         return [page async for page in client.session_summaries("2d", resume=first.resume_token).pages()]
@@ -193,11 +195,13 @@ def test_a_shift_is_told_behind_a_resume_token_too():
 
     one, two = data(summaries(session(1), total=3, cursor="c1")), data(summaries(session(2), total=3))
     pages = scripted(Scripted(one, two), job, prefetch=1)
-    assert [problem.message for problem in pages[-1].problems] == ["2 of 3 sessionSummaries came"]
+    assert [problem.message for problem in pages[-1].problems] == [
+        "the server returned 2 of 3 sessionSummaries"
+    ]
 
 
 @pytest.mark.parametrize("cursor", [None, "", "same"])
-def test_pages_that_do_not_go_on_are_an_error(cursor):
+def test_missing_or_repeated_cursor_is_an_error(cursor):
     page = summaries(session(1), total=9, cursor="same")
     page["sessionData"]["sessionSummaries"]["pageInfo"]["endCursor"] = cursor
     with pytest.raises(IncompleteListing, match="more pages"):
@@ -205,7 +209,7 @@ def test_pages_that_do_not_go_on_are_an_error(cursor):
 
 
 @pytest.mark.parametrize("cursor", [None, "", "same"])
-def test_inner_pages_that_do_not_go_on_are_an_error(cursor):
+def test_missing_or_repeated_inner_cursor_is_an_error(cursor):
     page = summaries(session(1, meeting(1), total=9, cursor="same"))
     page["sessionData"]["sessionSummaries"]["resources"][0]["meetings"]["pageInfo"]["endCursor"] = cursor
     with pytest.raises(IncompleteListing, match="meetings"):
@@ -213,35 +217,35 @@ def test_inner_pages_that_do_not_go_on_are_an_error(cursor):
 
 
 def turning(*pages):
-    """Return a transport whose pages come again and again, the first one once."""
+    """Return a transport that repeats its pages forever, except the first one."""
     sent = itertools.chain(pages, itertools.cycle(pages[1:]))
     return Scripted(lambda _: data(next(sent)))
 
 
 @pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
-def test_pages_that_run_in_a_circle_are_an_error(circle):
+def test_cyclic_cursors_are_an_error(circle):
     pages = [summaries(session(1, meeting(1)), total=9, cursor=cursor) for cursor in ["begin", *circle]]
     transport = turning(*pages)
-    with pytest.raises(IncompleteListing, match="more pages, but none behind the cursor 'c1'"):
+    with pytest.raises(IncompleteListing, match="more pages, but the cursor 'c1' does not lead"):
         scripted(transport, pages_of)
     assert len(transport.requests) == len(circle) + 2
 
 
 @pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
 @pytest.mark.parametrize("how", ["a listing", "any query"])
-def test_inner_pages_that_run_in_a_circle_are_an_error(circle, how):
+def test_cyclic_inner_cursors_are_an_error(circle, how):
     pages = [summaries(session(1, meeting(1), total=9, cursor=cursor)) for cursor in ["begin", *circle]]
     transport = turning(*pages)
     text = """{ project(projectId: 45000001) { sessionData { sessionSummaries(start: 0) { resources { sessionId
         meetings { resources { meetingId createdAt } } } } } } }"""
     job = pages_of if how == "a listing" else lambda client: client.query(text)
-    with pytest.raises(IncompleteListing, match="pages of meetings do not go on behind the cursor 'c1'"):
+    with pytest.raises(IncompleteListing, match="pages of meetings do not continue after the cursor 'c1'"):
         scripted(transport, job)
     assert len(transport.requests) == len(circle) + 2
 
 
-def test_lists_whose_cursors_are_their_own_are_followed_one_by_one():
-    """A list that is asked for at another one's cursor begins anew, which is no circle of its own."""
+def test_lists_with_their_own_cursors_are_followed_separately():
+    """A list that is requested with the cursor of another list restarts; that is not a cycle."""
     cursors = {1: ["a2", "a3"], 2: ["b2", "b3"]}
 
     def page(number, asked):
@@ -264,8 +268,8 @@ def test_lists_whose_cursors_are_their_own_are_followed_one_by_one():
 
 
 @pytest.mark.parametrize("there", [[2], []])
-def test_a_parent_that_moved_is_an_error(there):
-    """The second page of its meetings would be another session's."""
+def test_moved_parent_is_an_error(there):
+    """The second page would have the meetings of another session."""
     script = Scripted(
         data(summaries(session(1, meeting(1), total=2, cursor="c"))),
         data(summaries(*(session(number, meeting(2)) for number in there))),
@@ -274,7 +278,7 @@ def test_a_parent_that_moved_is_an_error(there):
         scripted(script, pages_of)
 
 
-def test_a_page_that_fails_further_down_is_told_and_the_rest_kept():
+def test_failed_inner_page_is_reported_and_the_rest_kept():
     broken = {"message": "no", "errorCode": 1016, "path": ["project", "sessionData"]}
     script = Scripted(
         data(summaries(session(1, meeting(1), total=2, cursor="c"))),
@@ -285,22 +289,22 @@ def test_a_page_that_fails_further_down_is_told_and_the_rest_kept():
     assert [one.meeting_id for one in page.records[0].meetings] == ["m1"]
 
 
-def test_pages_without_members_that_never_end_are_an_error():
+def test_endless_empty_pages_are_an_error():
     with pytest.raises(IncompleteListing, match="more pages"):
         scripted(Scripted(data(summaries(total=9, cursor="c"))), pages_of)
 
 
-def test_ten_by_ten_by_sixty_by_sixty_comes_whole_by_a_query_without_sizes():
-    """Left to its defaults the query would hold 10 x 10 x 50 x 50 and lack the rest: each list is followed."""
+def test_raw_query_with_four_nested_lists_is_complete():
+    """With default page sizes the response has 10 x 10 x 50 x 50 members; the rest is on further pages."""
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
-    stage = Stage.of(made)
+    harness = Harness.of(made)
     query = """query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) {
       resources { meetings { resources { publishers { resources { streamStatsCollection { resources {
       createdAt } } } } } } } } } } }"""
     ids = [session.session_id for session in made.sessions]
-    result = stage.run(lambda client: client.query(query, {"ids": ids}))
+    result = harness.run(lambda client: client.query(query, {"ids": ids}))
     assert result.problems == []
-    told = [
+    returned = [
         one["createdAt"]
         for session in result.data["project"]["sessionData"]["sessions"]["resources"]
         for meeting in session["meetings"]["resources"]
@@ -308,6 +312,6 @@ def test_ten_by_ten_by_sixty_by_sixty_comes_whole_by_a_query_without_sizes():
         for one in publisher["streamStatsCollection"]["resources"]
     ]
     truth = made.totals("publishers")
-    assert len(told) == truth.samples == 10 * 10 * 60 * 60
-    assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in told) == truth.ms_sum
-    assert stage.asked <= 12
+    assert len(returned) == truth.samples == 10 * 10 * 60 * 60
+    assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in returned) == truth.ms_sum
+    assert harness.requests <= 12

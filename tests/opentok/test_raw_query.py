@@ -1,32 +1,32 @@
-"""Any query: every example of the guide, pages at every level, variables, fragments, aliases; what is no query."""
+"""Raw queries: examples of the guide, pages at every level, variables, fragments, aliases; invalid queries."""
 
 import pytest
 
 from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import BadRequest, ConfigurationError, InvalidRequest
 from agora_analytics.opentok import ProjectKey
-from agora_analytics.opentok.facts import NODE_LIMIT
-from agora_analytics.opentok.free_query import read_query
+from agora_analytics.opentok.raw_query import parse_query
+from agora_analytics.opentok.spec import NODE_LIMIT
 from agora_analytics.simulator import OpenTokWorld
-from tests.opentok.stage import DAY, IDS, KEY, NOW, WORLD, Stage, faults_of
+from tests.opentok.harness import DAY, IDS, KEY, NOW, WORLD, Harness, schema_errors
 from tests.simulator.test_opentok_guide import EXAMPLES, LAST_PAGE, SECRETS, lists
 from tests.simulator.test_opentok_guide import world as guide_world
 
 HEAD = "{ project(projectId: 45000001) { sessionData { "
 
 
-def answer_of(stage, query, variables=None, credentials=None):
-    return stage.run(lambda client: client.query(query, variables), credentials)
+def answer_of(harness, query, variables=None, credentials=None):
+    return harness.run(lambda client: client.query(query, variables), credentials)
 
 
 # ---- the guide
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_of_the_guide_comes_whole(name):
+def test_examples_of_the_guide_are_complete(name):
     now, query = EXAMPLES[name]
-    stage = Stage.of(guide_world(now), now=now, projects=SECRETS)
-    result = answer_of(stage, query, credentials=ProjectKey("12345678", SECRETS["12345678"]))
+    harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
+    result = answer_of(harness, query, credentials=ProjectKey("12345678", SECRETS["12345678"]))
     assert result.problems == []
     assert (result.meta.status, result.meta.host) == (200, "https://insights.opentok.com")
     found = list(lists(result.data))
@@ -49,32 +49,32 @@ def collections(answer):
             yield from collections(value)
 
 
-def test_the_guide_s_last_page():
+def test_last_page_of_the_guide():
     now, _ = EXAMPLES["first page"]
-    stage = Stage.of(guide_world(now), now=now, projects=SECRETS)
-    result = answer_of(stage, LAST_PAGE % "DAILY", credentials=ProjectKey("12345678", SECRETS["12345678"]))
+    harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
+    result = answer_of(harness, LAST_PAGE % "DAILY", credentials=ProjectKey("12345678", SECRETS["12345678"]))
     rows = result.data["project"]["projectData"]["resources"]
-    assert 0 < len(rows) <= 5  # from the cursor on
+    assert 0 < len(rows) <= 5  # after the cursor
 
 
 # ---- pages
 
 
-def test_every_list_comes_whole_however_small_its_first():
+def test_lists_with_a_small_first_are_complete():
     made = OpenTokWorld.generate(
         seed=7, since=NOW - 2 * DAY, until=NOW - DAY, sessions=3, meetings=(12, 12), connections=(3, 3), samples=4,
         minutes=(1.0, 2.0), peers=1,
     )  # fmt: skip
-    stage = Stage.of(made)
+    harness = Harness.of(made)
     query = """query Everything($ids: [String]!, $n: Int = 2, $project: IntOrString!) {
       them: project(projectId: $project) { ...Deep } }
     fragment Deep on Project { sessionData { sessions(sessionIds: $ids, first: $n) { resources { id: sessionId
       meetings(first: 3) { totalCount resources { when: createdAt ... on Meeting { connections(first: 1) { resources {
         connectionId mine: publishers(first: 1) { resources { stream { streamId }
           streamStatsCollection(first: 3) { resources { createdAt } } } } } } } } } } } } }"""
-    assert faults_of(query) == []
+    assert schema_errors(query) == []
     ids = [session.session_id for session in made.sessions]
-    result = answer_of(stage, query, {"ids": ids, "n": 1, "project": 45000001})
+    result = answer_of(harness, query, {"ids": ids, "n": 1, "project": 45000001})
     assert result.problems == []
     sessions = result.data["them"]["sessionData"]["sessions"]["resources"]
     assert [one["id"] for one in sessions] == ids
@@ -96,16 +96,16 @@ def test_every_list_comes_whole_however_small_its_first():
                 for one in person["mine"]["resources"]:
                     assert len(one["streamStatsCollection"]["resources"]) == 4
     assert (
-        result.meta.attempts == stage.asked == 6
-    )  # the first page of a list is as it was asked for, the next large
+        result.meta.attempts == harness.requests == 6
+    )  # the first page of a list has the requested size, the next one is larger
 
 
-def test_a_query_that_is_too_large_by_its_defaults_is_cut_into_pages():
+def test_query_above_the_node_limit_is_paginated():
     inner = "subscribers { resources { streamStatsCollection { resources { createdAt } } } }"
     query = f"{HEAD} sessionSummaries(start: 1793800000) {{ resources {{ sessionId }} }} "
     query += f"sessions(sessionIds: $ids) {{ resources {{ meetings {{ resources {{ publishers {{ resources {{ {inner} }} }} }} }} }} }} }} }} }}"
-    stage = Stage.of()
-    result = answer_of(stage, f"query($ids: [String]!) {query}", {"ids": IDS})
+    harness = Harness.of()
+    result = answer_of(harness, f"query($ids: [String]!) {query}", {"ids": IDS})
     assert result.problems == []
     assert len(result.data["project"]["sessionData"]["sessionSummaries"]["resources"]) == len(IDS)
     found = sum(
@@ -116,51 +116,51 @@ def test_a_query_that_is_too_large_by_its_defaults_is_cut_into_pages():
         for sub in publisher["subscribers"]["resources"]
     )
     assert found == WORLD.totals("subscribers", NOW - 300).samples
-    assert 1 < stage.simulator.nodes < NODE_LIMIT
+    assert 1 < harness.simulator.nodes < NODE_LIMIT
 
 
-def test_two_lists_with_the_same_name_and_other_arguments():
+def test_aliased_lists_with_different_arguments():
     query = (
         f'{HEAD} a: sessions(sessionIds: ["{IDS[0]}"]) {{ resources {{ sessionId }} }} '
         f'b: sessions(sessionIds: ["{IDS[1]}"]) {{ resources {{ sessionId }} }} }} }} }}'
     )
-    data = answer_of(Stage.of(), query).data["project"]["sessionData"]
+    data = answer_of(Harness.of(), query).data["project"]["sessionData"]
     assert [data[name]["resources"][0]["sessionId"] for name in "ab"] == IDS[:2]
 
 
-def test_directives_and_variables_of_pages_that_do_not_need_them():
+def test_next_pages_send_only_the_variables_they_use():
     query = f"""query($start: Date!, $names: Boolean = true, $ids: [String]!) {HEAD}
       sessionSummaries(start: $start, first: 2) {{ resources {{ sessionId @include(if: $names) }} }}
       sessions(sessionIds: $ids, first: 1) @skip(if: $names) {{ resources {{ sessionId }} }} }} }} }}"""
-    stage = Stage.of()
-    result = answer_of(stage, query, {"start": 1793800000, "ids": IDS})
+    harness = Harness.of()
+    result = answer_of(harness, query, {"start": 1793800000, "ids": IDS})
     found = result.data["project"]["sessionData"]
     assert [one["sessionId"] for one in found["sessionSummaries"]["resources"]] == IDS
     assert "sessions" not in found
-    assert [sorted(body["variables"]) for body in stage.transport.bodies] == [["ids", "start"], ["start"]]
+    assert [sorted(body["variables"]) for body in harness.transport.bodies] == [["ids", "start"], ["start"]]
 
 
-def test_what_users_typed_goes_as_a_variable_and_stays_what_it_is():
-    stage = Stage.of()
+def test_variables_are_sent_unchanged():
+    harness = Harness.of()
     with pytest.raises(Exception, match="1017"):
         answer_of(
-            stage,
+            harness,
             f"query($ids: [String]!) {HEAD} sessions(sessionIds: $ids) {{ totalCount }} }} }} }}",
             {"ids": ['"}']},
         )
-    assert stage.transport.bodies[0]["variables"] == {"ids": ['"}']}
+    assert harness.transport.bodies[0]["variables"] == {"ids": ['"}']}
 
 
-def test_errors_beside_data_are_kept_and_told():
-    stage = Stage.of()
-    stage.simulator.fail_with(1016, at="meetings")
+def test_errors_with_data_are_reported():
+    harness = Harness.of()
+    harness.simulator.fail_with(1016, at="meetings")
     result = answer_of(
-        stage,
+        harness,
         f"{HEAD} sessionSummaries(start: 1793800000) {{ resources {{ sessionId meetings {{ resources {{ createdAt }} }} }} }} }} }} }}",
     )
     assert [one.code for one in result.problems] == [1016]
     assert result.data["project"]["sessionData"]["sessionSummaries"]["resources"][0]["meetings"] is None
-    assert [event.code for event in stage.told(PartialResponse)] == [1016]
+    assert [event.code for event in harness.events_of(PartialResponse)] == [1016]
     assert KEY not in repr(result.problems)
 
 
@@ -170,40 +170,40 @@ def test_errors_beside_data_are_kept_and_told():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("", "no GraphQL"),
-        ("{ a", "no GraphQL"),
+        ("", "not GraphQL"),
+        ("{ a", "not GraphQL"),
         ("{ ...Missing }", "fragment Missing"),
         ("{ ...A } fragment A on B { ...A }", "fragment A"),
-        ("{ a } { b }", "give one query"),
-        ("mutation { a }", "give one query"),
-        ("subscription { a }", "give one query"),
-        ("fragment A on B { c }", "give one query"),
+        ("{ a } { b }", "pass one query"),
+        ("mutation { a }", "pass one query"),
+        ("subscription { a }", "pass one query"),
+        ("fragment A on B { c }", "pass one query"),
     ],
 )
-def test_what_is_no_query_is_refused_here(query, words):
-    stage = Stage.of()
+def test_invalid_query_is_refused_before_a_request(query, words):
+    harness = Harness.of()
     with pytest.raises(InvalidRequest, match=words):
-        answer_of(stage, query)
-    assert stage.asked == 0
+        answer_of(harness, query)
+    assert harness.requests == 0
 
 
-def test_a_variable_that_the_query_does_not_have_is_refused():
+def test_undefined_variable_is_refused():
     with pytest.raises(InvalidRequest, match=r"no variable \$nobody"):
-        read_query("query($a: Int) { b(c: $a) }", {"a": 1, "nobody": 2})
+        parse_query("query($a: Int) { b(c: $a) }", {"a": 1, "nobody": 2})
 
 
-def test_without_graphql_core_the_extra_is_named(monkeypatch):
+def test_missing_graphql_core_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "graphql", None)
     with pytest.raises(ConfigurationError, match=r"agora-analytics\[opentok\]"):
-        read_query("{ a }", {})
+        parse_query("{ a }", {})
 
 
-def test_what_the_schema_does_not_have_the_server_refuses():
+def test_unknown_field_is_refused_by_the_server():
     from agora_analytics.engine.transports.asgi import AsgiTransport
 
-    stage = Stage.of()
+    harness = Harness.of()
     with pytest.raises(BadRequest, match="1004"):
-        stage.run(
+        harness.run(
             lambda client: client.query("{ project(projectId: 45000001) { nothing } }"),
-            transport=AsgiTransport(stage.simulator.app),
+            transport=AsgiTransport(harness.simulator.app),
         )

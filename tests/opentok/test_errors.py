@@ -1,4 +1,4 @@
-"""Refusals, faults, answers in part and the limit of 30 seconds, through the whole client."""
+"""Refusals, faults, partial responses and the limit of 30 seconds, through the whole client."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
 from tests.conftest import Scripted, response
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, scripted, summaries
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, scripted, summaries
 from tests.opentok.test_judge import VERDICTS
-from tests.opentok.test_listings import told_samples, true_samples
+from tests.opentok.test_listings import expected_samples, sample_rows
 
 LONG = RetryPolicy(deadline=None)
 
@@ -28,60 +28,60 @@ async def ask(client):
 
 
 @pytest.mark.parametrize("code", VERDICTS)
-def test_every_code_is_raised_typed(code):
-    stage = Stage.of()
-    stage.simulator.fail_with(code, times=10)
+def test_every_code_raises_its_error_type(code):
+    harness = Harness.of()
+    harness.simulator.fail_with(code, times=10)
     with pytest.raises(VERDICTS[code][1], match=str(code)) as caught:
-        stage.run(ask)
+        harness.run(ask)
     assert caught.value.code == code
     assert caught.value.endpoint == "opentok/session_data"
-    assert stage.asked == len(caught.value.trail) == {1001: 2, 1011: 2, 1012: 6}.get(code, 1)
+    assert harness.requests == len(caught.value.trail) == {1001: 2, 1011: 2, 1012: 6}.get(code, 1)
 
 
 @pytest.mark.parametrize("code", VERDICTS)
-def test_every_code_at_a_field_is_told_beside_the_rest(code):
-    stage = Stage.of()
-    stage.simulator.fail_with(code, at="meetings", times=10)
-    (page,) = stage.run(lambda client: pages_of(client.session_summaries("16d")))
+def test_error_of_one_field_is_reported_with_the_other_data(code):
+    harness = Harness.of()
+    harness.simulator.fail_with(code, at="meetings", times=10)
+    (page,) = harness.run(lambda client: pages_of(client.session_summaries("16d")))
     assert [one.session_id for one in page.records] == IDS
     assert [one.code for one in page.problems] == [code]
     assert page.problems[0].path == ("project", "sessionData", "sessionSummaries", "resources", 0, "meetings")
     assert [len(one.meetings) > 0 for one in page.records] == [False] + [True] * (len(IDS) - 1)
-    assert [event.code for event in stage.told(PartialResponse)] == [code]
+    assert [event.code for event in harness.events_of(PartialResponse)] == [code]
 
 
 @pytest.mark.parametrize(
     "project", [None, {}, {"sessionData": None}, {"sessionData": {"sessionSummaries": None}}]
 )
-def test_a_list_that_is_not_there_is_not_an_empty_one(project):
+def test_missing_list_is_not_an_empty_list(project):
     with pytest.raises(errors.DecodeError, match="no list sessionSummaries") as caught:
         scripted(Scripted(data(project)), ask)
     assert caught.value.path == "$.data.project.sessionData.sessionSummaries"
     assert caught.value.endpoint == "opentok/session_data"
 
 
-def test_a_part_that_fails_once_is_whole_the_second_time():
-    stage = Stage.of()
-    stage.simulator.fail_with(1012, at="streamStatsCollection")
-    found = stage.run(lambda client: client.stream_stats(IDS[0]).collect())
-    assert told_samples(found) == true_samples(keep=lambda session, _: session.session_id == IDS[0])
-    assert stage.told(PartialResponse) == []
+def test_failed_part_is_complete_after_a_retry():
+    harness = Harness.of()
+    harness.simulator.fail_with(1012, at="streamStatsCollection")
+    found = harness.run(lambda client: client.stream_stats(IDS[0]).collect())
+    assert sample_rows(found) == expected_samples(keep=lambda session, _: session.session_id == IDS[0])
+    assert harness.events_of(PartialResponse) == []
 
 
 async def pages_of(listing):
     return [page async for page in listing.pages()]
 
 
-def test_errors_without_anything_beside_them_are_raised():
-    stage = Stage.of()
-    stage.simulator.fail_with(1016, at="meetings")
+def test_errors_without_data_are_raised():
+    harness = Harness.of()
+    harness.simulator.fail_with(1016, at="meetings")
     with pytest.raises(errors.NotFound, match="1016"):
-        stage.run(lambda client: client.meetings(IDS[0]).collect())
+        harness.run(lambda client: client.meetings(IDS[0]).collect())
 
 
 @pytest.mark.parametrize("missing", ["refuse", "partial"])
-def test_a_session_that_is_not_there(missing):
-    stage = Stage.of(rules=Rules(missing=missing))
+def test_unknown_session(missing):
+    harness = Harness.of(rules=Rules(missing=missing))
 
     async def job(client):
         with pytest.raises(errors.NotFound, match="1017"):
@@ -90,49 +90,49 @@ def test_a_session_that_is_not_there(missing):
 
     if missing == "refuse":
         with pytest.raises(errors.NotFound, match="1017"):
-            stage.run(job)
+            harness.run(job)
         return
-    (page,) = stage.run(job)
+    (page,) = harness.run(job)
     assert [one.session_id for one in page.records] == IDS[:2]
     assert [one.code for one in page.problems] == [1017]
 
 
-def test_without_the_add_on_there_are_project_data_only():
-    stage = Stage.of(rules=Rules(add_on=False))
+def test_without_the_add_on_only_project_data_are_available():
+    harness = Harness.of(rules=Rules(add_on=False))
 
     async def job(client):
         with pytest.raises(errors.AccessDenied, match="add-on"):
             await ask(client)
         return await client.project_data("10d").collect()
 
-    assert len(stage.run(job)) == 1
+    assert len(harness.run(job)) == 1
 
 
-def test_a_smaller_limit_of_nodes_is_told_as_what_it_may_be():
-    with pytest.raises(errors.AccessDenied, match="asks for too much"):
-        Stage.of(rules=Rules(node_limit=100)).run(ask)
+def test_exceeded_node_limit_is_explained():
+    with pytest.raises(errors.AccessDenied, match="requests too much"):
+        Harness.of(rules=Rules(node_limit=100)).run(ask)
 
 
-def test_first_is_never_more_than_the_server_takes():
-    strict = Stage.of(rules=Rules(excess="refuse"))
-    assert len(strict.run(lambda client: client.stream_stats(IDS).collect())) == len(true_samples())
+def test_first_stays_within_the_server_limit():
+    strict = Harness.of(rules=Rules(excess="refuse"))
+    assert len(strict.run(lambda client: client.stream_stats(IDS).collect())) == len(expected_samples())
 
 
 @pytest.mark.parametrize(("theirs", "code", "error"), [
     ("45000002", 1019, errors.AuthenticationError), ("45000003", 1015, errors.NotFound),
 ])  # fmt: skip
-def test_a_project_of_another_key_or_of_none_is_refused(theirs, code, error):
-    stage = Stage.of(projects={KEY: SECRET, "45000002": SECRET})
+def test_project_of_another_key_is_refused(theirs, code, error):
+    harness = Harness.of(projects={KEY: SECRET, "45000002": SECRET})
     query = f"{{ project(projectId: {theirs}) {{ sessionData {{ sessionSummaries(start: 1795000000) {{ totalCount }} }} }} }}"
     with pytest.raises(error, match=str(code)):
-        stage.run(lambda client: client.query(query))
+        harness.run(lambda client: client.query(query))
 
 
-def test_a_wrong_secret_is_asked_with_once():
-    stage = Stage.of()
+def test_wrong_secret_is_not_retried():
+    harness = Harness.of()
     with pytest.raises(errors.AuthenticationError, match="1020"):
-        stage.run(ask, ProjectKey(KEY, "another0secret0of0forty0characters000000"))
-    assert stage.asked == 1
+        harness.run(ask, ProjectKey(KEY, "another0secret0of0forty0characters000000"))
+    assert harness.requests == 1
 
 
 # ---- faults
@@ -141,31 +141,31 @@ def test_a_wrong_secret_is_asked_with_once():
 @pytest.mark.parametrize(
     "kind", ["reset", "500", "503-html", "504-html", "cut-off", "broken-json", "lost-answer", "429"]
 )
-def test_a_fault_is_overcome(kind):
-    stage = Stage.of(faults=Faults(script=(kind,)))
-    assert [one.session_id for one in stage.run(ask)] == IDS
-    assert stage.asked == 2
+def test_one_fault_is_retried(kind):
+    harness = Harness.of(faults=Faults(script=(kind,)))
+    assert [one.session_id for one in harness.run(ask)] == IDS
+    assert harness.requests == 2
 
 
-def test_many_faults_are_overcome_and_every_sample_comes_once():
-    ended = OpenTokWorld.generate(  # the waits between attempts would let a meeting that goes on grow
+def test_many_faults_lose_and_repeat_no_sample():
+    ended = OpenTokWorld.generate(  # an active meeting would grow during the waits between attempts
         seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0
     )
     ids = [session.session_id for session in ended.sessions]
-    stage = Stage.of(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
+    harness = Harness.of(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
     retry = RetryPolicy(timeout=5, deadline=None, attempts=15, rate_attempts=15)
-    found = stage.run(lambda client: client.stream_stats(ids).collect(), retry=retry)
-    assert told_samples(found) == true_samples(ended)
-    assert stage.simulator.seen.faults.total() > 3
+    found = harness.run(lambda client: client.stream_stats(ids).collect(), retry=retry)
+    assert sample_rows(found) == expected_samples(ended)
+    assert harness.simulator.seen.faults.total() > 3
 
 
-def test_a_page_of_html_with_200_is_no_answer():
+def test_html_page_with_status_200_is_an_error():
     page = response(b"<html>sign in</html>", content_type="text/html")
-    with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is no answer"):
+    with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is not a response"):
         scripted(Scripted(page), ask)
 
 
-def test_a_rate_limit_that_does_not_end_is_told():
+def test_persistent_rate_limit_is_raised():
     script = Scripted(response({"message": "Too Many Requests"}, 429, retry_after="3"))
     with pytest.raises(errors.RateLimited, match="Too Many Requests"):
         scripted(script, ask, retry=LONG)
@@ -180,43 +180,43 @@ async def many(client, times):
 
 
 @pytest.mark.parametrize("latency", [(0.0, 0.0), (0.01, 0.4)])
-def test_a_client_keeps_to_fewer_than_a_hundred_in_thirty_seconds(latency):
-    stage = Stage.of(latency=latency)
+def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
+    harness = Harness.of(latency=latency)
 
     async def job(client):
-        begin = stage.clock.now()
+        begin = harness.clock.now()
         await many(client, 500)
-        return stage.clock.now() - begin
+        return harness.clock.now() - begin
 
-    seconds = stage.run(job, retry=LONG)
-    assert stage.asked == 500
-    assert max(stage.simulator.rate_windows.worst.values()) < 100
-    assert 110 < seconds < 160  # and it is not idle: 500 requests take 4 windows at least
-    assert any("99 requests in 30.4 s" in event.rule for event in stage.told(Waited))
+    seconds = harness.run(job, retry=LONG)
+    assert harness.requests == 500
+    assert max(harness.simulator.rate_windows.worst.values()) < 100
+    assert 110 < seconds < 160  # the rate is used: 500 requests take at least 4 windows
+    assert any("99 requests in 30.4 s" in event.rule for event in harness.events_of(Waited))
 
 
 @pytest.mark.parametrize("kept", ["in memory", "in a file"])
-def test_two_clients_with_other_keys_share_the_address_s_limit(kept, tmp_path):
+def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     other = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=1, session_ids=IDS[:1], project_id="45000002"
     )
     projects = {KEY: SECRET, "45000002": SECRET}
-    stage = Stage.of([WORLD, other], projects=projects, latency=(0.02, 0.1))
+    harness = Harness.of([WORLD, other], projects=projects, latency=(0.02, 0.1))
 
     async def job(first):
-        async with stage.client(ProjectKey("45000002", SECRET), ledger=ledger, retry=LONG) as second:
+        async with harness.client(ProjectKey("45000002", SECRET), ledger=ledger, retry=LONG) as second:
             await asyncio.gather(many(first, 130), many(second, 130))
         await ledger.aclose()
 
-    stage.run(job, ledger=ledger, retry=LONG)
-    assert stage.simulator.rate_windows.worst["key 45000001"] > 30
-    assert stage.simulator.rate_windows.worst["key 45000002"] > 30
-    assert stage.simulator.rate_windows.worst["address 127.0.0.1"] < 100
-    assert stage.asked == 260
+    harness.run(job, ledger=ledger, retry=LONG)
+    assert harness.simulator.rate_windows.worst["key 45000001"] > 30
+    assert harness.simulator.rate_windows.worst["key 45000002"] > 30
+    assert harness.simulator.rate_windows.worst["address 127.0.0.1"] < 100
+    assert harness.requests == 260
 
 
-async def test_all_clients_of_a_process_share_one_ledger():
+async def test_clients_of_a_process_share_one_ledger():
     async with (
         AsyncOpenTok(ProjectKey(KEY, SECRET)) as one,
         AsyncOpenTok(ProjectKey("45000002", SECRET)) as two,
@@ -225,34 +225,34 @@ async def test_all_clients_of_a_process_share_one_ledger():
         assert one._engine._account == two._engine._account
 
 
-def test_a_limit_that_others_use_too_is_waited_for():
-    """Another program on this machine has used the address up: what is refused is asked again later."""
-    stage = Stage.of(latency=(0.02, 0.1))
+def test_client_waits_when_another_program_uses_the_limit():
+    """Another program on this machine uses the limit of the address: refused requests are retried later."""
+    harness = Harness.of(latency=(0.02, 0.1))
 
     async def job(client):
-        async with stage.client(ledger=MemoryLedger(), retry=LONG) as another_program:
+        async with harness.client(ledger=MemoryLedger(), retry=LONG) as another_program:
             await asyncio.gather(many(client, 90), many(another_program, 90))
 
-    stage.run(job, retry=RetryPolicy(deadline=None, rate_attempts=20))
-    accepted = stage.simulator.seen.accepted.total()
+    harness.run(job, retry=RetryPolicy(deadline=None, rate_attempts=20))
+    accepted = harness.simulator.seen.accepted.total()
     assert accepted == 180
-    assert stage.asked > accepted
+    assert harness.requests > accepted
 
 
-def test_the_quota_tells_what_was_sent():
-    stage = Stage.of()
+def test_quota_counts_sent_requests():
+    harness = Harness.of()
 
     async def job(client):
         await ask(client)
         await client.project_data("10d").collect()
         return await client.quota(), dict(client.sent)
 
-    quotas, sent = stage.run(job)
+    quotas, sent = harness.run(job)
     assert sent == {"opentok/session_data": 1, "opentok/project_data": 1}
-    assert {quota.spent for quota in quotas} == {2}  # they count as one
+    assert {quota.spent for quota in quotas} == {2}  # they share one budget
     assert {quota.requests for quota in quotas} == {99}
     assert all(30 < quota.period < 31 for quota in quotas)
 
 
-def test_an_answer_that_is_empty_is_no_error():
+def test_empty_list_is_not_an_error():
     assert scripted(Scripted(data(summaries())), ask) == []

@@ -1,4 +1,4 @@
-"""Faults over all listings: nothing is lost and nothing comes twice, however often an attempt fails."""
+"""Faults over all listings: no record is lost or repeated, however often an attempt fails."""
 
 import asyncio
 from collections import Counter
@@ -7,11 +7,11 @@ import pytest
 
 from agora_analytics.engine.events import PartialResponse
 from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.opentok import walk
+from agora_analytics.opentok import pagination
 from agora_analytics.simulator import Faults, OpenTokWorld
-from tests.opentok.stage import DAY, NOW, Stage
+from tests.opentok.harness import DAY, NOW, Harness
 
-# Nothing in it goes on, so that two runs find the same.
+# No meeting is active, so that two runs return the same records.
 WORLD = OpenTokWorld.generate(seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0.0)
 IDS = [session.session_id for session in WORLD.sessions]
 
@@ -35,17 +35,17 @@ async def everything(client):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
-def test_faults_are_overcome_over_all_listings(share, monkeypatch):
-    monkeypatch.setattr(walk, "PAGE_BUDGET", 60)  # small pages, so many requests
-    calm = Stage.of(WORLD).run(everything, retry=PATIENCE)
-    stage = Stage.of(WORLD, faults=Faults(share=share, seed=4, kinds=KINDS), latency=(0.01, 0.05))
-    found = stage.run(everything, retry=PATIENCE)
-    faults = stage.simulator.seen.faults
-    assert faults.total() > stage.asked * share * 0.5 > 2
+def test_faults_lose_and_repeat_no_record_of_any_listing(share, monkeypatch):
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 60)  # small pages, so that there are many requests
+    calm = Harness.of(WORLD).run(everything, retry=PATIENCE)
+    harness = Harness.of(WORLD, faults=Faults(share=share, seed=4, kinds=KINDS), latency=(0.01, 0.05))
+    found = harness.run(everything, retry=PATIENCE)
+    faults = harness.simulator.seen.faults
+    assert faults.total() > harness.requests * share * 0.5 > 2
     assert share < 0.3 or set(faults) == set(KINDS)
     for name, records in found.items():
         assert records, name
         assert Counter(map(repr, records)).most_common(1)[0][1] == 1, name
         assert records == calm[name], name
-    assert stage.told(PartialResponse) == []
-    assert max(stage.simulator.rate_windows.worst.values()) < 100
+    assert harness.events_of(PartialResponse) == []
+    assert max(harness.simulator.rate_windows.worst.values()) < 100

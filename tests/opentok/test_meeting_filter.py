@@ -1,44 +1,44 @@
-"""Which meetings are wanted: by time and by id, whatever a server makes of its arguments; and one that still goes on."""
+"""Which meetings are returned, by time and id, however the server reads its arguments; active meetings."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from agora_analytics.opentok.questions import Part
+from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.simulator import OpenTokWorld
 from tests.conftest import Scripted
-from tests.opentok.stage import DAY, IDS, NOW, Stage, data, listed, scripted
-from tests.opentok.test_listings import LAST_MS, told_samples, true_samples, utc
+from tests.opentok.harness import DAY, IDS, NOW, Harness, data, listed, scripted
+from tests.opentok.test_listings import LAST_MS, expected_samples, sample_rows, utc
 
 BEGAN = datetime(2026, 11, 18, 10, tzinfo=UTC)
 AT = BEGAN.timestamp()
 
 
 @pytest.mark.parametrize(
-    ("part", "has"),
+    ("part", "matches"),
     [
-        (Part(), True),
-        (Part(since=AT), True),
-        (Part(since=AT + 0.001), False),
-        (Part(until=AT), False),
-        (Part(until=AT + 0.001), True),
-        (Part(since=AT - 1, until=AT + 1, meeting_id="m"), True),
-        (Part(since=AT - 1, until=AT + 1, meeting_id="n"), False),
-        (Part(since=AT + 1, meeting_id="m"), False),
+        (MeetingFilter(), True),
+        (MeetingFilter(since=AT), True),
+        (MeetingFilter(since=AT + 0.001), False),
+        (MeetingFilter(until=AT), False),
+        (MeetingFilter(until=AT + 0.001), True),
+        (MeetingFilter(since=AT - 1, until=AT + 1, meeting_id="m"), True),
+        (MeetingFilter(since=AT - 1, until=AT + 1, meeting_id="n"), False),
+        (MeetingFilter(since=AT + 1, meeting_id="m"), False),
     ],
 )
-def test_a_part_has_what_began_in_it(part, has):
-    assert part.has(BEGAN, "m") is has
+def test_filter_matches_by_start_and_id(part, matches):
+    assert part.matches(BEGAN, "m") is matches
 
 
-def test_a_meeting_that_does_not_say_when_it_began_is_not_left_out():
-    assert Part(since=AT).has(None, "m")
-    assert not Part(meeting_id="n").has(None, "m")
+def test_filter_keeps_meetings_without_a_start():
+    assert MeetingFilter(since=AT).matches(None, "m")
+    assert not MeetingFilter(meeting_id="n").matches(None, "m")
 
 
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])
-def test_what_a_server_sends_beside_what_was_asked_for_is_left_out(method):
-    """No document says whether `start` and `end` of `meetings` mean when they began, or when they went on."""
+def test_listings_drop_meetings_outside_the_filter(method):
+    """The documents do not state whether `start` and `end` refer to the start of a meeting or to its duration."""
 
     def meeting(number, meeting_id):
         stats = {"streamStatsCollection": listed({"createdAt": f"2026-11-18T{number}:00:30.000Z"})}
@@ -65,13 +65,13 @@ def test_what_a_server_sends_beside_what_was_asked_for_is_left_out(method):
 
 
 @pytest.mark.parametrize("kind", ["connections", "publishers", "subscribers"])
-def test_entries_with_the_same_meeting_id_are_told_apart(kind):
+def test_entries_with_the_same_meeting_id_are_distinct(kind):
     world = OpenTokWorld.generate(
         seed=3, since=NOW - 2 * DAY, until=NOW - DAY, sessions=1, meetings=(4, 4), reconnect_share=1.0
     )
     (session,) = world.sessions
     (meeting_id,) = {one.meeting_id for one in session.meetings}
-    found = Stage.of(world).run(
+    found = Harness.of(world).run(
         lambda client: getattr(client, kind)(session.session_id, meeting_id=meeting_id).collect()
     )
     assert [(one.meeting_created_at, one.connection_id) for one in found] == [
@@ -82,10 +82,10 @@ def test_entries_with_the_same_meeting_id_are_told_apart(kind):
     assert len({one.meeting_created_at for one in found}) == 4
 
 
-def test_a_meeting_that_goes_on_is_told_as_far_as_it_went():
+def test_active_meeting_has_data_up_to_now():
     world = OpenTokWorld.generate(seed=7, since=NOW - 3600, until=NOW, sessions=6, ongoing_share=1.0)
     ids = [session.session_id for session in world.sessions if session.created_ms <= LAST_MS]
-    going_on = {
+    active = {
         (session.session_id, utc(one.created_ms))
         for session in world.sessions
         for one in session.meetings
@@ -100,29 +100,29 @@ def test_a_meeting_that_goes_on_is_told_as_far_as_it_went():
             await client.stream_stats(ids).collect(),
         )
 
-    summaries, meetings, connections, samples = Stage.of(world).run(job)
+    summaries, meetings, connections, samples = Harness.of(world).run(job)
     in_summaries = [one for summary in summaries for one in summary.meetings]
-    for told in (in_summaries, meetings):
+    for listed_meetings in (in_summaries, meetings):
         assert (
-            {(one.session_id, one.created_at) for one in told if one.destroyed_at is None}
-            == going_on
+            {(one.session_id, one.created_at) for one in listed_meetings if one.destroyed_at is None}
+            == active
             != set()
         )
     assert any(one.destroyed_at is None for one in connections)
-    assert told_samples(samples) == true_samples(world, keep=lambda session, _: session.session_id in ids)
+    assert sample_rows(samples) == expected_samples(world, keep=lambda session, _: session.session_id in ids)
     last = max(one.created_at for one in samples).timestamp()
-    assert NOW - 360 < last <= NOW - 300  # to the edge that the server shows
+    assert NOW - 360 < last <= NOW - 300  # up to the newest data that the server returns
 
 
 @pytest.mark.parametrize("since", [0, -5, NOW - 40 * DAY, "1970-01-01T00:00Z"])
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])
-def test_the_beginning_of_time_is_the_beginning_of_what_is_there(method, since):
-    stage = Stage.of()
+def test_early_start_is_clipped_to_the_oldest_data(method, since):
+    harness = Harness.of()
 
     async def job(client):
         ask = getattr(client, method)
         return await ask(IDS[:2], since=since).collect(), await ask(IDS[:2]).collect()
 
-    cut, whole = stage.run(job)
+    cut, whole = harness.run(job)
     assert cut == whole != []
-    assert stage.simulator.errors == {}
+    assert harness.simulator.errors == {}

@@ -1,4 +1,4 @@
-"""The pace: a burst leaves at once, and all clients of a process keep to one pace, whatever their keys."""
+"""The rate limit: bursts, and one limit for all clients of a process, whatever their keys."""
 
 import asyncio
 
@@ -8,10 +8,10 @@ from attrs import define, field
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
-from agora_analytics.opentok.facts import LIMITS, SESSION_DATA
+from agora_analytics.opentok.spec import LIMITS, SESSION_DATA
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
 from tests.conftest import Scripted, response
-from tests.opentok.stage import DAY, IDS, KEY, NOW, SECRET, WORLD, Stage, data, summaries
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, summaries
 
 LONG = RetryPolicy(deadline=None)
 OTHER = "45000002"
@@ -19,7 +19,7 @@ OTHER = "45000002"
 
 @define
 class Timed:
-    """A transport that notes when each request left."""
+    """A transport that records when each request was sent."""
 
     transport: object
     clock: object
@@ -34,36 +34,36 @@ class Timed:
 
 
 @pytest.mark.parametrize("times", [5, LIMITS[SESSION_DATA].burst])
-def test_a_burst_leaves_at_once(times):
-    stage = Stage.of(latency=(0.1, 0.2))
-    timed = Timed(stage.transport, stage.clock)
+def test_burst_is_sent_at_once(times):
+    harness = Harness.of(latency=(0.1, 0.2))
+    timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
         await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
 
-    stage.run(job, transport=timed)
+    harness.run(job, transport=timed)
     assert len(timed.times) == times
     assert max(timed.times) - NOW < 0.05
 
 
-def test_no_thirty_seconds_have_a_hundred_requests_as_the_client_counts_them():
-    """The simulator counts what arrives; this is what leaves, over both endpoints, which count as one."""
-    stage = Stage.of(latency=(0.01, 0.4))
-    timed = Timed(stage.transport, stage.clock)
+def test_sliding_window_of_sent_requests_stays_below_100():
+    """The simulator counts arrivals; this test counts sent requests of both endpoints, which share one budget."""
+    harness = Harness.of(latency=(0.01, 0.4))
+    timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
         sessions = (client.sessions(IDS[0]).collect() for _ in range(150))
         days = (client.project_data("9d").collect() for _ in range(150))
         await asyncio.gather(*sessions, *days)
 
-    stage.run(job, transport=timed, retry=LONG, ledger=MemoryLedger())
+    harness.run(job, transport=timed, retry=LONG, ledger=MemoryLedger())
     left = sorted(timed.times)
     assert len(left) == 300
     assert all(later - earlier > 30 for earlier, later in zip(left, left[99:], strict=False))
 
 
-async def test_clients_of_this_process_with_other_keys_count_together():
-    """Over a socket and on the machine's own clock: one ledger that nobody has named."""
+async def test_clients_with_different_keys_share_one_budget():
+    """Over a socket, with the machine's clock and the default ledger of the process."""
     other = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=1, project_id=OTHER
     )
@@ -82,13 +82,13 @@ async def test_clients_of_this_process_with_other_keys_count_together():
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [({"retry_after": "7"}, 7), ({}, 30), ({"retry_after": "soon"}, 30)]
+    ("headers", "seconds"), [({"retry_after": "7"}, 7), ({}, 30), ({"retry_after": "soon"}, 30)]
 )
-def test_too_many_are_asked_again_when_the_server_says_or_half_a_minute_later(said, seconds):
-    """Another program has used the address up."""
-    stage = Stage.of()
-    script = Scripted(response({"message": "Too Many Requests"}, 429, **said), data(summaries()))
-    timed = Timed(script, stage.clock)
-    assert stage.run(lambda client: client.session_summaries("2d").collect(), transport=timed) == []
+def test_429_waits_for_retry_after_or_30_seconds(headers, seconds):
+    """Another program uses the limit of the address."""
+    harness = Harness.of()
+    script = Scripted(response({"message": "Too Many Requests"}, 429, **headers), data(summaries()))
+    timed = Timed(script, harness.clock)
+    assert harness.run(lambda client: client.session_summaries("2d").collect(), transport=timed) == []
     first, second = timed.times
     assert seconds <= second - first < seconds * 1.2 + 1

@@ -1,4 +1,4 @@
-"""Simulated Insights and a client of it on virtual time; every query that is sent is held against the schema."""
+"""A simulated Insights server with a client on virtual time. Every query is validated against the schema."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -11,7 +11,7 @@ from graphql import build_schema, parse, validate
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.messages import Request, Response
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
-from agora_analytics.opentok.facts import NODE_LIMIT
+from agora_analytics.opentok.spec import NODE_LIMIT
 from agora_analytics.simulator import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import Scripted, response
@@ -28,14 +28,14 @@ IDS = [session.session_id for session in WORLD.sessions]
 Job = Callable[[AsyncOpenTok], Coroutine[Any, Any, Any]]
 
 
-def faults_of(query: str) -> list[str]:
-    """Return what the schema says against a query."""
+def schema_errors(query: str) -> list[str]:
+    """Return the errors of a query against the schema."""
     return [error.message for error in validate(SCHEMA, parse(query))]
 
 
 @define
-class Held:
-    """A transport that holds every query against the schema before it is sent."""
+class CheckedTransport:
+    """A transport that validates every query against the schema before it is sent."""
 
     transport: Any
     bodies: list[dict[str, Any]] = field(factory=list)
@@ -43,7 +43,7 @@ class Held:
     async def send(self, request: Request) -> Response:
         body = json.loads(request.body)
         self.bodies.append(body)
-        assert faults_of(body["query"]) == []
+        assert schema_errors(body["query"]) == []
         return await self.transport.send(request)
 
     async def aclose(self) -> None:
@@ -51,19 +51,19 @@ class Held:
 
 
 @define
-class Stage:
-    """One simulated project and what a client of it needs."""
+class Harness:
+    """A simulated project, and the clock, transport and events of its client."""
 
     simulator: OpenTokSimulator
     clock: VirtualClock
-    transport: Held
+    transport: CheckedTransport
     events: list[Any] = field(factory=list)
 
     @classmethod
-    def of(cls, world: Any = WORLD, *, now: float = NOW, **settings: Any) -> "Stage":
+    def of(cls, world: Any = WORLD, *, now: float = NOW, **settings: Any) -> "Harness":
         clock = VirtualClock(now)
         simulator = OpenTokSimulator(world, **({"now": clock.now} | settings))
-        return cls(simulator, clock, Held(AsgiTransport(simulator.app)))
+        return cls(simulator, clock, CheckedTransport(AsgiTransport(simulator.app)))
 
     def client(self, credentials: Any = None, **settings: Any) -> AsyncOpenTok:
         known = {"transport": self.transport, "clock": self.clock, "observer": self.events.append}
@@ -78,20 +78,20 @@ class Stage:
         assert self.simulator.nodes < NODE_LIMIT
         return found
 
-    def told(self, kind: type) -> list[Any]:
+    def events_of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
-    def asked(self) -> int:
+    def requests(self) -> int:
         return self.simulator.seen.requests.total()
 
 
 def scripted(transport: Scripted, job: Job, **settings: Any) -> Any:
-    """Run a job with a client whose answers are scripted."""
+    """Run a job with a client whose responses are scripted."""
     clock = VirtualClock(NOW)
 
     async def with_client() -> Any:
-        known = {"transport": Held(transport), "clock": clock}
+        known = {"transport": CheckedTransport(transport), "clock": clock}
         credentials = settings.pop("credentials", None) or ProjectKey(KEY, SECRET)
         async with AsyncOpenTok(credentials, **(known | settings)) as client:
             return await job(client)
@@ -100,13 +100,13 @@ def scripted(transport: Scripted, job: Job, **settings: Any) -> Any:
 
 
 def data(project: Mapping[str, Any], *errors: Mapping[str, Any]) -> Response:
-    """Return an answer about the project."""
+    """Return a response with fields of the project."""
     body: dict[str, Any] = {"data": {"project": project}}
     return response(body | {"errors": list(errors)} if errors else body)
 
 
 def listed(*members: Any, total: int | None = None, cursor: str = "") -> dict[str, Any]:
-    """Return a list as it stands in an answer."""
+    """Return a collection as a response has it."""
     return {
         "pageInfo": {"hasNextPage": bool(cursor), "endCursor": cursor or None},
         "totalCount": len(members) if total is None else total,

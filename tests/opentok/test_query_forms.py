@@ -1,9 +1,9 @@
-"""Any way to write a query: whatever GraphQL lets a caller write, every list in it is whole, and nothing comes twice."""
+"""Every form of a query that GraphQL allows: each list is complete, and no member is repeated."""
 
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from tests.opentok.stage import IDS, WORLD, Stage, faults_of
+from tests.opentok.harness import IDS, WORLD, Harness, schema_errors
 
 HEAD = "project(projectId: 45000001) { sessionData { sessionSummaries(start: 1793800000, first: 2)"
 ITS_OWN = "sessionSummaries(start: 1793800000, first: 2)"
@@ -22,17 +22,17 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_list_is_whole_however_it_is_written(name):
+def test_every_form_of_a_list_is_complete(name):
     query = WHOLE[name]
-    assert faults_of(query) == []
-    stage = Stage.of()
-    result = stage.run(lambda client: client.query(query))
+    assert schema_errors(query) == []
+    harness = Harness.of()
+    result = harness.run(lambda client: client.query(query))
     found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert [(one["sessionId"], one["mediaMode"]) for one in found] == [
         (one.session_id, one.media_mode) for one in WORLD.sessions
     ]
     assert result.problems == []
-    assert stage.asked == 2
+    assert harness.requests == 2
 
 
 @pytest.mark.parametrize("skipped", [True, False])
@@ -45,11 +45,11 @@ def test_a_list_is_whole_however_it_is_written(name):
         "... @include(if: true) { mediaMode @skip(if: $skipped) }",
     ],
 )
-def test_the_directives_of_a_fragment_are_those_of_what_is_in_it(fragment, skipped):
+def test_directives_of_a_fragment_apply_to_its_fields(fragment, skipped):
     mode = " fragment Mode on SessionSummary { mediaMode }" if "...Mode" in fragment else ""
     query = f"query($skipped: Boolean!) {{ {HEAD} {{ resources {{ sessionId {fragment} }} }} }} }} }}{mode}"
-    assert faults_of(query) == []
-    result = Stage.of().run(lambda client: client.query(query, {"skipped": skipped}))
+    assert schema_errors(query) == []
+    result = Harness.of().run(lambda client: client.query(query, {"skipped": skipped}))
     found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert [one["sessionId"] for one in found] == IDS
     assert {"mediaMode" in one for one in found} == {not skipped}
@@ -57,16 +57,16 @@ def test_the_directives_of_a_fragment_are_those_of_what_is_in_it(fragment, skipp
 
 REFUSED = {
     "resources cannot have an alias": f"{{ {HEAD} {{ items: resources {{ sessionId }} }} }} }} }}",
-    "sessionSummaries is asked for in two ways": f"{{ {HEAD} {{ resources {{ sessionId }} }}"
+    "sessionSummaries is selected in two ways": f"{{ {HEAD} {{ resources {{ sessionId }} }}"
     " sessionSummaries(start: 1793800000, first: 3) { resources { mediaMode } } } } }",
-    "pageInfo is asked for in two ways": f"{{ {HEAD} {{ pageInfo @include(if: false) {{ endCursor }} resources {{ sessionId }} }} }} }} }}",
+    "pageInfo is selected in two ways": f"{{ {HEAD} {{ pageInfo @include(if: false) {{ endCursor }} resources {{ sessionId }} }} }} }} }}",
     "have the same directive": f"{{ {HEAD} {{ resources {{ ... @skip(if: true) {{ sessionId @skip(if: false) }} }} }} }} }} }}",
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_what_cannot_be_put_together_is_refused_here(said):
-    stage = Stage.of()
-    with pytest.raises(InvalidRequest, match=said):
-        stage.run(lambda client: client.query(REFUSED[said]))
-    assert stage.asked == 0
+@pytest.mark.parametrize("message", REFUSED)
+def test_conflicting_selections_are_refused(message):
+    harness = Harness.of()
+    with pytest.raises(InvalidRequest, match=message):
+        harness.run(lambda client: client.query(REFUSED[message]))
+    assert harness.requests == 0

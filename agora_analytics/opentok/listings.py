@@ -1,0 +1,257 @@
+"""The listings of Insights: what each of them requests, and the records that its response becomes. Pure.
+
+Source: `reference/opentok-insights.md`, sections 5 and 6.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agora_analytics.engine.pages import Page
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok import query_builders
+from agora_analytics.opentok.graphql_query import Field
+from agora_analytics.opentok.pagination import ListingPlan
+from agora_analytics.opentok.query_builders import MeetingFilter
+from agora_analytics.opentok.records import (
+    Connection,
+    Meeting,
+    MeetingSummary,
+    ProjectRow,
+    Publisher,
+    Session,
+    SessionSummary,
+    StreamSample,
+    Subscriber,
+    moment,
+    number,
+    record,
+)
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.core.windows import Window
+
+T = TypeVar("T")
+
+OneOrMore = str | Sequence[str]
+"""One text or several."""
+
+SESSIONS_PER_QUERY = 50
+"""Sessions in one query. The guide recommends to split queries that return more than a hundred resources."""
+_SESSIONS = ("project", "sessionData", "sessions")
+_SUMMARIES = ("project", "sessionData", "sessionSummaries")
+_PROJECT_DATA = ("project", "projectData")
+_ROLES = ("publisher", "subscriber")
+_SELECTIONS: Mapping[type[Any], Callable[[Sequence[str]], Field]] = {
+    Connection: query_builders.connection_fields,
+    Publisher: partial(query_builders.stream_fields, "publisher"),
+    Subscriber: partial(query_builders.stream_fields, "subscriber"),
+}
+"""The collection in each meeting, with its fields, by the class of its records."""
+
+
+def as_list(given: OneOrMore) -> list[str]:
+    """Return one text, or several, as a list."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def members_of(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the members of a collection in a response; those that are null are left out."""
+    members = (value.get(name) or {}).get("resources") or ()
+    return [member for member in members if isinstance(member, dict)]
+
+
+def session_summaries(
+    project_id: str, window: "Window", *, minutes: bool, fields: Sequence[str]
+) -> ListingPlan[SessionSummary]:
+    """Return the listing of the sessions that had a meeting in a time range."""
+    return ListingPlan(
+        endpoint=SESSION_DATA,
+        queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
+        outer=_SUMMARIES,
+        parse=partial(_parse_session, SessionSummary, MeetingSummary),
+        table=partial(_table, SessionSummary),
+    )
+
+
+def sessions(project_id: str, session_ids: OneOrMore, *, minutes: bool) -> ListingPlan[Session]:
+    """Return the listing of sessions with their meetings."""
+    parse = partial(_parse_session, Session, Meeting)
+    return _in_sessions(Session, project_id, session_ids, parse, minutes=minutes)
+
+
+def meetings(
+    project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, *, minutes: bool
+) -> ListingPlan[Meeting]:
+    """Return the listing of the meetings of sessions."""
+
+    def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[Meeting]:
+        yield record(Meeting, meeting, session_id=session_id)
+
+    return _in_meetings(Meeting, project_id, session_ids, chosen, parse, minutes=minutes)
+
+
+def participants(
+    kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, fields: Sequence[str]
+) -> ListingPlan[T]:
+    """Return the listing of the `Connection`, `Publisher` or `Subscriber` records of meetings."""
+    selection = _SELECTIONS[kind](fields)
+    parse = partial(_parse_participants, kind, selection.name)
+    return _in_meetings(kind, project_id, session_ids, chosen, parse, selection)
+
+
+def stream_samples(
+    project_id: str,
+    session_ids: OneOrMore,
+    chosen: MeetingFilter,
+    *,
+    roles: OneOrMore,
+    fields: Sequence[str],
+) -> ListingPlan[StreamSample]:
+    """Return the listing of the samples of streams, with one session in each query.
+
+    Raises:
+        InvalidRequest: `roles` is empty or has another role.
+    """
+    wanted = tuple(dict.fromkeys(as_list(roles)))
+    if not wanted or set(wanted) - set(_ROLES):
+        raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both")
+
+    def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[StreamSample]:
+        publishers = members_of(meeting, "publishers")
+        senders = {_stream_id(publisher): publisher.get("connectionId") for publisher in publishers}
+        for role in wanted:
+            yield from _parse_samples(session_id, meeting, role, senders)
+
+    selections = [query_builders.sample_fields(role, fields) for role in wanted]
+    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, per_query=1)
+
+
+def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
+    """Return the listing of project data; `arguments` as `project_data_query`.
+
+    Raises:
+        InvalidRequest: `fields` is empty.
+    """
+    names = tuple(dict.fromkeys(fields))
+    if not names:
+        raise InvalidRequest("no field is given; pass at least one, such as usage.hlsMinutes")
+
+    def parse(member: Mapping[str, Any]) -> Iterator[ProjectRow]:
+        yield record(ProjectRow, member, values={name: _number_at(member, name) for name in names})
+
+    def table(pages: Sequence[Page[ProjectRow]]) -> "pa.Table":
+        from agora_analytics.opentok.arrow import project_table
+
+        return project_table([row for page in pages for row in page.records], names)
+
+    return ListingPlan(
+        endpoint=PROJECT_DATA,
+        queries=[query_builders.project_data_query(project_id, names, **arguments)],
+        outer=_PROJECT_DATA,
+        parse=parse,
+        table=table,
+    )
+
+
+def _in_meetings(
+    kind: type[T],
+    project_id: str,
+    session_ids: OneOrMore,
+    chosen: MeetingFilter,
+    parse: Callable[[str, Mapping[str, Any]], Iterable[T]],
+    *selections: Field,
+    **options: Any,
+) -> ListingPlan[T]:
+    """Return a listing of what `parse` returns for a session's id and each chosen meeting of it."""
+
+    def parse_session(session: Mapping[str, Any]) -> Iterator[T]:
+        for member in members_of(session, "meetings"):
+            meeting = record(Meeting, member, session_id="")
+            if chosen.matches(meeting.created_at, meeting.meeting_id):
+                yield from parse(str(session.get("sessionId")), member)
+
+    return _in_sessions(kind, project_id, session_ids, parse_session, *selections, chosen=chosen, **options)
+
+
+def _in_sessions(
+    kind: type[T],
+    project_id: str,
+    session_ids: OneOrMore,
+    parse: Callable[[Mapping[str, Any]], Iterable[T]],
+    *selections: Field,
+    chosen: MeetingFilter = MeetingFilter(),  # noqa: B008 - it is frozen
+    minutes: bool = False,
+    per_query: int = SESSIONS_PER_QUERY,
+) -> ListingPlan[T]:
+    """Return a listing of what `parse` returns for each session, fetched with the `selections` in its meetings."""
+    ids = as_list(session_ids)
+    query_builders.check_session_ids(ids)
+    parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
+    return ListingPlan(
+        endpoint=SESSION_DATA,
+        queries=[
+            query_builders.sessions_query(project_id, part, chosen, *selections, minutes=minutes)
+            for part in parts
+        ],
+        outer=_SESSIONS,
+        parse=parse,
+        table=partial(_table, kind),
+    )
+
+
+def _table(kind: type[Any], pages: Sequence[Page[Any]]) -> "pa.Table":
+    from agora_analytics.opentok.arrow import table
+
+    return table(kind, [row for page in pages for row in page.records])
+
+
+def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Mapping[str, Any]) -> Iterator[Any]:
+    session_id = str(session.get("sessionId"))
+    members = members_of(session, "meetings")
+    in_it = tuple(record(meeting_kind, member, session_id=session_id) for member in members)
+    yield record(kind, session, session_id=session_id, meetings=in_it)
+
+
+def _parse_participants(
+    kind: type[Any], collection: str, session_id: str, meeting: Mapping[str, Any]
+) -> Iterator[Any]:
+    for member in members_of(meeting, collection):
+        own = {name: value for name, value in member.items() if name != "stream"}
+        yield record(kind, {**(member.get("stream") or {}), **own}, **_meeting_of(session_id, meeting))
+
+
+def _parse_samples(
+    session_id: str, meeting: Mapping[str, Any], role: str, senders: Mapping[Any, Any]
+) -> Iterator[StreamSample]:
+    for stream in members_of(meeting, f"{role}s"):
+        known = _meeting_of(session_id, meeting) | {
+            "role": role,
+            "stream_id": _stream_id(stream),
+            "publisher_connection_id": senders.get(_stream_id(stream)),
+            "connection_id": stream.get("connectionId"),
+            "subscriber_id": stream.get("subscriberId"),
+        }
+        for sample in members_of(stream, "streamStatsCollection"):
+            yield record(StreamSample, sample, **known)
+
+
+def _stream_id(stream: Mapping[str, Any]) -> Any:
+    return (stream.get("stream") or {}).get("streamId")
+
+
+def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "meeting_id": meeting.get("meetingId"),
+        "meeting_created_at": moment(meeting.get("createdAt")),
+    }
+
+
+def _number_at(member: Any, path: str) -> float | None:
+    for name in path.split("."):
+        member = member.get(name) if isinstance(member, dict) else None
+    return number(member)

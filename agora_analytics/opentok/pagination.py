@@ -1,0 +1,245 @@
+"""Paginates the outer collection of a listing. Each page is complete at every level below it."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from zlib import crc32
+
+import msgspec
+from attrs import astuple, evolve, field, frozen
+
+from agora_analytics.engine.pages import Fetched, Page, Pages
+from agora_analytics.engine.request_loop import with_context
+from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing, InvalidRequest
+from agora_analytics.opentok.graphql_query import (
+    PAGE_BUDGET,
+    Field,
+    FieldPath,
+    fit_pages,
+    string,
+    without_arguments,
+)
+from agora_analytics.opentok.judge import Problem, error_of
+from agora_analytics.opentok.nested_pages import (
+    CompleteData,
+    end_cursor,
+    fetch_all_pages,
+    has_next_page,
+    short_lists,
+    total_count,
+)
+from agora_analytics.opentok.runner import InsightsRunner
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+
+@frozen
+class CursorPage:
+    """One page of a listing's outer collection.
+
+    Attributes:
+        query: the index of the query.
+        cursor: where the page begins; "": at the beginning.
+        seen: number of members on the pages before it.
+        total: number of members of all pages, as the first page reported it.
+    """
+
+    query: int
+    cursor: str = ""
+    seen: int = 0
+    total: int | None = None
+
+
+@frozen(kw_only=True)
+class InsightsPage(Page[T]):
+    """A page of a listing, complete at every level.
+
+    Attributes:
+        problems: errors of the server, and counts that do not match; empty if there are none.
+        listed: number of members of the outer collection on this page.
+        raw: the body of the first response. Further pages of inner collections came in other responses.
+    """
+
+    problems: Sequence[Problem] = field(default=())
+    listed: int = 0
+
+
+InsightsPages = Pages[T, InsightsPage[T]]
+"""A listing of Insights. What the server could not return is left out and reported in `problems` of its page."""
+
+
+@frozen(kw_only=True)
+class ListingPlan(Generic[T]):
+    """What a listing requests and what it returns.
+
+    Attributes:
+        endpoint: the name of the endpoint, whose limits its requests count for.
+        queries: the queries, with the same outer collection for different sessions, for example.
+        outer: the path of the outer collection.
+        parse: returns the records of a member of the outer collection.
+        table: returns the Arrow table of all pages.
+    """
+
+    endpoint: str
+    queries: Sequence[Field]
+    outer: FieldPath
+    parse: Callable[[dict[str, Any]], Iterable[T]]
+    table: "Callable[[Sequence[Page[T]]], pa.Table]"
+
+
+class InsightsPaginator(Generic[T]):
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
+
+    Args:
+        plan: what is listed.
+        runner: sends the queries.
+        resume: a page's resume token.
+
+    Raises:
+        InvalidRequest: the token is not one of this listing.
+    """
+
+    def __init__(self, plan: ListingPlan[T], runner: InsightsRunner, *, resume: str | None = None) -> None:
+        self._plan = plan
+        self._queries = [fit_pages(query, PAGE_BUDGET) for query in plan.queries]
+        self._runner = runner
+        self._visited: defaultdict[int, set[str]] = defaultdict(set)  # cursors, by query
+        self.steps = (
+            [CursorPage(i) for i in range(len(plan.queries))] if resume is None else self._read(resume)
+        )
+
+    async def fetch(self, step: CursorPage) -> Fetched[CursorPage, InsightsPage[T]]:
+        """See `Paginator.fetch`.
+
+        Raises:
+            APIError: the server reported errors, and the collection has no readable member.
+            DecodeError: the response has neither the collection nor an error.
+            IncompleteListing: a list changed while its pages were read, or a cursor is missing or repeated.
+        """
+        name, endpoint = self._plan.outer[-1], self._plan.endpoint
+        query = self._queries[step.query]
+        self._visited[step.query].add(step.cursor)
+        if step.cursor:
+            query = _at_cursor(query, self._plan.outer, step.cursor)
+        cursors = {self._plan.outer: step.cursor} if step.cursor else {}
+        run_query = partial(self._runner.run_query, endpoint)
+        complete = await fetch_all_pages(run_query, query, skip=self._plan.outer, cursors=cursors)
+        outer = _object_at(complete.data, self._plan.outer)
+        if outer is None and not complete.problems:  # an empty collection is sent as an empty list
+            missing = DecodeError(
+                f"the response has no list {name}, and no error that explains it",
+                path=".".join(("$.data", *self._plan.outer)),
+                request_id=complete.first.request_id,
+            )
+            raise self._with_context(missing, complete)
+        outer = outer or {}
+        inner = [p for p in short_lists(query, complete.data) if len(p.path) > len(self._plan.outer)]
+        problems = [*complete.problems, *inner, *self._count_problems(step, outer)]
+        members = outer.get("resources") or ()
+        records = await self._runner.in_thread(partial(self._parse, members), complete.largest)
+        if complete.problems and not records:
+            error = error_of(complete.problems[0], complete.first.response)
+            raise self._with_context(error, complete)
+        self._runner.report(endpoint, problems)
+        page = InsightsPage(
+            records=records,
+            meta=evolve(complete.meta, total=total_count(outer)),
+            raw=complete.first.response.body,
+            problems=problems,
+            listed=len(members),
+        )
+        cursor = self._next_cursor(step, outer)
+        following = CursorPage(step.query, cursor, step.seen + len(members), page.meta.total)
+        return Fetched(page=page, next_steps=[following] if cursor else [])
+
+    def finalize(self, page: InsightsPage[T], left: Sequence[CursorPage]) -> InsightsPage[T]:
+        """See `Paginator.finalize`."""
+        return evolve(page, resume_token=write_token(self._fingerprint, left))
+
+    def _parse(self, members: Iterable[Any]) -> list[T]:
+        return [
+            record for member in members if isinstance(member, dict) for record in self._plan.parse(member)
+        ]
+
+    def _with_context(self, error: AgoraAnalyticsError, complete: CompleteData) -> AgoraAnalyticsError:
+        endpoint = self._runner.operations[self._plan.endpoint]
+        return with_context(error, endpoint, complete.first.host, list(complete.first.trail))
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Identifies the listing: its queries without times, since a time such as `6h` means another one later."""
+        texts = (without_arguments(query, "first", "start", "end").text() for query in self._queries)
+        return f"{crc32(' '.join(texts).encode()):08x}"
+
+    def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
+        """Return the cursor of the next page; "" if there is none."""
+        if not has_next_page(outer):
+            return ""
+        cursor = end_cursor(outer)
+        if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
+            raise IncompleteListing(
+                f"there are more pages, but the cursor {cursor!r} does not lead to them; list them again"
+            )
+        return cursor
+
+    def _count_problems(self, step: CursorPage, outer: dict[str, Any]) -> Iterable[Problem]:
+        """Yield a problem if the size of the outer collection changed between its pages, or does not match."""
+        name, total = self._plan.outer[-1], total_count(outer)
+        seen = step.seen + len(outer.get("resources") or ())
+        if step.total is not None and total not in (None, step.total):
+            yield Problem(
+                message=f"{name} went from {step.total} to {total} while the pages were read: some may be missing or "
+                "repeated; list them again",
+                path=self._plan.outer,
+            )
+        elif total is not None and seen < total and not has_next_page(outer):
+            yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
+
+    def _read(self, token: str) -> list[CursorPage]:
+        fingerprint, steps = read_token(token)
+        if fingerprint != self._fingerprint or any(not 0 <= s.query < len(self._queries) for s in steps):
+            raise InvalidRequest("this resume token is of another listing; pass the same arguments")
+        return steps
+
+
+def write_token(fingerprint: str, steps: Iterable[CursorPage]) -> str:
+    """Return a listing's fingerprint and remaining steps as an opaque text; "" if no step remains."""
+    left = [astuple(step) for step in steps]
+    return urlsafe_b64encode(msgspec.json.encode([fingerprint, left])).decode().rstrip("=") if left else ""
+
+
+def read_token(token: str) -> tuple[str, list[CursorPage]]:
+    """Return the fingerprint and the steps that `write_token` wrote.
+
+    Raises:
+        InvalidRequest: the text is not a resume token of such a listing.
+    """
+    try:
+        fingerprint, left = msgspec.json.decode(
+            urlsafe_b64decode(token + "=" * (-len(token) % 4)),
+            type=tuple[str, list[tuple[int, str, int, int | None]]],
+        )
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(
+            "this is not a resume token of a listing; pass a page's resume_token as it is"
+        ) from error
+    return fingerprint, [CursorPage(*step) for step in left]
+
+
+def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:
+    if not path:
+        return query.with_arguments(endCursor=string(cursor))
+    return query.with_inner(
+        _at_cursor(inner, path[1:], cursor) if inner.key == path[0] else inner for inner in query.inner
+    )
+
+
+def _object_at(data: Any, path: FieldPath) -> dict[str, Any] | None:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,261 @@
+"""The queries of the listings, as data, and the names of the fields in them. Pure.
+
+Source: `reference/opentok_schema.graphql`; `reference/opentok-insights.md`, sections 5 and 6.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from agora_analytics.core.windows import Window
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.opentok.graphql_query import (
+    Field,
+    camel_case,
+    collection,
+    enum_list,
+    enum_value,
+    leaf_fields,
+    project,
+    string,
+    string_list,
+)
+
+PACIFIC = "America/Los_Angeles"
+"""The time zone of the days of project data."""
+
+USAGE = tuple(
+    f"usage.{name}"
+    for name in (
+        "streamedPublishedMinutes",
+        "streamedSubscribedMinutes",
+        "experienceComposer",
+        "experienceComposerArchive",
+        "experienceComposerBroadcast",
+        "individualArchiveMinutes",
+        "sdArchiveComposedMinutes",
+        "hdArchiveComposedMinutes",
+        "sdBroadcastComposedMinutes",
+        "hdBroadcastComposedMinutes",
+        "hlsMinutes",
+        "sipUserMinutes",
+    )
+)
+"""All usage except the participant minutes, in minutes."""
+PARTICIPANTS = tuple(
+    f"usage.participantMinutes.from{tier}Publishers"
+    for tier in (
+        "1To2", "1To4", "1To8", "1To10", "1To25", "3To6", "3To25", "5To8", "7To8", "9To10", "11To20", "11To35",
+        "21To35", "26To35", "36To40", "36Plus", "41Plus",
+    )
+)  # fmt: skip
+"""Participant minutes by number of publishers. The tiers overlap, so never add all of them up."""
+QUALITY = tuple(
+    f"quality.{side}.{name}"
+    for side in ("publisher", "subscriber")
+    for name in ("videoBitrateKbpsAvg", "latencyMsAvg")
+)
+"""Averages over all streams: kbit/s and milliseconds."""
+DISTRIBUTIONS = tuple(
+    f"quality.{side}.{name}"
+    for side in ("publisher", "subscriber")
+    for name in (
+        *(f"latencyDistribution.ms{ms}" for ms in (50, *range(100, 1001, 100), "1000Plus")),
+        *(
+            f"videoBitrateDistribution.kbps{kbps}"
+            for kbps in (
+                *range(100, 1001, 100), *range(1200, 2001, 200), 2250, 2500, 2750, 3000, "3000Plus"
+            )
+        ),
+    )
+)  # fmt: skip
+"""Histograms; the number is the upper bound of a bucket. The unit of the values is not documented."""
+ERRORS = tuple(
+    f"errors.{what}.{name}"
+    for what in ("connect", "publish", "subscribe")
+    for name in ("attempts", "failures")
+)
+"""Counts; the failure rate is failures / attempts."""
+
+SUMMARY = (
+    "meetingId", "createdAt", "destroyedAt", "totalConnections", "totalStreams", "totalSubscribers",
+    "maxConcurrentConnections", "maxConcurrentStreams", "maxConcurrentSubscribers",
+)  # fmt: skip
+"""Fields of a meeting in a summary."""
+CONNECTION = (
+    "guid", "createdAt", "destroyedAt", "country", "region", "city", "browser", "browserVersion", "deviceModel",
+    "userAgent", "sdkType", "sdkVersion",
+)  # fmt: skip
+"""Fields of a connection, in addition to its id."""
+STREAM = ("destroyedAt", "stream.videoType", "stream.hasAudioTrack", "stream.hasVideoTrack")
+"""Fields of a publisher or a subscriber, in addition to its ids and its start."""
+STATS = (
+    "audioBitrateKbps", "videoBitrateKbps", "audioLatencyMs", "videoLatencyMs", "audioPacketLoss", "videoPacketLoss",
+    "videoResolution", "audioCodec", "videoCodec", "hasAudio", "hasVideo", "subscribeToAudio", "subscribeToVideo",
+)  # fmt: skip
+"""Fields of a sample, in addition to its time. Those that a publisher or subscriber lacks are not requested."""
+
+_MINUTES = ("publisherMinutes", "subscriberMinutes")
+_IDENTITY = {
+    "publisher": ("createdAt", "connectionId", "stream.streamId"),
+    "subscriber": ("subscriberId", "createdAt", "connectionId", "stream.streamId"),
+}
+_MISSING = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
+
+
+@frozen(kw_only=True)
+class MeetingFilter:
+    """Selects meetings of a session: those that began in `since <= t < until` (UTC epoch seconds), or with an id."""
+
+    since: float | None = None
+    until: float | None = None
+    meeting_id: str | None = None
+
+    def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
+        """Return whether a meeting is selected. The server may read the arguments in another way."""
+        if self.meeting_id not in (None, meeting_id):
+            return False
+        if created_at is None:
+            return True
+        began = created_at.timestamp()
+        return (self.since is None or self.since <= began) and (self.until is None or began < self.until)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The arguments of `meetings`."""
+        arguments: dict[str, str] = {}
+        if self.since is not None:
+            arguments["start"] = date_literal(self.since)
+        if self.until is not None:
+            arguments["end"] = date_literal(self.until)
+        if self.meeting_id is not None:
+            arguments["meetingId"] = string(self.meeting_id)
+            arguments["first"] = "2"  # it has few entries, which allows larger pages inside them
+        return arguments
+
+
+def date_literal(seconds: float) -> str:
+    """Return a timestamp as the API takes it, with milliseconds."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return string(text.replace("+00:00", "Z"))
+
+
+def project_query(project_id: str, *fields: Field) -> Field:
+    """Return the query of fields of a project."""
+    return Field("query", (Field("project", fields, {"projectId": project(project_id)}),))
+
+
+def sessions_query(
+    project_id: str, session_ids: Sequence[str], chosen: MeetingFilter, *inner: Field, minutes: bool = False
+) -> Field:
+    """Return the query of sessions and their meetings, with the fields `inner` in each meeting."""
+    extra = leaf_fields(*_MINUTES) if minutes else ()
+    meetings = collection(
+        "meetings", *leaf_fields("meetingId", "createdAt", "destroyedAt"), *extra, *inner, **chosen.arguments
+    )
+    sessions = collection(
+        "sessions",
+        *leaf_fields("sessionId", "mediaMode"),
+        *extra,
+        meetings,
+        sessionIds=string_list(session_ids),
+        first=str(len(session_ids)),
+    )
+    return project_query(project_id, Field("sessionData", (sessions,)))
+
+
+def summaries_query(
+    project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY
+) -> Field:
+    """Return the query of the sessions that had a meeting in a time range."""
+    extra = leaf_fields(*_MINUTES) if minutes else ()
+    summaries = collection(
+        "sessionSummaries",
+        *leaf_fields("sessionId", "mediaMode"),
+        *extra,
+        collection("meetings", *leaf_fields("createdAt", *fields), *extra),
+        start=date_literal(window.start),
+        end=date_literal(window.end + 1),
+    )
+    return project_query(project_id, Field("sessionData", (summaries,)))
+
+
+def connection_fields(fields: Sequence[str] = CONNECTION) -> Field:
+    """Return the connections of a meeting."""
+    return collection("connections", *leaf_fields("connectionId", *fields))
+
+
+def stream_fields(role: str, fields: Sequence[str] = STREAM) -> Field:
+    """Return the publishers or subscribers of a meeting."""
+    return collection(f"{role}s", *leaf_fields(*_IDENTITY[role], *fields))
+
+
+def sample_fields(role: str, fields: Sequence[str] = STATS) -> Field:
+    """Return the publishers or subscribers of a meeting, with their samples."""
+    present = [name for name in fields if name not in _MISSING[role]]
+    stats = collection("streamStatsCollection", *leaf_fields("createdAt", *present))
+    return collection(f"{role}s", *leaf_fields(*_IDENTITY[role]), stats)
+
+
+def project_data_query(
+    project_id: str,
+    fields: Sequence[str],
+    *,
+    start: float,
+    end: float | None,
+    interval: str | None,
+    group_by: Sequence[str],
+    enum_filters: Mapping[str, Sequence[str]],
+    text_filters: Mapping[str, Sequence[str]],
+) -> Field:
+    """Return the query of project data, including the fields that it is grouped by."""
+    arguments = {"start": "0" if start == 0 else date_literal(start)}
+    if end is not None:
+        arguments["end"] = date_literal(end)
+    if interval is not None:
+        arguments["interval"] = enum_value(interval)
+    if group_by:
+        arguments["groupBy"] = enum_list(group_by)
+    arguments |= {name: enum_list(values) for name, values in enum_filters.items() if values}
+    arguments |= {name: string_list(values) for name, values in text_filters.items() if values}
+    times = ("intervalStart", "intervalEnd") if interval is not None else ()
+    groups = [camel_case(enum_value(group).lower()) for group in group_by]
+    return project_query(
+        project_id, collection("projectData", *leaf_fields(*times, *groups, *fields), **arguments)
+    )
+
+
+def check_session_ids(session_ids: Sequence[str]) -> None:
+    """Check session ids.
+
+    Raises:
+        InvalidRequest: there is no id, one is empty, or one is given twice.
+    """
+    if not session_ids:
+        raise InvalidRequest("no session id is given; pass at least one")
+    if not all(str(session_id).strip() for session_id in session_ids):
+        raise InvalidRequest("a session id is empty; leave it out")
+    if len(set(session_ids)) < len(session_ids):
+        raise InvalidRequest("a session id is given twice; pass each once")
+
+
+def pacific_midnight(day: date | str) -> datetime:
+    """Return the start of a day of project data, as an aware datetime in UTC.
+
+    Args:
+        day: a date, or `2026-11-20`.
+
+    Raises:
+        InvalidRequest: it is not a day.
+
+    Example:
+        >>> pacific_midnight("2026-11-20").isoformat(), pacific_midnight("2026-07-01").isoformat()
+        ('2026-11-20T08:00:00+00:00', '2026-07-01T07:00:00+00:00')
+    """
+    try:
+        parsed = date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError:
+        raise InvalidRequest(f"{day!r} is not a day; write it as 2026-11-20") from None
+    return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)
