@@ -89,39 +89,6 @@ def endpoint(**changes) -> Endpoint:
     return Endpoint(**({"name": "call/lists", "path": "/lists", "items": "call_lists"} | changes))
 
 
-class Scripted:
-    """A transport that plays a script: responses and failures, one a request; a callable makes one from the request.
-
-    The last line repeats. `requests` has what was sent.
-    """
-
-    def __init__(
-        self, *script: Response | Exception | Callable[[Request], Response], seconds: float = 0.0
-    ) -> None:
-        self._script = list(script)
-        self._seconds = seconds
-        self.requests: list[Request] = []
-        self.under_way = 0
-        self.most_under_way = 0
-        self.closed = False
-
-    async def send(self, request: Request) -> Response:
-        line = self._script[min(len(self.requests), len(self._script) - 1)]
-        self.requests.append(request)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            await asyncio.sleep(self._seconds)
-        finally:
-            self.under_way -= 1
-        if isinstance(line, Exception):
-            raise TransportFailure(line.kind, line.detail) if isinstance(line, TransportFailure) else line
-        return line(request) if callable(line) else line
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
 async def nothing_runs() -> bool:
     """Return whether no task but the caller's is left, once cancelled ones had their turn."""
     for _ in range(5):

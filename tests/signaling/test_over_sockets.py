@@ -11,7 +11,7 @@ from agora_analytics.simulator import DEMO_APP_ID, Faults, serve, serve_in_threa
 from agora_analytics.simulator.message_store import ServerEvent
 from agora_analytics.simulator.signaling import SignalingSimulator
 from tests.blocking.parity import differences
-from tests.signaling.stage import BASIC
+from tests.signaling.harness import BASIC
 
 NAME = "a#b%c&d?e;f g"
 
