@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.asking import Asker
-from agora_analytics.agora.endpoints import LISTS, MAX_UIDS, METRICS, SESSIONS
 from agora_analytics.agora.listings import (
     MetricsWalk,
     Question,
@@ -14,6 +12,8 @@ from agora_analytics.agora.listings import (
     batches,
     resume_batches,
 )
+from agora_analytics.agora.operations import LISTS, MAX_UIDS, METRICS, SESSIONS
+from agora_analytics.agora.queries import QueryRunner
 from agora_analytics.agora.record_pages import read_page, read_rows
 from agora_analytics.agora.records import Call, R, Session
 from agora_analytics.core.columns import MetricColumns, Series
@@ -41,7 +41,7 @@ class CallInspector:
         self._engine = engine
         self._app_id = app_id
         self._prefetch = prefetch
-        self._asker = Asker(engine, app_id=app_id, validate=validate)
+        self._asker = QueryRunner(engine, app_id=app_id, validate=validate)
 
     def calls(
         self,

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from agora_analytics.agora import checks, ranges, reading
-from agora_analytics.agora.asking import Ask
+from agora_analytics.agora import checks, parsers, window_policies
 from agora_analytics.agora.call_inspector import CallInspector
-from agora_analytics.agora.endpoints import FREEZE_BUCKET, STATISTICS, STATISTICS_TIME
-from agora_analytics.agora.measures import FreezeBucket, GroupStatistic, Point
+from agora_analytics.agora.enums import Dimension, FreezeMetric, Names, TimeMetric, names
+from agora_analytics.agora.operations import FREEZE_BUCKET, STATISTICS, STATISTICS_TIME
+from agora_analytics.agora.queries import PlannedRequest
+from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
-from agora_analytics.agora.rows import Rows
-from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, Names, TimeMetric, names
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import Window, split
 from agora_analytics.errors import InvalidRequest
@@ -65,7 +65,7 @@ class CallStatistics(CallInspector):
             (since, until),
             validate,
             kind=GroupStatistic,
-            read=reading.group_statistics,
+            read=parsers.group_statistics,
             dimension=str(dimension),
         )
 
@@ -108,7 +108,7 @@ class CallStatistics(CallInspector):
             (since, until),
             validate,
             kind=FreezeBucket,
-            read=reading.freeze_buckets,
+            read=parsers.freeze_buckets,
             order=lambda row: (order.index(row.metric), row.since, row.bounds or (1.0, 1.0)),
         )
 
@@ -149,7 +149,7 @@ class CallStatistics(CallInspector):
             (since, until),
             validate,
             kind=Point,
-            read=reading.minutes,
+            read=parsers.minutes,
             key=lambda point: (point.metric, point.ts),
             order=lambda point: point.ts,
         )
@@ -163,14 +163,14 @@ class CallStatistics(CallInspector):
         validate: bool | None,
         *,
         kind: type[T],
-        read: reading.Read,
+        read: parsers.Read,
         dimension: str | None = None,
         key: Callable[[T], Any] | None = None,
         order: Callable[[T], Any] | None = None,
     ) -> Rows[T]:
         checked = self._asker.validate if validate is None else validate
         asked = names(metrics)
-        cut = ranges.cut_insight if endpoint is STATISTICS_TIME else ranges.keep_start
+        cut = window_policies.cut_insight if endpoint is STATISTICS_TIME else window_policies.keep_start
         if checked:
             checks.check_metrics(endpoint, asked)
             checks.check_dimension(endpoint, asked, dimension)
@@ -179,9 +179,9 @@ class CallStatistics(CallInspector):
             *((("dimension", dimension),) if dimension is not None else ()),
         )
         asks = [
-            Ask(
+            PlannedRequest(
                 endpoint=endpoint,
-                asked=reading.Asked(metric=metric, dimension=dimension, window=window),
+                asked=parsers.QueryContext(metric=metric, dimension=dimension, window=window),
                 params=(*params, ("metric", metric)),
                 cut=cut,
             )
@@ -195,10 +195,10 @@ class CallStatistics(CallInspector):
         endpoint: Endpoint,
         call: Call | str,
         ends: tuple[Instant | None, Instant | None],
-        cut: ranges.Cut,
+        cut: window_policies.Cut,
         *,
         checked: bool,
-    ) -> Sequence[ranges.Span]:
+    ) -> Sequence[window_policies.Span]:
         since, until = ends
         if not checked and isinstance(call, str):
             if since is None or until is None:
@@ -206,10 +206,10 @@ class CallStatistics(CallInspector):
             return [self._asker.as_given(since, until)]
         window = self._call_window(call, since, until)
         if not checked:
-            return [ranges.Ends(window.start, window.end)]
+            return [window_policies.Ends(window.start, window.end)]
         limits = self._asker.limits(endpoint)
         left: Window = cut(window, limits, self._asker.now(), endpoint.name)
         parts = split(left, limits)
         if endpoint is STATISTICS_TIME:
-            return ranges.insight_windows(left, limits, self._asker.now(), endpoint=endpoint.name)
+            return window_policies.insight_windows(left, limits, self._asker.now(), endpoint=endpoint.name)
         return parts

@@ -5,8 +5,8 @@ Source: `reference/agora-analytics-api.md`, "Endpoints".
 
 from collections.abc import Iterable, Sequence
 
-from agora_analytics.agora.endpoints import INSIGHT_QUALITY_TOTALS, MAX_UIDS, REALTIME_USAGE
-from agora_analytics.agora.vocabulary import KNOWN_METRICS, PEAKS, TAKES, Dimension, UsageMetric
+from agora_analytics.agora.enums import KNOWN_METRICS, PEAKS, TAKES, Dimension, UsageMetric
+from agora_analytics.agora.operations import INSIGHT_QUALITY_TOTALS, MAX_UIDS, REALTIME_USAGE
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.errors import InvalidRequest
 

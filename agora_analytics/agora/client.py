@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from agora_analytics.agora.call_statistics import CallStatistics
-from agora_analytics.agora.endpoints import SHARED_BUDGET
 from agora_analytics.agora.insights import Insights
+from agora_analytics.agora.operations import SHARED_BUDGET
 from agora_analytics.agora.plans import Plan, plans_with
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.agora.settings import Region, Settings, from_environment

@@ -9,11 +9,11 @@ import anyio
 from attrs import field, frozen
 
 from agora_analytics import errors
-from agora_analytics.agora.asking import Asker, Parameter
 from agora_analytics.agora.live_requests import live_ask
-from agora_analytics.agora.measures import Number, Point
-from agora_analytics.agora.ranges import GRID, on_grid_after, on_grid_before
-from agora_analytics.agora.reading import points
+from agora_analytics.agora.parsers import points
+from agora_analytics.agora.queries import Parameter, QueryRunner
+from agora_analytics.agora.stat_records import Number, Point
+from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import SLACK, Window, reachable
@@ -83,7 +83,7 @@ class Follow:
 
     def __init__(
         self,
-        asker: Asker,
+        asker: QueryRunner,
         endpoints: Mapping[str, Endpoint],
         *,
         params: tuple[Parameter, ...],

@@ -2,17 +2,8 @@
 
 from collections.abc import Sequence
 
-from agora_analytics.agora import checks, ranges, reading
-from agora_analytics.agora.asking import Ask, Asker, Cost, Parameter
-from agora_analytics.agora.endpoints import (
-    INSIGHT_QUALITY,
-    INSIGHT_QUALITY_TOTALS,
-    INSIGHT_USAGE,
-    INSIGHT_USAGE_TOTALS,
-)
-from agora_analytics.agora.measures import Point, Total
-from agora_analytics.agora.rows import Rows
-from agora_analytics.agora.vocabulary import (
+from agora_analytics.agora import checks, parsers, window_policies
+from agora_analytics.agora.enums import (
     Dimension,
     Granularity,
     Names,
@@ -20,6 +11,15 @@ from agora_analytics.agora.vocabulary import (
     QualityMetric,
     names,
 )
+from agora_analytics.agora.operations import (
+    INSIGHT_QUALITY,
+    INSIGHT_QUALITY_TOTALS,
+    INSIGHT_USAGE,
+    INSIGHT_USAGE_TOTALS,
+)
+from agora_analytics.agora.queries import Cost, Parameter, PlannedRequest, QueryRunner
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.stat_records import Point, Total
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
@@ -33,7 +33,7 @@ class Insights:
     Numbers are computed again until two days later, so young ones change. They are not for billing.
     """
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: QueryRunner) -> None:
         self._asker = asker
 
     async def usage(
@@ -206,7 +206,7 @@ class Insights:
         asked = names(metrics)
         quality = tuple(metric for metric in asked if metric in frozenset(QualityMetric))
         usage = tuple(metric for metric in asked if metric not in quality)
-        asks: list[Ask] = []
+        asks: list[PlannedRequest] = []
         for mine, over_time, in_total in (
             (usage, INSIGHT_USAGE, INSIGHT_USAGE_TOTALS),
             (quality, INSIGHT_QUALITY, INSIGHT_QUALITY_TOTALS),
@@ -232,7 +232,7 @@ class Insights:
         return await self._asker.answer(
             asks,
             kind=Point,
-            read=reading.points,
+            read=parsers.points,
             key=lambda point: (point.metric, point.ts),
             order=lambda point: point.ts,
             validate=checked,
@@ -267,7 +267,7 @@ class Insights:
         asks = self._asks(
             endpoint, asked, since, until, tuple(params), dimension=by and str(by), validate=checked
         )
-        return await self._asker.answer(asks, kind=Total, read=reading.totals, validate=checked)
+        return await self._asker.answer(asks, kind=Total, read=parsers.totals, validate=checked)
 
     def _asks(
         self,
@@ -279,24 +279,24 @@ class Insights:
         *,
         dimension: str | None = None,
         validate: bool,
-    ) -> list[Ask]:
+    ) -> list[PlannedRequest]:
         limits = self._asker.limits(endpoint)
-        windows: Sequence[ranges.Span]
-        cut = ranges.cut_insight
+        windows: Sequence[window_policies.Span]
+        cut = window_policies.cut_insight
         if not validate:
             windows = [self._asker.as_given(since, until)]
         else:
             checks.check_metrics(endpoint, metrics)
             window, now = self._asker.window(since, until), self._asker.now()
             if endpoint.method == "POST":
-                cut = ranges.keep_start
+                cut = window_policies.keep_start
                 windows = [cut(window, limits, now, endpoint.name)]
             else:
-                windows = ranges.insight_windows(window, limits, now, endpoint=endpoint.name)
+                windows = window_policies.insight_windows(window, limits, now, endpoint=endpoint.name)
         return [
-            Ask(
+            PlannedRequest(
                 endpoint=endpoint,
-                asked=reading.Asked(metric=metric, dimension=dimension, window=window),
+                asked=parsers.QueryContext(metric=metric, dimension=dimension, window=window),
                 params=(("metric", metric), *params),
                 cut=cut,
             )

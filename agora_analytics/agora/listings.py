@@ -8,8 +8,8 @@ from typing import Any, Generic
 import msgspec
 from attrs import evolve, field, frozen
 
-from agora_analytics.agora.endpoints import MAX_SIDS
 from agora_analytics.agora.judge import UNREADABLE, Envelope, judge, request_id
+from agora_analytics.agora.operations import MAX_SIDS
 from agora_analytics.agora.record_pages import RecordPage, read_page
 from agora_analytics.agora.records import R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series

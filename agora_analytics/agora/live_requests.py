@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from agora_analytics.agora import ranges
-from agora_analytics.agora.asking import Ask, Asker, Parameter
-from agora_analytics.agora.endpoints import (
+from agora_analytics.agora import window_policies
+from agora_analytics.agora.enums import LIVE_COUNTS, names
+from agora_analytics.agora.operations import (
     REALTIME_QUALITY,
     REALTIME_QUALITY_TOP,
     REALTIME_USAGE,
     REALTIME_USAGE_TOP,
 )
-from agora_analytics.agora.reading import Asked
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, names
+from agora_analytics.agora.parsers import QueryContext
+from agora_analytics.agora.queries import Parameter, PlannedRequest, QueryRunner
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.instants import Instant, epoch_seconds
@@ -28,8 +28,8 @@ def top_endpoint_of(metric: str) -> Endpoint:
 
 
 def live_windows(
-    asker: Asker, endpoint: Endpoint, since: Instant, until: Instant, *, checked: bool
-) -> Sequence[ranges.Span]:
+    asker: QueryRunner, endpoint: Endpoint, since: Instant, until: Instant, *, checked: bool
+) -> Sequence[window_policies.Span]:
     """Return the windows that a time range is asked for in; unchecked, the range as it was given.
 
     Raises:
@@ -37,12 +37,14 @@ def live_windows(
     """
     if not checked:
         return [asker.as_given(since, until)]
-    return ranges.realtime_windows(
+    return window_policies.realtime_windows(
         asker.window(since, until), asker.limits(endpoint), asker.now(), endpoint=endpoint.name
     )
 
 
-def live_moment(asker: Asker, endpoint: Endpoint, at: Instant | None, *, checked: bool) -> ranges.Span:
+def live_moment(
+    asker: QueryRunner, endpoint: Endpoint, at: Instant | None, *, checked: bool
+) -> window_policies.Span:
     """Return a moment as it is asked for; None is one of the newest window that the plan has.
 
     Raises:
@@ -50,11 +52,11 @@ def live_moment(asker: Asker, endpoint: Endpoint, at: Instant | None, *, checked
     """
     now, limits = asker.now(), asker.limits(endpoint)
     if at is None:  # the window that ended last, and not the one that goes on
-        at = ranges.on_grid_before(reachable(limits, now).end) - ranges.GRID
+        at = window_policies.on_grid_before(reachable(limits, now).end) - window_policies.GRID
     if not checked:
         return asker.as_given(at, at)
     ts = int(epoch_seconds(at, now=now, name="at"))
-    return ranges.keep_moment(Window(ts, ts), limits, now, endpoint.name)
+    return window_policies.keep_moment(Window(ts, ts), limits, now, endpoint.name)
 
 
 def live_params(
@@ -74,18 +76,18 @@ def live_params(
 def live_ask(
     endpoint: Endpoint,
     metric: str,
-    window: ranges.Span,
+    window: window_policies.Span,
     params: tuple[Parameter, ...],
     dimension: str | None = None,
     users: Sequence[str] = (),
     *,
-    cut: ranges.Cut = ranges.cut_realtime,
-) -> Ask:
+    cut: window_policies.Cut = window_policies.cut_realtime,
+) -> PlannedRequest:
     """Return one request."""
     uids: tuple[Parameter, ...] = (("uids", ",".join(users)),) if users else ()
-    return Ask(
+    return PlannedRequest(
         endpoint=endpoint,
-        asked=Asked(metric=metric, dimension=dimension, window=window),
+        asked=QueryContext(metric=metric, dimension=dimension, window=window),
         params=(("metric", metric), *params, *uids),
         cut=cut,
     )

@@ -2,14 +2,8 @@
 
 from collections.abc import Sequence
 
-from agora_analytics.agora import checks, ranges, reading
-from agora_analytics.agora.asking import Asker, Cost, Parameter
-from agora_analytics.agora.endpoints import (
-    REALTIME_QUALITY,
-    REALTIME_QUALITY_TOP,
-    REALTIME_USAGE,
-    REALTIME_USAGE_TOP,
-)
+from agora_analytics.agora import checks, parsers, window_policies
+from agora_analytics.agora.enums import Dimension, Names, Product, RealtimeMetric, names
 from agora_analytics.agora.follow import Follow
 from agora_analytics.agora.live_requests import (
     endpoint_of,
@@ -19,9 +13,15 @@ from agora_analytics.agora.live_requests import (
     live_windows,
     top_endpoint_of,
 )
-from agora_analytics.agora.measures import Point, TopGroup
-from agora_analytics.agora.rows import Rows
-from agora_analytics.agora.vocabulary import Dimension, Names, Product, RealtimeMetric, names
+from agora_analytics.agora.operations import (
+    REALTIME_QUALITY,
+    REALTIME_QUALITY_TOP,
+    REALTIME_USAGE,
+    REALTIME_USAGE_TOP,
+)
+from agora_analytics.agora.queries import Cost, Parameter, QueryRunner
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.stat_records import Point, TopGroup
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
@@ -34,7 +34,7 @@ class Realtime:
     question takes one request for each metric, and for each 10 users. A day has 480 or 1,440 requests.
     """
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: QueryRunner) -> None:
         self._asker = asker
 
     async def usage(
@@ -319,7 +319,7 @@ class Realtime:
         return await self._asker.answer(
             asks,
             kind=Point,
-            read=reading.points_of_users if users else reading.points,
+            read=parsers.points_of_users if users else parsers.points,
             key=lambda point: (point.metric, point.ts, point.dimension_value, point.uid),
             order=lambda point: point.ts,
             validate=checked,
@@ -341,6 +341,6 @@ class Realtime:
             checks.check_dimension(endpoint, metrics, dimension)
         moment = live_moment(self._asker, endpoint, at, checked=checked)
         params: tuple[Parameter, ...] = (("productType", str(product)), ("dimension", str(dimension)), *more)
-        cut = ranges.newest_moment if at is None else ranges.keep_moment
+        cut = window_policies.newest_moment if at is None else window_policies.keep_moment
         asks = [live_ask(endpoint, metric, moment, params, str(dimension), (), cut=cut) for metric in metrics]
-        return await self._asker.answer(asks, kind=TopGroup, read=reading.top_groups, validate=checked)
+        return await self._asker.answer(asks, kind=TopGroup, read=parsers.top_groups, validate=checked)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
+from agora_analytics.agora.enums import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
 from agora_analytics.cli.account import (
     Account,
     AppIdOption,
@@ -24,8 +24,8 @@ from agora_analytics.cli.output import Format, FormatOption, Output, OutputOptio
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from agora_analytics.agora.asking import Cost
     from agora_analytics.agora.client import AsyncAgora
+    from agora_analytics.agora.queries import Cost
 
 _METRICS = (*UsageMetric, *QualityMetric)
 

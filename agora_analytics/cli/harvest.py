@@ -72,7 +72,7 @@ async def _estimate(account: Account, since: str, until: str, store: Path) -> in
 async def _harvest(
     account: Account, since: str, until: str, store: Path, insights: Sequence[str], *, compact: bool
 ) -> int:
-    from agora_analytics.agora.endpoints import LISTS
+    from agora_analytics.agora.operations import LISTS
     from agora_analytics.cli.consoles import err, one_line, out
     from agora_analytics.cli.exit_codes import DONE, TRY_LATER
     from agora_analytics.cli.progress import Progress

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import Dimension, Product, QualityMetric, UsageMetric
+from agora_analytics.agora.enums import Dimension, Product, QualityMetric, UsageMetric
 from agora_analytics.cli.account import (
     Account,
     AppIdOption,

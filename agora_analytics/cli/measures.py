@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from typing import Any
 
-from agora_analytics.agora.vocabulary import QualityMetric
+from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.cli.listings import Kind, Listing, Row, Shown, moment, number, percent, plain
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 

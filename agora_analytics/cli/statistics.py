@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
+from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.account import (
     Account,
     AppIdOption,

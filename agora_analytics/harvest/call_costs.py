@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from attrs import define, field, frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
+from agora_analytics.agora.operations import LISTS, MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page

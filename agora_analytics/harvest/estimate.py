@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
 from agora_analytics.core.windows import Window

@@ -12,7 +12,7 @@ from agora_analytics import errors
 from agora_analytics.engine.events import WindowsLost
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.simulator import Faults, World
-from tests.agora.questions import asking
+from tests.agora.cases import asking
 from tests.agora.stage import Stage
 from tests.conftest import NOW, Scripted, ok, response
 

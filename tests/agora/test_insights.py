@@ -8,9 +8,9 @@ pytest.importorskip("numpy")
 pytest.importorskip("starlette")
 
 from agora_analytics import errors
-from agora_analytics.agora.rows import wide
-from agora_analytics.agora.vocabulary import Dimension, Granularity, Product, QualityMetric, UsageMetric
-from tests.agora.questions import DAY, HOUR, asking
+from agora_analytics.agora.enums import Dimension, Granularity, Product, QualityMetric, UsageMetric
+from agora_analytics.agora.record_list import wide
+from tests.agora.cases import DAY, HOUR, asking
 from tests.agora.stage import Stage, small_world
 from tests.conftest import NOW, Scripted, ok
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics import errors
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import judge
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
 from tests.conftest import NOW, endpoint, response

@@ -8,9 +8,9 @@ pytest.importorskip("uvicorn")
 
 from agora_analytics import errors
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.vocabulary import QualityMetric, RealtimeMetric
+from agora_analytics.agora.enums import QualityMetric, RealtimeMetric
 from agora_analytics.simulator import Simulator, World, serve
-from tests.agora.questions import QUESTIONS, asking, name_of
+from tests.agora.cases import CASES, asking, name_of
 from tests.agora.stage import Stage
 from tests.conftest import CUSTOMER, NOW, SECRET, Scripted, ok
 
@@ -228,7 +228,7 @@ def test_a_range_that_goes_out_of_reach_while_it_waits_for_its_turn_is_not_sent(
     assert stage.refusals == {}
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=name_of)
+@pytest.mark.parametrize("question", CASES, ids=name_of)
 async def test_each_method_works_over_a_real_socket(question):
     world = World.generate(
         seed=5, since=T - 3 * 86_400, until=T, calls=150, simple=True, minutes=120, max_minutes=240

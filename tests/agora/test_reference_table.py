@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 
 from agora_analytics import errors
-from agora_analytics.agora import vocabulary
+from agora_analytics.agora import enums
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import ENDPOINTS
+from agora_analytics.agora.enums import TAKES
 from agora_analytics.agora.insights import Insights
 from agora_analytics.agora.judge import judge
 from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
+from agora_analytics.agora.operations import OPERATIONS
 from agora_analytics.agora.plans import PLANS
 from agora_analytics.agora.realtime import Realtime
-from agora_analytics.agora.vocabulary import TAKES
 from agora_analytics.core.verdicts import Done
 from tests.conftest import NOW, response
 
 PAGE = (Path(__file__).parents[2] / "docs" / "agora-api.md").read_text()
 PARTS = {"insights": Insights, "realtime": Realtime}
 METRICS = (
-    vocabulary.FreezeMetric,
-    vocabulary.TimeMetric,
-    vocabulary.UsageMetric,
-    vocabulary.QualityMetric,
-    vocabulary.RealtimeMetric,
+    enums.FreezeMetric,
+    enums.TimeMetric,
+    enums.UsageMetric,
+    enums.QualityMetric,
+    enums.RealtimeMetric,
 )
 
 
@@ -48,19 +48,19 @@ def test_every_endpoint_is_there_with_its_method_and_its_path():
     rows = table("Endpoints")
     assert [(int(number), name, path) for number, name, path, _, _ in rows] == [
         (number, name, f"{endpoint.method} {endpoint.path}")
-        for number, (name, endpoint) in enumerate(ENDPOINTS.items(), 1)
+        for number, (name, endpoint) in enumerate(OPERATIONS.items(), 1)
     ]
     assert len(rows) == 14
     for _, name, _, here, record in rows:
         assert callable(method(here))
         assert re.search(rf"\b{record}\b", str(inspect.signature(method(here)).return_annotation))
-        assert f"endpoint {list(ENDPOINTS).index(name) + 1}" in method(here).__doc__
+        assert f"endpoint {list(OPERATIONS).index(name) + 1}" in method(here).__doc__
 
 
 def test_every_parameter_is_there_and_is_a_parameter_here():
     rows = table("Parameters")
     assert [(name, parameter) for name, parameter, _ in rows] == [
-        (name, parameter) for name, endpoint in ENDPOINTS.items() for parameter in endpoint.params
+        (name, parameter) for name, endpoint in OPERATIONS.items() for parameter in endpoint.params
     ]
     here = {name: called for _, name, _, called, _ in table("Endpoints")}
     for name, _, keyword in rows:
@@ -79,13 +79,11 @@ def test_every_metric_is_there_and_who_tells_it():
 
 
 def test_every_other_enum_is_there():
-    others = [vocabulary.Dimension, vocabulary.Product, vocabulary.Granularity]
+    others = [enums.Dimension, enums.Product, enums.Granularity]
     assert table("Dimensions, products, granularities") == [
         [member.value, f"{family.__name__}.{member.name}"] for family in others for member in family
     ]
-    families = {
-        each for each in vars(vocabulary).values() if isinstance(each, type) and issubclass(each, StrEnum)
-    }
+    families = {each for each in vars(enums).values() if isinstance(each, type) and issubclass(each, StrEnum)}
     assert families - {StrEnum} == {*METRICS, *others}
 
 
@@ -96,7 +94,7 @@ def test_every_code_and_message_is_the_error_that_the_page_says(code, message, e
             answer = response({"message": message}, int(each.removeprefix("HTTP ")))
         else:
             answer = response({"code": int(each), "message": f"Service package limit check error, {message}"})
-        verdict = judge(ENDPOINTS["call/lists"], answer, NOW)
+        verdict = judge(OPERATIONS["call/lists"], answer, NOW)
         if error == "none":
             assert isinstance(verdict, Done)
         else:
@@ -120,8 +118,8 @@ def test_every_metric_id_is_there():
 
 
 def test_every_endpoint_has_its_limits_with_a_source():
-    assert set(PLANS["enterprise"].limits) == set(PLANS["premium"].limits) == set(ENDPOINTS)
-    assert set(PLANS["standard"].limits) == {name for name in ENDPOINTS if name.startswith("call/")}
+    assert set(PLANS["enterprise"].limits) == set(PLANS["premium"].limits) == set(OPERATIONS)
+    assert set(PLANS["standard"].limits) == {name for name in OPERATIONS if name.startswith("call/")}
     for plan in PLANS.values():
         for name, limits in plan.limits.items():
             assert name in limits.source

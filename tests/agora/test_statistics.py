@@ -6,9 +6,9 @@ pytest.importorskip("numpy")
 pytest.importorskip("starlette")
 
 from agora_analytics import errors
-from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
+from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.simulator import CallTruth, SessionTruth, World
-from tests.agora.questions import HOUR, asking
+from tests.agora.cases import HOUR, asking
 from tests.agora.stage import Stage
 from tests.conftest import NOW, Scripted, ok
 

@@ -8,8 +8,8 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
-from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
 from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic
 from agora_analytics.cli import consoles
 from agora_analytics.cli.statistics import _freeze, _groups, _minutes
 from agora_analytics.cli.tables import Table

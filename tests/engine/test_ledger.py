@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger, TooEarly
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day

@@ -19,8 +19,8 @@ from agora_analytics import (
     IncompleteListing,
     RetryPolicy,
 )
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import judge
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.records import Call, Session, read_records
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.decode import available, decode_metrics, decode_with

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.agora.metric_ids import METRIC_IDS
-from agora_analytics.agora.vocabulary import QualityMetric
 from agora_analytics.store.quality import COMMON, MAPPINGS, common
 
 from .making import APP, CREATED, POINT, SAMPLES, SESSIONS, call, sessions, store_call

@@ -28,9 +28,9 @@ from agora_analytics.agora.beta.listings import (
 )
 from agora_analytics.agora.beta.records import BetaPoint, CallDetails, Diagnosis, read_points
 from agora_analytics.agora.beta.tables import details_table, diagnoses_table
+from agora_analytics.agora.enums import Names, names
+from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
-from agora_analytics.agora.rows import Rows
-from agora_analytics.agora.vocabulary import Names, names
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.paging import Step, read_token

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.beta.catalogues import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_USERS
-from agora_analytics.agora.reading import Row
+from agora_analytics.agora.parsers import Row
 from agora_analytics.agora.records import Session, Uid
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window

@@ -66,7 +66,7 @@ REALTIME_QUALITY = _camel(plans.REALTIME_QUALITY, *_LIVE, "uids")
 REALTIME_USAGE_TOP = _camel(plans.REALTIME_USAGE_TOP, *_TOP, since="ts", until="ts")
 REALTIME_QUALITY_TOP = _camel(plans.REALTIME_QUALITY_TOP, *_TOP, "extraMetrics", since="ts", until="ts")
 
-ENDPOINTS: Mapping[str, Endpoint] = {
+OPERATIONS: Mapping[str, Endpoint] = {
     endpoint.name: endpoint
     for endpoint in (
         *(LISTS, SESSIONS, METRICS, STATISTICS, FREEZE_BUCKET, STATISTICS_TIME),

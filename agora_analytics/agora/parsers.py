@@ -5,7 +5,9 @@ from typing import Any
 
 from attrs import frozen
 
-from agora_analytics.agora.measures import (
+from agora_analytics.agora.enums import OTHER_SPELLINGS
+from agora_analytics.agora.records import Uid
+from agora_analytics.agora.stat_records import (
     FreezeBucket,
     GroupStatistic,
     Number,
@@ -13,9 +15,7 @@ from agora_analytics.agora.measures import (
     TopGroup,
     Total,
 )
-from agora_analytics.agora.ranges import Span
-from agora_analytics.agora.records import Uid
-from agora_analytics.agora.vocabulary import OTHER_SPELLINGS
+from agora_analytics.agora.window_policies import Span
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.errors import DecodeError
 
@@ -85,7 +85,7 @@ class Row:
 
 
 @frozen(kw_only=True)
-class Asked:
+class QueryContext:
     """What an answer answers: its rows carry no name of the metric that they all have in common."""
 
     metric: str
@@ -93,7 +93,7 @@ class Asked:
     window: Span
 
 
-Read = Callable[[Asked, Any], Sequence[Any]]
+Read = Callable[[QueryContext, Any], Sequence[Any]]
 
 
 def _counted(value: Number, path: str) -> int:
@@ -109,7 +109,7 @@ def _rows(rows: Any, path: str) -> list[Row]:
     return [Row(row, f"{path}[{i}]") for i, row in enumerate(rows)]
 
 
-def _group(asked: Asked, row: Row, *, required: bool) -> dict[str, Any]:
+def _group(asked: QueryContext, row: Row, *, required: bool) -> dict[str, Any]:
     if asked.dimension is None:
         return {}
     return {
@@ -118,7 +118,7 @@ def _group(asked: Asked, row: Row, *, required: bool) -> dict[str, Any]:
     }
 
 
-def _point(asked: Asked, row: Row, name: str, uid: Uid | None = None) -> Point:
+def _point(asked: QueryContext, row: Row, name: str, uid: Uid | None = None) -> Point:
     return Point(
         ts=row.seconds("ts"),
         metric=asked.metric,
@@ -129,17 +129,17 @@ def _point(asked: Asked, row: Row, name: str, uid: Uid | None = None) -> Point:
     )
 
 
-def points(asked: Asked, data: Any) -> list[Point]:
+def points(asked: QueryContext, data: Any) -> list[Point]:
     """Read `[{ts, <metric>, [<dimension>]}]`."""
     return [_point(asked, row, asked.metric) for row in _rows(data, "$.data")]
 
 
-def minutes(asked: Asked, data: Any) -> list[Point]:
+def minutes(asked: QueryContext, data: Any) -> list[Point]:
     """Read `[{ts, value}]`."""
     return [_point(asked, row, "value") for row in _rows(data, "$.data")]
 
 
-def points_of_users(asked: Asked, data: Any) -> list[Point]:
+def points_of_users(asked: QueryContext, data: Any) -> list[Point]:
     """Read `[{uid, values[{ts, <metric>}]}]`."""
     return [
         _point(asked, row, asked.metric, uid)
@@ -149,7 +149,7 @@ def points_of_users(asked: Asked, data: Any) -> list[Point]:
     ]
 
 
-def totals(asked: Asked, data: Any) -> list[Total]:
+def totals(asked: QueryContext, data: Any) -> list[Total]:
     """Read `[{<dimension>, <metric>, [refUsage]}]`."""
     return [
         Total(
@@ -165,7 +165,7 @@ def totals(asked: Asked, data: Any) -> list[Total]:
     ]
 
 
-def top_groups(asked: Asked, data: Any) -> list[TopGroup]:
+def top_groups(asked: QueryContext, data: Any) -> list[TopGroup]:
     """Read `{list[{<dimension>, <metric>, windowStartTs, windowEndTs}]}`."""
     if not isinstance(data, Mapping):
         raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
@@ -188,7 +188,7 @@ def top_groups(asked: Asked, data: Any) -> list[TopGroup]:
     return found
 
 
-def group_statistics(asked: Asked, data: Any) -> list[GroupStatistic]:
+def group_statistics(asked: QueryContext, data: Any) -> list[GroupStatistic]:
     """Read `[{dimension_value, user_count, value}]`."""
     return [
         GroupStatistic(
@@ -205,7 +205,7 @@ def group_statistics(asked: Asked, data: Any) -> list[GroupStatistic]:
     ]
 
 
-def freeze_buckets(asked: Asked, data: Any) -> list[FreezeBucket]:
+def freeze_buckets(asked: QueryContext, data: Any) -> list[FreezeBucket]:
     """Read `[{bucket, user_count}]`."""
     return [
         FreezeBucket(

@@ -1,7 +1,7 @@
 """Questions of one or several requests: what they cost, how they are sent, and what their answers become.
 
 Today's API takes one metric a request. A question about several metrics, or about a range longer than the plan
-allows, is a list of `Ask`s, planned together so that nothing is asked for twice, and sent one after the other: the
+allows, is a list of `PlannedRequest`s, planned together so that nothing is asked for twice, and sent one after the other: the
 limits are a few requests a minute, and a question that fails in its midst has spent no more than it got.
 """
 
@@ -13,9 +13,9 @@ import msgspec
 from attrs import evolve, frozen
 
 from agora_analytics.agora.judge import UNREADABLE, Envelope, judge, request_id
-from agora_analytics.agora.ranges import Cut, Ends, Span
-from agora_analytics.agora.reading import Asked, Read
-from agora_analytics.agora.rows import Rows
+from agora_analytics.agora.parsers import QueryContext, Read
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.window_policies import Cut, Ends, Span
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window
@@ -32,17 +32,17 @@ Parameter = tuple[str, str | list[Any]]
 
 
 @frozen(kw_only=True)
-class Ask:
+class PlannedRequest:
     """One request still to be sent: `asked` says of what; `cut` what is left of its window when it leaves."""
 
     endpoint: Endpoint
-    asked: Asked
+    asked: QueryContext
     params: tuple[Parameter, ...]
     cut: Cut
 
 
 @frozen(kw_only=True)
-class Answered:
+class QueryResult:
     """What one request came back with: records, how they came, and the window that was sent in the end."""
 
     records: Sequence[Any]
@@ -69,7 +69,7 @@ class Cost:
         return self.requests <= self.left
 
 
-class Asker:
+class QueryRunner:
     """Sends questions for one app over one engine. `validate` is what calls do that do not say."""
 
     def __init__(self, engine: Engine, *, app_id: str, validate: bool) -> None:
@@ -103,7 +103,7 @@ class Asker:
 
     async def answer(
         self,
-        asks: Sequence[Ask],
+        asks: Sequence[PlannedRequest],
         *,
         kind: type[T],
         read: Read,
@@ -145,7 +145,7 @@ class Asker:
                 found.setdefault(key(record) if key else len(found), record)
         return rows()
 
-    async def send(self, ask: Ask, read: Read) -> Answered:
+    async def send(self, ask: PlannedRequest, read: Read) -> QueryResult:
         """Send one request and read its answer."""
         sent: list[Span] = [ask.asked.window]
 
@@ -172,7 +172,7 @@ class Asker:
         answer = await self.engine.run(call)
         return _read(evolve(ask.asked, window=sent[0]), read, ask.endpoint, answer)
 
-    async def cost(self, asks: Sequence[Ask]) -> list[Cost]:
+    async def cost(self, asks: Sequence[PlannedRequest]) -> list[Cost]:
         """Return what requests cost, endpoint by endpoint, and what its day has left."""
         wanted = Counter(ask.endpoint.name for ask in asks)
         return [
@@ -191,7 +191,7 @@ class Asker:
         """Return what is left of each endpoint's day."""
         return await self.engine.quota()
 
-    async def _must_be_affordable(self, asks: Sequence[Ask]) -> None:
+    async def _must_be_affordable(self, asks: Sequence[PlannedRequest]) -> None:
         for cost in await self.cost(asks):
             if not cost.affordable:
                 raise QuotaExhausted(
@@ -207,7 +207,7 @@ def _comma_list(value: str | list[Any]) -> str:
     return value if isinstance(value, str) else ",".join(f'"{each}"' for each in value)
 
 
-def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: ApiResponse[Any]) -> Answered:
+def _read(asked: QueryContext, read: Read, endpoint: Endpoint, answer: ApiResponse[Any]) -> QueryResult:
     response = answer.response
     found = response.headers.get("x-request-id")
     try:
@@ -225,7 +225,7 @@ def _read(asked: Asked, read: Read, endpoint: Endpoint, answer: ApiResponse[Any]
         attempts=len(answer.trail),
         elapsed=response.elapsed,
     )
-    return Answered(records=records, meta=meta, window=asked.window)
+    return QueryResult(records=records, meta=meta, window=asked.window)
 
 
 def _placed(error: DecodeError, endpoint: Endpoint, answer: ApiResponse, found: str | None) -> DecodeError:
