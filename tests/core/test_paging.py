@@ -1,4 +1,4 @@
-"""The walk over numbered pages, against a server in memory that behaves as badly as real ones do."""
+"""The paginator of numbered pages, against a server in memory that misbehaves as real servers do."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, read_token, write_token
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import IncompleteListing, InvalidRequest
+from agora_analytics.kit.listing import FirstSeen
 
 DAY = Window(0, 86_399)
 
@@ -71,23 +72,24 @@ class Page:
 
 
 def walked(server, steps, *, pick=lambda _: 0, notice=lambda *_: None, ahead=4):
-    """Paginator as the pages do: up to `ahead` steps are answered in any order, and delivered in the listing's."""
-    walk = NumberedPaginator(steps, lambda item: item.name, notice)
-    slots = [[step, None] for step in walk.steps]
+    """List as `Pages` does: up to `ahead` steps are fetched in any order, and returned in the order of the listing."""
+    paginator = NumberedPaginator(steps, lambda item: item.name, notice)
+    slots = [[step, None] for step in paginator.steps]
+    fresh = FirstSeen(lambda item: item.name)
     pages = []
     while slots:
         waiting = [slot for slot in slots[:ahead] if slot[1] is None]
         if waiting:
             slot = waiting[pick(len(waiting))]
             slot[1] = server.answer(slot[0])
-            anchor, added = walk.answered(slot[0], slot[1])
+            anchor, added = paginator.next_steps(slot[0], slot[1])
             if added:
                 places = [i for i, other in enumerate(slots) if other[0] == anchor]
                 where = places[-1] + 1 if places else 0
                 slots[where:where] = [[step, None] for step in added]
         while slots and slots[0][1] is not None:
             _, listed = slots.pop(0)
-            pages.append(Page(walk.fresh(listed.records), write_token(slot[0] for slot in slots)))
+            pages.append(Page(fresh(listed.records), write_token(slot[0] for slot in slots)))
     return pages
 
 
