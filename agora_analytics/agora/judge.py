@@ -4,7 +4,8 @@ Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -55,9 +56,18 @@ Open = Callable[[bytes], Opened[R]]
 
 def open_fields(body: bytes) -> Opened[dict[str, Any]]:
     """Open a body whose data are all its fields."""
-    fields = msgspec.json.decode(body, type=dict[str, Any])
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+    except UNREADABLE as error:
+        # A field outside the envelope may have a value that Python cannot hold, such as 1e999.
+        unreadable = errors.DecodeError(f"the response cannot be read: {error}")
+        return Opened(msgspec.json.decode(body, type=Envelope), partial(_fail, unreadable))
     envelope = Envelope(*map(fields.get, ("code", "message", "requestId")))
     return Opened(envelope, lambda: fields)
+
+
+def _fail(error: errors.DecodeError) -> NoReturn:
+    raise error
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:

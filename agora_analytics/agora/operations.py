@@ -1,85 +1,257 @@
-"""The endpoints of today's Agora Analytics API, one row each.
+"""The operations of today's Agora Analytics API: one row for each endpoint, with all that its requests need.
 
-Source: `reference/agora-analytics-api.md`, "Endpoints". Call Inspector writes its parameters in snake_case, Data
+Source: `reference/agora-analytics-api.md`, "Endpoints". Call Inspector spells its parameters in snake_case, Data
 Insights and Real-time in camelCase; `appid` is lower case everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-from agora_analytics.agora import plans
-from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
-from agora_analytics.core.endpoint import Endpoint
+from attrs import field, frozen
 
-LISTS = Endpoint(
-    name=CALL_LISTS,
+from agora_analytics.agora import plans, stat_records
+from agora_analytics.agora.enums import (
+    LIVE_COUNTS,
+    PEAKS,
+    Dimension,
+    FreezeMetric,
+    QualityMetric,
+    RealtimeMetric,
+    TimeMetric,
+    UsageMetric,
+)
+from agora_analytics.agora.judge import read_response
+from agora_analytics.agora.parsers import Parse, open_metrics, read_query
+from agora_analytics.agora.record_pages import RecordPage, open_page
+from agora_analytics.agora.records import Call, R, Session
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point, TopGroup, Total
+from agora_analytics.agora.window_policies import (
+    camel_case_ends,
+    clip_end_only,
+    clip_to_grid,
+    do_not_split,
+    grid_ends,
+    single_time,
+    snake_case_ends,
+    split_at_hours,
+    split_on_grid,
+)
+from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.verdicts import Read
+from agora_analytics.kit.operation import Operation
+
+T = TypeVar("T")
+
+MAX_SIDS = 20
+"""Session ids of a request for metrics."""
+MAX_UIDS = 10
+"""User ids of a request."""
+_DIMENSIONS = frozenset(Dimension) - {Dimension.CHANNEL_SIZE}
+
+
+@frozen(kw_only=True)
+class ListingOperation(Operation[RecordPage[R]], Generic[R]):
+    """An endpoint that lists records on numbered pages.
+
+    Attributes:
+        record: the class of the records.
+        items: the field of the body that holds them.
+        key: identifies a record.
+        newest_first: whether the server lists the newest record first.
+        read: see `Operation`.
+        read_rows: the same for a table: the records stay structs of the parser.
+    """
+
+    record: type[R]
+    items: str
+    key: Callable[[Any], Hashable]
+    newest_first: bool = False
+    read: Read[RecordPage[R]] = field(init=False, repr=False)
+    read_rows: Read[RecordPage[R]] = field(init=False, repr=False)
+
+    @read.default
+    def _read(self) -> Read[RecordPage[R]]:
+        return partial(read_response, open_body=partial(open_page, record=self.record, items=self.items))
+
+    @read_rows.default
+    def _read_rows(self) -> Read[RecordPage[R]]:
+        open_rows = partial(open_page, record=self.record, items=self.items, as_rows=True)
+        return partial(read_response, open_body=open_rows)
+
+
+@frozen(kw_only=True)
+class QueryOperation(Operation[Sequence[T]], Generic[T]):
+    """An endpoint that returns the values of one metric for each request.
+
+    Attributes:
+        record: the class of the records.
+        parse: returns the records of a response's `data`.
+        metrics: the documented metrics.
+        dimensions: the documented dimensions.
+        ungrouped: metrics that take no dimension.
+        order: sorts the records of all responses of a query; None: the order of the responses.
+        read: see `Operation`; a query passes its own, which knows the metric.
+    """
+
+    record: type[T]
+    parse: Parse[T]
+    metrics: frozenset[str]
+    dimensions: frozenset[str] = frozenset()
+    ungrouped: frozenset[str] = frozenset()
+    order: Callable[[Any], Any] | None = None
+    read: Read[Sequence[T]] = field(init=False, repr=False)
+
+    @read.default
+    def _read(self) -> Read[Sequence[T]]:
+        return partial(read_query, parse=self.parse, metric="")
+
+
+LISTS = ListingOperation(
+    name=plans.CALL_LISTS,
     path="/beta/analytics/call/lists",
-    params=("start_ts", "end_ts", "appid", "cname", "page_no", "page_size"),
+    record=Call,
     items="call_lists",
-    page_size=100,
+    write_window=snake_case_ends,
+    key=lambda call: call.call_id,
+    newest_first=True,
 )
-SESSIONS = Endpoint(
-    name=CALL_SESSIONS,
+SESSIONS = ListingOperation(
+    name=plans.CALL_SESSIONS,
     path="/beta/analytics/call/sessions",
-    params=(
-        *("start_ts", "end_ts", "appid", "call_id"),
-        *("page_no", "page_size", "uids", "exclude_server_user"),
-    ),
+    record=Session,
     items="call_info",
-    page_size=100,
+    write_window=snake_case_ends,
+    key=lambda session: session.sid,
 )
-METRICS = Endpoint(
-    name=CALL_METRICS,
+METRICS: Operation[MetricColumns] = Operation(
+    name=plans.CALL_METRICS,
     path="/beta/analytics/call/metrics",
-    params=("start_ts", "end_ts", "appid", "call_id", "sids"),
-    items="metrics",
+    read=partial(read_response, open_body=open_metrics),
+    write_window=snake_case_ends,
 )
 
+_POINTS: Any = {
+    "record": Point,
+    "key": lambda point: (point.metric, point.ts, point.dimension_value, point.uid),
+    "order": lambda point: point.ts,
+}
+_OF_A_CALL: Any = {"write_window": snake_case_ends, "clip": clip_end_only, "metrics": frozenset(FreezeMetric)}
+_OVER_TIME: Any = {
+    "write_window": camel_case_ends,
+    "split": split_at_hours,
+    "parse": stat_records.points,
+} | _POINTS
+_IN_TOTAL: Any = {
+    "method": "POST",
+    "write_window": camel_case_ends,
+    "clip": clip_end_only,
+    "split": do_not_split,
+    "record": Total,
+    "parse": stat_records.totals,
+}
+_LIVE: Any = {
+    "write_window": grid_ends,
+    "clip": clip_to_grid,
+    "split": split_on_grid,
+    "parse": stat_records.points,
+    "dimensions": _DIMENSIONS,
+} | _POINTS
+_TOP: Any = {
+    "write_window": single_time,
+    "record": TopGroup,
+    "parse": stat_records.top_groups,
+    "dimensions": _DIMENSIONS,
+}
 
-def _of_call(name: str, *more: str) -> Endpoint:
-    params = ("call_id", "start_ts", "end_ts", "appid", "metric", *more)
-    return Endpoint(name=name, path=f"/beta/analytics/{name}", params=params, items="data")
+STATISTICS: QueryOperation[GroupStatistic] = QueryOperation(
+    name=plans.CALL_STATISTICS,
+    path="/beta/analytics/call/statistics",
+    record=GroupStatistic,
+    parse=stat_records.group_statistics,
+    dimensions=_DIMENSIONS,
+    **_OF_A_CALL,
+)
+FREEZE_BUCKET: QueryOperation[FreezeBucket] = QueryOperation(
+    name=plans.CALL_FREEZE_BUCKET,
+    path="/beta/analytics/call/freeze/bucket",
+    record=FreezeBucket,
+    parse=stat_records.freeze_buckets,
+    **_OF_A_CALL,
+)
+STATISTICS_TIME: QueryOperation[Point] = QueryOperation(
+    name=plans.CALL_STATISTICS_TIME,
+    path="/beta/analytics/call/statistics/time",
+    write_window=snake_case_ends,
+    split=split_at_hours,
+    parse=stat_records.minutes,
+    metrics=frozenset(TimeMetric),
+    **_POINTS,
+)
+INSIGHT_USAGE: QueryOperation[Point] = QueryOperation(
+    name=plans.INSIGHT_USAGE,
+    path="/beta/insight/usage/by_time",
+    metrics=frozenset(UsageMetric),
+    **_OVER_TIME,
+)
+INSIGHT_QUALITY: QueryOperation[Point] = QueryOperation(
+    name=plans.INSIGHT_QUALITY,
+    path="/beta/insight/quality/by_time",
+    metrics=frozenset(QualityMetric),
+    **_OVER_TIME,
+)
+INSIGHT_USAGE_TOTALS: QueryOperation[Total] = QueryOperation(
+    name=plans.INSIGHT_USAGE_TOTALS,
+    path="/beta/insight/usage/aggregation",
+    metrics=frozenset(UsageMetric),
+    dimensions=_DIMENSIONS,
+    ungrouped=PEAKS,
+    **_IN_TOTAL,
+)
+INSIGHT_QUALITY_TOTALS: QueryOperation[Total] = QueryOperation(
+    name=plans.INSIGHT_QUALITY_TOTALS,
+    path="/beta/insight/quality/aggregation",
+    metrics=frozenset(QualityMetric),
+    dimensions=frozenset(Dimension),
+    **_IN_TOTAL,
+)
+REALTIME_USAGE: QueryOperation[Point] = QueryOperation(
+    name=plans.REALTIME_USAGE,
+    path="/beta/realtime/usage/by_time_20sec",
+    metrics=LIVE_COUNTS,
+    ungrouped=frozenset({RealtimeMetric.CHANNEL_COUNT}),
+    **_LIVE,
+)
+REALTIME_QUALITY: QueryOperation[Point] = QueryOperation(
+    name=plans.REALTIME_QUALITY,
+    path="/beta/realtime/quality/by_time_20sec",
+    metrics=frozenset(QualityMetric),
+    **_LIVE,
+)
+REALTIME_USAGE_TOP: QueryOperation[TopGroup] = QueryOperation(
+    name=plans.REALTIME_USAGE_TOP,
+    path="/beta/realtime/usage/dimension/top20",
+    metrics=frozenset({RealtimeMetric.USER_COUNT}),
+    **_TOP,
+)
+REALTIME_QUALITY_TOP: QueryOperation[TopGroup] = QueryOperation(
+    name=plans.REALTIME_QUALITY_TOP,
+    path="/beta/realtime/quality/dimension/top20",
+    metrics=frozenset(QualityMetric),
+    **_TOP,
+)
 
-
-def _camel(
-    name: str, *params: str, method: str = "GET", until: str = "endTs", since: str = "startTs"
-) -> Endpoint:
-    return Endpoint(
-        name=name, method=method, path=f"/beta/{name}", params=params, since=since, until=until, items="data"
-    )
-
-
-STATISTICS = _of_call(plans.CALL_STATISTICS, "dimension")
-FREEZE_BUCKET = _of_call(plans.CALL_FREEZE_BUCKET)
-STATISTICS_TIME = _of_call(plans.CALL_STATISTICS_TIME)
-
-_RANGE = ("startTs", "endTs", "appid")
-_TOTALS = (*_RANGE, "metric", "dimension", "dimensionValues", "filters")
-_LIVE = (*_RANGE, "productType", "metric", "dimension", "dimensionValues", "cname")
-_TOP = ("ts", "appid", "productType", "metric", "dimension")
-
-INSIGHT_USAGE = _camel(plans.INSIGHT_USAGE, *_RANGE, "metric", "aggregateGranularity")
-INSIGHT_QUALITY = _camel(plans.INSIGHT_QUALITY, *_RANGE, "metric", "aggregateGranularity", "productType")
-INSIGHT_USAGE_TOTALS = _camel(plans.INSIGHT_USAGE_TOTALS, *_TOTALS, method="POST")
-INSIGHT_QUALITY_TOTALS = _camel(plans.INSIGHT_QUALITY_TOTALS, *_TOTALS, "productType", method="POST")
-REALTIME_USAGE = _camel(plans.REALTIME_USAGE, *_LIVE)
-REALTIME_QUALITY = _camel(plans.REALTIME_QUALITY, *_LIVE, "uids")
-REALTIME_USAGE_TOP = _camel(plans.REALTIME_USAGE_TOP, *_TOP, since="ts", until="ts")
-REALTIME_QUALITY_TOP = _camel(plans.REALTIME_QUALITY_TOP, *_TOP, "extraMetrics", since="ts", until="ts")
-
-OPERATIONS: Mapping[str, Endpoint] = {
-    endpoint.name: endpoint
-    for endpoint in (
+OPERATIONS: Mapping[str, Operation[Any]] = {
+    operation.name: operation
+    for operation in (
         *(LISTS, SESSIONS, METRICS, STATISTICS, FREEZE_BUCKET, STATISTICS_TIME),
         *(INSIGHT_USAGE, INSIGHT_QUALITY, INSIGHT_USAGE_TOTALS, INSIGHT_QUALITY_TOTALS),
         *(REALTIME_USAGE, REALTIME_QUALITY, REALTIME_USAGE_TOP, REALTIME_QUALITY_TOP),
     )
 }
-"""All endpoints by name, in the order of the reference."""
-
-MAX_SIDS = 20
-MAX_UIDS = 10
+"""All operations by name, in the order of the reference."""
 
 SHARED_BUDGET = dict.fromkeys(plans.OF_ONE_CALL, "call/sessions and call/metrics") | dict.fromkeys(
     plans.REALTIME, "realtime"
 )
-"""The other reading of the plan's rows: one quota for sessions, metrics and statistics, and one for real time."""
+"""The other reading of the plan table: one quota for sessions, metrics and statistics, and one for Real-time."""

@@ -1,34 +1,108 @@
-"""How the rows of statistics, Data Insights and Real-time become records: tolerant of what is new or missing."""
+"""Reads responses: metrics as columns, and the rows of queries field by field."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
+import msgspec
 from attrs import frozen
 
 from agora_analytics.agora.enums import OTHER_SPELLINGS
+from agora_analytics.agora.judge import SUCCESS, UNREADABLE, Envelope, Opened, open_fields, read_response
 from agora_analytics.agora.records import Uid
-from agora_analytics.agora.stat_records import (
-    FreezeBucket,
-    GroupStatistic,
-    Number,
-    Point,
-    TopGroup,
-    Total,
-)
-from agora_analytics.agora.window_policies import Span
+from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.verdicts import Exchange, Verdict
+from agora_analytics.core.windows import Window
+from agora_analytics.decode import decode_metrics
+from agora_analytics.decode.chunks import session_pieces
 from agora_analytics.errors import DecodeError
 
+T = TypeVar("T")
+Number = int | float
+
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
-"""The years 1 to 9999, which are all that a `datetime` knows."""
+"""The years 1 to 9999, the range of a `datetime`."""
+
+
+@frozen(kw_only=True)
+class QueryContext:
+    """The metric, dimension and window of a request, which its response does not repeat."""
+
+    metric: str
+    dimension: str | None = None
+    window: Window
+
+
+Parse = Callable[[QueryContext, Any], Sequence[T]]
+"""Returns the records of a response's `data`."""
+
+
+def read_query(
+    exchange: Exchange, *, parse: Parse[T], metric: str, dimension: str | None = None
+) -> Verdict[Sequence[T]]:
+    """Judge and decode a response about one metric, in the window that was sent."""
+    window = exchange.payload.window or Window(0, 0)
+    context = QueryContext(metric=metric, dimension=dimension, window=window)
+
+    def open_rows(body: bytes) -> Opened[Sequence[T]]:
+        opened = open_fields(body)
+        return Opened(opened.envelope, lambda: parse(context, opened.decode().get("data")))
+
+    return read_response(exchange, open_body=open_rows)
+
+
+def open_metrics(body: bytes) -> Opened[MetricColumns]:
+    """Open a body of metrics.
+
+    The envelope is read twice only if the body is small, or not as documented: XXX
+    """
+    return Opened(_envelope_of_metrics(body), partial(_read_columns, body))
+
+
+def _envelope_of_metrics(body: bytes) -> Envelope:
+    if (pieces := session_pieces(body)) is not None:
+        try:
+            envelope = msgspec.json.decode(pieces.frame(b"0"), type=Envelope)
+        except UNREADABLE:
+            envelope = Envelope()
+        if whole_number(envelope.code) in SUCCESS:
+            return envelope
+    return msgspec.json.decode(body, type=Envelope)
+
+
+def _read_columns(body: bytes) -> MetricColumns:
+    try:
+        return decode_metrics(body)
+    except DecodeError:
+        _check_json(body)
+        raise
+
+
+def _check_json(body: bytes) -> None:
+    """Raise `UNREADABLE` if a body is not JSON; the request is then sent again.
+
+    A large body is checked in pieces, because msgspec does not let the event loop run while it parses.
+    """
+    pieces = session_pieces(body)
+    if pieces is not None:
+        try:
+            for piece in pieces:
+                msgspec.json.decode(piece, type=msgspec.Raw)
+            msgspec.json.decode(pieces.frame(b"0"), type=Envelope)
+        except UNREADABLE:
+            pass  # the body is invalid, or was cut at a wrong position: only the whole body decides
+        else:
+            return
+    msgspec.json.decode(body, type=Envelope)
 
 
 class Row:
-    """One row of an answer. What nobody took out of it is its `rest`."""
+    """One row of a response. `rest` has the fields that were not taken."""
 
     def __init__(self, row: Any, path: str) -> None:
         if not isinstance(row, dict):
-            raise DecodeError(f"a row is missing, found {type(row).__name__}", path=path)
+            raise DecodeError(f"expected a row, found {type(row).__name__}", path=path)
         self.rest: dict[str, Any] = dict(row)
         self.path = path
 
@@ -41,16 +115,16 @@ class Row:
         return None
 
     def seconds(self, name: str) -> int:
-        """Take a time."""
+        """Take a timestamp."""
         value = self._take(name, required=True)
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise DecodeError(f"a time cannot be {value!r}", path=f"{self.path}.{name}")
+            raise DecodeError(f"a timestamp cannot be {value!r}", path=f"{self.path}.{name}")
         try:
             seconds = int(value)
         except (ValueError, OverflowError):
             seconds = None
         if seconds is None or not _FIRST <= seconds <= _LAST:
-            raise DecodeError(f"a time cannot be {value!r}", path=f"{self.path}.{name}")
+            raise DecodeError(f"a timestamp cannot be {value!r}", path=f"{self.path}.{name}")
         return seconds
 
     def number(self, name: str, *, required: bool = True) -> Number | None:
@@ -59,7 +133,7 @@ class Row:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise DecodeError(f"a number cannot be {value!r}", path=f"{self.path}.{name}")
         if isinstance(value, int) and whole_number(value) is None:
-            raise DecodeError("a number cannot be so large", path=f"{self.path}.{name}")
+            raise DecodeError("the number is out of range", path=f"{self.path}.{name}")
         return value
 
     def count(self, name: str, *, required: bool = True) -> int | None:
@@ -67,10 +141,10 @@ class Row:
         value = self.number(name, required=required)
         if value is None and required:
             raise DecodeError("a count cannot be null", path=f"{self.path}.{name}")
-        return None if value is None else _counted(value, f"{self.path}.{name}")
+        return None if value is None else whole_count(value, f"{self.path}.{name}")
 
     def text(self, name: str, *, required: bool = True) -> str | None:
-        """Take a name or an id, whether it was sent as text or as a number; null stays None."""
+        """Take a name or an id, which may be sent as text or as a number; null stays None."""
         value = self._take(name, required=required)
         if isinstance(value, (list, dict)):
             raise DecodeError(f"a name cannot be {value!r}", path=f"{self.path}.{name}")
@@ -84,137 +158,16 @@ class Row:
         return Uid(uid)
 
 
-@frozen(kw_only=True)
-class QueryContext:
-    """What an answer answers: its rows carry no name of the metric that they all have in common."""
-
-    metric: str
-    dimension: str | None = None
-    window: Span
-
-
-Read = Callable[[QueryContext, Any], Sequence[Any]]
-
-
-def _counted(value: Number, path: str) -> int:
+def whole_count(value: Number, path: str) -> int:
+    """Return a count as an integer; the API also sends it as a float."""
     count = whole_number(int(value))
     if count is None:
-        raise DecodeError("a count cannot be so large", path=path)
+        raise DecodeError("the count is out of range", path=path)
     return count
 
 
-def _rows(rows: Any, path: str) -> list[Row]:
+def rows_of(rows: Any, path: str) -> list[Row]:
+    """Return the rows of a list; `path` is where it stands in the body."""
     if not isinstance(rows, list):
-        raise DecodeError(f"a list of rows is missing, found {type(rows).__name__}", path=path)
+        raise DecodeError(f"expected a list of rows, found {type(rows).__name__}", path=path)
     return [Row(row, f"{path}[{i}]") for i, row in enumerate(rows)]
-
-
-def _group(asked: QueryContext, row: Row, *, required: bool) -> dict[str, Any]:
-    if asked.dimension is None:
-        return {}
-    return {
-        "dimension": asked.dimension,
-        "dimension_value": row.text(asked.dimension, required=required),
-    }
-
-
-def _point(asked: QueryContext, row: Row, name: str, uid: Uid | None = None) -> Point:
-    return Point(
-        ts=row.seconds("ts"),
-        metric=asked.metric,
-        value=row.number(name),
-        uid=uid,
-        **_group(asked, row, required=False),
-        extra=row.rest,
-    )
-
-
-def points(asked: QueryContext, data: Any) -> list[Point]:
-    """Read `[{ts, <metric>, [<dimension>]}]`."""
-    return [_point(asked, row, asked.metric) for row in _rows(data, "$.data")]
-
-
-def minutes(asked: QueryContext, data: Any) -> list[Point]:
-    """Read `[{ts, value}]`."""
-    return [_point(asked, row, "value") for row in _rows(data, "$.data")]
-
-
-def points_of_users(asked: QueryContext, data: Any) -> list[Point]:
-    """Read `[{uid, values[{ts, <metric>}]}]`."""
-    return [
-        _point(asked, row, asked.metric, uid)
-        for user in _rows(data, "$.data")
-        for uid in [user.uid()]
-        for row in _rows(user.rest.get("values"), f"{user.path}.values")
-    ]
-
-
-def totals(asked: QueryContext, data: Any) -> list[Total]:
-    """Read `[{<dimension>, <metric>, [refUsage]}]`."""
-    return [
-        Total(
-            metric=asked.metric,
-            value=row.number(asked.metric),
-            ref_usage=row.number("refUsage", required=False),
-            since=asked.window.start,
-            until=asked.window.end,
-            **_group(asked, row, required=True),
-            extra=row.rest,
-        )
-        for row in _rows(data, "$.data")
-    ]
-
-
-def top_groups(asked: QueryContext, data: Any) -> list[TopGroup]:
-    """Read `{list[{<dimension>, <metric>, windowStartTs, windowEndTs}]}`."""
-    if not isinstance(data, Mapping):
-        raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
-    found = []
-    for row in _rows(data.get("list"), "$.data.list"):
-        value = row.number(asked.metric)
-        counted = value if asked.metric == "userCount" else row.number("userCount", required=False)
-        found.append(
-            TopGroup(
-                dimension=asked.dimension or "",
-                dimension_value=row.text(asked.dimension or ""),
-                metric=asked.metric,
-                value=value,
-                user_count=None if counted is None else _counted(counted, f"{row.path}.userCount"),
-                window_start_ts=row.seconds("windowStartTs"),
-                window_end_ts=row.seconds("windowEndTs"),
-                extra=row.rest,
-            )
-        )
-    return found
-
-
-def group_statistics(asked: QueryContext, data: Any) -> list[GroupStatistic]:
-    """Read `[{dimension_value, user_count, value}]`."""
-    return [
-        GroupStatistic(
-            metric=asked.metric,
-            dimension=asked.dimension or "",
-            dimension_value=row.text("dimension_value"),
-            user_count=row.count("user_count", required=False),
-            value=row.number("value"),
-            since=asked.window.start,
-            until=asked.window.end,
-            extra=row.rest,
-        )
-        for row in _rows(data, "$.data")
-    ]
-
-
-def freeze_buckets(asked: QueryContext, data: Any) -> list[FreezeBucket]:
-    """Read `[{bucket, user_count}]`."""
-    return [
-        FreezeBucket(
-            metric=asked.metric,
-            bucket=row.text("bucket") or "",
-            user_count=row.count("user_count") or 0,
-            since=asked.window.start,
-            until=asked.window.end,
-            extra=row.rest,
-        )
-        for row in _rows(data, "$.data")
-    ]

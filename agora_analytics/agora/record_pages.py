@@ -1,11 +1,10 @@
-"""A page of records, at the parser's speed.
+"""Reads pages of records at the speed of the JSON parser.
 
-The parser fills structs that are made from the records' own classes, and those become the records in one step. A
-struct takes the fields that its class names and no other, each of the type that the class names. An answer with
-anything else in it goes to `read_records`, which knows what may be tolerated and says what is wrong with the rest.
-So every page gives the same records either way.
+The parser fills structs that are generated from the record classes. A struct accepts only the documented fields, each
+with its documented type, and is converted to a record in one step. A body with anything else goes to `read_records`,
+which decides what to tolerate and reports what is wrong. Both readers return the same records.
 
-A table needs no records: `columns_of` makes its columns of the structs themselves.
+A table does not need records: `columns_of` builds its columns directly from the structs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,20 +17,20 @@ import msgspec
 from attrs import NOTHING, evolve, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE
+from agora_analytics.agora.judge import UNREADABLE, Envelope, Opened, open_fields
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
 from agora_analytics.errors import DecodeError
 
 _SENT_AS = {Uid: int | str, tuple[str, ...]: list[str] | str | int | None}
-"""Fields that the API sends in more shapes than one."""
+"""The JSON types of fields that the API sends in several forms."""
 _ENVELOPE = ("code", "message", "requestId", "total_size", "page_no", "page_size", "has_more")
-_ONE_SHAPE: dict[str, tuple[type, Callable[[Any], Any]]] = {"uid": (str, str), "roles": (list, roles_of)}
-"""The same fields by name: what their values are in a record, and what makes them so."""
+_RECORD_TYPES: dict[str, tuple[type, Callable[[Any], Any]]] = {"uid": (str, str), "roles": (list, roles_of)}
+"""The same fields by name: their type in a record, and the conversion to it."""
 
 
 @frozen(kw_only=True)
 class RecordPage(Generic[R]):
-    """What an answer of a numbered listing holds; all but the records as it was sent."""
+    """The content of a response of a numbered listing. All fields but the records are as they were sent."""
 
     records: Sequence[R]
     total: Any = None
@@ -40,78 +39,104 @@ class RecordPage(Generic[R]):
     request_id: Any = None
 
 
+def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False) -> Opened[RecordPage[Any]]:
+    """Open a body that has records in the field `items`.
+
+    Args:
+        body: the body.
+        record: the class of the records.
+        items: the field of the body that holds them.
+        as_rows: leave the records as structs, for `columns_of`.
+    """
+    try:
+        envelope, page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
+    except UNREADABLE:
+        opened = open_fields(body)
+        return Opened(opened.envelope, lambda: _page_of_fields(record, items, opened.decode()))
+    return Opened(envelope, lambda: page if as_rows else _with_records(page, record, items, body))
+
+
 def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Read an answer whose records of a kind stand in the field `items`.
+    """Read the records of a body, whatever its code.
 
     Raises:
         DecodeError: with the path of the first field that cannot be read.
     """
     try:
-        page = _row_reader(kind, items)(body)  # type: ignore[arg-type] # a class can be hashed
-        for name in _ONE_SHAPE.keys() & fields_dict(kind).keys():
-            _unify(page.records, name)
-        return evolve(page, records=msgspec.convert(page.records, list[kind], from_attributes=True))  # type: ignore[valid-type]
+        return open_page(body, record=kind, items=items).decode()
     except UNREADABLE:
         return read_page_carefully(kind, items, body)
 
 
 def read_rows(kind: type[R], items: str, body: bytes) -> RecordPage[Any]:
-    """Do the same as `read_page` for a table: the `records` are structs, for `columns_of`.
-
-    Where the parser is not sure they are records, all of a page.
-    """
+    """Read the records of a body as structs, for `columns_of`; as records if a struct cannot hold one of them."""
     try:
-        return _row_reader(kind, items)(body)  # type: ignore[arg-type]
+        return open_page(body, record=kind, items=items, as_rows=True).decode()
     except UNREADABLE:
         return read_page_carefully(kind, items, body)
 
 
 def read_page_carefully(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Do the same as `read_page`, the slow way that decides what is wrong and what is tolerated."""
+    """Read the records of a body with the slow reader, which decides what to tolerate and what is wrong."""
     try:
         found = msgspec.json.decode(body, type=dict[str, Any])
     except UNREADABLE as error:
-        raise DecodeError(f"the answer cannot be read: {error}") from error
+        raise DecodeError(f"the response cannot be read: {error}") from error
+    return _page_of_fields(kind, items, found)
+
+
+def _page_of_fields(kind: type[R], items: str, body: dict[str, Any]) -> RecordPage[R]:
     return RecordPage(
-        records=read_records(kind, found.get(items), path=f"$.{items}"),
-        total=found.get("total_size"),
-        page_size=found.get("page_size"),
-        has_more=found.get("has_more"),
-        request_id=found.get("requestId"),
+        records=read_records(kind, body.get(items), path=f"$.{items}"),
+        total=body.get("total_size"),
+        page_size=body.get("page_size"),
+        has_more=body.get("has_more"),
+        request_id=body.get("requestId"),
     )
 
 
+def _with_records(page: RecordPage[Any], kind: type[R], items: str, body: bytes) -> RecordPage[R]:
+    """Return the page with records in place of structs."""
+    try:
+        for name in _RECORD_TYPES.keys() & fields_dict(kind).keys():
+            _convert_field(page.records, name)
+        records = msgspec.convert(page.records, list[kind], from_attributes=True)  # type: ignore[valid-type]
+    except UNREADABLE:
+        return read_page_carefully(kind, items, body)
+    return evolve(page, records=records)
+
+
 def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str, Sequence[Any]]:
-    """Return the fields of pages column by column, each page of records or of structs; structs have no `extra`."""
+    """Return the fields of pages column by column; each page has records, or structs, which have no `extra`."""
     rows = list(chain.from_iterable(pages))
     if rows and all(isinstance(page[0], msgspec.Struct) for page in pages if page):
         fields_of_rows = rows[0].__struct_fields__
-        # in one list: a tuple that lives for each row, and an iterator over it, would keep the garbage collector busy
+        # One flat list: a tuple and an iterator for each row would keep the garbage collector busy.
         values = list(chain.from_iterable(map(astuple, rows)))
         columns: dict[str, Sequence[Any]] = {
-            name: values[place :: len(fields_of_rows)] for place, name in enumerate(fields_of_rows)
+            name: values[offset :: len(fields_of_rows)] for offset, name in enumerate(fields_of_rows)
         }
     else:
         columns = {name: list(map(attrgetter(name), rows)) for name in names}
-    for name, (shape, convert) in _ONE_SHAPE.items():
-        if name in columns and set(map(type, columns[name])) != {shape}:
-            columns[name] = [value if type(value) is shape else convert(value) for value in columns[name]]
-    if "roles" in columns:  # to a table, no roles are roles that nobody told
+    for name, (type_, convert) in _RECORD_TYPES.items():
+        if name in columns and set(map(type, columns[name])) != {type_}:
+            columns[name] = [value if type(value) is type_ else convert(value) for value in columns[name]]
+    if "roles" in columns:  # a table has null for roles that the server did not send
         columns["roles"] = [roles or None for roles in columns["roles"]]
     return columns
 
 
-def _unify(rows: Sequence[Any], name: str) -> None:
-    """Give a field its one shape in each of these structs."""
-    shape, convert = _ONE_SHAPE[name]
+def _convert_field(rows: Sequence[Any], name: str) -> None:
+    """Convert a field of these structs to its type in a record."""
+    type_, convert = _RECORD_TYPES[name]
     for row in rows:
-        if type(value := getattr(row, name)) is not shape:
+        if type(value := getattr(row, name)) is not type_:
             setattr(row, name, convert(value))
 
 
 @cache
-def _row_reader(kind: Any, items: str) -> Callable[[bytes], RecordPage[Any]]:
-    """Return a reader that raises `msgspec.ValidationError` where it is not sure."""
+def _row_reader(kind: Any, items: str) -> Callable[[bytes], tuple[Envelope, RecordPage[Any]]]:
+    """Return a reader that raises `msgspec.ValidationError` for anything that is not documented."""
     row = _struct_of(kind)
     envelope = msgspec.defstruct(
         "Envelope",
@@ -120,13 +145,13 @@ def _row_reader(kind: Any, items: str) -> Callable[[bytes], RecordPage[Any]]:
             *((name, Any, None) for name in _ENVELOPE),
         ],
         rename={"rows": items},
-        forbid_unknown_fields=True,  # the parser passes over what it does not know, broken or not
+        forbid_unknown_fields=True,  # the parser does not check the values of fields that it skips
     )
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope)
 
-    def read(body: bytes) -> RecordPage[Any]:
+    def read(body: bytes) -> tuple[Envelope, RecordPage[Any]]:
         page = decoder.decode(body)
-        return RecordPage(
+        return Envelope(page.code, page.message, page.requestId), RecordPage(
             records=page.rows,
             total=page.total_size,
             page_size=page.page_size,
@@ -143,8 +168,8 @@ def _struct_of(kind: type[Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         kind.__name__,
         [(name, type_) if default is NOTHING else (name, type_, default) for name, type_, default in types],
-        # The parser passes over a class attribute; the conversion copies it, and would take as long as all other
-        # fields together to find out that there is none.
+        # The parser ignores a class attribute, and the conversion copies it. Without it, the conversion would spend
+        # as much time on the missing `extra` as on all other fields together.
         namespace={"extra": {}},
         kw_only=True,
         forbid_unknown_fields=True,

@@ -26,8 +26,8 @@ class Call:
         call_id: the key.
         cname: the channel's name.
         created_ts: its start, UTC epoch seconds.
-        destroyed_ts: its end, UTC epoch seconds; of a call that goes on, the last that is known (or its start).
-        finished: False while it goes on.
+        destroyed_ts: its end, UTC epoch seconds; for an ongoing call the last known time, or its start.
+        finished: False for an ongoing call.
         call_pcu: the most users at the same time.
         call_acu: users in all.
         call_audio_freeze_rate: share of audio time that was frozen, a fraction of 1.
@@ -178,7 +178,7 @@ def _read(kind: type[R], row: Any, known: set[str], path: str) -> R:
     if named.get("finished") is False:
         begin, end = _ENDS[kind]
         if begin in named:
-            named.setdefault(end, named[begin])  # the last that is known of what goes on
+            named.setdefault(end, named[begin])  # the last known time of an ongoing call or session
     try:
         return _converter.structure({**named, "extra": extra}, kind)
     except cattrs.BaseValidationError as error:

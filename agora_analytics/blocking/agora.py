@@ -10,6 +10,7 @@ from agora_analytics.blocking.realtime import Realtime
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
+    copy_constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -18,15 +19,15 @@ from agora_analytics.blocking.wrappers import (
 
 
 @copy_docstring(AsyncAgora)
-class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgora
+class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of AsyncAgora
     @copy_init(AsyncAgora)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgora, *args, **settings)
 
     @classmethod
-    @copy_docstring(AsyncAgora.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncAgora.from_env, environment, **settings)
+    @copy_constructor(AsyncAgora.from_env)
+    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
+        return cls._made_by(AsyncAgora.from_env, *args, **settings)
 
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)
@@ -42,12 +43,12 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgor
 
     @property
     def insights(self) -> Insights:
-        """Data Insights: how much the app was used, and how well it went, by the hour, by the day, or in total."""
+        """Data Insights: the usage and quality of the app by hour, by day, or in total."""
         return Insights(self, "insights")
 
     @property
     def realtime(self) -> Realtime:
-        """Real-time: how much the app is used, and how well it goes, in windows of 20 seconds."""
+        """Real-time: the usage and quality of the app in windows of 20 seconds, up to now."""
         return Realtime(self, "realtime")
 
     @property

@@ -11,6 +11,7 @@ from agora_analytics import errors
 from agora_analytics.agora.operations import OPERATIONS
 from agora_analytics.engine.request_loop import RetryPolicy
 from tests.agora.cases import CASES, asking, name_of, rows_in
+from tests.agora.reference import parameters_of
 from tests.conftest import Scripted, ok, response
 
 PREFIX = "Service package limit check error, "
@@ -48,11 +49,11 @@ def test_a_golden_answer_is_decoded_without_loss(case):
     rows = asking(transport, case.ask)
     assert list(rows) == case.expected
     assert not any(row.extra for row in rows)
-    endpoint = OPERATIONS[case.endpoint]
+    operation = OPERATIONS[case.endpoint]
     (request,) = transport.requests
-    assert (request.method, request.path) == (endpoint.method, endpoint.path)
+    assert (request.method, request.path) == (operation.method, operation.path)
     sent = dict(request.query) | (json.loads(request.body) if request.body else {})
-    assert set(sent) <= set(endpoint.params)
+    assert set(sent) <= parameters_of(case.endpoint)
     assert sent["appid"] == "app"
 
 

@@ -229,13 +229,13 @@ def test_what_waiting_does_not_mend_ends_it(body, error):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"metrics": []}, "nothing to follow"),
+        ({"metrics": []}, "at least one to follow"),
         ({"metrics": "userCount", "share": 0}, "share=0"),
         ({"metrics": "userCount", "share": 1.5}, "share=1.5"),
         ({"metrics": "userCount", "since": T * 1000}, "milliseconds"),
         ({"metrics": ["userCount", "channelCount"], "by": "net"}, "channelCount takes no dimension"),
-        ({"metrics": "networkDelay", "by": "channelSize"}, "only quality totals go by channelSize"),
-        ({"metrics": "networkDelay", "values": ["4G"]}, "values= are of a dimension"),
+        ({"metrics": "networkDelay", "by": "channelSize"}, "channelSize is not a dimension"),
+        ({"metrics": "networkDelay", "values": ["4G"]}, "values= needs a dimension"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(arguments, why):

@@ -212,9 +212,9 @@ def test_an_older_spelling_of_a_field_is_read():
 
 
 REFUSED = {
-    "no metric is named": lambda i: i.usage([], "2d"),
-    "does not tell networkDelay; it takes channelCount": lambda i: i.usage("networkDelay", "2d"),
-    "does not tell userCount; it takes audioFreezeRate": lambda i: i.quality("userCount", "2d"),
+    "no metric is given": lambda i: i.usage([], "2d"),
+    "networkDelay is not a metric of this endpoint; it has channelCount": lambda i: i.usage("networkDelay", "2d"),
+    "userCount is not a metric of this endpoint; it has audioFreezeRate": lambda i: i.quality("userCount", "2d"),
     "looks like milliseconds": lambda i: i.usage("userCount", (T - DAY) * 1000, T),
     "give the earlier time first": lambda i: i.usage("userCount", T - DAY, T - 2 * DAY),
     "the same time": lambda i: i.usage("userCount", T - DAY, T - DAY),
@@ -223,10 +223,10 @@ REFUSED = {
         "networkDelay", "60d", "50d"
     ),
     "peakConcurrentUsers takes no dimension": lambda i: i.usage_totals("peakConcurrentUsers", "2d", by="os"),
-    "only quality totals go by channelSize": lambda i: i.usage_totals("userCount", "2d", by="channelSize"),
-    "values= are of a dimension": lambda i: i.usage_totals("userCount", "2d", values=["iOS"]),
-    "holds a double quote": lambda i: i.usage_totals("userCount", "2d", by="os", values=['a"b']),
-    "goes with the dimension region only": lambda i: i.usage_totals(
+    "channelSize is not a dimension of this endpoint; it has country, device, net": lambda i: i.usage_totals("userCount", "2d", by="channelSize"),
+    "values= needs a dimension": lambda i: i.usage_totals("userCount", "2d", values=["iOS"]),
+    "contains a double quote": lambda i: i.usage_totals("userCount", "2d", by="os", values=['a"b']),
+    "country= needs the dimension region": lambda i: i.usage_totals(
         "userCount", "2d", by="os", country="India"
     ),
 }

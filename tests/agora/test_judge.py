@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics import errors
-from agora_analytics.agora.judge import judge
+from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
 from tests.conftest import NOW, endpoint, response
+from tests.exchanges import exchange
 
 PREFIX = "Service package limit check error, "
 MIDNIGHT = 1_795_132_800.0  # 2026-11-20 00:00 UTC
@@ -20,7 +21,7 @@ HTML = b"<html><head><title>503 Service Temporarily Unavailable</title></head></
 
 
 def verdict_on(outcome, now=NOW, of=LISTS):
-    return judge(of, outcome, now)
+    return read_response(exchange(outcome, of, now=now), open_body=open_fields)
 
 
 def limit(message, **more):
@@ -31,7 +32,7 @@ def limit(message, **more):
 @pytest.mark.parametrize("message", ["", "success", "Success request: 12", "null", None, 7])
 def test_success_is_a_body_with_code_200_or_0_whatever_it_says(code, message):
     good = response({"code": code, "message": message, "call_lists": []})
-    assert verdict_on(good) == Done(good)
+    assert verdict_on(good) == Done(json.loads(good.body))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_body_that_is_no_answer_is_trouble_although_the_status_is_200(body):
 @pytest.mark.parametrize("code", ["200", "0", 200.0])
 def test_a_code_may_be_text(code):
     good = response({"code": code, "call_lists": []})
-    assert verdict_on(good) == Done(good)
+    assert verdict_on(good) == Done(json.loads(good.body))
     assert isinstance(verdict_on(response({"code": "300", "message": PREFIX + "qpd limit error"})), Fail)
     error = verdict_on(response({"code": "400"})).error
     assert (type(error), error.code) == (errors.BadRequest, 400)
@@ -286,7 +287,7 @@ ENVELOPES = st.fixed_dictionaries(
     now=st.floats(0, 4e9),
 )  # fmt: skip
 def test_there_is_a_verdict_on_anything(body, status, headers, now):
-    verdict = judge(LISTS, Response(status=status, headers=headers, body=body), now)
+    verdict = verdict_on(Response(status=status, headers=headers, body=body), now)
     assert isinstance(verdict, Done | Retry | Fail)
     if isinstance(verdict, Retry):
         assert verdict.after is None or 0 <= verdict.after < float("inf")

@@ -345,7 +345,7 @@ NEW = Call(call_id="c", cname="r", created_ts=int(NOW) - 50, destroyed_ts=int(NO
         (lambda c: c.calls(SINCE, page_size=0), InvalidRequest, "page_size=0"),
         (lambda c: c.calls(SINCE, page_size=101), InvalidRequest, "page_size=101"),
         (lambda c: c.calls(SINCE, resume="nonsense"), InvalidRequest, "not a resume token"),
-        (lambda c: c.sessions(CALL, uids=range(11)), InvalidRequest, "11 uids, but a request takes 10"),
+        (lambda c: c.sessions(CALL, uids=range(11)), InvalidRequest, "at most 10 uids, not 11"),
         (lambda c: c.sessions("c"), InvalidRequest, "a call id needs since= and until="),
         (lambda c: c.sessions("c", SINCE), InvalidRequest, "a call id needs since= and until="),
         (lambda c: c.sessions(OLD), WindowOutOfReach, "too far back"),

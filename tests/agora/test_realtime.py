@@ -159,23 +159,23 @@ def test_values_and_users_are_written_as_a_query_wants_them():
 
 
 REFUSED = {
-    "no metric is named": lambda r: r.usage(()),
-    "does not tell videoFreezeRate; it takes channelCount, userCount": lambda r: r.usage("videoFreezeRate"),
-    "does not tell userCount": lambda r: r.quality(["userCount"]),
-    "channelCount takes no dimension; only userCount does": lambda r: r.usage("channelCount", by="os"),
-    "uids= are of a channel": lambda r: r.quality("networkDelay", uids=["7"]),
+    "no metric is given; pass one of": lambda r: r.usage(()),
+    "videoFreezeRate is not a metric of this endpoint; it has channelCount, userCount": lambda r: r.usage("videoFreezeRate"),
+    "userCount is not a metric": lambda r: r.quality(["userCount"]),
+    "channelCount takes no dimension": lambda r: r.usage("channelCount", by="os"),
+    "uids= needs a channel": lambda r: r.quality("networkDelay", uids=["7"]),
     "is not a user id": lambda r: r.quality("networkDelay", cname="r", uids=["7,8"]),
-    "only quality totals go by channelSize": lambda r: r.top_usage("channelSize"),
-    "does not tell peakConcurrentUsers": lambda r: r.top_quality("peakConcurrentUsers", "os"),
+    "channelSize is not a dimension": lambda r: r.top_usage("channelSize"),
+    "peakConcurrentUsers is not a metric": lambda r: r.top_quality("peakConcurrentUsers", "os"),
     "the dimension is empty": lambda r: r.top_usage(""),
     "data comes 20 s late": lambda r: r.usage("userCount", "10s"),
-    "the plan reaches 1 h": lambda r: r.quality("networkDelay", "3h", "2h"),
+    "the plan reaches 60 min": lambda r: r.quality("networkDelay", "3h", "2h"),
     "no whole window of 20 s": lambda r: r.usage("userCount", "30s"),
     "at=.* looks like milliseconds": lambda r: r.top_usage("os", T * 1000),
     "is too recent": lambda r: r.top_usage("os", "now"),
-    "does not tell channelCount; it takes userCount": lambda r: r.estimate("channelCount", top=True),
+    "channelCount is not a metric of this endpoint; it has userCount": lambda r: r.estimate("channelCount", top=True),
     "leave uids= out": lambda r: r.estimate("networkDelay", uids=3, top=True),
-    "no metric is named, so": lambda r: r.estimate(()),
+    "no metric is given; pass at least one": lambda r: r.estimate(()),
 }
 
 

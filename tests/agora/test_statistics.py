@@ -101,13 +101,13 @@ def test_the_groups_of_a_long_call_say_which_part_they_are_of():
 
 REFUSED = {
     "needs since= and until=": lambda c: c.statistics("c1"),
-    "it does not tell user_count; it takes audio_freeze_rate, video_freeze_rate": lambda c: (
+    "user_count is not a metric of this endpoint; it has audio_freeze_rate, video_freeze_rate": lambda c: (
         c.freeze_distribution("c1", "user_count", since=T - HOUR, until=T - 600)
     ),
-    "only quality totals go by channelSize": lambda c: c.statistics(
+    "channelSize is not a dimension": lambda c: c.statistics(
         "c1", dimension="channelSize", since=T - HOUR, until=T - 600
     ),
-    "no metric is named": lambda c: c.statistics_over_time("c1", (), since=T - HOUR, until=T - 600),
+    "no metric is given": lambda c: c.statistics_over_time("c1", (), since=T - HOUR, until=T - 600),
     "looks like milliseconds": lambda c: c.statistics("c1", since=(T - HOUR) * 1000, until=T),
     "starts too far back": lambda c: c.freeze_distribution("c1", since=T - 16 * 24 * HOUR, until=T - HOUR),
 }

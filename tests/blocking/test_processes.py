@@ -112,7 +112,7 @@ client.close()
     code, out, err = run(script, base_url)
     assert code == 0, err
     assert "its http_client belongs to the other process" in out
-    assert "this listing was made before a fork" in out
+    assert "this listing was created before a fork" in out
 
 
 @needs_fork
