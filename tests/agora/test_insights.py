@@ -213,8 +213,12 @@ def test_an_older_spelling_of_a_field_is_read():
 
 REFUSED = {
     "no metric is given": lambda i: i.usage([], "2d"),
-    "networkDelay is not a metric of this endpoint; it has channelCount": lambda i: i.usage("networkDelay", "2d"),
-    "userCount is not a metric of this endpoint; it has audioFreezeRate": lambda i: i.quality("userCount", "2d"),
+    "networkDelay is not a metric of this endpoint; it has channelCount": lambda i: i.usage(
+        "networkDelay", "2d"
+    ),
+    "userCount is not a metric of this endpoint; it has audioFreezeRate": lambda i: i.quality(
+        "userCount", "2d"
+    ),
     "looks like milliseconds": lambda i: i.usage("userCount", (T - DAY) * 1000, T),
     "give the earlier time first": lambda i: i.usage("userCount", T - DAY, T - 2 * DAY),
     "the same time": lambda i: i.usage("userCount", T - DAY, T - DAY),
@@ -223,7 +227,9 @@ REFUSED = {
         "networkDelay", "60d", "50d"
     ),
     "peakConcurrentUsers takes no dimension": lambda i: i.usage_totals("peakConcurrentUsers", "2d", by="os"),
-    "channelSize is not a dimension of this endpoint; it has country, device, net": lambda i: i.usage_totals("userCount", "2d", by="channelSize"),
+    "channelSize is not a dimension of this endpoint; it has country, device, net": lambda i: i.usage_totals(
+        "userCount", "2d", by="channelSize"
+    ),
     "values= needs a dimension": lambda i: i.usage_totals("userCount", "2d", values=["iOS"]),
     "contains a double quote": lambda i: i.usage_totals("userCount", "2d", by="os", values=['a"b']),
     "country= needs the dimension region": lambda i: i.usage_totals(

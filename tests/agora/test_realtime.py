@@ -160,7 +160,9 @@ def test_values_and_users_are_written_as_a_query_wants_them():
 
 REFUSED = {
     "no metric is given; pass one of": lambda r: r.usage(()),
-    "videoFreezeRate is not a metric of this endpoint; it has channelCount, userCount": lambda r: r.usage("videoFreezeRate"),
+    "videoFreezeRate is not a metric of this endpoint; it has channelCount, userCount": lambda r: r.usage(
+        "videoFreezeRate"
+    ),
     "userCount is not a metric": lambda r: r.quality(["userCount"]),
     "channelCount takes no dimension": lambda r: r.usage("channelCount", by="os"),
     "uids= needs a channel": lambda r: r.quality("networkDelay", uids=["7"]),
@@ -173,7 +175,9 @@ REFUSED = {
     "no whole window of 20 s": lambda r: r.usage("userCount", "30s"),
     "at=.* looks like milliseconds": lambda r: r.top_usage("os", T * 1000),
     "is too recent": lambda r: r.top_usage("os", "now"),
-    "channelCount is not a metric of this endpoint; it has userCount": lambda r: r.estimate("channelCount", top=True),
+    "channelCount is not a metric of this endpoint; it has userCount": lambda r: r.estimate(
+        "channelCount", top=True
+    ),
     "leave uids= out": lambda r: r.estimate("networkDelay", uids=3, top=True),
     "no metric is given; pass at least one": lambda r: r.estimate(()),
 }

@@ -7,7 +7,7 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import ENTERPRISE, PLANS, STANDARD
 from agora_analytics.agora.settings import Region, Settings
 from agora_analytics.engine.ledger import MemoryLedger
-from agora_analytics.errors import ConfigurationError, InvalidRequest
+from agora_analytics.errors import ConfigurationError
 
 SECRET = "s3cr3t-of-the-customer"
 ENVIRONMENT = {
