@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, Generic
 
 import msgspec
-from attrs import NOTHING, evolve, fields, fields_dict, frozen
+from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
 from agora_analytics.agora.judge import UNREADABLE, Envelope, Opened, open_fields
@@ -49,11 +49,25 @@ def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False
         as_rows: leave the records as structs, for `columns_of`.
     """
     try:
-        envelope, page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
+        page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
     except UNREADABLE:
         opened = open_fields(body)
         return Opened(opened.envelope, lambda: _page_of_fields(record, items, opened.decode()))
-    return Opened(envelope, lambda: page if as_rows else _with_records(page, record, items, body))
+
+    def decode() -> RecordPage[Any]:
+        try:
+            records = page.rows if as_rows else _records(page.rows, record)
+        except UNREADABLE:
+            return read_page_carefully(record, items, body)
+        return RecordPage(
+            records=records,
+            total=page.total_size,
+            page_size=page.page_size,
+            has_more=page.has_more,
+            request_id=page.requestId,
+        )
+
+    return Opened(Envelope(page.code, page.message, page.requestId), decode)
 
 
 def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
@@ -95,15 +109,11 @@ def _page_of_fields(kind: type[R], items: str, body: dict[str, Any]) -> RecordPa
     )
 
 
-def _with_records(page: RecordPage[Any], kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Return the page with records in place of structs."""
-    try:
-        for name in _RECORD_TYPES.keys() & fields_dict(kind).keys():
-            _convert_field(page.records, name)
-        records = msgspec.convert(page.records, list[kind], from_attributes=True)  # type: ignore[valid-type]
-    except UNREADABLE:
-        return read_page_carefully(kind, items, body)
-    return evolve(page, records=records)
+def _records(rows: list[Any], kind: type[R]) -> list[R]:
+    """Convert structs to records; raises `msgspec.ValidationError` if a value does not fit."""
+    for name in _RECORD_TYPES.keys() & fields_dict(kind).keys():
+        _convert_field(rows, name)
+    return msgspec.convert(rows, list[kind], from_attributes=True)  # type: ignore[valid-type]
 
 
 def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str, Sequence[Any]]:
@@ -135,31 +145,16 @@ def _convert_field(rows: Sequence[Any], name: str) -> None:
 
 
 @cache
-def _row_reader(kind: Any, items: str) -> Callable[[bytes], tuple[Envelope, RecordPage[Any]]]:
-    """Return a reader that raises `msgspec.ValidationError` for anything that is not documented."""
+def _row_reader(kind: Any, items: str) -> Callable[[bytes], Any]:
+    """Return a parser of pages, with structs as `rows`. It raises `msgspec.ValidationError` for undocumented fields."""
     row = _struct_of(kind)
-    envelope = msgspec.defstruct(
-        "Envelope",
-        [
-            ("rows", list[row]),  # type: ignore[valid-type]
-            *((name, Any, None) for name in _ENVELOPE),
-        ],
+    page = msgspec.defstruct(
+        "Page",
+        [("rows", list[row]), *((name, Any, None) for name in _ENVELOPE)],  # type: ignore[valid-type]
         rename={"rows": items},
         forbid_unknown_fields=True,  # the parser does not check the values of fields that it skips
     )
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope)
-
-    def read(body: bytes) -> tuple[Envelope, RecordPage[Any]]:
-        page = decoder.decode(body)
-        return Envelope(page.code, page.message, page.requestId), RecordPage(
-            records=page.rows,
-            total=page.total_size,
-            page_size=page.page_size,
-            has_more=page.has_more,
-            request_id=page.requestId,
-        )
-
-    return read
+    return msgspec.json.Decoder(page).decode
 
 
 def _struct_of(kind: type[Any]) -> type[msgspec.Struct]:

@@ -152,7 +152,7 @@ def test_a_question_that_costs_too_much_spends_nothing(command, fails, base_url,
     with sqlite3.connect(tmp_path / "state/agora-analytics/ledger.sqlite3") as ledger:
         ledger.execute("UPDATE day SET spent = 59")
     ledger.close()
-    assert "1 of 60 are left today; nothing was sent" in fails(75, *words)
+    assert "1 of 60 are left today; no request was sent" in fails(75, *words)
 
 
 def test_questions_that_make_no_sense(fails, base_url):
@@ -171,8 +171,8 @@ def test_questions_that_make_no_sense(fails, base_url):
         "whom only --realtime tells of": ("estimate", "userCount", "--users", "3"),
         "which only --realtime tells of": ("estimate", "userCount", "--top"),
         "--top has groups": ("estimate", "userCount", "--realtime", "--top", "--users", "3"),
-        "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
-        "it takes premium or enterprise": ("usage", "--plan", "standard"),
+        "channelCount is not a metric": ("estimate", "channelCount", "--realtime", "--top"),
+        "it needs premium or enterprise": ("usage", "--plan", "standard"),
     }
     told = fails.all(*((2, words) for words in cases.values()))
     for expected, line in zip(cases, told, strict=True):

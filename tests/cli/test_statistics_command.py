@@ -136,7 +136,7 @@ def test_questions_that_make_no_sense(fails, base_url, call):
         "--by, --freeze and --over-time": ("--freeze", "--by", "net"),
         "no metric 'user_count' here; choose of audio_freeze_rate": ("-m", "user_count"),
         "no metric 'joinSuccessRate' here; choose of user_count": ("--over-time", "-m", "joinSuccessRate"),
-        "only quality totals go by channelSize": ("--by", "channelSize"),
+        "channelSize is not a dimension": ("--by", "channelSize"),
         "parquet is no text": ("-f", "parquet"),
     }
     told = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))
