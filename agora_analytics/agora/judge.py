@@ -34,7 +34,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a body as JSON raises: syntax errors, invalid UTF-8, too deep nesting."""
 
 
-class Envelope(msgspec.Struct):
+class AgoraEnvelope(msgspec.Struct):
     """What every response may carry in addition to its data."""
 
     code: Any = None
@@ -46,7 +46,7 @@ class Envelope(msgspec.Struct):
 class Opened(Generic[R]):
     """A body whose envelope is read. `decode` returns its data; it raises `DecodeError`, or `UNREADABLE`."""
 
-    envelope: Envelope
+    envelope: AgoraEnvelope
     decode: Callable[[], R]
 
 
@@ -61,8 +61,8 @@ def open_fields(body: bytes) -> Opened[dict[str, Any]]:
     except UNREADABLE as error:
         # A field outside the envelope may have a value that Python cannot hold, such as 1e999.
         unreadable = errors.DecodeError(f"the response cannot be read: {error}")
-        return Opened(msgspec.json.decode(body, type=Envelope), partial(_fail, unreadable))
-    envelope = Envelope(*map(fields.get, ("code", "message", "requestId")))
+        return Opened(msgspec.json.decode(body, type=AgoraEnvelope), partial(_fail, unreadable))
+    envelope = AgoraEnvelope(*map(fields.get, ("code", "message", "requestId")))
     return Opened(envelope, lambda: fields)
 
 
@@ -113,7 +113,7 @@ def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> 
     return _judge_code(message, response, exchange.now, context)
 
 
-def request_id_of(envelope: Envelope, response: Response) -> str | None:
+def request_id_of(envelope: AgoraEnvelope, response: Response) -> str | None:
     """Return the request id from the body, or else from the header."""
     return envelope.requestId if isinstance(envelope.requestId, str) else response.headers.get("x-request-id")
 
@@ -237,3 +237,4 @@ def judge(endpoint: Any, outcome: Any, now: float) -> Verdict[Any]:
 
 
 request_id = request_id_of
+Envelope = AgoraEnvelope

@@ -8,7 +8,7 @@ import msgspec
 from attrs import frozen
 
 from agora_analytics.agora.enums import OTHER_SPELLINGS
-from agora_analytics.agora.judge import SUCCESS, UNREADABLE, Envelope, Opened, open_fields, read_response
+from agora_analytics.agora.judge import SUCCESS, UNREADABLE, AgoraEnvelope, Opened, open_fields, read_response
 from agora_analytics.agora.records import Uid
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.numbers import whole_number
@@ -61,15 +61,15 @@ def open_metrics(body: bytes) -> Opened[MetricColumns]:
     return Opened(_envelope_of_metrics(body), partial(_read_columns, body))
 
 
-def _envelope_of_metrics(body: bytes) -> Envelope:
+def _envelope_of_metrics(body: bytes) -> AgoraEnvelope:
     if (pieces := session_pieces(body)) is not None:
         try:
-            envelope = msgspec.json.decode(pieces.frame(b"0"), type=Envelope)
+            envelope = msgspec.json.decode(pieces.frame(b"0"), type=AgoraEnvelope)
         except UNREADABLE:
-            envelope = Envelope()
+            envelope = AgoraEnvelope()
         if whole_number(envelope.code) in SUCCESS:
             return envelope
-    return msgspec.json.decode(body, type=Envelope)
+    return msgspec.json.decode(body, type=AgoraEnvelope)
 
 
 def _read_columns(body: bytes) -> MetricColumns:
@@ -90,12 +90,12 @@ def _check_json(body: bytes) -> None:
         try:
             for piece in pieces:
                 msgspec.json.decode(piece, type=msgspec.Raw)
-            msgspec.json.decode(pieces.frame(b"0"), type=Envelope)
+            msgspec.json.decode(pieces.frame(b"0"), type=AgoraEnvelope)
         except UNREADABLE:
             pass  # the body is invalid, or was cut at a wrong position: only the whole body decides
         else:
             return
-    msgspec.json.decode(body, type=Envelope)
+    msgspec.json.decode(body, type=AgoraEnvelope)
 
 
 class Row:

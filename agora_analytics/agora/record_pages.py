@@ -17,7 +17,7 @@ import msgspec
 from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE, Envelope, Opened, open_fields
+from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, open_fields
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
 from agora_analytics.errors import DecodeError
 
@@ -67,7 +67,7 @@ def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False
             request_id=page.requestId,
         )
 
-    return Opened(Envelope(page.code, page.message, page.requestId), decode)
+    return Opened(AgoraEnvelope(page.code, page.message, page.requestId), decode)
 
 
 def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
