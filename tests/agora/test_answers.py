@@ -39,12 +39,12 @@ ONCE = RetryPolicy(attempts=1, rate_attempts=1)
 every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 
 
-def test_there_is_a_question_for_each_endpoint():
+def test_every_query_endpoint_has_a_case():
     assert [case.endpoint for case in CASES] == list(OPERATIONS)[3:]
 
 
 @every_case
-def test_a_golden_answer_is_decoded_without_loss(case):
+def test_documented_response_is_decoded_without_loss(case):
     transport = Scripted(ok(data=case.data))
     rows = asking(transport, case.ask)
     assert list(rows) == case.expected
@@ -59,7 +59,7 @@ def test_a_golden_answer_is_decoded_without_loss(case):
 
 @every_case
 @pytest.mark.parametrize("huge", [10**30, -(10**30), 1e308])
-def test_numbers_that_nothing_can_hold_are_decode_errors(case, huge):
+def test_numbers_out_of_range_are_decode_errors(case, huge):
     def ask(data):
         rows = asking(Scripted(ok(data=data)), case.ask)
         assert all(row.at for row in rows if hasattr(row, "at"))
@@ -80,7 +80,7 @@ def test_numbers_that_nothing_can_hold_are_decode_errors(case, huge):
 
 
 @every_case
-def test_the_meta_has_the_request_id_wherever_it_comes_from(case):
+def test_meta_has_request_id_from_body_or_header(case):
     header = Scripted(response({"code": 0, "message": None, "data": case.data}, x_request_id="h1"))
     assert [meta.request_id for meta in asking(header, case.ask).meta] == ["h1"]
     body = Scripted(ok(data=case.data, requestId="b1"))
@@ -121,14 +121,14 @@ def test_data_of_another_shape_is_a_decode_error(case, data):
 
 
 @every_case
-def test_no_rows_are_no_rows(case):
+def test_empty_response_gives_no_rows(case):
     rows = asking(Scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])), case.ask)
     assert (len(rows), list(rows), len(rows.meta)) == (0, [], 1)
 
 
 @every_case
 @pytest.mark.parametrize(("body", "status", "error"), REFUSALS)
-def test_every_documented_refusal_is_its_own_error(case, body, status, error):
+def test_every_documented_error_code_is_a_typed_error(case, body, status, error):
     transport = Scripted(response(body, status, x_request_id="r1"))
     with pytest.raises(error) as caught:
         asking(transport, case.ask, retry=ONCE)
@@ -151,7 +151,7 @@ def test_rows_become_an_arrow_table(case):
 
 
 @pytest.mark.parametrize("case", CASES[3:], ids=name_of)
-def test_a_plan_without_the_endpoint_says_which_plans_have_it(case):
+def test_plan_without_endpoint_names_the_plans_that_have_it(case):
     transport = Scripted(ok(data=[]))
     with pytest.raises(
         errors.InvalidRequest, match=r"the standard plan does not include .* premium or enterprise"
@@ -161,7 +161,7 @@ def test_a_plan_without_the_endpoint_says_which_plans_have_it(case):
 
 
 @every_case
-def test_without_checks_everything_is_sent_as_it_is(case):
+def test_validate_false_sends_everything(case):
     transport = Scripted(ok(data=case.data))
     asking(transport, lambda client: case.ask(client, validate=False))
     asking(transport, case.ask, validate=False)
