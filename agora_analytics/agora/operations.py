@@ -10,33 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.agora import plans, stat_records
-from agora_analytics.agora.enums import (
-    LIVE_COUNTS,
-    PEAKS,
-    Dimension,
-    FreezeMetric,
-    QualityMetric,
-    RealtimeMetric,
-    TimeMetric,
-    UsageMetric,
-)
+from agora_analytics.agora import enums, plans, stat_records, window_policies
 from agora_analytics.agora.judge import read_response
 from agora_analytics.agora.parsers import Parse, open_metrics, read_query
 from agora_analytics.agora.record_pages import RecordPage, open_page
 from agora_analytics.agora.records import Call, R, Session
 from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point, TopGroup, Total
-from agora_analytics.agora.window_policies import (
-    camel_case_ends,
-    clip_end_only,
-    clip_to_grid,
-    do_not_split,
-    grid_ends,
-    single_time,
-    snake_case_ends,
-    split_at_hours,
-    split_on_grid,
-)
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.verdicts import Read
 from agora_analytics.kit.operation import Operation
@@ -47,7 +26,7 @@ MAX_SIDS = 20
 """Session ids of a request for metrics."""
 MAX_UIDS = 10
 """User ids of a request."""
-_DIMENSIONS = frozenset(Dimension) - {Dimension.CHANNEL_SIZE}
+_DIMENSIONS = frozenset(enums.Dimension) - {enums.Dimension.CHANNEL_SIZE}
 
 
 @frozen(kw_only=True)
@@ -112,7 +91,7 @@ LISTS = ListingOperation(
     path="/beta/analytics/call/lists",
     record=Call,
     items="call_lists",
-    write_window=snake_case_ends,
+    write_window=window_policies.snake_case_ends,
     key=lambda call: call.call_id,
     newest_first=True,
 )
@@ -121,14 +100,14 @@ SESSIONS = ListingOperation(
     path="/beta/analytics/call/sessions",
     record=Session,
     items="call_info",
-    write_window=snake_case_ends,
+    write_window=window_policies.snake_case_ends,
     key=lambda session: session.sid,
 )
 METRICS: Operation[MetricColumns] = Operation(
     name=plans.CALL_METRICS,
     path="/beta/analytics/call/metrics",
     read=partial(read_response, open_body=open_metrics),
-    write_window=snake_case_ends,
+    write_window=window_policies.snake_case_ends,
 )
 
 _POINTS: Any = {
@@ -136,29 +115,33 @@ _POINTS: Any = {
     "key": lambda point: (point.metric, point.ts, point.dimension_value, point.uid),
     "order": lambda point: point.ts,
 }
-_OF_A_CALL: Any = {"write_window": snake_case_ends, "clip": clip_end_only, "metrics": frozenset(FreezeMetric)}
+_OF_A_CALL: Any = {
+    "write_window": window_policies.snake_case_ends,
+    "clip": window_policies.clip_end_only,
+    "metrics": frozenset(enums.FreezeMetric),
+}
 _OVER_TIME: Any = {
-    "write_window": camel_case_ends,
-    "split": split_at_hours,
+    "write_window": window_policies.camel_case_ends,
+    "split": window_policies.split_at_hours,
     "parse": stat_records.points,
 } | _POINTS
 _IN_TOTAL: Any = {
     "method": "POST",
-    "write_window": camel_case_ends,
-    "clip": clip_end_only,
-    "split": do_not_split,
+    "write_window": window_policies.camel_case_ends,
+    "clip": window_policies.clip_end_only,
+    "split": window_policies.do_not_split,
     "record": Total,
     "parse": stat_records.totals,
 }
 _LIVE: Any = {
-    "write_window": grid_ends,
-    "clip": clip_to_grid,
-    "split": split_on_grid,
+    "write_window": window_policies.grid_ends,
+    "clip": window_policies.clip_to_grid,
+    "split": window_policies.split_on_grid,
     "parse": stat_records.points,
     "dimensions": _DIMENSIONS,
 } | _POINTS
 _TOP: Any = {
-    "write_window": single_time,
+    "write_window": window_policies.single_time,
     "record": TopGroup,
     "parse": stat_records.top_groups,
     "dimensions": _DIMENSIONS,
@@ -182,62 +165,62 @@ FREEZE_BUCKET: QueryOperation[FreezeBucket] = QueryOperation(
 STATISTICS_TIME: QueryOperation[Point] = QueryOperation(
     name=plans.CALL_STATISTICS_TIME,
     path="/beta/analytics/call/statistics/time",
-    write_window=snake_case_ends,
-    split=split_at_hours,
+    write_window=window_policies.snake_case_ends,
+    split=window_policies.split_at_hours,
     parse=stat_records.minutes,
-    metrics=frozenset(TimeMetric),
+    metrics=frozenset(enums.TimeMetric),
     **_POINTS,
 )
 INSIGHT_USAGE: QueryOperation[Point] = QueryOperation(
     name=plans.INSIGHT_USAGE,
     path="/beta/insight/usage/by_time",
-    metrics=frozenset(UsageMetric),
+    metrics=frozenset(enums.UsageMetric),
     **_OVER_TIME,
 )
 INSIGHT_QUALITY: QueryOperation[Point] = QueryOperation(
     name=plans.INSIGHT_QUALITY,
     path="/beta/insight/quality/by_time",
-    metrics=frozenset(QualityMetric),
+    metrics=frozenset(enums.QualityMetric),
     **_OVER_TIME,
 )
 INSIGHT_USAGE_TOTALS: QueryOperation[Total] = QueryOperation(
     name=plans.INSIGHT_USAGE_TOTALS,
     path="/beta/insight/usage/aggregation",
-    metrics=frozenset(UsageMetric),
+    metrics=frozenset(enums.UsageMetric),
     dimensions=_DIMENSIONS,
-    ungrouped=PEAKS,
+    ungrouped=enums.PEAKS,
     **_IN_TOTAL,
 )
 INSIGHT_QUALITY_TOTALS: QueryOperation[Total] = QueryOperation(
     name=plans.INSIGHT_QUALITY_TOTALS,
     path="/beta/insight/quality/aggregation",
-    metrics=frozenset(QualityMetric),
-    dimensions=frozenset(Dimension),
+    metrics=frozenset(enums.QualityMetric),
+    dimensions=frozenset(enums.Dimension),
     **_IN_TOTAL,
 )
 REALTIME_USAGE: QueryOperation[Point] = QueryOperation(
     name=plans.REALTIME_USAGE,
     path="/beta/realtime/usage/by_time_20sec",
-    metrics=LIVE_COUNTS,
-    ungrouped=frozenset({RealtimeMetric.CHANNEL_COUNT}),
+    metrics=enums.LIVE_COUNTS,
+    ungrouped=frozenset({enums.RealtimeMetric.CHANNEL_COUNT}),
     **_LIVE,
 )
 REALTIME_QUALITY: QueryOperation[Point] = QueryOperation(
     name=plans.REALTIME_QUALITY,
     path="/beta/realtime/quality/by_time_20sec",
-    metrics=frozenset(QualityMetric),
+    metrics=frozenset(enums.QualityMetric),
     **_LIVE,
 )
 REALTIME_USAGE_TOP: QueryOperation[TopGroup] = QueryOperation(
     name=plans.REALTIME_USAGE_TOP,
     path="/beta/realtime/usage/dimension/top20",
-    metrics=frozenset({RealtimeMetric.USER_COUNT}),
+    metrics=frozenset({enums.RealtimeMetric.USER_COUNT}),
     **_TOP,
 )
 REALTIME_QUALITY_TOP: QueryOperation[TopGroup] = QueryOperation(
     name=plans.REALTIME_QUALITY_TOP,
     path="/beta/realtime/quality/dimension/top20",
-    metrics=frozenset(QualityMetric),
+    metrics=frozenset(enums.QualityMetric),
     **_TOP,
 )
 

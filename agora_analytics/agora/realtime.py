@@ -273,7 +273,8 @@ class Realtime:
         requests: list[PlannedRequest[Any]] = []
         for metric in names(metrics):
             if top:
-                operation, window = _top_operation_of(metric), self._time(None, validate=True)
+                operation = _top_operation_of(metric)
+                window = self._time(operation, None, validate=True)
                 requests += self._queries.plan(operation, metric, window, validate=True)
             else:
                 count = uids if _operation_of(metric) is REALTIME_QUALITY else 0
@@ -310,14 +311,14 @@ class Realtime:
     ) -> Rows[TopGroup]:
         if at is None:
             operation = evolve(operation, clip=clip_to_newest)
-        window = self._time(at, validate=self._queries.validates(validate))
+        window = self._time(operation, at, validate=self._queries.validates(validate))
         return await self._queries.query(operation, metrics, window, filters, validate)
 
-    def _time(self, at: Instant | None, *, validate: bool) -> Window:
+    def _time(self, operation: QueryOperation[TopGroup], at: Instant | None, *, validate: bool) -> Window:
         """Return a single time; None: the beginning of the newest window."""
         now = self._queries.now()
         if at is None:
-            ts = newest_time(self._queries.limits(REALTIME_USAGE_TOP), now)
+            ts = newest_time(self._queries.limits(operation), now)
         elif not validate and isinstance(at, int | float):
             ts = int(at)
         else:

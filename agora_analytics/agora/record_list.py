@@ -1,7 +1,7 @@
 """The result of a query: a sequence of records, which can become an Arrow table."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overload
 
@@ -83,19 +83,3 @@ def _row(record: Any) -> dict[str, Any]:
     row = asdict(record, recurse=False)
     row["extra"] = json.dumps(row["extra"], separators=(",", ":"), sort_keys=True) if row["extra"] else None
     return row
-
-
-def wide(rows: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Return one mapping for each time and group, with a key for each metric.
-
-    Takes points and totals.
-    """
-    wide_rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        group = {
-            name: value
-            for name in ("ts", "since", "until", "uid", "dimension_value")
-            if (value := getattr(row, name, None)) is not None
-        }
-        wide_rows.setdefault(tuple(group.items()), group)[row.metric] = row.value
-    return list(wide_rows.values())

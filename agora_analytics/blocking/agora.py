@@ -1,16 +1,15 @@
 """The blocking client of Agora Analytics."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.settings import Settings
+from agora_analytics.agora.settings import AgoraOptions, Settings
 from agora_analytics.blocking.insights import Insights
 from agora_analytics.blocking.realtime import Realtime
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    copy_constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -25,9 +24,12 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
         super().__init__(AsyncAgora, *args, **settings)
 
     @classmethod
-    @copy_constructor(AsyncAgora.from_env)
-    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
-        return cls._made_by(AsyncAgora.from_env, *args, **settings)
+    @copy_docstring(AsyncAgora.from_env)
+    def from_env(  # noqa: D102
+        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[AgoraOptions]
+    ) -> Self:
+        # Spelled out: pyright loses `Self` if a decorator copies the signature.
+        return cls._made_by(AsyncAgora.from_env, environment, **settings)
 
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)

@@ -158,6 +158,19 @@ def test_values_and_users_in_the_query():
     assert second["uids"] == "7,5000000000"
 
 
+def test_validate_false_sends_the_ends_and_the_time_unchanged():
+    transport = Scripted(ok(data=[]), ok(data={"list": []}))
+
+    async def work(client):
+        await client.realtime.usage("userCount", T - 605, T - 541, validate=False)
+        await client.realtime.top_usage("os", T * 1000, validate=False)
+
+    asking(transport, work)
+    over_time, top = (dict(request.query) for request in transport.requests)
+    assert (over_time["startTs"], over_time["endTs"]) == (str(T - 605), str(T - 541))
+    assert top["ts"] == str(T * 1000)
+
+
 REFUSED = {
     "no metric is given; pass one of": lambda r: r.usage(()),
     "videoFreezeRate is not a metric of this endpoint; it has channelCount, userCount": lambda r: r.usage(
