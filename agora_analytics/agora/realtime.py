@@ -295,9 +295,8 @@ class Realtime:
         validate: bool | None,
     ) -> Rows[Point]:
         window = self._queries.window(since, until, validate=validate)
-        if not self._queries.validates(
-            validate
-        ):  # `until` is sent as it is: it is the second after the window
+        if not self._queries.validates(validate):
+            # `until` is sent as it is, and the operation writes the second after the window.
             window = Window.as_given(window.start, window.end - 1)
         return await self._queries.query(operation, metrics, window, filters, validate)
 
