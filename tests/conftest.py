@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable
 from importlib.util import find_spec
 
 import hypothesis
@@ -13,7 +12,7 @@ import pytest
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.messages import Request, Response, TransportFailure
+from agora_analytics.messages import Response
 
 pytest_plugins = ("tests.secret_watch",)
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -83,6 +84,7 @@ class Harness:
         simulator: the simulated API; None if the transport is scripted.
         transport: what the client sends its requests through; by default the simulator, in process.
         events: what the observer of the clients received.
+        world: the ground truth that the simulator serves, if the vendor's tests look at it.
     """
 
     client_class: Callable[..., Any]
@@ -92,6 +94,7 @@ class Harness:
     simulator: Any = None
     transport: Any = None
     events: list[Any] = field(factory=list)
+    world: Any = None
 
     def __attrs_post_init__(self) -> None:
         if self.transport is None:
@@ -118,14 +121,14 @@ class Harness:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
-    def requests(self) -> dict[str, int]:
+    def requests(self) -> Counter[str]:
         """Return how many requests the simulated API received, by endpoint."""
-        return self.simulator.seen.requests
+        return self.simulator.seen.requests.copy()
 
     @property
-    def refusals(self) -> dict[tuple[str, str], int]:
+    def refusals(self) -> Counter[tuple[str, str]]:
         """Return how many requests the simulated API refused, by endpoint and message."""
-        return self.simulator.seen.refused
+        return self.simulator.seen.refused.copy()
 
 
 def exchange(

@@ -16,9 +16,9 @@ WORLD = ApsaraVideoWorld.generate(seed=7)
 (KEY,) = DEMO_KEYS.items()
 
 
-def make_harness(*faults: str | None, **simulator: Any) -> Harness:
+def make_harness(*faults: str | None, now: float = NOW, **simulator: Any) -> Harness:
     """Return a simulated account whose first responses have the given faults."""
-    clock = VirtualClock(NOW)
+    clock = VirtualClock(now)
     settings = {"now": clock.now, "faults": Faults(script=faults)} | simulator
     api = ApsaraVideoSimulator(WORLD, **settings)
     return Harness(AsyncApsaraVideo, KEY, {"app_id": APP_ID}, clock, api)

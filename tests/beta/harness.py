@@ -19,15 +19,15 @@ def make_world(calls: int = 60, **knobs: Any) -> World:
 
 
 def make_harness(
-    *faults: str | None, world: World | None = None, at: float = UNTIL + 9 * 3600, **simulator: Any
+    *faults: str | None, world: World | None = None, now: float = UNTIL + 9 * 3600, **simulator: Any
 ) -> Harness:
     """Return a simulated app whose first responses have the given faults."""
-    clock = VirtualClock(at)
+    clock = VirtualClock(now)
     api = BetaSimulator(world or make_world(), now=clock.now, faults=Faults(script=faults), **simulator)
     return Harness(AsyncAgoraBeta, CUSTOMER, {"app_id": DEMO_APP_ID}, clock, api)
 
 
-def scripted(*script: ScriptLine, at: float = UNTIL + 3600) -> Harness:
+def scripted(*script: ScriptLine, now: float = UNTIL + 3600) -> Harness:
     """Return a harness without a simulator, whose responses are scripted."""
     transport = Scripted(*script, repeat=False)
-    return Harness(AsyncAgoraBeta, ("id", "s"), {"app_id": "app"}, VirtualClock(at), transport=transport)
+    return Harness(AsyncAgoraBeta, ("id", "s"), {"app_id": "app"}, VirtualClock(now), transport=transport)

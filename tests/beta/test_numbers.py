@@ -65,14 +65,16 @@ def test_one_whole_day_has_its_row_and_ends_where_the_next_begins():
     harness = make_harness()
     (row,) = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
     assert row.ts == SINCE
-    harness = scripted(body([{"ts": SINCE, "userCount": 1}, {"ts": UNTIL, "userCount": 2}]))
-    (row,) = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"), at=UNTIL + 9 * 3600)
+    harness = scripted(
+        body([{"ts": SINCE, "userCount": 1}, {"ts": UNTIL, "userCount": 2}]), now=UNTIL + 9 * 3600
+    )
+    (row,) = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
     assert (row.ts, dict(harness.transport.requests[0].query)["end_ts"]) == (SINCE, str(UNTIL))
 
 
 @pytest.mark.parametrize("hour", [7, 9, 12, 23])
 def test_error_for_less_than_an_available_day_names_the_last_whole_day(hour):
-    harness = make_harness(at=UNTIL + hour * 3600)
+    harness = make_harness(now=UNTIL + hour * 3600)
     with pytest.raises(errors.InvalidRequest, match="the last whole day is") as caught:
         harness.run(lambda c: c.usage("1d"))
     last = SINCE if hour >= 8 else SINCE - 86_400
@@ -84,7 +86,7 @@ def test_error_for_less_than_an_available_day_names_the_last_whole_day(hour):
 def test_the_live_numbers():
     world = make_world(400)
     at = SINCE + 12 * 3600
-    harness = make_harness(world=world, at=at)
+    harness = make_harness(world=world, now=at)
 
     async def job(client):
         return (

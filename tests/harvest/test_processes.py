@@ -11,8 +11,8 @@ import pytest
 
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 from agora_analytics.store import open_store
+from tests.harvest.harness import LATENCY, contents, fewest_requests, truth
 from tests.harvest.harvest_process import plan
-from tests.harvest.stage import LATENCY, contents, fewest_requests, truth
 
 NOW = int(time.time())
 SINCE, UNTIL = NOW - 2 * 86_400, NOW - 86_400

@@ -13,9 +13,9 @@ START = 1_795_046_400  # 2026-11-19 00:00 UTC
 BASIC = Basic(*next(iter(DEMO_CREDENTIALS.items())))
 
 
-def make_harness(*faults: str | None, at: float = START + 3600, **simulator: Any) -> Harness:
+def make_harness(*faults: str | None, now: float = START + 3600, **simulator: Any) -> Harness:
     """Return a simulated App ID whose first responses have the given faults."""
-    clock = VirtualClock(at)
+    clock = VirtualClock(now)
     settings = {"now": clock.now, "faults": Faults(script=faults)} | simulator
     return Harness(AsyncSignaling, (BASIC,), {"app_id": DEMO_APP_ID}, clock, SignalingSimulator(**settings))
 
