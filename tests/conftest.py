@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import hypothesis
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
@@ -86,6 +87,11 @@ def limits(**changes) -> Limits:
 def endpoint(**changes) -> Endpoint:
     """Return an endpoint of no vendor in particular."""
     return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
+
+
+def slow(value: object) -> ParameterSet:
+    """Return a parameter whose test is slow; the other parameters stay in the fast part."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 async def nothing_runs() -> bool:

@@ -13,7 +13,7 @@ from agora_analytics.engine.events import WindowsLost
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.simulator import Faults, World
 from tests.agora.harness import make_harness, scripted
-from tests.conftest import NOW, ok, response
+from tests.conftest import NOW, ok, response, slow
 
 T = int(NOW)
 DAY = 86_400
@@ -60,7 +60,7 @@ def lost_events(harness):
     return harness.events_of(WindowsLost)
 
 
-@pytest.mark.parametrize("plan", ["premium", "enterprise"])
+@pytest.mark.parametrize("plan", ["premium", slow("enterprise")])
 @pytest.mark.parametrize("metrics", [["userCount"], ["userCount", "videoFreezeRate", "joinSuccessRate"]])
 def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan, metrics):
     harness, late = make_harness(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []

@@ -18,7 +18,7 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import Faults
 from tests.apsaravideo.harness import DAY, ENDPOINT, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST, truth
-from tests.conftest import response
+from tests.conftest import response, slow
 
 LONG = RetryPolicy(deadline=None)
 
@@ -91,7 +91,7 @@ def test_throttling_that_does_not_end_is_told():
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3])
+@pytest.mark.parametrize("share", [0.3, slow(0.05)])
 def test_faults_are_overcome_and_every_point_comes_once(share):
     faults = Faults(
         share=share,

@@ -11,6 +11,7 @@ from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
 from agora_analytics.simulator import DEMO_APP_ID, Faults, SampleTiming, World
 from agora_analytics.testing import run_virtual
+from tests.conftest import slow
 from tests.harvest.harness import (
     SINCE,
     UNTIL,
@@ -29,6 +30,7 @@ def store(tmp_path):
     return tmp_path / "store"
 
 
+@pytest.mark.slow
 def test_two_thousand_calls_with_the_fewest_requests_near_the_rate_limit(store):
     world = simple_world(2_000, interval=300)
     harness = make_harness(world, store)
@@ -131,6 +133,7 @@ def test_wider_range_fetches_only_new_calls(store):
     assert report.known_before + report.calls == 100
 
 
+@pytest.mark.slow
 def test_listing_is_bisected_until_all_calls_are_shown(store):
     world = simple_world(250)
     harness = make_harness(world, store, hidden_after=60)
@@ -141,7 +144,7 @@ def test_listing_is_bisected_until_all_calls_are_shown(store):
     assert report.calls == 250
 
 
-@pytest.mark.parametrize("ahead", [30, 600, 3_600, 2 * 86_400])
+@pytest.mark.parametrize("ahead", [600, *map(slow, (30, 3_600, 2 * 86_400))])
 def test_local_clock_ahead_does_not_mark_the_future_as_listed(store, ahead):
     """A window is recorded as listed only up to the server's time, so the next run lists the rest."""
     world = simple_world(300, interval=300)
@@ -235,6 +238,7 @@ def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
     assert harness.requests.total() == sent
 
 
+@pytest.mark.slow
 def test_calls_longer_than_the_retention_survive_faults(store):
     world = World([make_call("long", UNTIL - 72_000, UNTIL + 200_000)], timing=SampleTiming(interval=600))
     harness = make_harness(world, store, plan="standard", now=UNTIL, faults=Faults(share=0.3, seed=5))
@@ -281,7 +285,7 @@ def test_interrupted_listing_resumes_within_the_retention(store):
     assert in_reach < set(harness.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *map(slow, (1, 2))])
 def test_runs_cancelled_at_random_end_with_the_truth(store, seed):
     """Twenty runs are cancelled at random times while calls are ongoing; the last one completes every call."""
     world = World.generate(

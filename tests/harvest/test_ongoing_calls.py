@@ -16,6 +16,7 @@ from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTru
 from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.store import ParquetStore
 from agora_analytics.testing import VirtualClock, run_virtual
+from tests.conftest import slow
 from tests.harvest.harness import UNTIL as NOW
 from tests.harvest.harness import contents, make_harness, truth
 
@@ -140,6 +141,7 @@ def test_pending_samples_outside_the_retention_are_kept(store):
     assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
 
 
+@pytest.mark.slow
 def test_ongoing_call_is_fetched_incrementally(store):
     began = NOW - 10 * DAY
     project = world(began, NOW + DAY, *[(began, NOW + DAY)] * 100)
@@ -236,7 +238,7 @@ def test_delayed_fetch_does_not_replace_newer_rows(store, monkeypatch, ongoing):
     contents(harness.tables)
 
 
-@pytest.mark.parametrize("delay", [60, 120, 170, 250])
+@pytest.mark.parametrize("delay", [120, *map(slow, (60, 170, 250))])
 def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
     project = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
     harness = at(project, store, NOW, latency=(20, 25))  # so that fetching a call takes minutes

@@ -68,7 +68,9 @@ def test_listed_calls_are_fetched_when_the_listing_quota_is_exhausted(tmp_path):
     assert "call/lists" not in second.requests
 
 
-@pytest.mark.parametrize(("first", "second"), [(ENTERPRISE, STANDARD), (STANDARD, ENTERPRISE)])
+@pytest.mark.parametrize(
+    ("first", "second"), [(ENTERPRISE, STANDARD), pytest.param(STANDARD, ENTERPRISE, marks=pytest.mark.slow)]
+)
 def test_interrupted_listing_resumes_under_another_plan(tmp_path, first, second):
     world = simple_world(450, interval=600)
     lists = evolve(first.limits["call/lists"], per_day=2)

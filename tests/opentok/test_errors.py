@@ -12,7 +12,7 @@ from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
-from tests.conftest import response
+from tests.conftest import response, slow
 from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, scripted, summaries
 from tests.opentok.test_judge import VERDICTS
 from tests.opentok.test_listings import expected_samples, sample_rows
@@ -179,7 +179,7 @@ async def many(client, times):
     await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
 
 
-@pytest.mark.parametrize("latency", [(0.0, 0.0), (0.01, 0.4)])
+@pytest.mark.parametrize("latency", [(0.01, 0.4), slow((0.0, 0.0))])
 def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
     harness = make_harness(latency=latency)
 
@@ -195,7 +195,7 @@ def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
     assert any("99 requests in 30.4 s" in event.rule for event in harness.events_of(Waited))
 
 
-@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+@pytest.mark.parametrize("kept", ["in memory", slow("in a file")])
 def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     other = OpenTokWorld.generate(

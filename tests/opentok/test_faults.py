@@ -9,6 +9,7 @@ from agora_analytics.engine.events import PartialResponse
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import pagination
 from agora_analytics.simulator import Faults, OpenTokWorld
+from tests.conftest import slow
 from tests.opentok.harness import DAY, NOW, make_harness
 
 # No meeting is active, so that two runs return the same records.
@@ -34,7 +35,7 @@ async def everything(client):
     return dict(zip(LISTINGS, found, strict=True))
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3])
+@pytest.mark.parametrize("share", [0.3, slow(0.05)])
 def test_faults_lose_and_repeat_no_record_of_any_listing(share, monkeypatch):
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 60)  # small pages, so that there are many requests
     calm = make_harness(WORLD).run(everything, retry=PATIENCE)

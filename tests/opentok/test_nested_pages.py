@@ -22,6 +22,7 @@ def world(**shape):
     return OpenTokWorld.generate(seed=7, since=NOW - 2 * DAY, until=NOW - DAY, **(known | shape))
 
 
+@pytest.mark.slow
 def test_four_nested_lists_are_complete():
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
     ids = [session.session_id for session in made.sessions]
@@ -293,6 +294,7 @@ def test_endless_empty_pages_are_an_error():
         scripted(data(summaries(total=9, cursor="c"))).run(pages_of)
 
 
+@pytest.mark.slow
 def test_raw_query_with_four_nested_lists_is_complete():
     """With default page sizes the response has 10 x 10 x 50 x 50 members; the rest is on further pages."""
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
