@@ -12,7 +12,7 @@ _COLLECT_AT = (50_000, 50, 100)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; see `agora_analytics.cli.exit_codes`.
+    """Run one command and return its exit code; see `agora_analytics.cli.runner`.
 
     Args:
         arguments: the words after the program's name; None: those of the process.

@@ -7,8 +7,8 @@ import typer
 from agora_analytics.apsaravideo.spec import Metric, Os, TerminalType
 from agora_analytics.cli.accounts import ApsaraVideoAccount
 from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.commands.harvest import run_harvest
 from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.commands.store import run_harvest
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,

@@ -8,7 +8,7 @@ import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests, open_client
-from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, Output, atomic_file, write_table
 from agora_analytics.cli.output.columns import RowKind, TableColumn, plain

@@ -11,8 +11,8 @@ import typer
 
 from agora_analytics.cli.accounts import OpenTokAccount
 from agora_analytics.cli.client_context import open_client, run_listing
-from agora_analytics.cli.commands.harvest import run_harvest
 from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.commands.store import run_harvest
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,
@@ -224,7 +224,7 @@ def query(
     account: OpenTokAccount,
 ) -> int:
     """Run a GraphQL query, fetch all pages of each list in it, and write the data as JSON."""
-    from agora_analytics.cli.exit_codes import DONE, TRY_LATER
+    from agora_analytics.cli.runner import DONE, TRY_LATER
 
     try:
         values = json.loads(variables)

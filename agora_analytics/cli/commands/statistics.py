@@ -9,7 +9,7 @@ from attrs import frozen
 from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.options import option_groups
 from agora_analytics.cli.output import LimitedOutput

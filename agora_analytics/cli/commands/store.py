@@ -1,17 +1,23 @@
-"""`agora-analytics harvest`, and what the harvests of all vendors have in common."""
+"""`agora-analytics harvest`, `sql` and `compact`, and the harvest of any vendor."""
 
 import asyncio
 import re
+import sys
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
-from agora_analytics.cli.options import HarvestOptions, option_groups
+from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
+from agora_analytics.cli.output import LimitedOutput, write_table
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
+
+_LATEST_DATA = 300  # seconds: the data of the slowest plan are this late
 
 
 class HarvestAccount(Protocol):
@@ -89,9 +95,9 @@ async def _harvest(
 ) -> int:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.endpoints import LISTS
-    from agora_analytics.cli.exit_codes import DONE, TRY_LATER
     from agora_analytics.cli.harvest_summary import not_finished, show_summary
     from agora_analytics.cli.live_progress import Progress, show_progress
+    from agora_analytics.cli.runner import DONE, TRY_LATER
     from agora_analytics.cli.terminal import err, one_line, out
     from agora_analytics.harvest import harvest as store_all
     from agora_analytics.harvest import harvest_insights
@@ -116,6 +122,58 @@ async def _harvest(
     return DONE
 
 
-def is_absolute(time: str) -> bool:
+def is_absolute(option: str) -> bool:
     """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
-    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", time)
+    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", option)
+
+
+@option_groups
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="A query that reads, such as 'select ...'; - reads it from stdin.")
+    ],
+    store: StoreOption,
+    *,
+    output: LimitedOutput,
+) -> None:
+    """Query a store with SQL (DuckDB). All times are UTC.
+
+    Tables: calls, sessions and metrics (Agora), points (other vendors), and the view quality, which has the metrics of
+    all vendors with common names and units.
+    """
+    from agora_analytics.cli.output.table import query_result
+    from agora_analytics.store import open_store
+
+    text = sys.stdin.read() if query == "-" else query
+    table = open_store(store).sql(text).arrow()
+    table = table.rename_columns(_distinct(table.column_names))
+    write_table(table, query_result(table), output)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return column names without duplicates: the second `n` becomes `n_2`."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return distinct
+
+
+def compact(store: StoreOption) -> None:
+    """Merge the many small files of each past day into a few. A harvest does this automatically; readers may continue."""
+    from agora_analytics.cli.terminal import out
+    from agora_analytics.instants import utc_day
+    from agora_analytics.store import open_store
+
+    report = open_store(store).compact(closed_before=utc_day(time.time() - _LATEST_DATA))
+    console = out()
+    for day in report.compacted:
+        size = f"{day.bytes_before / 1e6:,.1f} to {day.bytes_after / 1e6:,.1f} MB"
+        console.print(
+            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})"
+        )
+    for skipped in report.skipped:
+        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}")
+    if not report.compacted and not report.skipped:
+        console.print("Nothing to compact: no past day has more than a few files.")
