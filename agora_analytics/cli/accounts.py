@@ -1,6 +1,7 @@
 """The accounts of each vendor: options, the environment variables that they override, and the client for them."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok
 
 LEDGER = "AGORA_LEDGER"
-_PANEL = "Account"
+_option = partial(typer.Option, rich_help_panel="Account")
 
 
 @frozen(kw_only=True)
@@ -24,24 +25,21 @@ class LedgerAccount:
 
     plan: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="PLAN",
             help="standard, premium or enterprise; sets the rate limits. Or AGORA_PLAN; default: standard.",
         ),
     ] = None
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="URL",
             help="Send all requests to this host, such as a proxy or the simulator. Or AGORA_BASE_URL.",
         ),
     ] = None
     ledger: Annotated[
         Path | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="FILE",
             help="File with the count of the day's requests, shared by all processes that name it. Or AGORA_LEDGER; "
             "default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
@@ -75,16 +73,13 @@ class LedgerAccount:
 class AgoraAccount(LedgerAccount):
     """An Agora account."""
 
-    app_id: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="App id of the project. Or AGORA_APP_ID."),
-    ] = None
+    app_id: Annotated[str | None, _option(metavar="ID", help="App id of the project. Or AGORA_APP_ID.")] = (
+        None
+    )
     region: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
-            metavar="REGION",
-            help="Region of this machine: global or cn. Or AGORA_REGION; default: global.",
+        _option(
+            metavar="REGION", help="Region of this machine: global or cn. Or AGORA_REGION; default: global."
         ),
     ] = None
 
@@ -105,10 +100,8 @@ class OpenTokAccount:
 
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
-            metavar="URL",
-            help="Send all requests to this host, such as the simulator. Or OPENTOK_BASE_URL.",
+        _option(
+            metavar="URL", help="Send all requests to this host, such as the simulator. Or OPENTOK_BASE_URL."
         ),
     ] = None
 
@@ -129,14 +122,10 @@ class OpenTokAccount:
 class ApsaraVideoAccount:
     """An app of ApsaraVideo Live."""
 
-    app_id: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID."),
-    ] = None
+    app_id: Annotated[str | None, _option(metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID.")] = None
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="URL",
             help="Send all requests to this endpoint: a region's, or the simulator. Or APSARAVIDEO_BASE_URL.",
         ),

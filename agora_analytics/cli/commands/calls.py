@@ -5,6 +5,7 @@ The API has no search by id: it needs the call's time range in addition to the i
 
 import time
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,7 +73,7 @@ SESSION_ROWS = RowKind(
 
 _MARGIN = 600  # seconds on both sides of --around, because clocks and memories differ
 _CHEAP = 2  # list requests up to which a search is not reported
-_PANEL = "Search for the call"
+_search_option = partial(typer.Option, rich_help_panel="Search for the call")
 
 CallIdArgument = Annotated[
     str, typer.Argument(metavar="CALL_ID", help="The id, as `agora-analytics calls` shows it.")
@@ -85,34 +86,21 @@ class CallSearch:
 
     around: Annotated[
         str | None,
-        typer.Option(
+        _search_option(
             metavar="TIME",
-            rich_help_panel=_PANEL,
             help="A time within ten minutes of the call. The search then takes about one request. Without it, the "
             "whole range that the plan allows is searched, the newest calls first.",
         ),
     ] = None
     cname: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=_PANEL, metavar="CHANNEL", help="Channel of the call; makes the search cheaper."
-        ),
+        str | None, _search_option(metavar="CHANNEL", help="Channel of the call; makes the search cheaper.")
     ] = None
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", rich_help_panel=_PANEL, help=f"Start of the search: {TIMES}."),
-    ] = None
-    until: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", rich_help_panel=_PANEL, help="End of the search, as --since."),
-    ] = None
+    since: Annotated[str | None, _search_option(metavar="TIME", help=f"Start of the search: {TIMES}.")] = None
+    until: Annotated[str | None, _search_option(metavar="TIME", help="End of the search, as --since.")] = None
     spend: Annotated[
         int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            rich_help_panel=_PANEL,
-            help="List requests (of 100 calls each) that the search may send.",
+        _search_option(
+            min=1, metavar="N", help="List requests (of 100 calls each) that the search may send."
         ),
     ] = 100
 

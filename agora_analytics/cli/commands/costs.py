@@ -15,30 +15,31 @@ from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import Output, write_table
-from agora_analytics.cli.output.columns import NO_VALUE, RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.cli.output.columns import (
+    NO_VALUE,
+    RowKind,
+    TableColumn,
+    number,
+    plain,
+    row_schema,
+    timestamp,
+)
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from agora_analytics.agora.client import AsyncAgora
 
 _METRICS = (*UsageMetric, *QualityMetric)
 _PERIODS: dict[float, str] = {1.0: "a second", 60.0: "a minute"}
 
 
-def _cost_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    counts = [(name, pa.int64()) for name in ("requests", "left", "per_day")]
-    return pa.schema(
-        [("endpoint", pa.string()), *counts, ("enough", pa.bool_()), ("opens_at", pa.timestamp("s", "UTC"))]
-    )
-
-
 COST_ROWS = RowKind(
     name="endpoints",
-    schema=_cost_schema,
+    schema=row_schema(
+        {"endpoint": "string"}
+        | dict.fromkeys(("requests", "left", "per_day"), "int64")
+        | {"enough": "bool", "opens_at": "time"}
+    ),
     columns=(
         TableColumn("endpoint", plain("endpoint")),
         TableColumn("requests", number("requests"), right=True),
@@ -50,18 +51,13 @@ COST_ROWS = RowKind(
 )
 
 
-def _quota_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    counts = [(name, pa.int64()) for name in ("left", "spent", "per_day", "requests")]
-    return pa.schema(
-        [("endpoint", pa.string()), *counts, ("period", pa.float64()), ("opens_at", pa.timestamp("s", "UTC"))]
-    )
-
-
 QUOTA_ROWS = RowKind(
     name="endpoints",
-    schema=_quota_schema,
+    schema=row_schema(
+        {"endpoint": "string"}
+        | dict.fromkeys(("left", "spent", "per_day", "requests"), "int64")
+        | {"period": "double", "opens_at": "time"}
+    ),
     columns=(
         TableColumn("endpoint", plain("endpoint")),
         TableColumn("left today", number("left"), right=True),
@@ -80,22 +76,18 @@ def quota(*, output: Output, account: LedgerAccount) -> None:
 
 
 async def _show_quota(account: LedgerAccount, output: Output) -> None:
-    import pyarrow as pa
-
     from agora_analytics.cli.terminal import duration, out
     from agora_analytics.instants import iso
 
-    schema = _quota_schema()
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
-    rows = [{name: getattr(quota, name) for name in schema.names} for quota in quotas]
-    opens_at = quotas[0].opens_at
-    write_table(
-        pa.Table.from_pylist([{**row, "opens_at": int(row["opens_at"])} for row in rows], schema=schema),
-        QUOTA_ROWS,
-        output,
-    )
+    opens_at = int(quotas[0].opens_at)
+    rows = [
+        {name: getattr(quota, name) for name in QUOTA_ROWS.schema().names} | {"opens_at": opens_at}
+        for quota in quotas
+    ]
+    write_table(QUOTA_ROWS.table(rows), QUOTA_ROWS, output)
     if output.to_screen:
         wait = duration(opens_at - time.time())
         out().print(
@@ -208,8 +200,6 @@ async def _harvest_cost(account: AgoraAccount, query: EstimateOptions, output: O
 
 def _write_costs(costs: Iterable[tuple[str, int, Any]], output: Output) -> None:
     """Write the requests of each endpoint; the third value has the rest of its quota."""
-    import pyarrow as pa
-
     rows = [
         {
             "endpoint": endpoint,
@@ -221,4 +211,4 @@ def _write_costs(costs: Iterable[tuple[str, int, Any]], output: Output) -> None:
         }
         for endpoint, requests, quota in costs
     ]
-    write_table(pa.Table.from_pylist(rows, schema=_cost_schema()), COST_ROWS, output)
+    write_table(COST_ROWS.table(rows), COST_ROWS, output)

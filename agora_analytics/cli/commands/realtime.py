@@ -1,7 +1,7 @@
 """`agora-analytics realtime`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +16,8 @@ from agora_analytics.cli.metric_tables import (
     metric_rows,
     metrics_of,
     query_pages,
+    value_of,
     wide_rows,
-    wide_table,
 )
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import UnlimitedOutput
@@ -132,7 +132,7 @@ def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: Unlimited
     kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.user))
 
     def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
-        since, queries = query.since or "10m", list[Awaitable[Iterable[Any]]]()
+        since, queries = query.since or "10m", list[Coroutine[Any, Any, Iterable[Any]]]()
         if query.counts:
             queries.append(client.realtime.usage(query.counts, since, query.until, **query.selection))
         if query.rates:
@@ -161,7 +161,7 @@ def _show_top(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutp
             groups = await realtime.top_quality(query.rates, by, query.since, product=query.product)
         else:
             groups = await realtime.top_usage(by, query.since, product=query.product)
-        yield wide_table(_group_rows(groups), kind)
+        yield kind.table(_group_rows(groups))
 
     run_listing(account.client, pages, kind, output)
 
@@ -178,7 +178,7 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
                 "dimension_value": group.dimension_value,
             },
         )
-        row[group.metric] = group.value
+        row[group.metric] = value_of(group)
         if group.user_count is not None:
             row[RealtimeMetric.USER_COUNT.value] = group.user_count
     return rows.values()
@@ -223,7 +223,7 @@ async def _windows(
     following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
     async for window in following:
         of_window = {"ts": window.ts, "missing": list(window.missing)}
-        yield wide_table([{**row, **of_window} for row in wide_rows(window.rows) or [{}]], kind)
+        yield kind.table(row | of_window for row in wide_rows(window.rows) or [{}])
         window_ends.append(window.end)
         if limit and len(window_ends) >= limit:
             return

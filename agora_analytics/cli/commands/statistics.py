@@ -1,6 +1,7 @@
 """`agora-analytics statistics`."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
-from agora_analytics.cli.metric_tables import metrics_of
+from agora_analytics.cli.metric_tables import FROM, UP_TO, metrics_of, users_column, wide_rows
 from agora_analytics.cli.options import option_groups
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
@@ -21,6 +22,7 @@ from agora_analytics.cli.output.columns import (
     number,
     percent,
     plain,
+    row_schema,
     timestamp,
 )
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
@@ -38,7 +40,6 @@ _TITLES: Mapping[str, str] = {
     TimeMetric.AUDIO_FREEZE_USER_COUNT: "with audio freeze",
     TimeMetric.VIDEO_FREEZE_USER_COUNT: "with video freeze",
 }
-_FROM, _UP_TO = TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))
 
 Fetch = Callable[..., Awaitable[Iterable[Any]]]
 
@@ -52,8 +53,6 @@ class StatisticsView:
         default: the metrics that are shown if none is named.
         fetch: returns the method of a client that fetches the records of metrics.
         rows: returns the kind of rows for metrics.
-        keys: the fields of a record that identify its row.
-        values: returns the other values of a record by column.
         order: the sort key of the records.
     """
 
@@ -61,60 +60,40 @@ class StatisticsView:
     default: Sequence[str]
     fetch: "Callable[[AsyncAgora], Fetch]"
     rows: Callable[[Sequence[str]], RowKind]
-    keys: Sequence[str]
-    values: Callable[[Any], Cells]
     order: Callable[[Any], Any]
 
     def table(self, call_id: str, metrics: Sequence[str], records: Iterable[Any]) -> "pa.Table":
         """Return one row for each group, bucket or minute, with the values of each metric."""
-        import pyarrow as pa
-
-        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for record in sorted(records, key=self.order):
-            key = {name: getattr(record, name) for name in self.keys}
-            row = rows.setdefault(tuple(key.values()), {"call_id": call_id} | key)
-            row |= {name: value for name, value in self.values(record).items() if name not in row}
-        return pa.Table.from_pylist(list(rows.values()), schema=self.rows(metrics).schema())
+        rows = wide_rows(sorted(records, key=self.order))
+        return self.rows(metrics).table({"call_id": call_id} | row for row in rows)
 
 
-def _row_kind(name: str, metrics: "dict[str, str]", columns: Iterable[TableColumn], *keys: str) -> RowKind:
-    """Return a kind of rows: the call, the keys (times, and otherwise texts), and `metrics` by Arrow type."""
-
-    def schema() -> "pa.Schema":
-        import pyarrow as pa
-
-        from agora_analytics.schemas import METRICS
-
-        times = dict.fromkeys(("since", "until", "ts"), METRICS.field("ts").type)
-        fields = [METRICS.field("call_id"), *(pa.field(key, times.get(key, pa.string())) for key in keys)]
-        return pa.schema([*fields, *(pa.field(column, kind) for column, kind in metrics.items())])
-
-    return RowKind(name=name, schema=schema, columns=tuple(columns))
+def _row_kind(name: str, keys: Mapping[str, str], values: Iterable[str], *columns: TableColumn) -> RowKind:
+    """Return a kind of rows: the call, the keys by type, and the values, which are rates or counts."""
+    types = {value: "double" if value.endswith("rate") else "int64" for value in values}
+    return RowKind(name=name, schema=row_schema({"call_id": "metrics", **keys, **types}), columns=columns)
 
 
 def groups_view(by: str) -> StatisticsView:
     """Return the view by groups of users."""
 
     def rows(metrics: Sequence[str]) -> RowKind:
-        types: dict[str, str] = {}
-        for metric in metrics:
-            types |= {metric: "double", _users(metric): "int64"}
-        columns = (
+        counts = [users_column(metric) for metric in metrics]
+        return _row_kind(
+            "groups",
+            {"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
+            chain.from_iterable(zip(metrics, counts, strict=True)),
             TableColumn(by, plain("dimension_value"), least=12),
-            TableColumn("users", _user_counts([_users(metric) for metric in metrics]), right=True),
+            TableColumn("users", _user_counts(counts), right=True),
             *(TableColumn(_TITLES[metric], percent(metric), right=True) for metric in metrics),
-            _FROM,
-            _UP_TO,
+            *(FROM, UP_TO),
         )
-        return _row_kind("groups", types, columns, "since", "until", "dimension", "dimension_value")
 
     return StatisticsView(
         metrics=tuple(FreezeMetric),
         default=tuple(FreezeMetric),
         fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
         rows=rows,
-        keys=("since", "dimension", "dimension_value"),
-        values=lambda row: {"until": row.until, row.metric: row.value, _users(row.metric): row.user_count},
         order=lambda row: (row.since, -(row.user_count or 0), row.dimension_value or ""),
     )
 
@@ -123,15 +102,14 @@ def freeze_view() -> StatisticsView:
     """Return the view by how much users froze."""
 
     def rows(metrics: Sequence[str]) -> RowKind:
-        columns = [
-            TableColumn(f"users by {_TITLES[metric]}", number(_users(metric)), right=True)
-            for metric in metrics
-        ]
+        counts = {users_column(metric): f"users by {_TITLES[metric]}" for metric in metrics}
         return _row_kind(
             "buckets",
-            {_users(metric): "int64" for metric in metrics},
-            (TableColumn("freeze", plain("bucket")), *columns, _FROM, _UP_TO),
-            *("since", "until", "bucket"),
+            {"since": "time", "until": "time", "bucket": "string"},
+            counts,
+            TableColumn("freeze", plain("bucket")),
+            *(TableColumn(title, number(name), right=True) for name, title in counts.items()),
+            *(FROM, UP_TO),
         )
 
     return StatisticsView(
@@ -139,8 +117,6 @@ def freeze_view() -> StatisticsView:
         default=tuple(FreezeMetric),
         fetch=lambda client: client.freeze_distribution,
         rows=rows,
-        keys=("since", "bucket"),
-        values=lambda row: {"until": row.until, _users(row.metric): row.user_count},
         order=lambda row: (row.since, row.bounds or (1.0, 1.0)),
     )
 
@@ -149,21 +125,20 @@ def minutes_view() -> StatisticsView:
     """Return the view over time."""
 
     def rows(metrics: Sequence[str]) -> RowKind:
-        rates = {metric: metric.endswith("rate") for metric in metrics}
-        columns = [
-            TableColumn(_TITLES[metric], (percent if rate else number)(metric), right=True)
-            for metric, rate in rates.items()
-        ]
-        types = {metric: "double" if rate else "int64" for metric, rate in rates.items()}
-        return _row_kind("minutes", types, (TableColumn("minute", timestamp("ts")), *columns), "ts")
+        formats = {metric: percent if metric.endswith("rate") else number for metric in metrics}
+        return _row_kind(
+            "minutes",
+            {"ts": "time"},
+            metrics,
+            TableColumn("minute", timestamp("ts")),
+            *(TableColumn(_TITLES[metric], text(metric), right=True) for metric, text in formats.items()),
+        )
 
     return StatisticsView(
         metrics=tuple(TimeMetric),
         default=tuple(TimeMetric)[:3],
         fetch=lambda client: client.statistics_over_time,
         rows=rows,
-        keys=("ts",),
-        values=lambda row: {row.metric: row.value},
         order=lambda row: row.ts,
     )
 
@@ -229,10 +204,6 @@ def _view(by: str | None, *, freeze: bool, over_time: bool) -> StatisticsView:
     if freeze:
         return freeze_view()
     return minutes_view() if over_time else groups_view(Dimension.NET if by is None else by)
-
-
-def _users(metric: str) -> str:
-    return f"{metric}_users"
 
 
 def _user_counts(names: Sequence[str]) -> Callable[[Cells], str]:

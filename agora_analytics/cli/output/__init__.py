@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agora_analytics.cli.output.writers import RowWriter
 
 TABLE_ROWS = 40
-_PANEL = "Output"
+_option = partial(typer.Option, rich_help_panel="Output")
 
 
 class Format(StrEnum):
@@ -48,10 +49,9 @@ class Output:
 
     chosen_format: Annotated[
         Format | None,
-        typer.Option(
+        _option(
             "--format",
             "-f",
-            rich_help_panel=_PANEL,
             metavar="FORMAT",
             help="table for people, json (one array), jsonl (an object a line, streamed), csv or parquet. "
             "Default: table, or the suffix of --output.",
@@ -60,12 +60,11 @@ class Output:
     ] = None
     file: Annotated[
         Path | None,
-        typer.Option(
+        _option(
             "--output",
             "-o",
             metavar="FILE",
             dir_okay=False,
-            rich_help_panel=_PANEL,
             help="Write to this file instead of stdout. parquet needs it.",
         ),
     ] = None
@@ -109,12 +108,11 @@ class LimitedOutput(Output):
 
     limit: Annotated[
         int | None,
-        typer.Option(
+        _option(
             "--limit",
             "-n",
             min=0,
             metavar="N",
-            rich_help_panel=_PANEL,
             help=f"Rows at most; 0: all. Default: {TABLE_ROWS} in a table, all in every other format.",
             show_default=False,
         ),
@@ -142,12 +140,7 @@ class LimitedOutput(Output):
 class UnlimitedOutput(LimitedOutput):
     """The same without a default limit."""
 
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit", "-n", min=0, metavar="N", rich_help_panel=_PANEL, help="Rows at most; 0: all."
-        ),
-    ] = 0
+    limit: Annotated[int, _option("--limit", "-n", min=0, metavar="N", help="Rows at most; 0: all.")] = 0
 
 
 async def write_rows(

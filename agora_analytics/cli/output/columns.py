@@ -1,6 +1,6 @@
 """What is written of a kind of rows: the Arrow schema for programs, and the columns of a table for people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,34 @@ class RowKind:
     columns: tuple[TableColumn, ...]
     keep_empty: bool = False
     json_columns: tuple[str, ...] = ()
+
+    def table(self, rows: Iterable[Cells]) -> "pa.Table":
+        """Return rows as a table; a missing key is a null."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(list(rows), schema=self.schema())
+
+
+def row_schema(columns: Mapping[str, str]) -> "Callable[[], pa.Schema]":
+    """Return what returns a schema.
+
+    Args:
+        columns: by name, a type (`time`, `texts` or an alias of pyarrow), or the table of the store with this column.
+    """
+
+    def schema() -> "pa.Schema":
+        import pyarrow as pa
+
+        from agora_analytics.schemas import TABLES, UTC_SECONDS
+
+        types = {"time": UTC_SECONDS, "texts": pa.list_(pa.string())}
+        fields = (
+            TABLES[kind].field(name) if kind in TABLES else pa.field(name, types.get(kind, kind))
+            for name, kind in columns.items()
+        )
+        return pa.schema(fields)
+
+    return schema
 
 
 def stored_table(name: str) -> "Callable[[], pa.Schema]":
