@@ -80,6 +80,25 @@ class ServerOptions:
     ] = 0
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1"
 
+    def knobs(self, seed: int) -> dict[str, Any]:
+        """Return the keywords of a simulator.
+
+        Raises:
+            InvalidRequest: if the latency is not a range.
+        """
+        from agora_analytics.simulator import Faults
+
+        low, _, high = self.latency.partition(":")
+        try:
+            bounds = float(low) / 1000, float(high or low) / 1000
+        except ValueError:
+            bounds = (-1.0, -1.0)
+        if not 0 <= bounds[0] <= bounds[1]:
+            raise InvalidRequest(
+                f"--latency {self.latency} is not a range of milliseconds; use MIN:MAX, such as 20:80"
+            )
+        return {"latency": bounds, "faults": Faults(share=self.fault_share, seed=seed)}
+
 
 def option_groups(command: Callable[..., R]) -> Callable[..., R]:
     """Replace each parameter whose type is an attrs class by one option for each of its fields.

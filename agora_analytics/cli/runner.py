@@ -35,30 +35,23 @@ MEANINGS: Mapping[int, str] = {
     NO_READER: "the reader of the output has gone",
 }
 
-OF_ERRORS: tuple[tuple[type[BaseException], int], ...] = (
-    (errors.ConfigurationError, WRONG_SETTING),
-    (errors.NotFound, WRONG_SETTING),
-    (errors.InvalidRequest, WRONG_INPUT),
-    (errors.WindowRefused, WRONG_INPUT),
-    (errors.QuotaExhausted, TRY_LATER),
-    (errors.RateLimited, TRY_LATER),
-    (errors.AuthenticationError, NO_ACCESS),
-    (errors.AccessDenied, NO_ACCESS),
-    (errors.TransportError, UNAVAILABLE),
-    (errors.APIError, UNAVAILABLE),
-    (errors.DecodeError, WRONG_DATA),
-    (errors.IncompleteListing, WRONG_DATA),
-    (errors.StoreConflict, TRY_LATER),
-    (errors.StoreVersionError, WRONG_DATA),
-    (errors.StoreError, CANNOT_STORE),
-    (KeyboardInterrupt, STOPPED),
-    (BrokenPipeError, NO_READER),
+OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
+    ((errors.ConfigurationError, errors.NotFound), WRONG_SETTING),
+    ((errors.InvalidRequest, errors.WindowRefused), WRONG_INPUT),
+    ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict), TRY_LATER),
+    ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
+    ((errors.TransportError, errors.APIError), UNAVAILABLE),
+    ((errors.DecodeError, errors.IncompleteListing, errors.StoreVersionError), WRONG_DATA),
+    ((errors.StoreError,), CANNOT_STORE),
+    ((KeyboardInterrupt,), STOPPED),
+    ((BrokenPipeError,), NO_READER),
 )
 """The first match counts, so a subclass stands before its base class."""
 
 _NOT_CREATED = {
     errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
 }  # fmt: skip
+
 PROGRAM = "agora-analytics"
 _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
 _STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
@@ -158,7 +151,7 @@ def exit_code_of(error: BaseException) -> int:
     cause = error.__cause__
     if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _NOT_CREATED:
         return CANNOT_CREATE
-    return next((code for kind, code in OF_ERRORS if isinstance(error, kind)), UNEXPECTED)
+    return next((code for kinds, code in OF_ERRORS if isinstance(error, kinds)), UNEXPECTED)
 
 
 def exit_code_help() -> str:

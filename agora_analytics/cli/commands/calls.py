@@ -13,7 +13,7 @@ from attrs import frozen
 
 from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.cli.accounts import AgoraAccount
-from agora_analytics.cli.client_context import run_listing
+from agora_analytics.cli.client_context import run_listing, run_pages
 from agora_analytics.cli.options import TIMES, SinceOption, UntilOption, UserOption, option_groups
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
@@ -187,13 +187,15 @@ def calls(
     call is ongoing. To look at one call: agora-analytics inspect CALL_ID.
     """
 
-    async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
-        from agora_analytics.agora.arrow import calls_table
+    from agora_analytics.agora.arrow import calls_table
 
-        async for page in client.calls(since, until, cname=cname, page_size=output.page_size).pages():
-            yield calls_table(page.records)
-
-    run_listing(account.client, pages, CALL_ROWS, output, **output.client_options)
+    run_pages(
+        account.client,
+        lambda client: client.calls(since, until, cname=cname, page_size=output.page_size),
+        lambda page: calls_table(page.records),
+        CALL_ROWS,
+        output,
+    )
 
 
 @option_groups

@@ -4,14 +4,14 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agora_analytics.cli.accounts import OpenTokAccount
-from agora_analytics.cli.client_context import open_client, run_listing
-from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.client_context import open_client, run_pages
+from agora_analytics.cli.commands.simulate import serve_until_stopped
 from agora_analytics.cli.commands.store import run_harvest
 from agora_analytics.cli.options import (
     HarvestOptions,
@@ -30,9 +30,6 @@ from agora_analytics.opentok.spec import GroupBy, Interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from agora_analytics.engine.pages import Pages
-    from agora_analytics.opentok.client import AsyncOpenTok
 
 app = typer.Typer(
     name="opentok",
@@ -156,10 +153,10 @@ def project(
             *(TableColumn(name.partition(".")[2] or name, number(name, 1), right=True) for name in names),
         ),
     )
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.project_data(since, until, interval=interval, group_by=by or (), fields=names),
-        table,
+        lambda page: table(page.records),
         kind,
         output,
     )
@@ -175,10 +172,10 @@ def sessions(
     account: OpenTokAccount,
 ) -> None:
     """List the meetings of a time range of the last 21 days, with their sessions. Needs Advanced Insights."""
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.session_summaries(since, until),
-        _meetings_table,
+        lambda page: _meetings_table(page.records),
         MEETING_ROWS,
         output,
     )
@@ -204,10 +201,10 @@ def stats(
 ) -> None:
     """Show the samples of the streams of sessions, every 30 seconds. A table shows loss in percent, files as a fraction."""
     roles = role or ("publisher", "subscriber")
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.stream_stats(session_ids, meeting_id=meeting, roles=roles),
-        _samples_table,
+        lambda page: _samples_table(page.records),
         SAMPLE_ROWS,
         output,
     )
@@ -272,19 +269,13 @@ def simulate(
     server: ServerOptions,
 ) -> None:
     """Simulate the Insights server on this machine with its real limits; needs no account."""
-    from agora_analytics.simulator import Faults
     from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
 
     now = time.time()
     world = OpenTokWorld.generate(seed=seed, since=now - days * 86_400, until=now, sessions=sessions)
-    simulator = OpenTokSimulator(
-        world,
-        latency=latency_bounds(server.latency),
-        faults=Faults(share=server.fault_share, seed=seed),
-    )
     ((key, secret),) = DEMO_PROJECT.items()
     serve_until_stopped(
-        simulator,
+        OpenTokSimulator(world, **server.knobs(seed)),
         server.host,
         port,
         content=f"{sessions:,} sessions of an OpenTok project",
@@ -295,21 +286,3 @@ def simulate(
         },
         next_command=f"agora-analytics opentok harvest --since {days:g}d --out quality.store",
     )
-
-
-def _run(
-    account: OpenTokAccount,
-    listing: "Callable[[AsyncOpenTok], Pages[Any, Any]]",
-    table: "Callable[[Sequence[Any]], pa.Table]",
-    kind: RowKind,
-    output: LimitedOutput,
-) -> None:
-    async def pages(client: "AsyncOpenTok") -> "AsyncGenerator[pa.Table, None]":
-        from agora_analytics.cli.terminal import err, one_line
-
-        async for page in listing(client).pages():
-            for problem in getattr(page, "problems", ()):
-                one_line(err(), f"agora-analytics: {problem.message}", "warn")
-            yield table(page.records)
-
-    run_listing(account.client, pages, kind, output, **output.client_options)
