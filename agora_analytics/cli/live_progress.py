@@ -4,9 +4,9 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from rich import progress as bars
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agora_analytics.agora.plans import CALL_METRICS
-from agora_analytics.cli.terminal import clock, duration, one_line
+from agora_analytics.cli.terminal import clock, duration, err, one_line
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import (
     AttemptFailed,
@@ -28,7 +28,14 @@ from agora_analytics.engine.events import (
     Waited,
     log_event,
 )
-from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
+from agora_analytics.harvest import (
+    CallSkipped,
+    CallsListed,
+    CallStored,
+    HarvestReport,
+    PointsStored,
+    harvest,
+)
 from agora_analytics.harvest.events import HarvestEvent
 from agora_analytics.instants import iso
 
@@ -47,12 +54,8 @@ class Progress:
 
     Attributes:
         units: the name of what the run visits: calls, or the units of another vendor.
-        calls: calls stored.
         known: calls that this run has to visit, as far as they are listed.
         listing: whether more calls may be listed.
-        sessions: sessions stored.
-        points: samples stored.
-        skipped: calls that could not be harvested.
         requests: attempts, by endpoint.
         quotas: the day's quota by endpoint, as of the last look at the ledger.
     """
@@ -127,22 +130,19 @@ class Progress:
         return max(0.0, left - self._open.total()) * quota.period / quota.requests
 
 
-@asynccontextmanager
-async def show_progress(client: "HarvestClient", progress: Progress, console: Console) -> AsyncIterator[None]:
-    """Show the progress on the console while the block runs."""
-    view = _LiveView(progress)
-    live = (
-        Live(view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False)
-        if console.is_terminal
-        else None
-    )
-    polling = asyncio.create_task(_poll_quota(client, progress, None if live else console))
+async def harvest_with_progress(
+    client: "HarvestClient", progress: Progress, **arguments: Any
+) -> HarvestReport:
+    """Harvest with these arguments of `harvest.harvest` and show the progress on stderr."""
+    console = err()
+    live: AbstractContextManager[object] = nullcontext()
+    if console.is_terminal:
+        view = _LiveView(progress)
+        live = Live(view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False)
+    polling = asyncio.create_task(_poll_quota(client, progress, None if console.is_terminal else console))
     try:
-        if live is None:
-            yield
-        else:
-            with live:
-                yield
+        with live:
+            return await harvest(client, observer=progress.stored, **arguments)
     finally:
         polling.cancel()
         with suppress(asyncio.CancelledError):

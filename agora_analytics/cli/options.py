@@ -56,6 +56,11 @@ class HarvestOptions:
         ),
     ] = False
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a harvest and of its estimate."""
+        return {"since": self.since, "until": self.until, "store": self.out}
+
     def __attrs_post_init__(self) -> None:
         # A path has one slash where a URL has two. A drive of Windows has one letter.
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(self.out)):

@@ -184,17 +184,16 @@ async def _query_cost(account: AgoraAccount, query: EstimateOptions, output: Out
 
 
 async def _harvest_cost(account: AgoraAccount, query: EstimateOptions, output: Output) -> None:
-    since, until, store = query.since or "1d", query.until, query.out
+    arguments: dict[str, Any] = {"since": query.since or "1d", "until": query.until, "store": query.out}
     async with open_client(account.client) as client:
         if output.to_screen:
             from agora_analytics.cli.harvest_summary import show_estimate
-            from agora_analytics.cli.terminal import out
 
-            await show_estimate(out, client, since=since, until=until, store=store)
+            await show_estimate(client, **arguments)
             return
         from agora_analytics.harvest import estimate as estimate_harvest
 
-        cost = await estimate_harvest(client, since=since, until=until, store=store)
+        cost = await estimate_harvest(client, **arguments)
     _write_costs(((name, requests, cost.quotas[name]) for name, requests in cost.requests.items()), output)
 
 

@@ -5,7 +5,8 @@ import re
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,19 +14,13 @@ from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
 from agora_analytics.cli.output import LimitedOutput, write_table
+from agora_analytics.cli.terminal import err, one_line, out
 
 if TYPE_CHECKING:
+    from agora_analytics.cli.client_context import MakeClient
     from agora_analytics.harvest.run import HarvestClient
 
 _LATEST_DATA = 300  # seconds: the data of the slowest plan are this late
-
-
-class HarvestAccount(Protocol):
-    """An account of a vendor that can be harvested."""
-
-    def client(self, **options: Any) -> "HarvestClient":
-        """Return a client."""
-        ...
 
 
 @option_groups
@@ -50,79 +45,71 @@ def harvest(
     The customer id and secret are read from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. If the harvest stops, the
     same command continues it. Exit code 75: the day's quota is used up; run the command again later.
     """
-    return run_harvest(account, options, insights=insight or (), compact=not no_compact)
+    return run_harvest(account.client, options, insights=insight or (), compact=not no_compact)
 
 
 def run_harvest(
-    account: HarvestAccount,
+    make: "MakeClient[HarvestClient]",
     options: HarvestOptions,
     *,
     units: str = "calls",
-    insights: tuple[str, ...] | list[str] = (),
+    insights: Sequence[str] = (),
     **more: Any,
 ) -> int:
     """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
 
     Args:
-        account: the account.
+        make: the method `client` of an account.
         options: the time range and the store.
         units: the name of what the harvest visits, in the plural.
         insights: metrics of Data Insights to store in addition.
         more: further arguments of `harvest.harvest`.
     """
     if options.dry_run:
-        return asyncio.run(_estimate(account, options, units))
-    return asyncio.run(_harvest(account, options, units, insights, more))
+        return asyncio.run(_estimate(make, options, units))
+    return asyncio.run(_harvest(make, options, units, insights, more))
 
 
-async def _estimate(account: HarvestAccount, options: HarvestOptions, units: str) -> int:
+async def _estimate(make: "MakeClient[HarvestClient]", options: HarvestOptions, units: str) -> int:
     from agora_analytics.cli.harvest_summary import show_estimate
-    from agora_analytics.cli.terminal import out
 
-    async with open_client(account.client) as client:
-        await show_estimate(
-            out, client, since=options.since, until=options.until, store=options.out, units=units
-        )
+    async with open_client(make) as client:
+        await show_estimate(client, units=units, **options.arguments)
     return 0
 
 
 async def _harvest(
-    account: HarvestAccount,
+    make: "MakeClient[HarvestClient]",
     options: HarvestOptions,
     units: str,
-    insights: tuple[str, ...] | list[str],
+    insights: Sequence[str],
     more: dict[str, Any],
 ) -> int:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.endpoints import LISTS
     from agora_analytics.cli.harvest_summary import not_finished, show_summary
-    from agora_analytics.cli.live_progress import Progress, show_progress
+    from agora_analytics.cli.live_progress import Progress, harvest_with_progress
     from agora_analytics.cli.runner import DONE, TRY_LATER
-    from agora_analytics.cli.terminal import err, one_line, out
-    from agora_analytics.harvest import harvest as store_all
     from agora_analytics.harvest import harvest_insights
 
-    since, until, store = options.since, options.until, options.out
     progress = Progress(units=units)
-    async with account.client(observer=progress.sent) as client:
+    async with make(observer=progress.sent) as client:
         if isinstance(client, AsyncAgora):
-            client.legal_window(LISTS, since, until)  # before the folder of the store is created for nothing
-        async with show_progress(client, progress, err()):
-            report = await store_all(
-                client, since=since, until=until, store=store, observer=progress.stored, **more
-            )
-        show_summary(out(), report, store, units=units)
+            # Before the folder of the store is created for nothing.
+            client.legal_window(LISTS, options.since, options.until)
+        report = await harvest_with_progress(client, progress, **options.arguments, **more)
+        show_summary(out(), report, options.out, units=units)
         if insights and isinstance(client, AsyncAgora):
-            days = await harvest_insights(client, insights, since=since, until=until, store=store)
-            show_summary(out(), days, store, units="insight days")
-    same_range = is_absolute(since) and is_absolute(until)
+            days = await harvest_insights(client, insights, **options.arguments)
+            show_summary(out(), days, options.out, units="insight days")
+    same_range = _is_absolute(options.since) and _is_absolute(options.until)
     if unfinished := not_finished(report, same_range=same_range, units=units):
         one_line(err(), f"agora-analytics: {unfinished}")
         return TRY_LATER
     return DONE
 
 
-def is_absolute(option: str) -> bool:
+def _is_absolute(option: str) -> bool:
     """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
     return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", option)
 
@@ -162,7 +149,6 @@ def _distinct(names: list[str]) -> list[str]:
 
 def compact(store: StoreOption) -> None:
     """Merge the many small files of each past day into a few. A harvest does this automatically; readers may continue."""
-    from agora_analytics.cli.terminal import out
     from agora_analytics.instants import utc_day
     from agora_analytics.store import open_store
 
