@@ -26,6 +26,7 @@ from agora_analytics.cli.output.columns import (
     stored_table,
     timestamp,
 )
+from agora_analytics.cli.terminal import err, one_line
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import epoch_seconds, iso
 
@@ -125,8 +126,6 @@ class CallSearch:
         if call is None:
             raise InvalidRequest(self._not_found(call_id, since, until, requests, complete=complete))
         if requests > _CHEAP and self.around is None:
-            from agora_analytics.cli.terminal import err, one_line
-
             hint = f"--around {iso(call.created_ts)} finds the call with fewer"
             one_line(err(), f"the search took {requests} list requests; {hint}", "faint")
         return call

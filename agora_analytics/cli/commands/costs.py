@@ -24,7 +24,9 @@ from agora_analytics.cli.output.columns import (
     row_schema,
     timestamp,
 )
+from agora_analytics.cli.terminal import duration, out
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -76,9 +78,6 @@ def quota(*, output: Output, account: LedgerAccount) -> None:
 
 
 async def _show_quota(account: LedgerAccount, output: Output) -> None:
-    from agora_analytics.cli.terminal import duration, out
-    from agora_analytics.instants import iso
-
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name

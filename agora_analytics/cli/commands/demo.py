@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.options import SeedOption
+from agora_analytics.cli.terminal import out as stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,6 @@ def demo(
     """
     from agora_analytics.cli.commands.simulate import format_server_report
     from agora_analytics.cli.harvest_summary import show_summary
-    from agora_analytics.cli.terminal import out as stdout
     from agora_analytics.instants import next_midnight, utc_day
     from agora_analytics.simulator import Simulator, serve_in_thread
 

@@ -12,6 +12,7 @@ from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, Output, atomic_file, write_table
 from agora_analytics.cli.output.columns import RowKind, TableColumn, plain, row_schema
+from agora_analytics.cli.terminal import out, stdout_console
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def inspect(
     """
     from agora_analytics.cli.call_charts import CallCharts
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
-    from agora_analytics.cli.terminal import out, stdout_console
 
     count = _user_count(users)
     bins = chart_width(report_width(stdout_console()))

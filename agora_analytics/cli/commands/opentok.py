@@ -24,6 +24,7 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
+from agora_analytics.cli.terminal import err, one_line
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
@@ -234,8 +235,6 @@ def query(
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
-    from agora_analytics.cli.terminal import err, one_line
-
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
     typer.echo(json.dumps(result.data, indent=2, ensure_ascii=False))

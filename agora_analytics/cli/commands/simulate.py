@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.options import PortOption, SeedOption, ServerOptions, option_groups
+from agora_analytics.cli.terminal import out
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -106,7 +107,6 @@ def serve_until_stopped(
         environment: returns the environment variables of a client for a base URL.
         next_command: the command to type next.
     """
-    from agora_analytics.cli.terminal import out
     from agora_analytics.simulator import run
 
     console = out()
