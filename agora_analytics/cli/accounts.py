@@ -84,11 +84,7 @@ class AgoraAccount(LedgerAccount):
     ] = None
 
     def client(self, **options: Any) -> "AsyncAgora":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         app_id = () if self.app_id else ("AGORA_APP_ID",)
         _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
         return self._make(region=self.region, app_id=self.app_id, **options)
@@ -106,11 +102,7 @@ class OpenTokAccount:
     ] = None
 
     def client(self, **options: Any) -> "AsyncOpenTok":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.opentok.client import AsyncOpenTok
 
         if not os.environ.get("VONAGE_APPLICATION_ID"):
@@ -132,11 +124,7 @@ class ApsaraVideoAccount:
     ] = None
 
     def client(self, **options: Any) -> "AsyncApsaraVideo":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.apsaravideo.client import ENVIRONMENT, AsyncApsaraVideo
 
         app_id = () if self.app_id else (ENVIRONMENT["app_id"],)

@@ -204,13 +204,8 @@ def sparkline(
 ) -> Text:
     """Return a chart of one line; 0 is the lowest block and `top` the highest, so that charts can be compared.
 
-    Args:
-        values: one value for each character; NaN where nothing was measured.
-        present: whether the user was in the call; otherwise a blank is drawn.
-        top: the value of the highest block.
-        warn: values from here on are yellow.
-        bad: values from here on are red.
-        plain: use ASCII only, for terminals without Unicode.
+    Values from `warn` on are yellow, from `bad` on red. NaN is a dot while the user was present, otherwise a blank.
+    `plain` charts are ASCII, for terminals without Unicode.
     """
     blocks, unknown = (_ASCII_BLOCKS, ".") if plain else (_BLOCKS, "·")
     line = Text(no_wrap=True)

@@ -52,22 +52,17 @@ _LINE_INTERVAL = 5.0
 class Progress:
     """The counts of one run. Events of the client and of the harvest update them.
 
-    Attributes:
-        units: the name of what the run visits: calls, or the units of another vendor.
-        known: calls that this run has to visit, as far as they are listed.
-        listing: whether more calls may be listed.
-        requests: attempts, by endpoint.
-        quotas: the day's quota by endpoint, as of the last look at the ledger.
+    `units` names what the run visits: calls, or the units of another vendor.
     """
 
     units: str = "calls"
-    calls: int = 0
-    known: int = 0
-    listing: bool = True
+    calls: int = 0  # stored
+    known: int = 0  # to visit, as far as they are listed
+    listing: bool = True  # more calls may be listed
     sessions: int = 0
     points: int = 0
     skipped: int = 0
-    requests: Counter[str] = field(factory=Counter)
+    requests: Counter[str] = field(factory=Counter)  # attempts, by endpoint
     quotas: Mapping[str, Quota] = field(factory=dict)
     _open: Counter[str] = field(factory=Counter)
     _pages: int = 0

@@ -143,8 +143,7 @@ def metric_list(metrics: Iterable[str]) -> str:
 def metrics_of(words: Iterable[str], allowed: Iterable[str]) -> list[str]:
     """Return metrics as the API spells them: `user-count` becomes `userCount`.
 
-    Raises:
-        InvalidRequest: for an unknown metric; a day has too few requests to spend one on a typing error.
+    Unknown metrics are refused here, because a day has too few requests to spend one on a typing error.
     """
     names = {_letters(metric): str(metric) for metric in allowed}
     for word in words:

@@ -29,6 +29,9 @@ StoreOption = Annotated[
     Path,
     typer.Option(metavar="DIR", exists=True, file_okay=False, help="The store, as `harvest --out` names it."),
 ]
+ServersOption = Annotated[
+    bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
+]
 UserOption = Annotated[
     list[str] | None, typer.Option(metavar="UID", help="Only this user; repeat it for up to 10 users.")
 ]
@@ -86,11 +89,7 @@ class ServerOptions:
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1"
 
     def knobs(self, seed: int) -> dict[str, Any]:
-        """Return the keywords of a simulator.
-
-        Raises:
-            InvalidRequest: if the latency is not a range.
-        """
+        """Return the keywords of a simulator."""
         from agora_analytics.simulator import Faults
 
         low, _, high = self.latency.partition(":")

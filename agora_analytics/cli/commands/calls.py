@@ -14,7 +14,14 @@ from attrs import frozen
 from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing, run_pages
-from agora_analytics.cli.options import TIMES, SinceOption, UntilOption, UserOption, option_groups
+from agora_analytics.cli.options import (
+    TIMES,
+    ServersOption,
+    SinceOption,
+    UntilOption,
+    UserOption,
+    option_groups,
+)
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
     RowKind,
@@ -106,11 +113,7 @@ class CallSearch:
     ] = 100
 
     async def find(self, client: "AsyncAgora", call_id: str) -> "Call":
-        """Return the call with an id. Reports an expensive search on stderr.
-
-        Raises:
-            InvalidRequest: if the call is not there.
-        """
+        """Return the call with an id. Reports an expensive search on stderr."""
         since, until = self._range(client)
         before = _list_requests(client)
         call, complete = None, True
@@ -144,12 +147,9 @@ class CallSearch:
                 raise InvalidRequest("use either --around, or --since and --until")
             middle = epoch_seconds(self.around, now=now, name="around")
             return middle - _MARGIN, middle + _MARGIN
-        since, until = float(client.reach(LISTS).start), now
-        if self.since is not None:
-            since = epoch_seconds(self.since, now=now, name="since")
-        if self.until is not None:
-            until = epoch_seconds(self.until, now=now, name="until")
-        return since, until
+        since = client.reach(LISTS).start if self.since is None else self.since
+        until = now if self.until is None else self.until
+        return epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")
 
     def _not_found(self, call_id: str, since: float, until: float, requests: int, *, complete: bool) -> str:
         channel = f" in channel {self.cname}" if self.cname else ""
@@ -201,9 +201,7 @@ def calls(
 def sessions(
     call_id: CallIdArgument,
     user: UserOption = None,
-    servers: Annotated[
-        bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
-    ] = False,
+    servers: ServersOption = False,
     *,
     search: CallSearch,
     output: LimitedOutput,

@@ -9,7 +9,7 @@ import typer
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests, open_client
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
-from agora_analytics.cli.options import UserOption, option_groups
+from agora_analytics.cli.options import ServersOption, UserOption, option_groups
 from agora_analytics.cli.output import Format, Output, atomic_file, write_table
 from agora_analytics.cli.output.columns import RowKind, TableColumn, plain, row_schema
 from agora_analytics.cli.terminal import out, stdout_console
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from agora_analytics.cli.call_charts import CallCharts, UserCharts
 
 
+_OF_CALL = ("call_id", "cname", "created_ts", "destroyed_ts")
 _OF_LAST_SESSION = ("finished", "network", "platform", "device_type", "sdk_version")
+_MEANS = ("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps")  # in the order of `Measure`
 
 # A table of users is a report with charts: see `call_report`.
 USER_ROWS = RowKind(
     name="users",
     schema=row_schema(
-        dict.fromkeys(("call_id", "cname", "created_ts", "destroyed_ts"), "calls")
+        dict.fromkeys(_OF_CALL, "calls")
         | {"uid": "sessions", "sessions": "int64"}
         | dict.fromkeys(("join_ts", "leave_ts", *_OF_LAST_SESSION, "speaker"), "sessions")
-        | dict.fromkeys(("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps"), "double")
+        | dict.fromkeys(_MEANS, "double")
     ),
     columns=(TableColumn("user", plain("uid")),),
 )
@@ -42,9 +44,7 @@ def inspect(
         str, typer.Option(metavar="N|all", help="Number of users to draw, those with the most trouble first.")
     ] = "8",
     user: UserOption = None,
-    servers: Annotated[
-        bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
-    ] = False,
+    servers: ServersOption = False,
     ask: Annotated[
         int,
         typer.Option(
@@ -120,19 +120,13 @@ def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:
 def _user_row(charts: "CallCharts", user: "UserCharts") -> dict[str, Any]:
     from agora_analytics.cli.call_charts import Measure
 
-    call, last = charts.call, user.sessions[-1]
-    return {name: getattr(last, name) for name in ("leave_ts", *_OF_LAST_SESSION)} | {
-        "call_id": call.call_id,
-        "cname": call.cname,
-        "created_ts": call.created_ts,
-        "destroyed_ts": call.destroyed_ts,
+    last = user.sessions[-1]
+    return {
+        **{name: getattr(charts.call, name) for name in _OF_CALL},
+        **{name: getattr(last, name) for name in ("leave_ts", *_OF_LAST_SESSION)},
+        **{name: user.mean(measure) for name, measure in zip(_MEANS, Measure, strict=True)},
         "uid": user.uid,
         "sessions": len(user.sessions),
         "join_ts": user.sessions[0].join_ts,
         "speaker": any(session.speaker for session in user.sessions),
-        "loss_up": user.mean(Measure.LOSS_UP),
-        "loss_down": user.mean(Measure.LOSS_DOWN),
-        "freeze": user.mean(Measure.FREEZE),
-        "sent_kbps": user.mean(Measure.SENT),
-        "received_kbps": user.mean(Measure.RECEIVED),
     }

@@ -99,13 +99,7 @@ def serve_until_stopped(
 ) -> None:
     """Run a simulated server of any vendor until Ctrl-C.
 
-    Args:
-        simulator: the simulator.
-        host: the address to listen on.
-        port: the port; 0: any free port.
-        content: a description of what is simulated.
-        environment: returns the environment variables of a client for a base URL.
-        next_command: the command to type next.
+    `environment` returns the environment variables of a client for a base URL; `next_command` is to be typed next.
     """
     from agora_analytics.simulator import run
 

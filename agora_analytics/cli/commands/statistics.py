@@ -49,18 +49,35 @@ class StatisticsView:
     """One of the three views of a call's statistics.
 
     Attributes:
+        name: the plural of what a row is.
         metrics: the metrics that it has.
         default: the metrics that are shown if none is named.
         fetch: returns the method of a client that fetches the records of metrics.
-        rows: returns the kind of rows for metrics.
+        keys: the columns that identify a row, by type.
+        values: returns the columns of a metric, each with that of a table for people, if it has one.
+        first: the columns of a table before those of the metrics.
         order: the sort key of the records.
     """
 
+    name: str
     metrics: Sequence[str]
     default: Sequence[str]
     fetch: "Callable[[AsyncAgora], Fetch]"
-    rows: Callable[[Sequence[str]], RowKind]
+    keys: Mapping[str, str]
+    values: Callable[[str], Mapping[str, TableColumn | None]]
+    first: tuple[TableColumn, ...]
     order: Callable[[Any], Any]
+
+    def rows(self, metrics: Sequence[str]) -> RowKind:
+        """Return the kind of rows for metrics."""
+        values = dict(chain.from_iterable(self.values(metric).items() for metric in metrics))
+        types = {name: "double" if name.endswith("rate") else "int64" for name in values}
+        ends = (FROM, UP_TO) if "until" in self.keys else ()
+        return RowKind(
+            name=self.name,
+            schema=row_schema({"call_id": "metrics", **self.keys, **types}),
+            columns=(*self.first, *filter(None, values.values()), *ends),
+        )
 
     def table(self, call_id: str, metrics: Sequence[str], records: Iterable[Any]) -> "pa.Table":
         """Return one row for each group, bucket or minute, with the values of each metric."""
@@ -68,32 +85,22 @@ class StatisticsView:
         return self.rows(metrics).table({"call_id": call_id} | row for row in rows)
 
 
-def _row_kind(name: str, keys: Mapping[str, str], values: Iterable[str], *columns: TableColumn) -> RowKind:
-    """Return a kind of rows: the call, the keys by type, and the values, which are rates or counts."""
-    types = {value: "double" if value.endswith("rate") else "int64" for value in values}
-    return RowKind(name=name, schema=row_schema({"call_id": "metrics", **keys, **types}), columns=columns)
-
-
 def groups_view(by: str) -> StatisticsView:
     """Return the view by groups of users."""
-
-    def rows(metrics: Sequence[str]) -> RowKind:
-        counts = [users_column(metric) for metric in metrics]
-        return _row_kind(
-            "groups",
-            {"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
-            chain.from_iterable(zip(metrics, counts, strict=True)),
-            TableColumn(by, plain("dimension_value"), least=12),
-            TableColumn("users", _user_counts(counts), right=True),
-            *(TableColumn(_TITLES[metric], percent(metric), right=True) for metric in metrics),
-            *(FROM, UP_TO),
-        )
-
     return StatisticsView(
+        name="groups",
         metrics=tuple(FreezeMetric),
         default=tuple(FreezeMetric),
         fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
-        rows=rows,
+        keys={"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
+        values=lambda metric: {
+            metric: TableColumn(_TITLES[metric], percent(metric), right=True),
+            users_column(metric): None,
+        },
+        first=(
+            TableColumn(by, plain("dimension_value"), least=12),
+            TableColumn("users", _user_counts, right=True),
+        ),
         order=lambda row: (row.since, -(row.user_count or 0), row.dimension_value or ""),
     )
 
@@ -101,22 +108,18 @@ def groups_view(by: str) -> StatisticsView:
 def freeze_view() -> StatisticsView:
     """Return the view by how much users froze."""
 
-    def rows(metrics: Sequence[str]) -> RowKind:
-        counts = {users_column(metric): f"users by {_TITLES[metric]}" for metric in metrics}
-        return _row_kind(
-            "buckets",
-            {"since": "time", "until": "time", "bucket": "string"},
-            counts,
-            TableColumn("freeze", plain("bucket")),
-            *(TableColumn(title, number(name), right=True) for name, title in counts.items()),
-            *(FROM, UP_TO),
-        )
+    def values(metric: str) -> Mapping[str, TableColumn]:
+        users = users_column(metric)
+        return {users: TableColumn(f"users by {_TITLES[metric]}", number(users), right=True)}
 
     return StatisticsView(
+        name="buckets",
         metrics=tuple(FreezeMetric),
         default=tuple(FreezeMetric),
         fetch=lambda client: client.freeze_distribution,
-        rows=rows,
+        keys={"since": "time", "until": "time", "bucket": "string"},
+        values=values,
+        first=(TableColumn("freeze", plain("bucket")),),
         order=lambda row: (row.since, row.bounds or (1.0, 1.0)),
     )
 
@@ -124,21 +127,18 @@ def freeze_view() -> StatisticsView:
 def minutes_view() -> StatisticsView:
     """Return the view over time."""
 
-    def rows(metrics: Sequence[str]) -> RowKind:
-        formats = {metric: percent if metric.endswith("rate") else number for metric in metrics}
-        return _row_kind(
-            "minutes",
-            {"ts": "time"},
-            metrics,
-            TableColumn("minute", timestamp("ts")),
-            *(TableColumn(_TITLES[metric], text(metric), right=True) for metric, text in formats.items()),
-        )
+    def values(metric: str) -> Mapping[str, TableColumn]:
+        text = percent if metric.endswith("rate") else number
+        return {metric: TableColumn(_TITLES[metric], text(metric), right=True)}
 
     return StatisticsView(
+        name="minutes",
         metrics=tuple(TimeMetric),
         default=tuple(TimeMetric)[:3],
         fetch=lambda client: client.statistics_over_time,
-        rows=rows,
+        keys={"ts": "time"},
+        values=values,
+        first=(TableColumn("minute", timestamp("ts")),),
         order=lambda row: row.ts,
     )
 
@@ -206,11 +206,8 @@ def _view(by: str | None, *, freeze: bool, over_time: bool) -> StatisticsView:
     return minutes_view() if over_time else groups_view(Dimension.NET if by is None else by)
 
 
-def _user_counts(names: Sequence[str]) -> Callable[[Cells], str]:
-    """Return a formatter of the users of a group: one count, or several where the metrics have different users."""
-
-    def text(row: Cells) -> str:
-        counts = dict.fromkeys(number(name)(row) for name in names if row.get(name) is not None)
-        return " / ".join(counts) or NO_VALUE
-
-    return text
+def _user_counts(row: Cells) -> str:
+    """Return the users of a group: one count, or several where the metrics have different users."""
+    names = map(users_column, FreezeMetric)
+    counts = dict.fromkeys(number(name)(row) for name in names if row.get(name) is not None)
+    return " / ".join(counts) or NO_VALUE

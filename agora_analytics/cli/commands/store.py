@@ -58,12 +58,7 @@ def run_harvest(
 ) -> int:
     """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
 
-    Args:
-        make: the method `client` of an account.
-        options: the time range and the store.
-        units: the name of what the harvest visits, in the plural.
-        insights: metrics of Data Insights to store in addition.
-        more: further arguments of `harvest.harvest`.
+    `units` names what the harvest visits, in the plural. `more` are further arguments of `harvest.harvest`.
     """
     if options.dry_run:
         return asyncio.run(_estimate(make, options, units))

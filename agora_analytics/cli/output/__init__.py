@@ -40,12 +40,7 @@ _SUFFIXES = {f".{name}": name for name in Format if name is not Format.TABLE} | 
 
 @frozen(kw_only=True)
 class Output:
-    """The options of the output.
-
-    Attributes:
-        chosen_format: the option `--format`.
-        file: the option `--output`; None: stdout.
-    """
+    """The options of the output. Without a file, rows go to stdout."""
 
     chosen_format: Annotated[
         Format | None,
@@ -70,11 +65,6 @@ class Output:
     ] = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            InvalidRequest: for Parquet without a file, and for a suffix that names no format.
-        """
         if self.chosen_format is Format.PARQUET and self.file is None:
             raise InvalidRequest("--format parquet needs --output FILE")
         suffix = self.file.suffix if self.file else ""
@@ -143,18 +133,9 @@ class UnlimitedOutput(LimitedOutput):
     limit: Annotated[int, _option("--limit", "-n", min=0, metavar="N", help="Rows at most; 0: all.")] = 0
 
 
-async def write_rows(
-    pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output, *, most: int | None = None
-) -> None:
-    """Write pages of rows as they come. Pages that are not written are not fetched.
-
-    Args:
-        pages: the pages.
-        kind: the kind of rows.
-        output: the options.
-        most: rows at most instead of what the options say; 0: all.
-    """
-    limit = output.most if most is None else most
+async def write_rows(pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output) -> None:
+    """Write pages of rows as they arrive. Pages that are not written are not fetched."""
+    limit = output.most
     with open_writer(kind, output) as writer, _count_in_errors(writer, kind, output.file):
         async with aclosing(pages) as tables:
             async for table in tables:
@@ -176,13 +157,7 @@ def write_table(table: "pa.Table", kind: RowKind, output: Output) -> None:
 
 @contextmanager
 def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
-    """Open the writer of the output and finish it at the end. After an error, the rows until then are kept.
-
-    A file gets its name when it is complete.
-
-    Raises:
-        StoreError: if the file cannot be written.
-    """
+    """Open the writer of the output and finish it at the end. After an error, the rows until then are kept."""
     with ExitStack() as stack:
         if output.file is None:
             writer = _text_writer(kind, output.format, None)
@@ -240,11 +215,7 @@ def _count_in_errors(writer: "RowWriter", kind: RowKind, file: Path | None) -> I
 
 @contextmanager
 def atomic_file(file: Path) -> Iterator[Path]:
-    """Yield a path to write to, and rename it to `file` at the end.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
+    """Yield a path to write to, and rename it to `file` when it is complete."""
     try:
         with _part_file(file) as part:
             yield part

@@ -23,20 +23,12 @@ _BATCH = 20_000  # rows that are converted to Python at a time
 
 
 class RowWriter:
-    """Writes tables of one kind of rows.
-
-    Args:
-        file: where to write; None: stdout.
-
-    Attributes:
-        written: the number of rows written.
-        total: the number of rows that there are, if it is known and not all of them are written.
-        rest: a note about the rows that are not written; only a table shows it.
-    """
+    """Writes tables of one kind of rows to a file; None: stdout."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file
-        self.written = 0
+        self.written = 0  # rows
+        # Only a table shows these: the number of all rows, and a note about those that are not written.
         self.total: int | None = None
         self.rest = ""
 
