@@ -130,10 +130,10 @@ def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts]
         _write(console, f"{which} the most trouble (freeze, then loss)", "bold")
     width = charts.axis.bins
     start, end = iso(charts.axis.start)[11:], iso(charts.axis.end)[11:]
-    axis = Text(" " * (_INDENT + _LABEL), style="dim")
-    axis.append(f"{start}{end:>{width - len(start)}}" if width >= len(start) + len(end) else start)
+    ends = f"{start}{end:>{width - len(start)}}" if width >= len(start) + len(end) else start
+    axis = Text(" " * (_INDENT + _LABEL) + ends, style="dim")
     if report_width(console) >= _TWO_CHARTS_FROM:
-        axis.append(" " * (2 + _NUMBERS + _LABEL) + f"{start}{end:>{width - len(start)}}")
+        axis.append(" " * (2 + _NUMBERS + _LABEL) + ends)
     console.print(axis, no_wrap=True, crop=False, soft_wrap=True)
 
 

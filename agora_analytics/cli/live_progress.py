@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
-from rich import progress as bars
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +47,7 @@ _NOTE_SHOWN = 6.0  # seconds, a little more than between two plain lines
 _CALLS_FOR_FORECAST = 8  # finished calls from which the mean cost of a call is meaningful
 _QUOTA_INTERVAL = 1.0  # seconds between two looks at the ledger
 _LINE_INTERVAL = 5.0
+_BAR_WIDTH = 36
 
 
 @define
@@ -130,10 +132,12 @@ async def harvest_with_progress(
 ) -> HarvestReport:
     """Harvest with these arguments of `harvest.harvest` and show the progress on stderr."""
     console = err()
+    view = partial(_view, progress, time.monotonic())
     live: AbstractContextManager[object] = nullcontext()
     if console.is_terminal:
-        view = _LiveView(progress)
-        live = Live(view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False)
+        live = Live(
+            get_renderable=view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False
+        )
     polling = asyncio.create_task(_poll_quota(client, progress, None if console.is_terminal else console))
     try:
         with live:
@@ -163,7 +167,7 @@ def plain_line(progress: Progress, seconds: float) -> str:
         for quota in _used(progress)
     )
     parts = [
-        f"{clock(seconds)} {progress.units} {progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
+        f"{clock(seconds)} {progress.units} {_counts(progress)}",
         f"sessions {progress.sessions:,}",
         f"points {progress.points:,}",
         requests and f"requests {requests}",
@@ -178,46 +182,37 @@ def _used(progress: Progress) -> list[Quota]:
     return [quota for name, quota in progress.quotas.items() if progress.requests[name]]
 
 
+def _counts(progress: Progress) -> str:
+    return f"{progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}"
+
+
 def _left(progress: Progress) -> str:
     left = progress.seconds_left
     return "" if left is None else f"about {clock(left)} left"
 
 
-class _LiveView:
-    """The live view of a harvest, rendered from the counts."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._start = time.monotonic()
-        self._bar = bars.Progress(
-            bars.TextColumn(f"[fact]{progress.units}[/]"),
-            bars.BarColumn(bar_width=36),
-            bars.TextColumn("{task.fields[counts]}"),
-            bars.TextColumn("{task.fields[times]}", style="faint"),
-        )
-        self._task = self._bar.add_task(progress.units, total=None, counts="", times="")
-
-    def __rich__(self) -> RenderableType:
-        progress = self._progress
-        times = f"{clock(time.monotonic() - self._start)}  {_left(progress)}"
-        self._bar.update(
-            self._task,
-            total=progress.known or None,
-            completed=progress.calls + progress.skipped,
-            counts=f"{progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
-            times=times,
-        )
-        counts = Text.assemble(
-            (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
-        )
-        if progress.skipped:
-            counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        table.add_column("endpoint")
-        table.add_column("requests", justify="right")
-        table.add_column("left today", justify="right")
-        for quota in _used(progress):
-            left = f"{quota.left:,}" if quota.daily else ""
-            table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
-        note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(self._bar, counts, table, note)
+def _view(progress: Progress, start: float) -> RenderableType:
+    """Return the live view of a harvest."""
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        f"[fact]{progress.units}[/]",
+        ProgressBar(
+            total=progress.known or None, completed=progress.calls + progress.skipped, width=_BAR_WIDTH
+        ),
+        _counts(progress),
+        Text(f"{clock(time.monotonic() - start)}  {_left(progress)}", style="faint"),
+    )
+    counts = Text.assemble(
+        (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
+    )
+    if progress.skipped:
+        counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("endpoint")
+    table.add_column("requests", justify="right")
+    table.add_column("left today", justify="right")
+    for quota in _used(progress):
+        left = f"{quota.left:,}" if quota.daily else ""
+        table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
+    note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
+    return Group(bar, counts, table, note)

@@ -39,7 +39,7 @@ def metric_rows(
     over_time: bool,
     by: str | None = None,
     users: bool = False,
-    missing: bool = False,
+    live: bool = False,
 ) -> RowKind:
     """Return the kind of rows of a query of Data Insights or Real-time.
 
@@ -49,7 +49,7 @@ def metric_rows(
         over_time: whether a row is a time; otherwise it is the whole range.
         by: the dimension of the groups.
         users: whether a row is about one user.
-        missing: whether a column names the metrics that have no value.
+        live: whether rows are written while they arrive; a column names the metrics that have no value.
     """
     totals = [metric for metric in metrics if metric in RATES and not over_time]
     types = dict.fromkeys(("ts",) if over_time else ("since", "until"), "time")
@@ -62,7 +62,7 @@ def metric_rows(
         columns.append(TableColumn("user", plain("uid"), least=10))
     types |= {metric: "int64" if metric in _COUNTS else "double" for metric in metrics}
     types |= {_base(metric): "double" for metric in totals}
-    if missing:
+    if live:
         types["missing"] = "texts"
     columns += [
         TableColumn(metric, (percent if metric in RATES else number)(metric), right=True)
@@ -71,7 +71,7 @@ def metric_rows(
     columns += [TableColumn(_BASES[metric], number(_base(metric)), right=True) for metric in totals]
     if not over_time:
         columns += [FROM, UP_TO]
-    return RowKind(name=name, schema=row_schema(types), columns=tuple(columns))
+    return RowKind(name=name, schema=row_schema(types), columns=tuple(columns), live=live)
 
 
 def wide_rows(records: Iterable[Any]) -> list[dict[str, Any]]:

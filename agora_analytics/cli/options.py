@@ -136,16 +136,10 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
 
     @wraps(command)
     def with_options(**options: Any) -> R:
-        made = {
-            name: group(
-                **{
-                    field.name: options.pop(field.name)
-                    for field in attrs.fields(group)
-                    if field.name in options
-                }
-            )
-            for name, group in groups.items()
-        }
+        made = {}
+        for name, group in groups.items():
+            names = [field.name for field in attrs.fields(group) if field.name in options]
+            made[name] = group(**{field: options.pop(field) for field in names})
         return command(**options, **made)
 
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

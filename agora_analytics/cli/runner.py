@@ -124,16 +124,13 @@ def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
             WRONG_SETTING,
         )
     if hasattr(error, "format_message"):  # typer's own errors, whose type depends on its version
-        return f"{error.format_message()} (see {_help_of(error)} --help)", WRONG_INPUT
+        context = getattr(error, "ctx", None)
+        command = PROGRAM if context is None else context.command_path
+        return f"{error.format_message()} (see {command} --help)", WRONG_INPUT
     return (
         f"unexpected {type(error).__name__}: {error}; run the command with --debug for a traceback, and please report it",
         code,
     )
-
-
-def _help_of(error: BaseException) -> str:
-    context = getattr(error, "ctx", None)
-    return context.command_path if context is not None else PROGRAM
 
 
 def _silence() -> None:

@@ -111,8 +111,6 @@ def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:
         rates = (session.user_video_freeze_rate or 0, session.user_audio_freeze_rate or 0)
         return max(rates), session.leave_ts - session.join_ts
 
-    if len(sessions) <= limit:
-        return list(sessions)
     chosen = {session.sid for session in sorted(sessions, key=trouble, reverse=True)[:limit]}
     return [session for session in sessions if session.sid in chosen]
 

@@ -1,6 +1,5 @@
 """`agora-analytics realtime`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,7 @@ from attrs import evolve, frozen
 
 from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
-from agora_analytics.cli.client_context import open_client, run_listing
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
 from agora_analytics.cli.metric_tables import (
     metric_list,
@@ -21,8 +20,8 @@ from agora_analytics.cli.metric_tables import (
 )
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import UnlimitedOutput
-from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -186,44 +185,24 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
 
 def _follow(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     window_ends: list[int] = []  # of the windows that were written
-    try:
-        asyncio.run(_write_windows(account, query, output, window_ends))
-    except KeyboardInterrupt:
-        from agora_analytics.instants import iso
+    kind = metric_rows(query.metrics, name="windows", over_time=True, by=query.by, live=True)
 
+    async def windows(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
+        async for window in following:
+            of_window = {"ts": window.ts, "missing": list(window.missing)}
+            yield kind.table(row | of_window for row in wide_rows(window.rows) or [{}])
+            window_ends.append(window.end)
+            if len(window_ends) == output.limit:
+                return
+
+    try:
+        # The limit counts windows, and each of them is written whole.
+        run_listing(account.client, windows, kind, evolve(output, limit=0))
+    except KeyboardInterrupt:
         if not window_ends:
             raise
         count = f"{len(window_ends):,} window{'' if len(window_ends) == 1 else 's'}"
         raise KeyboardInterrupt(
             f"stopped after {count}; continue with --since {iso(window_ends[-1])}"
         ) from None
-
-
-async def _write_windows(
-    account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
-) -> None:
-    from agora_analytics.cli.output import write_rows
-    from agora_analytics.cli.output.table import LiveTableWriter
-
-    kind = metric_rows(query.metrics, name="windows", over_time=True, by=query.by, missing=True)
-    async with open_client(account.client) as client:
-        windows = _windows(client, query, kind, window_ends, output.limit)
-        if output.to_screen:
-            writer = LiveTableWriter(kind)
-            async for rows in windows:
-                writer.add(rows)
-        else:
-            # The limit counts windows, and each of them is written whole.
-            await write_rows(windows, kind, evolve(output, limit=0))
-
-
-async def _windows(
-    client: "AsyncAgora", query: RealtimeQuery, kind: RowKind, window_ends: list[int], limit: int
-) -> "AsyncGenerator[pa.Table, None]":
-    following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
-    async for window in following:
-        of_window = {"ts": window.ts, "missing": list(window.missing)}
-        yield kind.table(row | of_window for row in wide_rows(window.rows) or [{}])
-        window_ends.append(window.end)
-        if limit and len(window_ends) >= limit:
-            return

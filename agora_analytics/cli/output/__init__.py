@@ -184,6 +184,8 @@ def _text_writer(kind: RowKind, chosen: Format, file: TextIO | None) -> "RowWrit
             return writers.JsonLinesWriter(kind, file)
         case Format.CSV:
             return writers.CsvWriter(kind, file)
+        case _ if kind.live and file is None:
+            return table.LiveTableWriter(kind)
         case _:
             return table.TableWriter(kind, file)
 

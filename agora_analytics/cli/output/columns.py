@@ -40,6 +40,7 @@ class RowKind:
         name: the plural, as in "12 calls".
         schema: returns the columns that programs get. A function, because pyarrow is imported only when it is used.
         columns: the columns of a table. Where not all fit, the last ones are left out.
+        live: write the rows of a table on the screen as they arrive, with columns of a fixed width.
         keep_empty: show a column of a table although no row has a value in it.
         json_columns: text columns that hold JSON; the JSON formats write them as objects.
     """
@@ -47,6 +48,7 @@ class RowKind:
     name: str
     schema: "Callable[[], pa.Schema]"
     columns: tuple[TableColumn, ...]
+    live: bool = False
     keep_empty: bool = False
     json_columns: tuple[str, ...] = ()
 

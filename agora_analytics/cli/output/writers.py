@@ -153,7 +153,6 @@ def _batches(table: "pa.Table") -> Iterator[list[list[Any]]]:
 
 def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
     """Return the values of a column as what JSON knows, and as NaN where they are that."""
-    import pyarrow as pa
     import pyarrow.types as types
 
     kind = column.type
@@ -161,8 +160,6 @@ def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
         return _iso_texts(column)
     values: list[Any] = column.to_pylist()
     if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_floating(kind):
-        return values
-    if kind == pa.list_(pa.string()):
         return values
     return list(map(_plain, values))
 
