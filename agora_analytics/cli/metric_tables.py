@@ -43,13 +43,8 @@ def metric_rows(
 ) -> RowKind:
     """Return the kind of rows of a query of Data Insights or Real-time.
 
-    Args:
-        metrics: the metrics of the query.
-        name: the plural of what a row is.
-        over_time: whether a row is a time; otherwise it is the whole range.
-        by: the dimension of the groups.
-        users: whether a row is about one user.
-        live: whether rows are written while they arrive; a column names the metrics that have no value.
+    A row is a time if `over_time`, otherwise the whole range, for each group of `by` or for each of the `users`. Live
+    rows have a column that names the metrics without a value.
     """
     totals = [metric for metric in metrics if metric in RATES and not over_time]
     types = dict.fromkeys(("ts",) if over_time else ("since", "until"), "time")

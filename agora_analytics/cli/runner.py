@@ -55,13 +55,9 @@ _NOT_CREATED = {
 PROGRAM = "agora-analytics"
 _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
 _STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
-_EXTRA_OF = {
-    "duckdb": "cli",
-    "pyarrow": "cli",
-    "numpy": "simulator",
-    "starlette": "simulator",
-    "uvicorn": "simulator",
-}
+_EXTRA_OF = {"duckdb": "cli", "pyarrow": "cli"} | dict.fromkeys(
+    ("numpy", "starlette", "uvicorn"), "simulator"
+)
 
 
 def run(arguments: Sequence[str]) -> int:

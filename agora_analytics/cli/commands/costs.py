@@ -81,10 +81,10 @@ async def _show_quota(account: LedgerAccount, output: Output) -> None:
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
-    opens_at = int(quotas[0].opens_at)
+    opens_at = quotas[0].opens_at
+    names = QUOTA_ROWS.schema().names
     rows = [
-        {name: getattr(quota, name) for name in QUOTA_ROWS.schema().names} | {"opens_at": opens_at}
-        for quota in quotas
+        {name: getattr(quota, name) for name in names} | {"opens_at": int(quota.opens_at)} for quota in quotas
     ]
     write_table(QUOTA_ROWS.table(rows), QUOTA_ROWS, output)
     if output.to_screen:

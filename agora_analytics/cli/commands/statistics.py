@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
 _DIMENSIONS = tuple(map(str, Dimension))[:-1]
+_SHOWN = 3  # metrics of a view if none is named
 _TITLES: Mapping[str, str] = {
     TimeMetric.USER_COUNT: "users",
     TimeMetric.AUDIO_FREEZE_RATE: "audio freeze",
@@ -51,7 +52,6 @@ class StatisticsView:
     Attributes:
         name: the plural of what a row is.
         metrics: the metrics that it has.
-        default: the metrics that are shown if none is named.
         fetch: returns the method of a client that fetches the records of metrics.
         keys: the columns that identify a row, by type.
         values: returns the columns of a metric, each with that of a table for people, if it has one.
@@ -61,7 +61,6 @@ class StatisticsView:
 
     name: str
     metrics: Sequence[str]
-    default: Sequence[str]
     fetch: "Callable[[AsyncAgora], Fetch]"
     keys: Mapping[str, str]
     values: Callable[[str], Mapping[str, TableColumn | None]]
@@ -90,7 +89,6 @@ def groups_view(by: str) -> StatisticsView:
     return StatisticsView(
         name="groups",
         metrics=tuple(FreezeMetric),
-        default=tuple(FreezeMetric),
         fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
         keys={"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
         values=lambda metric: {
@@ -115,7 +113,6 @@ def freeze_view() -> StatisticsView:
     return StatisticsView(
         name="buckets",
         metrics=tuple(FreezeMetric),
-        default=tuple(FreezeMetric),
         fetch=lambda client: client.freeze_distribution,
         keys={"since": "time", "until": "time", "bucket": "string"},
         values=values,
@@ -134,7 +131,6 @@ def minutes_view() -> StatisticsView:
     return StatisticsView(
         name="minutes",
         metrics=tuple(TimeMetric),
-        default=tuple(TimeMetric)[:3],
         fetch=lambda client: client.statistics_over_time,
         keys={"ts": "time"},
         values=values,
@@ -183,7 +179,7 @@ def statistics(
     each part. A table shows percent, the other formats fractions of 1.
     """
     view = _view(by, freeze=freeze, over_time=over_time)
-    metrics = metrics_of(metric or view.default, view.metrics)
+    metrics = metrics_of(metric or view.metrics[:_SHOWN], view.metrics)
 
     async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         call, *ends = await search.call_or_range(client, call_id)

@@ -136,14 +136,20 @@ class UnlimitedOutput(LimitedOutput):
 async def write_rows(pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output) -> None:
     """Write pages of rows as they arrive. Pages that are not written are not fetched."""
     limit = output.most
-    with open_writer(kind, output) as writer, _count_in_errors(writer, kind, output.file):
-        async with aclosing(pages) as tables:
-            async for table in tables:
-                left = limit - writer.written if limit else table.num_rows
-                writer.add(table.slice(0, left))
-                if table.num_rows > left:
-                    writer.rest = "there are more (--limit 0: all)"
-                    break
+    with open_writer(kind, output) as writer:
+        try:
+            async with aclosing(pages) as tables:
+                async for table in tables:
+                    left = limit - writer.written if limit else table.num_rows
+                    writer.add(table.slice(0, left))
+                    if table.num_rows > left:
+                        writer.rest = "there are more (--limit 0: all)"
+                        break
+        except Exception as error:
+            if writer.written:  # these rows have cost requests
+                where = f" to {output.file}" if output.file else ""
+                error.add_note(f"{writer.written:,} {kind.name} were written{where} before that")
+            raise
 
 
 def write_table(table: "pa.Table", kind: RowKind, output: Output) -> None:
@@ -170,49 +176,28 @@ def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
             else:
                 file = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
                 writer = _text_writer(kind, output.format, file)
-        stack.enter_context(_finished(writer))
-        yield writer
+        try:
+            yield writer
+        except BrokenPipeError:
+            raise  # nobody reads the end
+        except BaseException:
+            if writer.written:
+                writer.finish()
+            raise
+        writer.finish()
 
 
 def _text_writer(kind: RowKind, chosen: Format, file: TextIO | None) -> "RowWriter":
     from agora_analytics.cli.output import table, writers
 
-    match chosen:
-        case Format.JSON:
-            return writers.JsonArrayWriter(kind, file)
-        case Format.JSONL:
-            return writers.JsonLinesWriter(kind, file)
-        case Format.CSV:
-            return writers.CsvWriter(kind, file)
-        case _ if kind.live and file is None:
-            return table.LiveTableWriter(kind)
-        case _:
-            return table.TableWriter(kind, file)
-
-
-@contextmanager
-def _finished(writer: "RowWriter") -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # nobody reads the end
-    except BaseException:
-        if writer.written:
-            writer.finish()
-        raise
-    writer.finish()
-
-
-@contextmanager
-def _count_in_errors(writer: "RowWriter", kind: RowKind, file: Path | None) -> Iterator[None]:
-    """Add to an error how many rows were written before it: they have cost requests."""
-    try:
-        yield
-    except Exception as error:
-        if writer.written:
-            where = f" to {file}" if file else ""
-            error.add_note(f"{writer.written:,} {kind.name} were written{where} before that")
-        raise
+    if chosen is Format.TABLE:
+        return table.LiveTableWriter(kind) if kind.live and file is None else table.TableWriter(kind, file)
+    of_format = {
+        Format.JSON: writers.JsonArrayWriter,
+        Format.JSONL: writers.JsonLinesWriter,
+        Format.CSV: writers.CsvWriter,
+    }
+    return of_format[chosen](kind, file)
 
 
 @contextmanager

@@ -17,19 +17,12 @@ NO_VALUE = "-"
 
 @frozen
 class TableColumn:
-    """A column of a table for people.
-
-    Attributes:
-        title: the header.
-        text: returns the text of a row.
-        right: align to the right, as numbers are.
-        least: the width to which a text may be cut on a narrow terminal; 0: never cut.
-    """
+    """A column of a table for people: its title, and a function that returns the text of a row."""
 
     title: str
     text: Callable[[Cells], str]
-    right: bool = False
-    least: int = 0
+    right: bool = False  # align to the right, as numbers are
+    least: int = 0  # the width to which a text may be cut on a narrow terminal; 0: never cut
 
 
 @frozen(kw_only=True)
