@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, UsageMetric
+import typer
+
+from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, QualityMetric, UsageMetric
 from agora_analytics.cli.output.columns import (
     RowKind,
     TableColumn,
@@ -28,6 +30,9 @@ _BASES: dict[str, str] = {
     QualityMetric.NETWORK_DELAY: "minutes",
 }
 """The titles of the columns that hold what a rate is a share of."""
+
+GROUPS = tuple(map(str, Dimension))[:-1]
+"""The dimensions of Real-time and of the statistics of a call: all but the size of the channel."""
 
 FROM, UP_TO = TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))
 
@@ -128,6 +133,14 @@ def _base(metric: str) -> str:
 def users_column(metric: str) -> str:
     """Return the name of the column with the number of users that the value of a metric is about."""
     return f"{metric}_users"
+
+
+def metrics_argument(allowed: Iterable[str], note: str) -> Any:
+    """Return the argument for metrics, with the names of all that are allowed in its help."""
+    names = list(map(str, allowed))
+    return typer.Argument(
+        metavar="METRIC", autocompletion=lambda: names, help=f"{metric_list(names)}. {note}"
+    )
 
 
 def metric_list(metrics: Iterable[str]) -> str:

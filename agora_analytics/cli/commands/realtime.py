@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import evolve, frozen
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
+from agora_analytics.agora.vocabulary import LIVE_COUNTS, Product, RealtimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
 from agora_analytics.cli.metric_tables import (
-    metric_list,
+    GROUPS,
     metric_rows,
+    metrics_argument,
     metrics_of,
     query_pages,
     value_of,
@@ -28,21 +29,12 @@ if TYPE_CHECKING:
 
     from agora_analytics.agora.client import AsyncAgora
 
-_DIMENSIONS = tuple(map(str, Dimension))[:-1]
-
 
 @frozen(kw_only=True)
 class RealtimeQuery:
     """The options that select metrics, times, groups and users."""
 
-    metric: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="METRIC",
-            autocompletion=lambda: list(map(str, RealtimeMetric)),
-            help=f"{metric_list(RealtimeMetric)}. Default: userCount.",
-        ),
-    ] = None
+    metric: Annotated[list[str] | None, metrics_argument(RealtimeMetric, "Default: userCount.")] = None
     since: Annotated[
         str | None,
         typer.Option(
@@ -57,8 +49,8 @@ class RealtimeQuery:
         str | None,
         typer.Option(
             metavar="DIMENSION",
-            autocompletion=lambda: list(_DIMENSIONS),
-            help=f"A row for each group: {', '.join(_DIMENSIONS)}.",
+            autocompletion=lambda: list(GROUPS),
+            help=f"A row for each group: {', '.join(GROUPS)}.",
         ),
     ] = None
     only: OnlyOption = None

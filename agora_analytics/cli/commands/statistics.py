@@ -11,7 +11,7 @@ from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
-from agora_analytics.cli.metric_tables import FROM, UP_TO, metrics_of, users_column, wide_rows
+from agora_analytics.cli.metric_tables import FROM, GROUPS, UP_TO, metrics_of, users_column, wide_rows
 from agora_analytics.cli.options import option_groups
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from agora_analytics.agora.client import AsyncAgora
 
-_DIMENSIONS = tuple(map(str, Dimension))[:-1]
 _SHOWN = 3  # metrics of a view if none is named
 _TITLES: Mapping[str, str] = {
     TimeMetric.USER_COUNT: "users",
@@ -146,8 +145,8 @@ def statistics(
         str | None,
         typer.Option(
             metavar="DIMENSION",
-            autocompletion=lambda: list(_DIMENSIONS),
-            help=f"Group the users by {', '.join(_DIMENSIONS)}. Default: net.",
+            autocompletion=lambda: list(GROUPS),
+            help=f"Group the users by {', '.join(GROUPS)}. Default: net.",
             show_default=False,
         ),
     ] = None,

@@ -60,43 +60,34 @@ def run_harvest(
 
     `units` names what the harvest visits, in the plural. `more` are further arguments of `harvest.harvest`.
     """
-    if options.dry_run:
-        return asyncio.run(_estimate(make, options, units))
-    return asyncio.run(_harvest(make, options, units, insights, more))
-
-
-async def _estimate(make: "MakeClient[HarvestClient]", options: HarvestOptions, units: str) -> int:
-    from agora_analytics.cli.harvest_summary import show_estimate
-
-    async with open_client(make) as client:
-        await show_estimate(client, units=units, **options.arguments)
-    return 0
-
-
-async def _harvest(
-    make: "MakeClient[HarvestClient]",
-    options: HarvestOptions,
-    units: str,
-    insights: Sequence[str],
-    more: dict[str, Any],
-) -> int:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.endpoints import LISTS
-    from agora_analytics.cli.harvest_summary import not_finished, show_summary
+    from agora_analytics.cli.harvest_summary import not_finished, show_estimate, show_summary
     from agora_analytics.cli.live_progress import Progress, harvest_with_progress
     from agora_analytics.cli.runner import DONE, TRY_LATER
-    from agora_analytics.harvest import harvest_insights
+    from agora_analytics.harvest import HarvestReport, harvest_insights
 
-    progress = Progress(units=units)
-    async with make(observer=progress.sent) as client:
-        if isinstance(client, AsyncAgora):
-            # Before the folder of the store is created for nothing.
-            client.legal_window(LISTS, options.since, options.until)
-        report = await harvest_with_progress(client, progress, **options.arguments, **more)
-        show_summary(out(), report, options.out, units=units)
-        if insights and isinstance(client, AsyncAgora):
-            days = await harvest_insights(client, insights, **options.arguments)
-            show_summary(out(), days, options.out, units="insight days")
+    async def estimate_only() -> None:
+        async with open_client(make) as client:
+            await show_estimate(client, units=units, **options.arguments)
+
+    async def store_all() -> HarvestReport:
+        progress = Progress(units=units)
+        async with make(observer=progress.sent) as client:
+            if isinstance(client, AsyncAgora):
+                # Before the folder of the store is created for nothing.
+                client.legal_window(LISTS, options.since, options.until)
+            report = await harvest_with_progress(client, progress, **options.arguments, **more)
+            show_summary(out(), report, options.out, units=units)
+            if insights and isinstance(client, AsyncAgora):
+                days = await harvest_insights(client, insights, **options.arguments)
+                show_summary(out(), days, options.out, units="insight days")
+        return report
+
+    if options.dry_run:
+        asyncio.run(estimate_only())
+        return DONE
+    report = asyncio.run(store_all())
     same_range = _is_absolute(options.since) and _is_absolute(options.until)
     if unfinished := not_finished(report, same_range=same_range, units=units):
         one_line(err(), f"agora-analytics: {unfinished}")
