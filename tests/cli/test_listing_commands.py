@@ -16,7 +16,7 @@ import pytest
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import main
 from agora_analytics.cli.app import EXAMPLES
-from agora_analytics.cli.exit_codes import MEANINGS
+from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.schemas import CALLS, SESSIONS
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 
