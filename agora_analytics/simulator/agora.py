@@ -82,7 +82,7 @@ class Simulator(SimulatedApi):
 
     async def _success(self, arrival: Arrival) -> Reply:
         endpoint, now = arrival.endpoint, arrival.now
-        query = parse_query(_ENDPOINTS[endpoint], arrival.query, arrival.body)
+        query = parse_query(_ENDPOINTS[endpoint], arrival)
         if (world := self.worlds.get(query.app_id)) is None:
             raise AgoraRefused(403, "Forbidden: no permission for this appid")
         check_window(query.start, query.end, self.plan.limits[endpoint], now)

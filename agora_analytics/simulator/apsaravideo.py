@@ -231,8 +231,7 @@ def _as_xml(fields: Mapping[str, str]) -> bytes:
 
 
 def _parameters(arrival: Arrival) -> dict[str, str]:
-    kind = arrival.headers.get("content-type", "").partition(";")[0]
-    form = arrival.body.decode(errors="replace") if kind == _FORM else ""
+    form = arrival.body.decode(errors="replace") if arrival.media_type == _FORM else ""
     return dict(arrival.query) | dict(parse_qsl(form, keep_blank_values=True))
 
 

@@ -13,8 +13,7 @@ from agora_analytics.simulator import responses
 from agora_analytics.simulator.query_params import (
     AgoraRefused,
     Query,
-    check_order,
-    check_seconds,
+    check_range,
     check_window,
     require,
 )
@@ -118,8 +117,7 @@ class BetaSimulator(SimulatedApi):
             start, end = int(given["start_ts"]), int(given["end_ts"])
         except ValueError:
             raise AgoraRefused(400, "Invalid parameters: a time is not a number") from None
-        check_seconds(start, end)
-        check_order(start, end)
+        check_range(start, end)
         if given["appid"] != self.world.app_id:
             raise AgoraRefused(403, "Forbidden: no permission for this appid")
         check_window(start, end, self._limits[endpoint], arrival.now)

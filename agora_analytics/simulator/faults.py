@@ -1,11 +1,12 @@
 """Injected faults: which requests fail, how often, and what each fault sends."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import anyio
 from attrs import field, frozen
+from attrs.converters import optional
 from attrs.validators import and_, ge, le
 from starlette.types import Receive, Scope, Send
 
@@ -22,10 +23,6 @@ _HTML = b"<html>\r\n<head><title>%b</title></head>\r\n<body><center><h1>%b</h1><
 def _known(_faults: Any, _attribute: Any, kinds: tuple[str | None, ...]) -> None:
     if unknown := {kind for kind in kinds if kind is not None} - set(KINDS):
         raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}; use {', '.join(KINDS)}")
-
-
-def _names(only: Iterable[str] | None) -> frozenset[str] | None:
-    return None if only is None else frozenset(only)
 
 
 @frozen(kw_only=True)
@@ -51,7 +48,7 @@ class Faults:
     seed: int = 1
     first: int | None = None
     script: tuple[FaultKind | None, ...] = field(default=(), converter=tuple, validator=_known)
-    only: frozenset[str] | None = field(default=None, converter=_names)
+    only: frozenset[str] | None = field(default=None, converter=optional(frozenset))
 
     def dice(self) -> Callable[[str], FaultKind | None]:
         """Return a function that draws the fault of each request to an endpoint."""

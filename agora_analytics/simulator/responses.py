@@ -147,16 +147,10 @@ def _series(series: SeriesTruth) -> bytes:
 
 
 def _json_values(series: SeriesTruth) -> Sequence[int | float | None]:
-    """Return the values as JSON writes them: integers for whole-numbered series. msgspec writes NaN as null."""
-    value = series.value
-    if not series.whole:
-        floats: list[float] = value.tolist()
-        return floats
-    missing = np.isnan(value)
-    if not missing.any():
-        whole: list[int] = value.astype(np.int64).tolist()
-        return whole
-    patched: list[int | None] = np.where(missing, 0, value).astype(np.int64).tolist()
-    for position in np.flatnonzero(missing).tolist():
-        patched[position] = None
-    return patched
+    """Return the values as JSON writes them: integers for whole-numbered series, None for missing values."""
+    missing = np.isnan(series.value)
+    number = np.int64 if series.whole else np.float64
+    values = np.where(missing, 0, series.value).astype(number).astype(object)
+    values[missing] = None
+    listed: list[int | float | None] = values.tolist()
+    return listed

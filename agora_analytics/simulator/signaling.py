@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Unpack
 
-import msgspec
 from attrs import define, field, frozen
 from starlette.datastructures import Headers
 
@@ -355,12 +354,8 @@ def _event_row(event: ServerEvent, *, legacy: bool) -> dict[str, Any]:
 
 
 def _json(arrival: Arrival) -> dict[str, Any]:
-    if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
+    if arrival.media_type != "application/json":
         raise SignalingRefused(415, "only JSON")
-    try:
-        body = msgspec.json.decode(arrival.body)
-    except msgspec.DecodeError:
-        body = None
-    if not isinstance(body, dict):
+    if (body := arrival.json_object()) is None:
         raise SignalingRefused(400, "the body is no JSON object")
     return body

@@ -73,6 +73,19 @@ class Arrival:
         """The requested host, without its port."""
         return self.headers.get("host", "").partition(":")[0]
 
+    @property
+    def media_type(self) -> str:
+        """The content type of the body, without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0]
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body if it is a JSON object; otherwise None."""
+        try:
+            body = msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+        return body if isinstance(body, dict) else None
+
 
 class ApiSettings(TypedDict, total=False):
     """The settings that every simulated API takes; see `SimulatedApi`."""

@@ -8,12 +8,7 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.ground_truth.generator import (
-    SIMPLE,
-    CallGenerator,
-    SessionGenerator,
-    WorldConfig,
-)
+from agora_analytics.simulator.ground_truth.generator import SIMPLE, CallGenerator, WorldConfig
 from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
 from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
 
@@ -83,13 +78,7 @@ class World:
         config: WorldConfig = evolve(SIMPLE if simple else WorldConfig(), **knobs)
         # Two apps with one seed share no id.
         seed = int.from_bytes(blake2b(f"{seed}/{app_id}".encode(), digest_size=7).digest())
-        generator = CallGenerator(
-            seed=seed,
-            since=int(since),
-            until=int(until),
-            config=config,
-            sessions=SessionGenerator(seed, config),
-        )
+        generator = CallGenerator(seed=seed, since=int(since), until=int(until), config=config)
         timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
         return cls(generator.calls(calls), app_id=app_id, timing=timing)
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.noise import busyness
@@ -92,24 +92,12 @@ SIMPLE = WorldConfig(
 """Short finished calls with 1 to 20 sessions and no special cases, for counting costs."""
 
 
-@frozen
-class SessionGenerator:
-    """Generates the sessions of calls, each call from its own seed. The sessions of recent calls are cached."""
-
-    seed: int
-    config: WorldConfig
-
-    def of_call(self, index: int, begin: int, end: int, size: int) -> tuple[SessionTruth, ...]:
-        """Return the sessions of call number `index`. The first joins at `begin`, the last leaves at `end`."""
-        return _of_call(self, index, begin, end, size)
-
-
 @lru_cache(maxsize=512)
-def _of_call(
-    maker: SessionGenerator, index: int, begin: int, end: int, size: int
+def _sessions_of_call(
+    seed: int, config: WorldConfig, index: int, begin: int, end: int, size: int
 ) -> tuple[SessionTruth, ...]:
-    config = maker.config
-    rng = np.random.default_rng([maker.seed, 2, index])
+    """Return the sessions of call number `index`. The first joins at `begin`, the last leaves at `end`."""
+    rng = np.random.default_rng([seed, 2, index])
     trouble = _TROUBLE if rng.random() < _TROUBLED_SHARE else 0.0
     video = rng.random() < 0.7
     with_server = rng.random() < config.server_share
@@ -117,16 +105,17 @@ def _of_call(
     keys = rng.integers(1, 1 << 62, size).tolist()
     users: list[SessionTruth] = []
     for number, (draw, key) in enumerate(zip(draws, keys, strict=True)):
-        join, leave = (begin, end) if config.full_stay else _stay(draw, begin, end)
         # The first user stays for the whole call, which begins with the first join and ends with the last leave.
-        join, leave = (begin, end) if number == 0 else (join, leave)
-        user = _user(maker, f"{index}/{number}", draw, key, join, leave, trouble, video=video)
+        whole = config.full_stay or number == 0
+        stay = (begin, end) if whole else _stay(draw, begin, end)
+        sid = _sid(seed, f"{index}/{number}")
+        user = _user(sid, draw, key, stay, trouble, video=video, quirks=config.quirks)
         if config.quirks and number and draw[9] < _REJOIN_SHARE:
             user = evolve(user, uid=users[0].uid, uid_is_number=users[0].uid_is_number)
         users.append(user)
     sessions = _with_peers(users, config.peers)
     if with_server:
-        sessions.append(_server(maker, f"{index}/server", begin, end, keys[0]))
+        sessions.append(_server(_sid(seed, f"{index}/server"), begin, end, keys[0]))
     return tuple(sessions)
 
 
@@ -138,17 +127,8 @@ def _stay(dice: list[float], begin: int, end: int) -> tuple[int, int]:
 
 
 def _user(
-    maker: SessionGenerator,
-    path: str,
-    dice: list[float],
-    key: int,
-    join: int,
-    leave: int,
-    trouble: float,
-    *,
-    video: bool,
+    sid: str, dice: list[float], key: int, stay: tuple[int, int], trouble: float, *, video: bool, quirks: bool
 ) -> SessionTruth:
-    quirks = maker.config.quirks
     network = _NETWORK_NAMES[min(int(np.searchsorted(_NETWORK_SHARES, dice[2])), len(_NETWORK_NAMES) - 1)]
     _, strain, spells = NETWORKS[network]
     platform, device = _DEVICES[int(dice[3] * len(_DEVICES))]
@@ -157,11 +137,11 @@ def _user(
     # With quirks, half of the numeric ids are above 2 ** 31, as in the vendor's samples.
     uid = str(2_147_483_648 + number if quirks and number % 2 else 1 + number)
     return SessionTruth(
-        sid=_sid(maker.seed, path),
+        sid=sid,
         uid=uid if is_number else f"{_NAMES[number % len(_NAMES)]}-{number % 1000}",
         uid_is_number=is_number,
-        join_ts=join,
-        leave_ts=leave,
+        join_ts=stay[0],
+        leave_ts=stay[1],
         network=network,
         platform=platform,
         device_type=device,
@@ -208,9 +188,9 @@ def _with_peers(users: list[SessionTruth], most: int) -> list[SessionTruth]:
     ]
 
 
-def _server(maker: SessionGenerator, path: str, begin: int, end: int, key: int) -> SessionTruth:
+def _server(sid: str, begin: int, end: int, key: int) -> SessionTruth:
     return SessionTruth(
-        sid=_sid(maker.seed, path),
+        sid=sid,
         uid=str(900_000_000 + key % 1000),
         join_ts=begin,
         leave_ts=end,
@@ -237,7 +217,6 @@ class CallGenerator:
     since: int
     until: int
     config: WorldConfig
-    sessions: SessionGenerator = field(repr=False)
 
     def calls(self, count: int) -> list[CallTruth]:
         """Return `count` calls with created_ts in [since, until), in no particular order."""
@@ -295,7 +274,7 @@ class CallGenerator:
             created_ts=begin,
             destroyed_ts=end,
             extra=_call_extra(extra, size) if self.config.quirks else {},
-            sessions=partial(self.sessions.of_call, index, begin, end, size),
+            sessions=partial(_sessions_of_call, self.seed, self.config, index, begin, end, size),
         )
 
 

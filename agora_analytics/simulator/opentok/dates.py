@@ -2,26 +2,12 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
-
-from graphql import GraphQLError
 
 from agora_analytics.simulator.opentok.rules import OpenTokRefused
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _DIGITS = re.compile(r"\d+")
-
-
-def parse_date(value: Any) -> str | int:
-    """Return a date of a query unchanged; the field interprets it.
-
-    Raises:
-        GraphQLError: it is neither text nor an integer.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise GraphQLError(f"Date cannot represent value: {value!r}")
-    return value
 
 
 def epoch_ms(value: str | int) -> int:

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 
-@frozen(kw_only=True)
+@frozen
 class ClientTruth:
     """The device and place of a client. `region` is a US state; only clients of the JavaScript SDK have a browser."""
 
