@@ -236,11 +236,8 @@ def _parameters(arrival: Arrival) -> dict[str, str]:
 
 
 def _check_names(parameters: Mapping[str, str]) -> None:
-    for name, values in (
-        ("MetricType", facts.Metric),
-        ("Os", facts.Os),
-        ("TerminalType", facts.TerminalType),
-    ):
+    kinds = {"MetricType": facts.Metric, "Os": facts.Os, "TerminalType": facts.TerminalType}
+    for name, values in kinds.items():
         if parameters.get(name) and parameters[name] not in list(values):
             raise _wrong(f"{name} {parameters[name]}")
 

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator.simulated_api import Arrival
+from agora_analytics.simulator.simulated_api import Arrival, Reply
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 100, 20
 MAX_UIDS, MAX_SIDS = 10, 20
@@ -32,12 +32,21 @@ class AgoraRefused(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
 
     @classmethod
     def by_limit(cls, reason: str) -> "AgoraRefused":
         """Return the refusal of a limit: code 300 and the documented prefix."""
         return cls(300, f"Service package limit check error, {reason}")
+
+    def reply(self, arrival: Arrival) -> Reply:
+        """Return the response to a refused request."""
+        fields = {"code": self.code, "message": str(self)} | request_id(arrival)
+        return Reply.of(fields, refusal=str(self))
+
+
+def request_id(arrival: Arrival) -> dict[str, str]:
+    """Return the request id for the body; only the responses of Call Inspector have one."""
+    return {"requestId": arrival.request_id} if arrival.endpoint.startswith("call/") else {}
 
 
 @frozen
@@ -49,7 +58,7 @@ class EndpointSpec:
     metrics: frozenset[str] = frozenset()
     method: str = "GET"
     dimensions: frozenset[str] = _DIMENSIONS
-    granularities: frozenset[str] = frozenset()
+    granularities: tuple[str, ...] = ()
     only_user_count_by_dimension: bool = False
 
     @property
@@ -84,12 +93,9 @@ _STATISTICS = (
     EndpointSpec("call/statistics", (*_OF_CALL, "dimension"), _FREEZES),
     EndpointSpec("call/freeze/bucket", _OF_CALL, _FREEZES),
     EndpointSpec("call/statistics/time", _OF_CALL, _TIMES),
-    EndpointSpec("insight/usage/by_time", _BY_TIME, USAGE, granularities=frozenset({"1d", "1h"})),
+    EndpointSpec("insight/usage/by_time", _BY_TIME, USAGE, granularities=("1d", "1h")),
     EndpointSpec(
-        "insight/quality/by_time",
-        (*_BY_TIME, "productType"),
-        QUALITY,
-        granularities=frozenset({"1d", "1h", "1m"}),
+        "insight/quality/by_time", (*_BY_TIME, "productType"), QUALITY, granularities=("1d", "1h", "1m")
     ),
     EndpointSpec("insight/usage/aggregation", _RANGE, USAGE, method="POST"),
     EndpointSpec(
@@ -201,25 +207,19 @@ def check_window(start: int, end: int, limits: Limits, now: float) -> None:
 
 
 def _page_params(endpoint: EndpointSpec, given: Mapping[str, str]) -> dict[str, Any]:
-    page_no, page_size = _page(endpoint, given)
+    page = {"page_no": 1, "page_size": DEFAULT_PAGE_SIZE}
+    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
+    if endpoint.name != CALL_SESSIONS or page.keys() <= given.keys():
+        page |= {name: _whole(given, name) for name in page if name in given}
+    if min(page.values()) < 1:
+        raise _invalid("page_no and page_size start at 1")
     return {
-        "page_no": page_no,
-        "page_size": page_size,
+        "page_no": page["page_no"],
+        "page_size": min(page["page_size"], MAX_PAGE_SIZE),
         "uids": tuple(_listed(given, "uids", MAX_UIDS)),
         "sids": tuple(dict.fromkeys(_listed(given, "sids", MAX_SIDS))),
         "exclude_server_user": _boolean(given, "exclude_server_user"),
     }
-
-
-def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
-    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
-    if endpoint.name == CALL_SESSIONS and not {"page_no", "page_size"} <= given.keys():
-        return 1, DEFAULT_PAGE_SIZE
-    number = _whole(given, "page_no") if "page_no" in given else 1
-    size = _whole(given, "page_size") if "page_size" in given else DEFAULT_PAGE_SIZE
-    if number < 1 or size < 1:
-        raise _invalid("page_no and page_size start at 1")
-    return number, min(size, MAX_PAGE_SIZE)
 
 
 def _listed(given: Mapping[str, str], name: str, most: int) -> list[str]:

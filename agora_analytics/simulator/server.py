@@ -12,7 +12,9 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from agora_analytics.simulator.simulated_api import ServedApp
+from agora_analytics.simulator.simulated_api import CombinedSimulator, SimulatedApi
+
+ServedSimulator = SimulatedApi | CombinedSimulator
 
 
 class BreakableProtocol(H11Protocol):
@@ -71,7 +73,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(sim: ServedApp, host: str, port: int) -> uvicorn.Config:
+def _config(sim: ServedSimulator, host: str, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         sim.app,
         host=host,
@@ -102,7 +104,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serve(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def serve(sim: ServedSimulator, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve a simulator in the running event loop during the block.
 
     Args:
@@ -130,7 +132,7 @@ async def serve(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> Async
 
 
 @contextmanager
-def serve_in_thread(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+def serve_in_thread(sim: ServedSimulator, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve a simulator in a thread with its own event loop during the block. Yields the base URL, as `serve` does."""
     with (
         start_blocking_portal(name="agora-simulator") as portal,
@@ -140,7 +142,7 @@ def serve_in_thread(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> I
 
 
 def run(
-    sim: ServedApp,
+    sim: ServedSimulator,
     host: str = "127.0.0.1",
     port: int = 8080,
     on_start: Callable[[str], object] | None = None,
@@ -156,16 +158,17 @@ def run(
     Raises:
         OSError: the address is in use or not available.
     """
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Closing the loop removes the handlers. Windows has none, and there Ctrl-C raises KeyboardInterrupt.
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with serve(sim, port, host) as url:
+            if on_start is not None:
+                on_start(url)
+            await stop.wait()
+
     with suppress(KeyboardInterrupt):
-        asyncio.run(_until_signal(sim, host, port, on_start or (lambda _url: None)))
-
-
-async def _until_signal(sim: ServedApp, host: str, port: int, on_start: Callable[[str], object]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Closing the loop removes the handlers. Windows has none, and there Ctrl-C raises KeyboardInterrupt.
-        with suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serve(sim, port, host) as url:
-        on_start(url)
-        await stop.wait()
+        asyncio.run(until_signal())

@@ -29,15 +29,10 @@ ROUTES: Mapping[str, tuple[str, str]] = {
 }
 
 _SHARED_BUDGETS: Mapping[str, str] = {
-    endpoints.PEER_MESSAGES: "messages",
-    endpoints.CHANNEL_MESSAGES: "messages",
-    endpoints.USER_EVENTS: "events",
-    endpoints.CHANNEL_EVENTS: "events",
-    endpoints.QUERY: "two-step history",
-    endpoints.RESULT: "two-step history",
-    endpoints.COUNT: "two-step history",
+    **dict.fromkeys((endpoints.PEER_MESSAGES, endpoints.CHANNEL_MESSAGES), "messages"),
+    **dict.fromkeys((endpoints.USER_EVENTS, endpoints.CHANNEL_EVENTS), "events"),
+    **dict.fromkeys((endpoints.QUERY, endpoints.RESULT, endpoints.COUNT), "two-step history"),
 }
-
 EventKind = Literal["Login", "Logout", "Join", "Leave"]
 
 

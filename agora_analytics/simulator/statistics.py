@@ -16,7 +16,8 @@ SECONDS = {"1d": 86_400, "1h": 3600, "1m": 60}
 LIVE = 20
 _DAY_BEGINS = 16 * 3600  # seconds after 00:00 UTC: daily rows of the vendor's sample are at 16:00
 TOP, TOP_DEVICES = 20, 50
-BUCKETS = ((0.03, "[0%,3%)"), (0.05, "[3%,5%)"), (0.10, "[5%,10%)"), (1.01, "[10%,100%)"))
+BUCKETS = {"[0%,3%)": 0.03, "[3%,5%)": 0.05, "[5%,10%)": 0.10, "[10%,100%)": 1.01}
+"""The buckets of freeze rates and their upper bounds, which are excluded."""
 Aggregate = tuple[float | None, float]
 """A value (None if there was nothing to measure) and its weight: sessions, attempts to join, or minutes."""
 
@@ -39,7 +40,7 @@ class Statistics:
             return _totals(people, query)
         if group == "realtime":
             return _live(people, query)
-        return self._by_time(people, query)
+        return _by_time(people, query)
 
     @cached_property
     def _participants(self) -> Participants:
@@ -62,16 +63,6 @@ class Statistics:
             kept &= np.isin(people.groups[query.dimension or "os"], query.values)
         return people.only(kept)
 
-    def _by_time(self, people: Participants, query: Query) -> list[dict[str, Any]]:
-        """Return a row for each day or hour that begins within the range, both ends included."""
-        step = SECONDS[query.granularity]
-        shift = _DAY_BEGINS if step == 86_400 else 0
-        first = -(-(query.start - shift) // step) * step + shift
-        return [
-            {"ts": ts, query.metric: aggregate(people, query.metric, ts, ts + step)[0]}
-            for ts in range(first, query.end + 1, step)
-        ]
-
     def _of_call(self, endpoint: str, query: Query, now: float) -> list[dict[str, Any]]:
         call = self.world.call(query.call_id)
         if call is None:
@@ -91,6 +82,17 @@ class Statistics:
         return rows
 
 
+def _by_time(people: Participants, query: Query) -> list[dict[str, Any]]:
+    """Return a row for each day or hour that begins within the range, both ends included."""
+    step = SECONDS[query.granularity]
+    shift = _DAY_BEGINS if step == 86_400 else 0
+    first = -(-(query.start - shift) // step) * step + shift
+    return [
+        {"ts": ts, query.metric: aggregate(people, query.metric, ts, ts + step)[0]}
+        for ts in range(first, query.end + 1, step)
+    ]
+
+
 def _groups_of_call(people: Participants, query: Query) -> list[dict[str, Any]]:
     metric = "videoFreezeRate" if query.metric.startswith("video") else "audioFreezeRate"
     column = people.groups[query.dimension or "os"]
@@ -104,14 +106,11 @@ def _groups_of_call(people: Participants, query: Query) -> list[dict[str, Any]]:
     ]
 
 
-def _buckets(rates: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    low = 0.0
-    for high, name in BUCKETS:
-        if users := int(((rates >= low) & (rates < high)).sum()):
-            rows.append({"bucket": name, "user_count": users})
-        low = high
-    return rows
+def _buckets(rates: Floats) -> list[dict[str, Any]]:
+    counts = np.histogram(rates, bins=[0.0, *BUCKETS.values()])[0].tolist()
+    return [
+        {"bucket": name, "user_count": users} for name, users in zip(BUCKETS, counts, strict=True) if users
+    ]
 
 
 def _minute(people: Participants, metric: str, ts: int) -> float | None:

@@ -209,73 +209,67 @@ def _sid(seed: int, path: str) -> str:
     return blake2b(f"{seed}/{path}".encode(), digest_size=16).hexdigest().upper()
 
 
-@frozen
-class CallGenerator:
-    """Generates the calls of one world from the seed."""
+def generate_calls(*, seed: int, since: int, until: int, config: WorldConfig, count: int) -> list[CallTruth]:
+    """Return `count` calls with created_ts in [since, until), in no particular order."""
+    rng = np.random.default_rng([seed, 1])
+    created = _created(rng, since, until, count, rhythm=config.rhythm)
+    seconds = 60 * config.minutes * np.exp(config.sigma * rng.standard_normal(count))
+    seconds = np.clip(seconds, _SHORTEST, 60 * config.max_minutes)
+    sizes = _drawn(rng, count, config.session_range, config.session_skew)
 
-    seed: int
-    since: int
-    until: int
-    config: WorldConfig
+    long = _chosen(rng, count, config.long_share)
+    longer = np.cumsum(long) % 3 == 2
+    hours = np.where(longer, rng.uniform(24.2, 40, count), rng.uniform(6.1, 23.8, count))
+    seconds = np.where(long, hours * _HOUR, seconds)
+    # Long calls begin early enough not to be cut at the end of the time range.
+    created = np.where(long, np.maximum(np.minimum(created, until - seconds), since), created).astype(
+        np.int64
+    )
+    big = _chosen(rng, count, config.big_share) & ~long
+    sizes = np.where(big, _drawn(rng, count, config.big_range, 1.0), sizes)
 
-    def calls(self, count: int) -> list[CallTruth]:
-        """Return `count` calls with created_ts in [since, until), in no particular order."""
-        rng = np.random.default_rng([self.seed, 1])
-        config = self.config
-        created = self._created(rng, count)
-        seconds = 60 * config.minutes * np.exp(config.sigma * rng.standard_normal(count))
-        seconds = np.clip(seconds, _SHORTEST, 60 * config.max_minutes)
-        sizes = _drawn(rng, count, config.session_range, config.session_skew)
-
-        long = _chosen(rng, count, config.long_share)
-        longer = np.cumsum(long) % 3 == 2
-        hours = np.where(longer, rng.uniform(24.2, 40, count), rng.uniform(6.1, 23.8, count))
-        seconds = np.where(long, hours * _HOUR, seconds)
-        # Long calls begin early enough not to be cut at the end of the time range.
-        created = np.where(
-            long, np.maximum(np.minimum(created, self.until - seconds), self.since), created
-        ).astype(np.int64)
-        big = _chosen(rng, count, config.big_share) & ~long
-        sizes = np.where(big, _drawn(rng, count, config.big_range, 1.0), sizes)
-
-        destroyed = created + seconds.astype(np.int64)
-        # Only ongoing calls end after `until`.
-        ongoing = _chosen(rng, count, config.ongoing_share)
-        late = self.until - rng.integers(60, 3 * _HOUR, count)
-        created = np.where(ongoing, np.clip(late, self.since, self.until - 1), created)
-        ends_late = self.until + rng.integers(120, 2 * _HOUR, count)
-        destroyed = np.where(ongoing, ends_late, np.minimum(destroyed, self.until))
-        created = np.where(
-            destroyed - created < _SHORTEST, np.maximum(created - _SHORTEST, self.since), created
+    destroyed = created + seconds.astype(np.int64)
+    # Only ongoing calls end after `until`.
+    ongoing = _chosen(rng, count, config.ongoing_share)
+    late = until - rng.integers(60, 3 * _HOUR, count)
+    created = np.where(ongoing, np.clip(late, since, until - 1), created)
+    ends_late = until + rng.integers(120, 2 * _HOUR, count)
+    destroyed = np.where(ongoing, ends_late, np.minimum(destroyed, until))
+    created = np.where(destroyed - created < _SHORTEST, np.maximum(created - _SHORTEST, since), created)
+    extras = rng.random((count, 3))
+    return [
+        _call(seed, config, index, int(begin), int(end), int(size), extra)
+        for index, (begin, end, size, extra) in enumerate(
+            zip(created, destroyed, sizes, extras.tolist(), strict=True)
         )
-        extras = rng.random((count, 3))
-        return [
-            self._call(index, int(begin), int(end), int(size), extra)
-            for index, (begin, end, size, extra) in enumerate(
-                zip(created, destroyed, sizes, extras.tolist(), strict=True)
-            )
-        ]
+    ]
 
-    def _created(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        if not self.config.rhythm:
-            return rng.integers(self.since, self.until, count)
-        minutes = np.arange(self.since, self.until, 60, dtype=np.float64)
-        heights = np.concatenate(([0.0], np.cumsum(busyness(minutes))))
-        edges = np.append(minutes, float(self.until))
-        drawn: NDArray[np.float64] = np.interp(rng.random(count) * heights[-1], heights, edges)
-        return np.minimum(drawn.astype(np.int64), self.until - 1)
 
-    def _call(self, index: int, begin: int, end: int, size: int, extra: list[float]) -> CallTruth:
-        digest = blake2b(b"%d/%d" % (self.seed, index), digest_size=12).hexdigest()
-        cname = f"{_ROOMS[index % len(_ROOMS)]}-{index % 97}"
-        return CallTruth(
-            call_id=digest,
-            cname=cname,
-            created_ts=begin,
-            destroyed_ts=end,
-            extra=_call_extra(extra, size) if self.config.quirks else {},
-            sessions=partial(_sessions_of_call, self.seed, self.config, index, begin, end, size),
-        )
+def _created(
+    rng: np.random.Generator, since: int, until: int, count: int, *, rhythm: bool
+) -> NDArray[np.int64]:
+    if not rhythm:
+        return rng.integers(since, until, count)
+    minutes = np.arange(since, until, 60, dtype=np.float64)
+    heights = np.concatenate(([0.0], np.cumsum(busyness(minutes))))
+    edges = np.append(minutes, float(until))
+    drawn: NDArray[np.float64] = np.interp(rng.random(count) * heights[-1], heights, edges)
+    return np.minimum(drawn.astype(np.int64), until - 1)
+
+
+def _call(
+    seed: int, config: WorldConfig, index: int, begin: int, end: int, size: int, extra: list[float]
+) -> CallTruth:
+    digest = blake2b(b"%d/%d" % (seed, index), digest_size=12).hexdigest()
+    cname = f"{_ROOMS[index % len(_ROOMS)]}-{index % 97}"
+    return CallTruth(
+        call_id=digest,
+        cname=cname,
+        created_ts=begin,
+        destroyed_ts=end,
+        extra=_call_extra(extra, size) if config.quirks else {},
+        sessions=partial(_sessions_of_call, seed, config, index, begin, end, size),
+    )
 
 
 def _drawn(rng: np.random.Generator, count: int, between: tuple[int, int], skew: float) -> NDArray[np.int64]:

@@ -131,13 +131,8 @@ class _Measured:
 
 
 def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> list[SeriesTruth]:
-    """Return the series of a session with start <= ts <= end. Series without points are left out.
-
-    A session has the same points in every window.
-    """
+    """Return the series of a session with start <= ts <= end. Series without points are left out."""
     measured = _measured(session, start, end, timing)
-    if measured is None:
-        return []
     ts = measured.ts
     return [
         SeriesTruth(
@@ -158,21 +153,14 @@ def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming)
 def sums_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> tuple[int, float, int]:
     """Return the number of points in a window, the sum of their values (nulls excluded) and the sum of their times."""
     measured = _measured(session, start, end, timing)
-    if measured is None:
-        return 0, 0.0, 0
     present = measured.present
     valued = present & ~np.isnan(measured.value)
     times = int(present.sum(axis=0) @ measured.ts)
     return int(present.sum()), float(measured.value.sum(where=valued)), times
 
 
-def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured | None:
-    low, high = max(start, session.join_ts), min(end, session.leave_ts)
-    if high < low:
-        return None
-    k, ts = _reports(session, low, high, timing)
-    if not len(ts):
-        return None
+def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured:
+    k, ts = _reports(session, max(start, session.join_ts), min(end, session.leave_ts), timing)
     rows = _rows(session, timing.max_series)
     present = (k % rows.every == rows.every // 2) & (ts >= rows.first) & (ts <= rows.last)
     return _Measured(rows, ts, _values(session, rows, k, ts, timing.null_share), present)

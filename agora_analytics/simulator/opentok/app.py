@@ -14,12 +14,7 @@ from agora_analytics.simulator.counters import RateWindows
 from agora_analytics.simulator.opentok.execution import execute, failing_once, parse_query, resolve
 from agora_analytics.simulator.opentok.node_count import count_nodes
 from agora_analytics.simulator.opentok.project_data import ProjectDataResolver
-from agora_analytics.simulator.opentok.rules import (
-    MESSAGES,
-    OpenTokRefused,
-    OpenTokUnauthorised,
-    Rules,
-)
+from agora_analytics.simulator.opentok.rules import MESSAGES, OpenTokRefused, OpenTokUnauthorised, Rules
 from agora_analytics.simulator.opentok.session_data import SessionDataResolver
 from agora_analytics.simulator.opentok.token_check import TokenCheck
 from agora_analytics.simulator.opentok.world import DEMO_PROJECT_ID, OpenTokWorld

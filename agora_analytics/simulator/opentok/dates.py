@@ -11,11 +11,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def epoch_ms(value: str | int) -> int:
-    """Convert a date to epoch milliseconds: ISO 8601, seconds of up to 10 digits, or milliseconds, quoted or not.
-
-    Raises:
-        OpenTokRefused: 1002 if it is none of these.
-    """
+    """Convert a date to epoch milliseconds: ISO 8601, seconds of up to 10 digits, or milliseconds, quoted or not."""
     if isinstance(value, int) or _DIGITS.fullmatch(value):
         number = int(value)
         return number if number >= 10**10 else number * 1000

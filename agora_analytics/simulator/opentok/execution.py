@@ -103,12 +103,9 @@ def parse_query(query: str) -> DocumentNode:
 
 
 def format_error(error: GraphQLError, _debug: bool = False) -> dict[str, Any]:
-    """Format an error as the vendor does: with `errorCode` next to the message, not in `extensions`.
-
-    Raises:
-        Exception: the cause, if it refuses the whole request or is an error of the simulator itself.
-    """
+    """Format an error as the vendor does: with `errorCode` next to the message, not in `extensions`."""
     cause = error.original_error
+    # Raise what refuses the whole request, and errors of the simulator itself.
     is_partial = isinstance(cause, OpenTokRefused) and not isinstance(cause, OpenTokUnauthorised)
     if cause is not None and not is_partial and not isinstance(cause, GraphQLError):
         raise cause
@@ -117,7 +114,11 @@ def format_error(error: GraphQLError, _debug: bool = False) -> dict[str, Any]:
         fields["locations"] = [location.formatted for location in error.locations]
     if error.path:
         fields["path"] = error.path
-    return fields | {"errorCode": cause.code if isinstance(cause, OpenTokRefused) else _code(error.message)}
+    if isinstance(cause, OpenTokRefused):
+        code = cause.code
+    else:
+        code = next((code for text, code in _CODES if text.search(error.message)), 1022)
+    return fields | {"errorCode": code}
 
 
 def execute(
@@ -127,11 +128,7 @@ def execute(
     introspection: bool,
     resolver: Callable[..., Any] = resolve,
 ) -> dict[str, Any]:
-    """Execute a query and return the body of the response.
-
-    Raises:
-        OpenTokUnauthorised: a field refuses the whole request.
-    """
+    """Execute a query and return the body of the response. Errors that refuse the whole request are raised."""
     _, body = graphql_sync(
         schema(),
         dict(data),
@@ -145,7 +142,3 @@ def execute(
     )
     result: dict[str, Any] = body
     return result
-
-
-def _code(message: str) -> int:
-    return next((code for text, code in _CODES if text.search(message)), 1022)
