@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics import BadRequest, DecodeError, InvalidRequest, WindowOutOfReach
 from agora_analytics.apsaravideo import Metric, MetricPage, Os, TerminalType
-from agora_analytics.simulator.apsaravideo.world import Terminals, summary
+from agora_analytics.simulator.apsaravideo import Terminals, summary
 from tests.apsaravideo.stage import APP_ID, DAY, NOW, OTHER_APP_ID, WORLD, Stage, scripted
 from tests.conftest import Scripted, response
 

@@ -12,7 +12,7 @@ from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import without_await
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
-from agora_analytics.simulator.apsaravideo.world import Terminals
+from agora_analytics.simulator.apsaravideo import Terminals
 from tests.apsaravideo.stage import APP_ID, DAY, WORLD
 from tests.blocking.parity import differences
 

@@ -122,7 +122,7 @@ def test_metrics_as_samples_and_as_series(all_of, base_url, call, world, tmp_pat
         ("metrics", call.call_id, "--limit", "0"),
         ("metrics", call.call_id, "-o", "metrics.parquet"),
     )
-    expected = [one for session in call.sessions for one in world.points(call, session)]
+    expected = [one for session in call.sessions for one in world.points(session)]
     rows = lines(samples)
     assert len(rows) == sum(len(one.ts) for one in expected)
     assert len(json.loads(series)) == len(expected)

@@ -10,8 +10,7 @@ from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import AsyncSignaling, Basic
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Faults
-from agora_analytics.simulator.message_store import MessageStore, ServerEvent
-from agora_analytics.simulator.signaling import SignalingSimulator
+from agora_analytics.simulator.signaling import MessageStore, ServerEvent, SignalingSimulator
 from agora_analytics.testing import VirtualClock, run_virtual
 
 START = 1_795_046_400  # 2026-11-19 00:00 UTC

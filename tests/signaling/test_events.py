@@ -8,7 +8,7 @@ import pytest
 from agora_analytics import errors
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import EventMemory, EventsUnreadable, EventType, UserEvent
-from agora_analytics.simulator.message_store import ServerEvent
+from agora_analytics.simulator.signaling import ServerEvent
 from tests.signaling.stage import START, Scripted, Stage, scripted
 
 

@@ -8,8 +8,7 @@ from agora_analytics import TransportError
 from agora_analytics.blocking.signaling import Signaling
 from agora_analytics.signaling import AsyncSignaling, Basic, DeliveryState
 from agora_analytics.simulator import DEMO_APP_ID, Faults, serve, serve_in_thread
-from agora_analytics.simulator.message_store import ServerEvent
-from agora_analytics.simulator.signaling import SignalingSimulator
+from agora_analytics.simulator.signaling import ServerEvent, SignalingSimulator
 from tests.blocking.parity import differences
 from tests.signaling.stage import BASIC
 
