@@ -25,7 +25,7 @@ from agora_analytics.harvest.report import Counts, HarvestReport
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
 
-FATAL_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+ABORTING_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
 """Errors that end a harvest at once, because every other unit would fail as well."""
 MAX_FAILURES_IN_A_ROW = 8
 """The circuit breaker: so many units in a row that fail in the server or the network end the harvest."""
@@ -134,7 +134,7 @@ class UnitRunner:
     async def _run_unit(self, unit: Unit) -> None:
         try:
             outcome = await unit.run()
-        except* FATAL_ERRORS:
+        except* ABORTING_ERRORS:
             raise
         except* QuotaExhausted as failures:
             self.counts.left += 1
