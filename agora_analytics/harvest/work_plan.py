@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from agora_analytics.agora.records import Call
-from agora_analytics.core.windows import Window, gaps
-from agora_analytics.harvest.units import call_window, merge_nearby, parse_unit_name
+from agora_analytics.core.windows import Window, gaps, merge_nearby
+from agora_analytics.harvest.units import call_window, parse_unit_name
 from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.protocol import CallListing, Store, Units
 
