@@ -29,7 +29,7 @@ from agora_analytics.engine.events import (
     log_event,
 )
 from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
-from agora_analytics.harvest.events import HarvestEvent
+from agora_analytics.harvest.report import HarvestEvent
 from agora_analytics.instants import iso
 
 if TYPE_CHECKING:

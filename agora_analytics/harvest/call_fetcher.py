@@ -16,7 +16,7 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Pages
-from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
+from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
     MetricsUnit,

@@ -16,10 +16,10 @@ from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import AgoraAnalyticsError, WindowOutOfReach
-from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
 from agora_analytics.harvest.points import PointsUnit, is_stored
+from agora_analytics.harvest.report import CallSkipped
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.harvest.units import call_window
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent

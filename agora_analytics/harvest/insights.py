@@ -9,9 +9,8 @@ from agora_analytics.agora.endpoints import INSIGHT_QUALITY, LISTS
 from agora_analytics.agora.vocabulary import Granularity, QualityMetric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.run import open_or_create
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day

@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 from agora_analytics.core.windows import Window, merge_nearby
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import utc_day
 from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS

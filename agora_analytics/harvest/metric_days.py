@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from agora_analytics.apsaravideo.spec import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store

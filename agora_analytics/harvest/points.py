@@ -9,8 +9,7 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.harvest.events import CallSkipped, CallStored, PointsStored
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
 from agora_analytics.schemas import POINTS
 from agora_analytics.store import Store, Units

@@ -19,8 +19,14 @@ from agora_analytics.errors import (
     StoreError,
     TransportError,
 )
-from agora_analytics.harvest.events import CallSkipped, CallsListed, HarvestEvent, HarvestObserver
-from agora_analytics.harvest.report import Counts, HarvestReport
+from agora_analytics.harvest.report import (
+    CallSkipped,
+    CallsListed,
+    Counts,
+    HarvestEvent,
+    HarvestObserver,
+    HarvestReport,
+)
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
