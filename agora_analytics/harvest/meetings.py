@@ -55,7 +55,12 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    for day in sorted({*_pacific_days(window, reach_end), *_incomplete_days(incomplete_units, reach_end)}):
+    oldest = _pacific_day(reach_end - _RETENTION_DAYS * DAY)
+    first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
+    names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
+    days = {day for day in map(date.fromisoformat, names) if day >= oldest}
+    days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    for day in sorted(days):
         yield _day_unit(client, day, reach_end)
 
 
@@ -107,23 +112,6 @@ def _start_seconds(incomplete_units: Collection[str]) -> Iterator[int]:
         milliseconds = name.rpartition(".")[2]
         if milliseconds.isdecimal():
             yield int(milliseconds) // 1000
-
-
-def _pacific_days(window: Window, reach_end: float) -> Iterator[date]:
-    first = max(_pacific_day(window.start), _oldest_day(reach_end))
-    last = _pacific_day(min(window.end, reach_end))
-    for number in range((last - first).days + 1):
-        yield first + timedelta(days=number)
-
-
-def _incomplete_days(incomplete_units: Collection[str], reach_end: float) -> Iterator[date]:
-    oldest = _oldest_day(reach_end)
-    days = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
-    yield from (day for day in map(date.fromisoformat, days) if day >= oldest)
-
-
-def _oldest_day(reach_end: float) -> date:
-    return _pacific_day(reach_end - _RETENTION_DAYS * DAY)
 
 
 def _pacific_day(second: float) -> date:

@@ -30,12 +30,7 @@ async def harvest_metric_days(
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
-    """Return the part within the retention of each UTC day that a time range touches.
-
-    Raises:
-        WindowOutOfReach: no part of the range is within the retention.
-        InvalidRequest: milliseconds, naive datetimes, `until` not after `since`.
-    """
+    """Return the part within the retention of each UTC day that a time range touches. Raise `WindowOutOfReach` if none is."""
     reach = client.reach()
     first = epoch_seconds(since, now=reach.end, name="since")
     window = Window.half_open(first, epoch_seconds(until, now=reach.end, name="until"))

@@ -50,9 +50,7 @@ class Outcome(Enum):
 class Unit:
     """One unit of work: a call, an OpenTok meeting, a UTC day of a metric.
 
-    Attributes:
-        name: identifies the unit in events and in the report.
-        run: fetches and commits the unit, and emits the events about its rows.
+    Events and the report contain its `name`. `run` fetches and commits it, and emits the events about its rows.
     """
 
     name: str
@@ -81,10 +79,7 @@ class UnitRunner:
     async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
         """Run all units of the batches, each name once. Units start while later batches are still being listed.
 
-        Raises:
-            AuthenticationError, AccessDenied: the client may not fetch anything.
-            StoreError: the store cannot be written; everything committed is safe.
-            TransportError, ServerError: several units in a row failed after all retries.
+        Raises the error that ends the harvest: one of `ABORTING_ERRORS`, or the error that opens the circuit breaker.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -107,11 +102,7 @@ class UnitRunner:
             self._observer(event)
 
     def skip(self, name: str, error: BaseException) -> None:
-        """Leave a unit for the next run, and report the reason.
-
-        Raises:
-            TransportError, ServerError: `error`, if it opens the circuit breaker.
-        """
+        """Leave a unit for the next run, and report the reason. Raise the error if it opens the circuit breaker."""
         if isinstance(error, TransportError | ServerError):
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:

@@ -67,8 +67,3 @@ def parse_unit_name(unit: str) -> tuple[str, Window]:
 def covered_until(call: Call, units: Iterable[str]) -> int:
     """Return the last second that metrics units of a call cover; the second before the call if there are none."""
     return call.created_ts + max((parse_unit_name(unit)[1].end for unit in units), default=-1)
-
-
-def sort_sessions(sessions: Iterable[Session]) -> list[Session]:
-    """Return the sessions in the order that determines the batches."""
-    return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
