@@ -211,9 +211,7 @@ async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | Non
 class _CallCounter:
     """Counts the calls of windows that are not listed yet, without duplicates, from the first page of each.
 
-    Attributes:
-        seen: the calls on these pages, by call id.
-        pages: the list requests that the windows take.
+    `seen` are the calls on these pages, by call id; `pages` is the number of list requests that the windows take.
     """
 
     client: AsyncAgora

@@ -73,9 +73,9 @@ async def meeting_units(
     cover the hours outside of it in which incomplete meetings began.
     """
     reach_end = client.reach().end
-    outside = [
-        second for second in _start_seconds(incomplete_units) if not window.start <= second <= window.end
-    ]
+    milliseconds = (name.rpartition(".")[2] for name in incomplete_units)
+    starts = [int(start) // 1000 for start in milliseconds if start.isdecimal()]
+    outside = [second for second in starts if not window.start <= second <= window.end]
     try:
         for part in [*merge_nearby(outside, max_gap=_MERGE_DISTANCE), window]:
             async for meeting, start in _meetings(client, part, skip):
@@ -104,14 +104,6 @@ async def _meetings(
                     yield meeting, start
     except WindowOutOfReach:
         return  # project data has a longer retention than session data
-
-
-def _start_seconds(incomplete_units: Collection[str]) -> Iterator[int]:
-    """Yield the second in which each incomplete meeting began."""
-    for name in incomplete_units:
-        milliseconds = name.rpartition(".")[2]
-        if milliseconds.isdecimal():
-            yield int(milliseconds) // 1000
 
 
 def _pacific_day(second: float) -> date:

@@ -142,9 +142,9 @@ class WorkPlan:
 
     def _is_due(self, call: Call) -> bool:
         stored = self.stored.get(call.call_id)
-        if stored is None:
-            return True
-        return not stored.finished and (call.finished or call.destroyed_ts > stored.destroyed_ts)
+        return stored is None or (
+            not stored.finished and (call.finished or call.destroyed_ts > stored.destroyed_ts)
+        )
 
 
 def is_too_recent(call: Call, reach: Window) -> bool:
