@@ -37,7 +37,7 @@ from agora_analytics.harvest import (
     PointsStored,
     harvest,
 )
-from agora_analytics.harvest.events import HarvestEvent
+from agora_analytics.harvest.report import HarvestEvent
 from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
