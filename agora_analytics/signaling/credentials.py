@@ -3,10 +3,11 @@
 Source: `reference/signaling-api.md`, "Auth".
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
+
+from agora_analytics.kit.client import basic_auth
 
 
 def _hidden(_: object) -> str:
@@ -37,8 +38,7 @@ class Basic:
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
-        pair = f"{self.customer_id}:{self.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return basic_auth(self.customer_id, self.customer_secret)
 
 
 @frozen

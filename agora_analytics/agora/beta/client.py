@@ -1,6 +1,5 @@
 """The asyncio client of the 2021 beta API."""
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -41,7 +40,7 @@ from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.client import Client, ClientOptions, basic_auth
 from agora_analytics.kit.listing import Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
@@ -381,8 +380,7 @@ class AsyncAgoraBeta(Client):
         return self._range(since, until)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
-        pair = f"{self.settings.customer_id}:{self.settings.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return basic_auth(self.settings.customer_id, self.settings.customer_secret)
 
 
 def _calls_table(pages: Sequence[Page[Call]]) -> "pa.Table":
