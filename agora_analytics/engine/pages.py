@@ -243,7 +243,9 @@ class _Prefetcher(Generic[S, P]):
         pending.page = fetched.page
         self._prefetch_budget.hold(len(fetched.page.raw))
         if fetched.next_steps:
-            self._insert(pending, pending.step if fetched.after is None else fetched.after, fetched.next_steps)
+            self._insert(
+                pending, pending.step if fetched.after is None else fetched.after, fetched.next_steps
+            )
             self._launch()
 
     def _insert(self, added_by: _PendingPage[S, P], after: S, steps: Sequence[S]) -> None:
