@@ -7,9 +7,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 
+import anyio
+
+from agora_analytics.engine.transports import SHARE_OF_DNS
+
 Address = tuple[str, int]
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 """(host name, port) -> addresses to connect to, the best first. Raises `socket.gaierror` if there are none."""
+
+
+async def resolve_within(
+    resolve: Resolve, host: str, port: int, connect_timeout: float | None
+) -> Sequence[Address]:
+    """Resolve a host in the part of the time to connect that DNS may take. Raises `socket.gaierror`."""
+    seconds = None if connect_timeout is None else connect_timeout * SHARE_OF_DNS
+    with anyio.move_on_after(seconds):
+        return await resolve(host, port)
+    raise socket.gaierror(socket.EAI_AGAIN, f"DNS did not answer in {seconds:g} s")
 
 
 class SystemResolver:
@@ -20,7 +34,7 @@ class SystemResolver:
     """
 
     def __init__(self) -> None:
-        self._lookups: dict[tuple[str, int], asyncio.Future[Sequence[Address]]] = {}
+        self._lookups: dict[Address, asyncio.Future[Sequence[Address]]] = {}
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """Return the addresses of a host."""
