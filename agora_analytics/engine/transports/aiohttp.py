@@ -7,7 +7,7 @@ import zlib
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from agora_analytics.core.base_url import is_loopback
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
@@ -151,7 +151,10 @@ class AiohttpTransport:
         decompressor = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
         chunks, left = [], self._largest_body
         async for chunk in response.content.iter_any():
-            plain = chunk if decompressor is None else _decompress(decompressor, chunk, left + 1)
+            try:
+                plain = chunk if decompressor is None else decompressor.decompress(chunk, left + 1)
+            except zlib.error as error:
+                raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
             left -= len(plain)
             if left < 0:
                 raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
@@ -166,13 +169,6 @@ def _timeouts(total: float, connect: float) -> "aiohttp.ClientTimeout":
     import aiohttp
 
     return aiohttp.ClientTimeout(total=total, connect=connect)
-
-
-def _decompress(decompressor: Any, chunk: bytes, most: int) -> bytes:
-    try:
-        return bytes(decompressor.decompress(chunk, most))
-    except zlib.error as error:
-        raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
 
 
 def _certificates() -> ssl.SSLContext:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 
 import anyio
@@ -48,26 +49,20 @@ class SystemResolver:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Sequence[Address]] = loop.create_future()
 
-        def finish(addresses: Sequence[Address], error: OSError | None) -> None:
-            self._lookups.pop((host, port), None)
-            if error is None:
-                result.set_result(addresses)
-            else:
-                result.set_exception(error)
-                result.exception()  # retrieved, even if no caller waits any more
+        def forget(done: "asyncio.Future[Sequence[Address]]") -> None:
+            del self._lookups[host, port]
+            done.exception()  # retrieved, even if no caller waits any more
 
         def resolve() -> None:
-            addresses: Sequence[Address] = ()
-            error = None
+            finish: Callable[[], None]
             try:
-                addresses = _addresses(host, port)
-            except OSError as failure:
-                error = failure
-            except UnicodeError as failure:  # a label of the name is empty or too long
-                error = socket.gaierror(socket.EAI_NONAME, str(failure))
+                finish = partial(result.set_result, _addresses(host, port))
+            except OSError as error:
+                finish = partial(result.set_exception, error)
             with suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(finish, addresses, error)
+                loop.call_soon_threadsafe(finish)
 
+        result.add_done_callback(forget)
         threading.Thread(target=resolve, name=f"resolve {host}", daemon=True).start()
         return result
 
@@ -82,5 +77,8 @@ def is_address(host: str) -> bool:
 
 
 def _addresses(host: str, port: int) -> list[Address]:
-    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label of the name is empty or too long
+        raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
     return list(dict.fromkeys((str(address[0]), int(address[1])) for *_, address in entries))
