@@ -13,12 +13,15 @@ from agora_analytics.lazy import lazy_names
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
+    from agora_analytics.agora.enums import Dimension as Dimension
+    from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
+    from agora_analytics.agora.enums import Granularity as Granularity
+    from agora_analytics.agora.enums import Product as Product
+    from agora_analytics.agora.enums import QualityMetric as QualityMetric
+    from agora_analytics.agora.enums import RealtimeMetric as RealtimeMetric
+    from agora_analytics.agora.enums import TimeMetric as TimeMetric
+    from agora_analytics.agora.enums import UsageMetric as UsageMetric
     from agora_analytics.agora.follow import LiveWindow as LiveWindow
-    from agora_analytics.agora.measures import FreezeBucket as FreezeBucket
-    from agora_analytics.agora.measures import GroupStatistic as GroupStatistic
-    from agora_analytics.agora.measures import Point as Point
-    from agora_analytics.agora.measures import TopGroup as TopGroup
-    from agora_analytics.agora.measures import Total as Total
     from agora_analytics.agora.metric_ids import METRIC_IDS as METRIC_IDS
     from agora_analytics.agora.metric_ids import metric_name as metric_name
     from agora_analytics.agora.plans import ENTERPRISE as ENTERPRISE
@@ -26,18 +29,15 @@ if TYPE_CHECKING:
     from agora_analytics.agora.plans import PREMIUM as PREMIUM
     from agora_analytics.agora.plans import STANDARD as STANDARD
     from agora_analytics.agora.plans import Plan as Plan
+    from agora_analytics.agora.record_list import Rows as Rows
     from agora_analytics.agora.records import Call as Call
     from agora_analytics.agora.records import Session as Session
-    from agora_analytics.agora.rows import Rows as Rows
     from agora_analytics.agora.settings import Region as Region
-    from agora_analytics.agora.vocabulary import Dimension as Dimension
-    from agora_analytics.agora.vocabulary import FreezeMetric as FreezeMetric
-    from agora_analytics.agora.vocabulary import Granularity as Granularity
-    from agora_analytics.agora.vocabulary import Product as Product
-    from agora_analytics.agora.vocabulary import QualityMetric as QualityMetric
-    from agora_analytics.agora.vocabulary import RealtimeMetric as RealtimeMetric
-    from agora_analytics.agora.vocabulary import TimeMetric as TimeMetric
-    from agora_analytics.agora.vocabulary import UsageMetric as UsageMetric
+    from agora_analytics.agora.stat_records import FreezeBucket as FreezeBucket
+    from agora_analytics.agora.stat_records import GroupStatistic as GroupStatistic
+    from agora_analytics.agora.stat_records import Point as Point
+    from agora_analytics.agora.stat_records import TopGroup as TopGroup
+    from agora_analytics.agora.stat_records import Total as Total
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo as AsyncApsaraVideo
     from agora_analytics.apsaravideo.records import MetricPoint as MetricPoint
     from agora_analytics.blocking.agora import Agora as Agora
@@ -101,7 +101,7 @@ __all__, _import = lazy_names(
         "agora.beta.client": ("AsyncAgoraBeta",),
         "agora.client": ("AsyncAgora",),
         "agora.follow": ("LiveWindow",),
-        "agora.measures": (
+        "agora.stat_records": (
             "FreezeBucket",
             "GroupStatistic",
             "Point",
@@ -123,9 +123,9 @@ __all__, _import = lazy_names(
             "Call",
             "Session",
         ),
-        "agora.rows": ("Rows",),
+        "agora.record_list": ("Rows",),
         "agora.settings": ("Region",),
-        "agora.vocabulary": (
+        "agora.enums": (
             "Dimension",
             "FreezeMetric",
             "Granularity",

@@ -23,7 +23,7 @@ import numpy as np
 import orjson
 
 from agora_analytics import AiohttpTransport, AsyncAgora, HttpxTransport, Limits, Plan, open_store
-from agora_analytics.agora.endpoints import METRICS
+from agora_analytics.agora.operations import METRICS
 from agora_analytics.decode.arrow_table import columns_table
 from benchmarks.decode import make_body
 from benchmarks.measure import faster, print_table, served

@@ -17,8 +17,8 @@ from functools import partial
 import attrs
 
 from agora_analytics import AiohttpTransport, AsyncAgora, HttpxTransport, Limits, Plan
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
 from benchmarks.measure import faster, print_table, served

@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from aiolimiter import AsyncLimiter
 
 from agora_analytics import AiohttpTransport, AsyncAgora, Limits, Plan
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.clock import ServerTime

@@ -17,7 +17,7 @@ import aiohttp
 import attrs
 
 from agora_analytics import AiohttpTransport, AsyncAgora, Limits, Plan, open_store
-from agora_analytics.agora.endpoints import METRICS
+from agora_analytics.agora.operations import METRICS
 from benchmarks.decode import make_body
 from benchmarks.end_to_end import APP, Pipelines
 from benchmarks.measure import Spread, print_table, served

@@ -86,7 +86,7 @@ def limits(**changes) -> Limits:
 
 def endpoint(**changes) -> Endpoint:
     """Return an endpoint of no vendor in particular."""
-    return Endpoint(**({"name": "call/lists", "path": "/lists", "items": "call_lists"} | changes))
+    return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
 
 
 class Scripted:

@@ -60,18 +60,6 @@ MAY_IMPORT = {
 SHARED_CLASS_NAMES = {
     "Session": "a user's stay in a call at Agora, and a room at OpenTok: both vendors' documents use the word",
 }
-# TEMPORARY: names that are still defined twice. Delete a name when its module is rebuilt; the set has to become empty.
-CLASS_NAMES_TO_RENAME = {
-    "Answered",
-    "Asker",
-    "Client",
-    "Each",
-    "Envelope",
-    "Format",
-    "Question",
-    "Step",
-    "_Question",
-}
 EFFECTS = {"asyncio", "anyio", "time", "random", "socket", "httpx", "requests", "aiohttp", "threading"}
 HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "requests", "aiohttp", "urllib3", "http"}
 HEAVY = ("httpx", "pyarrow", "duckdb", "numpy", "typer", "attrs", "cattrs", "msgspec", "asyncio", "starlette")
@@ -169,8 +157,7 @@ def test_each_class_name_is_defined_once():
                 if isinstance(node, ast.ClassDef):
                     definitions[node.name].append(module_name(path))
     duplicates = {name: modules for name, modules in definitions.items() if len(modules) > 1}
-    allowed = SHARED_CLASS_NAMES.keys() | CLASS_NAMES_TO_RENAME
-    assert {name: modules for name, modules in duplicates.items() if name not in allowed} == {}
+    assert {name: modules for name, modules in duplicates.items() if name not in SHARED_CLASS_NAMES} == {}
 
 
 def test_only_the_command_line_imports_the_command_line():

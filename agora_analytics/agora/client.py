@@ -1,32 +1,32 @@
 """The asyncio client of Agora Analytics."""
 
-import os
-from base64 import b64encode
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Self, Unpack
 
-from agora_analytics.agora.call_statistics import CallStatistics
-from agora_analytics.agora.endpoints import SHARED_BUDGET
+from agora_analytics.agora import arrow, listings, operations
+from agora_analytics.agora.enums import Dimension, FreezeMetric, Names, TimeMetric
 from agora_analytics.agora.insights import Insights
-from agora_analytics.agora.plans import Plan, plans_with
+from agora_analytics.agora.plans import Plan
+from agora_analytics.agora.queries import QueryFilters, QueryRunner
 from agora_analytics.agora.realtime import Realtime
-from agora_analytics.agora.settings import Region, Settings, from_environment
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.records import Call, Session
+from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
+from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
-from agora_analytics.engine.client import Client
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import Engine, EngineOptions
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.engine.transports import Transport
+from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.limits import Limits
+from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.pages import Pages
+from agora_analytics.instants import Instant
+from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.messages import Request
 
-if TYPE_CHECKING:
-    import httpx
 
-
-class AsyncAgora(Client, CallStatistics):
-    """Asks Agora Analytics, within the limits of a plan.
+class AsyncAgora(Client):
+    """Reads Agora Analytics within the limits of a plan: calls, sessions, metrics, statistics, usage and quality.
 
     Args:
         customer_id: the RESTful API's customer id.
@@ -34,28 +34,18 @@ class AsyncAgora(Client, CallStatistics):
         app_id: the project's app id.
         plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        base_url: pins one host: a proxy, a test, the simulator. Plain http only to this machine.
-        allow_http: let the base URL be plain http to another machine, which shows the secret to all in between.
-        regional_hosts: go to the hosts of a single area as the last resort.
-        retry: timeouts, deadline, back-off and attempts.
-        prefetch: how many pages of one listing are fetched at the same time.
-        transport: what sends requests; yours is not closed. Default: httpx.
-        http_client: your own `httpx.AsyncClient` to send with; it is not closed.
-        observer: called with every event; default: a log line.
-        ledger: what keeps the day's count; `SqliteLedger(path)` shares it between processes.
-        clock: tells the time.
+        regional_hosts: use the hosts of a single area as the last resort.
         shared_budget: read the plan as one quota for sessions, metrics and statistics together, and one for the
-            four of real time, instead of one for each.
-        validate: False sends what calls ask for as it is, unless they say otherwise. By default whatever cannot be
-            answered is refused before a request is spent.
+            four endpoints of Real-time, instead of one for each endpoint.
+        **options: see `ClientOptions`.
 
     Attributes:
-        settings: who asks, for which app, under which plan and where.
+        settings: the account, app, plan and region.
         insights: usage and quality over days and hours.
-        realtime: usage and quality at the moment, in windows of 20 seconds.
+        realtime: usage and quality now, in windows of 20 seconds.
 
     Raises:
-        ConfigurationError: if a setting is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
 
     Example:
         async with AsyncAgora.from_env() as client:
@@ -71,78 +61,340 @@ class AsyncAgora(Client, CallStatistics):
         app_id: str,
         plan: Plan | str = "standard",
         region: Region | str = Region.GLOBAL,
-        base_url: str | None = None,
-        allow_http: bool = False,
         regional_hosts: bool = True,
-        retry: RetryPolicy | None = None,
-        prefetch: int = 4,
-        transport: Transport | None = None,
-        http_client: "httpx.AsyncClient | None" = None,
-        observer: Observer | None = None,
-        ledger: Ledger | None = None,
-        clock: Clock | None = None,
         shared_budget: bool = False,
-        validate: bool = True,
+        **options: Unpack[ClientOptions],
     ) -> None:
+        super().__init__(options)
         self.settings = Settings(
             customer_id=customer_id,
             customer_secret=customer_secret,
             app_id=app_id,
             plan=plan,
             region=region,
-            base_url=base_url,
-            allow_http=allow_http,
+            base_url=self._base_url,
+            allow_http=self._options.allow_http,
             regional_hosts=regional_hosts,
         )
-        engine = Engine(
+        self._engine = self._connect(
             hosts=self.settings.host_table,
-            account="\n".join((customer_id, self.settings.base_url or "")),
+            account=(customer_id,),
             limits=self.settings.plan.limits,
-            shared_budgets=SHARED_BUDGET if shared_budget else {},
-            authorize=self._headers,
-            describe_missing=self._lacks,
-            options=EngineOptions(
-                retry=retry,
-                transport=transport,
-                http_client=http_client,
-                observer=observer,
-                ledger=ledger,
-                clock=clock,
-            ),
+            shared_budgets=operations.SHARED_BUDGET if shared_budget else {},
+            authorize=self._authorize,
+            describe_missing=self.settings.plan.describe_missing,
         )
-        super().__init__(engine, app_id=app_id, prefetch=prefetch, validate=validate)
-        self.insights = Insights(self._asker)
-        self.realtime = Realtime(self._asker)
+        self._queries = QueryRunner(self._engine, app_id=app_id, validate=self._options.validate)
+        self.insights = Insights(self._queries)
+        self.realtime = Realtime(self._queries)
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:
-        """Return a client with the settings that the environment names; keywords win over it.
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Unpack[AgoraOptions]) -> Self:
+        """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_PLAN`, `AGORA_REGION`,
-        `AGORA_BASE_URL` and `AGORA_LEDGER` (a file that keeps the day's count).
+        `AGORA_BASE_URL` and `AGORA_LEDGER` (the file of a `SqliteLedger`).
 
         Raises:
-            ConfigurationError: if a setting is missing or cannot be used.
+            ConfigurationError: a setting is missing or cannot be used.
         """
-        environment = os.environ if environment is None else environment
-        named: dict[str, Any] = dict.fromkeys(("customer_id", "customer_secret", "app_id"), "")
-        named |= from_environment(environment)
-        named |= {name: value for name, value in settings.items() if value is not None}
-        return cls._with_ledger(environment.get("AGORA_LEDGER"), **named)
+        needed = ("customer_id", "customer_secret", "app_id")
+        return cls._from_environment(
+            environment, ENVIRONMENT, settings, ledger="AGORA_LEDGER", required=needed
+        )
 
     def __repr__(self) -> str:
         return f"AsyncAgora({self.settings!r})"
 
-    def _lacks(self, endpoint: str) -> str:
-        plan = self.settings.plan.name
-        return (
-            f"the {plan} plan does not include {endpoint}; it takes {plans_with(endpoint) or 'another one'}"
+    def calls(
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        cname: str | None = None,
+        page_size: int = 100,
+        resume: str | None = None,
+        validate: bool | None = None,
+    ) -> Pages[Call]:
+        """List the calls that were active at some time in `since <= t < until`, the newest first.
+
+        The range is clipped to the plan's reach, and split where it is longer than the plan allows. A call that
+        several responses have is returned once. Where the server hides calls, the range is halved until it lists them.
+
+        Args:
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
+            until: likewise.
+            cname: only the calls of this channel.
+            page_size: records a page, 1 to 100.
+            resume: a page's `resume_token`, to continue after that page; the other arguments must be the same.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            WindowOutOfReach: no part of the range is in the plan's reach.
+
+        Source: `reference/agora-analytics-api.md`, endpoint 1.
+        """
+        params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
+        window = self._window(since, until, validate=validate)
+        paginator = listings.plan_records(
+            self._engine,
+            operations.LISTS,
+            params,
+            window,
+            page_size,
+            resume,
+            validate=self._validates(validate),
+        )
+        return self._pages(
+            paginator,
+            record=Call,
+            table=lambda pages: arrow.calls_of_pages(page.records for page in pages),
+            paginator_for_table=partial(paginator, as_rows=True),
         )
 
+    def sessions(
+        self,
+        call: Call | str,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        *,
+        uids: Sequence[str | int] = (),
+        exclude_server_user: bool = True,
+        page_size: int = 100,
+        resume: str | None = None,
+        validate: bool | None = None,
+    ) -> Pages[Session]:
+        """List the sessions of a call: its users, from when to when, and on which devices.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id.
+            uids: only these users, at most 10.
+            exclude_server_user: leave out users on servers (the API's own default).
+            page_size: records a page, 1 to 100.
+            resume: a page's `resume_token`, to continue after that page.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: more than 10 uids, a call id without its time range, and as `calls`.
+            WindowOutOfReach: no part of the call is in the plan's reach.
+
+        Source: `reference/agora-analytics-api.md`, endpoint 2.
+        """
+        listings.check_ids(
+            "uids", uids, operations.SESSIONS, most=operations.MAX_UIDS if self._validates(validate) else None
+        )
+        call_id = listings.call_id_of(call)
+        params = (
+            ("appid", self.settings.app_id),
+            ("call_id", call_id),
+            ("exclude_server_user", str(exclude_server_user).lower()),
+            *((("uids", ",".join(map(str, uids))),) if uids else ()),
+        )
+        window = self._window_of(call, since, until, validate)
+        paginator = listings.plan_records(
+            self._engine,
+            operations.SESSIONS,
+            params,
+            window,
+            page_size,
+            resume,
+            validate=self._validates(validate),
+        )
+        return self._pages(
+            paginator,
+            record=Session,
+            table=lambda pages: arrow.sessions_of_pages((page.records for page in pages), call_id=call_id),
+            paginator_for_table=partial(paginator, as_rows=True),
+        )
+
+    def metrics(
+        self,
+        call: Call | str,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        *,
+        sids: Sequence[Session | str] | None = None,
+        resume: str | None = None,
+        validate: bool | None = None,
+    ) -> Pages[Series, listings.MetricsPage]:
+        """List the metric series of a call. Each page is one response: at most 20 sessions in one window.
+
+        A page's `records` are `Series`; `page.columns` has all its samples as flat columns. In a call that is longer
+        than the plan's span, a series has one part for each window; no sample is returned twice.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id.
+            sids: sessions or session ids; None lists the call's sessions first, including users on servers.
+                `Session` objects save requests: a session is requested only in the windows that it overlaps.
+            resume: a page's `resume_token`, to continue after that page.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: a call id without its time range, and as `calls`.
+            WindowOutOfReach: no part of the call is in the plan's reach.
+
+        Source: `reference/agora-analytics-api.md`, endpoint 3 and "Metric ids".
+        """
+        listings.check_ids("sids", sids or (), operations.METRICS)
+        call_id = listings.call_id_of(call)
+        params = (("appid", self.settings.app_id), ("call_id", call_id))
+        limits = self.limits(operations.METRICS) if self._validates(validate) else None
+        windows = operations.METRICS.plan(self._window_of(call, since, until, validate), limits, self._now())
+
+        async def paginator() -> Any:
+            sessions = sids
+            if sessions is None:
+                listed = self.sessions(call, since, until, exclude_server_user=False, validate=validate)
+                sessions = listings.in_order(await listed.collect())
+            steps = listings.batches(windows, sessions, resume=resume)
+            return listings.metrics_listing(self._engine, operations.METRICS, params, steps, limits=limits)
+
+        return self._pages(
+            paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)
+        )
+
+    async def statistics(
+        self,
+        call: Call | str,
+        metrics: Names = tuple(FreezeMetric),
+        dimension: Dimension | str = Dimension.NET,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        validate: bool | None = None,
+    ) -> Rows[GroupStatistic]:
+        """Return a row for each metric and group of a call's users.
+
+        A call that is longer than the plan's span has rows for each part of it, which `since` and `until` of a row
+        name. Fractions of parts cannot be added up.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            metrics: a `FreezeMetric`, both, or raw names; fractions of 1.
+            dimension: what to group by.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: a metric or dimension of another endpoint, a call id without its time range.
+            WindowOutOfReach: the call began too far back, or all of it is too recent.
+
+        Example:
+            for row in await client.statistics(call, "video_freeze_rate", "net"):
+                print(row.dimension_value, row.user_count, row.value)
+
+        Source: `reference/agora-analytics-api.md`, endpoint 4.
+        """
+        filters = QueryFilters(dimension=str(dimension), params={"call_id": listings.call_id_of(call)})
+        window = self._window_of(call, since, until, validate)
+        return await self._queries.query(operations.STATISTICS, metrics, window, filters, validate)
+
+    async def freeze_distribution(
+        self,
+        call: Call | str,
+        metrics: Names = tuple(FreezeMetric),
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        validate: bool | None = None,
+    ) -> Rows[FreezeBucket]:
+        """Return how many of a call's users have which freeze rate: a row for each metric and bucket, smallest first.
+
+        Empty buckets are not sent. A call that is longer than the plan's span has rows for each part of it, which
+        `since` and `until` of a row name. A user may be in several parts.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            metrics: a `FreezeMetric`, both, or raw names.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            WindowOutOfReach: the call began too far back, or all of it is too recent.
+
+        Example:
+            for row in await client.freeze_distribution(call, "audio_freeze_rate"):
+                print(row.bucket, row.user_count)
+
+        Source: `reference/agora-analytics-api.md`, endpoint 5.
+        """
+        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        window = self._window_of(call, since, until, validate)
+        return await self._queries.query(operations.FREEZE_BUCKET, metrics, window, filters, validate)
+
+    async def statistics_over_time(
+        self,
+        call: Call | str,
+        metrics: Names = TimeMetric.USER_COUNT,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        validate: bool | None = None,
+    ) -> Rows[Point]:
+        """Return a call minute by minute: a row for each metric and minute, sorted by time.
+
+        The call is clipped to the plan's reach, and split where it is longer than the plan's span.
+
+        Args:
+            call: a `Call`, or a call id together with `since` and `until`.
+            metrics: a `TimeMetric`, several, or raw names; counts of users, and fractions of 1.
+            since: the call's start, if `call` is an id.
+            until: the call's end, if `call` is an id.
+            validate: False sends the arguments as they are; None: the client's default.
+
+        Raises:
+            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            WindowOutOfReach: no part of the call is in the plan's reach.
+
+        Example:
+            rows = await client.statistics_over_time(call, ["user_count", "video_freeze_rate"])
+            print(max(row.value or 0 for row in rows if row.metric == "user_count"))
+
+        Source: `reference/agora-analytics-api.md`, endpoint 6.
+        """
+        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        window = self._window_of(call, since, until, validate)
+        return await self._queries.query(operations.STATISTICS_TIME, metrics, window, filters, validate)
+
+    def reach(self, endpoint: Endpoint) -> Window:
+        """Return the seconds that the plan allows to request of an endpoint now."""
+        return self._engine.reach(endpoint)
+
+    def limits(self, endpoint: Endpoint) -> Limits:
+        """Return what the plan allows an endpoint.
+
+        Raises:
+            InvalidRequest: the plan does not include it.
+        """
+        return self._engine.limits(endpoint)
+
+    def legal_window(self, endpoint: Endpoint, since: Instant, until: Instant) -> Window:
+        """Return the part of `since <= t < until` that the plan allows to request of an endpoint now.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            WindowOutOfReach: there is no such part.
+        """
+        window = self._window(since, until, validate=True)
+        return clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
+
     async def domains(self) -> list[DomainState]:
-        """Return the hosts as the client sees them now: which one is in use, which ones rest, and why."""
+        """Return the state of each host: which one is in use, which ones rest, and why."""
         return self._engine.domains()
 
-    async def _headers(self, _: Request) -> Mapping[str, str]:
-        pair = f"{self.settings.customer_id}:{self.settings.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    async def _authorize(self, _: Request) -> Mapping[str, str]:
+        return self.settings.headers
+
+    def _window_of(
+        self, call: Call | str, since: Instant | None, until: Instant | None, validate: bool | None
+    ) -> Window:
+        check = self._validates(validate)
+        return listings.call_window(call, since, until, now=self._now(), validate=check)

@@ -18,7 +18,7 @@ NEIGHBOURS = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])
 AREAS = tuple(NEIGHBOURS)
 
 _ASSUMED = {"agora.io": "us-west-1", "sd-rtn.com": "cn-east-1"}
-"""Our choice, not the vendor's: where the primary is taken to be as long as DNS has not told."""
+"""The assumed area of a primary host until DNS has resolved it. This is our choice, not the vendor's."""
 
 
 def primary(suffix: str) -> str:

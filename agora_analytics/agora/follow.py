@@ -1,4 +1,4 @@
-"""Following Real-time: every window of 20 seconds once, in order, with the requests that a day allows."""
+"""Follows Real-time: returns every window of 20 seconds once and in order, within the day's quota."""
 
 import math
 from collections import defaultdict
@@ -9,12 +9,11 @@ import anyio
 from attrs import field, frozen
 
 from agora_analytics import errors
-from agora_analytics.agora.asking import Asker, Parameter
-from agora_analytics.agora.live_requests import live_ask
-from agora_analytics.agora.measures import Number, Point
-from agora_analytics.agora.ranges import GRID, on_grid_after, on_grid_before
-from agora_analytics.agora.reading import points
-from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.agora.operations import QueryOperation
+from agora_analytics.agora.parsers import Number
+from agora_analytics.agora.queries import PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.stat_records import Point
+from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import SLACK, Window, reachable
 from agora_analytics.engine.events import WindowsLost
@@ -27,20 +26,20 @@ FATAL_ERRORS = (
     errors.DecodeError,
     errors.ConfigurationError,
 )
-"""Errors that waiting does not mend."""
-LONGEST_NAP = 60.0  # others may spend of the same quota meanwhile, so the pace is looked at again
+"""Errors that a retry cannot help."""
+LONGEST_NAP = 60.0  # seconds; other clients may use the same quota meanwhile, so the pace is computed again
 RETRY_AFTER = (20.0, 40.0, 80.0, 160.0)
-MARGIN = 300  # seconds that are kept from the end of the reach, for an outage to pass
+MARGIN = 300  # seconds between a request and the end of the reach, to survive an outage
 
 
 @frozen(kw_only=True)
 class LiveWindow:
-    """What happened in 20 seconds.
+    """The values of 20 seconds.
 
     Attributes:
         ts: the beginning, UTC epoch seconds, on the grid of :00, :20 and :40.
-        rows: a `Point` for each metric, or for each metric and group; none where the server had nothing to tell of.
-        missing: the metrics that could not be asked for before the window went out of reach.
+        rows: a `Point` for each metric, or for each metric and group; empty if the server has no data.
+        missing: the metrics that could not be requested before the window went out of reach.
     """
 
     ts: int
@@ -49,7 +48,7 @@ class LiveWindow:
 
     @property
     def end(self) -> int:
-        """The end, UTC epoch seconds, excluded; `since=window.end` goes on behind this window."""
+        """The end, UTC epoch seconds, excluded; pass `since=window.end` to continue after this window."""
         return self.ts + GRID
 
     @property
@@ -59,45 +58,43 @@ class LiveWindow:
 
     @property
     def values(self) -> Mapping[str, Number | None]:
-        """The value of each metric that was told of everybody together."""
+        """The value of each metric over all users, without a dimension."""
         return {row.metric: row.value for row in self.rows if row.dimension is None}
 
     @property
     def groups(self) -> Mapping[str | None, Mapping[str, Number | None]]:
-        """The value of each metric by group, where groups were asked for."""
-        found: dict[str | None, dict[str, Number | None]] = {}
+        """The value of each metric by group, if the query has a dimension."""
+        by_group: dict[str | None, dict[str, Number | None]] = {}
         for row in self.rows:
             if row.dimension is not None:
-                found.setdefault(row.dimension_value, {})[row.metric] = row.value
-        return found
+                by_group.setdefault(row.dimension_value, {})[row.metric] = row.value
+        return by_group
 
 
 class Follow:
     """An endless listing of `LiveWindow`s: see `Realtime.follow`.
 
-    It remembers where it is: iterating again goes on behind the last window that was given.
+    A second iteration continues after the last returned window.
 
     Attributes:
-        lost: how many windows went out of reach for at least one metric.
+        lost: number of windows that went out of reach for at least one metric.
     """
 
     def __init__(
         self,
-        asker: Asker,
-        endpoints: Mapping[str, Endpoint],
+        queries: QueryRunner,
+        operations: Mapping[str, QueryOperation[Point]],
         *,
-        params: tuple[Parameter, ...],
-        dimension: str | None,
+        filters: QueryFilters,
         since: float | None,
         share: float,
     ) -> None:
-        self._asker = asker
-        self._endpoints = endpoints
-        self._params = params
-        self._dimension = dimension
+        self._queries = queries
+        self._operations = operations
+        self._filters = filters
         self._share = share
         self._next = None if since is None else on_grid_before(since)
-        self._fetched: dict[str, int] = {}  # by metric: the end of what was answered
+        self._fetched: dict[str, int] = {}  # by metric: the end of the fetched windows
         self._rows: defaultdict[int, list[Point]] = defaultdict(list)
         self._missing: defaultdict[int, list[str]] = defaultdict(list)
         self._not_before: dict[str, float] = {}  # by metric, on the server's clock
@@ -107,8 +104,8 @@ class Follow:
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if self._next is None:
-            self._next = min(on_grid_before(self._reach(metric).end) for metric in self._endpoints) - GRID
-        for metric in self._endpoints:
+            self._next = min(on_grid_before(self._reach(metric).end) for metric in self._operations) - GRID
+        for metric in self._operations:
             self._fetched.setdefault(metric, self._next)
         while True:
             while (window := self._take()) is not None:
@@ -117,96 +114,102 @@ class Follow:
             await self._fetch()
 
     def _take(self) -> LiveWindow | None:
-        """Return the next window that all metrics are in for; windows that nobody told of are passed over."""
+        """Return the next window for which every metric has arrived. Windows without data are skipped."""
         while self._next is not None and self._next < min(self._fetched.values()):
             ts = self._next
             self._next += GRID
             rows, missing = self._rows.pop(ts, []), self._missing.pop(ts, [])
             self.lost += bool(missing)
-            if len(missing) < len(self._endpoints):
+            if len(missing) < len(self._operations):
                 return LiveWindow(ts=ts, rows=tuple(rows), missing=tuple(missing))
         return None
 
     async def _fetch(self) -> None:
-        """Ask for what is there and not yet here. Who is behind catches up with the others, and no further."""
+        """Fetch available windows. A metric that lags catches up with the others, and no further."""
         front, due = max(self._fetched.values()), await self._due()
-        newest = min(on_grid_before(self._reach(metric).end) for metric in self._endpoints)
-        for metric in self._endpoints:
+        newest = min(on_grid_before(self._reach(metric).end) for metric in self._operations)
+        for metric in self._operations:
             self._lose(metric, min(on_grid_after(self._reach(metric).start), newest))
-        for metric in sorted(self._endpoints, key=self._fetched.__getitem__, reverse=True):
-            if self._asker.now() >= due[metric]:
+        for metric in sorted(self._operations, key=self._fetched.__getitem__, reverse=True):
+            if self._queries.now() >= due[metric]:
                 ahead = max(self._fetched.values())
                 await self._fetch_metric(metric, newest if self._fetched[metric] >= front else ahead)
 
     async def _fetch_metric(self, metric: str, until: int) -> None:
-        start, endpoint = self._fetched[metric], self._endpoints[metric]
-        end = min(until, start + self._longest(endpoint))
+        start, operation = self._fetched[metric], self._operations[metric]
+        end = min(until, start + self._longest(operation))
         if end <= start:
             return
         try:
-            ask = live_ask(endpoint, metric, Window(start, end), self._params, self._dimension)
-            answered = await self._asker.send(ask, points)
+            request = PlannedRequest(
+                operation=operation,
+                metric=metric,
+                window=Window(start, end - 1),
+                limits=self._queries.limits(operation),
+                filters=self._filters,
+            )
+            response = await self._queries.send(request)
         except FATAL_ERRORS:
             raise
         except errors.AgoraAnalyticsError as error:
             self._postpone(metric, error)
             return
         self._failures[metric], self._begun = 0, True
-        self._lose(metric, answered.window.start)  # it may have been cut while it waited for its turn
-        end = answered.window.end
-        for row in answered.records:
+        window = response.payload.window or request.window
+        self._lose(metric, window.start)  # the request may have been clipped while it waited
+        end = window.end + 1
+        for row in response.result:
             if self._fetched[metric] <= row.ts < end:
                 self._rows[on_grid_before(row.ts)].append(row)
         self._fetched[metric] = end
 
     def _lose(self, metric: str, until: int) -> None:
-        """Note that what lies before `until` cannot be asked for any more."""
+        """Count the windows before `until` that can no longer be requested."""
         start = self._fetched[metric]
         if until <= start:
             return
         for ts in range(start, until, GRID):
             self._missing[ts].append(metric)
         self._fetched[metric] = until
-        name = self._endpoints[metric].name
+        name = self._operations[metric].name
         count = (until - start) // GRID
-        self._asker.engine.observer(
+        self._queries.engine.observer(
             WindowsLost(endpoint=name, metric=metric, start=start, end=until, count=count)
         )
 
     def _postpone(self, metric: str, error: errors.AgoraAnalyticsError) -> None:
         failures = self._failures.get(metric, 0)
         self._failures[metric] = failures + 1
-        until = self._asker.now() + RETRY_AFTER[min(failures, len(RETRY_AFTER) - 1)]
+        until = self._queries.now() + RETRY_AFTER[min(failures, len(RETRY_AFTER) - 1)]
         if isinstance(error, errors.QuotaExhausted):
-            until = max(error.retry_at, self._asker.now()) + 1.0
+            until = max(error.retry_at, self._queries.now()) + 1.0
         self._not_before[metric] = until
 
     async def _wait(self) -> None:
-        while (seconds := min((await self._due()).values()) - self._asker.now()) > 0:  # noqa: ASYNC110 - nobody tells
+        while (seconds := min((await self._due()).values()) - self._queries.now()) > 0:  # noqa: ASYNC110 - there is no event
             await anyio.sleep(min(seconds, LONGEST_NAP))
 
     async def _due(self) -> dict[str, float]:
-        """Return when to ask next for each metric, on the server's clock."""
+        """Return the time of the next request for each metric, on the server's clock."""
         front = max(self._fetched.values())
-        delay = max(self._limits(metric).delay for metric in self._endpoints)
-        behind = 0.0
+        delay = max(self._limits(metric).delay for metric in self._operations)
         windows = await self._windows_a_request() if self._begun else 1
         ahead = front + GRID * windows + delay + SLACK + 0.5
         return {
-            metric: max(ahead if end >= front else behind, self._not_before.get(metric, 0.0))
+            metric: max(ahead if end >= front else 0.0, self._not_before.get(metric, 0.0))
             for metric, end in self._fetched.items()
         }
 
     async def _windows_a_request(self) -> int:
-        """Return the fewest windows a request with which what is left lasts for the rest of the day."""
-        names = [endpoint.name for endpoint in self._endpoints.values()]
-        now = self._asker.now()
+        """Return the fewest windows a request with which the remaining quota lasts for the rest of the day."""
+        names = [operation.name for operation in self._operations.values()]
+        now = self._queries.now()
         most = min(
             (min(limits.reach, limits.span or limits.reach) - limits.delay - MARGIN) // GRID
-            for limits in map(self._limits, self._endpoints)
+            for limits in map(self._limits, self._operations)
         )
         wanted = 1
-        for quota in await self._asker.quotas():
+        for quota in await self._queries.engine.quota():
             if quota.endpoint in names:
                 mine = quota.left - (1 - self._share) * quota.per_day
                 rounds = mine / names.count(quota.endpoint)
@@ -214,12 +217,12 @@ class Follow:
                 wanted = max(wanted, math.ceil(min(seconds / GRID, most)))
         return max(1, min(wanted, most))
 
-    def _longest(self, endpoint: Endpoint) -> int:
-        limits = self._asker.limits(endpoint)
+    def _longest(self, operation: QueryOperation[Point]) -> int:
+        limits = self._queries.limits(operation)
         return on_grid_before((limits.span or limits.reach) - 1)
 
     def _limits(self, metric: str) -> Limits:
-        return self._asker.limits(self._endpoints[metric])
+        return self._queries.limits(self._operations[metric])
 
     def _reach(self, metric: str) -> Window:
-        return reachable(self._limits(metric), self._asker.now())
+        return reachable(self._limits(metric), self._queries.now())

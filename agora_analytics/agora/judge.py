@@ -4,7 +4,8 @@ Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -18,7 +19,6 @@ from agora_analytics.core.verdicts import (
     Done,
     Exchange,
     Fail,
-    Payload,
     Retry,
     Verdict,
     judge_failure,
@@ -33,7 +33,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a body as JSON raises: syntax errors, invalid UTF-8, too deep nesting."""
 
 
-class Envelope(msgspec.Struct):
+class AgoraEnvelope(msgspec.Struct):
     """What every response may carry in addition to its data."""
 
     code: Any = None
@@ -45,7 +45,7 @@ class Envelope(msgspec.Struct):
 class Opened(Generic[R]):
     """A body whose envelope is read. `decode` returns its data; it raises `DecodeError`, or `UNREADABLE`."""
 
-    envelope: Envelope
+    envelope: AgoraEnvelope
     decode: Callable[[], R]
 
 
@@ -55,9 +55,18 @@ Open = Callable[[bytes], Opened[R]]
 
 def open_fields(body: bytes) -> Opened[dict[str, Any]]:
     """Open a body whose data are all its fields."""
-    fields = msgspec.json.decode(body, type=dict[str, Any])
-    envelope = Envelope(*map(fields.get, ("code", "message", "requestId")))
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, Any])
+    except UNREADABLE as error:
+        # A field outside the envelope may have a value that Python cannot hold, such as 1e999.
+        unreadable = errors.DecodeError(f"the response cannot be read: {error}")
+        return Opened(msgspec.json.decode(body, type=AgoraEnvelope), partial(_fail, unreadable))
+    envelope = AgoraEnvelope(*map(fields.get, ("code", "message", "requestId")))
     return Opened(envelope, lambda: fields)
+
+
+def _fail(error: errors.DecodeError) -> NoReturn:
+    raise error
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
@@ -83,7 +92,7 @@ def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
 def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> Verdict[R]:
     envelope = opened.envelope
     number = whole_number(envelope.code)
-    request_id = request_id_of(envelope, response)
+    request_id = _request_id(envelope, response)
     if number in SUCCESS and response.status < 400:
         try:
             return Done(opened.decode(), request_id)
@@ -103,7 +112,7 @@ def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> 
     return _judge_code(message, response, exchange.now, context)
 
 
-def request_id_of(envelope: Envelope, response: Response) -> str | None:
+def _request_id(envelope: AgoraEnvelope, response: Response) -> str | None:
     """Return the request id from the body, or else from the header."""
     return envelope.requestId if isinstance(envelope.requestId, str) else response.headers.get("x-request-id")
 
@@ -217,13 +226,3 @@ def _judge_spent_day(text: str, exchange: Exchange, request_id: str | None) -> R
         return Retry(error=error, cause=Cause.RATE)
     error = errors.QuotaExhausted(f"the day's quota is spent: {text}", retry_at=opens, request_id=request_id)
     return Fail(error=error, closed_until=opens)
-
-
-def judge(endpoint: Any, outcome: Any, now: float) -> Verdict[Any]:
-    """TRANSITION: judge only."""
-    exchange = Exchange(endpoint=endpoint, payload=Payload(), outcome=outcome, sent_at=now, now=now)
-    verdict = read_response(exchange, open_body=open_fields)
-    return Done(outcome) if isinstance(verdict, Done) else verdict
-
-
-request_id = request_id_of

@@ -1,251 +1,265 @@
-"""The listings of ApiRequest[Any] Inspector: which requests each takes, and what its answers hold."""
+"""The listings of Call Inspector: pages of records, and pages of metric series."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
-import msgspec
 from attrs import evolve, field, frozen
 
-from agora_analytics.agora.endpoints import MAX_SIDS
-from agora_analytics.agora.judge import UNREADABLE, Envelope, judge, request_id
-from agora_analytics.agora.record_pages import RecordPage, read_page
-from agora_analytics.agora.records import R, Session, sids_of
+from agora_analytics.agora.operations import MAX_SIDS, ListingOperation
+from agora_analytics.agora.record_pages import RecordPage
+from agora_analytics.agora.records import Call, R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import whole_number
-from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, write_token
-from agora_analytics.core.windows import Window, clip
+from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, read_token, write_token
+from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
-from agora_analytics.engine.events import ListingNarrowed, ListingShort, Observer
-from agora_analytics.engine.legacy import unread
-from agora_analytics.engine.pages import Meta, Page
-from agora_analytics.errors import DecodeError, InvalidRequest
+from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.events import ListingNarrowed, ListingShort
+from agora_analytics.engine.pages import Fetched, Page
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import Instant
+from agora_analytics.kit.listing import FirstSeen, Listing
+from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 
-Run = Callable[[ApiRequest[Any]], Awaitable[ApiResponse[Any]]]
-ReadColumns = Callable[[bytes], Awaitable[MetricColumns]]
-ReadRecords = Callable[[type[R], str, bytes], RecordPage[R]]
+
+def call_id_of(call: Call | str) -> str:
+    """Return the id of a call, or the id itself."""
+    return call if isinstance(call, str) else call.call_id
 
 
-@frozen(kw_only=True)
-class Question:
-    """What stays the same over all requests of a listing: the endpoint, its limits and its parameters.
+def call_window(
+    call: Call | str, since: Instant | None, until: Instant | None, *, now: float, validate: bool
+) -> Window:
+    """Return the seconds of a call; an ongoing call lasts until now. An id needs `since` and `until`.
 
-    `validate`: whether what the plan does not allow is cut off; otherwise windows are sent as they are.
+    Raises:
+        InvalidRequest: an id without both of them, and as `time_range`.
     """
-
-    endpoint: Endpoint
-    limits: Limits
-    params: Query
-    validate: bool
-
-    def ask(self, window: Window, *more: tuple[str, str]) -> ApiRequest[Any]:
-        """Return the call for a window. What has gone out of reach by the time of sending is cut off."""
-
-        def query(server_now: float) -> Query:
-            part = window
-            if self.validate:
-                part = clip(window, self.limits, server_now, endpoint=self.endpoint.name)
-            ends = ((self.endpoint.since, str(part.start)), (self.endpoint.until, str(part.end)))
-            return (*ends, *self.params, *more)
-
-        return unread(judge, endpoint=self.endpoint, query=query)
-
-
-class RecordWalk(Generic[R]):
-    """The walk over a numbered listing of records. `read` may give rows in place of them, for a table."""
-
-    def __init__(
-        self,
-        question: Question,
-        steps: Iterable[Step],
-        *,
-        kind: type[R],
-        key: Callable[[R], str],
-        page_size: int,
-        run: Run,
-        observer: Observer,
-        read: ReadRecords[R] = read_page,
-    ) -> None:
-        self._question = question
-        self._kind = kind
-        self._read = read
-        self._page_size = page_size
-        self._run = run
-        self._observer = observer
-        self._walk = NumberedPaginator(steps, key, self._noticed)
-        self._listed: dict[int, PageInfo[R]] = {}
-        self.steps = self._walk.steps
-
-    async def fetch(self, step: Step) -> Page[R]:
-        """See `Paginator.fetch`."""
-        pages = (("page_no", str(step.page)), ("page_size", str(self._page_size)))
-        answer = await self._run(self._question.ask(step.window, *pages))
-        endpoint, body = self._question.endpoint, answer.response.body
-        try:
-            read = self._read(self._kind, endpoint.items, body)
-        except DecodeError as error:
-            raise _placed(error, endpoint, answer, _id_in(answer)) from error
-        found = request_id(Envelope(requestId=read.request_id), answer.response)
-        page = Page(
-            records=read.records,
-            meta=evolve(_meta(answer, found), total=_count(read.total)),
-            resume_token="",
-            raw=body,
+    if isinstance(call, Call):
+        last = call.destroyed_ts if call.finished else int(now)
+        return Window(call.created_ts, max(call.created_ts, last))
+    if since is None or until is None:
+        raise InvalidRequest(
+            "a call id needs since= and until=, the time range of the call; or pass the Call"
         )
-        self._listed[id(page)] = PageInfo(
-            records=read.records,
-            total=page.meta.total,
-            page_size=_count(read.page_size),
-            has_more=read.has_more,
+    return time_range(since, until, now=now, validate=validate)
+
+
+def check_ids(name: str, ids: Sequence[object], endpoint: Endpoint, *, most: int | None = None) -> None:
+    """Check a list of ids.
+
+    Raises:
+        InvalidRequest: a text, which is a sequence of characters, in place of a list; or more than `most` ids.
+    """
+    if isinstance(ids, str):
+        raise InvalidRequest(f"{name}={ids!r} is a text; pass a list, [{ids!r}]", endpoint=endpoint.name)
+    if most is not None and len(ids) > most:
+        raise InvalidRequest(
+            f"a request takes at most {most} {name}, not {len(ids)}; pass fewer", endpoint=endpoint.name
         )
-        return page
 
-    def answered(self, step: Step, page: Page[R]) -> tuple[Step, list[Step]]:
-        """See `Paginator.answered`."""
-        return self._walk.answered(step, self._listed.pop(id(page)))
 
-    def deliver(self, page: Page[R], left: Iterable[Step]) -> Page[R]:
-        """See `Paginator.deliver`."""
-        return evolve(page, records=self._walk.fresh(page.records), resume_token=write_token(left))
+def plan_records(
+    engine: Engine,
+    operation: ListingOperation[R],
+    params: Query,
+    window: Window,
+    page_size: int,
+    resume: str | None,
+    *,
+    validate: bool,
+) -> Callable[..., Coroutine[Any, Any, Listing[Step, RecordPage[R], Page[R]]]]:
+    """Return a function that returns the paginator of a numbered listing.
 
-    def _noticed(self, notice: Finding, window: Window, listed: int, counted: int) -> None:
-        name = self._question.endpoint.name
-        if notice is Finding.NARROWED:
-            self._observer(ListingNarrowed(endpoint=name, start=window.start, end=window.end))
+    Raises:
+        InvalidRequest: a page size or a token that cannot be used, or the plan does not include the operation.
+        WindowOutOfReach: no part of the window can be requested now.
+    """
+    limits = engine.limits(operation) if validate else None
+    if limits is not None and not 1 <= page_size <= 100:
+        raise InvalidRequest(f"page_size={page_size} is not in the range 1 to 100", endpoint=operation.name)
+    windows = operation.plan(window, limits, engine.server_time.now())
+    steps = [Step(part) for part in (reversed(windows) if operation.newest_first else windows)]
+    if resume is not None:
+        steps = read_token(resume)
+
+    async def paginator(*, as_rows: bool = False) -> Listing[Step, RecordPage[R], Page[R]]:
+        return record_listing(
+            engine, operation, params, steps, limits=limits, page_size=page_size, as_rows=as_rows
+        )
+
+    return paginator
+
+
+def record_listing(
+    engine: Engine,
+    operation: ListingOperation[R],
+    params: Query,
+    steps: Iterable[Step],
+    *,
+    limits: Limits | None,
+    page_size: int,
+    as_rows: bool = False,
+) -> Listing[Step, RecordPage[R], Page[R]]:
+    """Return the paginator of a numbered listing.
+
+    Args:
+        engine: sends the requests.
+        operation: the listing.
+        params: the query parameters that all requests have.
+        steps: the first steps.
+        limits: what the plan allows; None: windows are sent as they are.
+        page_size: records a page.
+        as_rows: leave the records as structs, for a table.
+    """
+    name = operation.name
+
+    def notice(finding: Finding, window: Window, listed: int, counted: int) -> None:
+        start, end = window.start, window.end
+        if finding is Finding.NARROWED:
+            engine.observer(ListingNarrowed(endpoint=name, start=start, end=end))
         else:
-            self._observer(
-                ListingShort(
-                    endpoint=name, start=window.start, end=window.end, listed=listed, counted=counted
-                )
-            )
+            engine.observer(ListingShort(endpoint=name, start=start, end=end, listed=listed, counted=counted))
+
+    paginator: NumberedPaginator[R] = NumberedPaginator(steps, operation.key, notice)
+
+    def request(step: Step) -> ApiRequest[RecordPage[R]]:
+        return operation.request(
+            (*params, ("page_no", str(step.page)), ("page_size", str(page_size))),
+            window=step.window,
+            limits=limits,
+            read=operation.read_rows if as_rows else operation.read,
+        )
+
+    def page(step: Step, response: ApiResponse[RecordPage[R]]) -> Fetched[Step, Page[R]]:
+        content = response.result
+        info = PageInfo(
+            records=content.records,
+            total=_count(content.total),
+            page_size=_count(content.page_size),
+            has_more=content.has_more,
+        )
+        after, next_steps = paginator.next_steps(step, info)
+        return Fetched(
+            page=Page(
+                records=info.records,
+                meta=evolve(response.meta, total=info.total),
+                raw=response.response.body,
+            ),
+            next_steps=next_steps,
+            after=after,
+        )
+
+    return Listing(
+        paginator.steps,
+        run=engine.run,
+        request=request,
+        page=page,
+        token=lambda _, steps_left: write_token(steps_left),
+        fresh=FirstSeen(operation.key),
+    )
+
+
+def _count(value: Any) -> int | None:
+    if type(value) is int and value > 0:
+        return value  # even a nonsensical one: it shows that the listing cannot be complete
+    count = whole_number(value)
+    return None if count is None or count < 0 else count
 
 
 @frozen(kw_only=True)
 class MetricsPage(Page[Series]):
-    """A page of metrics: its `records` are series, its `columns` all samples of the answer."""
+    """A page of metrics: `records` are its series, `columns` all samples of the response."""
 
     columns: MetricColumns = field(repr=False)
 
 
 @frozen
 class Batch:
-    """One metrics request: some sessions of a call in one window; `place` counts from 0 over the whole listing."""
+    """One metrics request: sessions of a call in one window. `index` is its position in the listing, from 0."""
 
-    place: int
+    index: int
     window: Window
     sids: tuple[str, ...]
 
 
-def batches(windows: Sequence[Window], sessions: Sequence[Session | str]) -> list[Batch]:
-    """Return the fewest metrics requests that cover the sessions: in each window only those that may have been there.
+def in_order(sessions: Sequence[Session]) -> list[Session]:
+    """Return sessions in an order that does not depend on the response, so that a resume token stays valid."""
+    return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
 
-    The order of the sessions decides who is asked for together, so the same order gives the same batches. A session
-    that comes twice is asked for once.
+
+def batches(
+    windows: Sequence[Window], sessions: Sequence[Session | str], *, resume: str | None = None
+) -> list[Batch]:
+    """Return the fewest metrics requests for these sessions; each window has only sessions that may overlap it.
+
+    The same order of sessions gives the same batches. A session that is passed twice is requested once.
+
+    Args:
+        windows: the windows.
+        sessions: sessions, or session ids.
+        resume: the resume token of a page, to return the batches after that page.
+
+    Raises:
+        InvalidRequest: `resume` is not a resume token of metrics.
     """
-    found: list[Batch] = []
+    planned: list[Batch] = []
     for window in windows:
-        there = (one for one in sessions if isinstance(one, str) or _may_be_in(window, one))
-        sids = list(dict.fromkeys(sids_of(there)))
+        present = (each for each in sessions if isinstance(each, str) or _may_overlap(window, each))
+        sids = list(dict.fromkeys(sids_of(present)))
         for i in range(0, len(sids), MAX_SIDS):
-            found.append(Batch(len(found), window, tuple(sids[i : i + MAX_SIDS])))
-    return found
+            planned.append(Batch(len(planned), window, tuple(sids[i : i + MAX_SIDS])))
+    return planned if resume is None else planned[_read_index(resume, end=len(planned)) :]
 
 
-def _may_be_in(window: Window, session: Session) -> bool:
-    """Say whether a session can have samples in a window: the end of one that goes on is not known yet."""
+def _may_overlap(window: Window, session: Session) -> bool:
+    """Return whether a session can have samples in a window. The end of an ongoing session is not known yet."""
     return session.join_ts <= window.end and (not session.finished or session.leave_ts >= window.start)
 
 
-class MetricsWalk:
-    """The walk over a call's metrics: batches of sessions, window by window."""
+def metrics_listing(
+    engine: Engine,
+    operation: Operation[MetricColumns],
+    params: Query,
+    steps: Sequence[Batch],
+    *,
+    limits: Limits | None,
+) -> Listing[Batch, MetricColumns, MetricsPage]:
+    """Return the paginator of a call's metrics: one page for each batch."""
 
-    def __init__(
-        self, question: Question, steps: Iterable[Batch], *, run: Run, read_columns: ReadColumns
-    ) -> None:
-        self._question = question
-        self._run = run
-        self._read_columns = read_columns
-        self.steps = list(steps)
+    def request(step: Batch) -> ApiRequest[MetricColumns]:
+        return operation.request((*params, ("sids", ",".join(step.sids))), window=step.window, limits=limits)
 
-    async def fetch(self, step: Batch) -> MetricsPage:
-        """See `Paginator.fetch`."""
-        answer = await self._run(self._question.ask(step.window, ("sids", ",".join(step.sids))))
-        found = answer.response.headers.get("x-request-id")
-        try:
-            columns = await self._read_columns(answer.response.body)
-        except DecodeError as error:
-            raise _placed(error, self._question.endpoint, answer, found) from error
-        return MetricsPage(
-            records=list(columns),
-            columns=columns,
-            meta=_meta(answer, found),
-            resume_token="",
-            raw=answer.response.body,
+    def page(_: Batch, response: ApiResponse[MetricColumns]) -> Fetched[Batch, MetricsPage]:
+        columns = response.result
+        return Fetched(
+            page=MetricsPage(
+                records=list(columns), columns=columns, meta=response.meta, raw=response.response.body
+            )
         )
 
-    def answered(self, step: Batch, page: Page[Series]) -> tuple[Batch, list[Batch]]:
-        """See `Paginator.answered`."""
-        del page
-        return step, []
-
-    def deliver(self, page: Page[Series], left: Iterable[Batch]) -> Page[Series]:
-        """See `Paginator.deliver`."""
-        for batch in left:
-            return evolve(page, resume_token=_write_place(batch.place))
-        return page
+    return Listing(
+        steps,
+        run=engine.run,
+        request=request,
+        page=page,
+        token=lambda _, steps_left: _write_index(steps_left[0].index),
+    )
 
 
-def resume_batches(all_batches: list[Batch], token: str) -> list[Batch]:
-    """Return the batches that are left at a resume token.
-
-    Raises:
-        InvalidRequest: if the text is not a resume token of metrics.
-    """
-    if not token:
-        return []
+def _read_index(token: str, *, end: int) -> int:
     try:
-        place = int(json.loads(urlsafe_b64decode(token.encode()))["batch"])
+        return max(int(json.loads(urlsafe_b64decode(token.encode()))["batch"]), 0) if token else end
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InvalidRequest(
             "this is not a resume token of metrics; pass a page's resume_token as it is"
         ) from error
-    return all_batches[max(place, 0) :]
 
 
-def _write_place(place: int) -> str:
-    return urlsafe_b64encode(json.dumps({"batch": place}).encode()).decode()
-
-
-def _id_in(answer: ApiResponse[Any]) -> str | None:
-    """Return the request id of an answer whose records cannot be read."""
-    try:
-        envelope = msgspec.json.decode(answer.response.body, type=Envelope)
-    except UNREADABLE:
-        envelope = Envelope()
-    return request_id(envelope, answer.response)
-
-
-def _meta(answer: ApiResponse, found: str | None) -> Meta:
-    return Meta(
-        status=answer.response.status,
-        request_id=found,
-        host=answer.host,
-        attempts=len(answer.trail),
-        elapsed=answer.response.elapsed,
-    )
-
-
-def _count(value: Any) -> int | None:
-    if type(value) is int and value > 0:
-        return value  # one that is out of its mind says that the listing cannot be whole
-    count = whole_number(value)
-    return None if count is None or count < 0 else count
-
-
-def _placed(error: DecodeError, endpoint: Endpoint, answer: ApiResponse, found: str | None) -> DecodeError:
-    error.endpoint, error.host, error.request_id = endpoint.name, answer.host, found
-    return error
+def _write_index(index: int) -> str:
+    return urlsafe_b64encode(json.dumps({"batch": index}).encode()).decode()

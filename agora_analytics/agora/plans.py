@@ -7,8 +7,9 @@ the vendor's current page groups them. Endpoints are named by their path, withou
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from agora_analytics.core.limits import Limits
 
@@ -31,6 +32,8 @@ REALTIME_QUALITY = "realtime/quality/by_time_20sec"
 REALTIME_USAGE_TOP = "realtime/usage/dimension/top20"
 REALTIME_QUALITY_TOP = "realtime/quality/dimension/top20"
 
+INSIGHTS_BY_TIME = (INSIGHT_USAGE, INSIGHT_QUALITY)
+INSIGHTS_TOTALS = (INSIGHT_USAGE_TOTALS, INSIGHT_QUALITY_TOTALS)
 OF_ONE_CALL = (CALL_SESSIONS, CALL_METRICS, CALL_STATISTICS, CALL_FREEZE_BUCKET, CALL_STATISTICS_TIME)
 REALTIME = (REALTIME_USAGE, REALTIME_QUALITY, REALTIME_USAGE_TOP, REALTIME_QUALITY_TOP)
 
@@ -39,136 +42,71 @@ REALTIME = (REALTIME_USAGE, REALTIME_QUALITY, REALTIME_USAGE_TOP, REALTIME_QUALI
 class Plan:
     """A pricing plan: its name and what it allows each endpoint, by endpoint name.
 
-    A contract with other numbers is a plan of your own: `attrs.evolve(ENTERPRISE, limits={...})`.
+    For a contract with other numbers, create a plan of your own: `attrs.evolve(ENTERPRISE, limits={...})`.
     """
 
     name: str
     limits: Mapping[str, Limits] = field(repr=False)
 
-
-def _source(section: str, endpoint: str, plan: str) -> str:
-    return f"Analytics REST API reference, {section}, API limits, {endpoint}, column {plan}"
-
-
-def _call_inspector(
-    name: str, *, per_second: int, per_day: int, reach: int, spans: tuple[int, int], delays: tuple[int, int]
-) -> dict[str, Limits]:
-    def row(endpoint: str, span: int, delay: int) -> Limits:
-        return Limits(
-            requests=per_second,
-            per_day=per_day,
-            reach=reach,
-            span=span,
-            delay=delay,
-            source=_source("Call Inspector", endpoint, name),
-        )
-
-    lists, others = zip(spans, delays, strict=True)
-    return {CALL_LISTS: row(CALL_LISTS, *lists)} | {
-        endpoint: row(endpoint, *others) for endpoint in OF_ONE_CALL
-    }
+    def describe_missing(self, endpoint: str) -> str:
+        """Return the error message for an endpoint that the plan does not include."""
+        others = plans_with(endpoint)
+        return f"the {self.name} plan does not include {endpoint}; it needs {others or 'another plan'}"
 
 
-def _insights(
-    name: str,
-    *,
-    per_minute: int,
-    burst: int,
-    per_day: int,
-    reach: int,
-    span: int,
-    usage_delay: int,
-    quality_delay: int,
-) -> dict[str, Limits]:
-    # For the aggregations no longest range is printed, so none is held against them here.
-    rows = {
-        INSIGHT_USAGE: (span, usage_delay),
-        INSIGHT_QUALITY: (span, quality_delay),
-        INSIGHT_USAGE_TOTALS: (None, usage_delay),
-        INSIGHT_QUALITY_TOTALS: (None, quality_delay),
-    }
-    return {
-        endpoint: Limits(
-            requests=per_minute,
-            period=MINUTE,
-            per_day=per_day,
-            burst=burst,
-            reach=reach,
-            span=longest,
-            delay=delay,
-            source=_source("Data Insights", endpoint, name),
-        )
-        for endpoint, (longest, delay) in rows.items()
-    }
+def _row(section: str, *endpoints: str, **numbers: Any) -> dict[str, Limits]:
+    """Return the limits of endpoints that share a row of the tables."""
+    table = f"Analytics REST API reference, {section}, API limits"
+    return {name: Limits(**numbers, source=f"{table}, {name}") for name in endpoints}
 
 
-def _realtime(
-    name: str, *, per_minute: int, burst: int, per_day: int, reach: int, delay: int
-) -> dict[str, Limits]:
-    return {
-        endpoint: Limits(
-            requests=per_minute,
-            period=MINUTE,
-            per_day=per_day,
-            burst=burst,
-            reach=reach,
-            span=reach,
-            delay=delay,
-            source=_source("Real-time Monitoring", endpoint, name),
-        )
-        for endpoint in REALTIME
-    }
+def _plan(name: str, *rows: Mapping[str, Limits]) -> Plan:
+    return Plan(
+        name=name,
+        limits={
+            endpoint: evolve(limits, source=f"{limits.source}, column {name}")
+            for row in rows
+            for endpoint, limits in row.items()
+        },
+    )
 
 
-STANDARD = Plan(
-    name="standard",
-    limits=_call_inspector(
-        "standard", per_second=1, per_day=1_000, reach=1 * DAY, spans=(8 * HOUR, 1 * HOUR), delays=(60, 300)
+_CALLS, _INSIGHTS, _LIVE = "Call Inspector", "Data Insights", "Real-time Monitoring"
+_PREMIUM = {"requests": 3, "period": MINUTE, "burst": 3}
+_ENTERPRISE = {"requests": 10, "period": MINUTE, "burst": 8}
+
+# The tables have no longest range for the aggregations (`span`), so none is checked here.
+STANDARD = _plan(
+    "standard",
+    _row(_CALLS, CALL_LISTS, requests=1, per_day=1_000, reach=DAY, span=8 * HOUR, delay=60),
+    _row(_CALLS, *OF_ONE_CALL, requests=1, per_day=1_000, reach=DAY, span=HOUR, delay=300),
+)
+PREMIUM = _plan(
+    "premium",
+    _row(_CALLS, CALL_LISTS, requests=3, per_day=2_000, reach=7 * DAY, span=16 * HOUR, delay=20),
+    _row(_CALLS, *OF_ONE_CALL, requests=3, per_day=2_000, reach=7 * DAY, span=3 * HOUR, delay=150),
+    _row(_INSIGHTS, INSIGHT_USAGE, **_PREMIUM, per_day=40, reach=14 * DAY, span=3 * DAY, delay=12 * HOUR),
+    _row(_INSIGHTS, INSIGHT_QUALITY, **_PREMIUM, per_day=40, reach=14 * DAY, span=3 * DAY, delay=6 * HOUR),
+    _row(_INSIGHTS, INSIGHT_USAGE_TOTALS, **_PREMIUM, per_day=40, reach=14 * DAY, span=None, delay=12 * HOUR),
+    _row(
+        _INSIGHTS, INSIGHT_QUALITY_TOTALS, **_PREMIUM, per_day=40, reach=14 * DAY, span=None, delay=6 * HOUR
     ),
+    _row(_LIVE, *REALTIME, **_PREMIUM, per_day=480, reach=40 * MINUTE, span=40 * MINUTE, delay=40),
 )
-PREMIUM = Plan(
-    name="premium",
-    limits=_call_inspector(
-        "premium", per_second=3, per_day=2_000, reach=7 * DAY, spans=(16 * HOUR, 3 * HOUR), delays=(20, 150)
-    )
-    | _insights(
-        "premium",
-        per_minute=3,
-        burst=3,
-        per_day=40,
-        reach=14 * DAY,
-        span=3 * DAY,
-        usage_delay=12 * HOUR,
-        quality_delay=6 * HOUR,
-    )
-    | _realtime("premium", per_minute=3, burst=3, per_day=480, reach=40 * MINUTE, delay=40),
-)
-ENTERPRISE = Plan(
-    name="enterprise",
-    limits=_call_inspector(
-        "enterprise",
-        per_second=10,
-        per_day=10_000,
-        reach=15 * DAY,
-        spans=(24 * HOUR, 6 * HOUR),
-        delays=(20, 100),
-    )
-    | _insights(
-        "enterprise",
-        per_minute=10,
-        burst=8,
-        per_day=60,
-        reach=30 * DAY,
-        span=7 * DAY,
-        usage_delay=6 * HOUR,
-        quality_delay=6 * HOUR,
-    )
-    | _realtime("enterprise", per_minute=10, burst=8, per_day=1_440, reach=60 * MINUTE, delay=20),
+ENTERPRISE = _plan(
+    "enterprise",
+    _row(_CALLS, CALL_LISTS, requests=10, per_day=10_000, reach=15 * DAY, span=24 * HOUR, delay=20),
+    _row(_CALLS, *OF_ONE_CALL, requests=10, per_day=10_000, reach=15 * DAY, span=6 * HOUR, delay=100),
+    _row(
+        _INSIGHTS, *INSIGHTS_BY_TIME, **_ENTERPRISE, per_day=60, reach=30 * DAY, span=7 * DAY, delay=6 * HOUR
+    ),
+    _row(_INSIGHTS, *INSIGHTS_TOTALS, **_ENTERPRISE, per_day=60, reach=30 * DAY, span=None, delay=6 * HOUR),
+    _row(_LIVE, *REALTIME, **_ENTERPRISE, per_day=1_440, reach=60 * MINUTE, span=60 * MINUTE, delay=20),
 )
 
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, PREMIUM, ENTERPRISE)}
 
 
 def plans_with(endpoint: str) -> str:
-    """Return the names of the plans that include an endpoint, as a text: `premium or enterprise`."""
+    """Return the names of the plans that include an endpoint, such as `premium or enterprise`."""
     return " or ".join(name for name, plan in PLANS.items() if endpoint in plan.limits)

@@ -1,41 +1,40 @@
-"""Real-time: how much an app is used and how well it goes at the moment, in windows of 20 seconds."""
+"""Real-time: the usage and quality of an app in windows of 20 seconds, up to now."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from agora_analytics.agora import checks, ranges, reading
-from agora_analytics.agora.asking import Asker, Cost, Parameter
-from agora_analytics.agora.endpoints import (
+from attrs import evolve
+
+from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Names, Product, RealtimeMetric, names
+from agora_analytics.agora.follow import Follow
+from agora_analytics.agora.operations import (
     REALTIME_QUALITY,
     REALTIME_QUALITY_TOP,
     REALTIME_USAGE,
     REALTIME_USAGE_TOP,
+    QueryOperation,
 )
-from agora_analytics.agora.follow import Follow
-from agora_analytics.agora.live_requests import (
-    endpoint_of,
-    live_ask,
-    live_moment,
-    live_params,
-    live_windows,
-    top_endpoint_of,
-)
-from agora_analytics.agora.measures import Point, TopGroup
-from agora_analytics.agora.rows import Rows
-from agora_analytics.agora.vocabulary import Dimension, Names, Product, RealtimeMetric, names
-from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.stat_records import Point, TopGroup, points_of_users
+from agora_analytics.agora.window_policies import clip_to_newest, newest_time
+from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
 
+QUALITY_OF_USERS = evolve(REALTIME_QUALITY, parse=points_of_users)
+"""A query with user ids has another response."""
+
 
 class Realtime:
-    """The questions of Real-time; `client.realtime` is one.
+    """The queries of Real-time: `client.realtime`.
 
-    Data comes 20 to 40 seconds late and is kept for 40 to 60 minutes, by plan. Windows begin at :00, :20 and :40. A
-    question takes one request for each metric, and for each 10 users. A day has 480 or 1,440 requests.
+    Data arrives 20 to 40 seconds late and is kept for 40 to 60 minutes, by plan. Windows begin at :00, :20 and :40.
+    A query takes one request for each metric, and for each 10 users. A day has 480 or 1,440 requests.
     """
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, queries: QueryRunner) -> None:
+        self._queries = queries
 
     async def usage(
         self,
@@ -49,23 +48,23 @@ class Realtime:
         cname: str | None = None,
         validate: bool | None = None,
     ) -> Rows[Point]:
-        """Return how many users and channels there were: a row for each metric and 20 seconds, sorted by time.
+        """Return the numbers of users and channels: a row for each metric and 20 seconds, sorted by time.
 
         Args:
             metrics: `RealtimeMetric.USER_COUNT`, `CHANNEL_COUNT`, both, or raw names; counts.
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`90s`, `10m`); the window that holds it
-                is the first.
-            until: likewise; the range is cut to what the plan has already.
-            product: native SDKs, or browsers; there is no answer about both.
-            by: what to group by; with the user count only.
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`90s`, `10m`); the window that contains
+                it is the first.
+            until: likewise; the range is clipped to the available data.
+            product: native SDKs or browsers; a query cannot have both.
+            by: what to group by; only the user count takes a dimension.
             values: only these groups.
             cname: only this channel.
-            validate: False sends what was given as it is; None leaves it to the client.
+            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: channels by a dimension, values of no dimension, milliseconds, `since` not before `until`.
+            InvalidRequest: channels by a dimension, values without one, milliseconds, `since` not before `until`.
             WindowOutOfReach: no whole window of the range is in the plan's reach.
-            QuotaExhausted: the day has fewer requests left than this takes; nothing was sent.
+            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 
         Example:
             rows = await client.realtime.usage("userCount", "5m")
@@ -73,8 +72,8 @@ class Realtime:
 
         Source: `reference/agora-analytics-api.md`, endpoint 11.
         """
-        params = live_params(product, by, values, cname)
-        return await self._over_time(REALTIME_USAGE, metrics, since, until, params, by, values, (), validate)
+        filters = _filters(product, by, values, cname)
+        return await self._over_time(REALTIME_USAGE, metrics, since, until, filters, validate)
 
     async def quality(
         self,
@@ -89,24 +88,24 @@ class Realtime:
         uids: Sequence[str | int] = (),
         validate: bool | None = None,
     ) -> Rows[Point]:
-        """Return how well it went: a row for each metric and 20 seconds, sorted by time.
+        """Return quality: a row for each metric and 20 seconds, sorted by time.
 
         Args:
             metrics: a `QualityMetric`, several, or raw names; fractions of 1.
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`90s`, `10m`); the window that holds it
-                is the first.
-            until: likewise; the range is cut to what the plan has already.
-            product: native SDKs, or browsers; there is no answer about both.
+            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`90s`, `10m`); the window that contains
+                it is the first.
+            until: likewise; the range is clipped to the available data.
+            product: native SDKs or browsers; a query cannot have both.
             by: what to group by.
             values: only these groups.
             cname: only this channel.
-            uids: these users of the channel `cname`, each by himself; each 10 take a request.
-            validate: False sends what was given as it is; None leaves it to the client.
+            uids: these users of the channel `cname`, each separately; 10 users take one request.
+            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: uids without a channel, values of no dimension, milliseconds, `since` not before `until`.
+            InvalidRequest: uids without a channel, values without a dimension, milliseconds, `since` not before `until`.
             WindowOutOfReach: no whole window of the range is in the plan's reach.
-            QuotaExhausted: the day has fewer requests left than this takes; nothing was sent.
+            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 
         Example:
             rows = await client.realtime.quality("videoFreezeRate", "5m", cname="room", uids=[7, 8])
@@ -114,11 +113,10 @@ class Realtime:
 
         Source: `reference/agora-analytics-api.md`, endpoint 12.
         """
-        params = live_params(product, by, values, cname)
         users = tuple(dict.fromkeys(map(str, uids)))
-        return await self._over_time(
-            REALTIME_QUALITY, metrics, since, until, params, by, values, users, validate, cname=cname
-        )
+        filters = evolve(_filters(product, by, values, cname), users=users)
+        operation = QUALITY_OF_USERS if users else REALTIME_QUALITY
+        return await self._over_time(operation, metrics, since, until, filters, validate)
 
     async def top_usage(
         self,
@@ -132,13 +130,13 @@ class Realtime:
 
         Args:
             dimension: what to group by.
-            at: a moment of the window; None: the newest window that the plan has.
-            product: native SDKs, or browsers; there is no answer about both.
-            validate: False sends what was given as it is; None leaves it to the client.
+            at: a time in the window; None: the newest available window.
+            product: native SDKs or browsers; a query cannot have both.
+            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a dimension that this does not take, milliseconds.
-            WindowOutOfReach: the moment is not in the plan's reach.
+            InvalidRequest: a dimension of another endpoint, milliseconds.
+            WindowOutOfReach: the time is not in the plan's reach.
 
         Example:
             for group in await client.realtime.top_usage("country"):
@@ -146,9 +144,8 @@ class Realtime:
 
         Source: `reference/agora-analytics-api.md`, endpoint 13.
         """
-        return await self._top(
-            REALTIME_USAGE_TOP, (RealtimeMetric.USER_COUNT.value,), dimension, at, product, (), validate
-        )
+        filters = _filters(product, dimension)
+        return await self._top(REALTIME_USAGE_TOP, RealtimeMetric.USER_COUNT, at, filters, validate)
 
     async def top_quality(
         self,
@@ -160,20 +157,20 @@ class Realtime:
         with_users: bool = True,
         validate: bool | None = None,
     ) -> Rows[TopGroup]:
-        """Return how well it went for 20 groups in one window of 20 seconds, in the server's order.
+        """Return the quality of 20 groups in one window of 20 seconds, in the server's order.
 
         Args:
             metrics: a `QualityMetric`, several, or raw names; fractions of 1.
             dimension: what to group by.
-            at: a moment of the window; None: the newest window that the plan has.
-            product: native SDKs, or browsers; there is no answer about both.
-            with_users: ask how many users each group has, too; it costs no request.
-            validate: False sends what was given as it is; None leaves it to the client.
+            at: a time in the window; None: the newest available window.
+            product: native SDKs or browsers; a query cannot have both.
+            with_users: also return the number of users of each group; it costs no request.
+            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric or a dimension that this does not take, milliseconds.
-            WindowOutOfReach: the moment is not in the plan's reach.
-            QuotaExhausted: the day has fewer requests left than this takes; nothing was sent.
+            InvalidRequest: a metric or dimension of another endpoint, milliseconds.
+            WindowOutOfReach: the time is not in the plan's reach.
+            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 
         Example:
             for group in await client.realtime.top_quality("videoFreezeRate", "net"):
@@ -181,8 +178,10 @@ class Realtime:
 
         Source: `reference/agora-analytics-api.md`, endpoint 14.
         """
-        more = (("extraMetrics", "userCount"),) if with_users else ()
-        return await self._top(REALTIME_QUALITY_TOP, names(metrics), dimension, at, product, more, validate)
+        filters = _filters(product, dimension)
+        if with_users:
+            filters = evolve(filters, params={**filters.params, "extraMetrics": "userCount"})
+        return await self._top(REALTIME_QUALITY_TOP, metrics, at, filters, validate)
 
     def follow(
         self,
@@ -195,25 +194,26 @@ class Realtime:
         cname: str | None = None,
         share: float = 0.9,
     ) -> Follow:
-        """Follow what happens: each window of 20 seconds once, in order, without a gap, until you stop.
+        """Return each window of 20 seconds once, in order and without a gap, until you stop.
 
-        A window comes as soon as the plan has it and the day's quota allows a request: the requests that are left
-        are spread over the rest of the day, so that one fetches as many windows as it must. Errors of the network,
-        the server and the limits are waited out, and what was missed is fetched then. What went out of the plan's
-        reach meanwhile is told as an event (`WindowsLost`), counted in `Follow.lost`, and not made up.
+        A window is returned as soon as it is available and the day's quota allows a request. The remaining requests
+        are spread over the rest of the day, so that one request fetches as many windows as necessary. Errors of the
+        network, the server and the limits are waited out, and missed windows are fetched then. Windows that went out
+        of the plan's reach meanwhile are reported as an event (`WindowsLost`) and counted in `Follow.lost`.
 
         Args:
             metrics: a `RealtimeMetric`, several, or raw names.
-            since: where to begin, to go on where another loop ended (`window.end`); None: with the newest window.
-            product: native SDKs, or browsers.
+            since: where to begin, for instance where another loop ended (`window.end`); None: at the newest window.
+            product: native SDKs or browsers.
             by: what to group by: a window has the rows of all its groups, for the same requests; not with channels.
             values: only these groups.
             cname: only this channel.
-            share: how much of a day's requests this may take, so that other questions have some, too.
+            share: the fraction of a day's requests that this may use, so that some are left for other queries.
 
         Raises:
-            InvalidRequest: no metric, a share outside 0 to 1, a plan without it, channels by a dimension, values of none.
-            AuthenticationError, AccessDenied, BadRequest, NotFound, DecodeError: while iterating; waiting does not help.
+            InvalidRequest: no metric, a share outside 0 to 1, a plan without Real-time, channels by a dimension,
+                values without one.
+            AuthenticationError, AccessDenied, BadRequest, NotFound, DecodeError: while iterating; a retry cannot help.
 
         Example:
             async for window in client.realtime.follow(["userCount", "videoFreezeRate"]):
@@ -221,24 +221,23 @@ class Realtime:
 
         Source: `reference/agora-analytics-api.md`, endpoints 11 and 12.
         """
-        asked = names(metrics)
-        if not asked or not all(asked):
-            raise InvalidRequest("no metric is named, so there is nothing to follow")
+        requested = names(metrics)
+        if not requested or not all(requested):
+            raise InvalidRequest("no metric is given; pass at least one to follow")
         if not 0 < share <= 1:
             raise InvalidRequest(
-                f"share={share:g} is not a part of the day's requests; give more than 0, at most 1"
+                f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
             )
-        for metric in asked:
-            self._asker.limits(endpoint := endpoint_of(metric))
-            checks.check_dimension(endpoint, (metric,), by)
-            checks.check_values(endpoint, by, names(values))
-        begin = None if since is None else epoch_seconds(since, now=self._asker.now(), name="since")
-        params = live_params(product, by, values, cname)
+        filters = _filters(product, by, values, cname)
+        for metric in requested:
+            operation = _operation_of(metric)
+            self._queries.limits(operation)
+            filters.check(operation, (metric,))
+        begin = None if since is None else epoch_seconds(since, now=self._queries.now(), name="since")
         return Follow(
-            self._asker,
-            {metric: endpoint_of(metric) for metric in asked},
-            params=params,
-            dimension=by and str(by),
+            self._queries,
+            {metric: _operation_of(metric) for metric in requested},
+            filters=filters,
             since=begin,
             share=share,
         )
@@ -252,95 +251,91 @@ class Realtime:
         uids: int = 0,
         top: bool = False,
     ) -> list[Cost]:
-        """Return what a question would cost at this moment, and what is left of the day. Sends nothing.
+        """Return what a query would cost now, and how many requests are left today. Sends no request.
 
         Args:
-            metrics: what to ask for, counts and rates together.
-            since: as in the question.
-            until: as in the question.
-            uids: how many users are asked for.
-            top: the question is of `top_usage` or `top_quality`, whose one window costs the same whenever it was.
+            metrics: counts and rates, also together.
+            since: as in the query.
+            until: as in the query.
+            uids: the number of users of the query.
+            top: the query is `top_usage` or `top_quality`, which costs the same for any window.
 
         Raises:
-            InvalidRequest: as the question; users together with `top`.
-            WindowOutOfReach: as the question.
+            InvalidRequest: as the query; users together with `top`.
+            WindowOutOfReach: as the query.
 
         Example:
             for cost in await client.realtime.estimate(["userCount", "networkDelay"], "30m"):
                 print(cost.endpoint, cost.requests, "of", cost.left)
         """
         if top and uids:
-            raise InvalidRequest("the top is of groups, not of users; leave uids= out")
-        asks = []
+            raise InvalidRequest("the top groups have no users; leave uids= out")
+        requests: list[PlannedRequest[Any]] = []
         for metric in names(metrics):
-            endpoint = top_endpoint_of(metric) if top else endpoint_of(metric)
-            checks.check_metrics(endpoint, (metric,))
-            parts = checks.chunks([str(n) for n in range(uids)] if endpoint is REALTIME_QUALITY else ())
-            windows = (
-                [live_moment(self._asker, endpoint, None, checked=True)]
-                if top
-                else live_windows(self._asker, endpoint, since, until, checked=True)
-            )
-            asks += [
-                live_ask(endpoint, metric, window, (), None, part) for window in windows for part in parts
-            ]
-        if not asks:
-            raise InvalidRequest("no metric is named, so there is nothing to ask for")
-        return await self._asker.cost(asks)
+            if top:
+                operation = _top_operation_of(metric)
+                window = self._time(operation, None, validate=True)
+                requests += self._queries.plan(operation, metric, window, validate=True)
+            else:
+                count = uids if _operation_of(metric) is REALTIME_QUALITY else 0
+                users = QueryFilters(cname="any", users=tuple(map(str, range(count))))
+                window = self._queries.window(since, until, validate=True)
+                requests += self._queries.plan(_operation_of(metric), metric, window, users, validate=True)
+        if not requests:
+            raise InvalidRequest("no metric is given; pass at least one")
+        return await self._queries.cost(requests)
 
     async def _over_time(
         self,
-        endpoint: Endpoint,
+        operation: QueryOperation[Point],
         metrics: Names,
         since: Instant,
         until: Instant,
-        params: tuple[Parameter, ...],
-        by: str | None,
-        values: Sequence[str],
-        users: Sequence[str],
+        filters: QueryFilters,
         validate: bool | None,
-        *,
-        cname: str | None = None,
     ) -> Rows[Point]:
-        checked = self._asker.validate if validate is None else validate
-        asked = names(metrics)
-        if checked:
-            checks.check_metrics(endpoint, asked)
-            checks.check_dimension(endpoint, asked, by)
-            checks.check_values(endpoint, by, names(values))
-            checks.check_uids(endpoint, users, cname)
-        parts = checks.chunks(users) if checked else [users]
-        asks = [
-            live_ask(endpoint, metric, window, params, by and str(by), part)
-            for metric in asked
-            for window in live_windows(self._asker, endpoint, since, until, checked=checked)
-            for part in parts
-        ]
-        return await self._asker.answer(
-            asks,
-            kind=Point,
-            read=reading.points_of_users if users else reading.points,
-            key=lambda point: (point.metric, point.ts, point.dimension_value, point.uid),
-            order=lambda point: point.ts,
-            validate=checked,
-        )
+        window = self._queries.window(since, until, validate=validate)
+        if not self._queries.validates(validate):
+            # `until` is sent as it is, and the operation writes the second after the window.
+            window = Window.as_given(window.start, window.end - 1)
+        return await self._queries.query(operation, metrics, window, filters, validate)
 
     async def _top(
         self,
-        endpoint: Endpoint,
-        metrics: tuple[str, ...],
-        dimension: str,
+        operation: QueryOperation[TopGroup],
+        metrics: Names,
         at: Instant | None,
-        product: str,
-        more: tuple[Parameter, ...],
+        filters: QueryFilters,
         validate: bool | None,
     ) -> Rows[TopGroup]:
-        checked = self._asker.validate if validate is None else validate
-        if checked:
-            checks.check_metrics(endpoint, metrics)
-            checks.check_dimension(endpoint, metrics, dimension)
-        moment = live_moment(self._asker, endpoint, at, checked=checked)
-        params: tuple[Parameter, ...] = (("productType", str(product)), ("dimension", str(dimension)), *more)
-        cut = ranges.newest_moment if at is None else ranges.keep_moment
-        asks = [live_ask(endpoint, metric, moment, params, str(dimension), (), cut=cut) for metric in metrics]
-        return await self._asker.answer(asks, kind=TopGroup, read=reading.top_groups, validate=checked)
+        if at is None:
+            operation = evolve(operation, clip=clip_to_newest)
+        window = self._time(operation, at, validate=self._queries.validates(validate))
+        return await self._queries.query(operation, metrics, window, filters, validate)
+
+    def _time(self, operation: QueryOperation[TopGroup], at: Instant | None, *, validate: bool) -> Window:
+        """Return a single time; None: the beginning of the newest window."""
+        now = self._queries.now()
+        if at is None:
+            ts = newest_time(self._queries.limits(operation), now)
+        elif not validate and isinstance(at, int | float):
+            ts = int(at)
+        else:
+            ts = int(epoch_seconds(at, now=now, name="at"))
+        return Window(ts, ts)
+
+
+def _operation_of(metric: str) -> QueryOperation[Point]:
+    """Return the operation that has a metric over time; unknown metrics are taken for quality metrics."""
+    return REALTIME_USAGE if metric in LIVE_COUNTS else REALTIME_QUALITY
+
+
+def _top_operation_of(metric: str) -> QueryOperation[TopGroup]:
+    """Return the operation that has a metric of the largest groups; unknown metrics are taken for quality metrics."""
+    return REALTIME_USAGE_TOP if metric in LIVE_COUNTS else REALTIME_QUALITY_TOP
+
+
+def _filters(
+    product: str, by: str | None, values: Sequence[str] = (), cname: str | None = None
+) -> QueryFilters:
+    return QueryFilters(dimension=by, values=names(values), cname=cname, params={"productType": str(product)})

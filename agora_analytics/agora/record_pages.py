@@ -1,11 +1,10 @@
-"""A page of records, at the parser's speed.
+"""Reads pages of records at the speed of the JSON parser.
 
-The parser fills structs that are made from the records' own classes, and those become the records in one step. A
-struct takes the fields that its class names and no other, each of the type that the class names. An answer with
-anything else in it goes to `read_records`, which knows what may be tolerated and says what is wrong with the rest.
-So every page gives the same records either way.
+The parser fills structs that are generated from the record classes. A struct accepts only the documented fields, each
+with its documented type, and is converted to a record in one step. A body with anything else goes to `read_records`,
+which decides what to tolerate and reports what is wrong. Both readers return the same records.
 
-A table needs no records: `columns_of` makes its columns of the structs themselves.
+A table does not need records: `columns_of` builds its columns directly from the structs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,23 +14,23 @@ from operator import attrgetter
 from typing import Any, Generic
 
 import msgspec
-from attrs import NOTHING, evolve, fields, fields_dict, frozen
+from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE
+from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, open_fields
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
 from agora_analytics.errors import DecodeError
 
 _SENT_AS = {Uid: int | str, tuple[str, ...]: list[str] | str | int | None}
-"""Fields that the API sends in more shapes than one."""
+"""The JSON types of fields that the API sends in several forms."""
 _ENVELOPE = ("code", "message", "requestId", "total_size", "page_no", "page_size", "has_more")
-_ONE_SHAPE: dict[str, tuple[type, Callable[[Any], Any]]] = {"uid": (str, str), "roles": (list, roles_of)}
-"""The same fields by name: what their values are in a record, and what makes them so."""
+_RECORD_TYPES: dict[str, tuple[type, Callable[[Any], Any]]] = {"uid": (str, str), "roles": (list, roles_of)}
+"""The same fields by name: their type in a record, and the conversion to it."""
 
 
 @frozen(kw_only=True)
 class RecordPage(Generic[R]):
-    """What an answer of a numbered listing holds; all but the records as it was sent."""
+    """The content of a response of a numbered listing. All fields but the records are as they were sent."""
 
     records: Sequence[R]
     total: Any = None
@@ -40,101 +39,122 @@ class RecordPage(Generic[R]):
     request_id: Any = None
 
 
-def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Read an answer whose records of a kind stand in the field `items`.
+def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False) -> Opened[RecordPage[Any]]:
+    """Open a body that has records in the field `items`.
 
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
+    Args:
+        body: the body.
+        record: the class of the records.
+        items: the field of the body that holds them.
+        as_rows: leave the records as structs, for `columns_of`.
     """
     try:
-        page = _row_reader(kind, items)(body)  # type: ignore[arg-type] # a class can be hashed
-        for name in _ONE_SHAPE.keys() & fields_dict(kind).keys():
-            _unify(page.records, name)
-        return evolve(page, records=msgspec.convert(page.records, list[kind], from_attributes=True))  # type: ignore[valid-type]
+        page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
     except UNREADABLE:
-        return read_page_carefully(kind, items, body)
+        opened = open_fields(body)
+        return Opened(opened.envelope, lambda: _page_of_fields(record, items, opened.decode()))
 
-
-def read_rows(kind: type[R], items: str, body: bytes) -> RecordPage[Any]:
-    """Do the same as `read_page` for a table: the `records` are structs, for `columns_of`.
-
-    Where the parser is not sure they are records, all of a page.
-    """
-    try:
-        return _row_reader(kind, items)(body)  # type: ignore[arg-type]
-    except UNREADABLE:
-        return read_page_carefully(kind, items, body)
-
-
-def read_page_carefully(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Do the same as `read_page`, the slow way that decides what is wrong and what is tolerated."""
-    try:
-        found = msgspec.json.decode(body, type=dict[str, Any])
-    except UNREADABLE as error:
-        raise DecodeError(f"the answer cannot be read: {error}") from error
-    return RecordPage(
-        records=read_records(kind, found.get(items), path=f"$.{items}"),
-        total=found.get("total_size"),
-        page_size=found.get("page_size"),
-        has_more=found.get("has_more"),
-        request_id=found.get("requestId"),
-    )
-
-
-def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str, Sequence[Any]]:
-    """Return the fields of pages column by column, each page of records or of structs; structs have no `extra`."""
-    rows = list(chain.from_iterable(pages))
-    if rows and all(isinstance(page[0], msgspec.Struct) for page in pages if page):
-        fields_of_rows = rows[0].__struct_fields__
-        # in one list: a tuple that lives for each row, and an iterator over it, would keep the garbage collector busy
-        values = list(chain.from_iterable(map(astuple, rows)))
-        columns: dict[str, Sequence[Any]] = {
-            name: values[place :: len(fields_of_rows)] for place, name in enumerate(fields_of_rows)
-        }
-    else:
-        columns = {name: list(map(attrgetter(name), rows)) for name in names}
-    for name, (shape, convert) in _ONE_SHAPE.items():
-        if name in columns and set(map(type, columns[name])) != {shape}:
-            columns[name] = [value if type(value) is shape else convert(value) for value in columns[name]]
-    if "roles" in columns:  # to a table, no roles are roles that nobody told
-        columns["roles"] = [roles or None for roles in columns["roles"]]
-    return columns
-
-
-def _unify(rows: Sequence[Any], name: str) -> None:
-    """Give a field its one shape in each of these structs."""
-    shape, convert = _ONE_SHAPE[name]
-    for row in rows:
-        if type(value := getattr(row, name)) is not shape:
-            setattr(row, name, convert(value))
-
-
-@cache
-def _row_reader(kind: Any, items: str) -> Callable[[bytes], RecordPage[Any]]:
-    """Return a reader that raises `msgspec.ValidationError` where it is not sure."""
-    row = _struct_of(kind)
-    envelope = msgspec.defstruct(
-        "Envelope",
-        [
-            ("rows", list[row]),  # type: ignore[valid-type]
-            *((name, Any, None) for name in _ENVELOPE),
-        ],
-        rename={"rows": items},
-        forbid_unknown_fields=True,  # the parser passes over what it does not know, broken or not
-    )
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope)
-
-    def read(body: bytes) -> RecordPage[Any]:
-        page = decoder.decode(body)
+    def decode() -> RecordPage[Any]:
+        try:
+            records = page.rows if as_rows else _records(page.rows, record)
+        except UNREADABLE:
+            return read_page_carefully(record, items, body)
         return RecordPage(
-            records=page.rows,
+            records=records,
             total=page.total_size,
             page_size=page.page_size,
             has_more=page.has_more,
             request_id=page.requestId,
         )
 
-    return read
+    return Opened(AgoraEnvelope(page.code, page.message, page.requestId), decode)
+
+
+def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
+    """Read the records of a body, whatever its code.
+
+    Raises:
+        DecodeError: with the path of the first field that cannot be read.
+    """
+    try:
+        return open_page(body, record=kind, items=items).decode()
+    except UNREADABLE:
+        return read_page_carefully(kind, items, body)
+
+
+def read_rows(kind: type[R], items: str, body: bytes) -> RecordPage[Any]:
+    """Read the records of a body as structs, for `columns_of`; as records if a struct cannot hold one of them."""
+    try:
+        return open_page(body, record=kind, items=items, as_rows=True).decode()
+    except UNREADABLE:
+        return read_page_carefully(kind, items, body)
+
+
+def read_page_carefully(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
+    """Read the records of a body with the slow reader, which decides what to tolerate and what is wrong."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any])
+    except UNREADABLE as error:
+        raise DecodeError(f"the response cannot be read: {error}") from error
+    return _page_of_fields(kind, items, found)
+
+
+def _page_of_fields(kind: type[R], items: str, body: dict[str, Any]) -> RecordPage[R]:
+    return RecordPage(
+        records=read_records(kind, body.get(items), path=f"$.{items}"),
+        total=body.get("total_size"),
+        page_size=body.get("page_size"),
+        has_more=body.get("has_more"),
+        request_id=body.get("requestId"),
+    )
+
+
+def _records(rows: list[Any], kind: type[R]) -> list[R]:
+    """Convert structs to records; raises `msgspec.ValidationError` if a value does not fit."""
+    for name in _RECORD_TYPES.keys() & fields_dict(kind).keys():
+        _convert_field(rows, name)
+    return msgspec.convert(rows, list[kind], from_attributes=True)  # type: ignore[valid-type]
+
+
+def columns_of(pages: Sequence[Sequence[Any]], names: Iterable[str]) -> dict[str, Sequence[Any]]:
+    """Return the fields of pages column by column; each page has records, or structs, which have no `extra`."""
+    rows = list(chain.from_iterable(pages))
+    if rows and all(isinstance(page[0], msgspec.Struct) for page in pages if page):
+        fields_of_rows = rows[0].__struct_fields__
+        # One flat list: a tuple and an iterator for each row would keep the garbage collector busy.
+        values = list(chain.from_iterable(map(astuple, rows)))
+        columns: dict[str, Sequence[Any]] = {
+            name: values[offset :: len(fields_of_rows)] for offset, name in enumerate(fields_of_rows)
+        }
+    else:
+        columns = {name: list(map(attrgetter(name), rows)) for name in names}
+    for name, (type_, convert) in _RECORD_TYPES.items():
+        if name in columns and set(map(type, columns[name])) != {type_}:
+            columns[name] = [value if type(value) is type_ else convert(value) for value in columns[name]]
+    if "roles" in columns:  # a table has null for roles that the server did not send
+        columns["roles"] = [roles or None for roles in columns["roles"]]
+    return columns
+
+
+def _convert_field(rows: Sequence[Any], name: str) -> None:
+    """Convert a field of these structs to its type in a record."""
+    type_, convert = _RECORD_TYPES[name]
+    for row in rows:
+        if type(value := getattr(row, name)) is not type_:
+            setattr(row, name, convert(value))
+
+
+@cache
+def _row_reader(kind: Any, items: str) -> Callable[[bytes], Any]:
+    """Return a parser of pages, with structs as `rows`. It raises `msgspec.ValidationError` for undocumented fields."""
+    row = _struct_of(kind)
+    page = msgspec.defstruct(
+        "Page",
+        [("rows", list[row]), *((name, Any, None) for name in _ENVELOPE)],  # type: ignore[valid-type]
+        rename={"rows": items},
+        forbid_unknown_fields=True,  # the parser does not check the values of fields that it skips
+    )
+    return msgspec.json.Decoder(page).decode
 
 
 def _struct_of(kind: type[Any]) -> type[msgspec.Struct]:
@@ -143,8 +163,8 @@ def _struct_of(kind: type[Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         kind.__name__,
         [(name, type_) if default is NOTHING else (name, type_, default) for name, type_, default in types],
-        # The parser passes over a class attribute; the conversion copies it, and would take as long as all other
-        # fields together to find out that there is none.
+        # The parser ignores a class attribute, and the conversion copies it. Without it, the conversion would spend
+        # as much time on the missing `extra` as on all other fields together.
         namespace={"extra": {}},
         kw_only=True,
         forbid_unknown_fields=True,

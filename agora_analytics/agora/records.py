@@ -20,16 +20,16 @@ Uid = NewType("Uid", str)
 
 @frozen(kw_only=True)
 class Call:
-    """One call: a channel from its first user's joining to its last user's leaving.
+    """One call: a channel from the time its first user joins until its last user leaves.
 
     Attributes:
         call_id: the key.
         cname: the channel's name.
         created_ts: its start, UTC epoch seconds.
-        destroyed_ts: its end, UTC epoch seconds; of a call that goes on, the last that is known (or its start).
-        finished: False while it goes on.
-        call_pcu: the most users at the same time.
-        call_acu: users in all.
+        destroyed_ts: its end, UTC epoch seconds; for an ongoing call the last known time, or its start.
+        finished: False for an ongoing call.
+        call_pcu: the peak number of concurrent users.
+        call_acu: the total number of users.
         call_audio_freeze_rate: share of audio time that was frozen, a fraction of 1.
         call_video_freeze_rate: share of video time that was frozen, a fraction of 1.
         extra: fields that the reference does not name, as they were sent.
@@ -59,13 +59,13 @@ class Call:
 
 @frozen(kw_only=True)
 class Session:
-    """One user's stay in a call; a user who leaves and comes back has two.
+    """One session of a user in a call; a user who leaves and returns has two.
 
     Attributes:
         sid: the key within the call.
         cname: the channel's name.
         uid: the user id, as text.
-        account: the user's string account, where one is used.
+        account: the user's string account, if the app uses them.
         network: the network type, as sent ("Wi-Fi", "4G", ...).
         platform: the platform, as sent.
         speaker: whether the user sent audio or video.
@@ -73,7 +73,7 @@ class Session:
         sdk_version: the SDK's version.
         device_type: the device, as sent.
         join_ts: when the user joined, UTC epoch seconds.
-        leave_ts: when the user left, UTC epoch seconds; while the user stays, the last that is known (or `join_ts`).
+        leave_ts: when the user left, UTC epoch seconds; for an ongoing session the last known time, or `join_ts`.
         finished: False while the user is in the call.
         user_audio_freeze_rate: a fraction of 1.
         user_video_freeze_rate: a fraction of 1.
@@ -99,12 +99,12 @@ class Session:
 
     @property
     def joined_at(self) -> datetime:
-        """The moment of joining as an aware datetime, UTC."""
+        """`join_ts` as an aware datetime, UTC."""
         return datetime.fromtimestamp(self.join_ts, UTC)
 
     @property
     def left_at(self) -> datetime:
-        """The moment of leaving as an aware datetime, UTC."""
+        """`leave_ts` as an aware datetime, UTC."""
         return datetime.fromtimestamp(self.leave_ts, UTC)
 
 
@@ -158,27 +158,27 @@ for _record in (Call, Session):
 
 
 def read_records(kind: type[R], rows: Any, *, path: str) -> list[R]:
-    """Return the rows of an answer as records; `path` is where they stand in it.
+    """Return the rows of a response as records; `path` is the path of the list in it.
 
     Raises:
         DecodeError: with the path of the first field that cannot be read.
     """
     if not isinstance(rows, list):
-        raise DecodeError(f"a list of records is missing, found {type(rows).__name__}", path=path)
+        raise DecodeError(f"expected a list of records, found {type(rows).__name__}", path=path)
     known = fields_dict(kind).keys() - {"extra"}
     return [_read(kind, row, known, f"{path}[{i}]") for i, row in enumerate(rows)]
 
 
 def _read(kind: type[R], row: Any, known: set[str], path: str) -> R:
     if not isinstance(row, dict):
-        raise DecodeError(f"a record is missing, found {type(row).__name__}", path=path)
+        raise DecodeError(f"expected a record, found {type(row).__name__}", path=path)
     extra = {name: value for name, value in row.items() if name not in known}
     # A null is as good as a missing field.
     named = {name: value for name, value in row.items() if name in known and value is not None}
     if named.get("finished") is False:
         begin, end = _ENDS[kind]
         if begin in named:
-            named.setdefault(end, named[begin])  # the last that is known of what goes on
+            named.setdefault(end, named[begin])  # the last known time of an ongoing call or session
     try:
         return _converter.structure({**named, "extra": extra}, kind)
     except cattrs.BaseValidationError as error:

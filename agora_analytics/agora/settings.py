@@ -1,6 +1,7 @@
-"""Who asks, for which app, under which plan and where: one frozen object."""
+"""The settings of an Agora client: account, app, plan, region and hosts."""
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -12,10 +13,11 @@ from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.kit.client import ClientOptions
 
 
 class Region(StrEnum):
-    """Where the caller's machine is; it decides which primary host is preferred."""
+    """The location of the caller's machine, which decides the preferred primary host."""
 
     GLOBAL = "global"
     CN = "cn"
@@ -29,6 +31,18 @@ ENVIRONMENT = {
     "region": "AGORA_REGION",
     "base_url": "AGORA_BASE_URL",
 }
+
+
+class AgoraOptions(ClientOptions, total=False):
+    """The keyword arguments of `AsyncAgora.from_env`."""
+
+    customer_id: str | None
+    customer_secret: str | None
+    app_id: str | None
+    plan: Plan | str | None
+    region: Region | str | None
+    regional_hosts: bool
+    shared_budget: bool
 
 
 def _plan(plan: Plan | str) -> Plan:
@@ -65,15 +79,15 @@ class Settings:
     Attributes:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret.
-        app_id: the project's app id, the default of every call.
+        app_id: the project's app id.
         plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        base_url: pins one host: a proxy, a test, the simulator.
-        allow_http: let the base URL be plain http to another machine, which shows the secret to all in between.
+        base_url: one host in place of the documented ones: a proxy, a test server, the simulator.
+        allow_http: accept plain http for another machine, which shows the secret to everybody in between.
         regional_hosts: use the hosts of a single area as the last resort.
 
     Raises:
-        ConfigurationError: if one is missing or cannot be used.
+        ConfigurationError: a setting is missing or cannot be used.
     """
 
     customer_id: str = field(validator=_required, repr=lambda text: f"'{text[:4]}...'")
@@ -95,14 +109,20 @@ class Settings:
 
     @property
     def host_table(self) -> HostTable:
-        """All hosts that may be used: the pinned one, or the table with the region's suffix preferred."""
+        """The hosts of the client: the base URL, or all documented ones with the region's suffix preferred."""
         if self.base_url:
             return HostTable(preferred=self.base_url)
         return host_table(SUFFIXES[self.region is Region.CN], regional=self.regional_hosts)
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of HTTP basic authentication, which show the secret."""
+        pair = f"{self.customer_id}:{self.customer_secret}"
+        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
 
 def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings that the environment names; see `ENVIRONMENT`."""
+    """Return the settings of environment variables; see `ENVIRONMENT`."""
     environment = os.environ if environment is None else environment
     return {
         name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)

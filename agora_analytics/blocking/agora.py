@@ -1,10 +1,10 @@
 """The blocking client of Agora Analytics."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.settings import Settings
+from agora_analytics.agora.settings import AgoraOptions, Settings
 from agora_analytics.blocking.insights import Insights
 from agora_analytics.blocking.realtime import Realtime
 from agora_analytics.blocking.wrappers import (
@@ -18,14 +18,17 @@ from agora_analytics.blocking.wrappers import (
 
 
 @copy_docstring(AsyncAgora)
-class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgora
+class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of AsyncAgora
     @copy_init(AsyncAgora)
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgora, *args, **settings)
 
     @classmethod
     @copy_docstring(AsyncAgora.from_env)
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Any) -> Self:  # noqa: D102
+    def from_env(  # noqa: D102
+        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[AgoraOptions]
+    ) -> Self:
+        # Spelled out: pyright loses `Self` if a decorator copies the signature.
         return cls._created_by(AsyncAgora.from_env, environment, **settings)
 
     calls = listing(AsyncAgora.calls)
@@ -42,12 +45,12 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the words of AsyncAgor
 
     @property
     def insights(self) -> Insights:
-        """Data Insights: how much the app was used, and how well it went, by the hour, by the day, or in total."""
+        """Data Insights: the usage and quality of the app by hour, by day, or in total."""
         return Insights(self, "insights")
 
     @property
     def realtime(self) -> Realtime:
-        """Real-time: how much the app is used, and how well it goes, in windows of 20 seconds."""
+        """Real-time: the usage and quality of the app in windows of 20 seconds, up to now."""
         return Realtime(self, "realtime")
 
     @property

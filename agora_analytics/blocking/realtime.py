@@ -1,4 +1,4 @@
-"""Real-time, from blocking code."""
+"""Real-time for blocking code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from agora_analytics.blocking.wrappers import BlockingPart, awaited, copy_docstr
 
 
 @copy_docstring(AsyncFollow)
-class Follow:  # noqa: D101 - it has the words of the asynchronous one
+class Follow:  # noqa: D101 - it has the docstring of the asynchronous class
     def __init__(self, worker: Worker[Any], followed: AsyncFollow) -> None:
         self._worker = worker
         self._followed = followed
@@ -22,12 +22,12 @@ class Follow:  # noqa: D101 - it has the words of the asynchronous one
 
     @property
     def lost(self) -> int:
-        """How many windows went out of reach for at least one metric."""
+        """Number of windows that went out of reach for at least one metric."""
         return self._followed.lost
 
 
 @copy_docstring(AsyncRealtime)
-class Realtime(BlockingPart):  # noqa: D101 - it has the words of the asynchronous one
+class Realtime(BlockingPart):  # noqa: D101 - it has the docstring of the asynchronous class
     usage = awaited(AsyncRealtime.usage)
     quality = awaited(AsyncRealtime.quality)
     top_usage = awaited(AsyncRealtime.top_usage)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.cli.options import TIMES
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import epoch_seconds, iso

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, UsageMetric
+from agora_analytics.agora.enums import LIVE_COUNTS, QualityMetric, UsageMetric
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 

@@ -1,7 +1,7 @@
-"""How a listing is walked: which requests it takes, learnt from the answers. Pure.
+"""Numbered pages in time windows: which requests a listing needs. Pure.
 
-A walk is a sequence of steps, the pages that users see in order. An answer may add steps behind its own:
-the other pages of its window, or, where the server hides records, the halves of the window.
+A listing is a sequence of steps, one for each page. A response may add steps after its own: the other pages of its
+window or, where the server hides records, the two halves of the window.
 """
 
 import json
@@ -18,12 +18,12 @@ from agora_analytics.errors import IncompleteListing, InvalidRequest
 T = TypeVar("T")
 
 MOST_PAGES = 50_000
-"""Pages of one window: a count that is out of its mind must not fill the memory with steps."""
+"""Largest number of pages of a window, so that a nonsensical total cannot fill the memory with steps."""
 
 
 @frozen
 class Step:
-    """One page of a numbered listing: the `page` (from 1) of what lies in the `window`."""
+    """One page of a numbered listing: number `page` (from 1) of the records in `window`."""
 
     window: Window
     page: int = 1
@@ -31,10 +31,13 @@ class Step:
 
 @frozen(kw_only=True)
 class PageInfo(Generic[T]):
-    """What one answer of a numbered listing says.
+    """What one response of a numbered listing says.
 
-    `total` and `page_size` are as the server gives them, which may be less than was asked for;
-    None where it does not say. `has_more` is None where the answer has no such field.
+    Attributes:
+        records: the records of the page.
+        total: number of records in the window, as the server counts them; None if it does not say.
+        page_size: the server's page size, which may be smaller than the requested one; None if it does not say.
+        has_more: whether the server has more records than it lists; None if the response has no such field.
     """
 
     records: Sequence[T]
@@ -44,37 +47,37 @@ class PageInfo(Generic[T]):
 
 
 class Finding(Enum):
-    """What a walk found out about a window."""
+    """What a paginator learned about a window."""
 
     NARROWED = auto()
-    """The server hides records behind its last page."""
+    """The server has records after its last page, so the window is split."""
     SHORT = auto()
-    """The server counts more than it lists, twice in a row."""
+    """The server twice counted more records than it listed."""
 
 
 @define
 class _Progress:
-    """What has come of one window."""
+    """The state of one window."""
 
     first_page: int
     last_page: int | None = None
     total: int | None = None
-    answered: set[int] = field(factory=set)
+    received: set[int] = field(factory=set)
     keys: set[Hashable] = field(factory=set)
     has_more: bool = False
-    walked_before: bool = False
+    read_before: bool = False
 
-    def whole(self) -> bool:
-        return self.last_page is not None and len(self.answered) == self.last_page - self.first_page + 1
+    def is_complete(self) -> bool:
+        return self.last_page is not None and len(self.received) == self.last_page - self.first_page + 1
 
 
 class NumberedPaginator(Generic[T]):
-    """Walks pages with numbers, in windows, and makes sure that nothing stays hidden.
+    """Decides which pages of which windows are requested, so that no record stays hidden.
 
     Args:
-        steps: where to begin: the first page of each window, or what a resume token holds.
-        key: what makes a record the same record on two pages.
-        notice: called with what was found out about a window, and its listed and counted records.
+        steps: the first steps: page 1 of each window, or the steps of a resume token.
+        key: identifies a record; two pages may have the same record.
+        notice: called with a finding, its window, and the numbers of listed and of counted records.
     """
 
     def __init__(
@@ -87,83 +90,73 @@ class NumberedPaginator(Generic[T]):
         self._key = key
         self._notice = notice
         self._progress: dict[Window, _Progress] = {}
-        self._delivered: set[Hashable] = set()
 
-    def answered(self, step: Step, listed: PageInfo[T]) -> tuple[Step, list[Step]]:
-        """Take an answer in; return the steps that it adds and the step that they come behind.
+    def next_steps(self, step: Step, page: PageInfo[T]) -> tuple[Step, list[Step]]:
+        """Return the steps that a response adds, and the step that they follow.
 
         Raises:
-            IncompleteListing: if records are hidden within one second, or are more than can be walked.
+            IncompleteListing: one second has more records than the server lists, or a window has too many pages.
         """
         progress = self._progress.setdefault(step.window, _Progress(first_page=step.page))
-        progress.answered.add(step.page)
-        known = len(progress.keys)
-        progress.keys.update(map(self._key, listed.records))
-        # Fewer than the answer itself holds is no count.
-        total = None if listed.total is None or listed.total < len(listed.records) else listed.total
-        if progress.total is not None:  # the pages are counted off
+        progress.received.add(step.page)
+        keys_before = len(progress.keys)
+        progress.keys.update(map(self._key, page.records))
+        # A total below the number of records on this page is wrong.
+        total = None if page.total is None or page.total < len(page.records) else page.total
+        if progress.total is not None:  # the pages are known
             added = []
             progress.total = max(progress.total, total or 0)
         elif total is not None:
             progress.total = total
-            added = self._pages_to(total, step, listed, progress)
+            added = self._remaining_pages(total, step, page, progress)
         else:
-            added = self._page_behind(step, listed, progress, brought=len(progress.keys) > known)
+            added = self._following_page(step, page, progress, has_new=len(progress.keys) > keys_before)
         if progress.last_page in (None, step.page):
-            progress.has_more = bool(listed.has_more)
-        if added or not progress.whole():
+            progress.has_more = bool(page.has_more)
+        if added or not progress.is_complete():
             return step, added
-        return Step(step.window, progress.last_page or step.page), self._check(step.window, progress)
+        return Step(step.window, progress.last_page or step.page), self._check_window(step.window, progress)
 
-    def fresh(self, records: Sequence[T]) -> list[T]:
-        """Return those records that no page delivered before; to be called in the order of the pages."""
-        new = []
-        for record in records:
-            if (key := self._key(record)) not in self._delivered:
-                self._delivered.add(key)
-                new.append(record)
-        return new
-
-    def _page_behind(
-        self, step: Step, listed: PageInfo[T], progress: _Progress, *, brought: bool
+    def _following_page(
+        self, step: Step, page: PageInfo[T], progress: _Progress, *, has_new: bool
     ) -> list[Step]:
-        """No count: one page after the other, as long as they bring something."""
-        more = listed.has_more
+        """Without a total, request one page after the other as long as they have new records."""
+        more = page.has_more
         if more is None:
-            more = listed.page_size is None or len(listed.records) >= listed.page_size
-        progress.last_page = step.page + 1 if more and brought else step.page
-        return [Step(step.window, step.page + 1)] if more and brought else []
+            more = page.page_size is None or len(page.records) >= page.page_size
+        progress.last_page = step.page + 1 if more and has_new else step.page
+        return [Step(step.window, step.page + 1)] if more and has_new else []
 
-    def _pages_to(self, total: int, step: Step, listed: PageInfo[T], progress: _Progress) -> list[Step]:
-        size = listed.page_size or len(listed.records) or 1
+    def _remaining_pages(self, total: int, step: Step, page: PageInfo[T], progress: _Progress) -> list[Step]:
+        size = page.page_size or len(page.records) or 1
         progress.last_page = max(-(-total // size), step.page)
         if progress.last_page > MOST_PAGES:
             raise IncompleteListing(
-                f"the server counts {total} records, more than {MOST_PAGES} pages hold; ask for a shorter time range"
+                f"the server counts {total} records, more than {MOST_PAGES} pages hold; request a shorter time range"
             )
-        return [Step(step.window, page) for page in range(step.page + 1, progress.last_page + 1)]
+        return [Step(step.window, number) for number in range(step.page + 1, progress.last_page + 1)]
 
-    def _check(self, window: Window, progress: _Progress) -> list[Step]:
-        """A window's last answer is in: is it whole?"""
+    def _check_window(self, window: Window, progress: _Progress) -> list[Step]:
+        """Return the steps that are still needed after a window's last response."""
         listed, counted = len(progress.keys), progress.total or 0
         if progress.has_more:
             if window.length == 0:
                 raise IncompleteListing(
-                    f"more than {listed} records lie in the one second {window.start}, and the server lists no more"
+                    f"the one second {window.start} has more than {listed} records, and the server lists no more"
                 )
             self._notice(Finding.NARROWED, window, listed, counted)
             return [Step(half) for half in window.halves()]
         if progress.first_page == 1 and listed < counted:
-            # Pages shifted while they were read, and a record fell between two of them: read them once more.
-            if not progress.walked_before:
-                self._progress[window] = _Progress(first_page=1, walked_before=True)
+            # Records moved to other pages during the listing, and one was missed: read the window once more.
+            if not progress.read_before:
+                self._progress[window] = _Progress(first_page=1, read_before=True)
                 return [Step(window)]
             self._notice(Finding.SHORT, window, listed, counted)
         return []
 
 
 def write_token(steps: Iterable[Step]) -> str:
-    """Return the steps still to come as an opaque text; "" if there are none."""
+    """Return the remaining steps as an opaque text; "" if there are none."""
     left: dict[Window, int] = {}
     for step in steps:
         left.setdefault(step.window, step.page)
@@ -176,7 +169,7 @@ def read_token(token: str) -> list[Step]:
     """Return the steps that `write_token` wrote.
 
     Raises:
-        InvalidRequest: if the text is not a resume token of such a listing.
+        InvalidRequest: the text is not the resume token of a listing.
     """
     if not token:
         return []

@@ -117,7 +117,6 @@ class Fail:
 Verdict = Done[R] | Retry | Fail
 Read = Callable[[Exchange], Verdict[R]]
 """Reads the outcome of an attempt: judges it and decodes it in one pure step."""
-Judge = Callable[[Endpoint, Response | TransportFailure, float], Verdict[Response]]
 
 
 def judge_failure(exchange: Exchange, failure: TransportFailure, *, hint: str = "") -> Retry | Fail:

@@ -19,7 +19,7 @@ from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, Authorize, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import Authorize, RequestLoop, RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import InvalidRequest
@@ -178,12 +178,6 @@ class Engine:
         decoding = asyncio.ensure_future(asyncio.to_thread(work))
         decoding.add_done_callback(lambda _: self._decoding.release())
         return await asyncio.shield(decoding)
-
-    async def decode(self, read: Callable[[bytes], R], body: bytes) -> R:
-        """Decode a body, in a thread if it is large."""
-        if len(body) < THREAD_FROM_BYTES:
-            return read(body)
-        return await self.in_thread(lambda: read(body))
 
     def limits(self, endpoint: Endpoint) -> Limits:
         """Return what the plan allows an endpoint.

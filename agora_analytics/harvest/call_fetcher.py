@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from attrs import define, field, frozen
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.endpoints import METRICS, SESSIONS
 from agora_analytics.agora.listings import MetricsPage
+from agora_analytics.agora.operations import METRICS, SESSIONS
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS, MAX_SIDS, METRICS, SESSIONS
+from agora_analytics.agora.operations import LISTS, MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agora_analytics.agora.endpoints import INSIGHT_QUALITY, LISTS
-from agora_analytics.agora.vocabulary import Granularity, QualityMetric
+from agora_analytics.agora.enums import Granularity, QualityMetric
+from agora_analytics.agora.operations import INSIGHT_QUALITY, LISTS
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.events import HarvestObserver

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS, METRICS
+from agora_analytics.agora.operations import LISTS, METRICS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.events import HarvestObserver

@@ -51,7 +51,7 @@ def metrics_units(
         if part := window.intersection(reach):
             ends = f"{window.start - call.created_ts}-{window.end - call.created_ts}"
             units += [
-                MetricsUnit(name=f"{call.call_id}.{ends}.{batch.place}", window=part, sids=batch.sids)
+                MetricsUnit(name=f"{call.call_id}.{ends}.{batch.index}", window=part, sids=batch.sids)
                 for batch in batches([window], sessions)
             ]
     return units

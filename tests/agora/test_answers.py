@@ -8,9 +8,10 @@ from importlib.util import find_spec
 import pytest
 
 from agora_analytics import errors
-from agora_analytics.agora.endpoints import ENDPOINTS
+from agora_analytics.agora.operations import OPERATIONS
 from agora_analytics.engine.request_loop import RetryPolicy
-from tests.agora.questions import QUESTIONS, asking, name_of, rows_in
+from tests.agora.cases import CASES, asking, name_of, rows_in
+from tests.agora.reference import parameters_of
 from tests.conftest import Scripted, ok, response
 
 PREFIX = "Service package limit check error, "
@@ -35,38 +36,38 @@ REFUSALS = [
 ]
 ONCE = RetryPolicy(attempts=1, rate_attempts=1)
 
-every_question = pytest.mark.parametrize("question", QUESTIONS, ids=name_of)
+every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 
 
-def test_there_is_a_question_for_each_endpoint():
-    assert [question.endpoint for question in QUESTIONS] == list(ENDPOINTS)[3:]
+def test_every_query_endpoint_has_a_case():
+    assert [case.endpoint for case in CASES] == list(OPERATIONS)[3:]
 
 
-@every_question
-def test_a_golden_answer_is_decoded_without_loss(question):
-    transport = Scripted(ok(data=question.data))
-    rows = asking(transport, question.ask)
-    assert list(rows) == question.expected
+@every_case
+def test_documented_response_is_decoded_without_loss(case):
+    transport = Scripted(ok(data=case.data))
+    rows = asking(transport, case.ask)
+    assert list(rows) == case.expected
     assert not any(row.extra for row in rows)
-    endpoint = ENDPOINTS[question.endpoint]
+    operation = OPERATIONS[case.endpoint]
     (request,) = transport.requests
-    assert (request.method, request.path) == (endpoint.method, endpoint.path)
+    assert (request.method, request.path) == (operation.method, operation.path)
     sent = dict(request.query) | (json.loads(request.body) if request.body else {})
-    assert set(sent) <= set(endpoint.params)
+    assert set(sent) <= parameters_of(case.endpoint)
     assert sent["appid"] == "app"
 
 
-@every_question
+@every_case
 @pytest.mark.parametrize("huge", [10**30, -(10**30), 1e308])
-def test_numbers_that_nothing_can_hold_are_decode_errors(question, huge):
+def test_numbers_out_of_range_are_decode_errors(case, huge):
     def ask(data):
-        rows = asking(Scripted(ok(data=data)), question.ask)
+        rows = asking(Scripted(ok(data=data)), case.ask)
         assert all(row.at for row in rows if hasattr(row, "at"))
         if find_spec("pyarrow"):
             rows.to_arrow()
 
-    for name in {name for row in rows_in(question.data) for name in row}:
-        data = deepcopy(question.data)
+    for name in {name for row in rows_in(case.data) for name in row}:
+        data = deepcopy(case.data)
         whole = isinstance(rows_in(data)[0][name], int)
         rows_in(data)[0][name] = huge
         may_be_float = name in {"value", "userCount", "refUsage"}
@@ -78,90 +79,90 @@ def test_numbers_that_nothing_can_hold_are_decode_errors(question, huge):
                 ask(data)
 
 
-@every_question
-def test_the_meta_has_the_request_id_wherever_it_comes_from(question):
-    header = Scripted(response({"code": 0, "message": None, "data": question.data}, x_request_id="h1"))
-    assert [meta.request_id for meta in asking(header, question.ask).meta] == ["h1"]
-    body = Scripted(ok(data=question.data, requestId="b1"))
-    assert [meta.request_id for meta in asking(body, question.ask).meta] == ["b1"]
+@every_case
+def test_meta_has_request_id_from_body_or_header(case):
+    header = Scripted(response({"code": 0, "message": None, "data": case.data}, x_request_id="h1"))
+    assert [meta.request_id for meta in asking(header, case.ask).meta] == ["h1"]
+    body = Scripted(ok(data=case.data, requestId="b1"))
+    assert [meta.request_id for meta in asking(body, case.ask).meta] == ["b1"]
 
 
-@every_question
-def test_unknown_fields_are_kept_and_optional_ones_may_be_missing(question):
-    data = deepcopy(question.data)
+@every_case
+def test_unknown_fields_are_kept_and_optional_ones_may_be_missing(case):
+    data = deepcopy(case.data)
     for row in rows_in(data):
-        for field in question.optional:
+        for field in case.optional:
             row.pop(field)
         row["newField"] = {"a": [1]}
-    rows = asking(Scripted(ok(data=data, newTopField=1)), question.ask)
-    assert len(rows) == len(question.expected)
+    rows = asking(Scripted(ok(data=data, newTopField=1)), case.ask)
+    assert len(rows) == len(case.expected)
     if (
-        question.endpoint != "realtime/quality/by_time_20sec"
+        case.endpoint != "realtime/quality/by_time_20sec"
     ):  # there the unknown field is of the user, not of a row
         assert all(row.extra == {"newField": {"a": [1]}} for row in rows)
 
 
-@every_question
-def test_a_required_field_that_is_missing_is_an_error_with_its_path(question):
-    for field in question.required:
-        data = deepcopy(question.data)
+@every_case
+def test_a_required_field_that_is_missing_is_an_error_with_its_path(case):
+    for field in case.required:
+        data = deepcopy(case.data)
         rows_in(data)[0].pop(field)
         with pytest.raises(errors.DecodeError) as caught:
-            asking(Scripted(response({"code": 200, "data": data}, x_request_id="r1")), question.ask)
+            asking(Scripted(response({"code": 200, "data": data}, x_request_id="r1")), case.ask)
         assert f"[0].{field}" in caught.value.path
-        assert (caught.value.endpoint, caught.value.request_id) == (question.endpoint, "r1")
+        assert (caught.value.endpoint, caught.value.request_id) == (case.endpoint, "r1")
 
 
-@every_question
+@every_case
 @pytest.mark.parametrize("data", [None, 5, "rows", [1], {"list": None}, {"list": [[]]}, [{"ts": "x"}]])
-def test_data_of_another_shape_is_a_decode_error(question, data):
+def test_data_of_another_shape_is_a_decode_error(case, data):
     with pytest.raises(errors.DecodeError):
-        asking(Scripted(ok(data=data)), question.ask)
+        asking(Scripted(ok(data=data)), case.ask)
 
 
-@every_question
-def test_no_rows_are_no_rows(question):
-    rows = asking(Scripted(ok(data={"list": []} if isinstance(question.data, dict) else [])), question.ask)
+@every_case
+def test_empty_response_gives_no_rows(case):
+    rows = asking(Scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])), case.ask)
     assert (len(rows), list(rows), len(rows.meta)) == (0, [], 1)
 
 
-@every_question
+@every_case
 @pytest.mark.parametrize(("body", "status", "error"), REFUSALS)
-def test_every_documented_refusal_is_its_own_error(question, body, status, error):
+def test_every_documented_error_code_is_a_typed_error(case, body, status, error):
     transport = Scripted(response(body, status, x_request_id="r1"))
     with pytest.raises(error) as caught:
-        asking(transport, question.ask, retry=ONCE)
-    assert caught.value.endpoint == question.endpoint
+        asking(transport, case.ask, retry=ONCE)
+    assert caught.value.endpoint == case.endpoint
     assert caught.value.request_id == "r1"
     assert body["message"] in str(caught.value)
     assert len(transport.requests) == 1
 
 
-@every_question
-def test_rows_become_an_arrow_table(question):
+@every_case
+def test_rows_become_an_arrow_table(case):
     pytest.importorskip("pyarrow")
-    table = asking(Scripted(ok(data=question.data)), question.ask).to_arrow()
-    assert table.num_rows == len(question.expected)
+    table = asking(Scripted(ok(data=case.data)), case.ask).to_arrow()
+    assert table.num_rows == len(case.expected)
     for name in table.column_names:
         if name in {"ts", "since", "until", "window_start_ts", "window_end_ts"}:
             assert str(table.schema.field(name).type) == "timestamp[s, tz=UTC]"
-    empty = asking(Scripted(ok(data={"list": []} if isinstance(question.data, dict) else [])), question.ask)
+    empty = asking(Scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])), case.ask)
     assert empty.to_arrow().schema == table.schema
 
 
-@pytest.mark.parametrize("question", QUESTIONS[3:], ids=name_of)
-def test_a_plan_without_the_endpoint_says_which_plans_have_it(question):
+@pytest.mark.parametrize("case", CASES[3:], ids=name_of)
+def test_plan_without_endpoint_names_the_plans_that_have_it(case):
     transport = Scripted(ok(data=[]))
     with pytest.raises(
         errors.InvalidRequest, match=r"the standard plan does not include .* premium or enterprise"
     ):
-        asking(transport, question.ask, plan="standard")
+        asking(transport, case.ask, plan="standard")
     assert transport.requests == []
 
 
-@every_question
-def test_without_checks_everything_is_sent_as_it_is(question):
-    transport = Scripted(ok(data=question.data))
-    asking(transport, lambda client: question.ask(client, validate=False))
-    asking(transport, question.ask, validate=False)
+@every_case
+def test_validate_false_sends_everything(case):
+    transport = Scripted(ok(data=case.data))
+    asking(transport, lambda client: case.ask(client, validate=False))
+    asking(transport, case.ask, validate=False)
     assert len(transport.requests) == 2

@@ -34,7 +34,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_the_server_judges_what_was_not_checked(project, wrong):
+def test_validate_false_leaves_errors_to_the_server(project, wrong):
     ask, error = WRONG[wrong]
 
     async def job(client):
@@ -46,7 +46,7 @@ def test_the_server_judges_what_was_not_checked(project, wrong):
 
 
 @pytest.mark.parametrize("wrong", ["milliseconds", "swapped ends", "too far back", "eleven uids"])
-def test_a_client_may_leave_the_checks_out_for_all_its_calls_and_a_call_put_them_back(project, wrong):
+def test_validate_of_a_call_overrides_the_client(project, wrong):
     ask, error = WRONG[wrong]
 
     async def job(client):
@@ -59,7 +59,7 @@ def test_a_client_may_leave_the_checks_out_for_all_its_calls_and_a_call_put_them
     project.run(job, validate=False)
 
 
-def test_both_ends_go_as_they_were_given(project):
+def test_validate_false_sends_both_ends_unchanged(project):
     asked = []
 
     async def job(client):

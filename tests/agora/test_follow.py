@@ -12,8 +12,8 @@ from agora_analytics import errors
 from agora_analytics.engine.events import WindowsLost
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.simulator import Faults, World
-from tests.agora.questions import asking
-from tests.agora.stage import Stage
+from tests.agora.cases import asking
+from tests.agora.harness import Harness
 from tests.conftest import NOW, Scripted, ok, response
 
 T = int(NOW)
@@ -47,121 +47,121 @@ def up_to(ts):
     return lambda windows: windows[-1].end >= ts
 
 
-def followed(stage, metrics, seconds, seen=lambda _: None, **more):
+def followed(harness, metrics, seconds, seen=lambda _: None, **more):
     """Follow for a time; return the windows and the `Follow`."""
 
     async def work():
-        follow = stage.client.realtime.follow(metrics, **more)
+        follow = harness.client.realtime.follow(metrics, **more)
         return await taken(follow, up_to(T + seconds), seen), follow
 
-    return stage.run(work())
+    return harness.run(work())
 
 
-def lost_events(stage):
-    return [event for event in stage.events if isinstance(event, WindowsLost)]
+def lost_events(harness):
+    return [event for event in harness.events if isinstance(event, WindowsLost)]
 
 
 @pytest.mark.parametrize("plan", ["premium", "enterprise"])
 @pytest.mark.parametrize("metrics", [["userCount"], ["userCount", "videoFreezeRate", "joinSuccessRate"]])
 def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan, metrics):
-    stage, late = Stage(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
+    harness, late = Harness(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
     windows, follow = followed(
-        stage, metrics, DAY, lambda window: late.append(stage.clock.now() - window.end)
+        harness, metrics, DAY, lambda window: late.append(harness.clock.now() - window.end)
     )
     times = [window.ts for window in windows]
     assert times == list(range(times[0], T + DAY, 20))
     assert times[0] >= T - 80
-    assert (follow.lost, lost_events(stage)) == (0, [])
-    assert sum(stage.sim.seen.faults.values()) > 10
-    for (endpoint, _), asked in stage.sim.seen.by_day.items():
+    assert (follow.lost, lost_events(harness)) == (0, [])
+    assert sum(harness.sim.seen.faults.values()) > 10
+    for (endpoint, _), asked in harness.sim.seen.by_day.items():
         assert asked <= QUOTA[plan]
-        assert stage.sim.seen.worst_window(endpoint, 60) <= RATE[plan]
-    assert stage.refusals == {}
+        assert harness.sim.seen.worst_window(endpoint, 60) <= RATE[plan]
+    assert harness.refusals == {}
     users = [row for window in windows for row in window.rows if row.metric == "userCount"]
     assert [row.ts for row in users] == times
     per_round = max(1, len(metrics) - 1)  # requests to the endpoint of quality
     assert max(late) < 3 * per_round * DAY / (0.9 * QUOTA[plan]) + 180
 
 
-def test_the_quota_that_is_left_is_used_and_no_more(world):
-    stage = Stage(world, "premium")
-    followed(stage, "userCount", DAY)
+def test_follow_uses_only_the_remaining_quota(world):
+    harness = Harness(world, "premium")
+    followed(harness, "userCount", DAY)
     first_half, second_half = (
-        stage.sim.seen.by_day[key] for key in sorted(stage.sim.seen.by_day, key=lambda k: k[1])
+        harness.sim.seen.by_day[key] for key in sorted(harness.sim.seen.by_day, key=lambda k: k[1])
     )
     assert 0.9 * 480 - 3 <= first_half <= 0.9 * 480
     assert second_half <= 0.9 * 480 / 2 + 3
 
 
-def test_with_plenty_left_each_window_comes_as_soon_as_the_plan_has_it(world):
-    stage, late = Stage(world), []
-    stage.clock.step(11.5 * 3600)  # half an hour before midnight, and the whole quota is left
+def test_with_enough_quota_each_window_is_returned_immediately(world):
+    harness, late = Harness(world), []
+    harness.clock.step(11.5 * 3600)  # half an hour before midnight, and the whole quota is left
 
-    follow = stage.client.realtime.follow("userCount")
-    stage.run(taken(follow, count(60), lambda window: late.append(stage.clock.now() - window.end)))
+    follow = harness.client.realtime.follow("userCount")
+    harness.run(taken(follow, count(60), lambda window: late.append(harness.clock.now() - window.end)))
     assert max(late[1:]) < 24  # the first had ended before
-    assert stage.asked == {"realtime/usage/by_time_20sec": 60}
+    assert harness.requests == {"realtime/usage/by_time_20sec": 60}
 
 
 def test_an_outage_shorter_than_the_reach_loses_nothing(world):
     broken = Faults(share=1.0, kinds=("503-html", "reset", "500"), first=200)
-    stage = Stage(world, faults=broken)
-    windows, follow = followed(stage, ["userCount", "networkDelay"], 2 * 3600)
+    harness = Harness(world, faults=broken)
+    windows, follow = followed(harness, ["userCount", "networkDelay"], 2 * 3600)
     assert [window.ts for window in windows] == list(range(windows[0].ts, T + 2 * 3600, 20))
-    assert (follow.lost, lost_events(stage)) == (0, [])
-    assert sum(stage.sim.seen.faults.values()) > 50
+    assert (follow.lost, lost_events(harness)) == (0, [])
+    assert sum(harness.sim.seen.faults.values()) > 50
 
 
-def test_windows_that_went_out_of_reach_are_told_and_counted(world):
-    stage = Stage(world, "premium")
+def test_windows_out_of_reach_are_reported_and_counted(world):
+    harness = Harness(world, "premium")
 
     async def work():
-        follow = stage.client.realtime.follow(["userCount", "networkDelay"])
+        follow = harness.client.realtime.follow(["userCount", "networkDelay"])
         before = await taken(follow, count(3))
-        stage.clock.step(3 * 3600)  # the machine slept
+        harness.clock.step(3 * 3600)  # the machine slept
         return before + await taken(follow, up_to(T + 3 * 3600 + 600)), follow
 
-    windows, follow = stage.run(work())
+    windows, follow = harness.run(work())
     gaps = [(a.end, b.ts) for a, b in pairwise(windows) if a.end != b.ts]
     assert len(gaps) == 1
-    lost = lost_events(stage)
+    lost = lost_events(harness)
     assert {event.metric for event in lost} == {"userCount", "networkDelay"}
     assert sum(event.count for event in lost if event.metric == "userCount") == follow.lost
     assert follow.lost == (gaps[0][1] - gaps[0][0]) // 20
 
 
-def test_a_metric_that_cannot_be_asked_for_does_not_hold_the_others_up(world):
-    stage = Stage(
+def test_a_failing_metric_does_not_delay_the_others(world):
+    harness = Harness(
         world, faults=Faults(share=1.0, kinds=("503-html",), only=["realtime/quality/by_time_20sec"])
     )
-    windows, follow = followed(stage, ["userCount", "networkDelay"], 3 * 3600)
+    windows, follow = followed(harness, ["userCount", "networkDelay"], 3 * 3600)
     assert [window.ts for window in windows] == list(range(windows[0].ts, T + 3 * 3600, 20))
     assert all(window.missing == ("networkDelay",) and "userCount" in window.values for window in windows)
     assert follow.lost == len(windows)
-    assert {event.metric for event in lost_events(stage)} == {"networkDelay"}
+    assert {event.metric for event in lost_events(harness)} == {"networkDelay"}
 
 
-def test_going_on_with_since_or_by_iterating_again_leaves_no_gap(world):
-    stage = Stage(world)
+def test_resuming_with_since_or_a_second_iteration_leaves_no_gap(world):
+    harness = Harness(world)
 
     async def work():
-        first = stage.client.realtime.follow("userCount")
+        first = harness.client.realtime.follow("userCount")
         windows = await taken(first, count(5)) + await taken(first, count(5))
-        stage.clock.step(600)
-        again = stage.client.realtime.follow("userCount", since=windows[-1].end)
+        harness.clock.step(600)
+        again = harness.client.realtime.follow("userCount", since=windows[-1].end)
         return windows + await taken(again, count(40))
 
-    windows = stage.run(work())
+    windows = harness.run(work())
     assert [window.ts for window in windows] == list(range(windows[0].ts, windows[0].ts + 50 * 20, 20))
 
 
-def test_each_window_comes_once_with_all_its_groups_for_the_same_requests(world):
-    stage = Stage(world, faults=Faults(share=0.05))
+def test_each_window_has_all_groups_for_the_same_requests(world):
+    harness = Harness(world, faults=Faults(share=0.05))
     metrics = ["userCount", "videoFreezeRate"]
-    windows, follow = followed(stage, metrics, 2 * 3600, by="net")
+    windows, follow = followed(harness, metrics, 2 * 3600, by="net")
     times = [window.ts for window in windows]
     assert times == list(range(times[0], T + 2 * 3600, 20))
-    assert (follow.lost, stage.refusals) == (0, {})
+    assert (follow.lost, harness.refusals) == (0, {})
     rows = [row for window in windows for row in window.rows]
     assert len(rows) == len({(row.metric, row.ts, row.dimension_value) for row in rows})
     assert {row.dimension for row in rows} == {"net"}
@@ -169,40 +169,40 @@ def test_each_window_comes_once_with_all_its_groups_for_the_same_requests(world)
     assert not busiest.values
     assert len(busiest.groups) > 1
     assert {row.dimension_value: row.value for row in busiest.rows if row.metric == "userCount"} == {
-        group: told["userCount"] for group, told in busiest.groups.items() if "userCount" in told
+        group: values["userCount"] for group, values in busiest.groups.items() if "userCount" in values
     }
-    alone = Stage(world)
+    alone = Harness(world)
     together, _ = followed(alone, metrics, 2 * 3600)
     whole = {window.ts: window.values.get("userCount") or 0 for window in together}
-    assert [sum(told.get("userCount") or 0 for told in w.groups.values()) for w in windows] == [
+    assert [sum(values.get("userCount") or 0 for values in w.groups.values()) for w in windows] == [
         whole[ts] for ts in times
     ]
     assert not any(window.groups for window in together)
 
 
 def test_only_some_groups_are_followed(world):
-    stage = Stage(world)
-    windows, _ = followed(stage, "userCount", 1800, by="net", values=["Wi-Fi"])
+    harness = Harness(world)
+    windows, _ = followed(harness, "userCount", 1800, by="net", values=["Wi-Fi"])
     assert {group for window in windows for group in window.groups} == {"Wi-Fi"}
 
 
-def test_a_spent_day_is_waited_out(world):
-    stage = Stage(world)
-    stage.clock.step(11.5 * 3600)
+def test_follow_waits_until_the_quota_resets(world):
+    harness = Harness(world)
+    harness.clock.step(11.5 * 3600)
     ledger = MemoryLedger()
-    stage.client._engine._ledger = ledger
+    harness.client._engine._ledger = ledger
 
     async def work():
         for _ in range(3):
-            await stage.client.realtime.usage("userCount", "5m")
+            await harness.client.realtime.usage("userCount", "5m")
         ledger._spent = dict.fromkeys(ledger._spent, 1440)
-        (window,) = await taken(stage.client.realtime.follow("userCount"), count(1))
-        return window, stage.clock.now()
+        (window,) = await taken(harness.client.realtime.follow("userCount"), count(1))
+        return window, harness.clock.now()
 
-    window, now = stage.run(work())
+    window, now = harness.run(work())
     assert T + 12 * 3600 < now < T + 12 * 3600 + 60
     assert window.ts <= T + 11.5 * 3600
-    assert stage.refusals == {}
+    assert harness.refusals == {}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_spent_day_is_waited_out(world):
         ({"code": 200, "data": 7}, errors.DecodeError),
     ],
 )
-def test_what_waiting_does_not_mend_ends_it(body, error):
+def test_fatal_errors_end_the_iteration(body, error):
     transport = Scripted(response(body))
 
     async def work(client):
@@ -229,16 +229,16 @@ def test_what_waiting_does_not_mend_ends_it(body, error):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"metrics": []}, "nothing to follow"),
+        ({"metrics": []}, "at least one to follow"),
         ({"metrics": "userCount", "share": 0}, "share=0"),
         ({"metrics": "userCount", "share": 1.5}, "share=1.5"),
         ({"metrics": "userCount", "since": T * 1000}, "milliseconds"),
         ({"metrics": ["userCount", "channelCount"], "by": "net"}, "channelCount takes no dimension"),
-        ({"metrics": "networkDelay", "by": "channelSize"}, "only quality totals go by channelSize"),
-        ({"metrics": "networkDelay", "values": ["4G"]}, "values= are of a dimension"),
+        ({"metrics": "networkDelay", "by": "channelSize"}, "channelSize is not a dimension"),
+        ({"metrics": "networkDelay", "values": ["4G"]}, "values= needs a dimension"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(arguments, why):
+def test_invalid_arguments_of_follow_are_refused(arguments, why):
     async def work(client):
         client.realtime.follow(**arguments)
 

@@ -8,10 +8,9 @@ pytest.importorskip("numpy")
 pytest.importorskip("starlette")
 
 from agora_analytics import errors
-from agora_analytics.agora.rows import wide
-from agora_analytics.agora.vocabulary import Dimension, Granularity, Product, QualityMetric, UsageMetric
-from tests.agora.questions import DAY, HOUR, asking
-from tests.agora.stage import Stage, small_world
+from agora_analytics.agora.enums import Dimension, Granularity, Product, QualityMetric, UsageMetric
+from tests.agora.cases import DAY, HOUR, asking
+from tests.agora.harness import Harness, small_world
 from tests.conftest import NOW, Scripted, ok
 
 T = int(NOW)
@@ -23,68 +22,71 @@ def world():
 
 
 @pytest.fixture
-def stage(world):
-    return Stage(world)
+def harness(world):
+    return Harness(world)
 
 
 @pytest.mark.parametrize("plan", ["premium", "enterprise"])
-def test_a_long_range_is_split_and_joined_without_a_double_row_or_a_gap(world, plan):
-    stage = Stage(world, plan)
-    rows = stage.run(stage.client.insights.usage("userCount", "10d", granularity="1h"))
+def test_long_range_is_split_without_duplicates_or_gaps(world, plan):
+    harness = Harness(world, plan)
+    rows = harness.run(harness.client.insights.usage("userCount", "10d", granularity="1h"))
     times = [row.ts for row in rows]
-    delay = stage.client.settings.plan.limits["insight/usage/by_time"].delay
+    delay = harness.client.settings.plan.limits["insight/usage/by_time"].delay
     assert times == list(range(T - 10 * DAY, T - delay - 1, HOUR))
-    assert stage.asked == {"insight/usage/by_time": {"premium": 4, "enterprise": 2}[plan]}
-    assert stage.refusals == {}
+    assert harness.requests == {"insight/usage/by_time": {"premium": 4, "enterprise": 2}[plan]}
+    assert harness.refusals == {}
 
 
-def test_what_is_split_has_the_same_values_as_what_is_not(world):
-    whole = Stage(world)
+def test_split_ranges_have_the_same_values(world):
+    whole = Harness(world)
     week = whole.run(whole.client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h"))
-    parts = Stage(world, "premium")
+    parts = Harness(world, "premium")
     days = parts.run(parts.client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h"))
     assert list(week) == list(days)
-    assert (len(whole.asked), len(week)) == (1, 8 * 6 * 24)
-    assert whole.asked["insight/usage/by_time"] == 8
-    assert parts.asked["insight/usage/by_time"] == 16
+    assert (len(whole.requests), len(week)) == (1, 8 * 6 * 24)
+    assert whole.requests["insight/usage/by_time"] == 8
+    assert parts.requests["insight/usage/by_time"] == 16
 
 
-def test_a_day_is_a_row_wherever_the_server_lets_it_begin(stage):
-    rows = stage.run(stage.client.insights.quality(["audioFreezeRate"], T - 12 * DAY, T - DAY))
+def test_each_day_is_one_row_in_any_time_zone(harness):
+    rows = harness.run(harness.client.insights.quality(["audioFreezeRate"], T - 12 * DAY, T - DAY))
     assert [row.ts for row in rows] == list(range(rows[0].ts, T - DAY, DAY))
     assert rows[0].ts % DAY == 16 * HOUR
     assert all(0 <= row.value < 1 for row in rows)
 
 
-def test_both_ends_included_gives_25_hours_and_a_half_open_range_24(stage):
+def test_both_ends_included_gives_25_hours_and_a_half_open_range_24(harness):
     def times(**more):
-        return asking_times(Stage(stage.world), **more)
+        return asking_times(Harness(harness.world), **more)
 
     assert len(times()) == 24
     assert len(times(validate=False)) == 25
 
 
-def asking_times(stage, **more):
-    rows = stage.run(
-        stage.client.insights.quality(
+def asking_times(harness, **more):
+    rows = harness.run(
+        harness.client.insights.quality(
             "networkDelay", T - 3 * DAY, T - 2 * DAY, granularity=Granularity.HOUR, **more
         )
     )
     return [row.ts for row in rows]
 
 
-def test_a_metric_that_is_named_twice_is_asked_for_once(stage):
-    rows = stage.run(
-        stage.client.insights.usage(["userCount", UsageMetric.USER_COUNT, "sessionCount"], "3d", "1d")
+def test_repeated_metric_takes_one_request(harness):
+    rows = harness.run(
+        harness.client.insights.usage(["userCount", UsageMetric.USER_COUNT, "sessionCount"], "3d", "1d")
     )
-    assert stage.asked == {"insight/usage/by_time": 2}
+    assert harness.requests == {"insight/usage/by_time": 2}
     assert {row.metric for row in rows} == {"userCount", "sessionCount"}
-    assert all(set(row) == {"ts", "userCount", "sessionCount"} for row in wide(rows))
+    users, sessions = (
+        {row.ts for row in rows if row.metric == metric} for metric in ("userCount", "sessionCount")
+    )
+    assert users == sessions
 
 
-def test_the_groups_of_a_total_add_up_to_it(stage):
+def test_the_groups_of_a_total_add_up_to_it(harness):
     async def work():
-        insights = stage.client.insights
+        insights = harness.client.insights
         all_of_them = await insights.usage_totals(["userCount", "sessionCount"], "10d")
         groups = [
             await insights.usage_totals(["userCount", "sessionCount"], "10d", by=dimension)
@@ -92,7 +94,7 @@ def test_the_groups_of_a_total_add_up_to_it(stage):
         ]
         return all_of_them, groups
 
-    all_of_them, groups = stage.run(work())
+    all_of_them, groups = harness.run(work())
     wanted = {row.metric: row.value for row in all_of_them}
     assert wanted["userCount"] > 100
     for rows in groups:
@@ -100,9 +102,9 @@ def test_the_groups_of_a_total_add_up_to_it(stage):
             assert sum(row.value for row in rows if row.metric == metric) == value
 
 
-def test_values_and_a_country_narrow_a_total(stage):
+def test_values_and_a_country_narrow_a_total(harness):
     async def work():
-        insights = stage.client.insights
+        insights = harness.client.insights
         india = await insights.usage_totals("userCount", "10d", by="region", country="India")
         nets = await insights.quality_totals("audioFreezeRate", "10d", by="net", values=["4G", "Wi-Fi"])
         sizes = await insights.quality_totals(
@@ -110,25 +112,25 @@ def test_values_and_a_country_narrow_a_total(stage):
         )
         return india, nets, sizes
 
-    india, nets, sizes = stage.run(work())
+    india, nets, sizes = harness.run(work())
     assert {row.dimension_value for row in india} == {"Maharashtra", "Karnataka"}
     assert {row.dimension_value for row in nets} == {"4G", "Wi-Fi"}
     assert sizes
     assert all(row.ref_usage > 0 and 0 < row.value <= 1 for row in sizes)
 
 
-def test_a_total_says_which_range_it_is_about_and_never_begins_later_than_asked(stage):
+def test_totals_have_their_range_and_the_requested_start(harness):
     async def work():
-        rows = await stage.client.insights.usage_totals("userCount", "2d")
+        rows = await harness.client.insights.usage_totals("userCount", "2d")
         with pytest.raises(errors.WindowOutOfReach, match="starts too far back") as caught:
-            await stage.client.insights.usage_totals("userCount", "31d")
+            await harness.client.insights.usage_totals("userCount", "31d")
         return rows, caught.value.legal
 
-    rows, legal = stage.run(work())
+    rows, legal = harness.run(work())
     assert rows[0].since == T - 2 * DAY
     assert rows[0].until == pytest.approx(T - 6 * HOUR, abs=4)
     assert legal[0] == pytest.approx(T - 30 * DAY, abs=4)
-    assert stage.asked == {"insight/usage/aggregation": 1}
+    assert harness.requests == {"insight/usage/aggregation": 1}
 
 
 def test_a_post_is_a_json_body_and_the_app_in_the_query():
@@ -152,48 +154,48 @@ def test_a_post_is_a_json_body_and_the_app_in_the_query():
     }
 
 
-def test_an_estimate_tells_the_cost_of_all_metrics_and_sends_nothing(stage):
+def test_estimate_returns_the_cost_without_a_request(harness):
     async def work():
-        mixed = await stage.client.insights.estimate([*UsageMetric, *QualityMetric], "20d")
-        totals = await stage.client.insights.estimate("userCount", "20d", totals=True)
+        mixed = await harness.client.insights.estimate([*UsageMetric, *QualityMetric], "20d")
+        totals = await harness.client.insights.estimate("userCount", "20d", totals=True)
         return mixed, totals
 
-    mixed, totals = stage.run(work())
-    told = {cost.endpoint: (cost.requests, cost.left, cost.affordable) for cost in mixed}
-    assert told == {"insight/usage/by_time": (24, 60, True), "insight/quality/by_time": (15, 60, True)}
+    mixed, totals = harness.run(work())
+    costs = {cost.endpoint: (cost.requests, cost.left, cost.affordable) for cost in mixed}
+    assert costs == {"insight/usage/by_time": (24, 60, True), "insight/quality/by_time": (15, 60, True)}
     assert [(cost.endpoint, cost.requests) for cost in totals] == [("insight/usage/aggregation", 1)]
-    assert stage.asked == {}
+    assert harness.requests == {}
 
 
-def test_the_estimate_is_what_it_costs_in_the_end(stage):
+def test_estimate_equals_the_actual_cost(harness):
     async def work():
-        (cost,) = await stage.client.insights.estimate(QualityMetric, "12d")
-        await stage.client.insights.quality(QualityMetric, "12d")
-        (after,) = await stage.client.insights.estimate("networkDelay", "1d")
+        (cost,) = await harness.client.insights.estimate(QualityMetric, "12d")
+        await harness.client.insights.quality(QualityMetric, "12d")
+        (after,) = await harness.client.insights.estimate("networkDelay", "1d")
         return cost, after
 
-    cost, after = stage.run(work())
-    assert stage.asked == {"insight/quality/by_time": cost.requests}
+    cost, after = harness.run(work())
+    assert harness.requests == {"insight/quality/by_time": cost.requests}
     assert after.left == 60 - cost.requests
-    assert stage.refusals == {}
+    assert harness.refusals == {}
 
 
-def test_what_the_day_cannot_pay_for_is_refused_before_it_begins(world):
-    stage = Stage(world, "premium")
+def test_query_beyond_the_quota_takes_no_request(world):
+    harness = Harness(world, "premium")
 
     async def work():
-        await stage.client.insights.usage(UsageMetric, "12d")  # 8 metrics in 4 parts
+        await harness.client.insights.usage(UsageMetric, "12d")  # 8 metrics in 4 parts
         with pytest.raises(
             errors.QuotaExhausted, match="takes 32 requests, and 8 of 40 are left today"
         ) as caught:
-            await stage.client.insights.usage(UsageMetric, "12d")
+            await harness.client.insights.usage(UsageMetric, "12d")
         return caught.value.retry_at
 
-    assert stage.run(work()) == T + 12 * HOUR
-    assert stage.asked == {"insight/usage/by_time": 32}
+    assert harness.run(work()) == T + 12 * HOUR
+    assert harness.requests == {"insight/usage/by_time": 32}
 
 
-def test_an_error_in_the_midst_keeps_what_was_answered():
+def test_error_has_the_records_of_earlier_responses():
     script = [ok(data=[{"ts": T - DAY, "userCount": 7}]), ok(data=[{"ts": T - DAY}])]
     with pytest.raises(errors.DecodeError) as caught:
         asking(Scripted(*script), lambda client: client.insights.usage(["userCount", "sessionCount"], "2d"))
@@ -212,9 +214,13 @@ def test_an_older_spelling_of_a_field_is_read():
 
 
 REFUSED = {
-    "no metric is named": lambda i: i.usage([], "2d"),
-    "does not tell networkDelay; it takes channelCount": lambda i: i.usage("networkDelay", "2d"),
-    "does not tell userCount; it takes audioFreezeRate": lambda i: i.quality("userCount", "2d"),
+    "no metric is given": lambda i: i.usage([], "2d"),
+    "networkDelay is not a metric of this endpoint; it has channelCount": lambda i: i.usage(
+        "networkDelay", "2d"
+    ),
+    "userCount is not a metric of this endpoint; it has audioFreezeRate": lambda i: i.quality(
+        "userCount", "2d"
+    ),
     "looks like milliseconds": lambda i: i.usage("userCount", (T - DAY) * 1000, T),
     "give the earlier time first": lambda i: i.usage("userCount", T - DAY, T - 2 * DAY),
     "the same time": lambda i: i.usage("userCount", T - DAY, T - DAY),
@@ -223,30 +229,32 @@ REFUSED = {
         "networkDelay", "60d", "50d"
     ),
     "peakConcurrentUsers takes no dimension": lambda i: i.usage_totals("peakConcurrentUsers", "2d", by="os"),
-    "only quality totals go by channelSize": lambda i: i.usage_totals("userCount", "2d", by="channelSize"),
-    "values= are of a dimension": lambda i: i.usage_totals("userCount", "2d", values=["iOS"]),
-    "holds a double quote": lambda i: i.usage_totals("userCount", "2d", by="os", values=['a"b']),
-    "goes with the dimension region only": lambda i: i.usage_totals(
+    "channelSize is not a dimension of this endpoint; it has country, device, net": lambda i: i.usage_totals(
+        "userCount", "2d", by="channelSize"
+    ),
+    "values= needs a dimension": lambda i: i.usage_totals("userCount", "2d", values=["iOS"]),
+    "contains a double quote": lambda i: i.usage_totals("userCount", "2d", by="os", values=['a"b']),
+    "country= needs the dimension region": lambda i: i.usage_totals(
         "userCount", "2d", by="os", country="India"
     ),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
+def test_invalid_arguments_take_no_request(why):
     transport = Scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
         asking(transport, lambda client: REFUSED[why](client.insights))
     assert transport.requests == []
 
 
-def test_names_that_nobody_knows_pass():
+def test_unknown_names_are_sent():
     transport = Scripted(ok(data=[]))
     asking(transport, lambda client: client.insights.usage_totals("newMetric", "2d", by="newDimension"))
     assert json.loads(transport.requests[0].body)["metric"] == "newMetric"
 
 
-def test_unchecked_questions_are_sent_as_they_are():
+def test_validate_false_sends_the_query_unchanged():
     transport = Scripted(ok(data=[]))
     asking(
         transport,

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics import errors
-from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.agora.judge import judge
+from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
 from tests.conftest import NOW, endpoint, response
+from tests.exchanges import exchange
 
 PREFIX = "Service package limit check error, "
 MIDNIGHT = 1_795_132_800.0  # 2026-11-20 00:00 UTC
@@ -20,7 +21,7 @@ HTML = b"<html><head><title>503 Service Temporarily Unavailable</title></head></
 
 
 def verdict_on(outcome, now=NOW, of=LISTS):
-    return judge(of, outcome, now)
+    return read_response(exchange(outcome, of, now=now), open_body=open_fields)
 
 
 def limit(message, **more):
@@ -29,9 +30,9 @@ def limit(message, **more):
 
 @pytest.mark.parametrize("code", [200, 0])
 @pytest.mark.parametrize("message", ["", "success", "Success request: 12", "null", None, 7])
-def test_success_is_a_body_with_code_200_or_0_whatever_it_says(code, message):
+def test_body_code_200_or_0_is_success(code, message):
     good = response({"code": code, "message": message, "call_lists": []})
-    assert verdict_on(good) == Done(good)
+    assert verdict_on(good) == Done(json.loads(good.body))
 
 
 @pytest.mark.parametrize(
@@ -41,14 +42,14 @@ def test_success_is_a_body_with_code_200_or_0_whatever_it_says(code, message):
         ("qpm limit error", NOW + 20, 40.0),
     ],
 )
-def test_a_rate_limit_is_sent_again_when_the_next_window_begins(message, now, after):
+def test_rate_limit_is_retried_in_the_next_window(message, now, after):
     verdict = verdict_on(limit(message), now)
     assert isinstance(verdict, Retry)
     assert isinstance(verdict.error, errors.RateLimited)
     assert (verdict.cause, verdict.after, verdict.other_host) == (Cause.RATE, pytest.approx(after), False)
 
 
-def test_a_spent_day_closes_the_endpoint_until_midnight_and_is_not_sent_again():
+def test_exhausted_quota_closes_the_endpoint_until_midnight():
     verdict = verdict_on(limit("qpd limit error"))
     assert isinstance(verdict, Fail)
     assert isinstance(verdict.error, errors.QuotaExhausted)
@@ -58,7 +59,7 @@ def test_a_spent_day_closes_the_endpoint_until_midnight_and_is_not_sent_again():
 
 
 @pytest.mark.parametrize("late", [0.0, 1.0, 4.9])
-def test_a_spent_day_just_after_midnight_is_the_old_day_and_is_sent_again(late):
+def test_exhausted_quota_just_after_midnight_is_retried(late):
     verdict = verdict_on(limit("qpd limit error"), MIDNIGHT + late)
     assert isinstance(verdict, Retry)
     assert verdict.cause is Cause.RATE
@@ -66,11 +67,11 @@ def test_a_spent_day_just_after_midnight_is_the_old_day_and_is_sent_again(late):
 
 
 @pytest.mark.parametrize("now", [MIDNIGHT - 0.001, MIDNIGHT + 5.1])
-def test_a_spent_day_shortly_before_midnight_or_well_after_it_is_this_day(now):
+def test_exhausted_quota_away_from_midnight_is_of_this_day(now):
     assert isinstance(verdict_on(limit("qpd limit error"), now), Fail)
 
 
-def test_a_range_that_is_too_recent_is_sent_again_when_it_is_older():
+def test_range_that_is_too_recent_is_retried_later():
     verdict = verdict_on(limit("query latency limit error"))
     assert isinstance(verdict, Retry)
     assert (verdict.cause, type(verdict.error)) == (Cause.RECENT, errors.WindowRefused)
@@ -89,7 +90,7 @@ def test_a_range_that_is_too_recent_is_sent_again_when_it_is_older():
         ("a limit that nobody knows", errors.APIError),
     ],
 )
-def test_what_waiting_cannot_mend_is_never_sent_again(message, error):
+def test_permanent_refusals_are_not_retried(message, error):
     verdict = verdict_on(limit(message))
     assert isinstance(verdict, Fail)
     assert type(verdict.error) is error
@@ -98,7 +99,7 @@ def test_what_waiting_cannot_mend_is_never_sent_again(message, error):
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500])
-def test_the_body_speaks_before_the_status(status):
+def test_body_code_takes_precedence_over_status(status):
     body = json.dumps({"code": 300, "message": PREFIX + "query time length limit error"}).encode()
     verdict = verdict_on(response(body, status))
     assert isinstance(verdict, Fail)
@@ -115,14 +116,14 @@ def test_the_body_speaks_before_the_status(status):
         (404, errors.NotFound),
     ],
 )
-def test_a_body_code_that_blames_the_request_fails_under_any_status(status, code, error):
+def test_client_error_codes_fail_under_any_status(status, code, error):
     verdict = verdict_on(response({"code": code, "message": "no"}, status))
     assert isinstance(verdict, Fail)
     assert type(verdict.error) is error
 
 
 @pytest.mark.parametrize("code", [500, 418, -1, "OOPS"])
-def test_any_other_body_code_is_trouble_of_the_server(code):
+def test_unknown_body_code_is_a_server_error(code):
     verdict = verdict_on(response({"code": code, "message": "Unknown Error"}))
     assert isinstance(verdict, Retry)
     assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
@@ -138,14 +139,14 @@ def test_any_other_body_code_is_trouble_of_the_server(code):
         (400, "Bad request", errors.BadRequest),
     ],
 )
-def test_what_a_gateway_refuses_is_never_sent_again(status, message, error):
+def test_gateway_refusals_are_not_retried(status, message, error):
     verdict = verdict_on(response({"message": message}, status, x_request_id="gate-1"))
     assert isinstance(verdict, Fail)
     assert (type(verdict.error), verdict.error.request_id) == (error, "gate-1")
     assert message in str(verdict.error)
 
 
-def test_a_gateway_that_counts_holds_everybody_back():
+def test_gateway_429_is_a_rate_limit():
     verdict = verdict_on(response({"message": "API rate limit exceeded"}, 429))
     assert isinstance(verdict, Retry)
     assert (verdict.cause, verdict.after, verdict.other_host) == (Cause.RATE, None, False)
@@ -167,13 +168,13 @@ def test_a_gateway_that_counts_holds_everybody_back():
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_believed_if_it_is_a_number_of_seconds_or_a_date(status, header, after):
+def test_retry_after_is_seconds_or_a_date(status, header, after):
     assert verdict_on(response(b"{}", status, retry_after=header)).after == after
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 @pytest.mark.parametrize("body", [HTML, b"", b'{"message":"An unexpected error occurred"}'])
-def test_a_gateway_in_trouble_is_asked_again_elsewhere(status, body):
+def test_gateway_errors_are_retried_at_another_host(status, body):
     verdict = verdict_on(response(body, status, content_type="text/html"))
     assert isinstance(verdict, Retry)
     assert (type(verdict.error), verdict.other_host) == (errors.ServerError, True)
@@ -197,7 +198,7 @@ def test_a_gateway_in_trouble_is_asked_again_elsewhere(status, body):
         b'{"message":"hello"}',
     ],
 )
-def test_a_body_that_is_no_answer_is_trouble_although_the_status_is_200(body):
+def test_unreadable_body_with_status_200_is_retried(body):
     verdict = verdict_on(response(body))
     assert isinstance(verdict, Retry)
     assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
@@ -206,14 +207,14 @@ def test_a_body_that_is_no_answer_is_trouble_although_the_status_is_200(body):
 @pytest.mark.parametrize("code", ["200", "0", 200.0])
 def test_a_code_may_be_text(code):
     good = response({"code": code, "call_lists": []})
-    assert verdict_on(good) == Done(good)
+    assert verdict_on(good) == Done(json.loads(good.body))
     assert isinstance(verdict_on(response({"code": "300", "message": PREFIX + "qpd limit error"})), Fail)
     error = verdict_on(response({"code": "400"})).error
     assert (type(error), error.code) == (errors.BadRequest, 400)
 
 
 @pytest.mark.parametrize(("headers", "after"), [({}, None), ({"retry_after": "7"}, 7.0)])
-def test_a_body_that_says_429_is_a_rate_limit(headers, after):
+def test_body_code_429_is_a_rate_limit(headers, after):
     verdict = verdict_on(response({"code": 429, "message": "too fast"}, **headers))
     assert (type(verdict.error), verdict.cause, verdict.after) == (errors.RateLimited, Cause.RATE, after)
 
@@ -223,7 +224,7 @@ def test_only_the_numbers_mean_success(code):
     assert isinstance(verdict_on(response({"code": code})), Retry)
 
 
-def test_a_success_in_the_body_under_a_status_of_trouble_is_trouble():
+def test_success_code_with_an_error_status_is_an_error():
     assert isinstance(verdict_on(response({"code": 200}, 503)), Retry)
     assert isinstance(verdict_on(response({"code": 0}, 404)), Fail)
 
@@ -237,12 +238,12 @@ def test_a_success_in_the_body_under_a_status_of_trouble_is_trouble():
         ({}, {}, None),
     ],
 )
-def test_the_request_id_is_taken_from_the_body_else_from_the_header(body, headers, found):
+def test_request_id_is_from_the_body_or_the_header(body, headers, found):
     assert verdict_on(response({"code": 400, **body}, **headers)).error.request_id == found
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_a_failure_is_sent_again_unless_the_answer_is_too_large(kind):
+def test_transport_failures_are_retried_unless_the_response_is_too_large(kind):
     verdict = verdict_on(TransportFailure(kind, "why"))
     assert isinstance(verdict.error, errors.TransportError)
     assert verdict.error.kind is kind
@@ -250,18 +251,18 @@ def test_a_failure_is_sent_again_unless_the_answer_is_too_large(kind):
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_what_must_not_be_sent_twice_is_sent_again_only_if_it_never_left(kind):
+def test_unreplayable_request_is_retried_only_if_it_was_never_sent(kind):
     verdict = verdict_on(TransportFailure(kind), of=endpoint(replayable=False))
     assert isinstance(verdict, Retry) == kind.never_left
 
 
 @pytest.mark.parametrize("body", [b"", HTML, b'{"code":500}', b'{"message":"x"}', b'{"code":200,'])
 @pytest.mark.parametrize("status", [200, 500, 503])
-def test_trouble_is_not_asked_again_where_a_request_must_not_be_sent_twice(body, status):
+def test_server_error_of_unreplayable_request_is_not_retried(body, status):
     assert isinstance(verdict_on(response(body, status), of=endpoint(replayable=False)), Fail)
 
 
-def test_a_refusal_by_rate_was_not_carried_out_and_may_be_sent_again_always():
+def test_rate_limited_unreplayable_request_is_retried():
     assert isinstance(verdict_on(limit("qps limit error"), of=endpoint(replayable=False)), Retry)
 
 
@@ -285,8 +286,8 @@ ENVELOPES = st.fixed_dictionaries(
     headers=st.dictionaries(st.sampled_from(["retry-after", "x-request-id", "content-type"]), st.text()),
     now=st.floats(0, 4e9),
 )  # fmt: skip
-def test_there_is_a_verdict_on_anything(body, status, headers, now):
-    verdict = judge(LISTS, Response(status=status, headers=headers, body=body), now)
+def test_any_response_has_a_verdict(body, status, headers, now):
+    verdict = verdict_on(Response(status=status, headers=headers, body=body), now)
     assert isinstance(verdict, Done | Retry | Fail)
     if isinstance(verdict, Retry):
         assert verdict.after is None or 0 <= verdict.after < float("inf")

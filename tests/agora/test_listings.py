@@ -24,7 +24,7 @@ from agora_analytics.errors import (
     WindowOutOfReach,
 )
 from agora_analytics.simulator import CallTruth, SessionTruth, World
-from tests.agora.stage import HOUR, SINCE, UNTIL, Stage, small_world
+from tests.agora.harness import HOUR, SINCE, UNTIL, Harness, small_world
 from tests.conftest import NOW, Scripted, nothing_runs, ok, response
 
 
@@ -73,50 +73,50 @@ def long_call(hours=10, join=0, leave=None):
 
 
 @pytest.mark.parametrize("plan", ["standard", "premium", "enterprise"])
-def test_all_calls_come_once_and_the_newest_first(plan):
-    stage = Stage(plan=plan)
-    calls = stage.run(stage.client.calls(SINCE, UNTIL).collect())
-    assert [call.call_id for call in calls] == [call.call_id for call in stage.world.calls]
-    assert (stage.asked, stage.refusals) == ({"call/lists": 1}, {})
+def test_every_call_is_listed_once_newest_first(plan):
+    harness = Harness(plan=plan)
+    calls = harness.run(harness.client.calls(SINCE, UNTIL).collect())
+    assert [call.call_id for call in calls] == [call.call_id for call in harness.world.calls]
+    assert (harness.requests, harness.refusals) == ({"call/lists": 1}, {})
 
 
 def test_a_long_range_is_split_and_costs_the_fewest_requests():
     world = World.generate(since=NOW - 60 * HOUR, until=NOW - 2 * HOUR, calls=300, simple=True)
-    stage = Stage(world)
-    calls = stage.run(stage.client.calls("60h").collect())
+    harness = Harness(world)
+    calls = harness.run(harness.client.calls("60h").collect())
     assert Counter(call.call_id for call in calls) == Counter(call.call_id for call in world.calls)
-    assert stage.asked["call/lists"] <= 3 + 3  # three windows, and a hundred calls a page
+    assert harness.requests["call/lists"] <= 3 + 3  # three windows, and a hundred calls a page
     assert (calls[0].call_id, calls[-1].call_id) == (world.calls[0].call_id, world.calls[-1].call_id)
-    assert stage.refusals == {}
+    assert harness.refusals == {}
 
 
-def test_a_range_is_cut_to_the_plan_s_reach():
-    stage = Stage(plan="standard")
-    stage.run(stage.client.calls("90d").collect())
-    assert stage.refusals == {}
-    assert stage.asked["call/lists"] == 3  # one day back, in spans of eight hours
+def test_range_is_clipped_to_the_plans_reach():
+    harness = Harness(plan="standard")
+    harness.run(harness.client.calls("90d").collect())
+    assert harness.refusals == {}
+    assert harness.requests["call/lists"] == 3  # one day back, in spans of eight hours
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 100])
-def test_pages_have_the_size_that_was_asked_for(page_size):
+def test_pages_have_the_requested_size(page_size):
     async def work():
-        return [page async for page in stage.client.calls(SINCE, UNTIL, page_size=page_size).pages()]
+        return [page async for page in harness.client.calls(SINCE, UNTIL, page_size=page_size).pages()]
 
-    stage = Stage()
-    pages = stage.run(work())
+    harness = Harness()
+    pages = harness.run(work())
     assert [len(page.records) for page in pages[:-1]] == [page_size] * (len(pages) - 1)
     assert len(pages) == math.ceil(40 / page_size)
     assert {page.meta.total for page in pages} == {40}
 
 
-def test_a_page_tells_how_it_came():
+def test_page_has_meta_of_its_response():
     async def work():
-        async for page in stage.client.calls(SINCE, UNTIL).pages():
+        async for page in harness.client.calls(SINCE, UNTIL).pages():
             return page
         return None
 
-    stage = Stage(latency=(0.05, 0.05))
-    page = stage.run(work())
+    harness = Harness(latency=(0.05, 0.05))
+    page = harness.run(work())
     assert (page.meta.status, page.meta.host, page.meta.attempts) == (200, "http://127.0.0.1:9", 1)
     assert page.meta.request_id
     assert page.meta.elapsed == pytest.approx(0.05, abs=0.01)
@@ -124,18 +124,18 @@ def test_a_page_tells_how_it_came():
     assert page.resume_token == ""
 
 
-def test_one_channel_can_be_asked_for():
-    stage = Stage()
-    cname = stage.world.calls[3].cname
-    calls = stage.run(stage.client.calls(SINCE, UNTIL, cname=cname).collect())
-    assert {call.call_id for call in calls} == {c.call_id for c in stage.world.calls if c.cname == cname}
+def test_calls_of_one_channel():
+    harness = Harness()
+    cname = harness.world.calls[3].cname
+    calls = harness.run(harness.client.calls(SINCE, UNTIL, cname=cname).collect())
+    assert {call.call_id for call in calls} == {c.call_id for c in harness.world.calls if c.cname == cname}
 
 
 def test_hidden_calls_are_found_by_halving():
-    stage = Stage(small_world(calls=90), hidden_after=20)
-    calls = stage.run(stage.client.calls(SINCE, UNTIL).collect())
-    assert Counter(c.call_id for c in calls) == Counter(c.call_id for c in stage.world.calls)
-    assert any(isinstance(event, ListingNarrowed) for event in stage.events)
+    harness = Harness(small_world(calls=90), hidden_after=20)
+    calls = harness.run(harness.client.calls(SINCE, UNTIL).collect())
+    assert Counter(c.call_id for c in calls) == Counter(c.call_id for c in harness.world.calls)
+    assert any(isinstance(event, ListingNarrowed) for event in harness.events)
 
 
 def test_hidden_calls_within_one_second_are_an_error():
@@ -144,74 +144,74 @@ def test_hidden_calls_within_one_second_are_an_error():
         CallTruth(call_id=f"c{i}", cname="r", created_ts=begin, destroyed_ts=begin, sessions=())
         for i in range(9)
     ]
-    stage = Stage(World(crowd), hidden_after=5)
+    harness = Harness(World(crowd), hidden_after=5)
     with pytest.raises(IncompleteListing, match=f"one second {begin}"):
-        stage.run(stage.client.calls(SINCE, UNTIL).collect())
+        harness.run(harness.client.calls(SINCE, UNTIL).collect())
 
 
-def test_stopping_after_any_page_and_going_on_gives_all_calls():
+def test_resuming_after_any_page_lists_all_calls():
     async def work():
         listing = {"page_size": 9}
-        tokens = [page.resume_token async for page in stage.client.calls(SINCE, UNTIL, **listing).pages()]
+        tokens = [page.resume_token async for page in harness.client.calls(SINCE, UNTIL, **listing).pages()]
         for stop, token in enumerate(tokens):
-            rest = await stage.client.calls(SINCE, UNTIL, resume=token, **listing).collect()
+            rest = await harness.client.calls(SINCE, UNTIL, resume=token, **listing).collect()
             assert [call.call_id for call in rest] == everything[(stop + 1) * 9 :]
         return tokens
 
-    stage = Stage()
-    everything = [call.call_id for call in stage.world.calls]
-    tokens = stage.run(work())
+    harness = Harness()
+    everything = [call.call_id for call in harness.world.calls]
+    tokens = harness.run(work())
     assert (len(tokens), tokens[-1]) == (5, "")
 
 
 # ---- sessions
 
 
-def test_the_sessions_of_a_call_come_without_users_on_servers():
+def test_sessions_exclude_users_on_servers():
     world = small_world(server_share=1.0, session_range=(5, 40))
-    stage = Stage(world)
-    truth = stage.call()
-    shown = stage.run(stage.client.sessions(call_of(truth)).collect())
+    harness = Harness(world)
+    truth = harness.call()
+    shown = harness.run(harness.client.sessions(call_of(truth)).collect())
     assert Counter(s.sid for s in shown) == Counter(s.sid for s in truth.sessions if not s.server)
-    stage = Stage(world)
-    everyone = stage.run(stage.client.sessions(call_of(truth), exclude_server_user=False).collect())
+    harness = Harness(world)
+    everyone = harness.run(harness.client.sessions(call_of(truth), exclude_server_user=False).collect())
     assert Counter(s.sid for s in everyone) == Counter(s.sid for s in truth.sessions)
 
 
-def test_hundreds_of_sessions_come_whole_whether_the_answer_says_has_more_or_not():
+def test_hundreds_of_sessions_are_listed_with_or_without_has_more():
     world = World.generate(
         since=SINCE, until=UNTIL - HOUR, calls=6, big_share=1.0, long_share=0, ongoing_share=0
     )
-    stage = Stage(world)
+    harness = Harness(world)
 
     async def work():
         for truth in world.calls:
-            found = await stage.client.sessions(call_of(truth)).collect()
+            found = await harness.client.sessions(call_of(truth)).collect()
             assert Counter(s.sid for s in found) == Counter(s.sid for s in truth.sessions if not s.server)
 
-    stage.run(work())
-    assert stage.refusals == {}
+    harness.run(work())
+    assert harness.refusals == {}
 
 
-def test_a_call_id_with_its_time_range_is_as_good_as_the_call():
-    stage = Stage()
-    truth = stage.call()
-    found = stage.run(
-        stage.client.sessions(truth.call_id, truth.created_ts, truth.destroyed_ts + 1).collect()
+def test_call_id_with_a_range_equals_the_call():
+    harness = Harness()
+    truth = harness.call()
+    found = harness.run(
+        harness.client.sessions(truth.call_id, truth.created_ts, truth.destroyed_ts + 1).collect()
     )
     assert {s.sid for s in found} == {s.sid for s in truth.sessions}
 
 
-def test_only_some_users_can_be_asked_for():
-    stage = Stage()
-    truth = stage.call()
+def test_sessions_of_some_users():
+    harness = Harness()
+    truth = harness.call()
     uids = [truth.sessions[0].uid, int(truth.sessions[1].uid)]
-    found = stage.run(stage.client.sessions(call_of(truth), uids=uids).collect())
+    found = harness.run(harness.client.sessions(call_of(truth), uids=uids).collect())
     assert {s.uid for s in found} == {str(uid) for uid in uids}
 
 
 @pytest.mark.parametrize("counted", [str, float, lambda _: None, lambda _: "many", lambda _: 0])
-def test_sessions_come_whole_however_the_server_counts_them(counted):
+def test_sessions_are_complete_with_any_total(counted):
     rows = [
         {"sid": f"S{i}", "uid": i, "join_ts": SINCE, "leave_ts": UNTIL, "finished": True} for i in range(250)
     ]
@@ -222,102 +222,102 @@ def test_sessions_come_whole_however_the_server_counts_them(counted):
         return ok(total_size=counted(len(rows)), page_no=page, page_size=str(size), call_info=shown)
 
     transport = Scripted(answer)
-    stage = Stage(client={"transport": transport})
-    assert len(stage.run(stage.client.sessions("c", SINCE, UNTIL).collect())) == 250
+    harness = Harness(client={"transport": transport})
+    assert len(harness.run(harness.client.sessions("c", SINCE, UNTIL).collect())) == 250
     assert len(transport.requests) == 3
 
 
 # ---- metrics
 
 
-def test_the_metrics_of_a_call_are_the_truth_to_the_point():
-    stage = Stage(small_world(session_range=(25, 45), calls=8))
-    truth = stage.call()
-    series = stage.run(stage.client.metrics(call_of(truth)).collect())
-    assert points(series) == true_points(stage.world, truth)
+def test_metrics_equal_the_ground_truth():
+    harness = Harness(small_world(session_range=(25, 45), calls=8))
+    truth = harness.call()
+    series = harness.run(harness.client.metrics(call_of(truth)).collect())
+    assert points(series) == true_points(harness.world, truth)
     batches = math.ceil(len(truth.sessions) / 20)
-    assert stage.asked == {"call/sessions": 1, "call/metrics": batches}
+    assert harness.requests == {"call/sessions": 1, "call/metrics": batches}
 
 
 @pytest.mark.parametrize("as_sessions", [True, False])
-def test_sessions_and_their_ids_are_equally_good(as_sessions):
+def test_sessions_and_session_ids_give_the_same_metrics(as_sessions):
     async def work():
         call = call_of(truth)
-        sessions = (await stage.client.sessions(call).collect())[:3]
+        sessions = (await harness.client.sessions(call).collect())[:3]
         assert all(isinstance(session, Session) for session in sessions)
-        series = await stage.client.metrics(
+        series = await harness.client.metrics(
             call, sids=sessions if as_sessions else [s.sid for s in sessions]
         ).collect()
-        return points(series), true_points(stage.world, truth, {s.sid for s in sessions})
+        return points(series), true_points(harness.world, truth, {s.sid for s in sessions})
 
-    stage = Stage()
-    truth = stage.call()
-    found, expected = stage.run(work())
+    harness = Harness()
+    truth = harness.call()
+    found, expected = harness.run(work())
     assert found == expected
-    assert stage.asked["call/metrics"] == 1
+    assert harness.requests["call/metrics"] == 1
 
 
-def test_a_call_longer_than_the_span_is_asked_for_in_parts_and_the_seam_comes_once():
-    stage = Stage(World([long_call(hours=10)]))
-    series = stage.run(stage.client.metrics(call_of(stage.call())).collect())
+def test_long_call_is_split_and_no_sample_is_repeated():
+    harness = Harness(World([long_call(hours=10)]))
+    series = harness.run(harness.client.metrics(call_of(harness.call())).collect())
     times = [(s.sid, s.mid, s.peer_uid, ts) for s in series for ts in s.ts]
     assert len(times) == len(set(times))
-    assert points(series) == true_points(stage.world, stage.call())
-    assert stage.asked["call/metrics"] == 2  # ten hours in spans of six
-    assert stage.refusals == {}
+    assert points(series) == true_points(harness.world, harness.call())
+    assert harness.requests["call/metrics"] == 2  # ten hours in spans of six
+    assert harness.refusals == {}
 
 
-def test_sessions_are_asked_for_only_in_the_parts_that_they_were_there():
-    stage = Stage(World([long_call(hours=11, join=9 * HOUR, leave=10 * HOUR)]))
-    stage.run(stage.client.metrics(call_of(stage.call())).collect())
-    assert stage.asked["call/metrics"] == 1
+def test_sessions_are_requested_only_in_windows_they_overlap():
+    harness = Harness(World([long_call(hours=11, join=9 * HOUR, leave=10 * HOUR)]))
+    harness.run(harness.client.metrics(call_of(harness.call())).collect())
+    assert harness.requests["call/metrics"] == 1
 
 
 @pytest.mark.parametrize("last_known", [int, lambda _: 0, lambda now: int(now) - 9 * HOUR])
-def test_sessions_that_go_on_are_asked_for_to_the_end_whatever_is_known_of_it(last_known):
+def test_ongoing_sessions_are_requested_to_the_end(last_known):
     async def work():
-        (call,) = await stage.client.calls("12h").collect()
-        sessions = await stage.client.sessions(call).collect()
+        (call,) = await harness.client.calls("12h").collect()
+        sessions = await harness.client.sessions(call).collect()
         assert not call.finished
-        at_once = points(await stage.client.metrics(call).collect())
+        at_once = points(await harness.client.metrics(call).collect())
         await asyncio.sleep(7 * HOUR)
-        later = await stage.client.metrics(call, sids=sessions).collect()
-        by_id = await stage.client.metrics(call, sids=[session.sid for session in sessions]).collect()
+        later = await harness.client.metrics(call, sids=sessions).collect()
+        by_id = await harness.client.metrics(call, sids=[session.sid for session in sessions]).collect()
         return at_once, points(later), points(by_id)
 
-    stage = Stage(World([long_call(hours=18)]), last_known=last_known)
-    at_once, later, by_id = stage.run(work())
-    truth = true_points(stage.world, stage.call())
+    harness = Harness(World([long_call(hours=18)]), last_known=last_known)
+    at_once, later, by_id = harness.run(work())
+    truth = true_points(harness.world, harness.call())
     assert later == by_id == truth
     delay = 100
     assert at_once == {key: value for key, value in truth.items() if key[-1] < NOW - delay}
 
 
-def test_a_session_that_comes_twice_is_asked_for_once():
+def test_repeated_session_is_requested_once():
     async def work():
         call = call_of(truth)
-        sessions = await stage.client.sessions(call).collect()
+        sessions = await harness.client.sessions(call).collect()
         ids = [session.sid for session in sessions]
-        return points(await stage.client.metrics(call, sids=[*sessions, *ids, *sessions]).collect())
+        return points(await harness.client.metrics(call, sids=[*sessions, *ids, *sessions]).collect())
 
-    stage = Stage(small_world(session_range=(15, 20), calls=3))
-    truth = stage.call()
-    assert stage.run(work()) == true_points(stage.world, truth)
-    assert stage.asked["call/metrics"] == 1
+    harness = Harness(small_world(session_range=(15, 20), calls=3))
+    truth = harness.call()
+    assert harness.run(work()) == true_points(harness.world, truth)
+    assert harness.requests["call/metrics"] == 1
 
 
-def test_metrics_can_be_gone_on_with_behind_any_page():
+def test_metrics_can_be_resumed_after_any_page():
     async def work():
-        call = call_of(stage.call())
-        pages = [page async for page in stage.client.metrics(call).pages()]
+        call = call_of(harness.call())
+        pages = [page async for page in harness.client.metrics(call).pages()]
         for stop, page in enumerate(pages):
-            rest = await stage.client.metrics(call, resume=page.resume_token).collect()
+            rest = await harness.client.metrics(call, resume=page.resume_token).collect()
             expected = {s.sid for later in pages[stop + 1 :] for s in later.records}
             assert {s.sid for s in rest} == expected
         return pages
 
-    stage = Stage(small_world(session_range=(50, 70), calls=3))
-    pages = stage.run(work())
+    harness = Harness(small_world(session_range=(50, 70), calls=3))
+    pages = harness.run(work())
     assert len(pages) >= 3
     assert pages[-1].resume_token == ""
     assert all(len(page.columns) == sum(map(len, page.records)) for page in pages)
@@ -345,7 +345,7 @@ NEW = Call(call_id="c", cname="r", created_ts=int(NOW) - 50, destroyed_ts=int(NO
         (lambda c: c.calls(SINCE, page_size=0), InvalidRequest, "page_size=0"),
         (lambda c: c.calls(SINCE, page_size=101), InvalidRequest, "page_size=101"),
         (lambda c: c.calls(SINCE, resume="nonsense"), InvalidRequest, "not a resume token"),
-        (lambda c: c.sessions(CALL, uids=range(11)), InvalidRequest, "11 uids, but a request takes 10"),
+        (lambda c: c.sessions(CALL, uids=range(11)), InvalidRequest, "at most 10 uids, not 11"),
         (lambda c: c.sessions("c"), InvalidRequest, "a call id needs since= and until="),
         (lambda c: c.sessions("c", SINCE), InvalidRequest, "a call id needs since= and until="),
         (lambda c: c.sessions(OLD), WindowOutOfReach, "too far back"),
@@ -357,15 +357,15 @@ NEW = Call(call_id="c", cname="r", created_ts=int(NOW) - 50, destroyed_ts=int(NO
         (lambda c: c.metrics(CALL, sids="S1234"), InvalidRequest, "sids"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_without_a_request(ask, error, said):
+def test_invalid_arguments_take_no_request(ask, error, said):
     async def work():
         with pytest.raises(error, match=said) as caught:
-            await ask(stage.client).collect()
-        return caught.value, [quota.spent for quota in await stage.client.quota()]
+            await ask(harness.client).collect()
+        return caught.value, [quota.spent for quota in await harness.client.quota()]
 
-    stage = Stage()
-    failure, spent = stage.run(work())
-    assert stage.asked == {}
+    harness = Harness()
+    failure, spent = harness.run(work())
+    assert harness.requests == {}
     assert set(spent) == {0}
     if isinstance(failure, WindowOutOfReach):
         start, end = failure.legal
@@ -374,11 +374,11 @@ def test_what_cannot_be_asked_is_refused_without_a_request(ask, error, said):
         assert "the plan allows 2026-11-04 12:00:" in str(failure)
 
 
-def test_wrong_arguments_are_refused_where_they_are_given_and_not_when_they_are_used():
-    stage = Stage()
+def test_invalid_arguments_raise_at_the_call_not_at_iteration():
+    harness = Harness()
     with pytest.raises(InvalidRequest):
-        stage.client.calls(UNTIL, SINCE)
-    stage.run(asyncio.sleep(0))
+        harness.client.calls(UNTIL, SINCE)
+    harness.run(asyncio.sleep(0))
 
 
 # ---- answers that cannot be read
@@ -394,32 +394,32 @@ def test_wrong_arguments_are_refused_where_they_are_given_and_not_when_they_are_
         (response(b'{"code":200,"call_lists":[],"x":1e999}'), "cannot be read"),
     ],
 )
-def test_an_answer_that_is_not_as_documented_is_a_decode_error_with_its_place(answer, said):
-    stage = Stage(client={"transport": Scripted(answer)})
+def test_undocumented_response_is_a_decode_error_with_its_path(answer, said):
+    harness = Harness(client={"transport": Scripted(answer)})
     with pytest.raises(DecodeError, match=said) as caught:
-        stage.run(stage.client.calls(SINCE, UNTIL).collect())
+        harness.run(harness.client.calls(SINCE, UNTIL).collect())
     assert (caught.value.endpoint, caught.value.host) == ("call/lists", "http://127.0.0.1:9")
 
 
 # ---- leaving
 
 
-async def by_break(stage):
-    async for _ in stage.client.calls(SINCE, UNTIL, page_size=3):
+async def by_break(harness):
+    async for _ in harness.client.calls(SINCE, UNTIL, page_size=3):
         break
 
 
-async def by_closing_the_client(stage):
-    async with aclosing(stage.client.calls(SINCE, UNTIL, page_size=3).pages()) as pages:
+async def by_closing_the_client(harness):
+    async with aclosing(harness.client.calls(SINCE, UNTIL, page_size=3).pages()) as pages:
         await anext(pages)
-        await stage.client.aclose()
+        await harness.client.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             async for _ in pages:
                 pass
 
 
-async def by_cancellation(stage):
-    task = asyncio.create_task(stage.client.calls(SINCE, UNTIL, page_size=3).collect())
+async def by_cancellation(harness):
+    task = asyncio.create_task(harness.client.calls(SINCE, UNTIL, page_size=3).collect())
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -429,64 +429,66 @@ async def by_cancellation(stage):
 @pytest.mark.parametrize("leave", [by_break, by_closing_the_client, by_cancellation])
 def test_leaving_a_listing_early_leaves_nothing_running(leave):
     async def work():
-        await leave(stage)
+        await leave(harness)
         assert await nothing_runs()
-        return stage.asked["call/lists"]
+        return harness.requests["call/lists"]
 
-    stage = Stage(latency=(0.05, 0.3))
-    assert stage.run(work()) <= 10  # of 14
+    harness = Harness(latency=(0.05, 0.3))
+    assert harness.run(work()) <= 10  # of 14
 
 
-def test_a_closed_client_says_so():
+def test_closed_client_raises():
     async def work():
-        await stage.client.aclose()
-        await stage.client.calls(SINCE, UNTIL).collect()
+        await harness.client.aclose()
+        await harness.client.calls(SINCE, UNTIL).collect()
 
-    stage = Stage()
+    harness = Harness()
     with pytest.raises(RuntimeError, match="client is closed"):
-        stage.run(work())
-    assert stage.asked == {}
+        harness.run(work())
+    assert harness.requests == {}
 
 
-def test_a_spent_day_is_said_in_its_place_and_what_came_before_is_given():
+def test_exhausted_quota_is_raised_after_the_earlier_records():
     async def work():
         read = []
         with pytest.raises(QuotaExhausted) as caught:  # noqa: PT012
-            async for call in stage.client.calls(SINCE, UNTIL, page_size=1):
+            async for call in harness.client.calls(SINCE, UNTIL, page_size=1):
                 read.append(call.call_id)  # noqa: PERF401
-        return read, caught.value.retry_at, await stage.client.quota()
+        return read, caught.value.retry_at, await harness.client.quota()
 
-    stage = Stage(World.generate(since=SINCE, until=UNTIL - HOUR, calls=1200, simple=True), plan="standard")
-    read, retry_at, quota = stage.run(work())
-    assert read == [call.call_id for call in stage.world.calls[:1000]]
+    harness = Harness(
+        World.generate(since=SINCE, until=UNTIL - HOUR, calls=1200, simple=True), plan="standard"
+    )
+    read, retry_at, quota = harness.run(work())
+    assert read == [call.call_id for call in harness.world.calls[:1000]]
     (lists,) = [row for row in quota if row.endpoint == "call/lists"]
     assert (lists.spent, lists.left, lists.opens_at) == (1000, 0, retry_at)
-    assert (stage.asked["call/lists"], stage.refusals) == (1000, {})
+    assert (harness.requests["call/lists"], harness.refusals) == (1000, {})
 
 
 # ---- Arrow
 
 
-def test_arrow_tables_are_the_truth():
+def test_arrow_tables_equal_the_ground_truth():
     pa = pytest.importorskip("pyarrow")
     compute = pytest.importorskip("pyarrow.compute")
     from agora_analytics.store import CALLS, METRICS, SESSIONS
 
     async def work():
-        calls = await stage.client.calls(SINCE, UNTIL).to_arrow()
+        calls = await harness.client.calls(SINCE, UNTIL).to_arrow()
         tables = [
-            (await stage.client.sessions(call).to_arrow(), await stage.client.metrics(call).to_arrow())
-            for call in await stage.client.calls(SINCE, UNTIL).collect()
+            (await harness.client.sessions(call).to_arrow(), await harness.client.metrics(call).to_arrow())
+            for call in await harness.client.calls(SINCE, UNTIL).collect()
         ]
         return calls, pa.concat_tables(s for s, _ in tables), pa.concat_tables(m for _, m in tables)
 
-    stage = Stage(
+    harness = Harness(
         World.generate(since=SINCE, until=UNTIL - HOUR, calls=6, long_share=0, ongoing_share=0, big_share=0)
     )
-    calls, sessions, metrics = stage.run(work())
-    truth = stage.world.totals(server_users=True)
+    calls, sessions, metrics = harness.run(work())
+    truth = harness.world.totals(server_users=True)
     assert (calls.num_rows, metrics.num_rows) == (truth.calls, truth.points)
-    assert sessions.num_rows == stage.world.totals().sessions
+    assert sessions.num_rows == harness.world.totals().sessions
     values = metrics.column("value").cast(pa.float64())
     total = compute.sum(compute.if_else(compute.is_nan(values), None, values)).as_py()
     assert total == truth.value_sum
@@ -494,7 +496,7 @@ def test_arrow_tables_are_the_truth():
     assert set(metrics.schema.names) == set(METRICS.names)
 
 
-def test_a_table_is_that_of_the_records_repeated_ones_and_odd_pages_included():
+def test_table_equals_the_records_with_repeats_and_odd_pages():
     pytest.importorskip("pyarrow")
     from agora_analytics.agora.arrow import calls_table
 
@@ -502,7 +504,7 @@ def test_a_table_is_that_of_the_records_repeated_ones_and_odd_pages_included():
         """Changes the answers on their way."""
 
         async def send(self, request):
-            answer = await AsgiTransport(stage.sim.app).send(request)
+            answer = await AsgiTransport(harness.sim.app).send(request)
             page = json.loads(answer.body)
             if dict(request.query)["page_no"] == "2":  # this page has to be read the careful way
                 page["call_lists"][0] |= {"new_field": 1, "call_pcu": "7"}
@@ -510,28 +512,28 @@ def test_a_table_is_that_of_the_records_repeated_ones_and_odd_pages_included():
             return evolve(answer, body=json.dumps(page).encode())
 
     async def work():
-        listing = stage.client.calls(SINCE, UNTIL, page_size=10)
+        listing = harness.client.calls(SINCE, UNTIL, page_size=10)
         return await listing.to_arrow(), await listing.collect()
 
-    stage = Stage(client={"transport": Odd()})
-    table, calls = stage.run(work())
+    harness = Harness(client={"transport": Odd()})
+    table, calls = harness.run(work())
     assert table.equals(calls_table(calls))
-    assert table.num_rows == len(stage.world.calls)
+    assert table.num_rows == len(harness.world.calls)
     assert table["extra"].to_pylist().count('{"new_field":1}') == 1
 
 
-def test_roles_that_nobody_told_are_null_in_a_table():
+def test_missing_roles_are_null_in_a_table():
     pytest.importorskip("pyarrow")
     row = {"uid": 7, "join_ts": SINCE, "leave_ts": UNTIL, "finished": True}
-    told = [{}, {"roles": None}, {"roles": []}, {"roles": "host"}, {"roles": ["host", "audience"]}]
-    rows = [row | more | {"sid": f"S{i}"} for i, more in enumerate(told)]
+    sent = [{}, {"roles": None}, {"roles": []}, {"roles": "host"}, {"roles": ["host", "audience"]}]
+    rows = [row | more | {"sid": f"S{i}"} for i, more in enumerate(sent)]
 
     def answer(shown):
         return ok(total_size=len(shown), page_no=1, page_size=100, call_info=shown)
 
     for new in ({}, {"new_field": 1}):  # read the quick way, and the careful one
-        stage = Stage(client={"transport": Scripted(answer([row | new for row in rows]))})
-        table = stage.run(stage.client.sessions("c", SINCE, UNTIL).to_arrow())
+        harness = Harness(client={"transport": Scripted(answer([row | new for row in rows]))})
+        table = harness.run(harness.client.sessions("c", SINCE, UNTIL).to_arrow())
         assert table["roles"].to_pylist() == [None, None, None, ["host"], ["host", "audience"]]
 
 
@@ -539,6 +541,6 @@ def test_an_empty_listing_is_an_empty_table_with_all_columns():
     pytest.importorskip("pyarrow")
     from agora_analytics.store import CALLS
 
-    stage = Stage(World([]))
-    table = stage.run(stage.client.calls(SINCE, UNTIL).to_arrow())
+    harness = Harness(World([]))
+    table = harness.run(harness.client.calls(SINCE, UNTIL).to_arrow())
     assert (table.num_rows, table.schema.names) == (0, CALLS.names)

@@ -8,10 +8,10 @@ pytest.importorskip("uvicorn")
 
 from agora_analytics import errors
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.vocabulary import QualityMetric, RealtimeMetric
+from agora_analytics.agora.enums import QualityMetric, RealtimeMetric
 from agora_analytics.simulator import Simulator, World, serve
-from tests.agora.questions import QUESTIONS, asking, name_of
-from tests.agora.stage import Stage
+from tests.agora.cases import CASES, asking, name_of
+from tests.agora.harness import Harness
 from tests.conftest import CUSTOMER, NOW, SECRET, Scripted, ok
 
 T = int(NOW)
@@ -23,8 +23,8 @@ def world():
 
 
 @pytest.fixture
-def stage(world):
-    return Stage(world)
+def harness(world):
+    return Harness(world)
 
 
 def true_users(world, ts):
@@ -38,78 +38,78 @@ def true_users(world, ts):
     )
 
 
-def test_the_window_that_holds_the_start_is_in_and_the_one_that_holds_the_end_is_not(stage):
-    rows = stage.run(stage.client.realtime.usage("userCount", T - 590, T - 540))
+def test_window_of_the_start_is_included_and_of_the_end_excluded(harness):
+    rows = harness.run(harness.client.realtime.usage("userCount", T - 590, T - 540))
     assert [row.ts for row in rows] == [T - 600, T - 580, T - 560]
-    assert [row.value for row in rows] == [true_users(stage.world, row.ts) for row in rows]
+    assert [row.value for row in rows] == [true_users(harness.world, row.ts) for row in rows]
 
 
 @pytest.mark.parametrize(
     ("since", "until", "first", "last"),
     [(-600, -540, -600, -560), (-581, -579, -600, -580), (-580, -560, -580, -580), (-561, -560, -580, -580)],
 )
-def test_ranges_are_widened_to_the_grid(stage, since, until, first, last):
-    rows = stage.run(stage.client.realtime.usage("channelCount", T + since, T + until))
+def test_ranges_are_widened_to_the_grid(harness, since, until, first, last):
+    rows = harness.run(harness.client.realtime.usage("channelCount", T + since, T + until))
     assert [row.ts for row in rows] == list(range(T + first, T + last + 1, 20))
-    assert stage.refusals == {}
+    assert harness.refusals == {}
 
 
 @pytest.mark.parametrize(("plan", "reach", "delay"), [("premium", 2400, 40), ("enterprise", 3600, 20)])
-def test_all_that_the_plan_reaches_comes_in_one_request(world, plan, reach, delay):
-    stage = Stage(world, plan)
-    rows = stage.run(stage.client.realtime.usage(since="5h"))
+def test_the_whole_reach_takes_one_request(world, plan, reach, delay):
+    harness = Harness(world, plan)
+    rows = harness.run(harness.client.realtime.usage(since="5h"))
     times = [row.ts for row in rows]
     assert times == list(range(times[0], times[-1] + 1, 20))
     assert T - reach < times[0] <= T - reach + 24
     assert T - delay - 44 <= times[-1] < T - delay - 20
-    assert stage.asked == {"realtime/usage/by_time_20sec": 1}
-    assert stage.refusals == {}
+    assert harness.requests == {"realtime/usage/by_time_20sec": 1}
+    assert harness.refusals == {}
 
 
-def test_groups_add_up_in_every_window(stage):
+def test_groups_add_up_in_every_window(harness):
     async def work():
-        live = stage.client.realtime
+        live = harness.client.realtime
         total = await live.usage("userCount", "10m")
         groups = await live.usage("userCount", "10m", by="net")
         some = await live.usage("userCount", "10m", by="net", values=["4G"])
         return total, groups, some
 
-    total, groups, some = stage.run(work())
+    total, groups, some = harness.run(work())
     for row in total:
         assert row.value == sum(each.value for each in groups if each.ts == row.ts)
     assert [row for row in groups if row.dimension_value == "4G"] == list(some)
     assert [row.ts for row in groups] == sorted(row.ts for row in groups)
 
 
-def test_users_are_asked_for_ten_at_a_time_each_once(stage):
-    call = max(stage.world.calls, key=lambda call: (call.destroyed_ts > T - 900, len(call.sessions)))
+def test_ten_users_take_one_request(harness):
+    call = max(harness.world.calls, key=lambda call: (call.destroyed_ts > T - 900, len(call.sessions)))
     uids = [session.uid for session in call.sessions]
     many = [*uids, *uids, *range(30)]
 
     async def work():
-        (cost,) = await stage.client.realtime.estimate(
+        (cost,) = await harness.client.realtime.estimate(
             "audioFreezeRate", "50m", uids=len(set(map(str, many)))
         )
-        rows = await stage.client.realtime.quality("audioFreezeRate", "50m", cname=call.cname, uids=many)
+        rows = await harness.client.realtime.quality("audioFreezeRate", "50m", cname=call.cname, uids=many)
         return cost, rows
 
-    cost, rows = stage.run(work())
-    assert stage.asked == {"realtime/quality/by_time_20sec": cost.requests}
+    cost, rows = harness.run(work())
+    assert harness.requests == {"realtime/quality/by_time_20sec": cost.requests}
     assert cost.requests == -(-len(set(map(str, many))) // 10)
     assert {row.uid for row in rows} <= set(uids)
     assert len({(row.uid, row.ts) for row in rows}) == len(rows)
-    assert stage.refusals == {}
+    assert harness.refusals == {}
 
 
-def test_the_top_groups_of_the_newest_window_and_of_a_moment(stage):
+def test_top_groups_of_the_newest_window_and_of_a_time(harness):
     async def work():
-        live = stage.client.realtime
+        live = harness.client.realtime
         newest = await live.top_usage("country")
         then = await live.top_quality(["audioFreezeRate", "networkDelay"], "country", T - 590)
         total = await live.usage("userCount", T - 600, T - 580)
         return newest, then, total
 
-    newest, then, (total,) = stage.run(work())
+    newest, then, (total,) = harness.run(work())
     assert (
         newest[0].window_start_ts == T - 60
     )  # 20 s of delay: what ended at T - 20 is a bound, and not in reach
@@ -119,28 +119,28 @@ def test_the_top_groups_of_the_newest_window_and_of_a_moment(stage):
     assert sum(row.user_count for row in then if row.metric == "networkDelay") == total.value
 
 
-def test_an_estimate_of_counts_and_rates(stage):
-    costs = stage.run(stage.client.realtime.estimate(RealtimeMetric, "30m"))
+def test_an_estimate_of_counts_and_rates(harness):
+    costs = harness.run(harness.client.realtime.estimate(RealtimeMetric, "30m"))
     assert {cost.endpoint: (cost.requests, cost.left) for cost in costs} == {
         "realtime/usage/by_time_20sec": (2, 1440),
         "realtime/quality/by_time_20sec": (5, 1440),
     }
-    assert stage.asked == {}
+    assert harness.requests == {}
 
 
-def test_an_estimate_of_the_top_groups_is_what_they_cost(stage):
+def test_an_estimate_of_the_top_groups_is_what_they_cost(harness):
     async def work():
-        live = stage.client.realtime
+        live = harness.client.realtime
         costs = await live.estimate(["userCount", "audioFreezeRate", "networkDelay"], "3d", top=True)
         await live.top_usage("os")
         await live.top_quality(["audioFreezeRate", "networkDelay"], "os")
         return {cost.endpoint: cost.requests for cost in costs}
 
-    assert stage.run(work()) == stage.asked
-    assert sorted(stage.asked.values()) == [1, 2]
+    assert harness.run(work()) == harness.requests
+    assert sorted(harness.requests.values()) == [1, 2]
 
 
-def test_values_and_users_are_written_as_a_query_wants_them():
+def test_values_and_users_in_the_query():
     transport = Scripted(ok(data=[]))
 
     async def work(client):
@@ -158,29 +158,46 @@ def test_values_and_users_are_written_as_a_query_wants_them():
     assert second["uids"] == "7,5000000000"
 
 
+def test_validate_false_sends_the_ends_and_the_time_unchanged():
+    transport = Scripted(ok(data=[]), ok(data={"list": []}))
+
+    async def work(client):
+        await client.realtime.usage("userCount", T - 605, T - 541, validate=False)
+        await client.realtime.top_usage("os", T * 1000, validate=False)
+
+    asking(transport, work)
+    over_time, top = (dict(request.query) for request in transport.requests)
+    assert (over_time["startTs"], over_time["endTs"]) == (str(T - 605), str(T - 541))
+    assert top["ts"] == str(T * 1000)
+
+
 REFUSED = {
-    "no metric is named": lambda r: r.usage(()),
-    "does not tell videoFreezeRate; it takes channelCount, userCount": lambda r: r.usage("videoFreezeRate"),
-    "does not tell userCount": lambda r: r.quality(["userCount"]),
-    "channelCount takes no dimension; only userCount does": lambda r: r.usage("channelCount", by="os"),
-    "uids= are of a channel": lambda r: r.quality("networkDelay", uids=["7"]),
+    "no metric is given; pass one of": lambda r: r.usage(()),
+    "videoFreezeRate is not a metric of this endpoint; it has channelCount, userCount": lambda r: r.usage(
+        "videoFreezeRate"
+    ),
+    "userCount is not a metric": lambda r: r.quality(["userCount"]),
+    "channelCount takes no dimension": lambda r: r.usage("channelCount", by="os"),
+    "uids= needs a channel": lambda r: r.quality("networkDelay", uids=["7"]),
     "is not a user id": lambda r: r.quality("networkDelay", cname="r", uids=["7,8"]),
-    "only quality totals go by channelSize": lambda r: r.top_usage("channelSize"),
-    "does not tell peakConcurrentUsers": lambda r: r.top_quality("peakConcurrentUsers", "os"),
+    "channelSize is not a dimension": lambda r: r.top_usage("channelSize"),
+    "peakConcurrentUsers is not a metric": lambda r: r.top_quality("peakConcurrentUsers", "os"),
     "the dimension is empty": lambda r: r.top_usage(""),
     "data comes 20 s late": lambda r: r.usage("userCount", "10s"),
-    "the plan reaches 1 h": lambda r: r.quality("networkDelay", "3h", "2h"),
+    "the plan reaches 60 min": lambda r: r.quality("networkDelay", "3h", "2h"),
     "no whole window of 20 s": lambda r: r.usage("userCount", "30s"),
     "at=.* looks like milliseconds": lambda r: r.top_usage("os", T * 1000),
     "is too recent": lambda r: r.top_usage("os", "now"),
-    "does not tell channelCount; it takes userCount": lambda r: r.estimate("channelCount", top=True),
+    "channelCount is not a metric of this endpoint; it has userCount": lambda r: r.estimate(
+        "channelCount", top=True
+    ),
     "leave uids= out": lambda r: r.estimate("networkDelay", uids=3, top=True),
-    "no metric is named, so": lambda r: r.estimate(()),
+    "no metric is given; pass at least one": lambda r: r.estimate(()),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
+def test_invalid_arguments_take_no_request(why):
     transport = Scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
         asking(transport, lambda client: REFUSED[why](client.realtime))
@@ -198,24 +215,24 @@ def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
     ],
     ids=["realtime", "top", "insights", "calls"],
 )
-def test_a_clock_that_is_wrong_costs_one_request_at_most(world, question, wrong_by):
+def test_wrong_clock_costs_at_most_one_request(world, question, wrong_by):
     class Wrong:
         def now(self):
-            return stage.clock.now() + wrong_by
+            return harness.clock.now() + wrong_by
 
-    stage = Stage(world, client={"clock": Wrong()})
+    harness = Harness(world, client={"clock": Wrong()})
 
     async def twice():
-        return [len(await question(stage.client)) for _ in range(2)]
+        return [len(await question(harness.client)) for _ in range(2)]
 
-    first, second = stage.run(twice())
+    first, second = harness.run(twice())
     assert 0 < first <= second
-    assert sum(stage.refusals.values()) <= 1
+    assert sum(harness.refusals.values()) <= 1
 
 
-def test_a_range_that_goes_out_of_reach_while_it_waits_for_its_turn_is_not_sent(stage):
+def test_range_that_goes_out_of_reach_while_waiting_is_not_sent(harness):
     async def work():
-        live = stage.client.realtime
+        live = harness.client.realtime
         for _ in range(10):  # all of the minute
             await live.usage("userCount", "1m")
         with pytest.raises(errors.WindowOutOfReach, match="the plan reaches 60 min"):
@@ -223,12 +240,12 @@ def test_a_range_that_goes_out_of_reach_while_it_waits_for_its_turn_is_not_sent(
         (cost,) = await live.estimate("userCount", "1m")
         return cost.left
 
-    assert stage.run(work()) == 1440 - 10
-    assert stage.asked == {"realtime/usage/by_time_20sec": 10}
-    assert stage.refusals == {}
+    assert harness.run(work()) == 1440 - 10
+    assert harness.requests == {"realtime/usage/by_time_20sec": 10}
+    assert harness.refusals == {}
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=name_of)
+@pytest.mark.parametrize("question", CASES, ids=name_of)
 async def test_each_method_works_over_a_real_socket(question):
     world = World.generate(
         seed=5, since=T - 3 * 86_400, until=T, calls=150, simple=True, minutes=120, max_minutes=240

@@ -58,7 +58,7 @@ def test_roles_come_as_text_list_or_null(roles, expected):
     ("kind", "row", "begin", "end"),
     [(Call, CALL, "created_ts", "destroyed_ts"), (Session, SESSION, "join_ts", "leave_ts")],
 )
-def test_what_goes_on_needs_no_end(kind, row, begin, end, sent):
+def test_ongoing_records_need_no_end(kind, row, begin, end, sent):
     rest = {name: value for name, value in row.items() if name != end} | ({end: None} if sent else {})
     assert getattr(one(kind, rest | {"finished": False}), end) == row[begin]
     with pytest.raises(DecodeError, match=end):
@@ -75,7 +75,7 @@ def test_unknown_fields_are_kept_as_they_were_sent(kind):
 
 
 @pytest.mark.parametrize("name", ["call_pcu", "call_acu", "call_audio_freeze_rate", "call_video_freeze_rate"])
-def test_a_null_is_as_good_as_a_missing_field(name):
+def test_null_equals_a_missing_field(name):
     assert getattr(one(Call, CALL | {name: None}), name) is None
 
 
@@ -103,7 +103,7 @@ def test_a_required_field_that_is_missing_is_an_error_with_its_path(name, how):
         ("join_ts", True), ("finished", "yes"), ("finished", 1), ("user_audio_freeze_rate", "much"),
     ],
 )  # fmt: skip
-def test_a_value_of_a_wrong_kind_is_an_error_with_its_path(name, value):
+def test_value_of_a_wrong_type_is_an_error_with_its_path(name, value):
     with pytest.raises(DecodeError, match=r"\$\.rows\[0\]") as caught:
         one(Session, SESSION | {name: value})
     assert name in str(caught.value)

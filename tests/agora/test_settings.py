@@ -7,7 +7,7 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import ENTERPRISE, PLANS, STANDARD
 from agora_analytics.agora.settings import Region, Settings
 from agora_analytics.engine.ledger import MemoryLedger
-from agora_analytics.errors import ConfigurationError, InvalidRequest
+from agora_analytics.errors import ConfigurationError
 
 SECRET = "s3cr3t-of-the-customer"
 ENVIRONMENT = {
@@ -50,16 +50,16 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch):
         ("plan", ENTERPRISE),
     ],
 )
-def test_keywords_win_over_the_environment(name, value):
+def test_keywords_take_precedence_over_the_environment(name, value):
     assert getattr(AsyncAgora.from_env(ENVIRONMENT, **{name: value}).settings, name) == value
 
 
-def test_a_keyword_that_is_none_leaves_it_to_the_environment():
+def test_keyword_none_uses_the_environment():
     assert AsyncAgora.from_env(ENVIRONMENT, app_id=None, plan=None).settings.app_id == "env-app"
 
 
 @pytest.mark.parametrize("name", ["customer_id", "customer_secret", "app_id"])
-def test_what_is_missing_is_named_with_both_ways_to_give_it(name):
+def test_missing_setting_names_its_keyword_and_variable(name):
     variable = f"AGORA_{name.upper()}"
     with pytest.raises(ConfigurationError, match=f"{name} is missing; pass {name}= or set {variable}"):
         AsyncAgora.from_env({key: value for key, value in ENVIRONMENT.items() if key != variable})
@@ -87,7 +87,7 @@ def test_what_is_missing_is_named_with_both_ways_to_give_it(name):
         ("base_url", "http://localhost.evil.example", "unencrypted; use https"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(name, value, said):
+def test_unusable_setting_is_an_error_of_one_line(name, value, said):
     with pytest.raises(ConfigurationError, match=said) as caught:
         settings(**{name: value})
     assert "\n" not in str(caught.value)
@@ -142,8 +142,8 @@ def test_nothing_secret_is_in_a_repr():
     assert "'***'" in shown
 
 
-def test_a_prefetch_that_fetches_nothing_is_refused():
-    with pytest.raises(InvalidRequest, match="prefetch=0"):
+def test_prefetch_below_one_is_refused():
+    with pytest.raises(ConfigurationError, match="prefetch=0"):
         AsyncAgora("id", "secret", app_id="app", prefetch=0)
 
 
@@ -156,7 +156,7 @@ async def test_the_ledger_that_the_environment_names_is_opened_and_closed(tmp_pa
     assert client._own_ledger._file._opened is None
 
 
-async def test_a_ledger_given_by_keyword_wins_over_the_environment(tmp_path):
+async def test_ledger_keyword_takes_precedence_over_the_environment(tmp_path):
     path = tmp_path / "day.db"
     mine = MemoryLedger()
     async with AsyncAgora.from_env(ENVIRONMENT | {"AGORA_LEDGER": str(path)}, ledger=mine) as client:

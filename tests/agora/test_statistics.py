@@ -6,18 +6,18 @@ pytest.importorskip("numpy")
 pytest.importorskip("starlette")
 
 from agora_analytics import errors
-from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
+from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.simulator import CallTruth, SessionTruth, World
-from tests.agora.questions import HOUR, asking
-from tests.agora.stage import Stage
+from tests.agora.cases import HOUR, asking
+from tests.agora.harness import Harness
 from tests.conftest import NOW, Scripted, ok
 
 T = int(NOW)
 
 
 @pytest.fixture
-def stage():
-    return Stage()
+def harness():
+    return Harness()
 
 
 def long_world(hours):
@@ -38,21 +38,21 @@ def long_world(hours):
     )
 
 
-async def a_call(stage):
-    calls = await stage.client.calls(stage.call().created_ts, stage.call().destroyed_ts + 1).collect()
-    return next(call for call in calls if call.call_id == stage.call().call_id)
+async def a_call(harness):
+    calls = await harness.client.calls(harness.call().created_ts, harness.call().destroyed_ts + 1).collect()
+    return next(call for call in calls if call.call_id == harness.call().call_id)
 
 
-def test_the_groups_of_a_call_and_its_buckets_hold_every_user_once(stage):
+def test_groups_and_buckets_count_every_user_once(harness):
     async def work():
-        call = await a_call(stage)
+        call = await a_call(harness)
         groups = [
-            await stage.client.statistics(call, "audio_freeze_rate", each) for each in ("net", Dimension.OS)
+            await harness.client.statistics(call, "audio_freeze_rate", each) for each in ("net", Dimension.OS)
         ]
-        return groups, await stage.client.freeze_distribution(call)
+        return groups, await harness.client.freeze_distribution(call)
 
-    groups, buckets = stage.run(work())
-    users = len({session.uid for session in stage.call().sessions if not session.server})
+    groups, buckets = harness.run(work())
+    users = len({session.uid for session in harness.call().sessions if not session.server})
     for rows in groups:
         assert sum(row.user_count for row in rows) == users
         assert all(0 <= row.value < 1 for row in rows)
@@ -60,38 +60,38 @@ def test_the_groups_of_a_call_and_its_buckets_hold_every_user_once(stage):
         mine = [row for row in buckets if row.metric == metric]
         assert sum(row.user_count for row in mine) == users
         assert [row.bounds for row in mine] == sorted(row.bounds for row in mine)
-    assert stage.asked == {"call/lists": 1, "call/statistics": 2, "call/freeze/bucket": 2}
-    assert stage.refusals == {}
+    assert harness.requests == {"call/lists": 1, "call/statistics": 2, "call/freeze/bucket": 2}
+    assert harness.refusals == {}
 
 
-def test_a_call_over_time_is_sorted_though_the_answers_are_not(stage):
+def test_statistics_over_time_are_sorted(harness):
     async def work():
-        return await stage.client.statistics_over_time(await a_call(stage), TimeMetric)
+        return await harness.client.statistics_over_time(await a_call(harness), TimeMetric)
 
-    rows = stage.run(work())
-    truth = stage.call()
+    rows = harness.run(work())
+    truth = harness.call()
     counts = [row for row in rows if row.metric == "user_count"]
     first = truth.created_ts // 60 * 60
     assert [row.ts for row in counts] == list(range(first, truth.destroyed_ts + 1, 60))
     assert max(row.value for row in counts) <= len(truth.sessions)
-    assert stage.asked["call/statistics/time"] == len(TimeMetric)
+    assert harness.requests["call/statistics/time"] == len(TimeMetric)
 
 
 @pytest.mark.parametrize(("plan", "parts"), [("standard", 10), ("premium", 4), ("enterprise", 2)])
-def test_a_long_call_is_split_and_its_minutes_come_once(plan, parts):
-    stage = Stage(long_world(10), plan)
-    rows = stage.run(
-        stage.client.statistics_over_time("long", "user_count", since=T - 12 * HOUR, until=T - 2 * HOUR)
+def test_long_call_is_split_and_no_minute_is_repeated(plan, parts):
+    harness = Harness(long_world(10), plan)
+    rows = harness.run(
+        harness.client.statistics_over_time("long", "user_count", since=T - 12 * HOUR, until=T - 2 * HOUR)
     )
     assert [row.ts for row in rows] == list(range(T - 12 * HOUR, T - 2 * HOUR, 60))
-    assert stage.asked == {"call/statistics/time": parts}
-    assert stage.refusals == {}
+    assert harness.requests == {"call/statistics/time": parts}
+    assert harness.refusals == {}
 
 
-def test_the_groups_of_a_long_call_say_which_part_they_are_of():
-    stage = Stage(long_world(10))
-    rows = stage.run(
-        stage.client.statistics("long", "video_freeze_rate", "os", since=T - 12 * HOUR, until=T - 2 * HOUR)
+def test_groups_of_a_long_call_have_their_range():
+    harness = Harness(long_world(10))
+    rows = harness.run(
+        harness.client.statistics("long", "video_freeze_rate", "os", since=T - 12 * HOUR, until=T - 2 * HOUR)
     )
     assert {(row.since - T, row.until - T) for row in rows} == {
         (-12 * HOUR, -6 * HOUR - 1),
@@ -101,32 +101,32 @@ def test_the_groups_of_a_long_call_say_which_part_they_are_of():
 
 REFUSED = {
     "needs since= and until=": lambda c: c.statistics("c1"),
-    "it does not tell user_count; it takes audio_freeze_rate, video_freeze_rate": lambda c: (
+    "user_count is not a metric of this endpoint; it has audio_freeze_rate, video_freeze_rate": lambda c: (
         c.freeze_distribution("c1", "user_count", since=T - HOUR, until=T - 600)
     ),
-    "only quality totals go by channelSize": lambda c: c.statistics(
+    "channelSize is not a dimension": lambda c: c.statistics(
         "c1", dimension="channelSize", since=T - HOUR, until=T - 600
     ),
-    "no metric is named": lambda c: c.statistics_over_time("c1", (), since=T - HOUR, until=T - 600),
+    "no metric is given": lambda c: c.statistics_over_time("c1", (), since=T - HOUR, until=T - 600),
     "looks like milliseconds": lambda c: c.statistics("c1", since=(T - HOUR) * 1000, until=T),
     "starts too far back": lambda c: c.freeze_distribution("c1", since=T - 16 * 24 * HOUR, until=T - HOUR),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_cannot_be_answered_is_refused_before_a_request_is_spent(why):
+def test_invalid_arguments_take_no_request(why):
     transport = Scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
         asking(transport, REFUSED[why])
     assert transport.requests == []
 
 
-def test_an_unchecked_call_without_its_range_is_refused_all_the_same():
+def test_call_id_without_a_range_is_refused_without_validation_too():
     with pytest.raises(errors.InvalidRequest, match="needs since= and until="):
         asking(Scripted(ok(data=[])), lambda client: client.statistics("c1", validate=False))
 
 
-def test_a_bucket_that_is_written_otherwise_has_no_bounds():
+def test_undocumented_bucket_has_no_bounds():
     transport = Scripted(
         ok(data=[{"bucket": "many", "user_count": 1}, {"bucket": "[0%,3%)", "user_count": 1}])
     )

@@ -29,7 +29,7 @@ from agora_analytics.errors import (
 from agora_analytics.messages import FailureKind
 from agora_analytics.simulator import Faults, Simulator, World, serve
 from agora_analytics.simulator.faults import KINDS
-from tests.agora.stage import HOUR, SINCE, UNTIL, Stage, small_world
+from tests.agora.harness import HOUR, SINCE, UNTIL, Harness, small_world
 from tests.conftest import CUSTOMER, SECRET
 
 SEEN_AS = {
@@ -42,7 +42,7 @@ QUICK = RetryPolicy(timeout=0.4, deadline=20, backoff=(0.01,), attempts=10)
 
 
 async def everything(client, since=SINCE, until=UNTIL):
-    """Ask as a harvest does; return what came, counted."""
+    """Request what a harvest requests; return the numbers of records."""
     came = Counter()
     async for call in client.calls(since, until, page_size=10):
         came["calls"] += 1
@@ -62,16 +62,16 @@ def truth(world):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_fault_in_process_ends_in_the_answer(kind):
-    stage = Stage(faults=Faults(script=(kind, None, kind, kind, None)))
-    calls = stage.run(stage.client.calls(SINCE, UNTIL, page_size=20).collect())
-    assert [call.call_id for call in calls] == [call.call_id for call in stage.world.calls]
-    assert stage.sim.seen.faults == {kind: 3}
-    assert stage.asked["call/lists"] == 2 + 3
+def test_every_fault_in_process_ends_in_the_response(kind):
+    harness = Harness(faults=Faults(script=(kind, None, kind, kind, None)))
+    calls = harness.run(harness.client.calls(SINCE, UNTIL, page_size=20).collect())
+    assert [call.call_id for call in calls] == [call.call_id for call in harness.world.calls]
+    assert harness.sim.seen.faults == {kind: 3}
+    assert harness.requests["call/lists"] == 2 + 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_fault_over_a_socket_ends_in_the_answer_and_is_told_for_what_it_is(kind):
+async def test_every_fault_over_a_socket_is_classified_and_ends_in_the_response(kind):
     now = int(time.time())
     world = World.generate(since=now - 3 * HOUR, until=now - 2 * HOUR, calls=5, simple=True)
     sim, events = Simulator(world, faults=Faults(script=(kind, kind))), []
@@ -97,20 +97,20 @@ async def test_every_fault_over_a_socket_ends_in_the_answer_and_is_told_for_what
         assert [event.verdict == "done" for event in answered] == [False, False, True]
 
 
-def test_a_share_of_faults_changes_nothing_in_what_comes():
-    stage = Stage(small_world(calls=15), faults=Faults(share=0.2, seed=5), latency=(0.01, 0.08))
-    assert stage.run(everything(stage.client)) == truth(stage.world)
-    assert sum(stage.sim.seen.faults.values()) > 5
+def test_random_faults_do_not_change_the_records():
+    harness = Harness(small_world(calls=15), faults=Faults(share=0.2, seed=5), latency=(0.01, 0.08))
+    assert harness.run(everything(harness.client)) == truth(harness.world)
+    assert sum(harness.sim.seen.faults.values()) > 5
 
 
 def test_a_server_that_stays_broken_is_an_error_with_its_request_id():
-    stage = Stage(faults=Faults(share=1.0, kinds=("503-html",)))
+    harness = Harness(faults=Faults(share=1.0, kinds=("503-html",)))
     with pytest.raises(ServerError, match="HTTP 503") as caught:
-        stage.run(stage.client.calls(SINCE, UNTIL).collect())
+        harness.run(harness.client.calls(SINCE, UNTIL).collect())
     error = caught.value
     assert (error.endpoint, error.host, error.status) == ("call/lists", "http://127.0.0.1:9", 503)
     assert error.request_id
-    assert len(error.trail) == stage.asked["call/lists"] == 6
+    assert len(error.trail) == harness.requests["call/lists"] == 6
 
 
 def test_a_user_s_own_httpx_client_is_used_and_stays_open():
@@ -139,14 +139,14 @@ def test_a_user_s_own_httpx_client_is_used_and_stays_open():
         ({}, {"server_plan": "starter"}, AccessDenied),
     ],
 )
-def test_who_may_not_ask_is_told_after_one_request(settings, simulator, error):
+def test_rejected_credentials_take_one_request(settings, simulator, error):
     async def work():
         with pytest.raises(error):
-            await stage.client.calls(SINCE, UNTIL).collect()
+            await harness.client.calls(SINCE, UNTIL).collect()
 
-    stage = Stage(client=settings, **simulator)
-    stage.run(work())
-    assert sum(stage.asked.values()) == 1
+    harness = Harness(client=settings, **simulator)
+    harness.run(work())
+    assert sum(harness.requests.values()) == 1
 
 
 # ---- limits
@@ -154,58 +154,58 @@ def test_who_may_not_ask_is_told_after_one_request(settings, simulator, error):
 
 @pytest.mark.parametrize("latency", [(0.0, 0.0), (0.0, 0.1), (0.02, 0.08)])
 @pytest.mark.parametrize("plan", ["standard", "premium", "enterprise"])
-def test_the_server_never_counts_too_many_and_little_of_the_rate_is_lost(plan, latency):
+def test_rate_stays_within_the_limit_and_near_it(plan, latency):
     async def work():
-        return await stage.client.calls(SINCE, UNTIL, page_size=1).collect()
+        return await harness.client.calls(SINCE, UNTIL, page_size=1).collect()
 
-    stage = Stage(small_world(calls=200), plan, latency=latency, client={"prefetch": 8})
-    assert len(stage.run(work())) == 200
-    rate = stage.client.settings.plan.limits["call/lists"].requests
-    seen = stage.sim.seen
-    assert stage.refusals == {}
+    harness = Harness(small_world(calls=200), plan, latency=latency, client={"prefetch": 8})
+    assert len(harness.run(work())) == 200
+    rate = harness.client.settings.plan.limits["call/lists"].requests
+    seen = harness.sim.seen
+    assert harness.refusals == {}
     assert seen.worst_window("call/lists") <= rate
     assert seen.worst_sliding("call/lists") <= rate
     arrivals = seen.arrivals["call/lists"]
     assert (len(arrivals) - 1) / rate / (arrivals[-1] - arrivals[0]) >= 0.85
 
 
-def test_a_clock_that_is_wrong_is_put_right_by_the_server_s():
-    stage = Stage(clock_skew=-400.0)  # the server finds that our now is 400 s in its future
-    calls = stage.run(stage.client.calls("6h", "now").collect())
+def test_wrong_clock_is_corrected_by_the_servers():
+    harness = Harness(clock_skew=-400.0)  # the server finds that our now is 400 s in its future
+    calls = harness.run(harness.client.calls("6h", "now").collect())
     assert len(calls) == 40
 
 
 @pytest.mark.parametrize("server_plan", ["premium", "standard"])
-def test_a_plan_that_is_smaller_than_the_client_thinks_ends_well_and_slows_it_down(server_plan):
-    stage = Stage(small_world(calls=60), "enterprise", server_plan=server_plan, latency=(0.01, 0.05))
-    calls = stage.run(stage.client.calls(SINCE, UNTIL, page_size=1).collect())
+def test_smaller_plan_of_the_server_slows_the_client_down(server_plan):
+    harness = Harness(small_world(calls=60), "enterprise", server_plan=server_plan, latency=(0.01, 0.05))
+    calls = harness.run(harness.client.calls(SINCE, UNTIL, page_size=1).collect())
     assert len(calls) == 60
-    assert {message for _, message in stage.refusals} == {
+    assert {message for _, message in harness.refusals} == {
         "Service package limit check error, qps limit error"
     }
-    limiter = next(iter(stage.client._engine._limiters.values()))
-    assert limiter.jitter.seconds > LARGEST_JITTER  # it leaves more room than it ever would by itself
-    assert sum(stage.refusals.values()) < 2 * len(calls)
+    limiter = next(iter(harness.client._engine._limiters.values()))
+    assert limiter.jitter.seconds > LARGEST_JITTER  # refusals widen the margin beyond any measured jitter
+    assert sum(harness.refusals.values()) < 2 * len(calls)
 
 
-def test_a_day_that_the_server_counts_smaller_closes_until_midnight_and_opens_then():
+def test_smaller_quota_of_the_server_closes_until_midnight():
     async def work():
         listing = {"page_size": 1}
         with pytest.raises(QuotaExhausted) as caught:
-            await stage.client.calls(SINCE, UNTIL, **listing).collect()
-        refused = stage.asked["call/lists"]
+            await harness.client.calls(SINCE, UNTIL, **listing).collect()
+        refused = harness.requests["call/lists"]
         with pytest.raises(QuotaExhausted):
-            await stage.client.calls(SINCE, UNTIL, **listing).collect()
-        assert stage.asked["call/lists"] == refused
-        (lists,) = [row for row in await stage.client.quota() if row.endpoint == "call/lists"]
+            await harness.client.calls(SINCE, UNTIL, **listing).collect()
+        assert harness.requests["call/lists"] == refused
+        (lists,) = [row for row in await harness.client.quota() if row.endpoint == "call/lists"]
         assert (lists.closed, lists.left) == (True, 0)
-        await asyncio.sleep(caught.value.retry_at - stage.clock.now() + 1)
-        return await stage.client.calls(SINCE, UNTIL).collect()
+        await asyncio.sleep(caught.value.retry_at - harness.clock.now() + 1)
+        return await harness.client.calls(SINCE, UNTIL).collect()
 
-    stage = Stage(World.generate(since=SINCE, until=UNTIL - HOUR, calls=1100, simple=True), server_plan="standard", plan="enterprise")  # fmt: skip
-    limits = {name: evolve(row, requests=10) for name, row in stage.sim.plan.limits.items()}
-    stage.sim.plan = evolve(stage.sim.plan, limits=limits)
-    assert len(stage.run(work())) == 1100
+    harness = Harness(World.generate(since=SINCE, until=UNTIL - HOUR, calls=1100, simple=True), server_plan="standard", plan="enterprise")  # fmt: skip
+    limits = {name: evolve(row, requests=10) for name, row in harness.sim.plan.limits.items()}
+    harness.sim.plan = evolve(harness.sim.plan, limits=limits)
+    assert len(harness.run(work())) == 1100
 
 
 # ---- secrets
@@ -220,11 +220,11 @@ def test_nothing_secret_is_in_any_log_event_or_error(caplog):
     async def work():
         errors = []
         try:
-            await everything(stage.client)
+            await everything(harness.client)
         except AgoraAnalyticsError as error:
             errors.append(error)
         for faults in ({"credentials": {CUSTOMER: "another"}}, {"faults": Faults(share=1.0)}):
-            other = Stage(stage.world, client={"retry": QUICK}, **faults)
+            other = Harness(harness.world, client={"retry": QUICK}, **faults)
             async with other.client as client:
                 try:
                     await client.calls(SINCE, UNTIL).collect()
@@ -233,14 +233,14 @@ def test_nothing_secret_is_in_any_log_event_or_error(caplog):
         return errors
 
     caplog.set_level(logging.DEBUG)
-    stage = Stage(small_world(calls=5), faults=Faults(share=0.2), client={"observer": None})
-    errors = stage.run(work())
+    harness = Harness(small_world(calls=5), faults=Faults(share=0.2), client={"observer": None})
+    errors = harness.run(work())
     assert len(errors) == 2
     assert any(record.name == "agora_analytics.engine" for record in caplog.records)
     shown = [
         caplog.text,
         *(f"{error!r} {error} {error.trail} {vars(error)}" for error in errors),
-        repr(stage.events),
+        repr(harness.events),
     ]
     assert leaks("\n".join(shown)) == []
 

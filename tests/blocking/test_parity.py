@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from agora_analytics import AsyncAgora
-from agora_analytics.agora.call_inspector import CallInspector
+from agora_analytics.agora.insights import Insights
 from agora_analytics.blocking import Agora, Pages
 from agora_analytics.blocking.wrappers import Blocking, without_await
 from agora_analytics.engine.pages import Pages as AsyncPages
@@ -22,7 +22,7 @@ def test_a_method_without_a_twin_is_found(monkeypatch):
     async def later(self) -> int:
         """Return something new."""
 
-    monkeypatch.setattr(CallInspector, "later", later, raising=False)
+    monkeypatch.setattr(AsyncAgora, "later", later, raising=False)
     with Agora(*CUSTOMER, **SETTINGS) as blocking:
         assert differences(AsyncAgora(*CUSTOMER, **SETTINGS), blocking) == [
             "AsyncAgora.later has no twin: add it to Agora"
@@ -35,7 +35,7 @@ def test_a_group_of_methods_without_a_twin_is_found():
 
         def __init__(self, *args, **settings):
             super().__init__(*args, **settings)
-            self.recordings = CallInspector(self._engine, app_id="a", prefetch=1)
+            self.recordings = Insights(self._queries)
 
     Grown.__init__.__signature__ = inspect.signature(AsyncAgora.__init__)
     with Agora(*CUSTOMER, **SETTINGS) as blocking:
@@ -51,7 +51,7 @@ class Worse:
     """A group whose methods take something else."""
 
     def __init__(self, _client):
-        self.calls = lambda _since: []
+        self.usage = lambda _since: []
 
 
 def test_pages_are_the_twin_of_pages():

@@ -6,8 +6,8 @@ from typing import assert_type
 from agora_analytics import Call, Estimate, HarvestReport, MetricPoint, Page, Quota, Series, Session
 from agora_analytics.agora.beta import BetaPoint, CallDetails, Diagnosis
 from agora_analytics.agora.follow import LiveWindow
-from agora_analytics.agora.measures import Point
-from agora_analytics.agora.rows import Rows
+from agora_analytics.agora.record_list import Rows
+from agora_analytics.agora.stat_records import Point
 from agora_analytics.blocking import Agora, AgoraBeta, ApsaraVideo, Pages, Signaling, estimate, harvest
 from agora_analytics.signaling import Basic, Delivery, EventBatch, HistoryMessage, UserEvent
 

@@ -152,7 +152,7 @@ def test_query_above_the_quota_sends_nothing(command, fails, base_url, environme
     with sqlite3.connect(tmp_path / "state/agora-analytics/ledger.sqlite3") as ledger:
         ledger.execute("UPDATE day SET spent = 59")
     ledger.close()
-    assert "1 of 60 are left today; nothing was sent" in fails(75, *words)
+    assert "1 of 60 are left today; no request was sent" in fails(75, *words)
 
 
 def test_invalid_queries_are_reported(fails, base_url):
@@ -185,7 +185,7 @@ def test_invalid_queries_are_reported(fails, base_url):
             "--users",
             "3",
         ),
-        "does not tell channelCount": ("estimate", "channelCount", "--realtime", "--top"),
+        "channelCount is not a metric of this endpoint": ("estimate", "channelCount", "--realtime", "--top"),
         "it takes premium or enterprise": ("usage", "--plan", "standard"),
     }
     message = fails.all(*((2, words) for words in cases.values()))

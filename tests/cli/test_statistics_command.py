@@ -8,8 +8,8 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
-from agora_analytics.agora.measures import FreezeBucket, GroupStatistic
 from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic
 from agora_analytics.cli import terminal
 from agora_analytics.cli.commands.statistics import freeze_view, groups_view, minutes_view
 from agora_analytics.cli.output.table import TableWriter
@@ -136,7 +136,7 @@ def test_invalid_queries_are_reported(fails, base_url, call):
         "--by, --freeze and --over-time": ("--freeze", "--by", "net"),
         "unknown metric 'user_count'; use one of audio_freeze_rate": ("-m", "user_count"),
         "unknown metric 'joinSuccessRate'; use one of user_count": ("--over-time", "-m", "joinSuccessRate"),
-        "only quality totals go by channelSize": ("--by", "channelSize"),
+        "channelSize is not a dimension": ("--by", "channelSize"),
         "--format parquet needs --output FILE": ("-f", "parquet"),
     }
     message = fails.all(*((2, ("statistics", call.call_id, *words)) for words in cases.values()))

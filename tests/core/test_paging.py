@@ -1,4 +1,4 @@
-"""The walk over numbered pages, against a server in memory that behaves as badly as real ones do."""
+"""The paginator of numbered pages, against a server in memory that misbehaves as real servers do."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, read_token, write_token
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import IncompleteListing, InvalidRequest
+from agora_analytics.kit.listing import FirstSeen
 
 DAY = Window(0, 86_399)
 
@@ -71,23 +72,24 @@ class Page:
 
 
 def walked(server, steps, *, pick=lambda _: 0, notice=lambda *_: None, ahead=4):
-    """Paginator as the pages do: up to `ahead` steps are answered in any order, and delivered in the listing's."""
-    walk = NumberedPaginator(steps, lambda item: item.name, notice)
-    slots = [[step, None] for step in walk.steps]
+    """List as `Pages` does: up to `ahead` steps are fetched in any order, and returned in the order of the listing."""
+    paginator = NumberedPaginator(steps, lambda item: item.name, notice)
+    slots = [[step, None] for step in paginator.steps]
+    fresh = FirstSeen(lambda item: item.name)
     pages = []
     while slots:
         waiting = [slot for slot in slots[:ahead] if slot[1] is None]
         if waiting:
             slot = waiting[pick(len(waiting))]
             slot[1] = server.answer(slot[0])
-            anchor, added = walk.answered(slot[0], slot[1])
+            anchor, added = paginator.next_steps(slot[0], slot[1])
             if added:
                 places = [i for i, other in enumerate(slots) if other[0] == anchor]
                 where = places[-1] + 1 if places else 0
                 slots[where:where] = [[step, None] for step in added]
         while slots and slots[0][1] is not None:
             _, listed = slots.pop(0)
-            pages.append(Page(walk.fresh(listed.records), write_token(slot[0] for slot in slots)))
+            pages.append(Page(fresh(listed.records), write_token(slot[0] for slot in slots)))
     return pages
 
 
@@ -108,13 +110,13 @@ servers = st.builds(
 
 
 @given(server=servers, data=st.data())
-def test_everything_comes_once_whatever_the_server_hides_or_clamps(server, data):
+def test_every_record_is_listed_once_whatever_the_server_hides(server, data):
     pages = walked(server, [Step(DAY)], pick=lambda n: data.draw(st.integers(0, n - 1)))
     assert sorted(names(pages)) == sorted(item.name for item in server.held)
 
 
 @given(server=servers, new=st.sets(st.integers(0, 86_399), max_size=20), data=st.data())
-def test_pages_that_shift_while_they_are_read_give_no_duplicate_and_no_gap(server, new, data):
+def test_shifting_pages_give_no_duplicates_and_no_gaps(server, new, data):
     new -= {item.at for item in server.held}  # two in one second may be more than the server ever shows
     before = [item.name for item in server.held]
     server.arrivals = [Item(at, f"new {i}") for i, at in enumerate(new)]
@@ -124,14 +126,14 @@ def test_pages_that_shift_while_they_are_read_give_no_duplicate_and_no_gap(serve
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 30), says_page_size=st.booleans())
-def test_without_a_count_one_page_follows_the_other(count, size, says_page_size):
+def test_without_a_total_pages_are_requested_one_by_one(count, size, says_page_size):
     server = Server(items(count), page_size=size, says_total=False, says_page_size=says_page_size)
     assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
     assert len(server.asked) == max(1, -(-count // size))
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 30), says_page_size=st.booleans())
-def test_without_a_count_and_has_more_it_goes_on_while_the_pages_are_full(count, size, says_page_size):
+def test_without_total_and_has_more_full_pages_continue(count, size, says_page_size):
     server = Server(
         items(count), page_size=size, says_total=False, says_more=False, says_page_size=says_page_size
     )
@@ -141,7 +143,7 @@ def test_without_a_count_and_has_more_it_goes_on_while_the_pages_are_full(count,
 
 @pytest.mark.parametrize("says_more", [True, False])
 @given(total=st.lists(st.sampled_from([None, 0, 250]), min_size=13, max_size=13), data=st.data())
-def test_a_count_that_comes_now_and_then_or_is_nonsense_hides_nothing(says_more, total, data):
+def test_unsteady_or_wrong_total_hides_nothing(says_more, total, data):
     class Unsteady(Server):
         def answer(self, step):
             return evolve(super().answer(step), total=total[step.page - 1])
@@ -153,20 +155,20 @@ def test_a_count_that_comes_now_and_then_or_is_nonsense_hides_nothing(says_more,
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 30))
-def test_without_has_more_the_count_decides(count, size):
+def test_without_has_more_the_total_decides(count, size):
     server = Server(items(count), page_size=size, says_more=False)
     assert sorted(names(walked(server, [Step(DAY)]))) == sorted(item.name for item in items(count))
     assert len(server.asked) == max(1, -(-count // size))
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 30))
-def test_a_well_kept_listing_costs_the_fewest_requests(count, size):
+def test_correct_listing_takes_the_fewest_requests(count, size):
     server = Server(items(count), page_size=size)
     walked(server, [Step(DAY)])
     assert len(server.asked) == max(1, -(-count // size))
 
 
-def test_a_record_that_slips_between_two_pages_is_caught_by_reading_once_more():
+def test_record_missed_between_pages_is_found_by_reading_again():
     # After page 1 its newest record vanishes, so the first of page 2 moves to page 1, which was read already.
     server = Server(items(45), page_size=20, departures=1)
     found = names(walked(server, [Step(DAY)], ahead=1))
@@ -174,7 +176,7 @@ def test_a_record_that_slips_between_two_pages_is_caught_by_reading_once_more():
     assert len(found) == len(set(found))
 
 
-def test_a_server_that_counts_more_than_it_lists_is_read_twice_and_then_reported():
+def test_total_above_the_listed_records_is_reported_after_two_reads():
     class Liar(Server):
         def answer(self, step):
             listed = super().answer(step)
@@ -187,7 +189,7 @@ def test_a_server_that_counts_more_than_it_lists_is_read_twice_and_then_reported
     assert len(server.asked) == 4
 
 
-def test_a_window_that_hides_records_is_halved_and_reported():
+def test_window_with_hidden_records_is_halved_and_reported():
     server, notices = Server(items(50), hidden_after=30), []
     assert (
         len(names(walked(server, [Step(Window(0, 5_000))], notice=lambda *what: notices.append(what)))) == 50
@@ -196,14 +198,14 @@ def test_a_window_that_hides_records_is_halved_and_reported():
 
 
 @pytest.mark.parametrize("says_total", [True, False])
-def test_a_second_that_hides_records_is_an_error_and_no_silent_loss(says_total):
+def test_second_with_hidden_records_is_an_error(says_total):
     crowd = [Item(7, f"item {i}") for i in range(31)]
     server = Server(crowd, hidden_after=30, says_total=says_total)
     with pytest.raises(IncompleteListing, match=r"one second 7\b"):
         walked(server, [Step(DAY)])
 
 
-def test_a_server_that_promises_more_for_ever_does_not_hold_the_walk_for_ever():
+def test_endless_has_more_ends():
     class Promising(Server):
         def answer(self, step):
             listed = super().answer(step)
@@ -216,7 +218,7 @@ def test_a_server_that_promises_more_for_ever_does_not_hold_the_walk_for_ever():
 
 
 @given(server=servers, stop=st.integers(0, 100), data=st.data())
-def test_stopping_after_any_page_and_going_on_gives_the_same_records(server, stop, data):
+def test_resuming_after_any_page_gives_the_same_records(server, stop, data):
     windows = [Step(Window(43_200, 86_399)), Step(Window(0, 43_199))]
     whole = walked(server, windows, pick=lambda n: data.draw(st.integers(0, n - 1)))
     stop = min(stop, len(whole) - 1)
@@ -231,7 +233,7 @@ def test_stopping_after_any_page_and_going_on_gives_the_same_records(server, sto
         unique_by=lambda step: step.window,
     )
 )  # fmt: skip
-def test_a_token_tells_the_steps_that_are_left(steps):
+def test_token_has_the_remaining_steps(steps):
     token = write_token(steps)
     assert read_token(token) == steps
     assert token.isascii()
@@ -244,7 +246,7 @@ def test_a_token_tells_the_steps_that_are_left(steps):
         lambda value: urlsafe_b64encode(json.dumps(value).encode()).decode()
     )
 )
-def test_no_text_but_a_token_is_taken_for_one(token):
+def test_other_texts_are_not_tokens(token):
     try:
         steps = read_token(token)
     except InvalidRequest:

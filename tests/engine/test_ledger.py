@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.engine import ledger_file
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger, TooEarly
 from agora_analytics.errors import ConfigurationError

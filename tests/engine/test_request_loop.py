@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.plans import Plan
 from agora_analytics.core.domains import Domains, HostTable
 from agora_analytics.core.verdicts import Cause, Payload, Retry

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
-from agora_analytics.agora.endpoints import LISTS
 from agora_analytics.agora.judge import open_fields, read_response
+from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.messages import FailureKind

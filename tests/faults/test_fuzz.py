@@ -19,8 +19,7 @@ from agora_analytics import (
     IncompleteListing,
     RetryPolicy,
 )
-from agora_analytics.agora.endpoints import LISTS
-from agora_analytics.agora.judge import judge
+from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call, Session, read_records
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.decode import available, decode_metrics, decode_with
@@ -28,6 +27,7 @@ from agora_analytics.messages import Response
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, Scripted, ok
+from tests.exchanges import exchange
 from tests.faults.fleet import FAST
 
 EXAMPLES = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -145,7 +145,8 @@ def mutation(draw):
 )
 def test_the_verdict_is_one_of_three(bodies, mutate, name, status):
     answer = Response(status=status, headers={}, body=mutate(bodies[name]))
-    verdict = judge(LISTS, answer, NOW)
+    operation = {"lists": LISTS, "sessions": SESSIONS, "metrics": METRICS}[name]
+    verdict = operation.read(exchange(answer, operation, now=NOW))
     assert isinstance(verdict, Done | Retry | Fail)
     assert isinstance(verdict, Done) or isinstance(verdict.error, AgoraAnalyticsError)
 

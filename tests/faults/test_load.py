@@ -171,7 +171,7 @@ async def test_a_slow_reader_of_pages_holds_no_connection():
             await anext(listing)
             await asyncio.sleep(0.3)  # the pages ahead have come meanwhile
             assert busy(transport) == []
-            assert sum(client._engine.sent.values()) <= 2 + client._prefetch
+            assert sum(client._engine.sent.values()) <= 2 + client._options.prefetch
             await listing.aclose()
         await transport.aclose()
 

@@ -23,8 +23,8 @@ from tests.faults.network import Host, network, trusting
 from tests.faults.page import PAGE, page
 
 PATIENCE = RetryPolicy(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
-QUERY = Endpoint(name="a query", path="/query", items="call_lists")
-MESSAGE = Endpoint(name="a message", method="POST", path="/message", items="", replayable=False)
+QUERY = Endpoint(name="a query", path="/query")
+MESSAGE = Endpoint(name="a message", method="POST", path="/message", replayable=False)
 LIMITS = Limits(requests=1000, per_day=10_000, reach=86_400, span=None, delay=60)
 EXPECTED = {
     Then.NEIGHBOUR: ([PRIMARY, PRIMARY, NEIGHBOUR], True),

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.agora.metric_ids import METRIC_IDS
-from agora_analytics.agora.vocabulary import QualityMetric
 from agora_analytics.core.common_metrics import COMMON_METRICS
 from agora_analytics.store.quality import MAPPINGS, map_metric
 

@@ -22,11 +22,11 @@ from agora_analytics.agora.beta.records import (
     details_table,
     diagnoses_table,
 )
+from agora_analytics.agora.enums import Names, names
 from agora_analytics.agora.plans import Plan
+from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
-from agora_analytics.agora.rows import Rows
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
-from agora_analytics.agora.vocabulary import Names, names
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, reachable

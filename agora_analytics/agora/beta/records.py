@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
-from agora_analytics.agora.reading import Row
+from agora_analytics.agora.parsers import Row
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.verdicts import Payload

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
+from agora_analytics.agora.enums import LIVE_COUNTS, QualityMetric, RealtimeMetric, UsageMetric
 from agora_analytics.cli.accounts import AgoraAccount, LedgerAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of

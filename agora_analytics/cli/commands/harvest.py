@@ -88,7 +88,7 @@ async def _harvest(
     more: dict[str, Any],
 ) -> int:
     from agora_analytics.agora.client import AsyncAgora
-    from agora_analytics.agora.endpoints import LISTS
+    from agora_analytics.agora.operations import LISTS
     from agora_analytics.cli.exit_codes import DONE, TRY_LATER
     from agora_analytics.cli.harvest_summary import not_finished, show_summary
     from agora_analytics.cli.live_progress import Progress, show_progress

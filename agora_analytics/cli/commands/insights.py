@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import Dimension, Product, QualityMetric, UsageMetric
+from agora_analytics.agora.enums import Dimension, Product, QualityMetric, UsageMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.metric_tables import metric_list, metric_rows, metrics_of, query_pages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import evolve, frozen
 
-from agora_analytics.agora.vocabulary import LIVE_COUNTS, Dimension, Product, RealtimeMetric
+from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Product, RealtimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client, run_listing
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
-from agora_analytics.agora.vocabulary import Dimension, FreezeMetric, TimeMetric
+from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.find_call import CallIdArgument, CallSearch

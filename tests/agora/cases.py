@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.measures import FreezeBucket, GroupStatistic, Point, TopGroup, Total
+from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point, TopGroup, Total
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import CUSTOMER, NOW, SECRET
 
@@ -20,7 +20,7 @@ TOTAL_ENDS = {"since": RANGE[0], "until": RANGE[1] - 1}
 
 
 @frozen(kw_only=True)
-class Question:
+class EndpointCase:
     """One method and its endpoint. `data` is a golden answer, `optional` the fields of its rows that may be missing."""
 
     endpoint: str
@@ -31,8 +31,8 @@ class Question:
     required: tuple[str, ...]
 
 
-QUESTIONS = [
-    Question(
+CASES = [
+    EndpointCase(
         endpoint="call/statistics",
         ask=lambda client, **more: client.statistics("c1", "video_freeze_rate", "net", **CALL_ENDS, **more),
         data=[
@@ -60,7 +60,7 @@ QUESTIONS = [
         optional=("user_count",),
         required=("dimension_value", "value"),
     ),
-    Question(
+    EndpointCase(
         endpoint="call/freeze/bucket",
         ask=lambda client, **more: client.freeze_distribution("c1", "audio_freeze_rate", **CALL_ENDS, **more),
         data=[{"bucket": "[10%,100%)", "user_count": 2}, {"bucket": "[0%,3%)", "user_count": 9}],
@@ -70,7 +70,7 @@ QUESTIONS = [
         ],
         required=("bucket", "user_count"),
     ),
-    Question(
+    EndpointCase(
         endpoint="call/statistics/time",
         ask=lambda client, **more: client.statistics_over_time("c1", "user_count", **CALL_ENDS, **more),
         data=[{"ts": T - 3660, "value": 8}, {"ts": T - 7200, "value": 3}, {"ts": T - 7140, "value": None}],
@@ -81,7 +81,7 @@ QUESTIONS = [
         ],
         required=("ts", "value"),
     ),
-    Question(
+    EndpointCase(
         endpoint="insight/usage/by_time",
         ask=lambda client, **more: client.insights.usage("userCount", *RANGE, **more),
         data=[{"ts": T - DAY - 8 * HOUR, "userCount": 42}, {"ts": T - 2 * DAY, "userCount": 5_000_000_000}],
@@ -91,7 +91,7 @@ QUESTIONS = [
         ],
         required=("ts", "userCount"),
     ),
-    Question(
+    EndpointCase(
         endpoint="insight/quality/by_time",
         ask=lambda client, **more: client.insights.quality("networkDelay", *RANGE, granularity="1h", **more),
         data=[{"ts": T - 2 * DAY, "networkDelay": 0.0648}, {"ts": T - 2 * DAY + HOUR, "networkDelay": None}],
@@ -101,7 +101,7 @@ QUESTIONS = [
         ],
         required=("ts", "networkDelay"),
     ),
-    Question(
+    EndpointCase(
         endpoint="insight/usage/aggregation",
         ask=lambda client, **more: client.insights.usage_totals("userCount", *RANGE, by="country", **more),
         data=[{"country": "India", "userCount": 9}, {"country": "", "userCount": 2}],
@@ -111,7 +111,7 @@ QUESTIONS = [
         ],
         required=("country", "userCount"),
     ),
-    Question(
+    EndpointCase(
         endpoint="insight/quality/aggregation",
         ask=lambda client, **more: client.insights.quality_totals("joinSuccessRate", *RANGE, by="os", **more),
         data=[{"os": "iOS", "joinSuccessRate": 0.99, "refUsage": 1200}],
@@ -128,7 +128,7 @@ QUESTIONS = [
         optional=("refUsage",),
         required=("os", "joinSuccessRate"),
     ),
-    Question(
+    EndpointCase(
         endpoint="realtime/usage/by_time_20sec",
         ask=lambda client, **more: client.realtime.usage("userCount", *LIVE, by="net", **more),
         data=[{"ts": T - 580, "userCount": 7, "net": "4G"}, {"ts": T - 600, "userCount": 6, "net": "4G"}],
@@ -139,7 +139,7 @@ QUESTIONS = [
         optional=("net",),
         required=("ts", "userCount"),
     ),
-    Question(
+    EndpointCase(
         endpoint="realtime/quality/by_time_20sec",
         ask=lambda client, **more: client.realtime.quality(
             "audioFreezeRate", *LIVE, cname="room", uids=[2303692334, "alice"], **more
@@ -154,7 +154,7 @@ QUESTIONS = [
         ],
         required=("uid", "values"),
     ),
-    Question(
+    EndpointCase(
         endpoint="realtime/usage/dimension/top20",
         ask=lambda client, **more: client.realtime.top_usage("country", T - 300, **more),
         data={
@@ -173,7 +173,7 @@ QUESTIONS = [
         ],
         required=("country", "userCount", "windowStartTs", "windowEndTs"),
     ),
-    Question(
+    EndpointCase(
         endpoint="realtime/quality/dimension/top20",
         ask=lambda client, **more: client.realtime.top_quality("videoFreezeRate", "sdk", T - 300, **more),
         data={
@@ -205,8 +205,8 @@ QUESTIONS = [
 """One for each of the endpoints 4 to 14."""
 
 
-def name_of(question: Question) -> str:
-    return question.endpoint
+def name_of(case: EndpointCase) -> str:
+    return case.endpoint
 
 
 def rows_in(data: Any) -> list[dict[str, Any]]:
@@ -215,7 +215,7 @@ def rows_in(data: Any) -> list[dict[str, Any]]:
 
 
 def asking(transport: Any, work: Callable[[AsyncAgora], Awaitable[Any]], **settings: Any) -> Any:
-    """Run a question on virtual time, against a scripted transport."""
+    """Run a case on virtual time, against a scripted transport."""
     clock = VirtualClock(NOW)
     client = AsyncAgora(
         CUSTOMER,

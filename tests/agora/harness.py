@@ -1,4 +1,4 @@
-"""A client and the simulator that it asks, on virtual time. Needs the extra [simulator]."""
+"""A client and a simulator, on virtual time. Needs the extra [simulator]."""
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.engine.transports.asgi import AsgiTransport
@@ -11,12 +11,12 @@ SINCE, UNTIL = int(NOW) - 6 * HOUR, int(NOW) - HOUR
 
 
 def small_world(**more):
-    """Return five hours of calls that all ended, and that one request of metrics covers."""
+    """Return five hours of calls that have ended; one request has all metrics of a call."""
     return World.generate(**({"since": SINCE, "until": UNTIL - HOUR, "calls": 40, "simple": True} | more))
 
 
-class Stage:
-    """`client` asks `sim`; both live by `clock`."""
+class Harness:
+    """`client` sends its requests to `sim`; both use `clock`."""
 
     def __init__(self, world=None, plan="enterprise", *, server_plan=None, client=None, **simulator):
         self.world = world or small_world()
@@ -43,8 +43,8 @@ class Stage:
         return run_virtual(opened(), self.clock)
 
     @property
-    def asked(self):
-        """How many requests the server saw, by endpoint."""
+    def requests(self):
+        """Number of requests that the server received, by endpoint."""
         return dict(self.sim.seen.requests)
 
     @property
@@ -52,5 +52,5 @@ class Stage:
         return dict(self.sim.seen.refused)
 
     def call(self, choose=max):
-        """Return a call of the truth: by default the one with the most sessions."""
+        """Return a call of the ground truth: by default the one with the most sessions."""
         return choose(self.world.calls, key=lambda call: len(call.sessions))

@@ -1,25 +1,23 @@
-"""What can be asked for: metrics, dimensions, products and granularities, and which go together.
+"""The metrics, dimensions, products and granularities of queries.
 
-Every parameter also takes a raw string, which passes as it is: the vendor adds names before this file knows them.
+Every parameter also takes a raw string, which is sent as it is: the vendor may add names that are not here yet.
 Source: `reference/agora-analytics-api.md`, "Endpoints".
 """
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from agora_analytics.agora import plans
-
 Names = str | Iterable[str]
 """One name, or several: members of an enum here, or raw strings."""
 
 
 def names(given: Names) -> tuple[str, ...]:
-    """Return the names as the API spells them, each once, in the order they were given."""
+    """Return the names as the API spells them, each once, in their order."""
     return tuple(dict.fromkeys(map(str, [given] if isinstance(given, str) else given)))
 
 
 class UsageMetric(StrEnum):
-    """What Data Insights counts. Durations are minutes; the two peaks take no dimension."""
+    """The usage metrics of Data Insights. Durations are minutes; the two peaks take no dimension."""
 
     USER_COUNT = "userCount"
     SESSION_COUNT = "sessionCount"
@@ -32,7 +30,7 @@ class UsageMetric(StrEnum):
 
 
 class QualityMetric(StrEnum):
-    """What Data Insights and Real-time measure. All are fractions of 1."""
+    """The quality metrics of Data Insights and Real-time. All are fractions of 1."""
 
     JOIN_SUCCESS_RATE = "joinSuccessRate"
     JOIN_SUCCESS_IN_5S_RATE = "joinSuccessIn5sRate"
@@ -42,7 +40,7 @@ class QualityMetric(StrEnum):
 
 
 class RealtimeMetric(StrEnum):
-    """What Real-time tells of each 20 seconds: two counts, and rates that are fractions of 1."""
+    """The metrics of Real-time: two counts, and rates that are fractions of 1."""
 
     USER_COUNT = "userCount"
     CHANNEL_COUNT = "channelCount"
@@ -54,14 +52,14 @@ class RealtimeMetric(StrEnum):
 
 
 class FreezeMetric(StrEnum):
-    """What a call's statistics by dimension and its freeze distribution are about; fractions of 1."""
+    """The metrics of a call's statistics by dimension and of its freeze distribution; fractions of 1."""
 
     AUDIO_FREEZE_RATE = "audio_freeze_rate"
     VIDEO_FREEZE_RATE = "video_freeze_rate"
 
 
 class TimeMetric(StrEnum):
-    """What a call's statistics over time tell of each minute: counts of users, and fractions of 1."""
+    """The metrics of a call's statistics over time: counts of users, and fractions of 1."""
 
     USER_COUNT = "user_count"
     AUDIO_FREEZE_RATE = "audio_freeze_rate"
@@ -71,7 +69,7 @@ class TimeMetric(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What users are grouped by. `CHANNEL_SIZE` is for quality totals only."""
+    """What users are grouped by. Only quality totals have `CHANNEL_SIZE`."""
 
     COUNTRY = "country"
     REGION = "region"
@@ -83,14 +81,14 @@ class Dimension(StrEnum):
 
 
 class Product(StrEnum):
-    """The product that is asked about: native SDKs, or the browser's."""
+    """The product of a query: native SDKs, or the browser's."""
 
     NATIVE = "Native"
     WEBRTC = "WebRTC"
 
 
 class Granularity(StrEnum):
-    """How much time a row of Data Insights is about. `MINUTE` is sold for quality, but its value is not documented."""
+    """The time that a row of Data Insights covers. `MINUTE` is sold for quality, but its value is not documented."""
 
     DAY = "1d"
     HOUR = "1h"
@@ -108,21 +106,7 @@ OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "network": ("net",),
     "sdkVersion": ("sdk",),
 }
-"""Fields of answers whose name other pages of the vendor spell otherwise."""
+"""Fields of responses that other pages of the vendor spell differently."""
 
-TAKES: Mapping[str, frozenset[str]] = {
-    plans.CALL_STATISTICS: frozenset(FreezeMetric),
-    plans.CALL_FREEZE_BUCKET: frozenset(FreezeMetric),
-    plans.CALL_STATISTICS_TIME: frozenset(TimeMetric),
-    plans.INSIGHT_USAGE: frozenset(UsageMetric),
-    plans.INSIGHT_QUALITY: frozenset(QualityMetric),
-    plans.INSIGHT_USAGE_TOTALS: frozenset(UsageMetric),
-    plans.INSIGHT_QUALITY_TOTALS: frozenset(QualityMetric),
-    plans.REALTIME_USAGE: LIVE_COUNTS,
-    plans.REALTIME_QUALITY: frozenset(QualityMetric),
-    plans.REALTIME_USAGE_TOP: frozenset({RealtimeMetric.USER_COUNT}),
-    plans.REALTIME_QUALITY_TOP: frozenset(QualityMetric),
-}
-"""Which metrics each endpoint is documented to take, by its name."""
-
-KNOWN_METRICS = frozenset[str]().union(*TAKES.values())
+KNOWN_METRICS = frozenset[str]().union(UsageMetric, QualityMetric, RealtimeMetric, FreezeMetric, TimeMetric)
+"""All documented metrics of queries. Others are sent as they are."""

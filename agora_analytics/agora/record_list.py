@@ -1,7 +1,7 @@
-"""What a question is answered with: a sequence of records, how they came, and the same as an Arrow table."""
+"""The result of a query: a sequence of records, which can become an Arrow table."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overload
 
@@ -20,11 +20,11 @@ _TIMES = frozenset({"ts", "since", "until", "window_start_ts", "window_end_ts"})
 
 @frozen(kw_only=True)
 class Rows(Sequence[T], Generic[T]):
-    """The records of one or several answers, in order.
+    """The records of one or several responses, in order.
 
     Attributes:
         records: the records.
-        meta: how each answer came, one for each request.
+        meta: where the records came from, one for each request.
 
     Example:
         rows = await client.insights.usage("userCount", "7d")
@@ -36,11 +36,11 @@ class Rows(Sequence[T], Generic[T]):
     _kind: type[T] = field(repr=False)
 
     @overload
-    def __getitem__(self, place: int) -> T: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[T]: ...
-    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
-        return self.records[place]
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self.records[index]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -52,7 +52,7 @@ class Rows(Sequence[T], Generic[T]):
         """Return the records as a table: a column for each attribute, times in UTC seconds, `extra` as JSON.
 
         Raises:
-            ConfigurationError: if the extra `[arrow]` is not installed.
+            ConfigurationError: the extra `[arrow]` is not installed.
         """
         if find_spec("pyarrow") is None:
             raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
@@ -72,7 +72,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _arrow_kind(hint: Any) -> type:
-    """Return what a column holds: float where a value may be one, int for counts, else text."""
+    """Return the type of a column: float if a value may be one, int for counts, otherwise text."""
     members = {getattr(member, "__supertype__", member) for member in getattr(hint, "__args__", (hint,))}
     if float in members:
         return float
@@ -83,19 +83,3 @@ def _row(record: Any) -> dict[str, Any]:
     row = asdict(record, recurse=False)
     row["extra"] = json.dumps(row["extra"], separators=(",", ":"), sort_keys=True) if row["extra"] else None
     return row
-
-
-def wide(rows: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Return one mapping for each time and group, with a key for each metric: how people read a table.
-
-    Takes the records of by-time questions and of totals.
-    """
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        place = {
-            name: value
-            for name in ("ts", "since", "until", "uid", "dimension_value")
-            if (value := getattr(row, name, None)) is not None
-        }
-        found.setdefault(tuple(place.items()), place)[row.metric] = row.value
-    return list(found.values())
