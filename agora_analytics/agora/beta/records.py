@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
-from agora_analytics.agora.parsers import Row
+from agora_analytics.agora.parsers import Row, rows_of
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.verdicts import Payload
@@ -191,10 +191,7 @@ def _text(row: Row, name: str) -> str:
 
 
 def _rows(rows: Any, path: str) -> list[Row]:
-    """Return rows, or none for null."""
-    if not isinstance(rows, list | None):
-        raise DecodeError(f"a list of rows is missing, found {type(rows).__name__}", path=path)
-    return [Row(row, f"{path}[{i}]") for i, row in enumerate(rows or ())]
+    return [] if rows is None else rows_of(rows, path)
 
 
 def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
