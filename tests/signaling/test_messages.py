@@ -264,6 +264,8 @@ def test_repr_has_no_secret():
     assert "s3cret" not in repr(client)
     with pytest.raises(errors.ConfigurationError, match="customer_id is missing"):
         stage.client(credentials=Basic("", ""))
+    with pytest.raises(errors.ConfigurationError, match="user_id is missing"):
+        LegacyToken("", "t-1")
 
 
 def test_the_environment():
