@@ -37,9 +37,9 @@ app = typer.Typer(
 
 
 def _schema() -> "pa.Schema":
-    from agora_analytics.apsaravideo.arrow import POINTS
+    from agora_analytics.apsaravideo.records import points_schema
 
-    return POINTS
+    return points_schema()
 
 
 POINT_ROWS = RowKind(
@@ -79,8 +79,6 @@ def metrics(
     """
 
     async def pages(client: "AsyncApsaraVideo") -> "AsyncGenerator[pa.Table, None]":
-        from agora_analytics.apsaravideo.arrow import points_table
-
         listing = client.all_metrics(
             since,
             until,
@@ -90,7 +88,7 @@ def metrics(
             channel_id=channel,
         )
         async for page in listing.pages():
-            yield points_table([page])
+            yield page.to_arrow()
 
     run_listing(account.client, pages, POINT_ROWS, output, **output.client_options)
 
