@@ -391,7 +391,9 @@ class AsyncOpenTok(Client):
         async def paginator() -> InsightsPaginator[T]:
             return InsightsPaginator(plan, self._runner, resume=resume)
 
-        return self._pages(paginator, table=plan.table)
+        return self._pages(
+            paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
+        )
 
     async def _sign(self, request: Request) -> Mapping[str, str]:
         del request

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agora_analytics.engine.pages import Page
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.graphql_query import Field
@@ -24,14 +23,13 @@ from agora_analytics.opentok.records import (
     StreamSample,
     Subscriber,
     moment,
-    number,
+    project_table,
     record,
+    table,
 )
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from agora_analytics.core.windows import Window
 
 T = TypeVar("T")
@@ -73,7 +71,7 @@ def session_summaries(
         queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
-        table=partial(_table, SessionSummary),
+        table=partial(table, SessionSummary),
     )
 
 
@@ -141,19 +139,14 @@ def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> Li
         raise InvalidRequest("no field is given; pass at least one, such as usage.hlsMinutes")
 
     def parse(member: Mapping[str, Any]) -> Iterator[ProjectRow]:
-        yield record(ProjectRow, member, values={name: _number_at(member, name) for name in names})
-
-    def table(pages: Sequence[Page[ProjectRow]]) -> "pa.Table":
-        from agora_analytics.opentok.arrow import project_table
-
-        return project_table([row for page in pages for row in page.records], names)
+        yield record(ProjectRow, member, values={name: _value_at(member, name) for name in names})
 
     return ListingPlan(
         endpoint=PROJECT_DATA,
         queries=[query_builders.project_data_query(project_id, names, **arguments)],
         outer=_PROJECT_DATA,
         parse=parse,
-        table=table,
+        table=partial(project_table, names=names),
     )
 
 
@@ -199,14 +192,8 @@ def _in_sessions(
         ],
         outer=_SESSIONS,
         parse=parse,
-        table=partial(_table, kind),
+        table=partial(table, kind),
     )
-
-
-def _table(kind: type[Any], pages: Sequence[Page[Any]]) -> "pa.Table":
-    from agora_analytics.opentok.arrow import table
-
-    return table(kind, [row for page in pages for row in page.records])
 
 
 def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Mapping[str, Any]) -> Iterator[Any]:
@@ -251,7 +238,7 @@ def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _number_at(member: Any, path: str) -> float | None:
+def _value_at(member: Any, path: str) -> Any:
     for name in path.split("."):
         member = member.get(name) if isinstance(member, dict) else None
-    return number(member)
+    return member

@@ -82,14 +82,14 @@ class ListingPlan(Generic[T]):
         queries: the queries, with the same outer collection for different sessions, for example.
         outer: the path of the outer collection.
         parse: returns the records of a member of the outer collection.
-        table: returns the Arrow table of all pages.
+        table: returns the Arrow table of all records.
     """
 
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
     parse: Callable[[dict[str, Any]], Iterable[T]]
-    table: "Callable[[Sequence[Page[T]]], pa.Table]"
+    table: "Callable[[list[T]], pa.Table]"
 
 
 class InsightsPaginator(Generic[T]):
