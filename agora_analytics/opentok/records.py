@@ -30,12 +30,7 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 def moment(value: Any, _: object = None) -> datetime | None:
-    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read.
-
-    Example:
-        >>> moment("2020-03-22T12:24:05.407Z").isoformat()
-        '2020-03-22T12:24:05.407000+00:00'
-    """
+    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read."""
     if isinstance(value, datetime):
         return value
     try:
@@ -311,14 +306,14 @@ def record(kind: type[T], fields: Mapping[str, Any], **known: Any) -> T:
     """
     names, structure = _reader(kind)
     values = {ours: fields[theirs] for theirs, ours in names.items() if theirs in fields}
-    if "extra" in names and (unknown := fields.keys() - names.keys()):
-        values["extra"] = {name: fields[name] for name in unknown if not _is_collection(fields[name])}
+    if "extra" in names and fields.keys() - names.keys():
+        values["extra"] = {
+            name: value
+            for name, value in fields.items()
+            if name not in names and not (isinstance(value, Mapping) and "resources" in value)
+        }
     made: T = structure(values | known, kind)
     return made
-
-
-def _is_collection(value: Any) -> bool:
-    return isinstance(value, Mapping) and "resources" in value
 
 
 @cache
