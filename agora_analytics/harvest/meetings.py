@@ -11,11 +11,10 @@ from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_po
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import utc_day
-from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS
 from agora_analytics.opentok.pagination import InsightsPages
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
-from agora_analytics.opentok.spec import DAY, PROJECT_LATENCY
+from agora_analytics.opentok.spec import DAY, METRIC_MAPPINGS, PROJECT_LATENCY
 from agora_analytics.store import Store
 
 if TYPE_CHECKING:

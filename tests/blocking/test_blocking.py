@@ -171,7 +171,7 @@ def test_a_client_that_was_never_used_is_forgotten_in_silence():
 def test_the_signature_is_the_one_of_the_original():
     assert inspect.signature(Agora).parameters.keys() == inspect.signature(AsyncAgora).parameters.keys()
     assert str(inspect.signature(Agora.calls).return_annotation).startswith(
-        "agora_analytics.blocking.pages.Pages["
+        "agora_analytics.blocking.wrappers.Pages["
     )
 
 

@@ -33,9 +33,9 @@ app = typer.Typer(
 
 
 def _schema() -> "pa.Schema":
-    from agora_analytics.apsaravideo.arrow import POINTS
+    from agora_analytics.apsaravideo.records import points_schema
 
-    return POINTS
+    return points_schema()
 
 
 POINT_ROWS = RowKind(
@@ -74,7 +74,7 @@ def metrics(
     24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented.
     """
 
-    from agora_analytics.apsaravideo.arrow import points_table
+    from agora_analytics.apsaravideo.records import points_table
 
     only = {"os": system, "terminal_type": terminal, "channel_id": channel}
     run_pages(

@@ -57,8 +57,7 @@ def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
     """Return the meetings of sessions, one row each, with the media mode of the session as the second column."""
     import pyarrow as pa
 
-    from agora_analytics.opentok.arrow import table
-    from agora_analytics.opentok.records import MeetingSummary
+    from agora_analytics.opentok.records import MeetingSummary, table
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
@@ -68,8 +67,7 @@ def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
 
 
 def _samples_table(samples: Sequence[Any]) -> "pa.Table":
-    from agora_analytics.opentok.arrow import table
-    from agora_analytics.opentok.records import StreamSample
+    from agora_analytics.opentok.records import StreamSample, table
 
     return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
 
@@ -141,7 +139,7 @@ def project(
         raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
 
     def table(rows: Sequence[Any]) -> "pa.Table":
-        from agora_analytics.opentok.arrow import project_table
+        from agora_analytics.opentok.records import project_table
 
         return project_table(rows, names).select([*keys, *names])
 
