@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agora_analytics.simulator import Faults, Simulator, serve_in_thread
 from agora_analytics.store import open_store
-from tests.harvest.stage import LATENCY, contents, fewest_requests, truth
+from tests.harvest.harness import LATENCY, contents, fewest_requests, truth
 from tests.harvest.test_processes import NOW, result, start, world_of
 
 

@@ -5,15 +5,15 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable
 from importlib.util import find_spec
 
 import hypothesis
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.messages import Request, Response, TransportFailure
+from agora_analytics.messages import Response
 
 pytest_plugins = ("tests.secret_watch",)
 
@@ -89,37 +89,9 @@ def endpoint(**changes) -> Endpoint:
     return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
 
 
-class Scripted:
-    """A transport that plays a script: responses and failures, one a request; a callable makes one from the request.
-
-    The last line repeats. `requests` has what was sent.
-    """
-
-    def __init__(
-        self, *script: Response | Exception | Callable[[Request], Response], seconds: float = 0.0
-    ) -> None:
-        self._script = list(script)
-        self._seconds = seconds
-        self.requests: list[Request] = []
-        self.under_way = 0
-        self.most_under_way = 0
-        self.closed = False
-
-    async def send(self, request: Request) -> Response:
-        line = self._script[min(len(self.requests), len(self._script) - 1)]
-        self.requests.append(request)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            await asyncio.sleep(self._seconds)
-        finally:
-            self.under_way -= 1
-        if isinstance(line, Exception):
-            raise TransportFailure(line.kind, line.detail) if isinstance(line, TransportFailure) else line
-        return line(request) if callable(line) else line
-
-    async def aclose(self) -> None:
-        self.closed = True
+def slow(value: object) -> ParameterSet:
+    """Return a parameter whose test is slow; the other parameters stay in the fast part."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 async def nothing_runs() -> bool:

@@ -5,10 +5,8 @@ from typing import Any
 
 from attrs import frozen
 
-from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point, TopGroup, Total
-from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import CUSTOMER, NOW, SECRET
+from tests.conftest import NOW
 
 T = int(NOW)
 HOUR, DAY = 3600, 86_400
@@ -212,26 +210,3 @@ def name_of(case: EndpointCase) -> str:
 def rows_in(data: Any) -> list[dict[str, Any]]:
     """Return the rows of a golden answer."""
     return data["list"] if isinstance(data, dict) else data
-
-
-def asking(transport: Any, work: Callable[[AsyncAgora], Awaitable[Any]], **settings: Any) -> Any:
-    """Run a case on virtual time, against a scripted transport."""
-    clock = VirtualClock(NOW)
-    client = AsyncAgora(
-        CUSTOMER,
-        SECRET,
-        **{
-            "app_id": "app",
-            "plan": "enterprise",
-            "base_url": "http://127.0.0.1:9",
-            "clock": clock,
-            "transport": transport,
-        }
-        | settings,
-    )
-
-    async def opened() -> Any:
-        async with client:
-            return await work(client)
-
-    return run_virtual(opened(), clock)

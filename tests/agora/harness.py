@@ -1,56 +1,50 @@
-"""A client and a simulator, on virtual time. Needs the extra [simulator]."""
+"""The simulated Agora Analytics API: the defaults of the test harness, and five hours of calls."""
+
+from typing import TYPE_CHECKING, Any
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.engine.transports.asgi import AsgiTransport
-from agora_analytics.simulator import Simulator, World
-from agora_analytics.testing import VirtualClock, run_virtual
+from agora_analytics.agora.plans import Plan
+from agora_analytics.testing import VirtualClock
 from tests.conftest import CUSTOMER, NOW, SECRET
+from tests.harness import Harness, Scripted, ScriptLine
+
+if TYPE_CHECKING:  # the simulator needs an extra, the scripted tests do not
+    from agora_analytics.simulator import CallTruth, World
 
 HOUR = 3600
 SINCE, UNTIL = int(NOW) - 6 * HOUR, int(NOW) - HOUR
 
 
-def small_world(**more):
+def small_world(**knobs: Any) -> "World":
     """Return five hours of calls that have ended; one request has all metrics of a call."""
-    return World.generate(**({"since": SINCE, "until": UNTIL - HOUR, "calls": 40, "simple": True} | more))
+    from agora_analytics.simulator import World
+
+    return World.generate(**({"since": SINCE, "until": UNTIL - HOUR, "calls": 40, "simple": True} | knobs))
 
 
-class Harness:
-    """`client` sends its requests to `sim`; both use `clock`."""
+def make_harness(
+    world: "World | None" = None,
+    plan: Plan | str = "enterprise",
+    *,
+    server_plan: Plan | str | None = None,
+    client: dict[str, Any] | None = None,
+    **simulator: Any,
+) -> Harness:
+    """Return a simulated project whose client and server have a plan; `client` has more settings of the client."""
+    from agora_analytics.simulator import Simulator
 
-    def __init__(self, world=None, plan="enterprise", *, server_plan=None, client=None, **simulator):
-        self.world = world or small_world()
-        self.clock = VirtualClock(NOW)
-        self.events = []
-        self.sim = Simulator(self.world, plan=server_plan or plan, now=self.clock.now, **simulator)
-        settings = {
-            "app_id": self.world.app_id,
-            "plan": plan,
-            "base_url": "http://127.0.0.1:9",
-            "transport": AsgiTransport(self.sim.app),
-            "clock": self.clock,
-            "observer": self.events.append,
-        }
-        self.client = AsyncAgora(CUSTOMER, SECRET, **(settings | (client or {})))
+    world, clock = world or small_world(), VirtualClock(NOW)
+    settings = {"app_id": world.app_id, "plan": plan, "base_url": "http://127.0.0.1:9"} | (client or {})
+    api = Simulator(world, plan=server_plan or plan, now=clock.now, **simulator)
+    return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, clock, api, world=world)
 
-    def run(self, work):
-        """Run a coroutine with the client open."""
 
-        async def opened():
-            async with self.client:
-                return await work
+def scripted(*script: ScriptLine, transport: Any = None, **client: Any) -> Harness:
+    """Return a harness without a simulator, whose responses are scripted."""
+    settings = {"app_id": "app", "plan": "enterprise", "base_url": "http://127.0.0.1:9"} | client
+    clock = VirtualClock(NOW)
+    return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, clock, transport=transport or Scripted(*script))
 
-        return run_virtual(opened(), self.clock)
 
-    @property
-    def requests(self):
-        """Number of requests that the server received, by endpoint."""
-        return dict(self.sim.seen.requests)
-
-    @property
-    def refusals(self):
-        return dict(self.sim.seen.refused)
-
-    def call(self, choose=max):
-        """Return a call of the ground truth: by default the one with the most sessions."""
-        return choose(self.world.calls, key=lambda call: len(call.sessions))
+def call_with_most_sessions(world: "World") -> "CallTruth":
+    return max(world.calls, key=lambda call: len(call.sessions))

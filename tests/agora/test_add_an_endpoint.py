@@ -24,9 +24,10 @@ from agora_analytics.agora.window_policies import clip_end_only, snake_case_ends
 from agora_analytics.blocking.wrappers import awaited
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.instants import Instant
-from agora_analytics.testing import VirtualClock, run_virtual
+from agora_analytics.testing import VirtualClock
 from tests.agora.reference import table
-from tests.conftest import CUSTOMER, NOW, SECRET, Scripted, ok, response
+from tests.conftest import CUSTOMER, NOW, SECRET, ok, response
+from tests.harness import Harness, Scripted
 
 PACKAGE = Path(agora_analytics.__file__).parent
 DOCS = PACKAGE.parent / "docs"
@@ -105,14 +106,9 @@ AN_HOUR = {"since": T - 2 * HOUR, "until": T - HOUR}
 
 def run(work, *script, **settings):
     """Run work with a client against a scripted server, on virtual time; return the result and the requests."""
-    clock, transport = VirtualClock(NOW), Scripted(*script)
-    options = {"app_id": "app", "plan": PLAN, "clock": clock, "transport": transport} | settings
-
-    async def opened():
-        async with AsyncScoring(CUSTOMER, SECRET, **options) as client:
-            return await work(client)
-
-    return run_virtual(opened(), clock), transport.requests
+    transport, defaults = Scripted(*script), {"app_id": "app", "plan": PLAN}
+    harness = Harness(AsyncScoring, (CUSTOMER, SECRET), defaults, VirtualClock(NOW), transport=transport)
+    return harness.run(work, **settings), transport.requests
 
 
 def test_rows_become_records():

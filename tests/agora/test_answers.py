@@ -10,9 +10,10 @@ import pytest
 from agora_analytics import errors
 from agora_analytics.agora.operations import OPERATIONS
 from agora_analytics.engine.request_loop import RetryPolicy
-from tests.agora.cases import CASES, asking, name_of, rows_in
+from tests.agora.cases import CASES, name_of, rows_in
+from tests.agora.harness import scripted
 from tests.agora.reference import parameters_of
-from tests.conftest import Scripted, ok, response
+from tests.conftest import ok, response
 
 PREFIX = "Service package limit check error, "
 NO_AUTH = "you have no auth to access this service, please buy or upgrade your service package"
@@ -45,12 +46,12 @@ def test_every_query_endpoint_has_a_case():
 
 @every_case
 def test_documented_response_is_decoded_without_loss(case):
-    transport = Scripted(ok(data=case.data))
-    rows = asking(transport, case.ask)
+    harness = scripted(ok(data=case.data))
+    rows = harness.run(case.ask)
     assert list(rows) == case.expected
     assert not any(row.extra for row in rows)
     operation = OPERATIONS[case.endpoint]
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert (request.method, request.path) == (operation.method, operation.path)
     sent = dict(request.query) | (json.loads(request.body) if request.body else {})
     assert set(sent) <= parameters_of(case.endpoint)
@@ -61,7 +62,7 @@ def test_documented_response_is_decoded_without_loss(case):
 @pytest.mark.parametrize("huge", [10**30, -(10**30), 1e308])
 def test_numbers_out_of_range_are_decode_errors(case, huge):
     def ask(data):
-        rows = asking(Scripted(ok(data=data)), case.ask)
+        rows = scripted(ok(data=data)).run(case.ask)
         assert all(row.at for row in rows if hasattr(row, "at"))
         if find_spec("pyarrow"):
             rows.to_arrow()
@@ -81,10 +82,10 @@ def test_numbers_out_of_range_are_decode_errors(case, huge):
 
 @every_case
 def test_meta_has_request_id_from_body_or_header(case):
-    header = Scripted(response({"code": 0, "message": None, "data": case.data}, x_request_id="h1"))
-    assert [meta.request_id for meta in asking(header, case.ask).meta] == ["h1"]
-    body = Scripted(ok(data=case.data, requestId="b1"))
-    assert [meta.request_id for meta in asking(body, case.ask).meta] == ["b1"]
+    harness = scripted(response({"code": 0, "message": None, "data": case.data}, x_request_id="h1"))
+    assert [meta.request_id for meta in harness.run(case.ask).meta] == ["h1"]
+    harness = scripted(ok(data=case.data, requestId="b1"))
+    assert [meta.request_id for meta in harness.run(case.ask).meta] == ["b1"]
 
 
 @every_case
@@ -94,7 +95,7 @@ def test_unknown_fields_are_kept_and_optional_ones_may_be_missing(case):
         for field in case.optional:
             row.pop(field)
         row["newField"] = {"a": [1]}
-    rows = asking(Scripted(ok(data=data, newTopField=1)), case.ask)
+    rows = scripted(ok(data=data, newTopField=1)).run(case.ask)
     assert len(rows) == len(case.expected)
     if (
         case.endpoint != "realtime/quality/by_time_20sec"
@@ -108,7 +109,7 @@ def test_a_required_field_that_is_missing_is_an_error_with_its_path(case):
         data = deepcopy(case.data)
         rows_in(data)[0].pop(field)
         with pytest.raises(errors.DecodeError) as caught:
-            asking(Scripted(response({"code": 200, "data": data}, x_request_id="r1")), case.ask)
+            scripted(response({"code": 200, "data": data}, x_request_id="r1")).run(case.ask)
         assert f"[0].{field}" in caught.value.path
         assert (caught.value.endpoint, caught.value.request_id) == (case.endpoint, "r1")
 
@@ -117,52 +118,52 @@ def test_a_required_field_that_is_missing_is_an_error_with_its_path(case):
 @pytest.mark.parametrize("data", [None, 5, "rows", [1], {"list": None}, {"list": [[]]}, [{"ts": "x"}]])
 def test_data_of_another_shape_is_a_decode_error(case, data):
     with pytest.raises(errors.DecodeError):
-        asking(Scripted(ok(data=data)), case.ask)
+        scripted(ok(data=data)).run(case.ask)
 
 
 @every_case
 def test_empty_response_gives_no_rows(case):
-    rows = asking(Scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])), case.ask)
+    rows = scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])).run(case.ask)
     assert (len(rows), list(rows), len(rows.meta)) == (0, [], 1)
 
 
 @every_case
 @pytest.mark.parametrize(("body", "status", "error"), REFUSALS)
 def test_every_documented_error_code_is_a_typed_error(case, body, status, error):
-    transport = Scripted(response(body, status, x_request_id="r1"))
+    harness = scripted(response(body, status, x_request_id="r1"))
     with pytest.raises(error) as caught:
-        asking(transport, case.ask, retry=ONCE)
+        harness.run(case.ask, retry=ONCE)
     assert caught.value.endpoint == case.endpoint
     assert caught.value.request_id == "r1"
     assert body["message"] in str(caught.value)
-    assert len(transport.requests) == 1
+    assert len(harness.transport.requests) == 1
 
 
 @every_case
 def test_rows_become_an_arrow_table(case):
     pytest.importorskip("pyarrow")
-    table = asking(Scripted(ok(data=case.data)), case.ask).to_arrow()
+    table = scripted(ok(data=case.data)).run(case.ask).to_arrow()
     assert table.num_rows == len(case.expected)
     for name in table.column_names:
         if name in {"ts", "since", "until", "window_start_ts", "window_end_ts"}:
             assert str(table.schema.field(name).type) == "timestamp[s, tz=UTC]"
-    empty = asking(Scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])), case.ask)
+    empty = scripted(ok(data={"list": []} if isinstance(case.data, dict) else [])).run(case.ask)
     assert empty.to_arrow().schema == table.schema
 
 
 @pytest.mark.parametrize("case", CASES[3:], ids=name_of)
 def test_plan_without_endpoint_names_the_plans_that_have_it(case):
-    transport = Scripted(ok(data=[]))
+    harness = scripted(ok(data=[]))
     with pytest.raises(
         errors.InvalidRequest, match=r"the standard plan does not include .* premium or enterprise"
     ):
-        asking(transport, case.ask, plan="standard")
-    assert transport.requests == []
+        harness.run(case.ask, plan="standard")
+    assert harness.transport.requests == []
 
 
 @every_case
 def test_validate_false_sends_everything(case):
-    transport = Scripted(ok(data=case.data))
-    asking(transport, lambda client: case.ask(client, validate=False))
-    asking(transport, case.ask, validate=False)
-    assert len(transport.requests) == 2
+    harness = scripted(ok(data=case.data))
+    harness.run(lambda client: case.ask(client, validate=False))
+    harness.run(case.ask, validate=False)
+    assert len(harness.transport.requests) == 2

@@ -4,14 +4,14 @@ import pytest
 
 from agora_analytics.errors import BadRequest, InvalidRequest, ServerError, WindowRefused
 
-stage = pytest.importorskip("tests.harvest.stage")
+stage = pytest.importorskip("tests.harvest.harness")
 SINCE, UNTIL = stage.SINCE, stage.UNTIL
 CALL = "0" * 24
 
 
 @pytest.fixture
 def project(tmp_path):
-    return stage.Stage.of(stage.simple_world(5), tmp_path / "store")
+    return stage.make_harness(stage.simple_world(5), tmp_path / "store")
 
 
 WRONG = {

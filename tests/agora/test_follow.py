@@ -12,9 +12,8 @@ from agora_analytics import errors
 from agora_analytics.engine.events import WindowsLost
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.simulator import Faults, World
-from tests.agora.cases import asking
-from tests.agora.harness import Harness
-from tests.conftest import NOW, Scripted, ok, response
+from tests.agora.harness import make_harness, scripted
+from tests.conftest import NOW, ok, response, slow
 
 T = int(NOW)
 DAY = 86_400
@@ -50,21 +49,21 @@ def up_to(ts):
 def followed(harness, metrics, seconds, seen=lambda _: None, **more):
     """Follow for a time; return the windows and the `Follow`."""
 
-    async def work():
-        follow = harness.client.realtime.follow(metrics, **more)
+    async def work(client):
+        follow = client.realtime.follow(metrics, **more)
         return await taken(follow, up_to(T + seconds), seen), follow
 
-    return harness.run(work())
+    return harness.run(work)
 
 
 def lost_events(harness):
-    return [event for event in harness.events if isinstance(event, WindowsLost)]
+    return harness.events_of(WindowsLost)
 
 
-@pytest.mark.parametrize("plan", ["premium", "enterprise"])
+@pytest.mark.parametrize("plan", ["premium", slow("enterprise")])
 @pytest.mark.parametrize("metrics", [["userCount"], ["userCount", "videoFreezeRate", "joinSuccessRate"]])
 def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan, metrics):
-    harness, late = Harness(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
+    harness, late = make_harness(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
     windows, follow = followed(
         harness, metrics, DAY, lambda window: late.append(harness.clock.now() - window.end)
     )
@@ -72,10 +71,10 @@ def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan,
     assert times == list(range(times[0], T + DAY, 20))
     assert times[0] >= T - 80
     assert (follow.lost, lost_events(harness)) == (0, [])
-    assert sum(harness.sim.seen.faults.values()) > 10
-    for (endpoint, _), asked in harness.sim.seen.by_day.items():
+    assert sum(harness.simulator.seen.faults.values()) > 10
+    for (endpoint, _), asked in harness.simulator.seen.by_day.items():
         assert asked <= QUOTA[plan]
-        assert harness.sim.seen.worst_window(endpoint, 60) <= RATE[plan]
+        assert harness.simulator.seen.worst_window(endpoint, 60) <= RATE[plan]
     assert harness.refusals == {}
     users = [row for window in windows for row in window.rows if row.metric == "userCount"]
     assert [row.ts for row in users] == times
@@ -84,44 +83,48 @@ def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan,
 
 
 def test_follow_uses_only_the_remaining_quota(world):
-    harness = Harness(world, "premium")
+    harness = make_harness(world, "premium")
     followed(harness, "userCount", DAY)
     first_half, second_half = (
-        harness.sim.seen.by_day[key] for key in sorted(harness.sim.seen.by_day, key=lambda k: k[1])
+        harness.simulator.seen.by_day[key]
+        for key in sorted(harness.simulator.seen.by_day, key=lambda k: k[1])
     )
     assert 0.9 * 480 - 3 <= first_half <= 0.9 * 480
     assert second_half <= 0.9 * 480 / 2 + 3
 
 
 def test_with_enough_quota_each_window_is_returned_immediately(world):
-    harness, late = Harness(world), []
+    harness, late = make_harness(world), []
     harness.clock.step(11.5 * 3600)  # half an hour before midnight, and the whole quota is left
 
-    follow = harness.client.realtime.follow("userCount")
-    harness.run(taken(follow, count(60), lambda window: late.append(harness.clock.now() - window.end)))
+    def job(client):
+        follow = client.realtime.follow("userCount")
+        return taken(follow, count(60), lambda window: late.append(harness.clock.now() - window.end))
+
+    harness.run(job)
     assert max(late[1:]) < 24  # the first had ended before
     assert harness.requests == {"realtime/usage/by_time_20sec": 60}
 
 
 def test_an_outage_shorter_than_the_reach_loses_nothing(world):
     broken = Faults(share=1.0, kinds=("503-html", "reset", "500"), first=200)
-    harness = Harness(world, faults=broken)
+    harness = make_harness(world, faults=broken)
     windows, follow = followed(harness, ["userCount", "networkDelay"], 2 * 3600)
     assert [window.ts for window in windows] == list(range(windows[0].ts, T + 2 * 3600, 20))
     assert (follow.lost, lost_events(harness)) == (0, [])
-    assert sum(harness.sim.seen.faults.values()) > 50
+    assert sum(harness.simulator.seen.faults.values()) > 50
 
 
 def test_windows_out_of_reach_are_reported_and_counted(world):
-    harness = Harness(world, "premium")
+    harness = make_harness(world, "premium")
 
-    async def work():
-        follow = harness.client.realtime.follow(["userCount", "networkDelay"])
+    async def work(client):
+        follow = client.realtime.follow(["userCount", "networkDelay"])
         before = await taken(follow, count(3))
         harness.clock.step(3 * 3600)  # the machine slept
         return before + await taken(follow, up_to(T + 3 * 3600 + 600)), follow
 
-    windows, follow = harness.run(work())
+    windows, follow = harness.run(work)
     gaps = [(a.end, b.ts) for a, b in pairwise(windows) if a.end != b.ts]
     assert len(gaps) == 1
     lost = lost_events(harness)
@@ -131,7 +134,7 @@ def test_windows_out_of_reach_are_reported_and_counted(world):
 
 
 def test_a_failing_metric_does_not_delay_the_others(world):
-    harness = Harness(
+    harness = make_harness(
         world, faults=Faults(share=1.0, kinds=("503-html",), only=["realtime/quality/by_time_20sec"])
     )
     windows, follow = followed(harness, ["userCount", "networkDelay"], 3 * 3600)
@@ -142,21 +145,21 @@ def test_a_failing_metric_does_not_delay_the_others(world):
 
 
 def test_resuming_with_since_or_a_second_iteration_leaves_no_gap(world):
-    harness = Harness(world)
+    harness = make_harness(world)
 
-    async def work():
-        first = harness.client.realtime.follow("userCount")
+    async def work(client):
+        first = client.realtime.follow("userCount")
         windows = await taken(first, count(5)) + await taken(first, count(5))
         harness.clock.step(600)
-        again = harness.client.realtime.follow("userCount", since=windows[-1].end)
+        again = client.realtime.follow("userCount", since=windows[-1].end)
         return windows + await taken(again, count(40))
 
-    windows = harness.run(work())
+    windows = harness.run(work)
     assert [window.ts for window in windows] == list(range(windows[0].ts, windows[0].ts + 50 * 20, 20))
 
 
 def test_each_window_has_all_groups_for_the_same_requests(world):
-    harness = Harness(world, faults=Faults(share=0.05))
+    harness = make_harness(world, faults=Faults(share=0.05))
     metrics = ["userCount", "videoFreezeRate"]
     windows, follow = followed(harness, metrics, 2 * 3600, by="net")
     times = [window.ts for window in windows]
@@ -171,7 +174,7 @@ def test_each_window_has_all_groups_for_the_same_requests(world):
     assert {row.dimension_value: row.value for row in busiest.rows if row.metric == "userCount"} == {
         group: values["userCount"] for group, values in busiest.groups.items() if "userCount" in values
     }
-    alone = Harness(world)
+    alone = make_harness(world)
     together, _ = followed(alone, metrics, 2 * 3600)
     whole = {window.ts: window.values.get("userCount") or 0 for window in together}
     assert [sum(values.get("userCount") or 0 for values in w.groups.values()) for w in windows] == [
@@ -181,25 +184,24 @@ def test_each_window_has_all_groups_for_the_same_requests(world):
 
 
 def test_only_some_groups_are_followed(world):
-    harness = Harness(world)
+    harness = make_harness(world)
     windows, _ = followed(harness, "userCount", 1800, by="net", values=["Wi-Fi"])
     assert {group for window in windows for group in window.groups} == {"Wi-Fi"}
 
 
 def test_follow_waits_until_the_quota_resets(world):
-    harness = Harness(world)
+    harness = make_harness(world)
     harness.clock.step(11.5 * 3600)
     ledger = MemoryLedger()
-    harness.client._engine._ledger = ledger
 
-    async def work():
+    async def work(client):
         for _ in range(3):
-            await harness.client.realtime.usage("userCount", "5m")
+            await client.realtime.usage("userCount", "5m")
         ledger._spent = dict.fromkeys(ledger._spent, 1440)
-        (window,) = await taken(harness.client.realtime.follow("userCount"), count(1))
+        (window,) = await taken(client.realtime.follow("userCount"), count(1))
         return window, harness.clock.now()
 
-    window, now = harness.run(work())
+    window, now = harness.run(work, ledger=ledger)
     assert T + 12 * 3600 < now < T + 12 * 3600 + 60
     assert window.ts <= T + 11.5 * 3600
     assert harness.refusals == {}
@@ -215,15 +217,15 @@ def test_follow_waits_until_the_quota_resets(world):
     ],
 )
 def test_fatal_errors_end_the_iteration(body, error):
-    transport = Scripted(response(body))
+    harness = scripted(response(body))
 
     async def work(client):
         async for _ in client.realtime.follow("userCount"):
             pass
 
     with pytest.raises(error):
-        asking(transport, work)
-    assert len(transport.requests) == 1
+        harness.run(work)
+    assert len(harness.transport.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_invalid_arguments_of_follow_are_refused(arguments, why):
         client.realtime.follow(**arguments)
 
     with pytest.raises(errors.InvalidRequest, match=why):
-        asking(Scripted(ok(data=[])), work)
+        scripted(ok(data=[])).run(work)
 
 
 def test_a_plan_without_real_time_is_refused():
@@ -251,4 +253,4 @@ def test_a_plan_without_real_time_is_refused():
         client.realtime.follow("userCount")
 
     with pytest.raises(errors.InvalidRequest, match="premium or enterprise"):
-        asking(Scripted(ok(data=[])), work, plan="standard")
+        scripted(ok(data=[])).run(work, plan="standard")

@@ -9,9 +9,9 @@ pytest.importorskip("starlette")
 
 from agora_analytics import errors
 from agora_analytics.agora.enums import Dimension, Granularity, Product, QualityMetric, UsageMetric
-from tests.agora.cases import DAY, HOUR, asking
-from tests.agora.harness import Harness, small_world
-from tests.conftest import NOW, Scripted, ok
+from tests.agora.cases import DAY, HOUR
+from tests.agora.harness import make_harness, scripted, small_world
+from tests.conftest import NOW, ok
 
 T = int(NOW)
 
@@ -23,25 +23,29 @@ def world():
 
 @pytest.fixture
 def harness(world):
-    return Harness(world)
+    return make_harness(world)
 
 
 @pytest.mark.parametrize("plan", ["premium", "enterprise"])
 def test_long_range_is_split_without_duplicates_or_gaps(world, plan):
-    harness = Harness(world, plan)
-    rows = harness.run(harness.client.insights.usage("userCount", "10d", granularity="1h"))
+    harness = make_harness(world, plan)
+    rows = harness.run(lambda client: client.insights.usage("userCount", "10d", granularity="1h"))
     times = [row.ts for row in rows]
-    delay = harness.client.settings.plan.limits["insight/usage/by_time"].delay
+    delay = harness.simulator.plan.limits["insight/usage/by_time"].delay
     assert times == list(range(T - 10 * DAY, T - delay - 1, HOUR))
     assert harness.requests == {"insight/usage/by_time": {"premium": 4, "enterprise": 2}[plan]}
     assert harness.refusals == {}
 
 
 def test_split_ranges_have_the_same_values(world):
-    whole = Harness(world)
-    week = whole.run(whole.client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h"))
-    parts = Harness(world, "premium")
-    days = parts.run(parts.client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h"))
+    whole = make_harness(world)
+    week = whole.run(
+        lambda client: client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h")
+    )
+    parts = make_harness(world, "premium")
+    days = parts.run(
+        lambda client: client.insights.usage(UsageMetric, T - 9 * DAY, T - 3 * DAY, granularity="1h")
+    )
     assert list(week) == list(days)
     assert (len(whole.requests), len(week)) == (1, 8 * 6 * 24)
     assert whole.requests["insight/usage/by_time"] == 8
@@ -49,7 +53,7 @@ def test_split_ranges_have_the_same_values(world):
 
 
 def test_each_day_is_one_row_in_any_time_zone(harness):
-    rows = harness.run(harness.client.insights.quality(["audioFreezeRate"], T - 12 * DAY, T - DAY))
+    rows = harness.run(lambda client: client.insights.quality(["audioFreezeRate"], T - 12 * DAY, T - DAY))
     assert [row.ts for row in rows] == list(range(rows[0].ts, T - DAY, DAY))
     assert rows[0].ts % DAY == 16 * HOUR
     assert all(0 <= row.value < 1 for row in rows)
@@ -57,7 +61,7 @@ def test_each_day_is_one_row_in_any_time_zone(harness):
 
 def test_both_ends_included_gives_25_hours_and_a_half_open_range_24(harness):
     def times(**more):
-        return asking_times(Harness(harness.world), **more)
+        return asking_times(make_harness(harness.world), **more)
 
     assert len(times()) == 24
     assert len(times(validate=False)) == 25
@@ -65,7 +69,7 @@ def test_both_ends_included_gives_25_hours_and_a_half_open_range_24(harness):
 
 def asking_times(harness, **more):
     rows = harness.run(
-        harness.client.insights.quality(
+        lambda client: client.insights.quality(
             "networkDelay", T - 3 * DAY, T - 2 * DAY, granularity=Granularity.HOUR, **more
         )
     )
@@ -74,7 +78,9 @@ def asking_times(harness, **more):
 
 def test_repeated_metric_takes_one_request(harness):
     rows = harness.run(
-        harness.client.insights.usage(["userCount", UsageMetric.USER_COUNT, "sessionCount"], "3d", "1d")
+        lambda client: client.insights.usage(
+            ["userCount", UsageMetric.USER_COUNT, "sessionCount"], "3d", "1d"
+        )
     )
     assert harness.requests == {"insight/usage/by_time": 2}
     assert {row.metric for row in rows} == {"userCount", "sessionCount"}
@@ -85,8 +91,8 @@ def test_repeated_metric_takes_one_request(harness):
 
 
 def test_the_groups_of_a_total_add_up_to_it(harness):
-    async def work():
-        insights = harness.client.insights
+    async def work(client):
+        insights = client.insights
         all_of_them = await insights.usage_totals(["userCount", "sessionCount"], "10d")
         groups = [
             await insights.usage_totals(["userCount", "sessionCount"], "10d", by=dimension)
@@ -94,7 +100,7 @@ def test_the_groups_of_a_total_add_up_to_it(harness):
         ]
         return all_of_them, groups
 
-    all_of_them, groups = harness.run(work())
+    all_of_them, groups = harness.run(work)
     wanted = {row.metric: row.value for row in all_of_them}
     assert wanted["userCount"] > 100
     for rows in groups:
@@ -103,8 +109,8 @@ def test_the_groups_of_a_total_add_up_to_it(harness):
 
 
 def test_values_and_a_country_narrow_a_total(harness):
-    async def work():
-        insights = harness.client.insights
+    async def work(client):
+        insights = client.insights
         india = await insights.usage_totals("userCount", "10d", by="region", country="India")
         nets = await insights.quality_totals("audioFreezeRate", "10d", by="net", values=["4G", "Wi-Fi"])
         sizes = await insights.quality_totals(
@@ -112,7 +118,7 @@ def test_values_and_a_country_narrow_a_total(harness):
         )
         return india, nets, sizes
 
-    india, nets, sizes = harness.run(work())
+    india, nets, sizes = harness.run(work)
     assert {row.dimension_value for row in india} == {"Maharashtra", "Karnataka"}
     assert {row.dimension_value for row in nets} == {"4G", "Wi-Fi"}
     assert sizes
@@ -120,13 +126,13 @@ def test_values_and_a_country_narrow_a_total(harness):
 
 
 def test_totals_have_their_range_and_the_requested_start(harness):
-    async def work():
-        rows = await harness.client.insights.usage_totals("userCount", "2d")
+    async def work(client):
+        rows = await client.insights.usage_totals("userCount", "2d")
         with pytest.raises(errors.WindowOutOfReach, match="starts too far back") as caught:
-            await harness.client.insights.usage_totals("userCount", "31d")
+            await client.insights.usage_totals("userCount", "31d")
         return rows, caught.value.legal
 
-    rows, legal = harness.run(work())
+    rows, legal = harness.run(work)
     assert rows[0].since == T - 2 * DAY
     assert rows[0].until == pytest.approx(T - 6 * HOUR, abs=4)
     assert legal[0] == pytest.approx(T - 30 * DAY, abs=4)
@@ -134,14 +140,13 @@ def test_totals_have_their_range_and_the_requested_start(harness):
 
 
 def test_a_post_is_a_json_body_and_the_app_in_the_query():
-    transport = Scripted(ok(data=[]))
-    asking(
-        transport,
+    harness = scripted(ok(data=[]))
+    harness.run(
         lambda client: client.insights.usage_totals(
             "userCount", "2d", "1d", by="region", values=["a,", "c"], country="India"
         ),
     )
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert (request.method, request.query) == ("POST", (("appid", "app"),))
     assert request.headers["content-type"] == "application/json"
     assert json.loads(request.body) == {
@@ -155,12 +160,12 @@ def test_a_post_is_a_json_body_and_the_app_in_the_query():
 
 
 def test_estimate_returns_the_cost_without_a_request(harness):
-    async def work():
-        mixed = await harness.client.insights.estimate([*UsageMetric, *QualityMetric], "20d")
-        totals = await harness.client.insights.estimate("userCount", "20d", totals=True)
+    async def work(client):
+        mixed = await client.insights.estimate([*UsageMetric, *QualityMetric], "20d")
+        totals = await client.insights.estimate("userCount", "20d", totals=True)
         return mixed, totals
 
-    mixed, totals = harness.run(work())
+    mixed, totals = harness.run(work)
     costs = {cost.endpoint: (cost.requests, cost.left, cost.affordable) for cost in mixed}
     assert costs == {"insight/usage/by_time": (24, 60, True), "insight/quality/by_time": (15, 60, True)}
     assert [(cost.endpoint, cost.requests) for cost in totals] == [("insight/usage/aggregation", 1)]
@@ -168,46 +173,45 @@ def test_estimate_returns_the_cost_without_a_request(harness):
 
 
 def test_estimate_equals_the_actual_cost(harness):
-    async def work():
-        (cost,) = await harness.client.insights.estimate(QualityMetric, "12d")
-        await harness.client.insights.quality(QualityMetric, "12d")
-        (after,) = await harness.client.insights.estimate("networkDelay", "1d")
+    async def work(client):
+        (cost,) = await client.insights.estimate(QualityMetric, "12d")
+        await client.insights.quality(QualityMetric, "12d")
+        (after,) = await client.insights.estimate("networkDelay", "1d")
         return cost, after
 
-    cost, after = harness.run(work())
+    cost, after = harness.run(work)
     assert harness.requests == {"insight/quality/by_time": cost.requests}
     assert after.left == 60 - cost.requests
     assert harness.refusals == {}
 
 
 def test_query_beyond_the_quota_takes_no_request(world):
-    harness = Harness(world, "premium")
+    harness = make_harness(world, "premium")
 
-    async def work():
-        await harness.client.insights.usage(UsageMetric, "12d")  # 8 metrics in 4 parts
+    async def work(client):
+        await client.insights.usage(UsageMetric, "12d")  # 8 metrics in 4 parts
         with pytest.raises(
             errors.QuotaExhausted, match="takes 32 requests, and 8 of 40 are left today"
         ) as caught:
-            await harness.client.insights.usage(UsageMetric, "12d")
+            await client.insights.usage(UsageMetric, "12d")
         return caught.value.retry_at
 
-    assert harness.run(work()) == T + 12 * HOUR
+    assert harness.run(work) == T + 12 * HOUR
     assert harness.requests == {"insight/usage/by_time": 32}
 
 
 def test_error_has_the_records_of_earlier_responses():
     script = [ok(data=[{"ts": T - DAY, "userCount": 7}]), ok(data=[{"ts": T - DAY}])]
     with pytest.raises(errors.DecodeError) as caught:
-        asking(Scripted(*script), lambda client: client.insights.usage(["userCount", "sessionCount"], "2d"))
+        scripted(*script).run(lambda client: client.insights.usage(["userCount", "sessionCount"], "2d"))
     assert [row.value for row in caught.value.partial] == [7]
     with pytest.raises(errors.DecodeError) as caught:
-        asking(Scripted(script[1]), lambda client: client.insights.usage("userCount", "2d"))
+        scripted(script[1]).run(lambda client: client.insights.usage("userCount", "2d"))
     assert caught.value.partial is None
 
 
 def test_an_older_spelling_of_a_field_is_read():
-    rows = asking(
-        Scripted(ok(data=[{"ts": T - DAY, "peakCurrentUsers": 9}])),
+    rows = scripted(ok(data=[{"ts": T - DAY, "peakCurrentUsers": 9}])).run(
         lambda client: client.insights.usage("peakConcurrentUsers", "2d"),
     )
     assert (rows[0].metric, rows[0].value) == ("peakConcurrentUsers", 9)
@@ -242,24 +246,23 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_invalid_arguments_take_no_request(why):
-    transport = Scripted(ok(data=[]))
+    harness = scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
-        asking(transport, lambda client: REFUSED[why](client.insights))
-    assert transport.requests == []
+        harness.run(lambda client: REFUSED[why](client.insights))
+    assert harness.transport.requests == []
 
 
 def test_unknown_names_are_sent():
-    transport = Scripted(ok(data=[]))
-    asking(transport, lambda client: client.insights.usage_totals("newMetric", "2d", by="newDimension"))
-    assert json.loads(transport.requests[0].body)["metric"] == "newMetric"
+    harness = scripted(ok(data=[]))
+    harness.run(lambda client: client.insights.usage_totals("newMetric", "2d", by="newDimension"))
+    assert json.loads(harness.transport.requests[0].body)["metric"] == "newMetric"
 
 
 def test_validate_false_sends_the_query_unchanged():
-    transport = Scripted(ok(data=[]))
-    asking(
-        transport,
+    harness = scripted(ok(data=[]))
+    harness.run(
         lambda client: client.insights.usage("networkDelay", T * 1000, 5),
         validate=False,
     )
-    sent = dict(transport.requests[0].query)
+    sent = dict(harness.transport.requests[0].query)
     assert (sent["startTs"], sent["endTs"], sent["metric"]) == (str(T * 1000), "5", "networkDelay")

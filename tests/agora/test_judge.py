@@ -13,7 +13,7 @@ from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
 from tests.conftest import NOW, endpoint, response
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 PREFIX = "Service package limit check error, "
 MIDNIGHT = 1_795_132_800.0  # 2026-11-20 00:00 UTC

@@ -24,8 +24,9 @@ from agora_analytics.errors import (
     WindowOutOfReach,
 )
 from agora_analytics.simulator import CallTruth, SessionTruth, World
-from tests.agora.harness import HOUR, SINCE, UNTIL, Harness, small_world
-from tests.conftest import NOW, Scripted, nothing_runs, ok, response
+from tests.agora.harness import HOUR, SINCE, UNTIL, call_with_most_sessions, make_harness, small_world
+from tests.conftest import NOW, nothing_runs, ok, response, slow
+from tests.harness import Scripted
 
 
 def call_of(truth) -> Call:
@@ -74,16 +75,16 @@ def long_call(hours=10, join=0, leave=None):
 
 @pytest.mark.parametrize("plan", ["standard", "premium", "enterprise"])
 def test_every_call_is_listed_once_newest_first(plan):
-    harness = Harness(plan=plan)
-    calls = harness.run(harness.client.calls(SINCE, UNTIL).collect())
+    harness = make_harness(plan=plan)
+    calls = harness.run(lambda client: client.calls(SINCE, UNTIL).collect())
     assert [call.call_id for call in calls] == [call.call_id for call in harness.world.calls]
     assert (harness.requests, harness.refusals) == ({"call/lists": 1}, {})
 
 
 def test_a_long_range_is_split_and_costs_the_fewest_requests():
     world = World.generate(since=NOW - 60 * HOUR, until=NOW - 2 * HOUR, calls=300, simple=True)
-    harness = Harness(world)
-    calls = harness.run(harness.client.calls("60h").collect())
+    harness = make_harness(world)
+    calls = harness.run(lambda client: client.calls("60h").collect())
     assert Counter(call.call_id for call in calls) == Counter(call.call_id for call in world.calls)
     assert harness.requests["call/lists"] <= 3 + 3  # three windows, and a hundred calls a page
     assert (calls[0].call_id, calls[-1].call_id) == (world.calls[0].call_id, world.calls[-1].call_id)
@@ -91,32 +92,32 @@ def test_a_long_range_is_split_and_costs_the_fewest_requests():
 
 
 def test_range_is_clipped_to_the_plans_reach():
-    harness = Harness(plan="standard")
-    harness.run(harness.client.calls("90d").collect())
+    harness = make_harness(plan="standard")
+    harness.run(lambda client: client.calls("90d").collect())
     assert harness.refusals == {}
     assert harness.requests["call/lists"] == 3  # one day back, in spans of eight hours
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 100])
 def test_pages_have_the_requested_size(page_size):
-    async def work():
-        return [page async for page in harness.client.calls(SINCE, UNTIL, page_size=page_size).pages()]
+    async def work(client):
+        return [page async for page in client.calls(SINCE, UNTIL, page_size=page_size).pages()]
 
-    harness = Harness()
-    pages = harness.run(work())
+    harness = make_harness()
+    pages = harness.run(work)
     assert [len(page.records) for page in pages[:-1]] == [page_size] * (len(pages) - 1)
     assert len(pages) == math.ceil(40 / page_size)
     assert {page.meta.total for page in pages} == {40}
 
 
 def test_page_has_meta_of_its_response():
-    async def work():
-        async for page in harness.client.calls(SINCE, UNTIL).pages():
+    async def work(client):
+        async for page in client.calls(SINCE, UNTIL).pages():
             return page
         return None
 
-    harness = Harness(latency=(0.05, 0.05))
-    page = harness.run(work())
+    harness = make_harness(latency=(0.05, 0.05))
+    page = harness.run(work)
     assert (page.meta.status, page.meta.host, page.meta.attempts) == (200, "http://127.0.0.1:9", 1)
     assert page.meta.request_id
     assert page.meta.elapsed == pytest.approx(0.05, abs=0.01)
@@ -125,15 +126,15 @@ def test_page_has_meta_of_its_response():
 
 
 def test_calls_of_one_channel():
-    harness = Harness()
+    harness = make_harness()
     cname = harness.world.calls[3].cname
-    calls = harness.run(harness.client.calls(SINCE, UNTIL, cname=cname).collect())
+    calls = harness.run(lambda client: client.calls(SINCE, UNTIL, cname=cname).collect())
     assert {call.call_id for call in calls} == {c.call_id for c in harness.world.calls if c.cname == cname}
 
 
 def test_hidden_calls_are_found_by_halving():
-    harness = Harness(small_world(calls=90), hidden_after=20)
-    calls = harness.run(harness.client.calls(SINCE, UNTIL).collect())
+    harness = make_harness(small_world(calls=90), hidden_after=20)
+    calls = harness.run(lambda client: client.calls(SINCE, UNTIL).collect())
     assert Counter(c.call_id for c in calls) == Counter(c.call_id for c in harness.world.calls)
     assert any(isinstance(event, ListingNarrowed) for event in harness.events)
 
@@ -144,23 +145,23 @@ def test_hidden_calls_within_one_second_are_an_error():
         CallTruth(call_id=f"c{i}", cname="r", created_ts=begin, destroyed_ts=begin, sessions=())
         for i in range(9)
     ]
-    harness = Harness(World(crowd), hidden_after=5)
+    harness = make_harness(World(crowd), hidden_after=5)
     with pytest.raises(IncompleteListing, match=f"one second {begin}"):
-        harness.run(harness.client.calls(SINCE, UNTIL).collect())
+        harness.run(lambda client: client.calls(SINCE, UNTIL).collect())
 
 
 def test_resuming_after_any_page_lists_all_calls():
-    async def work():
+    async def work(client):
         listing = {"page_size": 9}
-        tokens = [page.resume_token async for page in harness.client.calls(SINCE, UNTIL, **listing).pages()]
+        tokens = [page.resume_token async for page in client.calls(SINCE, UNTIL, **listing).pages()]
         for stop, token in enumerate(tokens):
-            rest = await harness.client.calls(SINCE, UNTIL, resume=token, **listing).collect()
+            rest = await client.calls(SINCE, UNTIL, resume=token, **listing).collect()
             assert [call.call_id for call in rest] == everything[(stop + 1) * 9 :]
         return tokens
 
-    harness = Harness()
+    harness = make_harness()
     everything = [call.call_id for call in harness.world.calls]
-    tokens = harness.run(work())
+    tokens = harness.run(work)
     assert (len(tokens), tokens[-1]) == (5, "")
 
 
@@ -169,12 +170,14 @@ def test_resuming_after_any_page_lists_all_calls():
 
 def test_sessions_exclude_users_on_servers():
     world = small_world(server_share=1.0, session_range=(5, 40))
-    harness = Harness(world)
-    truth = harness.call()
-    shown = harness.run(harness.client.sessions(call_of(truth)).collect())
+    harness = make_harness(world)
+    truth = call_with_most_sessions(harness.world)
+    shown = harness.run(lambda client: client.sessions(call_of(truth)).collect())
     assert Counter(s.sid for s in shown) == Counter(s.sid for s in truth.sessions if not s.server)
-    harness = Harness(world)
-    everyone = harness.run(harness.client.sessions(call_of(truth), exclude_server_user=False).collect())
+    harness = make_harness(world)
+    everyone = harness.run(
+        lambda client: client.sessions(call_of(truth), exclude_server_user=False).collect()
+    )
     assert Counter(s.sid for s in everyone) == Counter(s.sid for s in truth.sessions)
 
 
@@ -182,31 +185,31 @@ def test_hundreds_of_sessions_are_listed_with_or_without_has_more():
     world = World.generate(
         since=SINCE, until=UNTIL - HOUR, calls=6, big_share=1.0, long_share=0, ongoing_share=0
     )
-    harness = Harness(world)
+    harness = make_harness(world)
 
-    async def work():
+    async def work(client):
         for truth in world.calls:
-            found = await harness.client.sessions(call_of(truth)).collect()
+            found = await client.sessions(call_of(truth)).collect()
             assert Counter(s.sid for s in found) == Counter(s.sid for s in truth.sessions if not s.server)
 
-    harness.run(work())
+    harness.run(work)
     assert harness.refusals == {}
 
 
 def test_call_id_with_a_range_equals_the_call():
-    harness = Harness()
-    truth = harness.call()
+    harness = make_harness()
+    truth = call_with_most_sessions(harness.world)
     found = harness.run(
-        harness.client.sessions(truth.call_id, truth.created_ts, truth.destroyed_ts + 1).collect()
+        lambda client: client.sessions(truth.call_id, truth.created_ts, truth.destroyed_ts + 1).collect()
     )
     assert {s.sid for s in found} == {s.sid for s in truth.sessions}
 
 
 def test_sessions_of_some_users():
-    harness = Harness()
-    truth = harness.call()
+    harness = make_harness()
+    truth = call_with_most_sessions(harness.world)
     uids = [truth.sessions[0].uid, int(truth.sessions[1].uid)]
-    found = harness.run(harness.client.sessions(call_of(truth), uids=uids).collect())
+    found = harness.run(lambda client: client.sessions(call_of(truth), uids=uids).collect())
     assert {s.uid for s in found} == {str(uid) for uid in uids}
 
 
@@ -222,8 +225,8 @@ def test_sessions_are_complete_with_any_total(counted):
         return ok(total_size=counted(len(rows)), page_no=page, page_size=str(size), call_info=shown)
 
     transport = Scripted(answer)
-    harness = Harness(client={"transport": transport})
-    assert len(harness.run(harness.client.sessions("c", SINCE, UNTIL).collect())) == 250
+    harness = make_harness(client={"transport": transport})
+    assert len(harness.run(lambda client: client.sessions("c", SINCE, UNTIL).collect())) == 250
     assert len(transport.requests) == 3
 
 
@@ -231,9 +234,9 @@ def test_sessions_are_complete_with_any_total(counted):
 
 
 def test_metrics_equal_the_ground_truth():
-    harness = Harness(small_world(session_range=(25, 45), calls=8))
-    truth = harness.call()
-    series = harness.run(harness.client.metrics(call_of(truth)).collect())
+    harness = make_harness(small_world(session_range=(25, 45), calls=8))
+    truth = call_with_most_sessions(harness.world)
+    series = harness.run(lambda client: client.metrics(call_of(truth)).collect())
     assert points(series) == true_points(harness.world, truth)
     batches = math.ceil(len(truth.sessions) / 20)
     assert harness.requests == {"call/sessions": 1, "call/metrics": batches}
@@ -241,83 +244,85 @@ def test_metrics_equal_the_ground_truth():
 
 @pytest.mark.parametrize("as_sessions", [True, False])
 def test_sessions_and_session_ids_give_the_same_metrics(as_sessions):
-    async def work():
+    async def work(client):
         call = call_of(truth)
-        sessions = (await harness.client.sessions(call).collect())[:3]
+        sessions = (await client.sessions(call).collect())[:3]
         assert all(isinstance(session, Session) for session in sessions)
-        series = await harness.client.metrics(
+        series = await client.metrics(
             call, sids=sessions if as_sessions else [s.sid for s in sessions]
         ).collect()
         return points(series), true_points(harness.world, truth, {s.sid for s in sessions})
 
-    harness = Harness()
-    truth = harness.call()
-    found, expected = harness.run(work())
+    harness = make_harness()
+    truth = call_with_most_sessions(harness.world)
+    found, expected = harness.run(work)
     assert found == expected
     assert harness.requests["call/metrics"] == 1
 
 
 def test_long_call_is_split_and_no_sample_is_repeated():
-    harness = Harness(World([long_call(hours=10)]))
-    series = harness.run(harness.client.metrics(call_of(harness.call())).collect())
+    harness = make_harness(World([long_call(hours=10)]))
+    series = harness.run(
+        lambda client: client.metrics(call_of(call_with_most_sessions(harness.world))).collect()
+    )
     times = [(s.sid, s.mid, s.peer_uid, ts) for s in series for ts in s.ts]
     assert len(times) == len(set(times))
-    assert points(series) == true_points(harness.world, harness.call())
+    assert points(series) == true_points(harness.world, call_with_most_sessions(harness.world))
     assert harness.requests["call/metrics"] == 2  # ten hours in spans of six
     assert harness.refusals == {}
 
 
 def test_sessions_are_requested_only_in_windows_they_overlap():
-    harness = Harness(World([long_call(hours=11, join=9 * HOUR, leave=10 * HOUR)]))
-    harness.run(harness.client.metrics(call_of(harness.call())).collect())
+    harness = make_harness(World([long_call(hours=11, join=9 * HOUR, leave=10 * HOUR)]))
+    harness.run(lambda client: client.metrics(call_of(call_with_most_sessions(harness.world))).collect())
     assert harness.requests["call/metrics"] == 1
 
 
-@pytest.mark.parametrize("last_known", [int, lambda _: 0, lambda now: int(now) - 9 * HOUR])
+@pytest.mark.parametrize("last_known", [lambda now: int(now) - 9 * HOUR, slow(int), slow(lambda _: 0)])
 def test_ongoing_sessions_are_requested_to_the_end(last_known):
-    async def work():
-        (call,) = await harness.client.calls("12h").collect()
-        sessions = await harness.client.sessions(call).collect()
+    async def work(client):
+        (call,) = await client.calls("12h").collect()
+        sessions = await client.sessions(call).collect()
         assert not call.finished
-        at_once = points(await harness.client.metrics(call).collect())
+        at_once = points(await client.metrics(call).collect())
         await asyncio.sleep(7 * HOUR)
-        later = await harness.client.metrics(call, sids=sessions).collect()
-        by_id = await harness.client.metrics(call, sids=[session.sid for session in sessions]).collect()
+        later = await client.metrics(call, sids=sessions).collect()
+        by_id = await client.metrics(call, sids=[session.sid for session in sessions]).collect()
         return at_once, points(later), points(by_id)
 
-    harness = Harness(World([long_call(hours=18)]), last_known=last_known)
-    at_once, later, by_id = harness.run(work())
-    truth = true_points(harness.world, harness.call())
+    harness = make_harness(World([long_call(hours=18)]), last_known=last_known)
+    at_once, later, by_id = harness.run(work)
+    truth = true_points(harness.world, call_with_most_sessions(harness.world))
     assert later == by_id == truth
     delay = 100
     assert at_once == {key: value for key, value in truth.items() if key[-1] < NOW - delay}
 
 
 def test_repeated_session_is_requested_once():
-    async def work():
+    async def work(client):
         call = call_of(truth)
-        sessions = await harness.client.sessions(call).collect()
+        sessions = await client.sessions(call).collect()
         ids = [session.sid for session in sessions]
-        return points(await harness.client.metrics(call, sids=[*sessions, *ids, *sessions]).collect())
+        return points(await client.metrics(call, sids=[*sessions, *ids, *sessions]).collect())
 
-    harness = Harness(small_world(session_range=(15, 20), calls=3))
-    truth = harness.call()
-    assert harness.run(work()) == true_points(harness.world, truth)
+    harness = make_harness(small_world(session_range=(15, 20), calls=3))
+    truth = call_with_most_sessions(harness.world)
+    assert harness.run(work) == true_points(harness.world, truth)
     assert harness.requests["call/metrics"] == 1
 
 
 def test_metrics_can_be_resumed_after_any_page():
-    async def work():
-        call = call_of(harness.call())
-        pages = [page async for page in harness.client.metrics(call).pages()]
+    async def work(client):
+        call = call_of(call_with_most_sessions(harness.world))
+        pages = [page async for page in client.metrics(call).pages()]
         for stop, page in enumerate(pages):
-            rest = await harness.client.metrics(call, resume=page.resume_token).collect()
+            rest = await client.metrics(call, resume=page.resume_token).collect()
             expected = {s.sid for later in pages[stop + 1 :] for s in later.records}
             assert {s.sid for s in rest} == expected
         return pages
 
-    harness = Harness(small_world(session_range=(50, 70), calls=3))
-    pages = harness.run(work())
+    harness = make_harness(small_world(session_range=(50, 70), calls=3))
+    pages = harness.run(work)
     assert len(pages) >= 3
     assert pages[-1].resume_token == ""
     assert all(len(page.columns) == sum(map(len, page.records)) for page in pages)
@@ -358,13 +363,13 @@ NEW = Call(call_id="c", cname="r", created_ts=int(NOW) - 50, destroyed_ts=int(NO
     ],
 )
 def test_invalid_arguments_take_no_request(ask, error, said):
-    async def work():
+    async def work(client):
         with pytest.raises(error, match=said) as caught:
-            await ask(harness.client).collect()
-        return caught.value, [quota.spent for quota in await harness.client.quota()]
+            await ask(client).collect()
+        return caught.value, [quota.spent for quota in await client.quota()]
 
-    harness = Harness()
-    failure, spent = harness.run(work())
+    harness = make_harness()
+    failure, spent = harness.run(work)
     assert harness.requests == {}
     assert set(spent) == {0}
     if isinstance(failure, WindowOutOfReach):
@@ -375,10 +380,11 @@ def test_invalid_arguments_take_no_request(ask, error, said):
 
 
 def test_invalid_arguments_raise_at_the_call_not_at_iteration():
-    harness = Harness()
-    with pytest.raises(InvalidRequest):
-        harness.client.calls(UNTIL, SINCE)
-    harness.run(asyncio.sleep(0))
+    async def job(client):
+        with pytest.raises(InvalidRequest):
+            client.calls(UNTIL, SINCE)
+
+    make_harness().run(job)
 
 
 # ---- answers that cannot be read
@@ -395,31 +401,31 @@ def test_invalid_arguments_raise_at_the_call_not_at_iteration():
     ],
 )
 def test_undocumented_response_is_a_decode_error_with_its_path(answer, said):
-    harness = Harness(client={"transport": Scripted(answer)})
+    harness = make_harness(client={"transport": Scripted(answer)})
     with pytest.raises(DecodeError, match=said) as caught:
-        harness.run(harness.client.calls(SINCE, UNTIL).collect())
+        harness.run(lambda client: client.calls(SINCE, UNTIL).collect())
     assert (caught.value.endpoint, caught.value.host) == ("call/lists", "http://127.0.0.1:9")
 
 
 # ---- leaving
 
 
-async def by_break(harness):
-    async for _ in harness.client.calls(SINCE, UNTIL, page_size=3):
+async def by_break(client):
+    async for _ in client.calls(SINCE, UNTIL, page_size=3):
         break
 
 
-async def by_closing_the_client(harness):
-    async with aclosing(harness.client.calls(SINCE, UNTIL, page_size=3).pages()) as pages:
+async def by_closing_the_client(client):
+    async with aclosing(client.calls(SINCE, UNTIL, page_size=3).pages()) as pages:
         await anext(pages)
-        await harness.client.aclose()
+        await client.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             async for _ in pages:
                 pass
 
 
-async def by_cancellation(harness):
-    task = asyncio.create_task(harness.client.calls(SINCE, UNTIL, page_size=3).collect())
+async def by_cancellation(client):
+    task = asyncio.create_task(client.calls(SINCE, UNTIL, page_size=3).collect())
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -428,38 +434,38 @@ async def by_cancellation(harness):
 
 @pytest.mark.parametrize("leave", [by_break, by_closing_the_client, by_cancellation])
 def test_leaving_a_listing_early_leaves_nothing_running(leave):
-    async def work():
-        await leave(harness)
+    async def work(client):
+        await leave(client)
         assert await nothing_runs()
         return harness.requests["call/lists"]
 
-    harness = Harness(latency=(0.05, 0.3))
-    assert harness.run(work()) <= 10  # of 14
+    harness = make_harness(latency=(0.05, 0.3))
+    assert harness.run(work) <= 10  # of 14
 
 
 def test_closed_client_raises():
-    async def work():
-        await harness.client.aclose()
-        await harness.client.calls(SINCE, UNTIL).collect()
+    async def work(client):
+        await client.aclose()
+        await client.calls(SINCE, UNTIL).collect()
 
-    harness = Harness()
+    harness = make_harness()
     with pytest.raises(RuntimeError, match="client is closed"):
-        harness.run(work())
+        harness.run(work)
     assert harness.requests == {}
 
 
 def test_exhausted_quota_is_raised_after_the_earlier_records():
-    async def work():
+    async def work(client):
         read = []
         with pytest.raises(QuotaExhausted) as caught:  # noqa: PT012
-            async for call in harness.client.calls(SINCE, UNTIL, page_size=1):
+            async for call in client.calls(SINCE, UNTIL, page_size=1):
                 read.append(call.call_id)  # noqa: PERF401
-        return read, caught.value.retry_at, await harness.client.quota()
+        return read, caught.value.retry_at, await client.quota()
 
-    harness = Harness(
+    harness = make_harness(
         World.generate(since=SINCE, until=UNTIL - HOUR, calls=1200, simple=True), plan="standard"
     )
-    read, retry_at, quota = harness.run(work())
+    read, retry_at, quota = harness.run(work)
     assert read == [call.call_id for call in harness.world.calls[:1000]]
     (lists,) = [row for row in quota if row.endpoint == "call/lists"]
     assert (lists.spent, lists.left, lists.opens_at) == (1000, 0, retry_at)
@@ -474,18 +480,18 @@ def test_arrow_tables_equal_the_ground_truth():
     compute = pytest.importorskip("pyarrow.compute")
     from agora_analytics.store import CALLS, METRICS, SESSIONS
 
-    async def work():
-        calls = await harness.client.calls(SINCE, UNTIL).to_arrow()
+    async def work(client):
+        calls = await client.calls(SINCE, UNTIL).to_arrow()
         tables = [
-            (await harness.client.sessions(call).to_arrow(), await harness.client.metrics(call).to_arrow())
-            for call in await harness.client.calls(SINCE, UNTIL).collect()
+            (await client.sessions(call).to_arrow(), await client.metrics(call).to_arrow())
+            for call in await client.calls(SINCE, UNTIL).collect()
         ]
         return calls, pa.concat_tables(s for s, _ in tables), pa.concat_tables(m for _, m in tables)
 
-    harness = Harness(
+    harness = make_harness(
         World.generate(since=SINCE, until=UNTIL - HOUR, calls=6, long_share=0, ongoing_share=0, big_share=0)
     )
-    calls, sessions, metrics = harness.run(work())
+    calls, sessions, metrics = harness.run(work)
     truth = harness.world.totals(server_users=True)
     assert (calls.num_rows, metrics.num_rows) == (truth.calls, truth.points)
     assert sessions.num_rows == harness.world.totals().sessions
@@ -504,19 +510,19 @@ def test_table_equals_the_records_with_repeats_and_odd_pages():
         """Changes the answers on their way."""
 
         async def send(self, request):
-            answer = await AsgiTransport(harness.sim.app).send(request)
+            answer = await AsgiTransport(harness.simulator.app).send(request)
             page = json.loads(answer.body)
             if dict(request.query)["page_no"] == "2":  # this page has to be read the careful way
                 page["call_lists"][0] |= {"new_field": 1, "call_pcu": "7"}
             page["call_lists"] += page["call_lists"][:2]
             return evolve(answer, body=json.dumps(page).encode())
 
-    async def work():
-        listing = harness.client.calls(SINCE, UNTIL, page_size=10)
+    async def work(client):
+        listing = client.calls(SINCE, UNTIL, page_size=10)
         return await listing.to_arrow(), await listing.collect()
 
-    harness = Harness(client={"transport": Odd()})
-    table, calls = harness.run(work())
+    harness = make_harness(client={"transport": Odd()})
+    table, calls = harness.run(work)
     assert table.equals(calls_table(calls))
     assert table.num_rows == len(harness.world.calls)
     assert table["extra"].to_pylist().count('{"new_field":1}') == 1
@@ -532,8 +538,8 @@ def test_missing_roles_are_null_in_a_table():
         return ok(total_size=len(shown), page_no=1, page_size=100, call_info=shown)
 
     for new in ({}, {"new_field": 1}):  # read the quick way, and the careful one
-        harness = Harness(client={"transport": Scripted(answer([row | new for row in rows]))})
-        table = harness.run(harness.client.sessions("c", SINCE, UNTIL).to_arrow())
+        harness = make_harness(client={"transport": Scripted(answer([row | new for row in rows]))})
+        table = harness.run(lambda client: client.sessions("c", SINCE, UNTIL).to_arrow())
         assert table["roles"].to_pylist() == [None, None, None, ["host"], ["host", "audience"]]
 
 
@@ -541,6 +547,6 @@ def test_an_empty_listing_is_an_empty_table_with_all_columns():
     pytest.importorskip("pyarrow")
     from agora_analytics.store import CALLS
 
-    harness = Harness(World([]))
-    table = harness.run(harness.client.calls(SINCE, UNTIL).to_arrow())
+    harness = make_harness(World([]))
+    table = harness.run(lambda client: client.calls(SINCE, UNTIL).to_arrow())
     assert (table.num_rows, table.schema.names) == (0, CALLS.names)

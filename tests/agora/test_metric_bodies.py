@@ -11,7 +11,7 @@ from agora_analytics.agora.operations import METRICS
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.decode.chunks import PIECE
 from tests.conftest import response
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 POINTS = [[1_763_600_000 + i, i % 100] for i in range(400)]
 SESSION = {"sid": "A", "data": [{"mid": 20001, "kvs": POINTS, "peer_uid": 0}]}

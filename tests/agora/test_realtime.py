@@ -10,9 +10,9 @@ from agora_analytics import errors
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.enums import QualityMetric, RealtimeMetric
 from agora_analytics.simulator import Simulator, World, serve
-from tests.agora.cases import CASES, asking, name_of
-from tests.agora.harness import Harness
-from tests.conftest import CUSTOMER, NOW, SECRET, Scripted, ok
+from tests.agora.cases import CASES, name_of
+from tests.agora.harness import make_harness, scripted
+from tests.conftest import CUSTOMER, NOW, SECRET, ok
 
 T = int(NOW)
 
@@ -24,7 +24,7 @@ def world():
 
 @pytest.fixture
 def harness(world):
-    return Harness(world)
+    return make_harness(world)
 
 
 def true_users(world, ts):
@@ -39,7 +39,7 @@ def true_users(world, ts):
 
 
 def test_window_of_the_start_is_included_and_of_the_end_excluded(harness):
-    rows = harness.run(harness.client.realtime.usage("userCount", T - 590, T - 540))
+    rows = harness.run(lambda client: client.realtime.usage("userCount", T - 590, T - 540))
     assert [row.ts for row in rows] == [T - 600, T - 580, T - 560]
     assert [row.value for row in rows] == [true_users(harness.world, row.ts) for row in rows]
 
@@ -49,15 +49,15 @@ def test_window_of_the_start_is_included_and_of_the_end_excluded(harness):
     [(-600, -540, -600, -560), (-581, -579, -600, -580), (-580, -560, -580, -580), (-561, -560, -580, -580)],
 )
 def test_ranges_are_widened_to_the_grid(harness, since, until, first, last):
-    rows = harness.run(harness.client.realtime.usage("channelCount", T + since, T + until))
+    rows = harness.run(lambda client: client.realtime.usage("channelCount", T + since, T + until))
     assert [row.ts for row in rows] == list(range(T + first, T + last + 1, 20))
     assert harness.refusals == {}
 
 
 @pytest.mark.parametrize(("plan", "reach", "delay"), [("premium", 2400, 40), ("enterprise", 3600, 20)])
 def test_the_whole_reach_takes_one_request(world, plan, reach, delay):
-    harness = Harness(world, plan)
-    rows = harness.run(harness.client.realtime.usage(since="5h"))
+    harness = make_harness(world, plan)
+    rows = harness.run(lambda client: client.realtime.usage(since="5h"))
     times = [row.ts for row in rows]
     assert times == list(range(times[0], times[-1] + 1, 20))
     assert T - reach < times[0] <= T - reach + 24
@@ -67,14 +67,14 @@ def test_the_whole_reach_takes_one_request(world, plan, reach, delay):
 
 
 def test_groups_add_up_in_every_window(harness):
-    async def work():
-        live = harness.client.realtime
+    async def work(client):
+        live = client.realtime
         total = await live.usage("userCount", "10m")
         groups = await live.usage("userCount", "10m", by="net")
         some = await live.usage("userCount", "10m", by="net", values=["4G"])
         return total, groups, some
 
-    total, groups, some = harness.run(work())
+    total, groups, some = harness.run(work)
     for row in total:
         assert row.value == sum(each.value for each in groups if each.ts == row.ts)
     assert [row for row in groups if row.dimension_value == "4G"] == list(some)
@@ -86,14 +86,12 @@ def test_ten_users_take_one_request(harness):
     uids = [session.uid for session in call.sessions]
     many = [*uids, *uids, *range(30)]
 
-    async def work():
-        (cost,) = await harness.client.realtime.estimate(
-            "audioFreezeRate", "50m", uids=len(set(map(str, many)))
-        )
-        rows = await harness.client.realtime.quality("audioFreezeRate", "50m", cname=call.cname, uids=many)
+    async def work(client):
+        (cost,) = await client.realtime.estimate("audioFreezeRate", "50m", uids=len(set(map(str, many))))
+        rows = await client.realtime.quality("audioFreezeRate", "50m", cname=call.cname, uids=many)
         return cost, rows
 
-    cost, rows = harness.run(work())
+    cost, rows = harness.run(work)
     assert harness.requests == {"realtime/quality/by_time_20sec": cost.requests}
     assert cost.requests == -(-len(set(map(str, many))) // 10)
     assert {row.uid for row in rows} <= set(uids)
@@ -102,14 +100,14 @@ def test_ten_users_take_one_request(harness):
 
 
 def test_top_groups_of_the_newest_window_and_of_a_time(harness):
-    async def work():
-        live = harness.client.realtime
+    async def work(client):
+        live = client.realtime
         newest = await live.top_usage("country")
         then = await live.top_quality(["audioFreezeRate", "networkDelay"], "country", T - 590)
         total = await live.usage("userCount", T - 600, T - 580)
         return newest, then, total
 
-    newest, then, (total,) = harness.run(work())
+    newest, then, (total,) = harness.run(work)
     assert (
         newest[0].window_start_ts == T - 60
     )  # 20 s of delay: what ended at T - 20 is a bound, and not in reach
@@ -120,7 +118,7 @@ def test_top_groups_of_the_newest_window_and_of_a_time(harness):
 
 
 def test_an_estimate_of_counts_and_rates(harness):
-    costs = harness.run(harness.client.realtime.estimate(RealtimeMetric, "30m"))
+    costs = harness.run(lambda client: client.realtime.estimate(RealtimeMetric, "30m"))
     assert {cost.endpoint: (cost.requests, cost.left) for cost in costs} == {
         "realtime/usage/by_time_20sec": (2, 1440),
         "realtime/quality/by_time_20sec": (5, 1440),
@@ -129,19 +127,19 @@ def test_an_estimate_of_counts_and_rates(harness):
 
 
 def test_an_estimate_of_the_top_groups_is_what_they_cost(harness):
-    async def work():
-        live = harness.client.realtime
+    async def work(client):
+        live = client.realtime
         costs = await live.estimate(["userCount", "audioFreezeRate", "networkDelay"], "3d", top=True)
         await live.top_usage("os")
         await live.top_quality(["audioFreezeRate", "networkDelay"], "os")
         return {cost.endpoint: cost.requests for cost in costs}
 
-    assert harness.run(work()) == harness.requests
+    assert harness.run(work) == harness.requests
     assert sorted(harness.requests.values()) == [1, 2]
 
 
 def test_values_and_users_in_the_query():
-    transport = Scripted(ok(data=[]))
+    harness = scripted(ok(data=[]))
 
     async def work(client):
         await client.realtime.usage(
@@ -151,22 +149,22 @@ def test_values_and_users_in_the_query():
             "networkDelay", T - 600, T - 540, cname="r", uids=[7, "7", 5_000_000_000]
         )
 
-    asking(transport, work)
-    first, second = (dict(request.query) for request in transport.requests)
+    harness.run(work)
+    first, second = (dict(request.query) for request in harness.transport.requests)
     assert first["dimensionValues"] == '"iOS","a b"'
     assert (first["startTs"], first["endTs"], first["cname"]) == (str(T - 600), str(T - 540), "r")
     assert second["uids"] == "7,5000000000"
 
 
 def test_validate_false_sends_the_ends_and_the_time_unchanged():
-    transport = Scripted(ok(data=[]), ok(data={"list": []}))
+    harness = scripted(ok(data=[]), ok(data={"list": []}))
 
     async def work(client):
         await client.realtime.usage("userCount", T - 605, T - 541, validate=False)
         await client.realtime.top_usage("os", T * 1000, validate=False)
 
-    asking(transport, work)
-    over_time, top = (dict(request.query) for request in transport.requests)
+    harness.run(work)
+    over_time, top = (dict(request.query) for request in harness.transport.requests)
     assert (over_time["startTs"], over_time["endTs"]) == (str(T - 605), str(T - 541))
     assert top["ts"] == str(T * 1000)
 
@@ -198,10 +196,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_invalid_arguments_take_no_request(why):
-    transport = Scripted(ok(data=[]))
+    harness = scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
-        asking(transport, lambda client: REFUSED[why](client.realtime))
-    assert transport.requests == []
+        harness.run(lambda client: REFUSED[why](client.realtime))
+    assert harness.transport.requests == []
 
 
 @pytest.mark.parametrize("wrong_by", [-60, -5, -3, 3, 5, 60])
@@ -220,19 +218,19 @@ def test_wrong_clock_costs_at_most_one_request(world, question, wrong_by):
         def now(self):
             return harness.clock.now() + wrong_by
 
-    harness = Harness(world, client={"clock": Wrong()})
+    harness = make_harness(world, client={"clock": Wrong()})
 
-    async def twice():
-        return [len(await question(harness.client)) for _ in range(2)]
+    async def twice(client):
+        return [len(await question(client)) for _ in range(2)]
 
-    first, second = harness.run(twice())
+    first, second = harness.run(twice)
     assert 0 < first <= second
     assert sum(harness.refusals.values()) <= 1
 
 
 def test_range_that_goes_out_of_reach_while_waiting_is_not_sent(harness):
-    async def work():
-        live = harness.client.realtime
+    async def work(client):
+        live = client.realtime
         for _ in range(10):  # all of the minute
             await live.usage("userCount", "1m")
         with pytest.raises(errors.WindowOutOfReach, match="the plan reaches 60 min"):
@@ -240,7 +238,7 @@ def test_range_that_goes_out_of_reach_while_waiting_is_not_sent(harness):
         (cost,) = await live.estimate("userCount", "1m")
         return cost.left
 
-    assert harness.run(work()) == 1440 - 10
+    assert harness.run(work) == 1440 - 10
     assert harness.requests == {"realtime/usage/by_time_20sec": 10}
     assert harness.refusals == {}
 

@@ -17,10 +17,11 @@ from agora_analytics.agora.operations import OPERATIONS, QueryOperation
 from agora_analytics.agora.plans import PLANS
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.core.verdicts import Done
-from tests.agora.cases import LIVE, RANGE, T, asking
+from tests.agora.cases import LIVE, RANGE, T
+from tests.agora.harness import scripted
 from tests.agora.reference import parameters_of, table
-from tests.conftest import NOW, Scripted, ok, response
-from tests.exchanges import exchange
+from tests.conftest import NOW, ok, response
+from tests.harness import exchange
 
 PARTS = {"insights": Insights, "realtime": Realtime}
 METRICS = (
@@ -80,9 +81,9 @@ WITH_EVERY_PARAMETER = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_documented_parameter_is_sent_and_no_other(name):
     empty = ok(data={"list": []} if "top20" in name else [], call_lists=[], call_info=[], metrics=[])
-    transport = Scripted(empty)
-    asking(transport, WITH_EVERY_PARAMETER[name])
-    request = transport.requests[0]
+    harness = scripted(empty)
+    harness.run(WITH_EVERY_PARAMETER[name])
+    request = harness.transport.requests[0]
     assert request.path == OPERATIONS[name].path
     assert set(dict(request.query) | json.loads(request.body or b"{}")) == parameters_of(name)
 

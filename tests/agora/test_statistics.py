@@ -8,16 +8,16 @@ pytest.importorskip("starlette")
 from agora_analytics import errors
 from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.simulator import CallTruth, SessionTruth, World
-from tests.agora.cases import HOUR, asking
-from tests.agora.harness import Harness
-from tests.conftest import NOW, Scripted, ok
+from tests.agora.cases import HOUR
+from tests.agora.harness import call_with_most_sessions, make_harness, scripted
+from tests.conftest import NOW, ok
 
 T = int(NOW)
 
 
 @pytest.fixture
 def harness():
-    return Harness()
+    return make_harness()
 
 
 def long_world(hours):
@@ -38,21 +38,22 @@ def long_world(hours):
     )
 
 
-async def a_call(harness):
-    calls = await harness.client.calls(harness.call().created_ts, harness.call().destroyed_ts + 1).collect()
-    return next(call for call in calls if call.call_id == harness.call().call_id)
+async def a_call(client, world):
+    truth = call_with_most_sessions(world)
+    calls = await client.calls(truth.created_ts, truth.destroyed_ts + 1).collect()
+    return next(call for call in calls if call.call_id == truth.call_id)
 
 
 def test_groups_and_buckets_count_every_user_once(harness):
-    async def work():
-        call = await a_call(harness)
-        groups = [
-            await harness.client.statistics(call, "audio_freeze_rate", each) for each in ("net", Dimension.OS)
-        ]
-        return groups, await harness.client.freeze_distribution(call)
+    async def work(client):
+        call = await a_call(client, harness.world)
+        groups = [await client.statistics(call, "audio_freeze_rate", each) for each in ("net", Dimension.OS)]
+        return groups, await client.freeze_distribution(call)
 
-    groups, buckets = harness.run(work())
-    users = len({session.uid for session in harness.call().sessions if not session.server})
+    groups, buckets = harness.run(work)
+    users = len(
+        {session.uid for session in call_with_most_sessions(harness.world).sessions if not session.server}
+    )
     for rows in groups:
         assert sum(row.user_count for row in rows) == users
         assert all(0 <= row.value < 1 for row in rows)
@@ -65,11 +66,11 @@ def test_groups_and_buckets_count_every_user_once(harness):
 
 
 def test_statistics_over_time_are_sorted(harness):
-    async def work():
-        return await harness.client.statistics_over_time(await a_call(harness), TimeMetric)
+    async def work(client):
+        return await client.statistics_over_time(await a_call(client, harness.world), TimeMetric)
 
-    rows = harness.run(work())
-    truth = harness.call()
+    rows = harness.run(work)
+    truth = call_with_most_sessions(harness.world)
     counts = [row for row in rows if row.metric == "user_count"]
     first = truth.created_ts // 60 * 60
     assert [row.ts for row in counts] == list(range(first, truth.destroyed_ts + 1, 60))
@@ -79,9 +80,11 @@ def test_statistics_over_time_are_sorted(harness):
 
 @pytest.mark.parametrize(("plan", "parts"), [("standard", 10), ("premium", 4), ("enterprise", 2)])
 def test_long_call_is_split_and_no_minute_is_repeated(plan, parts):
-    harness = Harness(long_world(10), plan)
+    harness = make_harness(long_world(10), plan)
     rows = harness.run(
-        harness.client.statistics_over_time("long", "user_count", since=T - 12 * HOUR, until=T - 2 * HOUR)
+        lambda client: client.statistics_over_time(
+            "long", "user_count", since=T - 12 * HOUR, until=T - 2 * HOUR
+        )
     )
     assert [row.ts for row in rows] == list(range(T - 12 * HOUR, T - 2 * HOUR, 60))
     assert harness.requests == {"call/statistics/time": parts}
@@ -89,9 +92,11 @@ def test_long_call_is_split_and_no_minute_is_repeated(plan, parts):
 
 
 def test_groups_of_a_long_call_have_their_range():
-    harness = Harness(long_world(10))
+    harness = make_harness(long_world(10))
     rows = harness.run(
-        harness.client.statistics("long", "video_freeze_rate", "os", since=T - 12 * HOUR, until=T - 2 * HOUR)
+        lambda client: client.statistics(
+            "long", "video_freeze_rate", "os", since=T - 12 * HOUR, until=T - 2 * HOUR
+        )
     )
     assert {(row.since - T, row.until - T) for row in rows} == {
         (-12 * HOUR, -6 * HOUR - 1),
@@ -115,22 +120,20 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_invalid_arguments_take_no_request(why):
-    transport = Scripted(ok(data=[]))
+    harness = scripted(ok(data=[]))
     with pytest.raises(errors.InvalidRequest, match=why):
-        asking(transport, REFUSED[why])
-    assert transport.requests == []
+        harness.run(REFUSED[why])
+    assert harness.transport.requests == []
 
 
 def test_call_id_without_a_range_is_refused_without_validation_too():
     with pytest.raises(errors.InvalidRequest, match="needs since= and until="):
-        asking(Scripted(ok(data=[])), lambda client: client.statistics("c1", validate=False))
+        scripted(ok(data=[])).run(lambda client: client.statistics("c1", validate=False))
 
 
 def test_undocumented_bucket_has_no_bounds():
-    transport = Scripted(
-        ok(data=[{"bucket": "many", "user_count": 1}, {"bucket": "[0%,3%)", "user_count": 1}])
-    )
-    rows = asking(
-        transport, lambda c: c.freeze_distribution("c1", "audio_freeze_rate", since=T - HOUR, until=T - 600)
+    harness = scripted(ok(data=[{"bucket": "many", "user_count": 1}, {"bucket": "[0%,3%)", "user_count": 1}]))
+    rows = harness.run(
+        lambda c: c.freeze_distribution("c1", "audio_freeze_rate", since=T - HOUR, until=T - 600)
     )
     assert [(row.bucket, row.bounds) for row in rows] == [("[0%,3%)", (0.0, 0.03)), ("many", None)]

@@ -29,7 +29,7 @@ from agora_analytics.errors import (
 from agora_analytics.messages import FailureKind
 from agora_analytics.simulator import Faults, Simulator, World, serve
 from agora_analytics.simulator.faults import KINDS
-from tests.agora.harness import HOUR, SINCE, UNTIL, Harness, small_world
+from tests.agora.harness import HOUR, SINCE, UNTIL, make_harness, small_world
 from tests.conftest import CUSTOMER, SECRET
 
 SEEN_AS = {
@@ -63,10 +63,10 @@ def truth(world):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_fault_in_process_ends_in_the_response(kind):
-    harness = Harness(faults=Faults(script=(kind, None, kind, kind, None)))
-    calls = harness.run(harness.client.calls(SINCE, UNTIL, page_size=20).collect())
+    harness = make_harness(faults=Faults(script=(kind, None, kind, kind, None)))
+    calls = harness.run(lambda client: client.calls(SINCE, UNTIL, page_size=20).collect())
     assert [call.call_id for call in calls] == [call.call_id for call in harness.world.calls]
-    assert harness.sim.seen.faults == {kind: 3}
+    assert harness.simulator.seen.faults == {kind: 3}
     assert harness.requests["call/lists"] == 2 + 3
 
 
@@ -98,15 +98,15 @@ async def test_every_fault_over_a_socket_is_classified_and_ends_in_the_response(
 
 
 def test_random_faults_do_not_change_the_records():
-    harness = Harness(small_world(calls=15), faults=Faults(share=0.2, seed=5), latency=(0.01, 0.08))
-    assert harness.run(everything(harness.client)) == truth(harness.world)
-    assert sum(harness.sim.seen.faults.values()) > 5
+    harness = make_harness(small_world(calls=15), faults=Faults(share=0.2, seed=5), latency=(0.01, 0.08))
+    assert harness.run(lambda client: everything(client)) == truth(harness.world)
+    assert sum(harness.simulator.seen.faults.values()) > 5
 
 
 def test_a_server_that_stays_broken_is_an_error_with_its_request_id():
-    harness = Harness(faults=Faults(share=1.0, kinds=("503-html",)))
+    harness = make_harness(faults=Faults(share=1.0, kinds=("503-html",)))
     with pytest.raises(ServerError, match="HTTP 503") as caught:
-        harness.run(harness.client.calls(SINCE, UNTIL).collect())
+        harness.run(lambda client: client.calls(SINCE, UNTIL).collect())
     error = caught.value
     assert (error.endpoint, error.host, error.status) == ("call/lists", "http://127.0.0.1:9", 503)
     assert error.request_id
@@ -140,12 +140,12 @@ def test_a_user_s_own_httpx_client_is_used_and_stays_open():
     ],
 )
 def test_rejected_credentials_take_one_request(settings, simulator, error):
-    async def work():
+    async def work(client):
         with pytest.raises(error):
-            await harness.client.calls(SINCE, UNTIL).collect()
+            await client.calls(SINCE, UNTIL).collect()
 
-    harness = Harness(client=settings, **simulator)
-    harness.run(work())
+    harness = make_harness(client=settings, **simulator)
+    harness.run(work)
     assert sum(harness.requests.values()) == 1
 
 
@@ -155,13 +155,13 @@ def test_rejected_credentials_take_one_request(settings, simulator, error):
 @pytest.mark.parametrize("latency", [(0.0, 0.0), (0.0, 0.1), (0.02, 0.08)])
 @pytest.mark.parametrize("plan", ["standard", "premium", "enterprise"])
 def test_rate_stays_within_the_limit_and_near_it(plan, latency):
-    async def work():
-        return await harness.client.calls(SINCE, UNTIL, page_size=1).collect()
+    async def work(client):
+        return await client.calls(SINCE, UNTIL, page_size=1).collect()
 
-    harness = Harness(small_world(calls=200), plan, latency=latency, client={"prefetch": 8})
-    assert len(harness.run(work())) == 200
-    rate = harness.client.settings.plan.limits["call/lists"].requests
-    seen = harness.sim.seen
+    harness = make_harness(small_world(calls=200), plan, latency=latency, client={"prefetch": 8})
+    assert len(harness.run(work)) == 200
+    rate = harness.simulator.plan.limits["call/lists"].requests
+    seen = harness.simulator.seen
     assert harness.refusals == {}
     assert seen.worst_window("call/lists") <= rate
     assert seen.worst_sliding("call/lists") <= rate
@@ -170,42 +170,46 @@ def test_rate_stays_within_the_limit_and_near_it(plan, latency):
 
 
 def test_wrong_clock_is_corrected_by_the_servers():
-    harness = Harness(clock_skew=-400.0)  # the server finds that our now is 400 s in its future
-    calls = harness.run(harness.client.calls("6h", "now").collect())
+    harness = make_harness(clock_skew=-400.0)  # the server finds that our now is 400 s in its future
+    calls = harness.run(lambda client: client.calls("6h", "now").collect())
     assert len(calls) == 40
 
 
 @pytest.mark.parametrize("server_plan", ["premium", "standard"])
 def test_smaller_plan_of_the_server_slows_the_client_down(server_plan):
-    harness = Harness(small_world(calls=60), "enterprise", server_plan=server_plan, latency=(0.01, 0.05))
-    calls = harness.run(harness.client.calls(SINCE, UNTIL, page_size=1).collect())
+    harness = make_harness(small_world(calls=60), "enterprise", server_plan=server_plan, latency=(0.01, 0.05))
+
+    async def job(client):
+        calls = await client.calls(SINCE, UNTIL, page_size=1).collect()
+        return calls, next(iter(client._engine._limiters.values()))
+
+    calls, limiter = harness.run(job)
     assert len(calls) == 60
     assert {message for _, message in harness.refusals} == {
         "Service package limit check error, qps limit error"
     }
-    limiter = next(iter(harness.client._engine._limiters.values()))
     assert limiter.jitter.seconds > LARGEST_JITTER  # refusals widen the margin beyond any measured jitter
     assert sum(harness.refusals.values()) < 2 * len(calls)
 
 
 def test_smaller_quota_of_the_server_closes_until_midnight():
-    async def work():
+    async def work(client):
         listing = {"page_size": 1}
         with pytest.raises(QuotaExhausted) as caught:
-            await harness.client.calls(SINCE, UNTIL, **listing).collect()
+            await client.calls(SINCE, UNTIL, **listing).collect()
         refused = harness.requests["call/lists"]
         with pytest.raises(QuotaExhausted):
-            await harness.client.calls(SINCE, UNTIL, **listing).collect()
+            await client.calls(SINCE, UNTIL, **listing).collect()
         assert harness.requests["call/lists"] == refused
-        (lists,) = [row for row in await harness.client.quota() if row.endpoint == "call/lists"]
+        (lists,) = [row for row in await client.quota() if row.endpoint == "call/lists"]
         assert (lists.closed, lists.left) == (True, 0)
         await asyncio.sleep(caught.value.retry_at - harness.clock.now() + 1)
-        return await harness.client.calls(SINCE, UNTIL).collect()
+        return await client.calls(SINCE, UNTIL).collect()
 
-    harness = Harness(World.generate(since=SINCE, until=UNTIL - HOUR, calls=1100, simple=True), server_plan="standard", plan="enterprise")  # fmt: skip
-    limits = {name: evolve(row, requests=10) for name, row in harness.sim.plan.limits.items()}
-    harness.sim.plan = evolve(harness.sim.plan, limits=limits)
-    assert len(harness.run(work())) == 1100
+    harness = make_harness(World.generate(since=SINCE, until=UNTIL - HOUR, calls=1100, simple=True), server_plan="standard", plan="enterprise")  # fmt: skip
+    limits = {name: evolve(row, requests=10) for name, row in harness.simulator.plan.limits.items()}
+    harness.simulator.plan = evolve(harness.simulator.plan, limits=limits)
+    assert len(harness.run(work)) == 1100
 
 
 # ---- secrets
@@ -217,15 +221,15 @@ def leaks(text):
 
 
 def test_nothing_secret_is_in_any_log_event_or_error(caplog):
-    async def work():
+    async def work(client):
         errors = []
         try:
-            await everything(harness.client)
+            await everything(client)
         except AgoraAnalyticsError as error:
             errors.append(error)
         for faults in ({"credentials": {CUSTOMER: "another"}}, {"faults": Faults(share=1.0)}):
-            other = Harness(harness.world, client={"retry": QUICK}, **faults)
-            async with other.client as client:
+            other = make_harness(harness.world, client={"retry": QUICK}, **faults)
+            async with other.client() as client:
                 try:
                     await client.calls(SINCE, UNTIL).collect()
                 except (AuthenticationError, ServerError, TransportError) as error:
@@ -233,8 +237,8 @@ def test_nothing_secret_is_in_any_log_event_or_error(caplog):
         return errors
 
     caplog.set_level(logging.DEBUG)
-    harness = Harness(small_world(calls=5), faults=Faults(share=0.2), client={"observer": None})
-    errors = harness.run(work())
+    harness = make_harness(small_world(calls=5), faults=Faults(share=0.2), client={"observer": None})
+    errors = harness.run(work)
     assert len(errors) == 2
     assert any(record.name == "agora_analytics.engine" for record in caplog.records)
     shown = [

@@ -12,7 +12,7 @@ from agora_analytics.apsaravideo.listing import OPERATION
 from agora_analytics.apsaravideo.records import number, read_points
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.messages import Response
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)

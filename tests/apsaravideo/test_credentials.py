@@ -11,9 +11,9 @@ from agora_analytics import ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Credentials
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.messages import FailureKind, Request, TransportFailure
-from tests.apsaravideo.stage import APP_ID, KEY, NOW, Stage, scripted
+from tests.apsaravideo.harness import APP_ID, ENDPOINT, KEY, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST
-from tests.conftest import Scripted, response
+from tests.conftest import response
 
 MARK = "marked-1f6c0b"
 TOKEN = f"{MARK}-token"
@@ -35,14 +35,14 @@ def signed(request, name):
 def test_every_attempt_has_its_own_date_nonce_and_signature():
     lost = TransportFailure(FailureKind.RESET, "gone")
     busy = response({"Code": "Throttling", "Message": "m"}, 400)
-    transport = Scripted(lost, busy, response(b"<html>", 502), response({"RequestId": "r"}))
-    scripted(transport, ask)
+    harness = scripted(lost, busy, response(b"<html>", 502), response({"RequestId": "r"}))
+    harness.run(ask)
     for name in ("x-acs-signature-nonce", "authorization"):
-        assert len({signed(request, name) for request in transport.requests}) == 4
-    dates = [signed(request, "x-acs-date") for request in transport.requests]
+        assert len({signed(request, name) for request in harness.transport.requests}) == 4
+    dates = [signed(request, "x-acs-date") for request in harness.transport.requests]
     assert dates == sorted(dates)
     assert len(set(dates)) >= 3  # the first two may be of the same second
-    for request in transport.requests:
+    for request in harness.transport.requests:
         assert (request.method, request.path, request.body) == ("POST", "/", b"")
         assert re.fullmatch(r"[0-9a-f]{32}", signed(request, "x-acs-signature-nonce"))
         assert abs(datetime.fromisoformat(signed(request, "x-acs-date")).timestamp() - NOW) < 60
@@ -62,34 +62,34 @@ def test_every_attempt_has_its_own_date_nonce_and_signature():
     ],
 )
 def test_the_host_that_is_signed_is_the_one_that_is_sent(base_url, host):
-    transport = Scripted(response({"RequestId": "r"}))
-    scripted(transport, ask, base_url=base_url)
-    assert signed(transport.requests[0], "host") == host
+    harness = scripted(response({"RequestId": "r"}))
+    harness.run(ask, base_url=base_url)
+    assert signed(harness.transport.requests[0], "host") == host
 
 
 def test_a_temporary_key_sends_its_token():
-    stage = Stage.of(keys={"sts": "secret"}, tokens={"sts": TOKEN})
-    assert len(stage.run(ask, "sts", "secret", security_token=TOKEN)) > 8
-    assert stage.refused == {}
+    harness = make_harness(keys={"sts": "secret"}, tokens={"sts": TOKEN})
+    assert len(harness.run(ask, "sts", "secret", security_token=TOKEN)) > 8
+    assert harness.refusals == {}
 
 
 def test_credentials_are_asked_for_every_attempt_and_a_token_that_expired_is_renewed_once():
-    stage = Stage.of(keys={"old": "s-1", "new": "s-2"}, tokens={"old": "t-1", "new": "t-2"})
-    stage.simulator.expire("old")
+    harness = make_harness(keys={"old": "s-1", "new": "s-2"}, tokens={"old": "t-1", "new": "t-2"})
+    harness.simulator.expire("old")
     given = [Credentials("old", "s-1", security_token="t-1"), Credentials("new", "s-2", security_token="t-2")]
     asked = []
 
     async def credentials():
-        asked.append(stage.clock.now())
+        asked.append(harness.clock.now())
         return given[min(len(asked) - 1, 1)]
 
     async def twice(client):
         return [await ask(client), await ask(client)]
 
-    one, two = stage.run(twice, credentials=credentials)
+    one, two = harness.run(twice, credentials=credentials)
     assert one == two != []
-    assert len(asked) == stage.asked == 3
-    assert stage.refused == {"400": 1}
+    assert len(asked) == harness.requests[ENDPOINT] == 3
+    assert harness.refusals == {(ENDPOINT, "400"): 1}
 
 
 def test_credentials_that_cannot_be_had_are_told_and_cost_no_request():
@@ -99,15 +99,15 @@ def test_credentials_that_cannot_be_had_are_told_and_cost_no_request():
     async def credentials():
         raise Gone("no key today")
 
-    stage = Stage.of()
+    harness = make_harness()
 
     async def job(client):
         with pytest.raises(Gone):
             await ask(client)
         return (await client.quota())[0].spent
 
-    assert stage.run(job, credentials=credentials) == 0
-    assert stage.asked == 0
+    assert harness.run(job, credentials=credentials) == 0
+    assert harness.requests[ENDPOINT] == 0
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ async def test_another_key_than_the_environment_s_does_not_take_its_token():
 
 
 def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):
-    stage = Stage.of()
+    harness = make_harness()
     path = tmp_path / "ledger"
     environment = ENVIRONMENT | dict(
         zip(("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"), KEY, strict=True)
@@ -188,16 +188,16 @@ def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):
     async def spent():
         async with AsyncApsaraVideo.from_env(
             environment | {"APSARAVIDEO_LEDGER": str(path), "APSARAVIDEO_APP_ID": APP_ID},
-            transport=AsgiTransport(stage.simulator.app),
-            clock=stage.clock,
+            transport=AsgiTransport(harness.simulator.app),
+            clock=harness.clock,
         ) as client:
             await ask(client)
             return (await client.quota())[0].spent
 
     from agora_analytics.testing import run_virtual
 
-    assert run_virtual(spent(), stage.clock) == 1
-    assert run_virtual(spent(), stage.clock) == 2
+    assert run_virtual(spent(), harness.clock) == 1
+    assert run_virtual(spent(), harness.clock) == 2
     assert MARK.encode() not in path.read_bytes()
     assert KEY[0].encode() not in path.read_bytes()
 
@@ -213,8 +213,7 @@ def test_no_secret_is_shown(caplog):
 
     shown = [repr(key), str(key), repr(AsyncApsaraVideo("an id", MARK, security_token=TOKEN, app_id="a"))]
     with pytest.raises(Exception, match=r"Meter\.AuthError") as caught:
-        scripted(
-            Scripted(refuse),
+        scripted(refuse).run(
             ask,
             "an id",
             MARK,

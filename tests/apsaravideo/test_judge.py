@@ -9,7 +9,7 @@ from agora_analytics.apsaravideo.listing import OPERATION
 from agora_analytics.apsaravideo.spec import ERRORS, Meaning
 from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind, Response, TransportFailure
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 PARAMETERS = {"Meter.ParamError", "MissingParameter", "InvalidParameter"}
 THROTTLED = {"Throttling", "Throttling.User", "Throttling.Api", "Rejected.Throttling"}

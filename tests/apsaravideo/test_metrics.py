@@ -9,8 +9,8 @@ import pytest
 from agora_analytics import BadRequest, DecodeError, InvalidRequest, WindowOutOfReach
 from agora_analytics.apsaravideo import Metric, MetricPage, Os, TerminalType
 from agora_analytics.simulator.apsaravideo import Terminals, summary
-from tests.apsaravideo.stage import APP_ID, DAY, NOW, OTHER_APP_ID, WORLD, Stage, scripted
-from tests.conftest import Scripted, response
+from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, OTHER_APP_ID, WORLD, make_harness, scripted
+from tests.conftest import response
 
 MIDNIGHT = NOW - DAY / 2
 COST = Metric.FIRST_FRAME_COST
@@ -32,16 +32,16 @@ async def pages_of(listing):
 
 @pytest.mark.parametrize("metric", list(Metric))
 def test_a_day_comes_whole(metric):
-    stage = Stage.of()
+    harness = make_harness()
     begin, end = MIDNIGHT - DAY, MIDNIGHT
-    (page,) = stage.run(lambda client: pages_of(client.interaction_metrics(metric, begin, end)))
+    (page,) = harness.run(lambda client: pages_of(client.interaction_metrics(metric, begin, end)))
     assert [(p.ts, p.value) for p in page.records] == truth(metric, begin, end)
     assert 270 < len(page.records) < 288  # there are gaps
     assert (page.window.start, page.window.end) == (begin, end - 1)
     assert page.raw_summary == summary(true_points(metric, begin, end))
     assert page.summary == float(page.raw_summary)
     assert (page.metric, page.unreadable, page.resume_token) == (metric, 0, "")
-    assert (page.meta.status, page.meta.attempts, stage.asked) == (200, 1, 1)
+    assert (page.meta.status, page.meta.attempts, harness.requests[ENDPOINT]) == (200, 1, 1)
     assert page.meta.request_id == json.loads(page.raw)["RequestId"]
     assert page.records[0].at == datetime.fromtimestamp(page.records[0].ts, timezone.utc)  # noqa: UP017
 
@@ -49,10 +49,10 @@ def test_a_day_comes_whole(metric):
 @pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("shift", [0, 1, 137])
 def test_thirty_days_are_split_and_every_point_comes_once(rounds, shift):
-    stage = Stage.of(rounds=rounds)
+    harness = make_harness(rounds=rounds)
     begin = NOW - 30 * DAY + 600 + shift
-    pages = stage.run(lambda client: pages_of(client.interaction_metrics(COST, begin)))
-    assert len(pages) == stage.asked == 30
+    pages = harness.run(lambda client: pages_of(client.interaction_metrics(COST, begin)))
+    assert len(pages) == harness.requests[ENDPOINT] == 30
     assert all(page.window.length < DAY for page in pages)
     assert all(one.window.end + 1 == two.window.start for one, two in pairwise(pages))
     got = [(p.ts, p.value) for page in pages for p in page.records]
@@ -63,22 +63,22 @@ def test_thirty_days_are_split_and_every_point_comes_once(rounds, shift):
         wanted = truth(COST, begin - shift, NOW - 300)
     assert got[: len(wanted)] == wanted
     assert len({ts for ts, _ in got}) == len(got)
-    assert stage.refused == {}
+    assert harness.refusals == {}
 
 
 def test_windows_are_fetched_side_by_side_and_given_in_order():
-    stage = Stage.of(latency=(1.0, 1.0))
+    harness = make_harness(latency=(1.0, 1.0))
 
     async def job(client):
-        begin = stage.clock.now()
+        begin = harness.clock.now()
         pages = await pages_of(client.interaction_metrics(COST, "29d"))
-        return stage.clock.now() - begin, [page.window.start for page in pages]
+        return harness.clock.now() - begin, [page.window.start for page in pages]
 
-    seconds, starts = stage.run(job, prefetch=29)
+    seconds, starts = harness.run(job, prefetch=29)
     assert starts == sorted(starts)
     assert len(starts) == 29
     assert seconds < 3
-    assert stage.run(job, prefetch=1)[0] > 29
+    assert harness.run(job, prefetch=1)[0] > 29
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_windows_are_fetched_side_by_side_and_given_in_order():
     ],
 )
 def test_a_part_of_the_terminals(terminals):
-    points = Stage.of().run(
+    points = make_harness().run(
         lambda client: client.interaction_metrics(COST, "7h", "6h", **terminals).collect()
     )
     wanted = truth(COST, NOW - 7 * 3600, NOW - 6 * 3600, **terminals)
@@ -101,7 +101,7 @@ def test_a_part_of_the_terminals(terminals):
 
 
 def test_a_channel_without_data_has_no_nodes():
-    (page,) = Stage.of().run(
+    (page,) = make_harness().run(
         lambda client: pages_of(client.interaction_metrics(COST, "7h", channel_id="nobody"))
     )
     assert "Nodes" not in json.loads(page.raw)
@@ -109,8 +109,8 @@ def test_a_channel_without_data_has_no_nodes():
 
 
 def test_all_metrics_come_one_after_the_other():
-    stage = Stage.of()
-    pages = stage.run(lambda client: pages_of(client.all_metrics("2d", "1h")))
+    harness = make_harness()
+    pages = harness.run(lambda client: pages_of(client.all_metrics("2d", "1h")))
     assert [page.metric for page in pages] == [m for m in Metric for _ in range(2)]
     for metric in Metric:
         got = [(p.ts, p.value) for page in pages if page.metric == metric for p in page.records]
@@ -120,19 +120,19 @@ def test_all_metrics_come_one_after_the_other():
 @pytest.mark.parametrize("behind", range(8))
 @pytest.mark.parametrize("rounds", [False, True])
 def test_a_listing_goes_on_behind_any_page(behind, rounds):
-    stage = Stage.of(rounds=rounds)
+    harness = make_harness(rounds=rounds)
     asked = {"begin": NOW - 4 * DAY + 137, "end": "now", "metrics": (COST, "VideoStuckRate")}
 
     async def job(client):
         pages = await pages_of(client.all_metrics(**asked))
-        stage.clock.step(5000)  # "now" is another by then, and the listing still the same
+        harness.clock.step(5000)  # "now" is another by then, and the listing still the same
         return pages, await pages_of(client.all_metrics(**asked, resume=pages[behind].resume_token))
 
     if behind == 7:
         with pytest.raises(InvalidRequest, match="is not the resume_token"):
-            stage.run(job)
+            harness.run(job)
         return
-    pages, rest = stage.run(job)
+    pages, rest = harness.run(job)
     assert len(pages) == 8
     points = [(p.metric, p.ts, p.value) for page in pages[behind + 1 :] for p in page.records]
     assert [(p.metric, p.ts, p.value) for page in rest for p in page.records] == points
@@ -140,21 +140,21 @@ def test_a_listing_goes_on_behind_any_page(behind, rounds):
 
 @pytest.mark.parametrize("token", ["", "x", "1.2", "5.1.0.", "1.2.3.4.5", "1.2.-3."])
 def test_a_token_that_is_none_is_refused(token):
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(InvalidRequest, match="is not the resume_token"):
-        stage.run(lambda client: client.interaction_metrics(COST, "1d", resume=token).collect())
-    assert stage.asked == 0
+        harness.run(lambda client: client.interaction_metrics(COST, "1d", resume=token).collect())
+    assert harness.requests[ENDPOINT] == 0
 
 
 def test_the_points_as_an_arrow_table():
     pa = pytest.importorskip("pyarrow")
-    stage = Stage.of()
+    harness = make_harness()
 
     async def job(client):
         listing = client.interaction_metrics(COST, MIDNIGHT - 2 * DAY, MIDNIGHT)
         return await listing.to_arrow(), await pages_of(listing)
 
-    table, pages = stage.run(job)
+    table, pages = harness.run(job)
     assert table.schema.field("ts").type == pa.timestamp("s", "UTC")
     assert table.schema.field("value").type == pa.float64()
     assert table.column_names == ["metric", "ts", "value", "raw"]
@@ -167,8 +167,8 @@ def test_the_points_as_an_arrow_table():
 def test_an_answer_in_another_order_comes_the_earliest_first():
     times = [int(NOW) - ago for ago in (600, 1800, 900, 1200)]
     nodes = [{"Timestamp": str(ts * 1000), "Value": str(ts)} for ts in times]
-    transport = Scripted(response({"Nodes": nodes, "RequestId": "r"}))
-    found = scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
+    harness = scripted(response({"Nodes": nodes, "RequestId": "r"}))
+    found = harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
     assert [(point.ts, point.value) for point in found] == [(ts, ts) for ts in sorted(times)]
 
 
@@ -180,9 +180,7 @@ def test_what_is_no_number_is_kept_and_counted():
     ]
     nodes[0]["Unit"] = "percent"
     body = {"Nodes": nodes, "RequestId": "r", "SummaryData": "--"}
-    (page,) = scripted(
-        Scripted(response(body)), lambda client: pages_of(client.interaction_metrics(COST, "2h"))
-    )
+    (page,) = scripted(response(body)).run(lambda client: pages_of(client.interaction_metrics(COST, "2h")))
     assert isinstance(page, MetricPage)
     assert [p.value for p in page.records] == [66.67, None, None, None, 12.0, None, None, None, 1000.0]
     assert [p.raw for p in page.records] == [None, "n/a", "", None, None, "NaN", "1_0", "[1]", None]
@@ -194,9 +192,7 @@ def test_what_is_no_number_is_kept_and_counted():
 
 def test_names_in_lower_camel_case_are_read_too():
     body = {"nodes": [{"timestamp": "1795086000000", "value": "2.5"}], "requestId": "r", "summaryData": "2"}
-    (page,) = scripted(
-        Scripted(response(body)), lambda client: pages_of(client.interaction_metrics(COST, "2h"))
-    )
+    (page,) = scripted(response(body)).run(lambda client: pages_of(client.interaction_metrics(COST, "2h")))
     assert [(p.ts, p.value) for p in page.records] == [(1_795_086_000, 2.5)]
     assert (page.summary, page.meta.request_id) == (2.0, "r")
 
@@ -213,8 +209,7 @@ def test_names_in_lower_camel_case_are_read_too():
 )
 def test_an_answer_that_cannot_be_read_says_where(body, path):
     with pytest.raises(DecodeError) as caught:
-        scripted(
-            Scripted(response(body | {"RequestId": "r-1"})),
+        scripted(response(body | {"RequestId": "r-1"})).run(
             lambda client: client.interaction_metrics(COST, "2h").collect(),
         )
     assert (caught.value.path, caught.value.request_id) == (path, "r-1")
@@ -240,37 +235,37 @@ def test_an_answer_that_cannot_be_read_says_where(body, path):
     ],
 )
 def test_what_cannot_be_is_refused_before_a_request(question, said):
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(InvalidRequest, match=said):
-        stage.run(lambda client: client.interaction_metrics(**({"metric": COST} | question)).collect())
-    assert stage.asked == 0
+        harness.run(lambda client: client.interaction_metrics(**({"metric": COST} | question)).collect())
+    assert harness.requests[ENDPOINT] == 0
 
 
 @pytest.mark.parametrize("metrics", [(), (COST, COST)])
 def test_metrics_are_named_once(metrics):
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(InvalidRequest, match=r"(a|no) metric is given"):
-        stage.run(lambda client: client.all_metrics("1h", metrics=metrics).collect())
-    assert stage.asked == 0
+        harness.run(lambda client: client.all_metrics("1h", metrics=metrics).collect())
+    assert harness.requests[ENDPOINT] == 0
 
 
 @pytest.mark.parametrize("ends", [("60d", "31d"), (NOW + 60, NOW + 3600)])
 def test_a_range_out_of_reach_is_refused_before_a_request(ends):
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(WindowOutOfReach) as caught:
-        stage.run(lambda client: client.interaction_metrics(COST, *ends).collect())
+        harness.run(lambda client: client.interaction_metrics(COST, *ends).collect())
     first, last = caught.value.legal
     assert NOW - 30 * DAY <= first < NOW - 30 * DAY + 10
     assert NOW - 10 < last <= NOW
-    assert stage.asked == 0
+    assert harness.requests[ENDPOINT] == 0
 
 
 def test_what_is_too_far_back_is_cut_off():
-    stage = Stage.of()
-    pages = stage.run(lambda client: pages_of(client.interaction_metrics(COST, "45d")))
+    harness = make_harness()
+    pages = harness.run(lambda client: pages_of(client.interaction_metrics(COST, "45d")))
     assert len(pages) == 30
     assert NOW - 30 * DAY <= pages[0].window.start < NOW - 30 * DAY + 10
-    assert stage.refused == {}
+    assert harness.refusals == {}
 
 
 def test_one_moment_in_three_time_zones():
@@ -287,37 +282,36 @@ def test_one_moment_in_three_time_zones():
             )
         ]
 
-    one, *others = Stage.of().run(job)
+    one, *others = make_harness().run(job)
     assert len(one) > 8
     assert all(other == one for other in others)
 
 
 def test_raw_names_are_sent_as_they_are_and_the_server_says_no():
     with pytest.raises(BadRequest, match="Param Error:MetricType Delay"):
-        Stage.of().run(lambda client: client.interaction_metrics("Delay", "1h").collect())
+        make_harness().run(lambda client: client.interaction_metrics("Delay", "1h").collect())
 
 
 def test_without_checks_the_server_refuses_what_is_too_long():
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(BadRequest, match="24 hours"):
-        stage.run(lambda client: client.interaction_metrics(COST, "2d").collect(), validate=False)
-    assert stage.asked == 1
+        harness.run(lambda client: client.interaction_metrics(COST, "2d").collect(), validate=False)
+    assert harness.requests[ENDPOINT] == 1
 
 
 def test_one_metric_may_be_named_without_a_list():
-    stage = Stage.of()
-    points = stage.run(lambda client: client.all_metrics("1h", metrics="VideoStuckRate").collect())
+    harness = make_harness()
+    points = harness.run(lambda client: client.all_metrics("1h", metrics="VideoStuckRate").collect())
     assert {point.metric for point in points} == {"VideoStuckRate"}
 
 
 def test_without_checks_one_request_goes_out_as_it_was_given():
-    transport = Scripted(response({"RequestId": "r"}))
-    scripted(
-        transport,
+    harness = scripted(response({"RequestId": "r"}))
+    harness.run(
         lambda client: client.interaction_metrics("firstframecost", 99, 7, os="").collect(),
         validate=False,
     )
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert dict(request.query) == {
         "MetricType": "firstframecost",
         "BeginTs": "99000",

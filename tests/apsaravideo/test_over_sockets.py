@@ -12,7 +12,7 @@ from agora_analytics.blocking.wrappers import Pages, without_await
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
 from agora_analytics.simulator.apsaravideo import Terminals
-from tests.apsaravideo.stage import APP_ID, DAY, WORLD
+from tests.apsaravideo.harness import APP_ID, DAY, WORLD
 from tests.blocking.parity import differences
 
 (KEY,) = DEMO_KEYS.items()

@@ -16,9 +16,9 @@ from agora_analytics.apsaravideo.spec import LIMITS
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import Faults
-from tests.apsaravideo.stage import DAY, ENDPOINT, NOW, Stage, scripted
+from tests.apsaravideo.harness import DAY, ENDPOINT, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST, truth
-from tests.conftest import Scripted, response
+from tests.conftest import response, slow
 
 LONG = RetryPolicy(deadline=None)
 
@@ -34,19 +34,19 @@ async def a_thousand(client, channels=34):
 
 @pytest.mark.parametrize("latency", [(0.01, 0.01), (0.02, 0.09)])
 def test_a_thousand_windows_in_flight_keep_to_fifty_a_second(latency):
-    stage = Stage.of(latency=latency)
+    harness = make_harness(latency=latency)
 
     async def job(client):
-        begin = stage.clock.now()
+        begin = harness.clock.now()
         points = await a_thousand(client)
-        return points, stage.clock.now() - begin
+        return points, harness.clock.now() - begin
 
-    points, seconds = stage.run(job, retry=LONG, prefetch=30)
-    seen = stage.simulator.seen
-    assert stage.asked == 1020
+    points, seconds = harness.run(job, retry=LONG, prefetch=30)
+    seen = harness.simulator.seen
+    assert harness.requests[ENDPOINT] == 1020
     assert seen.worst_window(ENDPOINT) <= 50
     assert seen.worst_sliding(ENDPOINT) <= 50
-    assert stage.refused == {}
+    assert harness.refusals == {}
     assert 20.0 <= seconds < 25.0  # and it is not idle
     assert [(p.ts, p.value) for p in points[0]] == truth(COST, NOW - 30 * DAY + 600, NOW, channel_id="770513")
 
@@ -55,17 +55,17 @@ def test_a_thousand_windows_in_flight_keep_to_fifty_a_second(latency):
 def test_two_clients_of_one_account_share_its_limit(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     keys = {"one": "s-1", "two": "s-2"}
-    stage = Stage.of(keys=keys, latency=(0.02, 0.05))
+    harness = make_harness(keys=keys, latency=(0.02, 0.05))
 
     async def job(first):
-        async with stage.client("two", "s-2", account="us", ledger=ledger, retry=LONG) as second:
+        async with harness.client("two", "s-2", account="us", ledger=ledger, retry=LONG) as second:
             await asyncio.gather(a_thousand(first, 4), a_thousand(second, 4))
         await ledger.aclose()
 
-    stage.run(job, "one", "s-1", account="us", ledger=ledger, retry=LONG)
-    assert stage.asked == 240
-    assert stage.simulator.seen.worst_sliding(ENDPOINT) <= 50
-    assert stage.refused == {}
+    harness.run(job, "one", "s-1", account="us", ledger=ledger, retry=LONG)
+    assert harness.requests[ENDPOINT] == 240
+    assert harness.simulator.seen.worst_sliding(ENDPOINT) <= 50
+    assert harness.refusals == {}
 
 
 @pytest.mark.parametrize("xml", [False, True])
@@ -74,24 +74,24 @@ def test_an_account_that_others_use_too_is_waited_for(retry_after, xml):
     """The account has 10 a second left: what is refused is asked again, when the server says so or a second later."""
     from attrs import evolve
 
-    stage = Stage.of(
+    harness = make_harness(
         limits=evolve(LIMITS[ENDPOINT], requests=10), retry_after=retry_after, xml=xml, latency=(0.02, 0.05)
     )
-    stage.run(lambda client: a_thousand(client, 4), retry=RetryPolicy(deadline=None, rate_attempts=50))
-    assert stage.refused["400"] == stage.asked - 120
-    assert stage.simulator.seen.accepted[ENDPOINT] == 120
+    harness.run(lambda client: a_thousand(client, 4), retry=RetryPolicy(deadline=None, rate_attempts=50))
+    assert harness.refusals[ENDPOINT, "400"] == harness.requests[ENDPOINT] - 120
+    assert harness.simulator.seen.accepted[ENDPOINT] == 120
 
 
 def test_throttling_that_does_not_end_is_told():
     body = {"Code": "Throttling.User", "Message": "flow control", "RequestId": "r"}
-    transport = Scripted(response(body, 400, x_acs_retry_after="250"))
+    harness = scripted(response(body, 400, x_acs_retry_after="250"))
     with pytest.raises(RateLimited, match=r"Throttling\.User: flow control") as caught:
-        scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
-    assert len(transport.requests) == len(caught.value.trail) == RetryPolicy().rate_attempts
+        harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert len(harness.transport.requests) == len(caught.value.trail) == RetryPolicy().rate_attempts
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3])
+@pytest.mark.parametrize("share", [0.3, slow(0.05)])
 def test_faults_are_overcome_and_every_point_comes_once(share):
     faults = Faults(
         share=share,
@@ -108,7 +108,7 @@ def test_faults_are_overcome_and_every_point_comes_once(share):
             "hang",
         ),
     )
-    stage = Stage.of(faults=faults, latency=(0.01, 0.05))
+    harness = make_harness(faults=faults, latency=(0.01, 0.05))
     retry = RetryPolicy(timeout=5, deadline=None, attempts=12, rate_attempts=12)
 
     async def job(client):
@@ -116,16 +116,16 @@ def test_faults_are_overcome_and_every_point_comes_once(share):
             *(client.all_metrics("30d", NOW - 3600, channel_id=channel).collect() for channel in channels)
         )
 
-    channels = stage.simulator.world.channel_ids[:3]
-    found = stage.run(job, retry=retry)
-    assert sum(stage.simulator.seen.faults.values()) > 360 * share * 0.6
-    assert len(stage.simulator.seen.faults) > 5
+    channels = harness.simulator.world.channel_ids[:3]
+    found = harness.run(job, retry=retry)
+    assert sum(harness.simulator.seen.faults.values()) > 360 * share * 0.6
+    assert len(harness.simulator.seen.faults) > 5
     for channel, points in zip(channels, found, strict=True):
         assert len({(p.metric, p.ts) for p in points}) == len(points)
         got = [(p.ts, p.value) for p in points if p.metric == COST]
         assert got == truth(COST, got[0][0], NOW - 3600, channel_id=channel)
         assert got[0][0] < NOW - 30 * DAY + 1800
-    assert stage.simulator.seen.worst_window(ENDPOINT) <= 50
+    assert harness.simulator.seen.worst_window(ENDPOINT) <= 50
 
 
 @pytest.mark.parametrize(
@@ -141,27 +141,27 @@ def test_faults_are_overcome_and_every_point_comes_once(share):
     ],
 )
 def test_one_fault_takes_one_attempt_more_with_a_nonce_of_its_own(fault, attempts):
-    stage = Stage.of(fault)
+    harness = make_harness(fault)
 
     async def job(client):
         return [page async for page in client.interaction_metrics(COST, "1h").pages()]
 
-    (page,) = stage.run(job)
-    assert page.meta.attempts == stage.asked == attempts
-    assert "SignatureNonceUsed" not in str(stage.events)
+    (page,) = harness.run(job)
+    assert page.meta.attempts == harness.requests[ENDPOINT] == attempts
+    assert "SignatureNonceUsed" not in str(harness.events)
 
 
 def test_a_server_that_stays_broken_is_told_with_its_status():
-    stage = Stage.of(*["503-html"] * 9)
+    harness = make_harness(*["503-html"] * 9)
     with pytest.raises(ServerError, match="HTTP 503: a page of text/html") as caught:
-        stage.run(lambda client: client.interaction_metrics(COST, "1h").collect())
+        harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
     assert (caught.value.status, len(caught.value.trail)) == (503, RetryPolicy().attempts)
 
 
 def test_a_server_that_hangs_is_left_at_the_deadline():
-    stage = Stage.of(*["hang"] * 9)
+    harness = make_harness(*["hang"] * 9)
     with pytest.raises(DeadlineExceeded):
-        stage.run(
+        harness.run(
             lambda client: client.interaction_metrics(COST, "1h").collect(), retry=RetryPolicy(deadline=9)
         )
 
@@ -182,28 +182,28 @@ def test_a_server_that_hangs_is_left_at_the_deadline():
 )
 @pytest.mark.parametrize("xml", [False, True])
 def test_a_refusal_is_told_after_one_request(settings, key, kind, code, xml):
-    stage = Stage.of(xml=xml)
+    harness = make_harness(xml=xml)
     with pytest.raises(kind) as caught:
-        stage.run(lambda client: client.interaction_metrics(COST, "1h").collect(), *key, **settings)
-    assert (caught.value.code, stage.asked) == (code, 1)
+        harness.run(lambda client: client.interaction_metrics(COST, "1h").collect(), *key, **settings)
+    assert (caught.value.code, harness.requests[ENDPOINT]) == (code, 1)
     assert caught.value.request_id is not None
 
 
 def test_a_host_that_plays_something_else_is_told():
     with pytest.raises(NotFound):
-        scripted(Scripted(response(b"<html>", 404)), lambda c: c.interaction_metrics(COST, "1h").collect())
+        scripted(response(b"<html>", 404)).run(lambda c: c.interaction_metrics(COST, "1h").collect())
 
 
 @pytest.mark.parametrize("off", [-3 * 3600, -16 * 60, 16 * 60, 3 * 3600])
 def test_a_clock_that_is_wrong_is_corrected_by_the_date_of_the_first_answer(off):
-    stage = Stage.of()
-    wrong = Skewed(stage.clock, off)
-    points = stage.run(
+    harness = make_harness()
+    wrong = Skewed(harness.clock, off)
+    points = harness.run(
         lambda client: client.interaction_metrics(COST, NOW - 8 * 3600, NOW - 7 * 3600).collect(), clock=wrong
     )
     assert [(p.ts, p.value) for p in points] == truth(COST, NOW - 8 * 3600, NOW - 7 * 3600)
-    assert stage.asked == 2
-    assert stage.refused == {"400": 1}
+    assert harness.requests[ENDPOINT] == 2
+    assert harness.refusals == {(ENDPOINT, "400"): 1}
 
 
 class Skewed:
@@ -218,19 +218,19 @@ class Skewed:
 
 def test_a_clock_that_cannot_be_corrected_is_told_after_two_requests():
     body = {"Code": "InvalidTimeStamp.Expired", "Message": "expired", "RequestId": "r"}
-    transport = Scripted(response(body, 400))
+    harness = scripted(response(body, 400))
     with pytest.raises(AuthenticationError, match="check this machine's clock"):
-        scripted(transport, lambda client: client.interaction_metrics(COST, "1h").collect())
-    assert len(transport.requests) == 2
+        harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
+    assert len(harness.transport.requests) == 2
 
 
 def test_leaving_early_ends_what_is_under_way():
-    stage = Stage.of(latency=(0.5, 0.5))
+    harness = make_harness(latency=(0.5, 0.5))
 
     async def job(client):
         async for _ in client.interaction_metrics(COST, "29d"):
             break
         await asyncio.sleep(5)
-        return stage.asked
+        return harness.requests[ENDPOINT]
 
-    assert stage.run(job, prefetch=4) <= 8
+    assert harness.run(job, prefetch=4) <= 8

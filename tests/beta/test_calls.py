@@ -8,7 +8,7 @@ from agora_analytics import errors
 from agora_analytics.agora.beta.limits import LIMITS
 from agora_analytics.simulator import World
 from agora_analytics.simulator.ground_truth.records import CallTruth
-from tests.beta.stage import SINCE, UNTIL, Scripted, Stage, scripted, world
+from tests.beta.harness import SINCE, UNTIL, make_harness, make_world, scripted
 
 CALL = {
     "call_id": "c1",
@@ -19,8 +19,8 @@ CALL = {
 }
 
 
-def alive(made, since, until):
-    return [c.call_id for c in made.calls if c.created_ts < until and c.destroyed_ts >= since]
+def alive(world, since, until):
+    return [c.call_id for c in world.calls if c.created_ts < until and c.destroyed_ts >= since]
 
 
 def test_golden_call_list():
@@ -30,16 +30,16 @@ def test_golden_call_list():
         "has_more": False,
         "call_lists": [CALL, CALL | {"call_id": "c2", "new": 1}],
     }
-    transport = Scripted.of(json.dumps(body).encode())
+    harness = scripted(json.dumps(body).encode())
 
     async def job(client):
         return [page async for page in client.calls("2h", "1h", cname="room").pages()]
 
-    (page,) = scripted(transport, job)
+    (page,) = harness.run(job)
     assert [call.call_id for call in page.records] == ["c1", "c2"]
     assert page.records[1].extra == {"new": 1}
     assert page.resume_token == ""
-    assert transport.requests[0].url == (
+    assert harness.transport.requests[0].url == (
         f"https://api.agora.io/beta/analytics/call/lists?start_ts={UNTIL - 3600}&end_ts={UNTIL - 1}"
         "&appid=app&cname=room"
     )
@@ -47,17 +47,17 @@ def test_golden_call_list():
 
 @pytest.mark.parametrize("calls", [0, 9, 10, 11, 200])
 def test_every_call_is_listed(calls):
-    made = world(calls)
-    stage = Stage.of(made=made)
+    world = make_world(calls)
+    harness = make_harness(world=world)
 
     async def job(client):
         return [page async for page in client.calls(SINCE, UNTIL).pages()]
 
-    pages = stage.run(job)
-    assert [call.call_id for page in pages for call in page.records] == alive(made, SINCE, UNTIL)
+    pages = harness.run(job)
+    assert [call.call_id for page in pages for call in page.records] == alive(world, SINCE, UNTIL)
     assert len(pages) <= calls / 9 + 3
-    assert not stage.simulator.seen.refused
-    assert stage.simulator.seen.worst_sliding("beta/call/lists") <= 3
+    assert not harness.refusals
+    assert harness.simulator.seen.worst_sliding("beta/call/lists") <= 3
 
 
 def crowd(number, *, begun=10, apart=7):
@@ -74,25 +74,25 @@ def crowd(number, *, begun=10, apart=7):
 
 
 def test_many_calls_that_began_before_the_range():
-    made = crowd(45)
-    stage = Stage.of(made=made)
-    found = stage.run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
-    assert [call.call_id for call in found] == alive(made, SINCE + 300, SINCE + 400)
+    world = crowd(45)
+    harness = make_harness(world=world)
+    found = harness.run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
+    assert [call.call_id for call in found] == alive(world, SINCE + 300, SINCE + 400)
     assert len(found) == 45
 
 
 def test_calls_that_ended_before_the_range_are_left_out():
     old = CallTruth(call_id="old", cname="r", created_ts=SINCE - 500, destroyed_ts=SINCE + 1, sessions=())
-    made = World([old, *crowd(45).calls])
-    found = Stage.of(made=made).run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
+    world = World([old, *crowd(45).calls])
+    found = make_harness(world=world).run(lambda c: c.calls(SINCE + 300, SINCE + 400).collect())
     assert "old" not in {call.call_id for call in found}
     assert len(found) == 45
 
 
 def test_more_than_ten_calls_in_one_second_are_an_error():
-    stage = Stage.of(made=crowd(12, apart=0))
+    harness = make_harness(world=crowd(12, apart=0))
     with pytest.raises(errors.IncompleteListing, match="more than 10 records"):
-        stage.run(lambda c: c.calls(SINCE, UNTIL).collect())
+        harness.run(lambda c: c.calls(SINCE, UNTIL).collect())
 
 
 OLD = UNTIL + 9 * 3600 - 4 * 86_400  # a day before the reach begins
@@ -106,19 +106,19 @@ def active_calls(number):
 
 
 def test_active_calls_that_began_before_the_reach_are_listed_after_newer_ones():
-    made = World([*active_calls(9), *crowd(45).calls])
-    stage = Stage.of(made=made)
-    found = stage.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
-    assert {call.call_id for call in found} == {call.call_id for call in made.calls}
-    assert not stage.simulator.seen.refused
+    world = World([*active_calls(9), *crowd(45).calls])
+    harness = make_harness(world=world)
+    found = harness.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
+    assert {call.call_id for call in found} == {call.call_id for call in world.calls}
+    assert not harness.refusals
 
 
 def test_more_than_ten_active_calls_that_began_before_the_reach_are_an_error():
-    stage = Stage.of(made=World([*active_calls(12), *crowd(5).calls]))
+    harness = make_harness(world=World([*active_calls(12), *crowd(5).calls]))
     with pytest.raises(errors.IncompleteListing, match="more than 10 records"):
-        stage.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
-    assert stage.simulator.seen.requests.total() <= 5
-    assert not stage.simulator.seen.refused
+        harness.run(lambda c: c.calls(SINCE - 3600, UNTIL).collect())
+    assert harness.requests.total() <= 5
+    assert not harness.refusals
 
 
 def test_calls_with_an_unknown_end_are_listed():
@@ -127,11 +127,11 @@ def test_calls_with_an_unknown_end_are_listed():
         return json.dumps({"code": 200, "has_more": has_more, "call_lists": calls}).encode()
 
     before = UNTIL - 7200
-    transport = Scripted.of(
+    harness = scripted(
         answer(True, before - 5, finished=False, destroyed_ts=None),
         answer(False, before - 5, before - 9, finished=False, destroyed_ts=0),
     )
-    found = scripted(transport, lambda c: c.calls(before, "1h").collect())
+    found = harness.run(lambda c: c.calls(before, "1h").collect())
     assert [call.created_ts for call in found] == [before - 5, before - 9]
 
 
@@ -142,10 +142,10 @@ def test_range_of_an_unordered_list_is_halved():
         ]
         return json.dumps({"code": 200, "has_more": has_more, "call_lists": calls}).encode()
 
-    transport = Scripted.of(answer(True, 5, 9, 7), answer(False, 9), answer(False, 5, 7, 3))
-    found = scripted(transport, lambda c: c.calls("2h", "1h").collect(), prefetch=1)
+    harness = scripted(answer(True, 5, 9, 7), answer(False, 9), answer(False, 5, 7, 3))
+    found = harness.run(lambda c: c.calls("2h", "1h").collect(), prefetch=1)
     assert [call.created_ts for call in found] == [5, 9, 7, 3]
-    ends = [dict(request.query) for request in transport.requests]
+    ends = [dict(request.query) for request in harness.transport.requests]
     assert [(int(e["start_ts"]), int(e["end_ts"])) for e in ends[1:]] == [
         (UNTIL - 1800, UNTIL - 1),
         (UNTIL - 3600, UNTIL - 1801),
@@ -153,13 +153,13 @@ def test_range_of_an_unordered_list_is_halved():
 
 
 def test_listing_resumes_after_a_page():
-    stage = Stage.of(made=world(60))
+    harness = make_harness(world=make_world(60))
 
     async def job(client):
         pages = [page async for page in client.calls(SINCE, UNTIL).pages()]
         return pages, await client.calls(SINCE, UNTIL, resume=pages[2].resume_token).collect()
 
-    pages, rest = stage.run(job)
+    pages, rest = harness.run(job)
     ids = {call.call_id for page in pages[3:] for call in page.records}
     assert ids <= {call.call_id for call in rest}
     assert len(rest) - len(ids) <= 1  # the call at the seam
@@ -167,16 +167,16 @@ def test_listing_resumes_after_a_page():
 
 @pytest.mark.parametrize("fault", ["500", "reset", "cut-off", "broken-json", "lost-answer", "429", "hang"])
 def test_under_faults(fault):
-    made = world(30)
-    stage = Stage.of(None, fault, made=made)
-    found = stage.run(lambda c: c.calls(SINCE, UNTIL).collect())
-    assert [call.call_id for call in found] == alive(made, SINCE, UNTIL)
+    world = make_world(30)
+    harness = make_harness(None, fault, world=world)
+    found = harness.run(lambda c: c.calls(SINCE, UNTIL).collect())
+    assert [call.call_id for call in found] == alive(world, SINCE, UNTIL)
 
 
 def test_details_of_a_call():
-    made = world(10)
-    stage = Stage.of(made=made)
-    truth = max(made.calls, key=lambda call: len(call.sessions))
+    world = make_world(10)
+    harness = make_harness(world=world)
+    truth = max(world.calls, key=lambda call: len(call.sessions))
 
     async def job(client):
         (call,) = [c for c in await client.calls(SINCE, UNTIL).collect() if c.call_id == truth.call_id]
@@ -186,7 +186,7 @@ def test_details_of_a_call():
         ).collect()
         return details, bare
 
-    details, bare = stage.run(job)
+    details, bare = harness.run(job)
     people = [session for session in truth.sessions if not session.server]
     assert len(details.sessions) == min(10, len(people))
     assert details.may_hide_users == (len(people) >= 10)
@@ -194,33 +194,33 @@ def test_details_of_a_call():
         (s.join_ts for s in details.sessions), reverse=True
     )
     assert {series.sid for series in details.columns} == {s.sid for s in details.sessions}
-    assert len(details.columns) == stage.simulator.seen.points["beta/call/details"]
+    assert len(details.columns) == harness.simulator.seen.points["beta/call/details"]
     assert (bare.sessions, len(bare.columns), bare.call_id) == (details.sessions, 0, truth.call_id)
 
 
 def test_details_as_arrow_table():
     pytest.importorskip("pyarrow")
-    stage = Stage.of(made=world(10))
+    harness = make_harness(world=make_world(10))
 
     async def job(client):
         call = (await client.calls(SINCE, UNTIL).collect())[0]
         (details,) = await client.details(call).collect()
         return details, await client.details(call).to_arrow()
 
-    details, table = stage.run(job)
+    details, table = harness.run(job)
     assert table.num_rows == len(details.columns) > 0
 
 
 def test_long_call_is_requested_in_windows_of_three_hours():
-    stage = Stage.of(made=world(3))
-    found = stage.run(lambda c: c.details("c", SINCE, SINCE + 7 * 3600).collect())
+    harness = make_harness(world=make_world(3))
+    found = harness.run(lambda c: c.details("c", SINCE, SINCE + 7 * 3600).collect())
     assert [(part.window.start - SINCE, part.window.end - SINCE) for part in found] == [
         (0, 10_799),
         (10_800, 21_599),
         (21_600, 25_199),
     ]
-    assert not stage.simulator.seen.refused
-    assert stage.simulator.seen.worst_sliding("beta/call/details") == 1
+    assert not harness.refusals
+    assert harness.simulator.seen.worst_sliding("beta/call/details") == 1
 
 
 def test_golden_details():
@@ -250,9 +250,7 @@ def test_golden_details():
             }
         ],
     }
-    (details,) = scripted(
-        Scripted.of(json.dumps(body).encode()), lambda c: c.details("c", "2h", "1h").collect()
-    )
+    (details,) = scripted(json.dumps(body).encode()).run(lambda c: c.details("c", "2h", "1h").collect())
     assert details.call_id == "00057b6093a5d3e8b1fc67aa"
     assert (details.sessions[0].uid, details.sessions[0].device_type) == ("630985881", "Android (6.0)")
     (series,) = details.columns
@@ -264,20 +262,20 @@ def test_golden_details():
 def test_unreadable_details_are_a_decode_error():
     body = b'{"code":200,"requestId":"r1","call_info":[{"sid":"S1"}]}'
     with pytest.raises(errors.DecodeError, match=r"call_info\[0\]") as caught:
-        scripted(Scripted.of(body), lambda c: c.details("c", "2h", "1h").collect())
+        scripted(body).run(lambda c: c.details("c", "2h", "1h").collect())
     assert (caught.value.endpoint, caught.value.request_id) == ("beta/call/details", "r1")
     with pytest.raises(errors.InvalidRequest, match="a call id needs"):
-        scripted(Scripted.of(), lambda c: c.details("c").collect())
+        scripted().run(lambda c: c.details("c").collect())
 
 
 def test_the_reach_of_three_days():
     with pytest.raises(errors.WindowOutOfReach, match="72 h"):
-        scripted(Scripted.of(), lambda c: c.calls("9d", "8d").collect())
+        scripted().run(lambda c: c.calls("9d", "8d").collect())
     with pytest.raises(errors.WindowOutOfReach, match="20 s late"):
-        scripted(Scripted.of(), lambda c: c.calls("5s").collect())
-    stage = Stage.of()
+        scripted().run(lambda c: c.calls("5s").collect())
+    harness = make_harness()
     with pytest.raises(errors.WindowRefused, match="query time range"):
-        stage.run(lambda c: c.calls("9d", "8d").collect(), validate=False)
+        harness.run(lambda c: c.calls("9d", "8d").collect(), validate=False)
 
 
 def test_the_limits_name_their_source():

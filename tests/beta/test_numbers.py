@@ -13,7 +13,7 @@ from agora_analytics.agora.beta import (
     BetaScaleMetric,
     BetaUsageMetric,
 )
-from tests.beta.stage import SINCE, UNTIL, Scripted, Stage, scripted, world
+from tests.beta.harness import CUSTOMER, SINCE, UNTIL, make_harness, make_world, scripted
 
 
 def body(data, **more):
@@ -21,20 +21,20 @@ def body(data, **more):
 
 
 def test_usage_by_the_day():
-    made = world(40)
-    stage = Stage.of(made=made)
-    rows = stage.run(lambda c: c.usage(SINCE - 86_400, UNTIL))
+    world = make_world(40)
+    harness = make_harness(world=world)
+    rows = harness.run(lambda c: c.usage(SINCE - 86_400, UNTIL))
     days = {(row.ts, row.metric): row.value for row in rows}
     assert days[SINCE, "channelCount"] == 40
     assert days[SINCE - 86_400, "channelCount"] == 0
     assert days[SINCE, "sessionCount"] >= days[SINCE, "userCount"] > 40
     assert len(days) == len(rows) == 6
-    assert stage.simulator.seen.requests["beta/insight/usage/by_time"] == 1
+    assert harness.requests["beta/insight/usage/by_time"] == 1
     assert rows[0].at.isoformat() == "2026-11-17T00:00:00+00:00"
 
 
 def test_usage_stays_within_one_request_a_minute_and_ten_a_day():
-    stage = Stage.of()
+    harness = make_harness()
 
     async def job(client):
         for _ in range(10):
@@ -43,17 +43,17 @@ def test_usage_stays_within_one_request_a_minute_and_ten_a_day():
             await client.usage(SINCE, UNTIL)
         return next(q for q in await client.quota() if q.endpoint == "beta/insight/usage/by_time")
 
-    assert stage.run(job).left == 0
-    assert stage.simulator.seen.worst_sliding("beta/insight/usage/by_time", 60) == 1
-    assert not stage.simulator.seen.refused
+    assert harness.run(job).left == 0
+    assert harness.simulator.seen.worst_sliding("beta/insight/usage/by_time", 60) == 1
+    assert not harness.refusals
 
 
 def test_less_than_a_day_is_refused_before_a_request():
     with pytest.raises(errors.InvalidRequest, match="a day"):
-        scripted(Scripted.of(), lambda c: c.usage(SINCE, UNTIL - 1))
-    transport = Scripted.of(body([]))
-    assert list(scripted(transport, lambda c: c.usage(SINCE, UNTIL - 1), validate=False)) == []
-    assert dict(transport.requests[0].query) == {
+        scripted().run(lambda c: c.usage(SINCE, UNTIL - 1))
+    harness = scripted(body([]))
+    assert list(harness.run(lambda c: c.usage(SINCE, UNTIL - 1), validate=False)) == []
+    assert dict(harness.transport.requests[0].query) == {
         "start_ts": str(SINCE),
         "end_ts": str(UNTIL - 1),
         "appid": "app",
@@ -62,29 +62,31 @@ def test_less_than_a_day_is_refused_before_a_request():
 
 
 def test_one_whole_day_has_its_row_and_ends_where_the_next_begins():
-    stage = Stage.of()
-    (row,) = stage.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
+    harness = make_harness()
+    (row,) = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
     assert row.ts == SINCE
-    transport = Scripted.of(body([{"ts": SINCE, "userCount": 1}, {"ts": UNTIL, "userCount": 2}]))
-    (row,) = scripted(transport, lambda c: c.usage(SINCE, UNTIL, metrics="userCount"), at=UNTIL + 9 * 3600)
-    assert (row.ts, dict(transport.requests[0].query)["end_ts"]) == (SINCE, str(UNTIL))
+    harness = scripted(
+        body([{"ts": SINCE, "userCount": 1}, {"ts": UNTIL, "userCount": 2}]), now=UNTIL + 9 * 3600
+    )
+    (row,) = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
+    assert (row.ts, dict(harness.transport.requests[0].query)["end_ts"]) == (SINCE, str(UNTIL))
 
 
 @pytest.mark.parametrize("hour", [7, 9, 12, 23])
 def test_error_for_less_than_an_available_day_names_the_last_whole_day(hour):
-    stage = Stage.of(at=UNTIL + hour * 3600)
+    harness = make_harness(now=UNTIL + hour * 3600)
     with pytest.raises(errors.InvalidRequest, match="the last whole day is") as caught:
-        stage.run(lambda c: c.usage("1d"))
+        harness.run(lambda c: c.usage("1d"))
     last = SINCE if hour >= 8 else SINCE - 86_400
     assert f"(since={last}, until={last + 86_400})" in str(caught.value)
-    assert not stage.simulator.seen.requests
-    assert stage.run(lambda c: c.usage(last, last + 86_400))
+    assert not harness.requests
+    assert harness.run(lambda c: c.usage(last, last + 86_400))
 
 
 def test_the_live_numbers():
-    made = world(400)
+    world = make_world(400)
     at = SINCE + 12 * 3600
-    stage = Stage.of(made=made, at=at)
+    harness = make_harness(world=world, now=at)
 
     async def job(client):
         return (
@@ -93,9 +95,9 @@ def test_the_live_numbers():
             await client.live_net("50m", metrics=[BetaNetMetric.VIDEO_UPSTREAM]),
         )
 
-    scale, experience, net = stage.run(job)
+    scale, experience, net = harness.run(job)
     assert [row.ts for row in scale if row.metric == "pcc"] == [at - 600 + 60 * i for i in range(5)]
-    wanted = sum(call.created_ts < at - 540 and call.destroyed_ts >= at - 600 for call in made.calls)
+    wanted = sum(call.created_ts < at - 540 and call.destroyed_ts >= at - 600 for call in world.calls)
     assert [row.value for row in scale if (row.metric, row.ts) == ("pcc", at - 600)] == [wanted]
     joined = [row.value for row in experience if row.metric == BetaExperienceMetric.JOIN_SUCCESS_RATE]
     assert all(85 <= value <= 100 for value in joined)  # percent, as it was sent
@@ -103,31 +105,31 @@ def test_the_live_numbers():
     assert {row.metric for row in net} == {"videoUpstreamExcellentTransRate"}
     assert list(net) == sorted(net, key=lambda row: row.ts)
     assert 45 <= len(net) <= 48
-    assert not stage.simulator.seen.refused
+    assert not harness.refusals
 
 
 def test_live_numbers_as_arrow_table():
     pytest.importorskip("pyarrow")
-    rows = scripted(Scripted.of(body([{"ts": 60, "pcu": 1, "pcc": 2}])), lambda c: c.live_scale())
+    rows = scripted(body([{"ts": 60, "pcu": 1, "pcc": 2}])).run(lambda c: c.live_scale())
     assert rows.to_arrow().num_rows == len(rows) == 2
 
 
 def test_golden_rows_with_missing_and_unknown_fields():
     data = [{"pcc": 42, "pcu": 102, "ts": 1548665578}, {"pcu": None, "ts": 1548665518, "new": [1]}]
-    rows = scripted(Scripted.of(body(data, requestId="r1")), lambda c: c.live_scale())
+    rows = scripted(body(data, requestId="r1")).run(lambda c: c.live_scale())
     assert [(row.ts, row.metric, row.value, row.extra) for row in rows] == [
         (1548665518, "pcu", None, {"new": [1]}),
         (1548665578, "pcu", 102, {}),
         (1548665578, "pcc", 42, {}),
     ]
     assert rows.meta[0].request_id == "r1"
-    assert list(scripted(Scripted.of(body(None)), lambda c: c.live_net())) == []
+    assert list(scripted(body(None)).run(lambda c: c.live_net())) == []
 
 
 @pytest.mark.parametrize("data", [{}, [1], [{"pcu": 1}], [{"ts": None}], [{"ts": 1, "pcu": "x"}]])
 def test_rows_that_cannot_be_read(data):
     with pytest.raises(errors.DecodeError) as caught:
-        scripted(Scripted.of(body(data)), lambda c: c.live_scale())
+        scripted(body(data)).run(lambda c: c.live_scale())
     assert caught.value.endpoint == "beta/live/scale/by_time"
 
 
@@ -142,35 +144,35 @@ def test_metrics_are_checked():
             await client.live_scale(metrics=[])
         return await client.live_scale(metrics=["pcu", "brandNew"])
 
-    rows = scripted(Scripted.of(body([{"ts": 1, "pcu": 1, "brandNew": 2}])), job)
+    rows = scripted(body([{"ts": 1, "pcu": 1, "brandNew": 2}])).run(job)
     assert {row.metric: row.value for row in rows} == {"pcu": 1, "brandNew": 2}
     with pytest.raises(errors.BadRequest, match="metric brandNew"):
-        Stage.of().run(lambda c: c.live_scale(metrics="brandNew"))
+        make_harness().run(lambda c: c.live_scale(metrics="brandNew"))
 
 
 def test_the_live_range_is_an_hour():
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(errors.WindowOutOfReach, match="1 h"):
-        stage.run(lambda c: c.live_scale("3h", "2h"))
-    assert stage.run(lambda c: c.live_scale("3h"))  # cut to what is there
+        harness.run(lambda c: c.live_scale("3h", "2h"))
+    assert harness.run(lambda c: c.live_scale("3h"))  # cut to what is there
     with pytest.raises(errors.WindowRefused):
-        stage.run(lambda c: c.live_net("3h", "2h"), validate=False)
+        harness.run(lambda c: c.live_net("3h", "2h"), validate=False)
 
 
 @pytest.mark.parametrize("most", [0, 2, 8])
 def test_every_diagnosis_once(most):
-    stage = Stage.of(max_diagnoses=most)
-    now = stage.clock.now()
-    found = stage.run(lambda c: c.live_diagnosis(now - 3000, now - 600).collect())
-    truth = stage.simulator.diagnoses(int(now) - 3000, int(now) - 601)
+    harness = make_harness(max_diagnoses=most)
+    now = harness.clock.now()
+    found = harness.run(lambda c: c.live_diagnosis(now - 3000, now - 600).collect())
+    truth = harness.simulator.diagnoses(int(now) - 3000, int(now) - 601)
     assert sorted((d.ts, d.user) for d in found) == sorted((one["ts"], one["user"]) for one in truth)
-    assert not stage.simulator.seen.refused
+    assert not harness.refusals
 
 
 def test_too_many_diagnoses_in_a_minute_are_an_error():
-    stage = Stage.of(max_diagnoses=40)
+    harness = make_harness(max_diagnoses=40)
     with pytest.raises(errors.IncompleteListing):
-        stage.run(lambda c: c.live_diagnosis().collect())
+        harness.run(lambda c: c.live_diagnosis().collect())
 
 
 def test_a_golden_diagnosis():
@@ -193,7 +195,7 @@ def test_a_golden_diagnosis():
         listing = client.live_diagnosis()
         return await listing.collect(), await listing.to_arrow()
 
-    (freeze, unknown), table = scripted(Scripted.of(body(data), body(data)), job)
+    (freeze, unknown), table = scripted(body(data), body(data)).run(job)
     assert (freeze.user, freeze.experience, freeze.cname) == ("83817682", "Video freeze", "C148474015")
     assert [(c.factor_id, c.factor, c.host_user) for c in freeze.cause_tags] == [
         (18, None, "44361248"),
@@ -217,7 +219,7 @@ def test_a_golden_diagnosis():
 )
 def test_a_diagnosis_that_cannot_be_read(row):
     with pytest.raises(errors.DecodeError, match=r"\$\.data\[0\]"):
-        scripted(Scripted.of(body([row])), lambda c: c.live_diagnosis().collect())
+        scripted(body([row])).run(lambda c: c.live_diagnosis().collect())
 
 
 def test_enums_match_the_page():
@@ -241,9 +243,9 @@ def test_enums_match_the_page():
 def test_every_documented_code(code, kind):
     answer = json.dumps({"code": code, "message": "said so"}).encode()
     with pytest.raises(kind, match="said so"):
-        scripted(Scripted.of(*[answer] * 6), lambda c: c.live_scale())
+        scripted(*[answer] * 6).run(lambda c: c.live_scale())
 
 
 def test_only_the_right_customer():
     with pytest.raises(errors.AuthenticationError, match="Invalid authentication"):
-        Stage.of().run(lambda c: c.live_scale(), secret="wrong")
+        make_harness().run(lambda c: c.live_scale(), CUSTOMER[0], "wrong")

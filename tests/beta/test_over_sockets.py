@@ -7,7 +7,7 @@ from agora_analytics.agora.beta import AsyncAgoraBeta
 from agora_analytics.blocking import AgoraBeta
 from agora_analytics.simulator import DEMO_APP_ID, serve, serve_in_thread
 from agora_analytics.simulator.beta import BetaSimulator
-from tests.beta.stage import CUSTOMER, SINCE, UNTIL, world
+from tests.beta.harness import CUSTOMER, SINCE, UNTIL, make_world
 from tests.blocking.conftest import SHIFT, Shifted
 from tests.blocking.parity import differences
 
@@ -15,7 +15,7 @@ SETTINGS = {"app_id": DEMO_APP_ID, "clock": Shifted()}
 
 
 def simulator():
-    return BetaSimulator(world(20), now=Shifted().now)
+    return BetaSimulator(make_world(20), now=Shifted().now)
 
 
 async def test_every_method_awaited():

@@ -145,7 +145,7 @@ def used(arrivals, requests, period=1.0):
         ("harvest, both alike", 0.94),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(("requests", "count"), [(10, 1500), (100, 4000)])
+@pytest.mark.parametrize(("requests", "count"), [(10, 1500), pytest.param(100, 4000, marks=pytest.mark.slow)])
 def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind, least):
     for seed in range(2):
         stage = Stage(requests=requests)

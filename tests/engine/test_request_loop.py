@@ -33,7 +33,8 @@ from agora_analytics.errors import (
 )
 from agora_analytics.messages import FailureKind, TransportFailure
 from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import NOW, Scripted, endpoint, limits, ok, response
+from tests.conftest import NOW, endpoint, limits, ok, response
+from tests.harness import Scripted
 
 ONE, TWO = "https://one.example", "https://two.example"
 MIDNIGHT = 1_795_132_800.0

@@ -4,8 +4,6 @@ import asyncio
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
 from agora_analytics.agora.judge import open_fields, read_response
@@ -34,9 +32,7 @@ OUTCOMES = [
 ]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.randoms(use_true_random=False), st.sampled_from(["enterprise", "fast"]))
-def test_cancelled_calls_leave_nothing_behind(random, plan):
+def check_cancellations(random, plan):
     well_again = False
 
     def trouble(host, _seconds):
@@ -64,6 +60,22 @@ def test_cancelled_calls_leave_nothing_behind(random, plan):
 
     crew = Crew(trouble, **({} if plan == "fast" else {"plan": plan}))
     crew.run(job)
+
+
+CASES = given(st.randoms(use_true_random=False), st.sampled_from(["enterprise", "fast"]))
+
+
+@settings(max_examples=EXAMPLES // 10)
+@CASES
+def test_cancelled_calls_leave_nothing_behind(random, plan):
+    check_cancellations(random, plan)
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES)
+@CASES
+def test_ten_thousand_cancelled_calls_leave_nothing_behind(random, plan):
+    check_cancellations(random, plan)
 
 
 @pytest.mark.parametrize("trouble", [None, *OUTCOMES[3:6]], ids=str)

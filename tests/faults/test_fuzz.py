@@ -26,9 +26,9 @@ from agora_analytics.decode import available, decode_metrics, decode_with
 from agora_analytics.messages import Response
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
 from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import NOW, Scripted, ok
-from tests.exchanges import exchange
+from tests.conftest import NOW, ok
 from tests.faults.fleet import FAST
+from tests.harness import Scripted, exchange
 
 EXAMPLES = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 (CUSTOMER,) = DEMO_CREDENTIALS.items()

@@ -15,7 +15,7 @@ from agora_analytics import HttpxTransport, Request, RetryPolicy, TransportError
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.decode import decode_metrics
 from agora_analytics.errors import DecodeError
-from tests.conftest import CUSTOMER, SECRET, nothing_runs, ok
+from tests.conftest import CUSTOMER, SECRET, nothing_runs, ok, slow
 from tests.faults.fleet import FAST
 from tests.faults.network import Host, answers, network, resets, trusting, whole
 
@@ -85,6 +85,7 @@ async def shortest(block: Callable[[], Awaitable[float]]) -> float:
     return best
 
 
+@pytest.mark.slow
 async def test_an_answer_of_20_mb_blocks_the_loop_nowhere():
     """Read, judged and decoded."""
     pytest.importorskip("simdjson")
@@ -99,7 +100,7 @@ async def test_an_answer_of_20_mb_blocks_the_loop_nowhere():
             assert await shortest(lambda: longest_block(harvest_one(client))) < LONGEST_BLOCK
 
 
-@pytest.mark.parametrize("kind", ["with spaces", "no metrics", "no answer of metrics at all"])
+@pytest.mark.parametrize("kind", ["no metrics", *map(slow, ("with spaces", "no answer of metrics at all"))])
 async def test_a_large_answer_that_is_not_as_documented_blocks_the_loop_nowhere(kind):
     pytest.importorskip("simdjson")
     decode_metrics(metrics_body(0.01))

@@ -9,7 +9,7 @@ from agora_analytics import DeadlineExceeded, NotFound, RetryPolicy, TransportEr
 from agora_analytics.engine.events import HostSwitched
 from agora_analytics.engine.transports import CONNECT_TIMEOUT
 from agora_analytics.messages import FailureKind
-from tests.conftest import nothing_runs, ok, response
+from tests.conftest import nothing_runs, ok, response, slow
 from tests.faults.fleet import (
     ALTERNATE,
     NEIGHBOUR,
@@ -158,7 +158,9 @@ def test_names_that_do_not_resolve_at_the_start_are_found_when_they_do():
     assert crew.run(job) == (PRIMARY, pytest.approx(ROUND_TRIP, abs=0.02))
 
 
-@pytest.mark.parametrize("way_to_die", [FailureKind.CONNECT_TIMEOUT, FailureKind.REFUSED, FailureKind.RESET])
+@pytest.mark.parametrize(
+    "way_to_die", [FailureKind.RESET, *map(slow, (FailureKind.CONNECT_TIMEOUT, FailureKind.REFUSED))]
+)
 def test_a_primary_that_dies_and_comes_back_costs_no_request_and_little_more(way_to_die):
     """10 requests a second for 10 minutes; the primary is dead from minute 2 to 5 and from 7 to 7:10."""
 

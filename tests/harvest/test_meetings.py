@@ -11,13 +11,14 @@ from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest
 from agora_analytics.harvest.meetings import sample_points
-from agora_analytics.opentok import AsyncOpenTok, ProjectKey
+from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.records import StreamSample
 from agora_analytics.simulator import Faults
-from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld, Rules
+from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokWorld, Rules
 from agora_analytics.simulator.opentok.samples import MEASURES
 from agora_analytics.store import open_store
-from agora_analytics.testing import VirtualClock, run_virtual
+from agora_analytics.testing import run_virtual
+from tests.opentok.harness import make_harness
 
 DAY = 86_400
 NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
@@ -30,19 +31,11 @@ def world(**knobs):
     return OpenTokWorld.generate(seed=7, since=SINCE + 60, until=UNTIL - 7200, **(shape | knobs))
 
 
-def harvested(simulator, clock, store, *, secret=SECRET, since=SINCE, until=UNTIL):
-    async def job():
-        async with AsyncOpenTok(
-            ProjectKey(KEY, secret), transport=AsgiTransport(simulator.app), clock=clock
-        ) as client:
-            return await harvest(client, since=since, until=until, store=store)
+def harvested(harness, store, *credentials, since=SINCE, until=UNTIL):
+    async def job(client):
+        return await harvest(client, since=since, until=until, store=store)
 
-    return run_virtual(job(), clock)
-
-
-def staged(project, *, at=NOW, **settings):
-    clock = VirtualClock(at)
-    return OpenTokSimulator(project, now=clock.now, **settings), clock
+    return harness.run(job, *credentials)
 
 
 def truth(project, until_ms=None):
@@ -75,36 +68,36 @@ def stored(folder):
 
 def test_every_sample_is_stored_once_and_fetched_once(tmp_path):
     project = world()
-    simulator, clock = staged(project)
-    report = harvested(simulator, clock, tmp_path)
+    harness = make_harness(project)
+    report = harvested(harness, tmp_path)
     assert stored(tmp_path) == truth(project)
     assert report.complete
-    sent = simulator.seen.requests.total()
-    again = harvested(simulator, clock, tmp_path)
+    sent = harness.requests.total()
+    again = harvested(harness, tmp_path)
     # the list of sessions, and the Pacific days whose data may be incomplete
-    assert simulator.seen.requests.total() - sent == 1 + again.ongoing
+    assert harness.requests.total() - sent == 1 + again.ongoing
     assert stored(tmp_path) == truth(project)
-    assert max(simulator.rate_windows.worst.values()) < 100
+    assert max(harness.simulator.rate_windows.worst.values()) < 100
 
 
 def test_complete_days_are_compacted_to_one_file_each(tmp_path):
     project = world(sessions=12)
-    harvested(*staged(project), tmp_path)
+    harvested(make_harness(project), tmp_path)
     days = [path.parent for path in open_store(tmp_path).files("points")]
     assert max(map(days.count, days)) > 1  # a day with an incomplete project day is not compacted
-    simulator, clock = staged(project, at=NOW + 3 * DAY)
-    harvested(simulator, clock, tmp_path)
+    harness = make_harness(project, now=NOW + 3 * DAY)
+    harvested(harness, tmp_path)
     days = [path.parent for path in open_store(tmp_path).files("points")]
     assert len(days) == len(set(days)) >= 3
     assert stored(tmp_path) == truth(project)
-    sent = simulator.seen.requests.total()
-    assert harvested(simulator, clock, tmp_path).complete
-    assert simulator.seen.requests.total() == sent + 1  # the list of sessions
+    sent = harness.requests.total()
+    assert harvested(harness, tmp_path).complete
+    assert harness.requests.total() == sent + 1  # the list of sessions
 
 
 def test_rows_identify_channel_user_and_peer(tmp_path):
     project = world(sessions=2)
-    harvested(*staged(project), tmp_path)
+    harvested(make_harness(project), tmp_path)
     streams = {
         (meeting.meeting_id, member.stream.stream_id): member.connection_id
         for session in project.sessions
@@ -131,14 +124,14 @@ def test_rows_identify_channel_user_and_peer(tmp_path):
 
 
 def test_project_days_give_usage_and_join_success(tmp_path):
-    harvested(*staged(world(sessions=1)), tmp_path, since=NOW - 10 * DAY, until=NOW - 4 * DAY)
+    harvested(make_harness(world(sessions=1)), tmp_path, since=NOW - 10 * DAY, until=NOW - 4 * DAY)
     store = open_store(tmp_path)
     rows = store.sql("select distinct metric, unit from quality where call_id is null").rows()
     # the project data of this world starts with its first session
     assert rows == []
     longer = OpenTokWorld.generate(seed=7, since=NOW - 20 * DAY, until=NOW - DAY, sessions=1)
-    simulator, clock = staged(longer)
-    report = harvested(simulator, clock, tmp_path / "other", since=NOW - 15 * DAY, until=NOW)
+    harness = make_harness(longer)
+    report = harvested(harness, tmp_path / "other", since=NOW - 15 * DAY, until=NOW)
     assert report.points > 0
     days = open_store(tmp_path / "other").sql(
         "select count(distinct ts), min(value), max(value), any_value(unit) from quality where metric = 'join_success_rate'"
@@ -166,14 +159,14 @@ def test_peer_id_of_a_sample_without_publisher_samples():
 
 def test_ongoing_meeting_is_fetched_again(tmp_path):
     project = world(ongoing_share=1.0, sessions=3)
-    first = harvested(*staged(project), tmp_path)
+    first = harvested(make_harness(project), tmp_path)
     assert first.ongoing >= 1
     first_rows = stored(tmp_path)
     assert len(first_rows) > 0
-    simulator, clock = staged(project, at=NOW + 7200)
-    harvested(simulator, clock, tmp_path)
+    harness = make_harness(project, now=NOW + 7200)
+    harvested(harness, tmp_path)
     later_rows = set(stored(tmp_path))
-    began, ended = ((at - simulator.rules.delay) * 1000 for at in (NOW + 7200, clock.now()))
+    began, ended = ((at - harness.simulator.rules.delay) * 1000 for at in (NOW + 7200, harness.clock.now()))
     assert len(later_rows) == len(stored(tmp_path))
     assert set(first_rows) < set(truth(project, int(began))) <= later_rows <= set(truth(project, int(ended)))
 
@@ -189,12 +182,12 @@ def test_daily_runs_equal_one_run_over_all_days(tmp_path):
     project = world(sessions=6)
     meeting = project.sessions[0].meetings[0]
     at = (meeting.created_ms + meeting.destroyed_ms) / 2000  # ongoing, and older than the next run's range
-    simulator, clock = staged(project, at=at)
+    harness = make_harness(project, now=at)
     daily, at_once = tmp_path / "daily", tmp_path / "at_once"
     for day in range(7):
-        harvested(simulator, clock, daily, since=at + (day - 1) * DAY, until=at + day * DAY)
-        clock.step(at + (day + 1) * DAY - clock.now())
-    harvested(simulator, clock, at_once, since=SINCE - DAY, until=clock.now())
+        harvested(harness, daily, since=at + (day - 1) * DAY, until=at + day * DAY)
+        harness.clock.step(at + (day + 1) * DAY - harness.clock.now())
+    harvested(harness, at_once, since=SINCE - DAY, until=harness.clock.now())
     assert stored(daily) == stored(at_once) == truth(project)
     assert days_of(daily) == days_of(at_once)
     assert len(days_of(daily)) > 0
@@ -216,10 +209,10 @@ def test_incomplete_meetings_outside_the_range_are_fetched_again(tmp_path):
     assert incomplete[1].created_ms - incomplete[0].created_ms < 3_600_000
     for meeting in incomplete:
         began = meeting.created_ms / 1000
-        harvested(*staged(project, at=began + 400), tmp_path, since=began, until=began + 0.001)
+        harvested(make_harness(project, now=began + 400), tmp_path, since=began, until=began + 0.001)
     pending = open_store(tmp_path).units(KEY).pending["points"]
     assert {name.split(".")[1] for name in pending} >= {meeting.meeting_id for meeting in incomplete}
-    report = harvested(*staged(project, at=NOW), tmp_path, since=NOW - 600, until=NOW - 540)
+    report = harvested(make_harness(project, now=NOW), tmp_path, since=NOW - 600, until=NOW - 540)
     # the pending units, and the day of the range, which is younger than 48 hours
     assert (report.calls, report.ongoing) == (len(pending) + 1, 1)
     ids = {meeting.meeting_id for meeting in incomplete}
@@ -244,23 +237,23 @@ def test_delayed_harvest_does_not_replace_a_complete_meeting(tmp_path):
     """The older harvest fetches an ongoing meeting, but commits after a younger one has stored all of it."""
     project = world(sessions=1, meetings=(1, 1))
     ((meeting,),) = (session.meetings for session in project.sessions)
-    simulator, clock = staged(project, at=(meeting.created_ms + meeting.destroyed_ms) / 2000)
+    harness = make_harness(project, now=(meeting.created_ms + meeting.destroyed_ms) / 2000)
 
     async def harvesting(transport):
-        key, retry = ProjectKey(KEY, SECRET), RetryPolicy(timeout=DAY, deadline=None)
-        async with AsyncOpenTok(key, transport=transport, clock=clock, retry=retry) as client:
+        retry = RetryPolicy(timeout=DAY, deadline=None)
+        async with harness.client(transport=transport, retry=retry) as client:
             return await harvest(client, since=SINCE, until="now", store=tmp_path)
 
     async def job():
-        hangs = Held(simulator.app)
+        hangs = Held(harness.simulator.app)
         async with asyncio.TaskGroup() as group:
             older = group.create_task(harvesting(hangs))
-            await asyncio.sleep(meeting.destroyed_ms / 1000 + 600 - clock.now())
-            younger = await harvesting(AsgiTransport(simulator.app))
+            await asyncio.sleep(meeting.destroyed_ms / 1000 + 600 - harness.clock.now())
+            younger = await harvesting(AsgiTransport(harness.simulator.app))
             hangs.release.set()
         return older.result(), younger
 
-    older, younger = run_virtual(job(), clock)
+    older, younger = run_virtual(job(), harness.clock)
     assert stored(tmp_path) == truth(project)
     assert (older.known_before, younger.known_before) == (1, 0)
     pending = open_store(tmp_path).units(KEY).pending["points"]
@@ -270,8 +263,8 @@ def test_delayed_harvest_does_not_replace_a_complete_meeting(tmp_path):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_faults_do_not_change_the_rows(tmp_path, seed):
     project = world()
-    simulator, clock = staged(project, faults=Faults(share=0.1, seed=seed))
-    harvested(simulator, clock, tmp_path)
+    harness = make_harness(project, faults=Faults(share=0.1, seed=seed))
+    harvested(harness, tmp_path)
     assert stored(tmp_path) == truth(project)
 
 
@@ -288,15 +281,15 @@ def test_harvest_resumes_after_a_full_disk(tmp_path, writes):
 
     store.put = full_after
     with pytest.raises(StoreError, match="full"):
-        harvested(*staged(project), store)
-    harvested(*staged(project), tmp_path)
+        harvested(make_harness(project), store)
+    harvested(make_harness(project), tmp_path)
     assert stored(tmp_path) == truth(project)
 
 
 def test_harvest_without_the_add_on_stores_days_and_reports_sessions_as_skipped(tmp_path):
     longer = OpenTokWorld.generate(seed=7, since=NOW - 9 * DAY, until=NOW - DAY, sessions=1)
-    simulator, clock = staged(longer, rules=Rules(add_on=False))
-    report = harvested(simulator, clock, tmp_path, since=NOW - 8 * DAY)
+    harness = make_harness(longer, rules=Rules(add_on=False))
+    report = harvested(harness, tmp_path, since=NOW - 8 * DAY)
     assert [skipped.call_id for skipped in report.skipped] == ["sessions"]
     assert "1014" in report.skipped[0].reason
     assert report.points > 0
@@ -304,30 +297,32 @@ def test_harvest_without_the_add_on_stores_days_and_reports_sessions_as_skipped(
 
 def test_partial_meeting_is_stored_reported_and_fetched_again(tmp_path):
     project = world(sessions=2, meetings=(1, 1))
-    simulator, clock = staged(project)
-    simulator.fail_with(1014, times=7, at="streamStatsCollection")  # four days, the list, two meetings
-    first = harvested(simulator, clock, tmp_path)
+    harness = make_harness(project)
+    harness.simulator.fail_with(
+        1014, times=7, at="streamStatsCollection"
+    )  # four days, the list, two meetings
+    first = harvested(harness, tmp_path)
     assert any("incomplete response" in skipped.reason for skipped in first.skipped)
     assert not first.complete
-    again = harvested(simulator, clock, tmp_path)
+    again = harvested(harness, tmp_path)
     assert again.complete
     assert stored(tmp_path) == truth(project)
 
 
 def test_unlisted_meetings_are_reported_and_fetched_by_the_next_run(tmp_path):
     project = world(sessions=3)
-    simulator, clock = staged(project)
-    simulator.fail_with(1014, times=5, at="meetings")  # four days, and the list
-    first = harvested(simulator, clock, tmp_path)
+    harness = make_harness(project)
+    harness.simulator.fail_with(1014, times=5, at="meetings")  # four days, and the list
+    first = harvested(harness, tmp_path)
     assert [skipped.call_id for skipped in first.skipped if skipped.call_id == "sessions"]
     assert not first.complete
-    assert harvested(simulator, clock, tmp_path).complete
+    assert harvested(harness, tmp_path).complete
     assert stored(tmp_path) == truth(project)
 
 
 def test_wrong_secret_and_invalid_range_end_the_harvest(tmp_path):
-    simulator, clock = staged(world())
+    harness = make_harness(world())
     with pytest.raises(AuthenticationError):
-        harvested(simulator, clock, tmp_path, secret="another" * 8)
+        harvested(harness, tmp_path, ProjectKey(KEY, "another" * 8))
     with pytest.raises(InvalidRequest):
-        harvested(simulator, clock, tmp_path, since=UNTIL, until=SINCE)
+        harvested(harness, tmp_path, since=UNTIL, until=SINCE)

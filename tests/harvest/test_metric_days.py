@@ -8,24 +8,24 @@ from agora_analytics.harvest import estimate, harvest
 from agora_analytics.simulator import Faults
 from agora_analytics.simulator.apsaravideo import Terminals
 from agora_analytics.store import open_store
-from tests.apsaravideo.stage import APP_ID, DAY, ENDPOINT, NOW, WORLD, Stage
+from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, WORLD, make_harness
 
 MIDNIGHT = NOW // DAY * DAY
 SINCE, UNTIL = MIDNIGHT - 3 * DAY, MIDNIGHT
 
 
-def harvested(stage, folder, *key, since=SINCE, until=UNTIL):
+def harvested(harness, folder, *key, since=SINCE, until=UNTIL):
     async def job(client):
         return await harvest(client, since=since, until=until, store=folder)
 
-    return stage.run(job, *key)
+    return harness.run(job, *key)
 
 
-def estimated(stage, folder, *, since, until):
+def estimated(harness, folder, *, since, until):
     async def job(client):
         return await estimate(client, since=since, until=until, store=folder)
 
-    return stage.run(job)
+    return harness.run(job)
 
 
 def truth(since, until):
@@ -45,26 +45,26 @@ def stored(folder):
 
 
 def test_every_point_of_every_day_is_stored_once(tmp_path):
-    stage = Stage.of()
-    report = harvested(stage, tmp_path)
+    harness = make_harness()
+    report = harvested(harness, tmp_path)
     assert stored(tmp_path) == truth(SINCE, UNTIL)
     assert (report.calls, report.points, report.requests) == (12, len(truth(SINCE, UNTIL)), {ENDPOINT: 12})
-    again = harvested(stage, tmp_path)
+    again = harvested(harness, tmp_path)
     assert (again.known_before, again.calls, again.requests) == (12, 0, {})
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
 
 def test_range_is_extended_to_whole_days(tmp_path):
-    harvested(Stage.of(), tmp_path, since=MIDNIGHT - 30_000, until=MIDNIGHT - 20_000)
+    harvested(make_harness(), tmp_path, since=MIDNIGHT - 30_000, until=MIDNIGHT - 20_000)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT)
 
 
 def test_current_day_is_fetched_again_until_complete(tmp_path):
-    stage = Stage.of()
-    first = harvested(stage, tmp_path, since=MIDNIGHT, until=NOW)
+    harness = make_harness()
+    first = harvested(harness, tmp_path, since=MIDNIGHT, until=NOW)
     assert (first.calls, first.ongoing) == (4, 4)
     before = stored(tmp_path)
-    later = Stage.of(now=MIDNIGHT + DAY + 7200)
+    later = make_harness(now=MIDNIGHT + DAY + 7200)
     second = harvested(later, tmp_path, since=MIDNIGHT, until=MIDNIGHT + DAY)
     assert (second.calls, second.ongoing) == (4, 0)
     assert stored(tmp_path) == truth(MIDNIGHT, MIDNIGHT + DAY)
@@ -76,8 +76,8 @@ def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
     store = tmp_path / "store"
     for night in range(4):  # a day is incomplete until an hour after its end
         now = SINCE + night * DAY + 900
-        cost = estimated(Stage.of(now=now), store, since=now - DAY, until=now)
-        report = harvested(Stage.of(now=now), store, since=now - DAY, until=now)
+        cost = estimated(make_harness(now=now), store, since=now - DAY, until=now)
+        report = harvested(make_harness(now=now), store, since=now - DAY, until=now)
         assert (cost.requests, cost.known) == (report.requests, report.known_before)
     assert report.requests == {ENDPOINT: 12}  # four metrics of two days, and of the one before the range
     now = MIDNIGHT + 900
@@ -90,9 +90,9 @@ def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
 
 
 def test_incomplete_day_partly_outside_the_retention_keeps_its_rows(tmp_path):
-    harvested(Stage.of(), tmp_path, since=MIDNIGHT, until=NOW)
+    harvested(make_harness(), tmp_path, since=MIDNIGHT, until=NOW)
     before = stored(tmp_path)
-    later = Stage.of(now=MIDNIGHT + 30 * DAY + 3600)
+    later = make_harness(now=MIDNIGHT + 30 * DAY + 3600)
     report = harvested(later, tmp_path, since=later.clock.now() - 3600, until=later.clock.now())
     assert report.calls == 4  # the current day only
     assert set(before) < set(stored(tmp_path))
@@ -100,7 +100,7 @@ def test_incomplete_day_partly_outside_the_retention_keeps_its_rows(tmp_path):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_faults_do_not_change_the_rows(tmp_path, seed):
-    harvested(Stage.of(faults=Faults(share=0.1, seed=seed)), tmp_path)
+    harvested(make_harness(faults=Faults(share=0.1, seed=seed)), tmp_path)
     assert stored(tmp_path) == truth(SINCE, UNTIL)
 
 
@@ -130,13 +130,13 @@ class FullAfter:
 @pytest.mark.parametrize("writes", range(1, 16))
 def test_next_run_repairs_a_store_after_any_failed_write(tmp_path, writes):
     with pytest.raises(StoreError, match="full"):
-        harvested(Stage.of(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
-    harvested(Stage.of(now=MIDNIGHT + 2 * DAY), tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT + DAY)
+        harvested(make_harness(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
+    harvested(make_harness(now=MIDNIGHT + 2 * DAY), tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT + DAY)
     assert stored(tmp_path) == truth(MIDNIGHT - DAY, MIDNIGHT + DAY)
 
 
 def test_wrong_credentials_and_range_out_of_reach_end_the_harvest(tmp_path):
     with pytest.raises(AuthenticationError):
-        harvested(Stage.of(), tmp_path, "nobody", "secret")
+        harvested(make_harness(), tmp_path, "nobody", "secret")
     with pytest.raises(WindowOutOfReach):
-        harvested(Stage.of(), tmp_path, since=NOW - 90 * DAY, until=NOW - 80 * DAY)
+        harvested(make_harness(), tmp_path, since=NOW - 90 * DAY, until=NOW - 80 * DAY)

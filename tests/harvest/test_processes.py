@@ -11,8 +11,8 @@ import pytest
 
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 from agora_analytics.store import open_store
+from tests.harvest.harness import LATENCY, contents, fewest_requests, truth
 from tests.harvest.harvest_process import plan
-from tests.harvest.stage import LATENCY, contents, fewest_requests, truth
 
 NOW = int(time.time())
 SINCE, UNTIL = NOW - 2 * 86_400, NOW - 86_400
@@ -50,6 +50,7 @@ def refused_or_over(simulator: Simulator) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_harvest_killed_twenty_times_ends_with_the_same_rows(tmp_path):
     world, kills, rng = world_of(200), 20, random.Random(1)
     simulator = Simulator(world, "enterprise", latency=LATENCY)
@@ -69,6 +70,7 @@ def test_harvest_killed_twenty_times_ends_with_the_same_rows(tmp_path):
     assert not refused_or_over(simulator)
 
 
+@pytest.mark.slow
 def test_two_harvests_with_one_ledger_share_rate_and_daily_quota(tmp_path):
     simulator = Simulator(world_of(60), plan(10, 90), latency=LATENCY)
     options = ("--ledger", str(tmp_path / "ledger"), "--per-day", "90")
@@ -83,6 +85,7 @@ def test_two_harvests_with_one_ledger_share_rate_and_daily_quota(tmp_path):
     assert simulator.seen.worst_window("call/sessions") >= 8  # together they use the rate limit
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_points(tmp_path):
     def measure(calls: int) -> dict:
         world = world_of(calls, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True, interval=8)

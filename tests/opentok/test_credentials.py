@@ -11,8 +11,8 @@ from agora_analytics.engine.events import ResponseReceived
 from agora_analytics.errors import AgoraAnalyticsError, AuthenticationError, ConfigurationError
 from agora_analytics.opentok import Application, AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokWorld
-from tests.conftest import Scripted
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, scripted, summaries
+from tests.harness import Scripted
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, scripted, summaries
 
 APPLICATION = "5c1a4ee8-8d4b-4d0c-a3f1-3f0fd0e0c3b1"
 PAIR = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -40,12 +40,12 @@ def claims_of(transport, *, header, key, algorithm):
 
 
 def test_project_token_is_signed_with_its_secret():
-    transport = Scripted(data(summaries()))
-    scripted(transport, ask)
-    (claims,) = claims_of(transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
+    harness = scripted(data(summaries()))
+    harness.run(ask)
+    (claims,) = claims_of(harness.transport, header="x-opentok-auth", key=SECRET, algorithm="HS256")
     assert claims.pop("jti")
     assert claims == {"iss": KEY, "ist": "project", "iat": int(NOW) - 5, "exp": int(NOW) + 180}
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert (request.method, request.base_url + request.path) == (
         "POST",
         "https://insights.opentok.com/graphql",
@@ -55,29 +55,29 @@ def test_project_token_is_signed_with_its_secret():
 
 
 def test_application_token_is_signed_with_its_private_key():
-    transport = Scripted(data(summaries()))
-    scripted(transport, ask, credentials=Application(APPLICATION, PRIVATE))
-    (claims,) = claims_of(transport, header="authorization", key=PUBLIC, algorithm="RS256")
+    harness = scripted(data(summaries()))
+    harness.run(ask, credentials=Application(APPLICATION, PRIVATE))
+    (claims,) = claims_of(harness.transport, header="authorization", key=PUBLIC, algorithm="RS256")
     assert claims.pop("jti")
     assert claims == {"application_id": APPLICATION, "iat": int(NOW) - 5, "exp": int(NOW) + 180}
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert request.base_url + request.path == "https://tools.vonage.com/video/insights-api/graphql"
     assert f'projectId: \\"{APPLICATION}\\"'.encode() in request.body
 
 
 def test_server_accepts_both_kinds_of_token():
-    assert [one.session_id for one in Harness.of().run(ask)] == IDS
+    assert [one.session_id for one in make_harness().run(ask)] == IDS
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=3, project_id=APPLICATION
     )
-    harness = Harness.of([WORLD, world], applications={APPLICATION: PUBLIC})
+    harness = make_harness([WORLD, world], applications={APPLICATION: PUBLIC})
     found = harness.run(ask, Application(APPLICATION, PRIVATE))
     assert [one.session_id for one in found] == [one.session_id for one in world.sessions]
 
 
 def test_every_attempt_has_a_new_valid_token():
     transport = Scripted(data(summaries()))
-    harness = Harness.of(faults=Faults(script=("500", "reset", "503-html")))
+    harness = make_harness(faults=Faults(script=("500", "reset", "503-html")))
 
     class Seen:
         async def send(self, request):
@@ -96,7 +96,7 @@ def test_every_attempt_has_a_new_valid_token():
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0, 11 * 3600.0, -11 * 3600.0])
 def test_wrong_clock_is_corrected_after_one_refusal(ahead):
     """The tokens of a skewed clock are refused once (1011); the next ones use the server's date."""
-    harness = Harness.of(clock_skew=ahead)
+    harness = make_harness(clock_skew=ahead)
 
     async def job(client):
         return [len(await ask(client)) for _ in range(3)]
@@ -104,23 +104,23 @@ def test_wrong_clock_is_corrected_after_one_refusal(ahead):
     counts = harness.run(job)
     assert len(set(counts)) == 1
     assert harness.simulator.errors == {1011: 1}
-    assert harness.requests == 4
+    assert harness.requests.total() == 4
 
 
 @pytest.mark.parametrize("code", [1001, 1011])
 def test_rejected_token_is_renewed_once_without_delay(code):
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(code)
     begin = harness.clock.now()
     assert len(harness.run(ask)) == len(IDS)
-    assert harness.requests == 2
+    assert harness.requests.total() == 2
     assert harness.clock.now() - begin < 1
 
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(code, times=5)
     with pytest.raises(AuthenticationError, match=str(code)) as caught:
         harness.run(ask)
-    assert harness.requests == len(caught.value.trail) == 2
+    assert harness.requests.total() == len(caught.value.trail) == 2
 
 
 # ---- what cannot be used is refused at once
@@ -149,11 +149,11 @@ def test_api_key_may_be_a_number():
 
 
 def test_error_of_an_invalid_private_key_does_not_show_it():
-    transport = Scripted(data(summaries()))
+    harness = scripted(data(summaries()))
     with pytest.raises(ConfigurationError, match="private key cannot sign") as caught:
-        scripted(transport, ask, credentials=Application(APPLICATION, "-----BEGIN nothing-----"))
+        harness.run(ask, credentials=Application(APPLICATION, "-----BEGIN nothing-----"))
     assert "BEGIN" not in str(caught.value)
-    assert transport.requests == []
+    assert harness.transport.requests == []
 
 
 def test_missing_pyjwt_names_the_extra(monkeypatch):
@@ -225,7 +225,7 @@ def test_no_secret_in_any_log_event_or_error(caplog):
         Application(APPLICATION, PRIVATE),
     ):
         for faults in (Faults(), Faults(share=1.0)):
-            harness = Harness.of(faults=faults)
+            harness = make_harness(faults=faults)
             shown.append(repr(credentials))
 
             async def job(client):

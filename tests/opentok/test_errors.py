@@ -12,8 +12,8 @@ from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
-from tests.conftest import Scripted, response
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, scripted, summaries
+from tests.conftest import response, slow
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, scripted, summaries
 from tests.opentok.test_judge import VERDICTS
 from tests.opentok.test_listings import expected_samples, sample_rows
 
@@ -29,18 +29,18 @@ async def ask(client):
 
 @pytest.mark.parametrize("code", VERDICTS)
 def test_every_code_raises_its_error_type(code):
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(code, times=10)
     with pytest.raises(VERDICTS[code][1], match=str(code)) as caught:
         harness.run(ask)
     assert caught.value.code == code
     assert caught.value.endpoint == "opentok/session_data"
-    assert harness.requests == len(caught.value.trail) == {1001: 2, 1011: 2, 1012: 6}.get(code, 1)
+    assert harness.requests.total() == len(caught.value.trail) == {1001: 2, 1011: 2, 1012: 6}.get(code, 1)
 
 
 @pytest.mark.parametrize("code", VERDICTS)
 def test_error_of_one_field_is_reported_with_the_other_data(code):
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(code, at="meetings", times=10)
     (page,) = harness.run(lambda client: pages_of(client.session_summaries("16d")))
     assert [one.session_id for one in page.records] == IDS
@@ -55,13 +55,13 @@ def test_error_of_one_field_is_reported_with_the_other_data(code):
 )
 def test_missing_list_is_not_an_empty_list(project):
     with pytest.raises(errors.DecodeError, match="no list sessionSummaries") as caught:
-        scripted(Scripted(data(project)), ask)
+        scripted(data(project)).run(ask)
     assert caught.value.path == "$.data.project.sessionData.sessionSummaries"
     assert caught.value.endpoint == "opentok/session_data"
 
 
 def test_failed_part_is_complete_after_a_retry():
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(1012, at="streamStatsCollection")
     found = harness.run(lambda client: client.stream_stats(IDS[0]).collect())
     assert sample_rows(found) == expected_samples(keep=lambda session, _: session.session_id == IDS[0])
@@ -73,7 +73,7 @@ async def pages_of(listing):
 
 
 def test_errors_without_data_are_raised():
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(1016, at="meetings")
     with pytest.raises(errors.NotFound, match="1016"):
         harness.run(lambda client: client.meetings(IDS[0]).collect())
@@ -81,7 +81,7 @@ def test_errors_without_data_are_raised():
 
 @pytest.mark.parametrize("missing", ["refuse", "partial"])
 def test_unknown_session(missing):
-    harness = Harness.of(rules=Rules(missing=missing))
+    harness = make_harness(rules=Rules(missing=missing))
 
     async def job(client):
         with pytest.raises(errors.NotFound, match="1017"):
@@ -98,7 +98,7 @@ def test_unknown_session(missing):
 
 
 def test_without_the_add_on_only_project_data_are_available():
-    harness = Harness.of(rules=Rules(add_on=False))
+    harness = make_harness(rules=Rules(add_on=False))
 
     async def job(client):
         with pytest.raises(errors.AccessDenied, match="add-on"):
@@ -110,11 +110,11 @@ def test_without_the_add_on_only_project_data_are_available():
 
 def test_exceeded_node_limit_is_explained():
     with pytest.raises(errors.AccessDenied, match="requests too much"):
-        Harness.of(rules=Rules(node_limit=100)).run(ask)
+        make_harness(rules=Rules(node_limit=100)).run(ask)
 
 
 def test_first_stays_within_the_server_limit():
-    strict = Harness.of(rules=Rules(excess="refuse"))
+    strict = make_harness(rules=Rules(excess="refuse"))
     assert len(strict.run(lambda client: client.stream_stats(IDS).collect())) == len(expected_samples())
 
 
@@ -122,17 +122,17 @@ def test_first_stays_within_the_server_limit():
     ("45000002", 1019, errors.AuthenticationError), ("45000003", 1015, errors.NotFound),
 ])  # fmt: skip
 def test_project_of_another_key_is_refused(theirs, code, error):
-    harness = Harness.of(projects={KEY: SECRET, "45000002": SECRET})
+    harness = make_harness(projects={KEY: SECRET, "45000002": SECRET})
     query = f"{{ project(projectId: {theirs}) {{ sessionData {{ sessionSummaries(start: 1795000000) {{ totalCount }} }} }} }}"
     with pytest.raises(error, match=str(code)):
         harness.run(lambda client: client.query(query))
 
 
 def test_wrong_secret_is_not_retried():
-    harness = Harness.of()
+    harness = make_harness()
     with pytest.raises(errors.AuthenticationError, match="1020"):
         harness.run(ask, ProjectKey(KEY, "another0secret0of0forty0characters000000"))
-    assert harness.requests == 1
+    assert harness.requests.total() == 1
 
 
 # ---- faults
@@ -142,9 +142,9 @@ def test_wrong_secret_is_not_retried():
     "kind", ["reset", "500", "503-html", "504-html", "cut-off", "broken-json", "lost-answer", "429"]
 )
 def test_one_fault_is_retried(kind):
-    harness = Harness.of(faults=Faults(script=(kind,)))
+    harness = make_harness(faults=Faults(script=(kind,)))
     assert [one.session_id for one in harness.run(ask)] == IDS
-    assert harness.requests == 2
+    assert harness.requests.total() == 2
 
 
 def test_many_faults_lose_and_repeat_no_sample():
@@ -152,7 +152,7 @@ def test_many_faults_lose_and_repeat_no_sample():
         seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, ongoing_share=0
     )
     ids = [session.session_id for session in ended.sessions]
-    harness = Harness.of(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
+    harness = make_harness(ended, faults=Faults(share=0.3, seed=4), latency=(0.01, 0.1))
     retry = RetryPolicy(timeout=5, deadline=None, attempts=15, rate_attempts=15)
     found = harness.run(lambda client: client.stream_stats(ids).collect(), retry=retry)
     assert sample_rows(found) == expected_samples(ended)
@@ -162,14 +162,14 @@ def test_many_faults_lose_and_repeat_no_sample():
 def test_html_page_with_status_200_is_an_error():
     page = response(b"<html>sign in</html>", content_type="text/html")
     with pytest.raises(errors.ServerError, match=r"the body \(text/html\) is not a response"):
-        scripted(Scripted(page), ask)
+        scripted(page).run(ask)
 
 
 def test_persistent_rate_limit_is_raised():
-    script = Scripted(response({"message": "Too Many Requests"}, 429, retry_after="3"))
+    harness = scripted(response({"message": "Too Many Requests"}, 429, retry_after="3"))
     with pytest.raises(errors.RateLimited, match="Too Many Requests"):
-        scripted(script, ask, retry=LONG)
-    assert len(script.requests) == RetryPolicy().rate_attempts
+        harness.run(ask, retry=LONG)
+    assert len(harness.transport.requests) == RetryPolicy().rate_attempts
 
 
 # ---- fewer than 100 requests in 30 seconds, of a key and from an address
@@ -179,9 +179,9 @@ async def many(client, times):
     await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
 
 
-@pytest.mark.parametrize("latency", [(0.0, 0.0), (0.01, 0.4)])
+@pytest.mark.parametrize("latency", [(0.01, 0.4), slow((0.0, 0.0))])
 def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
-    harness = Harness.of(latency=latency)
+    harness = make_harness(latency=latency)
 
     async def job(client):
         begin = harness.clock.now()
@@ -189,20 +189,20 @@ def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
         return harness.clock.now() - begin
 
     seconds = harness.run(job, retry=LONG)
-    assert harness.requests == 500
+    assert harness.requests.total() == 500
     assert max(harness.simulator.rate_windows.worst.values()) < 100
     assert 110 < seconds < 160  # the rate is used: 500 requests take at least 4 windows
     assert any("99 requests in 30.4 s" in event.rule for event in harness.events_of(Waited))
 
 
-@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+@pytest.mark.parametrize("kept", ["in memory", slow("in a file")])
 def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     other = OpenTokWorld.generate(
         seed=7, since=NOW - 15 * DAY, until=NOW - 3600, sessions=1, session_ids=IDS[:1], project_id="45000002"
     )
     projects = {KEY: SECRET, "45000002": SECRET}
-    harness = Harness.of([WORLD, other], projects=projects, latency=(0.02, 0.1))
+    harness = make_harness([WORLD, other], projects=projects, latency=(0.02, 0.1))
 
     async def job(first):
         async with harness.client(ProjectKey("45000002", SECRET), ledger=ledger, retry=LONG) as second:
@@ -213,7 +213,7 @@ def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_pa
     assert harness.simulator.rate_windows.worst["key 45000001"] > 30
     assert harness.simulator.rate_windows.worst["key 45000002"] > 30
     assert harness.simulator.rate_windows.worst["address 127.0.0.1"] < 100
-    assert harness.requests == 260
+    assert harness.requests.total() == 260
 
 
 async def test_clients_of_a_process_share_one_ledger():
@@ -227,7 +227,7 @@ async def test_clients_of_a_process_share_one_ledger():
 
 def test_client_waits_when_another_program_uses_the_limit():
     """Another program on this machine uses the limit of the address: refused requests are retried later."""
-    harness = Harness.of(latency=(0.02, 0.1))
+    harness = make_harness(latency=(0.02, 0.1))
 
     async def job(client):
         async with harness.client(ledger=MemoryLedger(), retry=LONG) as another_program:
@@ -236,11 +236,11 @@ def test_client_waits_when_another_program_uses_the_limit():
     harness.run(job, retry=RetryPolicy(deadline=None, rate_attempts=20))
     accepted = harness.simulator.seen.accepted.total()
     assert accepted == 180
-    assert harness.requests > accepted
+    assert harness.requests.total() > accepted
 
 
 def test_quota_counts_sent_requests():
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         await ask(client)
@@ -255,4 +255,4 @@ def test_quota_counts_sent_requests():
 
 
 def test_empty_list_is_not_an_error():
-    assert scripted(Scripted(data(summaries())), ask) == []
+    assert scripted(data(summaries())).run(ask) == []

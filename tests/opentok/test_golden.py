@@ -7,8 +7,8 @@ import pytest
 from agora_analytics.errors import AccessDenied, InvalidRequest
 from agora_analytics.opentok import SessionSummary, StreamSample
 from agora_analytics.opentok.records import MeetingSummary
-from tests.conftest import Scripted, response
-from tests.opentok.harness import NOW, Harness, scripted
+from tests.conftest import response
+from tests.opentok.harness import NOW, make_harness, scripted
 
 SUMMARIES = b"""{"data": {"project": {"sessionData": {"sessionSummaries": {
   "pageInfo": {"hasNextPage": false, "endCursor": null}, "totalCount": 1, "resources": [
@@ -36,9 +36,9 @@ FORBIDDEN = (
 
 
 def asked_and_got(body, job, status=200):
-    transport = Scripted(response(body, status))
-    found = scripted(transport, job)
-    return [request.body.decode() for request in transport.requests], found
+    harness = scripted(response(body, status))
+    found = harness.run(job)
+    return [request.body.decode() for request in harness.transport.requests], found
 
 
 def test_summaries():
@@ -148,14 +148,14 @@ def test_fields_are_selected_by_the_caller(method):
 @pytest.mark.parametrize("method", CHOICES)
 def test_invalid_field_name_is_refused(method):
     args, _, _ = CHOICES[method]
-    harness = Harness.of(now=NOW)
+    harness = make_harness(now=NOW)
 
     async def job(client):
         with pytest.raises(InvalidRequest, match="field's name"):
             getattr(client, method)(*args, fields=["guid } evil {"])
 
     harness.run(job)
-    assert harness.requests == 0
+    assert harness.requests.total() == 0
 
 
 def test_fields_of_publishers_only_are_not_requested_of_subscribers():

@@ -14,7 +14,7 @@ from agora_analytics.messages import FailureKind, Response, TransportFailure
 from agora_analytics.opentok.judge import read_response
 from agora_analytics.opentok.spec import ERRORS, SESSION_DATA
 from tests.conftest import response
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 ENDPOINT = Endpoint(name=SESSION_DATA, method="POST", path="/graphql")
 

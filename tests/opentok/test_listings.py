@@ -10,8 +10,7 @@ from agora_analytics.errors import InvalidRequest, WindowOutOfReach, WindowRefus
 from agora_analytics.opentok import pagination
 from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok.samples import MEASURES
-from tests.conftest import Scripted
-from tests.opentok.harness import DAY, IDS, NOW, WORLD, Harness, data, listed, scripted
+from tests.opentok.harness import DAY, IDS, NOW, WORLD, data, listed, make_harness, scripted
 
 LAST_MS = int((NOW - 300) * 1000)
 
@@ -33,7 +32,7 @@ def stay(one):
 
 
 def test_summaries_have_all_their_meetings():
-    found = Harness.of().run(lambda client: client.session_summaries("16d").collect())
+    found = make_harness().run(lambda client: client.session_summaries("16d").collect())
     assert [(one.session_id, one.media_mode) for one in found] == [
         (one.session_id, one.media_mode) for one in WORLD.sessions
     ]
@@ -57,14 +56,14 @@ def test_summaries_have_all_their_meetings():
 
 def test_summaries_cover_meetings_that_began_in_the_range():
     since, until = NOW - 9 * DAY, NOW - 4 * DAY
-    found = Harness.of().run(lambda client: client.session_summaries(since, until).collect())
+    found = make_harness().run(lambda client: client.session_summaries(since, until).collect())
     wanted = {s.session_id for s, one in meetings_of() if since * 1000 <= one.created_ms < until * 1000}
     assert {one.session_id for one in found} == wanted
     assert 0 < len(wanted) < len(IDS)
 
 
 def test_minutes_are_fetched_on_request():
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         summary = (await client.session_summaries("16d", minutes=True).collect())[0]
@@ -85,7 +84,7 @@ def test_minutes_are_fetched_on_request():
 
 
 def test_sessions_have_their_meetings():
-    found = Harness.of().run(lambda client: client.sessions(IDS).collect())
+    found = make_harness().run(lambda client: client.sessions(IDS).collect())
     assert [(one.session_id, one.media_mode) for one in found] == [
         (s.session_id, s.media_mode) for s in WORLD.sessions
     ]
@@ -108,14 +107,14 @@ def test_meetings_by_time_and_by_id():
         none = await client.meetings(session.session_id, meeting_id="another").collect()
         return one, named, none
 
-    one, named, none = Harness.of(world).run(job)
+    one, named, none = make_harness(world).run(job)
     assert [m.created_at for m in one] == [utc(session.meetings[1].created_ms)]
     assert [m.created_at for m in named] == [utc(m.created_ms) for m in session.meetings]
     assert none == []
 
 
 def test_connections_have_user_and_place():
-    found = Harness.of().run(lambda client: client.connections(IDS).collect())
+    found = make_harness().run(lambda client: client.connections(IDS).collect())
     wanted = [
         (
             *meeting_key(s, m),
@@ -144,7 +143,7 @@ def test_connections_have_user_and_place():
 
 @pytest.mark.parametrize("role", ["publisher", "subscriber"])
 def test_streams_have_their_connections(role):
-    found = Harness.of().run(lambda client: getattr(client, f"{role}s")(IDS).collect())
+    found = make_harness().run(lambda client: getattr(client, f"{role}s")(IDS).collect())
     assert [
         (
             one.session_id, one.meeting_id, one.meeting_created_at, one.connection_id, one.created_at,
@@ -202,7 +201,7 @@ def sample_rows(samples):
 
 
 def test_samples_of_all_streams():
-    found = Harness.of().run(lambda client: client.stream_stats(IDS).collect())
+    found = make_harness().run(lambda client: client.stream_stats(IDS).collect())
     assert sample_rows(found) == expected_samples()
     assert len(found) > 1000
     sent = [one for one in found if one.role == "publisher"]
@@ -224,13 +223,13 @@ def test_samples_of_one_entry_of_a_meeting():
             session.session_id, since=begin, until=begin + 0.001, meeting_id=wanted.meeting_id
         ).collect()
 
-    found = Harness.of(world).run(job)
+    found = make_harness(world).run(job)
     assert sample_rows(found) == expected_samples(world, keep=lambda _, meeting: meeting is wanted)
 
 
 @pytest.mark.parametrize("role", ["publisher", "subscriber"])
 def test_samples_of_one_role(role):
-    found = Harness.of().run(lambda client: client.stream_stats(IDS[:2], roles=(role,)).collect())
+    found = make_harness().run(lambda client: client.stream_stats(IDS[:2], roles=(role,)).collect())
     wanted = expected_samples(roles=(role,), keep=lambda session, _: session.session_id in IDS[:2])
     if role == "subscriber":  # publishers were not requested
         wanted = [(*one[:6], None, *one[7:]) for one in wanted]
@@ -239,7 +238,7 @@ def test_samples_of_one_role(role):
 
 def test_table_columns_are_typed():
     pa = pytest.importorskip("pyarrow")
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         return (
@@ -272,7 +271,7 @@ def test_listing_resumes_after_a_page():
         meetings=(1, 1),
         connections=(1, 2),
     )
-    harness = Harness.of(world)
+    harness = make_harness(world)
 
     async def job(client):
         whole = [page async for page in client.sessions(ids).pages()]
@@ -320,19 +319,19 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_invalid_arguments_are_refused_before_a_request(name):
     ask, error, words = BAD[name]
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         with pytest.raises(error, match=words):
             ask(client)
 
     harness.run(job)
-    assert harness.requests == 0
+    assert harness.requests.total() == 0
 
 
 def test_range_is_clipped_to_the_reach():
     world = OpenTokWorld.generate(seed=7, since=NOW - 30 * DAY, until=NOW - DAY, sessions=30)
-    harness = Harness.of(world)
+    harness = make_harness(world)
 
     async def job(client):
         reach = client.reach()
@@ -357,7 +356,7 @@ def test_slowly_read_pages_stay_within_the_reach(monkeypatch):
     world = OpenTokWorld.generate(
         seed=7, since=NOW - 20 * DAY, until=NOW - DAY, sessions=400, meetings=(1, 1), connections=(1, 1)
     )
-    harness = Harness.of(world)
+    harness = make_harness(world)
 
     async def job(client):
         found = []
@@ -367,7 +366,7 @@ def test_slowly_read_pages_stay_within_the_reach(monkeypatch):
         return found
 
     assert len(harness.run(job, prefetch=1)) == 400
-    assert harness.requests == 4
+    assert harness.requests.total() == 4
 
 
 def test_unrequested_meetings_are_filtered_out():
@@ -383,12 +382,12 @@ def test_unrequested_meetings_are_filtered_out():
             "s", since="2026-11-18T11:00Z", until="2026-11-18T12:00Z", meeting_id="a"
         ).collect()
 
-    (found,) = scripted(Scripted(answer), job)
+    (found,) = scripted(answer).run(job)
     assert (found.meeting_id, found.created_at.hour) == ("a", 11)
 
 
 def test_range_is_sent_unchanged_without_validation():
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         with pytest.raises(WindowRefused, match="1002"):

@@ -6,8 +6,7 @@ import pytest
 
 from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.simulator import OpenTokWorld
-from tests.conftest import Scripted
-from tests.opentok.harness import DAY, IDS, NOW, Harness, data, listed, scripted
+from tests.opentok.harness import DAY, IDS, NOW, data, listed, make_harness, scripted
 from tests.opentok.test_listings import LAST_MS, expected_samples, sample_rows, utc
 
 BEGAN = datetime(2026, 11, 18, 10, tzinfo=UTC)
@@ -52,9 +51,8 @@ def test_listings_drop_meetings_outside_the_filter(method):
         return {"meetingId": meeting_id, "createdAt": f"2026-11-18T{number}:00:00.000Z", **inside}
 
     sent = listed(meeting("08", "m"), meeting("09", "n"), meeting("09", "m"), meeting("10", "m"))
-    script = Scripted(data({"sessionData": {"sessions": listed({"sessionId": "s", "meetings": sent})}}))
-    found = scripted(
-        script,
+    harness = scripted(data({"sessionData": {"sessions": listed({"sessionId": "s", "meetings": sent})}}))
+    found = harness.run(
         lambda client: getattr(client, method)(
             "s", since="2026-11-18T09:00Z", until="2026-11-18T10:00Z", meeting_id="m"
         ).collect(),
@@ -71,7 +69,7 @@ def test_entries_with_the_same_meeting_id_are_distinct(kind):
     )
     (session,) = world.sessions
     (meeting_id,) = {one.meeting_id for one in session.meetings}
-    found = Harness.of(world).run(
+    found = make_harness(world).run(
         lambda client: getattr(client, kind)(session.session_id, meeting_id=meeting_id).collect()
     )
     assert [(one.meeting_created_at, one.connection_id) for one in found] == [
@@ -100,7 +98,7 @@ def test_active_meeting_has_data_up_to_now():
             await client.stream_stats(ids).collect(),
         )
 
-    summaries, meetings, connections, samples = Harness.of(world).run(job)
+    summaries, meetings, connections, samples = make_harness(world).run(job)
     in_summaries = [one for summary in summaries for one in summary.meetings]
     for listed_meetings in (in_summaries, meetings):
         assert (
@@ -117,7 +115,7 @@ def test_active_meeting_has_data_up_to_now():
 @pytest.mark.parametrize("since", [0, -5, NOW - 40 * DAY, "1970-01-01T00:00Z"])
 @pytest.mark.parametrize("method", ["meetings", "connections", "publishers", "subscribers", "stream_stats"])
 def test_early_start_is_clipped_to_the_oldest_data(method, since):
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         ask = getattr(client, method)

@@ -13,8 +13,7 @@ from agora_analytics.engine.events import PartialResponse
 from agora_analytics.errors import IncompleteListing
 from agora_analytics.opentok import graphql_query, pagination
 from agora_analytics.simulator import OpenTokWorld
-from tests.conftest import Scripted
-from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted, summaries
+from tests.opentok.harness import DAY, NOW, data, listed, make_harness, scripted, summaries
 from tests.opentok.test_listings import expected_samples, meeting_key, meetings_of, sample_rows
 
 
@@ -23,10 +22,11 @@ def world(**shape):
     return OpenTokWorld.generate(seed=7, since=NOW - 2 * DAY, until=NOW - DAY, **(known | shape))
 
 
+@pytest.mark.slow
 def test_four_nested_lists_are_complete():
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
     ids = [session.session_id for session in made.sessions]
-    harness = Harness.of(made)
+    harness = make_harness(made)
 
     async def job(client):
         counted, times, numbers = 0, 0, 0.0
@@ -49,24 +49,24 @@ def test_four_nested_lists_are_complete():
     assert counted == truth.samples == 10 * 10 * 60 * 60
     assert times == truth.ms_sum
     assert numbers == pytest.approx(truth.value_sum)
-    assert harness.requests == 10  # one request for each session
+    assert harness.requests.total() == 10  # one request for each session
 
 
 def test_120_sessions_are_complete():
     made = world(sessions=120, meetings=(1, 2), connections=(1, 3))
     ids = [session.session_id for session in made.sessions]
-    harness = Harness.of(made)
+    harness = make_harness(made)
     found = harness.run(lambda client: client.sessions(ids).collect())
     assert [(one.session_id, len(one.meetings)) for one in found] == [
         (one.session_id, len(one.meetings)) for one in made.sessions
     ]
-    assert harness.requests == 3
+    assert harness.requests.total() == 3
 
 
 def test_meetings_on_several_pages():
     made = world(sessions=3, meetings=(27, 27), connections=(1, 1), minutes=(1.0, 2.0))
     ids = [session.session_id for session in made.sessions]
-    harness = Harness.of(made)
+    harness = make_harness(made)
 
     async def job(client):
         in_summaries = await client.session_summaries("3d").collect()
@@ -82,19 +82,19 @@ def test_meetings_on_several_pages():
         ]
         assert returned == wanted
     assert [(one.session_id, one.meeting_id, one.created_at) for one in alone] == wanted
-    assert harness.requests == 3 * 3  # one request fetches the second page of all sessions
+    assert harness.requests.total() == 3 * 3  # one request fetches the second page of all sessions
 
 
 def test_every_list_has_several_pages():
     """12 meetings of 70 streams of 70 samples on both sides: pages of 63 and of 10."""
     made = world(meetings=(12, 12), connections=(70, 70), samples=70, peers=1)
     (session,) = made.sessions
-    harness = Harness.of(made)
+    harness = make_harness(made)
     found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
     assert sample_rows(found) == expected_samples(made)
     assert len(found) == 2 * 12 * 70 * 70
-    assert harness.requests <= 14
-    connections = Harness.of(made).run(lambda client: client.connections(session.session_id).collect())
+    assert harness.requests.total() <= 14
+    connections = make_harness(made).run(lambda client: client.connections(session.session_id).collect())
     assert len(connections) == 12 * 70
 
 
@@ -102,10 +102,10 @@ def test_long_meeting_takes_few_requests():
     """The sizes of the outer lists are known, so the second page can be large."""
     made = world(meetings=(1, 1), connections=(4, 4), samples=900, peers=3)
     (session,) = made.sessions
-    harness = Harness.of(made)
+    harness = make_harness(made)
     found = harness.run(lambda client: client.stream_stats(session.session_id).collect())
     assert sample_rows(found) == expected_samples(made)
-    assert harness.requests == 3  # one further page each of the samples of publishers and subscribers
+    assert harness.requests.total() == 3  # one further page each of the samples of publishers and subscribers
 
 
 @settings(
@@ -126,7 +126,7 @@ def test_any_page_size_returns_every_record_once(budget, sessions, meetings, peo
         minutes=(1.0, 2.0),
     )  # fmt: skip
     ids = [session.session_id for session in made.sessions]
-    harness = Harness.of(made)
+    harness = make_harness(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphql_query, "PAGE_BUDGET", budget)
         patch.setattr(pagination, "PAGE_BUDGET", budget)
@@ -158,8 +158,8 @@ async def pages_of(client):
 
 def test_list_shorter_than_its_count_is_reported():
     events = []
-    pages = scripted(
-        Scripted(data(summaries(session(1, meeting(1), total=3), total=2))), pages_of, observer=events.append
+    pages = scripted(data(summaries(session(1, meeting(1), total=3), total=2))).run(
+        pages_of, observer=events.append
     )
     assert [one.message for one in pages[0].problems] == [
         "the server returned 1 of 3 meetings",
@@ -173,11 +173,11 @@ def test_list_shorter_than_its_count_is_reported():
 
 @pytest.mark.parametrize("second", [1, 3])
 def test_count_that_changes_between_pages_is_reported(second):
-    script = Scripted(
+    harness = scripted(
         data(summaries(session(1, meeting(1)), total=2, cursor="c1")),
         data(summaries(session(2, meeting(2)), total=second)),
     )
-    pages = scripted(script, pages_of)
+    pages = harness.run(pages_of)
     assert [len(page.problems) for page in pages] == [0, 1]
     assert f"went from 2 to {second}" in pages[1].problems[0].message
     assert [one.session_id for page in pages for one in page.records] == ["s1", "s2"]
@@ -194,7 +194,7 @@ def test_changed_count_is_reported_after_resuming():
             return
 
     one, two = data(summaries(session(1), total=3, cursor="c1")), data(summaries(session(2), total=3))
-    pages = scripted(Scripted(one, two), job, prefetch=1)
+    pages = scripted(one, two).run(job, prefetch=1)
     assert [problem.message for problem in pages[-1].problems] == [
         "the server returned 2 of 3 sessionSummaries"
     ]
@@ -205,7 +205,7 @@ def test_missing_or_repeated_cursor_is_an_error(cursor):
     page = summaries(session(1), total=9, cursor="same")
     page["sessionData"]["sessionSummaries"]["pageInfo"]["endCursor"] = cursor
     with pytest.raises(IncompleteListing, match="more pages"):
-        scripted(Scripted(data(page)), pages_of)
+        scripted(data(page)).run(pages_of)
 
 
 @pytest.mark.parametrize("cursor", [None, "", "same"])
@@ -213,35 +213,35 @@ def test_missing_or_repeated_inner_cursor_is_an_error(cursor):
     page = summaries(session(1, meeting(1), total=9, cursor="same"))
     page["sessionData"]["sessionSummaries"]["resources"][0]["meetings"]["pageInfo"]["endCursor"] = cursor
     with pytest.raises(IncompleteListing, match="meetings"):
-        scripted(Scripted(data(page)), pages_of)
+        scripted(data(page)).run(pages_of)
 
 
 def turning(*pages):
-    """Return a transport that repeats its pages forever, except the first one."""
+    """Return a harness whose responses repeat its pages forever, except the first one."""
     sent = itertools.chain(pages, itertools.cycle(pages[1:]))
-    return Scripted(lambda _: data(next(sent)))
+    return scripted(lambda _: data(next(sent)))
 
 
 @pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
 def test_cyclic_cursors_are_an_error(circle):
     pages = [summaries(session(1, meeting(1)), total=9, cursor=cursor) for cursor in ["begin", *circle]]
-    transport = turning(*pages)
+    harness = turning(*pages)
     with pytest.raises(IncompleteListing, match="more pages, but the cursor 'c1' does not lead"):
-        scripted(transport, pages_of)
-    assert len(transport.requests) == len(circle) + 2
+        harness.run(pages_of)
+    assert len(harness.transport.requests) == len(circle) + 2
 
 
 @pytest.mark.parametrize("circle", [["c1", "c2"], ["c1", "c2", "c3"]])
 @pytest.mark.parametrize("how", ["a listing", "any query"])
 def test_cyclic_inner_cursors_are_an_error(circle, how):
     pages = [summaries(session(1, meeting(1), total=9, cursor=cursor)) for cursor in ["begin", *circle]]
-    transport = turning(*pages)
+    harness = turning(*pages)
     text = """{ project(projectId: 45000001) { sessionData { sessionSummaries(start: 0) { resources { sessionId
         meetings { resources { meetingId createdAt } } } } } } }"""
     job = pages_of if how == "a listing" else lambda client: client.query(text)
     with pytest.raises(IncompleteListing, match="pages of meetings do not continue after the cursor 'c1'"):
-        scripted(transport, job)
-    assert len(transport.requests) == len(circle) + 2
+        harness.run(job)
+    assert len(harness.transport.requests) == len(circle) + 2
 
 
 def test_lists_with_their_own_cursors_are_followed_separately():
@@ -257,47 +257,48 @@ def test_lists_with_their_own_cursors_are_followed_separately():
         asked = re.search(r'endCursor: "(\w+)"', json.loads(request.body)["query"])
         return data(summaries(*(page(number, asked and asked[1]) for number in cursors)))
 
-    transport = Scripted(answer)
-    (found,) = scripted(transport, pages_of)
+    harness = scripted(answer)
+    (found,) = harness.run(pages_of)
     assert found.problems == []
     assert [[one.meeting_id for one in each.meetings] for each in found.records] == [
         ["m3", "m4", "m5"],
         ["m6", "m7", "m8"],
     ]
-    assert len(transport.requests) == 1 + 2 * 2
+    assert len(harness.transport.requests) == 1 + 2 * 2
 
 
 @pytest.mark.parametrize("there", [[2], []])
 def test_moved_parent_is_an_error(there):
     """The second page would have the meetings of another session."""
-    script = Scripted(
+    harness = scripted(
         data(summaries(session(1, meeting(1), total=2, cursor="c"))),
         data(summaries(*(session(number, meeting(2)) for number in there))),
     )
     with pytest.raises(IncompleteListing, match="changed while their pages were read"):
-        scripted(script, pages_of)
+        harness.run(pages_of)
 
 
 def test_failed_inner_page_is_reported_and_the_rest_kept():
     broken = {"message": "no", "errorCode": 1016, "path": ["project", "sessionData"]}
-    script = Scripted(
+    harness = scripted(
         data(summaries(session(1, meeting(1), total=2, cursor="c"))),
         data({"sessionData": {"sessionSummaries": listed({"sessionId": "s1", "meetings": None})}}, broken),
     )
-    (page,) = scripted(script, pages_of)
+    (page,) = harness.run(pages_of)
     assert [one.code for one in page.problems] == [1016]
     assert [one.meeting_id for one in page.records[0].meetings] == ["m1"]
 
 
 def test_endless_empty_pages_are_an_error():
     with pytest.raises(IncompleteListing, match="more pages"):
-        scripted(Scripted(data(summaries(total=9, cursor="c"))), pages_of)
+        scripted(data(summaries(total=9, cursor="c"))).run(pages_of)
 
 
+@pytest.mark.slow
 def test_raw_query_with_four_nested_lists_is_complete():
     """With default page sizes the response has 10 x 10 x 50 x 50 members; the rest is on further pages."""
     made = world(sessions=10, meetings=(10, 10), connections=(60, 60), samples=60, peers=0)
-    harness = Harness.of(made)
+    harness = make_harness(made)
     query = """query($ids: [String]!) { project(projectId: 45000001) { sessionData { sessions(sessionIds: $ids) {
       resources { meetings { resources { publishers { resources { streamStatsCollection { resources {
       createdAt } } } } } } } } } } }"""
@@ -314,4 +315,4 @@ def test_raw_query_with_four_nested_lists_is_complete():
     truth = made.totals("publishers")
     assert len(returned) == truth.samples == 10 * 10 * 60 * 60
     assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in returned) == truth.ms_sum
-    assert harness.requests <= 12
+    assert harness.requests.total() <= 12

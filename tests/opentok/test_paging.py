@@ -15,7 +15,7 @@ from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey, pagination, runner
 from agora_analytics.opentok.pagination import CursorPage, InsightsPaginator, read_token, write_token
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, Harness
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, make_harness
 from tests.opentok.test_listings import expected_samples, sample_rows
 from tests.opentok.test_nested_pages import world
 
@@ -44,7 +44,7 @@ class ConcurrencyCounter:
 def test_prefetch_limits_concurrent_pages(prefetch):
     made = world(sessions=8, meetings=(1, 2), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    harness = Harness.of(made, latency=(0.2, 0.5))
+    harness = make_harness(made, latency=(0.2, 0.5))
     crowd = ConcurrencyCounter(harness.transport)
     found = harness.run(lambda c: c.stream_stats(ids).collect(), transport=crowd, prefetch=prefetch)
     assert sample_rows(found) == expected_samples(made)
@@ -52,7 +52,7 @@ def test_prefetch_limits_concurrent_pages(prefetch):
 
 
 def test_no_request_before_the_iteration():
-    harness = Harness.of()
+    harness = make_harness()
 
     async def job(client):
         client.stream_stats(IDS)
@@ -60,7 +60,7 @@ def test_no_request_before_the_iteration():
         await anyio.sleep(60)
 
     harness.run(job)
-    assert harness.requests == 0
+    assert harness.requests.total() == 0
 
 
 @pytest.mark.parametrize("how", ["the reader leaves", "the reader is cancelled", "the client is closed"])
@@ -68,7 +68,7 @@ def test_abandoned_listing_leaves_no_task(how):
     """Also while further pages of inner lists are fetched: 12 meetings are two pages of each session."""
     made = world(sessions=6, meetings=(12, 12), connections=(2, 2), samples=2)
     ids = [session.session_id for session in made.sessions]
-    harness, begun = Harness.of(made, latency=(0.2, 0.5)), asyncio.Event()
+    harness, begun = make_harness(made, latency=(0.2, 0.5)), asyncio.Event()
 
     async def read(client, pages):
         async with aclosing(client.stream_stats(ids).pages()) as listing:
@@ -90,10 +90,10 @@ def test_abandoned_listing_leaves_no_task(how):
                 await client.aclose()
         (ended,) = await asyncio.gather(reading, return_exceptions=True)
         await anyio.sleep(0.01)
-        requests = harness.requests
+        requests = harness.requests.total()
         left = asyncio.all_tasks() - before
         await anyio.sleep(30)
-        assert harness.requests == requests  # and no request is sent later
+        assert harness.requests.total() == requests  # and no request is sent later
         return ended, left, len(pages)
 
     ended, left, pages = harness.run(job)
@@ -177,7 +177,7 @@ LISTINGS = {
 def test_resume_token_fits_only_its_own_listing(monkeypatch):
     """`16d` is another time an hour later, but the listing is the same."""
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 20)
-    harness = Harness.of(
+    harness = make_harness(
         OpenTokWorld.generate(
             seed=7, since=NOW - 15 * DAY, until=NOW - DAY, sessions=8, session_ids=IDS, ongoing_share=0.0
         )
@@ -185,7 +185,7 @@ def test_resume_token_fits_only_its_own_listing(monkeypatch):
 
     async def job(client):
         pages = {name: [page async for page in ask(client).pages()] for name, ask in LISTINGS.items()}
-        requests = harness.requests
+        requests = harness.requests.total()
         for name, whole in pages.items():
             token = whole[0].resume_token
             assert len(whole) > 1
@@ -193,7 +193,7 @@ def test_resume_token_fits_only_its_own_listing(monkeypatch):
             for other in set(LISTINGS) - {name}:
                 with pytest.raises(InvalidRequest, match="another listing"):
                     await LISTINGS[other](client, resume=token).collect()
-        assert harness.requests == requests
+        assert harness.requests.total() == requests
         await anyio.sleep(3600)
         for name, whole in pages.items():
             rest = await LISTINGS[name](client, resume=whole[0].resume_token).collect()

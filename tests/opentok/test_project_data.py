@@ -18,15 +18,16 @@ from agora_analytics.opentok import (
     pagination,
 )
 from agora_analytics.simulator import OpenTokWorld
-from tests.conftest import Scripted
-from tests.opentok.harness import DAY, NOW, Harness, data, listed, scripted
+from tests.opentok.harness import DAY, NOW, data, listed, make_harness, scripted
 
 FEB_2026 = OpenTokWorld.generate(seed=7, since=NOW - 380 * DAY, until=NOW, sessions=1)
 PUBLISHED = "usage.streamedPublishedMinutes"
 
 
 def rows_of(*args, harness=None, **asked):
-    return (harness or Harness.of(FEB_2026)).run(lambda client: client.project_data(*args, **asked).collect())
+    return (harness or make_harness(FEB_2026)).run(
+        lambda client: client.project_data(*args, **asked).collect()
+    )
 
 
 # ---- midnights
@@ -91,7 +92,7 @@ def test_one_row_without_an_interval():
 
 
 def test_start_zero_is_the_earliest():
-    harness = Harness.of(FEB_2026)
+    harness = make_harness(FEB_2026)
     assert len(rows_of(0, interval="DAILY", harness=harness)) >= 87
     assert "projectData(start: 0," in harness.transport.bodies[0]["query"]
 
@@ -133,11 +134,11 @@ def test_filters(filters, attribute, values):
 
 def test_rows_on_several_pages(monkeypatch):
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 200)  # a page of 125
-    harness = Harness.of(FEB_2026)
+    harness = make_harness(FEB_2026)
     groups = ["COUNTRY", "REGION", "SDK_VERSION", "BROWSER"]
     rows = rows_of("90d", interval="DAILY", group_by=groups, harness=harness)
     assert len(rows) > 900
-    assert harness.requests == len(rows) // 125 + 1
+    assert harness.requests.total() == len(rows) // 125 + 1
     groups_of_rows = {
         tuple(getattr(row, name.lower()) for name in ("interval_start", *groups)) for row in rows
     }
@@ -158,7 +159,7 @@ def test_rows_as_columns():
         asked = client.project_data("10d", interval="DAILY", group_by="COUNTRY", fields=[PUBLISHED])
         return await asked.to_arrow(), await asked.collect()
 
-    table, rows = Harness.of(FEB_2026).run(job)
+    table, rows = make_harness(FEB_2026).run(job)
     assert table[PUBLISHED].to_pylist() == [row.values[PUBLISHED] for row in rows]
     assert table.schema.field("interval_start").type == pa.timestamp("ms", "UTC")
     assert table["country"].to_pylist() == [row.country for row in rows]
@@ -175,9 +176,11 @@ def test_nulls_numbers_as_text_and_unknown_fields():
         "errors": {"connect": {"attempts": "12", "failures": True}},
         "new": 1,
     }
-    pages = Scripted(data({"projectData": listed(row | {"intervalStart": "2026-11-01T07:00:00.000Z"}, None)}))
-    (found,) = scripted(
-        pages, lambda client: client.project_data("30d", interval="DAILY", group_by="COUNTRY").collect()
+    harness = scripted(
+        data({"projectData": listed(row | {"intervalStart": "2026-11-01T07:00:00.000Z"}, None)})
+    )
+    (found,) = harness.run(
+        lambda client: client.project_data("30d", interval="DAILY", group_by="COUNTRY").collect()
     )
     assert (found.country, found.browser) == ("ZZ", None)
     assert found.interval_start == datetime(2026, 11, 1, 7, tzinfo=UTC)
@@ -210,11 +213,11 @@ def test_interval_that_ends_at_a_clock_change():
     ],
 )
 def test_invalid_arguments_are_refused_before_a_request(args, asked, error, words):
-    harness = Harness.of(FEB_2026)
+    harness = make_harness(FEB_2026)
 
     async def job(client):
         with pytest.raises(error, match=words):
             client.project_data(*args, **asked)
 
     harness.run(job)
-    assert harness.requests == 0
+    assert harness.requests.total() == 0

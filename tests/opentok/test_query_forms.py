@@ -3,7 +3,7 @@
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from tests.opentok.harness import IDS, WORLD, Harness, schema_errors
+from tests.opentok.harness import IDS, WORLD, make_harness, schema_errors
 
 HEAD = "project(projectId: 45000001) { sessionData { sessionSummaries(start: 1793800000, first: 2)"
 ITS_OWN = "sessionSummaries(start: 1793800000, first: 2)"
@@ -25,14 +25,14 @@ WHOLE = {
 def test_every_form_of_a_list_is_complete(name):
     query = WHOLE[name]
     assert schema_errors(query) == []
-    harness = Harness.of()
+    harness = make_harness()
     result = harness.run(lambda client: client.query(query))
     found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert [(one["sessionId"], one["mediaMode"]) for one in found] == [
         (one.session_id, one.media_mode) for one in WORLD.sessions
     ]
     assert result.problems == []
-    assert harness.requests == 2
+    assert harness.requests.total() == 2
 
 
 @pytest.mark.parametrize("skipped", [True, False])
@@ -49,7 +49,7 @@ def test_directives_of_a_fragment_apply_to_its_fields(fragment, skipped):
     mode = " fragment Mode on SessionSummary { mediaMode }" if "...Mode" in fragment else ""
     query = f"query($skipped: Boolean!) {{ {HEAD} {{ resources {{ sessionId {fragment} }} }} }} }} }}{mode}"
     assert schema_errors(query) == []
-    result = Harness.of().run(lambda client: client.query(query, {"skipped": skipped}))
+    result = make_harness().run(lambda client: client.query(query, {"skipped": skipped}))
     found = result.data["project"]["sessionData"]["sessionSummaries"]["resources"]
     assert [one["sessionId"] for one in found] == IDS
     assert {"mediaMode" in one for one in found} == {not skipped}
@@ -66,7 +66,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", REFUSED)
 def test_conflicting_selections_are_refused(message):
-    harness = Harness.of()
+    harness = make_harness()
     with pytest.raises(InvalidRequest, match=message):
         harness.run(lambda client: client.query(REFUSED[message]))
-    assert harness.requests == 0
+    assert harness.requests.total() == 0

@@ -10,8 +10,9 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.opentok.spec import LIMITS, SESSION_DATA
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
-from tests.conftest import Scripted, response
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, Harness, data, summaries
+from tests.conftest import response
+from tests.harness import Scripted
+from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, summaries
 
 LONG = RetryPolicy(deadline=None)
 OTHER = "45000002"
@@ -35,7 +36,7 @@ class Timed:
 
 @pytest.mark.parametrize("times", [5, LIMITS[SESSION_DATA].burst])
 def test_burst_is_sent_at_once(times):
-    harness = Harness.of(latency=(0.1, 0.2))
+    harness = make_harness(latency=(0.1, 0.2))
     timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
@@ -48,7 +49,7 @@ def test_burst_is_sent_at_once(times):
 
 def test_sliding_window_of_sent_requests_stays_below_100():
     """The simulator counts arrivals; this test counts sent requests of both endpoints, which share one budget."""
-    harness = Harness.of(latency=(0.01, 0.4))
+    harness = make_harness(latency=(0.01, 0.4))
     timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
@@ -86,7 +87,7 @@ async def test_clients_with_different_keys_share_one_budget():
 )
 def test_429_waits_for_retry_after_or_30_seconds(headers, seconds):
     """Another program uses the limit of the address."""
-    harness = Harness.of()
+    harness = make_harness()
     script = Scripted(response({"message": "Too Many Requests"}, 429, **headers), data(summaries()))
     timed = Timed(script, harness.clock)
     assert harness.run(lambda client: client.session_summaries("2d").collect(), transport=timed) == []

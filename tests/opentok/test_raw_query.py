@@ -8,15 +8,15 @@ from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.raw_query import parse_query
 from agora_analytics.opentok.spec import NODE_LIMIT
 from agora_analytics.simulator import OpenTokWorld
-from tests.opentok.harness import DAY, IDS, KEY, NOW, WORLD, Harness, schema_errors
+from tests.opentok.harness import DAY, IDS, KEY, NOW, WORLD, make_harness, schema_errors
 from tests.simulator.test_opentok_guide import EXAMPLES, LAST_PAGE, SECRETS, lists
 from tests.simulator.test_opentok_guide import world as guide_world
 
 HEAD = "{ project(projectId: 45000001) { sessionData { "
 
 
-def answer_of(harness, query, variables=None, credentials=None):
-    return harness.run(lambda client: client.query(query, variables), credentials)
+def answer_of(harness, query, variables=None, **settings):
+    return harness.run(lambda client: client.query(query, variables), **settings)
 
 
 # ---- the guide
@@ -25,7 +25,7 @@ def answer_of(harness, query, variables=None, credentials=None):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_of_the_guide_are_complete(name):
     now, query = EXAMPLES[name]
-    harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
+    harness = make_harness(guide_world(now), now=now, projects=SECRETS)
     result = answer_of(harness, query, credentials=ProjectKey("12345678", SECRETS["12345678"]))
     assert result.problems == []
     assert (result.meta.status, result.meta.host) == (200, "https://insights.opentok.com")
@@ -51,7 +51,7 @@ def collections(answer):
 
 def test_last_page_of_the_guide():
     now, _ = EXAMPLES["first page"]
-    harness = Harness.of(guide_world(now), now=now, projects=SECRETS)
+    harness = make_harness(guide_world(now), now=now, projects=SECRETS)
     result = answer_of(harness, LAST_PAGE % "DAILY", credentials=ProjectKey("12345678", SECRETS["12345678"]))
     rows = result.data["project"]["projectData"]["resources"]
     assert 0 < len(rows) <= 5  # after the cursor
@@ -65,7 +65,7 @@ def test_lists_with_a_small_first_are_complete():
         seed=7, since=NOW - 2 * DAY, until=NOW - DAY, sessions=3, meetings=(12, 12), connections=(3, 3), samples=4,
         minutes=(1.0, 2.0), peers=1,
     )  # fmt: skip
-    harness = Harness.of(made)
+    harness = make_harness(made)
     query = """query Everything($ids: [String]!, $n: Int = 2, $project: IntOrString!) {
       them: project(projectId: $project) { ...Deep } }
     fragment Deep on Project { sessionData { sessions(sessionIds: $ids, first: $n) { resources { id: sessionId
@@ -96,7 +96,7 @@ def test_lists_with_a_small_first_are_complete():
                 for one in person["mine"]["resources"]:
                     assert len(one["streamStatsCollection"]["resources"]) == 4
     assert (
-        result.meta.attempts == harness.requests == 6
+        result.meta.attempts == harness.requests.total() == 6
     )  # the first page of a list has the requested size, the next one is larger
 
 
@@ -104,7 +104,7 @@ def test_query_above_the_node_limit_is_paginated():
     inner = "subscribers { resources { streamStatsCollection { resources { createdAt } } } }"
     query = f"{HEAD} sessionSummaries(start: 1793800000) {{ resources {{ sessionId }} }} "
     query += f"sessions(sessionIds: $ids) {{ resources {{ meetings {{ resources {{ publishers {{ resources {{ {inner} }} }} }} }} }} }} }} }} }}"
-    harness = Harness.of()
+    harness = make_harness()
     result = answer_of(harness, f"query($ids: [String]!) {query}", {"ids": IDS})
     assert result.problems == []
     assert len(result.data["project"]["sessionData"]["sessionSummaries"]["resources"]) == len(IDS)
@@ -124,7 +124,7 @@ def test_aliased_lists_with_different_arguments():
         f'{HEAD} a: sessions(sessionIds: ["{IDS[0]}"]) {{ resources {{ sessionId }} }} '
         f'b: sessions(sessionIds: ["{IDS[1]}"]) {{ resources {{ sessionId }} }} }} }} }}'
     )
-    data = answer_of(Harness.of(), query).data["project"]["sessionData"]
+    data = answer_of(make_harness(), query).data["project"]["sessionData"]
     assert [data[name]["resources"][0]["sessionId"] for name in "ab"] == IDS[:2]
 
 
@@ -132,7 +132,7 @@ def test_next_pages_send_only_the_variables_they_use():
     query = f"""query($start: Date!, $names: Boolean = true, $ids: [String]!) {HEAD}
       sessionSummaries(start: $start, first: 2) {{ resources {{ sessionId @include(if: $names) }} }}
       sessions(sessionIds: $ids, first: 1) @skip(if: $names) {{ resources {{ sessionId }} }} }} }} }}"""
-    harness = Harness.of()
+    harness = make_harness()
     result = answer_of(harness, query, {"start": 1793800000, "ids": IDS})
     found = result.data["project"]["sessionData"]
     assert [one["sessionId"] for one in found["sessionSummaries"]["resources"]] == IDS
@@ -141,7 +141,7 @@ def test_next_pages_send_only_the_variables_they_use():
 
 
 def test_variables_are_sent_unchanged():
-    harness = Harness.of()
+    harness = make_harness()
     with pytest.raises(Exception, match="1017"):
         answer_of(
             harness,
@@ -152,7 +152,7 @@ def test_variables_are_sent_unchanged():
 
 
 def test_errors_with_data_are_reported():
-    harness = Harness.of()
+    harness = make_harness()
     harness.simulator.fail_with(1016, at="meetings")
     result = answer_of(
         harness,
@@ -181,10 +181,10 @@ def test_errors_with_data_are_reported():
     ],
 )
 def test_invalid_query_is_refused_before_a_request(query, words):
-    harness = Harness.of()
+    harness = make_harness()
     with pytest.raises(InvalidRequest, match=words):
         answer_of(harness, query)
-    assert harness.requests == 0
+    assert harness.requests.total() == 0
 
 
 def test_undefined_variable_is_refused():
@@ -201,7 +201,7 @@ def test_missing_graphql_core_names_the_extra(monkeypatch):
 def test_unknown_field_is_refused_by_the_server():
     from agora_analytics.engine.transports.asgi import AsgiTransport
 
-    harness = Harness.of()
+    harness = make_harness()
     with pytest.raises(BadRequest, match="1004"):
         harness.run(
             lambda client: client.query("{ project(projectId: 45000001) { nothing } }"),

@@ -18,8 +18,8 @@ from agora_analytics.opentok import (
     records,
 )
 from agora_analytics.opentok.records import flag, moment, number, record, snake, text, whole
-from tests.conftest import Scripted
-from tests.opentok.harness import Harness, data, listed, scripted, summaries
+from tests.harness import Scripted
+from tests.opentok.harness import data, listed, make_harness, scripted, summaries
 
 ANY = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
@@ -77,7 +77,7 @@ def test_summary_of_nulls():
     page = summaries(
         {"sessionId": "s", "mediaMode": None, "meetings": listed(None, {"meetingId": None})}, None
     )
-    found = scripted(Scripted(data(page)), lambda client: client.session_summaries("2d").collect())
+    found = scripted(data(page)).run(lambda client: client.session_summaries("2d").collect())
     assert [(one.session_id, one.media_mode, len(one.meetings)) for one in found] == [("s", None, 1)]
 
 
@@ -114,7 +114,7 @@ def test_unknown_field_of_the_caller_is_kept_in_extra(method, sent):
         asked = getattr(client, method)(*args, fields=named)
         return await asked.collect(), await asked.to_arrow()
 
-    (found,), table = Harness.of().run(job, transport=script)  # the present schema does not have the field
+    (found,), table = make_harness().run(job, transport=script)  # the present schema does not have the field
     kept = found.meetings[0] if method == "session_summaries" else found
     assert kept.extra == {"mosScore": sent}
     assert hash(kept)

@@ -20,7 +20,7 @@ from agora_analytics.opentok import (
     StreamSample,
     Subscriber,
 )
-from tests.opentok.harness import IDS, Harness
+from tests.opentok.harness import IDS, make_harness
 
 pa = pytest.importorskip("pyarrow")
 
@@ -62,7 +62,7 @@ def test_table_of_each_listing(name):
     async def job(client):
         return await listing(client).to_arrow(), await listing(client).collect()
 
-    table, records = Harness.of().run(job)
+    table, records = make_harness().run(job)
     assert table.num_rows == len(records) > 5
     more = FIELDS if kind is ProjectRow else ()
     hints = get_type_hints(kind)
@@ -92,6 +92,6 @@ def test_empty_table_has_the_same_columns(name):
         full = await listing(client).to_arrow()
         return full, await getattr(client, method)(IDS[0], **more).to_arrow()
 
-    full, few = Harness.of().run(job)
+    full, few = make_harness().run(job)
     assert few.schema == full.schema
     assert few.num_rows == (1 if kind is Session else 0)

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_mypy_sees_the_signatures():
     pytest.importorskip("mypy")
     file = "tests/opentok/typing_opentok.py"

@@ -9,7 +9,7 @@ from agora_analytics import errors
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import EventMemory, EventsUnreadable, EventType, UserEvent
 from agora_analytics.simulator.signaling import ServerEvent
-from tests.signaling.stage import START, Scripted, Stage, scripted
+from tests.signaling.harness import START, log_in, make_harness, scripted
 
 
 async def batches(events):
@@ -30,7 +30,7 @@ def all_user_events(client):
 )
 def test_both_shapes_of_a_channel_event(row):
     body = json.dumps({"result": "success", "request_id": "r1", "events": [row]}).encode()
-    (batch,) = scripted(Scripted.of(body), lambda c: batches(c.channel_events()))
+    (batch,) = scripted(body).run(lambda c: batches(c.channel_events()))
     (event,) = batch.events
     assert (event.channel, event.user_id, event.type) == ("room", "ann", EventType.JOIN)
     assert event.at.isoformat() == "2026-11-19T00:00:00.123000+00:00"
@@ -41,15 +41,15 @@ def test_both_shapes_of_a_channel_event(row):
 @pytest.mark.parametrize("time", ["ms", "ts"])
 def test_both_shapes_of_a_user_event(time):
     body = json.dumps({"events": [{"user_id": 7, "type": "Logout", time: 5}]}).encode()
-    (batch,) = scripted(Scripted.of(body), all_user_events)
+    (batch,) = scripted(body).run(all_user_events)
     assert batch.events == [UserEvent(user_id="7", type="Logout", ms=5)]
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_the_queue_is_read_to_its_end(legacy):
-    stage = Stage.of(legacy=legacy)
-    stage.logins(1_500)
-    stage.message_store.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
+    harness = make_harness(legacy=legacy)
+    log_in(harness, 1_500)
+    harness.simulator.signaling.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
 
     async def job(client):
         return (
@@ -58,70 +58,70 @@ def test_the_queue_is_read_to_its_end(legacy):
             await all_user_events(client),
         )
 
-    users, channels, after = stage.run(job)
+    users, channels, after = harness.run(job)
     assert [len(batch.events) for batch in users] == [1_000, 500]
     assert [event.ms - START * 1000 for batch in users for event in batch.events] == list(range(1_500))
     assert [batch.events[0].channel for batch in channels] == ["room"]
     assert after == []
-    assert stage.simulator.seen.requests["signaling/user_events"] == 3
+    assert harness.requests["signaling/user_events"] == 3
 
 
 def test_full_batch_is_followed_by_another_request():
-    stage = Stage.of()
-    stage.logins(1_000)
-    assert [len(batch.events) for batch in stage.run(all_user_events)] == [1_000]
-    assert stage.simulator.seen.requests["signaling/user_events"] == 2
+    harness = make_harness()
+    log_in(harness, 1_000)
+    assert [len(batch.events) for batch in harness.run(all_user_events)] == [1_000]
+    assert harness.requests["signaling/user_events"] == 2
 
 
 def test_events_are_not_prefetched():
-    stage = Stage.of()
-    stage.logins(2_000)
+    harness = make_harness()
+    log_in(harness, 2_000)
 
     async def job(client):
         async for batch in client.user_events():
             await asyncio.sleep(60)
             assert len(batch.events) == 1_000
-            assert stage.simulator.seen.requests["signaling/user_events"] == 1
+            assert harness.requests["signaling/user_events"] == 1
             break
 
-    stage.run(job)
-    assert stage.message_store.pending("api.agora.io", in_channel=False) == 1_000
+    harness.run(job)
+    assert harness.simulator.signaling.pending("api.agora.io", in_channel=False) == 1_000
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "reset", "hang", "500", "503-html"])
 def test_lost_response_is_reported_and_not_requested_again(fault):
-    stage = Stage.of(fault)
-    stage.logins(1_500)
+    harness = make_harness(fault)
+    log_in(harness, 1_500)
 
     async def job(client):
         with pytest.raises(
             (errors.TransportError, errors.ServerError), match="up to 1,000 events may be lost"
         ):
             await all_user_events(client)
-        assert stage.simulator.seen.requests["signaling/user_events"] == 1
+        assert harness.requests["signaling/user_events"] == 1
         return await all_user_events(client)
 
-    found = sum(len(batch.events) for batch in stage.run(job))
+    found = sum(len(batch.events) for batch in harness.run(job))
     assert found == (500 if fault in {"lost-answer", "cut-off"} else 1_500)
 
 
 def test_request_that_never_left_is_repeated():
-    transport = Scripted.of(FailureKind.DNS, FailureKind.REFUSED, b'{"events":[]}')
-    assert scripted(transport, all_user_events) == []
-    assert len(transport.requests) == 3
+    harness = scripted(FailureKind.DNS, FailureKind.REFUSED, b'{"events":[]}')
+    assert harness.run(all_user_events) == []
+    assert len(harness.transport.requests) == 3
 
 
 def test_unreadable_response_raises_with_its_body():
-    stage = Stage.of("broken-json")
-    stage.logins(3)
+    harness = make_harness("broken-json")
+    log_in(harness, 3)
     with pytest.raises(EventsUnreadable) as caught:
-        stage.run(all_user_events)
+        harness.run(all_user_events)
     assert b"user 0" in caught.value.raw
     assert caught.value.host == "https://api.agora.io"
     with pytest.raises(EventsUnreadable):
-        scripted(Scripted.of(b'{"events":{"a":1}}'), all_user_events)
+        scripted(b'{"events":{"a":1}}').run(all_user_events)
     with pytest.raises(EventsUnreadable):
-        scripted(Scripted.of(b"[]"), all_user_events)
+        scripted(b"[]").run(all_user_events)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_unreadable_response_raises_with_its_body():
 def test_events_are_returned_whatever_the_status_fields_say(said):
     row = {"user_id": "ann", "type": "Login", "ms": 1}
     body = json.dumps(said | {"events": [row]}).encode()
-    (batch,) = scripted(Scripted.of(body), all_user_events)
+    (batch,) = scripted(body).run(all_user_events)
     assert batch.events == [UserEvent(user_id="ann", type="Login", ms=1)]
 
 
@@ -146,7 +146,7 @@ def test_events_are_returned_whatever_the_status_fields_say(said):
 def test_failure_without_events_is_an_error(events):
     body = json.dumps({"result": "failed", "reason": "why", "events": events}).encode()
     with pytest.raises(errors.APIError, match="why"):
-        scripted(Scripted.of(body), all_user_events)
+        scripted(body).run(all_user_events)
 
 
 def test_unreadable_row_does_not_lose_the_others():
@@ -156,19 +156,19 @@ def test_unreadable_row_does_not_lose_the_others():
         None,
         {"user_id": "c", "type": "x", "ms": 2},
     ]
-    (batch,) = scripted(Scripted.of(json.dumps({"events": rows}).encode()), all_user_events)
+    (batch,) = scripted(json.dumps({"events": rows}).encode()).run(all_user_events)
     assert [event.user_id for event in batch.events] == ["ann", "c"]
     assert batch.unreadable == [{"user_id": "bob"}, None]
     assert batch.returned == 4
 
 
 def test_duplicates_of_another_region_are_recognised():
-    stage = Stage.of(regions=("api.agora.io", "api.sd-rtn.com"))
+    harness = make_harness(regions=("api.agora.io", "api.sd-rtn.com"))
     memory = EventMemory()
-    stage.logins(5, regions=("api.agora.io", "api.sd-rtn.com"))
-    stage.logins(2, begin=5, regions=("api.sd-rtn.com",))
-    (here,) = stage.run(all_user_events, memory=memory)
-    (there,) = stage.run(all_user_events, memory=memory, region="cn")
+    log_in(harness, 5, regions=("api.agora.io", "api.sd-rtn.com"))
+    log_in(harness, 2, begin=5, regions=("api.sd-rtn.com",))
+    (here,) = harness.run(all_user_events, memory=memory)
+    (there,) = harness.run(all_user_events, memory=memory, region="cn")
     assert (len(here.events), len(here.duplicates), here.host) == (5, 0, "https://api.agora.io")
     assert (len(there.events), len(there.duplicates), there.host) == (2, 5, "https://api.sd-rtn.com")
 
@@ -176,12 +176,12 @@ def test_duplicates_of_another_region_are_recognised():
 def test_duplicates_after_the_host_was_switched():
     row = {"user_id": "ann", "type": "Login", "ms": 1}
     body = json.dumps({"events": [row]}).encode()
-    transport = Scripted.of(body, FailureKind.DNS, FailureKind.DNS, FailureKind.DNS, body)
+    harness = scripted(body, FailureKind.DNS, FailureKind.DNS, FailureKind.DNS, body)
 
     async def job(client):
         return [*await all_user_events(client), *await all_user_events(client)]
 
-    first, second = scripted(transport, job)
+    first, second = harness.run(job)
     assert (len(first.events), len(second.events), len(second.duplicates)) == (1, 0, 1)
     assert second.host != first.host
 
@@ -196,8 +196,8 @@ def test_the_memory_is_bounded():
 
 
 def test_response_in_progress_outlives_a_cancelled_caller():
-    stage = Stage.of(latency=(1.0, 1.0))
-    stage.logins(1_200)
+    harness = make_harness(latency=(1.0, 1.0))
+    log_in(harness, 1_200)
 
     async def job(client):
         with pytest.raises(TimeoutError):
@@ -206,37 +206,37 @@ def test_response_in_progress_outlives_a_cancelled_caller():
         await asyncio.sleep(5)
         return await all_user_events(client)
 
-    assert sum(len(batch.events) for batch in stage.run(job)) == 1_200
-    assert stage.simulator.seen.requests["signaling/user_events"] == 2
+    assert sum(len(batch.events) for batch in harness.run(job)) == 1_200
+    assert harness.requests["signaling/user_events"] == 2
 
 
 def test_leftover_response_does_not_end_the_next_iteration():
-    stage = Stage.of(latency=(1.0, 1.0))
-    stage.logins(10)
+    harness = make_harness(latency=(1.0, 1.0))
+    log_in(harness, 10)
 
     async def job(client):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.7):
                 await all_user_events(client)
-        stage.logins(5, begin=10)
+        log_in(harness, 5, begin=10)
         return await all_user_events(client)
 
-    assert [len(batch.events) for batch in stage.run(job)] == [10, 5]
+    assert [len(batch.events) for batch in harness.run(job)] == [10, 5]
 
 
 def test_concurrent_readers_share_the_queue():
-    stage = Stage.of(latency=(0.1, 0.1))
-    stage.logins(2_000)
+    harness = make_harness(latency=(0.1, 0.1))
+    log_in(harness, 2_000)
 
     async def job(client):
         return await asyncio.gather(*(all_user_events(client) for _ in range(3)))
 
-    found = [event.ms for reader in stage.run(job) for batch in reader for event in batch.events]
+    found = [event.ms for reader in harness.run(job) for batch in reader for event in batch.events]
     assert sorted(found) == [START * 1000 + i for i in range(2_000)]
 
 
 def test_closing_the_client_ends_the_iteration_with_an_error():
-    stage = Stage.of("hang")
+    harness = make_harness("hang")
 
     async def job(client):
         reading = asyncio.create_task(all_user_events(client))
@@ -245,18 +245,18 @@ def test_closing_the_client_ends_the_iteration_with_an_error():
         with pytest.raises(RuntimeError, match="closed while its events"):
             await reading
 
-    stage.run(job)
+    harness.run(job)
 
 
 def test_ten_a_second_for_both_kinds_together():
-    stage = Stage.of()
+    harness = make_harness()
 
     async def job(client):
         for _ in range(40):
             await asyncio.gather(all_user_events(client), batches(client.channel_events()))
 
-    stage.run(job)
-    seen = stage.simulator.seen
+    harness.run(job)
+    seen = harness.simulator.seen
     asked = sorted(seen.arrivals["signaling/user_events"] + seen.arrivals["signaling/channel_events"])
     assert len(asked) == 80
     assert max(sum(begin <= at < begin + 1 for at in asked) for begin in asked) <= 10
@@ -265,7 +265,7 @@ def test_ten_a_second_for_both_kinds_together():
 
 
 def test_the_server_keeps_two_thousand():
-    stage = Stage.of()
-    stage.logins(2_500)
-    assert sum(len(batch.events) for batch in stage.run(all_user_events)) == 2_000
-    assert stage.message_store.dropped == 500
+    harness = make_harness()
+    log_in(harness, 2_500)
+    assert sum(len(batch.events) for batch in harness.run(all_user_events)) == 2_000
+    assert harness.simulator.signaling.dropped == 500

@@ -6,7 +6,7 @@ import pytest
 
 from agora_analytics import errors
 from agora_analytics.signaling import SIXTY_A_SECOND, HistoryMessage
-from tests.signaling.stage import START, Scripted, Stage, scripted
+from tests.signaling.harness import START, make_harness, scripted
 
 GOLDEN = {
     "errorCode": 200,
@@ -33,24 +33,24 @@ GOLDEN = {
 
 
 def test_golden_history_response():
-    transport = Scripted.of(json.dumps(GOLDEN).encode())
+    harness = scripted(json.dumps(GOLDEN).encode())
 
     async def job(client):
         return [page async for page in client.history("me?", "room", start=5, end=9).pages()]
 
-    (page,) = scripted(transport, job)
+    (page,) = harness.run(job)
     binary, text = page.records
     assert (binary.data, binary.custom_type, binary.message_type) == (b"hi", "note", "BINARY")
     assert text == HistoryMessage(publisher="bob", message="hi", timestamp=17809877, extra={"new": 1})
     assert text.data == b"hi"
     assert (page.meta.request_id, page.resume_token) == ("r1", "")
-    assert transport.requests[0].url == (
+    assert harness.transport.requests[0].url == (
         "https://api.sd-rtn.com/rtm/v2/history/app/userId/me%3F/channelType/message/channel/room"
         "?start=5&end=9&messageCount=100"
     )
 
 
-def send_messages(stage, number, *, spread=0.01, **more):
+def send_messages(harness, number, *, spread=0.01, **more):
     async def job(client):
         import asyncio
 
@@ -58,20 +58,20 @@ def send_messages(stage, number, *, spread=0.01, **more):
             await client.channel_message("ann", "room", f"message {i}", historical=True, **more)
             await asyncio.sleep(spread)
 
-    stage.run(job)
+    harness.run(job)
     return [f"message {i}" for i in range(number)]
 
 
 def test_every_message_once_over_pages():
-    stage = Stage.of()
-    wanted = send_messages(stage, 205)
+    harness = make_harness()
+    wanted = send_messages(harness, 205)
 
     async def job(client):
         pages = [page async for page in client.history("ann", "room", page_size=50).pages()]
         rest = await client.history("ann", "room", page_size=50, resume=pages[1].resume_token).collect()
         return pages, rest
 
-    pages, rest = stage.run(job)
+    pages, rest = harness.run(job)
     assert [message.message for page in pages for message in page.records] == wanted
     assert rest[-1].message == wanted[-1]
     assert rest[0].message == wanted[98]  # where the second page ended: that one may come again
@@ -79,22 +79,22 @@ def test_every_message_once_over_pages():
 
 def test_history_as_arrow_table():
     pytest.importorskip("pyarrow")
-    stage = Stage.of()
-    wanted = send_messages(stage, 105)
-    table = stage.run(lambda c: c.history("ann", "room", page_size=50).to_arrow())
+    harness = make_harness()
+    wanted = send_messages(harness, 105)
+    table = harness.run(lambda c: c.history("ann", "room", page_size=50).to_arrow())
     assert table["message"].to_pylist() == wanted
 
 
 def test_history_page_that_points_back_is_an_error():
     page = {"errorCode": 200, "data": {"messageList": GOLDEN["data"]["messageList"], "newStart": 7}}
-    transport = Scripted.of(*[json.dumps(page).encode()] * 2)
+    harness = scripted(*[json.dumps(page).encode()] * 2)
     with pytest.raises(errors.IncompleteListing, match="continues at 7"):
-        scripted(transport, lambda c: c.history("ann", "room", page_size=2).collect())
+        harness.run(lambda c: c.history("ann", "room", page_size=2).collect())
 
 
 def pages_of(*starts):
     messages = [{"message": f"m{i}", "publisher": "ann", "timestamp": i} for i in range(2 * len(starts))]
-    return Scripted.of(
+    return scripted(
         *(
             json.dumps(
                 {"errorCode": 200, "data": {"messageList": messages[2 * i : 2 * i + 2], "newStart": start}}
@@ -106,48 +106,48 @@ def pages_of(*starts):
 
 @pytest.mark.parametrize("shape", [int, float, str])
 def test_the_next_start_may_be_text_or_a_float(shape):
-    transport = pages_of(shape(3), shape(5), shape(0))
-    assert len(scripted(transport, lambda c: c.history("ann", "room", page_size=2).collect())) == 6
+    harness = pages_of(shape(3), shape(5), shape(0))
+    assert len(harness.run(lambda c: c.history("ann", "room", page_size=2).collect())) == 6
 
 
 @pytest.mark.parametrize("start", ["", "soon", 3.5, [3], True])
 def test_unreadable_next_start_after_a_full_page_is_an_error(start):
     with pytest.raises(errors.IncompleteListing, match="not a number"):
-        scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=2).collect())
-    assert len(scripted(pages_of(3, start), lambda c: c.history("ann", "room", page_size=3).collect())) == 4
+        pages_of(3, start).run(lambda c: c.history("ann", "room", page_size=2).collect())
+    assert len(pages_of(3, start).run(lambda c: c.history("ann", "room", page_size=3).collect())) == 4
 
 
 @pytest.mark.parametrize(
     "body", [b'{"errorCode":200,"data":null}', b'{"errorCode":200,"data":{"messageList":null}}']
 )
 def test_an_empty_history(body):
-    assert scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect()) == []
+    assert scripted(body).run(lambda c: c.history("ann", "room").collect()) == []
 
 
 def test_a_record_without_a_required_field():
     body = b'{"errorCode":200,"requestId":"r1","data":{"messageList":[{"message":"hi"}]}}'
     with pytest.raises(errors.DecodeError, match=r"messageList\[0\]") as caught:
-        scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect())
+        scripted(body).run(lambda c: c.history("ann", "room").collect())
     assert (caught.value.endpoint, caught.value.request_id) == ("signaling/history", "r1")
 
 
 def test_an_error_code_may_be_text():
     body = b'{"errorCode":"403","error":true,"reason":"not enabled"}'
     with pytest.raises(errors.AccessDenied, match="not enabled"):
-        scripted(Scripted.of(body), lambda c: c.history("ann", "room").collect())
+        scripted(body).run(lambda c: c.history("ann", "room").collect())
 
 
 def test_history_that_is_not_enabled_is_denied():
-    stage = Stage.of(history=False)
+    harness = make_harness(history=False)
     with pytest.raises(errors.AccessDenied, match="not enabled"):
-        stage.run(lambda c: c.history("ann", "room").collect())
+        harness.run(lambda c: c.history("ann", "room").collect())
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "500", "cut-off", "broken-json", "429", "hang"])
 def test_history_request_is_retried(fault):
-    stage = Stage.of(None, None, None, fault)
-    send_messages(stage, 3)
-    assert len(stage.run(lambda c: c.history("ann", "room").collect())) == 3
+    harness = make_harness(None, None, None, fault)
+    send_messages(harness, 3)
+    assert len(harness.run(lambda c: c.history("ann", "room").collect())) == 3
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_history_request_is_retried(fault):
 )
 def test_invalid_history_parameters_are_refused_before_a_request(settings, said):
     with pytest.raises(errors.InvalidRequest, match=said):
-        scripted(Scripted.of(), lambda c: c.history(**settings).collect())
+        scripted().run(lambda c: c.history(**settings).collect())
 
 
 def test_resuming_after_the_last_page_returns_nothing():
-    assert scripted(Scripted.of(), lambda c: c.history("ann", "room", resume="").collect()) == []
-    assert scripted(Scripted.of(), lambda c: c.legacy_history("1h", source="ann", resume="").collect()) == []
+    assert scripted().run(lambda c: c.history("ann", "room", resume="").collect()) == []
+    assert scripted().run(lambda c: c.legacy_history("1h", source="ann", resume="").collect()) == []
 
 
 def test_archive_query_is_created_and_polled():
@@ -180,7 +180,7 @@ def test_archive_query_is_created_and_polled():
         "request_id": "r2",
         "messages": [row, row | {"message_type": "channel_message"}, row | {"message_type": "peer_message"}],
     }
-    transport = Scripted.of(*(json.dumps(body).encode() for body in (location, waits, waits, ready)))
+    harness = scripted(*(json.dumps(body).encode() for body in (location, waits, waits, ready)))
 
     async def job(client):
         import asyncio
@@ -189,11 +189,11 @@ def test_archive_query_is_created_and_polled():
         found = await client.legacy_history("1h", source="ann", destination="room").collect()
         return found, asyncio.get_running_loop().time() - began
 
-    found, seconds = scripted(transport, job)
+    found, seconds = harness.run(job)
     assert [message.to_channel for message in found] == [True, True, False]
     assert found[0].extra == {"x": 1}
     assert 4 <= seconds < 6
-    created = transport.requests[0]
+    created = harness.transport.requests[0]
     assert json.loads(created.body) == {
         "filter": {
             "source": "ann",
@@ -205,13 +205,13 @@ def test_archive_query_is_created_and_polled():
         "limit": 100,
         "order": "asc",
     }
-    assert transport.requests[1].path == "/dev/v2/project/app/rtm/message/history/query/MjI=a%2Bb=="
+    assert harness.transport.requests[1].path == "/dev/v2/project/app/rtm/message/history/query/MjI=a%2Bb=="
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_every_message_once_over_archive_pages(order):
-    stage = Stage.of(polls=2)
-    wanted = send_messages(stage, 45)
+    harness = make_harness(polls=2)
+    wanted = send_messages(harness, 45)
 
     async def job(client):
         listing = client.legacy_history("2h", "now", destination="room", order=order, page_size=20)
@@ -221,7 +221,7 @@ def test_every_message_once_over_archive_pages(order):
         ).collect()
         return pages, rest, await client.legacy_count("2h", "now", destination="room")
 
-    pages, rest, count = stage.run(job)
+    pages, rest, count = harness.run(job)
     payloads = [message.payload for page in pages for message in page.records]
     assert payloads == (wanted if order == "asc" else wanted[::-1])
     assert [len(page.records) for page in pages] == [20, 20, 5]
@@ -229,12 +229,12 @@ def test_every_message_once_over_archive_pages(order):
 
 
 def test_result_that_stays_in_progress_exceeds_the_deadline():
-    stage = Stage.of(polls=1_000)
+    harness = make_harness(polls=1_000)
     with pytest.raises(errors.DeadlineExceeded, match="still in progress after 120 s"):
-        stage.run(lambda c: c.legacy_history("1h", destination="room").collect())
-    assert 55 <= stage.simulator.seen.requests["signaling/history/result"] <= 61
+        harness.run(lambda c: c.legacy_history("1h", destination="room").collect())
+    assert 55 <= harness.requests["signaling/history/result"] <= 61
     with pytest.raises(errors.DeadlineExceeded):
-        stage.run(lambda c: c.legacy_count("1h", destination="room"))
+        harness.run(lambda c: c.legacy_count("1h", destination="room"))
 
 
 @pytest.mark.parametrize(
@@ -249,14 +249,14 @@ def test_result_that_stays_in_progress_exceeds_the_deadline():
 )
 def test_invalid_archive_parameters_are_refused_before_a_request(settings, said):
     with pytest.raises(errors.InvalidRequest, match=said):
-        scripted(Scripted.of(), lambda c: c.legacy_history("1h", **settings).collect())
+        scripted().run(lambda c: c.legacy_history("1h", **settings).collect())
 
 
 def test_invalid_archive_responses_are_decode_errors():
     with pytest.raises(errors.DecodeError, match="location of a result"):
-        scripted(Scripted.of(b'{"result":"success"}'), lambda c: c.legacy_history("1h", source="a").collect())
+        scripted(b'{"result":"success"}').run(lambda c: c.legacy_history("1h", source="a").collect())
     with pytest.raises(errors.DecodeError, match="a count"):
-        scripted(Scripted.of(b'{"code":"ok","count":"x"}'), lambda c: c.legacy_count("1h", source="a"))
+        scripted(b'{"code":"ok","count":"x"}').run(lambda c: c.legacy_count("1h", source="a"))
 
 
 def test_cautious_limits_are_sixty_a_second():

@@ -7,7 +7,7 @@ from agora_analytics.core.verdicts import Cause, Done, Fail, Retry
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import EventsUnreadable, UserEvent
 from agora_analytics.signaling.operations import HISTORY, PEER_MESSAGES, USER_EVENTS
-from tests.exchanges import exchange
+from tests.harness import exchange
 
 NEVER_REPEATED = [PEER_MESSAGES, USER_EVENTS]
 

@@ -12,7 +12,8 @@ from agora_analytics.signaling import LIMITS, Basic, DeliveryState, LegacyToken,
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, response
 from tests.faults.fleet import NEIGHBOUR, PRIMARY, Fleet, dead
-from tests.signaling.stage import BASIC, Scripted, Stage, scripted
+from tests.harness import Scripted
+from tests.signaling.harness import BASIC, log_in, make_harness, scripted
 
 
 def hello(client):
@@ -20,12 +21,12 @@ def hello(client):
 
 
 def test_request_of_a_peer_message():
-    transport = Scripted.of(b'{"result":"success","request_id":"r1","code":"message_delivered"}')
-    sent = scripted(
-        transport, lambda c: c.peer_message("a#b%c&d?e;f", "ann", "hi", wait_for_ack=True, historical=True)
+    harness = scripted(b'{"result":"success","request_id":"r1","code":"message_delivered"}')
+    sent = harness.run(
+        lambda c: c.peer_message("a#b%c&d?e;f", "ann", "hi", wait_for_ack=True, historical=True)
     )
     assert (sent.code, sent.state, sent.request_id) == ("message_delivered", DeliveryState.DELIVERED, "r1")
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert request.url == (
         "https://api.agora.io/dev/v2/project/app/rtm/users/a%23b%25c%26d%3Fe%3Bf/peer_messages?wait_for_ack=true"
     )
@@ -40,10 +41,10 @@ def test_request_of_a_peer_message():
 
 
 def test_request_of_a_channel_message():
-    transport = Scripted.of(b'{"result":"success","request_id":"r1"}')
-    sent = scripted(transport, lambda c: c.channel_message("server", "room 1", "hi"), region="cn")
+    harness = scripted(b'{"result":"success","request_id":"r1"}')
+    sent = harness.run(lambda c: c.channel_message("server", "room 1", "hi"), region="cn")
     assert (sent.code, sent.state) == (None, DeliveryState.SENT)  # the legacy answer has no code
-    (request,) = transport.requests
+    (request,) = harness.transport.requests
     assert request.url == "https://api.sd-rtn.com/dev/v2/project/app/rtm/users/server/channel_messages"
     assert json.loads(request.body) == {
         "channel_name": "room 1",
@@ -54,9 +55,9 @@ def test_request_of_a_channel_message():
 
 @pytest.mark.parametrize("user", [".", ".."])
 def test_dot_as_user_id_is_escaped_in_the_path(user):
-    transport = Scripted.of(b"{}")
-    scripted(transport, lambda c: c.peer_message(user, "ann", "hi"))
-    assert transport.requests[0].path.split("/")[-2] == user.replace(".", "%2E")
+    harness = scripted(b"{}")
+    harness.run(lambda c: c.peer_message(user, "ann", "hi"))
+    assert harness.transport.requests[0].path.split("/")[-2] == user.replace(".", "%2E")
 
 
 @pytest.mark.parametrize(
@@ -70,16 +71,16 @@ def test_dot_as_user_id_is_escaped_in_the_path(user):
     ],
 )
 def test_both_names_of_every_state(code, state):
-    sent = scripted(Scripted.of(json.dumps({"code": code, "request_id": "r", "new": 1}).encode()), hello)
+    sent = scripted(json.dumps({"code": code, "request_id": "r", "new": 1}).encode()).run(hello)
     assert (sent.code, sent.state) == (code, state)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_against_the_simulator(legacy):
-    stage = Stage.of(legacy=legacy)
+    harness = make_harness(legacy=legacy)
 
     async def job(client):
-        stage.logins(1)
+        log_in(harness, 1)
         return [
             await client.peer_message("server", "user 0", "hi"),
             await client.peer_message("server", "user 0", "hi", wait_for_ack=True),
@@ -87,47 +88,48 @@ def test_against_the_simulator(legacy):
             await client.channel_message("server", "room", "hi"),
         ]
 
-    states = [delivery.state for delivery in stage.run(job)]
+    states = [delivery.state for delivery in harness.run(job)]
     assert states == [DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.OFFLINE, DeliveryState.SENT]
-    assert [message.to_channel for message in stage.message_store.messages] == [False, False, False, True]
+    messages = harness.simulator.signaling.messages
+    assert [message.to_channel for message in messages] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "hang", "500", "503-html", "504-html", "reset"])
 def test_a_message_is_never_sent_twice(fault):
-    stage = Stage.of(fault)
+    harness = make_harness(fault)
     with pytest.raises((errors.TransportError, errors.ServerError), match="may have arrived"):
-        stage.run(hello)
-    assert stage.simulator.seen.requests["signaling/peer_messages"] == 1
-    assert len(stage.message_store.messages) == (fault in {"lost-answer", "cut-off"})
+        harness.run(hello)
+    assert harness.requests["signaling/peer_messages"] == 1
+    assert len(harness.simulator.signaling.messages) == (fault in {"lost-answer", "cut-off"})
 
 
 def test_unreadable_response_to_an_accepted_message_is_a_decode_error():
-    stage = Stage.of("broken-json")
+    harness = make_harness("broken-json")
     with pytest.raises(errors.DecodeError, match="not a JSON object"):
-        stage.run(hello)
-    assert len(stage.message_store.messages) == 1
+        harness.run(hello)
+    assert len(harness.simulator.signaling.messages) == 1
 
 
 @pytest.mark.parametrize(
     "kind", [FailureKind.DNS, FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT]
 )
 def test_a_message_that_never_left_is_sent_again(kind):
-    transport = Scripted.of(kind, kind, b'{"result":"success","code":"message_sent"}')
-    assert scripted(transport, hello).state is DeliveryState.SENT
-    assert len(transport.requests) == 3
+    harness = scripted(kind, kind, b'{"result":"success","code":"message_sent"}')
+    assert harness.run(hello).state is DeliveryState.SENT
+    assert len(harness.transport.requests) == 3
 
 
 def test_rate_limited_message_is_sent_again():
-    stage = Stage.of("429")
-    assert stage.run(hello).code == "message_offline"
-    assert len(stage.message_store.messages) == 1
+    harness = make_harness("429")
+    assert harness.run(hello).code == "message_offline"
+    assert len(harness.simulator.signaling.messages) == 1
 
 
 def test_under_faults_every_message_arrives_once_or_fails():
     from agora_analytics.simulator import Faults
 
     kinds = ("lost-answer", "reset", "500", "429", "cut-off")
-    stage = Stage.of(faults=Faults(share=0.3, kinds=kinds, seed=4))
+    harness = make_harness(faults=Faults(share=0.3, kinds=kinds, seed=4))
 
     async def job(client):
         failed = []
@@ -138,8 +140,8 @@ def test_under_faults_every_message_arrives_once_or_fails():
                 failed.append(f"message {i}")
         return failed
 
-    failed = stage.run(job)
-    taken = [message.payload for message in stage.message_store.messages]
+    failed = harness.run(job)
+    taken = [message.payload for message in harness.simulator.signaling.messages]
     assert len(taken) == len(set(taken))
     assert set(taken) | set(failed) == {f"message {i}" for i in range(200)}
     assert 0 < len(failed) < 100
@@ -189,7 +191,7 @@ def test_dead_primary_costs_at_most_one_message_in_five_minutes():
 def test_both_kinds_of_messages_share_500_a_second():
     import asyncio
 
-    stage = Stage.of()
+    harness = make_harness()
 
     async def job(client):
         async with asyncio.TaskGroup() as group:
@@ -197,12 +199,12 @@ def test_both_kinds_of_messages_share_500_a_second():
                 group.create_task(client.peer_message("server", "ann", str(i)))
                 group.create_task(client.channel_message("server", "room", str(i)))
 
-    stage.run(job)
-    arrivals = sorted(t for times in stage.simulator.seen.arrivals.values() for t in times)
-    assert len(arrivals) == len(stage.message_store.messages) == 1200
+    harness.run(job)
+    arrivals = sorted(t for times in harness.simulator.seen.arrivals.values() for t in times)
+    assert len(arrivals) == len(harness.simulator.signaling.messages) == 1200
     worst = max(sum(1 for t in arrivals if start <= t < start + 1) for start in arrivals[::50])
     assert 400 < worst <= 500
-    assert not stage.simulator.seen.refused
+    assert not harness.refusals
 
 
 WRONG = [
@@ -219,51 +221,54 @@ WRONG = [
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG)
 def test_invalid_message_is_refused_before_a_request(arguments, said):
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(errors.InvalidRequest, match=said):
-        stage.run(lambda c: c.peer_message(*arguments))
-    assert not stage.simulator.seen.requests
+        harness.run(lambda c: c.peer_message(*arguments))
+    assert not harness.requests
 
 
 def test_every_allowed_character_is_sent():
-    stage = Stage.of()
+    harness = make_harness()
     name = "aZ09 !#$%&()+-:;<=.>?@[]^_{}|~,'"
-    stage.run(lambda c: c.channel_message(name, name, "é" * 16_384))
-    assert (stage.message_store.messages[0].sender, stage.message_store.messages[0].receiver) == (name, name)
+    harness.run(lambda c: c.channel_message(name, name, "é" * 16_384))
+    assert (
+        harness.simulator.signaling.messages[0].sender,
+        harness.simulator.signaling.messages[0].receiver,
+    ) == (name, name)
 
 
 def test_without_validation_a_message_is_sent_unchecked():
-    stage = Stage.of()
+    harness = make_harness()
     with pytest.raises(errors.BadRequest, match="435"):
-        stage.run(lambda c: c.peer_message("server", "ann", ""), validate=False)
+        harness.run(lambda c: c.peer_message("server", "ann", ""), validate=False)
 
 
 def test_the_forms_of_a_token():
-    stage = Stage.of(tokens={"t-1": "ann"})
+    harness = make_harness(tokens={"t-1": "ann"})
     for credentials in (Token("t-1"), Token(lambda: "t-1", user_id="ann"), LegacyToken("ann", "t-1")):
-        stage.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
+        harness.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
         assert "t-1" not in repr(credentials)
-    assert len(stage.message_store.messages) == 3
+    assert len(harness.simulator.signaling.messages) == 3
     with pytest.raises(errors.InvalidRequest, match="sends as 'ann' only"):
-        stage.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
+        harness.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
     for wrong in (Token("t-2"), LegacyToken("bob", "t-1"), Basic("demo-customer-id", "no")):
         with pytest.raises(errors.AuthenticationError):
-            stage.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=wrong)
+            harness.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=wrong)
 
 
 def test_a_request_with_a_token_does_not_show_it():
-    transport = Scripted.of(b"{}")
-    scripted(transport, lambda c: c.peer_message("ann", "bob", "hi"), credentials=LegacyToken("ann", "t-1"))
-    assert transport.requests[0].headers["x-agora-token"] == "t-1"
-    assert "t-1" not in repr(transport.requests[0])
+    harness = scripted(b"{}")
+    harness.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=LegacyToken("ann", "t-1"))
+    assert harness.transport.requests[0].headers["x-agora-token"] == "t-1"
+    assert "t-1" not in repr(harness.transport.requests[0])
 
 
 def test_repr_has_no_secret():
-    stage = Stage.of()
-    client = stage.client(credentials=Basic("demo-customer-id", "s3cret"))
+    harness = make_harness()
+    client = harness.client(credentials=Basic("demo-customer-id", "s3cret"))
     assert "s3cret" not in repr(client)
     with pytest.raises(errors.ConfigurationError, match="customer_id is missing"):
-        stage.client(credentials=Basic("", ""))
+        harness.client(credentials=Basic("", ""))
     with pytest.raises(errors.ConfigurationError, match="user_id is missing"):
         LegacyToken("", "t-1")
 
@@ -294,7 +299,7 @@ def test_ledger_of_environment_is_shared_and_closed(tmp_path):
     }
 
     async def quotas():
-        transport, clock = Scripted.of(b"{}", b'{"events":[]}', b'{"errorCode":200}'), VirtualClock(NOW)
+        transport, clock = Scripted(b"{}", b'{"events":[]}', b'{"errorCode":200}'), VirtualClock(NOW)
         async with AsyncSignaling.from_env(environment, transport=transport, clock=clock) as first:
             await hello(first)
             assert [batch async for batch in first.user_events()] == []
@@ -325,7 +330,7 @@ def test_plain_http_to_another_machine_needs_allow_http():
 def test_limits_without_an_endpoint_refuse_it():
     limits = {name: row for name, row in LIMITS.items() if name != "signaling/history"}
     with pytest.raises(errors.InvalidRequest, match="signaling/history"):
-        scripted(Scripted.of(), lambda c: c.history("ann", "room").collect(), limits=limits)
+        scripted().run(lambda c: c.history("ann", "room").collect(), limits=limits)
 
 
 @pytest.mark.parametrize(
@@ -347,24 +352,24 @@ def test_limits_without_an_endpoint_refuse_it():
     "body", [b'{"errorCode":%d,"reason":"said so"}', b'{"message":"said so","request_id":"r9"}', b"<html>%d"]
 )
 def test_every_documented_code(status, kind, said, body):
-    transport = Scripted.of((status, body % status if b"%d" in body else body))
+    harness = scripted((status, body % status if b"%d" in body else body))
     with pytest.raises(kind, match=said) as caught:
-        scripted(transport, hello)
+        harness.run(hello)
     assert (caught.value.status, caught.value.code) == (status, status)
     assert ("said so" in str(caught.value)) == (body[:1] == b"{")
     assert caught.value.request_id == ("r9" if b"r9" in body else None)
-    assert len(transport.requests) == 1
+    assert len(harness.transport.requests) == 1
 
 
 def test_a_code_in_the_body_counts_under_http_200():
     with pytest.raises(errors.BadRequest, match="435"):
-        scripted(Scripted.of(b'{"errorCode":435,"reason":"bad"}'), hello)
+        scripted(b'{"errorCode":435,"reason":"bad"}').run(hello)
     with pytest.raises(errors.APIError, match="result 'failed': no luck"):
-        scripted(Scripted.of(b'{"result":"failed","reason":"no luck"}'), hello)
+        scripted(b'{"result":"failed","reason":"no luck"}').run(hello)
 
 
 def test_repeated_rate_limit_is_raised_after_eight_attempts():
-    transport = Scripted.of(*[(429, b'{"message":"quota"}')] * 8)
+    harness = scripted(*[(429, b'{"message":"quota"}')] * 8)
     with pytest.raises(errors.RateLimited, match="too many requests"):
-        scripted(transport, hello)
-    assert len(transport.requests) == 8
+        harness.run(hello)
+    assert len(harness.transport.requests) == 8

@@ -6,7 +6,7 @@ from agora_analytics.opentok import spec as facts
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.execution import schema
 from agora_analytics.simulator.opentok.rules import MESSAGES
-from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, WORLD, connected
+from tests.simulator.insights_client import DAY, NOW, SESSIONS, WORLD, connected
 
 PROJECT = "{project(projectId: 45000001) {projectData(%s) {totalCount}}}"
 SUMMARIES = "{project(projectId: 45000001) {sessionData {sessionSummaries(%s) {totalCount}}}}"

@@ -3,7 +3,7 @@
 import pytest
 
 from agora_analytics.simulator import DEMO_PROJECT, OpenTokWorld
-from tests.simulator.opentok_harness import DAY, connected, token
+from tests.simulator.insights_client import DAY, connected, token
 
 MAY_2019, JUNE_2024, JANUARY_2024, DECEMBER_2022 = 1_558_350_000, 1_717_500_000, 1_704_300_000, 1_670_500_000
 IDS = ["1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4", "2_MX4xMDB-fjE1Mzg4NzA0OTQzOTN-RFFxeXfcn4"]

@@ -11,7 +11,7 @@ from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.ground_truth import OpenTokSessionTruth
 from agora_analytics.simulator.opentok.node_count import count_nodes
 from agora_analytics.simulator.opentok.rules import MESSAGES
-from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, connected
+from tests.simulator.insights_client import DAY, NOW, SESSIONS, connected
 
 DENSE = OpenTokWorld.generate(
     seed=3, since=NOW - 12 * DAY, until=NOW - DAY, sessions=3, meetings=(12, 12), connections=(55, 55),

@@ -9,7 +9,7 @@ from agora_analytics.simulator import OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
 from agora_analytics.simulator.opentok.dates import days_between, midnight_ms, pacific_day
 from agora_analytics.simulator.opentok.usage import BITRATE_KBPS, LATENCY_MS, bucket
-from tests.simulator.opentok_harness import DAY, NOW, connected
+from tests.simulator.insights_client import DAY, NOW, connected
 
 YEAR = OpenTokWorld.generate(since=NOW - 500 * DAY, until=NOW, sessions=0)
 MARCH = datetime(2026, 3, 20, 12, tzinfo=UTC).timestamp()

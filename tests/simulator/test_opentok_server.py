@@ -7,7 +7,7 @@ import pytest
 
 from agora_analytics.opentok.spec import INSIGHTS
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread
-from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, WORLD, connected, token
+from tests.simulator.insights_client import DAY, NOW, SESSIONS, WORLD, connected, token
 
 QUERY = "{project(projectId: 45000001) {projectData(start: 0) {totalCount}}}"
 STATISTICS = """{resources {meetings {resources {publishers(first: 60) {resources {

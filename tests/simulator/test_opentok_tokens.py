@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agora_analytics.simulator import OpenTokWorld
-from tests.simulator.opentok_harness import DAY, KEY, NOW, SECRET, connected, token
+from tests.simulator.insights_client import DAY, KEY, NOW, SECRET, connected, token
 
 APPLICATION = "2bd6a0f4-9a1a-4c8b-8f7e-0c4a5b6d7e8f"
 UNIFIED = "/video/insights-api/graphql"

@@ -10,7 +10,7 @@ import pytest
 from agora_analytics.simulator import OpenTokWorld, OpenTokWorldConfig
 from agora_analytics.simulator.opentok.samples import MEASURES
 from agora_analytics.simulator.opentok.usage import most_at_once, participant_minutes, total_minutes
-from tests.simulator.opentok_harness import DAY, NOW, SESSIONS, connected
+from tests.simulator.insights_client import DAY, NOW, SESSIONS, connected
 
 WORLD = OpenTokWorld.generate(seed=11, since=NOW - 15 * DAY, until=NOW, sessions=60)
 MEETINGS = [meeting for session in WORLD.sessions for meeting in session.meetings]

@@ -9,6 +9,7 @@ import pytest
 
 from agora_analytics.errors import StoreError
 from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, open_store
+from tests.conftest import slow
 
 from .sample_calls import APP, DAY, PARTITION, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
 from .subprocesses import start
@@ -303,7 +304,7 @@ def test_exchange_swaps_folders_or_raises(tmp_path):
     assert atomic_exchange.works_in(tmp_path / "new")
 
 
-@pytest.mark.parametrize("reader", ["glob", "sql", "table", "dataset"])
+@pytest.mark.parametrize("reader", ["sql", *map(slow, ("glob", "table", "dataset"))])
 def test_concurrent_reader_sees_every_row_once(store, tmp_path, reader):
     days = [f"2026-11-{day:02d}" for day in range(1, 6)]
     for number in range(100):

@@ -1,15 +1,12 @@
-"""A simulated project, a client on virtual time, and the expected contents of the store."""
+"""Harvests of a simulated Agora project: the harness with a store, and the expected contents of the store."""
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import Plan
-from agora_analytics.engine.ledger import Ledger
-from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import HarvestReport, harvest
 from agora_analytics.simulator import (
     DEMO_APP_ID,
@@ -20,7 +17,8 @@ from agora_analytics.simulator import (
     World,
 )
 from agora_analytics.store import ParquetStore, open_store
-from agora_analytics.testing import VirtualClock, run_virtual
+from agora_analytics.testing import VirtualClock
+from tests.harness import Harness
 
 MIDNIGHT = 1_795_046_400  # 2026-11-19 00:00 UTC
 SINCE, UNTIL = MIDNIGHT - 86_400, MIDNIGHT
@@ -56,58 +54,35 @@ def make_call(call_id: str, since: int, until: int, *, users: int = 1, stay: int
 
 
 @define
-class Stage:
-    """One simulated project, and the client and store of its harvest."""
+class HarvestHarness(Harness):
+    """A harness with a store, which its harvests fill."""
 
-    simulator: Simulator
-    clock: VirtualClock
-    store: Path
+    store: Path = field(kw_only=True)
 
-    @classmethod
-    def of(
-        cls,
-        world: World,
-        store: Path,
-        *,
-        at: float = UNTIL + 3600,
-        plan: Plan | str = "enterprise",
-        **more: Any,
-    ):
-        clock = VirtualClock(at)
-        simulator = Simulator(world, plan, now=clock.now, **({"latency": LATENCY} | more))
-        return cls(simulator, clock, store)
+    def harvest(self, *, since: float = SINCE, until: float = UNTIL, **settings: Any) -> HarvestReport:
+        async def job(client: AsyncAgora) -> HarvestReport:
+            return await harvest(client, since=since, until=until, store=self.store)
 
-    def client(self, *, ledger: Ledger | None = None, **more: Any) -> AsyncAgora:
-        return AsyncAgora(
-            *CUSTOMER,
-            **{
-                "app_id": DEMO_APP_ID,
-                "plan": self.simulator.plan,
-                "base_url": "http://127.0.0.1:1",
-                "transport": AsgiTransport(self.simulator.app),
-                "clock": self.clock,
-                "ledger": ledger,
-            }
-            | more,
-        )
-
-    def harvest(self, *, since: float = SINCE, until: float = UNTIL, **more: Any) -> HarvestReport:
-        async def job() -> HarvestReport:
-            async with self.client(**more) as client:
-                return await harvest(client, since=since, until=until, store=self.store)
-
-        return run_virtual(job(), self.clock)
-
-    def run(self, job: Callable[[AsyncAgora], Coroutine[Any, Any, Any]], **more: Any) -> Any:
-        async def with_client() -> Any:
-            async with self.client(**more) as client:
-                return await job(client)
-
-        return run_virtual(with_client(), self.clock)
+        return self.run(job, **settings)
 
     @property
     def tables(self) -> ParquetStore:
         return open_store(self.store)
+
+
+def make_harness(
+    world: World,
+    store: Path,
+    *,
+    now: float = UNTIL + 3600,
+    plan: Plan | str = "enterprise",
+    **simulator: Any,
+) -> HarvestHarness:
+    """Return a simulated project with a latency, and an empty store."""
+    clock = VirtualClock(now)
+    api = Simulator(world, plan, now=clock.now, **({"latency": LATENCY} | simulator))
+    settings = {"app_id": DEMO_APP_ID, "plan": api.plan, "base_url": "http://127.0.0.1:1"}
+    return HarvestHarness(AsyncAgora, CUSTOMER, settings, clock, api, world=world, store=store)
 
 
 def contents(store: ParquetStore) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Harness of the OpenTok simulator: an in-process client with valid tokens."""
+"""An in-process HTTP client of the OpenTok simulator, with valid tokens."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
