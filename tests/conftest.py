@@ -9,7 +9,6 @@ from importlib.util import find_spec
 
 import hypothesis
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
@@ -89,7 +88,7 @@ def endpoint(**changes) -> Endpoint:
     return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
 
 
-def slow(value: object) -> ParameterSet:
+def slow(value: object):
     """Return a parameter whose test is slow; the other parameters stay in the fast part."""
     return pytest.param(value, marks=pytest.mark.slow)
 

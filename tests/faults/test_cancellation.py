@@ -4,6 +4,8 @@ import asyncio
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agora_analytics import AgoraAnalyticsError
 from agora_analytics.agora.judge import open_fields, read_response
