@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo as AsyncApsaraVideo
     from agora_analytics.apsaravideo.records import MetricPoint as MetricPoint
     from agora_analytics.blocking.agora import Agora as Agora
+    from agora_analytics.blocking.agora import AgoraBeta as AgoraBeta
     from agora_analytics.blocking.apsaravideo import ApsaraVideo as ApsaraVideo
-    from agora_analytics.blocking.beta import AgoraBeta as AgoraBeta
     from agora_analytics.blocking.opentok import OpenTok as OpenTok
     from agora_analytics.blocking.signaling import Signaling as Signaling
     from agora_analytics.core.columns import Series as Series
@@ -137,9 +137,8 @@ __all__, _import = lazy_names(
         ),
         "apsaravideo.client": ("AsyncApsaraVideo",),
         "apsaravideo.records": ("MetricPoint",),
-        "blocking.agora": ("Agora",),
+        "blocking.agora": ("Agora", "AgoraBeta"),
         "blocking.apsaravideo": ("ApsaraVideo",),
-        "blocking.beta": ("AgoraBeta",),
         "blocking.opentok": ("OpenTok",),
         "blocking.signaling": ("Signaling",),
         "core.columns": ("Series",),

@@ -17,12 +17,7 @@ VALUES = {"errors", "messages", "instants", "lazy"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
 FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.spec", "signaling.limits"}
 # a vendor's metrics in common names: data without imports of its client
-MAPPINGS = {
-    "agora.metric_ids",
-    "agora.common_metrics",
-    "apsaravideo.common_metrics",
-    "opentok.common_metrics",
-}
+MAPPINGS = {"agora.metric_ids", "agora.common_metrics", "apsaravideo.spec", "opentok.spec"}
 
 LAYERS = [
     VALUES | {"schemas", "testing"},

@@ -21,7 +21,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.client import Client, ClientOptions, basic_auth
 from agora_analytics.messages import Request
 
 
@@ -391,7 +391,7 @@ class AsyncAgora(Client):
         return self._engine.domains()
 
     async def _authorize(self, _: Request) -> Mapping[str, str]:
-        return self.settings.headers
+        return basic_auth(self.settings.customer_id, self.settings.customer_secret)
 
     def _window_of(
         self, call: Call | str, since: Instant | None, until: Instant | None, validate: bool | None

@@ -1,7 +1,6 @@
 """The settings of an Agora client: account, app, plan, region and hosts."""
 
 import os
-from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -113,12 +112,6 @@ class Settings:
         if self.base_url:
             return HostTable(preferred=self.base_url)
         return host_table(SUFFIXES[self.region is Region.CN], regional=self.regional_hosts)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of HTTP basic authentication, which show the secret."""
-        pair = f"{self.customer_id}:{self.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:

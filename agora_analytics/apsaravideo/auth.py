@@ -86,15 +86,9 @@ def signed_headers(
     """Return the headers of a request, including its signature.
 
     Args:
-        method: the HTTP method.
         host: the `Host` header, with the port unless it is the default of the scheme.
-        path: the path, percent-encoded; `/` for this family of APIs.
+        path: percent-encoded; `/` for this family of APIs.
         query: the parameters, decoded.
-        body: the bytes of the body.
-        content_type: the content type of the body, if there is one.
-        action: the operation.
-        version: the version of the API.
-        credentials: the access key.
         now: the date to sign, in UTC epoch seconds; the server accepts a difference of 15 minutes.
         nonce: a text that is unique to the request.
 
@@ -124,7 +118,8 @@ def authorization(
 ) -> str:
     """Return the `Authorization` header of a request; all `headers` are signed, including the hash of the body."""
     canonical, names = canonical_request(method, path, query, headers)
-    signature = hmac.new(credentials.access_key_secret.encode(), _to_sign(canonical), sha256).hexdigest()
+    to_sign = f"{ALGORITHM}\n{sha256(canonical.encode()).hexdigest()}".encode()
+    signature = hmac.new(credentials.access_key_secret.encode(), to_sign, sha256).hexdigest()
     return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
 
 
@@ -139,10 +134,6 @@ def canonical_request(method: str, path: str, query: Pairs, headers: Mapping[str
     pairs = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in sorted(query))
     content = dict(lowered).get("x-acs-content-sha256", sha256(b"").hexdigest())
     return f"{method}\n{path}\n{pairs}\n{block}\n{names}\n{content}", names
-
-
-def _to_sign(canonical: str) -> bytes:
-    return f"{ALGORITHM}\n{sha256(canonical.encode()).hexdigest()}".encode()
 
 
 def _encoded(text: str) -> str:

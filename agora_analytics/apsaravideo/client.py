@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Self, Unpack
 from urllib.parse import urlsplit
 
 from agora_analytics.apsaravideo.auth import Credentials, CredentialsSource, signed_headers
-from agora_analytics.apsaravideo.listing import OPERATION, MetricWindow, ResumeToken, metric_listing
-from agora_analytics.apsaravideo.parameters import Filters, check_metrics
-from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points
+from agora_analytics.apsaravideo.listing import (
+    OPERATION,
+    Filters,
+    MetricWindow,
+    ResumeToken,
+    check_metrics,
+    metric_listing,
+)
+from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, points_table
 from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
-from agora_analytics.engine.pages import Page, Pages
+from agora_analytics.engine.pages import Pages
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.kit.listing import Listing
 from agora_analytics.messages import Request
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 ENVIRONMENT = {
     "access_key_id": "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -164,8 +167,16 @@ class AsyncApsaraVideo(Client):
 
         Source: `reference/apsaravideo.md`, section 1.
         """
-        filters = self._filters(os, terminal_type, channel_id, app_id)
-        return self._list((metric,), begin, end, filters, resume)
+        return self.all_metrics(
+            begin,
+            end,
+            metrics=(metric,),
+            os=os,
+            terminal_type=terminal_type,
+            channel_id=channel_id,
+            app_id=app_id,
+            resume=resume,
+        )
 
     def all_metrics(
         self,
@@ -179,44 +190,22 @@ class AsyncApsaraVideo(Client):
         app_id: str | None = None,
         resume: str | None = None,
     ) -> Pages[MetricPoint, MetricPage]:
-        """List the points of several metrics, one metric after the other, as `interaction_metrics` does for one.
+        """List the points of several metrics, one metric after the other. Args and Raises: as `interaction_metrics`.
 
         Args:
-            begin: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
-            end: likewise.
             metrics: one metric or several; default: every `Metric`.
-            os: an `Os` or a raw name; None: all.
-            terminal_type: a `TerminalType` or a raw name; None: all.
-            channel_id: one channel; None: all.
-            app_id: another app than the client's.
             resume: a page's `resume_token`; pass the same metrics.
-
-        Raises:
-            As `interaction_metrics`.
 
         Example:
             table = await client.all_metrics("1d").to_arrow()
-
-        Source: `reference/apsaravideo.md`, section 1.
         """
-        filters = self._filters(os, terminal_type, channel_id, app_id)
-        return self._list(
-            (metrics,) if isinstance(metrics, str) else tuple(metrics), begin, end, filters, resume
-        )
-
-    def _filters(
-        self, os: str | None, terminal_type: str | None, channel_id: str | None, app_id: str | None
-    ) -> Filters:
-        return Filters(
+        metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        filters = Filters(
             app_id=self.app_id if app_id is None else app_id,
             os=os,
             terminal_type=terminal_type,
             channel_id=channel_id,
         )
-
-    def _list(
-        self, metrics: Sequence[str], begin: Instant, end: Instant, filters: Filters, resume: str | None
-    ) -> Pages[MetricPoint, MetricPage]:
         limits = None
         if self._options.validate:
             check_metrics(metrics)
@@ -226,17 +215,9 @@ class AsyncApsaraVideo(Client):
         resumed = None if resume is None else ResumeToken.read(resume)
 
         async def paginator() -> Listing[MetricWindow, Points, MetricPage]:
-            position = resumed
-            if position is None:
-                part = (
-                    window
-                    if limits is None
-                    else OPERATION.clip(window, limits, self._now(), endpoint=OPERATION.name)
-                )
-                position = ResumeToken(range=part)
-            return metric_listing(self._engine, metrics, filters, limits, position)
+            return metric_listing(self._engine, metrics, filters, window, limits, resumed)
 
-        return self._pages(paginator, table=_table)
+        return self._pages(paginator, table=points_table)
 
     async def _sign(self, request: Request) -> Mapping[str, str]:
         return signed_headers(
@@ -274,9 +255,3 @@ def _host_header(base_url: str) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if parts.port in (None, _PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
-
-
-def _table(pages: Sequence[Page[Any]]) -> "pa.Table":
-    from agora_analytics.apsaravideo.arrow import points_table
-
-    return points_table(pages)

@@ -34,12 +34,7 @@ _BY_STATUS: Mapping[int, str] = {
     429: "Throttling",
 }
 """The code that is assumed for an HTTP status when the body has no documented code."""
-_GOOD = {
-    "",
-    "200",
-    "OK",
-    "Success",
-}  # a good response has no code; these are accepted as well
+_GOOD = {"", "200", "OK", "Success"}  # a good response has no code; the others are accepted as well
 _RATE_PERIOD = 1.0  # the limit is counted in seconds
 _LONGEST_MESSAGE = 500
 
@@ -61,17 +56,14 @@ class Envelope(msgspec.Struct):
 
 
 def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict[R]:
-    """Return the decoded body of a good response, or what to do instead.
-
-    Args:
-        exchange: the attempt.
-        parse: decodes the body of a good response; raises `DecodeError`.
-    """
+    """Return what `parse` returns for the body of a good response (it may raise `DecodeError`), or what to do instead."""
     outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
         return judge_failure(exchange, outcome)
     envelope = _read_envelope(outcome)
-    request_id = _request_id(envelope, outcome)
+    in_body = envelope.text("RequestId") if envelope is not None else None
+    headers = outcome.headers
+    request_id = in_body or headers.get("x-acs-request-id") or headers.get("x-request-id")
     if envelope is not None and outcome.status < 400 and (envelope.text("Code") or "") in _GOOD:
         try:
             return Done(parse(outcome.body), request_id)
@@ -80,7 +72,7 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict
             return Fail(error=error)
     place: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
     if envelope is None:
-        kind = outcome.headers.get("content-type", "no content type").split(";")[0]
+        kind = headers.get("content-type", "no content type").split(";")[0]
         if outcome.status < 400:
             text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
             return Retry(error=errors.ServerError(text, **place), other_host=True)
@@ -94,12 +86,6 @@ def _read_envelope(response: Response) -> Envelope | None:
         return msgspec.json.decode(response.body, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_xml(response.body)
-
-
-def _request_id(envelope: Envelope | None, response: Response) -> str | None:
-    """Return the request id from the body, or else from a header."""
-    in_body = envelope.text("RequestId") if envelope is not None else None
-    return in_body or response.headers.get("x-acs-request-id") or response.headers.get("x-request-id")
 
 
 def _read_xml(body: bytes) -> Envelope | None:
@@ -118,9 +104,8 @@ def _read_xml(body: bytes) -> Envelope | None:
 def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]) -> Retry | Fail:
     code, status = envelope.text("Code"), response.status
     after = retry_after(response)
-    refusal = refusal_of(code, status)
-    if after is not None:  # only a throttled response has this header
-        refusal = ERRORS["Throttling"]
+    # Only a throttled response has the header.
+    refusal = refusal_of(code, status) if after is None else ERRORS["Throttling"]
     message = (envelope.text("Message") or "no message")[:_LONGEST_MESSAGE]
     text = f"{code or f'HTTP {status}'}: {message}; {refusal.hint}"
     error = _RAISES[refusal.meaning](text, code=code, **place)
@@ -137,16 +122,12 @@ def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]
 
 def refusal_of(code: str | None, status: int) -> Refusal:
     """Return what a code means: by its name, by its prefix, or by the HTTP status, in this order."""
-    known = code if code in ERRORS else _family(code or "") or _BY_STATUS.get(status)
-    if known is not None:
-        return ERRORS[known]
-    if status >= 500:
-        return ERRORS["InternalError"]
-    return Refusal(status, Meaning.WRONG_REQUEST, "this error is not documented")
-
-
-def _family(code: str) -> str | None:
-    return next((known for beginning, known in FAMILIES.items() if code.startswith(beginning)), None)
+    code = code or ""
+    if code in ERRORS:
+        return ERRORS[code]
+    families = (known for beginning, known in FAMILIES.items() if code.startswith(beginning))
+    known = next(families, None) or _BY_STATUS.get(status) or ("InternalError" if status >= 500 else None)
+    return ERRORS[known] if known else Refusal(status, Meaning.WRONG_REQUEST, "this error is not documented")
 
 
 def retry_after(response: Response) -> float | None:

@@ -1,18 +1,17 @@
-"""The listing of interaction metrics: one page for each metric and window of 24 hours.
+"""The listing of interaction metrics: its parameters, and one page for each metric and window of 24 hours.
 
 Source: `reference/apsaravideo.md`, section 1.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
-from attrs import frozen
+from attrs import asdict, evolve, frozen
 
 from agora_analytics.apsaravideo.judge import read_response
-from agora_analytics.apsaravideo.parameters import Filters
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, read_points
-from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
+from agora_analytics.apsaravideo.spec import INTERACTION_METRICS, Metric, Os, TerminalType
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -35,6 +34,10 @@ def in_milliseconds(window: Window) -> Query:
     return (("BeginTs", str(window.start * 1000)), ("EndTs", str(window.end * 1000 + 999)))
 
 
+def _key(point: MetricPoint) -> tuple[str, int]:
+    return point.metric, point.ts
+
+
 OPERATION: Operation[Points] = Operation(
     name=INTERACTION_METRICS,
     # The official SDK sends POST too. An HTTP library may repeat a GET on its own, and a nonce is valid once.
@@ -42,8 +45,62 @@ OPERATION: Operation[Points] = Operation(
     path="/",
     read=partial(read_response, parse=partial(read_points, metric="")),
     write_window=in_milliseconds,
-    key=lambda point: (point.metric, point.ts),
+    key=_key,
 )
+
+
+@frozen(kw_only=True)
+class Filters:
+    """Selects the terminals of an app. None: all of them."""
+
+    app_id: str
+    os: str | None = None
+    terminal_type: str | None = None
+    channel_id: str | None = None
+
+    def check(self) -> None:
+        """Check each filter. A name that no document has is sent as it is.
+
+        Raises:
+            InvalidRequest: a filter is empty, or a known name in another case.
+        """
+        documented: dict[str, Iterable[str]] = {"os": Os, "terminal_type": TerminalType}
+        for name, value in asdict(self).items():
+            if value is not None:
+                _check_name(value, name, documented.get(name, ()))
+
+    @property
+    def query(self) -> Query:
+        """The parameters, as the API spells them."""
+        named = {
+            "AppId": self.app_id,
+            "Os": self.os,
+            "TerminalType": self.terminal_type,
+            "ChannelId": self.channel_id,
+        }
+        return tuple((name, str(value)) for name, value in named.items() if value is not None)
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Check the names of metrics. A name that no document has is sent as it is.
+
+    Raises:
+        InvalidRequest: there is no metric, one is given twice, is empty, or is a known name in another case.
+    """
+    if not metrics:
+        raise InvalidRequest("no metric is given; pass at least one")
+    if len(set(metrics)) < len(metrics):
+        raise InvalidRequest(f"a metric is given twice: {', '.join(metrics)}")
+    for metric in metrics:
+        _check_name(metric, "metric", Metric)
+
+
+def _check_name(text: str, name: str, documented: Iterable[str]) -> None:
+    if not text.strip():
+        raise InvalidRequest(f"{name}={text!r} is empty; leave it out, or pass a name")
+    for spelling in documented:
+        if text.lower() == spelling.lower() and text != spelling:
+            raise InvalidRequest(f"{name}={text!r} is spelled {str(spelling)!r}")
 
 
 @frozen(kw_only=True)
@@ -79,18 +136,25 @@ class ResumeToken:
 
     def write(self) -> str:
         """Return the token."""
-        last = "" if self.last is None else self.last
-        return f"{self.range.start}.{self.range.end}.{self.done}.{last}"
+        return f"{self.range.start}.{self.range.end}.{self.done}.{'' if self.last is None else self.last}"
 
 
 def metric_listing(
-    engine: Engine, metrics: Sequence[str], filters: Filters, limits: Limits | None, position: ResumeToken
+    engine: Engine,
+    metrics: Sequence[str],
+    filters: Filters,
+    window: Window,
+    limits: Limits | None,
+    resumed: ResumeToken | None,
 ) -> Listing[MetricWindow, Points, MetricPage]:
-    """Return the paginator of one metric or several, from a position on."""
+    """Return the paginator of metrics, one after the other. The range of a resumed listing is that of its token."""
+    if resumed is None and limits is not None:
+        window = OPERATION.clip(window, limits, engine.server_time.now(), endpoint=OPERATION.name)
+    position = resumed or ResumeToken(range=window)
     windows = [position.range] if limits is None else OPERATION.split(position.range, limits)
     steps = [MetricWindow(metric=metric, window=window) for metric in metrics for window in windows]
     left = steps[position.done :]
-    unique: FirstSeen[MetricPoint] = FirstSeen(lambda point: (point.metric, point.ts))
+    unique: FirstSeen[MetricPoint] = FirstSeen(_key)
 
     def request(step: MetricWindow) -> ApiRequest[Points]:
         return OPERATION.request(
@@ -114,15 +178,11 @@ def metric_listing(
         )
 
     def fresh(points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        return [point for point in unique(points) if not _is_before_resume(point)]
-
-    def _is_before_resume(point: MetricPoint) -> bool:
-        return position.last is not None and point.metric == left[0].metric and point.ts <= position.last
+        last = position.last  # of the metric at which the listing resumes
+        return [p for p in unique(points) if last is None or p.metric != left[0].metric or p.ts > last]
 
     def token(page: MetricPage, after: Sequence[MetricWindow]) -> str:
-        last = max((point.ts for point in page.records), default=None)
-        continues = page.metric == after[0].metric
-        done = len(steps) - len(after)
-        return ResumeToken(range=position.range, done=done, last=last if continues else None).write()
+        times = (point.ts for point in page.records if page.metric == after[0].metric)
+        return evolve(position, done=len(steps) - len(after), last=max(times, default=None)).write()
 
     return Listing(left, run=engine.run, request=request, page=page, token=token, fresh=fresh)

@@ -56,7 +56,6 @@ class MetricPage(Page[MetricPoint]):
         window: the requested seconds, both ends included.
         summary: the vendor's summary of the window, in the metric's unit; None if it is missing or not a number.
         raw_summary: the summary as it was sent; None if there is none.
-        unreadable: number of points whose value is not a number.
     """
 
     metric: str
@@ -71,8 +70,6 @@ class MetricPage(Page[MetricPoint]):
 
     def to_arrow(self) -> "pa.Table":
         """Return the points of this page as an Arrow table."""
-        from agora_analytics.apsaravideo.arrow import points_table
-
         return points_table([self])
 
 
@@ -107,6 +104,31 @@ def read_points(body: bytes, *, metric: str) -> Points:
         summary=number(summary),
         raw_summary=_as_sent(summary),
     )
+
+
+def points_schema() -> "pa.Schema":
+    """Return the columns of a table of points; `value` is null where the server sent no number, which `raw` has then."""
+    import pyarrow as pa
+
+    from agora_analytics.schemas import UTC_SECONDS
+
+    return pa.schema(
+        [
+            pa.field("metric", pa.string(), nullable=False),
+            pa.field("ts", UTC_SECONDS, nullable=False),
+            pa.field("value", pa.float64()),
+            pa.field("raw", pa.string()),
+        ]
+    )
+
+
+def points_table(pages: Sequence[Page[MetricPoint]]) -> "pa.Table":
+    """Return the points of all pages as one table, in their order. Needs the extra `[arrow]`."""
+    import pyarrow as pa
+
+    schema = points_schema()
+    points = [point for page in pages for point in page.records]
+    return pa.table([[getattr(point, name) for point in points] for name in schema.names], schema=schema)
 
 
 def number(value: Any) -> float | None:

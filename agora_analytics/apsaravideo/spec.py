@@ -9,6 +9,7 @@ from enum import Enum, StrEnum, auto
 
 from attrs import frozen
 
+from agora_analytics.core.common_metrics import MetricMapping, map_to
 from agora_analytics.core.limits import Limits
 
 HOST = "https://live.aliyuncs.com"
@@ -49,6 +50,16 @@ class Metric(StrEnum):
     AUDIO_STUCK_RATE = "AudioStuckRate"
     FIRST_FRAME_COST = "FirstFrameCost"
     """Time to the first frame."""
+
+
+METRIC_MAPPINGS: Mapping[str, MetricMapping] = {
+    # counts the users that joined within five seconds (`reference/sources/003`)
+    "JoinChannelSucRate": map_to("join_success_in_5s_rate", unit=""),
+    "VideoStuckRate": map_to("video_freeze_rate", unit=""),
+    "AudioStuckRate": map_to("audio_freeze_rate", unit=""),
+    "FirstFrameCost": map_to("first_frame_time", unit=""),
+}
+"""The common metrics: one value every 5 minutes over all users. No unit is documented, so values are stored as sent."""
 
 
 class Os(StrEnum):

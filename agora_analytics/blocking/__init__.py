@@ -18,25 +18,24 @@ from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.blocking.agora import Agora as Agora
+    from agora_analytics.blocking.agora import AgoraBeta as AgoraBeta
     from agora_analytics.blocking.apsaravideo import ApsaraVideo as ApsaraVideo
-    from agora_analytics.blocking.beta import AgoraBeta as AgoraBeta
     from agora_analytics.blocking.harvesting import estimate as estimate
     from agora_analytics.blocking.harvesting import harvest as harvest
     from agora_analytics.blocking.harvesting import harvest_insights as harvest_insights
     from agora_analytics.blocking.opentok import OpenTok as OpenTok
-    from agora_analytics.blocking.pages import Pages as Pages
     from agora_analytics.blocking.signaling import Signaling as Signaling
+    from agora_analytics.blocking.wrappers import Pages as Pages
 
 # `harvest` needs the extra [store], which a client does not
 __all__, __getattr__ = lazy_names(
     __name__,
     {
-        "agora": ("Agora",),
+        "agora": ("Agora", "AgoraBeta"),
         "apsaravideo": ("ApsaraVideo",),
-        "beta": ("AgoraBeta",),
         "harvesting": ("estimate", "harvest", "harvest_insights"),
         "opentok": ("OpenTok",),
-        "pages": ("Pages",),
         "signaling": ("Signaling",),
+        "wrappers": ("Pages",),
     },
 )

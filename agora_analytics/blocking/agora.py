@@ -1,20 +1,62 @@
-"""The blocking client of Agora Analytics."""
+"""The blocking clients of Agora Analytics: today's API and the beta of 2021."""
 
-from collections.abc import Mapping
-from typing import Any, Self, Unpack
+from collections.abc import Iterator
+from typing import Any
 
+from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.settings import AgoraOptions, Settings
-from agora_analytics.blocking.insights import Insights
-from agora_analytics.blocking.realtime import Realtime
+from agora_analytics.agora.follow import Follow as AsyncFollow
+from agora_analytics.agora.follow import LiveWindow
+from agora_analytics.agora.insights import Insights as AsyncInsights
+from agora_analytics.agora.realtime import Realtime as AsyncRealtime
+from agora_analytics.agora.settings import Settings
+from agora_analytics.blocking.worker import Worker
 from agora_analytics.blocking.wrappers import (
     Blocking,
+    BlockingGroup,
     awaited,
+    constructor,
     copy_docstring,
     copy_init,
+    iterate,
     listing,
     plain,
+    wrapped,
 )
+
+
+@copy_docstring(AsyncInsights)
+class Insights(BlockingGroup):  # noqa: D101 - it has the docstring of AsyncInsights
+    usage = awaited(AsyncInsights.usage)
+    quality = awaited(AsyncInsights.quality)
+    usage_totals = awaited(AsyncInsights.usage_totals)
+    quality_totals = awaited(AsyncInsights.quality_totals)
+    estimate = awaited(AsyncInsights.estimate)
+
+
+@copy_docstring(AsyncFollow)
+class Follow:  # noqa: D101 - it has the docstring of AsyncFollow
+    def __init__(self, worker: Worker[Any], followed: AsyncFollow) -> None:
+        self._worker = worker
+        self._followed = followed
+
+    def __iter__(self) -> Iterator[LiveWindow]:
+        return iterate(self._worker, aiter(self._followed))
+
+    @property
+    def lost(self) -> int:
+        """How many windows went out of reach for at least one metric."""
+        return self._followed.lost
+
+
+@copy_docstring(AsyncRealtime)
+class Realtime(BlockingGroup):  # noqa: D101 - it has the docstring of AsyncRealtime
+    usage = awaited(AsyncRealtime.usage)
+    quality = awaited(AsyncRealtime.quality)
+    top_usage = awaited(AsyncRealtime.top_usage)
+    top_quality = awaited(AsyncRealtime.top_quality)
+    follow = wrapped(AsyncRealtime.follow, Follow)
+    estimate = awaited(AsyncRealtime.estimate)
 
 
 @copy_docstring(AsyncAgora)
@@ -23,14 +65,7 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncAgora, *args, **settings)
 
-    @classmethod
-    @copy_docstring(AsyncAgora.from_env)
-    def from_env(  # noqa: D102
-        cls, environment: Mapping[str, str] | None = None, **settings: Unpack[AgoraOptions]
-    ) -> Self:
-        # Spelled out: pyright loses `Self` if a decorator copies the signature.
-        return cls._created_by(AsyncAgora.from_env, environment, **settings)
-
+    from_env = constructor(AsyncAgora.from_env)
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)
     metrics = listing(AsyncAgora.metrics)
@@ -58,7 +93,23 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
         """The settings of the client. Its repr has no secret."""
         return self._subject.settings
 
+
+@copy_docstring(AsyncAgoraBeta)
+class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the docstring of AsyncAgoraBeta
+    @copy_init(AsyncAgoraBeta)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(AsyncAgoraBeta, *args, **settings)
+
+    from_env = constructor(AsyncAgoraBeta.from_env)
+    calls = listing(AsyncAgoraBeta.calls)
+    details = listing(AsyncAgoraBeta.details)
+    usage = awaited(AsyncAgoraBeta.usage)
+    live_scale = awaited(AsyncAgoraBeta.live_scale)
+    live_experience = awaited(AsyncAgoraBeta.live_experience)
+    live_net = awaited(AsyncAgoraBeta.live_net)
+    live_diagnosis = listing(AsyncAgoraBeta.live_diagnosis)
+
     @property
-    @copy_docstring(AsyncAgora.sent)
-    def sent(self) -> Mapping[str, int]:  # noqa: D102
-        return self._subject.sent
+    def settings(self) -> Settings:
+        """The settings of the client. Its repr has no secret."""
+        return self._subject.settings

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from agora_analytics.blocking.worker import Closeable
+from agora_analytics.blocking.worker import AsyncClient
 from agora_analytics.blocking.wrappers import Blocking, copy_signature
 from agora_analytics.harvest import estimate as async_estimate
 from agora_analytics.harvest import harvest as async_harvest
 from agora_analytics.harvest import harvest_insights as async_harvest_insights
 
-A = TypeVar("A", bound=Closeable)
+A = TypeVar("A", bound=AsyncClient)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ def _over(
     """Return the blocking twin of a service that is built on a client."""
 
     def twin(client: Blocking[A], *args: P.args, **kwargs: P.kwargs) -> T:
-        return client._run(service, *args, **kwargs)  # noqa: SLF001 - it is a twin of the package
+        return client._worker.run(lambda: service(client._subject, *args, **kwargs))  # noqa: SLF001 - same package
 
     return copy_signature(twin, service)
 

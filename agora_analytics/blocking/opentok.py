@@ -1,13 +1,12 @@
 """The blocking client of Vonage / OpenTok Insights."""
 
-from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from agora_analytics.blocking.pages import Pages
 from agora_analytics.blocking.wrappers import (
     Blocking,
+    Pages,
     awaited,
-    copy_constructor,
+    constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -19,7 +18,6 @@ from agora_analytics.opentok.pagination import InsightsPage
 
 T = TypeVar("T")
 
-
 InsightsPages = Pages[T, InsightsPage[T]]
 """A listing of Insights. What the server could not return is left out and reported in `problems` of its page."""
 
@@ -30,11 +28,7 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the docstring of A
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncOpenTok, *args, **settings)
 
-    @classmethod
-    @copy_constructor(AsyncOpenTok.from_env)
-    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
-        return cls._created_by(AsyncOpenTok.from_env, *args, **settings)
-
+    from_env = constructor(AsyncOpenTok.from_env)
     project_data = listing(AsyncOpenTok.project_data)
     session_summaries = listing(AsyncOpenTok.session_summaries)
     sessions = listing(AsyncOpenTok.sessions)
@@ -44,7 +38,6 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the docstring of A
     subscribers = listing(AsyncOpenTok.subscribers)
     stream_stats = listing(AsyncOpenTok.stream_stats)
     query = awaited(AsyncOpenTok.query)
-    quota = awaited(AsyncOpenTok.quota)
     window = plain(AsyncOpenTok.window)
     reach = plain(AsyncOpenTok.reach)
 
@@ -57,8 +50,3 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the docstring of A
     @copy_docstring(AsyncOpenTok.project_id)
     def project_id(self) -> str:  # noqa: D102
         return self._subject.project_id
-
-    @property
-    @copy_docstring(AsyncOpenTok.sent)
-    def sent(self) -> Mapping[str, int]:  # noqa: D102
-        return self._subject.sent

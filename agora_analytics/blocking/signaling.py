@@ -1,12 +1,11 @@
 """The blocking client of Agora Signaling."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from agora_analytics.blocking.wrappers import (
     Blocking,
     awaited,
-    copy_constructor,
+    constructor,
     copy_docstring,
     copy_init,
     listing,
@@ -22,11 +21,7 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(AsyncSignaling, *args, **settings)
 
-    @classmethod
-    @copy_constructor(AsyncSignaling.from_env)
-    def from_env(cls, *args: Any, **settings: Any) -> Self:  # noqa: D102
-        return cls._created_by(AsyncSignaling.from_env, *args, **settings)
-
+    from_env = constructor(AsyncSignaling.from_env)
     peer_message = awaited(AsyncSignaling.peer_message)
     channel_message = awaited(AsyncSignaling.channel_message)
     user_events = stream(AsyncSignaling.user_events)
@@ -45,8 +40,3 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring 
     def credentials(self) -> Credentials:
         """How the client authenticates. Its repr has no secret."""
         return self._subject.credentials
-
-    @property
-    @copy_docstring(AsyncSignaling.sent)
-    def sent(self) -> Mapping[str, int]:  # noqa: D102
-        return self._subject.sent

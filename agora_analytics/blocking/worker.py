@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from contextvars import Context
@@ -21,15 +21,16 @@ _CANCEL_TIMEOUT = 5.0  # seconds that an interrupted caller waits for its cancel
 _WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot interrupt a wait on a lock there
 
 
-class Closeable(Protocol):
+class AsyncClient(Protocol):
     """An asyncio client, which runs in the thread."""
 
-    async def aclose(self) -> None:
-        """Close it."""
-        ...
+    @property
+    def sent(self) -> Mapping[str, int]: ...  # noqa: D102
+
+    async def aclose(self) -> None: ...  # noqa: D102
 
 
-A = TypeVar("A", bound=Closeable)
+A = TypeVar("A", bound=AsyncClient)
 
 
 class Worker(Generic[A]):
@@ -141,7 +142,7 @@ class _PortalThread:
     start is interrupted, it can be started again or stopped at any time.
     """
 
-    def __init__(self, client: Closeable) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._started: Future[BlockingPortal] = Future()
         self._claim = threading.Lock()

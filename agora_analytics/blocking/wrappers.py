@@ -1,165 +1,192 @@
-"""Derives a blocking method from an asynchronous one: `calls = listing(AsyncAgora.calls)`.
+"""Derives a blocking client from an asynchronous one: `calls = listing(AsyncAgora.calls)`.
 
 Type checkers see the parameters of the original with the blocking result, and so does `help()` at run time. No
 signature is written twice.
 """
 
 import inspect
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, cast, get_args
 
-from agora_analytics.blocking.pages import Pages, iterate
-from agora_analytics.blocking.worker import Closeable, Worker
+from typing_extensions import TypeVar
+
+from agora_analytics.blocking.worker import AsyncClient, Worker
 from agora_analytics.engine.pages import Page
 from agora_analytics.engine.pages import Pages as AsyncPages
+from agora_analytics.kit.client import Client
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Q = TypeVar("Q", bound=Page[Any])
 B = TypeVar("B")
-A_co = TypeVar("A_co", bound=Closeable, covariant=True)
+PageT = TypeVar("PageT", default=Page[T], bound=Page[Any])
+A_co = TypeVar("A_co", bound=AsyncClient, covariant=True)
 C = TypeVar("C", bound=Callable[..., Any])
 
-
-class HasWorker(Protocol):
-    """An object whose methods run in a thread: the thread, and the asynchronous object."""
-
-    @property
-    def _worker(self) -> Worker[Any]: ...
-
-    @property
-    def _subject(self) -> Any: ...
+_END: Any = object()
 
 
-class Blocking(Generic[A_co]):
-    """Base class of the blocking clients: creates the asynchronous client, and is a context manager."""
+class Pages(Generic[T, PageT]):
+    """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
-    def __init__(self, client: Callable[..., A_co], *args: Any, **settings: Any) -> None:
-        passed = [name for name in ("http_client", "transport") if settings.get(name) is not None]
-        self._worker: Worker[A_co] = Worker(lambda: client(*args, **settings), shared=" and ".join(passed))
+    No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
+    returned in order. Each iteration starts from the beginning. Leaving it early cancels the requests in progress.
 
-    @classmethod
-    def _created_by(cls, client: Callable[..., A_co], *args: Any, **settings: Any) -> Self:
-        """Return a blocking client around what another constructor of the asynchronous client returns."""
-        created = cls.__new__(cls)
-        Blocking.__init__(created, client, *args, **settings)
-        return created
+    Example:
+        for page in client.calls("6h", "now").pages():
+            print(len(page.records), page.meta.host)
+    """
 
-    @property
-    def _subject(self) -> A_co:
-        return self._worker.client
+    def __init__(self, worker: Worker[Any], listing: AsyncPages[T, PageT]) -> None:
+        self._worker = worker
+        self._listing = listing
+        self._process = os.getpid()
 
-    def __enter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[T]:
+        for page in self.pages():
+            yield from page.records
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def pages(self) -> Iterator[PageT]:
+        """Iterate over the pages in order."""
+        self._check()
+        return iterate(self._worker, self._listing.pages())
 
-    def _run(self, service: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-        """Run a function of the asynchronous client, such as `harvest`."""
-        return self._worker.run(lambda: service(self._subject, *args, **kwargs))
+    def collect(self) -> list[T]:
+        """Return all records."""
+        self._check()
+        return self._worker.run(self._listing.collect)
 
-    def close(self) -> None:
-        """Cancel the requests in progress, and close what the client opened itself."""
-        self._worker.close()
+    def to_arrow(self) -> "pa.Table":
+        """Return all records as one Arrow table, with the schema that the store uses for them.
 
-    def __repr__(self) -> str:
-        return without_await(repr(self._subject))
+        Raises:
+            ConfigurationError: the extra `[arrow]` is not installed; no request was sent.
+        """
+        self._check()
+        return self._worker.run(self._listing.to_arrow)
+
+    def _check(self) -> None:
+        if self._process != os.getpid():
+            raise RuntimeError("this listing was created before a fork; create a new one in this process")
 
 
-class BlockingPart:
-    """A group of methods of a blocking client: `client.<name>`."""
+def iterate(worker: Worker[Any], items: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate over an asynchronous iterator, which runs only while the caller waits for the next item."""
+    return _iterate(worker, items, process=os.getpid())
 
-    def __init__(self, client: Blocking[Any], name: str) -> None:
-        self._worker = client._worker  # noqa: SLF001 - of the same package
-        self._name = name
 
-    @property
-    def _subject(self) -> Any:
-        return getattr(self._worker.client, self._name)
+def _iterate(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> Iterator[T]:
+    async def next_item() -> T:
+        return await anext(items, _END)
+
+    def run_next() -> T:
+        if os.getpid() != process:  # its tasks belong to a loop that does not run in this process
+            raise RuntimeError("this iteration was begun before a fork; begin a new one in this process")
+        return worker.run(next_item)
+
+    try:
+        while (item := run_next()) is not _END:
+            yield item
+    finally:
+        if os.getpid() == process:
+            worker.drop(items)
 
 
 def listing(
-    method: Callable[Concatenate[Any, P], AsyncPages[T, Q]],
-) -> Callable[Concatenate[Any, P], Pages[T, Q]]:
+    method: Callable[Concatenate[Any, P], AsyncPages[T, PageT]],
+) -> Callable[Concatenate[Any, P], Pages[T, PageT]]:
     """Return the blocking twin of a method that returns `Pages`."""
-
-    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> Pages[T, Q]:
-        return Pages(self._worker, _bound(self, method)(*args, **kwargs))
-
-    return copy_signature(twin, method, lambda result: Pages[get_args(result)])  # type: ignore[misc]
+    return _twin(
+        method,
+        lambda worker, call: Pages(worker, call()),
+        lambda result: Pages[get_args(result)],  # type: ignore[misc]
+    )
 
 
 def wrapped(
     method: Callable[Concatenate[Any, P], T], kind: Callable[[Worker[Any], T], B]
 ) -> Callable[Concatenate[Any, P], B]:
     """Return the blocking twin of a method whose result has a blocking twin, the class `kind`."""
-
-    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> B:
-        return kind(self._worker, _bound(self, method)(*args, **kwargs))
-
-    return copy_signature(twin, method, lambda _: kind)
+    return _twin(method, lambda worker, call: kind(worker, call()), lambda _: kind)
 
 
 def stream(
     method: Callable[Concatenate[Any, P], AsyncIterator[T]],
 ) -> Callable[Concatenate[Any, P], Iterator[T]]:
     """Return the blocking twin of a method that is an asynchronous iterator."""
-
-    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return iterate(self._worker, _bound(self, method)(*args, **kwargs))
-
-    return copy_signature(twin, method, lambda result: Iterator[_argument(result)])  # type: ignore[misc]
+    return _twin(
+        method,
+        lambda worker, call: iterate(worker, call()),
+        lambda result: Iterator[get_args(result)[0]],  # type: ignore[misc]
+    )
 
 
 def awaited(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Any, P], T]:
     """Return the blocking twin of a coroutine method."""
-
-    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._worker.run(lambda: _bound(self, method)(*args, **kwargs))
-        return result
-
-    return copy_signature(twin, method)
+    return _twin(method, lambda worker, call: worker.run(call))
 
 
 def plain(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
     """Return the twin of a method that does not wait."""
+    return _twin(method, lambda _, call: call())
 
-    def twin(self: HasWorker, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = _bound(self, method)(*args, **kwargs)
-        return result
 
-    return copy_signature(twin, method)
+def _twin(
+    method: Callable[..., Any],
+    run: Callable[[Worker[Any], Callable[[], Any]], Any],
+    result: Callable[[Any], Any] = lambda same: same,
+) -> Callable[..., Any]:
+    """Return a method that calls `method` through `run`; `result` maps the return annotation."""
+    name = method.__name__
+
+    def twin(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Looked up by name, so that a subclass of the asynchronous client may override it.
+        return run(self._worker, lambda: getattr(self._subject, name)(*args, **kwargs))
+
+    return copy_signature(twin, method, result)
+
+
+class _Constructor(Protocol[P]):
+    """A classmethod with the parameters `P` that returns an instance of the class that it is called on."""
+
+    def __get__(self, instance: object, owner: type[B], /) -> Callable[P, B]: ...
+
+
+def constructor(original: Callable[P, Any]) -> _Constructor[P]:
+    """Return the twin of a classmethod that creates a client, such as `from_env`."""
+
+    def twin(cls: type["Blocking[Any]"], *args: Any, **settings: Any) -> "Blocking[Any]":
+        created = cls.__new__(cls)
+        Blocking.__init__(created, original, *args, **settings)
+        return created
+
+    return cast("_Constructor[P]", classmethod(copy_signature(twin, original.__func__)))  # type: ignore[attr-defined]
 
 
 def copy_init(
     client: Callable[P, Any],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
     """Give an `__init__` the parameters of another class."""
-
-    def dress(init: Callable[..., None]) -> Callable[Concatenate[Any, P], None]:
-        return copy_signature(init, getattr(client, "__init__"))  # noqa: B009 - mypy: unsound on an instance
-
-    return dress
+    original = getattr(client, "__init__")  # noqa: B009 - mypy: unsound on an instance
+    return lambda init: copy_signature(init, original)
 
 
-def copy_constructor(
-    constructor: Callable[P, Any],
-) -> Callable[[Callable[..., T]], Callable[Concatenate[Any, P], T]]:
-    """Give a classmethod the parameters and the docstring of another, such as `from_env`."""
-
-    def dress(function: Callable[..., T]) -> Callable[Concatenate[Any, P], T]:
-        original, own = inspect.signature(constructor), inspect.signature(function)
-        first = next(iter(own.parameters.values()))
-        parameters = [first, *original.parameters.values()]
-        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return copy_docstring(constructor)(function)
-
-    return dress
+def copy_signature(
+    twin: Callable[..., Any], original: Callable[..., Any], result: Callable[[Any], Any] = lambda same: same
+) -> Callable[..., Any]:
+    """Give a twin the name, signature and docstring of the original; `result` maps the return annotation."""
+    signature = inspect.signature(original)
+    wraps(original)(twin)
+    del twin.__wrapped__  # type: ignore[attr-defined]
+    twin.__signature__ = signature.replace(return_annotation=result(signature.return_annotation))  # type: ignore[attr-defined]
+    return copy_docstring(original)(twin)
 
 
 def copy_docstring(original: Callable[..., Any]) -> Callable[[C], C]:
@@ -182,22 +209,45 @@ def without_await(text: str) -> str:
     return re.sub(r"\basync (?=with|for)|\bawait |\bAsync(?=[A-Z])", "", text)
 
 
-def _bound(self: HasWorker, method: Callable[..., Any]) -> Callable[..., Any]:
-    # Looked up by name, so that a subclass of the asynchronous client may override it.
-    bound: Callable[..., Any] = getattr(self._subject, method.__name__)
-    return bound
+class Blocking(Generic[A_co]):
+    """Base class of the blocking clients: creates the asynchronous client, and is a context manager."""
+
+    def __init__(self, client: Callable[..., A_co], *args: Any, **settings: Any) -> None:
+        passed = [name for name in ("http_client", "transport") if settings.get(name) is not None]
+        self._worker: Worker[A_co] = Worker(lambda: client(*args, **settings), shared=" and ".join(passed))
+
+    @property
+    def _subject(self) -> A_co:
+        return self._worker.client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel the requests in progress, and close what the client opened itself."""
+        self._worker.close()
+
+    @property
+    @copy_docstring(Client.sent)
+    def sent(self) -> Mapping[str, int]:  # noqa: D102
+        return self._subject.sent
+
+    quota = awaited(Client.quota)
+
+    def __repr__(self) -> str:
+        return without_await(repr(self._subject))
 
 
-def _argument(result: Any) -> Any:
-    return get_args(result)[0]
+class BlockingGroup:
+    """A group of methods of a blocking client: `client.<name>`."""
 
+    def __init__(self, client: Blocking[Any], name: str) -> None:
+        self._worker = client._worker  # noqa: SLF001 - of the same package
+        self._name = name
 
-def copy_signature(
-    twin: Callable[..., Any], original: Callable[..., Any], result: Callable[[Any], Any] = lambda same: same
-) -> Callable[..., Any]:
-    """Give a twin the name, signature and docstring of the original; `result` maps the return annotation."""
-    signature = inspect.signature(original)
-    wraps(original)(twin)
-    del twin.__wrapped__  # type: ignore[attr-defined]
-    twin.__signature__ = signature.replace(return_annotation=result(signature.return_annotation))  # type: ignore[attr-defined]
-    return copy_docstring(original)(twin)
+    @property
+    def _subject(self) -> Any:
+        return getattr(self._worker.client, self._name)

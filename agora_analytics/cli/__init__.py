@@ -12,11 +12,7 @@ _COLLECT_AT = (50_000, 50, 100)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; see `agora_analytics.cli.exit_codes`.
-
-    Args:
-        arguments: the words after the program's name; None: those of the process.
-    """
+    """Run one command and return its exit code. Without arguments, those of the process are used."""
     gc.set_threshold(*_COLLECT_AT)
     try:
         from agora_analytics.cli.runner import run

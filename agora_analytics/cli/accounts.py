@@ -1,6 +1,7 @@
 """The accounts of each vendor: options, the environment variables that they override, and the client for them."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok
 
 LEDGER = "AGORA_LEDGER"
-_PANEL = "Account"
+_option = partial(typer.Option, rich_help_panel="Account")
 
 
 @frozen(kw_only=True)
@@ -24,24 +25,21 @@ class LedgerAccount:
 
     plan: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="PLAN",
             help="standard, premium or enterprise; sets the rate limits. Or AGORA_PLAN; default: standard.",
         ),
     ] = None
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="URL",
             help="Send all requests to this host, such as a proxy or the simulator. Or AGORA_BASE_URL.",
         ),
     ] = None
     ledger: Annotated[
         Path | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="FILE",
             help="File with the count of the day's requests, shared by all processes that name it. Or AGORA_LEDGER; "
             "default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
@@ -75,25 +73,18 @@ class LedgerAccount:
 class AgoraAccount(LedgerAccount):
     """An Agora account."""
 
-    app_id: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="App id of the project. Or AGORA_APP_ID."),
-    ] = None
+    app_id: Annotated[str | None, _option(metavar="ID", help="App id of the project. Or AGORA_APP_ID.")] = (
+        None
+    )
     region: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
-            metavar="REGION",
-            help="Region of this machine: global or cn. Or AGORA_REGION; default: global.",
+        _option(
+            metavar="REGION", help="Region of this machine: global or cn. Or AGORA_REGION; default: global."
         ),
     ] = None
 
     def client(self, **options: Any) -> "AsyncAgora":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         app_id = () if self.app_id else ("AGORA_APP_ID",)
         _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
         return self._make(region=self.region, app_id=self.app_id, **options)
@@ -105,19 +96,13 @@ class OpenTokAccount:
 
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
-            metavar="URL",
-            help="Send all requests to this host, such as the simulator. Or OPENTOK_BASE_URL.",
+        _option(
+            metavar="URL", help="Send all requests to this host, such as the simulator. Or OPENTOK_BASE_URL."
         ),
     ] = None
 
     def client(self, **options: Any) -> "AsyncOpenTok":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.opentok.client import AsyncOpenTok
 
         if not os.environ.get("VONAGE_APPLICATION_ID"):
@@ -129,25 +114,17 @@ class OpenTokAccount:
 class ApsaraVideoAccount:
     """An app of ApsaraVideo Live."""
 
-    app_id: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_PANEL, metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID."),
-    ] = None
+    app_id: Annotated[str | None, _option(metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID.")] = None
     base_url: Annotated[
         str | None,
-        typer.Option(
-            rich_help_panel=_PANEL,
+        _option(
             metavar="URL",
             help="Send all requests to this endpoint: a region's, or the simulator. Or APSARAVIDEO_BASE_URL.",
         ),
     ] = None
 
     def client(self, **options: Any) -> "AsyncApsaraVideo":
-        """Return a client of this account.
-
-        Raises:
-            ConfigurationError: naming every variable that is missing.
-        """
+        """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.apsaravideo.client import ENVIRONMENT, AsyncApsaraVideo
 
         app_id = () if self.app_id else (ENVIRONMENT["app_id"],)

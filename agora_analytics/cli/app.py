@@ -14,7 +14,6 @@ from agora_analytics.cli.commands.apsaravideo import app as apsaravideo
 from agora_analytics.cli.commands.calls import calls, sessions
 from agora_analytics.cli.commands.costs import estimate, quota
 from agora_analytics.cli.commands.demo import demo
-from agora_analytics.cli.commands.harvest import harvest
 from agora_analytics.cli.commands.insights import quality, usage
 from agora_analytics.cli.commands.inspect_call import inspect
 from agora_analytics.cli.commands.metrics import metrics
@@ -22,8 +21,8 @@ from agora_analytics.cli.commands.opentok import app as opentok
 from agora_analytics.cli.commands.realtime import realtime
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
-from agora_analytics.cli.commands.stored import compact, sql
-from agora_analytics.cli.exit_codes import epilog
+from agora_analytics.cli.commands.store import compact, harvest, sql
+from agora_analytics.cli.runner import exit_code_help
 from agora_analytics.errors import ConfigurationError
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -84,7 +83,7 @@ app = typer.Typer(
     name="agora-analytics",
     help="Call-quality data of Agora, OpenTok and ApsaraVideo: show it, or harvest it at the documented rate. "
     "The simulated servers need no account.",
-    epilog=epilog(),
+    epilog=exit_code_help(),
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -59,78 +59,54 @@ class Axis:
 
 
 @define
-class _Sums:
-    """The sum of each interval, and its divisor."""
-
-    total: Values
-    weight: Values
-
-    def add(self, total: Values, weight: Values) -> None:
-        self.total += total
-        self.weight += weight
-
-    @property
-    def quotient(self) -> Values:
-        result = np.full(len(self.total), np.nan)
-        np.divide(self.total, self.weight, out=result, where=self.weight > 0)
-        return result
-
-
-@define
 class UserCharts:
-    """One user of a call: the sessions, and a value of each measure for each interval.
-
-    Attributes:
-        uid: the user id.
-        sessions: the sessions of the user in order of time.
-        axis: the time of the call.
-    """
+    """One user of a call: the sessions in order of time, and a value of each measure for each interval."""
 
     uid: str
     sessions: list["Session"]
     axis: Axis
-    # A bitrate has sums for each stream, because streams add up and a long call has several parts of a stream.
-    _sums: dict[Measure, dict[tuple[int, str], _Sums]] = field(factory=dict)
+    # Two rows for each stream, because streams add up: the sum of each interval, and its divisor. A long call has
+    # several parts of a stream.
+    _sums: dict[Measure, dict[tuple[int, str], Values]] = field(factory=dict)
 
     def add(self, series: "Series") -> None:
         """Add the samples of one series if a chart needs its metric."""
         measure = _OF_MID.get(series.mid)
         value = np.asarray(series.value)
-        known = ~np.isnan(value)
-        if measure is None or not known.any():
+        measured = ~np.isnan(value)
+        if measure is None or not measured.any():
             return
-        ts, value = np.asarray(series.ts)[known], value[known]
-        places = self.axis.intervals(ts)
-        total = np.bincount(places, value, self.axis.bins).astype(np.float64)
-        count = np.bincount(places, minlength=self.axis.bins).astype(np.float64)
+        ts, value = np.asarray(series.ts)[measured], value[measured]
+        intervals = self.axis.intervals(ts)
+        total = np.bincount(intervals, value, self.axis.bins).astype(np.float64)
+        count = np.bincount(intervals, minlength=self.axis.bins).astype(np.float64)
         if measure is Measure.FREEZE:  # milliseconds of the time that a sample covers
             each = (int(ts.max()) - int(ts.min())) / (len(ts) - 1) if len(ts) > 1 else 2.0
             total, count = total / 1000, count * max(each, 1.0)
         stream = (series.mid, series.peer_uid) if measure in _RATES else (0, "")
         sums = self._sums.setdefault(measure, {})
-        if stream not in sums:
-            sums[stream] = _Sums(np.zeros(self.axis.bins), np.zeros(self.axis.bins))
-        sums[stream].add(total, count)
+        sums[stream] = sums.get(stream, 0) + np.stack([total, count])
 
     def values(self, measure: Measure) -> Values:
         """Return the value of each interval, as a fraction of 1 or in Kbps; NaN where nothing was measured."""
-        values = self._known(measure)
+        values = self._measured(measure)
         return np.full(self.axis.bins, np.nan) if values is None else _without_gaps(values, self.axis.seconds)
 
     def mean(self, measure: Measure) -> float | None:
         """Return the value over all sessions of the user; None where nothing was measured."""
-        values = self._known(measure)
+        values = self._measured(measure)
         if values is None:
             return None
         if measure in _RATES:
             return float(np.nanmean(values))
-        (sums,) = self._sums[measure].values()
-        return float(_as_fraction(np.array(sums.total.sum() / sums.weight.sum()), measure))
+        ((total, weight),) = self._sums[measure].values()
+        return float(_as_fraction(np.array(total.sum() / weight.sum()), measure))
 
-    def _known(self, measure: Measure) -> Values | None:
+    def _measured(self, measure: Measure) -> Values | None:
         if measure not in self._sums:
             return None
-        streams = np.array([sums.quotient for sums in self._sums[measure].values()])
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: nothing was measured
+            streams = np.stack([total / weight for total, weight in self._sums[measure].values()])
         nothing = np.isnan(streams).all(axis=0)
         return _as_fraction(np.where(nothing, np.nan, np.nansum(streams, axis=0)), measure)
 
@@ -172,13 +148,7 @@ def _as_fraction(values: Values, measure: Measure) -> Values:
 
 
 class CallCharts:
-    """The users of one call and their charts.
-
-    Args:
-        call: the call.
-        sessions: its sessions.
-        bins: the number of intervals.
-    """
+    """The users of one call and their charts of `bins` intervals."""
 
     def __init__(self, call: "Call", sessions: Iterable["Session"], *, bins: int) -> None:
         self.call = call

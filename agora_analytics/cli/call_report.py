@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts
+from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts, Values
 from agora_analytics.cli.output.columns import NO_VALUE, as_clock
 from agora_analytics.instants import iso
 
@@ -34,26 +34,19 @@ def chart_width(width: int) -> int:
 
 
 def show_call(console: Console, charts: CallCharts, users: Sequence[UserCharts], *, omitted: int = 0) -> None:
-    """Write the report of a call.
-
-    Args:
-        console: where to write.
-        charts: the call.
-        users: the users to draw, in this order.
-        omitted: the number of sessions whose metrics were not fetched.
-    """
+    """Write the report of a call with the charts of these users; `omitted` sessions have no metrics."""
     for line in _facts(charts):
         _write(console, line)
     everybody = charts.worst_first()
     if not users:
         return
     _show_axis(console, charts, users, of=len(everybody))
-    tops = _Tops(users)
+    tops = _tops(users)
     for user in users:
         console.print()
         _show_user(console, user, tops)
     console.print()
-    _write(console, tops.legend(), "faint")
+    _write(console, _legend(tops), "faint")
     if (more := len(everybody) - len(users)) > 0:
         _write(
             console, f"{_counted(more, 'more user')} with less trouble; --users all shows everybody", "faint"
@@ -100,27 +93,30 @@ def _kinds(kinds: Iterable[str | None]) -> str:
     return ", ".join([*named, *([f"others {rest:,}"] if rest else [])])
 
 
-class _Tops:
-    """The value of a full block in each kind of chart, the same for all users, so that they can be compared."""
-
-    def __init__(self, users: Sequence[UserCharts]) -> None:
-        self.loss = max(0.1, *(_highest(user.loss) for user in users))
-        self.freeze = max(0.1, *(_highest(user.values(Measure.FREEZE)) for user in users))
-        self.sent = max(_highest(user.values(Measure.SENT)) for user in users)
-        self.received = max(_highest(user.values(Measure.RECEIVED)) for user in users)
-
-    def legend(self) -> str:
-        """Return the legend of the charts."""
-        tops = [f"{_share(self.loss)} loss", f"{_share(self.freeze)} freeze"]
-        for what, top in (("sent", self.sent), ("received", self.received)):
-            if top:
-                tops.append(f"{_kbps(top)} {what}")
-        return f"A full block: {', '.join(tops)}.\nA dot: no samples. A blank: the user was not in the call."
+def _charts_of(user: UserCharts) -> dict[str, tuple[Values, str]]:
+    """Return the values and the numbers of each chart of a user by its label."""
+    up, down, freeze = map(user.mean, (Measure.LOSS_UP, Measure.LOSS_DOWN, Measure.FREEZE))
+    return {
+        "loss": (user.loss, f"{_share(up)} up, {_share(down)} down"),
+        "freeze": (user.values(Measure.FREEZE), _share(freeze) + ("" if freeze is None else " of the time")),
+        "sent": (user.values(Measure.SENT), _kbps(user.mean(Measure.SENT))),
+        "received": (user.values(Measure.RECEIVED), _kbps(user.mean(Measure.RECEIVED))),
+    }
 
 
-def _highest(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:
-    known = values[~np.isnan(values)]
-    return float(known.max()) if len(known) else 0.0
+def _tops(users: Iterable[UserCharts]) -> dict[str, float]:
+    """Return the value of a full block by chart, the same for all users, so that they can be compared."""
+    tops = {"loss": 0.1, "freeze": 0.1, "sent": 0.0, "received": 0.0}
+    for user in users:
+        for label, (values, _) in _charts_of(user).items():
+            tops[label] = float(np.fmax.reduce(values, initial=tops[label]))
+    return tops
+
+
+def _legend(tops: Mapping[str, float]) -> str:
+    texts = [f"{_share(tops[label])} {label}" for label in ("loss", "freeze")]
+    texts += [f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label]]
+    return f"A full block: {', '.join(texts)}.\nA dot: no samples. A blank: the user was not in the call."
 
 
 def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts], *, of: int) -> None:
@@ -134,49 +130,21 @@ def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts]
         _write(console, f"{which} the most trouble (freeze, then loss)", "bold")
     width = charts.axis.bins
     start, end = iso(charts.axis.start)[11:], iso(charts.axis.end)[11:]
-    axis = Text(" " * (_INDENT + _LABEL), style="dim")
-    axis.append(f"{start}{end:>{width - len(start)}}" if width >= len(start) + len(end) else start)
+    ends = f"{start}{end:>{width - len(start)}}" if width >= len(start) + len(end) else start
+    axis = Text(" " * (_INDENT + _LABEL) + ends, style="dim")
     if report_width(console) >= _TWO_CHARTS_FROM:
-        axis.append(" " * (2 + _NUMBERS + _LABEL) + f"{start}{end:>{width - len(start)}}")
+        axis.append(" " * (2 + _NUMBERS + _LABEL) + ends)
     console.print(axis, no_wrap=True, crop=False, soft_wrap=True)
 
 
-def _show_user(console: Console, user: UserCharts, tops: _Tops) -> None:
+def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) -> None:
     console.print(_who(user), no_wrap=True, overflow="ellipsis")
     plain = not (console.encoding or "").lower().startswith("utf")
-    present = user.present
-
-    def chart(label: str, values: Sequence[float], numbers: str, **style: float) -> Text:
-        line = sparkline(values, present, plain=plain, **style)  # type: ignore[arg-type]
-        return Text.assemble((f"{label:<{_LABEL}}", "dim"), line, f"  {numbers:<{_NUMBERS}}")
-
-    up, down = user.mean(Measure.LOSS_UP), user.mean(Measure.LOSS_DOWN)
-    freeze = user.mean(Measure.FREEZE)
-    lines = [
-        chart(
-            "loss",
-            user.loss.tolist(),
-            f"{_share(up)} up, {_share(down)} down",
-            top=tops.loss,
-            warn=0.03,
-            bad=0.1,
-        ),
-        chart(
-            "freeze",
-            user.values(Measure.FREEZE).tolist(),
-            _share(freeze) + ("" if freeze is None else " of the time"),
-            top=tops.freeze,
-            warn=0.03,
-            bad=0.1,
-        ),
-        chart("sent", user.values(Measure.SENT).tolist(), _kbps(user.mean(Measure.SENT)), top=tops.sent),
-        chart(
-            "received",
-            user.values(Measure.RECEIVED).tolist(),
-            _kbps(user.mean(Measure.RECEIVED)),
-            top=tops.received,
-        ),
-    ]
+    lines = []
+    for label, (values, numbers) in _charts_of(user).items():
+        limits = {"warn": 0.03, "bad": 0.1} if label in ("loss", "freeze") else {}
+        line = sparkline(values.tolist(), user.present, top=tops[label], plain=plain, **limits)
+        lines.append(Text.assemble((f"{label:<{_LABEL}}", "dim"), line, f"  {numbers:<{_NUMBERS}}"))
     across = 2 if report_width(console) >= _TWO_CHARTS_FROM else 1
     for place in range(0, len(lines), across):
         row = Text(" " * _INDENT).append_text(Text("").join(lines[place : place + across]))
@@ -222,10 +190,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
-_ASCII = "_.-:=+*#"
-_UNKNOWN = "·"
-_ABSENT = " "
+_BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 
 
 def sparkline(
@@ -235,26 +200,19 @@ def sparkline(
     top: float,
     warn: float = math.inf,
     bad: float = math.inf,
-    style: str = "cyan",
     plain: bool = False,
 ) -> Text:
     """Return a chart of one line; 0 is the lowest block and `top` the highest, so that charts can be compared.
 
-    Args:
-        values: one value for each character; NaN where nothing was measured.
-        present: whether the user was in the call; otherwise a blank is drawn.
-        top: the value of the highest block.
-        warn: values from here on are yellow.
-        bad: values from here on are red.
-        style: the style of the other blocks.
-        plain: use ASCII only, for terminals without Unicode.
+    Values from `warn` on are yellow, from `bad` on red. NaN is a dot while the user was present, otherwise a blank.
+    `plain` charts are ASCII, for terminals without Unicode.
     """
-    blocks = _ASCII if plain else _BLOCKS
+    blocks, unknown = (_ASCII_BLOCKS, ".") if plain else (_BLOCKS, "·")
     line = Text(no_wrap=True)
     for value, is_present in zip(values, present, strict=True):
         if math.isnan(value):
-            line.append((("." if plain else _UNKNOWN) if is_present else _ABSENT), "dim")
+            line.append(unknown if is_present else " ", "dim")
             continue
         height = round(min(max(value / top, 0), 1) * (len(blocks) - 1)) if top > 0 else 0
-        line.append(blocks[height], "red" if value >= bad else "yellow" if value >= warn else style)
+        line.append(blocks[height], "red" if value >= bad else "yellow" if value >= warn else "cyan")
     return line

@@ -3,41 +3,33 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from agora_analytics.cli.output import Output, write_rows
+from agora_analytics.cli.output import LimitedOutput, Output, write_rows
 from agora_analytics.cli.output.columns import RowKind
-from agora_analytics.cli.terminal import status_line
+from agora_analytics.cli.terminal import err, one_line, status_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from agora_analytics.cli.live_progress import Progress
+    from agora_analytics.engine.pages import Pages
 
 
-class ClientContext(Protocol):
-    """A client of any vendor, as an asynchronous context manager."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-C = TypeVar("C", bound=ClientContext)
+C = TypeVar("C")
 
 STATUS_DELAY = 0.7  # seconds; a quicker command shows no status line
 _STATUS_INTERVAL = 0.25
 
 
-@asynccontextmanager
-async def open_client(make: Callable[..., C], **options: Any) -> AsyncIterator[C]:
-    """Open a client. On a terminal, a status line shows the requests sent and the limit that is waited for.
+MakeClient = Callable[..., AbstractAsyncContextManager[C]]
+"""The method `client` of an account: returns a client with the options of the client class that it takes."""
 
-    Args:
-        make: the `client` method of an account.
-        options: further arguments of the client.
-    """
+
+@asynccontextmanager
+async def open_client(make: MakeClient[C], **options: Any) -> AsyncIterator[C]:
+    """Open a client. On a terminal, a status line shows the requests sent and the limit that is waited for."""
     from agora_analytics.cli.live_progress import Progress
 
     progress = Progress()
@@ -64,27 +56,37 @@ async def _show(progress: "Progress") -> None:
 
 
 def run_listing(
-    make: Callable[..., C],
-    pages: "Callable[[C], AsyncGenerator[pa.Table, None]]",
+    make: MakeClient[C],
+    tables: "Callable[[C], AsyncGenerator[pa.Table, None]]",
     kind: RowKind,
     output: Output,
     **options: Any,
 ) -> None:
-    """Open a client and write the pages that it returns.
-
-    Args:
-        make: the `client` method of an account.
-        pages: returns the pages of a client.
-        kind: the kind of rows.
-        output: how they are written.
-        options: further arguments of the client.
-    """
+    """Open a client with the options and write the tables that are fetched with it."""
 
     async def run() -> None:
         async with open_client(make, **options) as client:
-            await write_rows(pages(client), kind, output)
+            await write_rows(tables(client), kind, output)
 
     asyncio.run(run())
+
+
+def run_pages(
+    make: MakeClient[C],
+    pages: "Callable[[C], Pages[Any, Any]]",
+    table: "Callable[[Any], pa.Table]",
+    kind: RowKind,
+    output: LimitedOutput,
+) -> None:
+    """Open a client and write the pages of a listing, each as a table. Reports the problems that a page names."""
+
+    async def tables(client: C) -> "AsyncGenerator[pa.Table, None]":
+        async for page in pages(client).pages():
+            for problem in getattr(page, "problems", ()):
+                one_line(err(), f"agora-analytics: {problem.message}", "warn")
+            yield table(page)
+
+    run_listing(make, tables, kind, output, **output.client_options)
 
 
 def format_requests(requests: Mapping[str, int]) -> str:

@@ -1,15 +1,16 @@
 """The report of a harvest: what it will cost, what it did, and what is left for the next run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.cli.client_context import format_requests
-from agora_analytics.cli.terminal import clock, duration
+from agora_analytics.cli.terminal import clock, duration, out
 from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.instants import iso
@@ -27,10 +28,10 @@ def show_summary(console: Console, report: HarvestReport, store: Path, *, units:
     for (label, _, note), count in zip(rows, counts, strict=True):
         line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
         console.print(line.rstrip())
-    show_skipped(console, report.skipped)
+    _show_skipped(console, report.skipped)
 
 
-def show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
+def _show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
     """Write the first skipped calls with their reasons."""
     for call in skipped[:_SKIPPED_SHOWN]:
         reason = call.reason.removeprefix(f"call {call.call_id}: ")
@@ -62,13 +63,10 @@ def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
     return [row for row in rows if row[1]]
 
 
-def not_finished(report: HarvestReport, *, same_range: bool, units: str = "calls") -> str | None:
+def not_finished(report: HarvestReport, *, same_range: bool, units: str) -> str | None:
     """Return what is left and when to continue, or None if the harvest is complete.
 
-    Args:
-        report: the report of the run.
-        units: the name of what it visits.
-        same_range: whether the same command means the same time range when it is run later.
+    `same_range` says whether the same command means the same time range when it is run later.
     """
     if report.complete:
         return None
@@ -85,21 +83,11 @@ def not_finished(report: HarvestReport, *, same_range: bool, units: str = "calls
     )
 
 
-async def show_estimate(
-    console: Callable[[], Console],
-    client: HarvestClient,
-    *,
-    since: str,
-    until: str,
-    store: Path | None,
-    units: str = "calls",
-) -> None:
-    """Write what a harvest would cost; `units` names what it visits. Sends the requests of `harvest.estimate`.
-
-    `console` is called after the last request, so that the status line stays until then.
-    """
-    cost = await estimate(client, since=since, until=until, store=store)
-    show = console().print
+async def show_estimate(client: HarvestClient, *, units: str = "calls", **arguments: Any) -> None:
+    """Write what a harvest with these arguments would cost. Sends the requests of `harvest.estimate`."""
+    cost = await estimate(client, **arguments)
+    console = out()  # only after the last request, because it ends the status line
+    show = console.print
     plan = f" under the {client.settings.plan.name} plan" if isinstance(client, AsyncAgora) else ""
     show(f"[good]A harvest[/] of {iso(cost.window.start)} to {iso(cost.window.end + 1)}{plan}")
     stored = f" ({cost.known:,} more are in the store)" if cost.known else ""
@@ -108,7 +96,7 @@ async def show_estimate(
     show(_cost_table(cost))
     if cost.skipped:
         show("[warn]Not counted, because it cannot be listed; the harvest will skip it:[/]")
-        show_skipped(console(), cost.skipped)
+        _show_skipped(console, cost.skipped)
     daily = [cost.quotas[name] for name in cost.requests if cost.quotas[name].daily]
     if not cost.enough:
         opens = max(quota.opens_at for quota in daily)

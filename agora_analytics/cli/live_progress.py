@@ -4,19 +4,20 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
-from rich import progress as bars
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from agora_analytics.agora.plans import CALL_METRICS
-from agora_analytics.cli.terminal import clock, duration, one_line
+from agora_analytics.cli.terminal import clock, duration, err, one_line
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import (
     AttemptFailed,
@@ -28,8 +29,15 @@ from agora_analytics.engine.events import (
     Waited,
     log_event,
 )
-from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
-from agora_analytics.harvest.events import HarvestEvent
+from agora_analytics.harvest import (
+    CallSkipped,
+    CallsListed,
+    CallStored,
+    HarvestReport,
+    PointsStored,
+    harvest,
+)
+from agora_analytics.harvest.report import HarvestEvent
 from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
@@ -39,32 +47,24 @@ _NOTE_SHOWN = 6.0  # seconds, a little more than between two plain lines
 _CALLS_FOR_FORECAST = 8  # finished calls from which the mean cost of a call is meaningful
 _QUOTA_INTERVAL = 1.0  # seconds between two looks at the ledger
 _LINE_INTERVAL = 5.0
+_BAR_WIDTH = 36
 
 
 @define
 class Progress:
     """The counts of one run. Events of the client and of the harvest update them.
 
-    Attributes:
-        units: the name of what the run visits: calls, or the units of another vendor.
-        calls: calls stored.
-        known: calls that this run has to visit, as far as they are listed.
-        listing: whether more calls may be listed.
-        sessions: sessions stored.
-        points: samples stored.
-        skipped: calls that could not be harvested.
-        requests: attempts, by endpoint.
-        quotas: the day's quota by endpoint, as of the last look at the ledger.
+    `units` names what the run visits: calls, or the units of another vendor.
     """
 
     units: str = "calls"
-    calls: int = 0
-    known: int = 0
-    listing: bool = True
+    calls: int = 0  # stored
+    known: int = 0  # to visit, as far as they are listed
+    listing: bool = True  # more calls may be listed
     sessions: int = 0
     points: int = 0
     skipped: int = 0
-    requests: Counter[str] = field(factory=Counter)
+    requests: Counter[str] = field(factory=Counter)  # attempts, by endpoint
     quotas: Mapping[str, Quota] = field(factory=dict)
     _open: Counter[str] = field(factory=Counter)
     _pages: int = 0
@@ -127,22 +127,21 @@ class Progress:
         return max(0.0, left - self._open.total()) * quota.period / quota.requests
 
 
-@asynccontextmanager
-async def show_progress(client: "HarvestClient", progress: Progress, console: Console) -> AsyncIterator[None]:
-    """Show the progress on the console while the block runs."""
-    view = _LiveView(progress)
-    live = (
-        Live(view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False)
-        if console.is_terminal
-        else None
-    )
-    polling = asyncio.create_task(_poll_quota(client, progress, None if live else console))
+async def harvest_with_progress(
+    client: "HarvestClient", progress: Progress, **arguments: Any
+) -> HarvestReport:
+    """Harvest with these arguments of `harvest.harvest` and show the progress on stderr."""
+    console = err()
+    view = partial(_view, progress, time.monotonic())
+    live: AbstractContextManager[object] = nullcontext()
+    if console.is_terminal:
+        live = Live(
+            get_renderable=view, console=console, refresh_per_second=8, transient=True, redirect_stdout=False
+        )
+    polling = asyncio.create_task(_poll_quota(client, progress, None if console.is_terminal else console))
     try:
-        if live is None:
-            yield
-        else:
-            with live:
-                yield
+        with live:
+            return await harvest(client, observer=progress.stored, **arguments)
     finally:
         polling.cancel()
         with suppress(asyncio.CancelledError):
@@ -168,7 +167,7 @@ def plain_line(progress: Progress, seconds: float) -> str:
         for quota in _used(progress)
     )
     parts = [
-        f"{clock(seconds)} {progress.units} {progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
+        f"{clock(seconds)} {progress.units} {_counts(progress)}",
         f"sessions {progress.sessions:,}",
         f"points {progress.points:,}",
         requests and f"requests {requests}",
@@ -183,46 +182,37 @@ def _used(progress: Progress) -> list[Quota]:
     return [quota for name, quota in progress.quotas.items() if progress.requests[name]]
 
 
+def _counts(progress: Progress) -> str:
+    return f"{progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}"
+
+
 def _left(progress: Progress) -> str:
     left = progress.seconds_left
     return "" if left is None else f"about {clock(left)} left"
 
 
-class _LiveView:
-    """The live view of a harvest, rendered from the counts."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._start = time.monotonic()
-        self._bar = bars.Progress(
-            bars.TextColumn(f"[fact]{progress.units}[/]"),
-            bars.BarColumn(bar_width=36),
-            bars.TextColumn("{task.fields[counts]}"),
-            bars.TextColumn("{task.fields[times]}", style="faint"),
-        )
-        self._task = self._bar.add_task(progress.units, total=None, counts="", times="")
-
-    def __rich__(self) -> RenderableType:
-        progress = self._progress
-        times = f"{clock(time.monotonic() - self._start)}  {_left(progress)}"
-        self._bar.update(
-            self._task,
-            total=progress.known or None,
-            completed=progress.calls + progress.skipped,
-            counts=f"{progress.calls:,} of {progress.known:,}{'+' if progress.listing else ''}",
-            times=times,
-        )
-        counts = Text.assemble(
-            (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
-        )
-        if progress.skipped:
-            counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        table.add_column("endpoint")
-        table.add_column("requests", justify="right")
-        table.add_column("left today", justify="right")
-        for quota in _used(progress):
-            left = f"{quota.left:,}" if quota.daily else ""
-            table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
-        note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(self._bar, counts, table, note)
+def _view(progress: Progress, start: float) -> RenderableType:
+    """Return the live view of a harvest."""
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        f"[fact]{progress.units}[/]",
+        ProgressBar(
+            total=progress.known or None, completed=progress.calls + progress.skipped, width=_BAR_WIDTH
+        ),
+        _counts(progress),
+        Text(f"{clock(time.monotonic() - start)}  {_left(progress)}", style="faint"),
+    )
+    counts = Text.assemble(
+        (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
+    )
+    if progress.skipped:
+        counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("endpoint")
+    table.add_column("requests", justify="right")
+    table.add_column("left today", justify="right")
+    for quota in _used(progress):
+        left = f"{quota.left:,}" if quota.daily else ""
+        table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
+    note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
+    return Group(bar, counts, table, note)

@@ -1,10 +1,20 @@
-"""Tables of Data Insights and Real-time: a row for each time or group, and a column for each metric."""
+"""Tables of metrics: a row for each time or group, and a column for each metric."""
 
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.agora.enums import LIVE_COUNTS, QualityMetric, UsageMetric
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
+import typer
+
+from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, QualityMetric, UsageMetric
+from agora_analytics.cli.output.columns import (
+    RowKind,
+    TableColumn,
+    number,
+    percent,
+    plain,
+    row_schema,
+    timestamp,
+)
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -21,6 +31,11 @@ _BASES: dict[str, str] = {
 }
 """The titles of the columns that hold what a rate is a share of."""
 
+GROUPS = tuple(map(str, Dimension))[:-1]
+"""The dimensions of Real-time and of the statistics of a call: all but the size of the channel."""
+
+FROM, UP_TO = TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))
+
 
 def metric_rows(
     metrics: Sequence[str],
@@ -29,81 +44,65 @@ def metric_rows(
     over_time: bool,
     by: str | None = None,
     users: bool = False,
-    missing: bool = False,
+    live: bool = False,
 ) -> RowKind:
-    """Return the kind of rows of a query.
+    """Return the kind of rows of a query of Data Insights or Real-time.
 
-    Args:
-        metrics: the metrics of the query.
-        name: the plural of what a row is.
-        over_time: whether a row is a time; otherwise it is the whole range.
-        by: the dimension of the groups.
-        users: whether a row is about one user.
-        missing: whether a column names the metrics that have no value.
+    A row is a time if `over_time`, otherwise the whole range, for each group of `by` or for each of the `users`. Live
+    rows have a column that names the metrics without a value.
     """
     totals = [metric for metric in metrics if metric in RATES and not over_time]
-
-    def schema() -> "pa.Schema":
-        import pyarrow as pa
-
-        from agora_analytics.schemas import METRICS, SESSIONS
-
-        time = METRICS.field("ts").type
-        fields = [("ts", time)] if over_time else [("since", time), ("until", time)]
-        if by:
-            fields += [("dimension", pa.string()), ("dimension_value", pa.string())]
-        if users:
-            fields.append(("uid", SESSIONS.field("uid").type))
-        fields += [(metric, pa.int64() if metric in _COUNTS else pa.float64()) for metric in metrics]
-        fields += [(_base(metric), pa.float64()) for metric in totals]
-        if missing:
-            fields.append(("missing", pa.list_(pa.string())))
-        return pa.schema(fields)
-
+    types = dict.fromkeys(("ts",) if over_time else ("since", "until"), "time")
     columns = [TableColumn("from", timestamp("ts"))] if over_time else []
     if by:
+        types |= {"dimension": "string", "dimension_value": "string"}
         columns.append(TableColumn(by, plain("dimension_value"), least=12))
     if users:
+        types["uid"] = "string"
         columns.append(TableColumn("user", plain("uid"), least=10))
+    types |= {metric: "int64" if metric in _COUNTS else "double" for metric in metrics}
+    types |= {_base(metric): "double" for metric in totals}
+    if live:
+        types["missing"] = "texts"
     columns += [
         TableColumn(metric, (percent if metric in RATES else number)(metric), right=True)
         for metric in metrics
     ]
     columns += [TableColumn(_BASES[metric], number(_base(metric)), right=True) for metric in totals]
     if not over_time:
-        columns += [TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))]
-    return RowKind(name=name, schema=schema, columns=tuple(columns))
-
-
-def wide_table(rows: Iterable[Mapping[str, Any]], kind: RowKind) -> "pa.Table":
-    """Return rows as a table; a count is a whole number, whatever the server sent."""
-    import pyarrow as pa
-
-    schema = kind.schema()
-    counts = [field.name for field in schema if pa.types.is_int64(field.type)]
-    whole = [
-        {**row, **{name: round(row[name]) for name in counts if row.get(name) is not None}} for row in rows
-    ]
-    return pa.Table.from_pylist(whole, schema=schema)
+        columns += [FROM, UP_TO]
+    return RowKind(name=name, schema=row_schema(types), columns=tuple(columns), live=live)
 
 
 def wide_rows(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return one row for each time or group of the records, in their order, with a key for each metric."""
+    """Return one row for each time or group of the records, in their order, with the columns of each metric.
+
+    Metrics of one row may end at different times: an ongoing call or range is queried once for each of them.
+    """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
-        key = {
-            name: getattr(record, name)
-            for name in ("ts", "since", "until", "dimension", "dimension_value", "uid")
-            if hasattr(record, name)
-        }
+        names = ("ts", "since", "dimension", "dimension_value", "uid", "bucket")
+        key = {name: getattr(record, name) for name in names if hasattr(record, name)}
         row = rows.setdefault(tuple(key.values()), key)
-        row[record.metric] = record.value
-        if (base := getattr(record, "ref_usage", None)) is not None:
-            row[_base(record.metric)] = base
+        values = {
+            "until": getattr(record, "until", None),
+            record.metric: value_of(record),
+            users_column(record.metric): getattr(record, "user_count", None),
+            _base(record.metric): getattr(record, "ref_usage", None),
+        }
+        row |= {name: value for name, value in values.items() if name not in row}
     return list(rows.values())
 
 
-async def query_pages(kind: RowKind, *queries: Awaitable[Iterable[Any]]) -> "AsyncGenerator[pa.Table, None]":
+def value_of(record: Any) -> Any:
+    """Return the value of a record; a count is a whole number, whatever the server sent."""
+    value = getattr(record, "value", None)
+    return round(value) if record.metric in _COUNTS and value is not None else value
+
+
+async def query_pages(
+    kind: RowKind, *queries: Coroutine[Any, Any, Iterable[Any]]
+) -> "AsyncGenerator[pa.Table, None]":
     """Yield the results of queries as one table, so that a time has all its metrics, whatever their endpoints.
 
     The records that arrived before an error are yielded before it is raised.
@@ -112,9 +111,7 @@ async def query_pages(kind: RowKind, *queries: Awaitable[Iterable[Any]]) -> "Asy
     failure: AgoraAnalyticsError | None = None
     for query in queries:
         if failure is not None:
-            close = getattr(query, "close", None)
-            if close is not None:
-                close()
+            query.close()
             continue
         try:
             records += await query
@@ -124,13 +121,26 @@ async def query_pages(kind: RowKind, *queries: Awaitable[Iterable[Any]]) -> "Asy
     if records and hasattr(records[0], "ts"):
         records.sort(key=lambda record: record.ts)
     if records or failure is None:
-        yield wide_table(wide_rows(records), kind)
+        yield kind.table(wide_rows(records))
     if failure is not None:
         raise failure
 
 
 def _base(metric: str) -> str:
     return f"{metric}_of"
+
+
+def users_column(metric: str) -> str:
+    """Return the name of the column with the number of users that the value of a metric is about."""
+    return f"{metric}_users"
+
+
+def metrics_argument(allowed: Iterable[str], note: str) -> Any:
+    """Return the argument for metrics, with the names of all that are allowed in its help."""
+    names = list(map(str, allowed))
+    return typer.Argument(
+        metavar="METRIC", autocompletion=lambda: names, help=f"{metric_list(names)}. {note}"
+    )
 
 
 def metric_list(metrics: Iterable[str]) -> str:
@@ -141,8 +151,7 @@ def metric_list(metrics: Iterable[str]) -> str:
 def metrics_of(words: Iterable[str], allowed: Iterable[str]) -> list[str]:
     """Return metrics as the API spells them: `user-count` becomes `userCount`.
 
-    Raises:
-        InvalidRequest: for an unknown metric; a day has too few requests to spend one on a typing error.
+    Unknown metrics are refused here, because a day has too few requests to spend one on a typing error.
     """
     names = {_letters(metric): str(metric) for metric in allowed}
     for word in words:

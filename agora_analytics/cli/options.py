@@ -29,6 +29,9 @@ StoreOption = Annotated[
     Path,
     typer.Option(metavar="DIR", exists=True, file_okay=False, help="The store, as `harvest --out` names it."),
 ]
+ServersOption = Annotated[
+    bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
+]
 UserOption = Annotated[
     list[str] | None, typer.Option(metavar="UID", help="Only this user; repeat it for up to 10 users.")
 ]
@@ -56,6 +59,11 @@ class HarvestOptions:
         ),
     ] = False
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a harvest and of its estimate."""
+        return {"since": self.since, "until": self.until, "store": self.out}
+
     def __attrs_post_init__(self) -> None:
         # A path has one slash where a URL has two. A drive of Windows has one letter.
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(self.out)):
@@ -79,6 +87,21 @@ class ServerOptions:
         ),
     ] = 0
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1"
+
+    def knobs(self, seed: int) -> dict[str, Any]:
+        """Return the keywords of a simulator."""
+        from agora_analytics.simulator import Faults
+
+        low, _, high = self.latency.partition(":")
+        try:
+            bounds = float(low) / 1000, float(high or low) / 1000
+        except ValueError:
+            bounds = (-1.0, -1.0)
+        if not 0 <= bounds[0] <= bounds[1]:
+            raise InvalidRequest(
+                f"--latency {self.latency} is not a range of milliseconds; use MIN:MAX, such as 20:80"
+            )
+        return {"latency": bounds, "faults": Faults(share=self.fault_share, seed=seed)}
 
 
 def option_groups(command: Callable[..., R]) -> Callable[..., R]:
@@ -113,16 +136,10 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
 
     @wraps(command)
     def with_options(**options: Any) -> R:
-        made = {
-            name: group(
-                **{
-                    field.name: options.pop(field.name)
-                    for field in attrs.fields(group)
-                    if field.name in options
-                }
-            )
-            for name, group in groups.items()
-        }
+        made = {}
+        for name, group in groups.items():
+            names = [field.name for field in attrs.fields(group) if field.name in options]
+            made[name] = group(**{field: options.pop(field) for field in names})
         return command(**options, **made)
 
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -1,27 +1,63 @@
-"""Runs a command and turns an error into one line on stderr and an exit code."""
+"""Runs a command and turns an error into one line on stderr and an exit code.
 
+The exit codes are those of `sysexits.h` where it has one.
+"""
+
+import errno
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
+from agora_analytics import errors
 from agora_analytics.cli import terminal
-from agora_analytics.cli.exit_codes import NO_READER, STOPPED, WRONG_INPUT, WRONG_SETTING, exit_code_of
-from agora_analytics.errors import AgoraAnalyticsError
+
+DONE, UNEXPECTED, WRONG_INPUT = 0, 1, 2
+WRONG_DATA, UNAVAILABLE, CANNOT_CREATE, CANNOT_STORE = 65, 69, 73, 74
+TRY_LATER, NO_ACCESS, WRONG_SETTING = 75, 77, 78
+STOPPED, NO_READER = 130, 141
+
+MEANINGS: Mapping[int, str] = {
+    DONE: "done",
+    UNEXPECTED: "unexpected error",
+    WRONG_INPUT: "wrong input: an option, a time or time range, an unknown call, a query",
+    WRONG_DATA: "a response, or data in the store, is invalid",
+    UNAVAILABLE: "the service cannot be reached or reports an error",
+    CANNOT_CREATE: "the store or output cannot be created: permissions, file in the way",
+    CANNOT_STORE: "the store or output cannot be read or written: disk full, broken file",
+    TRY_LATER: "incomplete: quota used up or calls skipped; run the command again later",
+    NO_ACCESS: "the credentials, the app id or the plan do not permit the request",
+    WRONG_SETTING: "a setting is missing or wrong",
+    STOPPED: "stopped with Ctrl-C",
+    NO_READER: "the reader of the output has gone",
+}
+
+OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
+    ((errors.ConfigurationError, errors.NotFound), WRONG_SETTING),
+    ((errors.InvalidRequest, errors.WindowRefused), WRONG_INPUT),
+    ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict), TRY_LATER),
+    ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
+    ((errors.TransportError, errors.APIError), UNAVAILABLE),
+    ((errors.DecodeError, errors.IncompleteListing, errors.StoreVersionError), WRONG_DATA),
+    ((errors.StoreError,), CANNOT_STORE),
+    ((KeyboardInterrupt,), STOPPED),
+    ((BrokenPipeError,), NO_READER),
+)
+"""The first match counts, so a subclass stands before its base class."""
+
+_NOT_CREATED = {
+    errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
+}  # fmt: skip
 
 PROGRAM = "agora-analytics"
 _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
 _STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
-_EXTRA_OF = {
-    "duckdb": "cli",
-    "pyarrow": "cli",
-    "numpy": "simulator",
-    "starlette": "simulator",
-    "uvicorn": "simulator",
-}
+_EXTRA_OF = {"duckdb": "cli", "pyarrow": "cli"} | dict.fromkeys(
+    ("numpy", "starlette", "uvicorn"), "simulator"
+)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -74,7 +110,7 @@ def _report(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
 def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     code = exit_code_of(error)
-    if isinstance(error, AgoraAnalyticsError):
+    if isinstance(error, errors.AgoraAnalyticsError):
         return "; ".join((str(error), *getattr(error, "__notes__", ()))), code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return str(error) or (_STOPPED_HARVEST if "harvest" in words else "stopped"), STOPPED
@@ -84,16 +120,13 @@ def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
             WRONG_SETTING,
         )
     if hasattr(error, "format_message"):  # typer's own errors, whose type depends on its version
-        return f"{error.format_message()} (see {_help_of(error)} --help)", WRONG_INPUT
+        context = getattr(error, "ctx", None)
+        command = PROGRAM if context is None else context.command_path
+        return f"{error.format_message()} (see {command} --help)", WRONG_INPUT
     return (
         f"unexpected {type(error).__name__}: {error}; run the command with --debug for a traceback, and please report it",
         code,
     )
-
-
-def _help_of(error: BaseException) -> str:
-    context = getattr(error, "ctx", None)
-    return context.command_path if context is not None else PROGRAM
 
 
 def _silence() -> None:
@@ -104,3 +137,17 @@ def _silence() -> None:
             stream.flush()
         except OSError:
             os.dup2(null, stream.fileno())
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of an error."""
+    cause = error.__cause__
+    if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _NOT_CREATED:
+        return CANNOT_CREATE
+    return next((code for kinds, code in OF_ERRORS if isinstance(error, kinds)), UNEXPECTED)
+
+
+def exit_code_help() -> str:
+    """Return the exit codes for the help. Typer keeps the line breaks of a paragraph that begins with `\\b`."""
+    rows = (f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
+    return "\n".join(("\b", "Exit codes:", *rows))

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import timedelta
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -93,16 +93,12 @@ def err() -> Console:
 
 def _console(file: TextIO) -> Console:
     # On a terminal, long lines break between words; elsewhere nothing is broken.
-    if file.isatty():
-        return _Console(file=file, theme=_THEME, highlight=False)
-    return _Console(
-        file=file,
-        theme=_THEME,
-        highlight=False,
-        soft_wrap=True,
-        width=_WIDTH_WITHOUT_TERMINAL,
-        height=_HEIGHT_WITHOUT_TERMINAL,
-    )
+    unbroken: dict[str, Any] = {
+        "soft_wrap": True,
+        "width": _WIDTH_WITHOUT_TERMINAL,
+        "height": _HEIGHT_WITHOUT_TERMINAL,
+    }
+    return _Console(file=file, theme=_THEME, highlight=False, **({} if file.isatty() else unbroken))
 
 
 def one_line(console: Console, text: str, style: str = "") -> None:

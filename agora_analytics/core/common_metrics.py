@@ -1,6 +1,6 @@
 """Common names and units for metrics that several vendors measure, so that their values can be compared.
 
-Each vendor's folder maps its own metrics to these names in `common_metrics.py`.
+Each vendor's folder maps its own metrics to these names in `METRIC_MAPPINGS`.
 """
 
 from collections.abc import Mapping

@@ -94,6 +94,7 @@ class Domains:
     def __init__(self, table: HostTable, *, rest: float = REST) -> None:
         self.table = table
         self.area: str | None = None
+        """The area that the preferred primary resolves to; None: unknown."""
         self._rest = rest
         self._current = table.preferred
         self._current_since = -_NEVER
@@ -120,9 +121,9 @@ class Domains:
     ) -> Switch | None:
         """Record that an attempt which began at `began` failed; return the switch that follows, if any.
 
-        A host that used to answer gets a second attempt, of the same call or of another. `times` is how often the call
-        has failed at this host. An attempt that began after the first failure was known is a second one too. If many
-        calls fail at the same time, the first one switches and the others have no effect.
+        A host that used to answer gets a second attempt, by the same call or by another. `times` is how often the call
+        has failed at this host. An attempt that began after the first failure also counts as the second. If many calls
+        fail at the same time, the first one switches and the others have no effect.
         """
         health = self._health[host]
         if began < health.left_at or (host == self._current and began < self._current_since):
@@ -159,10 +160,6 @@ class Domains:
         health = self._health[host]
         health.gone, health.trouble = True, "does not offer the service"
         return True, self._go_to(self._next(now), now, health.trouble) if host == self._current else None
-
-    def stands_for(self, area: str | None) -> None:
-        """Record which area the preferred primary resolves to; None: unknown."""
-        self.area = area
 
     def state(self, now: float) -> list[DomainState]:
         """Return the state of each host, in the order in which they would be used now."""

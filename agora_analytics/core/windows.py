@@ -5,7 +5,7 @@ Consecutive windows do not overlap (`..., 59], [60, ...`), so no second is reque
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
@@ -149,3 +149,14 @@ def gaps(wanted: Window, covered: Sequence[Window]) -> list[Window]:
     if start <= wanted.end:
         left.append(Window(start, wanted.end))
     return left
+
+
+def merge_nearby(seconds: Iterable[int], *, max_gap: int) -> list[Window]:
+    """Return windows that contain all the seconds; neighbors at most `max_gap` apart share a window."""
+    windows: list[Window] = []
+    for second in sorted(set(seconds)):
+        if windows and second - windows[-1].end <= max_gap:
+            windows[-1] = Window(windows[-1].start, second)
+        else:
+            windows.append(Window(second, second))
+    return windows

@@ -8,6 +8,7 @@ installed). A fast reader never reports an error. If it cannot read a body with 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 
@@ -18,6 +19,7 @@ from agora_analytics.decode.columns_builder import NeedsFallback
 __all__ = ["available", "decode_metrics", "decode_with"]
 
 Reader = Callable[[bytes], MetricColumns]
+"""Reads a metrics response. Raises `NeedsFallback` if a slower reader must read it."""
 
 _MODULES = {"simdjson": "simdjson_reader", "arrow": "arrow_reader", "msgspec": "msgspec_reader"}
 
@@ -58,10 +60,7 @@ def decode_with(name: str, body: bytes) -> MetricColumns:
 
 def _read_with_fallback(body: bytes, names: tuple[str, ...]) -> MetricColumns:
     for name in names:
-        read = _reader(name)
-        if read is not None:
-            try:
+        if read := _reader(name):
+            with suppress(NeedsFallback):
                 return read(body)
-            except NeedsFallback:
-                pass
     return json_reader.read(body)

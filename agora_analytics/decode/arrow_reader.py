@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode import msgspec_reader
-from agora_analytics.decode.columns_builder import ColumnsBuilder, NeedsFallback, flat_view
+from agora_analytics.decode.columns_builder import ColumnsBuilder, NeedsFallback
 
 SMALL_BODY = 500_000  # bytes; for a smaller body, the set-up of the CSV parser costs more than it saves
 BATCH = 1_000_000  # bytes of CSV that are parsed at once, so that they stay in the CPU cache
@@ -27,11 +27,7 @@ _READ = csv.ReadOptions(use_threads=False, column_names=["ts", "value"], block_s
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics response.
-
-    Raises:
-        NeedsFallback: if a slower reader must read it.
-    """
+    """Read a metrics response. See `Reader`."""
     if len(body) < SMALL_BODY:
         return msgspec_reader.read(body)
     builder = ColumnsBuilder()
@@ -42,7 +38,7 @@ def read(body: bytes) -> MetricColumns:
             raise NeedsFallback
         ts.append(table["ts"].to_numpy())
         value.append(_values(table["value"]))
-    return builder.build(flat_view(np.concatenate(ts), "q"), flat_view(np.concatenate(value), "d"))
+    return builder.build(np.concatenate(ts), np.concatenate(value))
 
 
 def _batches(body: bytes, builder: ColumnsBuilder) -> Iterator[tuple[bytes, int]]:

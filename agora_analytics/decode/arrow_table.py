@@ -1,6 +1,6 @@
 """Converts decoded metrics to an Arrow table with one row per point. Columns in order are not copied."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,8 @@ def columns_table(columns: MetricColumns, *, call_id: str, app_id: str | None = 
     ts, value = np.asarray(columns.ts), np.asarray(columns.value)
 
     if (order[1:] < order[:-1]).any():
-        ts, value = (_in_series_order(column, order, columns.offsets) for column in (ts, value))
+        points = [slice(columns.offsets[i], columns.offsets[i + 1]) for i in order]
+        ts, value = (np.concatenate([column[part] for part in points]) for column in (ts, value))
     headers = sid_code[order], mids[order], peer_code[order]
     of_points = lengths[order]
     group = np.repeat(_groups(*headers), of_points)
@@ -66,10 +67,6 @@ def _coded(texts: Sequence[str]) -> tuple[list[str], Any]:
     distinct = sorted(set(texts))
     codes = {text: code for code, text in enumerate(distinct)}
     return distinct, np.asarray([codes[text] for text in texts], np.int32)
-
-
-def _in_series_order(column: Any, order: Iterable[int], offsets: Sequence[int]) -> Any:
-    return np.concatenate([column[offsets[i] : offsets[i + 1]] for i in order])
 
 
 def _groups(*headers: Any) -> Any:

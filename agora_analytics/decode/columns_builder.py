@@ -16,12 +16,6 @@ class NeedsFallback(Exception):
     """A fast reader cannot read this body with certainty, so a slower reader must read it."""
 
 
-def flat_view(numbers: Any, code: Literal["q", "d"]) -> memoryview:
-    """Return an array of int64 (q) or float64 (d) as a flat memoryview with that format. Accepts NumPy arrays."""
-    view: Any = memoryview(numbers) if len(numbers) else memoryview(array(code))
-    return view if view.format == code else view.cast("B").cast(code)  # type: ignore[no-any-return]
-
-
 @define
 class ColumnsBuilder:
     """Collects the series of a response in their order. The reader collects their points itself."""
@@ -48,14 +42,20 @@ class ColumnsBuilder:
         self.peer_uid.append(peer_uid)
         self.offsets.append(self.offsets[-1] + points)
 
-    def build(self, ts: memoryview, value: memoryview) -> MetricColumns:
-        """Return the columns with the points: `ts` is int64 (format q), `value` float64 (format d)."""
+    def build(self, ts: Any, value: Any) -> MetricColumns:
+        """Return the columns with the points: arrays of int64 (`ts`) and float64 (`value`), of NumPy or not."""
         return MetricColumns(
             sids=tuple(self.sids),
             sid_index=tuple(self.sid_index),
             mid=tuple(self.mid),
             peer_uid=tuple(self.peer_uid),
             offsets=tuple(self.offsets),
-            ts=ts,
-            value=value,
+            ts=_flat_view(ts, "q"),
+            value=_flat_view(value, "d"),
         )
+
+
+def _flat_view(numbers: Any, code: Literal["q", "d"]) -> memoryview:
+    """Return an array as a flat memoryview of the format q (int64) or d (float64), which NumPy may name otherwise."""
+    view: Any = memoryview(numbers) if len(numbers) else memoryview(array(code))
+    return view if view.format == code else view.cast("B").cast(code)  # type: ignore[no-any-return]

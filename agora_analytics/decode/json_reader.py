@@ -21,7 +21,7 @@ import msgspec
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.columns_builder import INT32, INT64, LOCAL_USER, ColumnsBuilder, flat_view
+from agora_analytics.decode.columns_builder import INT32, INT64, LOCAL_USER, ColumnsBuilder
 from agora_analytics.errors import DecodeError
 
 
@@ -37,11 +37,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics response.
-
-    Raises:
-        DecodeError: for the first error in the response; `path` is its place.
-    """
+    """Read a metrics response. Raise `DecodeError` for the first error in it."""
     pieces = _session_texts(body) if is_large(body) else None
     if pieces is not None:
         return _read(chain.from_iterable(map(_parse, pieces)))
@@ -82,7 +78,7 @@ def _read(sessions: Iterable[Any]) -> MetricColumns:
         sid_index = builder.session_index(_text(session.get("sid"), f"{path}.sid"))
         for j, series in enumerate(data):
             _read_series(series, f"{path}.data[{j}]", builder, sid_index, ts, value)
-    return builder.build(flat_view(ts, "q"), flat_view(value, "d"))
+    return builder.build(ts, value)
 
 
 def _read_series(
@@ -105,7 +101,8 @@ def _parse(body: bytes) -> Any:
             body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_object
         )
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"the response is not JSON: {_first_line(error)}") from None
+        first_line = str(error).partition("\n")[0][:200]
+        raise DecodeError(f"the response is not JSON: {first_line}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -115,10 +112,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
 
 
 def _kind(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback, flat_view
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
 
 
 class SeriesText(msgspec.Struct, gc=False):
@@ -47,11 +47,7 @@ _first, _second = itemgetter(0), itemgetter(1)
 
 
 def read_envelope(body: bytes) -> list[SessionText]:
-    """Read everything except the points.
-
-    Raises:
-        NeedsFallback: if `json_reader` might read the body differently.
-    """
+    """Read everything except the points. Raises `NeedsFallback` if `json_reader` might read the body differently."""
     try:
         # msgspec does not validate the strings that it skips
         if not body.isascii():
@@ -59,26 +55,20 @@ def read_envelope(body: bytes) -> list[SessionText]:
         response = _ENVELOPE.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise NeedsFallback from None
-    for session in response.metrics:
-        for series in session.data:
-            if series.mid not in INT32:
-                raise NeedsFallback
+    if any(series.mid not in INT32 for session in response.metrics for series in session.data):
+        raise NeedsFallback
     return response.metrics
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics response.
-
-    Raises:
-        NeedsFallback: if `json_reader` must read it.
-    """
+    """Read a metrics response. See `Reader`."""
     builder = ColumnsBuilder()
     ts, value = array("q"), array("d")
     for session in read_envelope(body):
         sid_index = builder.session_index(session.sid)
         for series in session.data:
             builder.add_series(sid_index, series.mid, series.peer, read_points(series.kvs, ts, value))
-    return builder.build(flat_view(ts, "q"), flat_view(value, "d"))
+    return builder.build(ts, value)
 
 
 def read_points(kvs: msgspec.Raw, ts: "array[int]", value: "array[float]") -> int:

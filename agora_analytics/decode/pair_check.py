@@ -63,12 +63,9 @@ def all_pairs(
 ) -> bool:
     """Return whether each element of each `kvs` is a list of two numbers.
 
-    Args:
-        text: the JSON text, without brackets in strings.
-        kvs: the parsed lists of points; the first element of each is a list, and all leaves are numbers.
-        points: the number of their elements; there are twice as many leaves.
-        containers: the number of lists of sessions, of series and of points.
-        unknown: the number of lists in unknown keys.
+    `text` is the JSON text, without brackets in strings. The parsed lists `kvs` have `points` elements, the first one of
+    each is a list, and there are twice as many leaves, all of them numbers. `containers` is the number of lists of
+    sessions, of series and of points; `unknown` is the number of lists in unknown keys.
     """
     lists, point_lists = count_lists(text)
     if lists != points + containers + unknown:

@@ -14,13 +14,10 @@ import simdjson
 
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback, flat_view
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
 from agora_analytics.decode.pair_check import all_pairs
 
-KEEP_PARSER: Final = (
-    4_000_000  # bytes; a parser keeps 5.5 times the size of its largest text until it is freed
-)
-
+KEEP_PARSER: Final = 4_000_000  # bytes; a parser keeps 5.5 times its largest text until it is freed
 _EXACT: Final = 2**53  # from here on, not every integer can be represented as float64
 _FLUSH: Final = 16_384  # points that are moved to the columns at once, so that they stay in the CPU cache
 _NULL, _PLACEHOLDER, _PLACEHOLDER_VALUE = b",null]", b",9e299]", 9e299
@@ -29,11 +26,7 @@ _kept = local()
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics response.
-
-    Raises:
-        NeedsFallback: if a slower reader must read it.
-    """
+    """Read a metrics response. See `Reader`."""
     parse = _Parser()
     try:
         return _BodyReader(parse, len(body)).read(body)
@@ -116,11 +109,11 @@ class _Columns:
             raise NeedsFallback
         value[is_null] = np.nan
 
-    def finish(self) -> tuple[memoryview, memoryview]:
+    def finish(self) -> tuple[Any, Any]:
         """Return the columns, cut to the number of points."""
         for numbers in (self._ts, self._value):
             numbers.resize(self.points, refcheck=False)
-        return flat_view(self._ts, "q"), flat_view(self._value, "d")
+        return self._ts, self._value
 
 
 class _PieceReader:

@@ -112,7 +112,7 @@ class Engine:
         self._shared_budgets = shared_budgets or {}
         self._ledger = options.ledger or MemoryLedger()
         self._limiters: dict[str, Limiter] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._calls: set[anyio.CancelScope] = set()
         self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
@@ -158,7 +158,7 @@ class Engine:
                     self._last_call_ended.set()
         raise RuntimeError("the client was closed while a request was in progress")
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
         """Start a task that ends with the client at the latest."""
         if self._closed:
             work.close()

@@ -22,7 +22,7 @@ TTL = 300.0
 
 
 class RegionProbe:
-    """Looks up which area the preferred host of a pool resolves to."""
+    """Looks up which area the preferred host resolves to, and sets `Domains.area`."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class RegionProbe:
             )
             shared = [len(primary & addresses) for addresses in regional]
             if any(shared):
-                self._domains.stands_for(list(table.regional)[shared.index(max(shared))])
+                self._domains.area = list(table.regional)[shared.index(max(shared))]
 
     async def _addresses(self, host: str) -> set[Address]:
-        place = urlsplit(host)
+        url = urlsplit(host)
         try:
-            return set(await self._resolve(place.hostname or "", place.port or 443))
+            return set(await self._resolve(url.hostname or "", url.port or 443))
         except socket.gaierror:
             return set()

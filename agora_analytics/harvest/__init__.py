@@ -1,9 +1,8 @@
 """Bulk harvest: fetches everything that the plan allows, at its rate limits, into a store, exactly once."""
 
 from agora_analytics.harvest.estimate import Estimate, estimate
-from agora_analytics.harvest.events import CallSkipped, CallsListed, CallStored, PointsStored
 from agora_analytics.harvest.insights import harvest_insights
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import CallSkipped, CallsListed, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.run import harvest
 
 __all__ = [

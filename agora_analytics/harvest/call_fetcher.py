@@ -16,7 +16,7 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Pages
-from agora_analytics.harvest.events import CallStored, HarvestObserver, PointsStored
+from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
     MetricsUnit,
@@ -24,7 +24,6 @@ from agora_analytics.harvest.units import (
     covered_until,
     metrics_units,
     parse_unit_name,
-    sort_sessions,
 )
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
 from agora_analytics.store.protocol import Published, Store
@@ -47,7 +46,7 @@ class PriorState:
     """The stored state of a call before it is fetched.
 
     Attributes:
-        published: the snapshot that readers see, if any; its data is not fetched again.
+        published: the snapshot that readers see, if any.
         fetched_units: metrics units that an interrupted run fetched for the same state of the call.
         sessions_listed: whether that run stored the sessions as well.
     """
@@ -129,11 +128,12 @@ class CallFetcher:
         published = await self._in_store(self.store.published, call, call_id)
         if published is not None and published.finished:
             return None
-        pending, live = plan.pending_metrics(call_id), plan.live_metrics(call_id)
+        pending, live = plan.pending_metrics.get(call_id, []), plan.live_metrics.get(call_id, [])
         fetched_while_ongoing = call_id in plan.units.pending["calls"]
         if call.finished and not fetched_while_ongoing:
-            listed = call_id in plan.units.pending["sessions"]
-            listed = listed or (published is None and call_id in plan.units.live["sessions"])
+            listed = call_id in plan.units.pending["sessions"] or (
+                published is None and call_id in plan.units.live["sessions"]
+            )
             fetched = frozenset(pending).union(live).difference(published.metrics if published else ())
             return PriorState(published=published, fetched_units=fetched, sessions_listed=listed)
         await self._unpublish(call, live)
@@ -155,7 +155,8 @@ class CallFetcher:
             stored = await self._stored_sessions(call)
             return _sessions_from_rows(stored) if stored is not None else []
         async with self._session_slots:
-            sessions = sort_sessions(await self._list_sessions(call, prior, until).collect())
+            listed = await self._list_sessions(call, prior, until).collect()
+        sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
         rows = arrow.sessions_table(sessions, call_id=call.call_id)
         stored = await self._stored_sessions(call) if prior.published else None
         if stored is not None:

@@ -17,8 +17,7 @@ from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_fetcher import CallFetcher
-from agora_analytics.harvest.events import HarvestObserver
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
 from agora_analytics.store import Store

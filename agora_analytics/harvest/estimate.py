@@ -16,10 +16,10 @@ from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import AgoraAnalyticsError, WindowOutOfReach
-from agora_analytics.harvest.events import CallSkipped
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
 from agora_analytics.harvest.points import PointsUnit, is_stored
+from agora_analytics.harvest.report import CallSkipped
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.harvest.units import call_window
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent
@@ -134,7 +134,7 @@ async def _estimate(
 async def _estimate_metric_days(
     client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None
 ) -> Estimate:
-    stored = await _stored_units(client.app_id, store)
+    stored = Units() if store is None else await asyncio.to_thread(store.units, client.app_id)
     units = [unit async for unit in metric_day_units(client, days, stored.pending["points"])]
     calls, known = _count_units(units, stored)
     window = Window(days[0].start, days[-1].end)
@@ -147,7 +147,7 @@ async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: Store 
     def skip(name: str, error: AgoraAnalyticsError) -> None:
         skipped.append(CallSkipped(call_id=name, reason=str(error)))
 
-    stored = await _stored_units(client.project_id, store)
+    stored = Units() if store is None else await asyncio.to_thread(store.units, client.project_id)
     incomplete_units = stored.pending["points"]
     sent_before = client.sent.get(SESSION_DATA, 0)
     units = [unit async for unit in meeting_units(client, window, skip, incomplete_units)]
@@ -164,13 +164,6 @@ async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: Store 
     )
 
 
-async def _stored_units(app_id: str, store: Store | None) -> Units:
-    """Return the units of `points` that the store has."""
-    if store is None:
-        return Units(live={"points": {}}, pending={"points": {}})
-    return await asyncio.to_thread(store.units, app_id)
-
-
 def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
     """Return the number of units to fetch, and of those that are stored."""
     by_name = {unit.name: unit for unit in units}
@@ -182,9 +175,8 @@ def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
 
 
 async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | None) -> Estimate:
-    plan = WorkPlan.empty()
-    if store is not None:
-        plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
+    app_id = client.settings.app_id
+    plan = WorkPlan() if store is None else await asyncio.to_thread(WorkPlan.read, store, app_id)
     reach = client.reach(LISTS)
     relist_requests = len(plan.windows_to_relist(window, reach))
     counter = _CallCounter(client, plan)
@@ -219,9 +211,7 @@ async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | Non
 class _CallCounter:
     """Counts the calls of windows that are not listed yet, without duplicates, from the first page of each.
 
-    Attributes:
-        seen: the calls on these pages, by call id.
-        pages: the list requests that the windows take.
+    `seen` are the calls on these pages, by call id; `pages` is the number of list requests that the windows take.
     """
 
     client: AsyncAgora
@@ -282,7 +272,7 @@ class _RequestsPerCall:
 
     def metrics(self, call: Call) -> int:
         """Return the number of metrics requests."""
-        fetched = self.plan.pending_metrics(call.call_id) if self._keeps_pending(call) else ()
+        fetched = self.plan.pending_metrics.get(call.call_id, ()) if self._keeps_pending(call) else ()
         return max(0, self._requests(call, MAX_SIDS) - len(fetched))
 
     def _keeps_pending(self, call: Call) -> bool:

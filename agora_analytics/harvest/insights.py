@@ -1,6 +1,6 @@
 """The harvest of Agora's Data Insights: quality metrics of an app by hour, above all join success, into `points`."""
 
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +9,8 @@ from agora_analytics.agora.enums import Granularity, QualityMetric
 from agora_analytics.agora.operations import INSIGHT_QUALITY, LISTS
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.run import open_or_create
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
@@ -87,33 +86,30 @@ async def _units(
     client: "AsyncAgora", metrics: Sequence[str], window: Window, incomplete_units: Collection[str]
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
-    for metric, start in _incomplete_days(incomplete_units):
-        if reach.start <= start and _is_final(start, reach):
-            yield _unit(client, metric, start, complete=True)
-    for start in range(window.start // DAY * DAY, window.end + 1, DAY):
-        if reach.start <= start and start + DAY - 1 <= reach.end:
-            for metric in metrics:
-                yield _unit(client, metric, start, complete=_is_final(start, reach))
-
-
-def _incomplete_days(incomplete_units: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Yield the metric and the start of the day of each incomplete unit."""
     for name in sorted(incomplete_units):
         if name.startswith(_PREFIX):
             metric, _, day = name.removeprefix(_PREFIX).rpartition(".")
-            yield metric, int(epoch_seconds(day, now=0))
+            start = int(epoch_seconds(day, now=0))
+            unit = _unit(client, metric, start, reach)
+            if unit.complete and reach.start <= start:
+                yield unit
+    for start in range(window.start // DAY * DAY, window.end + 1, DAY):
+        if reach.start <= start and start + DAY - 1 <= reach.end:
+            for metric in metrics:
+                yield _unit(client, metric, start, reach)
 
 
-def _is_final(start: int, reach: Window) -> bool:
-    return start + DAY + _RECOMPUTED_FOR <= reach.end
-
-
-def _unit(client: "AsyncAgora", metric: str, start: int, *, complete: bool) -> PointsUnit:
+def _unit(client: "AsyncAgora", metric: str, start: int, reach: Window) -> PointsUnit:
     async def fetch() -> FetchedPoints:
         values = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
         points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
         return FetchedPoints(rows=points_table(VENDOR, points))
 
     day = utc_day(start)
-    name = f"{_PREFIX}{metric}.{day}"
-    return PointsUnit(name=name, day=day, complete=complete, refetch_every_run=False, fetch=fetch)
+    return PointsUnit(
+        name=f"{_PREFIX}{metric}.{day}",
+        day=day,
+        complete=start + DAY + _RECOMPUTED_FOR <= reach.end,
+        refetch_every_run=False,
+        fetch=fetch,
+    )

@@ -5,19 +5,16 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from agora_analytics.core.windows import Window
+from agora_analytics.core.windows import Window, merge_nearby
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
-from agora_analytics.harvest.units import merge_nearby
 from agora_analytics.instants import utc_day
-from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS
 from agora_analytics.opentok.pagination import InsightsPages
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
-from agora_analytics.opentok.spec import DAY, PROJECT_LATENCY
+from agora_analytics.opentok.spec import DAY, METRIC_MAPPINGS, PROJECT_LATENCY
 from agora_analytics.store import Store
 
 if TYPE_CHECKING:
@@ -57,7 +54,12 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    for day in sorted({*_pacific_days(window, reach_end), *_incomplete_days(incomplete_units, reach_end)}):
+    oldest = _pacific_day(reach_end - _RETENTION_DAYS * DAY)
+    first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
+    names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
+    days = {day for day in map(date.fromisoformat, names) if day >= oldest}
+    days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    for day in sorted(days):
         yield _day_unit(client, day, reach_end)
 
 
@@ -70,9 +72,9 @@ async def meeting_units(
     cover the hours outside of it in which incomplete meetings began.
     """
     reach_end = client.reach().end
-    outside = [
-        second for second in _start_seconds(incomplete_units) if not window.start <= second <= window.end
-    ]
+    milliseconds = (name.rpartition(".")[2] for name in incomplete_units)
+    starts = [int(start) // 1000 for start in milliseconds if start.isdecimal()]
+    outside = [second for second in starts if not window.start <= second <= window.end]
     try:
         for part in [*merge_nearby(outside, max_gap=_MERGE_DISTANCE), window]:
             async for meeting, start in _meetings(client, part, skip):
@@ -101,31 +103,6 @@ async def _meetings(
                     yield meeting, start
     except WindowOutOfReach:
         return  # project data has a longer retention than session data
-
-
-def _start_seconds(incomplete_units: Collection[str]) -> Iterator[int]:
-    """Yield the second in which each incomplete meeting began."""
-    for name in incomplete_units:
-        milliseconds = name.rpartition(".")[2]
-        if milliseconds.isdecimal():
-            yield int(milliseconds) // 1000
-
-
-def _pacific_days(window: Window, reach_end: float) -> Iterator[date]:
-    first = max(_pacific_day(window.start), _oldest_day(reach_end))
-    last = _pacific_day(min(window.end, reach_end))
-    for number in range((last - first).days + 1):
-        yield first + timedelta(days=number)
-
-
-def _incomplete_days(incomplete_units: Collection[str], reach_end: float) -> Iterator[date]:
-    oldest = _oldest_day(reach_end)
-    days = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
-    yield from (day for day in map(date.fromisoformat, days) if day >= oldest)
-
-
-def _oldest_day(reach_end: float) -> date:
-    return _pacific_day(reach_end - _RETENTION_DAYS * DAY)
 
 
 def _pacific_day(second: float) -> date:

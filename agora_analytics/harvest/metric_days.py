@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from agora_analytics.apsaravideo.spec import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.store import Store
@@ -31,12 +30,7 @@ async def harvest_metric_days(
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
-    """Return the part within the retention of each UTC day that a time range touches.
-
-    Raises:
-        WindowOutOfReach: no part of the range is within the retention.
-        InvalidRequest: milliseconds, naive datetimes, `until` not after `since`.
-    """
+    """Return the part within the retention of each UTC day that a time range touches. Raise `WindowOutOfReach` if none is."""
     reach = client.reach()
     first = epoch_seconds(since, now=reach.end, name="since")
     window = Window.half_open(first, epoch_seconds(until, now=reach.end, name="until"))

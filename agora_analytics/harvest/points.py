@@ -9,8 +9,7 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.harvest.events import CallSkipped, CallStored, PointsStored
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
 from agora_analytics.schemas import POINTS
 from agora_analytics.store import Store, Units
@@ -34,7 +33,7 @@ class PointsUnit:
 
     Attributes:
         name: a pure function of the work, so that a second run writes the same object.
-        day: the UTC day of its rows, as `2026-11-20`.
+        day: the UTC day of its rows.
         complete: whether its data is final. An incomplete unit is stored and fetched again by a later run.
         refetch_every_run: whether every run fetches an incomplete unit again; False: only the first run that finds
             its data final.
@@ -57,13 +56,8 @@ async def harvest_points(
 ) -> HarvestReport:
     """Fetch and store the units of a time range that the store does not have complete.
 
-    Args:
-        runner: runs the units.
-        store: the store.
-        app_id: the app or project of the units.
-        window: the time range, for the report.
-        list_units: takes the names of the incomplete units in the store, which have to be fetched again whatever the
-            time range. It yields the units of the range, and the incomplete ones that can still be fetched.
+    `list_units` takes the names of the incomplete units in the store, which have to be fetched again whatever the time
+    range. It yields the units of the range, and the incomplete ones that can still be fetched.
     """
     stored = await asyncio.to_thread(store.units, app_id)
     writer = _PointsWriter(runner, store, app_id)
@@ -86,8 +80,8 @@ class _PointsWriter:
     """Fetches units and commits each with one lock.
 
     An incomplete unit is also written as an empty pending unit, first: the mark by which the next run knows that it
-    has to fetch the unit again. So a process may end at any time. A second write of a unit replaces the first, but
-    incomplete rows never replace complete ones.
+    has to fetch the unit again. A second write of a unit replaces the first, but incomplete rows never replace complete
+    ones. So a process may end at any time.
     """
 
     _runner: UnitRunner
@@ -110,22 +104,17 @@ class _PointsWriter:
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
         with self._store.commit_lock():
+            partition = {"app_id": self._app_id, "day": unit.day}
             if not complete:
-                if self._was_completed_meanwhile(unit):
+                stored = self._store.read(_TABLE, unit.name, **partition)
+                # `read` returns the pending object, which is empty, if there is one: so rows mean a complete unit
+                if stored is not None and stored.num_rows:
                     return False
-                self._put(unit, POINTS.empty_table(), pending=True)
-            self._put(unit, rows, pending=False)
+                self._store.put(_TABLE, unit.name, POINTS.empty_table(), **partition, pending=True)
+            self._store.put(_TABLE, unit.name, rows, **partition, pending=False)
             if complete:
-                self._store.discard(app_id=self._app_id, day=unit.day, pending=[(_TABLE, unit.name)])
+                self._store.discard(**partition, pending=[(_TABLE, unit.name)])
             return True
-
-    def _was_completed_meanwhile(self, unit: PointsUnit) -> bool:
-        # `read` returns the pending object, which is empty, if there is one: so rows mean that the unit is complete.
-        rows = self._store.read(_TABLE, unit.name, app_id=self._app_id, day=unit.day)
-        return rows is not None and rows.num_rows > 0
-
-    def _put(self, unit: PointsUnit, rows: pa.Table, *, pending: bool) -> None:
-        self._store.put(_TABLE, unit.name, rows, app_id=self._app_id, day=unit.day, pending=pending)
 
 
 def is_stored(unit: PointsUnit, stored: Units) -> bool:
@@ -139,22 +128,13 @@ def is_stored(unit: PointsUnit, stored: Units) -> bool:
 def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Return points as rows of the table `points`, in common names and units.
 
-    Args:
-        vendor: the vendor of the points.
-        points: each has `source` (the vendor's metric name), `value`, `ts` (an aware datetime), and values of further
-            columns of the table. `unit` is used where the metric has no common name.
+    Each point has `source` (the vendor's metric name), `value`, `ts` (an aware datetime), and values of further columns
+    of the table. Its `unit` is used where the metric has no common name.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in POINTS.names}
+    rows = []
     for point in points:
         target = map_metric(vendor, point["source"], point.get("unit", ""))
-        value = point["value"]
-        row = dict(point) | {
-            "vendor": vendor,
-            "metric": target.metric,
-            "unit": target.unit,
-            "value": None if value is None else value * target.factor,
-            "source_metric": point["source"],
-        }
-        for name, column in columns.items():
-            column.append(row.get(name))
-    return pa.table(columns, schema=POINTS)
+        value = None if point["value"] is None else point["value"] * target.factor
+        common = {"vendor": vendor, "metric": target.metric, "unit": target.unit, "value": value}
+        rows.append({**point, **common, "source_metric": point["source"]})
+    return pa.Table.from_pylist(rows, schema=POINTS)

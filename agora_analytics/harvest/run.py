@@ -8,10 +8,9 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.operations import LISTS, METRICS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
-from agora_analytics.harvest.events import HarvestObserver
 from agora_analytics.harvest.meetings import harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
-from agora_analytics.harvest.report import HarvestReport
+from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.instants import Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.store import Store, open_store

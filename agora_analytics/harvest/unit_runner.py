@@ -19,13 +19,19 @@ from agora_analytics.errors import (
     StoreError,
     TransportError,
 )
-from agora_analytics.harvest.events import CallSkipped, CallsListed, HarvestEvent, HarvestObserver
-from agora_analytics.harvest.report import Counts, HarvestReport
+from agora_analytics.harvest.report import (
+    CallSkipped,
+    CallsListed,
+    Counts,
+    HarvestEvent,
+    HarvestObserver,
+    HarvestReport,
+)
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
 
-FATAL_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+ABORTING_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
 """Errors that end a harvest at once, because every other unit would fail as well."""
 MAX_FAILURES_IN_A_ROW = 8
 """The circuit breaker: so many units in a row that fail in the server or the network end the harvest."""
@@ -44,9 +50,7 @@ class Outcome(Enum):
 class Unit:
     """One unit of work: a call, an OpenTok meeting, a UTC day of a metric.
 
-    Attributes:
-        name: identifies the unit in events and in the report.
-        run: fetches and commits the unit, and emits the events about its rows.
+    Events and the report contain its `name`. `run` fetches and commits it, and emits the events about its rows.
     """
 
     name: str
@@ -75,10 +79,7 @@ class UnitRunner:
     async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
         """Run all units of the batches, each name once. Units start while later batches are still being listed.
 
-        Raises:
-            AuthenticationError, AccessDenied: the client may not fetch anything.
-            StoreError: the store cannot be written; everything committed is safe.
-            TransportError, ServerError: several units in a row failed after all retries.
+        Raises the error that ends the harvest: one of `ABORTING_ERRORS`, or the error that opens the circuit breaker.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -101,11 +102,7 @@ class UnitRunner:
             self._observer(event)
 
     def skip(self, name: str, error: BaseException) -> None:
-        """Leave a unit for the next run, and report the reason.
-
-        Raises:
-            TransportError, ServerError: `error`, if it opens the circuit breaker.
-        """
+        """Leave a unit for the next run, and report the reason. Raise the error if it opens the circuit breaker."""
         if isinstance(error, TransportError | ServerError):
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
@@ -134,7 +131,7 @@ class UnitRunner:
     async def _run_unit(self, unit: Unit) -> None:
         try:
             outcome = await unit.run()
-        except* FATAL_ERRORS:
+        except* ABORTING_ERRORS:
             raise
         except* QuotaExhausted as failures:
             self.counts.left += 1

@@ -67,19 +67,3 @@ def parse_unit_name(unit: str) -> tuple[str, Window]:
 def covered_until(call: Call, units: Iterable[str]) -> int:
     """Return the last second that metrics units of a call cover; the second before the call if there are none."""
     return call.created_ts + max((parse_unit_name(unit)[1].end for unit in units), default=-1)
-
-
-def sort_sessions(sessions: Iterable[Session]) -> list[Session]:
-    """Return the sessions in the order that determines the batches."""
-    return sorted(sessions, key=lambda session: (session.join_ts, session.sid))
-
-
-def merge_nearby(seconds: Iterable[int], *, max_gap: int) -> list[Window]:
-    """Return windows that contain all the seconds; neighbors at most `max_gap` apart share a window."""
-    windows: list[Window] = []
-    for second in sorted(set(seconds)):
-        if windows and second - windows[-1].end <= max_gap:
-            windows[-1] = Window(windows[-1].start, second)
-        else:
-            windows.append(Window(second, second))
-    return windows

@@ -5,16 +5,15 @@ The tables are the only state; there is no separate checkpoint.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
 from agora_analytics.agora.records import Call
-from agora_analytics.core.windows import Window, gaps
-from agora_analytics.harvest.units import call_window, merge_nearby, parse_unit_name
-from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.core.windows import Window, gaps, merge_nearby
+from agora_analytics.harvest.units import call_window, parse_unit_name
 from agora_analytics.store.protocol import CallListing, Store, Units
 
 if TYPE_CHECKING:
@@ -50,18 +49,20 @@ class WorkPlan:
         stored: the calls in the tables, by call id.
         units: the stored units.
         listed: the latest listed row of each call, by call id.
+        live_metrics: the visible metrics units of each call, by call id.
+        pending_metrics: the metrics units of each call that are not published yet, by call id.
     """
 
-    stored: dict[str, StoredCall]
-    units: Units
-    _listings: Sequence[CallListing] = field(repr=False)
+    stored: dict[str, StoredCall] = field(factory=dict)
+    units: Units = field(factory=Units)
+    _listings: Sequence[CallListing] = field(default=(), repr=False)
     listed: dict[str, Call] = field(init=False, factory=dict)
-    _live_metrics: dict[str, list[str]] = field(init=False, repr=False)
-    _pending_metrics: dict[str, list[str]] = field(init=False, repr=False)
+    live_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
+    pending_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._live_metrics = _by_call(self.units.live["metrics"])
-        self._pending_metrics = _by_call(self.units.pending["metrics"])
+        self.live_metrics = _by_call(self.units.live["metrics"])
+        self.pending_metrics = _by_call(self.units.pending["metrics"])
         for listing in self._listings:
             self.add_calls(calls_from_rows(listing.rows))
 
@@ -74,12 +75,6 @@ class WorkPlan:
             for row in rows.to_pylist()
         }
         return cls(stored, store.units(app_id), store.listings(app_id))
-
-    @classmethod
-    def empty(cls) -> "WorkPlan":
-        """Return the plan of an empty store."""
-        none: dict[str, dict[str, str]] = {table: {} for table in CALL_TABLES}
-        return cls({}, Units(live=none, pending=none), ())
 
     def add_calls(self, calls: Iterable[Call]) -> None:
         """Keep the latest row of each call."""
@@ -98,22 +93,14 @@ class WorkPlan:
         stored = self.stored.get(call.call_id)
         return stored is not None and not call.finished and stored.destroyed_ts >= reach.end - _RECHECK_AFTER
 
-    def live_metrics(self, call_id: str) -> list[str]:
-        """Return the visible metrics units of a call."""
-        return self._live_metrics.get(call_id, [])
-
-    def pending_metrics(self, call_id: str) -> list[str]:
-        """Return the metrics units of a call that are not published yet."""
-        return self._pending_metrics.get(call_id, [])
-
     def listing_tasks(self, window: Window) -> list[ListingTask]:
         """Return the windows that are still to be listed, interrupted listings first."""
-        interrupted = [
-            ListingTask(Window(listing.start, listing.end), listing.pages, listing.resume)
-            for listing in self._listings
-            if not listing.whole and Window(listing.start, listing.end).intersection(window)
-        ]
         covered = [Window(listing.start, listing.end) for listing in self._listings]
+        interrupted = [
+            ListingTask(part, listing.pages, listing.resume)
+            for part, listing in zip(covered, self._listings, strict=True)
+            if not listing.whole and part.intersection(window)
+        ]
         return interrupted + [ListingTask(gap) for gap in gaps(window, covered)]
 
     def ongoing_calls(self, window: Window, reach: Window) -> list[Call]:
@@ -155,9 +142,9 @@ class WorkPlan:
 
     def _is_due(self, call: Call) -> bool:
         stored = self.stored.get(call.call_id)
-        if stored is None:
-            return True
-        return not stored.finished and (call.finished or call.destroyed_ts > stored.destroyed_ts)
+        return stored is None or (
+            not stored.finished and (call.finished or call.destroyed_ts > stored.destroyed_ts)
+        )
 
 
 def is_too_recent(call: Call, reach: Window) -> bool:
@@ -165,7 +152,7 @@ def is_too_recent(call: Call, reach: Window) -> bool:
     return call.created_ts > reach.end or (call.finished and call.destroyed_ts > reach.end)
 
 
-def _by_call(units: Iterable[str]) -> dict[str, list[str]]:
+def _by_call(units: Iterable[str]) -> Mapping[str, list[str]]:
     by_call = defaultdict[str, list[str]](list)
     for unit in units:
         by_call[parse_unit_name(unit)[0]].append(unit)
@@ -178,13 +165,15 @@ def _overlaps(call: Call, window: Window) -> bool:
 
 def calls_from_rows(rows: "pa.Table") -> list[Call]:
     """Return the calls in the rows of a listing."""
-    return [_call_from_row(row) for row in rows.to_pylist()]
+    return [
+        Call(
+            **row
+            | {name: _epoch(row[name]) for name in ("created_ts", "destroyed_ts")}
+            | {"extra": json.loads(row["extra"] or "{}")}
+        )
+        for row in rows.to_pylist()
+    ]
 
 
 def _epoch(time: datetime) -> int:
     return int(time.timestamp())
-
-
-def _call_from_row(row: dict[str, Any]) -> Call:
-    timestamps = {name: _epoch(row[name]) for name in ("created_ts", "destroyed_ts")}
-    return Call(**(row | timestamps | {"extra": json.loads(row["extra"]) if row["extra"] else {}}))

@@ -1,6 +1,7 @@
 """The base of the asynchronous clients, and the options that all of them take."""
 
 import os
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Page[Any])
+
+
+def basic_auth(user: str, password: str) -> Mapping[str, str]:
+    """Return the header of HTTP Basic authentication."""
+    return {"authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 class ClientOptions(TypedDict, total=False):

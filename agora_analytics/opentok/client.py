@@ -12,7 +12,7 @@ from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.messages import Request
 from agora_analytics.opentok import listings
 from agora_analytics.opentok.credentials import Credentials, credentials_from
-from agora_analytics.opentok.listings import OneOrMore, as_list
+from agora_analytics.opentok.graphql_query import OneOrMore
 from agora_analytics.opentok.pagination import InsightsPages, InsightsPaginator, ListingPlan
 from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
 from agora_analytics.opentok.raw_query import QueryResult, run_query
@@ -169,17 +169,9 @@ class AsyncOpenTok(Client):
             start=first or 0.0,
             end=last,
             interval=interval,
-            group_by=as_list(group_by),
-            enum_filters={
-                "sdkType": as_list(sdk_type),
-                "country": as_list(country),
-                "browser": as_list(browser),
-            },
-            text_filters={
-                "sdkVersion": as_list(sdk_version),
-                "region": as_list(region),
-                "browserVersion": as_list(browser_version),
-            },
+            group_by=group_by,
+            enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
+            text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
         return self._list(plan, resume)
 
@@ -391,7 +383,9 @@ class AsyncOpenTok(Client):
         async def paginator() -> InsightsPaginator[T]:
             return InsightsPaginator(plan, self._runner, resume=resume)
 
-        return self._pages(paginator, table=plan.table)
+        return self._pages(
+            paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
+        )
 
     async def _sign(self, request: Request) -> Mapping[str, str]:
         del request

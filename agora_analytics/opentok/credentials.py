@@ -29,10 +29,6 @@ _KEY, _SECRET = "OPENTOK_API_KEY", "OPENTOK_API_SECRET"
 _APPLICATION, _PRIVATE_KEY = "VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY"
 
 
-def _hidden(_: object) -> str:
-    return "'***'"
-
-
 def _digits(_: Any, attribute: Any, value: str) -> None:
     if not re.fullmatch(r"[0-9]+", value):
         raise ConfigurationError(f"{attribute.name} must consist of digits; copy it from the account page")
@@ -63,7 +59,7 @@ class ProjectKey:
     """
 
     api_key: str = field(converter=str, validator=_digits)
-    secret: str = field(repr=_hidden, validator=_filled)
+    secret: str = field(repr=lambda _: "'***'", validator=_filled)
 
     host = OPENTOK_HOST
     path = OPENTOK_PATH
@@ -92,7 +88,7 @@ class Application:
     """
 
     application_id: str = field(validator=_uuid)
-    private_key: str = field(repr=_hidden, validator=_filled)
+    private_key: str = field(repr=lambda _: "'***'", validator=_filled)
 
     host = VONAGE_HOST
     path = VONAGE_PATH

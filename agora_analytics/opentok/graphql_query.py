@@ -8,7 +8,7 @@ Source: `reference/opentok-insights.md`, sections 2 and 3; `reference/opentok_sc
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -17,6 +17,9 @@ from agora_analytics.opentok.spec import NODE_LIMIT, most, usual
 
 FieldPath = tuple[str, ...]
 """Where a field is in a query: the response keys from the root to it, without `resources`."""
+
+OneOrMore = str | Sequence[str]
+"""One text or several."""
 
 _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*", re.ASCII)
 _ENUM = re.compile(r"[A-Z][A-Z_0-9]*", re.ASCII)
@@ -96,16 +99,14 @@ def leaf_fields(*names: str) -> tuple[Field, ...]:
     nested: dict[str, list[str]] = {}
     for dotted in names:
         head, dot, rest = dotted.partition(".")
-        nested.setdefault(field_name(head), []).extend([rest] if dot else [])
+        if not _NAME.fullmatch(head):
+            raise InvalidRequest(f"{head!r} cannot be a field's name; they look like audioBitrateKbps")
+        nested.setdefault(head, []).extend([rest] if dot else [])
     return tuple(Field(head, leaf_fields(*rest)) for head, rest in nested.items())
 
 
 def merge_fields(fields: Iterable[Field]) -> tuple[Field, ...]:
-    """Return fields with those of the same response key merged, as GraphQL returns them.
-
-    Raises:
-        InvalidRequest: two fields of one key have different names, arguments or directives.
-    """
+    """Return fields with those of the same response key merged, as GraphQL returns them."""
     merged: dict[str, Field] = {}
     for field in fields:
         first = merged.setdefault(field.key, field)
@@ -138,9 +139,6 @@ def fit_pages(root: Field, budget: int = NODE_LIMIT) -> Field:
     """Return the query with a `first` for every collection, as large as the server and the budget allow.
 
     Smaller pages lose no rows: the members that a page does not hold are on the next one.
-
-    Raises:
-        InvalidRequest: the query has too many nodes even with pages of one member.
     """
     cap = most("")
     while count_nodes(capped := _cap_pages(root, cap)) >= budget:
@@ -171,8 +169,7 @@ def next_page_query(
         root: the query of the first page.
         path: the collection.
         cursors: the cursors of this collection and of those that contain it.
-        sizes: the number of members of the collections that contain it. They are smaller than the largest page, so the
-            page of this collection may be larger.
+        sizes: the number of members of the collections that contain it; a smaller one leaves room for a larger page.
     """
     return fit_pages(_narrow(root, path, cursors, sizes, ()), PAGE_BUDGET)
 
@@ -201,21 +198,8 @@ def without_arguments(field: Field, *names: str) -> Field:
     return evolve(field.with_inner(without_arguments(inner, *names) for inner in field.inner), arguments=kept)
 
 
-def collections_of(field: Field, here: FieldPath = ()) -> Iterator[tuple[FieldPath, Field]]:
-    """Yield every collection of a query with its path, the outer ones first."""
-    if field.members is not None:
-        yield here, field
-    for inner in field.inner:
-        yield from collections_of(inner, (*here, inner.key))
-
-
 def camel_case(name: str) -> str:
-    """Return a name as the API spells it.
-
-    Example:
-        >>> camel_case("audio_bitrate_kbps")
-        'audioBitrateKbps'
-    """
+    """Return a name as the API spells it: `audio_bitrate_kbps` becomes `audioBitrateKbps`."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
@@ -224,15 +208,7 @@ def camel_case(name: str) -> str:
 
 
 def string(value: str) -> str:
-    """Return a string as a GraphQL literal, with the escapes of JSON.
-
-    Raises:
-        InvalidRequest: it is not a string, or contains half of a surrogate pair.
-
-    Example:
-        >>> string('a"b')
-        '"a\\\\"b"'
-    """
+    """Return a string as a GraphQL literal, with the escapes of JSON."""
     if not isinstance(value, str):
         raise InvalidRequest(f"{value!r} is not a string; pass text")
     try:
@@ -242,44 +218,30 @@ def string(value: str) -> str:
     return json.dumps(value)
 
 
-def string_list(values: Iterable[str]) -> str:
+def as_list(given: OneOrMore) -> list[str]:
+    """Return one text, or several, as a list."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def string_list(values: OneOrMore) -> str:
     """Return strings as a GraphQL list."""
-    return f"[{', '.join(map(string, values))}]"
+    return f"[{', '.join(map(string, as_list(values)))}]"
 
 
 def enum_value(value: str) -> str:
-    """Return an enum value, documented or not.
-
-    Raises:
-        InvalidRequest: no enum value has this form.
-    """
+    """Return an enum value, documented or not; it must have the form of one."""
     if not _ENUM.fullmatch(value):
         raise InvalidRequest(f"{value!r} cannot be an enum value; they look like SDK_TYPE")
     return str(value)
 
 
-def enum_list(values: Iterable[str]) -> str:
+def enum_list(values: OneOrMore) -> str:
     """Return enum values as a GraphQL list."""
-    return f"[{', '.join(map(enum_value, values))}]"
-
-
-def field_name(value: str) -> str:
-    """Return a field's name.
-
-    Raises:
-        InvalidRequest: no field name has this form.
-    """
-    if not _NAME.fullmatch(value):
-        raise InvalidRequest(f"{value!r} cannot be a field's name; they look like audioBitrateKbps")
-    return value
+    return f"[{', '.join(map(enum_value, as_list(values)))}]"
 
 
 def project(project_id: str) -> str:
-    """Return a project's id: an API key as a number, an application's id as a string.
-
-    Raises:
-        InvalidRequest: it is neither.
-    """
+    """Return a project's id: an API key as a number, an application's id as a string."""
     if project_id.isascii() and project_id.isdecimal():
         return project_id
     if _UUID.fullmatch(project_id):

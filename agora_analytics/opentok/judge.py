@@ -120,18 +120,14 @@ def read_response(exchange: Exchange) -> Verdict[QueryData]:
         QueryData(data=envelope.data, problems=[error.problem() for error in reported]),
         request_id=outcome.headers.get("x-request-id"),
     )
-    for error in reported:
-        if _category(error.code) is ErrorCategory.SERVER:
-            return _retry_partial(error, good, outcome)
-    return good
-
-
-def _retry_partial(reported: ReportedError, good: Done[QueryData], response: Response) -> Retry:
-    """Retry a response that lacks a part, since the server failed there. The error keeps the rest in `partial`."""
-    text = _describe(reported.code, f"a part failed: {reported.text}", response)
-    error = errors.ServerError(text, code=reported.code, **_place(response))
-    error.partial = (good, response)
-    return Retry(error=error)
+    failed = next((error for error in reported if _category(error.code) is ErrorCategory.SERVER), None)
+    if failed is None:
+        return good
+    # The server failed at a part of the data. The error keeps the rest, which is returned if every attempt fails.
+    text = _describe(failed.code, f"a part failed: {failed.text}", outcome)
+    partial = errors.ServerError(text, code=failed.code, **_place(outcome))
+    partial.partial = (good, outcome)
+    return Retry(error=partial)
 
 
 def _read_envelope(response: Response) -> GraphQLEnvelope | None:
@@ -157,7 +153,10 @@ def _judge_refusal(envelope: GraphQLEnvelope | None, response: Response, exchang
     if response.status == 429:
         limited = errors.RateLimited(f"HTTP 429: {message}", code=code, **place)
         return Retry(error=limited, cause=Cause.RATE, after=after or _RATE_PERIOD)
-    category = _category(code) or _category_of_status(response, reported)
+    category = _category(code)
+    if category is None:
+        failed = response.status >= 500 or (response.status < 400 and not reported)
+        category = ErrorCategory.SERVER if failed else _BY_STATUS.get(response.status, ErrorCategory.REQUEST)
     error = _RAISES[category](_describe(code, message, response), code=code, **place)
     match category:
         case ErrorCategory.TOKEN:
@@ -191,12 +190,6 @@ def _describe(code: int | None, message: str, response: Response) -> str:
 def _category(code: int | None) -> ErrorCategory | None:
     known = ERRORS.get(code or 0)
     return known.category if known else None
-
-
-def _category_of_status(response: Response, reported: list[ReportedError]) -> ErrorCategory:
-    if response.status >= 500 or (response.status < 400 and not reported):
-        return ErrorCategory.SERVER
-    return _BY_STATUS.get(response.status, ErrorCategory.REQUEST)
 
 
 def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:

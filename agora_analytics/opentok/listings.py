@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agora_analytics.engine.pages import Page
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
-from agora_analytics.opentok.graphql_query import Field
-from agora_analytics.opentok.pagination import ListingPlan
+from agora_analytics.opentok.graphql_query import Field, OneOrMore, as_list
+from agora_analytics.opentok.pagination import ListingPlan, value_at
 from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.records import (
     Connection,
@@ -24,38 +23,25 @@ from agora_analytics.opentok.records import (
     StreamSample,
     Subscriber,
     moment,
-    number,
+    project_table,
     record,
+    table,
 )
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from agora_analytics.core.windows import Window
 
 T = TypeVar("T")
-
-OneOrMore = str | Sequence[str]
-"""One text or several."""
 
 SESSIONS_PER_QUERY = 50
 """Sessions in one query. The guide recommends to split queries that return more than a hundred resources."""
 _SESSIONS = ("project", "sessionData", "sessions")
 _SUMMARIES = ("project", "sessionData", "sessionSummaries")
 _PROJECT_DATA = ("project", "projectData")
+_STREAM_ID = ("stream", "streamId")
 _ROLES = ("publisher", "subscriber")
-_SELECTIONS: Mapping[type[Any], Callable[[Sequence[str]], Field]] = {
-    Connection: query_builders.connection_fields,
-    Publisher: partial(query_builders.stream_fields, "publisher"),
-    Subscriber: partial(query_builders.stream_fields, "subscriber"),
-}
-"""The collection in each meeting, with its fields, by the class of its records."""
-
-
-def as_list(given: OneOrMore) -> list[str]:
-    """Return one text, or several, as a list."""
-    return [given] if isinstance(given, str) else list(given)
+_PARTICIPANTS = {Connection: "connection", Publisher: "publisher", Subscriber: "subscriber"}
 
 
 def members_of(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -73,7 +59,7 @@ def session_summaries(
         queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
-        table=partial(_table, SessionSummary),
+        table=partial(table, SessionSummary),
     )
 
 
@@ -98,31 +84,22 @@ def participants(
     kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, fields: Sequence[str]
 ) -> ListingPlan[T]:
     """Return the listing of the `Connection`, `Publisher` or `Subscriber` records of meetings."""
-    selection = _SELECTIONS[kind](fields)
+    selection = query_builders.participant_fields(_PARTICIPANTS[kind], fields)
     parse = partial(_parse_participants, kind, selection.name)
     return _in_meetings(kind, project_id, session_ids, chosen, parse, selection)
 
 
 def stream_samples(
-    project_id: str,
-    session_ids: OneOrMore,
-    chosen: MeetingFilter,
-    *,
-    roles: OneOrMore,
-    fields: Sequence[str],
+    project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, *, roles: OneOrMore, fields: Sequence[str]
 ) -> ListingPlan[StreamSample]:
-    """Return the listing of the samples of streams, with one session in each query.
-
-    Raises:
-        InvalidRequest: `roles` is empty or has another role.
-    """
+    """Return the listing of the samples of streams, with one session in each query."""
     wanted = tuple(dict.fromkeys(as_list(roles)))
     if not wanted or set(wanted) - set(_ROLES):
         raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both")
 
     def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[StreamSample]:
         publishers = members_of(meeting, "publishers")
-        senders = {_stream_id(publisher): publisher.get("connectionId") for publisher in publishers}
+        senders = {value_at(publisher, _STREAM_ID): publisher.get("connectionId") for publisher in publishers}
         for role in wanted:
             yield from _parse_samples(session_id, meeting, role, senders)
 
@@ -131,29 +108,20 @@ def stream_samples(
 
 
 def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
-    """Return the listing of project data; `arguments` as `project_data_query`.
-
-    Raises:
-        InvalidRequest: `fields` is empty.
-    """
+    """Return the listing of project data; `arguments` as `project_data_query`."""
     names = tuple(dict.fromkeys(fields))
     if not names:
         raise InvalidRequest("no field is given; pass at least one, such as usage.hlsMinutes")
 
     def parse(member: Mapping[str, Any]) -> Iterator[ProjectRow]:
-        yield record(ProjectRow, member, values={name: _number_at(member, name) for name in names})
-
-    def table(pages: Sequence[Page[ProjectRow]]) -> "pa.Table":
-        from agora_analytics.opentok.arrow import project_table
-
-        return project_table([row for page in pages for row in page.records], names)
+        yield record(ProjectRow, member, values={name: value_at(member, name.split(".")) for name in names})
 
     return ListingPlan(
         endpoint=PROJECT_DATA,
         queries=[query_builders.project_data_query(project_id, names, **arguments)],
         outer=_PROJECT_DATA,
         parse=parse,
-        table=table,
+        table=partial(project_table, names=names),
     )
 
 
@@ -189,7 +157,12 @@ def _in_sessions(
 ) -> ListingPlan[T]:
     """Return a listing of what `parse` returns for each session, fetched with the `selections` in its meetings."""
     ids = as_list(session_ids)
-    query_builders.check_session_ids(ids)
+    if not ids:
+        raise InvalidRequest("no session id is given; pass at least one")
+    if not all(str(session_id).strip() for session_id in ids):
+        raise InvalidRequest("a session id is empty; leave it out")
+    if len(set(ids)) < len(ids):
+        raise InvalidRequest("a session id is given twice; pass each once")
     parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
     return ListingPlan(
         endpoint=SESSION_DATA,
@@ -199,14 +172,8 @@ def _in_sessions(
         ],
         outer=_SESSIONS,
         parse=parse,
-        table=partial(_table, kind),
+        table=partial(table, kind),
     )
-
-
-def _table(kind: type[Any], pages: Sequence[Page[Any]]) -> "pa.Table":
-    from agora_analytics.opentok.arrow import table
-
-    return table(kind, [row for page in pages for row in page.records])
 
 
 def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Mapping[str, Any]) -> Iterator[Any]:
@@ -230,17 +197,13 @@ def _parse_samples(
     for stream in members_of(meeting, f"{role}s"):
         known = _meeting_of(session_id, meeting) | {
             "role": role,
-            "stream_id": _stream_id(stream),
-            "publisher_connection_id": senders.get(_stream_id(stream)),
+            "stream_id": value_at(stream, _STREAM_ID),
+            "publisher_connection_id": senders.get(value_at(stream, _STREAM_ID)),
             "connection_id": stream.get("connectionId"),
             "subscriber_id": stream.get("subscriberId"),
         }
         for sample in members_of(stream, "streamStatsCollection"):
             yield record(StreamSample, sample, **known)
-
-
-def _stream_id(stream: Mapping[str, Any]) -> Any:
-    return (stream.get("stream") or {}).get("streamId")
 
 
 def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,9 +212,3 @@ def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
         "meeting_id": meeting.get("meetingId"),
         "meeting_created_at": moment(meeting.get("createdAt")),
     }
-
-
-def _number_at(member: Any, path: str) -> float | None:
-    for name in path.split("."):
-        member = member.get(name) if isinstance(member, dict) else None
-    return number(member)

@@ -22,15 +22,14 @@ from agora_analytics.opentok.graphql_query import (
     without_arguments,
 )
 from agora_analytics.opentok.judge import Problem, error_of
-from agora_analytics.opentok.nested_pages import (
+from agora_analytics.opentok.runner import (
     CompleteData,
-    end_cursor,
+    InsightsRunner,
     fetch_all_pages,
-    has_next_page,
+    next_cursor,
     short_lists,
     total_count,
 )
-from agora_analytics.opentok.runner import InsightsRunner
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,34 +74,17 @@ InsightsPages = Pages[T, InsightsPage[T]]
 
 @frozen(kw_only=True)
 class ListingPlan(Generic[T]):
-    """What a listing requests and what it returns.
-
-    Attributes:
-        endpoint: the name of the endpoint, whose limits its requests count for.
-        queries: the queries, with the same outer collection for different sessions, for example.
-        outer: the path of the outer collection.
-        parse: returns the records of a member of the outer collection.
-        table: returns the Arrow table of all pages.
-    """
+    """What a listing requests, and how the members of the `outer` collection become records and a table."""
 
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
     parse: Callable[[dict[str, Any]], Iterable[T]]
-    table: "Callable[[Sequence[Page[T]]], pa.Table]"
+    table: "Callable[[list[T]], pa.Table]"
 
 
 class InsightsPaginator(Generic[T]):
-    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
-
-    Args:
-        plan: what is listed.
-        runner: sends the queries.
-        resume: a page's resume token.
-
-    Raises:
-        InvalidRequest: the token is not one of this listing.
-    """
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages."""
 
     def __init__(self, plan: ListingPlan[T], runner: InsightsRunner, *, resume: str | None = None) -> None:
         self._plan = plan
@@ -114,13 +96,7 @@ class InsightsPaginator(Generic[T]):
         )
 
     async def fetch(self, step: CursorPage) -> Fetched[CursorPage, InsightsPage[T]]:
-        """See `Paginator.fetch`.
-
-        Raises:
-            APIError: the server reported errors, and the collection has no readable member.
-            DecodeError: the response has neither the collection nor an error.
-            IncompleteListing: a list changed while its pages were read, or a cursor is missing or repeated.
-        """
+        """See `Paginator.fetch`."""
         name, endpoint = self._plan.outer[-1], self._plan.endpoint
         query = self._queries[step.query]
         self._visited[step.query].add(step.cursor)
@@ -129,15 +105,15 @@ class InsightsPaginator(Generic[T]):
         cursors = {self._plan.outer: step.cursor} if step.cursor else {}
         run_query = partial(self._runner.run_query, endpoint)
         complete = await fetch_all_pages(run_query, query, skip=self._plan.outer, cursors=cursors)
-        outer = _object_at(complete.data, self._plan.outer)
-        if outer is None and not complete.problems:  # an empty collection is sent as an empty list
+        sent = value_at(complete.data, self._plan.outer)
+        outer: dict[str, Any] = sent if isinstance(sent, dict) else {}
+        if outer is not sent and not complete.problems:  # an empty collection is sent as an empty list
             missing = DecodeError(
                 f"the response has no list {name}, and no error that explains it",
                 path=".".join(("$.data", *self._plan.outer)),
                 request_id=complete.first.request_id,
             )
             raise self._with_context(missing, complete)
-        outer = outer or {}
         inner = [p for p in short_lists(query, complete.data) if len(p.path) > len(self._plan.outer)]
         problems = [*complete.problems, *inner, *self._count_problems(step, outer)]
         members = outer.get("resources") or ()
@@ -178,9 +154,9 @@ class InsightsPaginator(Generic[T]):
 
     def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
         """Return the cursor of the next page; "" if there is none."""
-        if not has_next_page(outer):
+        cursor = next_cursor(outer)
+        if cursor is None:
             return ""
-        cursor = end_cursor(outer)
         if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
             raise IncompleteListing(
                 f"there are more pages, but the cursor {cursor!r} does not lead to them; list them again"
@@ -197,7 +173,7 @@ class InsightsPaginator(Generic[T]):
                 "repeated; list them again",
                 path=self._plan.outer,
             )
-        elif total is not None and seen < total and not has_next_page(outer):
+        elif total is not None and seen < total and next_cursor(outer) is None:
             yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
 
     def _read(self, token: str) -> list[CursorPage]:
@@ -214,11 +190,7 @@ def write_token(fingerprint: str, steps: Iterable[CursorPage]) -> str:
 
 
 def read_token(token: str) -> tuple[str, list[CursorPage]]:
-    """Return the fingerprint and the steps that `write_token` wrote.
-
-    Raises:
-        InvalidRequest: the text is not a resume token of such a listing.
-    """
+    """Return the fingerprint and the steps that `write_token` wrote."""
     try:
         fingerprint, left = msgspec.json.decode(
             urlsafe_b64decode(token + "=" * (-len(token) % 4)),
@@ -239,7 +211,8 @@ def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:
     )
 
 
-def _object_at(data: Any, path: FieldPath) -> dict[str, Any] | None:
+def value_at(data: Any, path: Iterable[str]) -> Any:
+    """Return the value at a path of keys in a response; None if there is none."""
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else None
+    return data

@@ -13,6 +13,8 @@ from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.graphql_query import (
     Field,
+    OneOrMore,
+    as_list,
     camel_case,
     collection,
     enum_list,
@@ -29,20 +31,12 @@ PACIFIC = "America/Los_Angeles"
 USAGE = tuple(
     f"usage.{name}"
     for name in (
-        "streamedPublishedMinutes",
-        "streamedSubscribedMinutes",
-        "experienceComposer",
-        "experienceComposerArchive",
-        "experienceComposerBroadcast",
-        "individualArchiveMinutes",
-        "sdArchiveComposedMinutes",
-        "hdArchiveComposedMinutes",
-        "sdBroadcastComposedMinutes",
-        "hdBroadcastComposedMinutes",
-        "hlsMinutes",
+        "streamedPublishedMinutes", "streamedSubscribedMinutes", "experienceComposer", "experienceComposerArchive",
+        "experienceComposerBroadcast", "individualArchiveMinutes", "sdArchiveComposedMinutes",
+        "hdArchiveComposedMinutes", "sdBroadcastComposedMinutes", "hdBroadcastComposedMinutes", "hlsMinutes",
         "sipUserMinutes",
     )
-)
+)  # fmt: skip
 """All usage except the participant minutes, in minutes."""
 PARTICIPANTS = tuple(
     f"usage.participantMinutes.from{tier}Publishers"
@@ -99,6 +93,7 @@ STATS = (
 
 _MINUTES = ("publisherMinutes", "subscriberMinutes")
 _IDENTITY = {
+    "connection": ("connectionId",),
     "publisher": ("createdAt", "connectionId", "stream.streamId"),
     "subscriber": ("subscriberId", "createdAt", "connectionId", "stream.streamId"),
 }
@@ -182,17 +177,12 @@ def summaries_query(
     return project_query(project_id, Field("sessionData", (summaries,)))
 
 
-def connection_fields(fields: Sequence[str] = CONNECTION) -> Field:
-    """Return the connections of a meeting."""
-    return collection("connections", *leaf_fields("connectionId", *fields))
-
-
-def stream_fields(role: str, fields: Sequence[str] = STREAM) -> Field:
-    """Return the publishers or subscribers of a meeting."""
+def participant_fields(role: str, fields: Sequence[str]) -> Field:
+    """Return the connections, publishers or subscribers of a meeting."""
     return collection(f"{role}s", *leaf_fields(*_IDENTITY[role], *fields))
 
 
-def sample_fields(role: str, fields: Sequence[str] = STATS) -> Field:
+def sample_fields(role: str, fields: Sequence[str]) -> Field:
     """Return the publishers or subscribers of a meeting, with their samples."""
     present = [name for name in fields if name not in _MISSING[role]]
     stats = collection("streamStatsCollection", *leaf_fields("createdAt", *present))
@@ -206,9 +196,9 @@ def project_data_query(
     start: float,
     end: float | None,
     interval: str | None,
-    group_by: Sequence[str],
-    enum_filters: Mapping[str, Sequence[str]],
-    text_filters: Mapping[str, Sequence[str]],
+    group_by: OneOrMore,
+    enum_filters: Mapping[str, OneOrMore],
+    text_filters: Mapping[str, OneOrMore],
 ) -> Field:
     """Return the query of project data, including the fields that it is grouped by."""
     arguments = {"start": "0" if start == 0 else date_literal(start)}
@@ -216,29 +206,13 @@ def project_data_query(
         arguments["end"] = date_literal(end)
     if interval is not None:
         arguments["interval"] = enum_value(interval)
-    if group_by:
-        arguments["groupBy"] = enum_list(group_by)
-    arguments |= {name: enum_list(values) for name, values in enum_filters.items() if values}
-    arguments |= {name: string_list(values) for name, values in text_filters.items() if values}
+    lists = {"groupBy": group_by, **enum_filters}
+    arguments |= {name: enum_list(values) for name, values in lists.items() if as_list(values)}
+    arguments |= {name: string_list(values) for name, values in text_filters.items() if as_list(values)}
     times = ("intervalStart", "intervalEnd") if interval is not None else ()
-    groups = [camel_case(enum_value(group).lower()) for group in group_by]
-    return project_query(
-        project_id, collection("projectData", *leaf_fields(*times, *groups, *fields), **arguments)
-    )
-
-
-def check_session_ids(session_ids: Sequence[str]) -> None:
-    """Check session ids.
-
-    Raises:
-        InvalidRequest: there is no id, one is empty, or one is given twice.
-    """
-    if not session_ids:
-        raise InvalidRequest("no session id is given; pass at least one")
-    if not all(str(session_id).strip() for session_id in session_ids):
-        raise InvalidRequest("a session id is empty; leave it out")
-    if len(set(session_ids)) < len(session_ids):
-        raise InvalidRequest("a session id is given twice; pass each once")
+    names = [camel_case(group.lower()) for group in as_list(group_by)]
+    rows = collection("projectData", *leaf_fields(*times, *names, *fields), **arguments)
+    return project_query(project_id, rows)
 
 
 def pacific_midnight(day: date | str) -> datetime:

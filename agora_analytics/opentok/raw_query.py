@@ -14,18 +14,13 @@ from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.opentok.graphql_query import PAGE_BUDGET, Field, fit_pages, merge_fields
 from agora_analytics.opentok.judge import Problem, QueryData
-from agora_analytics.opentok.nested_pages import fetch_all_pages, short_lists
-from agora_analytics.opentok.runner import InsightsRunner
+from agora_analytics.opentok.runner import InsightsRunner, fetch_all_pages, short_lists
 from agora_analytics.opentok.spec import SESSION_DATA
 
 if TYPE_CHECKING:
-    from graphql import (
-        DirectiveNode,
-        FieldNode,
-        FragmentDefinitionNode,
-        OperationDefinitionNode,
-        SelectionSetNode,
-    )
+    from graphql import DirectiveNode, FieldNode, FragmentDefinitionNode, SelectionSetNode
+
+_VARIABLE = re.compile(r"\$([_A-Za-z][_0-9A-Za-z]*)")
 
 
 @frozen(kw_only=True)
@@ -67,10 +62,6 @@ def parse_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[s
 
     Fragments are replaced by their fields, which get the directives of the fragment. A `first` that is a variable is
     replaced by its value, because nodes are counted.
-
-    Raises:
-        InvalidRequest: the text is not one query.
-        ConfigurationError: graphql-core is not installed.
     """
     try:
         import graphql
@@ -90,19 +81,20 @@ def parse_query(query: str, variables: Mapping[str, Any]) -> tuple[Field, dict[s
         )
     fragments = {part.name.value: part for part in parts if isinstance(part, graphql.FragmentDefinitionNode)}
     (operation,) = operations
-    definitions = _definitions(operation, variables)
+    nodes = operation.variable_definitions or ()
+    definitions = {node.variable.name.value: graphql.print_ast(node) for node in nodes}
+    if unknown := set(variables) - set(definitions):
+        raise InvalidRequest(f"the query has no variable ${min(unknown)}; define it, or leave it out")
     parser = _SelectionParser(fragments, variables)
     return Field("query", merge_fields(parser.fields(operation.selection_set))), definitions
 
 
+@frozen
 class _SelectionParser:
     """Turns the selections of a query into fields."""
 
-    def __init__(
-        self, fragments: "Mapping[str, FragmentDefinitionNode]", variables: Mapping[str, Any]
-    ) -> None:
-        self._fragments = fragments
-        self._variables = variables
+    fragments: "Mapping[str, FragmentDefinitionNode]"
+    variables: Mapping[str, Any]
 
     def fields(
         self,
@@ -122,9 +114,9 @@ class _SelectionParser:
                     yield from self.fields(node.selection_set, within, directives)
                 case FragmentSpreadNode():
                     name = node.name.value
-                    if name not in self._fragments or name in within:
+                    if name not in self.fragments or name in within:
                         raise InvalidRequest(f"the fragment {name} is not defined, or contains itself")
-                    yield from self.fields(self._fragments[name].selection_set, (*within, name), directives)
+                    yield from self.fields(self.fragments[name].selection_set, (*within, name), directives)
 
     def _field(
         self, node: "FieldNode", within: tuple[str, ...], directives: "Sequence[DirectiveNode]"
@@ -147,28 +139,15 @@ class _SelectionParser:
         first = selected.arguments.get("first", "")
         if selected.members is None or not first.startswith("$"):
             return selected
-        value = self._variables.get(first[1:])
+        value = self.variables.get(first[1:])
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return selected.with_arguments(first=str(value))
         rest = {name: text for name, text in selected.arguments.items() if name != "first"}
         return evolve(selected, arguments=rest)
 
 
-def _definitions(operation: "OperationDefinitionNode", variables: Mapping[str, Any]) -> dict[str, str]:
-    from graphql import print_ast
-
-    nodes = operation.variable_definitions or ()
-    definitions = {node.variable.name.value: print_ast(node) for node in nodes}
-    if unknown := set(variables) - set(definitions):
-        raise InvalidRequest(f"the query has no variable ${min(unknown)}; define it, or leave it out")
-    return definitions
-
-
 def _uses(root: Field, variable: str) -> bool:
-    return any(
-        f"${variable}" in _variables_in(text) for text in (*root.arguments.values(), root.directives)
-    ) or any(_uses(inner, variable) for inner in root.fields)
-
-
-def _variables_in(text: str) -> set[str]:
-    return set(re.findall(r"\$[_A-Za-z][_0-9A-Za-z]*", text))
+    texts = (*root.arguments.values(), root.directives)
+    return any(variable in _VARIABLE.findall(text) for text in texts) or any(
+        _uses(inner, variable) for inner in root.fields
+    )

@@ -1,4 +1,6 @@
-"""The records of Insights. Reading is tolerant: any value may be null, and numbers may be sent as text.
+"""The records of Insights, their reader and their Arrow tables.
+
+Reading is tolerant: any value may be null, and numbers may be sent as text.
 
 The server returns only requested fields, so an unknown field is one that the caller named. It is kept in `extra`, under
 the API's name, as it was sent. A value that cannot be read is None; the page's `raw` has the response.
@@ -7,28 +9,28 @@ Source: `reference/opentok-insights.md`, sections 5 and 6; `reference/opentok_sc
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
+import cattrs
+import msgspec
 from attrs import field, frozen
 
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
-def moment(value: Any) -> datetime | None:
-    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read.
-
-    Example:
-        >>> moment("2020-03-22T12:24:05.407Z").isoformat()
-        '2020-03-22T12:24:05.407000+00:00'
-    """
+def moment(value: Any, _: object = None) -> datetime | None:
+    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read."""
     if isinstance(value, datetime):
         return value
     try:
@@ -41,7 +43,7 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
-def number(value: Any) -> float | None:
+def number(value: Any, _: object = None) -> float | None:
     """Return a number that was sent as a number or as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -51,37 +53,35 @@ def number(value: Any) -> float | None:
         return None
 
 
-def whole(value: Any) -> int | None:
+def whole(value: Any, _: object = None) -> int | None:
     """Return a whole number; None for anything else."""
     parsed = number(value)
     return int(parsed) if parsed is not None and parsed.is_integer() else None
 
 
-def text(value: Any) -> str | None:
+def text(value: Any, _: object = None) -> str | None:
     """Return a text; None for null and for an empty text."""
     return None if value is None or value == "" else str(value)
 
 
-def flag(value: Any) -> bool | None:
+def flag(value: Any, _: object = None) -> bool | None:
     """Return a truth value; None for anything else."""
     return value if isinstance(value, bool) else None
 
 
-_CONVERTERS: Mapping[Any, Callable[[Any], Any]] = {
-    str | None: text,
-    datetime | None: moment,
-    int | None: whole,
-    float | None: number,
-    bool | None: flag,
-}
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(str | None, text)
+_converter.register_structure_hook(datetime | None, moment)
+_converter.register_structure_hook(int | None, whole)
+_converter.register_structure_hook(float | None, number)
+_converter.register_structure_hook(bool | None, flag)
+# The meetings of a session are records already.
+_converter.register_structure_hook_func(
+    lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value, _: value
+)
 
 
-def _convert_by_type(_: type[Any], fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
-    """Give each optional field of a record the converter of its type."""
-    return [field.evolve(converter=_CONVERTERS.get(field.type)) for field in fields]
-
-
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class MeetingSummary:
     """A meeting without its participants.
 
@@ -111,7 +111,7 @@ class MeetingSummary:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class Meeting:
     """A meeting of a session: it lasts until ten minutes after the last participant has left.
 
@@ -131,7 +131,7 @@ class Meeting:
     subscriber_minutes: float | None = None
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class Session:
     """A session: a room, for as long as its id is used.
 
@@ -149,7 +149,7 @@ class Session:
     meetings: tuple[Meeting, ...] = ()
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class SessionSummary:
     """A session that had a meeting in a time range.
 
@@ -167,7 +167,7 @@ class SessionSummary:
     meetings: tuple[MeetingSummary, ...] = ()
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class Connection:
     """A participant of a meeting. `guid` identifies the same client over several connections, if it was sent."""
 
@@ -190,7 +190,7 @@ class Connection:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class Publisher:
     """A stream that a connection sent into a meeting."""
 
@@ -207,7 +207,7 @@ class Publisher:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class Subscriber:
     """A stream that a connection received."""
 
@@ -225,7 +225,7 @@ class Subscriber:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class StreamSample:
     """A measurement of a stream, taken every 30 seconds by its publisher or by a subscriber.
 
@@ -268,7 +268,7 @@ class StreamSample:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
-@frozen(kw_only=True, field_transformer=_convert_by_type)
+@frozen(kw_only=True)
 class ProjectRow:
     """One interval of project data, for one group if the data are grouped.
 
@@ -304,20 +304,23 @@ def record(kind: type[T], fields: Mapping[str, Any], **known: Any) -> T:
 
     Fields without an attribute go to `extra`, except collections, whose members become records of their own.
     """
-    names = _names(kind)
+    names, structure = _reader(kind)
     values = {ours: fields[theirs] for theirs, ours in names.items() if theirs in fields}
-    if "extra" in names and (unknown := fields.keys() - names.keys()):
-        values["extra"] = {name: fields[name] for name in unknown if not _is_collection(fields[name])}
-    return kind(**(values | known))
-
-
-def _is_collection(value: Any) -> bool:
-    return isinstance(value, Mapping) and "resources" in value
+    if "extra" in names and fields.keys() - names.keys():
+        values["extra"] = {
+            name: value
+            for name, value in fields.items()
+            if name not in names and not (isinstance(value, Mapping) and "resources" in value)
+        }
+    made: T = structure(values | known, kind)
+    return made
 
 
 @cache
-def _names(kind: type[attrs.AttrsInstance]) -> Mapping[str, str]:
-    return {camel_case(attribute.name): attribute.name for attribute in attrs.fields(kind)}
+def _reader(kind: type[attrs.AttrsInstance]) -> tuple[Mapping[str, str], Callable[[Any, Any], Any]]:
+    """Return the attributes of a record by their names in the API, and the function that creates it."""
+    names = {camel_case(attribute.name): attribute.name for attribute in attrs.fields(kind)}
+    return names, _converter.get_structure_hook(kind)
 
 
 def snake(name: str) -> str:
@@ -328,3 +331,36 @@ def snake(name: str) -> str:
         'audio_bitrate_kbps'
     """
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def table(kind: type[Any], records: Sequence[Any]) -> "pa.Table":
+    """Return records as an Arrow table, one row each. `extra` is a JSON object, or null if it is empty."""
+    import pyarrow as pa
+
+    from agora_analytics.schemas import UTC_MILLISECONDS
+
+    types = {
+        bool | None: pa.bool_(),
+        datetime | None: UTC_MILLISECONDS,
+        float | None: pa.float64(),
+        int | None: pa.int64(),
+    }
+    columns = {}
+    for attribute in attrs.fields(kind):
+        name = attribute.name
+        values = [getattr(record, name) for record in records]
+        if name == "extra":
+            values = [msgspec.json.encode(extra).decode() if extra else None for extra in values]
+        if name not in ("meetings", "values"):
+            columns[name] = pa.array(values, types.get(attribute.type, pa.string()))
+    return pa.table(columns)
+
+
+def project_table(rows: Sequence[ProjectRow], names: Iterable[str]) -> "pa.Table":
+    """Return project data as an Arrow table: the interval, the group, and a float64 column for each name."""
+    import pyarrow as pa
+
+    grouped = table(ProjectRow, rows)
+    for name in names:
+        grouped = grouped.append_column(name, pa.array([row.values.get(name) for row in rows], pa.float64()))
+    return grouped

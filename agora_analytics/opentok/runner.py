@@ -1,20 +1,27 @@
-"""Sends queries of one project, and computes the time ranges that may be requested."""
+"""Sends the queries of one project, and fetches the pages that a response leaves out, at every level.
 
-from collections.abc import Callable, Mapping, Sequence
+The API cannot fetch an inner collection by the id of its parent. Its next page is therefore requested together with the
+same pages of all collections that contain it. The page is then taken from where its parent is in the response.
+Collections that continue at the same cursor share a request.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from attrs import evolve
+from attrs import define, evolve, field
 
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.events import PartialResponse
+from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
-from agora_analytics.errors import InvalidRequest, ServerError
+from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.kit.operation import Operation
-from agora_analytics.opentok.graphql_query import Field
+from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
 from agora_analytics.opentok.judge import Problem, QueryData, read_response
 from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.spec import LIMITS, PROJECT_DATA, SESSION_DATA
@@ -33,15 +40,14 @@ CLIENT_LIMITS[SESSION_DATA] = evolve(
 )
 """The documented limits with our margins."""
 
+ResponsePath = tuple[str | int, ...]
+"""Where a value is in a response: keys and list indices."""
+RunQuery = Callable[[Field], Awaitable[ApiResponse[QueryData]]]
+"""Sends one query and returns its response."""
+
 
 class InsightsRunner:
-    """Runs the queries of one client.
-
-    Args:
-        engine: sends the requests.
-        path: the path of the endpoint.
-        validate: whether time ranges are cut to what may be requested.
-    """
+    """Runs the queries of one client; `validate` cuts time ranges to what may be requested."""
 
     def __init__(self, engine: Engine, *, path: str, validate: bool) -> None:
         self._engine = engine
@@ -64,10 +70,6 @@ class InsightsRunner:
         """Send a request body and return the response.
 
         A response that lacks a part, since the server failed there, is requested again. The last one is returned.
-
-        Raises:
-            InvalidRequest: JSON cannot represent a value of the body.
-            APIError, TransportError: see `agora_analytics.errors`.
         """
         try:
             encoded = msgspec.json.encode(body)
@@ -98,11 +100,7 @@ class InsightsRunner:
             self._engine.observer(event)
 
     def clipped(self, window: Window, endpoint: str = SESSION_DATA) -> Window:
-        """Return the part of a time range that may be requested now.
-
-        Raises:
-            WindowOutOfReach: there is none.
-        """
+        """Return the part of a time range that may be requested now."""
         if not self._validate:
             return window
         operation = self.operations[endpoint]
@@ -116,12 +114,7 @@ class InsightsRunner:
         endpoint: str = SESSION_DATA,
         names: tuple[str, str] = ("since", "until"),
     ) -> tuple[float | None, float | None]:
-        """Return the two ends of a time range in UTC epoch seconds; either may be open.
-
-        Raises:
-            WindowOutOfReach: no part of the range may be requested.
-            InvalidRequest: milliseconds, a naive datetime, the first end not before the second.
-        """
+        """Return the two ends of a time range in UTC epoch seconds; either may be open."""
         now = self._engine.server_time.now()
         first = None if since is None else epoch_seconds(since, now=now, name=names[0])
         last = None if until is None else epoch_seconds(until, now=now, name=names[1])
@@ -133,9 +126,155 @@ class InsightsRunner:
     def meeting_filter(
         self, since: Instant | None, until: Instant | None, meeting_id: str | None
     ) -> MeetingFilter:
-        """Return the filter of meetings that began in a time range; raises as `open_range`."""
+        """Return the filter of meetings that began in a time range."""
         first, last = self.open_range(since, until)
         if first is not None:
             oldest = self.reach.start if self._validate else 0  # the server refuses an earlier start
             first = max(first, float(oldest))
         return MeetingFilter(since=first, until=last, meeting_id=meeting_id)
+
+
+@define
+class CompleteData:
+    """The merged data of a query, the errors and attempts of all requests, and the largest body in bytes."""
+
+    data: dict[str, Any]
+    problems: list[Problem]
+    first: ApiResponse[QueryData] = field(repr=False)
+    attempts: int
+    largest: int
+
+    @property
+    def meta(self) -> Meta:
+        """Where the data came from: the first response, and the attempts of all requests."""
+        return evolve(self.first.meta, attempts=self.attempts)
+
+    def add(self, more: "CompleteData") -> None:
+        """Add what a further page reports of itself; its members are added by `_append_page`."""
+        self.problems += more.problems
+        self.attempts += more.attempts
+        self.largest = max(self.largest, more.largest)
+
+
+async def fetch_all_pages(
+    run_query: RunQuery,
+    query: Field,
+    *,
+    roots: frozenset[ResponsePath] = frozenset({()}),
+    skip: FieldPath | None = None,
+    cursors: Mapping[FieldPath, str] | None = None,
+    visited: frozenset[str] = frozenset(),
+) -> CompleteData:
+    """Run a query and fetch all further pages of its collections.
+
+    Args:
+        run_query: sends a query.
+        query: the query.
+        roots: follow only the collections at these places, which have the same field path, and those inside them. The
+            caller follows the others.
+        skip: a collection that is not followed.
+        cursors: the cursors of the collections of the query that are not on their first page.
+        visited: the cursors that the collections at `roots` have had already.
+    """
+    current, depth = cursors or {}, len(next(iter(roots)))
+    response = await run_query(query)
+    complete = CompleteData(
+        data=response.result.data,
+        problems=list(response.result.problems),
+        first=response,
+        attempts=len(response.trail),
+        largest=len(response.response.body),
+    )
+    sizes: dict[FieldPath, int] = {}
+    next_pages: dict[tuple[FieldPath, str], list[ResponsePath]] = {}
+    for path, value, place in _lists(query, complete.data, (), ()):
+        sizes[path] = max(sizes.get(path, 1), len(value.get("resources") or ()))
+        cursor = next_cursor(value)
+        if cursor is not None and path != skip and place[:depth] in roots:
+            next_pages.setdefault((path, cursor), []).append(place)
+
+    async def fetch_next(path: FieldPath, cursor: str, places: list[ResponsePath]) -> None:
+        before = visited if places[0] in roots else frozenset[str]()
+        if not cursor or cursor in before:
+            raise IncompleteListing(
+                f"the pages of {path[-1]} do not continue after the cursor {cursor!r}; list them again"
+            )
+        page = await fetch_all_pages(
+            run_query,
+            next_page_query(query, path, {**current, path: cursor}, sizes),
+            roots=frozenset(places),
+            cursors={**current, path: cursor},
+            visited=before | {cursor},
+        )
+        for place in places:
+            _append_page(complete.data, page.data, place)
+        complete.add(page)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for (path, cursor), places in next_pages.items():
+                group.create_task(fetch_next(path, cursor, places))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return complete
+
+
+def next_cursor(collection: Mapping[str, Any]) -> str | None:
+    """Return the cursor after which a collection continues: None if it is complete, "" if the cursor is missing."""
+    info = collection.get("pageInfo") or {}
+    return str(info.get("endCursor") or "") if info.get("hasNextPage") else None
+
+
+def total_count(collection: Mapping[str, Any]) -> int | None:
+    """Return the number of members on all pages; None if the response does not have it."""
+    total = collection.get("totalCount")
+    return total if isinstance(total, int) else None
+
+
+def short_lists(query: Field, data: Any) -> Iterator[Problem]:
+    """Yield a problem for each collection on its last page that has fewer members than its `totalCount`."""
+    for path, value, place in _lists(query, data, (), ()):
+        total, size = total_count(value), len(value.get("resources") or ())
+        if total is not None and size < total and next_cursor(value) is None:
+            yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=place)
+
+
+def _lists(
+    query: Field, value: Any, path: FieldPath, place: ResponsePath
+) -> Iterator[tuple[FieldPath, dict[str, Any], ResponsePath]]:
+    if not isinstance(value, dict):  # null in place of a value that failed
+        return
+    deeper = [inner for inner in query.inner if inner.fields]
+    members: list[tuple[Any, ResponsePath]] = [(value, place)]
+    if query.members is not None:
+        yield path, value, place
+        key = query.members.key
+        listed = value.get(key) or ()
+        members = [(member, (*place, key, i)) for i, member in enumerate(listed)] if deeper else []
+    for inner in deeper:
+        for member, its_place in members:
+            if isinstance(member, dict):
+                yield from _lists(inner, member.get(inner.key), (*path, inner.key), (*its_place, inner.key))
+
+
+def _append_page(data: Any, page: Any, place: ResponsePath) -> None:
+    """Append the collection at a place of another response to the same one in `data`."""
+    for step in place:
+        both = isinstance(data, dict) and isinstance(page, dict)
+        if both and any(name in page and data.get(name) != page[name] for name in IDENTITY_FIELDS):
+            raise _changed(place)
+        try:
+            data, page = data[step], None if page is None else page[step]
+        except (KeyError, IndexError):
+            raise _changed(place) from None
+    if not isinstance(page, dict):
+        return  # the error that explains it is among the problems
+    data["resources"] = [*(data.get("resources") or ()), *(page.get("resources") or ())]
+    data["pageInfo"] = page.get("pageInfo")
+    if (total := total_count(page)) is not None:
+        data["totalCount"] = total
+
+
+def _changed(place: ResponsePath) -> IncompleteListing:
+    names = ", ".join(step for step in place if isinstance(step, str) and step != "resources")
+    return IncompleteListing(f"the lists changed while their pages were read ({names}); list them again")

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from agora_analytics.core.common_metrics import MetricMapping, map_to
 from agora_analytics.core.limits import Limits
 
 DAY = 86_400
@@ -175,3 +176,23 @@ ERRORS: Mapping[int, ErrorCode] = {
     1022: ErrorCode("a value has the wrong type", ErrorCategory.REQUEST),
 }
 """Every documented code (section 7)."""
+
+METRIC_MAPPINGS: Mapping[str, MetricMapping] = {
+    "publisher.audioBitrateKbps": map_to("audio_bitrate_sent"),
+    "publisher.videoBitrateKbps": map_to("video_bitrate_sent"),
+    "publisher.audioPacketLoss": map_to("audio_packet_loss_sent"),
+    "publisher.videoPacketLoss": map_to("video_packet_loss_sent"),
+    "publisher.audioLatencyMs": map_to("audio_latency_sent"),
+    "publisher.videoLatencyMs": map_to("video_latency_sent"),
+    "subscriber.audioBitrateKbps": map_to("audio_bitrate_received"),
+    "subscriber.videoBitrateKbps": map_to("video_bitrate_received"),
+    "subscriber.audioPacketLoss": map_to("audio_packet_loss_received"),
+    "subscriber.videoPacketLoss": map_to("video_packet_loss_received"),
+    "subscriber.audioLatencyMs": map_to("audio_latency_received"),
+    "subscriber.videoLatencyMs": map_to("video_latency_received"),
+    "errors.connect": map_to("join_success_rate"),
+}
+"""The metrics with a common name: stream statistics, one value every 30 seconds, and a day's connection errors.
+
+The documents call packet loss a ratio and bitrates Kbps (section 6).
+"""

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from agora_analytics.signaling.credentials import Token as Token
     from agora_analytics.signaling.events import EventBatch as EventBatch
     from agora_analytics.signaling.events import EventMemory as EventMemory
-    from agora_analytics.signaling.events import EventsUnreadable as EventsUnreadable
     from agora_analytics.signaling.limits import LIMITS as LIMITS
     from agora_analytics.signaling.limits import MAX_NAME as MAX_NAME
     from agora_analytics.signaling.limits import MAX_PAYLOAD as MAX_PAYLOAD
     from agora_analytics.signaling.limits import SIXTY_A_SECOND as SIXTY_A_SECOND
+    from agora_analytics.signaling.operations import EventsUnreadable as EventsUnreadable
     from agora_analytics.signaling.records import ArchivedMessage as ArchivedMessage
     from agora_analytics.signaling.records import ChannelEvent as ChannelEvent
     from agora_analytics.signaling.records import Delivery as Delivery
@@ -33,8 +33,9 @@ __all__, __getattr__ = lazy_names(
     {
         "client": ("AsyncSignaling",),
         "credentials": ("Basic", "LegacyToken", "Token"),
-        "events": ("EventBatch", "EventMemory", "EventsUnreadable"),
+        "events": ("EventBatch", "EventMemory"),
         "limits": ("LIMITS", "MAX_NAME", "MAX_PAYLOAD", "SIXTY_A_SECOND"),
+        "operations": ("EventsUnreadable",),
         "records": (
             *("ArchivedMessage", "ChannelEvent", "Delivery", "DeliveryState"),
             *("EventType", "HistoryMessage", "UserEvent"),

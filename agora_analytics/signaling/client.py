@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, Self, Unpack
 
 import msgspec
+from attrs import evolve
 
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
@@ -15,26 +17,24 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, iso
 from agora_analytics.kit.client import Client, ClientOptions
-from agora_analytics.kit.listing import Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import Basic, Credentials
-from agora_analytics.signaling.events import DecodedEvents, E, EventBatch, EventMemory, EventQueue
-from agora_analytics.signaling.history import (
-    ArchivePaginator,
-    ArchiveQuery,
-    HistoryPage,
-    history_listing,
-    messages_table,
-    read_resume_token,
+from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
+from agora_analytics.signaling.history import Archive, history_listing, messages_table, read_resume_token
+from agora_analytics.signaling.limits import (
+    LIMITS,
+    SHARED_BUDGETS,
+    check_archive_page,
+    check_ends,
+    check_history,
+    check_message,
 )
-from agora_analytics.signaling.limits import LIMITS, SHARED_BUDGETS
-from agora_analytics.signaling.operations import HISTORY_HOST, at
+from agora_analytics.signaling.operations import HISTORY_HOST, DecodedEvents, E, at
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     ChannelEvent,
-    DecodedHistory,
     Delivery,
     HistoryMessage,
     UserEvent,
@@ -82,9 +82,10 @@ class AsyncSignaling(Client):
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
+        basic = credentials if isinstance(credentials, Basic) else Basic("a token", "a token")
         settings = Settings(
-            customer_id=credentials.account,
-            customer_secret=getattr(credentials, "customer_secret", "a token"),
+            customer_id=basic.customer_id,
+            customer_secret=basic.customer_secret,
             app_id=app_id,
             region=region,
             base_url=self._base_url,
@@ -92,7 +93,7 @@ class AsyncSignaling(Client):
         )
         self.app_id = app_id
         self.credentials = credentials
-        self._host = settings.hosts[0]
+        self._host = settings.host_table.preferred
         self._engine = self._connect(
             hosts=settings.host_table,
             account=("signaling", app_id),
@@ -282,7 +283,7 @@ class AsyncSignaling(Client):
         Source: `reference/signaling-api.md`, section 5a.
         """
         if self._options.validate:
-            operations.check_history(user_id, channel, channel_type, page_size)
+            check_history(user_id, channel, channel_type, page_size)
         starts = read_resume_token(resume, default=start)
         operation = at(
             operations.HISTORY,
@@ -291,10 +292,9 @@ class AsyncSignaling(Client):
             channel_type=channel_type,
             channel=channel,
         )
-
-        async def paginator() -> Listing[int, DecodedHistory, HistoryPage]:
-            return history_listing(self._history_engine, operation, starts, end=end, page_size=page_size)
-
+        paginator = partial(
+            history_listing, self._history_engine, operation, starts, end=end, page_size=page_size
+        )
         return self._pages(paginator, table=messages_table, prefetch=1)
 
     def legacy_history(
@@ -328,13 +328,16 @@ class AsyncSignaling(Client):
         Source: `reference/signaling-api.md`, section 5b.
         """
         if self._options.validate:
-            operations.check_ends(source, destination)
-            operations.check_archive_page(page_size, order)
-        query = self._archive_query(since, until, source, destination)
-        offsets = read_resume_token(resume, default=0)
+            check_archive_page(page_size, order)
+        archive = evolve(
+            self._archive(since, until, source, destination),
+            steps=read_resume_token(resume, default=0),
+            page_size=page_size,
+            order=order,
+        )
 
-        async def paginator() -> ArchivePaginator:
-            return ArchivePaginator(query, offsets, page_size=page_size, order=order)
+        async def paginator() -> Archive:
+            return archive
 
         return self._pages(paginator, table=messages_table, prefetch=1)
 
@@ -353,9 +356,7 @@ class AsyncSignaling(Client):
 
         Source: `reference/signaling-api.md`, section 5b.
         """
-        if self._options.validate:
-            operations.check_ends(source, destination)
-        return await self._archive_query(since, until, source, destination).count()
+        return await self._archive(since, until, source, destination).count()
 
     async def _send(
         self, operation: Operation[str | None], sender: str, body: Mapping[str, Any], query: Query = ()
@@ -364,13 +365,15 @@ class AsyncSignaling(Client):
         response = await self._engine.run(target.request(query, body=msgspec.json.encode(body)))
         return Delivery(code=response.result, request_id=response.request_id)
 
-    def _archive_query(
+    def _archive(
         self, since: Instant, until: Instant, source: str | None, destination: str | None
-    ) -> ArchiveQuery:
+    ) -> Archive:
+        if self._options.validate:
+            check_ends(source, destination)
         window = self._window(since, until, validate=True)
         ends = {"source": source, "destination": destination}
         seconds = {"start_time": iso(window.start), "end_time": iso(window.end + 1)}
-        return ArchiveQuery(
+        return Archive(
             engine=self._engine,
             app_id=self.app_id,
             filter={name: value for name, value in ends.items() if value is not None} | seconds,
@@ -379,16 +382,15 @@ class AsyncSignaling(Client):
 
     def _queue(self, operation: Operation[DecodedEvents[E]], memory: EventMemory) -> EventQueue[E]:
         request = at(operation, app_id=self.app_id).request()
-        return EventQueue(lambda: self._engine.run(request), memory=memory, spawn=self._engine.spawn)
+        return EventQueue(self._engine, request, memory=memory)
 
     def _check_message(self, sender: str, receiver: str, what: str, payload: str) -> None:
         if not self._options.validate:
             return
-        operations.check_name(sender, "sender")
-        operations.check_name(receiver, what)
-        operations.check_payload(payload)
-        if self.credentials.sender not in (None, sender):
-            raise InvalidRequest(f"the token sends as {self.credentials.sender!r} only, not as {sender!r}")
+        check_message(sender, receiver, what, payload)
+        user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
+        if user_id not in (None, sender):
+            raise InvalidRequest(f"the token sends as {user_id!r} only, not as {sender!r}")
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers()

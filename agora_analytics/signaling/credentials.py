@@ -3,14 +3,21 @@
 Source: `reference/signaling-api.md`, "Auth".
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.kit.client import basic_auth
+
 
 def _hidden(_: object) -> str:
     return "'***'"
+
+
+def _required(_: object, __: object, value: str) -> None:
+    if not value:
+        raise ConfigurationError("user_id is missing; pass the user that the token was issued for")
 
 
 @frozen
@@ -25,20 +32,9 @@ class Basic:
     customer_id: str = field(repr=lambda text: f"'{text[:4]}...'")
     customer_secret: str = field(repr=_hidden)
 
-    @property
-    def sender(self) -> str | None:
-        """The only user that messages can be sent as; None: any."""
-        return None
-
-    @property
-    def account(self) -> str:
-        """Identifies the account; not a secret."""
-        return self.customer_id
-
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
-        pair = f"{self.customer_id}:{self.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return basic_auth(self.customer_id, self.customer_secret)
 
 
 @frozen
@@ -53,16 +49,6 @@ class Token:
     token: str | Callable[[], str] = field(repr=_hidden)
     user_id: str | None = None
 
-    @property
-    def sender(self) -> str | None:
-        """The only user that messages can be sent as; None: unknown."""
-        return self.user_id
-
-    @property
-    def account(self) -> str:
-        """Identifies the account; not a secret."""
-        return self.user_id or "token"
-
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
         return {"authorization": f"agora token={_current(self.token)}"}
@@ -72,18 +58,8 @@ class Token:
 class LegacyToken:
     """An AccessToken of the legacy pages, with the user that it was issued for."""
 
-    user_id: str
+    user_id: str = field(validator=_required)
     token: str | Callable[[], str] = field(repr=_hidden)
-
-    @property
-    def sender(self) -> str | None:
-        """The only user that messages can be sent as."""
-        return self.user_id
-
-    @property
-    def account(self) -> str:
-        """Identifies the account; not a secret."""
-        return self.user_id
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""

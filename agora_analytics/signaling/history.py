@@ -24,27 +24,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 R = TypeVar("R")
-HistoryPage = Page[HistoryMessage]
 
 POLL = 2.0
 """Seconds between two requests for a result that is in progress."""
 
 
-def history_listing(
+async def history_listing(
     engine: Engine,
     operation: Operation[DecodedHistory],
     starts: Sequence[int],
     *,
     end: int,
     page_size: int,
-) -> Listing[int, DecodedHistory, HistoryPage]:
+) -> Listing[int, DecodedHistory, Page[HistoryMessage]]:
     """Return the paginator of today's history. A step is the start of a page; a response names the next one."""
     requested: set[int] = set()
 
     def request(start: int) -> ApiRequest[DecodedHistory]:
         return operation.request((("start", str(start)), ("end", str(end)), ("messageCount", str(page_size))))
 
-    def page(start: int, response: ApiResponse[DecodedHistory]) -> Fetched[int, HistoryPage]:
+    def page(start: int, response: ApiResponse[DecodedHistory]) -> Fetched[int, Page[HistoryMessage]]:
         requested.add(start)
         messages = response.result.messages
         return Fetched(
@@ -96,33 +95,28 @@ class _WithoutOverlap:
 
 
 @frozen(kw_only=True)
-class ArchiveQuery:
-    """A query of the two-step history: it is created, and its result is polled until it is ready.
+class Archive:
+    """The messages of the two-step history that match a filter, and the paginator of their pages.
+
+    A step is an offset. A page takes several requests: a query is created, and its result is polled until it is ready.
 
     Attributes:
         engine: sends the requests.
         app_id: the project's App ID.
         filter: the fields of the filter, as the API spells them.
         deadline: seconds to wait for a result; None: without limit.
+        steps: the offset to begin at; empty: no page.
+        page_size: messages a page.
+        order: `asc` or `desc`.
     """
 
     engine: Engine
     app_id: str
     filter: Mapping[str, str]
     deadline: float | None
-
-    async def messages(
-        self, *, offset: int, limit: int, order: str
-    ) -> tuple[list[ArchivedMessage], ApiResponse[list[ArchivedMessage] | None]]:
-        """Create a query and return its result.
-
-        Raises:
-            DeadlineExceeded: the result is still in progress.
-        """
-        body = {"filter": self.filter, "offset": offset, "limit": limit, "order": order}
-        query = at(QUERY, app_id=self.app_id)
-        created = await self.engine.run(query.request(body=msgspec.json.encode(body)))
-        return await self._poll(at(RESULT, app_id=self.app_id, handle=created.result).request())
+    steps: Sequence[int] = ()
+    page_size: int = 100
+    order: str = "asc"
 
     async def count(self) -> int:
         """Return the number of messages.
@@ -132,6 +126,20 @@ class ArchiveQuery:
         """
         count, _ = await self._poll(at(COUNT, app_id=self.app_id).request(tuple(self.filter.items())))
         return count
+
+    async def fetch(self, step: int) -> Fetched[int, Page[ArchivedMessage]]:
+        """See `Paginator.fetch`."""
+        body = {"filter": self.filter, "offset": step, "limit": self.page_size, "order": self.order}
+        query = at(QUERY, app_id=self.app_id).request(body=msgspec.json.encode(body))
+        handle = (await self.engine.run(query)).result
+        messages, response = await self._poll(at(RESULT, app_id=self.app_id, handle=handle).request())
+        page = Page(records=messages, meta=response.meta, raw=response.response.body)
+        is_full = len(messages) >= self.page_size
+        return Fetched(page=page, next_steps=[step + self.page_size] if is_full else [])
+
+    def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:
+        """See `Paginator.finalize`."""
+        return evolve(page, resume_token=str(left[0]) if left else "")
 
     async def _poll(self, request: ApiRequest[R | None]) -> tuple[R, ApiResponse[R | None]]:
         with anyio.move_on_after(self.deadline):
@@ -143,27 +151,6 @@ class ArchiveQuery:
         raise DeadlineExceeded(
             f"the result is still in progress after {self.deadline:g} s", endpoint=request.endpoint.name
         )
-
-
-class ArchivePaginator:
-    """The pages of the two-step history. A step is an offset; a page takes several requests."""
-
-    def __init__(self, query: ArchiveQuery, offsets: Sequence[int], *, page_size: int, order: str) -> None:
-        self.steps = offsets
-        self._query = query
-        self._page_size = page_size
-        self._order = order
-
-    async def fetch(self, step: int) -> Fetched[int, Page[ArchivedMessage]]:
-        """See `Paginator.fetch`."""
-        messages, response = await self._query.messages(offset=step, limit=self._page_size, order=self._order)
-        page = Page(records=messages, meta=response.meta, raw=response.response.body)
-        is_full = len(messages) >= self._page_size
-        return Fetched(page=page, next_steps=[step + self._page_size] if is_full else [])
-
-    def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:
-        """See `Paginator.finalize`."""
-        return evolve(page, resume_token=str(left[0]) if left else "")
 
 
 def read_resume_token(token: str | None, *, default: int) -> list[int]:

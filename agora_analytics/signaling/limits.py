@@ -1,4 +1,4 @@
-"""The documented rate limits of Signaling, for each App ID, and the sizes that its API accepts.
+"""The documented limits of Signaling: the rates for each App ID, what its parameters may be, and the checks of them.
 
 The vendor's pages contradict each other: 500 requests a second for messages (limitations page and overview), 60 a second
 for "the RESTful API" (error page), 10 a second for events, 100 a second for the two-step history. `LIMITS` has the
@@ -9,10 +9,12 @@ Source: `reference/signaling-api.md`, "Limit" of each section and "Contradictory
 """
 
 from collections.abc import Mapping
+from string import ascii_letters, digits
 
 from attrs import evolve
 
 from agora_analytics.core.limits import Limits
+from agora_analytics.errors import InvalidRequest
 
 DAY = 86_400
 
@@ -33,6 +35,10 @@ MOST_KEPT = 2_000
 """Events of each kind that the server keeps; it drops the oldest."""
 MOST_RETURNED = 1_000
 """Events that a response holds at most."""
+_CHANNEL_TYPES = ("message", "user")
+_ARCHIVE_PAGE_SIZES = (20, 50, 100)
+_NAME = frozenset(ascii_letters + digits + " !#$%&()+-:;<=.>?@[]^_{}|~,'")
+_HISTORY_NAME = _NAME - frozenset(",'")
 
 
 def _a_second(requests: int, source: str) -> Limits:
@@ -74,3 +80,54 @@ SHARED_BUDGETS: Mapping[str, str] = {
     **dict.fromkeys((QUERY, RESULT, COUNT), "signaling/history of two steps"),
 }
 """The budget that endpoints share, by endpoint."""
+
+
+def check_name(name: str, what: str, *, history: bool = False) -> None:
+    """Refuse a user id or a channel name that is not valid; today's history accepts neither `,` nor `'`."""
+    if not 1 <= len(name) <= MAX_NAME:
+        raise InvalidRequest(f"{what} has {len(name)} characters; 1 to {MAX_NAME} are allowed")
+    if name != name.strip(" "):
+        raise InvalidRequest(f"{what} {name!r} begins or ends with a space; remove it")
+    allowed = _HISTORY_NAME if history else _NAME
+    if wrong := sorted(set(name) - allowed):
+        others = "".join(sorted(allowed - set(ascii_letters + digits + " ")))
+        raise InvalidRequest(
+            f"{what} {name!r} contains {' '.join(wrong)}; allowed are a-z, A-Z, 0-9, space and {others}"
+        )
+
+
+def check_message(sender: str, receiver: str, what: str, payload: str) -> None:
+    """Refuse a message with a name that is not valid, or a payload that is empty or longer than 32 KB."""
+    check_name(sender, "sender")
+    check_name(receiver, what)
+    if not payload:
+        raise InvalidRequest("the payload is empty; pass at least 1 byte")
+    if (size := len(payload.encode())) > MAX_PAYLOAD:
+        raise InvalidRequest(f"the payload has {size} bytes; at most {MAX_PAYLOAD} are allowed")
+
+
+def check_ends(source: str | None, destination: str | None) -> None:
+    """Refuse a query of the two-step history without a source and a destination, or with one that is not valid."""
+    if source is None and destination is None:
+        raise InvalidRequest("pass source=, destination= or both; the server refuses a query without them")
+    for name, what in ((source, "source"), (destination, "destination")):
+        if name is not None:
+            check_name(name, what)
+
+
+def check_history(user_id: str, channel: str, channel_type: str, page_size: int) -> None:
+    """Refuse parameters of today's history that are not valid."""
+    check_name(user_id, "user_id", history=True)
+    check_name(channel, "channel", history=True)
+    if channel_type not in _CHANNEL_TYPES:
+        raise InvalidRequest(f"channel_type={channel_type!r} is not one of {', '.join(_CHANNEL_TYPES)}")
+    if not 1 <= page_size <= 100:
+        raise InvalidRequest(f"page_size={page_size} is not allowed; pass 1 to 100")
+
+
+def check_archive_page(page_size: int, order: str) -> None:
+    """Refuse a page size or an order that the two-step history does not have."""
+    if page_size not in _ARCHIVE_PAGE_SIZES:
+        raise InvalidRequest(f"page_size={page_size} is not allowed; pass 20, 50 or 100")
+    if order not in {"asc", "desc"}:
+        raise InvalidRequest(f"order={order!r} is neither asc nor desc")

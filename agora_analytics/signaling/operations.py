@@ -1,68 +1,234 @@
-"""The operations of Signaling, and the checks of their parameters. `{...}` in a path is filled in for each request.
+"""The operations of Signaling, and how their responses are judged and decoded. Requests fill in the `{...}` of a path.
 
-Source: `reference/signaling-api.md`, sections 1 to 5b.
+The two families of endpoints name their fields differently. A request that sends a message or removes events is
+repeated only if it certainly had no effect: it never left, or the server refused it because of the rate limit. Any other
+repetition could send a message twice, or lose events.
+
+Source: `reference/signaling-api.md`, sections 1 to 5b and "Status / error codes".
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from string import ascii_letters, digits
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from attrs import evolve
+import msgspec
+from attrs import evolve, frozen
 
-from agora_analytics.errors import InvalidRequest
+from agora_analytics import errors
+from agora_analytics.core.http_times import retry_after
+from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.kit.operation import Operation
+from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.signaling import limits
-from agora_analytics.signaling.events import DecodedEvents, read_events
-from agora_analytics.signaling.judge import read_response
-from agora_analytics.signaling.limits import MAX_NAME, MAX_PAYLOAD
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     ChannelEvent,
     DecodedHistory,
     UserEvent,
     read_archive,
-    read_channel_event,
     read_count,
     read_delivery_code,
     read_handle,
     read_history,
-    read_user_event,
+    read_row,
 )
 
 R = TypeVar("R")
+E = TypeVar("E", bound=UserEvent | ChannelEvent)
+Fields = dict[str, Any]
 
 HISTORY_HOST = "https://api.sd-rtn.com"
 """The one host that the page of today's history names."""
 
-_PROJECT = "/dev/v2/project/{app_id}/rtm"
 _MESSAGE_LOSS = "the message may have arrived, so it was not sent again"
+_EVENT_LOSS = "up to 1,000 events may be lost with the response, so the request was not repeated"
+
+CODES: Mapping[int, tuple[type[errors.APIError], str]] = {
+    400: (errors.BadRequest, "the request is not valid"),
+    401: (errors.AuthenticationError, "check the customer id and secret, or the token"),
+    403: (errors.AccessDenied, "not authorized, or the feature (for example message history) is not enabled"),
+    404: (errors.NotFound, "check the base URL and the App ID"),
+    408: (errors.ServerError, "no response from the server"),
+    415: (errors.BadRequest, "only JSON is accepted"),
+    429: (errors.RateLimited, "too many requests for the App ID"),
+    435: (errors.BadRequest, "invalid payload"),
+    500: (errors.ServerError, "internal error"),
+    503: (errors.ServerError, "the server timed out"),
+}
+"""The meaning of each code, whether it arrives as the HTTP status or as `errorCode` in the body."""
+_RATE_PERIOD = 1.0  # the limits are counted in seconds
+
+
+class EventsUnreadable(errors.DecodeError):
+    """A response cannot be read, and the server has deleted its events; `raw` is the body."""
+
+    def __init__(self, message: str, *, raw: bytes, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.raw = raw
+
+
+def read_response(
+    exchange: Exchange,
+    *,
+    decode: Callable[[Fields], R],
+    loss: str = "",
+    accepts: Callable[[Fields], bool] = lambda _: False,
+) -> Verdict[R]:
+    """Return the decoded fields of a good response, or what to do instead.
+
+    Args:
+        exchange: the attempt.
+        decode: decodes the fields of a good response; raises `DecodeError`.
+        loss: what a request that must not be repeated may have done; part of the error's text.
+        accepts: whether a response is good whatever its status fields say.
+    """
+    outcome = exchange.outcome
+    if isinstance(outcome, TransportFailure):
+        hint = f"; {loss}" if loss and not outcome.kind.never_left else ""
+        return judge_failure(exchange, outcome, hint=hint)
+    fields = _json_object(outcome.body)
+    refusal: Retry | Fail | None = None
+    if fields is None:
+        fields, refusal = {}, _judge_unreadable(exchange, outcome, loss)
+    elif outcome.status >= 400 or not accepts(fields):
+        refusal = _judge_fields(exchange, outcome, fields, loss)
+    ids = (fields.get("request_id"), fields.get("requestId"))
+    request_id = next((text for text in ids if isinstance(text, str)), outcome.headers.get("x-request-id"))
+    if refusal is None:
+        try:
+            return Done(decode(fields), request_id)
+        except errors.DecodeError as error:
+            refusal = Fail(error=error)
+    refusal.error.request_id = request_id
+    return refusal
+
+
+def _json_object(body: bytes) -> Fields | None:
+    try:
+        return msgspec.json.decode(body, type=Fields)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retry | Fail:
+    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    if response.status >= 400:
+        return _judge_code(exchange, response, response.status, f"a page of {kind}", loss)
+    text = f"HTTP {response.status}, but the body ({kind}) is not a JSON object"
+    if exchange.endpoint.replayable:
+        return Retry(error=errors.ServerError(text, status=response.status))
+    # The server has carried out the request; only its response cannot be read.
+    return Fail(error=errors.DecodeError(text))
+
+
+def _judge_fields(exchange: Exchange, response: Response, fields: Fields, loss: str) -> Retry | Fail | None:
+    """Return what to do about a refusal; None if the fields report success."""
+    texts = (fields.get("reason"), fields.get("message"))
+    message = next((text for text in texts if isinstance(text, str) and text), "")
+    in_body = whole_number(fields.get("errorCode"))
+    # The body counts where it reports something worse than the HTTP status.
+    code = response.status if in_body is None or response.status >= 400 else max(in_body, response.status)
+    if code >= 400:
+        return _judge_code(exchange, response, code, message, loss)
+    result = fields.get("result")
+    if result in (None, "success") and fields.get("error") is not True:
+        return None
+    text = f"result {result!r}: {message or 'no reason given'}"
+    return Fail(error=errors.APIError(text, code=fields.get("errorCode"), status=response.status))
+
+
+def _judge_code(exchange: Exchange, response: Response, code: int, message: str, loss: str) -> Retry | Fail:
+    undocumented = errors.ServerError if code >= 500 else errors.BadRequest
+    kind, hint = CODES.get(code, (undocumented, "this code is not documented"))
+    # A server error does not say whether the request took effect.
+    may_have_effect = kind is errors.ServerError and not exchange.endpoint.replayable
+    text = f"code {code}: {message or 'no message'}; {hint}{f'; {loss}' if may_have_effect else ''}"
+    error = kind(text, status=response.status, code=code)
+    after = retry_after(response, exchange.now)
+    if kind is errors.RateLimited:
+        return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
+    if kind is not errors.ServerError or may_have_effect:
+        return Fail(error=error, other_host=may_have_effect)
+    return Retry(error=error, after=after, other_host=True)
+
+
+@frozen(kw_only=True)
+class DecodedEvents(Generic[E]):
+    """The rows of a response: the events, and the rows that are not events."""
+
+    events: Sequence[E]
+    unreadable: Sequence[Any]
+
+
+def read_events(exchange: Exchange, *, record: type[E]) -> Verdict[DecodedEvents[E]]:
+    """Return the events of a response, or what to do instead. An unreadable body is an `EventsUnreadable`.
+
+    A response that has events is good whatever its status fields say, because the server has deleted the events.
+    """
+    verdict = read_response(
+        exchange, decode=partial(_decode_events, record=record), loss=_EVENT_LOSS, accepts=_has_events
+    )
+    outcome = exchange.outcome
+    if (
+        isinstance(verdict, Fail)
+        and isinstance(verdict.error, errors.DecodeError)
+        and isinstance(outcome, Response)
+    ):
+        text = "the server has deleted the events of a response that cannot be read; its body is in `raw`"
+        request_id = verdict.error.request_id
+        return Fail(error=EventsUnreadable(text, raw=outcome.body, path="$.events", request_id=request_id))
+    return verdict
+
+
+def _has_events(fields: Fields) -> bool:
+    rows = fields.get("events")
+    return isinstance(rows, list) and bool(rows)
+
+
+def _decode_events(fields: Fields, *, record: type[E]) -> DecodedEvents[E]:
+    rows = fields.get("events") or []
+    if not isinstance(rows, list):
+        raise errors.DecodeError("the events are not a list", path="$.events")
+    events: list[E] = []
+    unreadable: list[Any] = []
+    for row in rows:
+        try:
+            events.append(read_row(record, row))
+        except (ValueError, KeyError, TypeError):  # one bad row must not lose the others
+            unreadable.append(row)
+    return DecodedEvents(events=events, unreadable=unreadable)
+
+
+_PROJECT = "/dev/v2/project/{app_id}/rtm"
+_read_delivery = partial(read_response, decode=read_delivery_code, loss=_MESSAGE_LOSS)
 
 PEER_MESSAGES: Operation[str | None] = Operation(
     name=limits.PEER_MESSAGES,
     method="POST",
     path=f"{_PROJECT}/users/{{user_id}}/peer_messages",
     replayable=False,
-    read=partial(read_response, decode=read_delivery_code, loss=_MESSAGE_LOSS),
+    read=_read_delivery,
 )
 CHANNEL_MESSAGES: Operation[str | None] = Operation(
     name=limits.CHANNEL_MESSAGES,
     method="POST",
     path=f"{_PROJECT}/users/{{user_id}}/channel_messages",
     replayable=False,
-    read=partial(read_response, decode=read_delivery_code, loss=_MESSAGE_LOSS),
+    read=_read_delivery,
 )
 USER_EVENTS: Operation[DecodedEvents[UserEvent]] = Operation(
     name=limits.USER_EVENTS,
     path=f"{_PROJECT}/vendor/user_events",
     replayable=False,
-    read=partial(read_events, read_row=read_user_event),
+    read=partial(read_events, record=UserEvent),
 )
 CHANNEL_EVENTS: Operation[DecodedEvents[ChannelEvent]] = Operation(
     name=limits.CHANNEL_EVENTS,
     path=f"{_PROJECT}/vendor/channel_events",
     replayable=False,
-    read=partial(read_events, read_row=read_channel_event),
+    read=partial(read_events, record=ChannelEvent),
 )
 HISTORY: Operation[DecodedHistory] = Operation(
     name=limits.HISTORY,
@@ -99,78 +265,3 @@ def _quoted(part: str, name: str) -> str:
         return quote(part, safe="%=")
     # "." and ".." are legal user ids, but a proxy or a library would resolve them as folders.
     return part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe="")
-
-
-_CHANNEL_TYPES = ("message", "user")
-_ARCHIVE_PAGE_SIZES = (20, 50, 100)
-_NAME = frozenset(ascii_letters + digits + " !#$%&()+-:;<=.>?@[]^_{}|~,'")
-_HISTORY_NAME = _NAME - frozenset(",'")
-
-
-def check_name(name: str, what: str, *, history: bool = False) -> None:
-    """Check a user id or a channel name; today's history accepts neither `,` nor `'`.
-
-    Raises:
-        InvalidRequest: the name is too short, too long, or has a character that is not allowed.
-    """
-    if not 1 <= len(name) <= MAX_NAME:
-        raise InvalidRequest(f"{what} has {len(name)} characters; 1 to {MAX_NAME} are allowed")
-    if name != name.strip(" "):
-        raise InvalidRequest(f"{what} {name!r} begins or ends with a space; remove it")
-    allowed = _HISTORY_NAME if history else _NAME
-    if wrong := sorted(set(name) - allowed):
-        others = "".join(sorted(allowed - set(ascii_letters + digits + " ")))
-        raise InvalidRequest(
-            f"{what} {name!r} contains {' '.join(wrong)}; allowed are a-z, A-Z, 0-9, space and {others}"
-        )
-
-
-def check_payload(payload: str) -> None:
-    """Check the payload of a message.
-
-    Raises:
-        InvalidRequest: the payload is empty or longer than 32 KB.
-    """
-    if not payload:
-        raise InvalidRequest("the payload is empty; pass at least 1 byte")
-    if (size := len(payload.encode())) > MAX_PAYLOAD:
-        raise InvalidRequest(f"the payload has {size} bytes; at most {MAX_PAYLOAD} are allowed")
-
-
-def check_ends(source: str | None, destination: str | None) -> None:
-    """Check that a query of the two-step history names a source or a destination.
-
-    Raises:
-        InvalidRequest: both are missing, or one has a character that is not allowed.
-    """
-    if source is None and destination is None:
-        raise InvalidRequest("pass source=, destination= or both; the server refuses a query without them")
-    for name, what in ((source, "source"), (destination, "destination")):
-        if name is not None:
-            check_name(name, what)
-
-
-def check_history(user_id: str, channel: str, channel_type: str, page_size: int) -> None:
-    """Check the parameters of today's history.
-
-    Raises:
-        InvalidRequest: a name, the type or the page size is not allowed.
-    """
-    check_name(user_id, "user_id", history=True)
-    check_name(channel, "channel", history=True)
-    if channel_type not in _CHANNEL_TYPES:
-        raise InvalidRequest(f"channel_type={channel_type!r} is not one of {', '.join(_CHANNEL_TYPES)}")
-    if not 1 <= page_size <= 100:
-        raise InvalidRequest(f"page_size={page_size} is not allowed; pass 1 to 100")
-
-
-def check_archive_page(page_size: int, order: str) -> None:
-    """Check how a page of the two-step history is requested.
-
-    Raises:
-        InvalidRequest: the page size or the order is not allowed.
-    """
-    if page_size not in _ARCHIVE_PAGE_SIZES:
-        raise InvalidRequest(f"page_size={page_size} is not allowed; pass 20, 50 or 100")
-    if order not in {"asc", "desc"}:
-        raise InvalidRequest(f"order={order!r} is neither asc nor desc")

@@ -4,7 +4,7 @@ Source: `reference/signaling-api.md`, sections 1 to 5b.
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar, cast
@@ -64,16 +64,7 @@ class EventType(StrEnum):
 
 
 @frozen(kw_only=True)
-class UserEvent:
-    """A user logged in or out.
-
-    Attributes:
-        user_id: the user.
-        type: `Login` or `Logout`, as it was sent; compares with `EventType`.
-        ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
-        extra: undocumented fields, as they were sent.
-    """
-
+class _Event:
     user_id: str
     type: str
     ms: int
@@ -87,11 +78,23 @@ class UserEvent:
     @property
     def key(self) -> tuple[str, str, str, int]:
         """Identifies the event across regions."""
-        return (self.type, self.user_id, "", self.ms)
+        return (self.type, self.user_id, getattr(self, "channel", ""), self.ms)
 
 
 @frozen(kw_only=True)
-class ChannelEvent:
+class UserEvent(_Event):
+    """A user logged in or out.
+
+    Attributes:
+        user_id: the user.
+        type: `Login` or `Logout`, as it was sent; compares with `EventType`.
+        ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
+        extra: undocumented fields, as they were sent.
+    """
+
+
+@frozen(kw_only=True)
+class ChannelEvent(_Event):
     """A user joined or left a channel.
 
     Attributes:
@@ -103,20 +106,6 @@ class ChannelEvent:
     """
 
     channel: str
-    user_id: str
-    type: str
-    ms: int
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
-
-    @property
-    def at(self) -> datetime:
-        """`ms` as an aware datetime, UTC."""
-        return _EPOCH + timedelta(milliseconds=self.ms)
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """Identifies the event across regions."""
-        return (self.type, self.user_id, self.channel, self.ms)
 
 
 @frozen(kw_only=True)
@@ -200,28 +189,17 @@ _SPELLINGS: Mapping[str, tuple[str, ...]] = {
 """The names that the API has for an attribute, the first one preferred."""
 
 
-def _row_reader(record: type[R]) -> Callable[[Any], R]:
-    """Return the reader of rows of a record; it raises ValueError, KeyError or TypeError. Null counts as missing."""
-    names = [name for name in fields_dict(cast("Any", record)) if name != "extra"]
-
-    def read(row: Any) -> R:
-        if not isinstance(row, dict):
-            raise TypeError(f"a record cannot be {row!r}")
-        extra = dict(row)
-        values: dict[str, Any] = {}
-        for name in names:
-            for spelling in _SPELLINGS.get(name, (name,)):
-                if (value := extra.pop(spelling, None)) is not None:
-                    values.setdefault(name, value)
-        return _converter.structure({**values, "extra": extra}, record)
-
-    return read
-
-
-read_user_event = _row_reader(UserEvent)
-read_channel_event = _row_reader(ChannelEvent)
-_read_history_message = _row_reader(HistoryMessage)
-_read_archived_message = _row_reader(ArchivedMessage)
+def read_row(record: type[R], row: Any) -> R:
+    """Return a row as a record. Null counts as missing. Raises ValueError, KeyError or TypeError."""
+    if not isinstance(row, dict):
+        raise TypeError(f"a record cannot be {row!r}")
+    extra = dict(row)
+    values: dict[str, Any] = {}
+    for name in fields_dict(cast("Any", record)).keys() - {"extra"}:
+        for spelling in _SPELLINGS.get(name, (name,)):
+            if (value := extra.pop(spelling, None)) is not None:
+                values.setdefault(name, value)
+    return _converter.structure({**values, "extra": extra}, record)
 
 
 @frozen(kw_only=True)
@@ -239,24 +217,16 @@ def read_delivery_code(fields: Mapping[str, Any]) -> str | None:
 
 
 def read_history(fields: Mapping[str, Any]) -> DecodedHistory:
-    """Return the messages of a response of today's history.
-
-    Raises:
-        DecodeError: with the path of the first message that cannot be read.
-    """
+    """Return the messages of a response of today's history."""
     data = fields.get("data") or {}
     if not isinstance(data, dict):
         raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
-    messages = _read_rows(data.get("messageList"), _read_history_message, path="$.data.messageList")
+    messages = _read_rows(HistoryMessage, data.get("messageList"), path="$.data.messageList")
     return DecodedHistory(messages=messages, new_start=data.get("newStart"))
 
 
 def read_handle(fields: Mapping[str, Any]) -> str:
-    """Return the handle of a query of the two-step history.
-
-    Raises:
-        DecodeError: the response does not have one.
-    """
+    """Return the handle of a query of the two-step history."""
     location = fields.get("location")
     handle = location.partition("/query/")[2] if isinstance(location, str) else ""
     if not handle:
@@ -265,22 +235,14 @@ def read_handle(fields: Mapping[str, Any]) -> str:
 
 
 def read_archive(fields: Mapping[str, Any]) -> list[ArchivedMessage] | None:
-    """Return the messages of a result of the two-step history; None while it is in progress.
-
-    Raises:
-        DecodeError: with the path of the first message that cannot be read.
-    """
+    """Return the messages of a result of the two-step history; None while it is in progress."""
     if _is_in_progress(fields):
         return None
-    return _read_rows(fields.get("messages"), _read_archived_message, path="$.messages")
+    return _read_rows(ArchivedMessage, fields.get("messages"), path="$.messages")
 
 
 def read_count(fields: Mapping[str, Any]) -> int | None:
-    """Return the number of messages of the two-step history; None while it is in progress.
-
-    Raises:
-        DecodeError: the response does not have one.
-    """
+    """Return the number of messages of the two-step history; None while it is in progress."""
     if _is_in_progress(fields):
         return None
     count = fields.get("count")
@@ -293,14 +255,14 @@ def _is_in_progress(fields: Mapping[str, Any]) -> bool:
     return fields.get("code") == "in progress"
 
 
-def _read_rows(rows: Any, read: Callable[[Any], R], *, path: str) -> list[R]:
+def _read_rows(record: type[R], rows: Any, *, path: str) -> list[R]:
     """Return rows as records; null counts as an empty list."""
     if not isinstance(rows, list | None):
         raise DecodeError(f"a list of records is missing, found {type(rows).__name__}", path=path)
     records = []
     for i, row in enumerate(rows or ()):
         try:
-            records.append(read(row))
+            records.append(read_row(record, row))
         except (ValueError, KeyError, TypeError) as error:
             raise DecodeError(f"a record cannot be read: {error!r}", path=f"{path}[{i}]") from error
     return records

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Unpack
 
-import msgspec
-
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, OF_ONE_CALL, PLANS, REALTIME, Plan
 from agora_analytics.simulator import responses
 from agora_analytics.simulator.query_params import (
@@ -14,6 +12,7 @@ from agora_analytics.simulator.query_params import (
     AgoraRefused,
     check_window,
     parse_query,
+    request_id,
 )
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.statistics import Statistics
@@ -71,50 +70,36 @@ class Simulator(SimulatedApi):
             group = _shared_budget(arrival.endpoint) if self._shared_budget else arrival.endpoint
             key = f"{arrival.query.get('appid', '')} {group}"
             reason = self.rate_windows.refusal(key, limits, arrival.now)
-        return _refusal(arrival, AgoraRefused.by_limit(reason)) if reason else None
+        return AgoraRefused.by_limit(reason).reply(arrival) if reason else None
 
     async def respond(self, arrival: Arrival) -> Reply:
         """Return the response to a request of any endpoint."""
         try:
             return await self._success(arrival)
         except AgoraRefused as refused:
-            return _refusal(arrival, refused)
+            return refused.reply(arrival)
 
     async def _success(self, arrival: Arrival) -> Reply:
         endpoint, now = arrival.endpoint, arrival.now
-        query = parse_query(_ENDPOINTS[endpoint], arrival.query, arrival.body)
+        query = parse_query(_ENDPOINTS[endpoint], arrival)
         if (world := self.worlds.get(query.app_id)) is None:
             raise AgoraRefused(403, "Forbidden: no permission for this appid")
         check_window(query.start, query.end, self.plan.limits[endpoint], now)
         head = {"code": 200, "message": _message(arrival)}
         if endpoint in STATISTICS_ENDPOINTS:
             data = self._statistics[query.app_id].data(endpoint, query, now)
-            return Reply.of(head | {"data": data} | _request_id(arrival))
-        head |= _request_id(arrival)
+            return Reply.of(head | {"data": data} | request_id(arrival))
+        head |= request_id(arrival)
         if endpoint == CALL_METRICS:
-            array, points = await responses.metrics(world, query, now)
-            return Reply(200, b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array), points=points)
+            return await responses.metrics(world, query, now, head)
         if endpoint == CALL_LISTS:
             return Reply.of(head | responses.call_list(world, query, now, self._hidden_after))
         return Reply.of(head | responses.session_list(world, query, now, self._last_known))
 
 
-def _refusal(arrival: Arrival, refused: AgoraRefused) -> Reply:
-    head = {"code": refused.code, "message": refused.message}
-    return Reply.of(head | _request_id(arrival), refusal=refused.message)
-
-
 def _shared_budget(endpoint: str) -> str:
     """Return the budget of an endpoint where a row of the plan is one budget."""
-    for group in (OF_ONE_CALL, REALTIME):
-        if endpoint in group:
-            return group[0]
-    return endpoint
-
-
-def _request_id(arrival: Arrival) -> dict[str, str]:
-    """Return the request id for the body; only the responses of Call Inspector have one."""
-    return {"requestId": arrival.request_id} if arrival.endpoint.startswith("call/") else {}
+    return next((group[0] for group in (OF_ONE_CALL, REALTIME) if endpoint in group), endpoint)
 
 
 def _message(arrival: Arrival) -> str | None:

@@ -4,20 +4,12 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, Unpack
 
-import msgspec
 from attrs import evolve
 
 from agora_analytics.agora.beta import limits as endpoints
 from agora_analytics.core.limits import Limits
 from agora_analytics.simulator import responses
-from agora_analytics.simulator.query_params import (
-    AgoraRefused,
-    Query,
-    check_order,
-    check_seconds,
-    check_window,
-    require,
-)
+from agora_analytics.simulator.query_params import AgoraRefused, Query, check_range, check_window, require
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.world import DEMO_CREDENTIALS, World
 
@@ -88,7 +80,7 @@ class BetaSimulator(SimulatedApi):
         """Count a request. Return a refusal with code 300 if its second, its minute or its day has too many."""
         limits = self._limits[arrival.endpoint]
         reason = self.rate_windows.refusal(arrival.endpoint, limits, arrival.now)
-        return _refusal(AgoraRefused.by_limit(reason)) if reason else None
+        return AgoraRefused.by_limit(reason).reply(arrival) if reason else None
 
     async def respond(self, arrival: Arrival) -> Reply:
         """Return the response to a request of any endpoint."""
@@ -98,7 +90,7 @@ class BetaSimulator(SimulatedApi):
                 return await self._details(arrival, query)
             return Reply.of({"code": 200, "message": "success", **self._data(arrival, query)})
         except AgoraRefused as refused:
-            return _refusal(refused)
+            return refused.reply(arrival)
 
     def diagnoses(self, start: int, end: int) -> list[dict[str, Any]]:
         """Return all diagnoses from `start` to `end`, oldest first. The API returns the newest ten."""
@@ -118,8 +110,7 @@ class BetaSimulator(SimulatedApi):
             start, end = int(given["start_ts"]), int(given["end_ts"])
         except ValueError:
             raise AgoraRefused(400, "Invalid parameters: a time is not a number") from None
-        check_seconds(start, end)
-        check_order(start, end)
+        check_range(start, end)
         if given["appid"] != self.world.app_id:
             raise AgoraRefused(403, "Forbidden: no permission for this appid")
         check_window(start, end, self._limits[endpoint], arrival.now)
@@ -160,7 +151,7 @@ class BetaSimulator(SimulatedApi):
         sessions = [
             (call.cname, session.uid)
             for call in calls
-            for session in self.world.sessions(call)
+            for session in call.sessions
             if session.join_ts < ts + step and session.leave_ts >= ts
         ]
         match metric:
@@ -181,8 +172,7 @@ class BetaSimulator(SimulatedApi):
         if arrival.query.get("exclude_metrics_info", "false") == "true":
             return Reply.of(head)
         with_sids = evolve(query, sids=tuple(user["sid"] for user in users))
-        array, points = await responses.metrics(self.world, with_sids, arrival.now)
-        return Reply(200, b'%b,"metrics":%b}' % (msgspec.json.encode(head)[:-1], array), points=points)
+        return await responses.metrics(self.world, with_sids, arrival.now, head)
 
 
 def _diagnosis(dice: Random, minute: int) -> dict[str, Any]:
@@ -196,7 +186,3 @@ def _diagnosis(dice: Random, minute: int) -> dict[str, Any]:
         ],
         "ts": minute + dice.randrange(MINUTE),
     }
-
-
-def _refusal(refused: AgoraRefused) -> Reply:
-    return Reply.of({"code": refused.code, "message": refused.message}, refusal=refused.message)

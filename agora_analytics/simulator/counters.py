@@ -7,7 +7,6 @@ from attrs import field, frozen
 
 from agora_analytics.core.limits import Limits
 
-QPS, QPM, QPD = "qps limit error", "qpm limit error", "qpd limit error"
 _DAY = 86_400
 
 
@@ -46,10 +45,10 @@ class RateWindows:
         A request that exceeds the rate of its window does not count in the day.
         """
         if self.is_exceeded(key, limits, now):
-            return QPM if limits.period >= 60 else QPS
+            return "qpm limit error" if limits.period >= 60 else "qps limit error"
         day = (key, int(now // _DAY))
         if self._accepted[day] >= limits.per_day:
-            return QPD
+            return "qpd limit error"
         self._accepted[day] += 1
         return None
 

@@ -1,11 +1,12 @@
 """Injected faults: which requests fail, how often, and what each fault sends."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import anyio
 from attrs import field, frozen
+from attrs.converters import optional
 from attrs.validators import and_, ge, le
 from starlette.types import Receive, Scope, Send
 
@@ -22,10 +23,6 @@ _HTML = b"<html>\r\n<head><title>%b</title></head>\r\n<body><center><h1>%b</h1><
 def _known(_faults: Any, _attribute: Any, kinds: tuple[str | None, ...]) -> None:
     if unknown := {kind for kind in kinds if kind is not None} - set(KINDS):
         raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}; use {', '.join(KINDS)}")
-
-
-def _names(only: Iterable[str] | None) -> frozenset[str] | None:
-    return None if only is None else frozenset(only)
 
 
 @frozen(kw_only=True)
@@ -51,7 +48,7 @@ class Faults:
     seed: int = 1
     first: int | None = None
     script: tuple[FaultKind | None, ...] = field(default=(), converter=tuple, validator=_known)
-    only: frozenset[str] | None = field(default=None, converter=_names)
+    only: frozenset[str] | None = field(default=None, converter=optional(frozenset))
 
     def dice(self) -> Callable[[str], FaultKind | None]:
         """Return a function that draws the fault of each request to an endpoint."""
@@ -81,25 +78,16 @@ GATEWAY_RESPONSES: dict[str, tuple[int, bytes, bytes]] = {
 """Faults that are a response of the gateway: status, content type, body."""
 
 
-def reset(scope: Scope) -> None:
-    """Break the connection as a TCP reset does, by `scope["state"]["abort"]`.
+def break_connection(scope: Scope, how: Literal["abort", "cut"]) -> None:
+    """Reset the connection (`abort`), or close it in the middle of a response (`cut`; without it, `abort`).
 
     Raises:
-        ConnectionResetError: the server offers no `abort`.
+        ConnectionResetError: `scope["state"]` has no such function of the server.
     """
-    abort: Callable[[], None] | None = scope.get("state", {}).get("abort")
-    if abort is None:
+    state = scope.get("state", {})
+    if (function := state.get(how) or state.get("abort")) is None:
         raise ConnectionResetError("the simulator reset this connection")
-    abort()
-
-
-def cut(scope: Scope) -> None:
-    """Close the connection in the middle of a response. If the server offers no `cut`, reset it."""
-    close: Callable[[], None] | None = scope.get("state", {}).get("cut")
-    if close is None:
-        reset(scope)
-    else:
-        close()
+    function()
 
 
 async def hang(scope: Scope, receive: Receive) -> None:
@@ -111,11 +99,11 @@ async def hang(scope: Scope, receive: Receive) -> None:
                 await anyio.sleep_forever()
             body_ended = not message.get("more_body", False)
         return
-    reset(scope)
+    break_connection(scope, "abort")
 
 
 async def send_half(scope: Scope, send: Send, start: dict[str, object], body: bytes) -> None:
     """Send the headers of the whole response and half of its body, then close the connection."""
     await send(start)
     await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    cut(scope)
+    break_connection(scope, "cut")

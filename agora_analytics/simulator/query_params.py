@@ -1,6 +1,5 @@
 """Parses and checks the parameters of Agora requests, and checks their time ranges against the windows of the plan."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,25 +7,20 @@ from attrs import frozen
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
 from agora_analytics.core.limits import Limits
+from agora_analytics.simulator.simulated_api import Arrival, Reply
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 100, 20
 MAX_UIDS, MAX_SIDS = 10, 20
-LIMIT_PREFIX = "Service package limit check error, "
-LATENCY, RANGE, LENGTH = (
-    "query latency limit error",
-    "query time range limit error",
-    "query time length limit error",
-)
 NO_AUTH = "you have no auth to access this service, please buy or upgrade your service package"
 _MILLISECONDS_FROM = 100_000_000_000
 
 _FREEZES = frozenset({"audio_freeze_rate", "video_freeze_rate"})
 _TIMES = _FREEZES | {"user_count", "audio_freeze_user_count", "video_freeze_user_count"}
-_USAGE = frozenset(
+USAGE = frozenset(
     {"userCount", "sessionCount", "channelCount", "peakConcurrentChannels", "peakConcurrentUsers"}
     | {"totalDuration", "totalVideoDuration", "totalAudioDuration"}
 )
-_QUALITY = frozenset(
+QUALITY = frozenset(
     {"joinSuccessRate", "joinSuccessIn5sRate", "audioFreezeRate", "videoFreezeRate", "networkDelay"}
 )
 _DIMENSIONS = frozenset({"country", "region", "net", "network", "sdk", "sdkVersion", "os", "device"})
@@ -38,12 +32,21 @@ class AgoraRefused(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
 
     @classmethod
     def by_limit(cls, reason: str) -> "AgoraRefused":
         """Return the refusal of a limit: code 300 and the documented prefix."""
-        return cls(300, LIMIT_PREFIX + reason)
+        return cls(300, f"Service package limit check error, {reason}")
+
+    def reply(self, arrival: Arrival) -> Reply:
+        """Return the response to a refused request."""
+        fields = {"code": self.code, "message": str(self)} | request_id(arrival)
+        return Reply.of(fields, refusal=str(self))
+
+
+def request_id(arrival: Arrival) -> dict[str, str]:
+    """Return the request id for the body; only the responses of Call Inspector have one."""
+    return {"requestId": arrival.request_id} if arrival.endpoint.startswith("call/") else {}
 
 
 @frozen
@@ -55,7 +58,7 @@ class EndpointSpec:
     metrics: frozenset[str] = frozenset()
     method: str = "GET"
     dimensions: frozenset[str] = _DIMENSIONS
-    granularities: frozenset[str] = frozenset()
+    granularities: tuple[str, ...] = ()
     only_user_count_by_dimension: bool = False
 
     @property
@@ -90,18 +93,15 @@ _STATISTICS = (
     EndpointSpec("call/statistics", (*_OF_CALL, "dimension"), _FREEZES),
     EndpointSpec("call/freeze/bucket", _OF_CALL, _FREEZES),
     EndpointSpec("call/statistics/time", _OF_CALL, _TIMES),
-    EndpointSpec("insight/usage/by_time", _BY_TIME, _USAGE, granularities=frozenset({"1d", "1h"})),
+    EndpointSpec("insight/usage/by_time", _BY_TIME, USAGE, granularities=("1d", "1h")),
     EndpointSpec(
-        "insight/quality/by_time",
-        (*_BY_TIME, "productType"),
-        _QUALITY,
-        granularities=frozenset({"1d", "1h", "1m"}),
+        "insight/quality/by_time", (*_BY_TIME, "productType"), QUALITY, granularities=("1d", "1h", "1m")
     ),
-    EndpointSpec("insight/usage/aggregation", _RANGE, _USAGE, method="POST"),
+    EndpointSpec("insight/usage/aggregation", _RANGE, USAGE, method="POST"),
     EndpointSpec(
         "insight/quality/aggregation",
         _LIVE,
-        _QUALITY,
+        QUALITY,
         method="POST",
         dimensions=_DIMENSIONS | {"channelSize"},
     ),
@@ -111,9 +111,9 @@ _STATISTICS = (
         frozenset({"userCount", "channelCount"}),
         only_user_count_by_dimension=True,
     ),
-    EndpointSpec("realtime/quality/by_time_20sec", _LIVE, _QUALITY),
+    EndpointSpec("realtime/quality/by_time_20sec", _LIVE, QUALITY),
     EndpointSpec("realtime/usage/dimension/top20", _TOP, frozenset({"userCount"})),
-    EndpointSpec("realtime/quality/dimension/top20", _TOP, _QUALITY),
+    EndpointSpec("realtime/quality/dimension/top20", _TOP, QUALITY),
 )
 STATISTICS_ENDPOINTS: Mapping[str, EndpointSpec] = {spec.name: spec for spec in _STATISTICS}
 """The endpoints of call statistics, Data Insights and Real-time."""
@@ -148,24 +148,24 @@ class Query:
     with_users: bool = False
 
 
-def parse_query(endpoint: EndpointSpec, query: Mapping[str, str], body: bytes = b"") -> Query:
+def parse_query(endpoint: EndpointSpec, arrival: Arrival) -> Query:
     """Parse the parameters of a request, from its query or from its JSON body.
 
     Raises:
         AgoraRefused: 400 if a parameter is missing, misspelt or invalid; 500 for times in milliseconds.
     """
-    given: dict[str, Any] = dict(query)
+    given: dict[str, Any] = dict(arrival.query)
     if endpoint.method == "POST":
-        given = _json_object(body) | {"appid": query.get("appid")}
+        if (body := arrival.json_object()) is None:
+            raise _invalid("the body is not a JSON object")
+        given = body | {"appid": arrival.query.get("appid")}
     require(given, endpoint.required)
     first, last = endpoint.ends
     start, end = _whole(given, first), _whole(given, last)
-    check_seconds(start, end)
     if endpoint.metrics:
-        if end < start or (end == start and first != last):
-            raise _invalid(f"{last} is not behind {first}")
+        check_range(start, end, f"{last} is not behind {first}", may_be_empty=first == last)
     else:
-        check_order(start, end)
+        check_range(start, end)
     parsed = Query(
         app_id=str(given["appid"]),
         start=start,
@@ -180,70 +180,46 @@ def parse_query(endpoint: EndpointSpec, query: Mapping[str, str], body: bytes = 
 
 
 def require(given: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    """Check that the required parameters are present.
-
-    Raises:
-        AgoraRefused: 400 if one is missing or empty.
-    """
+    """Refuse with 400 if a required parameter is missing or empty."""
     for name in names:
         if given.get(name) in (None, ""):
             raise _invalid(f"{name} is required")
 
 
-def check_seconds(start: int, end: int) -> None:
-    """Check that times are in seconds.
-
-    Raises:
-        AgoraRefused: 500 if they are in milliseconds.
-    """
+def check_range(
+    start: int, end: int, message: str = "end_ts is before start_ts", *, may_be_empty: bool = True
+) -> None:
+    """Refuse times in milliseconds with 500, and a time range that ends before it starts with 400."""
     if max(abs(start), abs(end)) >= _MILLISECONDS_FROM:
         raise AgoraRefused(500, "Unknown Error")
-
-
-def check_order(start: int, end: int) -> None:
-    """Check that a time range does not end before it starts.
-
-    Raises:
-        AgoraRefused: 400 if it does.
-    """
-    if end < start:
-        raise _invalid("end_ts is before start_ts")
+    if end < start or (end == start and not may_be_empty):
+        raise _invalid(message)
 
 
 def check_window(start: int, end: int, limits: Limits, now: float) -> None:
-    """Check a time range against the plan, to the second. The bounds are strict.
-
-    Raises:
-        AgoraRefused: 300 with the message of the first exceeded limit of latency, range and length.
-    """
+    """Refuse a time range with 300 if it is not strictly within the plan's latency, range and length."""
     if not end < now - limits.delay:
-        raise AgoraRefused.by_limit(LATENCY)
+        raise AgoraRefused.by_limit("query latency limit error")
     if not start > now - limits.reach:
-        raise AgoraRefused.by_limit(RANGE)
+        raise AgoraRefused.by_limit("query time range limit error")
     if limits.span is not None and not end - start < limits.span:
-        raise AgoraRefused.by_limit(LENGTH)
+        raise AgoraRefused.by_limit("query time length limit error")
 
 
 def _page_params(endpoint: EndpointSpec, given: Mapping[str, str]) -> dict[str, Any]:
-    page_no, page_size = _page(endpoint, given)
+    page = {"page_no": 1, "page_size": DEFAULT_PAGE_SIZE}
+    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
+    if endpoint.name != CALL_SESSIONS or page.keys() <= given.keys():
+        page |= {name: _whole(given, name) for name in page if name in given}
+    if min(page.values()) < 1:
+        raise _invalid("page_no and page_size start at 1")
     return {
-        "page_no": page_no,
-        "page_size": page_size,
+        "page_no": page["page_no"],
+        "page_size": min(page["page_size"], MAX_PAGE_SIZE),
         "uids": tuple(_listed(given, "uids", MAX_UIDS)),
         "sids": tuple(dict.fromkeys(_listed(given, "sids", MAX_SIDS))),
         "exclude_server_user": _boolean(given, "exclude_server_user"),
     }
-
-
-def _page(endpoint: EndpointSpec, given: Mapping[str, str]) -> tuple[int, int]:
-    # "To implement pagination, you need to specify a value for both": sessions ignore one without the other.
-    if endpoint.name == CALL_SESSIONS and not {"page_no", "page_size"} <= given.keys():
-        return 1, DEFAULT_PAGE_SIZE
-    number = _whole(given, "page_no") if "page_no" in given else 1
-    size = _whole(given, "page_size") if "page_size" in given else DEFAULT_PAGE_SIZE
-    if number < 1 or size < 1:
-        raise _invalid("page_no and page_size start at 1")
-    return number, min(size, MAX_PAGE_SIZE)
 
 
 def _listed(given: Mapping[str, str], name: str, most: int) -> list[str]:
@@ -300,16 +276,6 @@ def _invalid(message: str) -> AgoraRefused:
     return AgoraRefused(400, f"Invalid parameters: {message}")
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        given = json.loads(body)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise _invalid("the body is not a JSON object")
-    return given
-
-
 def _whole(given: Mapping[str, Any], name: str) -> int:
     try:
         return int(given[name])
@@ -325,10 +291,9 @@ def _values(given: Any, *, is_list: bool) -> tuple[str, ...] | None:
         if not isinstance(given, list) or not all(isinstance(value, str) for value in given):
             raise _invalid("dimensionValues is not a list of strings")
         return tuple(given)
-    quoted = str(given).split('","')
     if len(given) < 2 or given[0] != '"' or given[-1] != '"':
         raise _invalid("dimensionValues are not double-quoted")
-    return tuple(value.strip('"') for value in quoted)
+    return tuple(value.strip('"') for value in given.split('","'))
 
 
 def _country(filters: Any) -> str | None:

@@ -1,6 +1,6 @@
 """The bodies of Call Inspector's responses: calls, sessions, and the metrics of sessions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio.lowlevel
@@ -9,6 +9,7 @@ import numpy as np
 
 from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth
 from agora_analytics.simulator.query_params import Query
+from agora_analytics.simulator.simulated_api import Reply
 from agora_analytics.simulator.world import World
 
 _POINTS_AT_A_TIME = 20_000
@@ -56,7 +57,7 @@ def session_list(
     call = world.call(query.call_id)
     sessions: list[SessionTruth] = []
     if call is not None and call.created_ts <= now:
-        sessions = [session for session in world.sessions(call) if _is_selected(session, query, now)]
+        sessions = [session for session in call.sessions if _is_selected(session, query, now)]
         sessions.sort(key=lambda session: (-session.join_ts, session.sid))
     after = query.page_no * query.page_size
     page = sessions[after - query.page_size : after]
@@ -104,8 +105,8 @@ def _uid(uid: str, *, is_number: bool) -> int | str:
     return int(uid) if is_number else uid
 
 
-async def metrics(world: World, query: Query, now: float) -> tuple[bytes, int]:
-    """Return the JSON array of `metrics` and its number of points.
+async def metrics(world: World, query: Query, now: float, head: Mapping[str, Any]) -> Reply:
+    """Return a response of `head` and the metrics of sessions.
 
     Sessions have the order of the request. Unknown sessions, those of other calls and those that have not begun are
     left out. A session without points in the window has an empty `data`.
@@ -114,7 +115,7 @@ async def metrics(world: World, query: Query, now: float) -> tuple[bytes, int]:
     order = {sid: position for position, sid in enumerate(query.sids)}
     sessions = [
         session
-        for session in (world.sessions(call) if call else ())
+        for session in (call.sessions if call else ())
         if session.sid in order and session.join_ts <= now
     ]
     sessions.sort(key=lambda session: order[session.sid])
@@ -123,7 +124,7 @@ async def metrics(world: World, query: Query, now: float) -> tuple[bytes, int]:
     for session in sessions:
         data: list[bytes] = []
         pending = 0
-        for series in world.points(call, session, query.start, min(query.end, int(now))) if call else ():
+        for series in world.points(session, query.start, min(query.end, int(now))):
             data.append(_series(series))
             points += len(series.ts)
             pending += len(series.ts)
@@ -133,7 +134,7 @@ async def metrics(world: World, query: Query, now: float) -> tuple[bytes, int]:
                 await anyio.lowlevel.checkpoint()
         pieces.append(b'{"sid":%b,"data":[%b]}' % (_encode(session.sid), b",".join(data)))
         await anyio.lowlevel.checkpoint()
-    return b"[%b]" % b",".join(pieces), points
+    return Reply(200, b'%b,"metrics":[%b]}' % (_encode(head)[:-1], b",".join(pieces)), points=points)
 
 
 def _series(series: SeriesTruth) -> bytes:
@@ -147,16 +148,10 @@ def _series(series: SeriesTruth) -> bytes:
 
 
 def _json_values(series: SeriesTruth) -> Sequence[int | float | None]:
-    """Return the values as JSON writes them: integers for whole-numbered series. msgspec writes NaN as null."""
-    value = series.value
-    if not series.whole:
-        floats: list[float] = value.tolist()
-        return floats
-    missing = np.isnan(value)
-    if not missing.any():
-        whole: list[int] = value.astype(np.int64).tolist()
-        return whole
-    patched: list[int | None] = np.where(missing, 0, value).astype(np.int64).tolist()
-    for position in np.flatnonzero(missing).tolist():
-        patched[position] = None
-    return patched
+    """Return the values as JSON writes them: integers for whole-numbered series, None for missing values."""
+    missing = np.isnan(series.value)
+    number = np.int64 if series.whole else np.float64
+    values = np.where(missing, 0, series.value).astype(number).astype(object)
+    values[missing] = None
+    listed: list[int | float | None] = values.tolist()
+    return listed

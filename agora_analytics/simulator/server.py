@@ -4,15 +4,17 @@ import asyncio
 import signal
 import socket
 import struct
-import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from anyio.from_thread import start_blocking_portal
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from agora_analytics.simulator.simulated_api import ServedApp
+from agora_analytics.simulator.simulated_api import CombinedSimulator, SimulatedApi
+
+ServedSimulator = SimulatedApi | CombinedSimulator
 
 
 class BreakableProtocol(H11Protocol):
@@ -71,7 +73,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(sim: ServedApp, host: str, port: int) -> uvicorn.Config:
+def _config(sim: ServedSimulator, host: str, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         sim.app,
         host=host,
@@ -102,7 +104,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serve(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def serve(sim: ServedSimulator, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve a simulator in the running event loop during the block.
 
     Args:
@@ -130,45 +132,17 @@ async def serve(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> Async
 
 
 @contextmanager
-def serve_in_thread(sim: ServedApp, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+def serve_in_thread(sim: ServedSimulator, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve a simulator in a thread with its own event loop during the block. Yields the base URL, as `serve` does."""
-    ready = threading.Event()
-    urls: list[str] = []
-    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-    failures: list[BaseException] = []
-
-    async def main() -> None:
-        end = asyncio.Event()
-        async with serve(sim, port, host) as url:
-            urls.append(url)
-            ends.append((asyncio.get_running_loop(), end))
-            ready.set()
-            await end.wait()
-
-    def target() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as failure:  # noqa: BLE001 - raised again in the caller's thread
-            failures.append(failure)
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=target, name="agora-simulator", daemon=True)
-    thread.start()
-    ready.wait()
-    if not urls:
-        thread.join()
-        raise failures[0]
-    try:
-        yield urls[0]
-    finally:
-        loop, end = ends[0]
-        loop.call_soon_threadsafe(end.set)
-        thread.join()
+    with (
+        start_blocking_portal(name="agora-simulator") as portal,
+        portal.wrap_async_context_manager(serve(sim, port, host)) as url,
+    ):
+        yield url
 
 
 def run(
-    sim: ServedApp,
+    sim: ServedSimulator,
     host: str = "127.0.0.1",
     port: int = 8080,
     on_start: Callable[[str], object] | None = None,
@@ -184,21 +158,17 @@ def run(
     Raises:
         OSError: the address is in use or not available.
     """
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_until_signal(sim, host, port, on_start or (lambda _url: None)))
 
-
-async def _until_signal(sim: ServedApp, host: str, port: int, on_start: Callable[[str], object]) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    handled = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt
-            loop.add_signal_handler(number, stop.set)
-            handled.append(number)
-    try:
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Closing the loop removes the handlers. Windows has none, and there Ctrl-C raises KeyboardInterrupt.
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with serve(sim, port, host) as url:
-            on_start(url)
+            if on_start is not None:
+                on_start(url)
             await stop.wait()
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(until_signal())

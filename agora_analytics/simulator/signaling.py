@@ -1,14 +1,14 @@
 """Simulated Agora Signaling over REST: accepts messages, returns each event once, and keeps both histories."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
-import msgspec
+from attrs import define, field, frozen
 from starlette.datastructures import Headers
 
 from agora_analytics.signaling import limits as endpoints
-from agora_analytics.simulator.message_store import MessageStore, StoredMessage, event_row
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 from agora_analytics.simulator.world import DEMO_APP_ID, DEMO_CREDENTIALS
 
@@ -29,14 +29,91 @@ ROUTES: Mapping[str, tuple[str, str]] = {
 }
 
 _SHARED_BUDGETS: Mapping[str, str] = {
-    endpoints.PEER_MESSAGES: "messages",
-    endpoints.CHANNEL_MESSAGES: "messages",
-    endpoints.USER_EVENTS: "events",
-    endpoints.CHANNEL_EVENTS: "events",
-    endpoints.QUERY: "two-step history",
-    endpoints.RESULT: "two-step history",
-    endpoints.COUNT: "two-step history",
+    **dict.fromkeys((endpoints.PEER_MESSAGES, endpoints.CHANNEL_MESSAGES), "messages"),
+    **dict.fromkeys((endpoints.USER_EVENTS, endpoints.CHANNEL_EVENTS), "events"),
+    **dict.fromkeys((endpoints.QUERY, endpoints.RESULT, endpoints.COUNT), "two-step history"),
 }
+EventKind = Literal["Login", "Logout", "Join", "Leave"]
+
+
+@frozen(kw_only=True)
+class StoredMessage:
+    """A message that the server accepted. A message that was accepted twice is stored twice."""
+
+    sender: str
+    receiver: str
+    payload: str
+    to_channel: bool
+    historical: bool
+    ms: int
+    request_id: str
+
+
+@frozen(kw_only=True)
+class ServerEvent:
+    """An event in a queue of the server. `ms` is its time in epoch milliseconds."""
+
+    kind: EventKind
+    user_id: str
+    channel: str = ""
+    ms: int
+
+
+@define
+class MessageStore:
+    """The state of one App ID.
+
+    Attributes:
+        regions: the hosts that have queues of their own. Other hosts use the queues of the first.
+        messages: every accepted message, in order. A message that is here twice was sent twice.
+        online: the users that are logged in.
+        dropped: the number of events that were dropped because a queue was full.
+    """
+
+    regions: Sequence[str]
+    messages: list[StoredMessage] = field(factory=list, init=False)
+    online: set[str] = field(factory=set, init=False)
+    dropped: int = field(default=0, init=False)
+    _queues: dict[tuple[str, bool], deque[ServerEvent]] = field(factory=dict, init=False)
+
+    def add_events(self, *events: ServerEvent, regions: Iterable[str] = ()) -> None:
+        """Put events into the queues of some regions, or of the first one if none is given."""
+        for region in tuple(regions) or self.regions[:1]:
+            for event in events:
+                queue = self._queue(region, in_channel=bool(event.channel))
+                self.dropped += len(queue) == endpoints.MOST_KEPT
+                queue.append(event)
+        for event in events:
+            if event.kind == "Login":
+                self.online.add(event.user_id)
+            elif event.kind == "Logout":
+                self.online.discard(event.user_id)
+
+    def read(self, region: str, *, in_channel: bool) -> list[ServerEvent]:
+        """Remove up to 1,000 events from a queue and return them."""
+        queue = self._queue(region, in_channel=in_channel)
+        return [queue.popleft() for _ in range(min(len(queue), endpoints.MOST_RETURNED))]
+
+    def pending(self, region: str, *, in_channel: bool) -> int:
+        """Return the number of events in a queue."""
+        return len(self._queue(region, in_channel=in_channel))
+
+    def archived(
+        self, source: str | None, destination: str | None, start: float, end: float
+    ) -> list[StoredMessage]:
+        """Return the messages with the historical flag from `start` to `end`, in epoch seconds."""
+        return [
+            message
+            for message in self.messages
+            if message.historical
+            and source in (None, message.sender)
+            and destination in (None, message.receiver)
+            and start <= message.ms / 1000 <= end
+        ]
+
+    def _queue(self, region: str, *, in_channel: bool) -> deque[ServerEvent]:
+        home = region if region in self.regions else self.regions[0]
+        return self._queues.setdefault((home, in_channel), deque(maxlen=endpoints.MOST_KEPT))
 
 
 class SignalingRefused(Exception):
@@ -165,7 +242,7 @@ class SignalingSimulator(SimulatedApi):
 
     def _events(self, arrival: Arrival, *, in_channel: bool) -> dict[str, Any]:
         events = self.message_store.read(arrival.host, in_channel=in_channel)
-        listed = [event_row(event, legacy=self._legacy) for event in events]
+        listed = [_event_row(event, legacy=self._legacy) for event in events]
         return {"result": "success", "request_id": arrival.request_id, "events": listed}
 
     def _today(self, arrival: Arrival) -> dict[str, Any]:
@@ -265,13 +342,15 @@ class SignalingSimulator(SimulatedApi):
         return user if user is not None and user == headers.get("x-agora-uid") else None
 
 
+def _event_row(event: ServerEvent, *, legacy: bool) -> dict[str, Any]:
+    """Return an event as JSON fields, with the current names or those of the legacy pages."""
+    channel = {("channel_id" if legacy else "group_id"): event.channel} if event.channel else {}
+    return {**channel, "user_id": event.user_id, "type": event.kind, ("ts" if legacy else "ms"): event.ms}
+
+
 def _json(arrival: Arrival) -> dict[str, Any]:
-    if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
+    if arrival.media_type != "application/json":
         raise SignalingRefused(415, "only JSON")
-    try:
-        body = msgspec.json.decode(arrival.body)
-    except msgspec.DecodeError:
-        body = None
-    if not isinstance(body, dict):
+    if (body := arrival.json_object()) is None:
         raise SignalingRefused(400, "the body is no JSON object")
     return body

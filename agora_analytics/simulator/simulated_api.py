@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from random import Random
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 import anyio
 import msgspec
@@ -18,7 +18,14 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from agora_analytics.simulator.counters import RateWindows, Seen
-from agora_analytics.simulator.faults import GATEWAY_RESPONSES, FaultKind, Faults, hang, reset, send_half
+from agora_analytics.simulator.faults import (
+    GATEWAY_RESPONSES,
+    FaultKind,
+    Faults,
+    break_connection,
+    hang,
+    send_half,
+)
 
 JSON = b"application/json"
 NO_ROUTE = "no route"
@@ -72,6 +79,19 @@ class Arrival:
     def host(self) -> str:
         """The requested host, without its port."""
         return self.headers.get("host", "").partition(":")[0]
+
+    @property
+    def media_type(self) -> str:
+        """The content type of the body, without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0]
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body if it is a JSON object; otherwise None."""
+        try:
+            body = msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+        return body if isinstance(body, dict) else None
 
 
 class ApiSettings(TypedDict, total=False):
@@ -164,7 +184,7 @@ class SimulatedApi(ABC):
         if not self.is_authorised(arrival.headers):
             message = "Invalid authentication credentials"
             self.seen.refused[endpoint, message] += 1
-            await self._send(send, arrival, _gateway_response(401, message))
+            await self._send(send, arrival, Reply.of({"message": message}, 401))
             return
         refusal = self.check_limits(arrival)
         if refusal is None:
@@ -175,7 +195,7 @@ class SimulatedApi(ABC):
         if fault is not None:
             self.seen.faults[fault] += 1
         if fault == "reset":
-            reset(scope)
+            break_connection(scope, "abort")
         elif fault == "hang":
             await hang(scope, receive)
         elif fault in GATEWAY_RESPONSES:
@@ -198,7 +218,7 @@ class SimulatedApi(ABC):
     ) -> None:
         """Send a response whole, or damage it on its way. The request has already had its effect."""
         if fault == "lost-answer":
-            reset(scope)
+            break_connection(scope, "abort")
         elif fault == "cut-off":
             reply = self._compressed(arrival, reply)
             await send_half(scope, send, self._start(arrival, reply), reply.body)
@@ -213,7 +233,8 @@ class SimulatedApi(ABC):
         if scope["type"] == "http":
             self.seen.requests[NO_ROUTE] += 1
             arrival = await self._arrival(NO_ROUTE, scope, receive)
-            await self._send(send, arrival, _gateway_response(404, "no Route matched with those values"))
+            fields = {"message": "no Route matched with those values"}
+            await self._send(send, arrival, Reply.of(fields, 404))
 
     async def _arrival(self, endpoint: str, scope: Scope, receive: Receive) -> Arrival:
         body, more = b"", scope["method"] not in {"GET", "HEAD"}
@@ -258,10 +279,6 @@ class SimulatedApi(ABC):
         await send({"type": "http.response.body", "body": reply.body})
 
 
-def _gateway_response(status: int, message: str) -> Reply:
-    return Reply.of({"message": message}, status)
-
-
 async def _pass(seconds: float) -> None:
     if seconds > 0:
         await anyio.sleep(seconds)
@@ -282,15 +299,6 @@ class _Endpoint:
             await self.api.no_route(scope, receive, send)
 
 
-class ServedApp(Protocol):
-    """What a server can serve: any simulator."""
-
-    @property
-    def app(self) -> Starlette:
-        """The ASGI application."""
-        ...
-
-
 class CombinedSimulator:
     """Serves several simulators at one address. Each counts for itself; the first responds to unknown paths.
 
@@ -300,7 +308,7 @@ class CombinedSimulator:
             ...
     """
 
-    def __init__(self, *simulators: ServedApp) -> None:
+    def __init__(self, *simulators: SimulatedApi) -> None:
         self._apps = [simulator.app for simulator in simulators]
         self.app = Starlette()
         self.app.router.default = self._dispatch

@@ -1,29 +1,23 @@
 """The `data` of responses about call statistics, Data Insights and Real-time, computed from a world's participants."""
 
 import random
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import define, field
+from attrs import define
 from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.participants import Floats, Participants, participants_of
-from agora_analytics.simulator.query_params import Query
+from agora_analytics.simulator.query_params import QUALITY, USAGE, Query
 from agora_analytics.simulator.world import World
 
 SECONDS = {"1d": 86_400, "1h": 3600, "1m": 60}
 LIVE = 20
+_DAY_BEGINS = 16 * 3600  # seconds after 00:00 UTC: daily rows of the vendor's sample are at 16:00
 TOP, TOP_DEVICES = 20, 50
-BUCKETS = ((0.03, "[0%,3%)"), (0.05, "[3%,5%)"), (0.10, "[5%,10%)"), (1.01, "[10%,100%)"))
-COUNTS = frozenset(
-    {"userCount", "sessionCount", "channelCount", "peakConcurrentChannels", "peakConcurrentUsers"}
-)
-DURATIONS = frozenset({"totalDuration", "totalVideoDuration", "totalAudioDuration"})
-RATES = frozenset(
-    {"joinSuccessRate", "joinSuccessIn5sRate", "audioFreezeRate", "videoFreezeRate", "networkDelay"}
-)
-
+BUCKETS = {"[0%,3%)": 0.03, "[3%,5%)": 0.05, "[5%,10%)": 0.10, "[10%,100%)": 1.01}
+"""The buckets of freeze rates and their upper bounds, which are excluded."""
 Aggregate = tuple[float | None, float]
 """A value (None if there was nothing to measure) and its weight: sessions, attempts to join, or minutes."""
 
@@ -33,8 +27,6 @@ class Statistics:
     """Computes the statistics of one world. Its participants are collected at the first request and kept."""
 
     world: World
-    day_begins: int = 16 * 3600  # seconds after 00:00 UTC: daily rows of the vendor's sample are at 16:00
-    _participants: Participants | None = field(default=None, init=False)
 
     def data(self, endpoint: str, query: Query, now: float) -> Any:
         """Return the `data` of a response, as of `now`."""
@@ -48,43 +40,34 @@ class Statistics:
             return _totals(people, query)
         if group == "realtime":
             return _live(people, query)
-        return self._by_time(people, query)
+        return _by_time(people, query)
 
-    def _all(self) -> Participants:
-        if self._participants is None:
-            self._participants = participants_of(
-                (call, self.world.sessions(call)) for call in self.world.calls
-            )
-        return self._participants
+    @cached_property
+    def _participants(self) -> Participants:
+        return participants_of(self.world.calls)
 
     def _selected(self, query: Query, now: float) -> Participants:
-        people = self._all()
+        people = self._participants
         people = people.only(
             (people.join < now) & (people.leave > query.start - 86_400) & (people.join <= query.end + 86_400)
         )
-        return _filtered(
-            people,
-            (people.product, [query.product] if query.product else None),
-            (people.cname, [query.cname] if query.cname else None),
-            (people.groups["country"], [query.country] if query.country else None),
-            (people.groups[query.dimension or "os"], query.values),
-        )
-
-    def _by_time(self, people: Participants, query: Query) -> list[dict[str, Any]]:
-        """Return a row for each day or hour that begins within the range, both ends included."""
-        step = SECONDS[query.granularity]
-        shift = self.day_begins if step == 86_400 else 0
-        first = -(-(query.start - shift) // step) * step + shift
-        return [
-            {"ts": ts, query.metric: aggregate(people, query.metric, ts, ts + step)[0]}
-            for ts in range(first, query.end + 1, step)
-        ]
+        kept = np.ones(len(people), dtype=np.bool_)
+        for column, value in (
+            (people.product, query.product),
+            (people.cname, query.cname),
+            (people.groups["country"], query.country),
+        ):
+            if value:
+                kept &= column == value
+        if query.values is not None:
+            kept &= np.isin(people.groups[query.dimension or "os"], query.values)
+        return people.only(kept)
 
     def _of_call(self, endpoint: str, query: Query, now: float) -> list[dict[str, Any]]:
         call = self.world.call(query.call_id)
         if call is None:
             return []
-        people = participants_of([(call, self.world.sessions(call))])
+        people = participants_of([call])
         people = people.only((people.join <= min(query.end, now)) & (people.leave >= query.start))
         freezes = people.video if query.metric.startswith("video") else people.audio
         if endpoint == "call/statistics":
@@ -97,6 +80,17 @@ class Statistics:
         # The server does not sort the rows.
         random.Random(f"{query.call_id}{query.metric}").shuffle(rows)
         return rows
+
+
+def _by_time(people: Participants, query: Query) -> list[dict[str, Any]]:
+    """Return a row for each day or hour that begins within the range, both ends included."""
+    step = SECONDS[query.granularity]
+    shift = _DAY_BEGINS if step == 86_400 else 0
+    first = -(-(query.start - shift) // step) * step + shift
+    return [
+        {"ts": ts, query.metric: aggregate(people, query.metric, ts, ts + step)[0]}
+        for ts in range(first, query.end + 1, step)
+    ]
 
 
 def _groups_of_call(people: Participants, query: Query) -> list[dict[str, Any]]:
@@ -112,14 +106,11 @@ def _groups_of_call(people: Participants, query: Query) -> list[dict[str, Any]]:
     ]
 
 
-def _buckets(rates: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    low = 0.0
-    for high, name in BUCKETS:
-        if users := int(((rates >= low) & (rates < high)).sum()):
-            rows.append({"bucket": name, "user_count": users})
-        low = high
-    return rows
+def _buckets(rates: Floats) -> list[dict[str, Any]]:
+    counts = np.histogram(rates, bins=[0.0, *BUCKETS.values()])[0].tolist()
+    return [
+        {"bucket": name, "user_count": users} for name, users in zip(BUCKETS, counts, strict=True) if users
+    ]
 
 
 def _minute(people: Participants, metric: str, ts: int) -> float | None:
@@ -142,7 +133,7 @@ def _totals(people: Participants, query: Query) -> list[dict[str, Any]]:
         groups = _by_group(people, query.dimension, query.metric, start, end, most)
         rows = [({query.dimension: group}, value, weight) for group, value, weight in groups]
     return [
-        {**group, query.metric: value, **({"refUsage": weight} if query.metric in RATES else {})}
+        {**group, query.metric: value, **({"refUsage": weight} if query.metric in QUALITY else {})}
         for group, value, weight in rows
     ]
 
@@ -192,7 +183,7 @@ def aggregate(people: Participants, metric: str, start: int, end: int) -> Aggreg
     """Return a metric over start <= t < end, of the sessions that overlap it."""
     people = people.only((people.join < end) & (people.leave > start))
     overlap: Floats = (np.minimum(people.leave, end) - np.maximum(people.join, start)).astype(np.float64)
-    if metric in COUNTS or metric in DURATIONS:
+    if metric in USAGE:
         return _usage(people, metric, overlap), float(len(people))
     return _rate(people, metric, overlap, start, end)
 
@@ -256,14 +247,5 @@ def _by_group(
         if not ((members.join < end) & (members.leave > start)).any():
             continue
         groups.append((group, *aggregate(members, metric, start, end)))
-    groups.sort(key=lambda row: (-row[2] if metric in RATES else -(row[1] or 0), row[0]))
+    groups.sort(key=lambda row: (-row[2] if metric in QUALITY else -(row[1] or 0), row[0]))
     return groups[:most]
-
-
-def _filtered(people: Participants, *filters: tuple[NDArray[np.str_], Sequence[str] | None]) -> Participants:
-    """Return the participants whose columns hold one of the values; None keeps all."""
-    kept = np.ones(len(people), dtype=np.bool_)
-    for column, values in filters:
-        if values is not None:
-            kept &= np.isin(column, list(values))
-    return people.only(kept)

@@ -8,12 +8,7 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from agora_analytics.simulator.ground_truth.generator import (
-    SIMPLE,
-    CallGenerator,
-    SessionGenerator,
-    WorldConfig,
-)
+from agora_analytics.simulator.ground_truth.generator import SIMPLE, WorldConfig, generate_calls
 from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
 from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
 
@@ -83,15 +78,9 @@ class World:
         config: WorldConfig = evolve(SIMPLE if simple else WorldConfig(), **knobs)
         # Two apps with one seed share no id.
         seed = int.from_bytes(blake2b(f"{seed}/{app_id}".encode(), digest_size=7).digest())
-        generator = CallGenerator(
-            seed=seed,
-            since=int(since),
-            until=int(until),
-            config=config,
-            sessions=SessionGenerator(seed, config),
-        )
+        drawn = generate_calls(seed=seed, since=int(since), until=int(until), config=config, count=calls)
         timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
-        return cls(generator.calls(calls), app_id=app_id, timing=timing)
+        return cls(drawn, app_id=app_id, timing=timing)
 
     @property
     def calls(self) -> Sequence[CallTruth]:
@@ -102,15 +91,8 @@ class World:
         """Return the call with this id, or None."""
         return self._by_id.get(call_id)
 
-    def sessions(self, call: CallTruth) -> tuple[SessionTruth, ...]:
-        """Return all sessions of a call, server users included."""
-        return call.sessions
-
-    def points(
-        self, call: CallTruth, session: SessionTruth, start: int = 0, end: int = _ALWAYS
-    ) -> list[SeriesTruth]:
+    def points(self, session: SessionTruth, start: int = 0, end: int = _ALWAYS) -> list[SeriesTruth]:
         """Return the series of a session with start <= ts <= end. A session has the same points in every window."""
-        del call
         if (given := self._points.get(session.sid)) is None:
             return points_of(session, start, end, self.timing)
         cut = [_between(series, start, end) for series in given]
@@ -141,7 +123,7 @@ class World:
             if call.created_ts > last:
                 continue
             calls += 1
-            for session in self.sessions(call):
+            for session in call.sessions:
                 if session.join_ts > last or (session.server and not server_users):
                     continue
                 sessions += 1
@@ -150,13 +132,13 @@ class World:
         return Totals(calls=calls, sessions=sessions, points=points, value_sum=value_sum, ts_sum=ts_sum)
 
     def _sums(self, session: SessionTruth, last: int) -> tuple[int, float, int]:
-        if (given := self._points.get(session.sid)) is None:
+        if session.sid not in self._points:
             return sums_of(session, 0, last, self.timing)
-        cut = [_between(series, 0, last) for series in given]
+        visible = self.points(session, 0, last)
         return (
-            sum(len(series.ts) for series in cut),
-            sum(float(np.nansum(series.value)) for series in cut),
-            sum(int(series.ts.sum()) for series in cut),
+            sum(len(series.ts) for series in visible),
+            sum(float(np.nansum(series.value)) for series in visible),
+            sum(int(series.ts.sum()) for series in visible),
         )
 
 

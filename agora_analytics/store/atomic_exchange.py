@@ -48,11 +48,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def works_in(folder: Path) -> bool:
-    """Return whether folders can be exchanged below `folder`, by exchanging two empty ones.
-
-    Raises:
-        OSError: if no folder can be created in `folder`.
-    """
+    """Return whether folders can be exchanged below `folder`, by exchanging two empty ones."""
     one, other = folder / "exchange-1", folder / "exchange-2"
     for probe in (one, other):
         probe.mkdir(parents=True, exist_ok=True)

@@ -5,18 +5,26 @@ is exchanged with the new one in one atomic step. A reader that listed the old n
 still has the old files open. It never sees old and new rows together, because no file name is used twice.
 """
 
+import hashlib
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
-from attrs import field, frozen
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from attrs import define, field, frozen
 
-from agora_analytics.store import atomic_exchange, merge
+from agora_analytics.errors import StoreError
+from agora_analytics.store import atomic_exchange, parquet_file
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
-from agora_analytics.store.failures import translate_os_errors
+from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import (
     COMPACTED,
+    SUFFIX,
     Layout,
     decode_id,
     encode_id,
@@ -29,6 +37,9 @@ from agora_analytics.store.object_writer import flush
 
 LISTED_WITHIN = 60.0
 """Seconds for which a replaced folder is kept, for readers that are listing it. A later compaction removes it."""
+
+ROWS_IN_A_FILE = 64 * parquet_file.ROW_GROUP
+"""Approximate maximum of rows in a compacted file: about 70 MB of metrics."""
 
 _BUSY = "a harvest is writing to the store; compact after it has ended"
 _NO_EXCHANGE = (
@@ -77,16 +88,9 @@ class CompactReport:
 def compact(
     layout: Layout, lock: FolderLock, *, closed_before: str, app_id: str | None = None
 ) -> CompactReport:
-    """Compact each closed day that has single units. Incomplete days are skipped.
+    """Compact each closed day that has single units. See `ParquetStore.compact`.
 
-    Args:
-        layout: the store's paths.
-        lock: the store's lock; acquired for one day at a time, so that a waiting harvest can continue soon.
-        closed_before: days before this UTC day are closed.
-        app_id: only this app.
-
-    Raises:
-        StoreError: if the disk is full, a file is damaged, or the verification fails; that day is unchanged.
+    The lock is acquired for one day at a time, so that a waiting harvest can continue soon.
     """
     validate_day(closed_before)
     _remove_replaced(layout)
@@ -137,9 +141,9 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
         if not atomic_exchange.works_in(layout.staging):
             return _NO_EXCHANGE
         day.require_complete()
-        merged = [merge.merge(day, table, layout.staging / table) for table in day.tables if day.units(table)]
+        merged = [_merge(day, table, layout.staging / table) for table in day.tables if day.units(table)]
         for table in merged:
-            merge.verify(table)
+            _verify(table)
         for table in merged:
             atomic_exchange.exchange(table.folder, table.live)
             flush(table.live.parent)
@@ -158,3 +162,107 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
         bytes_before=sum(table.bytes_before for table in merged),
         bytes_after=sum(table.bytes_after for table in merged),
     )
+
+
+@frozen(kw_only=True)
+class _MergedTable:
+    """The merged files of one day of a table in a new folder, and the live folder with the files that they replace."""
+
+    live: Path
+    sources: tuple[Path, ...] = field(repr=False)
+    folder: Path
+    files: tuple[Path, ...] = field(repr=False)
+    rows: int
+    bytes_before: int
+    bytes_after: int
+
+
+@define
+class _Source:
+    """Reads the files of a day in order; counts their rows and collects the ids of their calls."""
+
+    table: str
+    files: tuple[Path, ...]
+    rows: int = 0
+    calls: set[str] = field(factory=set)
+
+    def pieces(self) -> Iterator[pa.Table]:
+        text = [
+            name for name in parquet_file.ENCODINGS[self.table].dictionary if name not in {"mid", "value"}
+        ]
+        for path in self.files:
+            with (
+                translate_read_errors(path),
+                pq.ParquetFile(str(path), read_dictionary=text, pre_buffer=False) as file,
+            ):
+                self.rows += file.metadata.num_rows
+                for group in range(file.num_row_groups):
+                    piece = file.read_row_group(group, use_threads=False)
+                    self.calls |= set(pc.unique(piece.column("call_id")).to_pylist())
+                    yield piece
+
+
+def _merge(day: Day, table: str, folder: Path) -> _MergedTable:
+    """Write the rows of a day of one table into a new folder, in the order of the old names, and flush them.
+
+    Raises:
+        DayIncomplete: if a row belongs to a call that is not complete.
+    """
+    sources = tuple(day.files(table))
+    sizes = [path.stat().st_size for path in sources]
+    stem = f"{COMPACTED}{_fingerprint(sources, sizes)}"
+    source = _Source(table, sources)
+    folder.mkdir(parents=True)
+    files: list[Path] = []
+    pieces = source.pieces()
+    first = next(pieces, None)
+    while first is not None or not files:  # units without rows become one file without rows, with all columns
+        rows = [] if first is None else _up_to(ROWS_IN_A_FILE, chain([first], pieces))
+        path = folder / f"{stem}~{len(files):05d}{SUFFIX}"
+        parquet_file.write(path, table, rows, metadata=None if files else day.metadata())
+        flush(path)
+        files.append(path)
+        first = next(pieces, None)
+    flush(folder)
+    day.require_complete_calls(table, source.calls)
+    return _MergedTable(
+        live=day.folder(table),
+        sources=sources,
+        folder=folder,
+        files=tuple(files),
+        rows=source.rows,
+        bytes_before=sum(sizes),
+        bytes_after=sum(path.stat().st_size for path in files),
+    )
+
+
+def _verify(merged: _MergedTable) -> None:
+    """Check the merged files, read back from the disk, against their sources before they replace them."""
+    rows = 0
+    for path in merged.files:
+        with translate_read_errors(path):
+            rows += pq.read_metadata(path).num_rows
+    if rows != merged.rows:
+        raise StoreError(
+            f"compaction of {merged.live} produced {rows} rows from {merged.rows}; nothing was changed; please report this"
+        )
+    if {path.name for path in merged.live.iterdir()} != {path.name for path in merged.sources}:
+        raise StoreError(
+            f"files were added to {merged.live} during its compaction; nothing was changed; compact when no harvest runs"
+        )
+
+
+def _up_to(limit: int, pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    count = 0
+    for piece in pieces:
+        yield piece
+        count += piece.num_rows
+        if count >= limit:
+            return
+
+
+def _fingerprint(files: tuple[Path, ...], sizes: list[int]) -> str:
+    # A hash of the replaced names, so that a name never stands for other rows: readers distinguish old files from new
+    # ones by name.
+    names = "\n".join(f"{path.name} {size}" for path, size in zip(files, sizes, strict=True))
+    return hashlib.sha256(names.encode()).hexdigest()[:16]

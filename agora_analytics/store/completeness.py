@@ -48,19 +48,10 @@ class Day(ABC):
 
     @abstractmethod
     def require_complete(self) -> None:
-        """Check that nothing is missing or duplicated.
-
-        Raises:
-            DayIncomplete: if the check fails.
-            StoreError: if a file is damaged.
-        """
+        """Check that nothing is missing or duplicated; raise `DayIncomplete` otherwise."""
 
     def require_complete_calls(self, table: str, calls: set[str]) -> None:
-        """Check that the rows of a table belong only to complete calls.
-
-        Raises:
-            DayIncomplete: if one of `calls` is not complete.
-        """
+        """Check that the rows of a table belong only to complete calls; raise `DayIncomplete` otherwise."""
         del table, calls  # without tables of calls, every unit is complete
 
     def metadata(self) -> dict[str, str]:
@@ -78,12 +69,7 @@ class CallsDay(Day):
         self._calls: frozenset[str] = frozenset()
 
     def require_complete(self) -> None:
-        """Check that all calls are finished, that none is duplicated, and that no unit waits for its call.
-
-        Raises:
-            DayIncomplete: if the check fails.
-            StoreError: if a file is damaged.
-        """
+        """Check that all calls are finished, that none is duplicated, and that no unit waits for its call."""
         calls: set[str] = set()
         for path in self.files("calls"):
             for call_id, finished in _columns(path, ["call_id", "finished"]):
@@ -99,11 +85,7 @@ class CallsDay(Day):
             leftover.unlink(missing_ok=True)
 
     def require_complete_calls(self, table: str, calls: set[str]) -> None:
-        """Check that each call has a row in `calls`. It has none if a harvest ended before it wrote that row.
-
-        Raises:
-            DayIncomplete: if a call has no row.
-        """
+        """Check that each call has a row in `calls`. It has none if a harvest ended before it wrote that row."""
         if orphans := calls - self._calls:
             raise DayIncomplete(
                 f"{table} has rows of call {min(orphans)}, which is incomplete; run the harvest again first"
@@ -132,28 +114,25 @@ class PointsDay(Day):
     tables = ("points",)
 
     def require_complete(self) -> None:
-        """Check that no unit has to be fetched again, and that none is duplicated.
-
-        Raises:
-            DayIncomplete: if the check fails.
-            StoreError: if a file is damaged.
-        """
+        """Check that no unit has to be fetched again, and that none is duplicated."""
         for path in self.files("points", pending=True):
             raise DayIncomplete(
                 f"{unit_name(path.name)} was incomplete when it was fetched; run the harvest again first"
             )
-        for unit in sorted(self._single_units() & self._compacted_units()):
-            raise DayIncomplete(f"{unit} is stored twice; remove its own file, which is the newer one")
+        single, compacted = self._stored_units()
+        if duplicates := single & compacted:
+            raise DayIncomplete(
+                f"{min(duplicates)} is stored twice; remove its own file, which is the newer one"
+            )
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata that lists all units."""
-        return compacted_metadata(self._single_units() | self._compacted_units())
+        single, compacted = self._stored_units()
+        return compacted_metadata(single | compacted)
 
-    def _single_units(self) -> set[str]:
-        return {unit_name(path.name) for path in self.units("points")}
-
-    def _compacted_units(self) -> set[str]:
-        return compacted_names("points", self.folder("points"))
+    def _stored_units(self) -> tuple[set[str], set[str]]:
+        single = {unit_name(path.name) for path in self.units("points")}
+        return single, compacted_names("points", self.folder("points"))
 
 
 def _columns(path: Path, columns: list[str]) -> list[tuple[Any, ...]]:

@@ -1,4 +1,7 @@
-"""Storage failures: translates them to `StoreError`, and retries reads while a compaction replaces files."""
+"""Storage failures: translates them to `StoreError`, and retries reads while a compaction replaces files.
+
+Every function of the store that reads or writes files raises `StoreError` if that fails, or if a file is damaged.
+"""
 
 import errno
 import os
@@ -18,20 +21,15 @@ _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
-_READ_ATTEMPTS = 12
-_FIRST_PAUSE = 0.005
+_PAUSES = (*(0.005 * 2**attempt for attempt in range(8)), 1.0, 1.0, 1.0)
+"""Seconds between the attempts of a read."""
 
 
 @contextmanager
 def translate_os_errors(action: str, target: Path | str) -> Iterator[None]:
     """Raise a `StoreError` with advice in place of every `OSError` in the block.
 
-    Args:
-        action: what was attempted, such as `cannot write`.
-        target: the file or folder.
-
-    Raises:
-        StoreError: in place of any `OSError`.
+    `action` is what was attempted, such as `cannot write`; `target` is the file or folder.
     """
     try:
         yield
@@ -89,15 +87,12 @@ def retry_if_moved(
     Args:
         read: lists the files and reads them.
         is_missing_file: returns whether an exception of `read` means that a file is missing.
-
-    Raises:
-        Exception: the exception of `read`, if it has another cause or if the retries are used up after some seconds.
     """
-    for attempt in range(_READ_ATTEMPTS):
+    for pause in _PAUSES:
         try:
             return read()
         except Exception as problem:
-            if not is_missing_file(problem) or attempt == _READ_ATTEMPTS - 1:
+            if not is_missing_file(problem):
                 raise
-        time.sleep(_FIRST_PAUSE * 2**attempt if attempt < 8 else 1.0)
-    raise AssertionError
+        time.sleep(pause)
+    return read()

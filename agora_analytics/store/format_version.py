@@ -18,10 +18,6 @@ _IGNORED = {"lost+found"}
 def ensure(folder: Path, *, create: bool) -> None:
     """Check that a folder is a store that this version can read. Create the store first if `create` is true.
 
-    Args:
-        folder: the store's folder.
-        create: create the folder and `_store.json` if they are missing.
-
     Raises:
         StoreVersionError: if the store has another format.
         StoreError: if the folder is not a store, contains other files, or cannot be written.

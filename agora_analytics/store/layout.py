@@ -134,11 +134,7 @@ class Layout:
         return self.listings(app_id) / f"{start}-{end}.{seq:05d}{SUFFIX}"
 
     def files(self, table: str) -> list[Path]:
-        """Return the files of a table, sorted.
-
-        Raises:
-            StoreError: if there is no such table, or the folder cannot be read.
-        """
+        """Return the files of a table, sorted."""
         root = self.table(table)
         with translate_os_errors("cannot list", root):
             return [

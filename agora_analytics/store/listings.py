@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from agora_analytics.schemas import CALLS
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import Layout, parquet_names
@@ -18,49 +17,33 @@ _PAGE_NAME = re.compile(r"(-?\d+)-(-?\d+)\.(\d+)\.parquet")
 
 
 def read(layout: Layout, app_id: str) -> list[CallListing]:
-    """Return the listings of an app by window; of each, the pages from the first to the first gap.
-
-    Raises:
-        StoreError: if the folder cannot be read, or a page is damaged.
-    """
-    windows = _pages_by_window(layout, app_id)
-    with ThreadPoolExecutor(4) as pool:
-        pages_by_window = {window: list(pool.map(_read_page, pages)) for window, pages in windows.items()}
+    """Return the listings of an app by window; of each, the pages from the first to the first gap."""
     listings = []
-    for (start, end), pages in sorted(pages_by_window.items()):
-        rows, metadata = zip(*pages, strict=True)
-        listings.append(
-            CallListing(
-                start=start,
-                end=end,
-                pages=len(pages),
-                resume=metadata[-1].get(RESUME, ""),
-                rows=pa.concat_tables(rows) if rows else CALLS.empty_table(),
-            )
-        )
+    with ThreadPoolExecutor(4) as pool:
+        for (start, end), numbers in sorted(_page_numbers(layout.listings(app_id)).items()):
+            without_gap = [seq for position, seq in enumerate(sorted(numbers)) if position == seq]
+            if without_gap:
+                pages = pool.map(_read_page, (layout.listing(app_id, start, end, seq) for seq in without_gap))
+                rows, metadata = zip(*pages, strict=True)
+                listings.append(
+                    CallListing(
+                        start=start,
+                        end=end,
+                        pages=len(rows),
+                        resume=metadata[-1].get(RESUME, ""),
+                        rows=pa.concat_tables(rows),
+                    )
+                )
     return listings
 
 
 def remove(layout: Layout, app_id: str, start: int, end: int) -> None:
-    """Remove the pages of a window, last page first, so that the remaining pages never have a gap.
-
-    Raises:
-        StoreError: if the folder cannot be written.
-    """
+    """Remove the pages of a window, last page first, so that the remaining pages never have a gap."""
     folder = layout.listings(app_id)
     numbers = _page_numbers(folder).get((start, end), [])
     with translate_os_errors("cannot remove a listing in", folder):
         for seq in sorted(numbers, reverse=True):
             layout.listing(app_id, start, end, seq).unlink(missing_ok=True)
-
-
-def _pages_by_window(layout: Layout, app_id: str) -> dict[tuple[int, int], list[Path]]:
-    windows = {}
-    for (start, end), numbers in _page_numbers(layout.listings(app_id)).items():
-        without_gap = [seq for position, seq in enumerate(sorted(numbers)) if position == seq]
-        if without_gap:
-            windows[start, end] = [layout.listing(app_id, start, end, seq) for seq in without_gap]
-    return windows
 
 
 def _page_numbers(folder: Path) -> dict[tuple[int, int], list[int]]:

@@ -14,12 +14,7 @@ from agora_analytics.store.failures import translate_os_errors
 
 
 class CommitLock:
-    """An exclusive file lock that one thread of one process holds at a time, for a short time. Reentrant.
-
-    Example:
-        >>> with CommitLock(Path("/tmp/_commit_lock")).taken():
-        ...     pass
-    """
+    """An exclusive file lock that one thread of one process holds at a time, for a short time. Reentrant."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,11 +23,7 @@ class CommitLock:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for the lock, and hold it while the block runs.
-
-        Raises:
-            StoreError: if the lock file cannot be created or locked.
-        """
+        """Wait for the lock, and hold it while the block runs."""
         with self._guard:
             if self._taken:
                 yield
@@ -50,11 +41,6 @@ class FolderLock:
     """A file lock on a store: shared between writers, exclusive for compaction. Thread-safe.
 
     Each exclusive use appends one byte to the lock file, so that a writer can see that a compaction has run.
-
-    Example:
-        >>> lock = FolderLock(Path("/tmp/_lock"))
-        >>> with lock.shared():
-        ...     pass
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,11 +51,7 @@ class FolderLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the lock together with other writers. Waits for a running compaction; may be nested.
-
-        Raises:
-            StoreError: if the lock file cannot be created or locked.
-        """
+        """Hold the lock together with other writers. Waits for a running compaction; may be nested."""
         with self._guard:
             if not self._holders:
                 self._descriptor, _ = _open_locked(self.path, shared=True, wait=True)
@@ -84,11 +66,7 @@ class FolderLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[bool]:
-        """Hold the lock alone, without waiting; yields whether that succeeded.
-
-        Raises:
-            StoreError: if the lock file cannot be created, locked or written.
-        """
+        """Hold the lock alone, without waiting; yields whether that succeeded."""
         # A harvest may hold the shared lock for hours, so compaction skips the day instead of waiting.
         descriptor, locked = _open_locked(self.path, shared=False, wait=False)
         try:
@@ -117,11 +95,7 @@ def _open_locked(path: Path, *, shared: bool, wait: bool) -> tuple[int, bool]:
 
 
 def _lock(descriptor: int, *, shared: bool, wait: bool) -> bool:
-    """Lock an open file; return False if another descriptor holds it and `wait` is false.
-
-    Raises:
-        OSError: if the file system has no locks.
-    """
+    """Lock an open file; return False if another descriptor holds it and `wait` is false."""
     from portalocker import AlreadyLocked, LockException, LockFlags, lock
 
     flags = LockFlags.SHARED if shared else LockFlags.EXCLUSIVE

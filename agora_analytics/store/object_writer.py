@@ -25,11 +25,7 @@ class ObjectWriter:
         self._numbers = itertools.count()
 
     def write(self, target: Path, table: str, rows: Rows, metadata: Mapping[str, str] | None = None) -> int:
-        """Write an object, or replace it; return the number of rows.
-
-        Raises:
-            StoreError: if the rows do not fit the table, the disk is full, or the folder cannot be written.
-        """
+        """Write an object, or replace it; return the number of rows."""
         staged = self._staging / f"{next(self._numbers)}.parquet"
         with translate_os_errors("cannot write", target):
             try:
@@ -46,11 +42,7 @@ class ObjectWriter:
         return written
 
     def publish(self, pending: Path, live: Path) -> None:
-        """Move an object from `_pending` to its table. Does nothing if it was moved before.
-
-        Raises:
-            StoreError: if the folder cannot be written.
-        """
+        """Move an object from `_pending` to its table. Does nothing if it was moved before."""
         with translate_os_errors("cannot write", live), suppress(FileNotFoundError):
             self._rename(pending, live)
 
@@ -69,11 +61,7 @@ class ObjectWriter:
 
 
 def flush(path: Path | str) -> None:
-    """Flush a file, or the names in a folder, to the disk.
-
-    Raises:
-        OSError: if that fails.
-    """
+    """Flush a file, or the names in a folder, to the disk."""
     if os.name == "nt" and Path(path).is_dir():
         return  # Windows cannot open folders, and writes their names to the disk itself
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

@@ -5,23 +5,26 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pyarrow as pa
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
+from agora_analytics.schemas import TABLES
 from agora_analytics.store.layout import decode_id, encode_id
 from agora_analytics.store.parquet_file import Rows
+
+_NO_UNITS = Factory(lambda: dict[str, dict[str, str]]((table, {}) for table in TABLES))
 
 
 @frozen(kw_only=True)
 class Units:
-    """The stored units of work of one app, as a snapshot: the UTC day of each unit, by table.
+    """The stored units of work of one app, as a snapshot: the UTC day of each unit, by table. Empty by default.
 
     Attributes:
         live: units of published calls, including snapshots of ongoing calls: table -> unit -> day.
         pending: units that wait for the rest of their call: table -> unit -> day.
     """
 
-    live: Mapping[str, Mapping[str, str]] = field(repr=False)
-    pending: Mapping[str, Mapping[str, str]] = field(repr=False)
+    live: Mapping[str, Mapping[str, str]] = field(default=_NO_UNITS, repr=False)
+    pending: Mapping[str, Mapping[str, str]] = field(default=_NO_UNITS, repr=False)
 
     def is_done(self, table: str, unit: str) -> bool:
         """Return whether a unit is stored, live or pending."""

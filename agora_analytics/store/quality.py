@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.agora.metric_ids import METRIC_IDS
-from agora_analytics.apsaravideo.common_metrics import METRIC_MAPPINGS as APSARAVIDEO
+from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
 from agora_analytics.core.common_metrics import MetricMapping
-from agora_analytics.opentok.common_metrics import METRIC_MAPPINGS as OPENTOK
+from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
 
 MAPPINGS: Mapping[str, Mapping[str, MetricMapping]] = {
     "agora": AGORA,

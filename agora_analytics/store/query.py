@@ -24,11 +24,6 @@ _QUERY_ERRORS = (
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
 _FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
-_SQL_TYPES = {
-    pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE",
-    pa.bool_(): "BOOLEAN", pa.date32(): "DATE", pa.list_(pa.string()): "VARCHAR[]",
-    pa.timestamp("s", "UTC"): "TIMESTAMP WITH TIME ZONE", pa.timestamp("ms", "UTC"): "TIMESTAMP WITH TIME ZONE",
-}  # fmt: skip
 
 
 @frozen
@@ -68,7 +63,6 @@ def run(layout: Layout, text: str) -> Result:
 
     Raises:
         InvalidRequest: if the statement is wrong, or is not a query.
-        StoreError: if a file is damaged or cannot be read.
     """
     _check(text)
     try:
@@ -80,11 +74,7 @@ def run(layout: Layout, text: str) -> Result:
 
 
 def calls(layout: Layout, app_id: str) -> pa.Table:
-    """Return the rows of all published calls of an app. DuckDB reads thousands of small files in about a second.
-
-    Raises:
-        StoreError: if a file is damaged or cannot be read.
-    """
+    """Return the rows of all published calls of an app. DuckDB reads thousands of small files in about a second."""
     glob = f"{_escaped(str(layout.app('calls', app_id)))}/*/*.parquet"
     schema = table_schema("calls")
 
@@ -102,11 +92,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
 
 
 def dataset(layout: Layout, table: str) -> ds.Dataset:
-    """Return a table as a dataset of its current files.
-
-    Raises:
-        StoreError: if there is no such table, or the folder cannot be read.
-    """
+    """Return a table as a dataset of its current files."""
     return ds.dataset(
         [str(path) for path in layout.files(table)],
         schema=table_schema(table),
@@ -117,11 +103,7 @@ def dataset(layout: Layout, table: str) -> ds.Dataset:
 
 
 def table(layout: Layout, name: str) -> pa.Table:
-    """Return a whole table in memory.
-
-    Raises:
-        StoreError: if there is no such table, or a file is damaged or cannot be read.
-    """
+    """Return a whole table in memory."""
     try:
         return retry_if_moved(lambda: dataset(layout, name).to_table())
     except (pa.ArrowException, OSError) as problem:
@@ -131,7 +113,11 @@ def table(layout: Layout, name: str) -> pa.Table:
 def _attempt(layout: Layout, text: str) -> pa.Table:
     with _connect() as connection:
         for table in TABLES:
-            connection.execute(f"CREATE VIEW {table} AS {_view(layout, table)}")
+            if _has_files(layout.table(table)):
+                glob = f"{_escaped(str(layout.table(table)))}/*/*/*.parquet"
+                connection.execute(f"CREATE VIEW {table} AS {_select(table, glob)}")
+            else:  # DuckDB raises an error if no file matches the pattern
+                connection.register(table, table_schema(table).empty_table())
         connection.execute(f"CREATE VIEW quality AS {quality.view_sql()}")
         return connection.sql(text).to_arrow_table()
 
@@ -142,14 +128,9 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _view(layout: Layout, table: str) -> str:
-    root = layout.table(table)
-    for _, app in partitions(root, "app_id"):
-        for _, day in partitions(app, "day"):
-            if parquet_names(day):
-                return _select(table, f"{_escaped(str(root))}/*/*/*.parquet")
-    columns = ", ".join(f"NULL::{_SQL_TYPES[column.type]} AS {column.name}" for column in table_schema(table))
-    return f"SELECT {columns} WHERE false"
+def _has_files(table: Path) -> bool:
+    days = (day for _, app in partitions(table, "app_id") for _, day in partitions(app, "day"))
+    return any(map(parquet_names, days))
 
 
 def _select(table: str, glob: str) -> str:
@@ -208,16 +189,11 @@ def _first_damaged(layout: Layout, tables: Iterable[str]) -> StoreError | None:
         for name in tables:
             for path in layout.files(name):
                 try:
-                    with translate_read_errors(path):
-                        _read_file(path, with_rows=with_rows)
+                    with translate_read_errors(path), pq.ParquetFile(str(path)) as file:
+                        for group in range(file.num_row_groups if with_rows else 0):
+                            file.read_row_group(group, use_threads=False)
                 except FileNotFoundError:
                     continue
                 except StoreError as error:
                     return error
     return None
-
-
-def _read_file(path: Path, *, with_rows: bool) -> None:
-    with pq.ParquetFile(str(path)) as file:
-        for group in range(file.num_row_groups if with_rows else 0):
-            file.read_row_group(group, use_threads=False)

@@ -22,9 +22,6 @@ def stored_units(layout: Layout, app_id: str) -> Units:
     """Return the stored units of an app.
 
     The order of the reads matters, because a unit may move meanwhile from pending to live to a compacted file.
-
-    Raises:
-        StoreError: if the folder cannot be read, or a compacted file is damaged.
     """
     with translate_os_errors("cannot list", layout.folder):
         pending = {table: _single_units(layout.app(table, app_id, pending=True)) for table in TABLES}
@@ -53,11 +50,7 @@ def call_metadata(children: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def published_state(row: Path) -> Published | None:
-    """Return the published state of a call from the file of its row; None if there is no such file.
-
-    Raises:
-        StoreError: if the file is damaged.
-    """
+    """Return the published state of a call from the file of its row; None if there is no such file."""
     try:
         with translate_read_errors(row):
             rows, metadata = parquet_file.read(row, "calls")
@@ -76,11 +69,7 @@ def compacted_metadata(units: Iterable[str]) -> dict[str, str]:
 
 
 def compacted_names(table: str, folder: Path | str) -> set[str]:
-    """Return the names in the compacted files of a day's folder: call ids for `calls`, units for `points`.
-
-    Raises:
-        StoreError: if a file is damaged.
-    """
+    """Return the names in the compacted files of a day's folder: call ids for `calls`, units for `points`."""
     compacted: set[str] = set()
     for name in parquet_names(folder):
         if name.startswith(COMPACTED):
@@ -104,13 +93,10 @@ class CompactionIndex:
     """Caches the contents of compacted files until the next compaction. Thread-safe.
 
     A writer consults it so that a harvest that began before a compaction does not write the same data again.
-
-    Attributes:
-        layout: the store's paths.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+        self._layout = layout
         self._guard = threading.Lock()
         self._compactions = -1
         self._names: dict[tuple[str, str, str], set[str]] = {}
@@ -118,20 +104,12 @@ class CompactionIndex:
     def contains(self, table: str, name: str, *, app_id: str, day: str, compactions: int) -> bool:
         """Return whether a compacted file contains a call (`calls`) or a unit of `points`.
 
-        Args:
-            table: `calls` or `points`.
-            name: the call's id, or the unit.
-            app_id: the app.
-            day: the UTC day.
-            compactions: the number of compactions so far; a new number empties the cache.
-
-        Raises:
-            StoreError: if a file is damaged.
+        `compactions` is the number of compactions so far; a new number empties the cache.
         """
         with self._guard:
             if compactions != self._compactions:
                 self._compactions, self._names = compactions, {}
             key = (table, app_id, day)
             if key not in self._names:
-                self._names[key] = compacted_names(table, self.layout.day(table, app_id=app_id, day=day))
+                self._names[key] = compacted_names(table, self._layout.day(table, app_id=app_id, day=day))
             return name in self._names[key]

@@ -48,7 +48,7 @@ def true_points(world, truth, sids=None):
         (session.sid, series.mid, series.peer_uid, ts): None if math.isnan(value) else value
         for session in truth.sessions
         if sids is None or session.sid in sids
-        for series in world.points(truth, session)
+        for series in world.points(session)
         for ts, value in zip(series.ts.tolist(), series.value.tolist(), strict=True)
     }
 

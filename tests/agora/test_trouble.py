@@ -99,7 +99,7 @@ async def test_every_fault_over_a_socket_is_classified_and_ends_in_the_response(
 
 def test_random_faults_do_not_change_the_records():
     harness = make_harness(small_world(calls=15), faults=Faults(share=0.2, seed=5), latency=(0.01, 0.08))
-    assert harness.run(lambda client: everything(client)) == truth(harness.world)
+    assert harness.run(everything) == truth(harness.world)
     assert sum(harness.simulator.seen.faults.values()) > 5
 
 

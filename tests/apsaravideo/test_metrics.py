@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics import BadRequest, DecodeError, InvalidRequest, WindowOutOfReach
 from agora_analytics.apsaravideo import Metric, MetricPage, Os, TerminalType
-from agora_analytics.simulator.apsaravideo.world import Terminals, summary
+from agora_analytics.simulator.apsaravideo import Terminals, summary
 from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, OTHER_APP_ID, WORLD, make_harness, scripted
 from tests.conftest import response
 

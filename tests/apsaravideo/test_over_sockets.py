@@ -8,11 +8,10 @@ import pytest
 from agora_analytics import AccessDenied, ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage
 from agora_analytics.blocking.apsaravideo import ApsaraVideo
-from agora_analytics.blocking.pages import Pages
-from agora_analytics.blocking.wrappers import without_await
+from agora_analytics.blocking.wrappers import Pages, without_await
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
-from agora_analytics.simulator.apsaravideo.world import Terminals
+from agora_analytics.simulator.apsaravideo import Terminals
 from tests.apsaravideo.harness import APP_ID, DAY, WORLD
 from tests.blocking.parity import differences
 

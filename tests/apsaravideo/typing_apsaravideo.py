@@ -6,7 +6,7 @@ from typing import assert_type
 from agora_analytics import blocking
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage, MetricPoint
 from agora_analytics.apsaravideo.auth import Credentials
-from agora_analytics.blocking.pages import Pages as BlockingPages
+from agora_analytics.blocking.wrappers import Pages as BlockingPages
 from agora_analytics.engine.pages import Pages
 
 

@@ -176,7 +176,7 @@ def test_under_faults(fault):
 def test_details_of_a_call():
     world = make_world(10)
     harness = make_harness(world=world)
-    truth = max(world.calls, key=lambda call: len(world.sessions(call)))
+    truth = max(world.calls, key=lambda call: len(call.sessions))
 
     async def job(client):
         (call,) = [c for c in await client.calls(SINCE, UNTIL).collect() if c.call_id == truth.call_id]
@@ -187,7 +187,7 @@ def test_details_of_a_call():
         return details, bare
 
     details, bare = harness.run(job)
-    people = [session for session in world.sessions(truth) if not session.server]
+    people = [session for session in truth.sessions if not session.server]
     assert len(details.sessions) == min(10, len(people))
     assert details.may_hide_users == (len(people) >= 10)
     assert [s.join_ts for s in details.sessions] == sorted(

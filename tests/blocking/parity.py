@@ -4,8 +4,7 @@ import inspect
 from collections.abc import AsyncIterator
 from typing import Any, get_args, get_origin
 
-from agora_analytics.blocking.pages import Pages
-from agora_analytics.blocking.wrappers import without_await
+from agora_analytics.blocking.wrappers import Pages, without_await
 from agora_analytics.engine.pages import Pages as AsyncPages
 
 OTHER_NAMES = {"aclose": "close"}

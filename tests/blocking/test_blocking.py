@@ -37,7 +37,7 @@ def test_sessions_and_metrics_of_a_call(client, world):
     call = client.calls(*RANGE).collect()[0]
     sessions = client.sessions(call).collect()
     assert {session.sid for session in sessions} == {
-        session.sid for session in world.sessions(world.call(call.call_id)) if not session.server
+        session.sid for session in world.call(call.call_id).sessions if not session.server
     }
     assert sum(len(series) for series in client.metrics(call, sids=sessions)) > 0
     pytest.importorskip("pyarrow")
@@ -171,7 +171,7 @@ def test_a_client_that_was_never_used_is_forgotten_in_silence():
 def test_the_signature_is_the_one_of_the_original():
     assert inspect.signature(Agora).parameters.keys() == inspect.signature(AsyncAgora).parameters.keys()
     assert str(inspect.signature(Agora.calls).return_annotation).startswith(
-        "agora_analytics.blocking.pages.Pages["
+        "agora_analytics.blocking.wrappers.Pages["
     )
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from agora_analytics.cli.exit_codes import MEANINGS, OF_ERRORS
+from agora_analytics.cli.runner import MEANINGS, OF_ERRORS
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 

@@ -16,7 +16,7 @@ import pytest
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.cli import main
 from agora_analytics.cli.app import EXAMPLES
-from agora_analytics.cli.exit_codes import MEANINGS
+from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.schemas import CALLS, SESSIONS
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 
@@ -122,7 +122,7 @@ def test_metrics_as_samples_and_as_series(all_of, base_url, call, world, tmp_pat
         ("metrics", call.call_id, "--limit", "0"),
         ("metrics", call.call_id, "-o", "metrics.parquet"),
     )
-    expected = [one for session in call.sessions for one in world.points(call, session)]
+    expected = [one for session in call.sessions for one in world.points(session)]
     rows = lines(samples)
     assert len(rows) == sum(len(one.ts) for one in expected)
     assert len(json.loads(series)) == len(expected)

@@ -143,7 +143,7 @@ def test_whatever_happens_a_host_is_picked_and_the_preferred_one_comes_back(happ
         elif what == "not offered":
             pool.not_offered(host, now=now)
         else:
-            pool.stands_for(AREAS[len(host) % len(AREAS)])
+            pool.area = AREAS[len(host) % len(AREAS)]
         assert sum(state.current for state in pool.state(now)) == 1
     now += REST + 60
     assert pool.pick(now) == TABLE.preferred

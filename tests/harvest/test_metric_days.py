@@ -6,7 +6,7 @@ from agora_analytics.apsaravideo.spec import Metric
 from agora_analytics.errors import AuthenticationError, StoreError, WindowOutOfReach
 from agora_analytics.harvest import estimate, harvest
 from agora_analytics.simulator import Faults
-from agora_analytics.simulator.apsaravideo.world import Terminals
+from agora_analytics.simulator.apsaravideo import Terminals
 from agora_analytics.store import open_store
 from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, WORLD, make_harness
 

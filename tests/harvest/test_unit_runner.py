@@ -7,7 +7,7 @@ import pytest
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import DecodeError, QuotaExhausted, StoreError, TransportError
-from agora_analytics.harvest.events import CallSkipped, CallsListed
+from agora_analytics.harvest.report import CallSkipped, CallsListed
 from agora_analytics.harvest.unit_runner import MAX_FAILURES_IN_A_ROW, Outcome, Unit, UnitRunner
 from agora_analytics.testing import VirtualClock, run_virtual
 

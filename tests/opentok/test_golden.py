@@ -85,7 +85,7 @@ def test_samples():
     known = {
         "session_id": "s",
         "meeting_id": "m",
-        "meeting_created_at": "2026-11-18T12:24:05.407Z",
+        "meeting_created_at": datetime(2026, 11, 18, 12, 24, 5, 407_000, UTC),
         "stream_id": "st",
         "publisher_connection_id": "c1",
     }
@@ -94,7 +94,7 @@ def test_samples():
             **known,
             role="publisher",
             connection_id="c1",
-            created_at="2026-11-18T12:24:30Z",
+            created_at=datetime(2026, 11, 18, 12, 24, 30, tzinfo=UTC),
             audio_bitrate_kbps=31.0,
             video_bitrate_kbps=503.25,
             audio_packet_loss=0.0,
@@ -107,7 +107,7 @@ def test_samples():
             role="subscriber",
             connection_id="c2",
             subscriber_id="u",
-            created_at="2026-11-18T12:24:31Z",
+            created_at=datetime(2026, 11, 18, 12, 24, 31, tzinfo=UTC),
             video_latency_ms=42.0,
             subscribe_to_video=False,
         ),

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import (
+    CONNECTION,
     DISTRIBUTIONS,
     ERRORS,
     PARTICIPANTS,
     QUALITY,
+    STATS,
+    STREAM,
     USAGE,
     graphql_query,
     query_builders,
@@ -22,7 +25,6 @@ from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
     collection,
-    collections_of,
     count_nodes,
     fit_pages,
     leaf_fields,
@@ -51,17 +53,25 @@ PARTS = [
 ]
 INNER = {
     "meetings": (),
-    "connections": (query_builders.connection_fields(),),
-    "publishers": (query_builders.stream_fields("publisher"),),
-    "subscribers": (query_builders.stream_fields("subscriber"),),
-    "samples sent": (query_builders.sample_fields("publisher"),),
-    "samples": (query_builders.sample_fields("publisher"), query_builders.sample_fields("subscriber")),
+    "connections": (query_builders.participant_fields("connection", CONNECTION),),
+    "publishers": (query_builders.participant_fields("publisher", STREAM),),
+    "subscribers": (query_builders.participant_fields("subscriber", STREAM),),
+    "samples sent": (query_builders.sample_fields("publisher", STATS),),
+    "samples": tuple(query_builders.sample_fields(role, STATS) for role in ("publisher", "subscriber")),
 }
 ALL_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
 
 
 def text_of(query: Field) -> str:
     return query.text().removeprefix("query ")
+
+
+def collections_of(field: Field, here=()):
+    """Yield every collection of a query with its path, the outer ones first."""
+    if field.members is not None:
+        yield here, field
+    for inner in field.inner:
+        yield from collections_of(inner, (*here, inner.key))
 
 
 def with_pages(query: Field):

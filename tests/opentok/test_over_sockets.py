@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from agora_analytics.blocking.opentok import OpenTok
-from agora_analytics.blocking.pages import Pages
-from agora_analytics.blocking.wrappers import without_await
+from agora_analytics.blocking.wrappers import Pages, without_await
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey

@@ -190,7 +190,7 @@ def test_nulls_numbers_as_text_and_unknown_fields():
 
 
 def test_interval_that_ends_at_a_clock_change():
-    row = ProjectRow(interval_start="2026-10-26T07:00:00.000Z", interval_end="2026-11-01T07:00:00.000Z")
+    row = ProjectRow(interval_end=datetime(2026, 11, 1, 7, tzinfo=UTC))
     assert row.interval_until == datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 

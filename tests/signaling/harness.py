@@ -4,8 +4,7 @@ from typing import Any
 
 from agora_analytics.signaling import AsyncSignaling, Basic
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Faults
-from agora_analytics.simulator.message_store import ServerEvent
-from agora_analytics.simulator.signaling import SignalingSimulator
+from agora_analytics.simulator.signaling import ServerEvent, SignalingSimulator
 from agora_analytics.testing import VirtualClock
 from tests.harness import Harness, Scripted, ScriptLine
 
@@ -32,4 +31,4 @@ def log_in(harness: Harness, number: int, *, begin: int = 0, regions: tuple[str,
         ServerEvent(kind="Login", user_id=f"user {i}", ms=START * 1000 + i)
         for i in range(begin, begin + number)
     ]
-    harness.simulator.message_store.add_events(*events, regions=regions)
+    harness.simulator.signaling.add_events(*events, regions=regions)

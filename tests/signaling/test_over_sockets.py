@@ -8,8 +8,7 @@ from agora_analytics import TransportError
 from agora_analytics.blocking.signaling import Signaling
 from agora_analytics.signaling import AsyncSignaling, Basic, DeliveryState
 from agora_analytics.simulator import DEMO_APP_ID, Faults, serve, serve_in_thread
-from agora_analytics.simulator.message_store import ServerEvent
-from agora_analytics.simulator.signaling import SignalingSimulator
+from agora_analytics.simulator.signaling import ServerEvent, SignalingSimulator
 from tests.blocking.parity import differences
 from tests.signaling.harness import BASIC
 
@@ -18,7 +17,7 @@ NAME = "a#b%c&d?e;f g"
 
 def happened(simulator):
     login = ServerEvent(kind="Login", user_id=NAME, ms=1)
-    simulator.message_store.add_events(login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=2))
+    simulator.signaling.add_events(login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=2))
 
 
 async def test_every_method_awaited():
@@ -39,7 +38,7 @@ async def test_every_method_awaited():
         assert (
             sum(client.sent.values()) == 9
         )  # the history takes two requests: its first page names another start
-    assert [message.sender for message in simulator.message_store.messages] == [NAME, NAME]
+    assert [message.sender for message in simulator.signaling.messages] == [NAME, NAME]
 
 
 def test_every_method_blocking():
@@ -64,7 +63,7 @@ def test_no_message_twice_over_a_socket(fault):
             client.peer_message("server", "ann", "hi")
         time.sleep(0.05)
     assert simulator.seen.requests["signaling/peer_messages"] == 1
-    assert len(simulator.message_store.messages) == (fault != "reset")
+    assert len(simulator.signaling.messages) == (fault != "reset")
 
 
 def test_the_blocking_client_is_the_twin():

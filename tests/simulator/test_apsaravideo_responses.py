@@ -5,7 +5,7 @@ from attrs import evolve
 
 from agora_analytics.apsaravideo.spec import ERRORS, INTERACTION_METRICS, LIMITS, Metric
 from agora_analytics.simulator import ApsaraVideoWorld, Faults
-from agora_analytics.simulator.apsaravideo.world import Terminals
+from agora_analytics.simulator.apsaravideo import Terminals
 from tests.simulator.conftest import Clock, T
 from tests.simulator.test_apsaravideo_signatures import QUESTION, WORLD, ask, simulator
 

@@ -16,7 +16,7 @@ def world():
 
 def contents(world):
     return [
-        (call, session, [(s.mid, s.peer_uid, s.ts.tolist(), np.nan_to_num(s.value, nan=-1).tolist()) for s in world.points(call, session)])
+        (call, session, [(s.mid, s.peer_uid, s.ts.tolist(), np.nan_to_num(s.value, nan=-1).tolist()) for s in world.points(session)])
         for call in world.calls
         for session in call.sessions
     ]  # fmt: skip
@@ -37,10 +37,10 @@ def test_points_do_not_depend_on_the_window(t):
     checked = 0
     for call in world.calls:
         for session in call.sessions:
-            whole = {(s.mid, s.peer_uid): list(zip(s.ts.tolist(), s.value.tolist(), strict=True)) for s in world.points(call, session)}  # fmt: skip
+            whole = {(s.mid, s.peer_uid): list(zip(s.ts.tolist(), s.value.tolist(), strict=True)) for s in world.points(session)}  # fmt: skip
             pieces: dict = {key: [] for key in whole}
             for low in range(call.created_ts, call.destroyed_ts + 1, 97):
-                for s in world.points(call, session, low, low + 96):
+                for s in world.points(session, low, low + 96):
                     pieces[s.mid, s.peer_uid] += zip(s.ts.tolist(), s.value.tolist(), strict=True)
             assert pieces == whole
             checked += sum(map(len, whole.values()))
@@ -60,12 +60,12 @@ def test_times_are_consistent(world, t):
     for call in world.calls[:30]:
         for session in call.sessions:
             keys = set()
-            for series in world.points(call, session):
+            for series in world.points(session):
                 assert session.join_ts <= series.ts[0]
                 assert series.ts[-1] <= session.leave_ts
                 assert (np.diff(series.ts) > 0).all()
                 keys.add((series.mid, series.peer_uid))
-            assert len(keys) == len(world.points(call, session))
+            assert len(keys) == len(world.points(session))
 
 
 def test_world_has_all_difficult_cases(world, t):
@@ -92,7 +92,7 @@ def test_points_are_irregular_sparse_and_sometimes_null(world):
     distances, nulls, points, mids, peers, fractional = set(), 0, 0, set(), set(), False
     for call in world.calls[:40]:
         for session in call.sessions:
-            for series in world.points(call, session):
+            for series in world.points(session):
                 mids.add(series.mid)
                 peers.add(series.peer_uid == "0")
                 nulls += int(np.isnan(series.value).sum())
@@ -115,7 +115,7 @@ def test_quality_depends_on_network_and_hour(world):
     freeze: dict[str, list[float]] = {}
     for call in world.calls[:250]:
         for session in call.sessions[:12]:
-            for series in world.points(call, session, session.join_ts, session.join_ts + 300):
+            for series in world.points(session, session.join_ts, session.join_ts + 300):
                 if series.mid == 20015:
                     loss.setdefault(session.network, []).append(float(np.nanmean(np.append(series.value, 0))))
                 if series.mid in {20005, 20011}:
@@ -155,7 +155,7 @@ def test_totals_depend_on_now(world, t):
 
 def test_totals_equal_the_sum_of_the_series(t):
     world = World.generate(seed=2, since=t - HOUR, until=t, calls=10)
-    series = [s for call in world.calls for session in call.sessions if not session.server for s in world.points(call, session)]  # fmt: skip
+    series = [s for call in world.calls for session in call.sessions if not session.server for s in world.points(session)]  # fmt: skip
     totals = world.totals()
     assert totals.points == sum(len(s.ts) for s in series)
     assert totals.value_sum == sum(float(np.nansum(s.value)) for s in series)
@@ -167,7 +167,7 @@ def test_ten_million_points_fit_in_400_requests(t):
         since=t - 12 * HOUR, until=t, calls=190, simple=True, session_range=(20, 20), minutes=15, sigma=0.01, full_stay=True
     )  # fmt: skip
     sample = [
-        sum(len(s.ts) for session in call.sessions for s in world.points(call, session))
+        sum(len(s.ts) for session in call.sessions for s in world.points(session))
         for call in world.calls[:10]
     ]
     assert 2 + 2 * len(world.calls) <= 400

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, merge, open_store
+from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, open_store
 from tests.conftest import slow
 
 from .sample_calls import APP, DAY, PARTITION, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
@@ -63,7 +63,7 @@ def test_late_calls_are_merged_into_the_compacted_file(store):
 
 
 def test_large_day_is_compacted_into_several_files(store, monkeypatch):
-    monkeypatch.setattr(merge, "ROWS_IN_A_FILE", 2 * SAMPLES)
+    monkeypatch.setattr(compaction, "ROWS_IN_A_FILE", 2 * SAMPLES)
     for number in range(5):
         store_call(store, f"c{number}")
     before = rows_of(store)
@@ -254,7 +254,7 @@ def test_compaction_rejects_a_merge_with_missing_rows(store, monkeypatch):
     for number in range(3):
         store_call(store, f"c{number}")
     before = rows_of(store)
-    monkeypatch.setattr(merge, "_up_to", losing_rows)
+    monkeypatch.setattr(compaction, "_up_to", losing_rows)
     with pytest.raises(StoreError, match=r"nothing was changed"):
         store.compact(closed_before=NEXT)
     monkeypatch.undo()
@@ -267,9 +267,9 @@ def test_file_added_during_compaction_is_not_lost(store, monkeypatch):
         (merged.live / "stranger.parquet").write_bytes(b"")
         real(merged)
 
-    real = merge.verify
+    real = compaction._verify
     store_call(store, "a")
-    monkeypatch.setattr(merge, "verify", with_a_stranger)
+    monkeypatch.setattr(compaction, "_verify", with_a_stranger)
     with pytest.raises(StoreError, match=r"files were added to .* during its compaction"):
         store.compact(closed_before=NEXT)
     assert len(store.files("metrics")) == 3

@@ -1,7 +1,7 @@
 """The asyncio client of the 2021 beta API."""
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from attrs import evolve
@@ -14,21 +14,14 @@ from agora_analytics.agora.beta.enums import (
     BetaUsageMetric,
 )
 from agora_analytics.agora.beta.limits import LIMITS
-from agora_analytics.agora.beta.listing import (
-    bisecting_listing,
-    details_listing,
-    narrow_calls,
-    narrow_diagnoses,
-)
-from agora_analytics.agora.beta.operations import BetaMetricsOperation
 from agora_analytics.agora.beta.records import (
     BetaPoint,
     CallDetails,
     CappedList,
-    DecodedDetails,
     Diagnosis,
+    details_table,
+    diagnoses_table,
 )
-from agora_analytics.agora.beta.tables import details_table, diagnoses_table
 from agora_analytics.agora.enums import Names, names
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.record_list import Rows
@@ -37,19 +30,17 @@ from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, reachable
-from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
-from agora_analytics.kit.listing import Listing
+from agora_analytics.kit.client import Client, ClientOptions, basic_auth
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-R = TypeVar("R")
+T = TypeVar("T")
 
 _QUEUEING = 10
 """Seconds that a request may wait for its rate-limit slot."""
@@ -156,23 +147,19 @@ class AsyncAgoraBeta(Client):
         Source: `reference/sources/001`, "Get call list".
         """
         window = self._range(since, until)
-        request = self._requests(operations.CALL_LISTS, (("cname", cname),) if cname else ())
-        steps = self._steps(operations.CALL_LISTS, window, resume)
 
         def is_active(call: Call, part: Window) -> bool:
             return part.start >= window.start or not call.finished or call.destroyed_ts >= window.start
 
-        async def paginator() -> Listing[Step, CappedList[Call], Page[Call]]:
-            return bisecting_listing(
-                self._engine,
-                operations.CALL_LISTS,
-                steps,
-                request=request,
-                narrow=lambda part, calls: narrow_calls(part, calls, earliest=self._earliest()),
-                wanted=is_active,
-            )
-
-        return self._pages(paginator, table=_calls_table)
+        return self._list(
+            operations.CALL_LISTS,
+            (("cname", cname),) if cname else (),
+            window,
+            resume,
+            table=_calls_table,
+            narrow=lambda part, calls: operations.narrow_calls(part, calls, earliest=self._earliest()),
+            wanted=is_active,
+        )
 
     def details(
         self,
@@ -202,21 +189,13 @@ class AsyncAgoraBeta(Client):
 
         Source: `reference/sources/001`, "Get quality metrics".
         """
-        call_id = call if isinstance(call, str) else call.call_id
-        request = self._requests(
-            operations.CALL_DETAILS,
-            (
-                ("call_id", call_id),
-                ("exclude_server_user", str(exclude_server_user).lower()),
-                ("exclude_metrics_info", str(not metrics).lower()),
-            ),
+        query = (
+            ("call_id", call if isinstance(call, str) else call.call_id),
+            ("exclude_server_user", str(exclude_server_user).lower()),
+            ("exclude_metrics_info", str(not metrics).lower()),
         )
-        steps = self._steps(operations.CALL_DETAILS, self._call_range(call, since, until), resume)
-
-        async def paginator() -> Listing[Step, DecodedDetails, Page[CallDetails]]:
-            return details_listing(self._engine, call_id, steps, request=request)
-
-        return self._pages(paginator, table=details_table)
+        window = self._call_range(call, since, until)
+        return self._list(operations.CALL_DETAILS, query, window, resume, table=details_table)
 
     async def usage(
         self, since: Instant, until: Instant = "now", *, metrics: Names = tuple(BetaUsageMetric)
@@ -319,18 +298,17 @@ class AsyncAgoraBeta(Client):
 
         Source: `reference/sources/001`, "Diagnostics API".
         """
-        request = self._requests(operations.LIVE_DIAGNOSIS, ())
-        steps = self._steps(operations.LIVE_DIAGNOSIS, self._range(since, until), resume)
-
-        async def paginator() -> Listing[Step, CappedList[Diagnosis], Page[Diagnosis]]:
-            return bisecting_listing(
-                self._engine, operations.LIVE_DIAGNOSIS, steps, request=request, narrow=narrow_diagnoses
-            )
-
-        return self._pages(paginator, table=diagnoses_table)
+        return self._list(
+            operations.LIVE_DIAGNOSIS,
+            (),
+            self._range(since, until),
+            resume,
+            table=diagnoses_table,
+            narrow=operations.narrow_diagnoses,
+        )
 
     async def _points(
-        self, operation: BetaMetricsOperation, window: Window, metrics: Names
+        self, operation: operations.BetaMetricsOperation, window: Window, metrics: Names
     ) -> Rows[BetaPoint]:
         requested = names(metrics)
         limits = self._limits(operation)
@@ -339,24 +317,36 @@ class AsyncAgoraBeta(Client):
         (part,) = operation.plan(window, limits, self._now())
         if limits is not None and operation is operations.USAGE:
             operations.check_whole_day(part, limits, self._now())
-        response = await self._engine.run(
-            operation.request(
-                (("appid", self.settings.app_id), ("metric", ",".join(requested))),
-                window=part,
-                limits=limits,
-                read=operation.read_metrics(requested),
-            )
-        )
+        query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))
+        response = await self._engine.run(operation.request(query, window=part, limits=limits))
         return Rows(records=tuple(response.result), meta=(response.meta,), kind=BetaPoint)
 
-    def _requests(self, operation: Operation[R], query: Query) -> Callable[[Window], ApiRequest[R]]:
+    def _list(
+        self,
+        operation: Operation[CappedList[T]],
+        query: Query,
+        window: Window,
+        resume: str | None,
+        *,
+        table: "Callable[[Sequence[Page[T]]], pa.Table]",
+        narrow: operations.Narrow[T] = lambda *_: (),
+        wanted: Callable[[T, Window], bool] = lambda *_: True,
+    ) -> Pages[T]:
         limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
-        return lambda window: operation.request(query, window=window, limits=limits)
-
-    def _steps(self, operation: Operation[Any], window: Window, resume: str | None) -> list[Step]:
-        if resume is not None:
-            return read_token(resume)
-        return [Step(part) for part in operation.plan(window, self._limits(operation), self._now())]
+        if resume is None:
+            steps = [Step(part) for part in operation.plan(window, limits, self._now())]
+        else:
+            steps = read_token(resume)
+        paginator = partial(
+            operations.bisecting_listing,
+            self._engine,
+            operation,
+            steps,
+            request=lambda part: operation.request(query, window=part, limits=limits),
+            narrow=narrow,
+            wanted=wanted,
+        )
+        return self._pages(paginator, table=table)
 
     def _limits(self, operation: Operation[Any]) -> Limits | None:
         """Return the limits that time ranges are cut to; None if nothing is validated."""
@@ -381,8 +371,7 @@ class AsyncAgoraBeta(Client):
         return self._range(since, until)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
-        pair = f"{self.settings.customer_id}:{self.settings.customer_secret}"
-        return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return basic_auth(self.settings.customer_id, self.settings.customer_secret)
 
 
 def _calls_table(pages: Sequence[Page[Call]]) -> "pa.Table":

@@ -5,6 +5,7 @@ Source of every row: "Agora Analytics RESTful API (Beta)" of 2021-03-11, the tab
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from agora_analytics.core.limits import Limits
 
@@ -20,8 +21,6 @@ LIVE_EXPERIENCE = "beta/live/experience/by_time"
 LIVE_NET = "beta/live/net/by_time"
 LIVE_DIAGNOSIS = "beta/live/diagnosis"
 
-MOST_CALLS = 10
-"""Calls in a list: the newest."""
 MOST_USERS = 10
 """Users in the details of a call: those who joined last."""
 MOST_DIAGNOSES = 10
@@ -30,43 +29,22 @@ MOST_DIAGNOSES = 10
 _PAGE = "Agora Analytics RESTful API (Beta), 2021-03-11"
 
 
-def _live(endpoint: str) -> Limits:
-    # "60 s ~ 120 s" late: younger data may be incomplete.
-    return Limits(
-        requests=1,
-        per_day=1_000,
-        reach=HOUR,
-        span=HOUR,
-        delay=2 * MINUTE,
-        source=f"{_PAGE}, Realtime, API limitations, {endpoint}",
-    )
+def _limits(section: str, endpoint: str, **numbers: Any) -> Limits:
+    """Return a row of the table; most endpoints accept a request a second and 1,000 a day."""
+    defaults = {"requests": 1, "per_day": 1_000, "span": None}
+    return Limits(**defaults | numbers, source=f"{_PAGE}, {section}, API limitations, {endpoint}")
 
 
 LIMITS: Mapping[str, Limits] = {
-    CALL_LISTS: Limits(
-        requests=3,
-        per_day=1_000,
-        reach=3 * DAY,
-        span=None,
-        delay=20,
-        source=f"{_PAGE}, Call Search, API limitations, {CALL_LISTS}",
+    CALL_LISTS: _limits("Call Search", CALL_LISTS, requests=3, reach=3 * DAY, delay=20),
+    CALL_DETAILS: _limits("Call Search", CALL_DETAILS, reach=3 * DAY, span=3 * HOUR, delay=150),
+    # "calculating data for the previous day, closing at 08:00 UTC"
+    INSIGHT_USAGE: _limits(
+        "Data Insight", INSIGHT_USAGE, period=MINUTE, per_day=10, reach=7 * DAY, delay=8 * HOUR
     ),
-    CALL_DETAILS: Limits(
-        requests=1,
-        per_day=1_000,
-        reach=3 * DAY,
-        span=3 * HOUR,
-        delay=150,
-        source=f"{_PAGE}, Call Search, API limitations, {CALL_DETAILS}",
-    ),
-    INSIGHT_USAGE: Limits(
-        requests=1,
-        period=MINUTE,
-        per_day=10,
-        reach=7 * DAY,
-        span=None,
-        delay=8 * HOUR,  # "calculating data for the previous day, closing at 08:00 UTC"
-        source=f"{_PAGE}, Data Insight, API limitations, {INSIGHT_USAGE}",
-    ),
-    **{name: _live(name) for name in (LIVE_SCALE, LIVE_EXPERIENCE, LIVE_NET, LIVE_DIAGNOSIS)},
+    # "60 s ~ 120 s" late: younger data may be incomplete.
+    **{
+        name: _limits("Realtime", name, reach=HOUR, span=HOUR, delay=2 * MINUTE)
+        for name in (LIVE_SCALE, LIVE_EXPERIENCE, LIVE_NET, LIVE_DIAGNOSIS)
+    },
 }

@@ -1,11 +1,12 @@
-"""The operations of the 2021 beta API, and the checks of their parameters. None of them has pages.
+"""The operations of the 2021 beta API, the checks of their parameters, and its listings.
+
+It has no pages: a range whose response is truncated is requested in narrower parts.
 
 Source: `reference/sources/001`, and `reference/agora-analytics-api.md`, "The 2021 beta API".
 """
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -17,11 +18,11 @@ from agora_analytics.agora.beta.enums import (
     BetaScaleMetric,
     BetaUsageMetric,
 )
-from agora_analytics.agora.beta.limits import DAY, INSIGHT_USAGE
+from agora_analytics.agora.beta.limits import DAY, INSIGHT_USAGE, MINUTE
 from agora_analytics.agora.beta.records import (
     BetaPoint,
+    CallDetails,
     CappedList,
-    DecodedDetails,
     Diagnosis,
     parse_calls,
     parse_details,
@@ -31,29 +32,36 @@ from agora_analytics.agora.beta.records import (
 from agora_analytics.agora.judge import Opened, open_fields, read_response
 from agora_analytics.agora.records import Call
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.verdicts import Read
+from agora_analytics.core.paging import Step, write_token
+from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
 from agora_analytics.core.windows import Window, reachable
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.engine import Engine
+from agora_analytics.engine.events import ListingNarrowed
+from agora_analytics.engine.pages import Fetched, Page
+from agora_analytics.errors import IncompleteListing, InvalidRequest
 from agora_analytics.instants import utc_day
+from agora_analytics.kit.listing import FirstSeen, Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 
 R = TypeVar("R")
+T = TypeVar("T")
+Narrow = Callable[[Window, Sequence[T]], Sequence[Window]]
+"""(window, its records) -> the windows that may hold the records that the response left out; empty: none."""
 
 
-def _reader(parse: Callable[[dict[str, Any]], R]) -> Read[R]:
-    """Return the reader of an operation, given the parser of its fields."""
+def _reader(parse: Callable[[dict[str, Any], bytes, Payload], R]) -> Read[R]:
+    """Return the reader of an operation; `parse` takes a response's fields, its body, and what was sent."""
 
-    def open_body(body: bytes) -> Opened[R]:
-        opened = open_fields(body)
-        return Opened(opened.envelope, lambda: parse(opened.decode()))
+    def read(exchange: Exchange) -> Verdict[R]:
+        def open_body(body: bytes) -> Opened[R]:
+            opened = open_fields(body)
+            return Opened(opened.envelope, lambda: parse(opened.decode(), body, exchange.payload))
 
-    return partial(read_response, open_body=open_body)
+        return read_response(exchange, open_body=open_body)
 
-
-def _open_details(body: bytes) -> Opened[DecodedDetails]:
-    opened = open_fields(body)
-    return Opened(opened.envelope, lambda: parse_details(opened.decode(), body))
+    return read
 
 
 def _write_window(window: Window) -> Query:
@@ -71,11 +79,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
     metrics: type[StrEnum]
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse an empty list of metrics, and a metric of another operation. Unknown names are accepted.
-
-        Raises:
-            InvalidRequest: with the metrics of this operation.
-        """
+        """Refuse an empty list of metrics, and a metric of another operation. Unknown names are accepted."""
         own = [str(metric) for metric in self.metrics]
         documented = {str(metric) for operation in _METRICS for metric in operation.metrics}
         if not names or not all(names):
@@ -86,29 +90,25 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
                 endpoint=self.name,
             )
 
-    def read_metrics(self, names: Sequence[str]) -> Read[list[BetaPoint]]:
-        """Return the reader of the named metrics."""
-        return _reader(partial(parse_points, metrics=names))
-
 
 CALL_LISTS: Operation[CappedList[Call]] = Operation(
     name=limits.CALL_LISTS,
     path="/beta/analytics/call/lists",
-    read=_reader(parse_calls),
+    read=_reader(lambda fields, *_: parse_calls(fields)),
     write_window=_write_window,
     split=_in_one,
     key=lambda call: call.call_id,
 )
-CALL_DETAILS: Operation[DecodedDetails] = Operation(
+CALL_DETAILS: Operation[CappedList[CallDetails]] = Operation(
     name=limits.CALL_DETAILS,
     path="/beta/analytics/call/details",
-    read=partial(read_response, open_body=_open_details),
+    read=_reader(parse_details),
     write_window=_write_window,
 )
 LIVE_DIAGNOSIS: Operation[CappedList[Diagnosis]] = Operation(
     name=limits.LIVE_DIAGNOSIS,
     path="/beta/live/diagnosis",
-    read=_reader(parse_diagnoses),
+    read=_reader(lambda fields, *_: parse_diagnoses(fields)),
     write_window=_write_window,
     split=_in_one,
     key=lambda trouble: (trouble.ts, trouble.user, trouble.exp_id, trouble.cname, repr(trouble.cause_tags)),
@@ -119,7 +119,7 @@ def _metrics(name: str, path: str, metrics: type[StrEnum]) -> BetaMetricsOperati
     return BetaMetricsOperation(
         name=name,
         path=path,
-        read=_reader(partial(parse_points, metrics=[str(metric) for metric in metrics])),
+        read=_reader(lambda fields, _, sent: parse_points(fields, dict(sent.query)["metric"].split(","))),
         write_window=_write_window,
         split=_in_one,
         metrics=metrics,
@@ -136,13 +136,7 @@ _METRICS = (USAGE, LIVE_SCALE, LIVE_EXPERIENCE, LIVE_NET)
 def check_whole_day(part: Window, limits: Limits, now: float) -> None:
     """Refuse a range of usage if less than a day of it is available: the response would be empty.
 
-    Args:
-        part: the available part of the range; its end is the start of the next day.
-        limits: the limits of usage.
-        now: the server's time in UTC epoch seconds.
-
-    Raises:
-        InvalidRequest: with the last whole day that is available.
+    `part` is the available part of the range; its end is the start of the next day.
     """
     if part.length < DAY:
         end = reachable(limits, now).end // DAY * DAY
@@ -151,3 +145,71 @@ def check_whole_day(part: Window, limits: Limits, now: float) -> None:
             f"the last whole day is {utc_day(end - DAY)} (since={end - DAY}, until={end})",
             endpoint=INSIGHT_USAGE,
         )
+
+
+async def bisecting_listing(
+    engine: Engine,
+    operation: Operation[CappedList[T]],
+    steps: Sequence[Step],
+    *,
+    request: Callable[[Window], ApiRequest[CappedList[T]]],
+    narrow: Narrow[T],
+    wanted: Callable[[T, Window], bool],
+) -> Listing[Step, CappedList[T], Page[T]]:
+    """Return a paginator that requests narrower windows where a response is truncated.
+
+    `wanted` decides whether a record of a window belongs to the range that the listing is about.
+    """
+
+    def page(step: Step, response: ApiResponse[CappedList[T]]) -> Fetched[Step, Page[T]]:
+        shown, window = response.result, step.window
+        parts = narrow(window, shown.records) if shown.truncated else ()
+        if shown.truncated and not parts:
+            raise IncompleteListing(
+                f"more than {len(shown.records)} records lie in {window.start} to {window.end}; "
+                "the server returns no more of them, and the range cannot be narrowed further",
+                endpoint=operation.name,
+            )
+        if parts:
+            engine.observer(ListingNarrowed(endpoint=operation.name, start=window.start, end=window.end))
+        return Fetched(
+            page=Page(
+                records=[record for record in shown.records if wanted(record, window)],
+                meta=response.meta,
+                raw=response.response.body,
+            ),
+            next_steps=[Step(part) for part in parts],
+        )
+
+    return Listing(
+        steps,
+        run=engine.run,
+        request=lambda step: request(step.window),
+        page=page,
+        token=lambda _, after: write_token(after),
+        fresh=FirstSeen(operation.key) if operation.key else None,
+    )
+
+
+def narrow_calls(window: Window, calls: Sequence[Call], *, earliest: int) -> Sequence[Window]:
+    """Return the windows of the calls that a truncated list left out.
+
+    The list has the newest calls, so the others began before the oldest of these. Calls that began before the range
+    were all active in the second in which that oldest call began. So this second is requested, or `earliest`, the
+    first second that the plan allows; no other second shows more of them. If the list has another order, or its oldest
+    call does not narrow the range, the range is halved.
+    """
+    times = [call.created_ts for call in calls]
+    if times and times == sorted(times, reverse=True):
+        oldest = times[-1]
+        last = oldest if oldest >= window.start else max(oldest, earliest)
+        if last < window.end:
+            return (Window(min(window.start, last), last),)
+        if oldest < last:
+            return ()
+    return window.halves() if window.length else ()
+
+
+def narrow_diagnoses(window: Window, _: Sequence[Diagnosis]) -> Sequence[Window]:
+    """Return the halves of a range, the earlier first. The data is counted by the minute, so a minute is not split."""
+    return window.halves()[::-1] if window.length >= MINUTE else ()

@@ -1,18 +1,24 @@
-"""The records of the 2021 beta API, and the parsers of its responses. Undocumented fields are kept in `extra`."""
+"""The records of the 2021 beta API, their parsers and their tables. Undocumented fields are kept in `extra`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
 from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
-from agora_analytics.agora.parsers import Row
+from agora_analytics.agora.parsers import Row, rows_of
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.columns import MetricColumns, no_columns
+from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.pages import Page
 from agora_analytics.errors import DecodeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -120,51 +126,30 @@ class CappedList(Generic[T]):
     truncated: bool
 
 
-@frozen(kw_only=True)
-class DecodedDetails:
-    """The decoded body of a call's details; `call_id` is None if the server left it out."""
-
-    call_id: str | None
-    sessions: tuple[Session, ...]
-    columns: MetricColumns
-
-
 def parse_calls(fields: Mapping[str, Any]) -> CappedList[Call]:
-    """Return the calls of a response, the newest first.
-
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
-    """
+    """Return the calls of a response, the newest first."""
     calls = read_records(Call, fields.get("call_lists"), path="$.call_lists")
     return CappedList(calls, bool(fields.get("has_more")))
 
 
-def parse_details(fields: Mapping[str, Any], body: bytes) -> DecodedDetails:
-    """Return the sessions and samples of a response, given its fields and its body.
-
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
-    """
+def parse_details(fields: Mapping[str, Any], body: bytes, sent: Payload) -> CappedList[CallDetails]:
+    """Return the sessions and samples of a response, given its fields, its body and what was sent."""
     from agora_analytics.decode import decode_metrics
 
-    sessions = read_records(Session, fields.get("call_info") or [], path="$.call_info")
-    # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
-    columns = decode_metrics(body) if fields.get("metrics") else no_columns()
-    call_id = fields.get("call_id")
-    return DecodedDetails(
-        call_id=str(call_id) if call_id else None, sessions=tuple(sessions), columns=columns
+    details = CallDetails(
+        call_id=str(fields.get("call_id") or dict(sent.query)["call_id"]),
+        window=sent.window or Window(0, 0),
+        sessions=tuple(read_records(Session, fields.get("call_info") or [], path="$.call_info")),
+        # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
+        columns=decode_metrics(body) if fields.get("metrics") else no_columns(),
     )
+    return CappedList([details], truncated=False)
 
 
-def parse_points(fields: Mapping[str, Any], *, metrics: Sequence[str]) -> list[BetaPoint]:
-    """Return a point for each row and metric, sorted by time.
-
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
-    """
+def parse_points(fields: Mapping[str, Any], metrics: Sequence[str]) -> list[BetaPoint]:
+    """Return a point for each row and metric, sorted by time."""
     points = []
-    for i, data in enumerate(_rows(fields)):
-        row = Row(data, f"$.data[{i}]")
+    for row in _rows(fields.get("data"), "$.data"):
         ts = row.seconds("ts")
         values = {metric: row.number(metric) for metric in metrics if metric in row.rest}
         points += [
@@ -174,23 +159,15 @@ def parse_points(fields: Mapping[str, Any], *, metrics: Sequence[str]) -> list[B
 
 
 def parse_diagnoses(fields: Mapping[str, Any]) -> CappedList[Diagnosis]:
-    """Return the messages of a diagnosis, in the server's order. A full response may be truncated; it does not say.
-
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
-    """
-    diagnoses = [_diagnosis(Row(data, f"$.data[{i}]")) for i, data in enumerate(_rows(fields))]
+    """Return the messages of a diagnosis, in the server's order. A full response may be truncated; it does not say."""
+    diagnoses = [_diagnosis(row) for row in _rows(fields.get("data"), "$.data")]
     return CappedList(diagnoses, len(diagnoses) >= MOST_DIAGNOSES)
 
 
 def _diagnosis(row: Row) -> Diagnosis:
     ts, user, experience = row.seconds("ts"), _text(row, "user"), _number(row, "exp_id")
     cname = str(row.rest.pop("cname", None) or "")
-    tags = row.rest.pop("cause_tags", None)
-    tags = [] if tags is None else tags
-    if not isinstance(tags, list):
-        raise DecodeError("a list of causes is missing", path=f"{row.path}.cause_tags")
-    causes = tuple(_cause(Row(tag, f"{row.path}.cause_tags[{i}]")) for i, tag in enumerate(tags))
+    causes = tuple(_cause(tag) for tag in _rows(row.rest.pop("cause_tags", None), f"{row.path}.cause_tags"))
     return Diagnosis(ts=ts, user=Uid(user), exp_id=experience, cname=cname, cause_tags=causes, extra=row.rest)
 
 
@@ -213,10 +190,53 @@ def _text(row: Row, name: str) -> str:
     return str(value)
 
 
-def _rows(fields: Mapping[str, Any]) -> list[Any]:
-    rows = fields.get("data")
-    if rows is None:
-        return []
-    if not isinstance(rows, list):
-        raise DecodeError(f"a list of rows is missing, found {type(rows).__name__}", path="$.data")
-    return rows
+def _rows(rows: Any, path: str) -> list[Row]:
+    return [] if rows is None else rows_of(rows, path)
+
+
+def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
+    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.METRICS`."""
+    import pyarrow as pa
+
+    from agora_analytics.decode.arrow_table import columns_table
+    from agora_analytics.schemas import METRICS
+
+    parts = [details for page in pages for details in page.records]
+    tables = [columns_table(part.columns, call_id=part.call_id) for part in parts if len(part.columns)]
+    return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
+
+
+def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
+    """Return diagnoses as a table, one row for each cause; a diagnosis without a cause has one row."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("ts", pa.timestamp("s", "UTC")),
+            ("user", pa.string()),
+            ("exp_id", pa.int64()),
+            ("experience", pa.string()),
+            ("cname", pa.string()),
+            ("factor_id", pa.int64()),
+            ("factor", pa.string()),
+            ("host_user", pa.string()),
+            ("extra", pa.string()),
+        ]
+    )
+    rows = [
+        {
+            "ts": diagnosis.ts,
+            "user": diagnosis.user,
+            "exp_id": diagnosis.exp_id,
+            "experience": diagnosis.experience,
+            "cname": diagnosis.cname,
+            "factor_id": cause and cause.factor_id,
+            "factor": cause and cause.factor,
+            "host_user": cause and cause.host_user,
+            "extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None,
+        }
+        for page in pages
+        for diagnosis in page.records
+        for cause in diagnosis.cause_tags or (None,)
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)

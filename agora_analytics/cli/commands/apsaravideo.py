@@ -6,9 +6,9 @@ import typer
 
 from agora_analytics.apsaravideo.spec import Metric, Os, TerminalType
 from agora_analytics.cli.accounts import ApsaraVideoAccount
-from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.commands.harvest import run_harvest
-from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.client_context import run_pages
+from agora_analytics.cli.commands.simulate import serve_until_stopped
+from agora_analytics.cli.commands.store import run_harvest
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,
@@ -22,11 +22,7 @@ from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     import pyarrow as pa
-
-    from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 
 app = typer.Typer(
     name="apsaravideo",
@@ -37,9 +33,9 @@ app = typer.Typer(
 
 
 def _schema() -> "pa.Schema":
-    from agora_analytics.apsaravideo.arrow import POINTS
+    from agora_analytics.apsaravideo.records import points_schema
 
-    return POINTS
+    return points_schema()
 
 
 POINT_ROWS = RowKind(
@@ -78,21 +74,16 @@ def metrics(
     24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented.
     """
 
-    async def pages(client: "AsyncApsaraVideo") -> "AsyncGenerator[pa.Table, None]":
-        from agora_analytics.apsaravideo.arrow import points_table
+    from agora_analytics.apsaravideo.records import points_table
 
-        listing = client.all_metrics(
-            since,
-            until,
-            metrics=metric or list(Metric),
-            os=system,
-            terminal_type=terminal,
-            channel_id=channel,
-        )
-        async for page in listing.pages():
-            yield points_table([page])
-
-    run_listing(account.client, pages, POINT_ROWS, output, **output.client_options)
+    only = {"os": system, "terminal_type": terminal, "channel_id": channel}
+    run_pages(
+        account.client,
+        lambda client: client.all_metrics(since, until, metrics=metric or list(Metric), **only),
+        lambda page: points_table([page]),
+        POINT_ROWS,
+        output,
+    )
 
 
 @app.command()
@@ -103,25 +94,19 @@ def harvest(*, options: HarvestOptions, account: ApsaraVideoAccount) -> int:
     A metric and day take one request. If the harvest stops, the same command continues it. To query the store:
     agora-analytics sql --store DIR "select * from quality". --dry-run sends nothing.
     """
-    return run_harvest(account, options, units="metric days")
+    return run_harvest(account.client, options, units="metric days")
 
 
 @app.command()
 @option_groups
 def simulate(port: PortOption = 8082, seed: SeedOption = 7, *, server: ServerOptions) -> None:
     """Simulate ApsaraVideo's server on this machine with its real limits; needs no account."""
-    from agora_analytics.simulator import Faults
     from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
 
     world = ApsaraVideoWorld.generate(seed=seed)
-    simulator = ApsaraVideoSimulator(
-        world,
-        latency=latency_bounds(server.latency),
-        faults=Faults(share=server.fault_share, seed=seed),
-    )
     ((key_id, secret),) = DEMO_KEYS.items()
     serve_until_stopped(
-        simulator,
+        ApsaraVideoSimulator(world, **server.knobs(seed)),
         server.host,
         port,
         content="the metrics of an ApsaraVideo account",

@@ -15,30 +15,33 @@ from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import Output, write_table
-from agora_analytics.cli.output.columns import NO_VALUE, RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.cli.output.columns import (
+    NO_VALUE,
+    RowKind,
+    TableColumn,
+    number,
+    plain,
+    row_schema,
+    timestamp,
+)
+from agora_analytics.cli.terminal import duration, out
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from agora_analytics.agora.client import AsyncAgora
 
 _METRICS = (*UsageMetric, *QualityMetric)
 _PERIODS: dict[float, str] = {1.0: "a second", 60.0: "a minute"}
 
 
-def _cost_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    counts = [(name, pa.int64()) for name in ("requests", "left", "per_day")]
-    return pa.schema(
-        [("endpoint", pa.string()), *counts, ("enough", pa.bool_()), ("opens_at", pa.timestamp("s", "UTC"))]
-    )
-
-
 COST_ROWS = RowKind(
     name="endpoints",
-    schema=_cost_schema,
+    schema=row_schema(
+        {"endpoint": "string"}
+        | dict.fromkeys(("requests", "left", "per_day"), "int64")
+        | {"enough": "bool", "opens_at": "time"}
+    ),
     columns=(
         TableColumn("endpoint", plain("endpoint")),
         TableColumn("requests", number("requests"), right=True),
@@ -50,18 +53,13 @@ COST_ROWS = RowKind(
 )
 
 
-def _quota_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    counts = [(name, pa.int64()) for name in ("left", "spent", "per_day", "requests")]
-    return pa.schema(
-        [("endpoint", pa.string()), *counts, ("period", pa.float64()), ("opens_at", pa.timestamp("s", "UTC"))]
-    )
-
-
 QUOTA_ROWS = RowKind(
     name="endpoints",
-    schema=_quota_schema,
+    schema=row_schema(
+        {"endpoint": "string"}
+        | dict.fromkeys(("left", "spent", "per_day", "requests"), "int64")
+        | {"period": "double", "opens_at": "time"}
+    ),
     columns=(
         TableColumn("endpoint", plain("endpoint")),
         TableColumn("left today", number("left"), right=True),
@@ -80,22 +78,15 @@ def quota(*, output: Output, account: LedgerAccount) -> None:
 
 
 async def _show_quota(account: LedgerAccount, output: Output) -> None:
-    import pyarrow as pa
-
-    from agora_analytics.cli.terminal import duration, out
-    from agora_analytics.instants import iso
-
-    schema = _quota_schema()
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
-    rows = [{name: getattr(quota, name) for name in schema.names} for quota in quotas]
     opens_at = quotas[0].opens_at
-    write_table(
-        pa.Table.from_pylist([{**row, "opens_at": int(row["opens_at"])} for row in rows], schema=schema),
-        QUOTA_ROWS,
-        output,
-    )
+    names = QUOTA_ROWS.schema().names
+    rows = [
+        {name: getattr(quota, name) for name in names} | {"opens_at": int(quota.opens_at)} for quota in quotas
+    ]
+    write_table(QUOTA_ROWS.table(rows), QUOTA_ROWS, output)
     if output.to_screen:
         wait = duration(opens_at - time.time())
         out().print(
@@ -192,24 +183,21 @@ async def _query_cost(account: AgoraAccount, query: EstimateOptions, output: Out
 
 
 async def _harvest_cost(account: AgoraAccount, query: EstimateOptions, output: Output) -> None:
-    since, until, store = query.since or "1d", query.until, query.out
+    arguments: dict[str, Any] = {"since": query.since or "1d", "until": query.until, "store": query.out}
     async with open_client(account.client) as client:
         if output.to_screen:
             from agora_analytics.cli.harvest_summary import show_estimate
-            from agora_analytics.cli.terminal import out
 
-            await show_estimate(out, client, since=since, until=until, store=store)
+            await show_estimate(client, **arguments)
             return
         from agora_analytics.harvest import estimate as estimate_harvest
 
-        cost = await estimate_harvest(client, since=since, until=until, store=store)
+        cost = await estimate_harvest(client, **arguments)
     _write_costs(((name, requests, cost.quotas[name]) for name, requests in cost.requests.items()), output)
 
 
 def _write_costs(costs: Iterable[tuple[str, int, Any]], output: Output) -> None:
     """Write the requests of each endpoint; the third value has the rest of its quota."""
-    import pyarrow as pa
-
     rows = [
         {
             "endpoint": endpoint,
@@ -221,4 +209,4 @@ def _write_costs(costs: Iterable[tuple[str, int, Any]], output: Output) -> None:
         }
         for endpoint, requests, quota in costs
     ]
-    write_table(pa.Table.from_pylist(rows, schema=_cost_schema()), COST_ROWS, output)
+    write_table(COST_ROWS.table(rows), COST_ROWS, output)

@@ -5,11 +5,12 @@ import hashlib
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agora_analytics.cli.options import SeedOption
+from agora_analytics.cli.terminal import out as stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,6 @@ def demo(
     """
     from agora_analytics.cli.commands.simulate import format_server_report
     from agora_analytics.cli.harvest_summary import show_summary
-    from agora_analytics.cli.terminal import out as stdout
     from agora_analytics.instants import next_midnight, utc_day
     from agora_analytics.simulator import Simulator, serve_in_thread
 
@@ -78,7 +78,7 @@ def demo(
         )
         if out.exists():
             console.print(f"{out} exists: the harvest continues in it.\n")
-        report = asyncio.run(_harvest(world, base_url, out, since=today - _DAY, until=today))
+        report = asyncio.run(_harvest(world, base_url, since=today - _DAY, until=today, store=out))
     show_summary(console, report, out)
     for line in format_server_report(simulator.seen):
         console.print(line, style="faint")
@@ -102,27 +102,22 @@ def _world(seed: int, calls: int, since: int, until: int) -> "World":
     )
 
 
-async def _harvest(world: "World", base_url: str, store: Path, *, since: int, until: int) -> "HarvestReport":
+async def _harvest(world: "World", base_url: str, **arguments: Any) -> "HarvestReport":
     from agora_analytics.agora.client import AsyncAgora
-    from agora_analytics.cli.live_progress import Progress, show_progress
-    from agora_analytics.cli.terminal import err
-    from agora_analytics.harvest import harvest
+    from agora_analytics.cli.live_progress import Progress, harvest_with_progress
     from agora_analytics.simulator import DEMO_CREDENTIALS
 
     ((customer_id, customer_secret),) = DEMO_CREDENTIALS.items()
     progress = Progress()
-    async with (
-        AsyncAgora(
-            customer_id,
-            customer_secret,
-            app_id=world.app_id,
-            plan="enterprise",
-            base_url=base_url,
-            observer=progress.sent,
-        ) as client,
-        show_progress(client, progress, err()),
-    ):
-        return await harvest(client, since=since, until=until, store=store, observer=progress.stored)
+    async with AsyncAgora(
+        customer_id,
+        customer_secret,
+        app_id=world.app_id,
+        plan="enterprise",
+        base_url=base_url,
+        observer=progress.sent,
+    ) as client:
+        return await harvest_with_progress(client, progress, **arguments)
 
 
 def show_queries(console: "Console", store: Path) -> None:

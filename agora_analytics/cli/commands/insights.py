@@ -9,7 +9,7 @@ from attrs import frozen
 from agora_analytics.agora.enums import Dimension, Product, QualityMetric, UsageMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.metric_tables import metric_list, metric_rows, metrics_of, query_pages
+from agora_analytics.cli.metric_tables import metric_rows, metrics_argument, metrics_of, query_pages
 from agora_analytics.cli.options import SinceOption, option_groups
 from agora_analytics.cli.output import UnlimitedOutput
 from agora_analytics.errors import InvalidRequest
@@ -41,10 +41,6 @@ ProductOption = Annotated[
         help="Native SDKs or browsers. The API has no result for both together.",
     ),
 ]
-EachOption = Annotated[
-    TimeStep,
-    typer.Option(metavar="day|hour|minute", help="A row is a day, an hour, or (quality only) a minute."),
-]
 
 
 @frozen(kw_only=True)
@@ -58,7 +54,10 @@ class InsightsOptions:
             metavar="TIME", help="End of the time range, as --since. The last 6 to 12 hours have no data yet."
         ),
     ] = "now"
-    each: EachOption = TimeStep.DAY
+    each: Annotated[
+        TimeStep,
+        typer.Option(metavar="day|hour|minute", help="A row is a day, an hour, or (quality only) a minute."),
+    ] = TimeStep.DAY
     total: Annotated[bool, typer.Option("--total", help="One row for the whole range.")] = False
     by: Annotated[
         str | None,
@@ -90,12 +89,7 @@ class InsightsOptions:
 @option_groups
 def usage(
     metrics: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="METRIC",
-            autocompletion=lambda: list(map(str, UsageMetric)),
-            help=f"{metric_list(UsageMetric)}. Default: userCount. Durations are minutes.",
-        ),
+        list[str] | None, metrics_argument(UsageMetric, "Default: userCount. Durations are minutes.")
     ] = None,
     *,
     query: InsightsOptions,
@@ -119,14 +113,7 @@ def usage(
 
 @option_groups
 def quality(
-    metrics: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="METRIC",
-            autocompletion=lambda: list(map(str, QualityMetric)),
-            help=f"{metric_list(QualityMetric)}. Default: videoFreezeRate.",
-        ),
-    ] = None,
+    metrics: Annotated[list[str] | None, metrics_argument(QualityMetric, "Default: videoFreezeRate.")] = None,
     product: ProductOption = Product.NATIVE,
     *,
     query: InsightsOptions,

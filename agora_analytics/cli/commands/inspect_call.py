@@ -8,39 +8,33 @@ import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests, open_client
-from agora_analytics.cli.find_call import CallIdArgument, CallSearch
-from agora_analytics.cli.options import UserOption, option_groups
+from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
+from agora_analytics.cli.options import ServersOption, UserOption, option_groups
 from agora_analytics.cli.output import Format, Output, atomic_file, write_table
-from agora_analytics.cli.output.columns import RowKind, TableColumn, plain
+from agora_analytics.cli.output.columns import RowKind, TableColumn, plain, row_schema
+from agora_analytics.cli.terminal import out, stdout_console
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from agora_analytics.agora.records import Session
     from agora_analytics.cli.call_charts import CallCharts, UserCharts
 
 
-def _user_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    from agora_analytics.schemas import CALLS, SESSIONS
-
-    means = ("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps")
-    return pa.schema(
-        [
-            *(CALLS.field(name) for name in ("call_id", "cname", "created_ts", "destroyed_ts")),
-            SESSIONS.field("uid"),
-            pa.field("sessions", pa.int64()),
-            *(SESSIONS.field(name) for name in ("join_ts", "leave_ts", "finished", "network", "platform")),
-            *(SESSIONS.field(name) for name in ("device_type", "sdk_version", "speaker")),
-            *(pa.field(name, pa.float64()) for name in means),
-        ]
-    )
-
+_OF_CALL = ("call_id", "cname", "created_ts", "destroyed_ts")
+_OF_LAST_SESSION = ("finished", "network", "platform", "device_type", "sdk_version")
+_MEANS = ("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps")  # in the order of `Measure`
 
 # A table of users is a report with charts: see `call_report`.
-USER_ROWS = RowKind(name="users", schema=_user_schema, columns=(TableColumn("user", plain("uid")),))
+USER_ROWS = RowKind(
+    name="users",
+    schema=row_schema(
+        dict.fromkeys(_OF_CALL, "calls")
+        | {"uid": "sessions", "sessions": "int64"}
+        | dict.fromkeys(("join_ts", "leave_ts", *_OF_LAST_SESSION, "speaker"), "sessions")
+        | dict.fromkeys(_MEANS, "double")
+    ),
+    columns=(TableColumn("user", plain("uid")),),
+)
 
 
 @option_groups
@@ -50,9 +44,7 @@ def inspect(
         str, typer.Option(metavar="N|all", help="Number of users to draw, those with the most trouble first.")
     ] = "8",
     user: UserOption = None,
-    servers: Annotated[
-        bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
-    ] = False,
+    servers: ServersOption = False,
     ask: Annotated[
         int,
         typer.Option(
@@ -74,7 +66,6 @@ def inspect(
     """
     from agora_analytics.cli.call_charts import CallCharts
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
-    from agora_analytics.cli.terminal import out, stdout_console
 
     count = _user_count(users)
     bins = chart_width(report_width(stdout_console()))
@@ -94,7 +85,8 @@ def inspect(
     charts, omitted, requests = asyncio.run(fetch())
     drawn = charts.worst_first()[:count]
     if output.format is not Format.TABLE:
-        write_table(_user_table(charts), USER_ROWS, output)
+        rows = (_user_row(charts, user) for user in charts.worst_first())
+        write_table(USER_ROWS.table(rows), USER_ROWS, output)
     elif output.file is not None:
         with atomic_file(output.file) as part, part.open("w", encoding="utf-8") as file:
             show_call(out(file), charts, drawn, omitted=omitted)
@@ -119,36 +111,20 @@ def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:
         rates = (session.user_video_freeze_rate or 0, session.user_audio_freeze_rate or 0)
         return max(rates), session.leave_ts - session.join_ts
 
-    if len(sessions) <= limit:
-        return list(sessions)
     chosen = {session.sid for session in sorted(sessions, key=trouble, reverse=True)[:limit]}
     return [session for session in sessions if session.sid in chosen]
-
-
-def _user_table(charts: "CallCharts") -> "pa.Table":
-    import pyarrow as pa
-
-    rows = [_user_row(charts, user) for user in charts.worst_first()]
-    return pa.Table.from_pylist(rows, schema=_user_schema())
 
 
 def _user_row(charts: "CallCharts", user: "UserCharts") -> dict[str, Any]:
     from agora_analytics.cli.call_charts import Measure
 
-    call, last = charts.call, user.sessions[-1]
-    names = ("leave_ts", "finished", "network", "platform", "device_type", "sdk_version")
-    return {name: getattr(last, name) for name in names} | {
-        "call_id": call.call_id,
-        "cname": call.cname,
-        "created_ts": call.created_ts,
-        "destroyed_ts": call.destroyed_ts,
+    last = user.sessions[-1]
+    return {
+        **{name: getattr(charts.call, name) for name in _OF_CALL},
+        **{name: getattr(last, name) for name in ("leave_ts", *_OF_LAST_SESSION)},
+        **{name: user.mean(measure) for name, measure in zip(_MEANS, Measure, strict=True)},
         "uid": user.uid,
         "sessions": len(user.sessions),
         "join_ts": user.sessions[0].join_ts,
         "speaker": any(session.speaker for session in user.sessions),
-        "loss_up": user.mean(Measure.LOSS_UP),
-        "loss_down": user.mean(Measure.LOSS_DOWN),
-        "freeze": user.mean(Measure.FREEZE),
-        "sent_kbps": user.mean(Measure.SENT),
-        "received_kbps": user.mean(Measure.RECEIVED),
     }

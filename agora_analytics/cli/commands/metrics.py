@@ -8,10 +8,10 @@ import typer
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.find_call import CallIdArgument, CallSearch
+from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema, timestamp
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -28,39 +28,15 @@ class MetricRow(StrEnum):
     SAMPLE = "sample"
 
 
-def _key_fields() -> "list[pa.Field]":
-    from agora_analytics.schemas import METRICS, POINTS, SESSIONS
-
-    return [
-        METRICS.field("call_id"),
-        METRICS.field("sid"),
-        SESSIONS.field("uid"),
-        METRICS.field("mid"),
-        POINTS.field("metric"),
-        POINTS.field("unit"),
-        METRICS.field("peer_uid"),
-    ]
-
-
-def _sample_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    from agora_analytics.schemas import METRICS
-
-    return pa.schema([*_key_fields(), METRICS.field("ts"), METRICS.field("value")])
-
-
-def _series_schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    from agora_analytics.schemas import METRICS
-
-    ts, value = METRICS.field("ts").type, METRICS.field("value").type
-    summary = [("samples", pa.int64()), ("first_ts", ts), ("last_ts", ts)]
-    summary += [(name, value) for name in ("lowest", "mean", "highest")]
-    return pa.schema([*_key_fields(), *(pa.field(name, kind) for name, kind in summary)])
-
-
+_KEYS = {
+    "call_id": "metrics",
+    "sid": "metrics",
+    "uid": "sessions",
+    "mid": "metrics",
+    "metric": "points",
+    "unit": "points",
+    "peer_uid": "metrics",
+}
 _KEY_COLUMNS = (
     TableColumn("user", plain("uid"), least=10),
     TableColumn("metric", plain("metric"), least=16),
@@ -68,7 +44,7 @@ _KEY_COLUMNS = (
 )
 SAMPLE_ROWS = RowKind(
     name="samples",
-    schema=_sample_schema,
+    schema=row_schema(_KEYS | {"ts": "metrics", "value": "metrics"}),
     columns=(
         *_KEY_COLUMNS,
         TableColumn("at", timestamp("ts")),
@@ -78,7 +54,11 @@ SAMPLE_ROWS = RowKind(
 )
 SERIES_ROWS = RowKind(
     name="series",
-    schema=_series_schema,
+    schema=row_schema(
+        _KEYS
+        | {"samples": "int64", "first_ts": "time", "last_ts": "time"}
+        | dict.fromkeys(("lowest", "mean", "highest"), "double")
+    ),
     columns=(
         *_KEY_COLUMNS,
         TableColumn("lowest", number("lowest", 1), right=True),
@@ -179,7 +159,7 @@ def _samples_table(call_id: str, users: Mapping[str, str], batch: "Sequence[Seri
     import numpy as np
     import pyarrow as pa
 
-    schema = _sample_schema()
+    schema = SAMPLE_ROWS.schema()
     if not batch:
         return schema.empty_table()
     places = pa.array(np.repeat(np.arange(len(batch)), [len(series) for series in batch]))
@@ -207,4 +187,4 @@ def _series_table(call_id: str, users: Mapping[str, str], batch: "Sequence[Serie
         "mean": [float(value.mean()) if len(value) else None for value in known],
         "highest": [float(value.max()) if len(value) else None for value in known],
     }
-    return pa.table(columns, schema=_series_schema())
+    return pa.table(columns, schema=SERIES_ROWS.schema())

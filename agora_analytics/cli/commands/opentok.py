@@ -4,15 +4,15 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agora_analytics.cli.accounts import OpenTokAccount
-from agora_analytics.cli.client_context import open_client, run_listing
-from agora_analytics.cli.commands.harvest import run_harvest
-from agora_analytics.cli.commands.simulate import latency_bounds, serve_until_stopped
+from agora_analytics.cli.client_context import open_client, run_pages
+from agora_analytics.cli.commands.simulate import serve_until_stopped
+from agora_analytics.cli.commands.store import run_harvest
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,
@@ -24,15 +24,13 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
+from agora_analytics.cli.terminal import err, one_line
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from agora_analytics.engine.pages import Pages
-    from agora_analytics.opentok.client import AsyncOpenTok
 
 app = typer.Typer(
     name="opentok",
@@ -59,8 +57,7 @@ def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
     """Return the meetings of sessions, one row each, with the media mode of the session as the second column."""
     import pyarrow as pa
 
-    from agora_analytics.opentok.arrow import table
-    from agora_analytics.opentok.records import MeetingSummary
+    from agora_analytics.opentok.records import MeetingSummary, table
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
@@ -70,8 +67,7 @@ def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
 
 
 def _samples_table(samples: Sequence[Any]) -> "pa.Table":
-    from agora_analytics.opentok.arrow import table
-    from agora_analytics.opentok.records import StreamSample
+    from agora_analytics.opentok.records import StreamSample, table
 
     return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
 
@@ -143,7 +139,7 @@ def project(
         raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
 
     def table(rows: Sequence[Any]) -> "pa.Table":
-        from agora_analytics.opentok.arrow import project_table
+        from agora_analytics.opentok.records import project_table
 
         return project_table(rows, names).select([*keys, *names])
 
@@ -156,10 +152,10 @@ def project(
             *(TableColumn(name.partition(".")[2] or name, number(name, 1), right=True) for name in names),
         ),
     )
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.project_data(since, until, interval=interval, group_by=by or (), fields=names),
-        table,
+        lambda page: table(page.records),
         kind,
         output,
     )
@@ -175,10 +171,10 @@ def sessions(
     account: OpenTokAccount,
 ) -> None:
     """List the meetings of a time range of the last 21 days, with their sessions. Needs Advanced Insights."""
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.session_summaries(since, until),
-        _meetings_table,
+        lambda page: _meetings_table(page.records),
         MEETING_ROWS,
         output,
     )
@@ -204,10 +200,10 @@ def stats(
 ) -> None:
     """Show the samples of the streams of sessions, every 30 seconds. A table shows loss in percent, files as a fraction."""
     roles = role or ("publisher", "subscriber")
-    _run(
-        account,
+    run_pages(
+        account.client,
         lambda client: client.stream_stats(session_ids, meeting_id=meeting, roles=roles),
-        _samples_table,
+        lambda page: _samples_table(page.records),
         SAMPLE_ROWS,
         output,
     )
@@ -224,7 +220,7 @@ def query(
     account: OpenTokAccount,
 ) -> int:
     """Run a GraphQL query, fetch all pages of each list in it, and write the data as JSON."""
-    from agora_analytics.cli.exit_codes import DONE, TRY_LATER
+    from agora_analytics.cli.runner import DONE, TRY_LATER
 
     try:
         values = json.loads(variables)
@@ -237,8 +233,6 @@ def query(
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
-    from agora_analytics.cli.terminal import err, one_line
-
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
     typer.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
@@ -256,7 +250,7 @@ def harvest(*, options: HarvestOptions, account: OpenTokAccount) -> int:
     If the harvest stops, the same command continues it. To query the store: agora-analytics sql --store DIR "select *
     from quality". --dry-run lists the sessions and counts one request for each meeting; a long meeting takes more.
     """
-    return run_harvest(account, options, units="meetings and days")
+    return run_harvest(account.client, options, units="meetings and days")
 
 
 @app.command()
@@ -272,19 +266,13 @@ def simulate(
     server: ServerOptions,
 ) -> None:
     """Simulate the Insights server on this machine with its real limits; needs no account."""
-    from agora_analytics.simulator import Faults
     from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
 
     now = time.time()
     world = OpenTokWorld.generate(seed=seed, since=now - days * 86_400, until=now, sessions=sessions)
-    simulator = OpenTokSimulator(
-        world,
-        latency=latency_bounds(server.latency),
-        faults=Faults(share=server.fault_share, seed=seed),
-    )
     ((key, secret),) = DEMO_PROJECT.items()
     serve_until_stopped(
-        simulator,
+        OpenTokSimulator(world, **server.knobs(seed)),
         server.host,
         port,
         content=f"{sessions:,} sessions of an OpenTok project",
@@ -295,21 +283,3 @@ def simulate(
         },
         next_command=f"agora-analytics opentok harvest --since {days:g}d --out quality.store",
     )
-
-
-def _run(
-    account: OpenTokAccount,
-    listing: "Callable[[AsyncOpenTok], Pages[Any, Any]]",
-    table: "Callable[[Sequence[Any]], pa.Table]",
-    kind: RowKind,
-    output: LimitedOutput,
-) -> None:
-    async def pages(client: "AsyncOpenTok") -> "AsyncGenerator[pa.Table, None]":
-        from agora_analytics.cli.terminal import err, one_line
-
-        async for page in listing(client).pages():
-            for problem in getattr(page, "problems", ()):
-                one_line(err(), f"agora-analytics: {problem.message}", "warn")
-            yield table(page.records)
-
-    run_listing(account.client, pages, kind, output, **output.client_options)

@@ -1,49 +1,40 @@
 """`agora-analytics realtime`."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import evolve, frozen
 
-from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Product, RealtimeMetric
+from agora_analytics.agora.enums import LIVE_COUNTS, Product, RealtimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
-from agora_analytics.cli.client_context import open_client, run_listing
+from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.insights import OnlyOption, ProductOption
 from agora_analytics.cli.metric_tables import (
-    metric_list,
+    GROUPS,
     metric_rows,
+    metrics_argument,
     metrics_of,
     query_pages,
+    value_of,
     wide_rows,
-    wide_table,
 )
 from agora_analytics.cli.options import TIMES, UntilOption, option_groups
 from agora_analytics.cli.output import UnlimitedOutput
-from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from agora_analytics.agora.client import AsyncAgora
 
-_DIMENSIONS = tuple(map(str, Dimension))[:-1]
-
 
 @frozen(kw_only=True)
 class RealtimeQuery:
     """The options that select metrics, times, groups and users."""
 
-    metric: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="METRIC",
-            autocompletion=lambda: list(map(str, RealtimeMetric)),
-            help=f"{metric_list(RealtimeMetric)}. Default: userCount.",
-        ),
-    ] = None
+    metric: Annotated[list[str] | None, metrics_argument(RealtimeMetric, "Default: userCount.")] = None
     since: Annotated[
         str | None,
         typer.Option(
@@ -58,8 +49,8 @@ class RealtimeQuery:
         str | None,
         typer.Option(
             metavar="DIMENSION",
-            autocompletion=lambda: list(_DIMENSIONS),
-            help=f"A row for each group: {', '.join(_DIMENSIONS)}.",
+            autocompletion=lambda: list(GROUPS),
+            help=f"A row for each group: {', '.join(GROUPS)}.",
         ),
     ] = None
     only: OnlyOption = None
@@ -132,7 +123,7 @@ def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: Unlimited
     kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.user))
 
     def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
-        since, queries = query.since or "10m", list[Awaitable[Iterable[Any]]]()
+        since, queries = query.since or "10m", list[Coroutine[Any, Any, Iterable[Any]]]()
         if query.counts:
             queries.append(client.realtime.usage(query.counts, since, query.until, **query.selection))
         if query.rates:
@@ -161,7 +152,7 @@ def _show_top(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutp
             groups = await realtime.top_quality(query.rates, by, query.since, product=query.product)
         else:
             groups = await realtime.top_usage(by, query.since, product=query.product)
-        yield wide_table(_group_rows(groups), kind)
+        yield kind.table(_group_rows(groups))
 
     run_listing(account.client, pages, kind, output)
 
@@ -178,7 +169,7 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
                 "dimension_value": group.dimension_value,
             },
         )
-        row[group.metric] = group.value
+        row[group.metric] = value_of(group)
         if group.user_count is not None:
             row[RealtimeMetric.USER_COUNT.value] = group.user_count
     return rows.values()
@@ -186,44 +177,24 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
 
 def _follow(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     window_ends: list[int] = []  # of the windows that were written
-    try:
-        asyncio.run(_write_windows(account, query, output, window_ends))
-    except KeyboardInterrupt:
-        from agora_analytics.instants import iso
+    kind = metric_rows(query.metrics, name="windows", over_time=True, by=query.by, live=True)
 
+    async def windows(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
+        following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
+        async for window in following:
+            of_window = {"ts": window.ts, "missing": list(window.missing)}
+            yield kind.table(row | of_window for row in wide_rows(window.rows) or [{}])
+            window_ends.append(window.end)
+            if len(window_ends) == output.limit:
+                return
+
+    try:
+        # The limit counts windows, and each of them is written whole.
+        run_listing(account.client, windows, kind, evolve(output, limit=0))
+    except KeyboardInterrupt:
         if not window_ends:
             raise
         count = f"{len(window_ends):,} window{'' if len(window_ends) == 1 else 's'}"
         raise KeyboardInterrupt(
             f"stopped after {count}; continue with --since {iso(window_ends[-1])}"
         ) from None
-
-
-async def _write_windows(
-    account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput, window_ends: list[int]
-) -> None:
-    from agora_analytics.cli.output import write_rows
-    from agora_analytics.cli.output.table import LiveTableWriter
-
-    kind = metric_rows(query.metrics, name="windows", over_time=True, by=query.by, missing=True)
-    async with open_client(account.client) as client:
-        windows = _windows(client, query, kind, window_ends, output.limit)
-        if output.to_screen:
-            writer = LiveTableWriter(kind)
-            async for rows in windows:
-                writer.add(rows)
-        else:
-            # The limit counts windows, and each of them is written whole.
-            await write_rows(windows, kind, evolve(output, limit=0))
-
-
-async def _windows(
-    client: "AsyncAgora", query: RealtimeQuery, kind: RowKind, window_ends: list[int], limit: int
-) -> "AsyncGenerator[pa.Table, None]":
-    following = client.realtime.follow(query.metrics, since=query.since, **query.selection)
-    async for window in following:
-        of_window = {"ts": window.ts, "missing": list(window.missing)}
-        yield wide_table([{**row, **of_window} for row in wide_rows(window.rows) or [{}]], kind)
-        window_ends.append(window.end)
-        if limit and len(window_ends) >= limit:
-            return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agora_analytics.cli.options import PortOption, SeedOption, ServerOptions, option_groups
+from agora_analytics.cli.terminal import out
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def simulate(
     """
     from agora_analytics.agora.plans import PLANS
     from agora_analytics.instants import epoch_seconds, iso
-    from agora_analytics.simulator import DEMO_APP_ID, Faults, Simulator, World
+    from agora_analytics.simulator import DEMO_APP_ID, Simulator, World
 
     if plan not in {"starter", *PLANS}:
         raise InvalidRequest(f"unknown plan {plan!r}; use one of starter, {', '.join(PLANS)}")
@@ -68,9 +69,8 @@ def simulate(
         world,
         plan=plan,
         credentials={customer_id: customer_secret},
-        latency=latency_bounds(server.latency),
-        faults=Faults(share=server.fault_share, seed=seed),
         hidden_after=hidden_after,
+        **server.knobs(seed),
     )
     serve_until_stopped(
         simulator,
@@ -97,20 +97,10 @@ def serve_until_stopped(
     environment: Callable[[str], Mapping[str, str]],
     next_command: str,
 ) -> None:
-    """Run a simulated server until Ctrl-C.
+    """Run a simulated server of any vendor until Ctrl-C.
 
-    Args:
-        simulator: the simulator of any vendor.
-        host: the address to listen on.
-        port: the port; 0: any free port.
-        content: a description of what is simulated.
-        environment: returns the environment variables of a client for a base URL.
-        next_command: the command to type next.
-
-    Raises:
-        InvalidRequest: if the port cannot be used.
+    `environment` returns the environment variables of a client for a base URL; `next_command` is to be typed next.
     """
-    from agora_analytics.cli.terminal import out
     from agora_analytics.simulator import run
 
     console = out()
@@ -134,24 +124,6 @@ def serve_until_stopped(
     console.print()  # after the ^C of the terminal
     for line in format_server_report(simulator.seen):
         console.print(line, markup=False)
-
-
-def latency_bounds(latency: str) -> tuple[float, float]:
-    """Return the bounds of a latency such as `20:80` (milliseconds), in seconds.
-
-    Raises:
-        InvalidRequest: if it is not a range.
-    """
-    low, _, high = latency.partition(":")
-    try:
-        bounds = float(low) / 1000, float(high or low) / 1000
-    except ValueError:
-        bounds = (-1.0, -1.0)
-    if not 0 <= bounds[0] <= bounds[1]:
-        raise InvalidRequest(
-            f"--latency {latency} is not a range of milliseconds; use MIN:MAX, such as 20:80"
-        )
-    return bounds
 
 
 def format_server_report(seen: "Seen") -> list[str]:

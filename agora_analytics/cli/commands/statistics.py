@@ -1,6 +1,7 @@
 """`agora-analytics statistics`."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +10,8 @@ from attrs import frozen
 from agora_analytics.agora.enums import Dimension, FreezeMetric, TimeMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
-from agora_analytics.cli.find_call import CallIdArgument, CallSearch
-from agora_analytics.cli.metric_tables import metrics_of
+from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
+from agora_analytics.cli.metric_tables import FROM, GROUPS, UP_TO, metrics_of, users_column, wide_rows
 from agora_analytics.cli.options import option_groups
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
@@ -21,6 +22,7 @@ from agora_analytics.cli.output.columns import (
     number,
     percent,
     plain,
+    row_schema,
     timestamp,
 )
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from agora_analytics.agora.client import AsyncAgora
 
-_DIMENSIONS = tuple(map(str, Dimension))[:-1]
+_SHOWN = 3  # metrics of a view if none is named
 _TITLES: Mapping[str, str] = {
     TimeMetric.USER_COUNT: "users",
     TimeMetric.AUDIO_FREEZE_RATE: "audio freeze",
@@ -38,7 +40,6 @@ _TITLES: Mapping[str, str] = {
     TimeMetric.AUDIO_FREEZE_USER_COUNT: "with audio freeze",
     TimeMetric.VIDEO_FREEZE_USER_COUNT: "with video freeze",
 }
-_FROM, _UP_TO = TableColumn("from", timestamp("since")), TableColumn("up to", timestamp("until"))
 
 Fetch = Callable[..., Awaitable[Iterable[Any]]]
 
@@ -48,73 +49,55 @@ class StatisticsView:
     """One of the three views of a call's statistics.
 
     Attributes:
+        name: the plural of what a row is.
         metrics: the metrics that it has.
-        default: the metrics that are shown if none is named.
         fetch: returns the method of a client that fetches the records of metrics.
-        rows: returns the kind of rows for metrics.
-        keys: the fields of a record that identify its row.
-        values: returns the other values of a record by column.
+        keys: the columns that identify a row, by type.
+        values: returns the columns of a metric, each with that of a table for people, if it has one.
+        first: the columns of a table before those of the metrics.
         order: the sort key of the records.
     """
 
+    name: str
     metrics: Sequence[str]
-    default: Sequence[str]
     fetch: "Callable[[AsyncAgora], Fetch]"
-    rows: Callable[[Sequence[str]], RowKind]
-    keys: Sequence[str]
-    values: Callable[[Any], Cells]
+    keys: Mapping[str, str]
+    values: Callable[[str], Mapping[str, TableColumn | None]]
+    first: tuple[TableColumn, ...]
     order: Callable[[Any], Any]
+
+    def rows(self, metrics: Sequence[str]) -> RowKind:
+        """Return the kind of rows for metrics."""
+        values = dict(chain.from_iterable(self.values(metric).items() for metric in metrics))
+        types = {name: "double" if name.endswith("rate") else "int64" for name in values}
+        ends = (FROM, UP_TO) if "until" in self.keys else ()
+        return RowKind(
+            name=self.name,
+            schema=row_schema({"call_id": "metrics", **self.keys, **types}),
+            columns=(*self.first, *filter(None, values.values()), *ends),
+        )
 
     def table(self, call_id: str, metrics: Sequence[str], records: Iterable[Any]) -> "pa.Table":
         """Return one row for each group, bucket or minute, with the values of each metric."""
-        import pyarrow as pa
-
-        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for record in sorted(records, key=self.order):
-            key = {name: getattr(record, name) for name in self.keys}
-            row = rows.setdefault(tuple(key.values()), {"call_id": call_id} | key)
-            row |= {name: value for name, value in self.values(record).items() if name not in row}
-        return pa.Table.from_pylist(list(rows.values()), schema=self.rows(metrics).schema())
-
-
-def _row_kind(name: str, metrics: "dict[str, str]", columns: Iterable[TableColumn], *keys: str) -> RowKind:
-    """Return a kind of rows: the call, the keys (times, and otherwise texts), and `metrics` by Arrow type."""
-
-    def schema() -> "pa.Schema":
-        import pyarrow as pa
-
-        from agora_analytics.schemas import METRICS
-
-        times = dict.fromkeys(("since", "until", "ts"), METRICS.field("ts").type)
-        fields = [METRICS.field("call_id"), *(pa.field(key, times.get(key, pa.string())) for key in keys)]
-        return pa.schema([*fields, *(pa.field(column, kind) for column, kind in metrics.items())])
-
-    return RowKind(name=name, schema=schema, columns=tuple(columns))
+        rows = wide_rows(sorted(records, key=self.order))
+        return self.rows(metrics).table({"call_id": call_id} | row for row in rows)
 
 
 def groups_view(by: str) -> StatisticsView:
     """Return the view by groups of users."""
-
-    def rows(metrics: Sequence[str]) -> RowKind:
-        types: dict[str, str] = {}
-        for metric in metrics:
-            types |= {metric: "double", _users(metric): "int64"}
-        columns = (
-            TableColumn(by, plain("dimension_value"), least=12),
-            TableColumn("users", _user_counts([_users(metric) for metric in metrics]), right=True),
-            *(TableColumn(_TITLES[metric], percent(metric), right=True) for metric in metrics),
-            _FROM,
-            _UP_TO,
-        )
-        return _row_kind("groups", types, columns, "since", "until", "dimension", "dimension_value")
-
     return StatisticsView(
+        name="groups",
         metrics=tuple(FreezeMetric),
-        default=tuple(FreezeMetric),
         fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
-        rows=rows,
-        keys=("since", "dimension", "dimension_value"),
-        values=lambda row: {"until": row.until, row.metric: row.value, _users(row.metric): row.user_count},
+        keys={"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
+        values=lambda metric: {
+            metric: TableColumn(_TITLES[metric], percent(metric), right=True),
+            users_column(metric): None,
+        },
+        first=(
+            TableColumn(by, plain("dimension_value"), least=12),
+            TableColumn("users", _user_counts, right=True),
+        ),
         order=lambda row: (row.since, -(row.user_count or 0), row.dimension_value or ""),
     )
 
@@ -122,25 +105,17 @@ def groups_view(by: str) -> StatisticsView:
 def freeze_view() -> StatisticsView:
     """Return the view by how much users froze."""
 
-    def rows(metrics: Sequence[str]) -> RowKind:
-        columns = [
-            TableColumn(f"users by {_TITLES[metric]}", number(_users(metric)), right=True)
-            for metric in metrics
-        ]
-        return _row_kind(
-            "buckets",
-            {_users(metric): "int64" for metric in metrics},
-            (TableColumn("freeze", plain("bucket")), *columns, _FROM, _UP_TO),
-            *("since", "until", "bucket"),
-        )
+    def values(metric: str) -> Mapping[str, TableColumn]:
+        users = users_column(metric)
+        return {users: TableColumn(f"users by {_TITLES[metric]}", number(users), right=True)}
 
     return StatisticsView(
+        name="buckets",
         metrics=tuple(FreezeMetric),
-        default=tuple(FreezeMetric),
         fetch=lambda client: client.freeze_distribution,
-        rows=rows,
-        keys=("since", "bucket"),
-        values=lambda row: {"until": row.until, _users(row.metric): row.user_count},
+        keys={"since": "time", "until": "time", "bucket": "string"},
+        values=values,
+        first=(TableColumn("freeze", plain("bucket")),),
         order=lambda row: (row.since, row.bounds or (1.0, 1.0)),
     )
 
@@ -148,22 +123,17 @@ def freeze_view() -> StatisticsView:
 def minutes_view() -> StatisticsView:
     """Return the view over time."""
 
-    def rows(metrics: Sequence[str]) -> RowKind:
-        rates = {metric: metric.endswith("rate") for metric in metrics}
-        columns = [
-            TableColumn(_TITLES[metric], (percent if rate else number)(metric), right=True)
-            for metric, rate in rates.items()
-        ]
-        types = {metric: "double" if rate else "int64" for metric, rate in rates.items()}
-        return _row_kind("minutes", types, (TableColumn("minute", timestamp("ts")), *columns), "ts")
+    def values(metric: str) -> Mapping[str, TableColumn]:
+        text = percent if metric.endswith("rate") else number
+        return {metric: TableColumn(_TITLES[metric], text(metric), right=True)}
 
     return StatisticsView(
+        name="minutes",
         metrics=tuple(TimeMetric),
-        default=tuple(TimeMetric)[:3],
         fetch=lambda client: client.statistics_over_time,
-        rows=rows,
-        keys=("ts",),
-        values=lambda row: {row.metric: row.value},
+        keys={"ts": "time"},
+        values=values,
+        first=(TableColumn("minute", timestamp("ts")),),
         order=lambda row: row.ts,
     )
 
@@ -175,8 +145,8 @@ def statistics(
         str | None,
         typer.Option(
             metavar="DIMENSION",
-            autocompletion=lambda: list(_DIMENSIONS),
-            help=f"Group the users by {', '.join(_DIMENSIONS)}. Default: net.",
+            autocompletion=lambda: list(GROUPS),
+            help=f"Group the users by {', '.join(GROUPS)}. Default: net.",
             show_default=False,
         ),
     ] = None,
@@ -208,7 +178,7 @@ def statistics(
     each part. A table shows percent, the other formats fractions of 1.
     """
     view = _view(by, freeze=freeze, over_time=over_time)
-    metrics = metrics_of(metric or view.default, view.metrics)
+    metrics = metrics_of(metric or view.metrics[:_SHOWN], view.metrics)
 
     async def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         call, *ends = await search.call_or_range(client, call_id)
@@ -231,15 +201,8 @@ def _view(by: str | None, *, freeze: bool, over_time: bool) -> StatisticsView:
     return minutes_view() if over_time else groups_view(Dimension.NET if by is None else by)
 
 
-def _users(metric: str) -> str:
-    return f"{metric}_users"
-
-
-def _user_counts(names: Sequence[str]) -> Callable[[Cells], str]:
-    """Return a formatter of the users of a group: one count, or several where the metrics have different users."""
-
-    def text(row: Cells) -> str:
-        counts = dict.fromkeys(number(name)(row) for name in names if row.get(name) is not None)
-        return " / ".join(counts) or NO_VALUE
-
-    return text
+def _user_counts(row: Cells) -> str:
+    """Return the users of a group: one count, or several where the metrics have different users."""
+    names = map(users_column, FreezeMetric)
+    counts = dict.fromkeys(number(name)(row) for name in names if row.get(name) is not None)
+    return " / ".join(counts) or NO_VALUE

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agora_analytics.cli.output.writers import RowWriter
 
 TABLE_ROWS = 40
-_PANEL = "Output"
+_option = partial(typer.Option, rich_help_panel="Output")
 
 
 class Format(StrEnum):
@@ -39,19 +40,13 @@ _SUFFIXES = {f".{name}": name for name in Format if name is not Format.TABLE} | 
 
 @frozen(kw_only=True)
 class Output:
-    """The options of the output.
-
-    Attributes:
-        chosen_format: the option `--format`.
-        file: the option `--output`; None: stdout.
-    """
+    """The options of the output. Without a file, rows go to stdout."""
 
     chosen_format: Annotated[
         Format | None,
-        typer.Option(
+        _option(
             "--format",
             "-f",
-            rich_help_panel=_PANEL,
             metavar="FORMAT",
             help="table for people, json (one array), jsonl (an object a line, streamed), csv or parquet. "
             "Default: table, or the suffix of --output.",
@@ -60,22 +55,16 @@ class Output:
     ] = None
     file: Annotated[
         Path | None,
-        typer.Option(
+        _option(
             "--output",
             "-o",
             metavar="FILE",
             dir_okay=False,
-            rich_help_panel=_PANEL,
             help="Write to this file instead of stdout. parquet needs it.",
         ),
     ] = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            InvalidRequest: for Parquet without a file, and for a suffix that names no format.
-        """
         if self.chosen_format is Format.PARQUET and self.file is None:
             raise InvalidRequest("--format parquet needs --output FILE")
         suffix = self.file.suffix if self.file else ""
@@ -109,12 +98,11 @@ class LimitedOutput(Output):
 
     limit: Annotated[
         int | None,
-        typer.Option(
+        _option(
             "--limit",
             "-n",
             min=0,
             metavar="N",
-            rich_help_panel=_PANEL,
             help=f"Rows at most; 0: all. Default: {TABLE_ROWS} in a table, all in every other format.",
             show_default=False,
         ),
@@ -142,34 +130,26 @@ class LimitedOutput(Output):
 class UnlimitedOutput(LimitedOutput):
     """The same without a default limit."""
 
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit", "-n", min=0, metavar="N", rich_help_panel=_PANEL, help="Rows at most; 0: all."
-        ),
-    ] = 0
+    limit: Annotated[int, _option("--limit", "-n", min=0, metavar="N", help="Rows at most; 0: all.")] = 0
 
 
-async def write_rows(
-    pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output, *, most: int | None = None
-) -> None:
-    """Write pages of rows as they come. Pages that are not written are not fetched.
-
-    Args:
-        pages: the pages.
-        kind: the kind of rows.
-        output: the options.
-        most: rows at most instead of what the options say; 0: all.
-    """
-    limit = output.most if most is None else most
-    with open_writer(kind, output) as writer, _count_in_errors(writer, kind, output.file):
-        async with aclosing(pages) as tables:
-            async for table in tables:
-                left = limit - writer.written if limit else table.num_rows
-                writer.add(table.slice(0, left))
-                if table.num_rows > left:
-                    writer.rest = "there are more (--limit 0: all)"
-                    break
+async def write_rows(pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output) -> None:
+    """Write pages of rows as they arrive. Pages that are not written are not fetched."""
+    limit = output.most
+    with open_writer(kind, output) as writer:
+        try:
+            async with aclosing(pages) as tables:
+                async for table in tables:
+                    left = limit - writer.written if limit else table.num_rows
+                    writer.add(table.slice(0, left))
+                    if table.num_rows > left:
+                        writer.rest = "there are more (--limit 0: all)"
+                        break
+        except Exception as error:
+            if writer.written:  # these rows have cost requests
+                where = f" to {output.file}" if output.file else ""
+                error.add_note(f"{writer.written:,} {kind.name} were written{where} before that")
+            raise
 
 
 def write_table(table: "pa.Table", kind: RowKind, output: Output) -> None:
@@ -183,13 +163,7 @@ def write_table(table: "pa.Table", kind: RowKind, output: Output) -> None:
 
 @contextmanager
 def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
-    """Open the writer of the output and finish it at the end. After an error, the rows until then are kept.
-
-    A file gets its name when it is complete.
-
-    Raises:
-        StoreError: if the file cannot be written.
-    """
+    """Open the writer of the output and finish it at the end. After an error, the rows until then are kept."""
     with ExitStack() as stack:
         if output.file is None:
             writer = _text_writer(kind, output.format, None)
@@ -202,56 +176,33 @@ def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
             else:
                 file = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
                 writer = _text_writer(kind, output.format, file)
-        stack.enter_context(_finished(writer))
-        yield writer
+        try:
+            yield writer
+        except BrokenPipeError:
+            raise  # nobody reads the end
+        except BaseException:
+            if writer.written:
+                writer.finish()
+            raise
+        writer.finish()
 
 
 def _text_writer(kind: RowKind, chosen: Format, file: TextIO | None) -> "RowWriter":
     from agora_analytics.cli.output import table, writers
 
-    match chosen:
-        case Format.JSON:
-            return writers.JsonArrayWriter(kind, file)
-        case Format.JSONL:
-            return writers.JsonLinesWriter(kind, file)
-        case Format.CSV:
-            return writers.CsvWriter(kind, file)
-        case _:
-            return table.TableWriter(kind, file)
-
-
-@contextmanager
-def _finished(writer: "RowWriter") -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # nobody reads the end
-    except BaseException:
-        if writer.written:
-            writer.finish()
-        raise
-    writer.finish()
-
-
-@contextmanager
-def _count_in_errors(writer: "RowWriter", kind: RowKind, file: Path | None) -> Iterator[None]:
-    """Add to an error how many rows were written before it: they have cost requests."""
-    try:
-        yield
-    except Exception as error:
-        if writer.written:
-            where = f" to {file}" if file else ""
-            error.add_note(f"{writer.written:,} {kind.name} were written{where} before that")
-        raise
+    if chosen is Format.TABLE:
+        return table.LiveTableWriter(kind) if kind.live and file is None else table.TableWriter(kind, file)
+    of_format = {
+        Format.JSON: writers.JsonArrayWriter,
+        Format.JSONL: writers.JsonLinesWriter,
+        Format.CSV: writers.CsvWriter,
+    }
+    return of_format[chosen](kind, file)
 
 
 @contextmanager
 def atomic_file(file: Path) -> Iterator[Path]:
-    """Yield a path to write to, and rename it to `file` at the end.
-
-    Raises:
-        StoreError: if it cannot be written.
-    """
+    """Yield a path to write to, and rename it to `file` when it is complete."""
     try:
         with _part_file(file) as part:
             yield part

@@ -1,6 +1,6 @@
 """What is written of a kind of rows: the Arrow schema for programs, and the columns of a table for people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +17,12 @@ NO_VALUE = "-"
 
 @frozen
 class TableColumn:
-    """A column of a table for people.
-
-    Attributes:
-        title: the header.
-        text: returns the text of a row.
-        right: align to the right, as numbers are.
-        least: the width to which a text may be cut on a narrow terminal; 0: never cut.
-    """
+    """A column of a table for people: its title, and a function that returns the text of a row."""
 
     title: str
     text: Callable[[Cells], str]
-    right: bool = False
-    least: int = 0
+    right: bool = False  # align to the right, as numbers are
+    least: int = 0  # the width to which a text may be cut on a narrow terminal; 0: never cut
 
 
 @frozen(kw_only=True)
@@ -40,6 +33,7 @@ class RowKind:
         name: the plural, as in "12 calls".
         schema: returns the columns that programs get. A function, because pyarrow is imported only when it is used.
         columns: the columns of a table. Where not all fit, the last ones are left out.
+        live: write the rows of a table on the screen as they arrive, with columns of a fixed width.
         keep_empty: show a column of a table although no row has a value in it.
         json_columns: text columns that hold JSON; the JSON formats write them as objects.
     """
@@ -47,8 +41,37 @@ class RowKind:
     name: str
     schema: "Callable[[], pa.Schema]"
     columns: tuple[TableColumn, ...]
+    live: bool = False
     keep_empty: bool = False
     json_columns: tuple[str, ...] = ()
+
+    def table(self, rows: Iterable[Cells]) -> "pa.Table":
+        """Return rows as a table; a missing key is a null."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(list(rows), schema=self.schema())
+
+
+def row_schema(columns: Mapping[str, str]) -> "Callable[[], pa.Schema]":
+    """Return what returns a schema.
+
+    Args:
+        columns: by name, a type (`time`, `texts` or an alias of pyarrow), or the table of the store with this column.
+    """
+
+    def schema() -> "pa.Schema":
+        import pyarrow as pa
+
+        from agora_analytics.schemas import TABLES, UTC_SECONDS
+
+        types = {"time": UTC_SECONDS, "texts": pa.list_(pa.string())}
+        fields = (
+            TABLES[kind].field(name) if kind in TABLES else pa.field(name, types.get(kind, kind))
+            for name, kind in columns.items()
+        )
+        return pa.schema(fields)
+
+    return schema
 
 
 def stored_table(name: str) -> "Callable[[], pa.Schema]":

@@ -26,11 +26,7 @@ _SQL_TEXT_LEAST, _SQL_DECIMALS = 12, 4
 class TableWriter(RowWriter):
     """Collects rows and draws them at the end, because the widths depend on all of them.
 
-    Args:
-        kind: the kind of rows.
-        file: where to write; None: stdout.
-        indent: blanks at the start of each line.
-        summary: whether to write how many rows there are.
+    A line has `indent` blanks at its start; with `summary`, the last lines have the number of rows.
     """
 
     def __init__(

@@ -23,20 +23,12 @@ _BATCH = 20_000  # rows that are converted to Python at a time
 
 
 class RowWriter:
-    """Writes tables of one kind of rows.
-
-    Args:
-        file: where to write; None: stdout.
-
-    Attributes:
-        written: the number of rows written.
-        total: the number of rows that there are, if it is known and not all of them are written.
-        rest: a note about the rows that are not written; only a table shows it.
-    """
+    """Writes tables of one kind of rows to a file; None: stdout."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file
-        self.written = 0
+        self.written = 0  # rows
+        # Only a table shows these: the number of all rows, and a note about those that are not written.
         self.total: int | None = None
         self.rest = ""
 
@@ -161,7 +153,6 @@ def _batches(table: "pa.Table") -> Iterator[list[list[Any]]]:
 
 def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
     """Return the values of a column as what JSON knows, and as NaN where they are that."""
-    import pyarrow as pa
     import pyarrow.types as types
 
     kind = column.type
@@ -169,8 +160,6 @@ def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
         return _iso_texts(column)
     values: list[Any] = column.to_pylist()
     if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_floating(kind):
-        return values
-    if kind == pa.list_(pa.string()):
         return values
     return list(map(_plain, values))
 

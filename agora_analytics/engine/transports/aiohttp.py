@@ -5,21 +5,19 @@ import socket
 import ssl
 import zlib
 from contextvars import ContextVar
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.util import find_spec
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from agora_analytics.core.base_url import is_loopback
-from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY, SHARE_OF_DNS
-from agora_analytics.engine.transports.dns import Resolve, SystemResolver
+from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
+from agora_analytics.engine.transports.dns import Resolve, SystemResolver, resolve_within
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 if TYPE_CHECKING:
     import aiohttp
     from aiohttp.abc import AbstractResolver
-    from yarl import URL
 
 _KEEP_ALIVE = 5.0  # seconds, as in httpx
 _ANY_HEADER = zlib.MAX_WBITS | 32  # the header of gzip or of zlib
@@ -56,6 +54,11 @@ class AiohttpTransport:
     ) -> None:
         if find_spec("aiohttp") is None:
             raise ConfigurationError("AiohttpTransport needs aiohttp: pip install 'agora-analytics[aiohttp]'")
+        # Imported once: an import statement would be a twentieth of the work of a request.
+        import aiohttp
+        from yarl import URL
+
+        self._url, self._failures = URL, (aiohttp.ClientError, OSError)
         self.resolve = resolve or SystemResolver()
         """Resolves host names."""
         self._session: aiohttp.ClientSession | None = None
@@ -68,9 +71,7 @@ class AiohttpTransport:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def open(self) -> None:
@@ -90,7 +91,7 @@ class AiohttpTransport:
             await self._free.acquire()
         failure: TransportFailure | None = None
         try:
-            url = _url_class()(request.url, encoded=True)
+            url = self._url(request.url, encoded=True)
             connect = min(CONNECT_TIMEOUT, request.timeout / 2)
             _connect_within.set(connect)
             async with session.request(
@@ -104,7 +105,7 @@ class AiohttpTransport:
             ) as response:
                 first_byte = now() - start
                 body = await self._read(response)
-        except _failures() as error:
+        except self._failures as error:
             failure = TransportFailure(*_classify(error, request.timeout))
         finally:
             self._free.release()
@@ -150,7 +151,10 @@ class AiohttpTransport:
         decompressor = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
         chunks, left = [], self._largest_body
         async for chunk in response.content.iter_any():
-            plain = chunk if decompressor is None else _decompress(decompressor, chunk, left + 1)
+            try:
+                plain = chunk if decompressor is None else decompressor.decompress(chunk, left + 1)
+            except zlib.error as error:
+                raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
             left -= len(plain)
             if left < 0:
                 raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
@@ -160,32 +164,11 @@ class AiohttpTransport:
         return b"".join(chunks)
 
 
-@cache  # an import statement would be a twentieth of the work of a request
-def _url_class() -> "type[URL]":
-    from yarl import URL
-
-    return URL
-
-
 @lru_cache(maxsize=8)
 def _timeouts(total: float, connect: float) -> "aiohttp.ClientTimeout":
     import aiohttp
 
     return aiohttp.ClientTimeout(total=total, connect=connect)
-
-
-@cache
-def _failures() -> tuple[type[Exception], ...]:
-    import aiohttp
-
-    return aiohttp.ClientError, OSError
-
-
-def _decompress(decompressor: Any, chunk: bytes, most: int) -> bytes:
-    try:
-        return bytes(decompressor.decompress(chunk, most))
-    except zlib.error as error:
-        raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
 
 
 def _certificates() -> ssl.SSLContext:
@@ -223,12 +206,7 @@ def _new_resolver(resolve: Resolve) -> "AbstractResolver":
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
         ) -> list[ResolveResult]:
             del family
-            seconds = _connect_within.get() * SHARE_OF_DNS
-            try:
-                async with asyncio.timeout(seconds):
-                    addresses = await resolve(host, port)
-            except TimeoutError:
-                raise socket.gaierror(socket.EAI_AGAIN, f"DNS did not answer in {seconds:g} s") from None
+            addresses = await resolve_within(resolve, host, port, _connect_within.get())
             return [
                 ResolveResult(
                     hostname=host,

@@ -8,19 +8,17 @@ from typing import Any
 import anyio
 import httpcore
 
-from agora_analytics.engine.transports import SHARE_OF_DNS
-from agora_analytics.engine.transports.dns import Address, Resolve
+from agora_analytics.engine.transports.dns import Address, Resolve, resolve_within
 
 HEAD_START = 0.25
 """Seconds after which the next address is tried in parallel (RFC 8305)."""
 
 
-class Dialer(httpcore.AsyncNetworkBackend):
+class Dialer(httpcore.AnyIOBackend):
     """Resolves names with the transport's resolver, and connects to the first address that answers."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        self._tcp = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -31,33 +29,19 @@ class Dialer(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect within `timeout` seconds, DNS included."""
+        connect = super().connect_tcp
 
         async def dial(address: Address) -> httpcore.AsyncNetworkStream:
-            return await self._tcp.connect_tcp(*address, None, local_address, socket_options)
+            return await connect(*address, None, local_address, socket_options)
 
         try:
             with anyio.fail_after(timeout):
-                addresses = await self._addresses(host, port, timeout)
+                addresses = await resolve_within(self._resolve, host, port, timeout)
                 return _Closing(await _first_to_connect(dial, addresses))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection in {timeout:g} s") from error
-
-    async def _addresses(self, host: str, port: int, timeout: float | None) -> Sequence[Address]:
-        try:
-            return await self._resolved_within(
-                host, port, None if timeout is None else timeout * SHARE_OF_DNS
-            )
         except socket.gaierror as error:  # raised here, because httpcore drops causes and keeps contexts
             raise httpcore.ConnectError(str(error)) from error
-
-    async def _resolved_within(self, host: str, port: int, limit: float | None) -> Sequence[Address]:
-        with anyio.move_on_after(limit):
-            return await self._resolve(host, port)
-        raise socket.gaierror(socket.EAI_AGAIN, f"DNS did not answer in {limit:g} s")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await anyio.sleep(seconds)
 
 
 async def _first_to_connect(dial: Any, addresses: Sequence[Address]) -> httpcore.AsyncNetworkStream:

@@ -18,7 +18,6 @@ from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 if TYPE_CHECKING:
-    import httpcore
     import httpx
     import httpx2
 
@@ -144,6 +143,8 @@ class HttpxTransport:
     def _new_client(self) -> "httpx.AsyncClient":
         import httpx
 
+        from agora_analytics.engine.transports.happy_eyeballs import Dialer, Pool
+
         certificates = self._ssl_context or httpx.create_ssl_context()
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         # No brotli and zstd: a few bytes of theirs may decompress to more than fits into memory.
@@ -157,15 +158,7 @@ class HttpxTransport:
                 verify=certificates, limits=limits, headers=headers, mounts=mounts, http2=self._http2
             )
         transport = httpx.AsyncHTTPTransport(verify=certificates)
-        transport._pool = self._new_pool(certificates, limits)  # noqa: SLF001 - httpx has no parameter for a network backend
-        return httpx.AsyncClient(transport=transport, headers=headers)
-
-    def _new_pool(
-        self, certificates: ssl.SSLContext, limits: "httpx.Limits"
-    ) -> "httpcore.AsyncConnectionPool":
-        from agora_analytics.engine.transports.happy_eyeballs import Dialer, Pool
-
-        return Pool(
+        transport._pool = Pool(  # noqa: SLF001 - httpx has no parameter for a network backend
             ssl_context=certificates,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
@@ -173,6 +166,7 @@ class HttpxTransport:
             http2=self._http2,
             network_backend=Dialer(self.resolve or SystemResolver()),
         )
+        return httpx.AsyncClient(transport=transport, headers=headers)
 
     async def _read(self, response: "httpx.Response") -> bytes:
         chunks, size = [], 0
@@ -206,10 +200,10 @@ def _classify(error: Exception) -> tuple[FailureKind, str]:
     text = str(error) or type(error).__name__
     if {"ConnectError", "ConnectTimeout"} & names:
         # Only if connecting failed: a later TLS failure does not prove that the request was not sent.
-        causes = list(_chain(error))
+        causes = [cause for cause in _chain(error) if not isinstance(cause, _TLS_WAITS)]
         for kind_of_error, kind in _BY_CAUSE:
             for cause in causes:
-                if isinstance(cause, kind_of_error) and not isinstance(cause, _TLS_WAITS):
+                if isinstance(cause, kind_of_error):
                     return kind, str(cause)
     if "RemoteProtocolError" in names:
         return next((kind for words, kind in _BY_WORDS if words in text), FailureKind.PROTOCOL), text

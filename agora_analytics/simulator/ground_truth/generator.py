@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.noise import busyness
@@ -92,24 +92,12 @@ SIMPLE = WorldConfig(
 """Short finished calls with 1 to 20 sessions and no special cases, for counting costs."""
 
 
-@frozen
-class SessionGenerator:
-    """Generates the sessions of calls, each call from its own seed. The sessions of recent calls are cached."""
-
-    seed: int
-    config: WorldConfig
-
-    def of_call(self, index: int, begin: int, end: int, size: int) -> tuple[SessionTruth, ...]:
-        """Return the sessions of call number `index`. The first joins at `begin`, the last leaves at `end`."""
-        return _of_call(self, index, begin, end, size)
-
-
 @lru_cache(maxsize=512)
-def _of_call(
-    maker: SessionGenerator, index: int, begin: int, end: int, size: int
+def _sessions_of_call(
+    seed: int, config: WorldConfig, index: int, begin: int, end: int, size: int
 ) -> tuple[SessionTruth, ...]:
-    config = maker.config
-    rng = np.random.default_rng([maker.seed, 2, index])
+    """Return the sessions of call number `index`. The first joins at `begin`, the last leaves at `end`."""
+    rng = np.random.default_rng([seed, 2, index])
     trouble = _TROUBLE if rng.random() < _TROUBLED_SHARE else 0.0
     video = rng.random() < 0.7
     with_server = rng.random() < config.server_share
@@ -117,16 +105,17 @@ def _of_call(
     keys = rng.integers(1, 1 << 62, size).tolist()
     users: list[SessionTruth] = []
     for number, (draw, key) in enumerate(zip(draws, keys, strict=True)):
-        join, leave = (begin, end) if config.full_stay else _stay(draw, begin, end)
         # The first user stays for the whole call, which begins with the first join and ends with the last leave.
-        join, leave = (begin, end) if number == 0 else (join, leave)
-        user = _user(maker, f"{index}/{number}", draw, key, join, leave, trouble, video=video)
+        whole = config.full_stay or number == 0
+        stay = (begin, end) if whole else _stay(draw, begin, end)
+        sid = _sid(seed, f"{index}/{number}")
+        user = _user(sid, draw, key, stay, trouble, video=video, quirks=config.quirks)
         if config.quirks and number and draw[9] < _REJOIN_SHARE:
             user = evolve(user, uid=users[0].uid, uid_is_number=users[0].uid_is_number)
         users.append(user)
     sessions = _with_peers(users, config.peers)
     if with_server:
-        sessions.append(_server(maker, f"{index}/server", begin, end, keys[0]))
+        sessions.append(_server(_sid(seed, f"{index}/server"), begin, end, keys[0]))
     return tuple(sessions)
 
 
@@ -138,17 +127,8 @@ def _stay(dice: list[float], begin: int, end: int) -> tuple[int, int]:
 
 
 def _user(
-    maker: SessionGenerator,
-    path: str,
-    dice: list[float],
-    key: int,
-    join: int,
-    leave: int,
-    trouble: float,
-    *,
-    video: bool,
+    sid: str, dice: list[float], key: int, stay: tuple[int, int], trouble: float, *, video: bool, quirks: bool
 ) -> SessionTruth:
-    quirks = maker.config.quirks
     network = _NETWORK_NAMES[min(int(np.searchsorted(_NETWORK_SHARES, dice[2])), len(_NETWORK_NAMES) - 1)]
     _, strain, spells = NETWORKS[network]
     platform, device = _DEVICES[int(dice[3] * len(_DEVICES))]
@@ -157,11 +137,11 @@ def _user(
     # With quirks, half of the numeric ids are above 2 ** 31, as in the vendor's samples.
     uid = str(2_147_483_648 + number if quirks and number % 2 else 1 + number)
     return SessionTruth(
-        sid=_sid(maker.seed, path),
+        sid=sid,
         uid=uid if is_number else f"{_NAMES[number % len(_NAMES)]}-{number % 1000}",
         uid_is_number=is_number,
-        join_ts=join,
-        leave_ts=leave,
+        join_ts=stay[0],
+        leave_ts=stay[1],
         network=network,
         platform=platform,
         device_type=device,
@@ -208,9 +188,9 @@ def _with_peers(users: list[SessionTruth], most: int) -> list[SessionTruth]:
     ]
 
 
-def _server(maker: SessionGenerator, path: str, begin: int, end: int, key: int) -> SessionTruth:
+def _server(sid: str, begin: int, end: int, key: int) -> SessionTruth:
     return SessionTruth(
-        sid=_sid(maker.seed, path),
+        sid=sid,
         uid=str(900_000_000 + key % 1000),
         join_ts=begin,
         leave_ts=end,
@@ -229,74 +209,67 @@ def _sid(seed: int, path: str) -> str:
     return blake2b(f"{seed}/{path}".encode(), digest_size=16).hexdigest().upper()
 
 
-@frozen
-class CallGenerator:
-    """Generates the calls of one world from the seed."""
+def generate_calls(*, seed: int, since: int, until: int, config: WorldConfig, count: int) -> list[CallTruth]:
+    """Return `count` calls with created_ts in [since, until), in no particular order."""
+    rng = np.random.default_rng([seed, 1])
+    created = _created(rng, since, until, count, rhythm=config.rhythm)
+    seconds = 60 * config.minutes * np.exp(config.sigma * rng.standard_normal(count))
+    seconds = np.clip(seconds, _SHORTEST, 60 * config.max_minutes)
+    sizes = _drawn(rng, count, config.session_range, config.session_skew)
 
-    seed: int
-    since: int
-    until: int
-    config: WorldConfig
-    sessions: SessionGenerator = field(repr=False)
+    long = _chosen(rng, count, config.long_share)
+    longer = np.cumsum(long) % 3 == 2
+    hours = np.where(longer, rng.uniform(24.2, 40, count), rng.uniform(6.1, 23.8, count))
+    seconds = np.where(long, hours * _HOUR, seconds)
+    # Long calls begin early enough not to be cut at the end of the time range.
+    created = np.where(long, np.maximum(np.minimum(created, until - seconds), since), created).astype(
+        np.int64
+    )
+    big = _chosen(rng, count, config.big_share) & ~long
+    sizes = np.where(big, _drawn(rng, count, config.big_range, 1.0), sizes)
 
-    def calls(self, count: int) -> list[CallTruth]:
-        """Return `count` calls with created_ts in [since, until), in no particular order."""
-        rng = np.random.default_rng([self.seed, 1])
-        config = self.config
-        created = self._created(rng, count)
-        seconds = 60 * config.minutes * np.exp(config.sigma * rng.standard_normal(count))
-        seconds = np.clip(seconds, _SHORTEST, 60 * config.max_minutes)
-        sizes = _drawn(rng, count, config.session_range, config.session_skew)
-
-        long = _chosen(rng, count, config.long_share)
-        longer = np.cumsum(long) % 3 == 2
-        hours = np.where(longer, rng.uniform(24.2, 40, count), rng.uniform(6.1, 23.8, count))
-        seconds = np.where(long, hours * _HOUR, seconds)
-        # Long calls begin early enough not to be cut at the end of the time range.
-        created = np.where(
-            long, np.maximum(np.minimum(created, self.until - seconds), self.since), created
-        ).astype(np.int64)
-        big = _chosen(rng, count, config.big_share) & ~long
-        sizes = np.where(big, _drawn(rng, count, config.big_range, 1.0), sizes)
-
-        destroyed = created + seconds.astype(np.int64)
-        # Only ongoing calls end after `until`.
-        ongoing = _chosen(rng, count, config.ongoing_share)
-        late = self.until - rng.integers(60, 3 * _HOUR, count)
-        created = np.where(ongoing, np.clip(late, self.since, self.until - 1), created)
-        ends_late = self.until + rng.integers(120, 2 * _HOUR, count)
-        destroyed = np.where(ongoing, ends_late, np.minimum(destroyed, self.until))
-        created = np.where(
-            destroyed - created < _SHORTEST, np.maximum(created - _SHORTEST, self.since), created
+    destroyed = created + seconds.astype(np.int64)
+    # Only ongoing calls end after `until`.
+    ongoing = _chosen(rng, count, config.ongoing_share)
+    late = until - rng.integers(60, 3 * _HOUR, count)
+    created = np.where(ongoing, np.clip(late, since, until - 1), created)
+    ends_late = until + rng.integers(120, 2 * _HOUR, count)
+    destroyed = np.where(ongoing, ends_late, np.minimum(destroyed, until))
+    created = np.where(destroyed - created < _SHORTEST, np.maximum(created - _SHORTEST, since), created)
+    extras = rng.random((count, 3))
+    return [
+        _call(seed, config, index, int(begin), int(end), int(size), extra)
+        for index, (begin, end, size, extra) in enumerate(
+            zip(created, destroyed, sizes, extras.tolist(), strict=True)
         )
-        extras = rng.random((count, 3))
-        return [
-            self._call(index, int(begin), int(end), int(size), extra)
-            for index, (begin, end, size, extra) in enumerate(
-                zip(created, destroyed, sizes, extras.tolist(), strict=True)
-            )
-        ]
+    ]
 
-    def _created(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        if not self.config.rhythm:
-            return rng.integers(self.since, self.until, count)
-        minutes = np.arange(self.since, self.until, 60, dtype=np.float64)
-        heights = np.concatenate(([0.0], np.cumsum(busyness(minutes))))
-        edges = np.append(minutes, float(self.until))
-        drawn: NDArray[np.float64] = np.interp(rng.random(count) * heights[-1], heights, edges)
-        return np.minimum(drawn.astype(np.int64), self.until - 1)
 
-    def _call(self, index: int, begin: int, end: int, size: int, extra: list[float]) -> CallTruth:
-        digest = blake2b(b"%d/%d" % (self.seed, index), digest_size=12).hexdigest()
-        cname = f"{_ROOMS[index % len(_ROOMS)]}-{index % 97}"
-        return CallTruth(
-            call_id=digest,
-            cname=cname,
-            created_ts=begin,
-            destroyed_ts=end,
-            extra=_call_extra(extra, size) if self.config.quirks else {},
-            sessions=partial(self.sessions.of_call, index, begin, end, size),
-        )
+def _created(
+    rng: np.random.Generator, since: int, until: int, count: int, *, rhythm: bool
+) -> NDArray[np.int64]:
+    if not rhythm:
+        return rng.integers(since, until, count)
+    minutes = np.arange(since, until, 60, dtype=np.float64)
+    heights = np.concatenate(([0.0], np.cumsum(busyness(minutes))))
+    edges = np.append(minutes, float(until))
+    drawn: NDArray[np.float64] = np.interp(rng.random(count) * heights[-1], heights, edges)
+    return np.minimum(drawn.astype(np.int64), until - 1)
+
+
+def _call(
+    seed: int, config: WorldConfig, index: int, begin: int, end: int, size: int, extra: list[float]
+) -> CallTruth:
+    digest = blake2b(b"%d/%d" % (seed, index), digest_size=12).hexdigest()
+    cname = f"{_ROOMS[index % len(_ROOMS)]}-{index % 97}"
+    return CallTruth(
+        call_id=digest,
+        cname=cname,
+        created_ts=begin,
+        destroyed_ts=end,
+        extra=_call_extra(extra, size) if config.quirks else {},
+        sessions=partial(_sessions_of_call, seed, config, index, begin, end, size),
+    )
 
 
 def _drawn(rng: np.random.Generator, count: int, between: tuple[int, int], skew: float) -> NDArray[np.int64]:

@@ -1,10 +1,11 @@
 """The sessions of a world as columns: user, call, times, place and quality. Statistics are computed from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
-from attrs import fields, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
@@ -62,82 +63,71 @@ class Participants:
 
     def only(self, kept: NDArray[np.bool_]) -> "Participants":
         """Return the sessions that a mask selects."""
-        columns = {name: getattr(self, name)[kept] for name in _PLAIN}
+        columns = {name: getattr(self, name)[kept] for name in _DTYPES}
         return Participants(**columns, groups={name: column[kept] for name, column in self.groups.items()})
 
 
-_PLAIN = tuple(attribute.name for attribute in fields(Participants) if attribute.name != "groups")
+_DTYPES: dict[str, type[np.generic]] = {
+    **dict.fromkeys(("user", "call", "join", "leave", "tries", "quick"), np.int64),
+    **dict.fromkeys(("audio", "video", "delay"), np.float64),
+    **dict.fromkeys(("first", "has_video"), np.bool_),
+    **dict.fromkeys(("uid", "cname", "product"), np.str_),
+}
+_DIMENSIONS = ("country", "region", "net", "network", "sdk", "sdkVersion", "os", "device", "channelSize")
 
 
-def participants_of(calls: Iterable[tuple[CallTruth, Sequence[SessionTruth]]]) -> Participants:
-    """Return the participants of calls with their sessions."""
-    rows: list[tuple[object, ...]] = []
+def participants_of(calls: Iterable[CallTruth]) -> Participants:
+    """Return the participants of calls."""
+    rows: list[dict[str, Any]] = []
     users: dict[tuple[str, str], tuple[int, SessionTruth]] = {}
-    for number, (call, sessions) in enumerate(calls):
-        people = [session for session in sessions if not session.server]
-        size = _size(len({session.uid for session in people}))
+    for number, call in enumerate(calls):
+        people = [session for session in call.sessions if not session.server]
+        size = len({session.uid for session in people})
         for session in people:
             key = (call.call_id, session.uid)
             is_first = key not in users
-            user, as_first = users.setdefault(key, (len(users), session))
-            rows.append((user, number, call.cname, is_first, session, *_facts(session, as_first), size))
-    return _columns(rows)
+            user, first_session = users.setdefault(key, (len(users), session))
+            ids = {"user": user, "call": number, "cname": call.cname, "first": is_first}
+            rows.append(ids | _facts(session) | _groups(first_session, size))
 
+    def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
+        return np.array([row[name] for row in rows], dtype=dtype)
 
-def _facts(session: SessionTruth, as_first: SessionTruth) -> tuple[object, ...]:
-    """Return place, attempts to join and freezes, from the session and a hash of its id."""
-    dice = blake2b(session.sid.encode(), digest_size=4).digest()
-    place = PLACES[blake2b(session.uid.encode(), digest_size=1).digest()[0] % len(PLACES)]
-    trouble = min(1.0, session.spells * (0.5 + dice[0] / 255))
-    return (
-        *place,
-        1 + (dice[1] % 17 == 0),
-        int(dice[2] % 9 != 0),
-        round(0.3 * trouble, 4),
-        round(0.5 * trouble, 4),
-        round(min(1.0, session.strain / 40 * (0.5 + dice[3] / 255)), 4),
-        as_first,
-    )
-
-
-def _columns(rows: list[tuple[object, ...]]) -> Participants:
-    user, call, cname, first, session, country, region, tries, quick, audio, video, delay, as_first, size = (
-        zip(*rows, strict=True) if rows else ((),) * 14
-    )
-
-    def of(name: str, sessions: Sequence[object]) -> Texts:
-        return np.array([getattr(each, name) for each in sessions], dtype=np.str_)
-
-    platform = of("platform", as_first)
-    network, sdk = of("network", as_first), of("sdk_version", as_first)
     return Participants(
-        user=np.array(user, dtype=np.int64),
-        call=np.array(call, dtype=np.int64),
-        uid=of("uid", session),
-        cname=np.array(cname, dtype=np.str_),
-        join=np.array([each.join_ts for each in session], dtype=np.int64),
-        leave=np.array([each.leave_ts for each in session], dtype=np.int64),
-        first=np.array(first, dtype=np.bool_),
-        tries=np.array(tries, dtype=np.int64),
-        quick=np.array(quick, dtype=np.int64),
-        audio=np.array(audio, dtype=np.float64),
-        video=np.array(video, dtype=np.float64),
-        delay=np.array(delay, dtype=np.float64),
-        has_video=np.array([each.video for each in session], dtype=np.bool_),
-        product=np.where(platform == "Web", "WebRTC", "Native"),
-        groups={
-            "country": np.array(country, dtype=np.str_),
-            "region": np.array(region, dtype=np.str_),
-            "net": network,
-            "network": network,
-            "sdk": sdk,
-            "sdkVersion": sdk,
-            "os": platform,
-            "device": of("device_type", as_first),
-            "channelSize": np.array(size, dtype=np.str_),
-        },
+        **{name: column(name, dtype) for name, dtype in _DTYPES.items()},
+        groups={name: column(name, np.str_) for name in _DIMENSIONS},
     )
 
 
-def _size(users: int) -> str:
-    return next(name for most, name in SIZES if users <= most)
+def _facts(session: SessionTruth) -> dict[str, Any]:
+    """Return the columns of a session. Attempts to join and freezes depend on a hash of its id."""
+    dice = blake2b(session.sid.encode(), digest_size=4).digest()
+    trouble = min(1.0, session.spells * (0.5 + dice[0] / 255))
+    return {
+        "uid": session.uid,
+        "join": session.join_ts,
+        "leave": session.leave_ts,
+        "tries": 1 + (dice[1] % 17 == 0),
+        "quick": int(dice[2] % 9 != 0),
+        "audio": round(0.3 * trouble, 4),
+        "video": round(0.5 * trouble, 4),
+        "delay": round(min(1.0, session.strain / 40 * (0.5 + dice[3] / 255)), 4),
+        "has_video": session.video,
+    }
+
+
+def _groups(session: SessionTruth, users: int) -> dict[str, str]:
+    """Return the groups of a user from the first session. `users` is the number of users of the call."""
+    country, region = PLACES[blake2b(session.uid.encode(), digest_size=1).digest()[0] % len(PLACES)]
+    return {
+        "product": "WebRTC" if session.platform == "Web" else "Native",
+        "country": country,
+        "region": region,
+        "net": session.network,
+        "network": session.network,
+        "sdk": session.sdk_version,
+        "sdkVersion": session.sdk_version,
+        "os": session.platform,
+        "device": session.device_type,
+        "channelSize": next(name for most, name in SIZES if users <= most),
+    }

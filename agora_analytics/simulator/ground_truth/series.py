@@ -1,6 +1,8 @@
 """Generates the points of a session for any window, on request. Metric ids are the vendor's, their behaviour is invented."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -99,12 +101,14 @@ class SampleTiming:
     max_series: int = 40
 
 
+_Plan = tuple[tuple[MetricBehaviour, Peer | None], ...]
+
+
 @frozen(eq=False)
 class _Rows:
-    """The series of a session as columns of parameters, one row each."""
+    """The series of a session. The parameters are column vectors with an element for each series."""
 
-    metrics: tuple[MetricBehaviour, ...]
-    peers: tuple[Peer | None, ...]
+    plan: _Plan
     keys: NDArray[np.uint64]
     base: NDArray[np.float64]
     spread: NDArray[np.float64]
@@ -127,15 +131,9 @@ class _Measured:
 
 
 def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> list[SeriesTruth]:
-    """Return the series of a session with start <= ts <= end. Series without points are left out.
-
-    A session has the same points in every window.
-    """
+    """Return the series of a session with start <= ts <= end. Series without points are left out."""
     measured = _measured(session, start, end, timing)
-    if measured is None:
-        return []
-    rows, ts = measured.rows, measured.ts
-    any_present: NDArray[np.bool_] = np.any(measured.present, axis=1)
+    ts = measured.ts
     return [
         SeriesTruth(
             mid=metric.mid,
@@ -145,42 +143,26 @@ def points_of(session: SessionTruth, start: int, end: int, timing: SampleTiming)
             value=value[kept],
             whole=metric.step >= 1,
         )
-        for metric, peer, value, kept, has_points in zip(
-            rows.metrics,
-            rows.peers,
-            measured.value,
-            measured.present,
-            any_present,
-            strict=True,
+        for (metric, peer), value, kept in zip(
+            measured.rows.plan, measured.value, measured.present, strict=True
         )
-        if has_points
+        if kept.any()
     ]
 
 
 def sums_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> tuple[int, float, int]:
     """Return the number of points in a window, the sum of their values (nulls excluded) and the sum of their times."""
     measured = _measured(session, start, end, timing)
-    if measured is None:
-        return 0, 0.0, 0
     present = measured.present
     valued = present & ~np.isnan(measured.value)
     times = int(present.sum(axis=0) @ measured.ts)
     return int(present.sum()), float(measured.value.sum(where=valued)), times
 
 
-def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured | None:
-    low, high = max(start, session.join_ts), min(end, session.leave_ts)
-    if high < low:
-        return None
-    k, ts = _reports(session, low, high, timing)
-    if not len(ts):
-        return None
+def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured:
+    k, ts = _reports(session, max(start, session.join_ts), min(end, session.leave_ts), timing)
     rows = _rows(session, timing.max_series)
-    present = (
-        (k[None, :] % rows.every[:, None] == rows.every[:, None] // 2)
-        & (ts[None, :] >= rows.first[:, None])
-        & (ts[None, :] <= rows.last[:, None])
-    )
+    present = (k % rows.every == rows.every // 2) & (ts >= rows.first) & (ts <= rows.last)
     return _Measured(rows, ts, _values(session, rows, k, ts, timing.null_share), present)
 
 
@@ -205,10 +187,10 @@ def _values(
     # Bad spells belong to the session: loss, delay and freezes get worse together, and more often in busy hours.
     chance = units(bits(key_array(session.key ^ _SPELL), k // _SPELL_REPORTS))[0]
     spell = chance < session.spells * (0.4 + 0.6 * busyness(ts))
-    first, second, third = units(bits(rows.keys[:, None], k[None, :]))
-    value = rows.base[:, None] + rows.spread[:, None] * (first + second - 1)
-    value += rows.burst[:, None] * (spell[None, :] * first)
-    value = np.rint(np.clip(value, 0, rows.top[:, None]) / rows.step[:, None]) * rows.step[:, None]
+    first, second, third = units(bits(rows.keys, k))
+    value = rows.base + rows.spread * (first + second - 1)
+    value += rows.burst * (spell * first)
+    value = np.rint(np.clip(value, 0, rows.top) / rows.step) * rows.step
     value[third < null_share] = np.nan
     return value
 
@@ -221,19 +203,21 @@ def _rows(session: SessionTruth, max_series: int) -> _Rows:
     for peer in session.peers:
         plan += [(metric, peer) for metric in DOWNLINK if session.video or not metric.video]
     plan = plan[:max_series]
-    metrics = tuple(metric for metric, _ in plan)
-    peers = tuple(peer for _, peer in plan)
-    strain = np.array([session.strain if metric.strained else 1.0 for metric in metrics])
+    strain = _column([session.strain if metric.strained else 1.0 for metric, _ in plan])
+    stays = [peer or session for _, peer in plan]
     return _Rows(
-        metrics=metrics,
-        peers=peers,
-        keys=key_array(*(session.key * 31 + 7919 * number + 1 for number in range(len(plan)))),
-        base=np.array([metric.base for metric in metrics]) * strain,
-        spread=np.array([metric.spread for metric in metrics]) * strain,
-        burst=np.array([metric.burst for metric in metrics], dtype=np.float64),
-        step=np.array([metric.step for metric in metrics], dtype=np.float64),
-        top=np.array([metric.top for metric in metrics], dtype=np.float64),
-        every=np.array([metric.every for metric in metrics], dtype=np.int64),
-        first=np.array([peer.join_ts if peer else session.join_ts for peer in peers], dtype=np.int64),
-        last=np.array([peer.leave_ts if peer else session.leave_ts for peer in peers], dtype=np.int64),
+        plan=tuple(plan),
+        keys=key_array(*(session.key * 31 + 7919 * number + 1 for number in range(len(plan))))[:, None],
+        base=_column([metric.base for metric, _ in plan]) * strain,
+        spread=_column([metric.spread for metric, _ in plan]) * strain,
+        burst=_column([metric.burst for metric, _ in plan]),
+        step=_column([metric.step for metric, _ in plan]),
+        top=_column([metric.top for metric, _ in plan]),
+        every=_column([metric.every for metric, _ in plan], np.int64),
+        first=_column([stay.join_ts for stay in stays], np.int64),
+        last=_column([stay.leave_ts for stay in stays], np.int64),
     )
+
+
+def _column(values: Sequence[float], dtype: type[np.generic] = np.float64) -> NDArray[Any]:
+    return np.array(values, dtype=dtype)[:, None]

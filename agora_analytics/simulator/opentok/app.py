@@ -6,21 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 import anyio.lowlevel
-import msgspec
 from graphql import GraphQLError
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.opentok import spec as facts
 from agora_analytics.simulator.counters import RateWindows
-from agora_analytics.simulator.opentok.execution import InjectedError, execute, parse_query, resolve
+from agora_analytics.simulator.opentok.execution import execute, failing_once, parse_query, resolve
 from agora_analytics.simulator.opentok.node_count import count_nodes
 from agora_analytics.simulator.opentok.project_data import ProjectDataResolver
-from agora_analytics.simulator.opentok.rules import (
-    MESSAGES,
-    OpenTokRefused,
-    OpenTokUnauthorised,
-    Rules,
-)
+from agora_analytics.simulator.opentok.rules import MESSAGES, OpenTokRefused, OpenTokUnauthorised, Rules
 from agora_analytics.simulator.opentok.session_data import SessionDataResolver
 from agora_analytics.simulator.opentok.token_check import TokenCheck
 from agora_analytics.simulator.opentok.world import DEMO_PROJECT_ID, OpenTokWorld
@@ -92,7 +86,7 @@ class OpenTokSimulator(SimulatedApi):
             leeway=leeway,
             max_lifetime=max_lifetime,
         )
-        self._injected: list[InjectedError] = []
+        self._injected: list[tuple[int, str | None]] = []
 
     def fail_with(self, code: int, *, times: int = 1, at: str | None = None) -> None:
         """Make the next requests fail with an error code of the vendor.
@@ -108,7 +102,7 @@ class OpenTokSimulator(SimulatedApi):
         """
         if code not in MESSAGES:
             raise ValueError(f"unknown error code {code}: use {min(MESSAGES)} to {max(MESSAGES)}")
-        self._injected += [InjectedError(code, at) for _ in range(times)]
+        self._injected += [(code, at)] * times
 
     def check_limits(self, arrival: Arrival) -> Reply | None:
         """Count a request of its key and of its address. Return a refusal with status 429 if one has too many.
@@ -133,39 +127,31 @@ class OpenTokSimulator(SimulatedApi):
         return reply
 
     def _reply(self, arrival: Arrival) -> Reply:
-        injected = self._injected.pop(0) if self._injected else None
         try:
-            if injected:
-                injected.raise_early()
-            holder = self._token_check.authenticate(
-                arrival.headers, arrival.now, unified=arrival.endpoint == UNIFIED
-            )
-            valid, body = self._execute(arrival, holder, injected)
+            body = self._execute(arrival)
         except OpenTokUnauthorised as refused:
+            self.errors[refused.code] += 1
             error = {"errorCode": refused.code, "message": str(refused)}
-            return self._counted(Reply.of({"error": error}, refused.status), [error])
+            return Reply.of({"error": error}, refused.status)
         except OpenTokRefused as refused:
-            error = {"message": str(refused), "errorCode": refused.code}
-            return self._counted(Reply.of({"errors": [error]}, self.rules.invalid_status), [error])
-        status = 200 if valid else self.rules.invalid_status
-        return self._counted(Reply.of(body, status), body.get("errors", ()))
+            body = {"errors": [{"message": str(refused), "errorCode": refused.code}]}
+        self.errors.update(error["errorCode"] for error in body.get("errors", ()))
+        return Reply.of(body, 200 if body.get("data") is not None else self.rules.invalid_status)
 
-    def _counted(self, reply: Reply, errors: Iterable[Mapping[str, Any]]) -> Reply:
-        for error in errors:
-            self.errors[error["errorCode"]] += 1
-        return reply
-
-    def _execute(
-        self, arrival: Arrival, holder: str, injected: InjectedError | None
-    ) -> tuple[bool, dict[str, Any]]:
+    def _execute(self, arrival: Arrival) -> dict[str, Any]:
+        code, at = self._injected.pop(0) if self._injected else (0, None)
+        if code and at is None:
+            raise OpenTokUnauthorised(code)
+        holder = self._token_check.authenticate(
+            arrival.headers, arrival.now, unified=arrival.endpoint == UNIFIED
+        )
         data = _body(arrival)
         self._check_size(data)
-        root = {"project": lambda _info, **args: self._project(holder, arrival.now, args["projectId"])}
         return execute(
             data,
-            root,
+            {"project": lambda _info, **args: self._project(holder, arrival.now, args["projectId"])},
             introspection=self.rules.introspection,
-            resolver=injected.resolver() if injected else resolve,
+            resolver=failing_once(at, code) if at else resolve,
         )
 
     def _check_size(self, data: Mapping[str, Any]) -> None:
@@ -205,12 +191,8 @@ class OpenTokSimulator(SimulatedApi):
 
 
 def _body(arrival: Arrival) -> dict[str, Any]:
-    if arrival.headers.get("content-type", "").partition(";")[0] != "application/json":
+    if arrival.media_type != "application/json":
         raise OpenTokRefused(1004, "The content type is application/json.")
-    try:
-        data = msgspec.json.decode(arrival.body)
-    except msgspec.DecodeError:
-        data = None
-    if not isinstance(data, dict):
+    if (body := arrival.json_object()) is None:
         raise OpenTokRefused(1004, "The body is a JSON object.")
-    return data
+    return body

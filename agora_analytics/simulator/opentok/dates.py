@@ -2,10 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
-
-from graphql import GraphQLError
 
 from agora_analytics.simulator.opentok.rules import OpenTokRefused
 
@@ -13,23 +10,8 @@ _PACIFIC = ZoneInfo("America/Los_Angeles")
 _DIGITS = re.compile(r"\d+")
 
 
-def parse_date(value: Any) -> str | int:
-    """Return a date of a query unchanged; the field interprets it.
-
-    Raises:
-        GraphQLError: it is neither text nor an integer.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise GraphQLError(f"Date cannot represent value: {value!r}")
-    return value
-
-
 def epoch_ms(value: str | int) -> int:
-    """Convert a date to epoch milliseconds: ISO 8601, seconds of up to 10 digits, or milliseconds, quoted or not.
-
-    Raises:
-        OpenTokRefused: 1002 if it is none of these.
-    """
+    """Convert a date to epoch milliseconds: ISO 8601, seconds of up to 10 digits, or milliseconds, quoted or not."""
     if isinstance(value, int) or _DIGITS.fullmatch(value):
         number = int(value)
         return number if number >= 10**10 else number * 1000

@@ -6,16 +6,15 @@ Source: `schema.graphql` in this folder, a reconstruction: no official schema is
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import graphql
 from ariadne import ScalarType, graphql_sync, make_executable_schema
-from attrs import frozen
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse
 
-from agora_analytics.simulator.opentok.dates import format_date, parse_date
+from agora_analytics.simulator.opentok.dates import format_date
 from agora_analytics.simulator.opentok.rules import OpenTokRefused, OpenTokUnauthorised
 
 _LOGGER = logging.getLogger("agora_analytics.simulator.opentok")
@@ -66,39 +65,23 @@ class RowExecutor(_Executor):  # type: ignore[misc]
         return row
 
 
-@frozen
-class InjectedError:
-    """An error of the vendor that one request returns. `at` is the name of the field that fails; None: the whole request."""
+def failing_once(field: str, code: int) -> Callable[..., Any]:
+    """Return a field resolver that fails with an error code the first time that it resolves a field of this name."""
+    failed = False
 
-    code: int
-    at: str | None
+    def fail_or_resolve(source: Any, info: Any, **args: Any) -> Any:
+        nonlocal failed
+        if info.field_name == field and not failed:
+            failed = True
+            raise OpenTokRefused(code)
+        return resolve(source, info, **args)
 
-    def raise_early(self) -> None:
-        """Refuse the request before its query is executed, if the whole request fails.
-
-        Raises:
-            OpenTokUnauthorised: the whole request fails.
-        """
-        if self.at is None:
-            raise OpenTokUnauthorised(self.code)
-
-    def resolver(self) -> Callable[..., Any]:
-        """Return a field resolver that fails the first time that it resolves the field."""
-        raised = False
-
-        def fail_or_resolve(source: Any, info: Any, **args: Any) -> Any:
-            nonlocal raised
-            if info.field_name == self.at and not raised:
-                raised = True
-                raise OpenTokRefused(self.code)
-            return resolve(source, info, **args)
-
-        return fail_or_resolve
+    return fail_or_resolve
 
 
-def _project_id(value: Any) -> str | int:
+def _text_or_integer(scalar: str, value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise GraphQLError(f"IntOrString cannot represent value: {value!r}")
+        raise GraphQLError(f"{scalar} cannot represent value: {value!r}")
     return value
 
 
@@ -107,8 +90,9 @@ def schema() -> GraphQLSchema:
     """Return the schema, built once."""
     return make_executable_schema(
         Path(__file__).with_name("schema.graphql").read_text(encoding="utf-8"),
-        ScalarType("Date", serializer=format_date, value_parser=parse_date),
-        ScalarType("IntOrString", serializer=str, value_parser=_project_id),
+        # The field that takes a date interprets it.
+        ScalarType("Date", serializer=format_date, value_parser=partial(_text_or_integer, "Date")),
+        ScalarType("IntOrString", serializer=str, value_parser=partial(_text_or_integer, "IntOrString")),
     )
 
 
@@ -119,20 +103,22 @@ def parse_query(query: str) -> DocumentNode:
 
 
 def format_error(error: GraphQLError, _debug: bool = False) -> dict[str, Any]:
-    """Format an error as the vendor does: with `errorCode` next to the message, not in `extensions`.
-
-    Raises:
-        Exception: an error of the simulator itself, which is not part of the API.
-    """
+    """Format an error as the vendor does: with `errorCode` next to the message, not in `extensions`."""
     cause = error.original_error
-    if cause is not None and not isinstance(cause, OpenTokRefused | GraphQLError):
+    # Raise what refuses the whole request, and errors of the simulator itself.
+    is_partial = isinstance(cause, OpenTokRefused) and not isinstance(cause, OpenTokUnauthorised)
+    if cause is not None and not is_partial and not isinstance(cause, GraphQLError):
         raise cause
     fields: dict[str, Any] = {"message": error.message}
     if error.locations:
         fields["locations"] = [location.formatted for location in error.locations]
     if error.path:
         fields["path"] = error.path
-    return fields | {"errorCode": cause.code if isinstance(cause, OpenTokRefused) else _code(error.message)}
+    if isinstance(cause, OpenTokRefused):
+        code = cause.code
+    else:
+        code = next((code for text, code in _CODES if text.search(error.message)), 1022)
+    return fields | {"errorCode": code}
 
 
 def execute(
@@ -141,18 +127,8 @@ def execute(
     *,
     introspection: bool,
     resolver: Callable[..., Any] = resolve,
-) -> tuple[bool, dict[str, Any]]:
-    """Execute a query. Return whether it is valid, and the body of the response.
-
-    Raises:
-        OpenTokUnauthorised: a field refuses the whole request.
-    """
-
-    def format_or_refuse(error: GraphQLError, debug: bool = False) -> dict[str, Any]:
-        if isinstance(error.original_error, OpenTokUnauthorised):
-            raise error.original_error
-        return format_error(error, debug)
-
+) -> dict[str, Any]:
+    """Execute a query and return the body of the response. Errors that refuse the whole request are raised."""
     _, body = graphql_sync(
         schema(),
         dict(data),
@@ -160,12 +136,9 @@ def execute(
         query_parser=lambda _context, sent: parse_query(sent["query"]),
         introspection=introspection,
         logger=_LOGGER,
-        error_formatter=format_or_refuse,
+        error_formatter=format_error,
         field_resolver=resolver,
         execution_context_class=RowExecutor,
     )
-    return body.get("data") is not None, body
-
-
-def _code(message: str) -> int:
-    return next((code for text, code in _CODES if text.search(message)), 1022)
+    result: dict[str, Any] = body
+    return result

@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from attrs import evolve, frozen
@@ -20,44 +21,21 @@ from agora_analytics.simulator.opentok.ground_truth import (
 _MINUTE = 60_000
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-
-def _client(
-    country: str,
-    region: str | None,
-    city: str,
-    sdk: str,
-    version: str,
-    browser: str | None,
-    model: str | None,
-) -> ClientTruth:
-    name, _, number = (browser or "").partition(" ")
-    return ClientTruth(
-        country=country,
-        region=region,
-        city=city,
-        sdk_type=sdk,
-        sdk_version=version,
-        browser=name or None,
-        browser_version=number or None,
-        device_model=model,
-    )
-
-
 CLIENTS = (
-    _client("US", "CA", "Oakland", "JS", "2.27.1", "CHROME 126.0.0", None),
-    _client("US", "CA", "San Diego", "JS", "2.27.1", "SAFARI 17.5.0", None),
-    _client("US", "TX", "Austin", "JS", "2.26.4", "EDGE 125.0.0", None),
-    _client("US", "NY", "Albany", "IOS", "2.27.0", None, "iPhone15,2"),
-    _client("US", "NY", "New York", "ANDROID", "2.27.0", None, "Pixel 8"),
-    _client("GB", None, "Leeds", "JS", "2.27.1", "CHROME 126.0.0", None),
-    _client("GB", None, "London", "JS", "2.27.1", "FIREFOX 127.0.0", None),
-    _client("FR", None, "Lyon", "JS", "2.26.4", "FIREFOX 127.0.0", None),
-    _client("ES", None, "Sevilla", "ANDROID", "2.26.1", None, "SM-S911B"),
-    _client("BR", None, "Recife", "ANDROID", "2.27.0", None, "moto g84"),
-    _client("MX", None, "Puebla", "IOS", "2.26.1", None, "iPhone14,5"),
-    _client("IN", None, "Pune", "JS", "2.27.1", "CHROME 126.0.0", None),
-    _client("IN", None, "Pune", "WINDOWS", "2.27.0", None, None),
-    _client("SA", None, "Jeddah", "JS", "2.26.4", "OTHER 4.2.0", None),
+    ClientTruth("US", "CA", "Oakland", "JS", "2.27.1", "CHROME", "126.0.0", None),
+    ClientTruth("US", "CA", "San Diego", "JS", "2.27.1", "SAFARI", "17.5.0", None),
+    ClientTruth("US", "TX", "Austin", "JS", "2.26.4", "EDGE", "125.0.0", None),
+    ClientTruth("US", "NY", "Albany", "IOS", "2.27.0", None, None, "iPhone15,2"),
+    ClientTruth("US", "NY", "New York", "ANDROID", "2.27.0", None, None, "Pixel 8"),
+    ClientTruth("GB", None, "Leeds", "JS", "2.27.1", "CHROME", "126.0.0", None),
+    ClientTruth("GB", None, "London", "JS", "2.27.1", "FIREFOX", "127.0.0", None),
+    ClientTruth("FR", None, "Lyon", "JS", "2.26.4", "FIREFOX", "127.0.0", None),
+    ClientTruth("ES", None, "Sevilla", "ANDROID", "2.26.1", None, None, "SM-S911B"),
+    ClientTruth("BR", None, "Recife", "ANDROID", "2.27.0", None, None, "moto g84"),
+    ClientTruth("MX", None, "Puebla", "IOS", "2.26.1", None, None, "iPhone14,5"),
+    ClientTruth("IN", None, "Pune", "JS", "2.27.1", "CHROME", "126.0.0", None),
+    ClientTruth("IN", None, "Pune", "WINDOWS", "2.27.0", None, None, None),
+    ClientTruth("SA", None, "Jeddah", "JS", "2.26.4", "OTHER", "4.2.0", None),
 )
 """The clients of generated worlds. The values are those of the schema's enums."""
 
@@ -213,23 +191,14 @@ class OpenTokSessionGenerator:
 
 def _still_active(meeting: MeetingTruth) -> MeetingTruth:
     """Return the meeting without the end times of itself and of all that stayed to its end."""
-    end = meeting.destroyed_ms
-    return evolve(
-        meeting,
-        destroyed_ms=None,
-        connections=tuple(
-            evolve(stay, destroyed_ms=None) if stay.destroyed_ms == end else stay
-            for stay in meeting.connections
-        ),
-        publishers=tuple(
-            evolve(stay, destroyed_ms=None) if stay.destroyed_ms == end else stay
-            for stay in meeting.publishers
-        ),
-        subscribers=tuple(
-            evolve(stay, destroyed_ms=None) if stay.destroyed_ms == end else stay
-            for stay in meeting.subscribers
-        ),
-    )
+    still_active: dict[str, Any] = {
+        name: tuple(
+            evolve(stay, destroyed_ms=None) if stay.destroyed_ms == meeting.destroyed_ms else stay
+            for stay in getattr(meeting, name)
+        )
+        for name in ("connections", "publishers", "subscribers")
+    }
+    return evolve(meeting, destroyed_ms=None, **still_active)
 
 
 def _session_id(rng: Random, project_id: str, created_ms: int, *, routed: bool) -> str:

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 
-@frozen(kw_only=True)
+@frozen
 class ClientTruth:
     """The device and place of a client. `region` is a US state; only clients of the JavaScript SDK have a browser."""
 
@@ -18,13 +18,19 @@ class ClientTruth:
 
 
 @frozen(kw_only=True, eq=False)
-class ConnectionTruth:
-    """One client in a meeting. `destroyed_ms` is None while it is connected."""
+class Stay:
+    """The begin and the end of a connection, stream or meeting. `destroyed_ms` is None while it is active."""
+
+    created_ms: int
+    destroyed_ms: int | None
+
+
+@frozen(kw_only=True, eq=False)
+class ConnectionTruth(Stay):
+    """One client in a meeting."""
 
     connection_id: str
     guid: str | None
-    created_ms: int
-    destroyed_ms: int | None
     client: ClientTruth
 
 
@@ -39,37 +45,34 @@ class StreamTruth:
 
 
 @frozen(kw_only=True, eq=False)
-class PublisherTruth:
+class PublisherTruth(Stay):
     """A stream as its connection publishes it. `key` is the seed of its samples."""
 
     connection_id: str
-    created_ms: int
-    destroyed_ms: int | None
     stream: StreamTruth
     key: int
 
 
 @frozen(kw_only=True, eq=False)
-class SubscriberTruth:
+class SubscriberTruth(Stay):
     """A stream as another connection receives it. `audio` and `video` are what it subscribes to."""
 
     subscriber_id: str
     connection_id: str
-    created_ms: int
-    destroyed_ms: int | None
     stream: StreamTruth
     audio: bool
     video: bool
     key: int
 
 
+SampledStream = PublisherTruth | SubscriberTruth
+
+
 @frozen(kw_only=True, eq=False)
-class MeetingTruth:
+class MeetingTruth(Stay):
     """A meeting. Two entries of a session have the same `meeting_id` if they are less than 10 minutes apart."""
 
     meeting_id: str
-    created_ms: int
-    destroyed_ms: int | None
     connections: tuple[ConnectionTruth, ...]
     publishers: tuple[PublisherTruth, ...]
     subscribers: tuple[SubscriberTruth, ...]

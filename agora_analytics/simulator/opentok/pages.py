@@ -22,11 +22,7 @@ def cursor(offset: int) -> str:
 
 
 def offset_of(end_cursor: str | None) -> int:
-    """Return the offset of a cursor. None and an empty cursor are the first page.
-
-    Raises:
-        OpenTokRefused: 1009 if it is not a cursor.
-    """
+    """Return the offset of a cursor. None and an empty cursor are the first page."""
     if not end_cursor:
         return 0
     try:  # the guide's example has one = too many, which the decoder accepts
@@ -39,11 +35,7 @@ def offset_of(end_cursor: str | None) -> int:
 
 
 def page_size(collection: str, first: int | None, rules: Rules) -> int:
-    """Return the most rows of a page.
-
-    Raises:
-        OpenTokRefused: 1005 if `first` is not a valid page size.
-    """
+    """Return the most rows of a page."""
     if first is None:
         return usual(collection)
     if first < 1 or (first > most(collection) and rules.excess == "refuse"):

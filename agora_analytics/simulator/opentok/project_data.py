@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 from attrs import frozen
@@ -127,18 +128,13 @@ def _parts(days: Sequence[date], interval: str | None) -> list[list[date]]:
         "MONTHLY": lambda day: (day.year, day.month),
         None: lambda _day: None,
     }[interval]
-    parts: dict[Any, list[date]] = {}
-    for day in days:
-        parts.setdefault(key(day), []).append(day)
-    return list(parts.values())
+    return [list(part) for _, part in groupby(days, key)]
 
 
 def _grouped(cells: Iterable[Cell], groups: Sequence[str]) -> list[tuple[Group, list[Cell]]]:
-    cells_by_group: dict[Group, list[Cell]] = {}
+    cells_by_group: dict[Group, list[Cell]] = defaultdict(list)
     for cell in cells:
-        cells_by_group.setdefault(tuple(_DIMENSIONS[name][1](cell.client) for name in groups), []).append(
-            cell
-        )
+        cells_by_group[tuple(_DIMENSIONS[name][1](cell.client) for name in groups)].append(cell)
     return sorted(cells_by_group.items(), key=lambda item: [value or "" for value in item[0]])
 
 

@@ -17,13 +17,15 @@ from agora_analytics.simulator.opentok.ground_truth import (
     MeetingTruth,
     OpenTokSessionTruth,
     PublisherTruth,
+    SampledStream,
+    Stay,
     StreamTruth,
     SubscriberTruth,
 )
 from agora_analytics.simulator.opentok.pages import page
 from agora_analytics.simulator.opentok.rules import OpenTokRefused, Rules
 from agora_analytics.simulator.opentok.samples import MEASURES
-from agora_analytics.simulator.opentok.usage import Stay, most_at_once, participant_minutes, total_minutes
+from agora_analytics.simulator.opentok.usage import most_at_once, participant_minutes, total_minutes
 from agora_analytics.simulator.opentok.world import OpenTokWorld
 
 Row = dict[str, Any]
@@ -48,7 +50,7 @@ class SessionDataResolver:
         missing = next((session for session in sessions if isinstance(session, OpenTokRefused)), None)
         if missing and self.rules.missing == "refuse":
             raise missing
-        return self._page("sessions", sessions, self._session, args)
+        return self._page("sessions", sessions, partial(self._session, as_row=self._meeting), args)
 
     def summaries(self, _info: Any, **args: Any) -> Row:
         """Resolve `sessionSummaries(start, end)`."""
@@ -58,7 +60,9 @@ class SessionDataResolver:
             for session in self.world.sessions
             if any(start <= meeting.created_ms < end for meeting in self._meetings_of(session))
         ]
-        return self._page("sessionSummaries", sessions, self._summary, args)
+        return self._page(
+            "sessionSummaries", sessions, partial(self._session, as_row=self._meeting_summary), args
+        )
 
     def _range(self, args: Mapping[str, Any]) -> tuple[int, int]:
         start = epoch_ms(args["start"]) if args.get("start") is not None else self.oldest_ms
@@ -97,11 +101,8 @@ class SessionDataResolver:
         """Resolve a list of connections or streams, with the most at the same time."""
         visible = self._visible(stays)
         return self._page(collection, visible, as_row, args) | {
-            "maxConcurrent": lambda _info: self._most(visible)
+            "maxConcurrent": lambda _info: most_at_once(visible, self.edge_ms)
         }
-
-    def _most(self, stays: Sequence[Stay]) -> int:
-        return most_at_once(stays, self.edge_ms)
 
     def _times(self, stay: Stay) -> Row:
         ended = stay.destroyed_ms is not None and stay.destroyed_ms <= self.edge_ms
@@ -118,16 +119,18 @@ class SessionDataResolver:
             "participantMinutes": lambda _info: participant_minutes(meetings, self.edge_ms),
         }
 
-    def _session(self, session: OpenTokSessionTruth) -> Row:
+    def _session(self, session: OpenTokSessionTruth, as_row: Callable[[MeetingTruth], Row]) -> Row:
         meetings = self._meetings_of(session)
         return {
             "sessionId": session.session_id,
             "mediaMode": session.media_mode,
-            "meetings": partial(self._meetings, meetings),
+            "meetings": partial(self._meetings, meetings, as_row),
             **self._minutes(meetings),
         }
 
-    def _meetings(self, meetings: Sequence[MeetingTruth], _info: Any, **args: Any) -> Row:
+    def _meetings(
+        self, meetings: Sequence[MeetingTruth], as_row: Callable[[MeetingTruth], Row], _info: Any, **args: Any
+    ) -> Row:
         start, end = self._range(args)
         meeting_id = args.get("meetingId")
         selected = [
@@ -135,7 +138,7 @@ class SessionDataResolver:
             for meeting in meetings
             if start <= meeting.created_ms < end and meeting_id in (None, meeting.meeting_id)
         ]
-        return self._page("meetings", selected, self._meeting, args)
+        return self._page("meetings", selected, as_row, args)
 
     def _meeting(self, meeting: MeetingTruth) -> Row:
         connection, publisher = partial(self._connection, meeting), partial(self._publisher, meeting)
@@ -206,13 +209,7 @@ class SessionDataResolver:
             **self._times(subscriber),
         }
 
-    def _statistics(
-        self,
-        source: PublisherTruth | SubscriberTruth,
-        flags: Mapping[str, bool],
-        _info: Any,
-        **args: Any,
-    ) -> Row:
+    def _statistics(self, source: SampledStream, flags: Mapping[str, bool], _info: Any, **args: Any) -> Row:
         samples = self.world.samples(source, self.edge_ms)
         codecs = {
             "audioCodec": "opus" if source.stream.audio else None,
@@ -238,15 +235,6 @@ class SessionDataResolver:
 
         return page("streamStatsCollection", len(samples), cut, args, self.rules)
 
-    def _summary(self, session: OpenTokSessionTruth) -> Row:
-        meetings = self._meetings_of(session)
-        return {
-            "sessionId": session.session_id,
-            "mediaMode": session.media_mode,
-            "meetings": lambda _info, **args: self._page("meetings", meetings, self._meeting_summary, args),
-            **self._minutes(meetings),
-        }
-
     def _meeting_summary(self, meeting: MeetingTruth) -> Row:
         row: Row = {"meetingId": meeting.meeting_id, **self._times(meeting), **self._minutes([meeting])}
         for name, stays in (
@@ -256,7 +244,7 @@ class SessionDataResolver:
         ):
             visible: Sequence[Any] = self._visible(stays)
             row[f"total{name}"] = len(visible)
-            row[f"maxConcurrent{name}"] = lambda _info, visible=visible: self._most(visible)
+            row[f"maxConcurrent{name}"] = lambda _info, visible=visible: most_at_once(visible, self.edge_ms)
         return row
 
 

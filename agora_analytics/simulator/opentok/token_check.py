@@ -39,11 +39,7 @@ class TokenCheck:
         return project_id in self.projects or project_id in self.applications
 
     def authenticate(self, headers: Headers, now: float, *, unified: bool) -> str:
-        """Return the project or application of a request's token.
-
-        Raises:
-            OpenTokUnauthorised: the token is missing or invalid.
-        """
+        """Return the project or application of a request's token."""
         if token := headers.get("x-opentok-auth"):
             return self._project(token, now)
         scheme, _, token = headers.get("authorization", "").partition(" ")

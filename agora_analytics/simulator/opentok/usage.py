@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from random import Random
-from typing import Protocol
 
 from attrs import frozen
 
 from agora_analytics.simulator.opentok.generator import CLIENTS
-from agora_analytics.simulator.opentok.ground_truth import ClientTruth, MeetingTruth
+from agora_analytics.simulator.opentok.ground_truth import ClientTruth, MeetingTruth, Stay
 
 TIERS = (
     (1, 2), (1, 4), (1, 8), (1, 10), (1, 25), (3, 6), (3, 25), (5, 8), (7, 8),
@@ -109,15 +108,6 @@ def _add_stream(amounts: dict[str, float], side: str, rng: Random) -> None:
     amounts[f"{side}/streams"] += 1
     amounts[f"{side}/{bucket(latency, LATENCY_MS, 'ms')}"] += 1
     amounts[f"{side}/{bucket(kbps, BITRATE_KBPS, 'kbps')}"] += 1
-
-
-class Stay(Protocol):
-    """A connection or stream with its begin and end in epoch milliseconds; an end of None: it is still active."""
-
-    @property
-    def created_ms(self) -> int: ...  # noqa: D102
-    @property
-    def destroyed_ms(self) -> int | None: ...  # noqa: D102
 
 
 def total_minutes(stays: Iterable[Stay], now_ms: int) -> float:

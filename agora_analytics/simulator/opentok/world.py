@@ -8,13 +8,8 @@ from attrs import evolve
 
 from agora_analytics.simulator.opentok.dates import pacific_day
 from agora_analytics.simulator.opentok.generator import OpenTokSessionGenerator, OpenTokWorldConfig
-from agora_analytics.simulator.opentok.ground_truth import (
-    OpenTokSessionTruth,
-    PublisherTruth,
-    SampleTotals,
-    SubscriberTruth,
-)
-from agora_analytics.simulator.opentok.samples import Samples, Sampling
+from agora_analytics.simulator.opentok.ground_truth import OpenTokSessionTruth, SampledStream, SampleTotals
+from agora_analytics.simulator.opentok.samples import Samples, samples_of
 from agora_analytics.simulator.opentok.usage import ProjectDays
 
 DEMO_PROJECT_ID = "45000001"
@@ -28,7 +23,7 @@ class OpenTokWorld:
     Args:
         sessions: the sessions, in any order.
         days: the project's days.
-        sampling: how streams are sampled.
+        config: how streams are sampled, by its `samples`, `dense_share` and `null_share`.
         project_id: an API key of digits, or an application id.
 
     Example:
@@ -42,12 +37,12 @@ class OpenTokWorld:
         sessions: Iterable[OpenTokSessionTruth],
         *,
         days: ProjectDays,
-        sampling: Sampling,
+        config: OpenTokWorldConfig,
         project_id: str = DEMO_PROJECT_ID,
     ) -> None:
         self.project_id = project_id
         self.days = days
-        self._sampling = sampling
+        self._config = config
         # Oldest first, so that a new session is listed after pages that were already read. The id orders equal times.
         self.sessions: Sequence[OpenTokSessionTruth] = sorted(
             sessions, key=lambda session: (session.created_ms, session.session_id)
@@ -93,9 +88,7 @@ class OpenTokWorld:
             days=ProjectDays(
                 seed=name, first=pacific_day(generator.since_ms), last=pacific_day(generator.until_ms - 1)
             ),
-            sampling=Sampling(
-                count=chosen.samples, dense_share=chosen.dense_share, null_share=chosen.null_share
-            ),
+            config=chosen,
             project_id=project_id,
         )
 
@@ -103,13 +96,13 @@ class OpenTokWorld:
         """Return the session with this id, or None."""
         return self._by_id.get(session_id)
 
-    def samples(self, stream: PublisherTruth | SubscriberTruth, last_ms: int | None = None) -> Samples:
+    def samples(self, stream: SampledStream, last_ms: int | None = None) -> Samples:
         """Return the samples of a publisher or subscriber up to and including `last_ms`; None: all.
 
         Raises:
             ValueError: the stream is still active and no `last_ms` is given.
         """
-        return self._sampling.of(stream, last_ms)
+        return samples_of(stream, last_ms, self._config)
 
     def totals(
         self, side: Literal["publishers", "subscribers"] = "publishers", now: float | None = None

@@ -46,11 +46,7 @@ class SignatureCheck:
         self.expired: set[str] = set()
 
     def verify(self, arrival: Arrival) -> str:
-        """Return the access key id of a request.
-
-        Raises:
-            ApsaraVideoRefused: the signature is missing or invalid.
-        """
+        """Return the access key id of a request. Refuse a missing or invalid signature."""
         for name in (*_ALWAYS_SIGNED, _HASH, "authorization"):
             if not arrival.headers.get(name):
                 raise ApsaraVideoRefused(

@@ -1,16 +1,19 @@
-"""Simulated ApsaraVideo Live: one operation, with signatures and the rate limit of an account."""
+"""Simulated ApsaraVideo Live: one operation over metrics that are generated on request, with signatures and a rate limit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Unpack
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import msgspec
+import numpy as np
+from attrs import frozen
 
 from agora_analytics.apsaravideo import spec as facts
 from agora_analytics.core.limits import Limits
-from agora_analytics.simulator.apsaravideo.signature_check import ApsaraVideoRefused, SignatureCheck
-from agora_analytics.simulator.apsaravideo.world import ApsaraVideoWorld, Terminals, summary
+from agora_analytics.simulator.apsaravideo_signatures import ApsaraVideoRefused, SignatureCheck
+from agora_analytics.simulator.ground_truth.noise import Bits, bits, busyness, key_array, units
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 
 DEMO_KEYS: Mapping[str, str] = {"demo-access-key-id": "demo-access-key-secret"}
@@ -18,6 +21,78 @@ _ROUTES = {facts.INTERACTION_METRICS: ("GET POST", "/")}
 _FORM = "application/x-www-form-urlencoded"
 _STEP_MS = facts.GRANULARITY * 1000
 _TROUBLESHOOTING = "https://api.aliyun.com/troubleshoot?q="
+_GAPS = 0.02
+# The value of a metric in an idle hour, what a busy hour adds, and the variation; in percent or milliseconds.
+_LEVELS = {
+    facts.Metric.JOIN_SUCCESS_RATE: (99.5, -1.5, 0.5),
+    facts.Metric.VIDEO_STUCK_RATE: (0.8, 2.0, 1.2),
+    facts.Metric.AUDIO_STUCK_RATE: (0.4, 1.0, 0.6),
+    facts.Metric.FIRST_FRAME_COST: (350.0, 200.0, 150.0),
+}
+
+
+@frozen(kw_only=True)
+class Terminals:
+    """A selection of terminals: of an app, of one system or kind, in one channel; None: all."""
+
+    app_id: str
+    os: str | None = None
+    terminal_type: str | None = None
+    channel_id: str | None = None
+
+
+@frozen(kw_only=True)
+class TruePoint:
+    """A value with 6 decimals. `ms` is the start of its 5 minutes in UTC epoch milliseconds."""
+
+    ms: int
+    value: str
+
+
+@frozen(kw_only=True)
+class ApsaraVideoWorld:
+    """The apps and channels of an account, and the values of their metrics at any time.
+
+    Example:
+        >>> world = ApsaraVideoWorld.generate(seed=7)
+        >>> len(world.points("FirstFrameCost", Terminals(app_id=world.app_ids[0]), 0, 24 * 3_600_000 - 1)) > 270
+        True
+    """
+
+    seed: int
+    app_ids: tuple[str, ...]
+    channel_ids: tuple[str, ...]
+
+    @classmethod
+    def generate(cls, *, seed: int = 1, apps: int = 2, channels: int = 5) -> "ApsaraVideoWorld":
+        """Generate a world. The same seed gives the same world."""
+        names = [blake2b(f"{seed} {i}".encode(), digest_size=16).hexdigest() for i in range(apps)]
+        return cls(
+            seed=seed,
+            app_ids=tuple(f"{n[:8]}-{n[8:12]}-{n[12:16]}-{n[16:20]}-{n[20:]}" for n in names),
+            channel_ids=tuple(str(770_513 + 17 * i) for i in range(channels)),
+        )
+
+    def points(self, metric: str, terminals: Terminals, first_ms: int, last_ms: int) -> list[TruePoint]:
+        """Return the points whose 5 minutes begin in a time range, both ends included. Some points are missing."""
+        index = np.arange(-(-first_ms // _STEP_MS), last_ms // _STEP_MS + 1, dtype=np.int64)
+        if terminals.channel_id not in (None, *self.channel_ids) or not len(index):
+            return []
+        gap, noise, _ = units(bits(self._key(metric, terminals), index))
+        level, busy, spread = _LEVELS[facts.Metric(metric)]
+        values = np.maximum(level + busy * busyness(index * facts.GRANULARITY) + spread * (noise - 0.5), 0.0)
+        if facts.Metric(metric) is facts.Metric.JOIN_SUCCESS_RATE:
+            values = np.minimum(values, 100.0)
+        return [
+            TruePoint(ms=int(i) * _STEP_MS, value=f"{value:.6f}")
+            for i, value, present in zip(index, values, gap >= _GAPS, strict=True)
+            if present
+        ]
+
+    def _key(self, metric: str, terminals: Terminals) -> Bits:
+        parts = (metric, terminals.app_id, terminals.os, terminals.terminal_type, terminals.channel_id)
+        digest = blake2b(repr((self.seed, *map(str, parts))).encode(), digest_size=8).digest()
+        return key_array(int.from_bytes(digest, "big"))
 
 
 class ApsaraVideoSimulator(SimulatedApi):
@@ -156,20 +231,21 @@ def _as_xml(fields: Mapping[str, str]) -> bytes:
 
 
 def _parameters(arrival: Arrival) -> dict[str, str]:
-    kind = arrival.headers.get("content-type", "").partition(";")[0]
-    form = arrival.body.decode(errors="replace") if kind == _FORM else ""
+    form = arrival.body.decode(errors="replace") if arrival.media_type == _FORM else ""
     return dict(arrival.query) | dict(parse_qsl(form, keep_blank_values=True))
 
 
 def _check_names(parameters: Mapping[str, str]) -> None:
-    for name, values in (
-        ("MetricType", facts.Metric),
-        ("Os", facts.Os),
-        ("TerminalType", facts.TerminalType),
-    ):
+    kinds = {"MetricType": facts.Metric, "Os": facts.Os, "TerminalType": facts.TerminalType}
+    for name, values in kinds.items():
         if parameters.get(name) and parameters[name] not in list(values):
             raise _wrong(f"{name} {parameters[name]}")
 
 
 def _wrong(what: str) -> ApsaraVideoRefused:
     return ApsaraVideoRefused("Meter.ParamError", f"Param Error:{what},Please Check Again.")
+
+
+def summary(points: Sequence[TruePoint]) -> str:
+    """Return the mean of points, or "0" if there are none."""
+    return f"{sum(float(p.value) for p in points) / len(points):.6f}" if points else "0"

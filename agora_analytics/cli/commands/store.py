@@ -1,0 +1,151 @@
+"""`agora-analytics harvest`, `sql` and `compact`, and the harvest of any vendor."""
+
+import asyncio
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agora_analytics.cli.accounts import AgoraAccount
+from agora_analytics.cli.client_context import open_client
+from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
+from agora_analytics.cli.output import LimitedOutput, write_table
+from agora_analytics.cli.terminal import err, one_line, out
+
+if TYPE_CHECKING:
+    from agora_analytics.cli.client_context import MakeClient
+    from agora_analytics.harvest.run import HarvestClient
+
+_LATEST_DATA = 300  # seconds: the data of the slowest plan are this late
+
+
+@option_groups
+def harvest(
+    insight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Also store this metric of Data Insights, such as joinSuccessRate, hour by hour; repeat it for more. "
+            "Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
+        ),
+    ] = None,
+    no_compact: Annotated[
+        bool, typer.Option("--no-compact", help="Do not merge the small files of past days.")
+    ] = False,
+    *,
+    options: HarvestOptions,
+    account: AgoraAccount,
+) -> int:
+    """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
+
+    The customer id and secret are read from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. If the harvest stops, the
+    same command continues it. Exit code 75: the day's quota is used up; run the command again later.
+    """
+    return run_harvest(account.client, options, insights=insight or (), compact=not no_compact)
+
+
+def run_harvest(
+    make: "MakeClient[HarvestClient]",
+    options: HarvestOptions,
+    *,
+    units: str = "calls",
+    insights: Sequence[str] = (),
+    **more: Any,
+) -> int:
+    """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
+
+    `units` names what the harvest visits, in the plural. `more` are further arguments of `harvest.harvest`.
+    """
+    from agora_analytics.agora.client import AsyncAgora
+    from agora_analytics.agora.operations import LISTS
+    from agora_analytics.cli.harvest_summary import not_finished, show_estimate, show_summary
+    from agora_analytics.cli.live_progress import Progress, harvest_with_progress
+    from agora_analytics.cli.runner import DONE, TRY_LATER
+    from agora_analytics.harvest import HarvestReport, harvest_insights
+
+    async def estimate_only() -> None:
+        async with open_client(make) as client:
+            await show_estimate(client, units=units, **options.arguments)
+
+    async def store_all() -> HarvestReport:
+        progress = Progress(units=units)
+        async with make(observer=progress.sent) as client:
+            if isinstance(client, AsyncAgora):
+                # Before the folder of the store is created for nothing.
+                client.legal_window(LISTS, options.since, options.until)
+            report = await harvest_with_progress(client, progress, **options.arguments, **more)
+            show_summary(out(), report, options.out, units=units)
+            if insights and isinstance(client, AsyncAgora):
+                days = await harvest_insights(client, insights, **options.arguments)
+                show_summary(out(), days, options.out, units="insight days")
+        return report
+
+    if options.dry_run:
+        asyncio.run(estimate_only())
+        return DONE
+    report = asyncio.run(store_all())
+    same_range = _is_absolute(options.since) and _is_absolute(options.until)
+    if unfinished := not_finished(report, same_range=same_range, units=units):
+        one_line(err(), f"agora-analytics: {unfinished}")
+        return TRY_LATER
+    return DONE
+
+
+def _is_absolute(option: str) -> bool:
+    """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
+    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", option)
+
+
+@option_groups
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="A query that reads, such as 'select ...'; - reads it from stdin.")
+    ],
+    store: StoreOption,
+    *,
+    output: LimitedOutput,
+) -> None:
+    """Query a store with SQL (DuckDB). All times are UTC.
+
+    Tables: calls, sessions and metrics (Agora), points (other vendors), and the view quality, which has the metrics of
+    all vendors with common names and units.
+    """
+    from agora_analytics.cli.output.table import query_result
+    from agora_analytics.store import open_store
+
+    text = sys.stdin.read() if query == "-" else query
+    table = open_store(store).sql(text).arrow()
+    table = table.rename_columns(_distinct(table.column_names))
+    write_table(table, query_result(table), output)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return column names without duplicates: the second `n` becomes `n_2`."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return distinct
+
+
+def compact(store: StoreOption) -> None:
+    """Merge the many small files of each past day into a few. A harvest does this automatically; readers may continue."""
+    from agora_analytics.instants import utc_day
+    from agora_analytics.store import open_store
+
+    report = open_store(store).compact(closed_before=utc_day(time.time() - _LATEST_DATA))
+    console = out()
+    for day in report.compacted:
+        size = f"{day.bytes_before / 1e6:,.1f} to {day.bytes_after / 1e6:,.1f} MB"
+        console.print(
+            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})"
+        )
+    for skipped in report.skipped:
+        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}")
+    if not report.compacted and not report.skipped:
+        console.print("Nothing to compact: no past day has more than a few files.")
