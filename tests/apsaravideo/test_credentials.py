@@ -73,7 +73,7 @@ def test_a_temporary_key_sends_its_token():
     assert harness.refusals == {}
 
 
-def test_credentials_are_asked_for_every_attempt_and_a_token_that_expired_is_renewed_once():
+def test_credentials_are_fetched_for_every_attempt_and_renewed_once():
     harness = make_harness(keys={"old": "s-1", "new": "s-2"}, tokens={"old": "t-1", "new": "t-2"})
     harness.simulator.expire("old")
     given = [Credentials("old", "s-1", security_token="t-1"), Credentials("new", "s-2", security_token="t-2")]
@@ -92,7 +92,7 @@ def test_credentials_are_asked_for_every_attempt_and_a_token_that_expired_is_ren
     assert harness.refusals == {(ENDPOINT, "400"): 1}
 
 
-def test_credentials_that_cannot_be_had_are_told_and_cost_no_request():
+def test_failing_credentials_raise_without_a_request():
     class Gone(Exception):
         pass
 
@@ -136,14 +136,14 @@ def test_credentials_that_cannot_be_had_are_told_and_cost_no_request():
         ({"access_key_id": "i", "credentials": ask}, "not both"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_without_showing_a_secret(settings, said):
+def test_invalid_settings_are_refused_without_showing_a_secret(settings, said):
     with pytest.raises(ConfigurationError) as caught:
         AsyncApsaraVideo(**({"app_id": "a"} | settings))
     assert said in str(caught.value)
     assert MARK not in "".join(traceback.format_exception(caught.value))
 
 
-def test_plain_http_where_it_is_asked_for_by_name():
+def test_plain_http_with_allow_http():
     client = AsyncApsaraVideo("i", "s", app_id="a", base_url="http://10.0.0.1", allow_http=True)
     assert "http://10.0.0.1" in repr(client)
 
@@ -159,7 +159,7 @@ async def test_settings_of_the_environment():
 
 
 @pytest.mark.parametrize("missing", ENVIRONMENT)
-def test_a_setting_that_the_environment_lacks_is_named(missing):
+def test_missing_environment_variable_is_named(missing):
     with pytest.raises(ConfigurationError, match=missing):
         AsyncApsaraVideo.from_env({name: value for name, value in ENVIRONMENT.items() if name != missing})
 

@@ -80,7 +80,7 @@ def test_the_table_has_each_code_once():
 
 @pytest.mark.parametrize("dress", [as_json, as_lower_camel, as_xml])
 @pytest.mark.parametrize("code", sorted(ERRORS))
-def test_what_each_code_comes_to(code, dress):
+def test_verdict_of_each_code(code, dress):
     verdict = verdict_on(dress(code), ERRORS[code].status)
     expected = {
         **dict.fromkeys(PARAMETERS, (Fail, errors.BadRequest, None)),
@@ -144,7 +144,7 @@ def test_429_is_throttling_whatever_its_body_is():
     "body",
     [b"<html><h1>502 Bad Gateway</h1></html>", b"", b"\xff\xfe", b"[" * 20_000, as_json("What.IsThis")],
 )
-def test_html_empty_and_unknown_answers_keep_their_status(status, kind, again, body):
+def test_unreadable_response_keeps_its_status(status, kind, again, body):
     verdict = verdict_on(body, status, content_type="text/html; charset=utf-8")
     assert (type(verdict), type(verdict.error)) == (Retry if again else Fail, kind)
     assert verdict.error.status == status
@@ -154,7 +154,7 @@ def test_html_empty_and_unknown_answers_keep_their_status(status, kind, again, b
 
 
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"[]", b"7", b'{"Nodes": [', b"null"])
-def test_a_good_status_without_an_answer_is_trouble(body):
+def test_success_status_without_a_body_is_a_failure(body):
     verdict = verdict_on(body, 200, content_type="text/html")
     assert isinstance(verdict, Retry)
     assert verdict.error.status == 200
@@ -193,13 +193,13 @@ def test_a_long_message_is_cut():
     assert len(str(verdict.error)) < 700
 
 
-def test_a_code_that_is_no_text_does_no_harm():
+def test_code_of_another_type_is_ignored():
     for code in ({"a": 1}, [1], 1.5, True):
         assert verdict_on({"Code": code, "Message": ["m"], "RequestId": {}}, 400).error.status == 400
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
-def test_a_failure_of_the_network_is_tried_again_unless_it_would_come_again(kind):
+def test_transient_network_failure_is_retried(kind):
     verdict = OPERATION.read(exchange(TransportFailure(kind, "why"), OPERATION))
     assert isinstance(verdict, Fail if kind.would_come_again else Retry)
     assert verdict.error.kind is kind

@@ -31,7 +31,7 @@ async def pages_of(listing):
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_a_day_comes_whole(metric):
+def test_whole_day_is_listed(metric):
     harness = make_harness()
     begin, end = MIDNIGHT - DAY, MIDNIGHT
     (page,) = harness.run(lambda client: pages_of(client.interaction_metrics(metric, begin, end)))
@@ -48,7 +48,7 @@ def test_a_day_comes_whole(metric):
 
 @pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("shift", [0, 1, 137])
-def test_thirty_days_are_split_and_every_point_comes_once(rounds, shift):
+def test_thirty_days_are_split_and_every_point_is_returned_once(rounds, shift):
     harness = make_harness(rounds=rounds)
     begin = NOW - 30 * DAY + 600 + shift
     pages = harness.run(lambda client: pages_of(client.interaction_metrics(COST, begin)))
@@ -66,7 +66,7 @@ def test_thirty_days_are_split_and_every_point_comes_once(rounds, shift):
     assert harness.refusals == {}
 
 
-def test_windows_are_fetched_side_by_side_and_given_in_order():
+def test_windows_are_fetched_concurrently_and_returned_in_order():
     harness = make_harness(latency=(1.0, 1.0))
 
     async def job(client):
@@ -108,7 +108,7 @@ def test_a_channel_without_data_has_no_nodes():
     assert (page.records, page.summary) == ([], 0.0)
 
 
-def test_all_metrics_come_one_after_the_other():
+def test_all_metrics_are_returned_one_after_the_other():
     harness = make_harness()
     pages = harness.run(lambda client: pages_of(client.all_metrics("2d", "1h")))
     assert [page.metric for page in pages] == [m for m in Metric for _ in range(2)]
@@ -119,7 +119,7 @@ def test_all_metrics_come_one_after_the_other():
 
 @pytest.mark.parametrize("behind", range(8))
 @pytest.mark.parametrize("rounds", [False, True])
-def test_a_listing_goes_on_behind_any_page(behind, rounds):
+def test_listing_resumes_after_any_page(behind, rounds):
     harness = make_harness(rounds=rounds)
     asked = {"begin": NOW - 4 * DAY + 137, "end": "now", "metrics": (COST, "VideoStuckRate")}
 
@@ -139,7 +139,7 @@ def test_a_listing_goes_on_behind_any_page(behind, rounds):
 
 
 @pytest.mark.parametrize("token", ["", "x", "1.2", "5.1.0.", "1.2.3.4.5", "1.2.-3."])
-def test_a_token_that_is_none_is_refused(token):
+def test_invalid_resume_token_is_refused(token):
     harness = make_harness()
     with pytest.raises(InvalidRequest, match="is not the resume_token"):
         harness.run(lambda client: client.interaction_metrics(COST, "1d", resume=token).collect())
@@ -164,7 +164,7 @@ def test_the_points_as_an_arrow_table():
     assert table["raw"].null_count == len(table)
 
 
-def test_an_answer_in_another_order_comes_the_earliest_first():
+def test_points_are_sorted_by_time():
     times = [int(NOW) - ago for ago in (600, 1800, 900, 1200)]
     nodes = [{"Timestamp": str(ts * 1000), "Value": str(ts)} for ts in times]
     harness = scripted(response({"Nodes": nodes, "RequestId": "r"}))
@@ -172,7 +172,7 @@ def test_an_answer_in_another_order_comes_the_earliest_first():
     assert [(point.ts, point.value) for point in found] == [(ts, ts) for ts in sorted(times)]
 
 
-def test_what_is_no_number_is_kept_and_counted():
+def test_value_that_is_not_a_number_is_kept_and_counted():
     pa = pytest.importorskip("pyarrow")
     values = ["66.670000", "n/a", "", None, 12, "NaN", "1_0", [1], "1e3"]
     nodes = [
@@ -207,7 +207,7 @@ def test_names_in_lower_camel_case_are_read_too():
         ({"Nodes": [{"Timestamp": "1e30", "Value": "1"}]}, "$.Nodes[0].Timestamp"),
     ],
 )
-def test_an_answer_that_cannot_be_read_says_where(body, path):
+def test_decode_error_has_the_path(body, path):
     with pytest.raises(DecodeError) as caught:
         scripted(response(body | {"RequestId": "r-1"})).run(
             lambda client: client.interaction_metrics(COST, "2h").collect(),
@@ -234,7 +234,7 @@ def test_an_answer_that_cannot_be_read_says_where(body, path):
         ({"begin": "1h", "app_id": ""}, "app_id='' is empty"),
     ],
 )
-def test_what_cannot_be_is_refused_before_a_request(question, said):
+def test_invalid_arguments_are_refused_before_a_request(question, said):
     harness = make_harness()
     with pytest.raises(InvalidRequest, match=said):
         harness.run(lambda client: client.interaction_metrics(**({"metric": COST} | question)).collect())
@@ -260,7 +260,7 @@ def test_a_range_out_of_reach_is_refused_before_a_request(ends):
     assert harness.requests[ENDPOINT] == 0
 
 
-def test_what_is_too_far_back_is_cut_off():
+def test_range_is_clipped_to_the_reach():
     harness = make_harness()
     pages = harness.run(lambda client: pages_of(client.interaction_metrics(COST, "45d")))
     assert len(pages) == 30
@@ -287,12 +287,12 @@ def test_one_moment_in_three_time_zones():
     assert all(other == one for other in others)
 
 
-def test_raw_names_are_sent_as_they_are_and_the_server_says_no():
+def test_unknown_metric_is_sent_and_refused_by_the_server():
     with pytest.raises(BadRequest, match="Param Error:MetricType Delay"):
         make_harness().run(lambda client: client.interaction_metrics("Delay", "1h").collect())
 
 
-def test_without_checks_the_server_refuses_what_is_too_long():
+def test_without_validation_the_server_refuses_a_long_range():
     harness = make_harness()
     with pytest.raises(BadRequest, match="24 hours"):
         harness.run(lambda client: client.interaction_metrics(COST, "2d").collect(), validate=False)
@@ -305,7 +305,7 @@ def test_one_metric_may_be_named_without_a_list():
     assert {point.metric for point in points} == {"VideoStuckRate"}
 
 
-def test_without_checks_one_request_goes_out_as_it_was_given():
+def test_without_validation_the_request_is_sent_unchanged():
     harness = scripted(response({"RequestId": "r"}))
     harness.run(
         lambda client: client.interaction_metrics("firstframecost", 99, 7, os="").collect(),

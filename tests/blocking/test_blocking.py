@@ -44,7 +44,7 @@ def test_sessions_and_metrics_of_a_call(client, world):
     assert client.calls(*RANGE).to_arrow().num_rows == len(world.calls)
 
 
-def test_what_needs_no_request_is_answered_at_once(client):
+def test_methods_without_a_request_return_immediately(client):
     assert client.settings.app_id == SETTINGS["app_id"]
     assert {quota.spent for quota in client.quota()} == {0}
     assert not client.sent
@@ -92,7 +92,7 @@ def test_a_client_with_a_ledger_in_a_thread_leaves_no_thread_either(base_url, tm
     assert threads() == before
 
 
-def test_a_listing_that_is_left_early_asks_for_nothing_more(client, simulator):
+def test_listing_left_early_sends_no_more_requests(client, simulator):
     for _ in client.calls(*RANGE, page_size=5):
         break
     time.sleep(0.3)
@@ -117,7 +117,7 @@ def test_inside_a_running_loop_as_in_a_notebook(client, world):
     assert asyncio.run(cell()) == len(world.calls)
 
 
-def test_closing_ends_what_another_thread_waits_for(world):
+def test_closing_ends_the_wait_of_another_thread(world):
     simulator = Simulator(world, now=Shifted().now, faults=Faults(script=("hang",)))
     with serve_in_thread(simulator) as url, ThreadPoolExecutor(1) as pool:
         client = Agora(*CUSTOMER, **SETTINGS, base_url=url, clock=Shifted())
@@ -144,7 +144,7 @@ def test_the_loops_own_thread_cannot_wait_for_itself(base_url):
     assert "event loop thread" in told[0]
 
 
-def test_a_client_that_is_forgotten_warns_and_its_thread_ends(base_url):
+def test_unclosed_client_warns_and_its_thread_ends(base_url):
     before = threads()
     client = Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted())
     iterator = iter(client.calls(*RANGE, page_size=5))
@@ -163,7 +163,7 @@ def test_a_client_that_is_forgotten_warns_and_its_thread_ends(base_url):
     assert threads() == before
 
 
-def test_a_client_that_was_never_used_is_forgotten_in_silence():
+def test_unused_client_is_collected_without_a_warning():
     Agora(*CUSTOMER, **SETTINGS)
     gc.collect()
 

@@ -18,7 +18,7 @@ def test_agora_is_the_twin_of_async_agora():
         assert differences(AsyncAgora(*CUSTOMER, **SETTINGS), blocking) == []
 
 
-def test_a_method_without_a_twin_is_found(monkeypatch):
+def test_missing_twin_of_a_method_is_reported(monkeypatch):
     async def later(self) -> int:
         """Return something new."""
 
@@ -29,7 +29,7 @@ def test_a_method_without_a_twin_is_found(monkeypatch):
         ]
 
 
-def test_a_group_of_methods_without_a_twin_is_found():
+def test_missing_twin_of_a_group_is_reported():
     class Grown(AsyncAgora):
         __doc__ = AsyncAgora.__doc__
 
@@ -80,6 +80,6 @@ def test_a_blocking_client_is_a_context_manager():
     assert all(hasattr(AsyncAgora, old) and hasattr(Blocking, new) for old, new in CONTEXT.items())
 
 
-def test_no_word_of_awaiting_is_left():
+def test_docstrings_of_twins_do_not_mention_await():
     assert "await" not in Agora.__doc__
     assert "async" not in Agora.__doc__.lower().replace("asyncclient", "")

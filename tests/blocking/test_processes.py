@@ -91,7 +91,7 @@ with make() as client:
 
 
 @needs_fork
-def test_what_two_processes_must_not_share_is_refused(base_url):
+def test_unsafe_sharing_between_processes_is_refused(base_url):
     script = f"""
 import httpx
 warnings.simplefilter("ignore")
@@ -116,7 +116,7 @@ client.close()
 
 
 @needs_fork
-def test_an_iteration_does_not_go_on_in_a_forked_process(base_url):
+def test_iteration_ends_in_a_forked_process(base_url):
     script = f"""
 warnings.simplefilter("ignore")
 client = make()
@@ -203,7 +203,7 @@ except RuntimeError:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
-def test_ctrl_c_cancels_what_runs(world):
+def test_ctrl_c_cancels_the_running_call(world):
     script = f"""
 client = make()
 task_ended = threading.Event()
@@ -244,7 +244,7 @@ print("over")
     assert (code, out.split()) == (0, ["over"]), err
 
 
-def test_a_notebook_runs_it_beside_its_own_loop(base_url, tmp_path, monkeypatch):
+def test_notebook_runs_it_alongside_its_own_loop(base_url, tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

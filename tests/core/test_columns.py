@@ -30,7 +30,7 @@ def test_each_series_has_its_own_points(columns):
     assert len(columns) == 5
 
 
-def test_a_series_is_a_view_and_no_copy(columns):
+def test_series_is_a_view_of_the_columns(columns):
     *_, last = columns
     assert last.ts.obj is columns.ts.obj
     assert last.value.obj is columns.value.obj
@@ -43,5 +43,5 @@ def test_no_columns_have_no_series():
     assert (nothing.ts.format, nothing.value.format) == ("q", "d")
 
 
-def test_the_repr_does_not_spill_the_samples(columns):
+def test_repr_does_not_contain_the_samples(columns):
     assert "2.5" not in repr(columns)

@@ -78,7 +78,7 @@ def test_a_message_tries_the_preferred_host_after_a_long_rest_in_which_no_query_
     assert pool.answered(A, began=LONG_REST, now=LONG_REST + 1).new == A
 
 
-def test_a_probe_that_fails_lets_the_host_rest_again_and_one_that_is_cancelled_is_forgotten():
+def test_failed_probe_restarts_the_rest_and_a_cancelled_one_does_not():
     pool = two()
     fail(pool, A, 0.0)
     assert pool.pick(REST) == A
@@ -89,14 +89,14 @@ def test_a_probe_that_fails_lets_the_host_rest_again_and_one_that_is_cancelled_i
     assert pool.pick(REST + 5 + REST + 10) == A
 
 
-def test_an_answer_that_was_on_its_way_before_the_host_failed_proves_nothing():
+def test_response_sent_before_the_failure_does_not_restore_the_host():
     pool = two()
     fail(pool, A, 10.0)
     assert pool.answered(A, began=5.0, now=11.0) is None
     assert pool.pick(11.0) == B
 
 
-def test_a_failure_that_was_on_its_way_before_the_host_came_back_proves_nothing():
+def test_failure_sent_before_the_recovery_does_not_count():
     pool = two()
     fail(pool, A, 10.0)
     pool.pick(10.0 + REST)
@@ -105,12 +105,12 @@ def test_a_failure_that_was_on_its_way_before_the_host_came_back_proves_nothing(
     assert pool.pick(12.0 + REST) == A
 
 
-def test_a_primary_is_never_left_for_good():
+def test_primary_is_never_dropped():
     pool = two()
     assert [pool.not_offered(host, now=0.0) for host in (A, B)] == [(False, None)] * 2
 
 
-def test_an_answer_of_a_host_that_was_left_for_good_does_not_bring_it_back():
+def test_success_of_a_dropped_host_does_not_restore_it():
     pool = Domains(TABLE)
     region = fail(pool, TABLE.preferred, 5.0).new
     _, switch = pool.not_offered(region, now=6.0)
@@ -129,7 +129,7 @@ def test_an_answer_of_a_host_that_was_left_for_good_does_not_bring_it_back():
         max_size=40,
     )
 )
-def test_whatever_happens_a_host_is_picked_and_the_preferred_one_comes_back(happenings):
+def test_a_host_is_always_picked_and_the_preferred_one_returns(happenings):
     pool, now = Domains(TABLE), 0.0
     for what, host, seconds, flag in happenings:
         now += seconds

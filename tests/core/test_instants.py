@@ -30,7 +30,7 @@ from tests.conftest import NOW
         (datetime(2026, 11, 19, 7, tzinfo=timezone(timedelta(hours=-5))), NOW),
     ],
 )
-def test_a_moment_is_read_in_every_documented_form(moment, seconds):
+def test_every_documented_form_of_a_time_is_parsed(moment, seconds):
     assert epoch_seconds(moment, now=NOW) == seconds
 
 
@@ -48,13 +48,13 @@ def test_a_naive_datetime_is_refused():
 
 
 @pytest.mark.parametrize("moment", ["", "yesterday", "6 hours", "-6h", "99999999999999d", "25:00", True])
-def test_anything_else_is_refused_and_named(moment):
+def test_other_values_are_refused_and_named(moment):
     with pytest.raises(InvalidRequest):
         epoch_seconds(moment, now=NOW)
 
 
 @given(st.text() | st.from_regex(r"\A\d{1,15}(\.\d+)? ?[smhdw]\Z") | st.datetimes().map(str))
-def test_any_text_is_a_moment_or_refused(text):
+def test_any_text_is_parsed_or_refused(text):
     try:
         moment = epoch_seconds(text, now=NOW)
     except InvalidRequest:

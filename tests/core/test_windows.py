@@ -56,13 +56,13 @@ def test_what_is_reachable_keeps_the_strict_bounds_with_some_slack_and_no_more(n
     assert window.start - (now - reach) <= SLACK + 2
 
 
-def test_a_bound_itself_is_outside():
+def test_bounds_are_exclusive():
     window = reachable(limits(delay=60, reach=3600), 10_000.0)
     assert (window.start, window.end) == (6401 + SLACK, 9939 - SLACK)
 
 
 @given(window=windows)
-def test_a_clipped_window_is_what_both_have(window):
+def test_clipped_window_is_the_intersection(window):
     allowed = limits(reach=50_000_000, delay=60)
     reach = reachable(allowed, NOW)
     try:
@@ -80,7 +80,7 @@ def test_a_clipped_window_is_what_both_have(window):
         (Window(int(NOW) - 200_000, int(NOW) - 100_000), "too far back: the plan reaches 24 h"),
     ],
 )
-def test_what_is_out_of_reach_names_the_legal_window(window, why):
+def test_out_of_reach_error_names_the_legal_window(window, why):
     with pytest.raises(WindowOutOfReach, match=why) as caught:
         clip(window, limits(), NOW, endpoint="call/lists")
     reach = reachable(limits(), NOW)
@@ -114,13 +114,13 @@ small = st.builds(lambda start, length: Window(start, start + length), st.intege
 
 
 @given(wanted=small, covered=st.lists(small, max_size=6))
-def test_gaps_are_what_nothing_covers(wanted, covered):
+def test_gaps_are_the_uncovered_ranges(wanted, covered):
     left = gaps(wanted, covered)
     assert all_seconds(left) == sorted(set(all_seconds([wanted])) - set(all_seconds(covered)))
     assert all(later.start > earlier.end + 1 for earlier, later in pairwise(left))
 
 
 @given(one=small, other=small)
-def test_the_intersection_is_what_both_have(one, other):
+def test_intersection_is_in_both_windows(one, other):
     both = one.intersection(other)
     assert all_seconds([both] if both else []) == sorted(set(all_seconds([one])) & set(all_seconds([other])))

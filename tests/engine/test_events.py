@@ -14,7 +14,7 @@ def test_every_event_has_a_level():
     assert set(events._LEVELS) == set(get_args(events.Event))
 
 
-def test_an_answer_that_is_kept_in_part_is_a_warning(caplog):
+def test_partial_response_is_logged_as_a_warning(caplog):
     events.log_event(
         events.PartialResponse(endpoint="opentok/session_data", code=1012, message="internal server error")
     )
@@ -24,7 +24,7 @@ def test_an_answer_that_is_kept_in_part_is_a_warning(caplog):
 
 
 @pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RESET])
-def test_an_observer_that_raises_costs_no_answer_and_no_charge(kind, caplog):
+def test_exception_of_the_observer_loses_no_response_and_no_charge(kind, caplog):
     class Faulty(list):
         def append(self, _):
             raise KeyError("the observer's own fault")

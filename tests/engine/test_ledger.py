@@ -44,12 +44,12 @@ async def test_slots_are_a_gap_apart(ledger):
     assert [grant.slot for grant in grants] == pytest.approx([NOW + 0.1 * i for i in range(5)])
 
 
-async def test_a_slot_is_never_in_the_past_but_for_a_late_timer(ledger):
+async def test_slot_is_in_the_past_only_after_a_late_timer(ledger):
     await reserve(ledger)
     assert (await reserve(ledger, now=NOW + 50)).slot == pytest.approx(NOW + 50, abs=0.0021)
 
 
-async def test_each_request_is_charged_to_the_server_s_day(ledger):
+async def test_request_is_charged_to_the_day_of_the_server(ledger):
     midnight = 1_795_132_800.0
     after = await reserve(ledger, now=midnight - 3, server_now=midnight)
     before = await reserve(ledger, now=midnight + 3, server_now=midnight - 1)
@@ -57,14 +57,14 @@ async def test_each_request_is_charged_to_the_server_s_day(ledger):
     assert await ledger.spent(A, "2026-11-19") == (1, False)
 
 
-async def test_a_day_gives_its_quota_and_no_more_and_the_next_one_is_new(ledger):
+async def test_daily_quota_is_enforced_and_resets_the_next_day(ledger):
     grants = [await reserve(ledger, per_day=3) for _ in range(5)]
     assert [grant is not None for grant in grants] == [True, True, True, False, False]
     assert await ledger.spent(A, TODAY) == (3, False)
     assert await reserve(ledger, now=NOW + 86_400, per_day=3)
 
 
-async def test_what_is_given_back_can_be_spent_again(ledger):
+async def test_released_request_can_be_spent_again(ledger):
     grant = await reserve(ledger, per_day=1)
     assert await reserve(ledger, per_day=1) is None
     await ledger.release(A, grant)
@@ -72,7 +72,7 @@ async def test_what_is_given_back_can_be_spent_again(ledger):
     assert await reserve(ledger, per_day=1)
 
 
-async def test_a_slot_that_is_given_back_is_free_again_if_none_was_taken_behind_it(ledger):
+async def test_released_slot_is_reused_unless_a_later_one_was_reserved(ledger):
     first, second = [await reserve(ledger, gap=0.2) for _ in range(2)]
     await ledger.release(A, first)  # a hole, for the second is behind it
     assert (await reserve(ledger, gap=0.2)).slot == pytest.approx(NOW + 0.4)
@@ -81,21 +81,21 @@ async def test_a_slot_that_is_given_back_is_free_again_if_none_was_taken_behind_
     assert (await reserve(ledger, gap=0.2)).slot == third.slot > second.slot
 
 
-async def test_a_hold_outlasts_a_slot_that_is_given_back(ledger):
+async def test_hold_remains_after_a_slot_is_released(ledger):
     grant = await reserve(ledger)
     await ledger.hold(A, NOW + 30)
     await ledger.release(A, grant)
     assert await reserve(ledger) == TooEarly(NOW + 30)
 
 
-async def test_a_hold_that_ends_before_the_next_slot_outlasts_one_that_is_given_back_too(ledger):
+async def test_short_hold_remains_after_a_slot_is_released(ledger):
     grant = await reserve(ledger, gap=20.0)
     await ledger.hold(A, NOW + 5)
     await ledger.release(A, grant)
     assert (await reserve(ledger, gap=20.0)).slot >= NOW + 5
 
 
-async def test_budgets_do_not_touch_each_other(ledger):
+async def test_budgets_are_independent(ledger):
     await reserve(ledger, A, per_day=1)
     await ledger.close_day(A, TODAY)
     await ledger.hold(A, NOW + 30)
@@ -103,14 +103,14 @@ async def test_budgets_do_not_touch_each_other(ledger):
     assert await ledger.spent(Budget("another account", "call/lists"), TODAY) == (0, False)
 
 
-async def test_a_closed_day_gives_nothing(ledger):
+async def test_closed_day_refuses_reservations(ledger):
     await ledger.close_day(A, TODAY)
     assert await reserve(ledger) is None
     assert await ledger.spent(A, TODAY) == (0, True)
     assert await reserve(ledger, now=NOW + 86_400)
 
 
-async def test_a_hold_keeps_everything_back_and_a_shorter_one_does_not_shorten_it(ledger):
+async def test_hold_delays_every_request_and_a_shorter_hold_changes_nothing(ledger):
     await ledger.hold(A, NOW + 30)
     await ledger.hold(A, NOW + 10)
     assert (await reserve(ledger)).slot == pytest.approx(NOW + 30, rel=0, abs=1e-5)
@@ -118,7 +118,7 @@ async def test_a_hold_keeps_everything_back_and_a_shorter_one_does_not_shorten_i
     assert late == pytest.approx([NOW + 30, NOW + 30.1])
 
 
-async def test_a_slot_far_ahead_is_not_given_yet_and_nothing_is_charged(ledger):
+async def test_slot_far_in_the_future_is_not_reserved_or_charged(ledger):
     assert (await reserve(ledger, gap=60.0)).slot == pytest.approx(NOW, abs=0.0021)
     for _ in range(5):
         early = await reserve(ledger, gap=60.0)
@@ -127,17 +127,17 @@ async def test_a_slot_far_ahead_is_not_given_yet_and_nothing_is_charged(ledger):
     assert (await reserve(ledger, now=early.slot - 0.5, gap=60.0)).slot == pytest.approx(NOW + 60, abs=0.0021)
 
 
-async def test_a_day_that_is_spent_is_said_before_any_wait(ledger):
+async def test_exhausted_quota_is_reported_without_waiting(ledger):
     await reserve(ledger, gap=60.0, per_day=1)
     assert await reserve(ledger, gap=60.0, per_day=1) is None
 
 
-async def test_a_clock_that_is_set_back_does_not_hold_anybody_up(ledger):
+async def test_clock_set_back_does_not_delay_requests(ledger):
     await reserve(ledger)
     assert (await reserve(ledger, now=NOW - 3600)).slot == pytest.approx(NOW - 3600 + 0.1)
 
 
-async def test_a_hold_keeps_its_length_when_the_clock_is_set_back(ledger):
+async def test_hold_keeps_its_length_when_the_clock_is_set_back(ledger):
     await reserve(ledger)
     await ledger.hold(A, NOW + 50)
     back = NOW - 3600
@@ -146,7 +146,7 @@ async def test_a_hold_keeps_its_length_when_the_clock_is_set_back(ledger):
     assert (await reserve(ledger, now=back + 49.5)).slot == pytest.approx(back + 50)
 
 
-async def test_a_reading_of_the_clock_that_waited_for_its_turn_moves_nothing(ledger):
+async def test_outdated_clock_reading_changes_nothing(ledger):
     await reserve(ledger, now=NOW + 9, gap=0.5)
     assert await reserve(ledger, now=NOW, gap=0.5) == TooEarly(NOW + 9.5)
 
@@ -155,14 +155,14 @@ async def test_an_unknown_day_is_unspent(ledger):
     assert await ledger.spent(A, "2031-01-01") == (0, False)
 
 
-async def test_many_at_once_get_slots_of_their_own(ledger):
+async def test_concurrent_reservations_get_different_slots(ledger):
     grants = await asyncio.gather(*(reserve(ledger, gap=0.03, per_day=30) for _ in range(40)))
     slots = sorted(grant.slot for grant in grants if grant)
     assert len(slots) == 30
     assert all(later - earlier > 0.0299 for earlier, later in pairwise(slots))
 
 
-async def test_a_file_remembers(tmp_path):
+async def test_ledger_file_is_persistent(tmp_path):
     path = tmp_path / "new folder" / "ledger.db"
     first = SqliteLedger(path)
     await reserve(first)
@@ -176,7 +176,7 @@ async def test_a_file_remembers(tmp_path):
     await second.aclose()
 
 
-def test_a_ledger_that_is_garbage_closes_its_file(tmp_path):
+def test_corrupt_ledger_closes_its_file(tmp_path):
     """An owner that forgets to close leaves no descriptor open and no ResourceWarning (Python 3.13 and later)."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     file = ledger._file
@@ -205,7 +205,7 @@ def below_a_file(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [not_a_database, a_folder, below_a_file])
-def test_what_is_no_ledger_is_said_at_once_and_left_as_it_is(make, tmp_path):
+def test_file_that_is_not_a_ledger_is_refused_and_not_changed(make, tmp_path):
     path = make(tmp_path / "x")
     before = sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*"))
     with pytest.raises(ConfigurationError, match=r"ledger file .* cannot be used.*AGORA_LEDGER"):
@@ -213,7 +213,7 @@ def test_what_is_no_ledger_is_said_at_once_and_left_as_it_is(make, tmp_path):
     assert sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*")) == before
 
 
-def test_the_file_holds_no_name_of_the_customer(tmp_path):
+def test_ledger_file_does_not_contain_the_customer_id(tmp_path):
     path = tmp_path / "ledger.db"
 
     async def spend():
@@ -228,7 +228,7 @@ def test_the_file_holds_no_name_of_the_customer(tmp_path):
     assert not any(word in held for word in (b"customer-7", b"s3cr3t", b"app-9"))
 
 
-def test_processes_that_share_a_file_keep_one_pace_and_one_day(tmp_path):
+def test_processes_share_rate_and_daily_quota_in_one_file(tmp_path):
     script, path = Path(__file__).with_name("ledger_process.py"), tmp_path / "ledger.db"
     running = [
         subprocess.Popen(
@@ -336,7 +336,7 @@ assert spent() == 20
 @pytest.mark.parametrize(
     "story", [ONE_QUEUE, PARENT_CLOSES, THREADS, GARBAGE], ids=["queue", "close", "threads", "garbage"]
 )
-def test_a_ledger_goes_through_a_fork_whole(story, tmp_path):
+def test_ledger_survives_a_fork(story, tmp_path):
     done = subprocess.run(
         [
             sys.executable,
@@ -374,7 +374,7 @@ def test_threads_share_a_ledger_in_memory():
 
 @pytest.mark.parametrize("mark", [0, 7])
 @pytest.mark.parametrize("journal", ["delete", "wal"])
-def test_a_database_of_another_program_is_refused_and_left_as_it_is(journal, mark, tmp_path):
+def test_database_of_another_program_is_refused_and_not_changed(journal, mark, tmp_path):
     path = tmp_path / "app.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA journal_mode = {journal}")
@@ -389,7 +389,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(journal, mar
     assert path.read_bytes() == before
 
 
-def test_a_new_file_that_many_make_at_once_refuses_none_of_them(tmp_path):
+def test_concurrent_creation_of_a_ledger_file_succeeds(tmp_path):
     def open_together(path):
         ready.wait()
         SqliteLedger(path).close()

@@ -92,7 +92,7 @@ async def traffic(limiters, clock, count, latency, seed=1, workers=32):
 @pytest.mark.parametrize(
     ("requests", "period", "count"), [(10, 1.0, 1500), (3, 1.0, 500), (1, 1.0, 180), (3, 60.0, 12)]
 )
-def test_no_window_of_the_server_sees_more_than_the_contract(requests, period, count, latency):
+def test_no_server_window_exceeds_the_rate_limit(requests, period, count, latency):
     harness = LimiterHarness(requests=requests, period=period)
     arrivals = harness.run(traffic([harness.limiter], harness.clock, count, latency))
     assert len(arrivals) == count
@@ -146,7 +146,7 @@ def used(arrivals, requests, period=1.0):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(("requests", "count"), [(10, 1500), pytest.param(100, 4000, marks=pytest.mark.slow)])
-def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind, least):
+def test_rate_limit_is_nearly_reached_and_never_exceeded(requests, count, kind, least):
     for seed in range(2):
         harness = LimiterHarness(requests=requests)
         arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
@@ -158,7 +158,7 @@ def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind
 @pytest.mark.parametrize("kind", ["wide, each", "wide, back at once", "narrow, both alike"])
 @pytest.mark.parametrize(("requests", "period", "count"), [(1, 1.0, 120), (3, 1.0, 300), (3, 60.0, 40)])
 @pytest.mark.parametrize("seed", range(4))
-def test_small_limits_are_kept_from_the_first_request_on(requests, period, count, kind, seed):
+def test_small_rate_limits_hold_from_the_first_request(requests, period, count, kind, seed):
     harness = LimiterHarness(requests=requests, period=period)
     arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
     assert worst_fixed(arrivals, period) <= requests
@@ -166,7 +166,7 @@ def test_small_limits_are_kept_from_the_first_request_on(requests, period, count
     assert used(arrivals, requests, period) >= 0.90
 
 
-def test_a_late_answer_holds_up_one_request_and_not_the_hundred_behind_it():
+def test_late_response_delays_only_one_request():
     def way(rng):
         return (0.090 if rng.random() < 0.01 else 0.010), 0.005
 
@@ -176,7 +176,7 @@ def test_a_late_answer_holds_up_one_request_and_not_the_hundred_behind_it():
     assert used(arrivals, 10) >= 0.97  # a margin that is the same for all would leave 0.92
 
 
-def test_answers_that_take_longer_than_the_period_are_allowed_for_as_the_largest_jitter():
+def test_response_slower_than_the_period_counts_as_the_largest_jitter():
     harness = LimiterHarness()
     arrivals = harness.run(
         told_traffic(
@@ -188,7 +188,7 @@ def test_answers_that_take_longer_than_the_period_are_allowed_for_as_the_largest
 
 
 @pytest.mark.parametrize("requests", [1, 3, 10])
-def test_clients_of_one_process_share_the_edge(requests):
+def test_clients_of_one_process_share_the_rate_limit(requests):
     harness = LimiterHarness(requests=requests)
     both = [harness.limiter, harness.another(requests=requests)]
     arrivals = harness.run(told_traffic(both, harness.clock, 60 * requests, ways("wide, each")))
@@ -196,7 +196,7 @@ def test_clients_of_one_process_share_the_edge(requests):
     assert used(arrivals, requests) >= 0.85
 
 
-def test_a_clock_that_was_set_back_holds_nobody_up_for_ever():
+def test_clock_set_back_does_not_block_the_limiter():
     async def work():
         for _ in range(20):
             await leave(harness.limiter)
@@ -217,14 +217,14 @@ class Unpaced(MemoryLedger):
 
 
 @pytest.mark.parametrize("requests", [3, 10])
-def test_the_pace_is_kept_without_the_help_of_the_ledger(requests):
+def test_rate_limit_holds_without_pacing_by_the_ledger(requests):
     harness = LimiterHarness(ledger=Unpaced(), requests=requests)
     arrivals = harness.run(traffic([harness.limiter], harness.clock, 300, (0, 0.1)))
     assert worst_fixed(arrivals, 1.0) <= requests
     assert worst_sliding(arrivals, 1.0) <= requests
 
 
-def test_an_even_way_to_the_server_lets_nearly_the_whole_rate_be_used():
+def test_constant_latency_uses_nearly_the_whole_rate():
     harness = LimiterHarness(requests=10)
     arrivals = harness.run(traffic([harness.limiter], harness.clock, 2000, (0.05, 0.05)))
     assert worst_sliding(arrivals, 1.0) == 10
@@ -232,7 +232,7 @@ def test_an_even_way_to_the_server_lets_nearly_the_whole_rate_be_used():
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_two_clients_with_one_ledger_keep_one_pace(kind, tmp_path):
+def test_clients_with_one_ledger_share_the_rate(kind, tmp_path):
     harness = LimiterHarness(
         ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
     )
@@ -246,7 +246,7 @@ def test_two_clients_with_one_ledger_keep_one_pace(kind, tmp_path):
     ("kind", "least"), [("narrow, each", 0.95), ("narrow, both alike", 0.95), ("wide, each", 0.90)]
 )
 @pytest.mark.parametrize(("requests", "count"), [(10, 900), (100, 3000)])
-def test_processes_that_share_a_ledger_use_the_contract_as_well(tmp_path, requests, count, kind, least):
+def test_processes_with_one_ledger_nearly_reach_the_rate_limit(tmp_path, requests, count, kind, least):
     harness = LimiterHarness(ledger=SqliteLedger(tmp_path / "ledger.db"), requests=requests)
     clients = [harness.limiter, harness.another(requests=requests), harness.another(requests=requests)]
     arrivals = harness.run(told_traffic(clients, harness.clock, count, ways(kind)))
@@ -280,7 +280,7 @@ class SharedLedgerHarness(LimiterHarness):
 
 @pytest.mark.parametrize("clients", [2, 3, 8, 12])
 @pytest.mark.parametrize(("requests", "burst"), [(3, 3), (10, 8), (3, 1)])
-def test_processes_that_share_a_limit_a_minute_keep_it(tmp_path, clients, requests, burst):
+def test_processes_share_a_limit_per_minute(tmp_path, clients, requests, burst):
     harness = SharedLedgerHarness(
         tmp_path / "ledger.db", clients, requests=requests, burst=burst, period=60.0
     )
@@ -290,7 +290,7 @@ def test_processes_that_share_a_limit_a_minute_keep_it(tmp_path, clients, reques
 
 
 @pytest.mark.parametrize("clients", [2, 3, 6])
-def test_nobody_is_outrun_for_ever_by_others_who_share_a_ledger(tmp_path, clients):
+def test_no_process_with_a_shared_ledger_starves(tmp_path, clients):
     async def busy(limiter):
         while harness.clock.now() < NOW + 7200:
             asked = harness.clock.now()
@@ -307,7 +307,7 @@ def test_nobody_is_outrun_for_ever_by_others_who_share_a_ledger(tmp_path, client
     assert len(waited) >= 7200 / 20.1
 
 
-def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(tmp_path):
+def test_server_back_off_holds_for_every_waiter(tmp_path):
     async def work():
         await harness.leave(harness.limiter)
         await harness.limiter.backoff(50)
@@ -318,7 +318,7 @@ def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(
     assert [at - NOW >= 50 for at in harness.times] == [False, True, True, True]
 
 
-def test_a_pause_that_all_share_is_not_made_up_for_at_once(tmp_path):
+def test_common_pause_is_not_followed_by_a_burst(tmp_path):
     async def busy(limiter):
         while harness.clock.now() < NOW + 20:
             await harness.leave(limiter)
@@ -334,7 +334,7 @@ def test_a_pause_that_all_share_is_not_made_up_for_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("slow", [0.05, 0.3])
-def test_a_ledger_that_answers_behind_its_slots_breaks_no_pace_and_stops_nobody(tmp_path, slow):
+def test_slow_ledger_neither_breaks_the_rate_nor_blocks(tmp_path, slow):
     class Slow(SqliteLedger):
         async def reserve(self, *args, **kwargs):
             await asyncio.sleep(slow * (3 if harness.clock.now() - NOW < 1 else 1))
@@ -360,7 +360,7 @@ def test_a_ledger_that_answers_behind_its_slots_breaks_no_pace_and_stops_nobody(
     assert len(harness.times) >= 60
 
 
-def test_callers_who_give_up_neither_break_the_pace_nor_use_it_up(tmp_path):
+def test_cancelled_waiters_neither_break_nor_use_the_rate(tmp_path):
     async def impatient(limiter):
         while harness.clock.now() < NOW + 600:
             with suppress(TimeoutError):
@@ -379,7 +379,7 @@ def test_callers_who_give_up_neither_break_the_pace_nor_use_it_up(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
+def test_request_that_waits_over_midnight_is_charged_when_sent(kind, tmp_path):
     async def worker(limiter):
         while harness.clock.now() < MIDNIGHT + 1800:
             try:
@@ -404,7 +404,7 @@ def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind,
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_what_is_made_ready_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
+def test_request_prepared_over_midnight_is_charged_when_sent(kind, tmp_path):
     async def work():
         grant = await harness.limiter.acquire()
         assert grant.day == "2026-11-19"
@@ -419,7 +419,7 @@ def test_what_is_made_ready_over_midnight_is_charged_to_the_day_on_which_it_leav
     assert harness.run(work()) == ("2026-11-20", [0, 1])
 
 
-def test_who_comes_first_is_served_first():
+def test_waiters_are_served_in_order():
     async def work():
         served = []
 
@@ -439,7 +439,7 @@ def test_who_comes_first_is_served_first():
     lives=st.lists(st.tuples(st.floats(0, 3), st.none() | st.floats(0, 2)), min_size=1, max_size=25),
     hold=st.none() | st.floats(0, 3),
 )
-def test_who_gives_up_waiting_costs_nothing(lives, hold):
+def test_cancelled_waiter_releases_its_slot(lives, hold):
     """Each life asks at a moment and may be cancelled after a while."""
 
     async def work():
@@ -472,7 +472,7 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
 
 @pytest.mark.parametrize("retry", [5, 10, 19, 25, 40])
 @pytest.mark.parametrize("clients", [1, 3])
-def test_those_who_give_up_starve_nobody(retry, clients):
+def test_cancelled_waiters_starve_no_other(retry, clients):
     async def impatient(limiter):
         while harness.clock.now() < NOW + 1200:
             with suppress(TimeoutError):
@@ -493,7 +493,7 @@ def test_those_who_give_up_starve_nobody(retry, clients):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(seed):
+def test_cancellation_at_any_point_never_exceeds_the_rate_limit(seed):
     async def fickle(limiter):
         while harness.clock.now() < NOW + 1500:
             with suppress(TimeoutError):
@@ -520,7 +520,7 @@ def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(s
     assert len(left) >= 50  # of 75
 
 
-def test_those_refused_before_midnight_take_nothing_from_the_new_day():
+def test_requests_refused_before_midnight_use_no_quota_of_the_new_day():
     async def work():
         left = []
         while len(left) < 6:
@@ -535,7 +535,7 @@ def test_those_refused_before_midnight_take_nothing_from_the_new_day():
     assert harness.run(work())[3] < 3
 
 
-def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
+def test_reservation_cancelled_during_the_write_is_released():
     class Slow(MemoryLedger):
         async def reserve(self, *args, **kwargs):
             writing = asyncio.ensure_future(self.write(*args, **kwargs))
@@ -557,7 +557,7 @@ def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
     assert harness.run(work()) == 0
 
 
-def test_a_spent_day_fails_at_once_and_opens_after_midnight():
+def test_exhausted_quota_fails_immediately_and_resets_at_midnight():
     async def work():
         for _ in range(3):
             await leave(harness.limiter)
@@ -580,7 +580,7 @@ def test_a_spent_day_fails_at_once_and_opens_after_midnight():
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("burst", [1, 3])
-def test_a_spent_day_fails_at_once_under_a_limit_a_minute_too(kind, burst, tmp_path):
+def test_exhausted_quota_fails_immediately_with_a_limit_per_minute(kind, burst, tmp_path):
     async def work():
         for _ in range(3):
             await leave(harness.limiter)
@@ -595,7 +595,7 @@ def test_a_spent_day_fails_at_once_under_a_limit_a_minute_too(kind, burst, tmp_p
     assert harness.run(work()) < 0.5
 
 
-def test_a_day_that_was_spent_is_open_again_when_a_request_never_left():
+def test_request_that_was_not_sent_frees_the_exhausted_quota():
     async def work():
         grant = await leave(harness.limiter)
         with pytest.raises(QuotaExhausted):
@@ -608,7 +608,7 @@ def test_a_day_that_was_spent_is_open_again_when_a_request_never_left():
     assert harness.run(work()) == 1
 
 
-def test_a_day_that_the_server_closed_is_closed_for_all_who_share_the_ledger():
+def test_day_closed_by_the_server_is_closed_for_every_client_of_the_ledger():
     async def work():
         other = harness.another()
         await leave(other)
@@ -624,7 +624,7 @@ def test_a_day_that_the_server_closed_is_closed_for_all_who_share_the_ledger():
     harness.run(work())
 
 
-def test_around_midnight_nothing_leaves_for_it_is_not_sure_which_day_it_counts_in():
+def test_nothing_is_sent_around_midnight():
     harness = LimiterHarness(start=MIDNIGHT - 5)
     arrivals = harness.run(traffic([harness.limiter], harness.clock, 100, (0, 0.1)))
     assert not [at for at in arrivals if MIDNIGHT - 0.9 < at < MIDNIGHT + 0.45]
@@ -634,7 +634,7 @@ def test_around_midnight_nothing_leaves_for_it_is_not_sure_which_day_it_counts_i
     assert worst_sliding(arrivals, 1.0) <= 10
 
 
-def test_the_day_is_the_server_s_and_not_ours():
+def test_quota_day_follows_the_server_clock():
     async def work():
         harness.limiter._server_time.observe("Fri, 20 Nov 2026 00:10:00 GMT", sent=NOW, received=NOW + 0.01)
         return await leave(harness.limiter)
@@ -643,7 +643,7 @@ def test_the_day_is_the_server_s_and_not_ours():
     assert harness.run(work()).day == "2026-11-20"
 
 
-def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
+def test_rate_limited_response_holds_and_slows_all_requests():
     async def pace(count=20):
         start = harness.clock.now()
         for _ in range(count):
@@ -663,7 +663,7 @@ def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
     assert after > before * 1.03
 
 
-def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content():
+def test_consecutive_rate_limited_responses_back_off_longer():
     async def held():
         start = harness.clock.now()
         await harness.limiter.backoff(0.0)
@@ -684,7 +684,7 @@ def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content()
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("seconds", [90, 600, 1e9])
-def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, seconds, tmp_path):
+def test_long_retry_after_is_obeyed_up_to_a_bound(kind, seconds, tmp_path):
     async def work():
         start = harness.clock.now()
         await harness.limiter.backoff(seconds)
@@ -698,7 +698,7 @@ def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, second
     harness.run(harness.ledger.aclose())
 
 
-def test_a_wait_that_is_worth_telling_names_its_rule():
+def test_long_wait_is_reported_with_its_rule():
     async def work():
         await harness.limiter.backoff(5.0)
         await leave(harness.limiter)
@@ -710,7 +710,7 @@ def test_a_wait_that_is_worth_telling_names_its_rule():
     assert waited.seconds > 4
 
 
-def test_the_jitter_starts_careful_and_follows_what_is_seen():
+def test_jitter_starts_large_and_follows_the_measurements():
     jitter = Jitter()
     assert jitter.seconds == LARGEST_JITTER
     for i in range(200):

@@ -62,14 +62,14 @@ def records(*steps):
 
 @pytest.mark.parametrize("prefetch", [1, 2, 4, 50])
 @pytest.mark.parametrize("seed", range(5))
-def test_pages_come_in_order_however_late_each_is(prefetch, seed):
+def test_pages_are_returned_in_order_whatever_their_latency(prefetch, seed):
     harness = ListingHarness(prefetch=prefetch, seed=seed)
     assert run_virtual(harness.pages.collect()) == records(*range(10))
     assert harness.asked == list(range(10))
     assert harness.most == min(prefetch, 10)
 
 
-def test_nothing_is_asked_before_the_iteration_begins():
+def test_no_request_is_sent_before_the_iteration():
     async def work():
         pages = harness.pages
         iteration = aiter(pages)
@@ -82,7 +82,7 @@ def test_nothing_is_asked_before_the_iteration_begins():
     run_virtual(work())
 
 
-def test_no_more_than_prefetch_pages_are_fetched_or_kept_ahead_of_the_reader():
+def test_at_most_prefetch_pages_are_ahead_of_the_reader():
     async def work():
         async with aclosing(harness.pages.pages()) as pages:
             async for _ in pages:
@@ -95,7 +95,7 @@ def test_no_more_than_prefetch_pages_are_fetched_or_kept_ahead_of_the_reader():
     assert len(read) == 10
 
 
-def test_each_iteration_starts_anew():
+def test_each_iteration_starts_from_the_beginning():
     async def work():
         return [await harness.pages.collect(), await harness.pages.collect()]
 
@@ -103,16 +103,16 @@ def test_each_iteration_starts_anew():
     assert run_virtual(work()) == [records(0, 1)] * 2
 
 
-def test_an_empty_walk_is_an_empty_listing():
+def test_paginator_without_steps_is_an_empty_listing():
     assert run_virtual(ListingHarness(count=0).pages.collect()) == []
 
 
-def test_steps_that_an_answer_adds_come_behind_it():
+def test_added_steps_follow_their_page():
     harness = ListingHarness(count=3, more={0: [7, 8], 8: [9]})
     assert run_virtual(harness.pages.collect()) == records(0, 7, 8, 9, 1, 2)
 
 
-def test_each_page_tells_what_is_left_behind_it():
+def test_page_has_the_resume_token_of_the_remaining_steps():
     async def work():
         return [page.resume_token async for page in harness.pages.pages()]
 
@@ -120,7 +120,7 @@ def test_each_page_tells_what_is_left_behind_it():
     assert run_virtual(work()) == ["1,2,3", "2,3", "3", ""]
 
 
-def test_an_error_is_raised_in_its_place_and_what_came_before_is_given():
+def test_error_is_raised_after_the_pages_before_it():
     async def work():
         read = []
         with pytest.raises(ServerError, match="page 5"):  # noqa: PT012
@@ -181,7 +181,7 @@ def test_leaving_early_leaves_no_task_running(leave, seed):
     run_virtual(work())
 
 
-def test_a_client_that_is_closed_in_mid_iteration_is_said_and_leaves_nothing():
+def test_closing_the_client_ends_an_iteration_with_an_error():
     async def work():
         read = []
         with pytest.raises(RuntimeError, match="the client was closed"):  # noqa: PT012
@@ -197,7 +197,7 @@ def test_a_client_that_is_closed_in_mid_iteration_is_said_and_leaves_nothing():
     assert read == records(*range(len(read) // 2))
 
 
-def test_two_iterations_at_once_do_not_disturb_each_other():
+def test_concurrent_iterations_are_independent():
     async def work():
         return await asyncio.gather(harness.pages.collect(), harness.pages.collect())
 

@@ -67,7 +67,7 @@ class Listings:
 
 @pytest.mark.parametrize("most", [10, 35, 100, 1000])
 @pytest.mark.parametrize("pause", [0.0, 3.0])
-def test_many_listings_share_one_budget_and_all_come_to_their_end(most, pause):
+def test_many_listings_share_one_budget_and_all_end(most, pause):
     async def work():
         return await asyncio.gather(*(listings.read(pause) for _ in range(60)))
 
@@ -77,7 +77,7 @@ def test_many_listings_share_one_budget_and_all_come_to_their_end(most, pause):
     assert listings.is_empty()
 
 
-def test_an_answer_larger_than_the_whole_budget_comes_alone():
+def test_page_larger_than_the_budget_is_fetched_alone():
     async def work():
         return await asyncio.gather(*(listings.read() for _ in range(5)))
 
@@ -87,7 +87,7 @@ def test_an_answer_larger_than_the_whole_budget_comes_alone():
     assert listings.most == 100
 
 
-def test_pages_that_are_kept_hold_up_no_reader_of_another_listing():
+def test_held_pages_do_not_block_another_listing():
     """The reader of one listing waits for the other, whose pages would not fit beside."""
 
     async def work():
@@ -104,7 +104,7 @@ def test_pages_that_are_kept_hold_up_no_reader_of_another_listing():
     assert listings.is_empty()
 
 
-def test_whoever_leaves_gives_the_room_back_at_any_moment():
+def test_cancelled_listing_releases_its_budget():
     async def work():
         for moment in range(80):
             readers = [asyncio.create_task(listings.read(pause=0.5)) for _ in range(8)]
@@ -120,7 +120,7 @@ def test_whoever_leaves_gives_the_room_back_at_any_moment():
     assert run_virtual(work()) == listings.steps
 
 
-def test_a_listing_that_cannot_be_started_gives_its_place_back():
+def test_listing_that_fails_to_start_releases_its_budget():
     def refuse(work):
         work.close()
         raise RuntimeError("the client is closed")

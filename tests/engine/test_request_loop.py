@@ -125,7 +125,7 @@ class LoopHarness:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-def test_a_good_answer_takes_one_attempt():
+def test_success_takes_one_attempt():
     harness = LoopHarness(ok())
     answer = harness.run()
     assert (answer.host, len(answer.trail), answer.trail[0].outcome) == (ONE, 1, "done")
@@ -148,14 +148,14 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
-def test_the_answer_arrives_in_the_end_whatever_goes_wrong_on_the_way(trouble):
+def test_every_transient_failure_is_retried(trouble):
     harness = LoopHarness(trouble, trouble, ok())
     answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
     assert harness.loop.sent["call/lists"] == 3
 
 
-def test_waits_grow_and_the_last_one_repeats():
+def test_back_off_grows_and_the_last_step_repeats():
     harness = LoopHarness(GATEWAY, GATEWAY, GATEWAY, GATEWAY, ok())
     harness.run()
     waits = [event for event in harness.events_of(Waited) if event.rule.startswith("back-off")]
@@ -164,7 +164,7 @@ def test_waits_grow_and_the_last_one_repeats():
     assert harness.clock.now() - NOW == pytest.approx(16.0, abs=0.1)
 
 
-def test_without_a_back_off_nothing_is_waited_for():
+def test_empty_back_off_retries_immediately():
     harness = LoopHarness(GATEWAY, failure(FailureKind.RESET), ok(), retry=RetryPolicy(backoff=()))
     assert len(harness.run().trail) == 3
     assert harness.clock.now() - NOW < 0.5
@@ -175,20 +175,20 @@ def busy_for(when):
 
 
 @pytest.mark.parametrize("when", ["30", formatdate(NOW + 30, usegmt=True)])
-def test_a_host_that_says_when_it_will_be_well_is_waited_for_if_there_is_no_other(when):
+def test_retry_after_is_obeyed_without_another_host(when):
     harness = LoopHarness(busy_for(when), ok())
     harness.run()
     assert 29 < harness.clock.now() - NOW < 31
 
 
-def test_a_host_that_says_when_it_will_be_well_is_left_at_once_if_there_is_another():
+def test_retry_after_switches_to_another_host():
     harness = LoopHarness(busy_for("30"), ok(), hosts=(ONE, TWO))
     harness.run()
     assert harness.hosts == [ONE, TWO]
     assert harness.clock.now() - NOW < 2
 
 
-def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
+def test_permanent_failure_is_an_error_with_all_attempts():
     error = LoopHarness(GATEWAY, retry=RetryPolicy(deadline=None, attempts=4)).fails(ServerError)
     assert (error.endpoint, error.host, error.request_id, error.status) == ("call/lists", ONE, "r-500", 500)
     assert [attempt.host for attempt in error.trail] == [ONE] * 4
@@ -196,7 +196,7 @@ def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
     assert all(part in shown for part in ("HTTP 500", "call/lists", ONE, "r-500", "attempt 4"))
 
 
-def test_no_answer_without_end_is_an_error_with_its_kind():
+def test_permanent_transport_failure_is_an_error_with_its_kind():
     harness = LoopHarness(failure(FailureKind.RESET), retry=RetryPolicy(deadline=None))
     error = harness.fails(TransportError)
     assert (error.kind, len(error.trail)) == (FailureKind.RESET, 6)
@@ -213,7 +213,7 @@ def test_no_answer_without_end_is_an_error_with_its_kind():
     ],
     ids=str,
 )
-def test_what_cannot_be_mended_is_sent_once_and_to_one_host(answer, error):
+def test_permanent_error_is_not_retried(answer, error):
     harness = LoopHarness(answer, hosts=(ONE, TWO))
     assert len(harness.fails(error).trail) == 1
     assert harness.hosts == [ONE]
@@ -227,7 +227,7 @@ def test_a_redirect_is_not_followed():
     assert "HTTP 302 to elsewhere.example" in str(error)
 
 
-def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
+def test_deadline_error_lists_the_attempt_in_progress():
     harness = LoopHarness(GATEWAY, ok(), seconds=12.0, retry=RetryPolicy(timeout=30, deadline=20))
     error = harness.fails(DeadlineExceeded)
     assert harness.clock.now() - NOW == pytest.approx(20, abs=0.01)
@@ -240,7 +240,7 @@ def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
     assert "timed out after 20 s" in str(error)
 
 
-def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
+def test_deadline_while_waiting_for_a_slot_spends_no_quota():
     async def work():
         await harness.loop._limiter(None).backoff(60)
         await harness.loop.run(harness.call())
@@ -251,7 +251,7 @@ def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
     assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
-def test_a_cancelled_call_is_cancelled_and_not_a_timeout():
+def test_cancellation_is_not_reported_as_a_timeout():
     async def work():
         task = asyncio.create_task(harness.loop.run(harness.call()))
         await asyncio.sleep(1)
@@ -274,26 +274,26 @@ def test_a_cancelled_call_is_cancelled_and_not_a_timeout():
     ],
     ids=str,
 )
-def test_what_must_not_be_sent_twice_is_not(trouble):
+def test_request_that_is_not_replayable_is_sent_once(trouble):
     harness = LoopHarness(trouble, ok(), hosts=(ONE, TWO))
     harness.fails((ServerError, TransportError), replayable=False)
     assert len(harness.transport.requests) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.never_left])
-def test_what_never_left_is_sent_again_and_not_charged(kind):
+def test_request_that_was_not_sent_is_retried_and_not_charged(kind):
     harness = LoopHarness(failure(kind), failure(kind), ok())
     harness.run(harness.loop.run(harness.call(replayable=False)))
     assert (len(harness.transport.requests), harness.spent()) == (3, 1)
 
 
-def test_what_may_have_arrived_stays_charged():
+def test_request_that_may_have_arrived_stays_charged():
     harness = LoopHarness(failure(FailureKind.RESET), failure(FailureKind.READ_TIMEOUT), ok())
     harness.run()
     assert harness.spent() == 3
 
 
-def test_a_host_that_fails_rests_and_is_returned_to():
+def test_failed_host_is_left_and_tried_again_later():
     async def work():
         for _ in range(2):
             await harness.loop.run(harness.call())
@@ -324,19 +324,19 @@ def test_a_host_that_fails_rests_and_is_returned_to():
     ],
     ids=str,
 )
-def test_another_host_is_tried_only_where_that_may_help(trouble, second):
+def test_failover_depends_on_the_kind_of_failure(trouble, second):
     harness = LoopHarness(trouble, trouble, ok(), hosts=(ONE, TWO))
     harness.run()
     assert harness.hosts == [ONE, ONE, second]
 
 
-def test_when_both_hosts_fail_they_take_turns():
+def test_attempts_alternate_between_failing_hosts():
     harness = LoopHarness(*[HTML] * 4, ok(), hosts=(ONE, TWO))
     harness.run()
     assert harness.hosts == [ONE, ONE, TWO, ONE, TWO]
 
 
-def test_a_time_range_that_went_out_of_reach_is_not_sent_and_not_charged():
+def test_expired_time_range_is_not_sent_or_charged():
     def query(now):
         clip(Window(0, 10), limits(), now)
         raise AssertionError
@@ -347,7 +347,7 @@ def test_a_time_range_that_went_out_of_reach_is_not_sent_and_not_charged():
     assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
-def test_headers_that_cannot_be_made_spend_nothing():
+def test_failed_authorization_spends_no_quota():
     async def no_token(_):
         raise RuntimeError("the token service is down")
 
@@ -367,7 +367,7 @@ def read_with_tokens(exchange):
     return READ(exchange)
 
 
-def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
+def test_every_attempt_is_authorized_again():
     signed = []
 
     async def signature(request):
@@ -390,7 +390,7 @@ def test_credentials_are_renewed_once():
     assert len(harness.fails(AuthenticationError).trail) == 2
 
 
-def test_a_spent_day_fails_at_once_without_a_request():
+def test_exhausted_quota_fails_without_a_request():
     async def work():
         for _ in range(2):
             await harness.loop.run(harness.call())
@@ -405,7 +405,7 @@ def test_a_spent_day_fails_at_once_without_a_request():
     assert len(harness.transport.requests) == 2
 
 
-def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
+def test_quota_response_of_the_server_closes_the_day_until_midnight():
     async def work():
         for _ in range(3):
             with pytest.raises(QuotaExhausted) as caught:
@@ -419,7 +419,7 @@ def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
     assert harness.run(work()).trail[-1].outcome == "done"
 
 
-def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_one():
+def test_quota_response_after_midnight_does_not_close_the_new_day():
     harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT - 4, seconds=10.0)
     answer = harness.run()
     said = "Service package limit check error, qpd limit error"
@@ -430,12 +430,12 @@ def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_on
     assert harness.run(harness.ledger.spent(harness.budget, "2026-11-20")) == (1, False)
 
 
-def test_a_spent_day_that_begins_late_at_the_server_does_not_close_the_new_one_however_late_its_answer():
+def test_slow_quota_response_of_a_late_reset_does_not_close_the_new_day():
     harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT + 3, seconds=10.0)
     assert len(harness.run().trail) == 2
 
 
-def test_an_attempt_that_never_left_is_made_again_although_the_day_was_spent_meanwhile():
+def test_request_that_was_not_sent_is_retried_on_an_exhausted_day():
     async def work():
         first = asyncio.ensure_future(harness.loop.run(harness.call()))
         await asyncio.sleep(0.3)
@@ -448,25 +448,25 @@ def test_an_attempt_that_never_left_is_made_again_although_the_day_was_spent_mea
     assert harness.spent() == 1
 
 
-def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
+def test_late_quota_reset_of_the_server_is_waited_for():
     harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
     assert len(harness.run().trail) == 2
     assert harness.clock.now() >= MIDNIGHT + 6
 
 
-def test_a_rate_limit_without_end_is_an_error():
+def test_permanent_rate_limit_is_an_error():
     harness = LoopHarness(limit("qps limit error"), retry=RetryPolicy(deadline=None, rate_attempts=3))
     error = harness.fails(RateLimited)
     assert (len(error.trail), error.request_id, error.code) == (3, "r-300", 300)
 
 
-def test_a_rate_limit_waits_for_the_server_s_next_second():
+def test_rate_limit_waits_for_the_next_second_of_the_server():
     harness = LoopHarness(limit("qps limit error"), ok(), start=NOW + 0.25)
     harness.run()
     assert harness.clock.now() >= NOW + 1.0
 
 
-def test_the_question_is_asked_for_the_server_s_time():
+def test_query_is_built_with_the_server_time():
     asked = []
     harness = LoopHarness(
         response({"code": 500}, date=formatdate(NOW + 3600, usegmt=True)),
@@ -480,7 +480,7 @@ def test_the_question_is_asked_for_the_server_s_time():
 TOO_FAR = limit("query time range limit error")
 
 
-def test_a_range_that_was_wrong_by_our_clock_is_sent_once_more_by_the_server_s():
+def test_refused_range_is_sent_again_with_the_corrected_clock():
     asked = []
     refusal = evolve(TOO_FAR, headers={**TOO_FAR.headers, "date": formatdate(NOW + 60, usegmt=True)})
     harness = LoopHarness(refusal, ok())
@@ -488,7 +488,7 @@ def test_a_range_that_was_wrong_by_our_clock_is_sent_once_more_by_the_server_s()
     assert asked[1] - asked[0] == pytest.approx(60, abs=1)
 
 
-def test_a_range_that_the_server_refuses_by_a_clock_that_jumps_is_sent_twice_at_most():
+def test_range_refused_by_an_unstable_clock_is_sent_twice_at_most():
     dates = [{**TOO_FAR.headers, "date": formatdate(NOW + by, usegmt=True)} for by in (60, -60, 60)]
     harness = LoopHarness(
         *(evolve(TOO_FAR, headers=headers) for headers in dates), retry=RetryPolicy(deadline=None)
@@ -496,21 +496,21 @@ def test_a_range_that_the_server_refuses_by_a_clock_that_jumps_is_sent_twice_at_
     assert len(harness.fails(WindowRefused).trail) == 2
 
 
-def test_a_large_body_is_judged_like_a_small_one():
+def test_large_body_is_read_like_a_small_one():
     large = response(b'{"code":200,"message":"' + b"x" * THREAD_FROM_BYTES + b'"}')
     harness = LoopHarness(large)
     assert harness.run().response is large
     assert harness.events_of(ResponseReceived)[0].size == len(large.body)
 
 
-def test_a_transport_s_own_error_is_not_swallowed():
+def test_programming_error_of_a_transport_is_raised():
     harness = LoopHarness(ZeroDivisionError("a fault in the transport"))
     harness.fails(ZeroDivisionError)
     assert len(harness.transport.requests) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"attempts": 0}, {"rate_attempts": 0}])
-def test_patience_that_tries_nothing_is_refused(wrong):
+def test_retry_policy_without_attempts_is_refused(wrong):
     with pytest.raises(ValueError, match="must be > 0"):
         RetryPolicy(**wrong)
 
@@ -534,7 +534,7 @@ def noting_arrivals(harness, transport):
     return arrivals
 
 
-def test_a_request_whose_credentials_take_long_counts_from_when_it_leaves():
+def test_request_with_slow_credentials_counts_when_sent():
     async def slow(_):
         asked.append(1)
         await asyncio.sleep(0.7 if len(asked) % 10 < 3 else 0)
@@ -554,9 +554,7 @@ def test_a_request_whose_credentials_take_long_counts_from_when_it_leaves():
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize(("requests", "count", "takes"), [(50, 400, 2.0), (3, 40, 3.0), (1, 12, 2.0)])
-def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
-    kind, requests, count, takes, tmp_path
-):
+def test_requests_after_a_token_renewal_stay_within_the_rate(kind, requests, count, takes, tmp_path):
     async def renewed_once(_):
         asked.append(1)
         if len(asked) == count // 4:
@@ -589,7 +587,7 @@ def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
     assert harness.spent() == count
 
 
-def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():
+def test_slow_transport_opens_before_a_slot_is_reserved():
     class Certified(Scripted):
         certificates = False
 

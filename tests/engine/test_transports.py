@@ -194,7 +194,7 @@ async def test_a_body_is_sent(echo):
     assert json.loads(answer.body)["body"] == '{"metric":"x"}'
 
 
-async def test_header_names_are_lower_case_and_times_are_told(echo):
+async def test_header_names_are_lower_case_and_durations_are_reported(echo):
     transport, url = echo
     answer = await transport.send(request(url))
     assert (answer.headers["x-request-id"], answer.headers["content-type"]) == ("r-1", "application/json")
@@ -217,14 +217,14 @@ async def test_a_redirect_is_an_answer_and_not_followed(echo):
     assert (answer.status, answer.headers["location"]) == (302, "/echo")
 
 
-async def test_an_answer_that_ends_too_early_is_cut_off(echo):
+async def test_truncated_response_is_cut_off(echo):
     transport, url = echo
     with pytest.raises(TransportFailure) as caught:
         await transport.send(request(url, "/cut"))
     assert caught.value.kind is FailureKind.CUT_OFF
 
 
-async def test_an_answer_that_does_not_come_is_a_read_timeout_in_time(echo):
+async def test_missing_response_is_a_read_timeout(echo):
     transport, url = echo
     start = asyncio.get_running_loop().time()
     with pytest.raises(TransportFailure) as caught:
@@ -262,22 +262,22 @@ async def kind_of(transport, url, path="/", **more):
     return caught.value.kind
 
 
-async def test_a_name_that_does_not_exist_is_dns(make):
+async def test_unknown_host_name_is_a_dns_failure(make):
     assert await kind_of(make(), "https://nonexistent.invalid") is FailureKind.DNS
 
 
 @pytest.mark.parametrize("name", ["xn--.invalid", "ex\u00e4mple..invalid"])
-async def test_a_name_that_cannot_be_one_is_dns(make, name):
+async def test_invalid_host_name_is_a_dns_failure(make, name):
     assert await kind_of(make(), f"https://{name}") is FailureKind.DNS
 
 
-async def test_a_port_that_nobody_listens_on_is_refused(make):
+async def test_closed_port_is_refused(make):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         assert await kind_of(make(), f"http://127.0.0.1:{unused.getsockname()[1]}") is FailureKind.REFUSED
 
 
-async def test_a_host_that_lets_nobody_in_is_a_connect_timeout(make):
+async def test_host_that_accepts_no_connection_is_a_connect_timeout(make):
     # A listener whose queue is full: the kernel drops further handshakes.
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -337,12 +337,12 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n"
         ),
     ],
 )
-async def test_what_a_broken_server_sends_is_told_apart(make, handler, kind):
+async def test_broken_responses_are_classified(make, handler, kind):
     async with listening(handler) as url:
         assert await kind_of(make(), url) is kind
 
 
-async def test_a_body_that_trickles_is_bounded_by_the_attempt_s_time(make):
+async def test_slow_body_is_bounded_by_the_timeout(make):
     async def trickle(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK + b"\r\n")
@@ -375,7 +375,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_whole(make)
     assert sent < 50_000_000
 
 
-async def test_what_is_small_on_the_wire_but_large_unpacked_is_refused(make):
+async def test_decompression_bomb_is_refused(make):
     bomb = gzip.compress(bytes(50_000_000), 9)
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
     async with listening(plays(head + bomb)) as url:
@@ -385,7 +385,7 @@ async def test_what_is_small_on_the_wire_but_large_unpacked_is_refused(make):
     assert caught.value.kind is FailureKind.TOO_LARGE
 
 
-async def test_a_packed_answer_comes_unpacked(make):
+async def test_compressed_response_is_decompressed(make):
     body = gzip.compress(b'{"code":200}')
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
     async with listening(plays(head + body)) as url:
@@ -413,17 +413,17 @@ def client_side(authority):
     return context
 
 
-async def test_a_certificate_of_a_stranger_is_tls(make, authority):
+async def test_untrusted_certificate_is_a_tls_failure(make, authority):
     async with listening(plays(OK), ssl=server_side(authority, "127.0.0.1")) as url:
         assert await kind_of(make(), url) is FailureKind.TLS
 
 
-async def test_a_certificate_of_another_name_is_tls(make, authority):
+async def test_certificate_of_another_name_is_a_tls_failure(make, authority):
     async with listening(plays(OK), ssl=server_side(authority, "other.example")) as url:
         assert await kind_of(make(trust=client_side(authority)), url) is FailureKind.TLS
 
 
-async def test_a_server_that_speaks_no_tls_is_tls(make):
+async def test_server_without_tls_is_a_tls_failure(make):
     async def plain(reader, writer):
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -434,9 +434,7 @@ async def test_a_server_that_speaks_no_tls_is_tls(make):
 
 
 @pytest.mark.parametrize("reply", [b"", OK + b"\r\n{"])
-async def test_tls_that_breaks_after_the_request_left_is_not_taken_for_a_failed_handshake(
-    make, authority, reply
-):
+async def test_tls_failure_after_the_request_is_not_a_failed_handshake(make, authority, reply):
     async def handler(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)
@@ -477,14 +475,14 @@ async def test_aiohttp_goes_through_a_proxy_that_it_was_given_but_not_to_this_ma
         assert json.loads((await transport.send(request(url))).body)["path"] == "/echo"
 
 
-async def test_aiohttp_does_not_ask_the_environment_for_a_proxy(proxy, monkeypatch):
+async def test_aiohttp_ignores_the_proxy_of_the_environment(proxy, monkeypatch):
     pytest.importorskip("aiohttp")
     monkeypatch.setenv("HTTP_PROXY", proxy)
     async with AiohttpTransport() as transport:
         assert await kind_of(transport, "http://nonexistent.invalid") is FailureKind.DNS
 
 
-async def test_aiohttp_waits_for_room_and_says_so():
+async def test_aiohttp_reports_waiting_for_a_connection():
     pytest.importorskip("aiohttp")
 
     async def nobody_answers(reader, writer):
@@ -506,14 +504,14 @@ async def test_aiohttp_waits_for_room_and_says_so():
         ("br", b"{}", FailureKind.PROTOCOL),
     ],
 )
-async def test_aiohttp_a_packed_body_that_cannot_be_unpacked_is_told_apart(coding, body, kind):
+async def test_aiohttp_classifies_a_body_that_cannot_be_decompressed(coding, body, kind):
     pytest.importorskip("aiohttp")
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     async with listening(plays(head + body)) as url, AiohttpTransport() as transport:
         assert await kind_of(transport, url) is kind
 
 
-async def test_aiohttp_connects_again_after_it_was_closed():
+async def test_aiohttp_reconnects_after_close():
     pytest.importorskip("aiohttp")
     async with listening(EchoServer().serve) as url:
         transport = AiohttpTransport()
@@ -523,7 +521,7 @@ async def test_aiohttp_connects_again_after_it_was_closed():
             await transport.aclose()
 
 
-def test_aiohttp_that_is_not_installed_says_what_to_install(monkeypatch):
+def test_missing_aiohttp_names_the_extra(monkeypatch):
     monkeypatch.setattr("agora_analytics.engine.transports.aiohttp.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"agora-analytics\[aiohttp\]"):
         AiohttpTransport()
@@ -532,7 +530,7 @@ def test_aiohttp_that_is_not_installed_says_what_to_install(monkeypatch):
 # ---- httpx: whose client, which proxy
 
 
-async def test_a_user_s_client_stays_open_and_ours_is_closed():
+async def test_client_of_the_caller_stays_open():
     async with httpx.AsyncClient() as mine:
         transport = HttpxTransport(mine)
         await transport.aclose()
@@ -547,7 +545,7 @@ async def test_a_user_s_client_stays_open_and_ours_is_closed():
         assert ours.is_closed
 
 
-async def test_connections_are_used_again(make):
+async def test_connections_are_reused(make):
     server = EchoServer()
     async with listening(server.serve) as url:
         transport = make()
@@ -556,7 +554,7 @@ async def test_connections_are_used_again(make):
     assert server.connections == 1
 
 
-async def test_a_connection_that_was_closed_meanwhile_is_not_used_and_nothing_is_sent_twice(make):
+async def test_stale_connection_is_not_reused(make):
     asked = 0
 
     async def once(reader, writer):
@@ -577,7 +575,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used_and_nothing_is
 
 
 @pytest.mark.parametrize("kind", [HttpxTransport, AiohttpTransport])
-async def test_a_resolver_that_hangs_is_dns_and_not_the_host(kind):
+async def test_hanging_resolver_is_a_dns_failure(kind):
     async def hangs(host, port):
         await asyncio.sleep(60)
 
@@ -623,7 +621,7 @@ async def test_every_error_of_httpx_is_translated(error, kind):
 
 
 @respx.mock
-async def test_what_httpx_sends_is_what_was_asked_for():
+async def test_httpx_sends_the_request_unchanged():
     route = respx.get("https://api.example/lists", params={"appid": "a"}).respond(200, json={"code": 200})
     transport = HttpxTransport()
     answer = await transport.send(
@@ -662,7 +660,7 @@ async def test_an_application_that_aborts_breaks_the_connection(begun):
     assert caught.value.kind is (FailureKind.CUT_OFF if begun else FailureKind.RESET)
 
 
-def test_a_request_shows_no_secret():
+def test_repr_of_a_request_has_no_secret():
     shown = repr(request("https://x", headers={"Authorization": SECRET, "x": "y"}, body=b"private"))
     assert SECRET not in shown
     assert "private" not in shown

@@ -82,7 +82,7 @@ def test_ten_thousand_cancelled_calls_leave_nothing_behind(random, plan):
 
 @pytest.mark.parametrize("trouble", [None, *OUTCOMES[3:6]], ids=str)
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.3, 1.5])
-def test_closing_ends_every_call_and_none_is_sent_behind_it(seconds, trouble):
+def test_closing_ends_every_call_and_sends_no_other(seconds, trouble):
     """Some wait for the pace by then, some for an answer, some back off."""
 
     async def job(client):

@@ -26,7 +26,7 @@ ASKED = Request(
 )
 
 
-async def test_many_who_ask_for_a_name_share_one_thread(monkeypatch):
+async def test_concurrent_lookups_of_a_name_share_one_thread(monkeypatch):
     asked = []
 
     def slow(host, port):
@@ -57,7 +57,7 @@ async def test_a_name_without_addresses_is_a_gaierror(name):
         await SystemResolver()(name, 443)
 
 
-async def test_a_resolver_that_hangs_is_a_failure_of_dns_and_takes_one_thread(monkeypatch):
+async def test_hanging_resolver_is_a_dns_failure_and_occupies_one_thread(monkeypatch):
     end = threading.Event()
     monkeypatch.setattr(dns, "_addresses", lambda *_: end.wait(20))
     transport = HttpxTransport(ssl_context=trusting())
@@ -87,7 +87,7 @@ async def sent_to(addresses) -> float:
         await transport.aclose()
 
 
-async def test_an_address_that_is_a_black_hole_costs_a_head_start_and_no_more(monkeypatch):
+async def test_black_holed_address_costs_one_connection_delay(monkeypatch):
     monkeypatch.setattr(happy_eyeballs, "HEAD_START", 1.0)  # longer than a handshake takes on a busy machine
     async with AsyncExitStack() as stack:
         net = Network()
@@ -101,7 +101,7 @@ async def test_an_address_that_is_a_black_hole_costs_a_head_start_and_no_more(mo
         )  # a refusal lets the next one start at once
 
 
-async def test_addresses_that_all_fail_tell_why():
+async def test_error_names_the_failure_of_every_address():
     async with AsyncExitStack() as stack:
         net = Network()
         await net.listen("deaf", Host(listens="no"), stack)
@@ -136,7 +136,7 @@ async def test_all_connections_in_use_blame_no_host(monkeypatch):
         await transport.aclose()
 
 
-def test_http2_without_its_extra_is_said_at_once(monkeypatch):
+def test_http2_without_its_extra_is_refused_immediately(monkeypatch):
     monkeypatch.setattr(transport_module, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"agora-analytics\[http2\]"):
         HttpxTransport(http2=True)

@@ -86,7 +86,7 @@ async def shortest(block: Callable[[], Awaitable[float]]) -> float:
 
 
 @pytest.mark.slow
-async def test_an_answer_of_20_mb_blocks_the_loop_nowhere():
+async def test_response_of_20_mb_does_not_block_the_loop():
     """Read, judged and decoded."""
     pytest.importorskip("simdjson")
     decode_metrics(metrics_body(0.01))  # the readers are imported
@@ -102,7 +102,7 @@ async def test_an_answer_of_20_mb_blocks_the_loop_nowhere():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["with spaces", "no metrics", "no answer of metrics at all"])
-async def test_a_large_answer_that_is_not_as_documented_blocks_the_loop_nowhere(kind):
+async def test_undocumented_large_response_does_not_block_the_loop(kind):
     pytest.importorskip("simdjson")
     decode_metrics(metrics_body(0.01))
     body = {
@@ -125,7 +125,7 @@ async def test_a_large_answer_that_is_not_as_documented_blocks_the_loop_nowhere(
             assert await shortest(lambda: longest_block(ask(client))) < LONGEST_BLOCK
 
 
-async def test_the_first_request_blocks_the_loop_nowhere():
+async def test_first_request_does_not_block_the_loop():
     """It imports httpx and reads the certificates."""
     async with network(**{"api.agora.io": Host()}) as net:
 
@@ -195,7 +195,7 @@ async def test_calls_over_a_socket_that_are_cancelled_leave_no_connection_and_no
         await transport.aclose()
 
 
-async def test_with_everything_dead_the_processor_is_idle_and_nothing_goes_on():
+async def test_unreachable_hosts_use_no_cpu_and_leave_no_task():
     dead = {name: Host(serve=resets) for name in ("api.agora.io", "api.sd-rtn.com", "")}
     async with network(**dead) as net:
         transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting())
@@ -219,7 +219,7 @@ async def test_with_everything_dead_the_processor_is_idle_and_nothing_goes_on():
         await transport.aclose()
 
 
-async def test_a_body_that_unpacks_without_end_is_refused():
+async def test_endless_compressed_body_is_refused():
     import gzip
 
     bomb = whole(gzip.compress(bytes(30_000_000)), "200 OK", "application/json", "content-encoding: gzip")
@@ -231,7 +231,7 @@ async def test_a_body_that_unpacks_without_end_is_refused():
         await transport.aclose()
 
 
-async def test_only_what_is_asked_for_unpacks():
+async def test_only_requested_encodings_are_decompressed():
     heads: list[bytes] = []
 
     async def listen(reader, writer) -> None:
@@ -257,7 +257,7 @@ def test_a_closed_client_makes_no_request():
     assert asyncio.run(job())
 
 
-async def test_what_a_client_opened_itself_stays_closed(tmp_path):
+async def test_connections_of_a_closed_client_stay_closed(tmp_path):
     """With calls in flight, at the pace and in back-off."""
 
     async def swallow(reader, writer) -> None:

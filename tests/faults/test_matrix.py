@@ -20,7 +20,7 @@ from tests.conftest import SECRET
 from tests.faults.fleet import ALTERNATE, NEIGHBOUR, NEIGHBOUR_2, PRIMARY
 from tests.faults.matrix import FAULTS, LARGEST_BODY, Then
 from tests.faults.network import Host, network, trusting
-from tests.faults.page import PAGE, page
+from tests.faults.faults_page import PAGE, page
 
 PATIENCE = RetryPolicy(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
 QUERY = Endpoint(name="a query", path="/query")
@@ -82,9 +82,9 @@ async def test_every_fault_ends_as_the_matrix_says(fault, endpoint):
         assert {task for task in asyncio.all_tasks() - before if "serve" not in repr(task)} == set()
 
 
-def test_the_page_says_what_the_matrix_says():
-    assert PAGE.read_text() == page(), "run python -m tests.faults.page"
+def test_faults_page_is_up_to_date():
+    assert PAGE.read_text() == page(), "run python -m tests.faults.faults_page"
 
 
-def test_every_kind_of_failure_has_a_row_but_the_one_of_our_own_making():
+def test_matrix_covers_every_failure_kind():
     assert set(FailureKind) - {fault.told for fault in FAULTS} == {FailureKind.NO_ROOM}

@@ -21,7 +21,7 @@ from tests import secret_watch
 from tests.conftest import CUSTOMER, SECRET
 
 ROOT = Path(__file__).parents[2]
-LEAKING = Path(__file__).with_name("leaking.py")
+LEAKING = Path(__file__).with_name("leaking_tests.py")
 
 
 def test_the_watch_knows_the_secrets_of_every_simulator():
@@ -46,7 +46,7 @@ def test_the_watch_knows_the_spellings_of_a_secret():
     assert not secret_watch.shows_a_secret(f"{customer} secret Basic <hidden>")
 
 
-def test_every_leak_is_told_and_nothing_else():
+def test_secret_watch_reports_every_leak_and_nothing_else():
     with TemporaryDirectory() as place:  # below tmp_path the suite's own watch would find what leaked
         command = ["-m", "pytest", "-q", "-rE", "--tb=no", "--show-capture=no", "-p", "no:cacheprovider"]
         done = subprocess.run(
@@ -75,7 +75,7 @@ def test_the_settings_show_no_secret():
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1:8080", "http://api.agora.io"])
-def test_plain_http_is_refused_unless_it_is_asked_for_by_name(url):
+def test_plain_http_needs_allow_http(url):
     given = {"customer_id": "c", "customer_secret": "s", "app_id": "a", "base_url": url}
     with pytest.raises(ConfigurationError, match="allow_http=True"):
         Settings(**given)

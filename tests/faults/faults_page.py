@@ -1,4 +1,4 @@
-"""Writes `docs/faults.md` from the fault matrix: `python -m tests.faults.page`."""
+"""Writes `docs/faults.md` from the fault matrix: `python -m tests.faults.faults_page`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 HEAD = """\
 # Failures, and what the client does about them
 
-`python -m tests.faults.page` writes this page from the table that `tests/faults/test_matrix.py` runs over real sockets:
+`python -m tests.faults.faults_page` writes this page from the table that `tests/faults/test_matrix.py` runs over real sockets:
 with the real host names through the transport's `resolve` parameter, TLS with a temporary CA, black holes, resets and slow
 responses.
 

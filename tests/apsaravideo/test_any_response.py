@@ -47,7 +47,7 @@ def test_every_answer_has_a_verdict(body, status, header):
 
 @settings(deadline=None)
 @given(body=st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
-def test_a_body_is_read_or_says_where_it_cannot_be(body):
+def test_body_is_decoded_or_the_error_has_its_path(body):
     problem = None
     try:
         read_points(body, metric="m")

@@ -33,7 +33,7 @@ async def a_thousand(client, channels=34):
 
 
 @pytest.mark.parametrize("latency", [(0.01, 0.01), (0.02, 0.09)])
-def test_a_thousand_windows_in_flight_keep_to_fifty_a_second(latency):
+def test_thousand_concurrent_windows_stay_within_fifty_a_second(latency):
     harness = make_harness(latency=latency)
 
     async def job(client):
@@ -70,7 +70,7 @@ def test_two_clients_of_one_account_share_its_limit(kept, tmp_path):
 
 @pytest.mark.parametrize("xml", [False, True])
 @pytest.mark.parametrize("retry_after", [True, False])
-def test_an_account_that_others_use_too_is_waited_for(retry_after, xml):
+def test_client_waits_when_another_program_uses_the_account(retry_after, xml):
     """The account has 10 a second left: what is refused is asked again, when the server says so or a second later."""
     from attrs import evolve
 
@@ -82,7 +82,7 @@ def test_an_account_that_others_use_too_is_waited_for(retry_after, xml):
     assert harness.simulator.seen.accepted[ENDPOINT] == 120
 
 
-def test_throttling_that_does_not_end_is_told():
+def test_permanent_throttling_is_an_error():
     body = {"Code": "Throttling.User", "Message": "flow control", "RequestId": "r"}
     harness = scripted(response(body, 400, x_acs_retry_after="250"))
     with pytest.raises(RateLimited, match=r"Throttling\.User: flow control") as caught:
@@ -92,7 +92,7 @@ def test_throttling_that_does_not_end_is_told():
 
 
 @pytest.mark.parametrize("share", [0.3, slow(0.05)])
-def test_faults_are_overcome_and_every_point_comes_once(share):
+def test_faults_lose_and_repeat_no_point(share):
     faults = Faults(
         share=share,
         seed=4,
@@ -151,14 +151,14 @@ def test_one_fault_takes_one_attempt_more_with_a_nonce_of_its_own(fault, attempt
     assert "SignatureNonceUsed" not in str(harness.events)
 
 
-def test_a_server_that_stays_broken_is_told_with_its_status():
+def test_permanent_server_error_has_its_status():
     harness = make_harness(*["503-html"] * 9)
     with pytest.raises(ServerError, match="HTTP 503: a page of text/html") as caught:
         harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
     assert (caught.value.status, len(caught.value.trail)) == (503, RetryPolicy().attempts)
 
 
-def test_a_server_that_hangs_is_left_at_the_deadline():
+def test_hanging_server_ends_at_the_deadline():
     harness = make_harness(*["hang"] * 9)
     with pytest.raises(DeadlineExceeded):
         harness.run(
@@ -181,7 +181,7 @@ def test_a_server_that_hangs_is_left_at_the_deadline():
     ],
 )
 @pytest.mark.parametrize("xml", [False, True])
-def test_a_refusal_is_told_after_one_request(settings, key, kind, code, xml):
+def test_refusal_is_raised_after_one_request(settings, key, kind, code, xml):
     harness = make_harness(xml=xml)
     with pytest.raises(kind) as caught:
         harness.run(lambda client: client.interaction_metrics(COST, "1h").collect(), *key, **settings)
@@ -189,13 +189,13 @@ def test_a_refusal_is_told_after_one_request(settings, key, kind, code, xml):
     assert caught.value.request_id is not None
 
 
-def test_a_host_that_plays_something_else_is_told():
+def test_response_of_another_server_is_not_found():
     with pytest.raises(NotFound):
         scripted(response(b"<html>", 404)).run(lambda c: c.interaction_metrics(COST, "1h").collect())
 
 
 @pytest.mark.parametrize("off", [-3 * 3600, -16 * 60, 16 * 60, 3 * 3600])
-def test_a_clock_that_is_wrong_is_corrected_by_the_date_of_the_first_answer(off):
+def test_wrong_clock_is_corrected_by_the_first_response(off):
     harness = make_harness()
     wrong = Skewed(harness.clock, off)
     points = harness.run(
@@ -216,7 +216,7 @@ class Skewed:
         return self._clock.now() + self._seconds
 
 
-def test_a_clock_that_cannot_be_corrected_is_told_after_two_requests():
+def test_uncorrectable_clock_is_an_error_after_two_requests():
     body = {"Code": "InvalidTimeStamp.Expired", "Message": "expired", "RequestId": "r"}
     harness = scripted(response(body, 400))
     with pytest.raises(AuthenticationError, match="check this machine's clock"):
@@ -224,7 +224,7 @@ def test_a_clock_that_cannot_be_corrected_is_told_after_two_requests():
     assert len(harness.transport.requests) == 2
 
 
-def test_leaving_early_ends_what_is_under_way():
+def test_leaving_early_cancels_the_requests_in_flight():
     harness = make_harness(latency=(0.5, 0.5))
 
     async def job(client):

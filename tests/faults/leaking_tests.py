@@ -51,7 +51,7 @@ def test_in_a_warning(recwarn):
     warnings.warn(f"{SECRET} is out of date", stacklevel=1)
 
 
-def test_in_an_error_that_nobody_sees():
+def test_in_a_suppressed_error():
     assert InvalidRequest(f"cannot send {SECRET}")
 
 
