@@ -1,4 +1,4 @@
-"""What the tests of the core, the engine and the client share: answers, connections and clients without a network."""
+"""Fixtures of all tests, and factories of responses, limits and endpoints."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from agora_analytics.messages import Response
 
 pytest_plugins = ("tests.secret_watch",)
 
-# A machine that is busy is no fault of a test; SEED=... tries another chance, here and in `same_chance_each_time`.
+# No deadline, because a busy machine must not fail a test. SEED=... selects other examples, as in `fixed_seed`.
 hypothesis.settings.register_profile(
     "same",
     deadline=None,
@@ -26,7 +26,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same")
 
 SIMULATOR = ("starlette", "numpy")
-VENDORS = ("AGORA_", "ALIBABA_CLOUD_", "OPENTOK_", "VONAGE_")  # how names of settings begin
+VENDORS = ("AGORA_", "ALIBABA_CLOUD_", "OPENTOK_", "VONAGE_")  # prefixes of environment variables
 NEEDS = {
     "apsaravideo": SIMULATOR,
     "beta": SIMULATOR,
@@ -39,13 +39,13 @@ NEEDS = {
     "simulator": SIMULATOR,
     "store": ("duckdb", "portalocker", "pyarrow"),
 }
-# A folder whose extras are not installed is left out, and the rest must pass: `nox -s core_only`.
+# Folders whose extras are not installed are not collected; the rest must pass: `nox -s core_only`.
 collect_ignore = [
     folder for folder, modules in NEEDS.items() if any(find_spec(module) is None for module in modules)
 ]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell started us in the background, and what we start would not hear Ctrl-C either.
+    # A shell that starts pytest in the background ignores SIGINT, and its child processes would as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
@@ -54,37 +54,37 @@ CUSTOMER, SECRET = "demo-customer-id", "demo-customer-secret"
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    """Settings of the machine never leak into a test."""
+    """Remove the settings of the machine from the environment."""
     for name in [name for name in os.environ if name.startswith(VENDORS)]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
-def same_chance_each_time(request):
-    """Back-off jitters alike in every run of a test; SEED=... tries another chance."""
+def fixed_seed(request):
+    """Every run of a test has the same back-off jitter; SEED=... selects another."""
     random.seed(f"{os.environ.get('SEED', '')} {request.node.nodeid}")
 
 
 def response(body=b"", status=200, **headers) -> Response:
-    """Return an answer; a dict as body is sent as JSON."""
+    """Return a response; a body that is not bytes is sent as JSON."""
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
     return Response(status=status, headers=names, body=body, elapsed=0.01)
 
 
 def ok(**fields) -> Response:
-    """Return a good answer."""
+    """Return a successful response."""
     return response({"code": 200, "message": "success", **fields})
 
 
 def limits(**changes) -> Limits:
-    """Return the limits of an endpoint: 10 requests a second, and all else wide open."""
+    """Return the limits of an endpoint: 10 requests a second, and large values for everything else."""
     rows = {"requests": 10, "per_day": 10_000, "reach": 86_400, "span": 3600, "delay": 60}
     return Limits(**(rows | changes))
 
 
 def endpoint(**changes) -> Endpoint:
-    """Return an endpoint of no vendor in particular."""
+    """Return an endpoint that is independent of a vendor."""
     return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
 
 
@@ -94,7 +94,7 @@ def slow(value: object):
 
 
 async def nothing_runs() -> bool:
-    """Return whether no task but the caller's is left, once cancelled ones had their turn."""
+    """Return whether only the task of the caller is left after cancelled tasks have ended."""
     for _ in range(5):
         await asyncio.sleep(0)
     return asyncio.all_tasks() == {asyncio.current_task()}

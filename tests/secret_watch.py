@@ -1,11 +1,14 @@
-"""A pytest plugin: the whole suite runs with known secrets, and a test that lets one of them be seen fails.
+"""A pytest plugin that fails a test which shows a secret.
 
-The secrets are the demo values that every simulator takes, and the tokens that are signed with them. They are looked
-for in every log record of this process down to DEBUG; in what tests print and what processes that they start have
-printed at their end; in warnings; in the text of every error of ours; in the whole traceback of every exception that
-a test expects or fails with, and the repr of each object of ours on its way; and in the files that tests leave below
-their tmp_path, though not inside of compressed columns. The `simulate` commands print the demo secret to be copied:
-their tests read those lines as they come.
+The secrets are the demo credentials of the simulators and the tokens that are signed with them. The plugin searches:
+
+- every log record of this process, down to DEBUG;
+- the output of tests, and of the processes that they start;
+- warnings, and the text of every error of the package;
+- the traceback of every exception that a test expects or fails with, and the repr of each object of the package in it;
+- the files that tests leave below their tmp_path, except inside of compressed columns.
+
+The `simulate` commands print the demo secret to be copied, so their tests read those lines directly.
 """
 
 import base64
@@ -41,7 +44,7 @@ FORMS = [TOKEN, *(form for pair in SECRETS.items() for form in _forms(*pair))]
 _SEEN = re.compile("|".join(map(re.escape, FORMS)))
 _SEEN_IN_FILES = re.compile(_SEEN.pattern.encode())
 
-_leaks: list[str] = []  # of the test that runs; where, never what
+_leaks: list[str] = []  # where the current test showed a secret; never the secret
 
 
 def shows_a_secret(text: object) -> bool:
@@ -72,15 +75,15 @@ def _look_at_exception(error: BaseException) -> None:
 
 
 def _wrap(patch: pytest.MonkeyPatch, owner: type, name: str, after) -> None:
-    """Have a method tell what it was called on and what it returned."""
+    """Call `after` with the object and the result of every call of a method."""
     method = getattr(owner, name)
 
-    def told(self, *args, **more):
+    def wrapped(self, *args, **more):
         result = method(self, *args, **more)
         after(self, result)
         return result
 
-    patch.setattr(owner, name, told)
+    patch.setattr(owner, name, wrapped)
 
 
 def _look_at_output(whose: str):

@@ -7,7 +7,7 @@ import pytest
 
 from agora_analytics.engine import events
 from agora_analytics.messages import FailureKind
-from tests.faults.fleet import NEIGHBOUR, PRIMARY, Crew, ask, dead
+from tests.faults.fleet import NEIGHBOUR, PRIMARY, ask, dead, make_harness
 
 
 def test_every_event_has_a_level():
@@ -33,8 +33,8 @@ def test_exception_of_the_observer_loses_no_response_and_no_charge(kind, caplog)
         host, _ = await ask(client)
         return host, next(quota.spent for quota in await client.quota() if quota.endpoint == "call/lists")
 
-    crew = Crew(dead(PRIMARY, by=kind))
-    crew.events = Faulty()
-    assert crew.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
-    told = {type(record.args[0]).__name__ for record in caplog.records if record.exc_info}
-    assert told == {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived"}
+    harness = make_harness(dead(PRIMARY, by=kind))
+    harness.events = Faulty()
+    assert harness.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
+    failed_events = {type(record.args[0]).__name__ for record in caplog.records if record.exc_info}
+    assert failed_events == {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived"}

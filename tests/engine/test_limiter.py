@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 class LimiterHarness:
-    """A limiter, the clock that it lives by, and what it told."""
+    """A limiter, its clock, its ledger and its events."""
 
     def __init__(self, start=NOW, ledger=None, **rows):
         self.clock = VirtualClock(start)
@@ -114,8 +114,8 @@ def ways(kind):
     return there_and_back
 
 
-async def told_traffic(limiters, clock, count, way, seed=1, workers=64, work=lambda _: 0.0):
-    """As `traffic`, but the limiter is told which answer belongs to which request, as the request loop does."""
+async def matched_traffic(limiters, clock, count, way, seed=1, workers=64, work=lambda _: 0.0):
+    """As `traffic`, but each response is matched to its request, as in the request loop."""
     arrivals, rng, left = [], random.Random(seed), iter(range(count))
 
     async def worker(limiter):
@@ -149,7 +149,7 @@ def used(arrivals, requests, period=1.0):
 def test_rate_limit_is_nearly_reached_and_never_exceeded(requests, count, kind, least):
     for seed in range(2):
         harness = LimiterHarness(requests=requests)
-        arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
+        arrivals = harness.run(matched_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
         assert worst_fixed(arrivals, 1.0) <= requests
         assert worst_sliding(arrivals, 1.0) <= requests
         assert used(arrivals, requests) >= least
@@ -160,7 +160,7 @@ def test_rate_limit_is_nearly_reached_and_never_exceeded(requests, count, kind, 
 @pytest.mark.parametrize("seed", range(4))
 def test_small_rate_limits_hold_from_the_first_request(requests, period, count, kind, seed):
     harness = LimiterHarness(requests=requests, period=period)
-    arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
+    arrivals = harness.run(matched_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
     assert worst_fixed(arrivals, period) <= requests
     assert worst_sliding(arrivals, period) <= requests
     assert used(arrivals, requests, period) >= 0.90
@@ -171,7 +171,7 @@ def test_late_response_delays_only_one_request():
         return (0.090 if rng.random() < 0.01 else 0.010), 0.005
 
     harness = LimiterHarness()
-    arrivals = harness.run(told_traffic([harness.limiter], harness.clock, 2000, way))
+    arrivals = harness.run(matched_traffic([harness.limiter], harness.clock, 2000, way))
     assert worst_sliding(arrivals, 1.0) <= 10
     assert used(arrivals, 10) >= 0.97  # a margin that is the same for all would leave 0.92
 
@@ -179,7 +179,7 @@ def test_late_response_delays_only_one_request():
 def test_response_slower_than_the_period_counts_as_the_largest_jitter():
     harness = LimiterHarness()
     arrivals = harness.run(
-        told_traffic(
+        matched_traffic(
             [harness.limiter], harness.clock, 1500, ways("wide, each"), work=lambda rng: rng.uniform(0.3, 3)
         )
     )
@@ -191,7 +191,7 @@ def test_response_slower_than_the_period_counts_as_the_largest_jitter():
 def test_clients_of_one_process_share_the_rate_limit(requests):
     harness = LimiterHarness(requests=requests)
     both = [harness.limiter, harness.another(requests=requests)]
-    arrivals = harness.run(told_traffic(both, harness.clock, 60 * requests, ways("wide, each")))
+    arrivals = harness.run(matched_traffic(both, harness.clock, 60 * requests, ways("wide, each")))
     assert worst_sliding(arrivals, 1.0) <= requests
     assert used(arrivals, requests) >= 0.85
 
@@ -249,7 +249,7 @@ def test_clients_with_one_ledger_share_the_rate(kind, tmp_path):
 def test_processes_with_one_ledger_nearly_reach_the_rate_limit(tmp_path, requests, count, kind, least):
     harness = LimiterHarness(ledger=SqliteLedger(tmp_path / "ledger.db"), requests=requests)
     clients = [harness.limiter, harness.another(requests=requests), harness.another(requests=requests)]
-    arrivals = harness.run(told_traffic(clients, harness.clock, count, ways(kind)))
+    arrivals = harness.run(matched_traffic(clients, harness.clock, count, ways(kind)))
     assert worst_fixed(arrivals, 1.0) <= requests
     assert worst_sliding(arrivals, 1.0) <= requests
     assert used(arrivals, requests) >= least

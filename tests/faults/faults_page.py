@@ -44,14 +44,14 @@ A call whose deadline passes raises `DeadlineExceeded` with its trail.
 
 def page() -> str:
     rows = [
-        f"| {fault.layer} | {fault.name} | {fault.at} | {_classified(fault.told)} | {fault.query.value} | {fault.message.value} |\n"
+        f"| {fault.layer} | {fault.name} | {fault.at} | {_classified(fault.classified)} | {fault.query.value} | {fault.message.value} |\n"
         for fault in FAULTS
     ]
     return HEAD + "".join(rows) + TAIL.format(never_left=", ".join(k for k in FailureKind if k.never_left))
 
 
-def _classified(told: object) -> str:
-    return f"`{told.name}` ({told})" if isinstance(told, FailureKind) else f"`{told.__name__}`"  # type: ignore[attr-defined]
+def _classified(kind: object) -> str:
+    return f"`{kind.name}` ({kind})" if isinstance(kind, FailureKind) else f"`{kind.__name__}`"  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The shipped hosts on virtual time: each is well, dead in one way, or neither, as the time goes."""
+"""The hosts of the Agora API on virtual time: each is healthy or fails in one way, depending on the time."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import ENTERPRISE, Plan
@@ -10,8 +11,9 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.engine.events import HostSwitched
 from agora_analytics.engine.transports import CONNECT_TIMEOUT
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
-from agora_analytics.testing import VirtualClock, run_virtual
+from agora_analytics.testing import VirtualClock
 from tests.conftest import CUSTOMER, NOW, SECRET, ok
+from tests.harness import Harness
 
 PRIMARY, ALTERNATE = "https://api.agora.io", "https://api.sd-rtn.com"
 NEIGHBOUR, NEIGHBOUR_2 = "https://api-us-east-1.agora.io", "https://api-us-east-1.sd-rtn.com"
@@ -24,33 +26,33 @@ FAST = Plan(
         for name in ENTERPRISE.limits
     },
 )
-"""A plan that lets a thousand requests leave at once: pacing would hide what this is about."""
+"""A plan that allows a thousand requests at the same time, because pacing would hide the failover."""
 
 Trouble = FailureKind | Response | None
 
 
 class Fleet:
-    """A transport: `trouble(host, seconds)` says what happens to a request that is sent to a host at a time.
+    """A transport in which `trouble(host, seconds)` decides what happens to a request to a host at a time.
 
-    A black-holed host takes the time to connect; whatever else fails does so in a round trip.
+    A black-holed host takes the connect timeout; other failures take a round trip.
     """
 
     def __init__(self, trouble: Callable[[str, float], Trouble]) -> None:
         self._trouble = trouble
         self.sent: Counter[str] = Counter()
-        self.under_way = 0
-        self.most_under_way = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
         self.names: dict[str, str] = {}
         self.asked: list[str] = []
 
     async def send(self, request: Request) -> Response:
         self.sent[request.base_url] += 1
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._answer(request)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def _answer(self, request: Request) -> Response:
         trouble = self._trouble(request.base_url, asyncio.get_running_loop().time())
@@ -61,11 +63,11 @@ class Fleet:
         else:
             await asyncio.sleep(ROUND_TRIP)
         if isinstance(trouble, FailureKind):
-            raise TransportFailure(trouble, "as the test wants it")
+            raise TransportFailure(trouble, "as the test requires")
         return trouble or ok(call_lists=[], total_size=0)
 
     async def resolve(self, host: str, port: int) -> list[tuple[str, int]]:
-        """The area lookup's hook: a name has the addresses that the test gave it, or one of its own."""
+        """Resolve a name for the region probe: to the address that the test set, or to one of its own."""
         self.asked.append(host)
         return [(self.names.get(host, host), port)]
 
@@ -81,40 +83,19 @@ def all_dead(by: Trouble = FailureKind.CONNECT_TIMEOUT) -> Callable[[str, float]
     return lambda _host, _seconds: by
 
 
-class Crew:
-    """A client of the fleet, what it told, and its clock."""
+def make_harness(trouble: Callable[[str, float], Trouble], **client: Any) -> Harness:
+    """Return a harness whose transport is a fleet of hosts."""
+    settings = {"app_id": "app", "plan": FAST} | client
+    return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, VirtualClock(NOW), transport=Fleet(trouble))
 
-    def __init__(self, trouble: Callable[[str, float], Trouble], **settings) -> None:
-        self.fleet = Fleet(trouble)
-        self.clock = VirtualClock(NOW)
-        self.events: list[object] = []
-        self._settings = {"plan": FAST} | settings
 
-    def client(self) -> AsyncAgora:
-        return AsyncAgora(
-            CUSTOMER,
-            SECRET,
-            app_id="app",
-            transport=self.fleet,
-            clock=self.clock,
-            observer=self.events.append,
-            **self._settings,
-        )
-
-    def run(self, job):
-        async def with_client():
-            async with self.client() as client:
-                return await job(client)
-
-        return run_virtual(with_client(), self.clock)
-
-    @property
-    def switches(self) -> list[tuple[str, str]]:
-        return [(e.old, e.new) for e in self.events if isinstance(e, HostSwitched)]
+def switches(harness: Harness) -> list[tuple[str, str]]:
+    """Return the switches from host to host, in order."""
+    return [(event.old, event.new) for event in harness.events_of(HostSwitched)]
 
 
 async def ask(client: AsyncAgora) -> tuple[str, float]:
-    """Make one call; return the host that answered and the seconds it took."""
+    """Fetch one page; return the host of the response and the seconds it took."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     (page,) = [page async for page in client.calls("1h").pages()]

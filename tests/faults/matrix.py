@@ -44,32 +44,39 @@ class Fault:
     name: str
     layer: str
     host: Host
-    told: FailureKind | type[errors.AgoraAnalyticsError]
+    classified: FailureKind | type[errors.AgoraAnalyticsError]
     query: Then
     message: Then
     at: str = "the primary"
 
 
-def _left(name: str, layer: str, host: Host, told: FailureKind, then: Then = Then.NEIGHBOUR) -> Fault:
+def _left(name: str, layer: str, host: Host, classified: FailureKind, then: Then = Then.NEIGHBOUR) -> Fault:
     """A fault that proves that the server did not receive the request, so every call may be sent again."""
-    return Fault(name=name, layer=layer, host=host, told=told, query=then, message=then)
+    return Fault(name=name, layer=layer, host=host, classified=classified, query=then, message=then)
 
 
 def _answer(
     name: str,
     layer: str,
     answer: bytes,
-    told: FailureKind | type[errors.AgoraAnalyticsError],
+    classified: FailureKind | type[errors.AgoraAnalyticsError],
     query: Then,
     message: Then = Then.ONCE,
 ) -> Fault:
     return Fault(
-        name=name, layer=layer, host=Host(serve=answers(answer)), told=told, query=query, message=message
+        name=name,
+        layer=layer,
+        host=Host(serve=answers(answer)),
+        classified=classified,
+        query=query,
+        message=message,
     )
 
 
-def _broken(name: str, serve, told: FailureKind, query: Then = Then.NEIGHBOUR) -> Fault:
-    return Fault(name=name, layer="HTTP", host=Host(serve=serve), told=told, query=query, message=Then.ONCE)
+def _broken(name: str, serve, classified: FailureKind, query: Then = Then.NEIGHBOUR) -> Fault:
+    return Fault(
+        name=name, layer="HTTP", host=Host(serve=serve), classified=classified, query=query, message=Then.ONCE
+    )
 
 
 def _says(code: int, message: str) -> bytes:
@@ -113,7 +120,7 @@ FAULTS = (
         name="404 no Route matched",
         layer="gateway",
         host=Host(serve=answers(whole(b'{"message":"no Route matched with those values"}', "404 Not Found"))),
-        told=errors.NotFound,
+        classified=errors.NotFound,
         query=Then.NEXT_HOST,
         message=Then.NEXT_HOST,
         at="the neighbour",

@@ -188,7 +188,7 @@ class Network:
 
 @asynccontextmanager
 async def network(**hosts: Host) -> AsyncIterator[Network]:
-    """Let the named hosts behave as told ("api_agora_io" for api.agora.io) and all others be well."""
+    """Let the named hosts behave as given ("api_agora_io" for api.agora.io) and all others be healthy."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # handshakes that fail, as they shall
     async with AsyncExitStack() as stack:
         there = Network()

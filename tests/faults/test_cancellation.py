@@ -14,7 +14,7 @@ from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.messages import FailureKind
 from tests.conftest import nothing_runs, ok, response
-from tests.faults.fleet import Crew, all_dead, ask
+from tests.faults.fleet import all_dead, ask, make_harness
 
 READ = partial(read_response, open_body=open_fields)
 
@@ -53,15 +53,15 @@ def check_cancellations(random, plan):
             assert isinstance(end, list | AgoraAnalyticsError | asyncio.CancelledError), repr(end)
         well_again = True
         await asyncio.sleep(3.1)  # the longest look at DNS
-        assert crew.fleet.under_way == 0
+        assert harness.transport.in_flight == 0
         assert await nothing_runs()
         for limiter in client._engine._limiters.values():
             assert not limiter._turn.locked()
         await asyncio.sleep(200)  # what the limits and rests hold back is over
         assert (await ask(client))[1] < 1
 
-    crew = Crew(trouble, **({} if plan == "fast" else {"plan": plan}))
-    crew.run(job)
+    harness = make_harness(trouble, **({} if plan == "fast" else {"plan": plan}))
+    harness.run(job)
 
 
 CASES = given(st.randoms(use_true_random=False), st.sampled_from(["enterprise", "fast"]))
@@ -95,22 +95,22 @@ def test_closing_ends_every_call_and_sends_no_other(seconds, trouble):
         ]
         await asyncio.sleep(seconds)
         await client.aclose()
-        sent = crew.fleet.sent.total()
-        assert (crew.fleet.under_way, client._engine._tasks, client._engine._calls) == (
+        sent = harness.transport.sent.total()
+        assert (harness.transport.in_flight, client._engine._tasks, client._engine._calls) == (
             0,
             set(),
             set(),
         )
         ended = await asyncio.gather(*calls, listing, return_exceptions=True)
-        told = [end for end in ended if isinstance(end, BaseException)]
-        assert told
-        assert all(isinstance(end, RuntimeError) and "closed" in str(end) for end in told)
+        errors = [end for end in ended if isinstance(end, BaseException)]
+        assert errors
+        assert all(isinstance(end, RuntimeError) and "closed" in str(end) for end in errors)
         await asyncio.sleep(600)
-        assert crew.fleet.sent.total() == sent
+        assert harness.transport.sent.total() == sent
         return await nothing_runs()
 
-    crew = Crew(all_dead(trouble), plan="enterprise")
-    assert crew.run(job)
+    harness = make_harness(all_dead(trouble), plan="enterprise")
+    assert harness.run(job)
 
 
 def test_closing_leaves_the_task_of_a_caller_alone():
@@ -128,4 +128,4 @@ def test_closing_leaves_the_task_of_a_caller_alone():
         await client.aclose()
         return await task
 
-    assert Crew(all_dead()).run(job) == 0
+    assert make_harness(all_dead()).run(job) == 0

@@ -16,24 +16,25 @@ from tests.faults.fleet import (
     NEIGHBOUR_2,
     PRIMARY,
     ROUND_TRIP,
-    Crew,
     all_dead,
     ask,
     dead,
+    make_harness,
+    switches,
 )
 
 NO_ROUTE = response({"message": "no Route matched with those values"}, 404)
 
 
-def hosts_of(crew):
-    return list(crew.fleet.sent)
+def hosts_of(harness):
+    return list(harness.transport.sent)
 
 
 def test_black_holed_primary_fails_over_to_the_neighbour_after_two_attempts():
-    crew = Crew(dead(PRIMARY))
-    host, seconds = crew.run(ask)
+    harness = make_harness(dead(PRIMARY))
+    host, seconds = harness.run(ask)
     assert host == NEIGHBOUR
-    assert crew.fleet.sent == {PRIMARY: 2, NEIGHBOUR: 1}
+    assert harness.transport.sent == {PRIMARY: 2, NEIGHBOUR: 1}
     steps = CONNECT_TIMEOUT + 1 + CONNECT_TIMEOUT + 3
     assert steps - 0.2 * (1 + 3) < seconds < steps + 0.2 * (1 + 3) + 2 * ROUND_TRIP
 
@@ -43,34 +44,34 @@ def test_a_thousand_callers_at_once_switch_once_and_the_next_is_answered_in_one_
         answers = await asyncio.gather(*(ask(client) for _ in range(1000)))
         return answers, await ask(client)
 
-    crew = Crew(dead(PRIMARY))
-    answers, (host, seconds) = crew.run(job)
+    harness = make_harness(dead(PRIMARY))
+    answers, (host, seconds) = harness.run(job)
     assert {host for host, _ in answers} == {NEIGHBOUR}
-    assert crew.switches == [(PRIMARY, NEIGHBOUR)]
+    assert switches(harness) == [(PRIMARY, NEIGHBOUR)]
     assert (host, seconds) == (NEIGHBOUR, pytest.approx(ROUND_TRIP, abs=0.02))
 
 
 def test_alternate_primary_is_tried_when_names_do_not_resolve():
-    crew = Crew(lambda host, _: FailureKind.DNS if host.endswith("agora.io") else None)
-    host, seconds = crew.run(ask)
+    harness = make_harness(lambda host, _: FailureKind.DNS if host.endswith("agora.io") else None)
+    host, seconds = harness.run(ask)
     assert host == ALTERNATE
-    assert hosts_of(crew) == [PRIMARY, ALTERNATE]
+    assert hosts_of(harness) == [PRIMARY, ALTERNATE]
     assert seconds < 1.2 * (1 + 3) + 4 * ROUND_TRIP  # the back-off jitters by a fifth
 
 
 def test_only_dns_leads_to_the_alternate_primary():
-    crew = Crew(dead(PRIMARY, by=FailureKind.RESET))
-    assert crew.run(ask)[0] == NEIGHBOUR
+    harness = make_harness(dead(PRIMARY, by=FailureKind.RESET))
+    assert harness.run(ask)[0] == NEIGHBOUR
 
 
 def test_without_regional_hosts_the_alternate_primary_takes_their_place():
-    crew = Crew(dead(PRIMARY), regional_hosts=False)
-    assert crew.run(ask)[0] == ALTERNATE
+    harness = make_harness(dead(PRIMARY), regional_hosts=False)
+    assert harness.run(ask)[0] == ALTERNATE
 
 
 def test_inside_china_the_other_suffix_is_preferred():
-    crew = Crew(dead(ALTERNATE), region="cn")
-    assert crew.run(ask)[0] == "https://api-cn-north-1.sd-rtn.com"
+    harness = make_harness(dead(ALTERNATE), region="cn")
+    assert harness.run(ask)[0] == "https://api-cn-north-1.sd-rtn.com"
 
 
 def test_regional_host_without_the_service_is_dropped():
@@ -79,20 +80,20 @@ def test_regional_host_without_the_service_is_dropped():
         await asyncio.sleep(3600)
         return first, await ask(client), await client.domains()
 
-    crew = Crew(
+    harness = make_harness(
         lambda host, _: FailureKind.REFUSED if host == PRIMARY else NO_ROUTE if "us-east" in host else None
     )
-    (host, _), _, domains = crew.run(job)
+    (host, _), _, domains = harness.run(job)
     assert host == ALTERNATE
-    assert (crew.fleet.sent[NEIGHBOUR], crew.fleet.sent[NEIGHBOUR_2]) == (1, 1)
+    assert (harness.transport.sent[NEIGHBOUR], harness.transport.sent[NEIGHBOUR_2]) == (1, 1)
     assert {state.host for state in domains if state.gone} == {NEIGHBOUR, NEIGHBOUR_2}
 
 
 def test_a_path_that_a_primary_does_not_know_is_the_callers_error():
-    crew = Crew(all_dead(NO_ROUTE))
+    harness = make_harness(all_dead(NO_ROUTE))
     with pytest.raises(NotFound, match="no Route matched"):
-        crew.run(ask)
-    assert crew.fleet.sent == {PRIMARY: 1}
+        harness.run(ask)
+    assert harness.transport.sent == {PRIMARY: 1}
 
 
 @pytest.mark.parametrize(
@@ -107,28 +108,28 @@ def test_a_path_that_a_primary_does_not_know_is_the_callers_error():
     ids=lambda answer: f"{answer.status} {answer.body[:12]}",
 )
 def test_rate_limits_and_refusals_do_not_switch_hosts(answer):
-    crew = Crew(all_dead(answer), retry=RetryPolicy(rate_attempts=3))
+    harness = make_harness(all_dead(answer), retry=RetryPolicy(rate_attempts=3))
     with pytest.raises(Exception):  # noqa: B017 - which one it is, the judge's tests say
-        crew.run(ask)
-    assert set(crew.fleet.sent) == {PRIMARY}
-    assert crew.switches == []
+        harness.run(ask)
+    assert set(harness.transport.sent) == {PRIMARY}
+    assert switches(harness) == []
 
 
 def test_the_neighbour_is_the_one_of_the_area_that_the_primary_resolves_to():
-    crew = Crew(dead(PRIMARY))
-    crew.fleet.names = {"api.agora.io": "203.0.113.7", "api-eu-central-1.agora.io": "203.0.113.7"}
-    assert crew.run(ask)[0] == "https://api-eu-west-1.agora.io"
-    assert crew.fleet.asked.count("api.agora.io") == 1
+    harness = make_harness(dead(PRIMARY))
+    harness.transport.names = {"api.agora.io": "203.0.113.7", "api-eu-central-1.agora.io": "203.0.113.7"}
+    assert harness.run(ask)[0] == "https://api-eu-west-1.agora.io"
+    assert harness.transport.asked.count("api.agora.io") == 1
 
 
 def test_dns_is_queried_only_after_failures_and_once():
     async def job(client):
         await asyncio.gather(*(ask(client) for _ in range(20)))
 
-    well, ill = Crew(dead()), Crew(dead(PRIMARY))
+    well, ill = make_harness(dead()), make_harness(dead(PRIMARY))
     well.run(job)
     ill.run(job)
-    assert (well.fleet.asked, len(ill.fleet.asked)) == ([], 9)
+    assert (well.transport.asked, len(ill.transport.asked)) == ([], 9)
 
 
 def test_hanging_dns_lookup_does_not_delay_calls():
@@ -141,8 +142,8 @@ def test_hanging_dns_lookup_does_not_delay_calls():
         await asyncio.sleep(3.1)
         return answered, await nothing_runs()
 
-    crew = Crew(dead(PRIMARY))
-    (host, seconds), idle = crew.run(job)
+    harness = make_harness(dead(PRIMARY))
+    (host, seconds), idle = harness.run(job)
     assert (host, idle) == (NEIGHBOUR, True)
     assert seconds < 15
 
@@ -154,8 +155,8 @@ def test_client_recovers_when_dns_returns():
         await asyncio.sleep(31)
         return await ask(client)
 
-    crew = Crew(lambda _host, seconds: FailureKind.DNS if seconds < 40 else None)
-    assert crew.run(job) == (PRIMARY, pytest.approx(ROUND_TRIP, abs=0.02))
+    harness = make_harness(lambda _host, seconds: FailureKind.DNS if seconds < 40 else None)
+    assert harness.run(job) == (PRIMARY, pytest.approx(ROUND_TRIP, abs=0.02))
 
 
 @pytest.mark.parametrize(
@@ -174,15 +175,15 @@ def test_outage_of_the_primary_loses_no_request(way_to_die):
             await asyncio.sleep(0.1)
         return await asyncio.gather(*calls)
 
-    crew = Crew(trouble)
-    answers = crew.run(job)
+    harness = make_harness(trouble)
+    answers = harness.run(job)
     back = [start / 10 for start, (host, _) in enumerate(answers) if host == PRIMARY and start >= 3000]
     assert len(answers) == 6000  # and none of them raised
     assert back[0] < 300 + 30 + 5
     assert next(start for start in back if start > 430) < 430 + 30 + 5
-    assert sum(crew.fleet.sent.values()) <= 1.05 * len(answers)
-    assert crew.switches == [(PRIMARY, NEIGHBOUR), (NEIGHBOUR, PRIMARY)] * 2
-    assert crew.fleet.under_way == 0
+    assert sum(harness.transport.sent.values()) <= 1.05 * len(answers)
+    assert switches(harness) == [(PRIMARY, NEIGHBOUR), (NEIGHBOUR, PRIMARY)] * 2
+    assert harness.transport.in_flight == 0
 
 
 def test_unreachable_hosts_end_in_one_error_by_the_deadline():
@@ -192,21 +193,21 @@ def test_unreachable_hosts_end_in_one_error_by_the_deadline():
         await asyncio.sleep(5)
         return caught.value, asyncio.get_running_loop().time() - 5
 
-    crew = Crew(all_dead(), retry=RetryPolicy(deadline=30))
-    error, took = crew.run(job)
+    harness = make_harness(all_dead(), retry=RetryPolicy(deadline=30))
+    error, took = harness.run(job)
     assert took <= 30.1
-    assert len(error.trail) == sum(crew.fleet.sent.values()) >= 3
-    assert {attempt.host for attempt in error.trail} == set(crew.fleet.sent)
+    assert len(error.trail) == sum(harness.transport.sent.values()) >= 3
+    assert {attempt.host for attempt in error.trail} == set(harness.transport.sent)
     for attempt in error.trail:
         assert attempt.seconds > 0
         assert str(attempt) in str(error)
-    assert crew.fleet.under_way == 0
+    assert harness.transport.in_flight == 0
 
 
 def test_unreachable_hosts_are_all_tried_within_the_attempts():
-    crew = Crew(all_dead(FailureKind.REFUSED))
+    harness = make_harness(all_dead(FailureKind.REFUSED))
     with pytest.raises(TransportError) as caught:
-        crew.run(ask)
+        harness.run(ask)
     assert [a.host for a in caught.value.trail] == [
         PRIMARY,
         PRIMARY,
@@ -218,8 +219,8 @@ def test_unreachable_hosts_are_all_tried_within_the_attempts():
 
 
 def test_silent_host_leaves_time_for_another():
-    crew = Crew(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
-    host, seconds = crew.run(ask)
+    harness = make_harness(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
+    host, seconds = harness.run(ask)
     assert host == NEIGHBOUR
     assert seconds < RetryPolicy().deadline
 
@@ -237,7 +238,7 @@ def test_short_calls_switch_away_from_a_dead_primary_together(retry, way_to_die)
             await asyncio.sleep(1)
         return hosts
 
-    hosts = Crew(dead(PRIMARY, by=way_to_die), retry=retry).run(job)
+    hosts = make_harness(dead(PRIMARY, by=way_to_die), retry=retry).run(job)
     assert set(hosts) == {NEIGHBOUR}
     assert len(hosts) >= 18
 
@@ -252,19 +253,19 @@ def test_attempt_cut_off_by_the_deadline_counts_as_a_failure():
 
         for _ in range(5):
             await ask_for(5)
-        before = crew.switches
+        before = switches(harness)
         for _ in range(2):
             await ask_for(16)
         return before, await ask(client)
 
-    crew = Crew(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
-    assert crew.run(job) == ([], (NEIGHBOUR, pytest.approx(ROUND_TRIP, abs=0.02)))
+    harness = make_harness(dead(PRIMARY, by=FailureKind.READ_TIMEOUT))
+    assert harness.run(job) == ([], (NEIGHBOUR, pytest.approx(ROUND_TRIP, abs=0.02)))
 
 
 def test_every_host_switch_is_reported_with_its_reason():
-    crew = Crew(dead(PRIMARY))
-    crew.run(ask)
-    (switch,) = [event for event in crew.events if isinstance(event, HostSwitched)]
+    harness = make_harness(dead(PRIMARY))
+    harness.run(ask)
+    (switch,) = [event for event in harness.events if isinstance(event, HostSwitched)]
     assert (switch.old, switch.new) == (PRIMARY, NEIGHBOUR)
     assert "connect timeout" in switch.reason
 
@@ -275,7 +276,7 @@ def test_the_pool_is_shown():
         await ask(client)
         return before, await client.domains()
 
-    before, after = Crew(dead(PRIMARY)).run(job)
+    before, after = make_harness(dead(PRIMARY)).run(job)
     assert [(state.host, state.role) for state in before if state.current] == [(PRIMARY, "primary")]
     assert len(before) == 18
     (resting,) = [state for state in after if state.rests]
@@ -290,18 +291,18 @@ def test_nothing_runs_when_the_last_call_is_over():
         await asyncio.sleep(4)
         return await nothing_runs()
 
-    assert Crew(all_dead()).run(job)
+    assert make_harness(all_dead()).run(job)
 
 
 def test_a_pinned_host_stays():
-    crew = Crew(dead("https://10.0.0.1", by=FailureKind.REFUSED), base_url="https://10.0.0.1")
+    harness = make_harness(dead("https://10.0.0.1", by=FailureKind.REFUSED), base_url="https://10.0.0.1")
     with pytest.raises(TransportError):
-        crew.run(ask)
-    assert set(crew.fleet.sent) == {"https://10.0.0.1"}
-    assert crew.fleet.asked == []
+        harness.run(ask)
+    assert set(harness.transport.sent) == {"https://10.0.0.1"}
+    assert harness.transport.asked == []
 
 
 def test_success_does_not_switch_hosts():
-    crew = Crew(all_dead(ok(call_lists=[], total_size=0)))
-    crew.run(ask)
-    assert crew.switches == []
+    harness = make_harness(all_dead(ok(call_lists=[], total_size=0)))
+    harness.run(ask)
+    assert switches(harness) == []

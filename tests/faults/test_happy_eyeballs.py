@@ -39,8 +39,8 @@ async def test_concurrent_lookups_of_a_name_share_one_thread(monkeypatch):
     waiting = [asyncio.create_task(resolve("api.agora.io", 443)) for _ in range(50)]
     await asyncio.sleep(0.01)
     waiting[0].cancel()
-    told = await asyncio.gather(*waiting, return_exceptions=True)
-    assert told[1:] == [[("192.0.2.1", 443)]] * 49
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[1:] == [[("192.0.2.1", 443)]] * 49
     assert asked == ["api.agora.io"]
     await resolve("api.agora.io", 443)
     assert len(asked) == 2  # nothing is cached: the machine's resolver does that

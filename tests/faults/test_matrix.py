@@ -17,10 +17,10 @@ from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.messages import FailureKind
 from tests.conftest import SECRET
+from tests.faults.faults_page import PAGE, page
 from tests.faults.fleet import ALTERNATE, NEIGHBOUR, NEIGHBOUR_2, PRIMARY
 from tests.faults.matrix import FAULTS, LARGEST_BODY, Then
 from tests.faults.network import Host, network, trusting
-from tests.faults.faults_page import PAGE, page
 
 PATIENCE = RetryPolicy(timeout=2.0, deadline=60, backoff=(0.01, 0.02), attempts=4, rate_attempts=2)
 QUERY = Endpoint(name="a query", path="/query")
@@ -75,10 +75,10 @@ async def test_every_fault_ends_as_the_matrix_says(fault, endpoint):
         assert [attempt.host for attempt in outcome.trail] == hosts
         assert isinstance(outcome, ApiResponse) == answered
         if not answered:
-            told = outcome.kind if isinstance(fault.told, FailureKind) else type(outcome)
-            assert told is fault.told
-        elif isinstance(fault.told, FailureKind):
-            assert fault.told in outcome.trail[0].outcome
+            classified = outcome.kind if isinstance(fault.classified, FailureKind) else type(outcome)
+            assert classified is fault.classified
+        elif isinstance(fault.classified, FailureKind):
+            assert fault.classified in outcome.trail[0].outcome
         assert {task for task in asyncio.all_tasks() - before if "serve" not in repr(task)} == set()
 
 
@@ -87,4 +87,4 @@ def test_faults_page_is_up_to_date():
 
 
 def test_matrix_covers_every_failure_kind():
-    assert set(FailureKind) - {fault.told for fault in FAULTS} == {FailureKind.NO_ROOM}
+    assert set(FailureKind) - {fault.classified for fault in FAULTS} == {FailureKind.NO_ROOM}

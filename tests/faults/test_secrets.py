@@ -57,12 +57,12 @@ def test_secret_watch_reports_every_leak_and_nothing_else():
             text=True,
             timeout=100,
         )
-    told = dict(re.findall(r"^ERROR \S+::(test_\w+) - (.*)", done.stdout, re.MULTILINE))
+    reported = dict(re.findall(r"^ERROR \S+::(test_\w+) - (.*)", done.stdout, re.MULTILINE))
     leaks = re.findall(r"^def (test_in_\w+|test_on_\w+)", LEAKING.read_text(), re.MULTILINE)
-    assert sorted([*told, "test_in_a_file"]) == sorted(leaks), done.stdout
-    assert all(line.startswith("it shows a secret: ") for line in told.values()), told
-    assert told["test_in_a_log"].endswith(": a log record of some.library")
-    assert told["test_in_the_repr_of_what_failed"].endswith(": the repr of Careless")
+    assert sorted([*reported, "test_in_a_file"]) == sorted(leaks), done.stdout
+    assert all(line.startswith("it shows a secret: ") for line in reported.values()), reported
+    assert reported["test_in_a_log"].endswith(": a log record of some.library")
+    assert reported["test_in_the_repr_of_what_failed"].endswith(": the repr of Careless")
     assert re.findall(r"^\S*test_in_a_file\S*/note holds a secret$", done.stdout, re.MULTILINE), done.stdout
     assert done.stdout.count(" holds a secret") == 1
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
