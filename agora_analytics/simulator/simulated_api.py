@@ -303,8 +303,9 @@ class CombinedSimulator:
     """Serves several simulators at one address. Each counts for itself; the first responds to unknown paths.
 
     Example:
-        >>> sim = CombinedSimulator(Simulator(world), OpenTokSimulator(sessions), ApsaraVideoSimulator(metrics))
-        >>> with serve_in_thread(sim) as base_url: ...
+        sim = CombinedSimulator(Simulator(world), OpenTokSimulator(sessions), ApsaraVideoSimulator(metrics))
+        with serve_in_thread(sim) as base_url:
+            ...
     """
 
     def __init__(self, *simulators: SimulatedApi) -> None:

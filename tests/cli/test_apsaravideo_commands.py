@@ -50,6 +50,7 @@ def test_metrics_are_written_as_table_lines_and_csv(command, simulator):
     assert one.stdout.startswith("metric,ts,value,raw\nVideoStuckRate,")
 
 
+@pytest.mark.slow
 def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path):
     words = ("apsaravideo", "harvest", "--since", "2d", "--out", "quality.store")
     dry = command(*words, "--dry-run")
@@ -71,6 +72,7 @@ def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path
     assert vendors.rows() == [("apsaravideo", "")]
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "apsaravideo", "metrics", "--since", "1763000000000")
     assert "spelled 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "videostuckrate")
@@ -82,6 +84,7 @@ def test_errors_are_one_line(fails, simulator, environment):
     assert "not set in the environment: APSARAVIDEO_APP_ID" in fails(78, "apsaravideo", "metrics")
 
 
+@pytest.mark.slow
 def test_harvest_with_the_printed_environment_of_the_simulator(start, command):
     server = start("apsaravideo", "simulate", "--port", "0")
     exports = {}

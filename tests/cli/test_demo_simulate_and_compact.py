@@ -2,6 +2,8 @@ import re
 import signal
 import time
 
+import pytest
+
 from agora_analytics import __version__
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
@@ -28,6 +30,7 @@ def test_demo_harvests_queries_and_resumes(command, tmp_path):
     assert open_store(tmp_path / "my demo").counts()["calls"] == 12
 
 
+@pytest.mark.slow
 def test_harvest_with_the_printed_environment_of_the_simulator(start, command, tmp_path):
     server = start("simulate", "--port", "0", "--calls", "3", "--hours", "3", "--latency", "1:2")
     exports = {}
@@ -51,6 +54,7 @@ def test_port_in_use_is_reported(fails, base_url):
     assert "choose another --port" in fails(2, "simulate", "--port", port)
 
 
+@pytest.mark.slow
 def test_invalid_simulator_options_are_reported(fails):
     cases = {
         "20:80": ("--latency", "80:20"),

@@ -56,6 +56,7 @@ def test_help_lists_every_exit_code(command):
     assert {code for _, code in OF_ERRORS} <= set(MEANINGS)
 
 
+@pytest.mark.slow
 def test_invalid_times_are_reported(fails, nobody, tmp_path):
     cases = {
         "looks like milliseconds": ("--since", "1763000000000"),
@@ -78,6 +79,7 @@ def test_missing_environment_variables_are_all_named(fails):
     assert all(name in message for name in gone)
 
 
+@pytest.mark.slow
 def test_invalid_settings_are_reported(fails):
     cases = {
         "standard, premium, enterprise": ("--plan", "gold"),
@@ -156,6 +158,7 @@ def test_full_disk_is_reported(fails, serving, tmp_path):
     assert open_store(tmp_path / "store").counts() == {"calls": 0, "sessions": 0, "metrics": 0, "points": 0}
 
 
+@pytest.mark.slow
 def test_invalid_sql_is_reported(fails, tmp_path):
     open_store(tmp_path / "store", create=True)
     cases = {

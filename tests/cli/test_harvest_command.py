@@ -63,6 +63,7 @@ def test_ledger_persists_across_processes(command, base_url, tmp_path):
     assert re.search(r"call/metrics\s+9,988\s+12\s+10,000", done.stdout)
 
 
+@pytest.mark.slow
 def test_exhausted_quota_is_reported_and_harvest_resumes_later(command, start, world, environment, tmp_path):
     less = {
         name: attrs.evolve(limits, per_day=7) if name == "call/metrics" else limits
@@ -84,6 +85,7 @@ def test_exhausted_quota_is_reported_and_harvest_resumes_later(command, start, w
     assert rows(tmp_path / "store") == pytest.approx(truth(world))
 
 
+@pytest.mark.slow
 def test_used_up_quota_in_the_ledger_fails_fast(command, base_url, environment, tmp_path):
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
     command(*words, "--dry-run")  # so that the ledger knows the account
@@ -103,6 +105,7 @@ def wait_for_units(process, folder, count=2):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_killed_harvest_resumes_to_the_same_rows(start, command, base_url, world, tmp_path):
     words = ("harvest", "--since", "1d", "--until", "10m", "--out", tmp_path / "store")
     process = start(*words)

@@ -76,6 +76,7 @@ def test_calls_are_equal_in_all_formats(all_of, base_url, world, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_limit_is_applied_and_reported(all_of, base_url):
     table, by_line, nothing = all_of(
         ("calls", *DAY, "--limit", "3"),
@@ -87,6 +88,7 @@ def test_limit_is_applied_and_reported(all_of, base_url):
     assert nothing == ",".join(CALLS.names) + "\n"
 
 
+@pytest.mark.slow
 def test_sessions_are_equal_by_search_around_and_range(all_of, base_url, call, world):
     table, searched, around, ranged, one, none = all_of(
         ("sessions", call.call_id, "--limit", "0"),
@@ -114,6 +116,7 @@ def test_sessions_are_equal_by_search_around_and_range(all_of, base_url, call, w
     assert all(session.uid in table for session in call.sessions)
 
 
+@pytest.mark.slow
 def test_metrics_as_samples_and_as_series(all_of, base_url, call, world, tmp_path):
     samples, as_csv, series, table, _ = all_of(
         ("metrics", call.call_id, "-f", "jsonl"),
@@ -135,6 +138,7 @@ def test_metrics_as_samples_and_as_series(all_of, base_url, call, world, tmp_pat
     assert stored["value"].to_pylist() == [row["value"] for row in rows]
 
 
+@pytest.mark.slow
 def test_inspect_draws_users_and_writes_their_means(all_of, base_url, call):
     drawn, one_user, array, as_csv, _, _ = all_of(
         ("inspect", call.call_id, "--users", "all"),
@@ -217,6 +221,7 @@ def test_links_and_named_pipes_are_written_directly(all_of, base_url, tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_invalid_options_are_one_line(fails, base_url, call, tmp_path):
     cases = {
         "--format parquet needs --output FILE": (2, ("calls", "--format", "parquet")),

@@ -46,6 +46,7 @@ def simulator(serve, made, environment):
         yield simulator
 
 
+@pytest.mark.slow
 def test_sessions_stats_and_project_rows(command, simulator, made):
     rows = list(
         csv.DictReader(io.StringIO(command("opentok", "sessions", "--since", "7d", "-f", "csv").stdout))
@@ -68,6 +69,7 @@ def test_query_fetches_all_pages_as_json(command, simulator, made):
     assert {one["sessionId"] for one in found} == {session.session_id for session in made.sessions}
 
 
+@pytest.mark.slow
 def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     first = command(*words)
@@ -82,6 +84,7 @@ def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path
     assert found.stdout == "vendor\nopentok\n"
 
 
+@pytest.mark.slow
 def test_dry_run_counts_sessions_and_stores_nothing(command, simulator, made, tmp_path):
     words = ("opentok", "harvest", "--since", "7d", "--out", "quality.store")
     done = command(*words, "--dry-run")
@@ -112,6 +115,7 @@ def test_harvest_without_advanced_insights_stores_days_and_reports_sessions(
     assert "1014" in done.stdout
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "opentok", "sessions", "--since", "1763000000000")
     assert "too far back" in fails(2, "opentok", "sessions", "--since", "90d", "--until", "80d")
@@ -125,6 +129,7 @@ def test_errors_are_one_line(fails, simulator, environment):
     assert "not set in the environment: OPENTOK_API_KEY" in fails(78, "opentok", "sessions")
 
 
+@pytest.mark.slow
 def test_harvest_with_the_printed_environment_of_the_simulator(start, command):
     server = start("opentok", "simulate", "--port", "0", "--sessions", "2", "--days", "1")
     exports = {}

@@ -34,6 +34,7 @@ def all_of(start):
     return run
 
 
+@pytest.mark.slow
 def test_usage_and_quality_over_time_and_in_total(all_of, base_url, tmp_path):
     hours, table, by_net, total, _ = all_of(
         ("usage", "user-count", "totalDuration", "--since", "2d", "--each", "hour", "-f", "json"),
@@ -55,6 +56,7 @@ def test_usage_and_quality_over_time_and_in_total(all_of, base_url, tmp_path):
     assert pq.read_table(tmp_path / "usage.parquet").column_names == ["ts", "userCount"]
 
 
+@pytest.mark.slow
 def test_realtime_over_time_by_group_and_top(all_of, base_url):
     now, groups, top = all_of(
         ("realtime", "userCount", "videoFreezeRate", "--since", "3m", "-f", "json"),
@@ -89,6 +91,7 @@ def test_follow_writes_each_window_once_until_ctrl_c(start, base_url):
     assert len(shown) == 3
 
 
+@pytest.mark.slow
 def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     words = (
         "realtime",
@@ -129,6 +132,7 @@ def test_estimate_of_a_query_and_of_a_harvest(all_of, base_url):
     assert "The rest of the day's quota suffices." in table
 
 
+@pytest.mark.slow
 def test_realtime_estimate_uses_the_realtime_quotas(all_of, base_url):
     words = ("estimate", "videoFreezeRate", "--realtime")
     both, top, users, table = all_of(
@@ -155,6 +159,7 @@ def test_query_above_the_quota_sends_nothing(command, fails, base_url, environme
     assert "1 of 60 are left today; no request was sent" in fails(75, *words)
 
 
+@pytest.mark.slow
 def test_invalid_queries_are_reported(fails, base_url):
     cases = {
         "unknown metric 'users'; use one of userCount": ("usage", "users"),

@@ -52,6 +52,7 @@ def ten_hours():
     return CallTruth(call_id="long", cname="r", sessions=sessions, **ends)
 
 
+@pytest.mark.slow
 def test_groups_contain_every_user_once_in_all_formats(command, rows_of, base_url, call, users, tmp_path):
     around = ("--around", call.created_ts)
     rows = rows_of(call.call_id, *around)
@@ -130,6 +131,7 @@ def test_statistics_before_an_error_are_written(start, world, call, tmp_path):
     assert all(row["audio_freeze_rate_users"] and row["video_freeze_rate_users"] is None for row in rows)
 
 
+@pytest.mark.slow
 def test_invalid_queries_are_reported(fails, base_url, call):
     cases = {
         "cannot be combined; use one": ("--freeze", "--over-time"),

@@ -24,7 +24,7 @@ BUDGET = Budget("account", "call/lists")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-class Stage:
+class LimiterHarness:
     """A limiter, the clock that it lives by, and what it told."""
 
     def __init__(self, start=NOW, ledger=None, **rows):
@@ -93,8 +93,8 @@ async def traffic(limiters, clock, count, latency, seed=1, workers=32):
     ("requests", "period", "count"), [(10, 1.0, 1500), (3, 1.0, 500), (1, 1.0, 180), (3, 60.0, 12)]
 )
 def test_no_window_of_the_server_sees_more_than_the_contract(requests, period, count, latency):
-    stage = Stage(requests=requests, period=period)
-    arrivals = stage.run(traffic([stage.limiter], stage.clock, count, latency))
+    harness = LimiterHarness(requests=requests, period=period)
+    arrivals = harness.run(traffic([harness.limiter], harness.clock, count, latency))
     assert len(arrivals) == count
     assert worst_fixed(arrivals, period) <= requests
     assert worst_sliding(arrivals, period) <= requests
@@ -148,8 +148,8 @@ def used(arrivals, requests, period=1.0):
 @pytest.mark.parametrize(("requests", "count"), [(10, 1500), pytest.param(100, 4000, marks=pytest.mark.slow)])
 def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind, least):
     for seed in range(2):
-        stage = Stage(requests=requests)
-        arrivals = stage.run(told_traffic([stage.limiter], stage.clock, count, ways(kind), seed))
+        harness = LimiterHarness(requests=requests)
+        arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
         assert worst_fixed(arrivals, 1.0) <= requests
         assert worst_sliding(arrivals, 1.0) <= requests
         assert used(arrivals, requests) >= least
@@ -159,8 +159,8 @@ def test_the_contract_is_used_to_its_edge_and_never_broken(requests, count, kind
 @pytest.mark.parametrize(("requests", "period", "count"), [(1, 1.0, 120), (3, 1.0, 300), (3, 60.0, 40)])
 @pytest.mark.parametrize("seed", range(4))
 def test_small_limits_are_kept_from_the_first_request_on(requests, period, count, kind, seed):
-    stage = Stage(requests=requests, period=period)
-    arrivals = stage.run(told_traffic([stage.limiter], stage.clock, count, ways(kind), seed))
+    harness = LimiterHarness(requests=requests, period=period)
+    arrivals = harness.run(told_traffic([harness.limiter], harness.clock, count, ways(kind), seed))
     assert worst_fixed(arrivals, period) <= requests
     assert worst_sliding(arrivals, period) <= requests
     assert used(arrivals, requests, period) >= 0.90
@@ -170,17 +170,17 @@ def test_a_late_answer_holds_up_one_request_and_not_the_hundred_behind_it():
     def way(rng):
         return (0.090 if rng.random() < 0.01 else 0.010), 0.005
 
-    stage = Stage()
-    arrivals = stage.run(told_traffic([stage.limiter], stage.clock, 2000, way))
+    harness = LimiterHarness()
+    arrivals = harness.run(told_traffic([harness.limiter], harness.clock, 2000, way))
     assert worst_sliding(arrivals, 1.0) <= 10
     assert used(arrivals, 10) >= 0.97  # a margin that is the same for all would leave 0.92
 
 
 def test_answers_that_take_longer_than_the_period_are_allowed_for_as_the_largest_jitter():
-    stage = Stage()
-    arrivals = stage.run(
+    harness = LimiterHarness()
+    arrivals = harness.run(
         told_traffic(
-            [stage.limiter], stage.clock, 1500, ways("wide, each"), work=lambda rng: rng.uniform(0.3, 3)
+            [harness.limiter], harness.clock, 1500, ways("wide, each"), work=lambda rng: rng.uniform(0.3, 3)
         )
     )
     assert worst_sliding(arrivals, 1.0) <= 10
@@ -189,9 +189,9 @@ def test_answers_that_take_longer_than_the_period_are_allowed_for_as_the_largest
 
 @pytest.mark.parametrize("requests", [1, 3, 10])
 def test_clients_of_one_process_share_the_edge(requests):
-    stage = Stage(requests=requests)
-    both = [stage.limiter, stage.another(requests=requests)]
-    arrivals = stage.run(told_traffic(both, stage.clock, 60 * requests, ways("wide, each")))
+    harness = LimiterHarness(requests=requests)
+    both = [harness.limiter, harness.another(requests=requests)]
+    arrivals = harness.run(told_traffic(both, harness.clock, 60 * requests, ways("wide, each")))
     assert worst_sliding(arrivals, 1.0) <= requests
     assert used(arrivals, requests) >= 0.85
 
@@ -199,14 +199,14 @@ def test_clients_of_one_process_share_the_edge(requests):
 def test_a_clock_that_was_set_back_holds_nobody_up_for_ever():
     async def work():
         for _ in range(20):
-            await leave(stage.limiter)
-        stage.clock.step(-86_400)
+            await leave(harness.limiter)
+        harness.clock.step(-86_400)
         start = asyncio.get_running_loop().time()
-        await leave(stage.limiter)
+        await leave(harness.limiter)
         return asyncio.get_running_loop().time() - start
 
-    stage = Stage()
-    assert stage.run(work()) < 2
+    harness = LimiterHarness()
+    assert harness.run(work()) < 2
 
 
 class Unpaced(MemoryLedger):
@@ -218,26 +218,28 @@ class Unpaced(MemoryLedger):
 
 @pytest.mark.parametrize("requests", [3, 10])
 def test_the_pace_is_kept_without_the_help_of_the_ledger(requests):
-    stage = Stage(ledger=Unpaced(), requests=requests)
-    arrivals = stage.run(traffic([stage.limiter], stage.clock, 300, (0, 0.1)))
+    harness = LimiterHarness(ledger=Unpaced(), requests=requests)
+    arrivals = harness.run(traffic([harness.limiter], harness.clock, 300, (0, 0.1)))
     assert worst_fixed(arrivals, 1.0) <= requests
     assert worst_sliding(arrivals, 1.0) <= requests
 
 
 def test_an_even_way_to_the_server_lets_nearly_the_whole_rate_be_used():
-    stage = Stage(requests=10)
-    arrivals = stage.run(traffic([stage.limiter], stage.clock, 2000, (0.05, 0.05)))
+    harness = LimiterHarness(requests=10)
+    arrivals = harness.run(traffic([harness.limiter], harness.clock, 2000, (0.05, 0.05)))
     assert worst_sliding(arrivals, 1.0) == 10
     assert 199.9 / (arrivals[-1] - arrivals[0]) >= 0.98
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_two_clients_with_one_ledger_keep_one_pace(kind, tmp_path):
-    stage = Stage(ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db"))
-    arrivals = stage.run(traffic([stage.limiter, stage.another()], stage.clock, 300, (0.0, 0.08)))
+    harness = LimiterHarness(
+        ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    )
+    arrivals = harness.run(traffic([harness.limiter, harness.another()], harness.clock, 300, (0.0, 0.08)))
     assert worst_sliding(arrivals, 1.0) <= 10
     assert 29.9 / (arrivals[-1] - arrivals[0]) >= 0.85
-    stage.run(stage.ledger.aclose())
+    harness.run(harness.ledger.aclose())
 
 
 @pytest.mark.parametrize(
@@ -245,19 +247,19 @@ def test_two_clients_with_one_ledger_keep_one_pace(kind, tmp_path):
 )
 @pytest.mark.parametrize(("requests", "count"), [(10, 900), (100, 3000)])
 def test_processes_that_share_a_ledger_use_the_contract_as_well(tmp_path, requests, count, kind, least):
-    stage = Stage(ledger=SqliteLedger(tmp_path / "ledger.db"), requests=requests)
-    clients = [stage.limiter, stage.another(requests=requests), stage.another(requests=requests)]
-    arrivals = stage.run(told_traffic(clients, stage.clock, count, ways(kind)))
+    harness = LimiterHarness(ledger=SqliteLedger(tmp_path / "ledger.db"), requests=requests)
+    clients = [harness.limiter, harness.another(requests=requests), harness.another(requests=requests)]
+    arrivals = harness.run(told_traffic(clients, harness.clock, count, ways(kind)))
     assert worst_fixed(arrivals, 1.0) <= requests
     assert worst_sliding(arrivals, 1.0) <= requests
     assert used(arrivals, requests) >= least
-    stage.run(stage.ledger.aclose())
+    harness.run(harness.ledger.aclose())
 
 
 # ---- a ledger that processes share
 
 
-class Shared(Stage):
+class SharedLedgerHarness(LimiterHarness):
     """As many clients of one ledger in a file as processes would be."""
 
     def __init__(self, path, clients, start=NOW, **rows):
@@ -279,8 +281,10 @@ class Shared(Stage):
 @pytest.mark.parametrize("clients", [2, 3, 8, 12])
 @pytest.mark.parametrize(("requests", "burst"), [(3, 3), (10, 8), (3, 1)])
 def test_processes_that_share_a_limit_a_minute_keep_it(tmp_path, clients, requests, burst):
-    stage = Shared(tmp_path / "ledger.db", clients, requests=requests, burst=burst, period=60.0)
-    arrivals = stage.run(traffic(stage.limiters, stage.clock, 30, (0, 0.1)))
+    harness = SharedLedgerHarness(
+        tmp_path / "ledger.db", clients, requests=requests, burst=burst, period=60.0
+    )
+    arrivals = harness.run(traffic(harness.limiters, harness.clock, 30, (0, 0.1)))
     assert worst_sliding(arrivals, 60.0) <= requests
     assert arrivals[-1] - arrivals[0] <= 29 * 60.2 / (requests + 1 - burst)
 
@@ -288,113 +292,113 @@ def test_processes_that_share_a_limit_a_minute_keep_it(tmp_path, clients, reques
 @pytest.mark.parametrize("clients", [2, 3, 6])
 def test_nobody_is_outrun_for_ever_by_others_who_share_a_ledger(tmp_path, clients):
     async def busy(limiter):
-        while stage.clock.now() < NOW + 7200:
-            asked = stage.clock.now()
-            await stage.leave(limiter)
-            waited.append(stage.clock.now() - asked)
+        while harness.clock.now() < NOW + 7200:
+            asked = harness.clock.now()
+            await harness.leave(limiter)
+            waited.append(harness.clock.now() - asked)
 
     async def work():
-        await asyncio.gather(*map(busy, stage.limiters))
+        await asyncio.gather(*map(busy, harness.limiters))
 
     waited = []
-    stage = Shared(tmp_path / "ledger.db", clients, requests=10, burst=8, period=60.0)
-    stage.run(work())
+    harness = SharedLedgerHarness(tmp_path / "ledger.db", clients, requests=10, burst=8, period=60.0)
+    harness.run(work())
     assert max(waited) <= (clients + 1) * 20.1
     assert len(waited) >= 7200 / 20.1
 
 
 def test_a_rest_that_the_server_asked_for_is_kept_however_many_wait_for_its_end(tmp_path):
     async def work():
-        await stage.leave(stage.limiter)
-        await stage.limiter.backoff(50)
-        await asyncio.gather(*map(stage.leave, stage.limiters))
+        await harness.leave(harness.limiter)
+        await harness.limiter.backoff(50)
+        await asyncio.gather(*map(harness.leave, harness.limiters))
 
-    stage = Shared(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
-    stage.run(work())
-    assert [at - NOW >= 50 for at in stage.times] == [False, True, True, True]
+    harness = SharedLedgerHarness(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
+    harness.run(work())
+    assert [at - NOW >= 50 for at in harness.times] == [False, True, True, True]
 
 
 def test_a_pause_that_all_share_is_not_made_up_for_at_once(tmp_path):
     async def busy(limiter):
-        while stage.clock.now() < NOW + 20:
-            await stage.leave(limiter)
+        while harness.clock.now() < NOW + 20:
+            await harness.leave(limiter)
 
     async def work():
-        asyncio.get_running_loop().call_later(4.03, stage.clock.step, 3.0)  # nobody ran in these seconds
-        await asyncio.gather(*map(busy, stage.limiters))
+        asyncio.get_running_loop().call_later(4.03, harness.clock.step, 3.0)  # nobody ran in these seconds
+        await asyncio.gather(*map(busy, harness.limiters))
 
-    stage = Shared(tmp_path / "ledger.db", 10, requests=10)
-    stage.run(work())
-    assert worst_sliding(stage.times, 1.0) <= 10
-    assert len(stage.times) >= 140  # of 170
+    harness = SharedLedgerHarness(tmp_path / "ledger.db", 10, requests=10)
+    harness.run(work())
+    assert worst_sliding(harness.times, 1.0) <= 10
+    assert len(harness.times) >= 140  # of 170
 
 
 @pytest.mark.parametrize("slow", [0.05, 0.3])
 def test_a_ledger_that_answers_behind_its_slots_breaks_no_pace_and_stops_nobody(tmp_path, slow):
     class Slow(SqliteLedger):
         async def reserve(self, *args, **kwargs):
-            await asyncio.sleep(slow * (3 if stage.clock.now() - NOW < 1 else 1))
+            await asyncio.sleep(slow * (3 if harness.clock.now() - NOW < 1 else 1))
             return await super().reserve(*args, **kwargs)
 
     async def busy(limiter):
-        while stage.clock.now() < NOW + 30:
-            await stage.leave(limiter)
+        while harness.clock.now() < NOW + 30:
+            await harness.leave(limiter)
 
     async def work():
-        limiters = [stage.limiter, *(stage.another(requests=10) for _ in range(5))]
+        limiters = [harness.limiter, *(harness.another(requests=10) for _ in range(5))]
         for limiter in limiters:
             for _ in range(20):
                 limiter.jitter.observe(0.02)
         await asyncio.gather(*map(busy, limiters))
-        await stage.ledger.aclose()
+        await harness.ledger.aclose()
 
-    stage = Shared(tmp_path / "ledger.db", 1, requests=10)
-    stage.ledger = Slow(tmp_path / "ledger.db")
-    stage.limiter = stage.another(requests=10)
-    stage.run(work())
-    assert worst_sliding(stage.times, 1.0) <= 10
-    assert len(stage.times) >= 60
+    harness = SharedLedgerHarness(tmp_path / "ledger.db", 1, requests=10)
+    harness.ledger = Slow(tmp_path / "ledger.db")
+    harness.limiter = harness.another(requests=10)
+    harness.run(work())
+    assert worst_sliding(harness.times, 1.0) <= 10
+    assert len(harness.times) >= 60
 
 
 def test_callers_who_give_up_neither_break_the_pace_nor_use_it_up(tmp_path):
     async def impatient(limiter):
-        while stage.clock.now() < NOW + 600:
+        while harness.clock.now() < NOW + 600:
             with suppress(TimeoutError):
                 async with asyncio.timeout(5):
-                    await stage.leave(limiter)
+                    await harness.leave(limiter)
             await asyncio.sleep(1)
 
     async def work():
-        await asyncio.gather(*map(impatient, stage.limiters))
-        return await stage.spent()
+        await asyncio.gather(*map(impatient, harness.limiters))
+        return await harness.spent()
 
-    stage = Shared(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
-    assert stage.run(work()) == len(stage.times)
-    assert worst_sliding(stage.times, 60.0) <= 3
-    assert len(stage.times) >= 3 + 600 / 60 - 2
+    harness = SharedLedgerHarness(tmp_path / "ledger.db", 3, requests=3, burst=3, period=60.0)
+    assert harness.run(work()) == len(harness.times)
+    assert worst_sliding(harness.times, 60.0) <= 3
+    assert len(harness.times) >= 3 + 600 / 60 - 2
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
     async def worker(limiter):
-        while stage.clock.now() < MIDNIGHT + 1800:
+        while harness.clock.now() < MIDNIGHT + 1800:
             try:
                 grant = await limiter.mark_sent(await limiter.acquire())
-                left.append((grant.day, stage.clock.now()))
+                left.append((grant.day, harness.clock.now()))
             except QuotaExhausted as error:
-                await asyncio.sleep(min(max(1, error.retry_at - stage.clock.now()), 600))
+                await asyncio.sleep(min(max(1, error.retry_at - harness.clock.now()), 600))
 
     async def work():
         await asyncio.gather(*(worker(limiter) for limiter in limiters))
-        days = [(await stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
-        await stage.ledger.aclose()
+        days = [(await harness.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+        await harness.ledger.aclose()
         return days
 
     left, rows = [], {"requests": 3, "period": 60.0, "per_day": 40}
     ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
-    stage = Stage(start=MIDNIGHT - 400, ledger=ledger, **rows)
-    limiters = [stage.limiter, stage.another(**rows), stage.another(**rows)]
-    before, after = stage.run(work())
+    harness = LimiterHarness(start=MIDNIGHT - 400, ledger=ledger, **rows)
+    limiters = [harness.limiter, harness.another(**rows), harness.another(**rows)]
+    before, after = harness.run(work())
     assert [day for day, _ in left] == [utc_day(at) for _, at in left]
     assert (before, after) == (sum(at < MIDNIGHT for _, at in left), 40)
 
@@ -402,17 +406,17 @@ def test_what_waits_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind,
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_what_is_made_ready_over_midnight_is_charged_to_the_day_on_which_it_leaves(kind, tmp_path):
     async def work():
-        grant = await stage.limiter.acquire()
+        grant = await harness.limiter.acquire()
         assert grant.day == "2026-11-19"
         await asyncio.sleep(5)
-        grant = await stage.limiter.mark_sent(grant)
-        days = [(await stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
-        await stage.ledger.aclose()
+        grant = await harness.limiter.mark_sent(grant)
+        days = [(await harness.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+        await harness.ledger.aclose()
         return grant.day, days
 
     ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
-    stage = Stage(start=MIDNIGHT - 4, ledger=ledger)
-    assert stage.run(work()) == ("2026-11-20", [0, 1])
+    harness = LimiterHarness(start=MIDNIGHT - 4, ledger=ledger)
+    assert harness.run(work()) == ("2026-11-20", [0, 1])
 
 
 def test_who_comes_first_is_served_first():
@@ -420,14 +424,14 @@ def test_who_comes_first_is_served_first():
         served = []
 
         async def ask(number):
-            await leave(stage.limiter)
+            await leave(harness.limiter)
             served.append(number)
 
         await asyncio.gather(*map(ask, range(30)))
         return served
 
-    stage = Stage()
-    assert stage.run(work()) == list(range(30))
+    harness = LimiterHarness()
+    assert harness.run(work()) == list(range(30))
 
 
 @settings(max_examples=60, deadline=None)
@@ -443,25 +447,25 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
 
         async def ask(at):
             await asyncio.sleep(at)
-            await leave(stage.limiter)
-            times.append(stage.clock.now())
+            await leave(harness.limiter)
+            times.append(harness.clock.now())
 
         if hold:
-            await stage.limiter.backoff(hold)
+            await harness.limiter.backoff(hold)
         tasks = [asyncio.create_task(ask(at)) for at, _ in lives]
         loop = asyncio.get_running_loop()
         for task, (at, after) in zip(tasks, lives, strict=True):
             if after is not None:
                 loop.call_later(at + after, task.cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert await stage.spent() == len(times)
+        assert await harness.spent() == len(times)
         start = loop.time()
-        await leave(stage.limiter)  # nobody left a lock behind
+        await leave(harness.limiter)  # nobody left a lock behind
         assert loop.time() - start < 7
         return times
 
-    stage = Stage(requests=3)
-    times = stage.run(work())
+    harness = LimiterHarness(requests=3)
+    times = harness.run(work())
     assert len(times) >= sum(after is None for _, after in lives)
     assert not times or worst_sliding(times, 1.0) <= 3
 
@@ -470,20 +474,20 @@ def test_who_gives_up_waiting_costs_nothing(lives, hold):
 @pytest.mark.parametrize("clients", [1, 3])
 def test_those_who_give_up_starve_nobody(retry, clients):
     async def impatient(limiter):
-        while stage.clock.now() < NOW + 1200:
+        while harness.clock.now() < NOW + 1200:
             with suppress(TimeoutError):
                 async with asyncio.timeout(retry):
                     await leave(limiter)
-                left.append(stage.clock.now())
+                left.append(harness.clock.now())
             await asyncio.sleep(1)
 
     async def work():
-        limiters = [stage.limiter, *(stage.another(**rows) for _ in range(clients - 1))]
+        limiters = [harness.limiter, *(harness.another(**rows) for _ in range(clients - 1))]
         await asyncio.gather(*map(impatient, limiters))
 
     left, rows = [], {"requests": 3, "period": 60.0, "burst": 3}
-    stage = Stage(**rows)
-    stage.run(work())
+    harness = LimiterHarness(**rows)
+    harness.run(work())
     assert worst_sliding(left, 60.0) <= 3
     assert len(left) >= 50  # of 60
 
@@ -491,7 +495,7 @@ def test_those_who_give_up_starve_nobody(retry, clients):
 @pytest.mark.parametrize("seed", range(10))
 def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(seed):
     async def fickle(limiter):
-        while stage.clock.now() < NOW + 1500:
+        while harness.clock.now() < NOW + 1500:
             with suppress(TimeoutError):
                 async with asyncio.timeout(rng.uniform(1, 70)):
                     grant = await limiter.acquire()
@@ -500,7 +504,7 @@ def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(s
                     await limiter.release(grant)
                 else:
                     grant = await limiter.mark_sent(grant)
-                    left.append(stage.clock.now())
+                    left.append(harness.clock.now())
                     if rng.random() < 0.5:
                         limiter.answered(grant, rng.uniform(0, 0.2))
             await asyncio.sleep(rng.uniform(0, 5))
@@ -509,9 +513,9 @@ def test_no_window_sees_more_however_callers_give_up_waiting_or_on_the_way_out(s
         await asyncio.gather(*(fickle(limiter) for limiter in limiters * 2))
 
     left, rng, rows = [], random.Random(seed), {"requests": 3, "period": 60.0, "burst": 3}
-    stage = Stage(**rows)
-    limiters = [stage.limiter, stage.another(**rows)]
-    stage.run(work())
+    harness = LimiterHarness(**rows)
+    limiters = [harness.limiter, harness.another(**rows)]
+    harness.run(work())
     assert worst_sliding(left, 60.0) <= 3
     assert len(left) >= 50  # of 75
 
@@ -521,14 +525,14 @@ def test_those_refused_before_midnight_take_nothing_from_the_new_day():
         left = []
         while len(left) < 6:
             try:
-                await leave(stage.limiter)
-                left.append(stage.clock.now() - MIDNIGHT)
+                await leave(harness.limiter)
+                left.append(harness.clock.now() - MIDNIGHT)
             except QuotaExhausted:
                 await asyncio.sleep(2)
         return left
 
-    stage = Stage(start=MIDNIGHT - 300, requests=3, period=60.0, burst=3, per_day=3)
-    assert stage.run(work())[3] < 3
+    harness = LimiterHarness(start=MIDNIGHT - 300, requests=3, period=60.0, burst=3, per_day=3)
+    assert harness.run(work())[3] < 3
 
 
 def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
@@ -542,36 +546,36 @@ def test_a_reservation_that_is_cancelled_while_it_is_written_is_given_back():
             return await super().reserve(*args, **kwargs)
 
     async def work():
-        task = asyncio.create_task(leave(stage.limiter))
+        task = asyncio.create_task(leave(harness.limiter))
         await asyncio.sleep(0.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return await stage.spent()
+        return await harness.spent()
 
-    stage = Stage(ledger=Slow())
-    assert stage.run(work()) == 0
+    harness = LimiterHarness(ledger=Slow())
+    assert harness.run(work()) == 0
 
 
 def test_a_spent_day_fails_at_once_and_opens_after_midnight():
     async def work():
         for _ in range(3):
-            await leave(stage.limiter)
-        start = stage.clock.now()
+            await leave(harness.limiter)
+        start = harness.clock.now()
         with pytest.raises(QuotaExhausted, match="3 requests a day is spent; retry at 2026-11-20") as caught:
-            await asyncio.gather(*(leave(stage.limiter) for _ in range(5)))
-        assert stage.clock.now() - start < 0.5
+            await asyncio.gather(*(leave(harness.limiter) for _ in range(5)))
+        assert harness.clock.now() - start < 0.5
         assert caught.value.retry_at == MIDNIGHT
         assert caught.value.endpoint == "call/lists"
-        await asyncio.sleep(MIDNIGHT - stage.clock.now() - 0.001)
+        await asyncio.sleep(MIDNIGHT - harness.clock.now() - 0.001)
         with pytest.raises(QuotaExhausted):
-            await leave(stage.limiter)
+            await leave(harness.limiter)
         await asyncio.sleep(0.002)
-        return await leave(stage.limiter)
+        return await leave(harness.limiter)
 
-    stage = Stage(per_day=3)
-    assert stage.run(work()).day == "2026-11-20"
-    assert stage.events.count(QuotaClosed(endpoint="call/lists", retry_at=MIDNIGHT)) == 1
+    harness = LimiterHarness(per_day=3)
+    assert harness.run(work()).day == "2026-11-20"
+    assert harness.events.count(QuotaClosed(endpoint="call/lists", retry_at=MIDNIGHT)) == 1
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -579,100 +583,100 @@ def test_a_spent_day_fails_at_once_and_opens_after_midnight():
 def test_a_spent_day_fails_at_once_under_a_limit_a_minute_too(kind, burst, tmp_path):
     async def work():
         for _ in range(3):
-            await leave(stage.limiter)
-        start = stage.clock.now()
+            await leave(harness.limiter)
+        start = harness.clock.now()
         with pytest.raises(QuotaExhausted):
-            await leave(stage.limiter)
-        await stage.ledger.aclose()
-        return stage.clock.now() - start
+            await leave(harness.limiter)
+        await harness.ledger.aclose()
+        return harness.clock.now() - start
 
     ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
-    stage = Stage(ledger=ledger, requests=3, period=60.0, burst=burst, per_day=3)
-    assert stage.run(work()) < 0.5
+    harness = LimiterHarness(ledger=ledger, requests=3, period=60.0, burst=burst, per_day=3)
+    assert harness.run(work()) < 0.5
 
 
 def test_a_day_that_was_spent_is_open_again_when_a_request_never_left():
     async def work():
-        grant = await leave(stage.limiter)
+        grant = await leave(harness.limiter)
         with pytest.raises(QuotaExhausted):
-            await leave(stage.limiter)
-        await stage.limiter.release(grant)
-        await leave(stage.limiter)
-        return await stage.spent()
+            await leave(harness.limiter)
+        await harness.limiter.release(grant)
+        await leave(harness.limiter)
+        return await harness.spent()
 
-    stage = Stage(per_day=1)
-    assert stage.run(work()) == 1
+    harness = LimiterHarness(per_day=1)
+    assert harness.run(work()) == 1
 
 
 def test_a_day_that_the_server_closed_is_closed_for_all_who_share_the_ledger():
     async def work():
-        other = stage.another()
+        other = harness.another()
         await leave(other)
-        await stage.limiter.close_day(MIDNIGHT)
-        for limiter in (stage.limiter, other):
+        await harness.limiter.close_day(MIDNIGHT)
+        for limiter in (harness.limiter, other):
             with pytest.raises(QuotaExhausted) as caught:
                 await leave(limiter)
             assert caught.value.retry_at == MIDNIGHT
-        await asyncio.sleep(MIDNIGHT + 1 - stage.clock.now())
+        await asyncio.sleep(MIDNIGHT + 1 - harness.clock.now())
         await leave(other)
 
-    stage = Stage()
-    stage.run(work())
+    harness = LimiterHarness()
+    harness.run(work())
 
 
 def test_around_midnight_nothing_leaves_for_it_is_not_sure_which_day_it_counts_in():
-    stage = Stage(start=MIDNIGHT - 5)
-    arrivals = stage.run(traffic([stage.limiter], stage.clock, 100, (0, 0.1)))
+    harness = LimiterHarness(start=MIDNIGHT - 5)
+    arrivals = harness.run(traffic([harness.limiter], harness.clock, 100, (0, 0.1)))
     assert not [at for at in arrivals if MIDNIGHT - 0.9 < at < MIDNIGHT + 0.45]
     before = sum(at < MIDNIGHT for at in arrivals)
-    days = [stage.run(stage.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
+    days = [harness.run(harness.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
     assert days == [before, 100 - before]
     assert worst_sliding(arrivals, 1.0) <= 10
 
 
 def test_the_day_is_the_server_s_and_not_ours():
     async def work():
-        stage.limiter._server_time.observe("Fri, 20 Nov 2026 00:10:00 GMT", sent=NOW, received=NOW + 0.01)
-        return await leave(stage.limiter)
+        harness.limiter._server_time.observe("Fri, 20 Nov 2026 00:10:00 GMT", sent=NOW, received=NOW + 0.01)
+        return await leave(harness.limiter)
 
-    stage = Stage(start=NOW)
-    assert stage.run(work()).day == "2026-11-20"
+    harness = LimiterHarness(start=NOW)
+    assert harness.run(work()).day == "2026-11-20"
 
 
 def test_a_complaint_of_the_server_holds_everybody_and_slows_the_pace_down():
     async def pace(count=20):
-        start = stage.clock.now()
+        start = harness.clock.now()
         for _ in range(count):
-            await leave(stage.limiter)
-        return (stage.clock.now() - start) / count
+            await leave(harness.limiter)
+        return (harness.clock.now() - start) / count
 
     async def work():
         before = await pace()
-        moment = stage.clock.now()
-        await stage.limiter.backoff(0.7)
-        await leave(stage.limiter)
-        assert stage.clock.now() - moment >= 0.7 + LARGEST_JITTER
+        moment = harness.clock.now()
+        await harness.limiter.backoff(0.7)
+        await leave(harness.limiter)
+        assert harness.clock.now() - moment >= 0.7 + LARGEST_JITTER
         return before, await pace()
 
-    stage = Stage()
-    before, after = stage.run(work())
+    harness = LimiterHarness()
+    before, after = harness.run(work())
     assert after > before * 1.03
 
 
 def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content():
     async def held():
-        start = stage.clock.now()
-        await stage.limiter.backoff(0.0)
-        await leave(stage.limiter)
-        return stage.clock.now() - start
+        start = harness.clock.now()
+        await harness.limiter.backoff(0.0)
+        await leave(harness.limiter)
+        return harness.clock.now() - start
 
     async def work():
         row = [await held() for _ in range(6)]
-        stage.limiter.reset_backoff()
+        harness.limiter.reset_backoff()
         return row, await held()
 
-    stage = Stage()
-    row, calm = stage.run(work())
+    harness = LimiterHarness()
+    row, calm = harness.run(work())
     assert row == sorted(row)
     assert row[-1] > 10 * row[0]
     assert calm < row[1]
@@ -682,24 +686,26 @@ def test_complaints_in_a_row_wait_longer_each_time_until_the_server_is_content()
 @pytest.mark.parametrize("seconds", [90, 600, 1e9])
 def test_a_long_wait_that_the_server_asks_for_is_kept_up_to_a_bound(kind, seconds, tmp_path):
     async def work():
-        start = stage.clock.now()
-        await stage.limiter.backoff(seconds)
-        await leave(stage.limiter)
-        return stage.clock.now() - start
+        start = harness.clock.now()
+        await harness.limiter.backoff(seconds)
+        await leave(harness.limiter)
+        return harness.clock.now() - start
 
-    stage = Stage(ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db"))
-    assert min(seconds, 99) <= stage.run(work()) < LONGEST_HOLD + 1
-    stage.run(stage.ledger.aclose())
+    harness = LimiterHarness(
+        ledger=MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    )
+    assert min(seconds, 99) <= harness.run(work()) < LONGEST_HOLD + 1
+    harness.run(harness.ledger.aclose())
 
 
 def test_a_wait_that_is_worth_telling_names_its_rule():
     async def work():
-        await stage.limiter.backoff(5.0)
-        await leave(stage.limiter)
+        await harness.limiter.backoff(5.0)
+        await leave(harness.limiter)
 
-    stage = Stage()
-    stage.run(work())
-    (waited,) = [event for event in stage.events if isinstance(event, Waited)]
+    harness = LimiterHarness()
+    harness.run(work())
+    (waited,) = [event for event in harness.events if isinstance(event, Waited)]
     assert (waited.endpoint, waited.rule) == ("call/lists", "the pause that the server asked for")
     assert waited.seconds > 4
 

@@ -56,7 +56,7 @@ def limit(message):
 READ = partial(read_response, open_body=open_fields)
 
 
-class Stage:
+class LoopHarness:
     """A request loop with everything around it in memory."""
 
     def __init__(
@@ -121,18 +121,18 @@ class Stage:
     def spent(self, day="2026-11-19"):
         return self.run(self.ledger.spent(self.budget, day))[0]
 
-    def told(self, kind):
+    def events_of(self, kind):
         return [event for event in self.events if isinstance(event, kind)]
 
 
 def test_a_good_answer_takes_one_attempt():
-    stage = Stage(ok())
-    answer = stage.run()
+    harness = LoopHarness(ok())
+    answer = harness.run()
     assert (answer.host, len(answer.trail), answer.trail[0].outcome) == (ONE, 1, "done")
-    (request,) = stage.transport.requests
+    (request,) = harness.transport.requests
     assert (request.method, request.url) == ("GET", f"{ONE}/lists?appid=a+b")
     assert request.headers == {"accept": "application/json", "authorization": "Basic x"}
-    assert (request.timeout, stage.loop.sent["call/lists"], stage.spent()) == (30.0, 1, 1)
+    assert (request.timeout, harness.loop.sent["call/lists"], harness.spent()) == (30.0, 1, 1)
 
 
 TROUBLES = [
@@ -149,25 +149,25 @@ TROUBLES = [
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_the_answer_arrives_in_the_end_whatever_goes_wrong_on_the_way(trouble):
-    stage = Stage(trouble, trouble, ok())
-    answer = stage.run()
+    harness = LoopHarness(trouble, trouble, ok())
+    answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
-    assert stage.loop.sent["call/lists"] == 3
+    assert harness.loop.sent["call/lists"] == 3
 
 
 def test_waits_grow_and_the_last_one_repeats():
-    stage = Stage(GATEWAY, GATEWAY, GATEWAY, GATEWAY, ok())
-    stage.run()
-    waits = [event for event in stage.told(Waited) if event.rule.startswith("back-off")]
+    harness = LoopHarness(GATEWAY, GATEWAY, GATEWAY, GATEWAY, ok())
+    harness.run()
+    waits = [event for event in harness.events_of(Waited) if event.rule.startswith("back-off")]
     assert [event.seconds for event in waits] == [1.0, 3.0, 6.0, 6.0]
     assert "HTTP 500" in waits[0].rule
-    assert stage.clock.now() - NOW == pytest.approx(16.0, abs=0.1)
+    assert harness.clock.now() - NOW == pytest.approx(16.0, abs=0.1)
 
 
 def test_without_a_back_off_nothing_is_waited_for():
-    stage = Stage(GATEWAY, failure(FailureKind.RESET), ok(), retry=RetryPolicy(backoff=()))
-    assert len(stage.run().trail) == 3
-    assert stage.clock.now() - NOW < 0.5
+    harness = LoopHarness(GATEWAY, failure(FailureKind.RESET), ok(), retry=RetryPolicy(backoff=()))
+    assert len(harness.run().trail) == 3
+    assert harness.clock.now() - NOW < 0.5
 
 
 def busy_for(when):
@@ -176,20 +176,20 @@ def busy_for(when):
 
 @pytest.mark.parametrize("when", ["30", formatdate(NOW + 30, usegmt=True)])
 def test_a_host_that_says_when_it_will_be_well_is_waited_for_if_there_is_no_other(when):
-    stage = Stage(busy_for(when), ok())
-    stage.run()
-    assert 29 < stage.clock.now() - NOW < 31
+    harness = LoopHarness(busy_for(when), ok())
+    harness.run()
+    assert 29 < harness.clock.now() - NOW < 31
 
 
 def test_a_host_that_says_when_it_will_be_well_is_left_at_once_if_there_is_another():
-    stage = Stage(busy_for("30"), ok(), hosts=(ONE, TWO))
-    stage.run()
-    assert stage.hosts == [ONE, TWO]
-    assert stage.clock.now() - NOW < 2
+    harness = LoopHarness(busy_for("30"), ok(), hosts=(ONE, TWO))
+    harness.run()
+    assert harness.hosts == [ONE, TWO]
+    assert harness.clock.now() - NOW < 2
 
 
 def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
-    error = Stage(GATEWAY, retry=RetryPolicy(deadline=None, attempts=4)).fails(ServerError)
+    error = LoopHarness(GATEWAY, retry=RetryPolicy(deadline=None, attempts=4)).fails(ServerError)
     assert (error.endpoint, error.host, error.request_id, error.status) == ("call/lists", ONE, "r-500", 500)
     assert [attempt.host for attempt in error.trail] == [ONE] * 4
     shown = str(error)
@@ -197,10 +197,10 @@ def test_trouble_without_end_is_an_error_with_everything_that_was_tried():
 
 
 def test_no_answer_without_end_is_an_error_with_its_kind():
-    stage = Stage(failure(FailureKind.RESET), retry=RetryPolicy(deadline=None))
-    error = stage.fails(TransportError)
+    harness = LoopHarness(failure(FailureKind.RESET), retry=RetryPolicy(deadline=None))
+    error = harness.fails(TransportError)
     assert (error.kind, len(error.trail)) == (FailureKind.RESET, 6)
-    assert [event.kind for event in stage.told(AttemptFailed)] == [FailureKind.RESET] * 6
+    assert [event.kind for event in harness.events_of(AttemptFailed)] == [FailureKind.RESET] * 6
 
 
 @pytest.mark.parametrize(
@@ -214,23 +214,23 @@ def test_no_answer_without_end_is_an_error_with_its_kind():
     ids=str,
 )
 def test_what_cannot_be_mended_is_sent_once_and_to_one_host(answer, error):
-    stage = Stage(answer, hosts=(ONE, TWO))
-    assert len(stage.fails(error).trail) == 1
-    assert stage.hosts == [ONE]
+    harness = LoopHarness(answer, hosts=(ONE, TWO))
+    assert len(harness.fails(error).trail) == 1
+    assert harness.hosts == [ONE]
 
 
 def test_a_redirect_is_not_followed():
     moved = response(b"", 302, location="https://elsewhere.example/")
-    stage = Stage(moved, hosts=(ONE, TWO), retry=RetryPolicy(deadline=None))
-    error = stage.fails(TransportError)
-    assert (error.kind, stage.hosts) == (FailureKind.REDIRECT, [ONE])
+    harness = LoopHarness(moved, hosts=(ONE, TWO), retry=RetryPolicy(deadline=None))
+    error = harness.fails(TransportError)
+    assert (error.kind, harness.hosts) == (FailureKind.REDIRECT, [ONE])
     assert "HTTP 302 to elsewhere.example" in str(error)
 
 
 def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
-    stage = Stage(GATEWAY, ok(), seconds=12.0, retry=RetryPolicy(timeout=30, deadline=20))
-    error = stage.fails(DeadlineExceeded)
-    assert stage.clock.now() - NOW == pytest.approx(20, abs=0.01)
+    harness = LoopHarness(GATEWAY, ok(), seconds=12.0, retry=RetryPolicy(timeout=30, deadline=20))
+    error = harness.fails(DeadlineExceeded)
+    assert harness.clock.now() - NOW == pytest.approx(20, abs=0.01)
     assert isinstance(error, TimeoutError)
     assert (error.endpoint, error.host) == ("call/lists", ONE)
     assert [attempt.outcome for attempt in error.trail] == [
@@ -242,26 +242,26 @@ def test_a_deadline_ends_a_call_and_names_the_attempt_that_it_cut_off():
 
 def test_a_deadline_that_passes_in_the_queue_says_so_and_spends_nothing():
     async def work():
-        await stage.loop._limiter(None).backoff(60)
-        await stage.loop.run(stage.call())
+        await harness.loop._limiter(None).backoff(60)
+        await harness.loop.run(harness.call())
 
-    stage = Stage(ok(), retry=RetryPolicy(deadline=5))
+    harness = LoopHarness(ok(), retry=RetryPolicy(deadline=5))
     with pytest.raises(DeadlineExceeded, match="timed out after 5 s while waiting for a rate-limit slot"):
-        stage.run(work())
-    assert (stage.transport.requests, stage.spent()) == ([], 0)
+        harness.run(work())
+    assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
 def test_a_cancelled_call_is_cancelled_and_not_a_timeout():
     async def work():
-        task = asyncio.create_task(stage.loop.run(stage.call()))
+        task = asyncio.create_task(harness.loop.run(harness.call()))
         await asyncio.sleep(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return stage.transport.under_way
+        return harness.transport.in_flight
 
-    stage = Stage(ok(), seconds=60)
-    assert stage.run(work()) == 0
+    harness = LoopHarness(ok(), seconds=60)
+    assert harness.run(work()) == 0
 
 
 @pytest.mark.parametrize(
@@ -275,35 +275,35 @@ def test_a_cancelled_call_is_cancelled_and_not_a_timeout():
     ids=str,
 )
 def test_what_must_not_be_sent_twice_is_not(trouble):
-    stage = Stage(trouble, ok(), hosts=(ONE, TWO))
-    stage.fails((ServerError, TransportError), replayable=False)
-    assert len(stage.transport.requests) == 1
+    harness = LoopHarness(trouble, ok(), hosts=(ONE, TWO))
+    harness.fails((ServerError, TransportError), replayable=False)
+    assert len(harness.transport.requests) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.never_left])
 def test_what_never_left_is_sent_again_and_not_charged(kind):
-    stage = Stage(failure(kind), failure(kind), ok())
-    stage.run(stage.loop.run(stage.call(replayable=False)))
-    assert (len(stage.transport.requests), stage.spent()) == (3, 1)
+    harness = LoopHarness(failure(kind), failure(kind), ok())
+    harness.run(harness.loop.run(harness.call(replayable=False)))
+    assert (len(harness.transport.requests), harness.spent()) == (3, 1)
 
 
 def test_what_may_have_arrived_stays_charged():
-    stage = Stage(failure(FailureKind.RESET), failure(FailureKind.READ_TIMEOUT), ok())
-    stage.run()
-    assert stage.spent() == 3
+    harness = LoopHarness(failure(FailureKind.RESET), failure(FailureKind.READ_TIMEOUT), ok())
+    harness.run()
+    assert harness.spent() == 3
 
 
 def test_a_host_that_fails_rests_and_is_returned_to():
     async def work():
         for _ in range(2):
-            await stage.loop.run(stage.call())
+            await harness.loop.run(harness.call())
         await asyncio.sleep(31)
-        await stage.loop.run(stage.call())
+        await harness.loop.run(harness.call())
 
-    stage = Stage(*[failure(FailureKind.CONNECT_TIMEOUT)] * 2, ok(), hosts=(ONE, TWO))
-    stage.run(work())
-    assert stage.hosts == [ONE, ONE, TWO, TWO, ONE]
-    assert stage.told(HostSwitched) == [
+    harness = LoopHarness(*[failure(FailureKind.CONNECT_TIMEOUT)] * 2, ok(), hosts=(ONE, TWO))
+    harness.run(work())
+    assert harness.hosts == [ONE, ONE, TWO, TWO, ONE]
+    assert harness.events_of(HostSwitched) == [
         HostSwitched(old=ONE, new=TWO, reason="no response: connect timeout: why"),
         HostSwitched(old=TWO, new=ONE, reason="it answers again, and is preferred"),
     ]
@@ -325,15 +325,15 @@ def test_a_host_that_fails_rests_and_is_returned_to():
     ids=str,
 )
 def test_another_host_is_tried_only_where_that_may_help(trouble, second):
-    stage = Stage(trouble, trouble, ok(), hosts=(ONE, TWO))
-    stage.run()
-    assert stage.hosts == [ONE, ONE, second]
+    harness = LoopHarness(trouble, trouble, ok(), hosts=(ONE, TWO))
+    harness.run()
+    assert harness.hosts == [ONE, ONE, second]
 
 
 def test_when_both_hosts_fail_they_take_turns():
-    stage = Stage(*[HTML] * 4, ok(), hosts=(ONE, TWO))
-    stage.run()
-    assert stage.hosts == [ONE, ONE, TWO, ONE, TWO]
+    harness = LoopHarness(*[HTML] * 4, ok(), hosts=(ONE, TWO))
+    harness.run()
+    assert harness.hosts == [ONE, ONE, TWO, ONE, TWO]
 
 
 def test_a_time_range_that_went_out_of_reach_is_not_sent_and_not_charged():
@@ -341,20 +341,20 @@ def test_a_time_range_that_went_out_of_reach_is_not_sent_and_not_charged():
         clip(Window(0, 10), limits(), now)
         raise AssertionError
 
-    stage = Stage(ok())
+    harness = LoopHarness(ok())
     with pytest.raises(WindowOutOfReach):
-        stage.run(stage.loop.run(stage.call(query)))
-    assert (stage.transport.requests, stage.spent()) == ([], 0)
+        harness.run(harness.loop.run(harness.call(query)))
+    assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
 def test_headers_that_cannot_be_made_spend_nothing():
     async def no_token(_):
         raise RuntimeError("the token service is down")
 
-    stage = Stage(ok(), headers=no_token)
+    harness = LoopHarness(ok(), headers=no_token)
     with pytest.raises(RuntimeError, match="token service"):
-        stage.run()
-    assert (stage.transport.requests, stage.spent()) == ([], 0)
+        harness.run()
+    assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
 REFUSED = response({"message": "not this token"}, 401)
@@ -374,107 +374,107 @@ def test_the_headers_are_made_for_each_attempt_of_the_request_that_is_sent():
         signed.append((request.method, request.url, request.body))
         return {"authorization": f"signature {len(signed)}"}
 
-    stage = Stage(REFUSED, ok(), headers=signature, read=read_with_tokens)
-    before = stage.clock.now()
-    stage.run()
-    assert [request.headers["authorization"] for request in stage.transport.requests] == [
+    harness = LoopHarness(REFUSED, ok(), headers=signature, read=read_with_tokens)
+    before = harness.clock.now()
+    harness.run()
+    assert [request.headers["authorization"] for request in harness.transport.requests] == [
         "signature 1",
         "signature 2",
     ]
     assert signed == [("GET", f"{ONE}/lists?appid=a+b", b"")] * 2
-    assert stage.clock.now() - before < 1.0
+    assert harness.clock.now() - before < 1.0
 
 
 def test_credentials_are_renewed_once():
-    stage = Stage(REFUSED, read=read_with_tokens)
-    assert len(stage.fails(AuthenticationError).trail) == 2
+    harness = LoopHarness(REFUSED, read=read_with_tokens)
+    assert len(harness.fails(AuthenticationError).trail) == 2
 
 
 def test_a_spent_day_fails_at_once_without_a_request():
     async def work():
         for _ in range(2):
-            await stage.loop.run(stage.call())
-        start = stage.clock.now()
+            await harness.loop.run(harness.call())
+        start = harness.clock.now()
         with pytest.raises(QuotaExhausted) as caught:
-            await stage.loop.run(stage.call())
-        assert stage.clock.now() - start < 0.5
+            await harness.loop.run(harness.call())
+        assert harness.clock.now() - start < 0.5
         return caught.value
 
-    stage = Stage(ok(), per_day=2)
-    assert stage.run(work()).retry_at == MIDNIGHT
-    assert len(stage.transport.requests) == 2
+    harness = LoopHarness(ok(), per_day=2)
+    assert harness.run(work()).retry_at == MIDNIGHT
+    assert len(harness.transport.requests) == 2
 
 
 def test_a_server_that_says_the_day_is_spent_is_believed_until_midnight():
     async def work():
         for _ in range(3):
             with pytest.raises(QuotaExhausted) as caught:
-                await stage.loop.run(stage.call())
+                await harness.loop.run(harness.call())
             assert caught.value.retry_at == MIDNIGHT
-        assert len(stage.transport.requests) == 1
-        await asyncio.sleep(MIDNIGHT - stage.clock.now() + 1)
-        return await stage.loop.run(stage.call())
+        assert len(harness.transport.requests) == 1
+        await asyncio.sleep(MIDNIGHT - harness.clock.now() + 1)
+        return await harness.loop.run(harness.call())
 
-    stage = Stage(limit("qpd limit error"), ok())
-    assert stage.run(work()).trail[-1].outcome == "done"
+    harness = LoopHarness(limit("qpd limit error"), ok())
+    assert harness.run(work()).trail[-1].outcome == "done"
 
 
 def test_a_spent_day_that_ended_before_its_answer_came_does_not_close_the_new_one():
-    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT - 4, seconds=10.0)
-    answer = stage.run()
+    harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT - 4, seconds=10.0)
+    answer = harness.run()
     said = "Service package limit check error, qpd limit error"
     assert [attempt.outcome for attempt in answer.trail] == [
         f"the quota of the previous day is spent: body code 300: {said}; retry at 2026-11-20 00:00:00Z",
         "done",
     ]
-    assert stage.run(stage.ledger.spent(stage.budget, "2026-11-20")) == (1, False)
+    assert harness.run(harness.ledger.spent(harness.budget, "2026-11-20")) == (1, False)
 
 
 def test_a_spent_day_that_begins_late_at_the_server_does_not_close_the_new_one_however_late_its_answer():
-    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 3, seconds=10.0)
-    assert len(stage.run().trail) == 2
+    harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT + 3, seconds=10.0)
+    assert len(harness.run().trail) == 2
 
 
 def test_an_attempt_that_never_left_is_made_again_although_the_day_was_spent_meanwhile():
     async def work():
-        first = asyncio.ensure_future(stage.loop.run(stage.call()))
+        first = asyncio.ensure_future(harness.loop.run(harness.call()))
         await asyncio.sleep(0.3)
         with pytest.raises(QuotaExhausted):
-            await stage.loop.run(stage.call())
+            await harness.loop.run(harness.call())
         return await first
 
-    stage = Stage(failure(FailureKind.REFUSED), ok(), per_day=1, seconds=0.5)
-    assert len(stage.run(work()).trail) == 2
-    assert stage.spent() == 1
+    harness = LoopHarness(failure(FailureKind.REFUSED), ok(), per_day=1, seconds=0.5)
+    assert len(harness.run(work()).trail) == 2
+    assert harness.spent() == 1
 
 
 def test_a_day_that_begins_a_little_late_at_the_server_is_waited_for():
-    stage = Stage(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
-    assert len(stage.run().trail) == 2
-    assert stage.clock.now() >= MIDNIGHT + 6
+    harness = LoopHarness(limit("qpd limit error"), ok(), start=MIDNIGHT + 1)
+    assert len(harness.run().trail) == 2
+    assert harness.clock.now() >= MIDNIGHT + 6
 
 
 def test_a_rate_limit_without_end_is_an_error():
-    stage = Stage(limit("qps limit error"), retry=RetryPolicy(deadline=None, rate_attempts=3))
-    error = stage.fails(RateLimited)
+    harness = LoopHarness(limit("qps limit error"), retry=RetryPolicy(deadline=None, rate_attempts=3))
+    error = harness.fails(RateLimited)
     assert (len(error.trail), error.request_id, error.code) == (3, "r-300", 300)
 
 
 def test_a_rate_limit_waits_for_the_server_s_next_second():
-    stage = Stage(limit("qps limit error"), ok(), start=NOW + 0.25)
-    stage.run()
-    assert stage.clock.now() >= NOW + 1.0
+    harness = LoopHarness(limit("qps limit error"), ok(), start=NOW + 0.25)
+    harness.run()
+    assert harness.clock.now() >= NOW + 1.0
 
 
 def test_the_question_is_asked_for_the_server_s_time():
     asked = []
-    stage = Stage(
+    harness = LoopHarness(
         response({"code": 500}, date=formatdate(NOW + 3600, usegmt=True)),
         ok(),
     )
-    stage.run(stage.loop.run(stage.call(lambda now: asked.append(now) or ())))
+    harness.run(harness.loop.run(harness.call(lambda now: asked.append(now) or ())))
     assert asked[0] == pytest.approx(NOW, abs=0.01)
-    assert asked[1] - stage.clock.now() == pytest.approx(3600, abs=1)
+    assert asked[1] - harness.clock.now() == pytest.approx(3600, abs=1)
 
 
 TOO_FAR = limit("query time range limit error")
@@ -483,28 +483,30 @@ TOO_FAR = limit("query time range limit error")
 def test_a_range_that_was_wrong_by_our_clock_is_sent_once_more_by_the_server_s():
     asked = []
     refusal = evolve(TOO_FAR, headers={**TOO_FAR.headers, "date": formatdate(NOW + 60, usegmt=True)})
-    stage = Stage(refusal, ok())
-    stage.run(stage.loop.run(stage.call(lambda now: asked.append(now) or ())))
+    harness = LoopHarness(refusal, ok())
+    harness.run(harness.loop.run(harness.call(lambda now: asked.append(now) or ())))
     assert asked[1] - asked[0] == pytest.approx(60, abs=1)
 
 
 def test_a_range_that_the_server_refuses_by_a_clock_that_jumps_is_sent_twice_at_most():
     dates = [{**TOO_FAR.headers, "date": formatdate(NOW + by, usegmt=True)} for by in (60, -60, 60)]
-    stage = Stage(*(evolve(TOO_FAR, headers=headers) for headers in dates), retry=RetryPolicy(deadline=None))
-    assert len(stage.fails(WindowRefused).trail) == 2
+    harness = LoopHarness(
+        *(evolve(TOO_FAR, headers=headers) for headers in dates), retry=RetryPolicy(deadline=None)
+    )
+    assert len(harness.fails(WindowRefused).trail) == 2
 
 
 def test_a_large_body_is_judged_like_a_small_one():
     large = response(b'{"code":200,"message":"' + b"x" * THREAD_FROM_BYTES + b'"}')
-    stage = Stage(large)
-    assert stage.run().response is large
-    assert stage.told(ResponseReceived)[0].size == len(large.body)
+    harness = LoopHarness(large)
+    assert harness.run().response is large
+    assert harness.events_of(ResponseReceived)[0].size == len(large.body)
 
 
 def test_a_transport_s_own_error_is_not_swallowed():
-    stage = Stage(ZeroDivisionError("a fault in the transport"))
-    stage.fails(ZeroDivisionError)
-    assert len(stage.transport.requests) == 1
+    harness = LoopHarness(ZeroDivisionError("a fault in the transport"))
+    harness.fails(ZeroDivisionError)
+    assert len(harness.transport.requests) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"attempts": 0}, {"rate_attempts": 0}])
@@ -520,12 +522,12 @@ def most_in_a_second(arrivals):
     return max(sum(at <= other < at + 1 for other in arrivals) for at in arrivals)
 
 
-def noting_arrivals(stage, transport):
+def noting_arrivals(harness, transport):
     """Note in the list that is returned when requests reach a transport."""
     arrivals, send = [], transport.send
 
     async def noting(request):
-        arrivals.append(stage.now())
+        arrivals.append(harness.now())
         return await send(request)
 
     transport.send = noting
@@ -539,13 +541,13 @@ def test_a_request_whose_credentials_take_long_counts_from_when_it_leaves():
         return {}
 
     asked = []
-    stage = Stage(*[ok()] * 60, headers=slow, requests=3, seconds=0.05)
-    arrivals = noting_arrivals(stage.clock, stage.transport)
+    harness = LoopHarness(*[ok()] * 60, headers=slow, requests=3, seconds=0.05)
+    arrivals = noting_arrivals(harness.clock, harness.transport)
 
     async def work():
-        await asyncio.gather(*(stage.loop.run(stage.call()) for _ in range(60)))
+        await asyncio.gather(*(harness.loop.run(harness.call()) for _ in range(60)))
 
-    stage.run(work())
+    harness.run(work())
     assert len(arrivals) == 60
     assert most_in_a_second(arrivals) == 3
 
@@ -567,12 +569,12 @@ def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
         return {}
 
     async def work():
-        await asyncio.gather(*(stage.loop.run(stage.call()) for _ in range(count)))
-        await stage.ledger.aclose()
+        await asyncio.gather(*(harness.loop.run(harness.call()) for _ in range(count)))
+        await harness.ledger.aclose()
 
     asked, renewing, renewed = [], asyncio.Event(), asyncio.Event()
     ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
-    stage = Stage(
+    harness = LoopHarness(
         *[ok()] * count,
         headers=renewed_once,
         ledger=ledger,
@@ -580,11 +582,11 @@ def test_those_who_waited_for_new_credentials_together_do_not_leave_together(
         requests=requests,
         retry=RetryPolicy(deadline=None),
     )
-    arrivals = noting_arrivals(stage.clock, stage.transport)
-    stage.run(work())
+    arrivals = noting_arrivals(harness.clock, harness.transport)
+    harness.run(work())
     assert len(arrivals) == count
     assert most_in_a_second(arrivals) <= requests
-    assert stage.spent() == count
+    assert harness.spent() == count
 
 
 def test_a_transport_that_opens_slowly_is_open_before_anybody_has_a_place():

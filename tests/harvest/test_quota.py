@@ -68,9 +68,8 @@ def test_listed_calls_are_fetched_when_the_listing_quota_is_exhausted(tmp_path):
     assert "call/lists" not in second.requests
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(ENTERPRISE, STANDARD), pytest.param(STANDARD, ENTERPRISE, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "second"), [(ENTERPRISE, STANDARD), (STANDARD, ENTERPRISE)])
 def test_interrupted_listing_resumes_under_another_plan(tmp_path, first, second):
     world = simple_world(450, interval=600)
     lists = evolve(first.limits["call/lists"], per_day=2)
@@ -121,6 +120,7 @@ def cost_and_harvest(harness, *, since=SINCE, until=UNTIL):
     return harness.run(cost), harness.harvest(since=since, until=until)
 
 
+@pytest.mark.slow
 def test_estimate_counts_a_call_in_several_windows_once(tmp_path):
     begins = range(UNTIL - 3 * 86_400, UNTIL - 86_400, 1_440)
     calls = [make_call(f"c{begin}", begin, begin + 72_000) for begin in begins]
@@ -159,6 +159,7 @@ def test_estimate_counts_ongoing_calls_again(tmp_path):
     assert cost.requests == report.requests == {"call/lists": 1, "call/sessions": 10, "call/metrics": 10}
 
 
+@pytest.mark.slow
 def test_estimate_leaves_out_units_of_an_interrupted_run(tmp_path):
     calls = [make_call(f"c{i}", UNTIL - 72_000, UNTIL - 3_600, users=50) for i in range(10)]
     world = World(calls, timing=SampleTiming(interval=600))

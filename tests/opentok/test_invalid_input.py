@@ -57,6 +57,7 @@ def test_repeated_role_counts_once(roles):
 
 
 def test_repeated_field_is_one_column():
+    pytest.importorskip("pyarrow")
     name = "usage.hlsMinutes"
     table = make_harness().run(lambda client: client.project_data("9d", fields=[name, name]).to_arrow())
     assert table.column_names.count(name) == 1

@@ -85,6 +85,7 @@ def test_meetings_on_several_pages():
     assert harness.requests.total() == 3 * 3  # one request fetches the second page of all sessions
 
 
+@pytest.mark.slow
 def test_every_list_has_several_pages():
     """12 meetings of 70 streams of 70 samples on both sides: pages of 63 and of 10."""
     made = world(meetings=(12, 12), connections=(70, 70), samples=70, peers=1)

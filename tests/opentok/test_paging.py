@@ -174,6 +174,7 @@ LISTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_resume_token_fits_only_its_own_listing(monkeypatch):
     """`16d` is another time an hour later, but the listing is the same."""
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 20)

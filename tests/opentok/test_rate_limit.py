@@ -47,6 +47,7 @@ def test_burst_is_sent_at_once(times):
     assert max(timed.times) - NOW < 0.05
 
 
+@pytest.mark.slow
 def test_sliding_window_of_sent_requests_stays_below_100():
     """The simulator counts arrivals; this test counts sent requests of both endpoints, which share one budget."""
     harness = make_harness(latency=(0.01, 0.4))
