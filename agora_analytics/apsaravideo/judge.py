@@ -70,14 +70,14 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict
         except errors.DecodeError as error:
             error.request_id = request_id
             return Fail(error=error)
-    place: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
+    context: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
     if envelope is None:
         kind = headers.get("content-type", "no content type").split(";")[0]
         if outcome.status < 400:
             text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
-            return Retry(error=errors.ServerError(text, **place), other_host=True)
+            return Retry(error=errors.ServerError(text, **context), other_host=True)
         envelope = Envelope(Message=f"a page of {kind}" if outcome.body else "no body")
-    return _judge_refusal(envelope, outcome, place)
+    return _judge_refusal(envelope, outcome, context)
 
 
 def _read_envelope(response: Response) -> Envelope | None:
@@ -101,14 +101,14 @@ def _read_xml(body: bytes) -> Envelope | None:
     return Envelope(**fields) if "Code" in fields else None
 
 
-def _judge_refusal(envelope: Envelope, response: Response, place: dict[str, Any]) -> Retry | Fail:
+def _judge_refusal(envelope: Envelope, response: Response, context: dict[str, Any]) -> Retry | Fail:
     code, status = envelope.text("Code"), response.status
     after = retry_after(response)
     # Only a throttled response has the header.
     refusal = refusal_of(code, status) if after is None else ERRORS["Throttling"]
     message = (envelope.text("Message") or "no message")[:_LONGEST_MESSAGE]
     text = f"{code or f'HTTP {status}'}: {message}; {refusal.hint}"
-    error = _RAISES[refusal.meaning](text, code=code, **place)
+    error = _RAISES[refusal.meaning](text, code=code, **context)
     match refusal.meaning:
         case Meaning.THROTTLED:
             return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)

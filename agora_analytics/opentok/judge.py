@@ -125,7 +125,7 @@ def read_response(exchange: Exchange) -> Verdict[QueryData]:
         return good
     # The server failed at a part of the data. The error keeps the rest, which is returned if every attempt fails.
     text = _describe(failed.code, f"a part failed: {failed.text}", outcome)
-    partial = errors.ServerError(text, code=failed.code, **_place(outcome))
+    partial = errors.ServerError(text, code=failed.code, **_context(outcome))
     partial.partial = (good, outcome)
     return Retry(error=partial)
 
@@ -145,19 +145,19 @@ def _has_value(value: Any) -> bool:
 
 
 def _judge_refusal(envelope: GraphQLEnvelope | None, response: Response, exchange: Exchange) -> Retry | Fail:
-    place = _place(response)
+    context = _context(response)
     reported = envelope.reported if envelope else []
     code = reported[0].code if reported else None
     message = reported[0].text if reported else _message(envelope, response)
     after = retry_after(response, exchange.now)
     if response.status == 429:
-        limited = errors.RateLimited(f"HTTP 429: {message}", code=code, **place)
+        limited = errors.RateLimited(f"HTTP 429: {message}", code=code, **context)
         return Retry(error=limited, cause=Cause.RATE, after=after or _RATE_PERIOD)
     category = _category(code)
     if category is None:
         failed = response.status >= 500 or (response.status < 400 and not reported)
         category = ErrorCategory.SERVER if failed else _BY_STATUS.get(response.status, ErrorCategory.REQUEST)
-    error = _RAISES[category](_describe(code, message, response), code=code, **place)
+    error = _RAISES[category](_describe(code, message, response), code=code, **context)
     match category:
         case ErrorCategory.TOKEN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
@@ -173,23 +173,23 @@ def error_of(problem: Problem, response: Response) -> errors.APIError:
     """Return the error of a response whose data lack everything that was requested."""
     category = _category(problem.code) or ErrorCategory.REQUEST
     text = _describe(problem.code, problem.message, response)
-    return _RAISES[category](text, code=problem.code, **_place(response))
+    return _RAISES[category](text, code=problem.code, **_context(response))
 
 
-def _place(response: Response) -> dict[str, Any]:
+def _context(response: Response) -> dict[str, Any]:
     return {"status": response.status, "request_id": response.headers.get("x-request-id")}
 
 
 def _describe(code: int | None, message: str, response: Response) -> str:
-    known = ERRORS.get(code or 0)
-    if known is None:
+    documented = ERRORS.get(code or 0)
+    if documented is None:
         return f"{code or f'HTTP {response.status}'}: {message}"
-    return f"{code} ({known.meaning}): {message}; {known.hint}"
+    return f"{code} ({documented.meaning}): {message}; {documented.hint}"
 
 
 def _category(code: int | None) -> ErrorCategory | None:
-    known = ERRORS.get(code or 0)
-    return known.category if known else None
+    documented = ERRORS.get(code or 0)
+    return documented.category if documented else None
 
 
 def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:

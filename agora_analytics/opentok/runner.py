@@ -169,9 +169,8 @@ async def fetch_all_pages(
 
     Args:
         run_query: sends a query.
-        query: the query.
-        roots: follow only the collections at these places, which have the same field path, and those inside them. The
-            caller follows the others.
+        roots: follow only the collections at these locations, which have the same field path, and those inside them.
+            The caller follows the others.
         skip: a collection that is not followed.
         cursors: the cursors of the collections of the query that are not on their first page.
         visited: the cursors that the collections at `roots` have had already.
@@ -187,14 +186,14 @@ async def fetch_all_pages(
     )
     sizes: dict[FieldPath, int] = {}
     next_pages: dict[tuple[FieldPath, str], list[ResponsePath]] = {}
-    for path, value, place in _lists(query, complete.data, (), ()):
+    for path, value, location in _lists(query, complete.data, (), ()):
         sizes[path] = max(sizes.get(path, 1), len(value.get("resources") or ()))
         cursor = next_cursor(value)
-        if cursor is not None and path != skip and place[:depth] in roots:
-            next_pages.setdefault((path, cursor), []).append(place)
+        if cursor is not None and path != skip and location[:depth] in roots:
+            next_pages.setdefault((path, cursor), []).append(location)
 
-    async def fetch_next(path: FieldPath, cursor: str, places: list[ResponsePath]) -> None:
-        before = visited if places[0] in roots else frozenset[str]()
+    async def fetch_next(path: FieldPath, cursor: str, locations: list[ResponsePath]) -> None:
+        before = visited if locations[0] in roots else frozenset[str]()
         if not cursor or cursor in before:
             raise IncompleteListing(
                 f"the pages of {path[-1]} do not continue after the cursor {cursor!r}; list them again"
@@ -202,18 +201,18 @@ async def fetch_all_pages(
         page = await fetch_all_pages(
             run_query,
             next_page_query(query, path, {**current, path: cursor}, sizes),
-            roots=frozenset(places),
+            roots=frozenset(locations),
             cursors={**current, path: cursor},
             visited=before | {cursor},
         )
-        for place in places:
-            _append_page(complete.data, page.data, place)
+        for location in locations:
+            _append_page(complete.data, page.data, location)
         complete.add(page)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for (path, cursor), places in next_pages.items():
-                group.create_task(fetch_next(path, cursor, places))
+            for (path, cursor), locations in next_pages.items():
+                group.create_task(fetch_next(path, cursor, locations))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return complete
@@ -233,40 +232,42 @@ def total_count(collection: Mapping[str, Any]) -> int | None:
 
 def short_lists(query: Field, data: Any) -> Iterator[Problem]:
     """Yield a problem for each collection on its last page that has fewer members than its `totalCount`."""
-    for path, value, place in _lists(query, data, (), ()):
+    for path, value, location in _lists(query, data, (), ()):
         total, size = total_count(value), len(value.get("resources") or ())
         if total is not None and size < total and next_cursor(value) is None:
-            yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=place)
+            yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=location)
 
 
 def _lists(
-    query: Field, value: Any, path: FieldPath, place: ResponsePath
+    query: Field, value: Any, path: FieldPath, location: ResponsePath
 ) -> Iterator[tuple[FieldPath, dict[str, Any], ResponsePath]]:
     if not isinstance(value, dict):  # null in place of a value that failed
         return
     deeper = [inner for inner in query.inner if inner.fields]
-    members: list[tuple[Any, ResponsePath]] = [(value, place)]
+    members: list[tuple[Any, ResponsePath]] = [(value, location)]
     if query.members is not None:
-        yield path, value, place
+        yield path, value, location
         key = query.members.key
         listed = value.get(key) or ()
-        members = [(member, (*place, key, i)) for i, member in enumerate(listed)] if deeper else []
+        members = [(member, (*location, key, i)) for i, member in enumerate(listed)] if deeper else []
     for inner in deeper:
-        for member, its_place in members:
+        for member, its_location in members:
             if isinstance(member, dict):
-                yield from _lists(inner, member.get(inner.key), (*path, inner.key), (*its_place, inner.key))
+                yield from _lists(
+                    inner, member.get(inner.key), (*path, inner.key), (*its_location, inner.key)
+                )
 
 
-def _append_page(data: Any, page: Any, place: ResponsePath) -> None:
-    """Append the collection at a place of another response to the same one in `data`."""
-    for step in place:
+def _append_page(data: Any, page: Any, location: ResponsePath) -> None:
+    """Append the collection at a location of another response to the same one in `data`."""
+    for step in location:
         both = isinstance(data, dict) and isinstance(page, dict)
         if both and any(name in page and data.get(name) != page[name] for name in IDENTITY_FIELDS):
-            raise _changed(place)
+            raise _changed(location)
         try:
             data, page = data[step], None if page is None else page[step]
         except (KeyError, IndexError):
-            raise _changed(place) from None
+            raise _changed(location) from None
     if not isinstance(page, dict):
         return  # the error that explains it is among the problems
     data["resources"] = [*(data.get("resources") or ()), *(page.get("resources") or ())]
@@ -275,6 +276,6 @@ def _append_page(data: Any, page: Any, place: ResponsePath) -> None:
         data["totalCount"] = total
 
 
-def _changed(place: ResponsePath) -> IncompleteListing:
-    names = ", ".join(step for step in place if isinstance(step, str) and step != "resources")
+def _changed(location: ResponsePath) -> IncompleteListing:
+    names = ", ".join(step for step in location if isinstance(step, str) and step != "resources")
     return IncompleteListing(f"the lists changed while their pages were read ({names}); list them again")

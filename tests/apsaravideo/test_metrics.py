@@ -57,9 +57,8 @@ def test_thirty_days_are_split_and_every_point_is_returned_once(rounds, shift):
     assert all(one.window.end + 1 == two.window.start for one, two in pairwise(pages))
     got = [(p.ts, p.value) for page in pages for p in page.records]
     wanted = truth(COST, begin, NOW - 300)
-    if (
-        rounds and shift
-    ):  # the 5 minutes that the range begins in came too: nothing that the server tells is dropped
+    if rounds and shift:
+        # The server also returned the 5 minutes in which the range begins, and they are kept.
         wanted = truth(COST, begin - shift, NOW - 300)
     assert got[: len(wanted)] == wanted
     assert len({ts for ts, _ in got}) == len(got)

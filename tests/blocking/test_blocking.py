@@ -65,7 +65,7 @@ def test_an_error_of_the_coroutine_is_raised_here(base_url):
 def test_leaving_the_block_leaves_no_thread(base_url):
     before = threads()
     with Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted()) as client:
-        assert threads() == before  # nothing was asked for yet
+        assert threads() == before  # no request was sent yet
         client.calls(*RANGE).collect()
         assert "agora-analytics" in threads()
     assert threads() == before
@@ -131,17 +131,17 @@ def test_closing_ends_the_wait_of_another_thread(world):
 
 
 def test_the_loops_own_thread_cannot_wait_for_itself(base_url):
-    told = []
+    messages = []
 
     def observer(event):
         try:
             client.quota()
         except RuntimeError as error:
-            told.append(str(error))
+            messages.append(str(error))
 
     with Agora(*CUSTOMER, **SETTINGS, base_url=base_url, clock=Shifted(), observer=observer) as client:
         client.calls(*RANGE).collect()
-    assert "event loop thread" in told[0]
+    assert "event loop thread" in messages[0]
 
 
 def test_unclosed_client_warns_and_its_thread_ends(base_url):

@@ -33,7 +33,7 @@ def test_real_time_and_following_it(client):
             break
     assert all(isinstance(window, LiveWindow) for window in windows)
     assert windows[2].ts - windows[0].ts == 40
-    assert next(iter(followed)).ts == windows[2].end  # it goes on behind the last one
+    assert next(iter(followed)).ts == windows[2].end  # it continues after the last one
     assert followed.lost == 0
 
 

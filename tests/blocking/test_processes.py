@@ -163,7 +163,7 @@ try:
 except KeyboardInterrupt:
     interrupted.set()
     print("interrupted", flush=True)
-print(len(client.calls({RANGE}).collect()))  # the client goes on
+print(len(client.calls({RANGE}).collect()))  # the client still works
 client.close()
 print(threading.active_count())
 """
@@ -211,7 +211,7 @@ try:
     client.calls({RANGE}).collect()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
-print(len(client.calls({RANGE}).collect()))  # the client goes on
+print(len(client.calls({RANGE}).collect()))  # the client still works
 started = time.perf_counter()
 client.close()
 print(time.perf_counter() - started < 5, threading.active_count())

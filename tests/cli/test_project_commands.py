@@ -191,7 +191,7 @@ def test_invalid_queries_are_reported(fails, base_url):
             "3",
         ),
         "channelCount is not a metric of this endpoint": ("estimate", "channelCount", "--realtime", "--top"),
-        "it takes premium or enterprise": ("usage", "--plan", "standard"),
+        "it needs premium or enterprise": ("usage", "--plan", "standard"),
     }
     message = fails.all(*((2, words) for words in cases.values()))
     for expected, line in zip(cases, message, strict=True):

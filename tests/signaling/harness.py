@@ -31,4 +31,4 @@ def log_in(harness: Harness, number: int, *, begin: int = 0, regions: tuple[str,
         ServerEvent(kind="Login", user_id=f"user {i}", ms=START * 1000 + i)
         for i in range(begin, begin + number)
     ]
-    harness.simulator.signaling.add_events(*events, regions=regions)
+    harness.simulator.message_store.add_events(*events, regions=regions)

@@ -49,7 +49,7 @@ def test_both_shapes_of_a_user_event(time):
 def test_the_queue_is_read_to_its_end(legacy):
     harness = make_harness(legacy=legacy)
     log_in(harness, 1_500)
-    harness.simulator.signaling.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
+    harness.simulator.message_store.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
 
     async def job(client):
         return (
@@ -85,7 +85,7 @@ def test_events_are_not_prefetched():
             break
 
     harness.run(job)
-    assert harness.simulator.signaling.pending("api.agora.io", in_channel=False) == 1_000
+    assert harness.simulator.message_store.pending("api.agora.io", in_channel=False) == 1_000
 
 
 @pytest.mark.parametrize("fault", ["lost-answer", "cut-off", "reset", "hang", "500", "503-html"])
@@ -268,4 +268,4 @@ def test_the_server_keeps_two_thousand():
     harness = make_harness()
     log_in(harness, 2_500)
     assert sum(len(batch.events) for batch in harness.run(all_user_events)) == 2_000
-    assert harness.simulator.signaling.dropped == 500
+    assert harness.simulator.message_store.dropped == 500

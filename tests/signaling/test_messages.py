@@ -90,7 +90,7 @@ def test_against_the_simulator(legacy):
 
     states = [delivery.state for delivery in harness.run(job)]
     assert states == [DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.OFFLINE, DeliveryState.SENT]
-    messages = harness.simulator.signaling.messages
+    messages = harness.simulator.message_store.messages
     assert [message.to_channel for message in messages] == [False, False, False, True]
 
 
@@ -100,14 +100,14 @@ def test_a_message_is_never_sent_twice(fault):
     with pytest.raises((errors.TransportError, errors.ServerError), match="may have arrived"):
         harness.run(hello)
     assert harness.requests["signaling/peer_messages"] == 1
-    assert len(harness.simulator.signaling.messages) == (fault in {"lost-answer", "cut-off"})
+    assert len(harness.simulator.message_store.messages) == (fault in {"lost-answer", "cut-off"})
 
 
 def test_unreadable_response_to_an_accepted_message_is_a_decode_error():
     harness = make_harness("broken-json")
     with pytest.raises(errors.DecodeError, match="not a JSON object"):
         harness.run(hello)
-    assert len(harness.simulator.signaling.messages) == 1
+    assert len(harness.simulator.message_store.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_message_that_never_left_is_sent_again(kind):
 def test_rate_limited_message_is_sent_again():
     harness = make_harness("429")
     assert harness.run(hello).code == "message_offline"
-    assert len(harness.simulator.signaling.messages) == 1
+    assert len(harness.simulator.message_store.messages) == 1
 
 
 def test_under_faults_every_message_arrives_once_or_fails():
@@ -141,7 +141,7 @@ def test_under_faults_every_message_arrives_once_or_fails():
         return failed
 
     failed = harness.run(job)
-    taken = [message.payload for message in harness.simulator.signaling.messages]
+    taken = [message.payload for message in harness.simulator.message_store.messages]
     assert len(taken) == len(set(taken))
     assert set(taken) | set(failed) == {f"message {i}" for i in range(200)}
     assert 0 < len(failed) < 100
@@ -201,7 +201,7 @@ def test_both_kinds_of_messages_share_500_a_second():
 
     harness.run(job)
     arrivals = sorted(t for times in harness.simulator.seen.arrivals.values() for t in times)
-    assert len(arrivals) == len(harness.simulator.signaling.messages) == 1200
+    assert len(arrivals) == len(harness.simulator.message_store.messages) == 1200
     worst = max(sum(1 for t in arrivals if start <= t < start + 1) for start in arrivals[::50])
     assert 400 < worst <= 500
     assert not harness.refusals
@@ -232,8 +232,8 @@ def test_every_allowed_character_is_sent():
     name = "aZ09 !#$%&()+-:;<=.>?@[]^_{}|~,'"
     harness.run(lambda c: c.channel_message(name, name, "é" * 16_384))
     assert (
-        harness.simulator.signaling.messages[0].sender,
-        harness.simulator.signaling.messages[0].receiver,
+        harness.simulator.message_store.messages[0].sender,
+        harness.simulator.message_store.messages[0].receiver,
     ) == (name, name)
 
 
@@ -248,7 +248,7 @@ def test_the_forms_of_a_token():
     for credentials in (Token("t-1"), Token(lambda: "t-1", user_id="ann"), LegacyToken("ann", "t-1")):
         harness.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
         assert "t-1" not in repr(credentials)
-    assert len(harness.simulator.signaling.messages) == 3
+    assert len(harness.simulator.message_store.messages) == 3
     with pytest.raises(errors.InvalidRequest, match="sends as 'ann' only"):
         harness.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
     for wrong in (Token("t-2"), LegacyToken("bob", "t-1"), Basic("demo-customer-id", "no")):

@@ -17,7 +17,7 @@ NAME = "a#b%c&d?e;f g"
 
 def happened(simulator):
     login = ServerEvent(kind="Login", user_id=NAME, ms=1)
-    simulator.signaling.add_events(login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=2))
+    simulator.message_store.add_events(login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=2))
 
 
 async def test_every_method_awaited():
@@ -38,7 +38,7 @@ async def test_every_method_awaited():
         assert (
             sum(client.sent.values()) == 9
         )  # the history takes two requests: its first page names another start
-    assert [message.sender for message in simulator.signaling.messages] == [NAME, NAME]
+    assert [message.sender for message in simulator.message_store.messages] == [NAME, NAME]
 
 
 def test_every_method_blocking():
@@ -63,7 +63,7 @@ def test_no_message_twice_over_a_socket(fault):
             client.peer_message("server", "ann", "hi")
         time.sleep(0.05)
     assert simulator.seen.requests["signaling/peer_messages"] == 1
-    assert len(simulator.signaling.messages) == (fault != "reset")
+    assert len(simulator.message_store.messages) == (fault != "reset")
 
 
 def test_the_blocking_client_is_the_twin():
