@@ -41,7 +41,7 @@ def test_a_session_with_nothing_but_the_required_fields_is_read():
     ("uid", "text"),
     [(7, "7"), (5_000_000_000, "5000000000"), (2**63, str(2**63)), ("alice-3", "alice-3"), ("0", "0")],
 )
-def test_a_user_id_is_text_whether_it_comes_as_number_or_text(uid, text):
+def test_user_id_is_text_for_a_number_or_text(uid, text):
     assert one(Session, SESSION | {"uid": uid}).uid == text
 
 

@@ -84,7 +84,7 @@ def test_failed_probe_restarts_the_rest_and_a_cancelled_one_does_not():
     assert pool.pick(REST) == A
     assert fail(pool, A, REST + 5, began=REST, times=1) is None
     assert pool.pick(REST + 5 + REST - 1) == B
-    assert pool.pick(REST + 5 + REST) == A  # and nobody tells how that one ended
+    assert pool.pick(REST + 5 + REST) == A  # and the result of the probe is never reported
     assert pool.pick(REST + 5 + REST + 9) == B
     assert pool.pick(REST + 5 + REST + 10) == A
 

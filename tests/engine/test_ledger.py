@@ -74,7 +74,7 @@ async def test_released_request_can_be_spent_again(ledger):
 
 async def test_released_slot_is_reused_unless_a_later_one_was_reserved(ledger):
     first, second = [await reserve(ledger, gap=0.2) for _ in range(2)]
-    await ledger.release(A, first)  # a hole, for the second is behind it
+    await ledger.release(A, first)  # a gap, because the second slot is later
     assert (await reserve(ledger, gap=0.2)).slot == pytest.approx(NOW + 0.4)
     third = await reserve(ledger, gap=0.2)
     await ledger.release(A, third)

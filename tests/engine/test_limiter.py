@@ -539,7 +539,7 @@ def test_reservation_cancelled_during_the_write_is_released():
     class Slow(MemoryLedger):
         async def reserve(self, *args, **kwargs):
             writing = asyncio.ensure_future(self.write(*args, **kwargs))
-            return await asyncio.shield(writing)  # as a thread goes on, whoever waits for it
+            return await asyncio.shield(writing)  # as a thread continues after its waiter was cancelled
 
         async def write(self, *args, **kwargs):
             await asyncio.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Transports: one suite over all of them, and over real sockets every failure told apart, by each alike."""
+"""Transports: one suite for all of them, over real sockets; each classifies every failure in the same way."""
 
 import asyncio
 import gzip
@@ -455,7 +455,7 @@ async def test_tls_failure_after_the_request_is_not_a_failed_handshake(make, aut
 
 @pytest.fixture
 async def proxy():
-    """A proxy that says what it was asked for, and its URL."""
+    """A proxy that records the requested hosts, and its URL."""
 
     async def handle(reader, writer):
         line = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
