@@ -39,11 +39,11 @@ def make_harness(
     return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, clock, api, world=world)
 
 
-def scripted(*script: ScriptLine, transport: Any = None, **client: Any) -> Harness:
+def scripted(*script: ScriptLine) -> Harness:
     """Return a harness without a simulator, whose responses are scripted."""
-    settings = {"app_id": "app", "plan": "enterprise", "base_url": "http://127.0.0.1:9"} | client
-    clock = VirtualClock(NOW)
-    return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, clock, transport=transport or Scripted(*script))
+    settings = {"app_id": "app", "plan": "enterprise", "base_url": "http://127.0.0.1:9"}
+    transport = Scripted(*script)
+    return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, VirtualClock(NOW), transport=transport)
 
 
 def call_with_most_sessions(world: "World") -> "CallTruth":

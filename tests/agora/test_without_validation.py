@@ -1,17 +1,17 @@
-"""`validate=False` sends what was given as it is, and lets the server judge."""
+"""`validate=False` sends the arguments unchanged, so that the server refuses them."""
 
 import pytest
 
 from agora_analytics.errors import BadRequest, InvalidRequest, ServerError, WindowRefused
 
-stage = pytest.importorskip("tests.harvest.harness")
-SINCE, UNTIL = stage.SINCE, stage.UNTIL
+harness = pytest.importorskip("tests.harvest.harness")
+SINCE, UNTIL = harness.SINCE, harness.UNTIL
 CALL = "0" * 24
 
 
 @pytest.fixture
 def project(tmp_path):
-    return stage.make_harness(stage.simple_world(5), tmp_path / "store")
+    return harness.make_harness(harness.simple_world(5), tmp_path / "store")
 
 
 WRONG = {
