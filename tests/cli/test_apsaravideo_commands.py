@@ -27,6 +27,7 @@ def simulator(environment):
         yield simulator
 
 
+@pytest.mark.slow
 def test_metrics_are_written_as_table_lines_and_csv(command, simulator):
     table = command("apsaravideo", "metrics", "FirstFrameCost", "--since", "2h").stdout
     assert re.search(r"\d\d:\d0:00Z  FirstFrameCost  +\d{3}\.\d{3}\n", table)

@@ -65,6 +65,7 @@ def test_invalid_simulator_options_are_reported(fails):
     assert all(expected in line for expected, line in zip(cases, message, strict=True))
 
 
+@pytest.mark.slow
 def test_compact_merges_the_files_of_a_past_day(command, serving, tmp_path):
     today = time.time() // 86_400 * 86_400
     yesterday = World.generate(since=today - 86_400, until=today - 9_000, calls=4, simple=True, minutes=1)

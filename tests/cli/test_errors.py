@@ -133,6 +133,7 @@ def test_foreign_folder_is_not_used_as_a_store(fails, base_url, tmp_path):
     assert "thesis.txt" in fails(74, "harvest", *LAST_DAY, "--out", "store")
 
 
+@pytest.mark.slow
 def test_store_of_a_newer_format_is_reported(fails, base_url, tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "_store.json").write_text(json.dumps({"format": 99, "created_by": "the future"}))

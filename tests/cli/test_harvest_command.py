@@ -55,6 +55,7 @@ def test_options_override_the_environment(command, base_url, tmp_path):
     assert (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 def test_ledger_persists_across_processes(command, base_url, tmp_path):
     command("harvest", "--since", "1d", "--out", tmp_path / "store")
     assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
@@ -129,6 +130,7 @@ def test_ctrl_c_in_a_harvest_is_one_line(start, base_url, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_insight_metrics_are_stored_with_the_calls(command, base_url, tmp_path):
     words = ("harvest", "--since", "3d", "--out", "store", "--insight", "joinSuccessRate")
     done = command(*words)

@@ -178,6 +178,7 @@ def test_rows_are_streamed_and_a_closed_pipe_is_not_an_error(start, base_url, ca
     table.stdout = None
 
 
+@pytest.mark.slow
 def test_search_stops_at_its_request_limit(command, fails, serving):
     until = int(time.time()) - 1000
     many = World.generate(since=until - 3600, until=until, calls=150, simple=True, minutes=1)
@@ -206,6 +207,7 @@ def test_rows_before_an_error_are_written_and_counted(start, world, tmp_path):
     assert out == ""
 
 
+@pytest.mark.slow
 def test_links_and_named_pipes_are_written_directly(all_of, base_url, tmp_path):
     (tmp_path / "real.csv").touch()
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
@@ -299,6 +301,7 @@ def test_manual_names_every_command_and_exit_code():
     assert all(f"`{name}" in page for name in EXAMPLES)
 
 
+@pytest.mark.slow
 def test_piped_table_ignores_the_variable_columns(command, base_url):
     wide, narrow = (
         command("calls", "--since", "1d", env={"COLUMNS": columns}).stdout for columns in ("200", "40")

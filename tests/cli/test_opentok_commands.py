@@ -100,6 +100,7 @@ def test_dry_run_counts_sessions_and_stores_nothing(command, simulator, made, tm
     assert re.search(r"\n  3 meetings and days to visit \(\d+ more are", command(*words, "--dry-run").stdout)
 
 
+@pytest.mark.slow
 def test_harvest_without_advanced_insights_stores_days_and_reports_sessions(
     command, serve, made, environment
 ):

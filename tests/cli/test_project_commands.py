@@ -118,6 +118,7 @@ def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
 
 
+@pytest.mark.slow
 def test_estimate_of_a_query_and_of_a_harvest(all_of, base_url):
     question, harvest, table = all_of(
         ("estimate", "userCount", "networkDelay", "--since", "14d", "-f", "json"),
@@ -149,6 +150,7 @@ def test_realtime_estimate_uses_the_realtime_quotas(all_of, base_url):
     assert re.search(r"realtime/quality/by_time_20sec +1 +1,440 +1,440  yes", table)
 
 
+@pytest.mark.slow
 def test_query_above_the_quota_sends_nothing(command, fails, base_url, environment, tmp_path):
     command("estimate", "userCount")  # so that the ledger knows the account
     words = ("usage", "userCount", "sessionCount", "--since", "2d")

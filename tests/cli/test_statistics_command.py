@@ -104,6 +104,7 @@ def test_minutes_are_complete_and_in_order(rows_of, base_url, call, users):
     assert [row["ts"] for row in frozen] == times
 
 
+@pytest.mark.slow
 def test_long_call_is_fetched_in_parts_and_a_range_skips_the_search(rows_of, ten_hours):
     simulator = Simulator(World([ten_hours]))
     begin, end = ten_hours.created_ts, ten_hours.destroyed_ts

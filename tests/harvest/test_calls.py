@@ -91,7 +91,7 @@ def test_stored_calls_are_not_fetched_again(store):
     assert (report.calls, report.known_before) == (0, 30)
 
 
-@pytest.mark.parametrize("held", ["call/sessions", "call/metrics"])
+@pytest.mark.parametrize("held", ["call/metrics", slow("call/sessions")])
 def test_overtaken_harvest_stores_nothing_twice(store, held):
     """A second harvest stores and compacts everything while a response of the first one is held back."""
     world = simple_world(40)
@@ -119,6 +119,7 @@ def test_overtaken_harvest_stores_nothing_twice(store, held):
     assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
 
 
+@pytest.mark.slow
 def test_wider_range_fetches_only_new_calls(store):
     world = simple_world(100)
     harness = make_harness(world, store)
@@ -184,6 +185,7 @@ def test_too_recent_calls_are_counted_and_fetched_by_the_next_run(store):
     assert contents(harness.tables) == truth(world, UNTIL)
 
 
+@pytest.mark.slow
 def test_calls_that_begin_during_a_run_do_not_make_it_incomplete(store):
     world = simple_world(2_000, interval=300)
     harness = make_harness(world, store, now=SINCE + 43_200)

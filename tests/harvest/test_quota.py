@@ -132,6 +132,7 @@ def test_estimate_counts_a_call_in_several_windows_once(tmp_path):
     assert cost.requests == report.requests
 
 
+@pytest.mark.slow
 def test_estimate_leaves_out_stored_calls_of_a_partly_listed_window(tmp_path):
     calls = [make_call(f"c{i}", UNTIL - 12_000 + 60 * i, UNTIL - 9_000 + 60 * i) for i in range(200)]
     harness = make_harness(World(calls, timing=SampleTiming(interval=600)), tmp_path / "store", now=UNTIL)

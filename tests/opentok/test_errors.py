@@ -195,7 +195,8 @@ def test_client_sends_fewer_than_100_requests_in_30_seconds(latency):
     assert any("99 requests in 30.4 s" in event.rule for event in harness.events_of(Waited))
 
 
-@pytest.mark.parametrize("kept", ["in memory", slow("in a file")])
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
 def test_clients_with_different_keys_share_the_limit_of_the_address(kept, tmp_path):
     ledger = MemoryLedger() if kept == "in memory" else SqliteLedger(tmp_path / "ledger")
     other = OpenTokWorld.generate(
@@ -225,6 +226,7 @@ async def test_clients_of_a_process_share_one_ledger():
         assert one._engine._account == two._engine._account
 
 
+@pytest.mark.slow
 def test_client_waits_when_another_program_uses_the_limit():
     """Another program on this machine uses the limit of the address: refused requests are retried later."""
     harness = make_harness(latency=(0.02, 0.1))

@@ -109,6 +109,7 @@ def test_summary_queries_match_the_schema(minutes):
         assert schema_errors(text_of(one)) == []
 
 
+@pytest.mark.slow
 @given(
     interval=st.sampled_from([None, *Interval]),
     group_by=st.lists(st.sampled_from(GroupBy), unique=True),
