@@ -280,7 +280,7 @@ def test_the_pool_is_shown():
     assert [(state.host, state.role) for state in before if state.current] == [(PRIMARY, "primary")]
     assert len(before) == 18
     (resting,) = [state for state in after if state.rests]
-    assert (resting.host, resting.trouble) == (PRIMARY, "no response: connect timeout: as the test wants it")
+    assert (resting.host, resting.trouble) == (PRIMARY, "no response: connect timeout: as the test requires")
     assert [state.host for state in after if state.current] == [NEIGHBOUR]
 
 
