@@ -6,14 +6,14 @@
     │   └── WindowOutOfReach        the plan does not allow any part of the time range; has `legal`
     ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`
     ├── APIError                    the server refused the request; has `status`, `code`, `request_id`
-    │   ├── BadRequest              the parameters
-    │   ├── AuthenticationError     the credentials
-    │   ├── AccessDenied            the plan or the account does not include this
-    │   ├── NotFound                there is no such endpoint
+    │   ├── BadRequest              the parameters are wrong
+    │   ├── AuthenticationError     the credentials are wrong
+    │   ├── AccessDenied            the plan or the account does not include the endpoint or app id
+    │   ├── NotFound                the server has no such endpoint or object
     │   ├── WindowRefused           the time range is too far back, too long or too recent for the plan
-    │   ├── RateLimited             over the rate limit after every retry
+    │   ├── RateLimited             the rate limit is exceeded, after all retries
     │   └── ServerError             5xx, body code 500, or the page of a gateway
-    ├── TransportError              there is no complete response; has `kind`
+    ├── TransportError              no attempt got a complete response; has `kind`
     │   └── DeadlineExceeded        the deadline of the call has passed
     ├── DecodeError                 the response is not what the vendor documents; has `path`
     ├── IncompleteListing           a listing cannot be proved complete
@@ -141,11 +141,11 @@ class WindowRefused(APIError):
 
 
 class RateLimited(APIError):
-    """Over the rate limit after every retry; another process may use the same account."""
+    """The rate limit is exceeded, after all retries; another process may use the same account."""
 
 
 class ServerError(APIError):
-    """The server, or a gateway in front of it, failed."""
+    """The server, or a gateway between it and the client, failed."""
 
 
 class TransportError(AgoraAnalyticsError):

@@ -30,11 +30,11 @@ R = TypeVar("R")
 
 SUCCESS = (200, 0)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading a body as JSON raises: syntax errors, invalid UTF-8, too deep nesting."""
+"""The exceptions for a body that is not valid JSON: syntax errors, invalid UTF-8, too deep nesting."""
 
 
 class AgoraEnvelope(msgspec.Struct):
-    """What every response may carry in addition to its data."""
+    """The fields that every response may have in addition to its data."""
 
     code: Any = None
     message: Any = None
@@ -70,7 +70,7 @@ def _fail(error: errors.DecodeError) -> NoReturn:
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
-    """Return the decoded data of a good response, or what to do instead.
+    """Return the decoded data of a successful response, or a verdict to retry or fail.
 
     Args:
         exchange: the attempt.
@@ -202,7 +202,7 @@ def _rate_limited(text: str, after: float | None, context: dict[str, Any]) -> Re
 
 
 def _judge_window(text: str, exchange: Exchange, context: dict[str, Any], *, recent: bool) -> Retry | Fail:
-    """Judge a refused time range, which is worth another try if our clock was wrong or the range is too recent."""
+    """Judge a refused time range. Retry if the local clock was wrong or the range is too recent."""
     if exchange.clock_moved:
         return Retry(error=errors.WindowRefused(text, **context), cause=Cause.CLOCK)
     if recent:
@@ -211,7 +211,7 @@ def _judge_window(text: str, exchange: Exchange, context: dict[str, Any], *, rec
 
 
 def _judge_spent_day(text: str, exchange: Exchange, request_id: str | None) -> Retry | Fail:
-    """Close the day that is spent, unless it has ended meanwhile: then the request is sent again on the new one."""
+    """Close the day whose quota is spent. If that day has ended meanwhile, retry on the new day."""
     now, opens = exchange.now, next_midnight(exchange.now)
     if opens - now > 86_400 - MIDNIGHT_SLACK:
         error = errors.QuotaExhausted(

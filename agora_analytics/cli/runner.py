@@ -46,7 +46,7 @@ OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((KeyboardInterrupt,), STOPPED),
     ((BrokenPipeError,), NO_READER),
 )
-"""The first match counts, so a subclass stands before its base class."""
+"""The first match counts, so a subclass is listed before its base class."""
 
 _NOT_CREATED = {
     errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = _invoke(words)
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - this is where the program ends
+    except BaseException as error:  # noqa: BLE001 - every error becomes an exit code
         return _report(error, words, debug=debug)
     return code
 
@@ -130,7 +130,7 @@ def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
 
 
 def _silence() -> None:
-    """Send the interpreter's last flush to the null device: the reader of the output has gone."""
+    """Redirect the interpreter's last flush to the null device, because the reader has closed the pipe."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

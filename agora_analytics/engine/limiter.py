@@ -1,16 +1,16 @@
 """The rate limiter of one budget: it decides when the next request may be sent.
 
-Two limits apply, the coarse one first to read and the exact one first to act:
+Two limits apply, a coarse one and an exact one:
 
-- The token bucket, `AsyncLimiter(requests, period)`, is the row of the plan table. Starting full, it would let almost
-  twice as many requests through in the first period as the server accepts.
+- The token bucket, `AsyncLimiter(requests, period)`, has the numbers of the plan table. Because it starts full, it alone
+  would admit almost twice as many requests in the first period as the server accepts.
 - The guard decides the time of each request, so that no window of the server holds more than `requests`. If this
   process knows all requests of the budget, the guard is a sliding window over them (see `sliding_window`). If processes
   share a ledger, the guard is the ledger's next slot: slots are `(period + jitter) / (requests + 1 - burst)` apart, so
   any `requests + 1` requests span a period and the jitter of their latency.
 
-Whatever the guard lets through, the bucket has room for: n periods hold at most n times `requests`. So the bucket never
-delays a request that the guard admitted, and holds if the guard should fail.
+The bucket has room for every request that the guard admits, because the guard admits at most n times `requests` in n
+periods. So the bucket does not delay admitted requests. It limits the rate if the guard has a defect.
 """
 
 import asyncio
@@ -30,24 +30,21 @@ from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reserv
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
-CATCH_UP = 0.002  # seconds that a late timer may be made up for
-LONGEST_HOLD = 100.0  # seconds after which a server that asks for a longer pause is tried again
+CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later requests
+LONGEST_HOLD = 100.0  # seconds; a longer pause that the server requests is cut to this
 _LONGEST_WAIT = 120.0  # seconds for a predecessor; a longer wait means that the clock was set back
-_POLL = 0.05  # seconds after which a predecessor that is not sent yet is looked at again
-_PACE_FACTOR = (
-    0.75  # of the even gap: a late request may be made up for, as far as the server's window allows
-)
-_MIDNIGHT_GUARD = (
-    1.0,
-    0.5,
-)  # seconds around midnight in which the day that a request counts for is uncertain
-_WORTH_REPORTING = 1.0  # seconds; shorter waits are the pace itself
+_POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
+# Factor of the even gap, so that requests can catch up after a delay within the server's window.
+_PACE_FACTOR = 0.75
+# Seconds before and after midnight without requests, because their day would be uncertain.
+_MIDNIGHT_GUARD = (1.0, 0.5)
+_WORTH_REPORTING = 1.0  # seconds; shorter waits are normal for the rate limit
 
 
 class Limiter:
-    """Lets the requests of one budget through at the documented rate, first come, first served.
+    """Admits the requests of one budget at the documented rate, in the order of arrival.
 
-    Bound to the event loop that it is first used on. Cancelling `acquire` releases the place.
+    A limiter is bound to the event loop that first uses it. Cancelling `acquire` releases the slot.
     """
 
     def __init__(
@@ -73,12 +70,12 @@ class Limiter:
         self._window: SlidingWindow | None = None
         if isinstance(ledger, MemoryLedger):  # this process knows all requests of the budget
             self._window = ledger.sliding_window(budget, limits.requests)
-        self._closed_until = 0.0  # by the server; what the ledger counted may be released again
+        self._closed_until = 0.0  # set by the server; unlike the ledger's count, not lowered by releases
         self._announced_until = 0.0
         self._backoffs = 0
 
     async def acquire(self) -> Grant:
-        """Wait for the next place and return it; `mark_sent` or `release` must follow.
+        """Wait for the next slot and return it; the caller must then call `mark_sent` or `release`.
 
         Raises:
             QuotaExhausted: the day's quota is spent; raised without waiting.
@@ -100,13 +97,13 @@ class Limiter:
         while True:
             await self._avoid_midnight()
             asked = self._clock.now()
-            now = asked + delay  # a slow ledger answers when the slot has passed already
+            now = asked + delay  # the reply of a slow ledger may arrive after the slot
             grant = await self._charge(now)
             took = self._clock.now() - asked
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
             if isinstance(grant, TooEarly):
-                early = AHEAD * (1 - 0.5**too_early)  # the request that has waited longer asks first
+                early = AHEAD * (1 - 0.5**too_early)  # the request that has waited longer retries first
                 await self._sleep(grant.slot - early - now, self._slot_rule())
                 too_early += 1
                 continue
@@ -130,7 +127,7 @@ class Limiter:
             per_day=self.limits.per_day,
             burst=self._burst,
         )
-        if type(self._ledger) is not MemoryLedger:  # that one never waits, so it is never cancelled half-way
+        if type(self._ledger) is not MemoryLedger:  # a MemoryLedger never waits, so it cannot be cancelled half-way
             charging = self._finish_charge(charging)
         return await charging
 
@@ -148,10 +145,10 @@ class Limiter:
             await self._sleep(seconds, self._pace_rule())
 
     async def mark_sent(self, grant: Grant) -> Grant:
-        """Record that a request is sent now, and return its place: another one if its own has passed meanwhile.
+        """Record that a request is sent now, and return its slot: a new one if its slot has passed.
 
         Raises:
-            QuotaExhausted: as `acquire`; the first place is released.
+            QuotaExhausted: as `acquire`; the first slot is released.
         """
         try:
             await self.bucket.acquire()
@@ -179,7 +176,7 @@ class Limiter:
         reserving = asyncio.ensure_future(charging)
         try:
             return await asyncio.shield(reserving)
-        except asyncio.CancelledError:  # a ledger in a file continues in its thread, and charges
+        except asyncio.CancelledError:  # the thread of a ledger in a file continues and charges the request
             with anyio.CancelScope(shield=True):
                 with suppress(AgoraAnalyticsError):
                     if isinstance(grant := await reserving, Grant):
@@ -193,11 +190,11 @@ class Limiter:
         await self._ledger.release(self.budget, grant)
 
     async def backoff(self, seconds: float) -> None:
-        """Hold all requests, because the server counted too many; each further time in a row for longer."""
+        """Hold all requests after a rate-limit error of the server. Each further error in a row extends the hold."""
         self.jitter.widen()
         self._backoffs += 1
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
-        early = (self._burst - 1) * self._gap()  # a burst would begin so long before the hold ends
+        early = (self._burst - 1) * self._gap()  # a burst would begin this long before the hold ends
         await self._ledger.hold(self.budget, self._clock.now() + min(seconds + extra, LONGEST_HOLD) + early)
 
     def reset_backoff(self) -> None:
@@ -215,7 +212,7 @@ class Limiter:
             raise self._exhausted(self._closed_until)
 
     async def _refuse_when_spent(self) -> None:
-        """Raise before a long wait what would be raised after it."""
+        """Raise `QuotaExhausted` before a long wait instead of after it."""
         now = self._server_time.now()
         spent, closed = await self._ledger.spent(self.budget, utc_day(now))
         if closed or spent >= self.limits.per_day:
@@ -236,13 +233,13 @@ class Limiter:
 
     def _gap(self) -> float:
         """Return the seconds between two slots of the ledger."""
-        if self._window is not None:  # which is the guard then
+        if self._window is not None:  # the sliding window is the guard then
             return self.limits.period / self.limits.requests * _PACE_FACTOR
         after_burst = self.limits.requests + 1 - self._burst
         return (self.limits.period + self.jitter.seconds + CATCH_UP) / after_burst
 
     async def _avoid_midnight(self) -> None:
-        """Wait around the server's midnight."""
+        """Wait until the server's midnight has passed, if it is near."""
         while (seconds := _uncertain_for(self._server_time.now())) > 0:
             if seconds > _MIDNIGHT_GUARD[1]:  # before midnight
                 await self._refuse_when_spent()
@@ -253,7 +250,7 @@ class Limiter:
         return utc_day(now) == grant.day and _uncertain_for(now) <= 0
 
     def _has_passed(self, grant: Grant) -> bool:
-        """Whether a slot of the ledger has passed: after a pause of the machine all requests would be sent at once."""
+        """Whether a slot of the ledger is too old; after a pause of the machine, all requests would be sent at once."""
         return self._window is None and self._clock.now() - grant.slot > self.jitter.seconds
 
     def _slot_rule(self) -> str:

@@ -54,13 +54,13 @@ class RetryPolicy:
     """How long a call may take, and how often it is tried.
 
     Attributes:
-        timeout: seconds for one attempt, and at most a third of the deadline.
+        timeout: seconds for one attempt; limited to a third of the deadline.
         deadline: seconds for the whole call, including its waits for the rate limit; None: no deadline. Decoding a
             response does not count.
         backoff: seconds to wait before the second, third, ... attempt after a failure; the last value repeats; an empty
             tuple: no wait.
-        attempts: maximum number of attempts of a call that meets failures.
-        rate_attempts: maximum number of attempts of a call that meets rate limits.
+        attempts: maximum number of attempts after failures.
+        rate_attempts: maximum number of attempts after rate-limit errors.
     """
 
     timeout: float = field(default=30.0, validator=gt(0))
@@ -71,7 +71,7 @@ class RetryPolicy:
 
     @property
     def attempt_timeout(self) -> float:
-        """Seconds for one attempt, so few that a host that hangs does not use up the whole call."""
+        """Seconds for one attempt; at most a third of the deadline, so that a host that hangs leaves time for another."""
         return self.timeout if self.deadline is None else min(self.timeout, self.deadline / 3)
 
     def attempts_for(self, cause: Cause) -> int:
@@ -147,7 +147,7 @@ class RequestLoop:
             try:
                 payload = request.build(built_at)
                 http_request = await self._http_request(endpoint, payload, host, retry)
-            except BaseException:  # nothing was sent: the time range is out of reach, for instance
+            except BaseException:  # nothing was sent, for instance because the time range is out of reach
                 with anyio.CancelScope(shield=True):
                     await limiter.release(grant)
                 raise
@@ -217,7 +217,7 @@ class RequestLoop:
         except anyio.get_cancelled_exc_class():  # the deadline: the trail shows where the time went
             cut_off = Attempt(host=request.base_url, outcome="no response yet", seconds=_now() - start)
             trail.append(cut_off)
-            if cut_off.seconds >= request.timeout / 2:  # a healthy host may need less than that
+            if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
             raise
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
@@ -229,7 +229,7 @@ class RequestLoop:
             if not isinstance(outcome, Response) or len(outcome.body) < THREAD_FROM_BYTES:
                 return read(exchange)
             begun, ends = _now(), deadline.when()
-            deadline.reschedule(None)  # a response that has arrived is not lost to the deadline
+            deadline.reschedule(None)  # the deadline does not cancel the decoding of a complete response
             try:
                 verdict: Verdict[R] = await self._read_in_thread(lambda: read(exchange))
             finally:
@@ -247,10 +247,10 @@ class RequestLoop:
         retry: RetryPolicy,
         tries: int,
     ) -> None:
-        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt has new ones
+        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt uses the corrected values
             return
         if verdict.cause is Cause.RATE:
-            await limiter.backoff(verdict.after or 0.0)  # the limiter makes every request wait, this one too
+            await limiter.backoff(verdict.after or 0.0)  # the limiter delays every request, including this one
             return
         step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
         seconds = step * (0.8 + 0.4 * self._chance())
@@ -275,7 +275,7 @@ class RequestLoop:
         failed_at[host] += 1
         self._on_failure()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # a second attempt would fail too
+        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # an immediate second attempt would fail too
         times = failed_at[host] + says_when
         self._report_failure(host, verdict.error.message, began=began, times=times, dns=dns)
 
@@ -330,7 +330,7 @@ def _refused_redirect(response: Response) -> TransportFailure | None:
 
 
 async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
-    if isinstance(outcome, Response):  # the transfer of the body says nothing about the way of the request
+    if isinstance(outcome, Response):  # exclude the transfer of the body: it does not delay the request
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
         await limiter.release(grant)
@@ -349,6 +349,6 @@ def _format_attempts(trail: list[Attempt]) -> str:
 def with_context(
     error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: list[Attempt]
 ) -> AgoraAnalyticsError:
-    """Attach to an error where it happened. Its request id is known to the vendor only, who has set it."""
+    """Attach the endpoint, host and trail to an error. The vendor's reader has already set the request id."""
     error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)
     return error

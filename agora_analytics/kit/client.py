@@ -1,4 +1,4 @@
-"""The base of the asynchronous clients, and the options that all of them take."""
+"""The base class of the asynchronous clients, and their common options."""
 
 import os
 from base64 import b64encode
@@ -38,19 +38,19 @@ class ClientOptions(TypedDict, total=False):
     """The keyword arguments that every client takes.
 
     Attributes:
-        base_url: one host in place of the vendor's: a proxy, a test server, the simulator. Plain http is accepted for
+        base_url: a host that replaces the vendor's hosts: a proxy, a test server, the simulator. Plain http is accepted for
             this machine only.
-        allow_http: accept plain http for another machine, which shows the credentials to everybody in between.
+        allow_http: accept plain http for another machine. The credentials are then sent unencrypted.
         retry: timeouts, deadline, back-off and number of attempts.
         prefetch: how many pages of a listing are fetched at the same time. Default: 4.
         transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
-        http_client: an `httpx.AsyncClient` of yours to send with; the client does not close it.
-        observer: called with every event. What it raises is logged and otherwise ignored. Default: a log line.
+        http_client: your own `httpx.AsyncClient`; the client does not close it.
+        observer: called with every event. Its exceptions are logged and otherwise ignored. Default: logs the event.
         ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
             client does not close it. Default: `MemoryLedger()`.
         clock: returns the time. Default: the machine's clock.
-        validate: False sends what was passed as it is. By default what the vendor would refuse is refused before a
-            request is spent, and time ranges are cut to what the plan allows.
+        validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
+            before a request is spent, and time ranges are cut to what the plan allows.
     """
 
     base_url: str | None
@@ -80,10 +80,10 @@ class Client:
     _own_ledger: SqliteLedger | None = None
 
     def __init__(self, options: ClientOptions) -> None:
-        """Check the options; `_connect` has to follow.
+        """Check the options. The subclass must then call `_connect`.
 
         Raises:
-            TypeError: an option that no client has.
+            TypeError: an unknown option.
             ConfigurationError: an option that cannot be used.
         """
         if unknown := [name for name in options if name not in ClientOptions.__annotations__]:
@@ -104,7 +104,7 @@ class Client:
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
-        """Return an engine with the options of this client; `account` names who shares the limits."""
+        """Return an engine with the options of this client; `account` identifies the clients that share the limits."""
         more: dict[str, Any] = {} if describe_missing is None else {"describe_missing": describe_missing}
         return Engine(
             hosts=hosts,
@@ -133,7 +133,7 @@ class Client:
             variables: the name of the variable, by setting.
             settings: the keyword arguments; None counts as absent.
             ledger: the variable that names the ledger's file.
-            required: settings that are "" if nothing names them, so that the constructor says what is missing.
+            required: settings that are "" if they are not set, so that the constructor names the missing one.
         """
         environment = os.environ if environment is None else environment
         given: dict[str, Any] = dict.fromkeys(required, "")
@@ -161,7 +161,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel the requests in progress, and close what the client opened itself."""
+        """Cancel the requests in progress, and close the engine and any ledger that the client opened."""
         await self._engine.aclose()
         if self._own_ledger is not None:
             await self._own_ledger.aclose()
@@ -189,7 +189,7 @@ class Client:
         validate: bool | None = None,
         names: tuple[str, str] = ("since", "until"),
     ) -> Window:
-        """Return the seconds of `since <= t < until`; the two numbers as they are if nothing is validated."""
+        """Return the seconds of `since <= t < until`; without validation, return both numbers unchanged."""
         return time_range(since, until, now=self._now(), validate=self._validates(validate), names=names)
 
     def _validates(self, validate: bool | None) -> bool:

@@ -51,7 +51,7 @@ def translate_read_errors(path: Path) -> Iterator[None]:
 
 
 def store_error(action: str, target: Path | str, problem: OSError) -> StoreError:
-    """Return the error for a failed system call, with advice."""
+    """Return the error for a failed system call, with advice for the user."""
     if problem.errno in _DISK_FULL:
         advice = "all committed data is safe; free space and run the same command again"
     elif problem.errno in _FORBIDDEN:
@@ -60,7 +60,7 @@ def store_error(action: str, target: Path | str, problem: OSError) -> StoreError
         advice = "there is a file where a folder is needed, or a folder where a file is needed; move it away, or choose another folder"
     else:
         advice = "all committed data is safe; fix the cause and run the same command again"
-    # pyarrow adds errno and path to its message; the system's message is enough
+    # pyarrow adds errno and path to its message, so use the system's message.
     reason = str(problem).splitlines()[0] if problem.errno is None else os.strerror(problem.errno)
     return StoreError(f"{action} {target}: {reason}; {advice}")
 
@@ -68,7 +68,7 @@ def store_error(action: str, target: Path | str, problem: OSError) -> StoreError
 def damaged(target: Path | str, problem: Exception) -> StoreError:
     """Return the error for a file that is not a complete Parquet file."""
     detail = "".join(c for c in str(problem).split("\n")[0] if c.isprintable()) or type(problem).__name__
-    # the whole day: a call whose row remains in `calls` counts as done, so its missing rows would not be fetched again
+    # The advice is to move the whole day: while a call's row remains in `calls`, its missing rows are not fetched again.
     return StoreError(
         f"cannot read {target}: the file is damaged ({detail}); "
         "restore it from a backup, or move its day out of all tables and harvest that day again"
