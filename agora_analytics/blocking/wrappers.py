@@ -227,7 +227,7 @@ class Blocking(Generic[A_co]):
         self.close()
 
     def close(self) -> None:
-        """Cancel the requests in progress, and close what the client opened itself."""
+        """Cancel the requests in progress, and close the engine and any ledger that the client opened."""
         self._worker.close()
 
     @property

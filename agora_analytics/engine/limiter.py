@@ -127,7 +127,8 @@ class Limiter:
             per_day=self.limits.per_day,
             burst=self._burst,
         )
-        if type(self._ledger) is not MemoryLedger:  # a MemoryLedger never waits, so it cannot be cancelled half-way
+        # A MemoryLedger never waits, so it cannot be cancelled half-way.
+        if type(self._ledger) is not MemoryLedger:
             charging = self._finish_charge(charging)
         return await charging
 

@@ -250,7 +250,7 @@ class RequestLoop:
         if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt uses the corrected values
             return
         if verdict.cause is Cause.RATE:
-            await limiter.backoff(verdict.after or 0.0)  # the limiter delays every request, including this one
+            await limiter.backoff(verdict.after or 0.0)  # delays every request, including this one
             return
         step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
         seconds = step * (0.8 + 0.4 * self._chance())
@@ -275,7 +275,8 @@ class RequestLoop:
         failed_at[host] += 1
         self._on_failure()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        says_when = isinstance(verdict, Retry) and bool(verdict.after)  # an immediate second attempt would fail too
+        # With Retry-After, an immediate second attempt would fail too.
+        says_when = isinstance(verdict, Retry) and bool(verdict.after)
         times = failed_at[host] + says_when
         self._report_failure(host, verdict.error.message, began=began, times=times, dns=dns)
 

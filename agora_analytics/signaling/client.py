@@ -137,7 +137,7 @@ class AsyncSignaling(Client):
         )
 
     async def aclose(self) -> None:
-        """Cancel the requests in progress, and close what the client opened itself."""
+        """Cancel the requests in progress, and close the engine and any ledger that the client opened."""
         await self._history_engine.aclose()
         await super().aclose()
 
