@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from attrs.validators import gt
 
 from agora_analytics.core.domains import Domains, Switch
@@ -197,16 +197,18 @@ class RequestLoop:
     async def _http_request(
         self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
     ) -> Request:
+        headers = dict(_JSON_BODY if payload.body else _NO_BODY)
         request = Request(
             method=endpoint.method,
             base_url=host,
             path=endpoint.path,
             query=payload.query,
-            headers=_JSON_BODY if payload.body else _NO_BODY,
+            headers=headers,
             body=payload.body,
             timeout=retry.attempt_timeout,
         )
-        return evolve(request, headers={**request.headers, **await self._authorize(request)})
+        headers.update(await self._authorize(request))
+        return request
 
     async def _send(self, request: Request, trail: list[Attempt]) -> Outcome:
         sent, start = self._server_time.here(), _now()
