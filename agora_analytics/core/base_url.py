@@ -1,6 +1,6 @@
 """The base URL that a user passes: validated, and encrypted unless it is this machine."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from agora_analytics.errors import ConfigurationError
@@ -50,8 +50,10 @@ def refuse_open(url: str | None, *, allow_http: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
+    """Return whether a host is this machine: 127.0.0.0/8, ::1, the same as ::ffff:127.0.0.1, or localhost."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return host.rstrip(".").lower() == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
