@@ -154,9 +154,11 @@ async def makers(library):
             return HttpxTransport(opened[-1], **more)
         return opened[-1]
 
-    yield make
-    for thing in opened:
-        await thing.aclose()
+    try:
+        yield make
+    finally:
+        for thing in opened:
+            await thing.aclose()
 
 
 @pytest.fixture(params=LIBRARIES)

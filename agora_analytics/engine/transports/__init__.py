@@ -17,6 +17,9 @@ CONNECTIONS = 128
 LARGEST_BODY = 256 * 2**20
 """Bytes of a decompressed body above which a response is refused. A full metrics response has about 125 MB."""
 
+LONGEST_URL = 65_536
+"""Characters of a URL above which a request is refused before it is sent, as in httpx."""
+
 
 class Transport(Protocol):
     """Sends one request and returns the whole response. Any object with these two methods is a transport.

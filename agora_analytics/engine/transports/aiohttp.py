@@ -3,24 +3,28 @@
 import asyncio
 import socket
 import ssl
-import zlib
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
-from agora_analytics.core.base_url import is_loopback
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
+from agora_analytics.engine.transports.content_encoding import ACCEPT_ENCODING, BodyReader
 from agora_analytics.engine.transports.dns import Resolve, SystemResolver, resolve_within
+from agora_analytics.engine.transports.environment import default_certificates, may_use_proxy
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 if TYPE_CHECKING:
     import aiohttp
     from aiohttp.abc import AbstractResolver
+    from yarl import URL
 
 _KEEP_ALIVE = 5.0  # seconds, as in httpx
-_ANY_HEADER = zlib.MAX_WBITS | 32  # the header of gzip or of zlib
+_AT_ONCE = (
+    2**20
+)  # bytes of a body that aiohttp collects itself, which takes twice the memory and half the time
 _connect_within: ContextVar[float] = ContextVar("_connect_within", default=CONNECT_TIMEOUT)
 """Seconds to connect, for the DNS lookup that aiohttp makes in a task of its own."""
 
@@ -34,10 +38,11 @@ class AiohttpTransport:
         largest_body: bytes of a decompressed body above which a response is refused.
         resolve: returns the addresses of a host. Default: the system resolver.
         ssl_context: verifies certificates. Default: that of httpx, with the CAs of certifi.
-        proxy: the URL of a proxy for every host except this machine's loopback. The environment is not read.
+        proxy: the URL of a proxy, http or https. Loopback addresses and plain http with credentials bypass it. The
+            environment is not read.
 
     Raises:
-        ConfigurationError: the extra is not installed.
+        ConfigurationError: the extra is not installed, or `proxy` is not the URL of a proxy.
 
     Example:
         async with AiohttpTransport() as transport, AsyncAgora.from_env(transport=transport) as client:
@@ -66,6 +71,8 @@ class AiohttpTransport:
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._largest_body = largest_body
         self._ssl_context = ssl_context
+        if proxy is not None and not _is_proxy(proxy):  # it may contain a password, so no error shows it
+            raise ConfigurationError("proxy is not the URL of a proxy; pass one such as http://HOST:PORT")
         self._proxy = proxy
 
     async def __aenter__(self) -> Self:
@@ -101,7 +108,7 @@ class AiohttpTransport:
                 data=request.body or None,
                 timeout=_timeouts(left, connect),
                 allow_redirects=False,
-                proxy=None if self._proxy is None or is_loopback(url.host or "") else self._proxy,
+                proxy=self._proxy_for(request, url),
             ) as response:
                 first_byte = now() - start
                 body = await self._read(response)
@@ -129,9 +136,16 @@ class AiohttpTransport:
         async with self._opening:
             if self._session is None:  # reading certificates would block the event loop for too long
                 if self._ssl_context is None:
-                    self._ssl_context = await asyncio.to_thread(_certificates)
+                    self._ssl_context = await asyncio.to_thread(default_certificates)
                 self._session = _new_session(self._ssl_context, self.resolve)
             return self._session
+
+    def _proxy_for(self, request: Request, url: "URL") -> str | None:
+        if self._proxy is None:
+            return None
+        return (
+            self._proxy if may_use_proxy(request, url.host or "", encrypted=url.scheme == "https") else None
+        )
 
     async def _wait_for_connection(self, seconds: float) -> None:
         """Wait for a free connection here, because aiohttp reports this wait and the wait for a host alike."""
@@ -142,26 +156,13 @@ class AiohttpTransport:
             raise TransportFailure(FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use") from None
 
     async def _read(self, response: "aiohttp.ClientResponse") -> bytes:
-        coding = response.headers.get("Content-Encoding", "identity").lower()
-        if coding == "identity" and (response.content_length or self._largest_body + 1) <= self._largest_body:
+        encodings = response.headers.getall("Content-Encoding", ())
+        if not encodings and (response.content_length or _AT_ONCE + 1) <= min(_AT_ONCE, self._largest_body):
             return await response.content.read()
-        if coding not in {"identity", "gzip", "deflate"}:
-            raise TransportFailure(FailureKind.PROTOCOL, f"the body has the unknown content coding {coding}")
-        # Decompressed here, up to one byte too many: a few bytes may decompress to more than fits into memory.
-        decompressor = None if coding == "identity" else zlib.decompressobj(_ANY_HEADER)
-        chunks, left = [], self._largest_body
+        reader = BodyReader(",".join(encodings), self._largest_body)
         async for chunk in response.content.iter_any():
-            try:
-                plain = chunk if decompressor is None else decompressor.decompress(chunk, left + 1)
-            except zlib.error as error:
-                raise TransportFailure(FailureKind.PROTOCOL, str(error)) from error
-            left -= len(plain)
-            if left < 0:
-                raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
-            chunks.append(plain)
-        if decompressor is not None and chunks and not decompressor.eof:
-            raise TransportFailure(FailureKind.CUT_OFF, "the compressed body ends too early")
-        return b"".join(chunks)
+            reader.feed(chunk)
+        return reader.finish()
 
 
 @lru_cache(maxsize=8)
@@ -169,12 +170,6 @@ def _timeouts(total: float, connect: float) -> "aiohttp.ClientTimeout":
     import aiohttp
 
     return aiohttp.ClientTimeout(total=total, connect=connect)
-
-
-def _certificates() -> ssl.SSLContext:
-    import httpx
-
-    return httpx.create_ssl_context()
 
 
 def _new_session(certificates: ssl.SSLContext, resolve: Resolve) -> "aiohttp.ClientSession":
@@ -189,7 +184,7 @@ def _new_session(certificates: ssl.SSLContext, resolve: Resolve) -> "aiohttp.Cli
             limit=0,  # see `_wait_for_connection`
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"accept-encoding": "gzip, deflate"},
+        headers={"accept-encoding": ACCEPT_ENCODING},
         auto_decompress=False,
         trust_env=False,
     )
@@ -223,6 +218,14 @@ def _new_resolver(resolve: Resolve) -> "AbstractResolver":
             """Nothing to close."""
 
     return Hook()
+
+
+def _is_proxy(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # the port is not a number
+        return False
 
 
 def _classify(error: Exception, seconds: float) -> tuple[FailureKind, str]:

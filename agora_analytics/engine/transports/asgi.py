@@ -6,6 +6,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import anyio
 
+from agora_analytics.engine.transports import LARGEST_BODY
+from agora_analytics.engine.transports.content_encoding import BodyReader
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 AsgiMessage = MutableMapping[str, Any]
@@ -19,17 +21,28 @@ class AsgiTransport:
     """Passes each request to an ASGI application, as a server does.
 
     The application may call `scope["state"]["abort"]` to break the connection.
+
+    Args:
+        app: the application.
+        largest_body: bytes of a decompressed body above which a response is refused.
     """
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: AsgiApp, *, largest_body: int = LARGEST_BODY) -> None:
         self._app = app
+        self._largest_body = largest_body
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
         start = anyio.current_time()
-        exchange = _Exchange(request)
+        exchange = _Exchange(request, self._largest_body)
         with anyio.move_on_after(request.timeout) as within:
-            await self._app(exchange.scope(), exchange.receive, exchange.send)
+            try:
+                await self._app(exchange.scope(), exchange.receive, exchange.send)
+            except Exception:
+                if (
+                    exchange.refused is None
+                ):  # otherwise the application passed on the refusal, perhaps wrapped
+                    raise
         if within.cancelled_caught:
             raise TransportFailure(FailureKind.READ_TIMEOUT, f"no whole response in {request.timeout:g} s")
         return exchange.response(anyio.current_time() - start)
@@ -41,11 +54,14 @@ class AsgiTransport:
 class _Exchange:
     """One request and the response of the application."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, largest_body: int) -> None:
         self._request = request
+        self._largest_body = largest_body
         self._status: int | None = None
         self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
+        self._body = BodyReader("", largest_body)
+        self.refused: TransportFailure | None = None
+        """Why the body cannot be used."""
         self._complete = False
         self._aborted = False
         self._received = False
@@ -76,16 +92,26 @@ class _Exchange:
         return {"type": "http.request", "body": self._request.body, "more_body": False}
 
     async def send(self, message: AsgiMessage) -> None:
+        try:
+            self._receive_part(message)
+        except TransportFailure as failure:
+            self.refused = failure
+            raise
+
+    def _receive_part(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            self._headers = {
-                name.decode().lower(): value.decode("latin-1") for name, value in message["headers"]
-            }
+            headers = [(name.decode().lower(), value.decode("latin-1")) for name, value in message["headers"]]
+            self._headers = dict(headers)
+            encodings = [value for name, value in headers if name == "content-encoding"]
+            self._body = BodyReader(",".join(encodings), self._largest_body)
         elif message["type"] == "http.response.body":
-            self._body.append(message.get("body", b""))
+            self._body.feed(message.get("body", b""))
             self._complete = not message.get("more_body", False)
 
     def response(self, elapsed: float) -> Response:
+        if self.refused is not None:
+            raise self.refused
         if self._status is None:
             raise TransportFailure(FailureKind.RESET, "the application sent nothing")
         if self._aborted or not self._complete:
@@ -93,7 +119,7 @@ class _Exchange:
         return Response(
             status=self._status,
             headers=self._headers,
-            body=b"".join(self._body),
+            body=self._body.finish(),
             elapsed=elapsed,
             first_byte=elapsed,
         )

@@ -6,14 +6,22 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from urllib.parse import urlsplit
 
 import anyio
 
-from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
+from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY, LONGEST_URL
+from agora_analytics.engine.transports.content_encoding import ACCEPT_ENCODING, BodyReader
 from agora_analytics.engine.transports.dns import Resolve, SystemResolver
+from agora_analytics.engine.transports.environment import (
+    default_certificates,
+    environment_proxies,
+    may_use_proxy,
+)
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -21,8 +29,6 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Hosts that never use a proxy of the environment, which cannot reach this machine's loopback."""
 _BY_CAUSE = (
     (socket.gaierror, FailureKind.DNS),
     (ssl.SSLError, FailureKind.TLS),
@@ -56,7 +62,11 @@ class HttpxTransport:
             when it breaks.
 
     `resolve`, `ssl_context` and `http2` have no effect on a client of yours. A proxy of the environment is used, unless
-    `resolve` is passed.
+    `resolve` is passed. Loopback addresses and plain http with credentials bypass it.
+
+    A client of yours keeps its own proxies, event hooks and cookies. A cookie that a response sets is removed again,
+    unless the client had it when the transport was created. If a hook or a transport of yours reads the body, your
+    library decompresses it without a limit on memory.
 
     Raises:
         ConfigurationError: `http2` is true and the extra is not installed.
@@ -76,6 +86,8 @@ class HttpxTransport:
         self.resolve = None if client is not None else resolve or SystemResolver()
         """Resolves host names; None if a client of yours does."""
         self._client: Any = client  # httpx2 has the same API, but other classes
+        self._proxied: httpx.AsyncClient | None = None
+        self._cookies = {_key(cookie) for cookie in client.cookies.jar} if client is not None else set()
         self._own = client is None
         self._opening = asyncio.Lock()
         self._largest_body = largest_body
@@ -91,6 +103,10 @@ class HttpxTransport:
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
         client = self._client or await self._opened()
+        if self._proxied is not None:
+            target = urlsplit(request.base_url)
+            if may_use_proxy(request, target.hostname or "", encrypted=target.scheme == "https"):
+                client = self._proxied
         library = _library_of(client)
         url = _checked_url(library, request.url)
         start = anyio.current_time()
@@ -99,7 +115,7 @@ class HttpxTransport:
                 async with client.stream(
                     request.method,
                     url,
-                    headers=dict(request.headers),
+                    headers={"accept-encoding": ACCEPT_ENCODING, **request.headers},
                     content=request.body or None,
                     timeout=library.Timeout(
                         request.timeout,
@@ -109,6 +125,8 @@ class HttpxTransport:
                     follow_redirects=False,
                 ) as response:
                     first_byte = anyio.current_time() - start
+                    if "set-cookie" in response.headers:
+                        self._forget_cookies(library, client, response)
                     body = await self._read(response)
         except TimeoutError:
             raise TransportFailure(
@@ -130,33 +148,28 @@ class HttpxTransport:
     async def aclose(self) -> None:
         """Close the HTTP client, if the transport created it."""
         if self._own and self._client is not None:
-            await self._client.aclose()
-            self._client = None
+            clients, self._client, self._proxied = (self._client, self._proxied), None, None
+            for client in filter(None, clients):
+                await client.aclose()
 
     async def _opened(self) -> Any:
         async with self._opening:
             if self._client is None:
                 # In a thread: importing httpx and reading certificates would block the event loop for too long.
-                self._client = await asyncio.to_thread(self._new_client)
+                self._client, self._proxied = await asyncio.to_thread(self._new_clients)
             return self._client
 
-    def _new_client(self) -> "httpx.AsyncClient":
+    def _new_clients(self) -> "tuple[httpx.AsyncClient, httpx.AsyncClient | None]":
+        """Return a client that connects directly, and one for the proxies of the environment."""
         import httpx
 
         from agora_analytics.engine.transports.happy_eyeballs import Dialer, Pool
 
-        certificates = self._ssl_context or httpx.create_ssl_context()
+        certificates = self._ssl_context or default_certificates()
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        # No brotli and zstd: a few bytes of theirs may decompress to more than fits into memory.
-        headers = {"accept-encoding": "gzip, deflate"}
         if self._http2:
             # Its debug lines contain the headers, credentials included.
             logging.getLogger("hpack").setLevel(logging.INFO)
-        if self._may_use_proxy and {"http", "https", "all"} & getproxies().keys():
-            mounts = dict.fromkeys(_LOOPBACK)
-            return httpx.AsyncClient(
-                verify=certificates, limits=limits, headers=headers, mounts=mounts, http2=self._http2
-            )
         transport = httpx.AsyncHTTPTransport(verify=certificates)
         transport._pool = Pool(  # noqa: SLF001 - httpx has no parameter for a network backend
             ssl_context=certificates,
@@ -166,16 +179,39 @@ class HttpxTransport:
             http2=self._http2,
             network_backend=Dialer(self.resolve or SystemResolver()),
         )
-        return httpx.AsyncClient(transport=transport, headers=headers)
+        mounts = (
+            environment_proxies(certificates=certificates, limits=limits, http2=self._http2)
+            if self._may_use_proxy
+            else {}
+        )
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        direct, proxied = (
+            httpx.AsyncClient(transport=transport, mounts=each, cookies=no_cookies, trust_env=False)
+            for each in ({}, mounts)
+        )
+        return direct, proxied if mounts else None
+
+    def _forget_cookies(self, library: Any, client: Any, response: "httpx.Response") -> None:
+        received = library.Cookies()
+        received.extract_cookies(response)
+        for key in {_key(cookie) for cookie in received.jar} - self._cookies:
+            with suppress(KeyError):  # a client of ours has not kept it
+                client.cookies.jar.clear(*key)
 
     async def _read(self, response: "httpx.Response") -> bytes:
-        chunks, size = [], 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self._largest_body:
-                raise TransportFailure(FailureKind.TOO_LARGE, f"more than {self._largest_body} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        if response.is_stream_consumed:  # a hook or a transport of the caller's client has decompressed it
+            reader = BodyReader("", self._largest_body)
+            reader.feed(response.content)
+            return reader.finish()
+        reader = BodyReader(response.headers.get("content-encoding", ""), self._largest_body)
+        async for chunk in response.aiter_raw():
+            reader.feed(chunk)
+        return reader.finish()
+
+
+def _key(cookie: Cookie) -> tuple[str, str, str]:
+    """Return what identifies a cookie in its jar."""
+    return cookie.domain, cookie.path, cookie.name
 
 
 def _library_of(client: Any) -> Any:
@@ -186,6 +222,8 @@ def _library_of(client: Any) -> Any:
 
 def _checked_url(library: Any, text: str) -> "httpx.URL":
     """Return a URL whose host is a valid name."""
+    if len(text) > LONGEST_URL:  # httpx raises the same error as for an invalid host
+        raise TransportFailure(FailureKind.PROTOCOL, f"the URL has more than {LONGEST_URL} characters")
     try:
         url: httpx.URL = library.URL(text)
         _ = url.host  # httpx reads it late, and then raises an error that is not its own
