@@ -110,7 +110,7 @@ class EchoServer:
 
 
 @asynccontextmanager
-async def listening(handler, **options):
+async def listening(handler, *, host="127.0.0.1", **options):
     """Serve raw connections on loopback; yields the base URL."""
     tasks = set()
 
@@ -123,10 +123,10 @@ async def listening(handler, **options):
         finally:
             writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, **options)
+    server = await asyncio.start_server(handle, host, 0, **options)
     scheme = "https" if options else "http"
     try:
-        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for task in tasks:

@@ -3,9 +3,11 @@
 import logging
 import os
 import ssl
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from agora_analytics.core.base_url import is_loopback
@@ -71,11 +73,10 @@ def environment_proxies(
     for scheme, text in proxies.items():
         url = text.strip() if "://" in text else f"http://{text.strip()}"
         try:
-            proxy = httpx.Proxy(url)
-            if not proxy.url.host:
-                raise ValueError("no host")  # noqa: TRY301 - the same message as for any other URL
+            if not is_proxy_url(url, ("http", "https", "socks5", "socks5h")):
+                raise ValueError  # noqa: TRY301 - the same message as for a URL that httpx refuses
             mounts[f"{scheme}://"] = httpx.AsyncHTTPTransport(
-                verify=certificates, limits=limits, http2=http2, proxy=proxy
+                verify=certificates, limits=limits, http2=http2, proxy=httpx.Proxy(url)
             )
         except ImportError as error:
             raise ConfigurationError(
@@ -88,8 +89,8 @@ def environment_proxies(
     for entry in exempt:
         pattern = _exemption(entry)
         try:
-            if not httpx.URL(pattern).host or ("/" in entry and "://" not in entry):
-                raise ValueError("a network")  # noqa: TRY301 - httpx compares names and addresses only
+            if not httpx.URL(pattern).host or " " in entry or ("/" in entry and "://" not in entry):
+                raise ValueError  # noqa: TRY301 - httpx accepts a network, but compares names and addresses only
         except (ValueError, httpx.InvalidURL):
             _log.warning("the entry %r of NO_PROXY is ignored: it is not a host name or an address", entry)
         else:
@@ -110,6 +111,16 @@ def _exemption(entry: str) -> str:
     if is_address(bare):
         return f"all://[{bare}]" if ":" in bare else f"all://{bare}"
     return f"all://{entry}" if entry.lower() == "localhost" else f"all://*{entry}"
+
+
+def is_proxy_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
+    """Return whether a text is the URL of a proxy."""
+    try:
+        url = urlsplit(text)
+        named = bool((url.hostname or "").encode("idna")) and url.port != 0
+    except ValueError:  # the port is not a number, or the host is not a name
+        return False
+    return named and url.scheme in schemes and text.isprintable() and " " not in text
 
 
 def may_use_proxy(request: Request, host: str, *, encrypted: bool) -> bool:
