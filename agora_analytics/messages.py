@@ -88,6 +88,7 @@ class FailureKind(StrEnum):
     CUT_OFF = "response cut off"
     TOO_LARGE = "response too large"
     PROTOCOL = "protocol error"
+    ENCODING = "unreadable content encoding"
     REDIRECT = "redirect refused"
 
     @property

@@ -49,11 +49,11 @@ UNREADABLE = {
     "cut off in the second member": (["gzip"], TWO_MEMBERS[:-9], FailureKind.CUT_OFF),
     "one byte": (["gzip"], b"\x1f", FailureKind.CUT_OFF),
     "raw deflate, cut off": (["deflate"], raw_deflate(TEXT)[:-1], FailureKind.CUT_OFF),
-    "not gzip": (["gzip"], b"{}{}", FailureKind.PROTOCOL),
-    "a wrong checksum": (["gzip"], READABLE["gzip"][1][:-8] + bytes(8), FailureKind.PROTOCOL),
-    "brotli": (["br"], b"{}", FailureKind.PROTOCOL),
-    "zstd in gzip": (["zstd, gzip"], gzip.compress(b"{}", mtime=0), FailureKind.PROTOCOL),
-    "six codings": (["gzip, " * 6], b"{}", FailureKind.PROTOCOL),
+    "not gzip": (["gzip"], b"{}{}", FailureKind.ENCODING),
+    "a wrong checksum": (["gzip"], READABLE["gzip"][1][:-8] + bytes(8), FailureKind.ENCODING),
+    "brotli": (["br"], b"{}", FailureKind.ENCODING),
+    "zstd in gzip": (["zstd, gzip"], gzip.compress(b"{}", mtime=0), FailureKind.ENCODING),
+    "six codings": (["gzip, " * 6], b"{}", FailureKind.ENCODING),
 }
 
 

@@ -335,7 +335,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n"
         (plays(b"HTTP/1.1 200 OK\r\ncontent-length: 4, 5\r\n\r\nabcd"), FailureKind.PROTOCOL),
         (
             plays(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd"),
-            FailureKind.PROTOCOL,
+            FailureKind.ENCODING,
         ),
     ],
 )
@@ -503,7 +503,7 @@ async def test_aiohttp_reports_waiting_for_a_connection():
     ("coding", "body", "kind"),
     [
         ("gzip", gzip.compress(b"{}" * 99, mtime=0)[:-4], FailureKind.CUT_OFF),
-        ("br", b"{}", FailureKind.PROTOCOL),
+        ("br", b"{}", FailureKind.ENCODING),
     ],
 )
 async def test_aiohttp_classifies_a_body_that_cannot_be_decompressed(coding, body, kind):

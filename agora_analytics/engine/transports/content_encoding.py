@@ -26,7 +26,7 @@ class BodyReader:
         limit: bytes above which the body is refused, before and after each decompression.
 
     Raises:
-        TransportFailure: the coding is not supported (`PROTOCOL`).
+        TransportFailure: the coding is not supported (`ENCODING`).
 
     Example:
         >>> reader = BodyReader("gzip", 1_000_000)
@@ -55,11 +55,11 @@ class BodyReader:
         codings = [coding for coding in codings if coding not in {"", "identity"}]
         if unknown := [coding for coding in codings if coding not in _SUPPORTED]:
             raise TransportFailure(
-                FailureKind.PROTOCOL, f"the body has the unsupported content encoding {unknown[0]!r}"
+                FailureKind.ENCODING, f"the body has the unsupported content encoding {unknown[0]!r}"
             )
         if len(codings) > _MOST_CODINGS:
             raise TransportFailure(
-                FailureKind.PROTOCOL,
+                FailureKind.ENCODING,
                 f"the body has {len(codings)} content encodings; at most {_MOST_CODINGS}",
             )
         for coding in codings:  # the last one was applied last, so it is removed first
@@ -121,7 +121,7 @@ class _Inflater:
                 plain = self._zlib.decompress(data, _OUTPUT)
             except zlib.error as error:
                 raise TransportFailure(
-                    FailureKind.PROTOCOL, f"the body is not {self._coding}: {error}"
+                    FailureKind.ENCODING, f"the body is not {self._coding}: {error}"
                 ) from None
             if plain:
                 self._sink(plain)
