@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import quote_plus
 
 from attrs import field, frozen
@@ -49,7 +49,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     timeout: float = 30.0
 
-    @property
+    @cached_property
     def url(self) -> str:
         """The URL with its query. It never contains a secret: secrets are headers."""
         query = "&".join([f"{_name(name)}={quote_plus(value)}" for name, value in self.query])

@@ -35,12 +35,13 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.transports import Transport
+from agora_analytics.engine.transports import LONGEST_URL, Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
     Attempt,
     DeadlineExceeded,
     DecodeError,
+    InvalidRequest,
 )
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -217,6 +218,12 @@ class RequestLoop:
             body=payload.body,
             timeout=retry.attempt_timeout,
         )
+        length = len(request.url)
+        if length > LONGEST_URL:
+            raise InvalidRequest(
+                f"the URL would have {length:,} characters, and {LONGEST_URL:,} is the most; request fewer items at once",
+                endpoint=endpoint.name,
+            )
         headers.update(await self._authorize(request))
         return request
 
