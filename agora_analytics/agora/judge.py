@@ -1,6 +1,6 @@
 """Judges and decodes a response of the Agora APIs in one step: the code in the body first, then the HTTP status.
 
-Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
+Source: Agora, "Analytics REST API reference", "Status codes"; see docs/agora-api.md.
 """
 
 from collections.abc import Callable

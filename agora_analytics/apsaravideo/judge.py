@@ -2,7 +2,7 @@
 
 Errors arrive as JSON with field names in either case, as XML, or as the page of a gateway, which has its status only.
 
-Source: `reference/apsaravideo.md`, section 4.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData", "Error codes".
 """
 
 import re

@@ -1,6 +1,6 @@
 """The listing of interaction metrics: its parameters, and one page for each metric and window of 24 hours.
 
-Source: `reference/apsaravideo.md`, section 1.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData".
 """
 
 import re

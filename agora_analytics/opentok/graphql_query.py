@@ -3,7 +3,7 @@
 A collection is a field with `resources` in it that takes `first` and `endCursor`; "resource collection" is the vendor's
 term. Values of a caller become GraphQL text only through the functions at the end of this file.
 
-Source: `reference/opentok-insights.md`, sections 2 and 3; `reference/opentok_schema.graphql`.
+Source: Vonage, "Insights Dashboard & API", "Using Pagination in Queries".
 """
 
 import json

@@ -3,7 +3,7 @@
 Errors arrive as GraphQL errors (`errors`, each with an `errorCode`), or in an object of their own (`error`). A response
 with data and errors is good: the data are returned together with the errors.
 
-Source: `reference/opentok-insights.md`, section 7.
+Source: Vonage, "Insights Dashboard & API", "Error codes".
 """
 
 from collections.abc import Mapping, Sequence

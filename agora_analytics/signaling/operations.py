@@ -4,7 +4,7 @@ The two families of endpoints name their fields differently. A request that send
 repeated only if it certainly had no effect: it never left, or the server refused it because of the rate limit. Any other
 repetition could send a message twice, or lose events.
 
-Source: `reference/signaling-api.md`, sections 1 to 5b and "Status / error codes".
+Source: Agora, "Signaling REST API", all its pages and "Response status codes".
 """
 
 from collections.abc import Callable, Mapping, Sequence

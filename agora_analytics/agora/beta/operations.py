@@ -2,7 +2,7 @@
 
 It has no pages: a range whose response is truncated is requested in narrower parts.
 
-Source: `reference/sources/001`, and `reference/agora-analytics-api.md`, "The 2021 beta API".
+Source: Agora, "Agora Analytics RESTful API (Beta)" (2021).
 """
 
 from collections.abc import Callable, Sequence
