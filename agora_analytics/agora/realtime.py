@@ -269,7 +269,7 @@ class Realtime:
                 print(cost.endpoint, cost.requests, "of", cost.left)
         """
         if top and uids:
-            raise InvalidRequest("the top groups have no users; leave uids= out")
+            raise InvalidRequest("top=True cannot be combined with uids=; omit one of them")
         requests: list[PlannedRequest[Any]] = []
         for metric in names(metrics):
             if top:

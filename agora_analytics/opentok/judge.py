@@ -195,5 +195,5 @@ def _category(code: int | None) -> ErrorCategory | None:
 def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:
     if envelope is not None:
         return str(envelope.message or "no data and no error")[:_LONGEST_MESSAGE]
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = response.headers.get("content-type", "typeless").split(";")[0]
     return f"the body ({kind}) is not a response of this API" if response.body else "no body"

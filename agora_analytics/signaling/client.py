@@ -390,7 +390,7 @@ class AsyncSignaling(Client):
         check_message(sender, receiver, what, payload)
         user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
         if user_id not in (None, sender):
-            raise InvalidRequest(f"the token sends as {user_id!r} only, not as {sender!r}")
+            raise InvalidRequest(f"the token belongs to {user_id!r} and cannot send as {sender!r}")
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers()

@@ -113,9 +113,9 @@ def _json_object(body: bytes) -> Fields | None:
 
 
 def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retry | Fail:
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status >= 400:
-        return _judge_code(exchange, response, response.status, f"a page of {kind}", loss)
+        return _judge_code(exchange, response, response.status, f"a {kind} page instead of JSON", loss)
     text = f"HTTP {response.status}, but the body ({kind}) is not a JSON object"
     if exchange.endpoint.replayable:
         return Retry(error=errors.ServerError(text, status=response.status))
