@@ -150,6 +150,7 @@ def record_listing(
                 records=info.records,
                 meta=evolve(response.meta, total=info.total),
                 raw=response.response.body,
+                skipped=response.skipped,
             ),
             next_steps=next_steps,
             after=after,
@@ -239,7 +240,11 @@ def metrics_listing(
         columns = response.result
         return Fetched(
             page=MetricsPage(
-                records=list(columns), columns=columns, meta=response.meta, raw=response.response.body
+                records=list(columns),
+                columns=columns,
+                meta=response.meta,
+                raw=response.response.body,
+                skipped=response.skipped,
             )
         )
 

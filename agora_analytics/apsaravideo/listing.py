@@ -170,6 +170,7 @@ def metric_listing(
                 records=response.result.points,
                 meta=response.meta,
                 raw=response.response.body,
+                skipped=response.skipped,
                 metric=str(step.metric),
                 window=response.payload.window or step.window,
                 summary=response.result.summary,

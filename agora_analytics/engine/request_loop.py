@@ -25,7 +25,14 @@ from agora_analytics.core.verdicts import (
 )
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import AttemptFailed, HostSwitched, Observer, ResponseReceived, Waited
+from agora_analytics.engine.events import (
+    AttemptFailed,
+    HostSwitched,
+    Observer,
+    RecordsSkipped,
+    ResponseReceived,
+    Waited,
+)
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
@@ -170,9 +177,11 @@ class RequestLoop:
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
             match verdict:
-                case Done(result, request_id):
+                case Done(result, request_id, skipped):
                     limiter.reset_backoff()
                     self._report_switch(self._domains.answered(host, began=began, now=ended))
+                    if skipped:
+                        self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=skipped))
                     assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
                     return ApiResponse(
                         result=result,
@@ -181,6 +190,7 @@ class RequestLoop:
                         payload=payload,
                         host=host,
                         trail=tuple(trail),
+                        skipped=skipped,
                     )
                 case Fail(error=error, closed_until=until):
                     if until is not None:

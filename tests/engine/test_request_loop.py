@@ -12,11 +12,17 @@ from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.plans import Plan
 from agora_analytics.core.domains import Domains, HostTable
-from agora_analytics.core.verdicts import Cause, Payload, Retry
+from agora_analytics.core.verdicts import Cause, Done, Payload, Retry, SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import AttemptFailed, HostSwitched, ResponseReceived, Waited
+from agora_analytics.engine.events import (
+    AttemptFailed,
+    HostSwitched,
+    RecordsSkipped,
+    ResponseReceived,
+    Waited,
+)
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop, RetryPolicy
@@ -133,6 +139,13 @@ def test_success_takes_one_attempt():
     assert (request.method, request.url) == ("GET", f"{ONE}/lists?appid=a+b")
     assert request.headers == {"accept": "application/json", "authorization": "Basic x"}
     assert (request.timeout, harness.loop.sent["call/lists"], harness.spent()) == (30.0, 1, 1)
+
+
+def test_skipped_records_are_returned_and_reported():
+    skipped = (SkippedRecord(path="$.call_lists[1]", key=None, reason="the call id is empty"),)
+    harness = LoopHarness(ok(), read=lambda _: Done("records", "r-1", skipped))
+    assert harness.run().skipped == skipped
+    assert harness.events_of(RecordsSkipped) == [RecordsSkipped(endpoint="call/lists", skipped=skipped)]
 
 
 TROUBLES = [

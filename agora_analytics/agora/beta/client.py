@@ -319,7 +319,9 @@ class AsyncAgoraBeta(Client):
             operations.check_whole_day(part, limits, self._now())
         query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))
         response = await self._engine.run(operation.request(query, window=part, limits=limits))
-        return Rows(records=tuple(response.result), meta=(response.meta,), kind=BetaPoint)
+        return Rows(
+            records=tuple(response.result), meta=(response.meta,), kind=BetaPoint, skipped=response.skipped
+        )
 
     def _list(
         self,

@@ -177,6 +177,7 @@ async def bisecting_listing(
                 records=[record for record in shown.records if wanted(record, window)],
                 meta=response.meta,
                 raw=response.response.body,
+                skipped=response.skipped,
             ),
             next_steps=[Step(part) for part in parts],
         )

@@ -146,4 +146,8 @@ def format_server_report(seen: "Seen") -> list[str]:
         lines.append(f"{others:,} requests were refused for other reasons")
     if seen.faults:
         lines.append(f"{seen.faults.total():,} requests failed on purpose")
+    if seen.dirt:
+        lines.append(
+            f"{seen.dirt.total():,} records and responses were dirty; {len(seen.unreadable):,} records cannot be read"
+        )
     return [f"{line}." for line in lines]
