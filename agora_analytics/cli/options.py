@@ -127,7 +127,7 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
         ... def serve(port: int, *, server: ServerOptions) -> str:
         ...     return server.host
         >>> list(inspect.signature(serve).parameters)
-        ['port', 'latency', 'fault_share', 'host']
+        ['port', 'latency', 'fault_share', 'dirt_share', 'host']
         >>> serve(port=1, host="::1")
         '::1'
     """
