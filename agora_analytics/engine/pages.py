@@ -49,14 +49,14 @@ class Page(Generic[T]):
         records: the records that no earlier page of the listing had, in the server's order.
         meta: where the page came from.
         resume_token: pass it as `resume=` to continue after this page; "" on the last page.
-        raw: the response body.
+        raw: the response body; None unless the client has `keep_raw=True`, because a body may have 125 MB.
         skipped: the records of the response that could not be read. They are not among `records`.
     """
 
     records: Sequence[T]
     meta: Meta
     resume_token: str = ""
-    raw: bytes = field(repr=False)
+    raw: bytes | None = field(default=None, repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
 
 
@@ -104,12 +104,13 @@ Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 @define(eq=False)
 class _PendingPage(Generic[S, P]):
-    """A page that is not delivered yet; `added_by` is the page whose response named its step."""
+    """A page that is not delivered yet. `added_by` is the page whose response named its step, `size` the bytes of the body."""
 
     step: S
     added_by: "_PendingPage[S, P] | None" = None
     task: "asyncio.Task[None] | None" = None
     page: P | None = None
+    size: int = 0
     error: Exception | None = None
 
 
@@ -133,6 +134,7 @@ class Pages(Generic[T, PageT]):
         table: "Callable[[Sequence[PageT]], pa.Table]",
         paginator_for_table: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
         prefetch_budget: PrefetchBudget | None = None,
+        keep_raw: bool = False,
     ) -> None:
         self._paginator = paginator
         self._spawn = spawn
@@ -141,6 +143,7 @@ class Pages(Generic[T, PageT]):
         self._paginator_for_table = paginator_for_table or paginator
         """Its pages are passed to `table` only, so they may hold rows in place of records."""
         self._prefetch_budget = prefetch_budget
+        self._keep_raw = keep_raw
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         async with aclosing(self.pages()) as pages:
@@ -150,15 +153,15 @@ class Pages(Generic[T, PageT]):
 
     async def pages(self) -> AsyncGenerator[PageT, None]:
         """Iterate over the pages in order."""
-        async with aclosing(self._pages_of(self._paginator)) as pages:
+        async with aclosing(self._pages_of(self._paginator, keep_raw=self._keep_raw)) as pages:
             async for page in pages:
                 yield page
 
     async def _pages_of(
-        self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]]
+        self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]], *, keep_raw: bool
     ) -> AsyncGenerator[PageT, None]:
         budget = self._prefetch_budget or PrefetchBudget()
-        prefetcher = _Prefetcher(await paginator(), self._spawn, self._prefetch, budget)
+        prefetcher = _Prefetcher(await paginator(), self._spawn, self._prefetch, budget, keep_raw=keep_raw)
         try:
             while prefetcher.pending:
                 yield await prefetcher.next()
@@ -177,7 +180,7 @@ class Pages(Generic[T, PageT]):
         """
         if find_spec("pyarrow") is None:
             raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
-        pages = [evolve(page, raw=b"") async for page in self._pages_of(self._paginator_for_table)]
+        pages = [page async for page in self._pages_of(self._paginator_for_table, keep_raw=False)]
         return self._table(pages)
 
 
@@ -185,12 +188,19 @@ class _Prefetcher(Generic[S, P]):
     """The pages that are not delivered yet, in the order of the listing."""
 
     def __init__(
-        self, paginator: Paginator[S, P], spawn: Spawn, prefetch: int, prefetch_budget: PrefetchBudget
+        self,
+        paginator: Paginator[S, P],
+        spawn: Spawn,
+        prefetch: int,
+        prefetch_budget: PrefetchBudget,
+        *,
+        keep_raw: bool,
     ) -> None:
         self._paginator = paginator
         self._spawn = spawn
         self._prefetch = prefetch
         self._prefetch_budget = prefetch_budget
+        self._keep_raw = keep_raw
         self.pending: list[_PendingPage[S, P]] = [_PendingPage(step) for step in paginator.steps]
 
     async def next(self) -> P:
@@ -207,7 +217,7 @@ class _Prefetcher(Generic[S, P]):
         if head.error is not None:
             raise head.error
         assert head.page is not None  # noqa: S101 - the loop above ends no other way
-        self._prefetch_budget.unhold(len(head.page.raw))
+        self._prefetch_budget.unhold(head.size)
         self._launch()
         # A listing that resumes learns the steps again that a page in `pending` has added.
         undelivered = set(self.pending)
@@ -219,7 +229,7 @@ class _Prefetcher(Generic[S, P]):
             if pending.task is not None:
                 pending.task.cancel()
             if pending.page is not None:
-                self._prefetch_budget.unhold(len(pending.page.raw))
+                self._prefetch_budget.unhold(pending.size)
         self.pending.clear()
 
     def _launch(self) -> None:
@@ -243,8 +253,9 @@ class _Prefetcher(Generic[S, P]):
         except Exception as error:  # noqa: BLE001 - raised when the page is due
             pending.error = error
             return
-        pending.page = fetched.page
-        self._prefetch_budget.hold(len(fetched.page.raw))
+        pending.size = len(fetched.page.raw or b"")
+        pending.page = fetched.page if self._keep_raw else evolve(fetched.page, raw=None)
+        self._prefetch_budget.hold(pending.size)
         if fetched.next_steps:
             self._insert(
                 pending, pending.step if fetched.after is None else fetched.after, fetched.next_steps

@@ -43,6 +43,7 @@ class ClientOptions(TypedDict, total=False):
         allow_http: accept plain http for another machine. The credentials are then sent unencrypted.
         retry: timeouts, deadline, back-off and number of attempts.
         prefetch: how many pages of a listing are fetched at the same time. Default: 4.
+        keep_raw: keep the response body of each page as `Page.raw`. By default, it is freed as soon as it is decoded.
         transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
         http_client: your own `httpx.AsyncClient`; the client does not close it.
         observer: called with every event. Its exceptions are logged and otherwise ignored. Default: logs the event.
@@ -57,6 +58,7 @@ class ClientOptions(TypedDict, total=False):
     allow_http: bool
     retry: RetryPolicy | None
     prefetch: int
+    keep_raw: bool
     transport: Transport | None
     http_client: "httpx.AsyncClient | None"
     observer: Observer | None
@@ -70,6 +72,7 @@ class _Options(EngineOptions):
     base_url: str | None = None
     allow_http: bool = False
     prefetch: int = 4
+    keep_raw: bool = False
     validate: bool = True
 
 
@@ -213,4 +216,5 @@ class Client:
             table=table,
             paginator_for_table=paginator_for_table,
             prefetch_budget=self._engine.prefetch_budget,
+            keep_raw=self._options.keep_raw,
         )

@@ -61,7 +61,7 @@ class InsightsPage(Page[T]):
     Attributes:
         problems: errors of the server, and counts that do not match; empty if there are none.
         listed: number of members of the outer collection on this page.
-        raw: the body of the first response. Further pages of inner collections came in other responses.
+        raw: the body of the first response, with `keep_raw=True`. Further pages of inner collections came in other responses.
     """
 
     problems: Sequence[Problem] = field(default=())

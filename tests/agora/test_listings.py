@@ -117,7 +117,7 @@ def test_page_has_meta_of_its_response():
         return None
 
     harness = make_harness(latency=(0.05, 0.05))
-    page = harness.run(work)
+    page = harness.run(work, keep_raw=True)
     assert (page.meta.status, page.meta.host, page.meta.attempts) == (200, "http://127.0.0.1:9", 1)
     assert page.meta.request_id
     assert page.meta.elapsed == pytest.approx(0.05, abs=0.01)

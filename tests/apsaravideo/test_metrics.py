@@ -34,7 +34,9 @@ async def pages_of(listing):
 def test_whole_day_is_listed(metric):
     harness = make_harness()
     begin, end = MIDNIGHT - DAY, MIDNIGHT
-    (page,) = harness.run(lambda client: pages_of(client.interaction_metrics(metric, begin, end)))
+    (page,) = harness.run(
+        lambda client: pages_of(client.interaction_metrics(metric, begin, end)), keep_raw=True
+    )
     assert [(p.ts, p.value) for p in page.records] == truth(metric, begin, end)
     assert 270 < len(page.records) < 288  # there are gaps
     assert (page.window.start, page.window.end) == (begin, end - 1)
@@ -101,7 +103,7 @@ def test_a_part_of_the_terminals(terminals):
 
 def test_a_channel_without_data_has_no_nodes():
     (page,) = make_harness().run(
-        lambda client: pages_of(client.interaction_metrics(COST, "7h", channel_id="nobody"))
+        lambda client: pages_of(client.interaction_metrics(COST, "7h", channel_id="nobody")), keep_raw=True
     )
     assert "Nodes" not in json.loads(page.raw)
     assert (page.records, page.summary) == ([], 0.0)

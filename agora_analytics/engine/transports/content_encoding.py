@@ -29,8 +29,8 @@ class BodyReader:
         TransportFailure: the coding is not supported (`ENCODING`).
 
     Example:
-        >>> reader = BodyReader("gzip", 1_000_000)
-        >>> reader.feed(gzip.compress(b"[]"))
+        >>> reader = BodyReader("deflate", 1_000_000)
+        >>> reader.feed(zlib.compress(b"[]"))
         >>> reader.finish()
         b'[]'
     """
