@@ -108,6 +108,7 @@ SESSIONS = ListingOperation(
 METRICS: Operation[MetricColumns] = Operation(
     name=plans.CALL_METRICS,
     path="/beta/analytics/call/metrics",
+    columnar=True,
     read=partial(read_response, open_body=open_metrics),
     write_window=window_policies.snake_case_ends,
 )

@@ -12,9 +12,11 @@ class Endpoint:
         method: the HTTP method.
         path: the path below the host.
         replayable: whether the request may be sent twice: true for a query, false for a change.
+        columnar: whether the response is decoded to columns, without a Python object for each value.
     """
 
     name: str
     method: str = "GET"
     path: str
     replayable: bool = True
+    columnar: bool = False

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import gt
 
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.core.verdicts import (
     Cause,
     Done,
@@ -35,7 +36,7 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.transports import LONGEST_URL, Transport
+from agora_analytics.engine.transports import LARGEST_BODY, LONGEST_URL, Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
     Attempt,
@@ -252,7 +253,7 @@ class RequestLoop:
             begun, ends = _now(), deadline.when()
             deadline.reschedule(None)  # the deadline does not cancel the decoding of a complete response
             try:
-                verdict: Verdict[R] = await self._read_in_thread(lambda: read(exchange))
+                verdict: Verdict[R] = await self._read_in_thread(lambda: read(_bounded(exchange, outcome)))
             finally:
                 deadline.reschedule(None if ends is None else ends + _now() - begun)
         except DecodeError as error:
@@ -349,6 +350,13 @@ def _refused_redirect(response: Response) -> TransportFailure | None:
     except ValueError:
         target = "an invalid address"
     return TransportFailure(FailureKind.REDIRECT, f"HTTP {response.status} to {target}")
+
+
+def _bounded(exchange: Exchange, response: Response) -> Exchange:
+    """Return the exchange, with a failure in place of a response that would take too much memory."""
+    columnar = exchange.endpoint.columnar
+    failure = refuse_expansion(response.body, LARGEST_BODY, columnar=columnar)
+    return exchange if failure is None else evolve(exchange, outcome=failure)
 
 
 async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:

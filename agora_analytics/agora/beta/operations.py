@@ -102,6 +102,7 @@ CALL_LISTS: Operation[CappedList[Call]] = Operation(
 CALL_DETAILS: Operation[CappedList[CallDetails]] = Operation(
     name=limits.CALL_DETAILS,
     path="/beta/analytics/call/details",
+    columnar=True,
     read=_reader(parse_details),
     write_window=_write_window,
 )
