@@ -1,7 +1,10 @@
 """The project's files agree with each other: workflows, classifiers, dependencies and decision records."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -24,11 +27,35 @@ def lower_bounds() -> set[tuple[str, str]]:
 
 
 def test_lowest_versions_are_the_lower_bounds():
-    """tzdata is data, and only Windows needs it, so it has no bound."""
+    """tzdata is data, so it has no bound."""
     lines = (ROOT / "tests" / "lowest-versions.txt").read_text().splitlines()
     tested = [tuple(line.split("==")) for line in lines if not line.startswith("#")]
     assert tested == sorted(tested)
     assert set(tested) == lower_bounds()
+
+
+@pytest.mark.parametrize(
+    ("extra", "code"),
+    [
+        ("arrow", "import pyarrow as pa; pa.scalar(1, pa.timestamp('us', 'UTC')).as_py()"),
+        ("store", "import duckdb; duckdb.sql(\"SET TimeZone = 'UTC'; SELECT now()\").fetchall()"),
+        (
+            "opentok",
+            "from agora_analytics.opentok.query_builders import pacific_midnight; pacific_midnight('2024-05-01')",
+        ),
+        ("simulator", "import agora_analytics.simulator.opentok.dates"),
+    ],
+)
+def test_extras_that_use_time_zones_work_without_those_of_the_system(extra, code):
+    extras = PROJECT["project"]["optional-dependencies"]
+    needed = {*extras[extra], *(extras["arrow"] if "agora-analytics[arrow]" in extras[extra] else [])}
+    assert "tzdata" in needed
+    for name in re.findall(r"import (pyarrow|duckdb)", code):
+        pytest.importorskip(name)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONTZPATH": ""}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_ci_runs_on_every_python_of_the_classifiers():
