@@ -119,7 +119,7 @@ async def test_decompression_bomb_is_refused_within_the_limit(fetch, codings):
     finally:
         tracemalloc.stop()
     assert caught.value.kind is FailureKind.TOO_LARGE
-    assert peak < 12 * MIB
+    assert peak < 14 * MIB
 
 
 async def test_body_at_the_limit_is_not_copied(fetch):
@@ -130,7 +130,7 @@ async def test_body_at_the_limit_is_not_copied(fetch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 21 * MIB
+    assert peak < 24 * MIB
 
 
 async def test_endless_empty_members_are_refused(fetch):

@@ -14,7 +14,11 @@ ACCEPT_ENCODING = "gzip, deflate"
 
 _SUPPORTED = frozenset({"gzip", "x-gzip", "deflate"})
 _MOST_CODINGS = 5  # as in urllib3: each costs up to the limit in CPU time
-_INPUT, _OUTPUT = 2**16, 2**18  # bytes that one step reads and returns at most
+_INPUT = 2**16  # bytes that one step reads at most
+_OUTPUT = (
+    2**15
+)  # bytes that one step returns at most: what zlib allocates at once, and returns without a copy
+_JOINED = 2**22  # bytes of a body that are joined with a copy, which is faster than to extend a buffer
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -36,8 +40,11 @@ class BodyReader:
     """
 
     def __init__(self, content_encoding: str, limit: int) -> None:
-        self._body = io.BytesIO()  # returns its buffer without a copy, unlike a list of chunks or a bytearray
         self._limit = limit
+        self._size = 0
+        self._chunks: list[bytes] = []  # the last part of the body, or all of a small one
+        self._waiting = 0
+        self._body = io.BytesIO()  # returns its buffer without a copy, unlike a list of chunks or a bytearray
         self._stages: list[_Inflater] = []
         self.feed: Callable[[bytes], None] = self._append
         """Add the next chunk. Raises `TransportFailure`: the body is too large, or corrupt."""
@@ -48,6 +55,9 @@ class BodyReader:
         """Return the body. Raises `TransportFailure` if the compressed body ends too early."""
         for stage in self._stages:
             stage.finish()
+        if self._size == self._waiting:
+            return b"".join(self._chunks)
+        self._body.writelines(self._chunks)
         return self._body.getvalue()
 
     def _add_stages(self, content_encoding: str) -> None:
@@ -68,9 +78,14 @@ class BodyReader:
             self.feed = stage.feed
 
     def _append(self, chunk: bytes) -> None:
-        if self._body.tell() + len(chunk) > self._limit:
+        self._size += len(chunk)
+        if self._size > self._limit:
             raise _too_large(self._limit)
-        self._body.write(chunk)
+        self._chunks.append(chunk)
+        self._waiting += len(chunk)
+        if self._waiting >= _JOINED:
+            self._body.writelines(self._chunks)
+            self._chunks, self._waiting = [], 0
 
 
 class _Inflater:

@@ -125,9 +125,10 @@ class HttpxTransport:
                     follow_redirects=False,
                 ) as response:
                     first_byte = anyio.current_time() - start
-                    if "set-cookie" in response.headers:
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    if "set-cookie" in headers:
                         self._forget_cookies(library, client, response)
-                    body = await self._read(response)
+                    body = await self._read(response, headers.get("content-encoding", ""))
         except TimeoutError:
             raise TransportFailure(
                 FailureKind.READ_TIMEOUT, f"no complete response in {request.timeout:g} s"
@@ -139,7 +140,7 @@ class HttpxTransport:
             raise TransportFailure(*_classify(error)) from error
         return Response(
             status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
+            headers=headers,
             body=body,
             elapsed=anyio.current_time() - start,
             first_byte=first_byte,
@@ -198,12 +199,12 @@ class HttpxTransport:
             with suppress(KeyError):  # a client of ours has not kept it
                 client.cookies.jar.clear(*key)
 
-    async def _read(self, response: "httpx.Response") -> bytes:
+    async def _read(self, response: "httpx.Response", content_encoding: str) -> bytes:
         if response.is_stream_consumed:  # a hook or a transport of the caller's client has decompressed it
             reader = BodyReader("", self._largest_body)
             reader.feed(response.content)
             return reader.finish()
-        reader = BodyReader(response.headers.get("content-encoding", ""), self._largest_body)
+        reader = BodyReader(content_encoding, self._largest_body)
         async for chunk in response.aiter_raw():
             reader.feed(chunk)
         return reader.finish()
