@@ -23,9 +23,13 @@
 
 Every error of a request has `endpoint`, `host`, `request_id` and `trail`, the list of attempts. If a query of several
 requests fails, `partial` has the rows of the requests that succeeded, else None. No error contains a credential.
+
+All errors can be pickled and copied with their attributes, so a worker process can raise them. The cause
+(`__cause__`) and the traceback stay in the process, because errors of other libraries may contain requests with secrets.
 """
 
-from collections.abc import Sequence
+import copyreg
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +73,10 @@ class AgoraAnalyticsError(Exception):
         self.request_id = request_id
         self.trail = tuple(trail)
         self.partial: Any = None
+
+    def __reduce__(self) -> tuple[Any, tuple[type], Mapping[str, Any]]:
+        # The default calls the class with `args`, but constructors need keyword arguments and extend the message.
+        return copyreg.__newobj__, (type(self),), {**self.__dict__, "args": self.args}
 
     def __str__(self) -> str:
         context = [
