@@ -28,8 +28,7 @@ All errors can be pickled and copied with their attributes, so a worker process 
 (`__cause__`) and the traceback stay in the process, because errors of other libraries may contain requests with secrets.
 """
 
-import copyreg
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,9 +73,9 @@ class AgoraAnalyticsError(Exception):
         self.trail = tuple(trail)
         self.partial: Any = None
 
-    def __reduce__(self) -> tuple[Any, tuple[type], Mapping[str, Any]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type], Mapping[str, Any]]:
         # The default calls the class with `args`, but constructors need keyword arguments and extend the message.
-        return copyreg.__newobj__, (type(self),), {**self.__dict__, "args": self.args}
+        return _without_init, (type(self),), {**self.__dict__, "args": self.args}
 
     def __str__(self) -> str:
         context = [
@@ -90,6 +89,10 @@ class AgoraAnalyticsError(Exception):
             if part
         ]
         return f"{self.message} ({', '.join(context)})" if context else self.message
+
+
+def _without_init(kind: type[AgoraAnalyticsError]) -> AgoraAnalyticsError:
+    return kind.__new__(kind)
 
 
 class ConfigurationError(AgoraAnalyticsError):

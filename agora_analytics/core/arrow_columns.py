@@ -27,7 +27,7 @@ def arrow_column(name: str, values: Sequence[Any], kind: "pa.DataType") -> "pa.A
         if pa.types.is_floating(kind) and None not in map(exact_float, integers):
             # Arrow refuses every integer above 2^53, also those that a float holds exactly.
             return pa.array([value if value is None else float(value) for value in values], kind)
-        problem = f"{max(integers, key=abs)} does not fit {kind}; use the records, which have the number"
+        problem = f"use the records instead of a table: {max(integers, key=abs)} does not fit {kind}"
         raise DecodeError(problem, path=f"column {name}") from error
 
 
