@@ -29,6 +29,7 @@ from agora_analytics import errors
 from agora_analytics.decode import decode_metrics
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.messages import SECRET_HEADERS, FailureKind, TransportFailure
+from tests.conftest import slow
 from tests.secret_watch import shows_a_secret
 
 NOT_CARRIED = ("agora_analytics.cli", "agora_analytics.simulator", "agora_analytics.testing")
@@ -402,7 +403,11 @@ def raise_in_workers(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [each for each in ("fork", "spawn") if each in multiprocessing.get_all_start_methods()]
+    "method",
+    [
+        pytest.param("fork", marks=pytest.mark.skipif(sys.platform == "win32", reason="no fork there")),
+        slow("spawn"),
+    ],
 )
 def test_errors_of_worker_processes_reach_the_parent(method):
     program = f"from tests.test_pickling import raise_in_workers; raise_in_workers({method!r})"
