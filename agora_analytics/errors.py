@@ -23,9 +23,12 @@
 
 Every error of a request has `endpoint`, `host`, `request_id` and `trail`, the list of attempts. If a query of several
 requests fails, `partial` has the rows of the requests that succeeded, else None. No error contains a credential.
+
+All errors can be pickled and copied with their attributes, so a worker process can raise them. The cause
+(`__cause__`) and the traceback stay in the process, because errors of other libraries may contain requests with secrets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +73,10 @@ class AgoraAnalyticsError(Exception):
         self.trail = tuple(trail)
         self.partial: Any = None
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type], Mapping[str, Any]]:
+        # The default calls the class with `args`, but constructors need keyword arguments and extend the message.
+        return _without_init, (type(self),), {**self.__dict__, "args": self.args}
+
     def __str__(self) -> str:
         context = [
             part
@@ -82,6 +89,10 @@ class AgoraAnalyticsError(Exception):
             if part
         ]
         return f"{self.message} ({', '.join(context)})" if context else self.message
+
+
+def _without_init(kind: type[AgoraAnalyticsError]) -> AgoraAnalyticsError:
+    return kind.__new__(kind)
 
 
 class ConfigurationError(AgoraAnalyticsError):

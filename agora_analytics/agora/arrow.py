@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.record_pages import columns_of
 from agora_analytics.agora.records import Call, Session
+from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.engine.pages import Page
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _CODES: Mapping[str, Literal["q", "d"]] = {"int64": "q", "timestamp[s, tz=UTC]": "q", "double": "d"}
+_EXACT = 2**53  # float64 holds every smaller integer
 
 
 def calls_table(calls: Sequence[Call]) -> "pa.Table":
@@ -63,22 +65,23 @@ def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> 
     arrays = [
         pa.repeat(pa.scalar(same[field.name], field.type), rows)
         if field.name in same
-        else _array(columns[field.name], field.type, rows)
+        else _array(field.name, columns[field.name], field.type, rows)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(values: Sequence[Any], kind: "pa.DataType", rows: int) -> "pa.Array":
+def _array(name: str, values: Sequence[Any], kind: "pa.DataType", rows: int) -> "pa.Array":
     import pyarrow as pa
 
     if not values:
         return pa.nulls(rows, kind)
     if code := _CODES.get(str(kind)):
         # an array of the standard library reads its own kind of number, and no other, in half of Arrow's time
-        with suppress(TypeError):
-            return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(array(code, values))])
-    return pa.array(values, kind)
+        with suppress(TypeError, OverflowError):
+            if code == "q" or max(map(abs, values)) < _EXACT:
+                return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(array(code, values))])
+    return arrow_column(name, values, kind)
 
 
 def _as_json(extra: Mapping[str, Any] | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overloa
 
 from attrs import asdict, field, fields, frozen
 
+from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError
@@ -56,6 +57,7 @@ class Rows(Sequence[T], Generic[T]):
 
         Raises:
             ConfigurationError: the extra `[arrow]` is not installed.
+            DecodeError: an integer does not fit its column: more than 64 bits, or more than 53 in a column of rates.
         """
         if find_spec("pyarrow") is None:
             raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
@@ -66,7 +68,7 @@ class Rows(Sequence[T], Generic[T]):
             (name, pa.timestamp("s", "UTC") if name in _TIMES else kinds[_arrow_kind(hint)])
             for name, hint in _hints(self._kind).items()
         )
-        return pa.Table.from_pylist([_row(record) for record in self.records], schema=schema)
+        return arrow_table(map(_row, self.records), schema)
 
 
 def _hints(kind: type) -> dict[str, Any]:

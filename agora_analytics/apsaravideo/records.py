@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from attrs import field, frozen
 
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import DecodeError
@@ -134,6 +135,8 @@ def points_table(pages: Sequence[Page[MetricPoint]]) -> "pa.Table":
 def number(value: Any) -> float | None:
     """Return a number that was sent as a number or as text; None for anything else, NaN and infinity included.
 
+    An integer that a float cannot hold exactly is None too, so that `raw` has it.
+
     Example:
         >>> number("66.670000"), number("n/a")
         (66.67, None)
@@ -142,11 +145,8 @@ def number(value: Any) -> float | None:
         return None
     if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python would accept them
         return None
-    try:
-        parsed = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return parsed if math.isfinite(parsed) else None
+    parsed = exact_float(value)
+    return parsed if parsed is not None and math.isfinite(parsed) else None
 
 
 def _point(node: Any, metric: str, path: str) -> MetricPoint:

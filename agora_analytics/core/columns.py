@@ -1,16 +1,18 @@
 """The samples of a metrics response as columns: the keys of each series, and two flat columns for all points."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 
 @frozen(kw_only=True)
 class Series:
     """One metric of one user session: `ts` (UTC epoch seconds, int64) and `value` (float64, NaN for null).
 
-    Both are memoryviews of the same length into the columns of the response; nothing is copied.
+    Both are memoryviews of the same length into the columns of the response; nothing is copied. A pickle or copy of a
+    series has its own points.
     `peer_uid` is "0" for the local user, otherwise the remote user whose stream was measured.
     """
 
@@ -22,6 +24,9 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
+        return _pickled(self)
 
 
 @frozen(kw_only=True, eq=False)
@@ -62,6 +67,20 @@ class MetricColumns:
                 ts=self.ts[points],
                 value=self.value[points],
             )
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
+        return _pickled(self)
+
+
+def _pickled(columns: Series | MetricColumns) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
+    """Return the result of `__reduce__`, with arrays in place of memoryviews, which cannot be pickled."""
+    arrays = {"ts": array("q", columns.ts.tobytes()), "value": array("d", columns.value.tobytes())}
+    return _unpickled, (type(columns), asdict(columns, recurse=False) | arrays)
+
+
+def _unpickled(kind: type, values: Mapping[str, Any]) -> Any:
+    views = {name: memoryview(value) for name, value in values.items() if isinstance(value, array)}
+    return kind(**{**values, **views})
 
 
 def no_columns() -> MetricColumns:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from attrs import field, frozen
 
+from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.windows import Window
 from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
@@ -134,7 +135,9 @@ def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
     rows = []
     for point in points:
         target = map_metric(vendor, point["source"], point.get("unit", ""))
-        value = None if point["value"] is None else point["value"] * target.factor
+        value = point["value"]
+        if value is not None and target.factor != 1:
+            value *= target.factor
         common = {"vendor": vendor, "metric": target.metric, "unit": target.unit, "value": value}
         rows.append({**point, **common, "source_metric": point["source"]})
-    return pa.Table.from_pylist(rows, schema=POINTS)
+    return arrow_table(rows, POINTS)

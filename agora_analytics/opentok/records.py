@@ -20,6 +20,7 @@ import cattrs
 import msgspec
 from attrs import field, frozen
 
+from agora_analytics.core.numbers import exact_float, whole_number
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
@@ -47,16 +48,13 @@ def number(value: Any, _: object = None) -> float | None:
     """Return a number that was sent as a number or as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
+    return exact_float(value)
 
 
 def whole(value: Any, _: object = None) -> int | None:
     """Return a whole number; None for anything else."""
-    parsed = number(value)
-    return int(parsed) if parsed is not None and parsed.is_integer() else None
+    exact = whole_number(value)
+    return exact if exact is not None else whole_number(number(value))
 
 
 def text(value: Any, _: object = None) -> str | None:

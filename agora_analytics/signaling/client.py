@@ -295,7 +295,7 @@ class AsyncSignaling(Client):
         paginator = partial(
             history_listing, self._history_engine, operation, starts, end=end, page_size=page_size
         )
-        return self._pages(paginator, table=messages_table, prefetch=1)
+        return self._pages(paginator, table=partial(messages_table, kind=HistoryMessage), prefetch=1)
 
     def legacy_history(
         self,
@@ -339,7 +339,7 @@ class AsyncSignaling(Client):
         async def paginator() -> Archive:
             return archive
 
-        return self._pages(paginator, table=messages_table, prefetch=1)
+        return self._pages(paginator, table=partial(messages_table, kind=ArchivedMessage), prefetch=1)
 
     async def legacy_count(
         self,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, fields, frozen
 
+from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
@@ -175,13 +176,10 @@ def read_resume_token(token: str | None, *, default: int) -> list[int]:
     return [int(token)] if token else []
 
 
-def messages_table(pages: Sequence[Page[Any]]) -> "pa.Table":
-    """Return the messages of a history as an Arrow table, without `extra`."""
+def messages_table(pages: Sequence[Page[Any]], *, kind: type[Any]) -> "pa.Table":
+    """Return the messages of a history, records of a kind, as an Arrow table, without `extra`."""
     import pyarrow as pa
 
-    rows = [
-        asdict(message, filter=lambda attribute, _: attribute.name != "extra")
-        for page in pages
-        for message in page.records
-    ]
-    return pa.Table.from_pylist(rows)
+    types = {str: pa.string(), int: pa.int64()}
+    schema = pa.schema((each.name, types[each.type]) for each in fields(kind) if each.name != "extra")
+    return arrow_table((asdict(message) for page in pages for message in page.records), schema)

@@ -11,6 +11,7 @@ from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import Row, rows_of
 from agora_analytics.agora.records import Call, Session, Uid, read_records
+from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window
@@ -239,4 +240,4 @@ def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
         for diagnosis in page.records
         for cause in diagnosis.cause_tags or (None,)
     ]
-    return pa.Table.from_pylist(rows, schema=schema)
+    return arrow_table(rows, schema)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from agora_analytics.core.arrow_columns import arrow_table
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -47,9 +49,7 @@ class RowKind:
 
     def table(self, rows: Iterable[Cells]) -> "pa.Table":
         """Return rows as a table; a missing key is a null."""
-        import pyarrow as pa
-
-        return pa.Table.from_pylist(list(rows), schema=self.schema())
+        return arrow_table(rows, self.schema())
 
 
 def row_schema(columns: Mapping[str, str]) -> "Callable[[], pa.Schema]":
@@ -87,7 +87,9 @@ def stored_table(name: str) -> "Callable[[], pa.Schema]":
 
 def number(name: str, decimals: int = 0) -> Callable[[Cells], str]:
     """Return a formatter of numbers: `1,234`."""
-    return _formatter(name, lambda value: f"{value:,.{decimals}f}")
+    return _formatter(
+        name, lambda value: f"{value:,.{decimals}f}" if decimals or isinstance(value, float) else f"{value:,}"
+    )
 
 
 def percent(name: str) -> Callable[[Cells], str]:
