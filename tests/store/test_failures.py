@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import StoreError, StoreVersionError
+from agora_analytics.errors import StoreDamaged, StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
 from agora_analytics.store.failures import store_error
 
@@ -162,11 +162,29 @@ def test_other_format_version_is_refused(store, number, advice, create):
     one_line(problem)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "x"}'])
-def test_damaged_format_file_is_reported(store, text):
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "x"}'])
+def test_format_file_with_another_content_is_reported(store, text):
     (store.path / "_store.json").write_text(text)
     with pytest.raises(StoreError, match=r"_store.json: it is damaged"):
         open_store(store.path, create=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"format": 2, "crea', b'{"format": 2, "created_by": "\xff"}', None]
+)
+def test_format_file_that_a_crash_cut_is_written_again_by_the_next_harvest(store, content):
+    store_call(store, "a")
+    path = store.path / "_store.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+        if b"\xff" not in content:  # its format can still be read
+            with pytest.raises(StoreError, match=r"_store.json: it is damaged; run the harvest again"):
+                open_store(store.path)
+    assert whole_calls_only(open_store(store.path, create=True)) == 1
+    assert json.loads(path.read_text())["format"] == 2
+    assert whole_calls_only(open_store(store.path)) == 1
 
 
 def _cut(content: bytes) -> bytes:
@@ -199,13 +217,15 @@ def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
         ),
         lambda: store.table("metrics"),
         lambda: store.read("metrics", "b.00001", **PARTITION),
-        lambda: store.compact(closed_before="2027-01-01"),
     ):
         with pytest.raises(
-            StoreError, match=r"b.00001.parquet: the file is damaged .*harvest that day again"
+            StoreDamaged, match=r"b.00001.parquet: the file is damaged .*run the harvest with --verify"
         ) as problem:
             read()
         one_line(problem)
+    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    assert skipped.damaged
+    assert "b.00001.parquet: the file is damaged" in skipped.reason
 
 
 def test_damaged_row_of_a_call_is_named_in_the_error(store):
@@ -215,10 +235,11 @@ def test_damaged_row_of_a_call_is_named_in_the_error(store):
     for read in (
         lambda: store.calls(APP),
         lambda: store_call(store, "a"),
-        lambda: store.compact(closed_before="2027-01-01"),
     ):
-        with pytest.raises(StoreError, match=r"a.parquet: the file is damaged"):
+        with pytest.raises(StoreDamaged, match=r"a.parquet: the file is damaged"):
             read()
+    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    assert "a.parquet: the file is damaged" in skipped.reason
 
 
 def test_damaged_listing_is_named_in_the_error(store):
