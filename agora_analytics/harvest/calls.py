@@ -17,7 +17,7 @@ from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_fetcher import CallFetcher
-from agora_analytics.harvest.repair import forget_repair, repair_and_read
+from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
@@ -53,10 +53,9 @@ async def harvest_calls(
             yield [Unit(name=call.call_id, run=partial(fetcher.fetch, call)) for call in calls]
 
     await runner.run(units())
-    report = runner.report(lister.window)
     repaired_calls = evolve(repaired, points_days=frozenset())
-    await forget_repair(store, app_id, repaired_calls, report, refetch_from=refetch_from)
-    return report
+    await finish_repair(runner, store, app_id, repaired_calls, refetch_from=refetch_from)
+    return runner.report(lister.window)
 
 
 @define

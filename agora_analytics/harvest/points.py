@@ -18,7 +18,7 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.harvest.repair import day_windows, forget_repair, repair_and_read
+from agora_analytics.harvest.repair import day_windows, finish_repair, repair_and_read
 from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
 from agora_analytics.schemas import POINTS
@@ -93,10 +93,9 @@ async def harvest_points(
                 runner.counts.known_before += 1
 
     await runner.run(batches())
-    report = runner.report(window)
     repaired_points = Repair(points_days=repaired.points_days)
-    await forget_repair(store, app_id, repaired_points, report, refetch_from=reach.start)
-    return report
+    await finish_repair(runner, store, app_id, repaired_points, refetch_from=reach.start)
+    return runner.report(window)
 
 
 @frozen

@@ -37,11 +37,18 @@ async def repair_and_read(
         return repaired, await asyncio.to_thread(read)
 
 
-async def forget_repair(
-    store: Store, app_id: str, repaired: Repair, report: HarvestReport, *, refetch_from: float
+async def finish_repair(
+    runner: UnitRunner, store: Store, app_id: str, repaired: Repair, *, refetch_from: float
 ) -> None:
-    """Delete the damaged files whose rows this run fetched again. Files that could not be replaced are kept."""
-    if report.complete:
+    """Delete the damaged files whose rows this run fetched again. Files that could not be replaced are kept.
+
+    If a unit found another damaged file, repair the store for the next run.
+    """
+    if runner.damage_found:
+        again = await asyncio.to_thread(store.repair, app_id, refetch_from=refetch_from, verify=True)
+        for file in again.files:
+            runner.emit(file)
+    elif runner.counts.complete:
         fetched = evolve(
             repaired,
             call_days=frozenset(whole_days(repaired.call_days, refetch_from)),

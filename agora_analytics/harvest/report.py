@@ -107,6 +107,11 @@ class Counts:
     skipped: list[CallSkipped] = field(factory=list)
     damaged: list[FileDamaged] = field(factory=list)
 
+    @property
+    def complete(self) -> bool:
+        """True if nothing is left for another run."""
+        return self.retry_at is None and not self.skipped
+
     def add(self, event: HarvestEvent) -> None:
         """Add what an event reports."""
         match event:

@@ -96,7 +96,9 @@ def short_id(text: str) -> str:
         >>> short_id("c1"), len(short_id("c" * 300))
         ('c1', 133)
     """
-    return decode_id(encode_id(text, max_length=_MAX_LENGTH_IN_UNIT))
+    name = encode_id(text, max_length=_MAX_LENGTH_IN_UNIT)
+    # a percent sign would take three characters when the unit is encoded
+    return name.replace("%", "") if _CUT.fullmatch(name) else decode_id(name)
 
 
 def unit_name(file: str) -> str:

@@ -155,7 +155,9 @@ class Recovery:
         metadata: dict[_File, dict[str, str]] = {}
         damage: dict[_File, str] = {}
         for table, name in [(table, name) for table, names in present.items() for name in names]:
-            found = self._metadata(self._folder(table, day) / name, table)
+            # rows are read whole, because they decide what is fetched; they are small before a compaction
+            whole = table == "calls" and not name.startswith(COMPACTED)
+            found = self._metadata(self._folder(table, day) / name, table, whole=whole)
             if isinstance(found, str):
                 damage[table, name] = found
             else:

@@ -8,39 +8,16 @@ from attrs import evolve
 
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.errors import StoreError
-from agora_analytics.simulator import World
+from agora_analytics.harvest import harvest
+from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.store import open_store
-from tests.harvest.harness import SINCE, UNTIL, contents, make_call, make_harness
+from tests.harvest.damage import DAMAGES, damageable_files, empty, flip_page, missing
+from tests.harvest.harness import SINCE, UNTIL, contents, make_call, make_harness, truth
 
 HOUR = 3600
 NOW = UNTIL + 8 * HOUR
 
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def half(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-
-
-def zeros(path: Path) -> None:
-    """The length was written, the content was not."""
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def flip_end(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
-
-
-def missing(path: Path) -> None:
-    path.unlink()
-
-
-DAMAGES = (empty, half, zeros, flip_end, missing)
 
 WORLD = World(
     [
@@ -83,18 +60,6 @@ def resumed(store: Path):
     return report, contents(open_store(store))
 
 
-def kinds(store: Path) -> dict[str, list[Path]]:
-    """Return the files of a store, relative to it, by kind."""
-    by_kind: dict[str, list[Path]] = {}
-    for path in sorted(store.rglob("*.*")):
-        if path.is_file() and "_replaced" not in path.parts:
-            relative = path.relative_to(store)
-            folder = "/".join(part for part in relative.parts[:-1] if "=" not in part)
-            kind = f"{folder} compacted" if path.name.startswith("compacted") else folder or path.name
-            by_kind.setdefault(kind, []).append(relative)
-    return by_kind
-
-
 KINDS = (
     "_store.json", "calls", "sessions", "metrics", "calls compacted", "sessions compacted", "metrics compacted",
     "_pending/calls", "_pending/sessions", "_pending/metrics", "_listing",
@@ -102,7 +67,7 @@ KINDS = (
 
 
 def test_store_of_these_tests_has_every_kind_of_file(damaged_later):
-    assert set(kinds(damaged_later)) == set(KINDS)
+    assert set(damageable_files(damaged_later)) == set(KINDS)
 
 
 # a file that is missing shows only where another file names it
@@ -114,14 +79,14 @@ NOT_SEEN = {"calls", "_pending/sessions", "_pending/metrics", "_listing", "_stor
 def test_damaged_file_is_named_and_its_rows_are_fetched_again(
     damaged_later, expected, tmp_path, kind, damage
 ):
-    check(damaged_later, expected, tmp_path, kinds(damaged_later)[kind][:1], kind, damage)
+    check(damaged_later, expected, tmp_path, damageable_files(damaged_later)[kind][:1], kind, damage)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_file_may_be_damaged(damaged_later, expected, tmp_path, kind, damage):
-    check(damaged_later, expected, tmp_path, kinds(damaged_later)[kind][1:], kind, damage)
+    check(damaged_later, expected, tmp_path, damageable_files(damaged_later)[kind][1:], kind, damage)
 
 
 def check(whole: Path, expected: dict, folder: Path, files: list[Path], kind: str, damage) -> None:
@@ -147,3 +112,70 @@ def check(whole: Path, expected: dict, folder: Path, files: list[Path], kind: st
         assert rows == expected, file
         assert (again.damaged, again.calls - again.ongoing) == ((), 0)
         assert not list((store / "_damaged").rglob("*.parquet"))
+
+
+def test_damage_found_by_the_compaction_is_reported_and_fetched_again(damaged_later, tmp_path):
+    """The footer of the file is intact, so that only reading its pages shows the damage."""
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    file = next(store.glob("metrics/*/*/today-1.*.parquet"))
+    flip_page(file)
+
+    tomorrow = make_harness(WORLD, store, now=UNTIL + 26 * HOUR)
+    first = tomorrow.harvest(since=SINCE, until=UNTIL + 26 * HOUR)
+    assert [Path(found.path).name for found in first.damaged] == [file.name]
+    assert not first.complete
+    second = tomorrow.harvest(since=UNTIL + 20 * HOUR, until=UNTIL + 26 * HOUR)
+    assert (second.calls, second.complete) == (1, True)
+    assert contents(tomorrow.tables) == truth(WORLD, UNTIL + 26 * HOUR)
+
+
+@pytest.mark.parametrize("kind", ["calls", "_pending/sessions", "_listing"])
+def test_damaged_page_of_a_small_file_does_not_stop_a_harvest(damaged_later, expected, tmp_path, kind):
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    file = damageable_files(store)[kind][0]
+    flip_page(store / file)
+    report, rows = resumed(store)
+    assert rows == expected
+    assert file.as_posix() in [found.path for found in report.damaged]
+
+
+def test_verify_reads_every_page(damaged_later, expected, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    flip_page(store / damageable_files(store)["metrics compacted"][0])
+    harness = make_harness(WORLD, store, now=NOW + HOUR)
+
+    async def job(client):
+        return await harvest(client, since=NOW - 3 * HOUR, store=store, verify=True)
+
+    report = harness.run(job)
+    assert [Path(file.path).name[:9] for file in report.damaged] == ["compacted"]
+    assert contents(harness.tables) == expected
+
+
+def test_data_beyond_the_reach_keeps_its_intact_rows(damaged_later, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    damaged = damageable_files(store)["metrics"][-1]
+    empty(store / damaged)
+    later = make_harness(WORLD, store, now=NOW + 30 * 24 * HOUR)
+    calls = open_store(store).calls(DEMO_APP_ID).num_rows
+    report = later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR)
+    assert [file.path for file in report.damaged] == [damaged.as_posix()]
+    assert later.tables.calls(DEMO_APP_ID).num_rows == calls
+    assert (store / "_damaged" / damaged).exists()
+    assert later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR).damaged == ()
+    assert (store / "_damaged" / damaged).exists()
+
+
+def test_unfinished_call_beyond_the_reach_does_not_stop_the_compaction_of_its_day(damaged_later, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    later = make_harness(WORLD, store, now=NOW + 30 * 24 * HOUR)
+    rows = contents(later.tables)
+    later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR)
+    assert contents(later.tables) == rows
+    for table in ("calls", "sessions", "metrics"):
+        assert all(path.name.startswith("compacted~") for path in later.tables.files(table))

@@ -14,8 +14,18 @@ import pytest
 from agora_analytics.errors import StoreDamaged, StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
 from agora_analytics.store.failures import store_error
+from tests.harvest.damage import flip_page
 
-from .sample_calls import APP, METRICS_LARGE, PARTITION, metrics, store_call, whole_calls_only
+from .sample_calls import (
+    APP,
+    METRICS_LARGE,
+    PARTITION,
+    call,
+    metrics,
+    sessions,
+    store_call,
+    whole_calls_only,
+)
 from .subprocesses import run
 
 
@@ -248,3 +258,40 @@ def test_damaged_listing_is_named_in_the_error(store):
     page.write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"0-10.00000.parquet: the file is damaged"):
         store.listings(APP)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names the file of a descriptor")
+@pytest.mark.parametrize("durable", [True, False])
+def test_commit_is_flushed_to_the_disk_unless_declined(tmp_path, monkeypatch, durable):
+    """Each file is flushed before it is renamed, and each folder after that, new folders included."""
+    flushed, original = [], os.fsync
+
+    def fsync(descriptor):
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store = open_store(tmp_path / "store", create=True, **({} if durable else {"durable": False}))
+    assert bool(flushed) == durable
+    flushed.clear()
+    store.put("sessions", "a", sessions("a"), **PARTITION, pending=True)
+    app, day = (f"{key}={value}" for key, value in PARTITION.items())
+    expected = ["0.parquet", app, "sessions", "_pending", "store", day]
+    assert flushed == (expected if durable else [])
+    flushed.clear()
+    store.publish(**PARTITION, metrics=[], sessions="a", call="a", row=call("a"))
+    expected = [app, "sessions", "store", day, "1.parquet", app, "calls", "store", day]
+    assert flushed == (expected if durable else [])
+
+
+def test_damaged_page_is_found_by_its_checksum(store):
+    store_call(store, "a")
+    broken = store.files("metrics")[0]
+    flip_page(broken)
+    with pytest.raises(StoreDamaged, match=r"a.00000.parquet: the file is damaged"):
+        store.read("metrics", "a.00000", **PARTITION)
+    assert store.repair(APP, refetch_from=0).files == ()
+    (found,) = store.repair(APP, refetch_from=0, verify=True).files
+    assert found.path == broken.relative_to(store.path).as_posix()
+    assert (store.path / "_damaged" / found.path).exists()
+    assert store.counts()["calls"] == 0  # so that the call is fetched again
