@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import RateLimited as RateLimited
     from agora_analytics.errors import ServerError as ServerError
     from agora_analytics.errors import StoreConflict as StoreConflict
+    from agora_analytics.errors import StoreDamaged as StoreDamaged
     from agora_analytics.errors import StoreError as StoreError
     from agora_analytics.errors import StoreVersionError as StoreVersionError
     from agora_analytics.errors import TransportError as TransportError
@@ -174,6 +175,7 @@ __all__, _import = lazy_names(
             "QuotaExhausted",
             "RateLimited",
             "ServerError",
+            "StoreDamaged",
             "StoreError",
             "StoreVersionError",
             "TransportError",

@@ -19,6 +19,7 @@
     ├── IncompleteListing           a listing cannot be proved complete
     ├── StoreConflict               another harvest changed a call in the store at the same time
     └── StoreError                  the tables cannot be read or written
+        ├── StoreDamaged            a file of the store is damaged; a harvest fetches its rows again
         └── StoreVersionError       another version of this library wrote them
 
 Every error of a request has `endpoint`, `host`, `request_id` and `trail`, the list of attempts. If a query of several
@@ -189,6 +190,10 @@ class StoreConflict(AgoraAnalyticsError):
 
 class StoreError(AgoraAnalyticsError):
     """The tables cannot be read or written."""
+
+
+class StoreDamaged(StoreError):
+    """A file of the store is not complete, for example after a power failure. A harvest fetches its rows again."""
 
 
 class StoreVersionError(StoreError):

@@ -29,6 +29,8 @@ def show_summary(console: Console, report: HarvestReport, store: Path, *, units:
         line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
         console.print(line.rstrip())
     _show_skipped(console, report.skipped)
+    for file in report.damaged:
+        console.print(f"    {file.path}: {file.reason}", style="warn", markup=False)
 
 
 def _show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
@@ -58,6 +60,7 @@ def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
         ("ongoing", report.ongoing, f"{units} {state} fetches them again"),
         ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
         ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
+        ("damaged", len(report.damaged), "files of the store, whose rows were fetched again if available"),
         ("left", report.left, f"{units} were listed but not fetched"),
     ]
     return [row for row in rows if row[1]]

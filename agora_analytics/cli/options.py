@@ -51,6 +51,21 @@ class HarvestOptions:
             help="Folder of the store; created if it does not exist. Several vendors may share one.",
         ),
     ]
+    no_durable: Annotated[
+        bool,
+        typer.Option(
+            "--no-durable",
+            help="Do not flush each file to the disk. Faster, but a power failure may damage the last files; the next "
+            "harvest fetches them again.",
+        ),
+    ] = False
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="First read every page of the store; files with damaged pages are fetched again.",
+        ),
+    ] = False
     dry_run: Annotated[
         bool,
         typer.Option(

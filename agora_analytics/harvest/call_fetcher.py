@@ -128,11 +128,11 @@ class CallFetcher:
         published = await self._in_store(self.store.published, call, call_id)
         if published is not None and published.finished:
             return None
-        pending, live = plan.pending_metrics.get(call_id, []), plan.live_metrics.get(call_id, [])
-        fetched_while_ongoing = call_id in plan.units.pending["calls"]
+        pending, live = plan.metrics_of(call, pending=True), plan.metrics_of(call, pending=False)
+        fetched_while_ongoing = plan.has_unit("calls", call, pending=True)
         if call.finished and not fetched_while_ongoing:
-            listed = call_id in plan.units.pending["sessions"] or (
-                published is None and call_id in plan.units.live["sessions"]
+            listed = plan.has_unit("sessions", call, pending=True) or (
+                published is None and plan.has_unit("sessions", call, pending=False)
             )
             fetched = frozenset(pending).union(live).difference(published.metrics if published else ())
             return PriorState(published=published, fetched_units=fetched, sessions_listed=listed)
@@ -213,7 +213,9 @@ class CallFetcher:
         return await self._in_store(self.store.read, call, "sessions", call.call_id)
 
     async def _put(self, table: str, unit: str, rows: pa.Table, call: Call) -> None:
-        await self._in_store(self.store.put, call, table, unit, rows, pending=True)
+        await self._in_store(
+            self.store.put, call, table, unit, rows, pending=True, incomplete=not call.finished
+        )
 
     async def _unpublish(self, call: Call, units: Sequence[str]) -> None:
         if units:

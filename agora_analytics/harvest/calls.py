@@ -7,20 +7,21 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.operations import LISTS
+from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_fetcher import CallFetcher
+from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
-from agora_analytics.store import Store
+from agora_analytics.store import FileDamaged, Store
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -29,11 +30,20 @@ MAX_CONCURRENT_CALLS = 32
 
 
 async def harvest_calls(
-    client: "AsyncAgora", store: Store, window: Window, observer: HarvestObserver | None
+    client: "AsyncAgora", store: Store, window: Window, observer: HarvestObserver | None, *, verify: bool
 ) -> HarvestReport:
     """Store every call that was active at any time in a window, with its sessions and samples."""
     runner = UnitRunner(client, observer, concurrency=MAX_CONCURRENT_CALLS)
-    plan = await asyncio.to_thread(WorkPlan.read, store, client.settings.app_id)
+    app_id = client.settings.app_id
+    refetch_from = max(client.reach(endpoint).start for endpoint in (LISTS, SESSIONS, METRICS))
+    repaired, plan = await repair_and_read(
+        runner, store, app_id, partial(WorkPlan.read, store, app_id), refetch_from=refetch_from, verify=verify
+    )
+    plan.repaired = repaired
+    for listing in plan.unusable:
+        await asyncio.to_thread(store.remove_listing, app_id, listing.start, listing.end)
+        path = f"_listing/app_id={app_id}/{listing.start}-{listing.end}.*.parquet"
+        runner.emit(FileDamaged(path=path, reason="a value is out of range"))
     runner.counts.known_before = plan.count_complete(window)
     fetcher = CallFetcher(client, store, plan, runner.emit)
     lister = _CallLister(client, store, plan, runner, window)
@@ -43,6 +53,8 @@ async def harvest_calls(
             yield [Unit(name=call.call_id, run=partial(fetcher.fetch, call)) for call in calls]
 
     await runner.run(units())
+    repaired_calls = evolve(repaired, points_days=frozenset())
+    await finish_repair(runner, store, app_id, repaired_calls, refetch_from=refetch_from)
     return runner.report(lister.window)
 
 
@@ -62,9 +74,10 @@ class _CallLister:
 
     async def calls(self) -> AsyncGenerator[list[Call], None]:
         """Yield the calls to fetch in batches, those that an earlier run listed first."""
-        tasks = self.plan.listing_tasks(self.window)
+        reach = self.client.reach(LISTS)
+        tasks = self.plan.listing_tasks(self.window, reach)
         yield await self._relist_ongoing()
-        yield self.plan.due_calls(self.window)
+        yield self.plan.due_calls(self.window, reach)
         for task in tasks:
             parts = [task.window] if task.resume else split(task.window, self.client.limits(LISTS))
             for part in parts:

@@ -180,9 +180,11 @@ async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | Non
     reach = client.reach(LISTS)
     relist_requests = len(plan.windows_to_relist(window, reach))
     counter = _CallCounter(client, plan)
-    for task in plan.listing_tasks(window):
+    for task in plan.listing_tasks(window, reach):
         await counter.add_window(task)
-    calls = {call.call_id: call for call in (*plan.due_calls(window), *plan.ongoing_calls(window, reach))}
+    calls = {
+        call.call_id: call for call in (*plan.due_calls(window, reach), *plan.ongoing_calls(window, reach))
+    }
     calls |= {call_id: call for call_id, call in counter.seen.items() if not plan.is_complete(call)}
     due = [call for call in calls.values() if not is_too_recent(call, client.reach(METRICS))]
     sample = [call for call in due if call.call_id in counter.seen] or due
@@ -267,16 +269,16 @@ class _RequestsPerCall:
 
     def sessions(self, call: Call) -> int:
         """Return the number of session requests."""
-        fetched = self._keeps_pending(call) and call.call_id in self.plan.units.pending["sessions"]
+        fetched = self._keeps_pending(call) and self.plan.has_unit("sessions", call, pending=True)
         return 0 if fetched else self._requests(call, _PAGE_SIZE)
 
     def metrics(self, call: Call) -> int:
         """Return the number of metrics requests."""
-        fetched = self.plan.pending_metrics.get(call.call_id, ()) if self._keeps_pending(call) else ()
+        fetched = self.plan.metrics_of(call, pending=True) if self._keeps_pending(call) else ()
         return max(0, self._requests(call, MAX_SIDS) - len(fetched))
 
     def _keeps_pending(self, call: Call) -> bool:
-        return call.finished and call.call_id not in self.plan.units.pending["calls"]
+        return call.finished and not self.plan.has_unit("calls", call, pending=True)
 
     def _requests(self, call: Call, batch_size: int) -> int:
         """Return the number of requests if each covers `batch_size` sessions of one window."""

@@ -34,6 +34,7 @@ async def harvest_insights(
     until: Instant = "now",
     store: Store | str | Path,
     observer: HarvestObserver | None = None,
+    verify: bool = False,
 ) -> HarvestReport:
     """Store quality metrics of each UTC day of a range, hour by hour, with one request for each metric and day.
 
@@ -49,6 +50,7 @@ async def harvest_insights(
         until: likewise.
         store: a `Store`, or the folder of one, which is created if it does not exist.
         observer: called with every `HarvestEvent`.
+        verify: read every page of the store, as for `harvest`.
 
     Returns:
         The report. Its `calls` are days of a metric; `ongoing` are those whose values may still change.
@@ -67,7 +69,13 @@ async def harvest_insights(
     opened = await open_or_create(store)
     runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
     return await harvest_points(
-        runner, opened, client.settings.app_id, window, partial(_units, client, names, window)
+        runner,
+        opened,
+        client.settings.app_id,
+        window,
+        partial(_units, client, names, window),
+        reach=client.reach(INSIGHT_QUALITY),
+        verify=verify,
     )
 
 
@@ -83,7 +91,11 @@ def _window(client: "AsyncAgora", since: Instant, until: Instant) -> Window:
 
 
 async def _units(
-    client: "AsyncAgora", metrics: Sequence[str], window: Window, incomplete_units: Collection[str]
+    client: "AsyncAgora",
+    metrics: Sequence[str],
+    window: Window,
+    incomplete_units: Collection[str],
+    lost: Sequence[Window],
 ) -> AsyncGenerator[PointsUnit, None]:
     reach = client.reach(INSIGHT_QUALITY)
     for name in sorted(incomplete_units):
@@ -93,7 +105,8 @@ async def _units(
             unit = _unit(client, metric, start, reach)
             if unit.complete and reach.start <= start:
                 yield unit
-    for start in range(window.start // DAY * DAY, window.end + 1, DAY):
+    starts = {*range(window.start // DAY * DAY, window.end + 1, DAY), *(day.start for day in lost)}
+    for start in sorted(starts):
         if reach.start <= start and start + DAY - 1 <= reach.end:
             for metric in metrics:
                 yield _unit(client, metric, start, reach)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VENDOR = "opentok"
 _CONCURRENCY = 8
-_RETENTION_DAYS = 90
+RETENTION_DAYS = 90
 _NO_ADD_ON_CODE = 1014
 _DAY_PREFIX = "project."
 _MERGE_DISTANCE = 3600
@@ -35,18 +35,29 @@ Skip = Callable[[str, AgoraAnalyticsError], None]
 
 
 async def harvest_meetings(
-    client: "AsyncOpenTok", store: Store, window: Window, observer: HarvestObserver | None
+    client: "AsyncOpenTok",
+    store: Store,
+    window: Window,
+    observer: HarvestObserver | None,
+    *,
+    verify: bool,
 ) -> HarvestReport:
     """Store the stream statistics of every meeting that began in a window, and the project's days."""
     runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
 
-    async def units(incomplete_units: Collection[str]) -> AsyncGenerator[PointsUnit, None]:
-        for unit in project_day_units(client, window, incomplete_units):
-            yield unit
-        async for unit in meeting_units(client, window, runner.skip, incomplete_units):
-            yield unit
+    async def units(
+        incomplete_units: Collection[str], lost: Sequence[Window]
+    ) -> AsyncGenerator[PointsUnit, None]:
+        for part in (*lost, window):
+            for unit in project_day_units(client, part, incomplete_units):
+                yield unit
+        for part in (*lost, window):
+            async for unit in meeting_units(client, part, runner.skip, incomplete_units):
+                yield unit
 
-    return await harvest_points(runner, store, client.project_id, window, units)
+    return await harvest_points(
+        runner, store, client.project_id, window, units, reach=client.reach(), verify=verify
+    )
 
 
 def project_day_units(
@@ -54,7 +65,7 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    oldest = _pacific_day(reach_end - _RETENTION_DAYS * DAY)
+    oldest = _pacific_day(reach_end - RETENTION_DAYS * DAY)
     first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
     names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     days = {day for day in map(date.fromisoformat, names) if day >= oldest}

@@ -21,12 +21,20 @@ _CONCURRENCY = 16
 
 
 async def harvest_metric_days(
-    client: "AsyncApsaraVideo", store: Store, days: Sequence[Window], observer: HarvestObserver | None
+    client: "AsyncApsaraVideo",
+    store: Store,
+    days: Sequence[Window],
+    observer: HarvestObserver | None,
+    *,
+    verify: bool,
 ) -> HarvestReport:
     """Store all metrics of an app, aggregated over its users, for whole UTC days."""
     runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
     window = Window(days[0].start, days[-1].end)
-    return await harvest_points(runner, store, client.app_id, window, partial(metric_day_units, client, days))
+    units = partial(metric_day_units, client, days)
+    return await harvest_points(
+        runner, store, client.app_id, window, units, reach=client.reach(), verify=verify
+    )
 
 
 def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list[Window]:
@@ -44,9 +52,13 @@ def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list
 
 
 async def metric_day_units(
-    client: "AsyncApsaraVideo", days: Sequence[Window], incomplete_units: Collection[str]
+    client: "AsyncApsaraVideo",
+    days: Sequence[Window],
+    incomplete_units: Collection[str],
+    lost: Sequence[Window] = (),
 ) -> AsyncGenerator[PointsUnit, None]:
     """Yield each metric of each day, and the incomplete units of other days; each is one request."""
+    days = list(dict.fromkeys([*lost, *days]))
     for day in dict.fromkeys([*_incomplete_days(client, incomplete_units), *days]):
         for metric in Metric:
             unit = _unit(client, metric, day)

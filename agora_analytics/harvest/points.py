@@ -1,7 +1,16 @@
 """The harvest of `points`: each unit is one meeting or one day, whose rows are replaced as a whole."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any
 
@@ -10,11 +19,12 @@ from attrs import field, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.windows import Window
+from agora_analytics.harvest.repair import day_windows, finish_repair, repair_and_read
 from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
 from agora_analytics.schemas import POINTS
-from agora_analytics.store import Store, Units
-from agora_analytics.store.layout import decode_id, encode_id
+from agora_analytics.store import Repair, Store, Units
+from agora_analytics.store.layout import stored_id
 from agora_analytics.store.quality import map_metric
 
 _TABLE = "points"
@@ -53,19 +63,30 @@ async def harvest_points(
     store: Store,
     app_id: str,
     window: Window,
-    list_units: Callable[[Collection[str]], AsyncIterable[PointsUnit]],
+    list_units: Callable[[Collection[str], Sequence[Window]], AsyncIterable[PointsUnit]],
+    *,
+    reach: Window,
+    verify: bool,
 ) -> HarvestReport:
     """Fetch and store the units of a time range that the store does not have complete.
 
-    `list_units` takes the names of the incomplete units in the store, which have to be fetched again whatever the time
-    range. It yields the units of the range, and the incomplete ones that can still be fetched.
+    `list_units` takes the names of the incomplete units in the store, and the UTC days within the reach that lost rows.
+    Both have to be fetched again whatever the time range. It yields the units of the range and of these days, and the
+    incomplete ones that can still be fetched.
     """
-    stored = await asyncio.to_thread(store.units, app_id)
+    repaired, stored = await repair_and_read(
+        runner, store, app_id, partial(store.units, app_id), refetch_from=reach.start, verify=verify
+    )
+    lost = [
+        part
+        for ends in day_windows(repaired.points_days, reach.start)
+        if (part := Window(*ends).intersection(reach))
+    ]
     writer = _PointsWriter(runner, store, app_id)
 
     async def batches() -> AsyncGenerator[list[Unit], None]:
         complete = set[str]()
-        async for unit in list_units(stored.pending[_TABLE]):
+        async for unit in list_units(stored.pending[_TABLE], lost):
             if not is_stored(unit, stored):
                 yield [Unit(name=unit.name, run=partial(writer.fetch, unit))]
             elif unit.name not in complete:
@@ -73,6 +94,8 @@ async def harvest_points(
                 runner.counts.known_before += 1
 
     await runner.run(batches())
+    repaired_points = Repair(points_days=repaired.points_days)
+    await finish_repair(runner, store, app_id, repaired_points, refetch_from=reach.start)
     return runner.report(window)
 
 
@@ -112,7 +135,7 @@ class _PointsWriter:
                 if stored is not None and stored.num_rows:
                     return False
                 self._store.put(_TABLE, unit.name, POINTS.empty_table(), **partition, pending=True)
-            self._store.put(_TABLE, unit.name, rows, **partition, pending=False)
+            self._store.put(_TABLE, unit.name, rows, **partition, pending=False, incomplete=not complete)
             if complete:
                 self._store.discard(**partition, pending=[(_TABLE, unit.name)])
             return True
@@ -120,7 +143,7 @@ class _PointsWriter:
 
 def is_stored(unit: PointsUnit, stored: Units) -> bool:
     """Return whether this run can rely on the stored rows of a unit."""
-    name = decode_id(encode_id(unit.name))
+    name = stored_id(unit.name)
     if name not in stored.live[_TABLE]:
         return False
     return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)

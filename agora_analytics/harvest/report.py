@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import asdict, define, field, frozen
 
 from agora_analytics.core.windows import Window
+from agora_analytics.store.protocol import FileDamaged
 
 
 @frozen(kw_only=True)
@@ -43,7 +44,7 @@ class CallSkipped:
     reason: str
 
 
-HarvestEvent = CallsListed | PointsStored | CallStored | CallSkipped
+HarvestEvent = CallsListed | PointsStored | CallStored | CallSkipped | FileDamaged
 HarvestObserver = Callable[[HarvestEvent], None]
 
 
@@ -65,6 +66,8 @@ class HarvestReport:
         listing_left: whether some calls may not be listed, because the daily quota of the listing is exhausted.
         retry_at: when the quota resets (UTC epoch seconds), if it ended this run; otherwise None.
         seconds: duration of the run.
+        damaged: files of the store that were damaged or missing. Their rows are fetched again, as far as the vendor
+            still has them.
     """
 
     window: Window
@@ -80,6 +83,7 @@ class HarvestReport:
     listing_left: bool
     retry_at: float | None
     seconds: float
+    damaged: Sequence[FileDamaged] = ()
 
     @property
     def complete(self) -> bool:
@@ -101,6 +105,12 @@ class Counts:
     listing_left: bool = False
     retry_at: float | None = None
     skipped: list[CallSkipped] = field(factory=list)
+    damaged: list[FileDamaged] = field(factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """True if nothing is left for another run."""
+        return self.retry_at is None and not self.skipped
 
     def add(self, event: HarvestEvent) -> None:
         """Add what an event reports."""
@@ -113,6 +123,8 @@ class Counts:
                 self.points += points
             case CallSkipped():
                 self.skipped.append(event)
+            case FileDamaged():
+                self.damaged.append(event)
 
     def quota_spent(self, retry_at: float) -> None:
         """Record that a daily quota is exhausted until `retry_at`."""
@@ -120,5 +132,8 @@ class Counts:
 
     def report(self, window: Window, requests: Mapping[str, int], seconds: float) -> HarvestReport:
         """Return the report of these totals."""
-        totals = asdict(self, recurse=False) | {"skipped": tuple(self.skipped)}
+        totals = asdict(self, recurse=False) | {
+            "skipped": tuple(self.skipped),
+            "damaged": tuple(self.damaged),
+        }
         return HarvestReport(window=window, requests=requests, seconds=seconds, **totals)

@@ -1,22 +1,27 @@
 """The harvest of any vendor: stores everything of a time range that the client may fetch, exactly once."""
 
 import asyncio
+import math
 from pathlib import Path
 from typing import TypeAlias
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.operations import LISTS, METRICS
+from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
-from agora_analytics.harvest.meetings import harvest_meetings
+from agora_analytics.harvest.meetings import RETENTION_DAYS, harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
+from agora_analytics.harvest.repair import with_damage
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
-from agora_analytics.instants import Instant, utc_day
+from agora_analytics.instants import DAY, Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
-from agora_analytics.store import Store, open_store
+from agora_analytics.store import CompactReport, Store, open_store
 
 HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """The clients that can be harvested."""
+
+_INSIGHTS_RETENTION = 30 * DAY
+"""More seconds than Data Insights days stay available after calls, under any plan."""
 
 
 async def harvest(
@@ -27,10 +32,12 @@ async def harvest(
     store: Store | str | Path,
     observer: HarvestObserver | None = None,
     compact: bool = True,
+    verify: bool = False,
 ) -> HarvestReport:
     """Store everything of a time range, each row exactly once. Several vendors may share one store.
 
-    Data in the store is not fetched again, so a new run resumes a harvest that was killed.
+    Data in the store is not fetched again, so a new run resumes a harvest that was killed. Files that a power failure
+    left damaged are moved to `_damaged`, named in the report and fetched again.
 
     - `AsyncAgora`: every call that was active at any time in `since <= t < until`, with its sessions and samples, into
       `calls`, `sessions` and `metrics`. Calls are stored as a whole, as far as the plan's retention allows. An ongoing
@@ -48,9 +55,11 @@ async def harvest(
         client: the client; its rate limits determine the pace.
         since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a `Store`, or the folder of one, which is created if it does not exist.
+        store: a `Store`, or the folder of one, which is created if it does not exist. `open_store(..., durable=False)`
+            is faster, but the last seconds may be lost in a power failure.
         observer: called with every `HarvestEvent`; the engine's events go to the client's own observer.
         compact: merge the many files of days that are over into a few at the end.
+        verify: read every page of the store first, to find damage that the footers of the files do not show.
 
     Returns:
         The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
@@ -67,19 +76,36 @@ async def harvest(
             print(report.calls, report.points)
     """
     opened = await open_or_create(store)
+    calls_expired = -math.inf
     match client:
         case AsyncAgora():
-            app_id, reach_end = client.settings.app_id, client.reach(METRICS).end
+            app_id, reach = client.settings.app_id, client.reach(METRICS)
             window = client.legal_window(LISTS, since, until)
-            report = await harvest_calls(client, opened, window, observer)
+            report = await harvest_calls(client, opened, window, observer, verify=verify)
+            calls_expired = min(client.reach(endpoint).start for endpoint in (LISTS, SESSIONS, METRICS))
+            points_expired = calls_expired - _INSIGHTS_RETENTION
         case AsyncApsaraVideo():
-            app_id, reach_end = client.app_id, client.reach().end
-            report = await harvest_metric_days(client, opened, utc_days(client, since, until), observer)
+            app_id, reach = client.app_id, client.reach()
+            days = utc_days(client, since, until)
+            report = await harvest_metric_days(client, opened, days, observer, verify=verify)
+            points_expired = reach.start
         case AsyncOpenTok():
-            app_id, reach_end = client.project_id, client.reach().end
-            report = await harvest_meetings(client, opened, client.window(since, until), observer)
-    if compact:
-        await asyncio.to_thread(opened.compact, closed_before=utc_day(reach_end), app_id=app_id)
+            app_id, reach = client.project_id, client.reach()
+            window = client.window(since, until)
+            report = await harvest_meetings(client, opened, window, observer, verify=verify)
+            points_expired = reach.end - RETENTION_DAYS * DAY
+    if not compact:
+        return report
+    compacted = await asyncio.to_thread(
+        opened.compact,
+        closed_before=utc_day(reach.end),
+        app_id=app_id,
+        calls_expired_before=calls_expired,
+        points_expired_before=points_expired,
+    )
+    if isinstance(compacted, CompactReport) and any(day.damaged for day in compacted.skipped):
+        repaired = await asyncio.to_thread(opened.repair, app_id, refetch_from=reach.start, verify=True)
+        return with_damage(report, repaired.files, observer)
     return report
 
 

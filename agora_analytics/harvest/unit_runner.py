@@ -16,6 +16,7 @@ from agora_analytics.errors import (
     ConfigurationError,
     QuotaExhausted,
     ServerError,
+    StoreDamaged,
     StoreError,
     TransportError,
 )
@@ -62,6 +63,10 @@ class UnitRunner:
 
     A unit that fails is skipped and left for the next run. A unit that finds its daily quota exhausted is counted as
     left; units that need other endpoints continue.
+
+    Attributes:
+        counts: the totals of the run.
+        damage_found: whether a unit failed because a file of the store is damaged.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class UnitRunner:
         self._slots = asyncio.Semaphore(concurrency)
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue(_QUEUE_SIZE)
         self._failures_in_a_row = 0
+        self.damage_found = False
 
     async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
         """Run all units of the batches, each name once. Units start while later batches are still being listed.
@@ -131,6 +137,9 @@ class UnitRunner:
     async def _run_unit(self, unit: Unit) -> None:
         try:
             outcome = await unit.run()
+        except* StoreDamaged as failures:
+            self.damage_found = True
+            self.skip(unit.name, next(flatten(failures)))
         except* ABORTING_ERRORS:
             raise
         except* QuotaExhausted as failures:

@@ -14,6 +14,7 @@ from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, split
 from agora_analytics.instants import utc_day
+from agora_analytics.store.layout import short_id
 
 
 @frozen(kw_only=True)
@@ -51,14 +52,16 @@ def metrics_units(
         if part := window.intersection(reach):
             ends = f"{window.start - call.created_ts}-{window.end - call.created_ts}"
             units += [
-                MetricsUnit(name=f"{call.call_id}.{ends}.{batch.index}", window=part, sids=batch.sids)
+                MetricsUnit(
+                    name=f"{short_id(call.call_id)}.{ends}.{batch.index}", window=part, sids=batch.sids
+                )
                 for batch in batches([window], sessions)
             ]
     return units
 
 
 def parse_unit_name(unit: str) -> tuple[str, Window]:
-    """Return the call id, and the window in seconds from the call's start, of a metrics unit's name."""
+    """Return the call id, cut if it is long, and the window in seconds from the call's start, of a unit's name."""
     call_id, ends, _ = unit.rsplit(".", 2)
     start, end = ends.split("-")
     return call_id, Window(int(start), int(end))

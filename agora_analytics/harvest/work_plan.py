@@ -13,8 +13,11 @@ from attrs import define, field, frozen
 
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps, merge_nearby
-from agora_analytics.harvest.units import call_window, parse_unit_name
-from agora_analytics.store.protocol import CallListing, Store, Units
+from agora_analytics.errors import StoreDamaged
+from agora_analytics.harvest.units import call_day, call_window, parse_unit_name
+from agora_analytics.store.layout import short_id, stored_id
+from agora_analytics.store.parquet_file import LATEST_TIME
+from agora_analytics.store.protocol import CallListing, Repair, Store, Units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,20 +52,22 @@ class WorkPlan:
         stored: the calls in the tables, by call id.
         units: the stored units.
         listed: the latest listed row of each call, by call id.
-        live_metrics: the visible metrics units of each call, by call id.
-        pending_metrics: the metrics units of each call that are not published yet, by call id.
+        repaired: what has to be fetched again because its files were damaged.
+        unusable: stored listings that cannot be used, because another version committed them unchecked.
     """
 
     stored: dict[str, StoredCall] = field(factory=dict)
     units: Units = field(factory=Units)
     _listings: Sequence[CallListing] = field(default=(), repr=False)
+    repaired: Repair = field(factory=Repair)
+    unusable: Sequence[CallListing] = field(default=(), repr=False)
     listed: dict[str, Call] = field(init=False, factory=dict)
-    live_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
-    pending_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
+    _live_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
+    _pending_metrics: Mapping[str, list[str]] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.live_metrics = _by_call(self.units.live["metrics"])
-        self.pending_metrics = _by_call(self.units.pending["metrics"])
+        self._live_metrics = _by_call(self.units.live["metrics"])
+        self._pending_metrics = _by_call(self.units.pending["metrics"])
         for listing in self._listings:
             self.add_calls(calls_from_rows(listing.rows))
 
@@ -70,11 +75,26 @@ class WorkPlan:
     def read(cls, store: Store, app_id: str) -> "WorkPlan":
         """Read the state of an app from its store. Blocking."""
         rows = store.calls(app_id).select(["call_id", "finished", "destroyed_ts"])
-        stored = {
-            row["call_id"]: StoredCall(row["finished"], _epoch(row["destroyed_ts"]))
-            for row in rows.to_pylist()
-        }
-        return cls(stored, store.units(app_id), store.listings(app_id))
+        try:
+            stored = {
+                row["call_id"]: StoredCall(row["finished"], _epoch(row["destroyed_ts"]))
+                for row in rows.to_pylist()
+            }
+        except (AttributeError, ValueError, OverflowError) as problem:
+            raise StoreDamaged(f"cannot read the calls of app {app_id}: a value is out of range") from problem
+        listings = store.listings(app_id)
+        usable = [listing for listing in listings if _is_usable(listing)]
+        unusable = [listing for listing in listings if listing not in usable]
+        return cls(stored, store.units(app_id), usable, unusable=unusable)
+
+    def metrics_of(self, call: Call, *, pending: bool) -> Sequence[str]:
+        """Return the metrics units of a call that are visible, or that are not published yet."""
+        return (self._pending_metrics if pending else self._live_metrics).get(short_id(call.call_id), ())
+
+    def has_unit(self, table: str, call: Call, *, pending: bool) -> bool:
+        """Return whether the unit of a call in `calls` or `sessions` is stored."""
+        units = self.units.pending if pending else self.units.live
+        return stored_id(call.call_id) in units[table]
 
     def add_calls(self, calls: Iterable[Call]) -> None:
         """Keep the latest row of each call."""
@@ -93,15 +113,23 @@ class WorkPlan:
         stored = self.stored.get(call.call_id)
         return stored is not None and not call.finished and stored.destroyed_ts >= reach.end - _RECHECK_AFTER
 
-    def listing_tasks(self, window: Window) -> list[ListingTask]:
-        """Return the windows that are still to be listed, interrupted listings first."""
+    def listing_tasks(self, window: Window, reach: Window) -> list[ListingTask]:
+        """Return the windows that are still to be listed, interrupted listings first.
+
+        A listing that lost a page is listed again whatever the window, as far as the reach allows.
+        """
+        lost = [part for ends in self.repaired.listings if (part := Window(*ends).intersection(reach))]
+        wanted = [window, *lost]
         covered = [Window(listing.start, listing.end) for listing in self._listings]
         interrupted = [
             ListingTask(part, listing.pages, listing.resume)
             for part, listing in zip(covered, self._listings, strict=True)
-            if not listing.whole and part.intersection(window)
+            if not listing.whole and any(map(part.intersection, wanted))
         ]
-        return interrupted + [ListingTask(gap) for gap in gaps(window, covered)]
+        missing = list[Window]()
+        for part in wanted:
+            missing += gaps(part, [*covered, *missing])
+        return interrupted + [ListingTask(gap) for gap in missing]
 
     def ongoing_calls(self, window: Window, reach: Window) -> list[Call]:
         """Return the calls that were ongoing when last seen, and are due to be listed again.
@@ -125,10 +153,17 @@ class WorkPlan:
         ]
         return merge_nearby(timestamps, max_gap=_MERGE_DISTANCE)
 
-    def due_calls(self, window: Window) -> list[Call]:
-        """Return the listed calls of a window that are not stored as listed, the earliest first."""
+    def due_calls(self, window: Window, reach: Window) -> list[Call]:
+        """Return the listed calls of a window that are not stored as listed, the earliest first.
+
+        Calls whose files were damaged are due whatever the window, if they began within the reach.
+        """
         return sorted(
-            (call for call in self.listed.values() if self._is_due(call) and _overlaps(call, window)),
+            (
+                call
+                for call in self.listed.values()
+                if self._is_due(call) and (_overlaps(call, window) or self._is_lost(call, reach))
+            ),
             key=lambda call: (call.created_ts, call.call_id),
         )
 
@@ -140,6 +175,13 @@ class WorkPlan:
         stored = self.stored.get(call.call_id)
         return max(call.created_ts, call.destroyed_ts, stored.destroyed_ts if stored else 0)
 
+    def _is_lost(self, call: Call, reach: Window) -> bool:
+        return (
+            bool(self.repaired.call_days)
+            and call.created_ts >= reach.start + _REACH_MARGIN
+            and call_day(call) in self.repaired.call_days
+        )
+
     def _is_due(self, call: Call) -> bool:
         stored = self.stored.get(call.call_id)
         return stored is None or (
@@ -150,6 +192,21 @@ class WorkPlan:
 def is_too_recent(call: Call, reach: Window) -> bool:
     """Return whether a call began or ended after the reach, so that its data is not complete yet."""
     return call.created_ts > reach.end or (call.finished and call.destroyed_ts > reach.end)
+
+
+def _is_usable(listing: CallListing) -> bool:
+    """Return whether the rows of a listing are calls that a harvest can use."""
+    try:
+        return all(map(is_storable, calls_from_rows(listing.rows)))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return False
+
+
+def is_storable(call: Call) -> bool:
+    """Return whether a call has an id, and times that are seconds of this century or the last decades of the previous."""
+    return bool(call.call_id) and all(
+        0 <= time <= LATEST_TIME for time in (call.created_ts, call.destroyed_ts)
+    )
 
 
 def _by_call(units: Iterable[str]) -> Mapping[str, list[str]]:

@@ -6,7 +6,7 @@
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactReport
 from agora_analytics.store.parquet_store import ParquetStore, open_store
-from agora_analytics.store.protocol import CallListing, Store, Units
+from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, Store, Units
 from agora_analytics.store.query import Result
 
 __all__ = [
@@ -18,7 +18,9 @@ __all__ = [
     "TABLES",
     "CallListing",
     "CompactReport",
+    "FileDamaged",
     "ParquetStore",
+    "Repair",
     "Result",
     "Store",
     "Units",

@@ -6,10 +6,11 @@ still has the old files open. It never sees old and new rows together, because n
 """
 
 import hashlib
+import math
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
-from agora_analytics.errors import StoreError
+from agora_analytics.errors import StoreDamaged, StoreError
 from agora_analytics.store import atomic_exchange, parquet_file
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
@@ -34,6 +35,7 @@ from agora_analytics.store.layout import (
 )
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.object_writer import flush
+from agora_analytics.store.units import compaction_metadata
 
 LISTED_WITHIN = 60.0
 """Seconds for which a replaced folder is kept, for readers that are listing it. A later compaction removes it."""
@@ -65,11 +67,12 @@ class CompactedDay:
 
 @frozen(kw_only=True)
 class SkippedDay:
-    """One app's day that was not compacted, with the reason."""
+    """One app's day that was not compacted, with the reason; `damaged`: a file of it cannot be read."""
 
     app_id: str
     day: str
     reason: str
+    damaged: bool = False
 
 
 @frozen(kw_only=True)
@@ -86,7 +89,13 @@ class CompactReport:
 
 
 def compact(
-    layout: Layout, lock: FolderLock, *, closed_before: str, app_id: str | None = None
+    layout: Layout,
+    lock: FolderLock,
+    *,
+    closed_before: str,
+    app_id: str | None = None,
+    calls_expired_before: float = -math.inf,
+    points_expired_before: float = -math.inf,
 ) -> CompactReport:
     """Compact each closed day that has single units. See `ParquetStore.compact`.
 
@@ -97,13 +106,18 @@ def compact(
     compacted: list[CompactedDay] = []
     skipped: list[SkippedDay] = []
     with translate_os_errors("cannot list", layout.folder):
-        days = list(_days_with_units(layout, closed_before, app_id))
+        expired = {CallsDay: calls_expired_before, PointsDay: points_expired_before}
+        days = list(_days_with_units(layout, closed_before, app_id, expired))
     for day in days:
         with (
             lock.exclusive() as alone,
             translate_os_errors("cannot compact", f"{layout.folder} ({day.app_id}, {day.day})"),
         ):
-            outcome = _compact_day(layout, day) if alone else _BUSY
+            try:
+                outcome = _compact_day(layout, day) if alone else _BUSY
+            except StoreDamaged as error:
+                skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=str(error), damaged=True))
+                continue
         if isinstance(outcome, str):
             skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=outcome))
         else:
@@ -119,9 +133,11 @@ def _remove_replaced(layout: Layout) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> Iterator[Day]:
+def _days_with_units(
+    layout: Layout, closed_before: str, app_id: str | None, expired_before: Mapping[type[Day], float]
+) -> Iterator[Day]:
     wanted = None if app_id is None else encode_id(app_id)
-    for kind in (CallsDay, PointsDay):
+    for kind, second in expired_before.items():
         days = {
             (app, day)
             for table in kind.tables
@@ -131,7 +147,7 @@ def _days_with_units(layout: Layout, closed_before: str, app_id: str | None) -> 
             if day < closed_before and any(not name.startswith(COMPACTED) for name in parquet_names(folder))
         }
         for app, day in sorted(days):
-            yield kind(layout, app_id=decode_id(app), day=day)
+            yield kind(layout, app_id=decode_id(app), day=day, expired_before=second)
 
 
 def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
@@ -141,7 +157,7 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
         if not atomic_exchange.works_in(layout.staging):
             return _NO_EXCHANGE
         day.require_complete()
-        merged = [_merge(day, table, layout.staging / table) for table in day.tables if day.units(table)]
+        merged = _merge_tables(day, layout.staging)
         for table in merged:
             _verify(table)
         for table in merged:
@@ -193,7 +209,9 @@ class _Source:
         for path in self.files:
             with (
                 translate_read_errors(path),
-                pq.ParquetFile(str(path), read_dictionary=text, pre_buffer=False) as file,
+                pq.ParquetFile(
+                    str(path), read_dictionary=text, pre_buffer=False, page_checksum_verification=True
+                ) as file,
             ):
                 self.rows += file.metadata.num_rows
                 for group in range(file.num_row_groups):
@@ -202,7 +220,21 @@ class _Source:
                     yield piece
 
 
-def _merge(day: Day, table: str, folder: Path) -> _MergedTable:
+def _merge_tables(day: Day, staging: Path) -> list[_MergedTable]:
+    merged: list[_MergedTable] = []
+    siblings: list[tuple[str, str]] = []
+    for table in day.tables:
+        # the file of the calls names the others, so it is written again with them
+        if day.units(table) or (table == "calls" and merged and day.files(table)):
+            merged.append(_merge(day, table, staging / table, siblings))
+            files = merged[-1].files
+        else:
+            files = tuple(day.files(table))
+        siblings += ((table, path.name) for path in files)
+    return merged
+
+
+def _merge(day: Day, table: str, folder: Path, siblings: Sequence[tuple[str, str]]) -> _MergedTable:
     """Write the rows of a day of one table into a new folder, in the order of the old names, and flush them.
 
     Raises:
@@ -219,7 +251,8 @@ def _merge(day: Day, table: str, folder: Path) -> _MergedTable:
     while first is not None or not files:  # units without rows become one file without rows, with all columns
         rows = [] if first is None else _up_to(ROWS_IN_A_FILE, chain([first], pieces))
         path = folder / f"{stem}~{len(files):05d}{SUFFIX}"
-        parquet_file.write(path, table, rows, metadata=None if files else day.metadata())
+        metadata = day.metadata() | compaction_metadata(sources, siblings if table == "calls" else ())
+        parquet_file.write(path, table, rows, metadata=None if files else metadata)
         flush(path)
         files.append(path)
         first = next(pieces, None)

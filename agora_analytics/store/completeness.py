@@ -1,6 +1,8 @@
 """Checks whether a day is complete, so that it can be compacted."""
 
+import math
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,14 +26,19 @@ class Day(ABC):
         tables: the tables, in the order in which their new files become visible.
         app_id: the app.
         day: the UTC day.
+        expired_before: what was last seen before this second cannot be fetched again (UTC epoch seconds).
+        expired: whether the whole day cannot be fetched again, so that it stays as it is.
     """
 
     tables: ClassVar[tuple[str, ...]]
 
-    def __init__(self, layout: Layout, *, app_id: str, day: str) -> None:
+    def __init__(self, layout: Layout, *, app_id: str, day: str, expired_before: float = -math.inf) -> None:
         self._layout = layout
         self.app_id = app_id
         self.day = day
+        self.expired_before = expired_before
+        end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
+        self.expired = end.timestamp() <= expired_before
 
     def folder(self, table: str, *, pending: bool = False) -> Path:
         """Return the day's folder in a table."""
@@ -55,7 +62,7 @@ class Day(ABC):
         del table, calls  # without tables of calls, every unit is complete
 
     def metadata(self) -> dict[str, str]:
-        """Return the metadata for the compacted files of each table."""
+        """Return the metadata for the compacted files of each table, apart from `compaction_metadata`."""
         return {}
 
 
@@ -64,16 +71,19 @@ class CallsDay(Day):
 
     tables = tuple(CALL_TABLES)[::-1]
 
-    def __init__(self, layout: Layout, *, app_id: str, day: str) -> None:
-        super().__init__(layout, app_id=app_id, day=day)
+    def __init__(self, layout: Layout, *, app_id: str, day: str, expired_before: float = -math.inf) -> None:
+        super().__init__(layout, app_id=app_id, day=day, expired_before=expired_before)
         self._calls: frozenset[str] = frozenset()
 
     def require_complete(self) -> None:
         """Check that all calls are finished, that none is duplicated, and that no unit waits for its call."""
         calls: set[str] = set()
         for path in self.files("calls"):
-            for call_id, finished in _columns(path, ["call_id", "finished"]):
-                if not finished:
+            for call_id, finished, last_seen in _columns(path, ["call_id", "finished", "destroyed_ts"]):
+                expired = self.expired or (
+                    last_seen is not None and last_seen.timestamp() < self.expired_before
+                )
+                if not finished and not expired:
                     raise DayIncomplete(
                         f"call {call_id} was ongoing when it was fetched; harvest it again first"
                     )
@@ -86,7 +96,7 @@ class CallsDay(Day):
 
     def require_complete_calls(self, table: str, calls: set[str]) -> None:
         """Check that each call has a row in `calls`. It has none if a harvest ended before it wrote that row."""
-        if orphans := calls - self._calls:
+        if (orphans := calls - self._calls) and not self.expired:
             raise DayIncomplete(
                 f"{table} has rows of call {min(orphans)}, which is incomplete; run the harvest again first"
             )
@@ -101,6 +111,8 @@ class CallsDay(Day):
                 if path.name not in live:
                     ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
                     if not ids or not ids <= self._calls:
+                        if self.expired:
+                            continue
                         raise DayIncomplete(
                             f"{table} has units of an incomplete call; run the harvest again first"
                         )
@@ -116,6 +128,9 @@ class PointsDay(Day):
     def require_complete(self) -> None:
         """Check that no unit has to be fetched again, and that none is duplicated."""
         for path in self.files("points", pending=True):
+            if self.expired:
+                path.unlink(missing_ok=True)
+                continue
             raise DayIncomplete(
                 f"{unit_name(path.name)} was incomplete when it was fetched; run the harvest again first"
             )

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from agora_analytics.errors import StoreError
+from agora_analytics.errors import StoreDamaged, StoreError
 
 T = TypeVar("T")
 
@@ -40,12 +40,12 @@ def translate_os_errors(action: str, target: Path | str) -> Iterator[None]:
 
 @contextmanager
 def translate_read_errors(path: Path) -> Iterator[None]:
-    """Raise a `StoreError` if pyarrow cannot read a file; `FileNotFoundError` passes through unchanged."""
+    """Raise `StoreDamaged` if pyarrow cannot read a file; `FileNotFoundError` passes through unchanged."""
     try:
         yield
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
+    except (pa.ArrowException, OSError, ValueError, TypeError) as problem:
         if isinstance(problem, OSError) and problem.errno is not None:
             raise store_error("cannot read", path, problem) from problem
         raise damaged(path, problem) from problem
@@ -67,13 +67,12 @@ def store_error(action: str, target: Path | str, problem: OSError) -> StoreError
     return StoreError(f"{action} {target}: {reason}; {advice}")
 
 
-def damaged(target: Path | str, problem: Exception) -> StoreError:
+def damaged(target: Path | str, problem: Exception) -> StoreDamaged:
     """Return the error for a file that is not a complete Parquet file."""
     detail = "".join(c for c in str(problem).split("\n")[0] if c.isprintable()) or type(problem).__name__
-    # The advice is to move the whole day: while a call's row remains in `calls`, its missing rows are not fetched again.
-    return StoreError(
+    return StoreDamaged(
         f"cannot read {target}: the file is damaged ({detail}); "
-        "restore it from a backup, or move its day out of all tables and harvest that day again"
+        "run the harvest with --verify, which moves the file to _damaged and fetches its rows again"
     )
 
 

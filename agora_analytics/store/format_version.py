@@ -6,8 +6,10 @@ from pathlib import Path
 
 import agora_analytics
 from agora_analytics.errors import StoreError, StoreVersionError
+from agora_analytics.schemas import TABLES
 from agora_analytics.store.failures import translate_os_errors
-from agora_analytics.store.layout import FORMAT_FILE
+from agora_analytics.store.layout import FORMAT_FILE, PARTS
+from agora_analytics.store.object_writer import flush, make_folder
 
 FORMAT = 2
 """Version of the format; incremented for each incompatible change."""
@@ -15,8 +17,10 @@ FORMAT = 2
 _IGNORED = {"lost+found"}
 
 
-def ensure(folder: Path, *, create: bool) -> None:
+def ensure(folder: Path, *, create: bool, durable: bool = True) -> None:
     """Check that a folder is a store that this version can read. Create the store first if `create` is true.
+
+    `create` also writes the format file of a store again if a crash damaged it.
 
     Raises:
         StoreVersionError: if the store has another format.
@@ -35,13 +39,13 @@ def ensure(folder: Path, *, create: bool) -> None:
                 f"cannot open the store {folder}: it is a file; a store is a folder, so choose another path"
             )
         try:
-            text = (folder / FORMAT_FILE).read_text("utf-8")
+            text = (folder / FORMAT_FILE).read_text("utf-8", "replace")
         except FileNotFoundError:
             text = None
-    if text is not None:
+    if text is not None and not (create and _is_cut(text)):
         _check(folder, text)
     elif create:
-        _create(folder)
+        _create(folder, durable=durable)
     elif folder.exists():
         raise StoreError(
             f"there is no store in {folder}: it has no {FORMAT_FILE}; give the folder of an existing store"
@@ -50,14 +54,22 @@ def ensure(folder: Path, *, create: bool) -> None:
         raise StoreError(f"there is no store at {folder}; give the folder of an existing store")
 
 
+def _is_cut(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return "\ufffd" in text
+
+
 def _check(folder: Path, text: str) -> None:
     try:
         content = json.loads(text)
         number, author = int(content["format"]), str(content.get("created_by", "an unknown version"))
     except (ValueError, TypeError, KeyError):
         raise StoreError(
-            f"cannot read {folder / FORMAT_FILE}: it is damaged; if the other files are intact, "
-            f'replace its content with {{"format": {FORMAT}}}'
+            f"cannot read {folder / FORMAT_FILE}: it is damaged; run the harvest again, which writes it again, "
+            f'or replace its content with {{"format": {FORMAT}}}'
         ) from None
     if number == FORMAT:
         return
@@ -72,9 +84,9 @@ def _check(folder: Path, text: str) -> None:
     )
 
 
-def _create(folder: Path) -> None:
+def _create(folder: Path, *, durable: bool) -> None:
     with translate_os_errors("cannot create the store", folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, durable=durable)
         if foreign := _foreign(folder):
             raise StoreError(
                 f"{folder} contains other files ({foreign}) and no {FORMAT_FILE}; "
@@ -84,7 +96,11 @@ def _create(folder: Path) -> None:
         text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
         try:
             staged.write_text(text + "\n", "utf-8")
+            if durable:
+                flush(staged)
             staged.replace(folder / FORMAT_FILE)
+            if durable:
+                flush(folder)
         finally:
             staged.unlink(missing_ok=True)
 
@@ -92,6 +108,14 @@ def _create(folder: Path) -> None:
 def _foreign(folder: Path) -> str | None:
     for entry in folder.iterdir():
         # another process may be creating the same store
-        if not entry.name.startswith((".", FORMAT_FILE)) and entry.name not in _IGNORED:
-            return None if (folder / FORMAT_FILE).exists() else entry.name
+        if entry.name.startswith((".", FORMAT_FILE)) or entry.name in _IGNORED or _is_part(entry):
+            continue
+        return None if (folder / FORMAT_FILE).exists() else entry.name
     return None
+
+
+def _is_part(entry: Path) -> bool:
+    """Return whether a store without its format file may have this entry."""
+    if entry.name in TABLES:
+        return entry.is_dir() and all(app.name.startswith("app_id=") for app in entry.iterdir())
+    return entry.name in PARTS

@@ -9,6 +9,8 @@
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
     DIR/_staging/                                               files that are being written; never read
     DIR/_replaced/                                              compacted days as they were before, for open readers
+    DIR/_damaged/...                                            damaged files, under the path that they had
+    DIR/_skipped/app_id=<id>/<unit>.json                        records that cannot be read, as a harvest reported them
     DIR/_lock                                                   shared by writers, exclusive for compaction, which
                                                                 appends one byte each time
     DIR/_commit_lock                                            held while a call is published or units are removed
@@ -28,26 +30,32 @@ from agora_analytics.schemas import TABLES
 from agora_analytics.store.failures import translate_os_errors
 
 FORMAT_FILE = "_store.json"
+DAMAGED = "_damaged"
 LISTING = "_listing"
 LOCK = "_lock"
 COMMIT_LOCK = "_commit_lock"
 PENDING = "_pending"
 REPLACED = "_replaced"
 STAGING = "_staging"
+SKIPPED = "_skipped"
+PARTS = frozenset({DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, SKIPPED, STAGING})
+"""The names in a store's folder, apart from the tables and the format file."""
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
 """Prefix of the names of compacted files. No unit has it: `encode_id` adds `~` only near the hundredth character."""
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.-]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CUT = re.compile(r"[A-Za-z0-9_.%-]{98,100}~[0-9a-f]{32}")
 _MAX_LENGTH = 200
+_MAX_LENGTH_IN_UNIT = 150
 
 
-def encode_id(text: str) -> str:
+def encode_id(text: str, *, max_length: int = _MAX_LENGTH) -> str:
     """Return a vendor's id as one safe file name: characters other than `A-Za-z0-9_.-` become `%XX`.
 
     A leading `_` or `.` is encoded too, because readers skip such names, and so is the `n` of `null`, which DuckDB 1
-    reads as NULL. A name that is too long is cut and ends with a hash.
+    reads as NULL. A name that is too long is cut and ends with a hash; it stays the same when it is encoded again.
 
     Raises:
         StoreError: if the id is empty.
@@ -58,12 +66,14 @@ def encode_id(text: str) -> str:
     """
     if not text:
         raise StoreError("cannot store an object with an empty id; give an id with at least one character")
+    if _CUT.fullmatch(text):
+        return text
     name = _UNSAFE.sub(
         lambda match: f"%{match[0][0]:02X}".encode(), text.encode("utf-8", "surrogatepass")
     ).decode()
     if name[0] in "._" or name.lower() == "null":
         name = f"%{ord(name[0]):02X}{name[1:]}"
-    if len(name) > _MAX_LENGTH:
+    if len(name) > max_length:
         digest = hashlib.sha256(name.encode()).hexdigest()[:32]
         name = f"{name[:100].rstrip('%')}~{digest}"
     return name
@@ -71,7 +81,24 @@ def encode_id(text: str) -> str:
 
 def decode_id(name: str) -> str:
     """Return the id that `encode_id` encoded. A name that was cut is returned as it is."""
-    return unquote(name) if "%" in name else name
+    return unquote(name) if "%" in name and not _CUT.fullmatch(name) else name
+
+
+def stored_id(text: str) -> str:
+    """Return the form in which the store lists an id: the id, or its file name if that was cut."""
+    return decode_id(encode_id(text))
+
+
+def short_id(text: str) -> str:
+    """Return a form of an id that leaves room for a suffix in a file name: the id, or a cut form that ends with a hash.
+
+    Example:
+        >>> short_id("c1"), len(short_id("c" * 300))
+        ('c1', 133)
+    """
+    name = encode_id(text, max_length=_MAX_LENGTH_IN_UNIT)
+    # a percent sign would take three characters when the unit is encoded
+    return name.replace("%", "") if _CUT.fullmatch(name) else decode_id(name)
 
 
 def unit_name(file: str) -> str:
@@ -132,6 +159,14 @@ class Layout:
     def listing(self, app_id: str, start: int, end: int, seq: int) -> Path:
         """Return the file of one page of the listing of the window from `start` to `end` (UTC epoch seconds)."""
         return self.listings(app_id) / f"{start}-{end}.{seq:05d}{SUFFIX}"
+
+    def damaged(self, path: Path) -> Path:
+        """Return where a damaged file is kept."""
+        return self.folder / DAMAGED / path.relative_to(self.folder)
+
+    def skipped(self, app_id: str) -> Path:
+        """Return the folder that lists the unreadable records of one app."""
+        return self.folder / SKIPPED / f"app_id={encode_id(app_id)}"
 
     def files(self, table: str) -> list[Path]:
         """Return the files of a table, sorted."""

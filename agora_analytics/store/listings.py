@@ -20,7 +20,7 @@ def read(layout: Layout, app_id: str) -> list[CallListing]:
     """Return the listings of an app by window; of each, the pages from the first to the first gap."""
     listings = []
     with ThreadPoolExecutor(4) as pool:
-        for (start, end), numbers in sorted(_page_numbers(layout.listings(app_id)).items()):
+        for (start, end), numbers in sorted(page_numbers(layout.listings(app_id)).items()):
             without_gap = [seq for position, seq in enumerate(sorted(numbers)) if position == seq]
             if without_gap:
                 pages = pool.map(_read_page, (layout.listing(app_id, start, end, seq) for seq in without_gap))
@@ -40,13 +40,14 @@ def read(layout: Layout, app_id: str) -> list[CallListing]:
 def remove(layout: Layout, app_id: str, start: int, end: int) -> None:
     """Remove the pages of a window, last page first, so that the remaining pages never have a gap."""
     folder = layout.listings(app_id)
-    numbers = _page_numbers(folder).get((start, end), [])
+    numbers = page_numbers(folder).get((start, end), [])
     with translate_os_errors("cannot remove a listing in", folder):
         for seq in sorted(numbers, reverse=True):
             layout.listing(app_id, start, end, seq).unlink(missing_ok=True)
 
 
-def _page_numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
+def page_numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
+    """Return the numbers of the pages in a folder, by the window that they list."""
     numbers: dict[tuple[int, int], list[int]] = {}
     with translate_os_errors("cannot list", folder):
         for name in parquet_names(folder):

@@ -40,7 +40,7 @@ class CommitLock:
 class FolderLock:
     """A file lock on a store: shared between writers, exclusive for compaction. Thread-safe.
 
-    Each exclusive use appends one byte to the lock file, so that a writer can see that a compaction has run.
+    Each exclusive use appends one byte to the lock file, so that a writer can see that compacted files have changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,15 +71,22 @@ class FolderLock:
         descriptor, locked = _open_locked(self.path, shared=False, wait=False)
         try:
             if locked:
-                with translate_os_errors("cannot lock", self.path):
-                    os.write(descriptor, b".")
+                self._count(descriptor)
             yield locked
         finally:
             os.close(descriptor)
 
-    def times_held_alone(self) -> int:
-        """Return how often the lock was held exclusively. Stable only while the caller holds the shared lock."""
+    def changes(self) -> int:
+        """Return how often compacted files were replaced or removed. Stable while the caller holds the shared lock."""
         return self.path.stat().st_size
+
+    def count_change(self) -> None:
+        """Record that compacted files were removed. The caller holds the shared lock."""
+        self._count(self._descriptor)
+
+    def _count(self, descriptor: int) -> None:
+        with translate_os_errors("cannot lock", self.path):
+            os.write(descriptor, b".")
 
 
 def _open_locked(path: Path, *, shared: bool, wait: bool) -> tuple[int, bool]:

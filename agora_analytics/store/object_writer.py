@@ -3,8 +3,9 @@
 import itertools
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from agora_analytics.store import parquet_file
@@ -41,12 +42,20 @@ class ObjectWriter:
                 raise
         return written
 
-    def publish(self, pending: Path, live: Path) -> None:
-        """Move an object from `_pending` to its table. Does nothing if it was moved before."""
-        with translate_os_errors("cannot write", live), suppress(FileNotFoundError):
-            self._rename(pending, live)
+    def publish(self, moves: Iterable[tuple[Path, Path]]) -> None:
+        """Move objects from `_pending` to their tables, in this order. An object that was moved before is ignored.
 
-    def _rename(self, source: Path, target: Path) -> None:
+        The names of a folder are flushed once, before the objects of the next folder are moved.
+        """
+        for folder, group in groupby(moves, key=lambda move: move[1].parent):
+            with translate_os_errors("cannot write", folder):
+                for pending, live in group:
+                    with suppress(FileNotFoundError):
+                        self._rename(pending, live, flushed=False)
+                if self.durable:
+                    flush(folder)
+
+    def _rename(self, source: Path, target: Path, *, flushed: bool = True) -> None:
         try:
             source.replace(target)
         except FileNotFoundError:
@@ -54,10 +63,19 @@ class ObjectWriter:
             # because another thread may have created the folder since.
             if not source.exists():
                 raise
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, durable=self.durable)
             source.replace(target)
-        if self.durable:
+        if self.durable and flushed:
             flush(target.parent)
+
+
+def make_folder(folder: Path, *, durable: bool) -> None:
+    """Create a folder and its parents. `durable` flushes their names to the disk, which flushing a file does not."""
+    created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for path in created:
+            flush(path.parent)
 
 
 def flush(path: Path | str) -> None:

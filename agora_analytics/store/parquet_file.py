@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import frozen
 
@@ -63,6 +64,9 @@ ROW_GROUP = 250_000
 
 SMALL = 5_000
 """A file with fewer rows is compressed with Snappy, because the set-up of Zstandard for each column costs more."""
+
+LATEST_TIME = 4_102_444_800
+"""2100-01-01 in UTC epoch seconds. Later times, such as milliseconds taken for seconds, are refused."""
 
 _PIECES_TO_COMBINE = 250
 
@@ -122,6 +126,8 @@ def _writer(file: pa.NativeFile, table: str, first: pa.Table) -> pq.ParquetWrite
         use_dictionary=list(encoding.dictionary),
         column_encoding=dict(encoding.other) or None,
         write_statistics=True if encoding.statistics is None else list(encoding.statistics),
+        # a flipped byte in a page is an error then, and not another value
+        write_page_checksum=True,
         # the Arrow schema would make readers return dictionary columns; without it they return plain text columns
         store_schema=False,
     )
@@ -188,8 +194,17 @@ def conformed(table: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
         column = pa.nulls(rows.num_rows, kind) if index < 0 else _cast(table, name, rows.column(index), kind)
         if column.null_count and name in KEYS[table]:
             raise StoreError(f"table {table}: {name} is a key; every row needs a value")
+        if pa.types.is_timestamp(kind):
+            _require_sane_times(table, name, column)
         columns.append(column)
     return pa.Table.from_arrays(columns, names=_ORDER[table])
+
+
+def _require_sane_times(table: str, name: str, column: pa.ChunkedArray | pa.Array) -> None:
+    times = pc.min_max(column.cast(pa.int64()))
+    latest = LATEST_TIME * (1000 if column.type.unit == "ms" else 1)
+    if (times["min"].as_py() or 0) < 0 or (times["max"].as_py() or 0) > latest:
+        raise StoreError(f"table {table}: {name} has a time before 1970 or after 2100, which is refused")
 
 
 def _cast(
@@ -207,14 +222,35 @@ def _cast(
         raise StoreError(f"table {table}: {name} does not fit {kind}: {problem}") from problem
 
 
+def read_metadata(path: Path, table: str) -> dict[str, str]:
+    """Return the key-value metadata of one file. Reads the footer only.
+
+    Raises:
+        As `read`.
+    """
+    with pa.OSFile(str(path), "rb") as file:
+        return _metadata(pq.read_metadata(file), table)
+
+
 def read(path: Path, table: str) -> tuple[pa.Table, dict[str, str]]:
     """Return the rows of one file in the table's schema, and its key-value metadata.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        pyarrow.ArrowInvalid, OSError: if it is damaged.
+        pyarrow.ArrowInvalid, OSError, ValueError: if it is damaged, or not a file of the table.
     """
     # the whole file in one read: in small files, seeks cost more than the extra bytes
-    with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
-        metadata = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+    with pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True) as file:
+        metadata = _metadata(file.metadata, table)
         return file.read(use_threads=False).cast(TABLES[table]), metadata
+
+
+def _metadata(footer: pq.FileMetaData, table: str) -> dict[str, str]:
+    if [path.partition(".")[0] for path in _column_paths(footer)] != _ORDER[table]:
+        raise ValueError(f"its columns are not those of {table}")
+    return {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
+
+
+def _column_paths(footer: pq.FileMetaData) -> list[str]:
+    schema = footer.schema
+    return [schema.column(index).path for index in range(footer.num_columns)]

@@ -1,33 +1,41 @@
 """The embedded store: a folder of Parquet files with atomic writes. The file names record which work is done."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from agora_analytics.errors import StoreConflict
-from agora_analytics.schemas import TABLES
 from agora_analytics.store import compaction, format_version, listings, parquet_file, query
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
-from agora_analytics.store.layout import Layout
+from agora_analytics.store.layout import stored_id
 from agora_analytics.store.locks import CommitLock, FolderLock
 from agora_analytics.store.object_writer import ObjectWriter
 from agora_analytics.store.parquet_file import Rows
-from agora_analytics.store.protocol import CallListing, Published, Units
-from agora_analytics.store.units import CompactionIndex, call_metadata, published_state, stored_units
+from agora_analytics.store.protocol import CallListing, Published, Repair, Units
+from agora_analytics.store.reader import StoreReader
+from agora_analytics.store.recovery import Recovery, forget
+from agora_analytics.store.units import (
+    CompactionIndex,
+    call_metadata,
+    incomplete_metadata,
+    published_state,
+    stored_units,
+)
 
 
-def open_store(path: str | Path, *, create: bool = False, durable: bool = False) -> "ParquetStore":
+def open_store(path: str | Path, *, create: bool = False, durable: bool = True) -> "ParquetStore":
     """Open a store.
 
     Args:
         path: its folder.
         create: create the store if it does not exist.
-        durable: flush every object to the disk before it counts as written. Without it, written data survives a crash
-            of the process, but the last seconds may be lost in a power failure.
+        durable: flush every object and its folder to the disk before it counts as written. Without it, written data
+            survives a crash of the process, but the last seconds may be lost in a power failure. A harvest finds such
+            files and fetches them again.
 
     Raises:
         StoreVersionError: if the store has another format version.
@@ -41,27 +49,23 @@ def open_store(path: str | Path, *, create: bool = False, durable: bool = False)
         [(0,)]
     """
     folder = Path(path).expanduser().absolute()
-    format_version.ensure(folder, create=create)
+    format_version.ensure(folder, create=create, durable=durable)
     return ParquetStore(folder, durable=durable)
 
 
-class ParquetStore:
+class ParquetStore(StoreReader):
     """A folder of Parquet files. Created by `open_store`. Methods block and are thread-safe.
 
     Attributes:
         path: the folder.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
-        self.path = path
-        self._layout = Layout(path)
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        super().__init__(path)
         self._lock = FolderLock(self._layout.lock)
         self._commit_lock = CommitLock(self._layout.commit_lock)
         self._compacted = CompactionIndex(self._layout)
         self._writer = ObjectWriter(self._layout.staging, durable=durable)
-
-    def __repr__(self) -> str:
-        return f"ParquetStore({str(self.path)!r})"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -79,7 +83,45 @@ class ParquetStore:
         with self.writing(), self._commit_lock.taken():
             yield
 
-    def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
+    def repair(self, app_id: str, *, refetch_from: float, verify: bool = False) -> Repair:
+        """Find damaged and missing files of an app, and move what needs them out of the tables.
+
+        A harvest calls it first. Damaged files are kept below `_damaged`, which also records what has to be fetched
+        again until `forget_repair`.
+
+        Args:
+            app_id: the app.
+            refetch_from: calls that began at this second (UTC epoch) or later can be fetched again. Earlier ones keep
+                the rows that are intact.
+            verify: read every page and its checksum, not only the footers and the small files.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        with self.commit_lock():
+            recovery = Recovery(self._layout, self._writer, app_id, refetch_from, verify)
+            try:
+                return recovery.run()
+            finally:
+                if recovery.moved_compacted:
+                    self._lock.count_change()
+
+    def forget_repair(self, app_id: str, repaired: Repair) -> None:
+        """Delete the damaged files of these days and listings, because their rows are stored again."""
+        with self.commit_lock():
+            forget(self._layout, app_id, repaired)
+
+    def put(
+        self,
+        table: str,
+        unit: str,
+        rows: Rows,
+        *,
+        app_id: str,
+        day: str,
+        pending: bool,
+        incomplete: bool = False,
+    ) -> int:
         """Write one unit of work atomically as one object.
 
         Args:
@@ -90,6 +132,7 @@ class ParquetStore:
             app_id: the app.
             day: the UTC day on which the call was created, as `2026-11-20`.
             pending: keep the unit invisible to readers until `publish` moves it to its table.
+            incomplete: note in the file that the rows have to be fetched again, in addition to the unit's mark.
 
         Returns:
             The number of rows written.
@@ -107,9 +150,9 @@ class ParquetStore:
         """
         target = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
         with self.writing():
-            if table == "points" and self._is_compacted("points", unit, app_id=app_id, day=day):
+            if table == "points" and self._is_compacted("points", stored_id(unit), app_id=app_id, day=day):
                 return 0
-            return self._write(target, table, rows)
+            return self._write(target, table, rows, incomplete_metadata() if incomplete else None)
 
     def publish(
         self,
@@ -159,17 +202,21 @@ class ParquetStore:
                 )
             outdated = [unit for unit in (before.metrics if before else ()) if unit not in metrics]
             self._remove([path("metrics", unit) for unit in outdated])
-            for pending, live in moves:
-                self._writer.publish(pending, live)
+            self._writer.publish(moves)
             self._write(target, "calls", row, call_metadata(children))
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
-        """Return the published state of a call; None if it has no published row or its row is compacted.
+        """Return the published state of a call; None if it has no published row. A compacted call is final.
 
         Raises:
             StoreError: if the row's file is damaged.
         """
-        return published_state(self._layout.unit("calls", call, app_id=app_id, day=day))
+        state = published_state(self._layout.unit("calls", call, app_id=app_id, day=day))
+        if state is None:
+            with self.writing():
+                if self._is_compacted("calls", call, app_id=app_id, day=day):
+                    return Published(metrics=(), finished=True)
+        return state
 
     def unpublish(self, call: str, units: Sequence[str], *, app_id: str, day: str) -> None:
         """Remove live units of `metrics` that do not belong to the published state of their call.
@@ -185,8 +232,8 @@ class ParquetStore:
             self._remove([path(unit) for unit in units if current is None or unit not in current.metrics])
 
     def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
-        compactions = self._lock.times_held_alone()
-        return self._compacted.contains(table, name, app_id=app_id, day=day, compactions=compactions)
+        changes = self._lock.changes()
+        return self._compacted.contains(table, name, app_id=app_id, day=day, changes=changes)
 
     def _remove(self, paths: Sequence[Path]) -> None:
         for path in paths:
@@ -279,81 +326,34 @@ class ParquetStore:
         """
         return listings.read(self._layout, app_id)
 
-    def files(self, table: str) -> list[Path]:
-        """Return the files of a table, sorted.
-
-        Raises:
-            StoreError: if there is no such table, or the folder cannot be read.
-        """
-        return self._layout.files(table)
-
-    def dataset(self, table: str) -> ds.Dataset:
-        """Return a table as a pyarrow dataset, for example to filter it or to read it in batches.
-
-        The dataset refers to the current files. After a compaction, a scan raises `FileNotFoundError` and never
-        returns wrong rows; request a new dataset then.
-
-        Raises:
-            StoreError: if there is no such table, or the folder cannot be read.
-
-        Example::
-
-            store.dataset("metrics").to_table(filter=ds.field("mid") == 20003)
-        """
-        return query.dataset(self._layout, table)
-
-    def table(self, table: str) -> pa.Table:
-        """Return a whole table in memory, in `table_schema(table)`; or `quality`, the view over all vendors.
-
-        Raises:
-            StoreError: if there is no such table, or a file is damaged.
-
-        Example::
-
-            store.table("sessions").to_pandas()
-        """
-        return self.sql("from quality").arrow() if table == "quality" else query.table(self._layout, table)
-
-    def sql(self, text: str) -> query.Result:
-        """Run one SQL query (DuckDB) over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
-
-        `quality` combines the metrics of all vendors. Times are in UTC.
-
-        Args:
-            text: a statement that only reads, such as `select`, `describe` or `explain`.
-
-        Raises:
-            InvalidRequest: if the statement is wrong, or is not a query.
-            StoreError: if a file is damaged or cannot be read.
-
-        Example::
-
-            store.sql("select mid, avg(value) from metrics group by mid order by mid").rows()
-        """
-        return query.run(self._layout, text)
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows of each table, read from the file footers.
-
-        Raises:
-            StoreError: if a file is damaged or cannot be read.
-        """
-        rows = self.sql(
-            " union all ".join(f"select '{name}', count(*) from {name}" for name in TABLES)
-        ).rows()
-        return {str(name): int(count) for name, count in rows}
-
-    def compact(self, *, closed_before: str, app_id: str | None = None) -> compaction.CompactReport:
+    def compact(
+        self,
+        *,
+        closed_before: str,
+        app_id: str | None = None,
+        calls_expired_before: float = -math.inf,
+        points_expired_before: float = -math.inf,
+    ) -> compaction.CompactReport:
         """Merge the many files of each closed day into a few. Concurrent readers see every row exactly once.
 
         Args:
             closed_before: days before this one (UTC, `2026-11-20`) are closed: no new calls are added to them.
             app_id: only this app.
+            calls_expired_before: a call that was last seen before this second (UTC epoch) cannot be fetched any more, so
+                that it does not keep its day from being compacted although it is unfinished.
+            points_expired_before: likewise for incomplete units of days that ended before this second.
 
         Returns:
             The compacted days, and the skipped days with the reasons.
 
         Raises:
-            StoreError: if the disk is full, a file is damaged, or the verification fails; the tables are unchanged.
+            StoreError: if the disk is full, or the verification fails; the tables are unchanged.
         """
-        return compaction.compact(self._layout, self._lock, closed_before=closed_before, app_id=app_id)
+        return compaction.compact(
+            self._layout,
+            self._lock,
+            closed_before=closed_before,
+            app_id=app_id,
+            calls_expired_before=calls_expired_before,
+            points_expired_before=points_expired_before,
+        )

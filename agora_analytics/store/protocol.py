@@ -8,7 +8,7 @@ import pyarrow as pa
 from attrs import Factory, field, frozen
 
 from agora_analytics.schemas import TABLES
-from agora_analytics.store.layout import decode_id, encode_id
+from agora_analytics.store.layout import stored_id
 from agora_analytics.store.parquet_file import Rows
 
 _NO_UNITS = Factory(lambda: dict[str, dict[str, str]]((table, {}) for table in TABLES))
@@ -28,7 +28,7 @@ class Units:
 
     def is_done(self, table: str, unit: str) -> bool:
         """Return whether a unit is stored, live or pending."""
-        name = decode_id(encode_id(unit))
+        name = stored_id(unit)
         return name in self.live[table] or name in self.pending[table]
 
 
@@ -69,6 +69,36 @@ class CallListing:
         return self.pages > 0 and not self.resume
 
 
+@frozen(kw_only=True)
+class FileDamaged:
+    """A file of the store that was damaged or missing. Its rows are fetched again, as far as the vendor still has them.
+
+    Attributes:
+        path: the file, relative to the store's folder. A damaged file is kept below `_damaged`.
+        reason: what is wrong with it.
+    """
+
+    path: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class Repair:
+    """What a repair found, and what has to be fetched again since this or an earlier repair.
+
+    Attributes:
+        files: the files that this repair found.
+        call_days: UTC days of calls that lost rows.
+        points_days: UTC days of `points` that lost rows.
+        listings: windows whose listing lost a page, each as (start, end) in UTC epoch seconds.
+    """
+
+    files: tuple[FileDamaged, ...] = ()
+    call_days: frozenset[str] = frozenset()
+    points_days: frozenset[str] = frozenset()
+    listings: tuple[tuple[int, int], ...] = ()
+
+
 class Store(Protocol):
     """Stores the rows of a harvest, and returns which units are done. Blocking and thread-safe.
 
@@ -82,7 +112,23 @@ class Store(Protocol):
     def commit_lock(self) -> AbstractContextManager[None]:
         """Keep all other publishing and discarding out while the block runs; may be nested."""
 
-    def put(self, table: str, unit: str, rows: Rows, *, app_id: str, day: str, pending: bool) -> int:
+    def repair(self, app_id: str, *, refetch_from: float, verify: bool = False) -> Repair:
+        """Move damaged files away, so that their rows count as not stored."""
+
+    def forget_repair(self, app_id: str, repaired: Repair) -> None:
+        """Delete the damaged files of a repair, because their rows are stored again."""
+
+    def put(
+        self,
+        table: str,
+        unit: str,
+        rows: Rows,
+        *,
+        app_id: str,
+        day: str,
+        pending: bool,
+        incomplete: bool = False,
+    ) -> int:
         """Write one unit; return its number of rows."""
 
     def units(self, app_id: str) -> Units:
@@ -113,7 +159,14 @@ class Store(Protocol):
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Delete pending units, each given as (table, unit)."""
 
-    def compact(self, *, closed_before: str, app_id: str | None = None) -> object:
+    def compact(
+        self,
+        *,
+        closed_before: str,
+        app_id: str | None = None,
+        calls_expired_before: float = ...,
+        points_expired_before: float = ...,
+    ) -> object:
         """Merge the many small objects of each closed day into a few."""
 
     def calls(self, app_id: str) -> pa.Table:

@@ -23,6 +23,10 @@ _QUERY_ERRORS = (
     duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
+_PARTITION_SQL = {
+    "app_id": "url_decode(substr(parse_path(filename)[-3], 8)) AS app_id",
+    "day": "substr(parse_path(filename)[-2], 5)::DATE AS day",
+}
 _FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
 
 
@@ -87,8 +91,8 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
 
     try:
         return retry_if_moved(attempt, _is_missing_file)
-    except duckdb.Error as problem:
-        raise _translate(layout, problem) from problem
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
+        raise _unreadable(layout, ("calls",), problem) from problem
 
 
 def dataset(layout: Layout, table: str) -> ds.Dataset:
@@ -134,12 +138,11 @@ def _has_files(table: Path) -> bool:
 
 
 def _select(table: str, glob: str) -> str:
-    columns = ", ".join(table_schema(table).names)
+    columns = ", ".join(_PARTITION_SQL.get(name, name) for name in table_schema(table).names)
     # All files have the same columns, so DuckDB reads them from the first file. `union_by_name` would open every file.
-    return (
-        f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning = true, "
-        "hive_types = {'app_id': VARCHAR, 'day': DATE})"
-    )
+    # Hive partitioning would also take the folders above the store for columns, and they would win over ours. DuckDB
+    # skips the files that a condition on the name excludes.
+    return f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning = false, filename = true)"
 
 
 def _escaped(path: str) -> str:
@@ -189,7 +192,10 @@ def _first_damaged(layout: Layout, tables: Iterable[str]) -> StoreError | None:
         for name in tables:
             for path in layout.files(name):
                 try:
-                    with translate_read_errors(path), pq.ParquetFile(str(path)) as file:
+                    with (
+                        translate_read_errors(path),
+                        pq.ParquetFile(str(path), page_checksum_verification=True) as file,
+                    ):
                         for group in range(file.num_row_groups if with_rows else 0):
                             file.read_row_group(group, use_threads=False)
                 except FileNotFoundError:

@@ -2,12 +2,13 @@
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agora_analytics.errors import StoreDamaged
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import retry_if_moved, translate_os_errors, translate_read_errors
@@ -16,6 +17,9 @@ from agora_analytics.store.protocol import Published, Units
 
 _CHILDREN = "agora_analytics.units"
 _COMPACTED_UNITS = "agora_analytics.contains"
+_SIBLINGS = "agora_analytics.compacted_with"
+_REPLACED = "agora_analytics.replaces"
+_INCOMPLETE = "agora_analytics.incomplete"
 
 
 def stored_units(layout: Layout, app_id: str) -> Units:
@@ -49,14 +53,47 @@ def call_metadata(children: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {_CHILDREN: json.dumps(children)}
 
 
+def incomplete_metadata() -> dict[str, str]:
+    """Return the file metadata for rows that have to be fetched again."""
+    return {_INCOMPLETE: "true"}
+
+
+def is_incomplete(metadata: Mapping[str, str]) -> bool:
+    """Return whether the rows of a file have to be fetched again."""
+    return _INCOMPLETE in metadata
+
+
+def children_of(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the units of a call, each as (table, unit), from the metadata of its row."""
+    return [(table, unit) for table, unit in json.loads(metadata.get(_CHILDREN, "[]"))]
+
+
+def validate(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata of a file, which the functions of this module can read then. Raise ValueError or TypeError."""
+    for read in (children_of, merged_units, replaced_files, sibling_files):
+        read(metadata)
+    return dict(metadata)
+
+
+def row_state(row: Path) -> tuple[float | None, bool]:
+    """Return when the call of a row began (UTC epoch seconds), and whether it was finished; (None, False) if unknown."""
+    try:
+        with translate_read_errors(row):
+            rows, _ = parquet_file.read(row, "calls")
+            (call,) = rows.select(["created_ts", "finished"]).to_pylist()
+            return call["created_ts"].timestamp(), bool(call["finished"])
+    except (FileNotFoundError, StoreDamaged, AttributeError):
+        return None, False
+
+
 def published_state(row: Path) -> Published | None:
     """Return the published state of a call from the file of its row; None if there is no such file."""
     try:
         with translate_read_errors(row):
             rows, metadata = parquet_file.read(row, "calls")
+            children = children_of(metadata)
     except FileNotFoundError:
         return None
-    children = json.loads(metadata.get(_CHILDREN, "[]"))
     return Published(
         metrics=tuple(unit for table, unit in children if table == "metrics"),
         finished=all(rows.column("finished").to_pylist()),
@@ -68,29 +105,54 @@ def compacted_metadata(units: Iterable[str]) -> dict[str, str]:
     return {_COMPACTED_UNITS: json.dumps(sorted(units))}
 
 
+def merged_units(metadata: Mapping[str, str]) -> set[str]:
+    """Return the units that were merged into a compacted file of `points`."""
+    return set(json.loads(metadata.get(_COMPACTED_UNITS, "[]")))
+
+
+def compaction_metadata(replaced: Iterable[Path], siblings: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """Return the file metadata by which a missing file of a compacted day is found.
+
+    Args:
+        replaced: the files of the day's table before the compaction.
+        siblings: for `calls`, the compacted files of the other tables, each as (table, name).
+    """
+    old = [path.name for path in replaced if path.name.startswith(COMPACTED)]
+    return {_REPLACED: json.dumps(old), _SIBLINGS: json.dumps(list(siblings))}
+
+
+def replaced_files(metadata: Mapping[str, str]) -> set[str]:
+    """Return the names of the compacted files that a compacted file replaced."""
+    return set(json.loads(metadata.get(_REPLACED, "[]")))
+
+
+def sibling_files(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the compacted files of the other tables, each as (table, name), from the metadata of `calls`."""
+    return [(table, name) for table, name in json.loads(metadata.get(_SIBLINGS, "[]"))]
+
+
 def compacted_names(table: str, folder: Path | str) -> set[str]:
     """Return the names in the compacted files of a day's folder: call ids for `calls`, units for `points`."""
     compacted: set[str] = set()
     for name in parquet_names(folder):
         if name.startswith(COMPACTED):
             path = Path(folder, name)
-            compacted |= _call_ids(path) if table == "calls" else _merged_units(path)
+            if table == "calls":
+                compacted |= call_ids(path)
+            else:
+                with translate_read_errors(path):
+                    compacted |= merged_units(parquet_file.read_metadata(path, table))
     return compacted
 
 
-def _call_ids(path: Path) -> set[str]:
+def call_ids(path: Path) -> set[str]:
+    """Return the ids of the calls in a file."""
     with translate_read_errors(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
         return set(file.read(columns=["call_id"], use_threads=False).column(0).to_pylist())
 
 
-def _merged_units(path: Path) -> set[str]:
-    with translate_read_errors(path):
-        metadata = pq.read_metadata(path).metadata or {}
-    return set(json.loads(metadata.get(_COMPACTED_UNITS.encode(), b"[]")))
-
-
 class CompactionIndex:
-    """Caches the contents of compacted files until the next compaction. Thread-safe.
+    """Caches the contents of compacted files until they change. Thread-safe.
 
     A writer consults it so that a harvest that began before a compaction does not write the same data again.
     """
@@ -98,17 +160,17 @@ class CompactionIndex:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._guard = threading.Lock()
-        self._compactions = -1
+        self._changes = -1
         self._names: dict[tuple[str, str, str], set[str]] = {}
 
-    def contains(self, table: str, name: str, *, app_id: str, day: str, compactions: int) -> bool:
+    def contains(self, table: str, name: str, *, app_id: str, day: str, changes: int) -> bool:
         """Return whether a compacted file contains a call (`calls`) or a unit of `points`.
 
-        `compactions` is the number of compactions so far; a new number empties the cache.
+        `changes` is the number of changes to compacted files so far; a new number empties the cache.
         """
         with self._guard:
-            if compactions != self._compactions:
-                self._compactions, self._names = compactions, {}
+            if changes != self._changes:
+                self._changes, self._names = changes, {}
             key = (table, app_id, day)
             if key not in self._names:
                 self._names[key] = compacted_names(table, self._layout.day(table, app_id=app_id, day=day))

@@ -55,6 +55,23 @@ def test_options_override_the_environment(command, base_url, tmp_path):
     assert (tmp_path / "mine").exists()
 
 
+def test_harvest_names_a_damaged_file_and_fetches_it_again(command, base_url, world, tmp_path):
+    store = tmp_path / "store"
+    words = ("harvest", "--since", "1d", "--out", store, "--no-durable", "--verify")
+    assert command(*words).returncode == 0
+    damaged = open_store(store).files("sessions")[0]
+    damaged.write_bytes(b"")
+    query = command("sql", "--store", store, "select count(*) from sessions")
+    assert query.returncode == 74
+    assert f"{damaged}: the file is damaged" in query.stderr
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"damaged\s+1  ", done.stdout)
+    assert f"{damaged.relative_to(store)}: it is empty" in done.stdout
+    assert rows(store) == pytest.approx(truth(world))
+    assert not re.search(r"damaged\s+1  ", command(*words).stdout)
+
+
 @pytest.mark.slow
 def test_ledger_persists_across_processes(command, base_url, tmp_path):
     command("harvest", "--since", "1d", "--out", tmp_path / "store")

@@ -5,7 +5,9 @@ from functools import partial
 
 import anyio
 import pytest
+from attrs import evolve
 
+from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
@@ -318,3 +320,25 @@ def test_runs_cancelled_at_random_end_with_the_truth(store, seed):
     assert report.complete
     assert contents(harness.tables) == truth(world, UNTIL + 86_400)
     assert not broken_limits(harness.simulator)
+
+
+@pytest.mark.parametrize("length", [149, 151, 200, 201, 1000])
+@pytest.mark.parametrize("letter", ["c", "ü"])
+def test_long_call_id_is_harvested_like_any_other(store, length, letter):
+    """The second run continues an interrupted one, the third finds everything in a compacted day."""
+    ids = [letter * length + end for end in "12"]
+    calls = [make_call(call_id, SINCE + 3600, SINCE + 7200, users=41) for call_id in ids]
+    world = World(calls, timing=SampleTiming(interval=600))
+    few = evolve(ENTERPRISE.limits["call/metrics"], per_day=4)
+    first = make_harness(
+        world, store, plan=evolve(ENTERPRISE, limits={**ENTERPRISE.limits, "call/metrics": few})
+    )
+    assert first.harvest().left == 1
+    second = make_harness(world, store)
+    report = second.harvest()
+    assert (list(report.requests), report.complete) == (["call/metrics"], True)
+    assert contents(second.tables) == truth(world, UNTIL + 3600)
+    assert all(path.name.startswith("compacted~") for path in second.tables.files("metrics"))
+    assert make_harness(world, store).harvest().requests == {}
+    assert contents(second.tables) == truth(world, UNTIL + 3600)
+    assert sorted(second.tables.calls(DEMO_APP_ID)["call_id"].to_pylist()) == sorted(ids)

@@ -1,5 +1,7 @@
 """Harvests of ApsaraVideo: each day of each metric is stored once, however a run ends."""
 
+import shutil
+
 import pytest
 
 from agora_analytics.apsaravideo.spec import Metric
@@ -9,6 +11,7 @@ from agora_analytics.simulator import Faults
 from agora_analytics.simulator.apsaravideo import Terminals
 from agora_analytics.store import open_store
 from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, WORLD, make_harness
+from tests.harvest.damage import DAMAGES, damageable_files, missing
 
 MIDNIGHT = NOW // DAY * DAY
 SINCE, UNTIL = MIDNIGHT - 3 * DAY, MIDNIGHT
@@ -140,3 +143,33 @@ def test_wrong_credentials_and_range_out_of_reach_end_the_harvest(tmp_path):
         harvested(make_harness(), tmp_path, "nobody", "secret")
     with pytest.raises(WindowOutOfReach):
         harvested(make_harness(), tmp_path, since=NOW - 90 * DAY, until=NOW - 80 * DAY)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["points", "points compacted", "_pending/points"])
+def test_damaged_day_is_fetched_again_whatever_the_range(tmp_path, kind, damage):
+    whole = tmp_path / "whole"
+    harvested(make_harness(), whole, since=SINCE, until=NOW)
+    files = damageable_files(whole)[kind]
+    for number, file in enumerate(files):
+        store = tmp_path / str(number)
+        shutil.copytree(whole, store)
+        damage(store / file)
+        seen = damage is not missing or kind == "_pending/points"
+        since = NOW - 3600 if seen else SINCE  # no other file names a missing one
+        report = harvested(make_harness(), store, since=since, until=NOW)
+        assert stored(store) == truth(SINCE, NOW // 300 * 300)
+        assert any(file.match(found.path) for found in report.damaged) == seen
+        assert harvested(make_harness(), store, since=NOW - 3600, until=NOW).damaged == ()
+        assert not list(store.glob("_damaged/**/*.parquet"))
+        assert len(open_store(store).units(APP_ID).pending["points"]) == 4  # those of the current day
+
+
+def test_day_that_left_the_retention_incomplete_is_compacted(tmp_path):
+    harvested(make_harness(), tmp_path, since=MIDNIGHT, until=NOW)
+    before = stored(tmp_path)
+    later = make_harness(now=MIDNIGHT + 32 * DAY)
+    harvested(later, tmp_path, since=later.clock.now() - 3600, until=later.clock.now())
+    assert set(before) < set(stored(tmp_path))
+    old = [path.name for path in open_store(tmp_path).files("points") if "day=2026-11-19" in str(path)]
+    assert [name.startswith("compacted~") for name in old] == [True]

@@ -11,7 +11,18 @@ from agora_analytics.errors import StoreError
 from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, open_store
 from tests.conftest import slow
 
-from .sample_calls import APP, DAY, PARTITION, POINT, SAMPLES, metrics, sessions, store_call, whole_calls_only
+from .sample_calls import (
+    APP,
+    CREATED,
+    DAY,
+    PARTITION,
+    POINT,
+    SAMPLES,
+    metrics,
+    sessions,
+    store_call,
+    whole_calls_only,
+)
 from .subprocesses import start
 
 NEXT = "2026-11-21"
@@ -156,6 +167,31 @@ def test_compaction_skips_an_incomplete_day(store, situation):
     (skipped,) = report.skipped
     assert reason in skipped.reason
     assert [store.files(table) for table in TABLES] == files
+
+
+@pytest.mark.parametrize("situation", [unfinished, pending, orphans, incomplete_points])
+def test_day_that_cannot_be_fetched_any_more_is_compacted_as_it_is(store, situation):
+    store_call(store, "whole")
+    situation(store)
+    before = {table: store.table(table).sort_by("call_id").to_pylist() for table in TABLES}
+    after_the_day = CREATED + 86_400
+    report = store.compact(
+        closed_before=NEXT, calls_expired_before=after_the_day, points_expired_before=after_the_day
+    )
+    assert report.skipped == ()
+    assert report.compacted != ()
+    assert {table: store.table(table).sort_by("call_id").to_pylist() for table in TABLES} == before
+    assert all(path.name.startswith("compacted~") for table in TABLES for path in store.files(table))
+
+
+def test_unfinished_call_keeps_its_day_while_it_can_be_fetched(store):
+    store_call(store, "a", finished=False)
+    last_seen = CREATED + 600
+    assert store.compact(closed_before=NEXT, calls_expired_before=last_seen).compacted == ()
+    assert len(store.compact(closed_before=NEXT, calls_expired_before=last_seen + 1).compacted) == 1
+    assert store.published("a", **PARTITION).finished  # a later harvest does not duplicate it
+    store_call(store, "a")
+    assert store.counts()["calls"] == 1
 
 
 @pytest.mark.parametrize("is_cached", [True, False])

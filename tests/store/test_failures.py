@@ -11,11 +11,21 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import StoreError, StoreVersionError
+from agora_analytics.errors import StoreDamaged, StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
 from agora_analytics.store.failures import store_error
+from tests.harvest.damage import flip_page
 
-from .sample_calls import APP, METRICS_LARGE, PARTITION, metrics, store_call, whole_calls_only
+from .sample_calls import (
+    APP,
+    METRICS_LARGE,
+    PARTITION,
+    call,
+    metrics,
+    sessions,
+    store_call,
+    whole_calls_only,
+)
 from .subprocesses import run
 
 
@@ -162,11 +172,29 @@ def test_other_format_version_is_refused(store, number, advice, create):
     one_line(problem)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "x"}'])
-def test_damaged_format_file_is_reported(store, text):
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "x"}'])
+def test_format_file_with_another_content_is_reported(store, text):
     (store.path / "_store.json").write_text(text)
     with pytest.raises(StoreError, match=r"_store.json: it is damaged"):
         open_store(store.path, create=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"format": 2, "crea', b'{"format": 2, "created_by": "\xff"}', None]
+)
+def test_format_file_that_a_crash_cut_is_written_again_by_the_next_harvest(store, content):
+    store_call(store, "a")
+    path = store.path / "_store.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+        if b"\xff" not in content:  # its format can still be read
+            with pytest.raises(StoreError, match=r"_store.json: it is damaged; run the harvest again"):
+                open_store(store.path)
+    assert whole_calls_only(open_store(store.path, create=True)) == 1
+    assert json.loads(path.read_text())["format"] == 2
+    assert whole_calls_only(open_store(store.path)) == 1
 
 
 def _cut(content: bytes) -> bytes:
@@ -199,13 +227,15 @@ def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
         ),
         lambda: store.table("metrics"),
         lambda: store.read("metrics", "b.00001", **PARTITION),
-        lambda: store.compact(closed_before="2027-01-01"),
     ):
         with pytest.raises(
-            StoreError, match=r"b.00001.parquet: the file is damaged .*harvest that day again"
+            StoreDamaged, match=r"b.00001.parquet: the file is damaged .*run the harvest with --verify"
         ) as problem:
             read()
         one_line(problem)
+    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    assert skipped.damaged
+    assert "b.00001.parquet: the file is damaged" in skipped.reason
 
 
 def test_damaged_row_of_a_call_is_named_in_the_error(store):
@@ -215,10 +245,11 @@ def test_damaged_row_of_a_call_is_named_in_the_error(store):
     for read in (
         lambda: store.calls(APP),
         lambda: store_call(store, "a"),
-        lambda: store.compact(closed_before="2027-01-01"),
     ):
-        with pytest.raises(StoreError, match=r"a.parquet: the file is damaged"):
+        with pytest.raises(StoreDamaged, match=r"a.parquet: the file is damaged"):
             read()
+    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    assert "a.parquet: the file is damaged" in skipped.reason
 
 
 def test_damaged_listing_is_named_in_the_error(store):
@@ -227,3 +258,40 @@ def test_damaged_listing_is_named_in_the_error(store):
     page.write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"0-10.00000.parquet: the file is damaged"):
         store.listings(APP)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names the file of a descriptor")
+@pytest.mark.parametrize("durable", [True, False])
+def test_commit_is_flushed_to_the_disk_unless_declined(tmp_path, monkeypatch, durable):
+    """Each file is flushed before it is renamed, and each folder after that, new folders included."""
+    flushed, original = [], os.fsync
+
+    def fsync(descriptor):
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    store = open_store(tmp_path / "store", create=True, **({} if durable else {"durable": False}))
+    assert bool(flushed) == durable
+    flushed.clear()
+    store.put("sessions", "a", sessions("a"), **PARTITION, pending=True)
+    app, day = (f"{key}={value}" for key, value in PARTITION.items())
+    expected = ["0.parquet", app, "sessions", "_pending", "store", day]
+    assert flushed == (expected if durable else [])
+    flushed.clear()
+    store.publish(**PARTITION, metrics=[], sessions="a", call="a", row=call("a"))
+    expected = [app, "sessions", "store", day, "1.parquet", app, "calls", "store", day]
+    assert flushed == (expected if durable else [])
+
+
+def test_damaged_page_is_found_by_its_checksum(store):
+    store_call(store, "a")
+    broken = store.files("metrics")[0]
+    flip_page(broken)
+    with pytest.raises(StoreDamaged, match=r"a.00000.parquet: the file is damaged"):
+        store.read("metrics", "a.00000", **PARTITION)
+    assert store.repair(APP, refetch_from=0).files == ()
+    (found,) = store.repair(APP, refetch_from=0, verify=True).files
+    assert found.path == broken.relative_to(store.path).as_posix()
+    assert (store.path / "_damaged" / found.path).exists()
+    assert store.counts()["calls"] == 0  # so that the call is fetched again

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agora_analytics.errors import StoreError
 from agora_analytics.schemas import KEYS
 from agora_analytics.store import TABLES, table_schema
-from agora_analytics.store.layout import COMPACTED, decode_id, encode_id
+from agora_analytics.store.layout import COMPACTED, decode_id, encode_id, short_id, stored_id
 from agora_analytics.store.parquet_file import ENCODINGS
 
 
@@ -25,6 +25,12 @@ def test_different_ids_have_different_names(texts):
     names = {encode_id(text) for text in texts}
     assert len(names) == len(texts)
     assert all(len(name) < 240 for name in names)
+
+
+@given(st.text(min_size=1, max_size=400) | st.text("ü~%c_", min_size=120, max_size=400))
+def test_cut_name_stays_the_same_when_it_is_encoded_again(text):
+    assert stored_id(stored_id(text)) == stored_id(text)
+    assert len(encode_id(short_id(text) + ".0-1209599.99")) <= 200
 
 
 def test_path_separators_are_encoded(store):

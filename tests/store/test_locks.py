@@ -17,10 +17,10 @@ def test_exclusive_lock_fails_while_shared_and_counts_its_uses(tmp_path):
     with lock.shared(), other.shared():
         with FolderLock(lock.path).exclusive() as locked:
             assert not locked
-        assert lock.times_held_alone() == 0
+        assert lock.changes() == 0
     with lock.exclusive() as locked, other.exclusive() as again:
         assert (locked, again) == (True, False)
-    assert lock.times_held_alone() == 1
+    assert lock.changes() == 1
 
 
 HOLD = """

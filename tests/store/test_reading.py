@@ -1,5 +1,6 @@
 """Reading a store: SQL, Arrow tables, datasets, and other tools that read Parquet."""
 
+import shutil
 from datetime import UTC, date, datetime
 
 import duckdb
@@ -117,6 +118,27 @@ def test_folder_name_may_contain_any_character(tmp_path):
     assert store.counts() == {"calls": 1, "sessions": SESSIONS, "metrics": 2 * SAMPLES, "points": 0}
     assert store.calls(APP).column("day").to_pylist() == [date.fromisoformat(DAY)]
     assert store.table("calls").column("day").to_pylist() == [date.fromisoformat(DAY)]
+
+
+@pytest.mark.parametrize(
+    "parent", ["day=2020-01-01", "app_id=archive", "vendor=lake", "value=7", "call_id=x"]
+)
+def test_store_below_a_key_value_folder_returns_the_same_rows(tmp_path, parent):
+    plain = open_store(tmp_path / "plain", create=True)
+    store_call(plain, "c")
+    plain.put("points", "m", POINT, app_id=APP, day=DAY, pending=False)
+    shutil.copytree(plain.path, tmp_path / parent / "store")
+    below = open_store(tmp_path / parent / "store")
+    for table in TABLES:
+        assert below.sql(f"from {table}").arrow() == plain.sql(f"from {table}").arrow()
+    assert below.sql("from quality").rows() == plain.sql("from quality").rows()
+    assert below.calls(APP) == plain.calls(APP)
+
+
+def test_condition_on_a_day_reads_the_files_of_the_day_only(filled):
+    broken = next(path for path in filled.files("calls") if "day=2026-11-21" in str(path))
+    broken.write_bytes(b"")
+    assert filled.sql(f"select count(*) from calls where day = '{DAY}'").rows() == [(2,)]
 
 
 @pytest.mark.parametrize("app_id", ["0123", "a b/c", "ü", "007e1", "null", "_a", "x%41"])

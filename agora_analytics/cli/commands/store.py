@@ -72,15 +72,21 @@ def run_harvest(
             await show_estimate(client, units=units, **options.arguments)
 
     async def store_all() -> HarvestReport:
+        from agora_analytics.store import open_store
+
         progress = Progress(units=units)
         async with make(observer=progress.sent) as client:
             if isinstance(client, AsyncAgora):
                 # Before the folder of the store is created for nothing.
                 client.legal_window(LISTS, options.since, options.until)
-            report = await harvest_with_progress(client, progress, **options.arguments, **more)
+            store = await asyncio.to_thread(
+                open_store, options.out, create=True, durable=not options.no_durable
+            )
+            arguments = options.arguments | {"store": store, "verify": options.verify}
+            report = await harvest_with_progress(client, progress, **arguments, **more)
             show_summary(out(), report, options.out, units=units)
             if insights and isinstance(client, AsyncAgora):
-                days = await harvest_insights(client, insights, **options.arguments)
+                days = await harvest_insights(client, insights, **arguments)
                 show_summary(out(), days, options.out, units="insight days")
         return report
 

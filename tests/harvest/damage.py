@@ -1,0 +1,51 @@
+"""Damages to files of a store, as a power failure or a fault of the disk leaves them."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def zeros(path: Path) -> None:
+    """The length was written, the content was not."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def flip_end(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + bytes(255 - byte for byte in content[-8:]))
+
+
+def flip_page(path: Path) -> None:
+    """Flip a bit in the last page of the first column. The footer of the file stays intact."""
+    column = pq.read_metadata(path).row_group(0).column(0)
+    last = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    content = path.read_bytes()
+    path.write_bytes(content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :])
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+DAMAGES = (empty, half, zeros, flip_end, missing)
+
+
+def damageable_files(store: Path) -> dict[str, list[Path]]:
+    """Return the files of a store, relative to it, by kind."""
+    by_kind: dict[str, list[Path]] = {}
+    for path in sorted(store.rglob("*.*")):
+        if path.is_file() and "_replaced" not in path.parts:
+            relative = path.relative_to(store)
+            folder = "/".join(part for part in relative.parts[:-1] if "=" not in part)
+            kind = f"{folder} compacted" if path.name.startswith("compacted") else folder or path.name
+            by_kind.setdefault(kind, []).append(relative)
+    return by_kind
