@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,10 +107,17 @@ def sql(
         str, typer.Argument(help="A query that reads, such as 'select ...'; - reads it from stdin.")
     ],
     store: StoreOption,
+    allow: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let the query read files in this folder too, such as 'customers.csv'; repeat it for more.",
+        ),
+    ] = None,
     *,
     output: LimitedOutput,
 ) -> None:
-    """Query a store with SQL (DuckDB). All times are UTC.
+    """Query a store with SQL (DuckDB). All times are UTC. The query can only read.
 
     Tables: calls, sessions and metrics (Agora), points (other vendors), and the view quality, which has the metrics of
     all vendors with common names and units.
@@ -118,7 +126,7 @@ def sql(
     from agora_analytics.store import open_store
 
     text = sys.stdin.read() if query == "-" else query
-    table = open_store(store).sql(text).arrow()
+    table = open_store(store).sql(text, allow=allow or ()).arrow()
     table = table.rename_columns(_distinct(table.column_names))
     write_table(table, query_result(table), output)
 
