@@ -1,7 +1,6 @@
 """`sql` only reads: hostile statements change nothing, and read nothing outside the store and the allowed folders."""
 
 import json
-import os
 
 import duckdb
 import pyarrow as pa
@@ -12,6 +11,7 @@ from agora_analytics.cli import main
 from agora_analytics.store import open_store, query
 from tests.store.sample_calls import store_call
 
+DUCKDB_2 = pytest.mark.skipif(duckdb.__version__.startswith("1."), reason="needs DuckDB 2")
 SECRET = "only-for-this-process"
 
 
@@ -202,7 +202,7 @@ def test_file_outside_the_store_is_not_readable(refused, folder, statement):
     assert "--allow DIR" in message
 
 
-@pytest.mark.skipif(int(duckdb.__version__.split(".")[0]) < 2, reason="DuckDB 1 does not resolve links")
+@DUCKDB_2  # DuckDB 1 does not resolve links
 def test_link_in_the_store_to_a_file_outside_is_not_readable(refused):
     assert "cannot read" in refused("from '$STORE/link.csv'")
 
@@ -263,13 +263,17 @@ def test_files_of_the_store_are_readable(rows, folder):
     assert rows(f"select count(*) as n from '{folder}/store/metrics/*/*/*.parquet'")[0]["n"] > 0
 
 
-def test_allowed_folder_is_readable_and_not_writable(rows, refused, folder):
+def test_allowed_folder_is_readable_and_not_writable(rows, refused, folder, monkeypatch):
     join = "select call_id, customer from calls join '{}' using (call_id)"
     expected = [{"call_id": "c1", "customer": "Ms Ito"}]
     beside = folder / "beside"
     assert rows(join.format(beside / "customers.csv"), "--allow", beside) == expected
-    assert rows(join.format("customers.csv"), "--allow", beside, "--allow", folder / "store-2") == expected
-    assert "COPY" in refused("with t as (copy calls to 'x.csv') from t", "--allow", str(beside))
+    monkeypatch.chdir(folder)
+    assert rows(join.format("beside/customers.csv"), "--allow", "store-2", "--allow", "beside") == expected
+    monkeypatch.chdir(beside)
+    assert "one query that reads" in refused(
+        "with t as (copy calls to 'x.csv') from t", "--allow", str(beside)
+    )
     assert "cannot read" in refused(f"from '{folder}/store-2/customers.csv'", "--allow", str(beside))
 
 
@@ -287,7 +291,7 @@ def test_allowed_folder_must_exist(refused):
 
 @pytest.mark.parametrize("name", ["it's [a] *strange* day=1999-01-01 {name}?", "app_id=b", "ü 会", "x,y]"])
 def test_store_is_readable_wherever_it_is(rows, folder, name):
-    os.rename(folder / "store", folder / name)
+    (folder / "store").rename(folder / name)
     (folder / "link").symlink_to(folder / name)
     for spelling in (folder / name, f"../{name}", f"./../beside/../{name}", folder / "link", "../link"):
         assert rows("select count(*) as n from calls", store=spelling) == [{"n": 1}]
@@ -302,17 +306,18 @@ def test_explained_query_is_the_judged_query(rows, folder):
 
 
 def test_folder_of_a_table_may_be_a_link(rows, folder):
-    os.rename(folder / "store/metrics", folder / "large disk")
+    (folder / "store/metrics").rename(folder / "large disk")
     (folder / "store/metrics").symlink_to(folder / "large disk")
     assert rows("select count(*) > 0 as yes from metrics") == [{"yes": True}]
 
 
+@DUCKDB_2  # the memory that a query needs depends on the version
 def test_query_that_needs_more_memory_uses_a_temporary_folder(rows, folder, monkeypatch):
     connect = query._connect
 
     def small():
         connection = connect()
-        connection.execute("SET memory_limit = '30MB'; SET threads = 1")
+        connection.execute("SET memory_limit = '40MB'; SET threads = 1")
         return connection
 
     monkeypatch.setattr(query, "_connect", small)
