@@ -24,7 +24,8 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
-from agora_analytics.cli.terminal import err, one_line
+from agora_analytics.cli.terminal import data, err, one_line
+from agora_analytics.cli.visible_text import visible_json
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
@@ -235,7 +236,9 @@ def query(
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
-    typer.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
+    stream = data(escape=visible_json)
+    stream.write(json.dumps(result.data, indent=2, ensure_ascii=False) + "\n")
+    stream.flush()
     for problem in result.problems:
         path = ".".join(map(str, problem.path))
         one_line(err(), f"agora-analytics: {problem.message} (path: {path or 'not named'})", "warn")

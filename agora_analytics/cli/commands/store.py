@@ -151,9 +151,10 @@ def compact(store: StoreOption) -> None:
     for day in report.compacted:
         size = f"{day.bytes_before / 1e6:,.1f} to {day.bytes_after / 1e6:,.1f} MB"
         console.print(
-            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})"
+            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})",
+            markup=False,
         )
     for skipped in report.skipped:
-        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}")
+        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}", markup=False)
     if not report.compacted and not report.skipped:
         console.print("Nothing to compact: no past day has more than a few files.")
