@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agora_analytics.cli.output.columns import RowKind
@@ -105,7 +106,10 @@ class CsvWriter(RowWriter):
         self._begun()
 
     def _begun(self) -> "CsvRows":
-        writer = csv.writer(data(self._file), lineterminator="\n")
+        stream = data(self._file)
+        # Before Python 3.13, a carriage return in a text is quoted only if it is in the line terminator.
+        lines = SimpleNamespace(write=lambda line: stream.write(line[:-2] + "\n"))
+        writer = csv.writer(lines, lineterminator="\r\n")
         if self._names is not None:
             writer.writerow(map(self._cell, self._names))
             self._names = None
