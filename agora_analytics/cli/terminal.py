@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from agora_analytics.cli.visible_text import TerminalText, Writable, is_utf8, use_utf8, visible
+from agora_analytics.errors import InvalidRequest
 
 _THEME = Theme({"fact": "bold", "faint": "dim", "good": "green", "bad": "bold red", "warn": "yellow"})
 
@@ -108,6 +109,18 @@ def data(file: TextIO | None = None, escape: Callable[[str, str], str] = visible
 def out(file: TextIO | None = None) -> Console:
     """Return a console for results: on a file, or on stdout. On a terminal the status line ends."""
     return _console(results(file))
+
+
+def standard_input() -> str:
+    """Return the text on stdin.
+
+    Raises:
+        InvalidRequest: if it is not text in the encoding of the locale.
+    """
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"stdin is not text in the encoding {error.encoding} of the locale") from error
 
 
 def stdout_console() -> Console:

@@ -88,8 +88,6 @@ def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Resul
         raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
     except duckdb.Error as problem:
         raise _translate(layout, problem) from problem
-    except UnicodeEncodeError as problem:
-        raise InvalidRequest("the query is wrong: it is not valid Unicode text") from problem
 
 
 def calls(layout: Layout, app_id: str) -> pa.Table:

@@ -47,6 +47,8 @@ def check_statement(connection: duckdb.DuckDBPyConnection, text: str, *, sandbox
         InvalidRequest: if the text is not one statement that reads.
         duckdb.Error: if the text cannot be parsed.
     """
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequest("the query is wrong: it is not valid Unicode text")
     kinds = [_kind(statement) for statement in duckdb.extract_statements(text)]
     prefix, query = "", text
     if kinds == ["EXPLAIN"] and (explained := _EXPLAIN.fullmatch(text)):

@@ -3,16 +3,21 @@
 import csv
 import io
 import json
+import logging
 import os
 import sys
 import threading
 import time
 import unicodedata
 
+import pyarrow as pa
 import pytest
 
 from agora_analytics.cli import main
+from agora_analytics.cli.app import _ToStderr
 from agora_analytics.cli.harvest_summary import show_summary
+from agora_analytics.cli.output.columns import RowKind, TableColumn, plain
+from agora_analytics.cli.output.table import LiveTableWriter
 from agora_analytics.cli.terminal import err, one_line, out, status_line
 from agora_analytics.cli.visible_text import _HIDDEN, visible, visible_json
 from agora_analytics.core.windows import Window
@@ -366,3 +371,29 @@ def test_every_invisible_character_is_escaped():
 def test_escapes_of_json_keep_the_data(name, encoding):
     written = visible_json(json.dumps({"name": name}, ensure_ascii=False), encoding)
     assert json.loads(written.encode(encoding).decode(encoding)) == {"name": name}
+
+
+def test_live_table_and_log_show_escapes(monkeypatch):
+    rows = pa.table({"name": list(NAMES.values())})
+    kind = RowKind(name="things", schema=lambda: rows.schema, columns=(TableColumn("name", plain("name")),))
+    terminal = Terminal(monkeypatch)
+    LiveTableWriter(kind).add(rows)
+    assert_harmless(terminal.close())
+    stderr = Pipe("utf-8")
+    monkeypatch.setattr(sys, "stderr", stderr)
+    handler = _ToStderr()
+    handler.handle(
+        logging.LogRecord("agora_analytics", logging.INFO, "", 1, " ".join(NAMES.values()), None, None)
+    )
+    assert_harmless(stderr.written)
+
+
+@pytest.mark.parametrize("words", [["sql", "--store", "store", "-"], ["opentok", "query", "-"]])
+def test_stdin_that_is_not_text_is_an_error_of_ours(monkeypatch, tmp_path, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("OPENTOK_API_KEY", "OPENTOK_API_SECRET"):
+        monkeypatch.setenv(name, "123456")
+    open_store("store", create=True)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("select 'é'".encode()), encoding="ascii"))
+    assert main(words) == 2
+    assert "stdin is not text" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +23,7 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
-from agora_analytics.cli.terminal import data, err, one_line
+from agora_analytics.cli.terminal import data, err, one_line, standard_input
 from agora_analytics.cli.visible_text import visible_json
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
@@ -229,7 +228,7 @@ def query(
         values = None
     if not isinstance(values, dict):
         raise InvalidRequest('--variables is not a JSON object; use one such as \'{"id": "1_MX4"}\'')
-    complete = asyncio.run(_query(account, sys.stdin.read() if text == "-" else text, values))
+    complete = asyncio.run(_query(account, standard_input() if text == "-" else text, values))
     return DONE if complete else TRY_LATER
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
 from agora_analytics.cli.output import LimitedOutput, write_table
-from agora_analytics.cli.terminal import err, one_line, out
+from agora_analytics.cli.terminal import err, one_line, out, standard_input
 
 if TYPE_CHECKING:
     from agora_analytics.cli.client_context import MakeClient
@@ -125,7 +124,7 @@ def sql(
     from agora_analytics.cli.output.table import query_result
     from agora_analytics.store import open_store
 
-    text = sys.stdin.read() if query == "-" else query
+    text = standard_input() if query == "-" else query
     table = open_store(store).sql(text, allow=allow or ()).arrow()
     table = table.rename_columns(_distinct(table.column_names))
     write_table(table, query_result(table), output)
