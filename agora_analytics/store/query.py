@@ -18,7 +18,7 @@ from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store import quality
 from agora_analytics.store.failures import damaged, retry_if_moved, translate_read_errors
 from agora_analytics.store.layout import Layout, parquet_names, partitions
-from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
+from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted, spellings
 
 _QUERY_ERRORS = (
     duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
@@ -178,8 +178,9 @@ def _is_missing_file(layout: Layout, problem: Exception) -> bool:
 
 def _names_other_file(layout: Layout, message: str) -> bool:
     """Return whether a message names a file that is not in the store: compaction does not move such files."""
-    store = {spelling(str(layout.folder)) for spelling in (str, escaped_glob)}
-    return _NAMED_FILE.search(message) is not None and not any(folder in message for folder in store)
+    folders = (layout.folder, *map(layout.table, TABLES))
+    store = {path for folder in folders for path in spellings(folder)}
+    return _NAMED_FILE.search(message) is not None and not any(path in message for path in store)
 
 
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:

@@ -87,7 +87,7 @@ def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path], scratch
 
     Nothing else is available afterwards: other files, the network, extensions, Python variables, settings.
     """
-    readable = {spelling for folder in folders for spelling in _spellings(folder)}
+    readable = {spelling for folder in folders for spelling in spellings(folder)}
     connection.execute(f"SET temp_directory = {quoted(scratch)}")
     connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, sorted(readable)))}]")
     connection.execute("SET python_enable_replacements = false")
@@ -105,7 +105,8 @@ def escaped_glob(path: str) -> str:
     return re.sub(r"([\[*?])", r"[\1]", path)
 
 
-def _spellings(folder: Path) -> Iterator[str]:
+def spellings(folder: Path) -> Iterator[str]:
+    """Yield the paths by which DuckDB may name a folder, in queries, patterns and errors."""
     # DuckDB compares the text of a pattern, too, and DuckDB 1 does not resolve links.
     for path in (folder, folder.absolute(), folder.resolve()):
         yield str(path)

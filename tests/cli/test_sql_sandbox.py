@@ -298,6 +298,19 @@ def test_store_is_readable_wherever_it_is(rows, folder, name):
         assert rows("select count(*) > 0 as yes from quality", store=spelling) == [{"yes": True}]
 
 
+@pytest.mark.parametrize("link", ["store", "store/calls"])
+@pytest.mark.parametrize("content", [b"PAR1", b"", b"PAR1" + bytes(60) + b"PAR1"])
+def test_damaged_file_of_the_store_is_an_error_of_the_store(folder, capsys, link, content):
+    (folder / link).rename(folder / "elsewhere")
+    (folder / link).symlink_to(folder / "elsewhere")
+    (file,) = (folder / "store/calls").glob("*/*/*.parquet")
+    file.write_bytes(content)
+    assert main(["sql", "--store", str(folder / "store"), "from calls"]) == 74
+    message = capsys.readouterr().err
+    assert "the file is damaged" in message
+    assert str(file) in message
+
+
 def test_explained_query_is_the_judged_query(rows, folder):
     """Comments in comments must not hide another statement from the judgement."""
     before = snapshot(folder / "store")
