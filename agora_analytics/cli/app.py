@@ -23,6 +23,7 @@ from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, sql
 from agora_analytics.cli.runner import exit_code_help
+from agora_analytics.cli.visible_text import visible
 from agora_analytics.errors import ConfigurationError
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -144,7 +145,10 @@ def _begin(
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
-    """Writes to the current `sys.stderr`, which is replaced while progress is shown."""
+    """Writes to the current `sys.stderr`, which is replaced while progress is shown. Hidden characters are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts, Values
-from agora_analytics.cli.output.columns import NO_VALUE, as_clock
+from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text
+from agora_analytics.cli.visible_text import visible
 from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _write(console: Console, text: str | Text, style: str = "") -> None:
 
 def _facts(charts: CallCharts) -> Iterable[Text]:
     call, sessions = charts.call, charts.sessions
-    yield Text.assemble((call.cname, "bold"), (f"  call {call.call_id}", "dim"))
+    yield Text.assemble((_shown(call.cname), "bold"), (f"  call {_shown(call.call_id)}", "dim"))
     state = "" if call.finished else ", ongoing"
     lasted = as_clock(charts.axis.end - call.created_ts)
     yield Text(f"{_time(call.created_ts)} to {_time(charts.axis.end)} ({lasted}){state}")
@@ -90,7 +91,12 @@ def _kinds(kinds: Iterable[str | None]) -> str:
     counted = Counter(kind or "unknown" for kind in kinds).most_common()
     named = [f"{kind} {count:,}" for kind, count in counted[:_KINDS_NAMED]]
     rest = sum(count for _, count in counted[_KINDS_NAMED:])
-    return ", ".join([*named, *([f"others {rest:,}"] if rest else [])])
+    return _shown(", ".join([*named, *([f"others {rest:,}"] if rest else [])]))
+
+
+def _shown(text: str) -> str:
+    """Return a text of the vendor on one line. Rich removes some control characters, so they are escaped before."""
+    return visible(one_line_text(text))
 
 
 def _charts_of(user: UserCharts) -> dict[str, tuple[Values, str]]:
@@ -157,7 +163,7 @@ def _who(user: UserCharts) -> Text:
         return "/".join(dict.fromkeys(filter(None, map(of, user.sessions))))
 
     last = user.sessions[-1]
-    account = f" ({last.account})" if last.account else ""
+    account = f" ({_shown(last.account)})" if last.account else ""
     platform = distinct(lambda session: session.platform)
     device = distinct(lambda session: session.device_type)
     left = iso(last.leave_ts)[11:] if last.finished else "ongoing"
@@ -171,7 +177,7 @@ def _who(user: UserCharts) -> Text:
         ", ".join(last.roles) or ("speaks" if last.speaker else "listens"),
         sdk and f"SDK {sdk}",
     )
-    return Text.assemble((user.uid, "bold"), account, f"  {', '.join(filter(None, parts))}")
+    return Text.assemble((_shown(user.uid), "bold"), account, f"  {_shown(', '.join(filter(None, parts)))}")
 
 
 def _share(value: float | None) -> str:

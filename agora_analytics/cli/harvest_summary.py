@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agora_analytics.agora.client import AsyncAgora
@@ -20,7 +21,7 @@ _SKIPPED_SHOWN = 3
 
 def show_summary(console: Console, report: HarvestReport, store: Path, *, units: str = "calls") -> None:
     """Write what a run did and what it left for the next run; `units` names what it visits, such as calls."""
-    console.print(f"[good]Harvested[/] into [fact]{store}[/] in {clock(report.seconds)}")
+    console.print(f"[good]Harvested[/] into [fact]{escape(str(store))}[/] in {clock(report.seconds)}")
     console.print(f"{iso(report.window.start)} to {iso(report.window.end + 1)}")
     rows = [*_done(report, units), *_left_over(report, units)]
     counts = [f"{count:,}" for _, count, _ in rows]

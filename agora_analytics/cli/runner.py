@@ -14,6 +14,7 @@ import typer
 
 from agora_analytics import errors
 from agora_analytics.cli import terminal
+from agora_analytics.cli.visible_text import escape_what_is_not_encodable, visible
 
 DONE, UNEXPECTED, WRONG_INPUT = 0, 1, 2
 WRONG_DATA, UNAVAILABLE, CANNOT_CREATE, CANNOT_STORE = 65, 69, 73, 74
@@ -63,6 +64,8 @@ _EXTRAS_OF = {
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit code. Raises nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        escape_what_is_not_encodable(stream)
     words = list(arguments)
     debug = "--debug" in words
     if debug:  # allowed after the command too
@@ -96,7 +99,7 @@ def _report(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
         _silence()
         return NO_READER
     if debug:
-        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
     text, code = describe(error, words)
     if code == STOPPED:
         # A second Ctrl-C while threads end would print their tracebacks.

@@ -1,14 +1,19 @@
 """The terminal: results go to stdout, progress and messages to stderr, and neither is written into a live status line."""
 
 import sys
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, NoReturn, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 from rich.theme import Theme
+
+from agora_analytics.cli.visible_text import TerminalText, Writable, is_utf8, use_utf8, visible
+from agora_analytics.errors import InvalidRequest
 
 _THEME = Theme({"fact": "bold", "faint": "dim", "good": "green", "bad": "bold red", "warn": "yellow"})
 
@@ -39,11 +44,10 @@ class StatusLine:
             return
         if self._live is None:
             # Results are never redirected: a writer on stdout calls `end` instead.
-            self._live = Live(
-                Spinner("dots"), console=_console(sys.stderr), transient=True, redirect_stdout=False
-            )
+            self._live = Live(console=_console(sys.stderr), transient=True, redirect_stdout=False)
             self._live.start()
-        self._live.update(Spinner("dots", Text(text, style="dim", no_wrap=True, overflow="ellipsis")))
+        dots = "dots" if is_utf8(self._live.console.encoding) else "line"
+        self._live.update(Spinner(dots, Text(text, style="dim", no_wrap=True, overflow="ellipsis")))
 
     def erase(self) -> None:
         """Remove the line for now; the next `show` draws it again."""
@@ -61,7 +65,20 @@ status_line = StatusLine()
 
 
 class _Console(Console):
-    """A console that raises BrokenPipeError; rich would end the program with exit code 1."""
+    """A console that shows hidden characters as escapes, and raises BrokenPipeError.
+
+    At a broken pipe, rich would end the program with exit code 1.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects. Rich removes some control characters from a str, so they are escaped before."""
+        super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object, also for a table or a live view that contains it."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else visible(segment.text, self.encoding)
+            yield segment if text == segment.text else Segment(text, segment.style)
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
@@ -75,9 +92,35 @@ def results(file: TextIO | None = None) -> TextIO:
     return stream
 
 
+def data(file: TextIO | None = None, escape: Callable[[str, str], str] = visible) -> Writable:
+    """Return the stream for data: UTF-8 in a file or a pipe, and text with escapes on a terminal.
+
+    Args:
+        file: the file; None: stdout.
+        escape: returns a text with escapes for an encoding.
+    """
+    stream = results(file)
+    if stream.isatty():
+        return TerminalText(stream, escape)
+    use_utf8(stream)
+    return stream
+
+
 def out(file: TextIO | None = None) -> Console:
     """Return a console for results: on a file, or on stdout. On a terminal the status line ends."""
     return _console(results(file))
+
+
+def standard_input() -> str:
+    """Return the text on stdin.
+
+    Raises:
+        InvalidRequest: if it is not text in the encoding of the locale.
+    """
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"stdin is not text in the encoding {error.encoding} of the locale") from error
 
 
 def stdout_console() -> Console:
@@ -98,7 +141,9 @@ def _console(file: TextIO) -> Console:
         "width": _WIDTH_WITHOUT_TERMINAL,
         "height": _HEIGHT_WITHOUT_TERMINAL,
     }
-    return _Console(file=file, theme=_THEME, highlight=False, **({} if file.isatty() else unbroken))
+    return _Console(
+        file=file, theme=_THEME, highlight=False, emoji=False, **({} if file.isatty() else unbroken)
+    )
 
 
 def one_line(console: Console, text: str, style: str = "") -> None:

@@ -1,8 +1,10 @@
 """Reads the tables of a store: with SQL (DuckDB in memory, one view per table), or as pyarrow datasets."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -16,8 +18,8 @@ from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store import quality
 from agora_analytics.store.failures import damaged, retry_if_moved, translate_read_errors
 from agora_analytics.store.layout import Layout, parquet_names, partitions
+from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted, spellings
 
-_QUERIES = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"}
 _QUERY_ERRORS = (
     duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
     duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
@@ -27,6 +29,8 @@ _PARTITION_SQL = {
     "app_id": "url_decode(substr(parse_path(filename)[-3], 8)) AS app_id",
     "day": "substr(parse_path(filename)[-2], 5)::DATE AS day",
 }
+_FORBIDDEN_FILE = re.compile('Cannot access file "(.*)" - ')
+_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']""", re.IGNORECASE)
 _FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
 
 
@@ -62,16 +66,29 @@ class Result:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def run(layout: Layout, text: str) -> Result:
+def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Result:
     """Run one query over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
+
+    Args:
+        layout: of the store.
+        text: the query.
+        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
 
     Raises:
         InvalidRequest: if the statement is wrong, or is not a query.
     """
-    _check(text)
+    if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
+        raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
     try:
-        return Result(retry_if_moved(lambda: _attempt(layout, text), _is_missing_file))
+        return Result(
+            retry_if_moved(lambda: _attempt(layout, text, allow), partial(_is_missing_file, layout))
+        )
     except _QUERY_ERRORS as problem:
+        if forbidden := _FORBIDDEN_FILE.search(str(problem)):
+            raise InvalidRequest(
+                f"cannot read {forbidden[1]}: the query reads files only in the store and in allowed folders; "
+                "name the folder with allow, on the command line with --allow DIR"
+            ) from problem
         raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
     except duckdb.Error as problem:
         raise _translate(layout, problem) from problem
@@ -79,7 +96,7 @@ def run(layout: Layout, text: str) -> Result:
 
 def calls(layout: Layout, app_id: str) -> pa.Table:
     """Return the rows of all published calls of an app. DuckDB reads thousands of small files in about a second."""
-    glob = f"{_escaped(str(layout.app('calls', app_id)))}/*/*.parquet"
+    glob = f"{escaped_glob(str(layout.app('calls', app_id)))}/*/*.parquet"
     schema = table_schema("calls")
 
     def attempt() -> pa.Table:
@@ -90,7 +107,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
             return connection.sql(_select("calls", glob)).to_arrow_table().cast(schema)
 
     try:
-        return retry_if_moved(attempt, _is_missing_file)
+        return retry_if_moved(attempt, partial(_is_missing_file, layout))
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
         raise _unreadable(layout, ("calls",), problem) from problem
 
@@ -114,16 +131,24 @@ def table(layout: Layout, name: str) -> pa.Table:
         raise _unreadable(layout, (name,), problem) from problem
 
 
-def _attempt(layout: Layout, text: str) -> pa.Table:
+def _attempt(layout: Layout, text: str, allow: Sequence[Path] | None) -> pa.Table:
     with _connect() as connection:
+        query = check_statement(connection, text, sandboxed=allow is not None)
         for table in TABLES:
             if _has_files(layout.table(table)):
-                glob = f"{_escaped(str(layout.table(table)))}/*/*/*.parquet"
+                glob = f"{escaped_glob(str(layout.table(table)))}/*/*/*.parquet"
                 connection.execute(f"CREATE VIEW {table} AS {_select(table, glob)}")
             else:  # DuckDB raises an error if no file matches the pattern
                 connection.register(table, table_schema(table).empty_table())
         connection.execute(f"CREATE VIEW quality AS {quality.view_sql()}")
-        return connection.sql(text).to_arrow_table()
+        if allow is None:
+            return connection.sql(query).to_arrow_table()
+        with TemporaryDirectory(prefix="agora-analytics-", ignore_cleanup_errors=True) as scratch:
+            # The folder of a table may be a link to another disk.
+            lock(connection, (layout.folder, *map(layout.table, TABLES), *allow), scratch)
+            rows = connection.sql(query).to_arrow_table()
+            connection.close()  # before its temporary files are removed
+            return rows
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -142,30 +167,23 @@ def _select(table: str, glob: str) -> str:
     # All files have the same columns, so DuckDB reads them from the first file. `union_by_name` would open every file.
     # Hive partitioning would also take the folders above the store for columns, and they would win over ours. DuckDB
     # skips the files that a condition on the name excludes.
-    return f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning = false, filename = true)"
+    return f"SELECT {columns} FROM read_parquet({quoted(glob)}, hive_partitioning = false, filename = true)"
 
 
-def _escaped(path: str) -> str:
-    return re.sub(r"([\[*?])", r"[\1]", path).replace("'", "''")
-
-
-def _check(text: str) -> None:
-    try:
-        statements = duckdb.extract_statements(text)
-    except duckdb.Error as problem:
-        raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
-    kinds = [statement.type.name for statement in statements]
-    if len(kinds) != 1 or kinds[0] not in _QUERIES:
-        raise InvalidRequest(
-            f"cannot run {', '.join(kinds) or 'an empty text'}: the store accepts one query that reads; "
-            "give one statement such as select ..."
-        )
-
-
-def _is_missing_file(problem: Exception) -> bool:
-    return isinstance(problem, duckdb.IOException) and (
-        "No such file" in str(problem) or "No files found" in str(problem)
+def _is_missing_file(layout: Layout, problem: Exception) -> bool:
+    text = str(problem)
+    return (
+        isinstance(problem, duckdb.IOException)
+        and ("No such file" in text or "No files found" in text)
+        and not _names_other_file(layout, text)
     )
+
+
+def _names_other_file(layout: Layout, message: str) -> bool:
+    """Return whether a message names a file that is not in the store: compaction does not move such files."""
+    folders = (layout.folder, *map(layout.table, TABLES))
+    store = {path for folder in folders for path in spellings(folder)}
+    return _NAMED_FILE.search(message) is not None and not any(path in message for path in store)
 
 
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
@@ -174,6 +192,10 @@ def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
     # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
     if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
         return InvalidRequest(f"the query is wrong: {_one_line(problem)}")
+    if isinstance(problem, duckdb.IOException | duckdb.InvalidInputException) and _names_other_file(
+        layout, str(problem)
+    ):
+        return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
     return _unreadable(layout, TABLES, problem)
 
 

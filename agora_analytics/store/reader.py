@@ -1,5 +1,6 @@
 """Reads the tables of a store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,23 +56,27 @@ class StoreReader:
         """
         return self.sql("from quality").arrow() if table == "quality" else query.table(self._layout, table)
 
-    def sql(self, text: str) -> query.Result:
+    def sql(self, text: str, *, allow: Sequence[str | Path] | None = None) -> query.Result:
         """Run one SQL query (DuckDB) over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
 
         `quality` combines the metrics of all vendors. Times are in UTC.
 
         Args:
-            text: a statement that only reads, such as `select`, `describe` or `explain`.
+            text: one statement that only reads: `select`, `describe`, `summarize`, or `explain` of a `select`.
+            allow: for queries of other people. The query runs in a sandbox that reads files only in the store and in
+                these folders, and cannot reach the network, the environment or Python variables. None: no sandbox; the
+                query may read every file that this process may read.
 
         Raises:
-            InvalidRequest: if the statement is wrong, or is not a query.
+            InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
             StoreError: if a file is damaged or cannot be read.
 
         Example::
 
             store.sql("select mid, avg(value) from metrics group by mid order by mid").rows()
         """
-        return query.run(self._layout, text)
+        folders = None if allow is None else [Path(folder).expanduser() for folder in allow]
+        return query.run(self._layout, text, folders)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, read from the file footers.

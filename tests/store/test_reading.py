@@ -147,3 +147,33 @@ def test_app_id_is_returned_unchanged(store, app_id):
     assert store.calls(app_id).column("app_id").to_pylist() == [app_id]
     assert store.table("calls").column("app_id").to_pylist() == [app_id]
     assert store.sql("select app_id from calls").rows() == [(app_id,)]
+
+
+def test_query_without_a_sandbox_reads_files_of_the_caller(filled, tmp_path):
+    (tmp_path / "customers.csv").write_text("call_id,customer\nc1,Ms Ito\n")
+    query = f"select customer from calls join '{tmp_path}/customers.csv' using (call_id)"
+    assert filled.sql(query).rows() == [("Ms Ito",)]
+    assert filled.sql(query, allow=[tmp_path]).rows() == [("Ms Ito",)]
+    with pytest.raises(InvalidRequest, match=r"cannot read .*customers\.csv"):
+        filled.sql(query, allow=[])
+
+
+@pytest.mark.parametrize("allow", [None, []])
+@pytest.mark.parametrize(
+    "query", ["explain analyze copy calls to '{}'", "with t as (copy calls to '{}') from t"]
+)
+def test_query_never_writes(filled, tmp_path, query, allow):
+    with pytest.raises(InvalidRequest):
+        filled.sql(query.format(tmp_path / "x.csv"), allow=allow)
+    assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("query", ["select '\ud800'", "select 1\0; drop view calls"])
+def test_query_that_is_not_unicode_is_refused(filled, query):
+    with pytest.raises(InvalidRequest, match="not valid Unicode"):
+        filled.sql(query)
+
+
+def test_query_that_is_nested_deeply_is_refused(filled):
+    with pytest.raises(InvalidRequest):
+        filled.sql("select " + "(" * 50_000 + "1" + ")" * 50_000)

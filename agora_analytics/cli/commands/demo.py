@@ -77,7 +77,7 @@ def demo(
             "Enterprise plan: 10 requests a second for each endpoint.\n"
         )
         if out.exists():
-            console.print(f"{out} exists: the harvest continues in it.\n")
+            console.print(f"{out} exists: the harvest continues in it.\n", markup=False)
         report = asyncio.run(_harvest(world, base_url, since=today - _DAY, until=today, store=out))
     show_summary(console, report, out)
     for line in format_server_report(simulator.seen):

@@ -88,7 +88,10 @@ def inspect(
         rows = (_user_row(charts, user) for user in charts.worst_first())
         write_table(USER_ROWS.table(rows), USER_ROWS, output)
     elif output.file is not None:
-        with atomic_file(output.file) as part, part.open("w", encoding="utf-8") as file:
+        with (
+            atomic_file(output.file) as part,
+            part.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             show_call(out(file), charts, drawn, omitted=omitted)
     else:
         console = out()

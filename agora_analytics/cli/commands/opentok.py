@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +23,8 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
-from agora_analytics.cli.terminal import err, one_line
+from agora_analytics.cli.terminal import data, err, one_line, standard_input
+from agora_analytics.cli.visible_text import visible_json
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
@@ -228,14 +228,16 @@ def query(
         values = None
     if not isinstance(values, dict):
         raise InvalidRequest('--variables is not a JSON object; use one such as \'{"id": "1_MX4"}\'')
-    complete = asyncio.run(_query(account, sys.stdin.read() if text == "-" else text, values))
+    complete = asyncio.run(_query(account, standard_input() if text == "-" else text, values))
     return DONE if complete else TRY_LATER
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
-    typer.echo(json.dumps(result.data, indent=2, ensure_ascii=False))
+    stream = data(escape=visible_json)
+    stream.write(json.dumps(result.data, indent=2, ensure_ascii=False) + "\n")
+    stream.flush()
     for problem in result.problems:
         path = ".".join(map(str, problem.path))
         one_line(err(), f"agora-analytics: {problem.message} (path: {path or 'not named'})", "warn")

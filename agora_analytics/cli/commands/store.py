@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
 from agora_analytics.cli.output import LimitedOutput, write_table
-from agora_analytics.cli.terminal import err, one_line, out
+from agora_analytics.cli.terminal import err, one_line, out, standard_input
 
 if TYPE_CHECKING:
     from agora_analytics.cli.client_context import MakeClient
@@ -112,10 +112,17 @@ def sql(
         str, typer.Argument(help="A query that reads, such as 'select ...'; - reads it from stdin.")
     ],
     store: StoreOption,
+    allow: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let the query read files in this folder too, such as 'customers.csv'; repeat it for more.",
+        ),
+    ] = None,
     *,
     output: LimitedOutput,
 ) -> None:
-    """Query a store with SQL (DuckDB). All times are UTC.
+    """Query a store with SQL (DuckDB). All times are UTC. The query can only read.
 
     Tables: calls, sessions and metrics (Agora), points (OpenTok, ApsaraVideo, and Data Insights of Agora), and the view
     quality, which has the metrics of all vendors with common names and units.
@@ -123,8 +130,8 @@ def sql(
     from agora_analytics.cli.output.table import query_result
     from agora_analytics.store import open_store
 
-    text = sys.stdin.read() if query == "-" else query
-    table = open_store(store).sql(text).arrow()
+    text = standard_input() if query == "-" else query
+    table = open_store(store).sql(text, allow=allow or ()).arrow()
     table = table.rename_columns(_distinct(table.column_names))
     write_table(table, query_result(table), output)
 
@@ -149,9 +156,10 @@ def compact(store: StoreOption) -> None:
     for day in report.compacted:
         size = f"{day.bytes_before / 1e6:,.1f} to {day.bytes_after / 1e6:,.1f} MB"
         console.print(
-            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})"
+            f"{day.day} of {day.app_id}: {day.files_before:,} files merged into {day.files_after:,} ({size})",
+            markup=False,
         )
     for skipped in report.skipped:
-        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}")
+        console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}", markup=False)
     if not report.compacted and not report.skipped:
         console.print("Nothing to compact: no past day has more than a few files.")

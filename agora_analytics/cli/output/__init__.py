@@ -64,6 +64,14 @@ class Output:
         ),
     ] = None
 
+    defuse_formulas: Annotated[
+        bool,
+        _option(
+            "--defuse-formulas",
+            help="Write an apostrophe before CSV texts that a spreadsheet would run as formulas.",
+        ),
+    ] = False
+
     def __attrs_post_init__(self) -> None:
         if self.chosen_format is Format.PARQUET and self.file is None:
             raise InvalidRequest("--format parquet needs --output FILE")
@@ -73,6 +81,9 @@ class Output:
                 f"--output {self.file}: the suffix {suffix} does not name a format; "
                 f"use one of {', '.join(_SUFFIXES)}, or add --format"
             )
+
+        if self.defuse_formulas and self.format is not Format.CSV:
+            raise InvalidRequest(f"--defuse-formulas is for CSV, not for {self.format}; add --format csv")
 
     @property
     def format(self) -> Format:
@@ -168,7 +179,7 @@ def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
     """Open the writer of the output and finish it at the end. After an error, the rows until then are kept."""
     with ExitStack() as stack:
         if output.file is None:
-            writer = _text_writer(kind, output.format, None)
+            writer = _text_writer(kind, output, None)
         else:
             path = stack.enter_context(atomic_file(output.file))
             if output.format is Format.PARQUET:
@@ -176,8 +187,10 @@ def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
 
                 writer = ParquetFileWriter(kind, path)
             else:
-                file = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-                writer = _text_writer(kind, output.format, file)
+                file = stack.enter_context(
+                    path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+                )
+                writer = _text_writer(kind, output, file)
         try:
             yield writer
         except BrokenPipeError:
@@ -189,17 +202,19 @@ def open_writer(kind: RowKind, output: Output) -> "Iterator[RowWriter]":
         writer.finish()
 
 
-def _text_writer(kind: RowKind, chosen: Format, file: TextIO | None) -> "RowWriter":
+def _text_writer(kind: RowKind, output: Output, file: TextIO | None) -> "RowWriter":
     from agora_analytics.cli.output import table, writers
 
-    if chosen is Format.TABLE:
-        return table.LiveTableWriter(kind) if kind.live and file is None else table.TableWriter(kind, file)
-    of_format = {
-        Format.JSON: writers.JsonArrayWriter,
-        Format.JSONL: writers.JsonLinesWriter,
-        Format.CSV: writers.CsvWriter,
-    }
-    return of_format[chosen](kind, file)
+    match output.format:
+        case Format.JSON:
+            return writers.JsonArrayWriter(kind, file)
+        case Format.JSONL:
+            return writers.JsonLinesWriter(kind, file)
+        case Format.CSV:
+            return writers.CsvWriter(kind, file, defuse=output.defuse_formulas)
+        case _:
+            live = kind.live and file is None
+            return table.LiveTableWriter(kind) if live else table.TableWriter(kind, file)
 
 
 @contextmanager

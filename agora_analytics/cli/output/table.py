@@ -13,6 +13,7 @@ from rich.text import Text
 from agora_analytics.cli import terminal
 from agora_analytics.cli.output.columns import NO_VALUE, Cells, RowKind, TableColumn, timestamp_text
 from agora_analytics.cli.output.writers import RowWriter, csv_cell
+from agora_analytics.cli.visible_text import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,8 @@ class TableWriter(RowWriter):
             if self._kind.keep_empty or any(row[place] != NO_VALUE for row in self._rows)
         ]
         columns = [self._kind.columns[place] for place in kept]
-        rows = [[row[place] for place in kept] for row in self._rows]
+        # Before the widths are known: an escape is wider than the character.
+        rows = [[visible(row[place], console.encoding) for place in kept] for row in self._rows]
         widths = _fit(columns, rows, console.width - self._indent if console.is_terminal else None)
         if rows or self._kind.keep_empty:
             self._draw(console, columns, rows, widths)
@@ -73,8 +75,9 @@ class TableWriter(RowWriter):
         )
         for column, _ in zip(columns, widths, strict=False):
             table.add_column(Text(column.title), justify="right" if column.right else "left", no_wrap=True)
+        more = "…" if visible("…", console.encoding) == "…" else "~"
         for row in rows:
-            table.add_row(*(Text(_cut(text, width)) for text, width in zip(row, widths, strict=False)))
+            table.add_row(*(Text(_cut(text, width, more)) for text, width in zip(row, widths, strict=False)))
         # Without a terminal nothing is cut, however wide the table becomes.
         width = None if console.is_terminal else sum(widths) + _GAP * len(widths) + self._indent
         console.print(Padding(table, (0, 0, 0, self._indent), expand=False), width=width)
@@ -111,8 +114,8 @@ def _fit(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: i
     return widths
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _cut(text: str, width: int, more: str) -> str:
+    return text if len(text) <= width else text[: width - 1] + more
 
 
 class LiveTableWriter(RowWriter):
@@ -128,7 +131,9 @@ class LiveTableWriter(RowWriter):
         for row in rows.to_pylist():
             if self.written % _TITLES_EVERY == 0:
                 self._write(console, [column.title for column in self._columns], "bold")
-            self._write(console, [column.text(row) for column in self._columns], "")
+            self._write(
+                console, [visible(column.text(row), console.encoding) for column in self._columns], ""
+            )
             self.written += 1
         console.file.flush()
 

@@ -4,20 +4,26 @@ import base64
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agora_analytics.cli.output.columns import RowKind
-from agora_analytics.cli.terminal import results
+from agora_analytics.cli.terminal import data
+from agora_analytics.cli.visible_text import visible_json
 
 if TYPE_CHECKING:
     from _csv import Writer as CsvRows
 
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+# What OWASP names, after blanks and in full width too; a plain number is harmless.
+_FORMULA = re.compile(r"[\t\r\n]|\s*(?![+-]?\d+(\.\d+)?$)[=+\-@＝＋－＠]")  # noqa: RUF001
 
 _BATCH = 20_000  # rows that are converted to Python at a time
 
@@ -49,7 +55,7 @@ class JsonLinesWriter(RowWriter):
 
     def add(self, rows: "pa.Table") -> None:
         """Write rows."""
-        stream, names = results(self._file), rows.column_names
+        stream, names = data(self._file, visible_json), rows.column_names
         for values in _batches(rows):
             for name in self._json_columns:
                 place = names.index(name)
@@ -72,7 +78,7 @@ class JsonArrayWriter(JsonLinesWriter):
 
     def finish(self) -> None:
         """Close the array."""
-        results(self._file).write("]\n" if self.written else "[]\n")
+        data(self._file).write("]\n" if self.written else "[]\n")
 
 
 class CsvWriter(RowWriter):
@@ -82,26 +88,30 @@ class CsvWriter(RowWriter):
     blank.
     """
 
-    def __init__(self, kind: RowKind, file: TextIO | None) -> None:
+    def __init__(self, kind: RowKind, file: TextIO | None, *, defuse: bool = False) -> None:
         super().__init__(file)
         self._names: list[str] | None = kind.schema().names
+        self._cell = defused_cell if defuse else csv_cell
 
     def add(self, rows: "pa.Table") -> None:
         """Write rows, and first the header."""
         writer = self._begun()
         for values in _batches(rows):
-            writer.writerows(zip(*(map(csv_cell, column) for column in values), strict=True))
+            writer.writerows(zip(*(map(self._cell, column) for column in values), strict=True))
         self.written += rows.num_rows
-        results(self._file).flush()
+        data(self._file).flush()
 
     def finish(self) -> None:
         """Write the header if there were no rows."""
         self._begun()
 
     def _begun(self) -> "CsvRows":
-        writer = csv.writer(results(self._file), lineterminator="\n")
+        stream = data(self._file)
+        # Before Python 3.13, a carriage return in a text is quoted only if it is in the line terminator.
+        lines = SimpleNamespace(write=lambda line: stream.write(line[:-2] + "\n"))
+        writer = csv.writer(lines, lineterminator="\r\n")
         if self._names is not None:
-            writer.writerow(self._names)
+            writer.writerow(map(self._cell, self._names))
             self._names = None
         return writer
 
@@ -143,6 +153,12 @@ def csv_cell(value: Any) -> Any:
             return json.dumps(value, ensure_ascii=False) if value else ""
         case _:
             return value
+
+
+def defused_cell(value: Any) -> Any:
+    """Return the same, with an apostrophe before a text that a spreadsheet would run as a formula."""
+    cell = csv_cell(value)
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def _batches(table: "pa.Table") -> Iterator[list[list[Any]]]:
