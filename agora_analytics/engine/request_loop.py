@@ -34,6 +34,7 @@ from agora_analytics.errors import (
     Attempt,
     DeadlineExceeded,
     DecodeError,
+    QuotaExhausted,
 )
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -76,8 +77,10 @@ class RetryPolicy:
 
     def attempts_for(self, cause: Cause) -> int:
         """Return the maximum number of attempts for a cause."""
-        if cause in (Cause.CREDENTIALS, Cause.CLOCK):
+        if cause is Cause.CREDENTIALS:
             return 2
+        if cause is Cause.CLOCK:  # a large change of the server's clock needs a second response that confirms it
+            return 3
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 
 
@@ -156,16 +159,19 @@ class RequestLoop:
             left, sent_at = _now(), self._server_time.now()
             outcome = await self._send(http_request, trail)
             ended = _now()
+            reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
             exchange = Exchange(
                 endpoint=endpoint,
                 payload=payload,
                 outcome=outcome,
                 sent_at=sent_at,
-                now=self._server_time.now(),
-                clock_shift=self._server_time.skew - skew,
+                now=self._server_time.now(reading),
+                clock_shift=self._server_time.shift(reading, since=skew),
             )
             verdict = await self._read(request.read, exchange, deadline)
+            if reading is not None and _is_from_the_api(verdict, outcome):
+                self._server_time.learn(reading)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
@@ -211,7 +217,7 @@ class RequestLoop:
         return request
 
     async def _send(self, request: Request, trail: list[Attempt]) -> Outcome:
-        sent, start = self._server_time.here(), _now()
+        start = _now()
         try:
             response = await self._transport.send(request)
         except TransportFailure as failure:
@@ -222,7 +228,6 @@ class RequestLoop:
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
             raise
-        self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
     async def _read(self, read: Read[R], exchange: Exchange, deadline: asyncio.Timeout) -> Verdict[R]:
@@ -337,6 +342,15 @@ async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seco
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
         await limiter.release(grant)
+
+
+def _is_from_the_api(verdict: Verdict[Any], outcome: Outcome) -> bool:
+    """Whether a response is from the API: it is good, or a refusal with a code in its body. A proxy sends no such code."""
+    if isinstance(verdict, Done):
+        return True
+    if isinstance(outcome, TransportFailure) or outcome.status >= 500:
+        return False
+    return isinstance(verdict.error, QuotaExhausted) or getattr(verdict.error, "code", None) is not None
 
 
 def _outcome(verdict: Verdict[Any]) -> str:
