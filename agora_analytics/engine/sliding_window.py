@@ -139,3 +139,10 @@ class SlidingWindow:
             reservation = Reservation(self._last[0] if full else None)
             self._last.append(reservation)
             return reservation
+
+    def forked(self) -> None:
+        """Give up the places of requests that the parent process had not sent yet; it sends them itself."""
+        self._lock = Lock()
+        for reservation in self._last:
+            if reservation.sent_at is None:
+                reservation.cancel()
