@@ -116,6 +116,11 @@ class ServerTime:
         estimate = self._current()
         return estimate.skew if estimate else 0.0
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last response contradicts the estimate, and none has confirmed it yet."""
+        return self._doubted is not None
+
     def here(self) -> float:
         """Return the time on our clock in UTC epoch seconds."""
         return self._clock.now()

@@ -195,6 +195,8 @@ class RequestLoop:
                         continue
                     raise with_context(error, endpoint, host, trail)
                 case Retry(error=error, cause=cause):
+                    if cause is Cause.CREDENTIALS and self._server_time.in_doubt:  # signed with a wrong time
+                        cause = Cause.CLOCK
                     tries[cause] += 1
                     if tries[cause] >= retry.attempts_for(cause):
                         raise with_context(error, endpoint, host, trail)
@@ -345,12 +347,16 @@ async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seco
 
 
 def _is_from_the_api(verdict: Verdict[Any], outcome: Outcome) -> bool:
-    """Whether a response is from the API: it is good, or a refusal with a code in its body. A proxy sends no such code."""
+    """Whether a response is from the API itself: it is good, or a refusal with a code of the API.
+
+    A proxy has no such codes. A code that repeats the HTTP status may be its own.
+    """
     if isinstance(verdict, Done):
         return True
     if isinstance(outcome, TransportFailure) or outcome.status >= 500:
         return False
-    return isinstance(verdict.error, QuotaExhausted) or getattr(verdict.error, "code", None) is not None
+    error = verdict.error
+    return isinstance(error, QuotaExhausted) or getattr(error, "code", None) not in (None, outcome.status)
 
 
 def _outcome(verdict: Verdict[Any]) -> str:
