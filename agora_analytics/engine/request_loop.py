@@ -156,17 +156,18 @@ class RequestLoop:
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
-            left, sent_at = _now(), self._server_time.now()
+            left = _now()
             outcome = await self._send(http_request, trail)
             ended = _now()
             reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
+            now = self._server_time.now(reading)
             exchange = Exchange(
                 endpoint=endpoint,
                 payload=payload,
                 outcome=outcome,
-                sent_at=sent_at,
-                now=self._server_time.now(reading),
+                sent_at=now - (ended - left),
+                now=now,
                 clock_shift=self._server_time.shift(reading, since=skew),
             )
             verdict = await self._read(request.read, exchange, deadline)

@@ -143,6 +143,8 @@ class SlidingWindow:
     def forked(self) -> None:
         """Give up the places of requests that the parent process had not sent yet; it sends them itself."""
         self._lock = Lock()
-        for reservation in self._last:
-            if reservation.sent_at is None:
-                reservation.cancel()
+        for place in self._last:
+            unsent: Reservation | None = place
+            while unsent is not None and unsent.sent_at is None:
+                unsent.cancelled = True
+                unsent = unsent.predecessor
