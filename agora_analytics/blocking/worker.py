@@ -18,7 +18,9 @@ import anyio
 T = TypeVar("T")
 
 _CANCEL_TIMEOUT = 5.0  # seconds that an interrupted caller waits for its cancelled coroutine
-_CLOSE_TIMEOUT = 10.0  # seconds that `close` waits for the thread in the main thread, which runs the signal handlers
+_CLOSE_TIMEOUT = (
+    10.0  # seconds that `close` waits for the thread in the main thread, which runs the signal handlers
+)
 _CLOSED_MEANWHILE = "the client was closed while a call was in progress"
 _WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot interrupt a wait on a lock there
 
@@ -167,6 +169,7 @@ class _LoopThread:
         self._ended = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
+        self._stopped = asyncio.Event()
         self._over = False
         self._error: BaseException | None = None
         self._submitted: deque[_Submission[Any]] = deque()
@@ -202,7 +205,7 @@ class _LoopThread:
     def stop(self) -> None:
         """End the event loop, from any thread, without waiting."""
         self._stopping = True
-        self._soon(lambda: self._stopped.set())
+        self._soon(self._stopped.set)
 
     def join(self) -> None:
         """Wait until the thread has ended; does nothing in the thread itself."""
@@ -261,7 +264,6 @@ class _LoopThread:
             self._ended.set()
 
     async def _loop_until_stopped(self) -> None:
-        self._stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._begin()
         try:

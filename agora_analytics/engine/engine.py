@@ -232,7 +232,9 @@ class Engine:
         if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()
         loop_is_closed = self._loop is not None and self._loop.is_closed()
-        if self._own_transport is not None and not loop_is_closed:  # otherwise its connections are lost with their loop
+        if (
+            self._own_transport is not None and not loop_is_closed
+        ):  # otherwise its connections are lost with their loop
             await self._own_transport.aclose()
 
     def _refuse_when_unusable(self) -> None:

@@ -35,8 +35,12 @@ from agora_analytics.instants import DAY, next_midnight, utc_day
 
 CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later requests
 LONGEST_HOLD = 100.0  # seconds; a longer pause that the server requests is cut to this
-_LONGEST_WAIT = 120.0  # seconds for a predecessor; a longer wait means that the window was used with another clock
-_LONGEST_SLEEP = 1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
+_LONGEST_WAIT = (
+    120.0  # seconds for a predecessor; a longer wait means that the window was used with another clock
+)
+_LONGEST_SLEEP = (
+    1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
+)
 _POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
 # Factor of the even gap, so that requests can catch up after a delay within the server's window.
 _PACE_FACTOR = 0.75

@@ -79,7 +79,9 @@ class RetryPolicy:
         """Return the maximum number of attempts for a cause."""
         if cause is Cause.CREDENTIALS:
             return 2
-        if cause is Cause.CLOCK:  # a large change of the server's clock needs a second response that confirms it
+        if (
+            cause is Cause.CLOCK
+        ):  # a large change of the server's clock needs a second response that confirms it
             return 3
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 
@@ -195,13 +197,17 @@ class RequestLoop:
                     if verdict.not_offered and self._drop_host(host):
                         continue
                     raise with_context(error, endpoint, host, trail)
-                case Retry(error=error, cause=cause):
-                    if cause is Cause.CREDENTIALS and self._server_time.in_doubt:  # signed with a wrong time
-                        cause = Cause.CLOCK
+                case Retry(error=error):
+                    cause = self._cause(verdict)
                     tries[cause] += 1
                     if tries[cause] >= retry.attempts_for(cause):
                         raise with_context(error, endpoint, host, trail)
                     await self._wait(endpoint, host, limiter, verdict, retry, tries[cause])
+
+    def _cause(self, verdict: Retry) -> Cause:
+        if verdict.cause is Cause.CREDENTIALS and self._server_time.in_doubt:  # signed with a wrong time
+            return Cause.CLOCK
+        return verdict.cause
 
     async def _http_request(
         self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy

@@ -113,8 +113,14 @@ async def test_file_that_is_deleted_while_in_use_is_an_error_until_it_is_closed(
     ledger = SqliteLedger(path)
     grant = await reserve(ledger, 10.0)
     lose(path)
-    for work in (lambda: reserve(ledger, 11.0), lambda: ledger.spent(A, TODAY), lambda: ledger.release(A, grant)):
-        with pytest.raises(ConfigurationError, match=r"ledger\.db was deleted or replaced while it was in use"):
+    for work in (
+        lambda: reserve(ledger, 11.0),
+        lambda: ledger.spent(A, TODAY),
+        lambda: ledger.release(A, grant),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=r"ledger\.db was deleted or replaced while it was in use"
+        ):
             await work()
     assert path.exists() == (lose is replace)
     await ledger.aclose()
@@ -172,7 +178,9 @@ def test_file_that_is_deleted_before_a_fork_is_an_error_in_both_processes(tmp_pa
 
 
 @pytest.mark.parametrize("now", [3.0, 1e6])
-async def test_hold_that_survives_a_restart_of_the_machine_keeps_what_is_left_of_it(tmp_path, monkeypatch, now):
+async def test_hold_that_survives_a_restart_of_the_machine_keeps_what_is_left_of_it(
+    tmp_path, monkeypatch, now
+):
     ledger = SqliteLedger(tmp_path / "ledger.db")
     await reserve(ledger, 5000.0)
     await ledger.hold(A, 5060.0)

@@ -1,6 +1,7 @@
 """The pace runs on a clock that nobody sets: the wall clock may be set, and the machine suspended, at any time."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -62,7 +63,7 @@ class Traffic:
 
 
 def longest_pause(times: list[float]) -> float:
-    return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -184,7 +184,10 @@ def test_retry_after_is_obeyed_without_another_host(when):
 @pytest.mark.parametrize("off", [-3 * 3600, 3 * 3600, -50 * 365 * 86_400])
 def test_retry_after_date_of_a_wrong_clock_is_relative_to_that_clock(off):
     """A date is as wrong as the clock of the proxy that sends it, so that its own `Date` is the reference."""
-    dates = {"date": formatdate(NOW + off, usegmt=True), "retry_after": formatdate(NOW + off + 30, usegmt=True)}
+    dates = {
+        "date": formatdate(NOW + off, usegmt=True),
+        "retry_after": formatdate(NOW + off + 30, usegmt=True),
+    }
     harness = LoopHarness(response(b"<html>", 503, content_type="text/html", **dates), ok())
     harness.run()
     assert 29 < harness.clock.now() - NOW < 31
