@@ -1,7 +1,7 @@
 """Virtual time: a day of quota in milliseconds, for the tests of this library and for those of its users.
 
 On a `VirtualLoop` nothing waits: when every task sleeps, the time of the loop jumps to the next timer.
-`VirtualClock` is its wall clock. Functions for threads run inline, because threads take real time.
+`VirtualClock` is its clock. Functions for threads run inline, because threads take real time.
 
 Example:
     def test_a_day():
@@ -25,26 +25,35 @@ T = TypeVar("T")
 
 
 class VirtualClock:
-    """A wall clock that starts at `start` (UTC epoch seconds) and moves with the loop that runs.
+    """A clock that starts at `start` (UTC epoch seconds) and moves with the loop that runs.
 
-    `step` moves the clock forward or back, as an operator would.
+    `step` sets the wall clock, as an operator would. `suspend` is a machine that sleeps.
     """
 
     def __init__(self, start: float) -> None:
         self._start = start
+        self._passed = 0.0  # seconds before the loop, and in `suspend`
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> float:
-        """Return the time in UTC epoch seconds."""
-        return self._start + (self._loop.time() if self._loop else 0.0)
+        """Return the wall-clock time in UTC epoch seconds."""
+        return self._start + self.monotonic()
+
+    def monotonic(self) -> float:
+        """Return the seconds since the clock was created. `step` does not change it."""
+        return self._passed + (self._loop.time() if self._loop else 0.0)
 
     def step(self, seconds: float) -> None:
-        """Move the clock forward (or back, if negative)."""
+        """Move the wall clock forward (or back, if negative). No time passes, so no rate-limit window ends."""
         self._start += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """Let time pass in which the event loop does not run."""
+        self._passed += seconds
 
     def follow(self, loop: asyncio.AbstractEventLoop) -> None:
         """Follow the time of a loop from now on."""
-        self._start = self.now() - loop.time()
+        self._passed = self.monotonic() - loop.time()
         self._loop = loop
 
 

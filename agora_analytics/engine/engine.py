@@ -22,7 +22,7 @@ from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.request_loop import Authorize, RequestLoop, RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Engine:
         self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._own_transport = None if options.transport else HttpxTransport(options.http_client)
         transport = options.transport or self._own_transport or HttpxTransport()
         resolve: Resolve | None = getattr(transport, "resolve", None)
@@ -144,8 +145,9 @@ class Engine:
 
         Raises:
             RuntimeError: the client is closed, or was closed before the response arrived.
+            ConfigurationError: the client was used in another event loop.
         """
-        self._refuse_when_closed()
+        self._refuse_when_unusable()
         with anyio.CancelScope() as scope:
             self._calls.add(scope)
             try:
@@ -160,9 +162,11 @@ class Engine:
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
         """Start a task that ends with the client at the latest."""
-        if self._closed:
+        try:
+            self._refuse_when_unusable()
+        except BaseException:
             work.close()
-        self._refuse_when_closed()
+            raise
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -227,12 +231,22 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()
-        if self._own_transport is not None:
+        loop_is_closed = self._loop is not None and self._loop.is_closed()
+        if (
+            self._own_transport is not None and not loop_is_closed
+        ):  # otherwise its connections are lost with their loop
             await self._own_transport.aclose()
 
-    def _refuse_when_closed(self) -> None:
+    def _refuse_when_unusable(self) -> None:
         if self._closed:
             raise RuntimeError("the client is closed; create a new one")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:  # connections, locks and prefetched pages belong to one event loop
+            raise ConfigurationError(
+                "this client was used in another event loop; create one client for each event loop, or use a client "
+                "of agora_analytics.blocking from several threads"
+            )
 
     def _limiter(self, endpoint: Endpoint) -> Limiter:
         name = self._shared_budgets.get(endpoint.name, endpoint.name)

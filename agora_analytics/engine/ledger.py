@@ -9,13 +9,14 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from attrs import field, frozen
+from attrs import astuple, evolve, field, frozen
 
-from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile
+from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile, boot_id
 from agora_analytics.engine.sliding_window import Reservation, SlidingWindow
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day
@@ -35,7 +36,7 @@ class Grant:
     """A permission to send one request.
 
     Attributes:
-        slot: when the request may be sent (epoch seconds, our clock).
+        slot: when the request may be sent (monotonic seconds, see `clock.Clock`).
         day: the UTC day that it is charged to.
         previous_free: the next free time before this slot was reserved.
         next_free: the next free time after it. A released slot becomes available again only if no later slot was
@@ -52,13 +53,17 @@ class Grant:
 
 @frozen
 class TooEarly:
-    """Nothing was charged, because the next `slot` (epoch seconds, our clock) is too far ahead; try again by then."""
+    """Nothing was charged, because the next `slot` (monotonic seconds) is too far ahead; try again by then."""
 
     slot: float
 
 
 class Ledger(Protocol):
-    """Counts requests. `now` is the time on our clock, `server_now` on the server's; both in epoch seconds."""
+    """Counts requests.
+
+    `now` and slots are seconds of a monotonic clock, which the processes of one machine share: see `clock.Clock`.
+    `server_now` is the server's time in UTC epoch seconds, which decides the day.
+    """
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
@@ -75,7 +80,7 @@ class Ledger(Protocol):
         ...
 
     async def hold(self, budget: Budget, until: float) -> None:
-        """Grant no slot before `until`, because the server refused a request over the rate."""
+        """Grant no slot before `until` (monotonic), because the server refused a request over the rate."""
         ...
 
     async def close_day(self, budget: Budget, day: str) -> None:
@@ -94,21 +99,43 @@ class Ledger(Protocol):
 AHEAD = 1.0
 """Seconds; a slot that is further ahead is not granted yet."""
 _LATE = 0.002  # seconds that a timer may be late without delaying the next slots
-_NEVER_SEEN = (0.0, 0.0)
 _HELD = 1e-6  # seconds by which a hold moves the queue at least, so that an earlier slot is never the last one again
-_SET_BACK = LOCK_TIMEOUT + 5  # seconds; a clock that is so far behind an earlier reading was set back
+_OUTDATED = (
+    LOCK_TIMEOUT + 5
+)  # seconds; a reading of `now` is never so much older than one that was stored before
 
 
-def _next_slot(now: float, free: float, seen: float, gap: float, burst: int) -> tuple[float, float, float]:
-    """Return the next slot, and the next free time before and after it; `free` was the latter when the clock was `seen`.
+@frozen
+class _Queue:
+    """The next free time of a budget, and when that was stored: on the monotonic clock and on the server's.
 
-    A burst takes its slots so many gaps early, and later slots make up for that. If the clock was set back, the queue is
-    set back with it, so that a hold keeps its length.
+    `boot` identifies the start of the machine that the monotonic clock counts from.
     """
-    if seen - now > _SET_BACK:
-        free -= seen - now
-    slot = max(now - _LATE, free - (burst - 1) * gap)
-    return slot, free, max(free, slot) + gap
+
+    free: float
+    seen: float
+    server_seen: float
+    boot: str = ""
+
+    def on_clock(self, now: float, server_now: float, boot: str) -> "_Queue":
+        """Return the queue on the clock that shows `now`.
+
+        The stored times may be from another clock: the machine was restarted, or the file was copied to another one.
+        Then what is left of the wait counts from now, and the server's time decides how much that is.
+        """
+        free = self.free
+        if self.boot != boot or self.seen - now > _OUTDATED:
+            passed = max(server_now - self.server_seen, 0.0)
+            free = now + max(free - self.seen - passed, 0.0)
+        return _Queue(free, now, server_now, boot)
+
+    def next_slot(self, gap: float, burst: int) -> tuple[float, "_Queue"]:
+        """Return the next slot, and the queue after it.
+
+        A burst takes its slots so many gaps early, and later slots make up for that.
+        """
+        slot = max(self.seen - _LATE, self.free - (burst - 1) * gap)
+        return slot, evolve(self, free=max(self.free, slot) + gap)
 
 
 class MemoryLedger:
@@ -118,8 +145,9 @@ class MemoryLedger:
         self._lock = threading.Lock()  # the loops of blocking clients run in threads of their own
         self._spent: dict[tuple[Budget, str], int] = {}
         self._closed: set[tuple[Budget, str]] = set()
-        self._queue: dict[Budget, tuple[float, float]] = {}
+        self._queue: dict[Budget, _Queue] = {}
         self._window: dict[Budget, SlidingWindow] = {}
+        _memory_ledgers.add(self)
 
     def sliding_window(self, budget: Budget, requests: int) -> SlidingWindow:
         """Return the last sliding_window of a budget, the same for every client of this ledger."""
@@ -135,27 +163,29 @@ class MemoryLedger:
             spent = self._spent.get((budget, day), 0)
             if spent >= per_day or (budget, day) in self._closed:
                 return None
-            slot, before, after = _next_slot(now, *self._queue.get(budget, (now, now)), gap, burst)
+            stored = self._queue.get(budget, _Queue(now, now, server_now))
+            before = stored.on_clock(now, server_now, stored.boot)
+            slot, after = before.next_slot(gap, burst)
             if slot - now > AHEAD:
-                self._queue[budget] = before, now
+                self._queue[budget] = before
                 return TooEarly(slot)
-            self._queue[budget] = after, now
+            self._queue[budget] = after
             self._spent[budget, day] = spent + 1
-        return Grant(slot=slot, day=day, previous_free=before, next_free=after)
+        return Grant(slot=slot, day=day, previous_free=before.free, next_free=after.free)
 
     async def release(self, budget: Budget, grant: Grant) -> None:
         """See `Ledger.release`."""
         with self._lock:
             self._spent[budget, grant.day] -= 1
-            free, seen = self._queue[budget]
-            if free == grant.next_free:
-                self._queue[budget] = grant.previous_free, seen
+            queue = self._queue[budget]
+            if queue.free == grant.next_free:
+                self._queue[budget] = evolve(queue, free=grant.previous_free)
 
     async def hold(self, budget: Budget, until: float) -> None:
         """See `Ledger.hold`."""
         with self._lock:
-            free, seen = self._queue.get(budget, _NEVER_SEEN)
-            self._queue[budget] = max(until, free + _HELD), seen
+            queue = self._queue.get(budget) or _Queue(until, 0.0, 0.0)
+            self._queue[budget] = evolve(queue, free=max(until, queue.free + _HELD))
 
     async def close_day(self, budget: Budget, day: str) -> None:
         """See `Ledger.close_day`."""
@@ -170,6 +200,23 @@ class MemoryLedger:
     async def aclose(self) -> None:
         """Nothing to close."""
 
+    def forked(self) -> None:
+        """Make the copy of a forked process usable: threads of the parent do not exist here, and send nothing."""
+        self._lock = threading.Lock()
+        for window in self._window.values():
+            window.forked()
+
+
+_memory_ledgers: "weakref.WeakSet[MemoryLedger]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for ledger in list(_memory_ledgers):
+        ledger.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 _ENTER_DAY = "INSERT INTO day (account, grp, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -179,18 +226,21 @@ class SqliteLedger:
 
     It counts the day's requests and grants the slots in which they are sent, so that all processes together stay within
     one rate. The file contains no credential: an account is stored as a digest. The ledger may be used on both sides of a
-    fork. The file is opened on demand. Close the ledger after the last client. Otherwise the connection is closed when
-    the ledger is collected as garbage; nothing is lost, because every method commits before it returns.
+    fork. The first method that is called opens the file, and creates it if it is missing. All methods wait for the file
+    in a thread. Close the ledger after the last client. Otherwise the connection is closed when the ledger is collected
+    as garbage; nothing is lost, because every method commits before it returns.
 
     Raises:
-        ConfigurationError: the file cannot be opened as a ledger, or is a database of another program.
+        ConfigurationError: the path cannot be the file of a ledger. Every method raises it too: the file is a database
+            of another program, cannot be opened, or was deleted while it was in use.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._file = LedgerFile(self.path)
         weakref.finalize(self, self._file.discard)
-        self._run(lambda db: db.execute("SELECT 1"))
+        with self._file_errors():
+            self._file.check_path()
 
     def __repr__(self) -> str:
         return f"SqliteLedger({str(self.path)!r})"
@@ -205,18 +255,19 @@ class SqliteLedger:
             spent, closed = _spent(db, budget, day)
             if closed or spent >= per_day:
                 return None
-            row = db.execute("SELECT free, seen FROM pace WHERE (account, grp) = (?, ?)", key).fetchone()
-            free, seen = row or (now, now)
-            slot, before, after = _next_slot(now, free, seen, gap, burst)
-            early = slot - now > AHEAD
-            db.execute("REPLACE INTO pace VALUES (?, ?, ?, ?)", (*key, before if early else after, now))
-            if early:
+            boot = boot_id()
+            stored = _stored_queue(db, budget) or _Queue(now, now, server_now, boot)
+            before = stored.on_clock(now, server_now, boot)
+            slot, after = before.next_slot(gap, burst)
+            if slot - now > AHEAD:
+                _store_queue(db, budget, before)
                 return TooEarly(slot)
+            _store_queue(db, budget, after)
             db.execute(
                 "INSERT INTO day (account, grp, day, spent) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1",
                 (*key, day),
             )
-            return Grant(slot=slot, day=day, previous_free=before, next_free=after)
+            return Grant(slot=slot, day=day, previous_free=before.free, next_free=after.free)
 
         return await self._transact(charge)
 
@@ -237,12 +288,15 @@ class SqliteLedger:
 
     async def hold(self, budget: Budget, until: float) -> None:
         """See `Ledger.hold`."""
-        await self._transact(
-            lambda db: db.execute(
-                "INSERT INTO pace VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET free = max(free + ?, excluded.free)",
-                (budget.account, budget.group, until, _HELD),
-            )
-        )
+
+        def extend(db: sqlite3.Connection) -> None:
+            boot = boot_id()
+            queue = _stored_queue(db, budget)
+            if queue is None or queue.boot != boot:
+                queue = _Queue(until, 0.0, 0.0, boot)
+            _store_queue(db, budget, evolve(queue, free=max(until, queue.free + _HELD)))
+
+        await self._transact(extend)
 
     async def close_day(self, budget: Budget, day: str) -> None:
         """See `Ledger.close_day`."""
@@ -259,8 +313,8 @@ class SqliteLedger:
         return await self._transact(lambda db: _spent(db, budget, day))
 
     async def aclose(self) -> None:
-        """Close the file."""
-        self.close()
+        """Close the file. In a thread, because another thread may be waiting for the file."""
+        await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Close the file; the next method opens it again."""
@@ -271,12 +325,28 @@ class SqliteLedger:
         return await asyncio.to_thread(self._run, work)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
+        with self._file_errors():
             return self._file.transact(work)
+
+    @contextmanager
+    def _file_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
                 f"the ledger file {self.path} cannot be used: {error}; set AGORA_LEDGER to another file"
             ) from error
+
+
+def _stored_queue(db: sqlite3.Connection, budget: Budget) -> _Queue | None:
+    row = db.execute(
+        "SELECT free, seen, server_seen, boot FROM pace WHERE (account, grp) = (?, ?)", budget
+    ).fetchone()
+    return _Queue(*row) if row else None
+
+
+def _store_queue(db: sqlite3.Connection, budget: Budget, queue: _Queue) -> None:
+    db.execute("REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?)", (*budget, *astuple(queue)))
 
 
 def _spent(db: sqlite3.Connection, budget: Budget, day: str) -> tuple[int, bool]:

@@ -2,13 +2,17 @@
 
 import os
 import sqlite3
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
+
+from agora_analytics.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -19,10 +23,26 @@ _SCHEMA = (
     account TEXT, grp TEXT, day TEXT, spent INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, grp, day)) WITHOUT ROWID""",
     """CREATE TABLE pace (
-    account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, PRIMARY KEY (account, grp)) WITHOUT ROWID""",
+    account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, server_seen REAL NOT NULL, boot TEXT NOT NULL,
+    PRIMARY KEY (account, grp)) WITHOUT ROWID""",
 )
-_OURS = 0x41_47_4C_31  # "AGL1", the application id of SQLite files with this schema
+# In version 1, `free` and `seen` are wall-clock times. As times of an earlier boot they are converted at the first use.
+_UPGRADE = (
+    "ALTER TABLE pace ADD COLUMN server_seen REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE pace ADD COLUMN boot TEXT NOT NULL DEFAULT 'version 1'",
+    "UPDATE pace SET server_seen = seen",
+)
+# The application id of SQLite files with this schema: "AGL2", and "AGL1" for version 1.
+_OURS, _VERSION_1 = 0x41_47_4C_32, 0x41_47_4C_31
 _BUSY = 0.01  # seconds until a busy file is tried again
+
+
+@lru_cache
+def boot_id() -> str:
+    """Return what identifies this start of the machine; "" if the system has no such id."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
 
 
 class LedgerFile:
@@ -35,6 +55,7 @@ class LedgerFile:
         self._path = path
         self._lock = threading.Lock()
         self._opened: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None  # of the file, from its first use until `close`
         with _no_fork:
             _files.add(self)
 
@@ -44,16 +65,25 @@ class LedgerFile:
         Raises:
             sqlite3.Error: the file is not a ledger, or cannot be read or written.
             OSError: its folder cannot be created.
+            ConfigurationError: the file was deleted or replaced since the first use.
         """
         with self._lock:
             if self._opened is None:
                 self._opened = self._open()
             with _transaction(self._opened):
+                self._check_identity()
                 return work(self._opened)
 
+    def check_path(self) -> None:
+        """Raise `OSError` if the path cannot be a file. Does not open it, because that may wait for a lock."""
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(self._path.stat().st_mode):
+                raise IsADirectoryError("it is a folder")
+
     def close(self) -> None:
-        """Close the file; the next transaction opens it again."""
+        """Close the file; the next transaction opens it again, or creates it."""
         self.hold_closed()
+        self._identity = None
         self.release()
 
     def discard(self) -> None:
@@ -80,11 +110,29 @@ class LedgerFile:
             self._opened.close()
             self._opened = None
 
+    def _check_identity(self) -> None:
+        """Refuse to count in a file that other processes can no longer open."""
+        try:
+            if self._read_identity() == self._identity:
+                return
+        except FileNotFoundError:
+            pass
+        raise ConfigurationError(
+            f"the ledger file {self._path} was deleted or replaced while it was in use; restart all programs that use it"
+        )
+
+    def _read_identity(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_dev, status.st_ino
+
     def _open(self) -> sqlite3.Connection:
+        if self._identity is not None:  # closed for a fork: a missing file must not be created again
+            self._check_identity()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
             _prepare(db)
+            self._identity = self._read_identity()
         except BaseException:
             db.close()
             raise
@@ -97,9 +145,9 @@ def _prepare(db: sqlite3.Connection) -> None:
     give_up = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            if not _is_ledger(db):
+            if _version(db) is None:
                 db.execute("PRAGMA journal_mode = WAL")
-                _create_tables(db)
+            _create_tables(db)
             break
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
@@ -108,23 +156,26 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def _is_ledger(db: sqlite3.Connection) -> bool:
-    """Return whether a file is a ledger; False if it is empty."""
+def _version(db: sqlite3.Connection) -> int | None:
+    """Return the application id of a ledger; None if the file is empty."""
     filled = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     # read second, because another process may create the tables in between
     (mark,) = db.execute("PRAGMA application_id").fetchone()
-    if mark == _OURS:
-        return True
+    if mark in (_OURS, _VERSION_1):
+        return int(mark)
     if mark or filled:
         raise sqlite3.DatabaseError("it is a database of another program, or a ledger of another version")
-    return False
+    return None
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
+    if _version(db) == _OURS:
+        return
     with _transaction(db):
-        if not _is_ledger(db):  # no other process was faster
-            for table in _SCHEMA:
-                db.execute(table)
+        version = _version(db)
+        if version != _OURS:  # no other process was faster
+            for statement in _UPGRADE if version else _SCHEMA:
+                db.execute(statement)
             db.execute(f"PRAGMA application_id = {_OURS}")
 
 

@@ -11,6 +11,9 @@ Two limits apply, a coarse one and an exact one:
 
 The bucket has room for every request that the guard admits, because the guard admits at most n times `requests` in n
 periods. So the bucket does not delay admitted requests. It limits the rate if the guard has a defect.
+
+Slots are times of the monotonic clock (see `clock.Clock`), so nobody who sets the wall clock delays a request or breaks
+the limit. The server's time decides the day only.
 """
 
 import asyncio
@@ -23,7 +26,7 @@ from aiolimiter import AsyncLimiter
 from attrs import evolve
 
 from agora_analytics.core.limits import Limits
-from agora_analytics.engine.clock import Clock, ServerTime
+from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
 from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
 from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
@@ -32,7 +35,12 @@ from agora_analytics.instants import DAY, next_midnight, utc_day
 
 CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later requests
 LONGEST_HOLD = 100.0  # seconds; a longer pause that the server requests is cut to this
-_LONGEST_WAIT = 120.0  # seconds for a predecessor; a longer wait means that the clock was set back
+_LONGEST_WAIT = (
+    120.0  # seconds for a predecessor; a longer wait means that the window was used with another clock
+)
+_LONGEST_SLEEP = (
+    1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
+)
 _POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
 # Factor of the even gap, so that requests can catch up after a delay within the server's window.
 _PACE_FACTOR = 0.75
@@ -59,10 +67,11 @@ class Limiter:
     ) -> None:
         self.budget = budget
         self.limits = limits
-        self.jitter = Jitter()
+        self.jitter = Jitter(monotonic_of(clock))
         self.bucket = AsyncLimiter(limits.requests, limits.period)
         self._ledger = ledger
-        self._clock = clock
+        self._now = monotonic_of(clock)
+        self._suspended: float | None = None  # how far our clock is ahead of the event loop's
         self._server_time = server_time
         self._observer = observer
         self._turn = asyncio.Lock()
@@ -96,10 +105,10 @@ class Limiter:
         too_early, delay = 0, 0.0
         while True:
             await self._avoid_midnight()
-            asked = self._clock.now()
+            asked = self._now()
             now = asked + delay  # the reply of a slow ledger may arrive after the slot
             grant = await self._charge(now)
-            took = self._clock.now() - asked
+            took = self._now() - asked
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
             if isinstance(grant, TooEarly):
@@ -108,7 +117,7 @@ class Limiter:
                 too_early += 1
                 continue
             try:
-                await self._sleep(grant.slot - self._clock.now(), self._slot_rule())
+                await self._sleep(grant.slot - self._now(), self._slot_rule())
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._ledger.release(self.budget, grant)
@@ -136,7 +145,7 @@ class Limiter:
         """Wait until the request N places before has left the server's window, however late it was."""
         poll = min(self._gap(), _POLL)
         while reservation.predecessor is not None:
-            now = self._clock.now()
+            now = self._now()
             seconds = reservation.free_at(now, self.limits.period, self.jitter, poll) - now
             if seconds <= 0 or seconds >= _LONGEST_WAIT:
                 reservation.predecessor = None
@@ -151,6 +160,7 @@ class Limiter:
         Raises:
             QuotaExhausted: as `acquire`; the first slot is released.
         """
+        self._renew_bucket_after_suspension()
         try:
             await self.bucket.acquire()
         except BaseException:
@@ -161,8 +171,15 @@ class Limiter:
             await asyncio.shield(self.release(grant))
             grant = await self.acquire()
         if grant.reservation is not None:
-            grant.reservation.mark_sent(self._clock.now())
+            grant.reservation.mark_sent(self._now())
         return grant
+
+    def _renew_bucket_after_suspension(self) -> None:
+        """Replace the bucket if the machine was suspended: the bucket runs on the time of the event loop."""
+        ahead = self._now() - asyncio.get_running_loop().time()
+        if self._suspended is not None and ahead - self._suspended > _LONGEST_SLEEP:
+            self.bucket = AsyncLimiter(self.limits.requests, self.limits.period)
+        self._suspended = ahead
 
     def answered(self, grant: Grant, seconds: float) -> None:
         """Record the time from sending a request to the first byte of its response."""
@@ -196,7 +213,7 @@ class Limiter:
         self._backoffs += 1
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
         early = (self._burst - 1) * self._gap()  # a burst would begin this long before the hold ends
-        await self._ledger.hold(self.budget, self._clock.now() + min(seconds + extra, LONGEST_HOLD) + early)
+        await self._ledger.hold(self.budget, self._now() + min(seconds + extra, LONGEST_HOLD) + early)
 
     def reset_backoff(self) -> None:
         """Record that the server accepts requests again."""
@@ -252,7 +269,7 @@ class Limiter:
 
     def _has_passed(self, grant: Grant) -> bool:
         """Whether a slot of the ledger is too old; after a pause of the machine, all requests would be sent at once."""
-        return self._window is None and self._clock.now() - grant.slot > self.jitter.seconds
+        return self._window is None and self._now() - grant.slot > self.jitter.seconds
 
     def _slot_rule(self) -> str:
         if self._backoffs:
@@ -265,8 +282,10 @@ class Limiter:
     async def _sleep(self, seconds: float, rule: str) -> None:
         if seconds >= _WORTH_REPORTING:
             self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+        until = self._now() + seconds
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
+            seconds = until - self._now()
 
 
 def _uncertain_for(server_now: float) -> float:

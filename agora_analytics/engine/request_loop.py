@@ -43,6 +43,7 @@ from agora_analytics.errors import (
     DeadlineExceeded,
     DecodeError,
     InvalidRequest,
+    QuotaExhausted,
 )
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -85,8 +86,12 @@ class RetryPolicy:
 
     def attempts_for(self, cause: Cause) -> int:
         """Return the maximum number of attempts for a cause."""
-        if cause in (Cause.CREDENTIALS, Cause.CLOCK):
+        if cause is Cause.CREDENTIALS:
             return 2
+        if (
+            cause is Cause.CLOCK
+        ):  # a large change of the server's clock needs a second response that confirms it
+            return 3
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 
 
@@ -162,19 +167,23 @@ class RequestLoop:
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
-            left, sent_at = _now(), self._server_time.now()
+            left = _now()
             outcome = await self._send(http_request, trail)
             ended = _now()
+            reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
+            now = self._server_time.now(reading)
             exchange = Exchange(
                 endpoint=endpoint,
                 payload=payload,
                 outcome=outcome,
-                sent_at=sent_at,
-                now=self._server_time.now(),
-                clock_shift=self._server_time.skew - skew,
+                sent_at=now - (ended - left),
+                now=now,
+                clock_shift=self._server_time.shift(reading, since=skew),
             )
             verdict = await self._read(request.read, exchange, deadline)
+            if reading is not None and _is_from_the_api(verdict, outcome):
+                self._server_time.learn(reading)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
@@ -200,11 +209,17 @@ class RequestLoop:
                     if verdict.not_offered and self._drop_host(host):
                         continue
                     raise with_context(error, endpoint, host, trail)
-                case Retry(error=error, cause=cause):
+                case Retry(error=error):
+                    cause = self._cause(verdict)
                     tries[cause] += 1
                     if tries[cause] >= retry.attempts_for(cause):
                         raise with_context(error, endpoint, host, trail)
                     await self._wait(endpoint, host, limiter, verdict, retry, tries[cause])
+
+    def _cause(self, verdict: Retry) -> Cause:
+        if verdict.cause is Cause.CREDENTIALS and self._server_time.in_doubt:  # signed with a wrong time
+            return Cause.CLOCK
+        return verdict.cause
 
     async def _http_request(
         self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
@@ -229,7 +244,7 @@ class RequestLoop:
         return request
 
     async def _send(self, request: Request, trail: list[Attempt]) -> Outcome:
-        sent, start = self._server_time.here(), _now()
+        start = _now()
         try:
             response = await self._transport.send(request)
         except TransportFailure as failure:
@@ -242,7 +257,6 @@ class RequestLoop:
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
             raise
-        self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
     async def _read(self, read: Read[R], exchange: Exchange, deadline: asyncio.Timeout) -> Verdict[R]:
@@ -364,6 +378,19 @@ async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seco
         limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
     elif outcome.kind.never_left:
         await limiter.release(grant)
+
+
+def _is_from_the_api(verdict: Verdict[Any], outcome: Outcome) -> bool:
+    """Whether a response is from the API itself: it is good, or a refusal with a code of the API.
+
+    A proxy has no such codes. A code that repeats the HTTP status may be its own.
+    """
+    if isinstance(verdict, Done):
+        return True
+    if isinstance(outcome, TransportFailure) or outcome.status >= 500:
+        return False
+    error = verdict.error
+    return isinstance(error, QuotaExhausted) or getattr(error, "code", None) not in (None, outcome.status)
 
 
 def _outcome(verdict: Verdict[Any]) -> str:

@@ -6,7 +6,9 @@ late, whether the network, the server or this machine was slow. For a request wi
 is assumed, and never more than `LARGEST_JITTER`.
 """
 
+import time
 from collections import deque
+from collections.abc import Callable
 from threading import Lock
 
 from attrs import define
@@ -18,6 +20,8 @@ _PERIODS = 4  # the shortest round trip is taken over so many times as many resp
 _GUARD = (
     1 / 8
 )  # of the spread: the fastest way there and the fastest way back may never have met in one request
+_WIDEST = 4  # refusals that widen the jitter at a time
+_REFUSAL_COUNTS_FOR = 300.0  # seconds
 _FEW = 12  # with about so many responses the shortest round trip may not have been seen yet
 
 
@@ -25,16 +29,20 @@ class Jitter:
     """How much the latency of requests varies, from the times to the first byte of the last responses.
 
     The difference between the slowest and the fastest response is an upper bound. The largest value is assumed until
-    enough responses were measured, and it grows after the server refused a request.
+    enough responses were measured. Each refusal of a request by the server adds to it for five minutes.
+
+    Args:
+        now: the monotonic time in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
         self._lowest: deque[float] = deque(maxlen=_PERIODS)
         self._shortest = float("inf")
         self._low, self._high = float("inf"), -float("inf")
         self._count = 0
-        self._refusals = 0
+        self._refused_at: deque[float] = deque(maxlen=_WIDEST)
 
     @property
     def seconds(self) -> float:
@@ -65,14 +73,16 @@ class Jitter:
 
     def widen(self) -> None:
         """Assume more jitter, because the server refused a request over the rate."""
-        self._refusals = min(self._refusals + 1, 4)
+        self._refused_at.append(self._now())
 
     @property
     def _has_enough_samples(self) -> bool:
         return len(self._samples) >= _SAMPLES // 8
 
     def _bounded(self, seconds: float) -> float:
-        return min(max(seconds, 0.0), LARGEST_JITTER) + self._refusals * LARGEST_JITTER / 2
+        while self._refused_at and self._now() - self._refused_at[0] > _REFUSAL_COUNTS_FOR:
+            self._refused_at.popleft()
+        return min(max(seconds, 0.0), LARGEST_JITTER) + len(self._refused_at) * LARGEST_JITTER / 2
 
 
 @define(eq=False)
@@ -81,7 +91,7 @@ class Reservation:
 
     Attributes:
         predecessor: the request N places before, which must have left the server's window first; None: there is none.
-        sent_at: when this request was sent (epoch seconds); None: not yet.
+        sent_at: when this request was sent (monotonic seconds); None: not yet.
         arrival_delay: how late it may have reached the server (seconds); None: there is no response yet.
         cancelled: the request is never sent, so the next one waits for this one's predecessor.
     """
@@ -129,3 +139,12 @@ class SlidingWindow:
             reservation = Reservation(self._last[0] if full else None)
             self._last.append(reservation)
             return reservation
+
+    def forked(self) -> None:
+        """Give up the places of requests that the parent process had not sent yet; it sends them itself."""
+        self._lock = Lock()
+        for place in self._last:
+            unsent: Reservation | None = place
+            while unsent is not None and unsent.sent_at is None:
+                unsent.cancelled = True
+                unsent = unsent.predecessor

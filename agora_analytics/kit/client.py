@@ -49,7 +49,7 @@ class ClientOptions(TypedDict, total=False):
         observer: called with every event. Its exceptions are logged and otherwise ignored. Default: logs the event.
         ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
             client does not close it. Default: `MemoryLedger()`.
-        clock: returns the time. Default: the machine's clock.
+        clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks.
         validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
             before a request is spent, and time ranges are cut to what the plan allows.
     """

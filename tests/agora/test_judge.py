@@ -178,6 +178,8 @@ def test_gateway_429_is_a_rate_limit():
         ("inf", None),
         ("nan", None),
         ("1e999", None),
+        ("1e9", 86_400.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0),
         ("soon", None),
         ("", None),
         (formatdate(NOW + 60, usegmt=True), 60.0),

@@ -147,9 +147,11 @@ def test_prefetch_below_one_is_refused():
         AsyncAgora("id", "secret", app_id="app", prefetch=0)
 
 
-async def test_the_ledger_that_the_environment_names_is_opened_and_closed(tmp_path):
+async def test_the_ledger_that_the_environment_names_is_opened_when_used_and_closed(tmp_path):
     path = tmp_path / "deep" / "day.db"
     client = AsyncAgora.from_env(ENVIRONMENT | {"AGORA_LEDGER": str(path)})
+    assert not path.parent.exists()
+    await client.quota()
     assert path.exists()
     assert client._own_ledger._file._opened
     await client.aclose()

@@ -202,6 +202,73 @@ except RuntimeError:
     assert (code, out.split()) == (0, ["closed", "1"]), err
 
 
+CLOSING_AT_EVERY_LINE = """
+import faulthandler, signal, sys, threading
+from agora_analytics.blocking import Agora
+from agora_analytics.messages import Response
+
+BODY = b'{"code":200,"message":"","has_more":false,"total_size":0,"page_no":1,"page_size":100,"call_lists":[]}'
+LOCKING = ("worker.py", "_base.py", "threading.py", "base_events.py", "selector_events.py", "wrappers.py")
+
+class Empty:
+    async def send(self, request):
+        return Response(status=200, headers={}, body=BODY)
+
+    async def aclose(self):
+        pass
+
+def call():
+    client.calls("2h", "1h").collect()
+
+def close_at(line, work):
+    seen = 0
+
+    def trace(frame, event, _):
+        nonlocal seen
+        if not frame.f_code.co_filename.endswith(LOCKING):
+            return None
+        seen += event == "line"
+        if seen == line:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    except RuntimeError as error:
+        assert "close" in str(error), error
+    finally:
+        sys.settrace(None)
+    return seen >= line
+
+signal.signal(signal.SIGTERM, lambda *_: client.close())
+line = 0
+reached = True
+while reached:
+    line += 1
+    faulthandler.dump_traceback_later(30, exit=True)
+    client = Agora("id", "secret", app_id="app", plan="enterprise", transport=Empty())
+    if BEFORE:
+        call()
+    reached = close_at(line, client.close if CLOSE else call)
+    client.close()
+    assert threading.active_count() == 1, (line, threading.enumerate())
+print(line > 50)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM for one process there")
+@pytest.mark.parametrize(
+    ("before", "close"), [(False, False), (True, False), (True, True), (False, True)],
+    ids=["first call", "later call", "close", "close of an unused client"],
+)  # fmt: skip
+def test_a_signal_handler_closes_a_client_at_any_line(before, close):
+    script = CLOSING_AT_EVERY_LINE.replace("BEFORE", str(before)).replace("CLOSE", str(close))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
 def test_ctrl_c_cancels_the_running_call(world):
     script = f"""

@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-import time
 
+from agora_analytics.engine.clock import SystemClock
 from agora_analytics.engine.ledger import Budget, SqliteLedger
 
 
 async def main(path: str, wanted: int, per_day: int) -> None:
     ledger = SqliteLedger(path)
     for _ in range(wanted):
-        now = time.time()
+        now = SystemClock().monotonic()
         grant = await ledger.reserve(
             Budget("account", "call/lists"), now=now, server_now=1_795_089_600.0, gap=0.005, per_day=per_day
         )

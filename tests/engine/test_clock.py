@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.engine.clock import ServerTime, SystemClock
+from agora_analytics.messages import FailureKind, Response, TransportFailure
 from agora_analytics.testing import VirtualClock
 from tests.conftest import NOW
 
@@ -100,3 +101,79 @@ def test_virtual_clock_can_be_stepped():
     clock = VirtualClock(NOW)
     clock.step(-60)
     assert clock.now() == NOW - 60
+
+
+# ---- when one response is not enough
+
+
+def dated(server_time, clock, ahead, *, seconds=0.05):
+    """Learn from a good response that has just arrived, from a server whose clock is ahead."""
+    date = formatdate(clock.time + ahead, usegmt=True)
+    server_time.observe(date, sent=clock.time - seconds, received=clock.time)
+    clock.time += 1
+    return math.floor(server_time.skew)
+
+
+@pytest.mark.parametrize("ahead", [-7200, 7200])
+def test_concurrent_response_does_not_confirm_a_jump(ahead):
+    """Both may have passed the same proxy at the same time."""
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    assert dated(server_time, clock, 0) == 0
+    assert dated(server_time, clock, ahead) == 0
+    assert dated(server_time, clock, ahead, seconds=1.5) == 0  # sent before the other arrived
+    assert dated(server_time, clock, ahead) == ahead
+
+
+def test_stopped_clock_of_a_proxy_does_not_confirm_itself():
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    assert dated(server_time, clock, 0) == 0
+    stopped = formatdate(clock.time - 7200, usegmt=True)
+    for _ in range(5):
+        clock.time += 10
+        server_time.observe(stopped, sent=clock.time - 0.05, received=clock.time)
+        assert server_time.skew == 0
+
+
+def test_two_proxies_that_disagree_do_not_move_the_clock():
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    assert [dated(server_time, clock, ahead) for ahead in (0, 7200, -7200, 7200, -7200)] == [0] * 5
+
+
+def test_first_large_difference_is_kept_when_it_is_confirmed():
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    assert [dated(server_time, clock, 7200), dated(server_time, clock, 7200)] == [7200, 7200]
+    clock.time += 86_400
+    assert math.floor(server_time.skew) == 7200
+
+
+def test_first_large_difference_is_used_for_a_minute_and_confirmed_by_the_next_response():
+    clock = Stopped()
+    server_time = ServerTime(clock)
+    assert dated(server_time, clock, 7200) == 7200
+    clock.time += 3600
+    assert server_time.skew == 0
+    assert dated(server_time, clock, 7200) == 7200
+    clock.time += 86_400
+    assert math.floor(server_time.skew) == 7200
+
+
+@pytest.mark.parametrize("year", ["0001", "1970", "2019", "2100", "9999"])
+def test_date_of_another_century_is_ignored(year):
+    server_time = ServerTime(Stopped())
+    for _ in range(3):
+        server_time.observe(f"Thu, 01 Jan {year} 00:00:00 GMT", sent=NOW - 0.1, received=NOW)
+    assert server_time.skew == 0
+
+
+def test_response_from_a_cache_is_not_read():
+    clock = Stopped()
+    headers = {"date": formatdate(NOW, usegmt=True)}
+    server_time = ServerTime(clock)
+    assert server_time.read(Response(status=200, headers=headers, body=b""), seconds=0.1) is not None
+    cached = Response(status=200, headers=headers | {"age": "0"}, body=b"")
+    assert server_time.read(cached, seconds=0.1) is None
+    assert server_time.read(TransportFailure(FailureKind.DNS, "no host"), seconds=0.1) is None

@@ -180,6 +180,7 @@ def test_corrupt_ledger_closes_its_file(tmp_path):
     """An owner that forgets to close leaves no descriptor open and no ResourceWarning (Python 3.13 and later)."""
     ledger = SqliteLedger(tmp_path / "ledger.db")
     file = ledger._file
+    ledger._run(lambda db: db)
     assert file._opened is not None
     cycle = [ledger]
     cycle.append(cycle)
@@ -209,7 +210,7 @@ def test_file_that_is_not_a_ledger_is_refused_and_not_changed(make, tmp_path):
     path = make(tmp_path / "x")
     before = sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*"))
     with pytest.raises(ConfigurationError, match=r"ledger file .* cannot be used.*AGORA_LEDGER"):
-        SqliteLedger(path)
+        asyncio.run(SqliteLedger(path).spent(A, TODAY))
     assert sorted((p, p.is_file() and p.read_bytes()) for p in tmp_path.rglob("*")) == before
 
 
@@ -385,14 +386,16 @@ def test_database_of_another_program_is_refused_and_not_changed(journal, mark, t
     with pytest.raises(
         ConfigurationError, match=r"app\.db cannot be used: it is a database of another program"
     ):
-        SqliteLedger(path)
+        asyncio.run(SqliteLedger(path).spent(A, TODAY))
     assert path.read_bytes() == before
 
 
 def test_concurrent_creation_of_a_ledger_file_succeeds(tmp_path):
     def open_together(path):
         ready.wait()
-        SqliteLedger(path).close()
+        ledger = SqliteLedger(path)
+        ledger._run(lambda db: db)
+        ledger.close()
 
     makers = 8
     ready = threading.Barrier(makers)

@@ -194,6 +194,18 @@ def test_retry_after_is_obeyed_without_another_host(when):
     assert 29 < harness.clock.now() - NOW < 31
 
 
+@pytest.mark.parametrize("off", [-3 * 3600, 3 * 3600, -50 * 365 * 86_400])
+def test_retry_after_date_of_a_wrong_clock_is_relative_to_that_clock(off):
+    """A date is as wrong as the clock of the proxy that sends it, so that its own `Date` is the reference."""
+    dates = {
+        "date": formatdate(NOW + off, usegmt=True),
+        "retry_after": formatdate(NOW + off + 30, usegmt=True),
+    }
+    harness = LoopHarness(response(b"<html>", 503, content_type="text/html", **dates), ok())
+    harness.run()
+    assert 29 < harness.clock.now() - NOW < 31
+
+
 def test_retry_after_switches_to_another_host():
     harness = LoopHarness(busy_for("30"), ok(), hosts=(ONE, TWO))
     harness.run()
@@ -501,12 +513,47 @@ def test_refused_range_is_sent_again_with_the_corrected_clock():
     assert asked[1] - asked[0] == pytest.approx(60, abs=1)
 
 
-def test_range_refused_by_an_unstable_clock_is_sent_twice_at_most():
+def test_range_refused_by_an_unstable_clock_is_sent_three_times_at_most():
     dates = [{**TOO_FAR.headers, "date": formatdate(NOW + by, usegmt=True)} for by in (60, -60, 60)]
     harness = LoopHarness(
         *(evolve(TOO_FAR, headers=headers) for headers in dates), retry=RetryPolicy(deadline=None)
     )
-    assert len(harness.fails(WindowRefused).trail) == 2
+    assert len(harness.fails(WindowRefused).trail) == 3
+
+
+def dated(answer, ahead):
+    return lambda _: evolve(
+        answer, headers={**answer.headers, "date": formatdate(dated.clock.now() + ahead, usegmt=True)}
+    )
+
+
+@pytest.mark.parametrize("ahead", [-7200, 7200])
+def test_range_refused_after_the_clock_was_set_is_sent_again_when_the_change_is_confirmed(ahead):
+    asked = []
+    harness = LoopHarness(dated(ok(), 0), dated(TOO_FAR, ahead), dated(TOO_FAR, ahead), dated(ok(), ahead))
+    dated.clock = harness.clock
+
+    async def work():
+        await harness.loop.run(harness.call())
+        await asyncio.sleep(5)
+        return await harness.loop.run(harness.call(lambda now: asked.append(now) or ()))
+
+    assert len(harness.run(work()).trail) == 3
+    assert asked[1] - asked[0] == pytest.approx(0, abs=1)
+    assert asked[2] - asked[1] == pytest.approx(ahead, abs=1)
+
+
+@pytest.mark.parametrize("ahead", [-1800, 1800])
+def test_spent_day_ends_at_the_midnight_of_the_server_in_the_first_response(ahead):
+    """The clock of this machine has passed midnight, or has not, and the server's is on the other side."""
+    start = MIDNIGHT + 900 if ahead < 0 else MIDNIGHT - 900
+    harness = LoopHarness(dated(limit("qpd limit error"), ahead), start=start)
+    dated.clock = harness.clock
+    error = harness.fails(QuotaExhausted)
+    assert error.retry_at == (MIDNIGHT if ahead < 0 else MIDNIGHT + 86_400)
+    with pytest.raises(QuotaExhausted):
+        harness.run(harness.loop.run(harness.call()))
+    assert len(harness.transport.requests) == 1
 
 
 def test_large_body_is_read_like_a_small_one():
