@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -120,7 +120,6 @@ class Engine:
         self._own_transport = None if options.transport else HttpxTransport(options.http_client)
         transport = options.transport or self._own_transport or HttpxTransport()
         resolve: Resolve | None = getattr(transport, "resolve", None)
-        self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._domains = Domains(hosts)
         self._requests = RequestLoop(
             transport=transport,
@@ -149,8 +148,6 @@ class Engine:
         with anyio.CancelScope() as scope:
             self._calls.add(scope)
             try:
-                if self._open is not None:
-                    await self._open()
                 return await self._requests.run(request)
             finally:
                 self._calls.remove(scope)
@@ -227,6 +224,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()
+        for limiter in self._limiters.values():
+            await limiter.aclose()
         if self._own_transport is not None:
             await self._own_transport.aclose()
 

@@ -1,6 +1,7 @@
 """The request loop: rate limit, host, send, read the response; then return, wait or raise."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import gt
 
 from agora_analytics.core.domains import Domains, Switch
@@ -24,6 +25,7 @@ from agora_analytics.core.verdicts import (
     Verdict,
 )
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import AttemptFailed, HostSwitched, Observer, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Grant
@@ -31,10 +33,13 @@ from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
+    APIError,
     Attempt,
     DeadlineExceeded,
     DecodeError,
+    QuotaExhausted,
 )
+from agora_analytics.instants import DAY
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 R = TypeVar("R")
@@ -47,6 +52,8 @@ _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
 THREAD_FROM_BYTES = 1_000_000
 """Size of a body from which it is read in a thread, so that the event loop keeps running."""
+_OF_THE_SERVER = (Cause.TROUBLE, Cause.UNREADABLE)
+_LONGEST_PAUSE = 7.0 * DAY  # seconds; a longer `Retry-After` is probably a mistake, and is cut to this
 
 
 @frozen(kw_only=True)
@@ -55,11 +62,12 @@ class RetryPolicy:
 
     Attributes:
         timeout: seconds for one attempt; limited to a third of the deadline.
-        deadline: seconds for the whole call, including its waits for the rate limit; None: no deadline. Decoding a
-            response does not count.
+        deadline: seconds for each request of a call that does not pass `deadline=` (see `CallOptions`); None: no deadline.
+            Decoding a response does not count.
         backoff: seconds to wait before the second, third, ... attempt after a failure; the last value repeats; an empty
             tuple: no wait.
-        attempts: maximum number of attempts after failures.
+        attempts: maximum number of attempts after failures. If a response cannot be read, an identical second one is an
+            error. For endpoints with few requests a day, `Limits.attempts` is lower.
         rate_attempts: maximum number of attempts after rate-limit errors.
     """
 
@@ -99,6 +107,8 @@ class RequestLoop:
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
+        self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
+        self._is_open = False
         self._domains = domains
         self._limiter = limiter
         self._authorize = authorize
@@ -110,37 +120,48 @@ class RequestLoop:
         self._on_failure = on_failure
         self.sent: Counter[str] = Counter()
 
-    async def run(self, request: ApiRequest[R], retry: RetryPolicy | None = None) -> ApiResponse[R]:
+    async def run(self, request: ApiRequest[R]) -> ApiResponse[R]:
         """Send a request until its response is good, it cannot succeed, or its deadline has passed.
+
+        The deadline is that of the current call (see `CallOptions`), or else that of the policy.
 
         Raises:
             QuotaExhausted: the day's quota is spent.
+            RateLimited: the next slot comes later than the call may wait, or the server refused every attempt.
             APIError, TransportError, DecodeError: see `agora_analytics.errors`.
             DeadlineExceeded: with the trail of attempts.
         """
-        retry = retry or self._retry
-        trail: list[Attempt] = []
-        try:
-            async with asyncio.timeout(retry.deadline) as deadline:
-                return await self._run_attempts(request, retry, trail, deadline)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+        call, trail = current_limits(), list[Attempt]()
+        retry = evolve(self._retry, deadline=call.remaining(self._retry.deadline))
+        if retry.deadline is None or retry.deadline > 0:
+            try:
+                async with asyncio.timeout(retry.deadline) as deadline:
+                    return await self._run_attempts(request, call, retry, trail, deadline)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+        seconds = self._retry.deadline if call.seconds is None else call.seconds
         raise DeadlineExceeded(
-            f"timed out after {retry.deadline:g} s {_format_attempts(trail)}",
+            f"timed out after {seconds:g} s {self._format_attempts(trail)}",
             endpoint=request.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,
         )
 
     async def _run_attempts(
-        self, request: ApiRequest[R], retry: RetryPolicy, trail: list[Attempt], deadline: asyncio.Timeout
+        self,
+        request: ApiRequest[R],
+        call: CallLimits,
+        retry: RetryPolicy,
+        trail: list[Attempt],
+        deadline: asyncio.Timeout,
     ) -> ApiResponse[R]:
         endpoint, limiter = request.endpoint, self._limiter(request.endpoint)
         tries: Counter[Cause] = Counter()
         failed_at: Counter[str] = Counter()
+        charged_failures, unreadable = 0, set[int]()
         while True:
-            grant = await limiter.acquire()
+            grant = await self._take_turn(endpoint, limiter, call, trail, deadline)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = _now()
             host = self._domains.pick(began, replayable=endpoint.replayable)
@@ -148,8 +169,7 @@ class RequestLoop:
                 payload = request.build(built_at)
                 http_request = await self._http_request(endpoint, payload, host, retry)
             except BaseException:  # nothing was sent, for instance because the time range is out of reach
-                with anyio.CancelScope(shield=True):
-                    await limiter.release(grant)
+                await limiter.abandon(grant)
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
@@ -165,7 +185,7 @@ class RequestLoop:
                 now=self._server_time.now(),
                 clock_shift=self._server_time.skew - skew,
             )
-            verdict = await self._read(request.read, exchange, deadline)
+            verdict = await self._read(request.read, exchange, call, deadline)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
@@ -187,12 +207,57 @@ class RequestLoop:
                         await limiter.close_day(until)
                     if verdict.not_offered and self._drop_host(host):
                         continue
+                    if isinstance(error, QuotaExhausted):
+                        error.retry_after = max(0.0, error.retry_at - exchange.now)
+                    if pause := await self._pause(limiter, verdict, host):
+                        self._refuse_later_calls(limiter, error, pause, exchange.now)
                     raise with_context(error, endpoint, host, trail)
                 case Retry(error=error, cause=cause):
                     tries[cause] += 1
-                    if tries[cause] >= retry.attempts_for(cause):
-                        raise with_context(error, endpoint, host, trail)
-                    await self._wait(endpoint, host, limiter, verdict, retry, tries[cause])
+                    charged_failures += cause in _OF_THE_SERVER and _may_have_arrived(outcome)
+                    with_context(error, endpoint, host, trail)
+                    pause = await self._pause(limiter, verdict, host)
+                    if pause >= _patience(call, deadline):
+                        self._refuse_later_calls(limiter, error, pause, exchange.now)
+                        raise error
+                    if (
+                        tries[cause] >= retry.attempts_for(cause)
+                        or charged_failures >= (limiter.limits.attempts or math.inf)
+                        or (cause is Cause.UNREADABLE and _seen_before(outcome, unreadable))
+                    ):
+                        if verdict.after:
+                            _set_retry(error, pause, exchange.now)
+                        raise error
+                    await self._back_off(endpoint, verdict, retry, tries[cause], pause)
+
+    async def _take_turn(
+        self,
+        endpoint: Endpoint,
+        limiter: Limiter,
+        call: CallLimits,
+        trail: list[Attempt],
+        deadline: asyncio.Timeout,
+    ) -> Grant:
+        """Open the transport and wait for a slot, for as long as the call may wait."""
+        latest = _now() + _patience(call, deadline)
+        if self._open is not None and not trail:
+            try:
+                async with asyncio.timeout_at(None if call.max_wait is None else latest) as opening:
+                    await self._open()
+                self._is_open = True
+            except TimeoutError:
+                if not opening.expired():
+                    raise
+                raise DeadlineExceeded(
+                    f"timed out after {call.max_wait:g} s while opening the transport", endpoint=endpoint.name
+                ) from None
+        try:
+            return await limiter.acquire(
+                latest=latest, is_short=call.max_wait is not None, own_deadline=call.has_deadline
+            )
+        except (APIError, QuotaExhausted) as error:
+            error.endpoint, error.trail = endpoint.name, tuple(trail)
+            raise
 
     async def _http_request(
         self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
@@ -225,7 +290,9 @@ class RequestLoop:
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
-    async def _read(self, read: Read[R], exchange: Exchange, deadline: asyncio.Timeout) -> Verdict[R]:
+    async def _read(
+        self, read: Read[R], exchange: Exchange, call: CallLimits, deadline: asyncio.Timeout
+    ) -> Verdict[R]:
         outcome = exchange.outcome
         try:
             if not isinstance(outcome, Response) or len(outcome.body) < THREAD_FROM_BYTES:
@@ -236,28 +303,36 @@ class RequestLoop:
                 verdict: Verdict[R] = await self._read_in_thread(lambda: read(exchange))
             finally:
                 deadline.reschedule(None if ends is None else ends + _now() - begun)
+                if ends is not None and call.seconds is not None:
+                    call.ends_at = max(call.ends_at, ends + _now() - begun)
         except DecodeError as error:
             return Fail(error=error)
         return verdict
 
-    async def _wait(
-        self,
-        endpoint: Endpoint,
-        host: str,
-        limiter: Limiter,
-        verdict: Retry,
-        retry: RetryPolicy,
-        tries: int,
+    async def _pause(self, limiter: Limiter, verdict: Retry | Fail, host: str) -> float:
+        """Return the seconds until the server accepts another attempt, as far as it says so."""
+        after = min(verdict.after or 0.0, _LONGEST_PAUSE)
+        if isinstance(verdict, Retry) and verdict.cause is Cause.RATE:
+            return max(after, await limiter.backoff(after))  # delays every request of the budget
+        return after if not verdict.other_host or self._domains.is_current(host) else 0.0
+
+    def _refuse_later_calls(
+        self, limiter: Limiter, error: AgoraAnalyticsError, pause: float, now: float
+    ) -> None:
+        _set_retry(error, pause, now)
+        if isinstance(error, APIError):
+            usual = self._retry.deadline
+            limiter.refuse(error, pause, for_all=usual is not None and pause >= usual)
+
+    async def _back_off(
+        self, endpoint: Endpoint, verdict: Retry, retry: RetryPolicy, tries: int, pause: float
     ) -> None:
         if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt uses the corrected values
             return
-        if verdict.cause is Cause.RATE:
-            await limiter.backoff(verdict.after or 0.0)  # delays every request, including this one
+        if verdict.cause is Cause.RATE:  # the limiter holds the next slot
             return
         step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
-        seconds = step * (0.8 + 0.4 * self._chance())
-        if verdict.after and (not verdict.other_host or self._domains.is_current(host)):
-            seconds = max(seconds, verdict.after)
+        seconds = max(step * (0.8 + 0.4 * self._chance()), pause)
         self._observer(
             Waited(endpoint=endpoint.name, rule=f"back-off: {verdict.error.message}", seconds=seconds)
         )
@@ -297,6 +372,12 @@ class RequestLoop:
         if switch is not None:
             self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
+    def _format_attempts(self, trail: list[Attempt]) -> str:
+        if not trail:
+            opened = self._open is None or self._is_open
+            return f"while {'waiting for a rate-limit slot' if opened else 'opening the transport'}"
+        return f"and {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
+
     def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
             self._observer(
@@ -321,6 +402,34 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _patience(call: CallLimits, deadline: asyncio.Timeout) -> float:
+    """Return the seconds that a call may wait now."""
+    ends = deadline.when()
+    return min(
+        math.inf if ends is None else ends - _now(), math.inf if call.max_wait is None else call.max_wait
+    )
+
+
+def _may_have_arrived(outcome: Outcome) -> bool:
+    return isinstance(outcome, Response) or not outcome.kind.never_left
+
+
+def _seen_before(outcome: Outcome, unreadable: set[int]) -> bool:
+    """Return whether an attempt of this call has had the same response, and remember it."""
+    assert isinstance(outcome, Response)  # noqa: S101 - only a response can be unreadable
+    key = hash((outcome.status, outcome.body))
+    seen = key in unreadable
+    unreadable.add(key)
+    return seen
+
+
+def _set_retry(error: AgoraAnalyticsError, seconds: float, now: float) -> None:
+    if isinstance(error, APIError):
+        error.set_retry(seconds, now=now)
+    elif isinstance(error, QuotaExhausted):
+        error.retry_at, error.retry_after = now + seconds, seconds
+
+
 def _refused_redirect(response: Response) -> TransportFailure | None:
     """Refuse to follow a redirect, because it would send the credentials to its target."""
     if not (300 <= response.status < 400 and "location" in response.headers):
@@ -341,12 +450,6 @@ async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seco
 
 def _outcome(verdict: Verdict[Any]) -> str:
     return "done" if isinstance(verdict, Done) else verdict.error.message
-
-
-def _format_attempts(trail: list[Attempt]) -> str:
-    if not trail:
-        return "while waiting for a rate-limit slot"
-    return f"and {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
 
 def with_context(
