@@ -66,6 +66,11 @@ class CallLimits:
             return None if self.unlimited else default
         return self.ends_at - anyio.current_time()
 
+    def extend(self, ends_at: float | None) -> None:
+        """Move the deadline of the caller, because a response was decoded."""
+        if ends_at is not None and self.seconds is not None:
+            self.ends_at = max(self.ends_at, ends_at)
+
     @asynccontextmanager
     async def enforced(self, endpoint: str, activity: str) -> AsyncIterator[None]:
         """Raise `DeadlineExceeded` if the deadline passes while something else than a request is waited for."""

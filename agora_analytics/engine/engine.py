@@ -19,7 +19,8 @@ from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
-from agora_analytics.engine.request_loop import Authorize, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import Authorize, RequestLoop
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import InvalidRequest

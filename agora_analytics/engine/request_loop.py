@@ -5,25 +5,15 @@ import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import evolve, field, frozen
-from attrs.validators import gt
+from attrs import define, evolve, field
 
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import (
-    Cause,
-    Done,
-    Exchange,
-    Fail,
-    Payload,
-    Read,
-    Retry,
-    Verdict,
-)
+from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
@@ -37,6 +27,7 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.retry_policy import Retries, RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
@@ -59,41 +50,27 @@ _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
 THREAD_FROM_BYTES = 1_000_000
 """Size of a body from which it is read in a thread, so that the event loop keeps running."""
-_OF_THE_SERVER = (Cause.TROUBLE, Cause.UNREADABLE)
 _LONGEST_PAUSE = 7.0 * DAY  # seconds; a longer `Retry-After` is probably a mistake, and is cut to this
 
 
-@frozen(kw_only=True)
-class RetryPolicy:
-    """How long a call may take, and how often it is tried.
+@define
+class _Run(Generic[R]):
+    """One request while it is sent and retried."""
 
-    Attributes:
-        timeout: seconds for one attempt; limited to a third of the deadline.
-        deadline: seconds for each request of a call that does not pass `deadline=` (see `CallOptions`); None: no deadline.
-            Decoding a response does not count.
-        backoff: seconds to wait before the second, third, ... attempt after a failure; the last value repeats; an empty
-            tuple: no wait.
-        attempts: maximum number of attempts after failures. If a response cannot be read, an identical second one is an
-            error. For endpoints with few requests a day, `Limits.attempts` is lower.
-        rate_attempts: maximum number of attempts after rate-limit errors.
-    """
-
-    timeout: float = field(default=30.0, validator=gt(0))
-    deadline: float | None = 120.0
-    backoff: tuple[float, ...] = (1.0, 3.0, 6.0)
-    attempts: int = field(default=6, validator=gt(0))
-    rate_attempts: int = field(default=8, validator=gt(0))
+    request: ApiRequest[R]
+    limiter: Limiter
+    retries: Retries
+    call: CallLimits
+    deadline: asyncio.Timeout
+    trail: list[Attempt]
+    failed_at: Counter[str] = field(factory=Counter)
 
     @property
-    def attempt_timeout(self) -> float:
-        """Seconds for one attempt; at most a third of the deadline, so that a host that hangs leaves time for another."""
-        return self.timeout if self.deadline is None else min(self.timeout, self.deadline / 3)
-
-    def attempts_for(self, cause: Cause) -> int:
-        """Return the maximum number of attempts for a cause."""
-        if cause in (Cause.CREDENTIALS, Cause.CLOCK):
-            return 2
-        return self.rate_attempts if cause is Cause.RATE else self.attempts
+    def patience(self) -> float:
+        """The seconds that the request may wait now."""
+        ends, max_wait = self.deadline.when(), self.call.max_wait
+        left = math.inf if ends is None else ends - _now()
+        return left if max_wait is None else min(left, max_wait)
 
 
 class RequestLoop:
@@ -115,7 +92,7 @@ class RequestLoop:
     ) -> None:
         self._transport = transport
         self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
-        self._is_open = False
+        self._is_open = self._open is None
         self._domains = domains
         self._limiter = limiter
         self._authorize = authorize
@@ -143,7 +120,9 @@ class RequestLoop:
         if retry.deadline is None or retry.deadline > 0:
             try:
                 async with asyncio.timeout(retry.deadline) as deadline:
-                    return await self._run_attempts(request, call, retry, trail, deadline)
+                    limiter = self._limiter(request.endpoint)
+                    retries = Retries(retry, limiter.limits)
+                    return await self._run_attempts(_Run(request, limiter, retries, call, deadline, trail))
             except TimeoutError:
                 if not deadline.expired():
                     raise
@@ -155,33 +134,23 @@ class RequestLoop:
             trail=trail,
         )
 
-    async def _run_attempts(
-        self,
-        request: ApiRequest[R],
-        call: CallLimits,
-        retry: RetryPolicy,
-        trail: list[Attempt],
-        deadline: asyncio.Timeout,
-    ) -> ApiResponse[R]:
-        endpoint, limiter = request.endpoint, self._limiter(request.endpoint)
-        tries: Counter[Cause] = Counter()
-        failed_at: Counter[str] = Counter()
-        charged_failures, unreadable = 0, set[int]()
+    async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
+        endpoint, limiter = run.request.endpoint, run.limiter
         while True:
-            grant = await self._take_turn(endpoint, limiter, call, trail, deadline)
+            grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = _now()
             host = self._domains.pick(began, replayable=endpoint.replayable)
             try:
-                payload = request.build(built_at)
-                http_request = await self._http_request(endpoint, payload, host, retry)
+                payload = run.request.build(built_at)
+                http_request = await self._http_request(endpoint, payload, host, run.retries.policy)
             except BaseException:  # nothing was sent, for instance because the time range is out of reach
                 await limiter.abandon(grant)
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
             left, sent_at = _now(), self._server_time.now()
-            outcome = await self._send(http_request, trail)
+            outcome = await self._send(http_request, run.trail)
             ended = _now()
             await _record_outcome(limiter, grant, outcome, ended - left)
             exchange = Exchange(
@@ -192,82 +161,95 @@ class RequestLoop:
                 now=self._server_time.now(),
                 clock_shift=self._server_time.skew - skew,
             )
-            verdict = await self._read(request.read, exchange, call, deadline)
-            trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
-            self._notify(endpoint, trail[-1], outcome)
-            self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
-            match verdict:
-                case Done(result, request_id, skipped):
-                    limiter.reset_backoff()
-                    self._report_switch(self._domains.answered(host, began=began, now=ended))
-                    if skipped:
-                        self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=skipped))
-                    assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
-                    return ApiResponse(
-                        result=result,
-                        request_id=request_id,
-                        response=outcome,
-                        payload=payload,
-                        host=host,
-                        trail=tuple(trail),
-                        skipped=skipped,
-                    )
-                case Fail(error=error, closed_until=until):
-                    if until is not None:
-                        await limiter.close_day(until)
-                    if verdict.not_offered and self._drop_host(host):
-                        continue
-                    if isinstance(error, QuotaExhausted):
-                        error.retry_after = max(0.0, error.retry_at - exchange.now)
-                    if pause := await self._pause(limiter, verdict, host):
-                        self._refuse_later_calls(limiter, error, pause, exchange.now)
-                    raise with_context(error, endpoint, host, trail)
-                case Retry(error=error, cause=cause):
-                    tries[cause] += 1
-                    charged_failures += cause in _OF_THE_SERVER and _may_have_arrived(outcome)
-                    with_context(error, endpoint, host, trail)
-                    pause = await self._pause(limiter, verdict, host)
-                    if pause >= _patience(call, deadline):
-                        self._refuse_later_calls(limiter, error, pause, exchange.now)
-                        raise error
-                    if (
-                        tries[cause] >= retry.attempts_for(cause)
-                        or charged_failures >= (limiter.limits.attempts or math.inf)
-                        or (cause is Cause.UNREADABLE and _seen_before(outcome, unreadable))
-                    ):
-                        if verdict.after:
-                            _set_retry(error, pause, exchange.now)
-                        raise error
-                    await self._back_off(endpoint, verdict, retry, tries[cause], pause)
+            verdict = await self._read(run, exchange)
+            run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
+            self._notify(endpoint, run.trail[-1], outcome)
+            self._report_to_hosts(host, verdict, outcome, run.failed_at, began=began)
+            if not isinstance(verdict, Done):
+                await self._after_failure(run, verdict, exchange, host)
+                continue
+            limiter.reset_backoff()
+            self._report_switch(self._domains.answered(host, began=began, now=ended))
+            if verdict.skipped:
+                self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=verdict.skipped))
+            assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
+            return ApiResponse(
+                result=verdict.result,
+                request_id=verdict.request_id,
+                response=outcome,
+                payload=payload,
+                host=host,
+                trail=tuple(run.trail),
+                skipped=verdict.skipped,
+            )
 
-    async def _take_turn(
-        self,
-        endpoint: Endpoint,
-        limiter: Limiter,
-        call: CallLimits,
-        trail: list[Attempt],
-        deadline: asyncio.Timeout,
-    ) -> Grant:
+    async def _take_turn(self, run: _Run[Any]) -> Grant:
         """Open the transport and wait for a slot, for as long as the call may wait."""
-        latest = _now() + _patience(call, deadline)
-        if self._open is not None and not trail:
+        endpoint, max_wait = run.request.endpoint.name, run.call.max_wait
+        latest = _now() + run.patience
+        if self._open is not None and not run.trail:
             try:
-                async with asyncio.timeout_at(None if call.max_wait is None else latest) as opening:
+                async with asyncio.timeout_at(None if max_wait is None else latest) as opening:
                     await self._open()
                 self._is_open = True
             except TimeoutError:
                 if not opening.expired():
                     raise
                 raise DeadlineExceeded(
-                    f"timed out after {call.max_wait:g} s while opening the transport", endpoint=endpoint.name
+                    f"timed out after {max_wait:g} s while opening the transport", endpoint=endpoint
                 ) from None
         try:
-            return await limiter.acquire(
-                latest=latest, is_short=call.max_wait is not None, own_deadline=call.has_deadline
+            return await run.limiter.acquire(
+                latest=latest, is_short=max_wait is not None, own_deadline=run.call.has_deadline
             )
         except (APIError, QuotaExhausted) as error:
-            error.endpoint, error.trail = endpoint.name, tuple(trail)
+            error.endpoint, error.trail = endpoint, tuple(run.trail)
             raise
+
+    async def _after_failure(
+        self, run: _Run[Any], verdict: Retry | Fail, exchange: Exchange, host: str
+    ) -> None:
+        """Wait until the request may be sent again, or raise the error."""
+        error = with_context(verdict.error, run.request.endpoint, host, run.trail)
+        if isinstance(verdict, Fail) and verdict.closed_until is not None:
+            await run.limiter.close_day(verdict.closed_until)
+        if isinstance(verdict, Fail) and verdict.not_offered and self._drop_host(host):
+            return
+        if isinstance(error, QuotaExhausted):
+            error.retry_after = max(0.0, error.retry_at - exchange.now)
+        may_repeat = isinstance(verdict, Retry) and run.retries.allow(verdict.cause, exchange.outcome)
+        pause = await self._pause(run.limiter, verdict, host)
+        if pause and (pause >= run.patience or not may_repeat):
+            self._refuse_later_calls(run, error, pause, exchange.now)
+            raise error
+        if isinstance(verdict, Fail) or not may_repeat:
+            raise error
+        await self._back_off(run, verdict, pause)
+
+    async def _pause(self, limiter: Limiter, verdict: Retry | Fail, host: str) -> float:
+        """Return the seconds until the server accepts another attempt, as far as it says so."""
+        after = min(verdict.after or 0.0, _LONGEST_PAUSE)
+        if isinstance(verdict, Retry) and verdict.cause is Cause.RATE:
+            return max(after, await limiter.backoff(after))  # delays every request of the budget
+        return after if not verdict.other_host or self._domains.is_current(host) else 0.0
+
+    def _refuse_later_calls(
+        self, run: _Run[Any], error: AgoraAnalyticsError, pause: float, now: float
+    ) -> None:
+        if isinstance(error, APIError):
+            error.set_retry(pause, now=now)
+            run.limiter.refuse(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
+        elif isinstance(error, QuotaExhausted):
+            error.retry_at, error.retry_after = now + pause, pause
+
+    async def _back_off(self, run: _Run[Any], verdict: Retry, pause: float) -> None:
+        # The next attempt uses the corrected values, or waits for its slot.
+        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK, Cause.RATE):
+            return
+        seconds = max(run.retries.back_off(verdict.cause) * (0.8 + 0.4 * self._chance()), pause)
+        rule = f"back-off: {verdict.error.message}"
+        self._observer(Waited(endpoint=run.request.endpoint.name, rule=rule, seconds=seconds))
+        await anyio.sleep(seconds)
 
     async def _http_request(
         self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
@@ -302,10 +284,8 @@ class RequestLoop:
         self._server_time.observe(response.headers.get("date"), sent=sent, received=self._server_time.here())
         return _refused_redirect(response) or response
 
-    async def _read(
-        self, read: Read[R], exchange: Exchange, call: CallLimits, deadline: asyncio.Timeout
-    ) -> Verdict[R]:
-        outcome = exchange.outcome
+    async def _read(self, run: _Run[R], exchange: Exchange) -> Verdict[R]:
+        outcome, read, deadline = exchange.outcome, run.request.read, run.deadline
         try:
             if not isinstance(outcome, Response) or len(outcome.body) < THREAD_FROM_BYTES:
                 return read(exchange)
@@ -314,41 +294,12 @@ class RequestLoop:
             try:
                 verdict: Verdict[R] = await self._read_in_thread(lambda: read(exchange))
             finally:
-                deadline.reschedule(None if ends is None else ends + _now() - begun)
-                if ends is not None and call.seconds is not None:
-                    call.ends_at = max(call.ends_at, ends + _now() - begun)
+                later = None if ends is None else ends + _now() - begun
+                deadline.reschedule(later)
+                run.call.extend(later)
         except DecodeError as error:
             return Fail(error=error)
         return verdict
-
-    async def _pause(self, limiter: Limiter, verdict: Retry | Fail, host: str) -> float:
-        """Return the seconds until the server accepts another attempt, as far as it says so."""
-        after = min(verdict.after or 0.0, _LONGEST_PAUSE)
-        if isinstance(verdict, Retry) and verdict.cause is Cause.RATE:
-            return max(after, await limiter.backoff(after))  # delays every request of the budget
-        return after if not verdict.other_host or self._domains.is_current(host) else 0.0
-
-    def _refuse_later_calls(
-        self, limiter: Limiter, error: AgoraAnalyticsError, pause: float, now: float
-    ) -> None:
-        _set_retry(error, pause, now)
-        if isinstance(error, APIError):
-            usual = self._retry.deadline
-            limiter.refuse(error, pause, for_all=usual is not None and pause >= usual)
-
-    async def _back_off(
-        self, endpoint: Endpoint, verdict: Retry, retry: RetryPolicy, tries: int, pause: float
-    ) -> None:
-        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt uses the corrected values
-            return
-        if verdict.cause is Cause.RATE:  # the limiter holds the next slot
-            return
-        step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
-        seconds = max(step * (0.8 + 0.4 * self._chance()), pause)
-        self._observer(
-            Waited(endpoint=endpoint.name, rule=f"back-off: {verdict.error.message}", seconds=seconds)
-        )
-        await anyio.sleep(seconds)
 
     def _report_to_hosts(
         self,
@@ -386,8 +337,7 @@ class RequestLoop:
 
     def _format_attempts(self, trail: list[Attempt]) -> str:
         if not trail:
-            opened = self._open is None or self._is_open
-            return f"while {'waiting for a rate-limit slot' if opened else 'opening the transport'}"
+            return f"while {'waiting for a rate-limit slot' if self._is_open else 'opening the transport'}"
         return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
     def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
@@ -412,34 +362,6 @@ class RequestLoop:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _patience(call: CallLimits, deadline: asyncio.Timeout) -> float:
-    """Return the seconds that a call may wait now."""
-    ends = deadline.when()
-    return min(
-        math.inf if ends is None else ends - _now(), math.inf if call.max_wait is None else call.max_wait
-    )
-
-
-def _may_have_arrived(outcome: Outcome) -> bool:
-    return isinstance(outcome, Response) or not outcome.kind.never_left
-
-
-def _seen_before(outcome: Outcome, unreadable: set[int]) -> bool:
-    """Return whether an attempt of this call has had the same response, and remember it."""
-    assert isinstance(outcome, Response)  # noqa: S101 - only a response can be unreadable
-    key = hash((outcome.status, outcome.body))
-    seen = key in unreadable
-    unreadable.add(key)
-    return seen
-
-
-def _set_retry(error: AgoraAnalyticsError, seconds: float, now: float) -> None:
-    if isinstance(error, APIError):
-        error.set_retry(seconds, now=now)
-    elif isinstance(error, QuotaExhausted):
-        error.retry_at, error.retry_after = now + seconds, seconds
 
 
 def _refused_redirect(response: Response) -> TransportFailure | None:

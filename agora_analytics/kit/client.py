@@ -16,7 +16,8 @@ from agora_analytics.engine.engine import Engine, EngineOptions, Quota
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, SqliteLedger
 from agora_analytics.engine.pages import Page, Pages, Paginator
-from agora_analytics.engine.request_loop import Authorize, RetryPolicy
+from agora_analytics.engine.request_loop import Authorize
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant

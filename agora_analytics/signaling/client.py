@@ -13,7 +13,7 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, iso
 from agora_analytics.kit.client import Client, ClientOptions

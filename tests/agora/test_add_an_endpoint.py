@@ -22,7 +22,7 @@ from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Uid
 from agora_analytics.agora.window_policies import clip_end_only, snake_case_ends
 from agora_analytics.blocking.wrappers import awaited
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
 from agora_analytics.testing import VirtualClock
 from tests.agora.reference import table

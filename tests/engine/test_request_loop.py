@@ -25,7 +25,8 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.errors import (
     AuthenticationError,
     BadRequest,
