@@ -19,12 +19,14 @@ from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, clip
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions, basic_auth
 from agora_analytics.messages import Request
 
 
+@takes_call_options
 class AsyncAgora(Client):
     """Reads Agora Analytics within the limits of a plan: calls, sessions, metrics, statistics, usage and quality.
 
@@ -115,6 +117,7 @@ class AsyncAgora(Client):
         page_size: int = 100,
         resume: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Call]:
         """List the calls that were active at some time in `since <= t < until`, the newest first.
 
@@ -164,6 +167,7 @@ class AsyncAgora(Client):
         page_size: int = 100,
         resume: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Session]:
         """List the sessions of a call: its users, from when to when, and on which devices.
 
@@ -219,6 +223,7 @@ class AsyncAgora(Client):
         sids: Sequence[Session | str] | None = None,
         resume: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Series, listings.MetricsPage]:
         """List the metric series of a call. Each page is one response: at most 20 sessions in one window.
 
@@ -249,7 +254,9 @@ class AsyncAgora(Client):
         async def paginator() -> Any:
             sessions = sids
             if sessions is None:
-                listed = self.sessions(call, since, until, exclude_server_user=False, validate=validate)
+                listed = self.sessions(
+                    call, since, until, exclude_server_user=False, validate=validate, **options
+                )
                 sessions = listings.in_order(await listed.collect())
             steps = listings.batches(windows, sessions, resume=resume)
             return listings.metrics_listing(self._engine, operations.METRICS, params, steps, limits=limits)
@@ -267,6 +274,7 @@ class AsyncAgora(Client):
         since: Instant | None = None,
         until: Instant | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[GroupStatistic]:
         """Return a row for each metric and group of a call's users.
 
@@ -303,6 +311,7 @@ class AsyncAgora(Client):
         since: Instant | None = None,
         until: Instant | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[FreezeBucket]:
         """Return how many of a call's users have which freeze rate: a row for each metric and bucket, smallest first.
 
@@ -338,6 +347,7 @@ class AsyncAgora(Client):
         since: Instant | None = None,
         until: Instant | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Point]:
         """Return a call minute by minute: a row for each metric and minute, sorted by time.
 

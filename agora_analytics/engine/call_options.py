@@ -5,15 +5,19 @@ and each nested query of a page.
 """
 
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Any, TypedDict
+from functools import wraps
+from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction, signature
+from typing import Any, TypedDict, TypeVar, cast
 
 import anyio
 from attrs import define
 
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
+
+T = TypeVar("T")
 
 
 class CallOptions(TypedDict, total=False):
@@ -94,7 +98,6 @@ def call_limits(options: CallOptions) -> Iterator[CallLimits]:
     if not options:
         yield current_limits()
         return
-    check_options(options)
     seconds = options.get("deadline")
     limits = CallLimits(
         seconds=seconds,
@@ -109,17 +112,51 @@ def call_limits(options: CallOptions) -> Iterator[CallLimits]:
         _current.reset(token)
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Check the options of a call.
+def takes_call_options(group: type[T]) -> type[T]:
+    """Apply the `CallOptions` of the public methods of a class to their requests.
+
+    A method declares them as `**options: Unpack[CallOptions]`, for type checkers, and need not read them if it is awaited
+    or returns `Pages`.
+    """
+    for name, method in list(vars(group).items()):
+        if isfunction(method) and not name.startswith("_") and method.__code__.co_flags & CO_VARKEYWORDS:
+            setattr(group, name, _with_options(method))
+    return group
+
+
+def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
+    own = set(signature(method).parameters)
+
+    def options_of(keywords: dict[str, Any]) -> CallOptions:
+        options = {name: value for name, value in keywords.items() if name not in own}
+        if unknown := options.keys() - CallOptions.__annotations__.keys():
+            raise TypeError(f"{method.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
+        return checked_options(cast("CallOptions", options))
+
+    @wraps(method)
+    async def awaited(*args: Any, **keywords: Any) -> Any:
+        with call_limits(options_of(keywords)):
+            return await method(*args, **keywords)
+
+    @wraps(method)
+    def listing(*args: Any, **keywords: Any) -> Any:
+        options = options_of(keywords)
+        result = method(*args, **keywords)
+        limited: Callable[[CallOptions], Any] | None = getattr(result, "_limited", None)
+        return limited(options) if limited else result
+
+    return awaited if iscoroutinefunction(method) else listing
+
+
+def checked_options(options: CallOptions) -> CallOptions:
+    """Return the options of a call.
 
     Raises:
-        TypeError: an unknown option.
         InvalidRequest: a deadline that is not above zero, or a wait below zero.
     """
-    if unknown := [name for name in options if name not in CallOptions.__annotations__]:
-        raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
     deadline, max_wait = options.get("deadline"), options.get("max_wait")
     if deadline is not None and not deadline > 0:
         raise InvalidRequest(f"deadline={deadline} leaves no time; pass more than 0 seconds, or None")
     if max_wait is not None and not max_wait >= 0:
         raise InvalidRequest(f"max_wait={max_wait} is not a number of seconds; pass 0 or more, or None")
+    return options

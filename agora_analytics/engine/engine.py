@@ -13,6 +13,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
 from agora_analytics.engine.events import Observer, guarded, log_event
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
@@ -196,7 +197,8 @@ class Engine:
         now = self.server_time.now()
         quotas = []
         for name, limits in self._limits.items():
-            spent, closed = await self._ledger.spent(self._budget(name), utc_day(now))
+            async with current_limits().enforced(name, "reading the ledger"):
+                spent, closed = await self._ledger.spent(self._budget(name), utc_day(now))
             quotas.append(
                 Quota(
                     endpoint=name,

@@ -3,7 +3,7 @@
 import os
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -11,6 +11,7 @@ from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, time_range
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.clock import Clock
 from agora_analytics.engine.engine import Engine, EngineOptions, Quota
 from agora_analytics.engine.events import Observer
@@ -74,6 +75,7 @@ class _Options(EngineOptions):
     validate: bool = True
 
 
+@takes_call_options
 class Client:
     """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger."""
 
@@ -172,7 +174,7 @@ class Client:
         """Number of requests sent, by endpoint name; every attempt counts."""
         return self._engine.sent
 
-    async def quota(self) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         Where the vendor documents no quota a day, `per_day` is what its rate allows.

@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
@@ -41,6 +42,7 @@ class OpenTokSettings(ClientOptions, total=False):
     credentials: Credentials | None
 
 
+@takes_call_options
 class AsyncOpenTok(Client):
     """Reads the Insights of one project, within its limits.
 
@@ -134,6 +136,7 @@ class AsyncOpenTok(Client):
         browser_version: OneOrMore = (),
         fields: Sequence[str] = (*USAGE, *QUALITY, *ERRORS),
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[ProjectRow]:
         """List usage, quality and errors of the project by day, week or month, or in total.
 
@@ -183,6 +186,7 @@ class AsyncOpenTok(Client):
         minutes: bool = False,
         fields: Sequence[str] = SUMMARY,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[SessionSummary]:
         """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
 
@@ -214,7 +218,12 @@ class AsyncOpenTok(Client):
         return self._list(plan, resume)
 
     def sessions(
-        self, session_ids: OneOrMore, *, minutes: bool = False, resume: str | None = None
+        self,
+        session_ids: OneOrMore,
+        *,
+        minutes: bool = False,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Session]:
         """List sessions, each with all of its meetings. A request fetches 50 sessions.
 
@@ -242,6 +251,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         minutes: bool = False,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Meeting]:
         """List the meetings of sessions.
 
@@ -270,6 +280,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = CONNECTION,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Connection]:
         """List the participants of the meetings of sessions: times, country, browser, device and SDK.
 
@@ -299,6 +310,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Publisher]:
         """List the streams that were published in the meetings of sessions. Args and Raises: as `connections`.
 
@@ -318,6 +330,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Subscriber]:
         """List the streams that were received in the meetings of sessions. Args and Raises: as `connections`.
 
@@ -338,6 +351,7 @@ class AsyncOpenTok(Client):
         roles: OneOrMore = ("publisher", "subscriber"),
         fields: Sequence[str] = STATS,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[StreamSample]:
         """List the measurements of the streams of sessions, taken every 30 seconds by publishers and subscribers.
 
@@ -353,7 +367,9 @@ class AsyncOpenTok(Client):
         plan = listings.stream_samples(self.project_id, session_ids, chosen, roles=roles, fields=fields)
         return self._list(plan, resume)
 
-    async def query(self, text: str, variables: Mapping[str, Any] | None = None) -> QueryResult:
+    async def query(
+        self, text: str, variables: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
+    ) -> QueryResult:
         """Run any query, and fetch all pages of every list in it, at every level.
 
         A list is a field with `resources`. `pageInfo`, and a `first` within the node limit, are added to each. Pass

@@ -11,6 +11,7 @@ from attrs import evolve
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.retry_policy import RetryPolicy
@@ -51,6 +52,7 @@ class SignalingSettings(ClientOptions, total=False):
     memory: EventMemory | None
 
 
+@takes_call_options
 class AsyncSignaling(Client):
     """Sends messages and reads histories and events of one App ID of Agora Signaling (RTM), over REST.
 
@@ -149,7 +151,7 @@ class AsyncSignaling(Client):
         """Number of requests sent, by endpoint name; every attempt counts."""
         return {**self._engine.sent, **self._history_engine.sent}
 
-    async def quota(self) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         The vendor documents no daily quota, so `per_day` is what the rate allows.
@@ -165,6 +167,7 @@ class AsyncSignaling(Client):
         wait_for_ack: bool = False,
         offline: bool = False,
         historical: bool = False,
+        **options: Unpack[CallOptions],
     ) -> Delivery:
         """Send a message to a user. It is never sent twice, unless the first attempt certainly did not arrive.
 
@@ -198,7 +201,13 @@ class AsyncSignaling(Client):
         return await self._send(operations.PEER_MESSAGES, sender, body, query)
 
     async def channel_message(
-        self, sender: str, channel: str, payload: str, *, historical: bool = False
+        self,
+        sender: str,
+        channel: str,
+        payload: str,
+        *,
+        historical: bool = False,
+        **options: Unpack[CallOptions],
     ) -> Delivery:
         """Send a message to a channel. It is never sent twice, unless the first attempt certainly did not arrive.
 
@@ -217,7 +226,7 @@ class AsyncSignaling(Client):
         body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
         return await self._send(operations.CHANNEL_MESSAGES, sender, body)
 
-    def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:
+    def user_events(self, **options: Unpack[CallOptions]) -> AsyncIterator[EventBatch[UserEvent]]:
         """Return the logins and logouts that the server keeps, one batch a response, until one has less than 1,000.
 
         **Reading deletes them from the server.** So each response is returned before the next request is sent. No
@@ -238,9 +247,9 @@ class AsyncSignaling(Client):
 
         Source: Agora, "Signaling REST API", "Event APIs".
         """
-        return self._user_events.batches()
+        return self._user_events.batches(options)
 
-    def channel_events(self) -> AsyncIterator[EventBatch[ChannelEvent]]:
+    def channel_events(self, **options: Unpack[CallOptions]) -> AsyncIterator[EventBatch[ChannelEvent]]:
         """Return the joins and leaves that the server keeps, one batch a response, until one has less than 1,000.
 
         **Reading deletes them from the server.** `user_events` describes the precautions, and what can still be lost.
@@ -250,7 +259,7 @@ class AsyncSignaling(Client):
 
         Source: Agora, "Signaling REST API", "Event APIs".
         """
-        return self._channel_events.batches()
+        return self._channel_events.batches(options)
 
     def history(
         self,
@@ -262,6 +271,7 @@ class AsyncSignaling(Client):
         end: int = 0,
         page_size: int = 100,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[HistoryMessage]:
         """List the messages of a channel or of a user, as Signaling 2.x keeps them.
 
@@ -307,6 +317,7 @@ class AsyncSignaling(Client):
         order: str = "asc",
         page_size: int = 100,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[ArchivedMessage]:
         """List messages that were sent with the historical flag, as RTM 1.x keeps them (7 days by default).
 
@@ -323,7 +334,7 @@ class AsyncSignaling(Client):
 
         Raises:
             InvalidRequest: neither source nor destination, or an argument that is not valid.
-            DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
+            DeadlineExceeded: a result is still in progress at the deadline (default: after `retry.deadline` seconds).
 
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
@@ -348,6 +359,7 @@ class AsyncSignaling(Client):
         *,
         source: str | None = None,
         destination: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> int:
         """Return the number of messages that `legacy_history` would list.
 

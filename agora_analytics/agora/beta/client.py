@@ -30,6 +30,7 @@ from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, reachable
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
@@ -56,6 +57,7 @@ class BetaSettings(ClientOptions, total=False):
     limits: Mapping[str, Limits] | None
 
 
+@takes_call_options
 class AsyncAgoraBeta(Client):
     """Reads the 2021 BETA of Agora Analytics, for accounts without today's API, which is `AsyncAgora`.
 
@@ -127,7 +129,13 @@ class AsyncAgoraBeta(Client):
         return f"AsyncAgoraBeta({self.settings!r})"
 
     def calls(
-        self, since: Instant, until: Instant = "now", *, cname: str | None = None, resume: str | None = None
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        cname: str | None = None,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Call]:
         """List the calls that were active at some time of `since <= t < until`, the newest first.
 
@@ -170,6 +178,7 @@ class AsyncAgoraBeta(Client):
         exclude_server_user: bool = True,
         metrics: bool = True,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[CallDetails]:
         """List the users of a call and their quality samples: one `CallDetails` for each 3 hours of the call.
 
@@ -198,7 +207,12 @@ class AsyncAgoraBeta(Client):
         return self._list(operations.CALL_DETAILS, query, window, resume, table=details_table)
 
     async def usage(
-        self, since: Instant, until: Instant = "now", *, metrics: Names = tuple(BetaUsageMetric)
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        metrics: Names = tuple(BetaUsageMetric),
+        **options: Unpack[CallOptions],
     ) -> Rows[BetaPoint]:
         """Return the number of users, sessions and channels: a row for each metric and UTC day.
 
@@ -223,7 +237,12 @@ class AsyncAgoraBeta(Client):
         return evolve(rows, records=tuple(row for row in rows if row.ts < window.end))
 
     async def live_scale(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaScaleMetric)
+        self,
+        since: Instant = "30m",
+        until: Instant = "now",
+        *,
+        metrics: Names = tuple(BetaScaleMetric),
+        **options: Unpack[CallOptions],
     ) -> Rows[BetaPoint]:
         """Return the number of users and channels: a row for each metric and minute.
 
@@ -241,7 +260,12 @@ class AsyncAgoraBeta(Client):
         return await self._points(operations.LIVE_SCALE, self._range(since, until), metrics)
 
     async def live_experience(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaExperienceMetric)
+        self,
+        since: Instant = "30m",
+        until: Instant = "now",
+        *,
+        metrics: Names = tuple(BetaExperienceMetric),
+        **options: Unpack[CallOptions],
     ) -> Rows[BetaPoint]:
         """Return the quality of joining and playing, in PERCENT: a row for each metric and minute.
 
@@ -261,7 +285,12 @@ class AsyncAgoraBeta(Client):
         return await self._points(operations.LIVE_EXPERIENCE, self._range(since, until), metrics)
 
     async def live_net(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaNetMetric)
+        self,
+        since: Instant = "30m",
+        until: Instant = "now",
+        *,
+        metrics: Names = tuple(BetaNetMetric),
+        **options: Unpack[CallOptions],
     ) -> Rows[BetaPoint]:
         """Return the share of transmissions with at most 5 % loss, in PERCENT: a row for each metric and minute.
 
@@ -279,7 +308,12 @@ class AsyncAgoraBeta(Client):
         return await self._points(operations.LIVE_NET, self._range(since, until), metrics)
 
     def live_diagnosis(
-        self, since: Instant = "30m", until: Instant = "now", *, resume: str | None = None
+        self,
+        since: Instant = "30m",
+        until: Instant = "now",
+        *,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Diagnosis]:
         """List the users with a bad experience, and its causes.
 
