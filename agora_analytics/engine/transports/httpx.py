@@ -78,6 +78,7 @@ class HttpxTransport:
         self._client: Any = client  # httpx2 has the same API, but other classes
         self._own = client is None
         self._opening = asyncio.Lock()
+        self._creating: asyncio.Future[Any] | None = None
         self._largest_body = largest_body
         self._ssl_context = ssl_context
         self._http2 = http2
@@ -137,7 +138,13 @@ class HttpxTransport:
         async with self._opening:
             if self._client is None:
                 # In a thread: importing httpx and reading certificates would block the event loop for too long.
-                self._client = await asyncio.to_thread(self._new_client)
+                # After the deadline of one call, the next call waits for the same thread.
+                self._creating = self._creating or asyncio.ensure_future(asyncio.to_thread(self._new_client))
+                try:
+                    self._client = await asyncio.shield(self._creating)
+                finally:
+                    if self._creating.done():
+                        self._creating = None
             return self._client
 
     def _new_client(self) -> "httpx.AsyncClient":
