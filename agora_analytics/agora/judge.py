@@ -83,8 +83,9 @@ def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
         verdict = _judge_opened(open_body(outcome.body), outcome, exchange)
     except UNREADABLE:
         verdict = _judge_unreadable(outcome, exchange.now)
-    is_trouble = isinstance(verdict, Retry) and verdict.cause in (Cause.TROUBLE, Cause.UNREADABLE)
-    if is_trouble and not exchange.endpoint.replayable:
+    if exchange.endpoint.replayable or not isinstance(verdict, Retry):
+        return verdict
+    if verdict.cause in (Cause.TROUBLE, Cause.UNREADABLE):
         # The server may have carried out the request in spite of the error.
         return Fail(error=verdict.error, after=verdict.after, other_host=verdict.other_host)
     return verdict
@@ -152,8 +153,8 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
             after = retry_after(response, now)
             return Retry(error=errors.ServerError(text, **context), after=after, other_host=True)
         case status if status < 400:
-            error = errors.ServerError(f"{text}; the body has no code", **context)
-            return Retry(error=error, cause=Cause.UNREADABLE)
+            unreadable = errors.ServerError(f"{text}; the body has no code", **context)
+            return Retry(error=unreadable, cause=Cause.UNREADABLE)
         case _:
             return Fail(
                 error=errors.BadRequest(f"{text}; check the arguments, such as names of metrics", **context)

@@ -278,7 +278,7 @@ class Limiter:
         self._backoffs += 1
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
         early = (self._burst - 1) * self._gap()  # a burst would begin this long before the hold ends
-        held = min(seconds + extra, LONGEST_HOLD)
+        held: float = min(seconds + extra, LONGEST_HOLD)
         await self._ledger.hold(self.budget, self._clock.now() + held + early)
         return held
 
@@ -289,10 +289,11 @@ class Limiter:
     def refuse(self, error: APIError, seconds: float, *, for_all: bool) -> None:
         """Let later calls that cannot wait so many seconds raise the same error; see `_Refusal`."""
         kind, retry_at, ends_at = type(error), error.retry_at, _loop_time() + seconds
-        context = {"status": error.status, "code": error.code, "request_id": error.request_id}
+        host, request_id = error.host, error.request_id
+        status, code, message = error.status, error.code, error.message  # the error itself has a traceback
 
         def again() -> APIError:
-            same = kind(error.message, host=error.host, **context)
+            same = kind(message, status=status, code=code, host=host, request_id=request_id)
             same.retry_at, same.retry_after = retry_at, ends_at - _loop_time()
             return same
 

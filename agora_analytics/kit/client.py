@@ -77,7 +77,10 @@ class _Options(EngineOptions):
 
 @takes_call_options
 class Client:
-    """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger."""
+    """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger.
+
+    Methods that send requests take `deadline=` and `max_wait=`: see `CallOptions`.
+    """
 
     _engine: Engine
     _own_ledger: SqliteLedger | None = None

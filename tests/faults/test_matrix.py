@@ -30,6 +30,7 @@ EXPECTED = {
     Then.NEIGHBOUR: ([PRIMARY, PRIMARY, NEIGHBOUR], True),
     Then.ALTERNATE: ([PRIMARY, PRIMARY, ALTERNATE], True),
     Then.SAME_HOST: ([PRIMARY] * PATIENCE.attempts, False),
+    Then.TWICE: ([PRIMARY] * 2, False),
     Then.WAITS: ([PRIMARY] * PATIENCE.rate_attempts, False),
     Then.ONCE: ([PRIMARY], False),
     Then.NEXT_HOST: ([PRIMARY, PRIMARY, NEIGHBOUR, NEIGHBOUR_2], True),
