@@ -253,7 +253,7 @@ class AsyncOpenTok(Client):
         resume: str | None = None,
         **options: Unpack[CallOptions],
     ) -> InsightsPages[Meeting]:
-        """List the meetings of sessions.
+        """List the meetings of sessions. Raises: as `sessions`.
 
         Args:
             session_ids: one session, or several.
@@ -261,9 +261,6 @@ class AsyncOpenTok(Client):
             meeting_id: only the entries of this meeting.
             minutes: fetch streamed minutes too, which is slow.
             resume: a page's `resume_token`, to continue after that page; pass the same arguments.
-
-        Raises:
-            As `sessions`.
 
         Example:
             meetings = await client.meetings(session_id, since="1d").collect()
@@ -282,7 +279,7 @@ class AsyncOpenTok(Client):
         resume: str | None = None,
         **options: Unpack[CallOptions],
     ) -> InsightsPages[Connection]:
-        """List the participants of the meetings of sessions: times, country, browser, device and SDK.
+        """List the participants of the meetings of sessions: times, country, browser, device and SDK. Raises: as `sessions`.
 
         Args:
             session_ids: one session, or several.
@@ -290,9 +287,6 @@ class AsyncOpenTok(Client):
             meeting_id: only of this meeting.
             fields: the fields of each record, as the API spells them; default: all documented ones.
             resume: a page's `resume_token`, to continue after that page; pass the same arguments.
-
-        Raises:
-            As `sessions`.
 
         Example:
             table = await client.connections(session_id).to_arrow()
@@ -370,7 +364,7 @@ class AsyncOpenTok(Client):
     async def query(
         self, text: str, variables: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
     ) -> QueryResult:
-        """Run any query, and fetch all pages of every list in it, at every level.
+        """Run any query, and return its data with all pages of every list in it, and the problems that were reported.
 
         A list is a field with `resources`. `pageInfo`, and a `first` within the node limit, are added to each. Pass
         input of your users as variables, never as part of the text. Needs the extra `[opentok]`.
@@ -378,9 +372,6 @@ class AsyncOpenTok(Client):
         Args:
             text: one query, in GraphQL.
             variables: the values of its variables.
-
-        Returns:
-            The complete data, and the problems that were reported for them.
 
         Raises:
             InvalidRequest: the text is not one query, or JSON cannot represent a variable.
@@ -403,6 +394,5 @@ class AsyncOpenTok(Client):
             paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
         )
 
-    async def _sign(self, request: Request) -> Mapping[str, str]:
-        del request
+    async def _sign(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers(self._now())
