@@ -116,19 +116,19 @@ class RequestLoop:
             DeadlineExceeded: with the trail of attempts.
         """
         call, trail = current_limits(), list[Attempt]()
-        retry = evolve(self._retry, deadline=call.remaining(self._retry.deadline))
-        if retry.deadline is None or retry.deadline > 0:
+        retry = evolve(self._retry, deadline=call.seconds if call.has_deadline else self._retry.deadline)
+        left = call.remaining(retry.deadline)
+        if left is None or left > 0:
             try:
-                async with asyncio.timeout(retry.deadline) as deadline:
+                async with asyncio.timeout(left) as deadline:
                     limiter = self._limiter(request.endpoint)
                     retries = Retries(retry, limiter.limits)
                     return await self._run_attempts(_Run(request, limiter, retries, call, deadline, trail))
             except TimeoutError:
                 if not deadline.expired():
                     raise
-        seconds = self._retry.deadline if call.seconds is None else call.seconds
         raise DeadlineExceeded(
-            f"timed out after {seconds:g} s {self._format_attempts(trail)}",
+            f"timed out after {retry.deadline:g} s {self._format_attempts(trail)}",
             endpoint=request.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,

@@ -95,7 +95,7 @@ def test_deadline_of_a_page_includes_its_nested_pages():
         with pytest.raises(DeadlineExceeded, match="timed out after 5 s"):
             await client.sessions(ids, deadline=5).collect()
         assert harness.clock.now() - start == pytest.approx(5, abs=0.1)
-        return await client.sessions(ids, deadline=7).collect()
+        return await client.sessions(ids, deadline=6.5).collect()
 
     assert len(harness.run(job)) == 3
 
