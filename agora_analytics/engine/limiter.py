@@ -140,7 +140,8 @@ class Limiter:
         """Return the least seconds until a new caller gets a slot after the callers that wait."""
         head = max(0.0, self._slot_at - _loop_time())
         if self._window is None:
-            return head + max(0, self._waiting + 1 - self._burst) * self._gap()
+            burst = 1 if head > 0 else self._burst  # if a caller waits, its burst is used up
+            return head + max(0, self._waiting + 1 - burst) * self._gap()
         period = self.limits.period
         return self._window.least_wait(self._waiting, period, now=self._clock.now(), head=head)
 
