@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction, signature
+from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction
 from typing import Any, TypedDict, TypeVar, cast
 
 import anyio
@@ -28,8 +28,8 @@ class CallOptions(TypedDict, total=False):
 
     Attributes:
         deadline: seconds until the call raises `DeadlineExceeded`. They include opening the transport, waiting for the
-            ledger's lock and for rate-limit slots, and all attempts, but not decoding. If it is known before that the
-            call cannot succeed in time, for instance because of `Retry-After`, the call raises `RateLimited`,
+            ledger's lock and for rate-limit slots, and all attempts, but not decoding. If the client learns
+            earlier that the call cannot succeed in time, for instance from `Retry-After`, the call raises `RateLimited`,
             `QuotaExhausted` or `ServerError` at once. Default: `RetryPolicy.deadline` for each request. None: no deadline.
         max_wait: seconds that a request may wait until it can be sent. If its rate-limit slot would come later, the call
             raises `RateLimited` at once, before anything is charged. A listing then fetches one page at a time. Default
@@ -125,7 +125,8 @@ def takes_call_options(group: type[T]) -> type[T]:
 
 
 def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
-    own = set(signature(method).parameters)
+    code = method.__code__
+    own = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     def options_of(keywords: dict[str, Any]) -> CallOptions:
         options = {name: value for name, value in keywords.items() if name not in own}
