@@ -181,9 +181,8 @@ class Follow:
         failures = self._failures.get(metric, 0)
         self._failures[metric] = failures + 1
         until = self._queries.now() + RETRY_AFTER[min(failures, len(RETRY_AFTER) - 1)]
-        retry_at = getattr(error, "retry_at", None)
-        if retry_at is not None:
-            until = max(retry_at, self._queries.now()) + 1.0
+        if isinstance(error, errors.QuotaExhausted):
+            until = max(error.retry_at, self._queries.now()) + 1.0
         self._not_before[metric] = until
 
     async def _wait(self) -> None:
