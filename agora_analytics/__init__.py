@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
     from agora_analytics.engine.pages import Page as Page
     from agora_analytics.engine.pages import Pages as Pages
-    from agora_analytics.engine.request_loop import RetryPolicy as RetryPolicy
+    from agora_analytics.engine.retry_policy import RetryPolicy as RetryPolicy
     from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
     from agora_analytics.engine.transports.asgi import AsgiTransport as AsgiTransport
     from agora_analytics.engine.transports.httpx import HttpxTransport as HttpxTransport
@@ -154,7 +154,7 @@ __all__, _import = lazy_names(
             "Page",
             "Pages",
         ),
-        "engine.request_loop": ("RetryPolicy",),
+        "engine.retry_policy": ("RetryPolicy",),
         "engine.transports.aiohttp": ("AiohttpTransport",),
         "engine.transports.asgi": ("AsgiTransport",),
         "engine.transports.httpx": ("HttpxTransport",),

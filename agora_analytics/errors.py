@@ -4,14 +4,14 @@
     ├── ConfigurationError          a setting is missing or cannot be used; no request was sent
     ├── InvalidRequest              refused before a request was spent (also a ValueError)
     │   └── WindowOutOfReach        the plan does not allow any part of the time range; has `legal`
-    ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`
-    ├── APIError                    the server refused the request; has `status`, `code`, `request_id`
+    ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`, `retry_after`
+    ├── APIError                    the server refused the request; has `status`, `code`, `retry_at`, `retry_after`
     │   ├── BadRequest              the parameters are wrong
     │   ├── AuthenticationError     the credentials are wrong
     │   ├── AccessDenied            the plan or the account does not include the endpoint or app id
     │   ├── NotFound                the server has no such endpoint or object
     │   ├── WindowRefused           the time range is too far back, too long or too recent for the plan
-    │   ├── RateLimited             the rate limit is exceeded, after all retries
+    │   ├── RateLimited             the rate limit is exceeded, or a slot would come too late
     │   └── ServerError             5xx, body code 500, or the page of a gateway
     ├── TransportError              no attempt got a complete response; has `kind`
     │   └── DeadlineExceeded        the deadline of the call has passed
@@ -116,20 +116,33 @@ class WindowOutOfReach(InvalidRequest):
 
 
 class QuotaExhausted(AgoraAnalyticsError):
-    """The day's quota of an endpoint is spent; retry at `retry_at` (UTC epoch seconds)."""
+    """The day's quota of an endpoint is spent; retry at `retry_at` (UTC epoch seconds), in `retry_after` seconds."""
 
-    def __init__(self, message: str, *, retry_at: float, **context: Any) -> None:
+    def __init__(self, message: str, *, retry_at: float, retry_after: float = 0.0, **context: Any) -> None:
         super().__init__(f"{message}; retry at {_utc(retry_at)}", **context)
         self.retry_at = retry_at
+        self.retry_after = retry_after
 
 
 class APIError(AgoraAnalyticsError):
-    """The server refused the request: `status` is the HTTP status, `code` the code in the body."""
+    """The server refused the request: `status` is the HTTP status, `code` the code in the body.
+
+    If the time of the next attempt is known, for instance from `Retry-After`, `retry_at` has it in UTC epoch seconds, and
+    `retry_after` in seconds from the time of the error. Otherwise both are None.
+    """
 
     def __init__(self, message: str, *, status: int, code: int | str | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.status = status
         self.code = code
+        self.retry_at: float | None = None
+        self.retry_after: float | None = None
+
+    def set_retry(self, seconds: float, *, now: float) -> None:
+        """Set `retry_at` and `retry_after`, and append the time to the message."""
+        if self.retry_at is None:
+            self.message += f"; retry at {_utc(now + seconds)}"
+        self.retry_at, self.retry_after = now + seconds, seconds
 
 
 class BadRequest(APIError):
@@ -153,7 +166,10 @@ class WindowRefused(APIError):
 
 
 class RateLimited(APIError):
-    """The rate limit is exceeded, after all retries; another process may use the same account."""
+    """The rate limit is exceeded, after all retries; another process may use the same account.
+
+    The client also raises it without a request if a rate-limit slot would come later than `max_wait` or the deadline.
+    """
 
 
 class ServerError(APIError):

@@ -105,7 +105,10 @@ async def use() -> None:
             assert_type(page.meta.request_id, str | None)
             token = page.resume_token
         assert_type(await client.calls("6h", resume=token).collect(), list[Call])
-        assert_type(await client.sessions("call id", 0, 60).collect(), list[Session])
+        assert_type(
+            await client.sessions("call id", 0, 60, deadline=5, max_wait=0.5).collect(), list[Session]
+        )
+        await client.calls("6h", max_wait="0.5").collect()  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         assert_type(await client.metrics("call id", 0, 60, sids=[]).collect(), list[Series])
         table: pa.Table = await client.calls("1d").to_arrow()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         del table

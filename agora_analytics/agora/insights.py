@@ -1,7 +1,7 @@
 """Data Insights: the usage and quality of an app by hour, by day, or in total."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from agora_analytics.agora.enums import Dimension, Granularity, Names, Product, QualityMetric, names
 from agora_analytics.agora.operations import (
@@ -13,10 +13,12 @@ from agora_analytics.agora.operations import (
 from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.stat_records import Point, Total
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
 
 
+@takes_call_options
 class Insights:
     """The queries of Data Insights: `client.insights`.
 
@@ -36,6 +38,7 @@ class Insights:
         *,
         granularity: Granularity | str = Granularity.DAY,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Point]:
         """Return usage over time: a row for each metric and each day or hour of `since <= ts < until`.
 
@@ -72,6 +75,7 @@ class Insights:
         product: Product | str = Product.NATIVE,
         granularity: Granularity | str = Granularity.DAY,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Point]:
         """Return quality over time: a row for each metric and each day or hour of `since <= ts < until`.
 
@@ -110,6 +114,7 @@ class Insights:
         values: Sequence[str] = (),
         country: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Total]:
         """Return usage over a whole range, of all users or of the 20 largest groups (50 devices).
 
@@ -148,6 +153,7 @@ class Insights:
         values: Sequence[str] = (),
         country: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Total]:
         """Return quality over a whole range, of all users or of the 20 largest groups (50 devices).
 

@@ -83,9 +83,11 @@ def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
         verdict = _judge_opened(open_body(outcome.body), outcome, exchange)
     except UNREADABLE:
         verdict = _judge_unreadable(outcome, exchange.now)
-    if isinstance(verdict, Retry) and verdict.cause is Cause.TROUBLE and not exchange.endpoint.replayable:
+    if exchange.endpoint.replayable or not isinstance(verdict, Retry):
+        return verdict
+    if verdict.cause in (Cause.TROUBLE, Cause.UNREADABLE):
         # The server may have carried out the request in spite of the error.
-        return Fail(error=verdict.error, other_host=verdict.other_host)
+        return Fail(error=verdict.error, after=verdict.after, other_host=verdict.other_host)
     return verdict
 
 
@@ -126,7 +128,7 @@ def _judge_unreadable(response: Response, now: float) -> Retry | Fail:
     kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status < 400:
         error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **context)
-        return Retry(error=error)
+        return Retry(error=error, cause=Cause.UNREADABLE)
     return _judge_status(response, f"a {kind} page instead of JSON", now, context)
 
 
@@ -151,7 +153,8 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
             after = retry_after(response, now)
             return Retry(error=errors.ServerError(text, **context), after=after, other_host=True)
         case status if status < 400:
-            return Retry(error=errors.ServerError(f"{text}; the body has no code", **context))
+            unreadable = errors.ServerError(f"{text}; the body has no code", **context)
+            return Retry(error=unreadable, cause=Cause.UNREADABLE)
         case _:
             return Fail(
                 error=errors.BadRequest(f"{text}; check the arguments, such as names of metrics", **context)

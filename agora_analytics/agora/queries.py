@@ -302,5 +302,6 @@ class QueryRunner:
                     f"the query takes {cost.requests} requests, and {cost.left} of {cost.per_day} are left today; "
                     "no request was sent",
                     retry_at=cost.opens_at,
+                    retry_after=max(0.0, cost.opens_at - self.now()),
                     endpoint=cost.endpoint,
                 )

@@ -1,7 +1,7 @@
 """Real-time: the usage and quality of an app in windows of 20 seconds, up to now."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from attrs import evolve
 
@@ -19,6 +19,7 @@ from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.stat_records import Point, TopGroup, points_of_users
 from agora_analytics.agora.window_policies import clip_to_newest, newest_time
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds
 
@@ -26,6 +27,7 @@ QUALITY_OF_USERS = evolve(REALTIME_QUALITY, parse=points_of_users)
 """A query with user ids has another response."""
 
 
+@takes_call_options
 class Realtime:
     """The queries of Real-time: `client.realtime`.
 
@@ -47,6 +49,7 @@ class Realtime:
         values: Sequence[str] = (),
         cname: str | None = None,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Point]:
         """Return the numbers of users and channels: a row for each metric and 20 seconds, sorted by time.
 
@@ -87,6 +90,7 @@ class Realtime:
         cname: str | None = None,
         uids: Sequence[str | int] = (),
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[Point]:
         """Return quality: a row for each metric and 20 seconds, sorted by time.
 
@@ -125,6 +129,7 @@ class Realtime:
         *,
         product: Product | str = Product.NATIVE,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[TopGroup]:
         """Return the 20 groups with the most users in one window of 20 seconds, the largest first.
 
@@ -156,6 +161,7 @@ class Realtime:
         product: Product | str = Product.NATIVE,
         with_users: bool = True,
         validate: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Rows[TopGroup]:
         """Return the quality of 20 groups in one window of 20 seconds, in the server's order.
 

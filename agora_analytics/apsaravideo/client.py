@@ -18,6 +18,7 @@ from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points,
 from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
@@ -46,6 +47,7 @@ class ApsaraVideoSettings(ClientOptions, total=False):
     account: str | None
 
 
+@takes_call_options
 class AsyncApsaraVideo(Client):
     """Reads the interaction metrics of an app of ApsaraVideo Real-time Communication.
 
@@ -137,6 +139,7 @@ class AsyncApsaraVideo(Client):
         channel_id: str | None = None,
         app_id: str | None = None,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[MetricPoint, MetricPage]:
         """List the points of a metric, one for each 5 minutes of `begin <= t < end`, the earliest first.
 
@@ -189,6 +192,7 @@ class AsyncApsaraVideo(Client):
         channel_id: str | None = None,
         app_id: str | None = None,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[MetricPoint, MetricPage]:
         """List the points of several metrics, one metric after the other. Args and Raises: as `interaction_metrics`.
 

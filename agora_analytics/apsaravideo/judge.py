@@ -13,6 +13,7 @@ import msgspec
 
 from agora_analytics import errors
 from agora_analytics.apsaravideo.spec import ERRORS, FAMILIES, Meaning, Refusal
+from agora_analytics.core import http_times
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
 
@@ -75,9 +76,10 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict
         kind = headers.get("content-type", "typeless").split(";")[0]
         if outcome.status < 400:
             text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
-            return Retry(error=errors.ServerError(text, **context), other_host=True)
+            unreadable = errors.ServerError(text, **context)
+            return Retry(error=unreadable, cause=Cause.UNREADABLE, other_host=True)
         envelope = Envelope(Message=f"a {kind} page instead of JSON" if outcome.body else "no body")
-    return _judge_refusal(envelope, outcome, context)
+    return _judge_refusal(envelope, outcome, context, exchange.now)
 
 
 def _read_envelope(response: Response) -> Envelope | None:
@@ -101,11 +103,14 @@ def _read_xml(body: bytes) -> Envelope | None:
     return Envelope(**fields) if "Code" in fields else None
 
 
-def _judge_refusal(envelope: Envelope, response: Response, context: dict[str, Any]) -> Retry | Fail:
+def _judge_refusal(
+    envelope: Envelope, response: Response, context: dict[str, Any], now: float
+) -> Retry | Fail:
     code, status = envelope.text("Code"), response.status
     after = retry_after(response)
-    # Only a throttled response has the header.
+    # Only a throttled response has the header. The standard one may be from any gateway.
     refusal = refusal_of(code, status) if after is None else ERRORS["Throttling"]
+    after = http_times.retry_after(response, now) if after is None else after
     message = (envelope.text("Message") or "no message")[:_LONGEST_MESSAGE]
     text = f"{code or f'HTTP {status}'}: {message}; {refusal.hint}"
     error = _RAISES[refusal.meaning](text, code=code, **context)
@@ -113,7 +118,7 @@ def _judge_refusal(envelope: Envelope, response: Response, context: dict[str, An
         case Meaning.THROTTLED:
             return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
         case Meaning.TROUBLE:
-            return Retry(error=error, other_host=True)
+            return Retry(error=error, after=after, other_host=True)
         case Meaning.SIGN_AGAIN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
         case _:

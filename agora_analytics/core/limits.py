@@ -17,6 +17,8 @@ class Limits:
         reach: how far back a time range may start, in seconds; the bound is strict.
         span: how long one time range may be, in seconds; the bound is strict. None: no bound is documented.
         delay: how recent a time range may end, in seconds before now; the bound is strict.
+        attempts: how many times a request may be charged when the server fails; None: `RetryPolicy.attempts`. Endpoints with
+            100 requests a day or fewer have a small number, so that a server error does not spend the day.
         source: the document and table that the numbers are from.
     """
 
@@ -27,4 +29,5 @@ class Limits:
     reach: int = field(validator=gt(0))
     span: int | None = field(validator=optional(gt(1)))
     delay: int
+    attempts: int | None = field(default=None, validator=optional(gt(0)))
     source: str = ""

@@ -98,6 +98,8 @@ class Cause(Enum):
     """The time range was computed with a wrong clock; retry once, at once, with a new one."""
     TROUBLE = auto()
     """The server, a gateway or the network failed."""
+    UNREADABLE = auto()
+    """The body of a response without an error status cannot be read; an identical second one is an error."""
     CREDENTIALS = auto()
     """The token or signature was rejected; retry once, at once, with a new one."""
 
@@ -127,10 +129,12 @@ class Fail:
         error: the error to raise.
         closed_until: closes the endpoint for every client of the ledger until then (epoch seconds).
         not_offered: this host does not have the path; another may, unless this is a primary host.
+        after: seconds until the server accepts other requests, if it says so.
         other_host: whether later requests may do better at another host; this one must not be sent twice.
     """
 
     error: AgoraAnalyticsError
+    after: float | None = None
     closed_until: float | None = None
     not_offered: bool = False
     other_host: bool = False

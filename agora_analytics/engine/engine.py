@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -13,13 +13,15 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
 from agora_analytics.engine.events import Observer, guarded, log_event
 from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
-from agora_analytics.engine.request_loop import Authorize, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import Authorize, RequestLoop
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import ConfigurationError, InvalidRequest
@@ -121,7 +123,6 @@ class Engine:
         self._own_transport = None if options.transport else HttpxTransport(options.http_client)
         transport = options.transport or self._own_transport or HttpxTransport()
         resolve: Resolve | None = getattr(transport, "resolve", None)
-        self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._domains = Domains(hosts)
         self._requests = RequestLoop(
             transport=transport,
@@ -151,8 +152,6 @@ class Engine:
         with anyio.CancelScope() as scope:
             self._calls.add(scope)
             try:
-                if self._open is not None:
-                    await self._open()
                 return await self._requests.run(request)
             finally:
                 self._calls.remove(scope)
@@ -202,7 +201,8 @@ class Engine:
         now = self.server_time.now()
         quotas = []
         for name, limits in self._limits.items():
-            spent, closed = await self._ledger.spent(self._budget(name), utc_day(now))
+            async with current_limits().enforced(name, "reading the ledger"):
+                spent, closed = await self._ledger.spent(self._budget(name), utc_day(now))
             quotas.append(
                 Quota(
                     endpoint=name,
@@ -231,6 +231,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()
+        for limiter in self._limiters.values():
+            await limiter.aclose()
         loop_is_closed = self._loop is not None and self._loop.is_closed()
         if (
             self._own_transport is not None and not loop_is_closed

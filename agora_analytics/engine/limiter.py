@@ -17,36 +17,47 @@ the limit. The server's time decides the day only.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import math
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
-from attrs import evolve
+from attrs import evolve, frozen
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
 from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
 from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
-from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted
+from agora_analytics.errors import AgoraAnalyticsError, APIError, QuotaExhausted, RateLimited
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later requests
-LONGEST_HOLD = 100.0  # seconds; a longer pause that the server requests is cut to this
-_LONGEST_WAIT = (
-    120.0  # seconds for a predecessor; a longer wait means that the window was used with another clock
-)
-_LONGEST_SLEEP = (
-    1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
-)
+# Seconds; a longer pause that the server requests is cut to this. All processes with the ledger stay within it.
+LONGEST_HOLD = 3_600.0
+_LONGEST_WAIT = 120.0  # seconds for a predecessor; longer means that the window was used with another clock
+_LONGEST_SLEEP = 1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
 _POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
 # Factor of the even gap, so that requests can catch up after a delay within the server's window.
 _PACE_FACTOR = 0.75
 # Seconds before and after midnight without requests, because their day would be uncertain.
 _MIDNIGHT_GUARD = (1.0, 0.5)
 _WORTH_REPORTING = 1.0  # seconds; shorter waits are normal for the rate limit
+_GRACE = 0.1  # seconds that a cancelled caller waits for its release before that continues in the background
+
+
+@frozen(kw_only=True)
+class _Refusal:
+    """The server does not accept requests until `ends_at` (clock of the event loop).
+
+    Calls that can wait so long are not refused, unless it is `for_all` that do not pass a deadline of their own.
+    """
+
+    ends_at: float
+    for_all: bool
+    error: Callable[[], APIError]
 
 
 class Limiter:
@@ -82,24 +93,71 @@ class Limiter:
         self._closed_until = 0.0  # set by the server; unlike the ledger's count, not lowered by releases
         self._announced_until = 0.0
         self._backoffs = 0
+        self._refusal: _Refusal | None = None
+        self._releases: set[asyncio.Future[None]] = set()
+        self._waiting = 0  # callers of `acquire`, the one that holds the turn included
+        self._slot_at = 0.0  # when the one that holds the turn may send, on the clock of the loop
+        self._latest = math.inf  # the latest slot that it accepts
 
-    async def acquire(self) -> Grant:
+    async def acquire(
+        self, *, latest: float = math.inf, is_short: bool = False, own_deadline: bool = False
+    ) -> Grant:
         """Wait for the next slot and return it; the caller must then call `mark_sent` or `release`.
+
+        Args:
+            latest: the latest slot that the caller accepts, on the clock of the event loop.
+            is_short: never wait longer, and also estimate the time that the callers before this one take.
+            own_deadline: the caller chose the deadline for this call.
 
         Raises:
             QuotaExhausted: the day's quota is spent; raised without waiting.
+            RateLimited: the slot comes after `latest`; nothing is charged.
+            APIError: the server's last refusal is for longer.
         """
-        async with self._turn:
-            self._refuse_when_closed()
-            if self._window is None:
-                return await self._reserve()
-            reservation = self._window.reserve()
-            try:
-                await self._wait_for_predecessor(reservation)
-                return evolve(await self._reserve(), reservation=reservation)
-            except BaseException:
-                reservation.cancel()
+        self._refuse_when_closed(latest, own_deadline=own_deadline)
+        if is_short and self._waiting and (wait := self._least_wait()) > latest - _loop_time():
+            raise self._too_late(wait, self._pace_rule())
+        self._waiting += 1
+        try:
+            async with asyncio.timeout_at(latest if is_short else None) as limit, self._turn:
+                self._latest = latest
+                self._refuse_when_closed(latest, own_deadline=own_deadline)
+                return await self._take_turn()
+        except TimeoutError:
+            if not limit.expired():
                 raise
+            raise self._too_late(self._least_wait(), self._pace_rule()) from None
+        finally:
+            self._waiting -= 1
+
+    async def _take_turn(self) -> Grant:
+        if self._window is None:
+            return await self._reserve()
+        reservation = self._window.reserve()
+        try:
+            await self._wait_for_predecessor(reservation)
+            return evolve(await self._reserve(), reservation=reservation)
+        except BaseException:
+            reservation.cancel()
+            raise
+
+    def _least_wait(self) -> float:
+        """Return the least seconds until a new caller gets a slot after the callers that wait."""
+        head = max(0.0, self._slot_at - _loop_time())
+        if self._window is None:
+            burst = 1 if head > 0 else self._burst  # if a caller waits, its burst is used up
+            return head + max(0, self._waiting + 1 - burst) * self._gap()
+        period = self.limits.period
+        return self._window.least_wait(self._waiting, period, now=self._now(), head=head)
+
+    def _too_late(self, seconds: float, rule: str) -> RateLimited:
+        error = RateLimited(
+            f"the next rate-limit slot is in {seconds:.3g} s, later than the call may wait ({rule})",
+            status=429,
+            endpoint=self.budget.group,
+        )
+        error.set_retry(seconds, now=self._server_time.now())
+        return error
 
     async def _reserve(self) -> Grant:
         too_early, delay = 0, 0.0
@@ -119,8 +177,7 @@ class Limiter:
             try:
                 await self._sleep(grant.slot - self._now(), self._slot_rule())
             except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self._ledger.release(self.budget, grant)
+                await self.abandon(grant)
                 raise
             if self._is_of_its_day(grant) and not self._has_passed(grant):
                 return grant
@@ -164,8 +221,7 @@ class Limiter:
         try:
             await self.bucket.acquire()
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self.release(grant)
+            await self.abandon(grant)
             raise
         if self._has_passed(grant) or not self._is_of_its_day(grant):
             await asyncio.shield(self.release(grant))
@@ -195,11 +251,31 @@ class Limiter:
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:  # the thread of a ledger in a file continues and charges the request
-            with anyio.CancelScope(shield=True):
-                with suppress(AgoraAnalyticsError):
-                    if isinstance(grant := await reserving, Grant):
-                        await self._ledger.release(self.budget, grant)
+            await self._in_background(self._undo(reserving))
             raise
+
+    async def _undo(self, reserving: "asyncio.Future[Grant | TooEarly | None]") -> None:
+        with suppress(AgoraAnalyticsError):
+            if isinstance(grant := await reserving, Grant):
+                await self._ledger.release(self.budget, grant)
+
+    async def abandon(self, grant: Grant) -> None:
+        """Release a grant because its caller fails or is cancelled. Does not wait for the lock of a ledger."""
+        if type(self._ledger) is MemoryLedger:
+            await self.release(grant)
+        else:
+            await self._in_background(self.release(grant))
+
+    async def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        release = asyncio.ensure_future(work)
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
+        with anyio.move_on_after(_GRACE, shield=True):
+            await asyncio.shield(release)
+
+    async def aclose(self) -> None:
+        """Wait for the releases of cancelled callers."""
+        await asyncio.gather(*self._releases, return_exceptions=True)
 
     async def release(self, grant: Grant) -> None:
         """Release the charge of a request that was never sent."""
@@ -207,17 +283,35 @@ class Limiter:
             grant.reservation.cancel()
         await self._ledger.release(self.budget, grant)
 
-    async def backoff(self, seconds: float) -> None:
-        """Hold all requests after a rate-limit error of the server. Each further error in a row extends the hold."""
+    async def backoff(self, seconds: float) -> float:
+        """Hold all requests after a rate-limit error of the server, and return for how many seconds.
+
+        Each further error in a row extends the hold.
+        """
         self.jitter.widen()
         self._backoffs += 1
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
         early = (self._burst - 1) * self._gap()  # a burst would begin this long before the hold ends
-        await self._ledger.hold(self.budget, self._now() + min(seconds + extra, LONGEST_HOLD) + early)
+        held: float = min(seconds + extra, LONGEST_HOLD)
+        await self._ledger.hold(self.budget, self._now() + held + early)
+        return held
 
     def reset_backoff(self) -> None:
         """Record that the server accepts requests again."""
         self._backoffs = 0
+
+    def refuse(self, error: APIError, seconds: float, *, for_all: bool) -> None:
+        """Let later calls that cannot wait so many seconds raise the same error; see `_Refusal`."""
+        kind, retry_at, ends_at = type(error), error.retry_at, _loop_time() + seconds
+        host, request_id = error.host, error.request_id
+        status, code, message = error.status, error.code, error.message  # the error itself has a traceback
+
+        def again() -> APIError:
+            same = kind(message, status=status, code=code, host=host, request_id=request_id)
+            same.retry_at, same.retry_after = retry_at, ends_at - _loop_time()
+            return same
+
+        self._refusal = _Refusal(ends_at=ends_at, for_all=for_all, error=again)
 
     async def close_day(self, until: float) -> None:
         """Close the budget for every process that shares the ledger, because the server says that the day is spent."""
@@ -225,9 +319,14 @@ class Limiter:
         self._closed_until = max(until, self._closed_until)
         self._announce_closed(until)
 
-    def _refuse_when_closed(self) -> None:
+    def _refuse_when_closed(self, latest: float, *, own_deadline: bool) -> None:
         if self._server_time.now() < self._closed_until:
             raise self._exhausted(self._closed_until)
+        refusal = self._refusal
+        if refusal is None or refusal.ends_at <= _loop_time():
+            return
+        if refusal.ends_at > latest or (refusal.for_all and not own_deadline):
+            raise refusal.error()
 
     async def _refuse_when_spent(self) -> None:
         """Raise `QuotaExhausted` before a long wait instead of after it."""
@@ -241,6 +340,7 @@ class Limiter:
         return QuotaExhausted(
             f"the quota of {self.limits.per_day} requests a day is spent",
             retry_at=until,
+            retry_after=max(0.0, until - self._server_time.now()),
             endpoint=self.budget.group,
         )
 
@@ -280,12 +380,19 @@ class Limiter:
         return f"the rate limit of {self.limits.requests} requests in {self.limits.period:g} s"
 
     async def _sleep(self, seconds: float, rule: str) -> None:
+        self._slot_at = _loop_time() + seconds
+        if self._slot_at > self._latest and seconds > 0:
+            raise self._too_late(seconds, rule)
         if seconds >= _WORTH_REPORTING:
             self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
         until = self._now() + seconds
         while seconds > 0:
             await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
             seconds = until - self._now()
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _uncertain_for(server_now: float) -> float:

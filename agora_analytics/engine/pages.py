@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
 from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
 
@@ -144,6 +145,12 @@ class Pages(Generic[T, PageT]):
         """Its pages are passed to `table` only, so they may hold rows in place of records."""
         self._prefetch_budget = prefetch_budget
         self._keep_raw = keep_raw
+        self._options: CallOptions = {}
+
+    def _limited(self, options: CallOptions) -> Self:
+        """Apply the options of a call to each page, and return the listing."""
+        self._options = {**self._options, **options}
+        return self
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         async with aclosing(self.pages()) as pages:
@@ -161,7 +168,11 @@ class Pages(Generic[T, PageT]):
         self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]], *, keep_raw: bool
     ) -> AsyncGenerator[PageT, None]:
         budget = self._prefetch_budget or PrefetchBudget()
-        prefetcher = _Prefetcher(await paginator(), self._spawn, self._prefetch, budget, keep_raw=keep_raw)
+        with call_limits(self._options) as limits:
+            steps = await paginator()
+        # Pages that are fetched at the same time wait for each other's slots.
+        prefetch = self._prefetch if limits.max_wait is None else 1
+        prefetcher = _Prefetcher(steps, self._spawn, prefetch, budget, self._options, keep_raw=keep_raw)
         try:
             while prefetcher.pending:
                 yield await prefetcher.next()
@@ -193,6 +204,7 @@ class _Prefetcher(Generic[S, P]):
         spawn: Spawn,
         prefetch: int,
         prefetch_budget: PrefetchBudget,
+        options: CallOptions,
         *,
         keep_raw: bool,
     ) -> None:
@@ -201,6 +213,7 @@ class _Prefetcher(Generic[S, P]):
         self._prefetch = prefetch
         self._prefetch_budget = prefetch_budget
         self._keep_raw = keep_raw
+        self._options = options
         self.pending: list[_PendingPage[S, P]] = [_PendingPage(step) for step in paginator.steps]
 
     async def next(self) -> P:
@@ -249,7 +262,8 @@ class _Prefetcher(Generic[S, P]):
 
     async def _fill(self, pending: _PendingPage[S, P]) -> None:
         try:
-            fetched = await self._paginator.fetch(pending.step)
+            with call_limits(self._options):
+                fetched = await self._paginator.fetch(pending.step)
         except Exception as error:  # noqa: BLE001 - raised when the page is due
             pending.error = error
             return

@@ -1,30 +1,22 @@
 """The request loop: rate limit, host, send, read the response; then return, wait or raise."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
-from attrs import evolve, field, frozen
-from attrs.validators import gt
+from attrs import define, evolve, field
 
 from agora_analytics.core.domains import Domains, Switch
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.json_memory import refuse_expansion
-from agora_analytics.core.verdicts import (
-    Cause,
-    Done,
-    Exchange,
-    Fail,
-    Payload,
-    Read,
-    Retry,
-    Verdict,
-)
+from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import (
     AttemptFailed,
@@ -36,15 +28,18 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.retry_policy import Retries, RetryPolicy
 from agora_analytics.engine.transports import LARGEST_BODY, LONGEST_URL, Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
+    APIError,
     Attempt,
     DeadlineExceeded,
     DecodeError,
     InvalidRequest,
     QuotaExhausted,
 )
+from agora_analytics.instants import DAY
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
 R = TypeVar("R")
@@ -57,42 +52,27 @@ _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
 THREAD_FROM_BYTES = 1_000_000
 """Size of a body from which it is read in a thread, so that the event loop keeps running."""
+_LONGEST_PAUSE = 7.0 * DAY  # seconds; a longer `Retry-After` is probably a mistake, and is cut to this
 
 
-@frozen(kw_only=True)
-class RetryPolicy:
-    """How long a call may take, and how often it is tried.
+@define
+class _Run(Generic[R]):
+    """One request while it is sent and retried."""
 
-    Attributes:
-        timeout: seconds for one attempt; limited to a third of the deadline.
-        deadline: seconds for the whole call, including its waits for the rate limit; None: no deadline. Decoding a
-            response does not count.
-        backoff: seconds to wait before the second, third, ... attempt after a failure; the last value repeats; an empty
-            tuple: no wait.
-        attempts: maximum number of attempts after failures.
-        rate_attempts: maximum number of attempts after rate-limit errors.
-    """
-
-    timeout: float = field(default=30.0, validator=gt(0))
-    deadline: float | None = 120.0
-    backoff: tuple[float, ...] = (1.0, 3.0, 6.0)
-    attempts: int = field(default=6, validator=gt(0))
-    rate_attempts: int = field(default=8, validator=gt(0))
+    request: ApiRequest[R]
+    limiter: Limiter
+    retries: Retries
+    call: CallLimits
+    deadline: asyncio.Timeout
+    trail: list[Attempt]
+    failed_at: Counter[str] = field(factory=Counter)
 
     @property
-    def attempt_timeout(self) -> float:
-        """Seconds for one attempt; at most a third of the deadline, so that a host that hangs leaves time for another."""
-        return self.timeout if self.deadline is None else min(self.timeout, self.deadline / 3)
-
-    def attempts_for(self, cause: Cause) -> int:
-        """Return the maximum number of attempts for a cause."""
-        if cause is Cause.CREDENTIALS:
-            return 2
-        if (
-            cause is Cause.CLOCK
-        ):  # a large change of the server's clock needs a second response that confirms it
-            return 3
-        return self.rate_attempts if cause is Cause.RATE else self.attempts
+    def patience(self) -> float:
+        """The seconds that the request may wait now."""
+        ends, max_wait = self.deadline.when(), self.call.max_wait
+        left = math.inf if ends is None else ends - _now()
+        return left if max_wait is None else min(left, max_wait)
 
 
 class RequestLoop:
@@ -113,6 +93,8 @@ class RequestLoop:
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
+        self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
+        self._is_open = self._open is None
         self._domains = domains
         self._limiter = limiter
         self._authorize = authorize
@@ -124,51 +106,53 @@ class RequestLoop:
         self._on_failure = on_failure
         self.sent: Counter[str] = Counter()
 
-    async def run(self, request: ApiRequest[R], retry: RetryPolicy | None = None) -> ApiResponse[R]:
+    async def run(self, request: ApiRequest[R]) -> ApiResponse[R]:
         """Send a request until its response is good, it cannot succeed, or its deadline has passed.
+
+        The deadline is that of the current call (see `CallOptions`), or else that of the policy.
 
         Raises:
             QuotaExhausted: the day's quota is spent.
+            RateLimited: the next slot comes later than the call may wait, or the server refused every attempt.
             APIError, TransportError, DecodeError: see `agora_analytics.errors`.
             DeadlineExceeded: with the trail of attempts.
         """
-        retry = retry or self._retry
-        trail: list[Attempt] = []
-        try:
-            async with asyncio.timeout(retry.deadline) as deadline:
-                return await self._run_attempts(request, retry, trail, deadline)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+        call, trail = current_limits(), list[Attempt]()
+        retry = evolve(self._retry, deadline=call.seconds if call.has_deadline else self._retry.deadline)
+        left = call.remaining(retry.deadline)
+        if left is None or left > 0:
+            try:
+                async with asyncio.timeout(left) as deadline:
+                    limiter = self._limiter(request.endpoint)
+                    retries = Retries(retry, limiter.limits)
+                    return await self._run_attempts(_Run(request, limiter, retries, call, deadline, trail))
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
         raise DeadlineExceeded(
-            f"timed out after {retry.deadline:g} s {_format_attempts(trail)}",
+            f"timed out after {retry.deadline:g} s {self._format_attempts(trail)}",
             endpoint=request.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,
         )
 
-    async def _run_attempts(
-        self, request: ApiRequest[R], retry: RetryPolicy, trail: list[Attempt], deadline: asyncio.Timeout
-    ) -> ApiResponse[R]:
-        endpoint, limiter = request.endpoint, self._limiter(request.endpoint)
-        tries: Counter[Cause] = Counter()
-        failed_at: Counter[str] = Counter()
+    async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
+        endpoint, limiter = run.request.endpoint, run.limiter
         while True:
-            grant = await limiter.acquire()
+            grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = _now()
             host = self._domains.pick(began, replayable=endpoint.replayable)
             try:
-                payload = request.build(built_at)
-                http_request = await self._http_request(endpoint, payload, host, retry)
+                payload = run.request.build(built_at)
+                http_request = await self._http_request(endpoint, payload, host, run.retries.policy)
             except BaseException:  # nothing was sent, for instance because the time range is out of reach
-                with anyio.CancelScope(shield=True):
-                    await limiter.release(grant)
+                await limiter.abandon(grant)
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
             left = _now()
-            outcome = await self._send(http_request, trail)
+            outcome = await self._send(http_request, run.trail)
             ended = _now()
             reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
@@ -181,40 +165,97 @@ class RequestLoop:
                 now=now,
                 clock_shift=self._server_time.shift(reading, since=skew),
             )
-            verdict = await self._read(request.read, exchange, deadline)
+            verdict = await self._read(run, exchange)
             if reading is not None and _is_from_the_api(verdict, outcome):
                 self._server_time.learn(reading)
-            trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
-            self._notify(endpoint, trail[-1], outcome)
-            self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
-            match verdict:
-                case Done(result, request_id, skipped):
-                    limiter.reset_backoff()
-                    self._report_switch(self._domains.answered(host, began=began, now=ended))
-                    if skipped:
-                        self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=skipped))
-                    assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
-                    return ApiResponse(
-                        result=result,
-                        request_id=request_id,
-                        response=outcome,
-                        payload=payload,
-                        host=host,
-                        trail=tuple(trail),
-                        skipped=skipped,
-                    )
-                case Fail(error=error, closed_until=until):
-                    if until is not None:
-                        await limiter.close_day(until)
-                    if verdict.not_offered and self._drop_host(host):
-                        continue
-                    raise with_context(error, endpoint, host, trail)
-                case Retry(error=error):
-                    cause = self._cause(verdict)
-                    tries[cause] += 1
-                    if tries[cause] >= retry.attempts_for(cause):
-                        raise with_context(error, endpoint, host, trail)
-                    await self._wait(endpoint, host, limiter, verdict, retry, tries[cause])
+            run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
+            self._notify(endpoint, run.trail[-1], outcome)
+            self._report_to_hosts(host, verdict, outcome, run.failed_at, began=began)
+            if not isinstance(verdict, Done):
+                await self._after_failure(run, verdict, exchange, host)
+                continue
+            limiter.reset_backoff()
+            self._report_switch(self._domains.answered(host, began=began, now=ended))
+            if verdict.skipped:
+                self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=verdict.skipped))
+            assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
+            return ApiResponse(
+                result=verdict.result,
+                request_id=verdict.request_id,
+                response=outcome,
+                payload=payload,
+                host=host,
+                trail=tuple(run.trail),
+                skipped=verdict.skipped,
+            )
+
+    async def _take_turn(self, run: _Run[Any]) -> Grant:
+        """Open the transport and wait for a slot, for as long as the call may wait."""
+        endpoint, max_wait = run.request.endpoint.name, run.call.max_wait
+        latest = _now() + run.patience
+        if self._open is not None and not run.trail:
+            try:
+                async with asyncio.timeout_at(None if max_wait is None else latest) as opening:
+                    await self._open()
+                self._is_open = True
+            except TimeoutError:
+                if not opening.expired():
+                    raise
+                raise DeadlineExceeded(
+                    f"timed out after {max_wait:g} s while opening the transport", endpoint=endpoint
+                ) from None
+        try:
+            return await run.limiter.acquire(
+                latest=latest, is_short=max_wait is not None, own_deadline=run.call.has_deadline
+            )
+        except (APIError, QuotaExhausted) as error:
+            error.endpoint, error.trail = endpoint, tuple(run.trail)
+            raise
+
+    async def _after_failure(
+        self, run: _Run[Any], verdict: Retry | Fail, exchange: Exchange, host: str
+    ) -> None:
+        """Wait until the request may be sent again, or raise the error."""
+        error = with_context(verdict.error, run.request.endpoint, host, run.trail)
+        if isinstance(verdict, Fail) and verdict.closed_until is not None:
+            await run.limiter.close_day(verdict.closed_until)
+        if isinstance(verdict, Fail) and verdict.not_offered and self._drop_host(host):
+            return
+        if isinstance(error, QuotaExhausted):
+            error.retry_after = max(0.0, error.retry_at - exchange.now)
+        may_repeat = isinstance(verdict, Retry) and run.retries.allow(self._cause(verdict), exchange.outcome)
+        pause = await self._pause(run.limiter, verdict, host)
+        if pause and (pause >= run.patience or not may_repeat):
+            self._refuse_later_calls(run, error, pause, exchange.now)
+            raise error
+        if isinstance(verdict, Fail) or not may_repeat:
+            raise error
+        await self._back_off(run, verdict, pause)
+
+    async def _pause(self, limiter: Limiter, verdict: Retry | Fail, host: str) -> float:
+        """Return the seconds until the server accepts another attempt, as far as it says so."""
+        after = min(verdict.after or 0.0, _LONGEST_PAUSE)
+        if isinstance(verdict, Retry) and verdict.cause is Cause.RATE:
+            return max(after, await limiter.backoff(after))  # delays every request of the budget
+        return after if not verdict.other_host or self._domains.is_current(host) else 0.0
+
+    def _refuse_later_calls(
+        self, run: _Run[Any], error: AgoraAnalyticsError, pause: float, now: float
+    ) -> None:
+        if isinstance(error, APIError):
+            error.set_retry(pause, now=now)
+            run.limiter.refuse(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
+        elif isinstance(error, QuotaExhausted):
+            error.retry_at, error.retry_after = now + pause, pause
+
+    async def _back_off(self, run: _Run[Any], verdict: Retry, pause: float) -> None:
+        # The next attempt uses the corrected values, or waits for its slot.
+        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK, Cause.RATE):
+            return
+        seconds = max(run.retries.back_off(verdict.cause) * (0.8 + 0.4 * self._chance()), pause)
+        rule = f"back-off: {verdict.error.message}"
+        self._observer(Waited(endpoint=run.request.endpoint.name, rule=rule, seconds=seconds))
+        await anyio.sleep(seconds)
 
     def _cause(self, verdict: Retry) -> Cause:
         if verdict.cause is Cause.CREDENTIALS and self._server_time.in_doubt:  # signed with a wrong time
@@ -259,8 +300,8 @@ class RequestLoop:
             raise
         return _refused_redirect(response) or response
 
-    async def _read(self, read: Read[R], exchange: Exchange, deadline: asyncio.Timeout) -> Verdict[R]:
-        outcome = exchange.outcome
+    async def _read(self, run: _Run[R], exchange: Exchange) -> Verdict[R]:
+        outcome, read, deadline = exchange.outcome, run.request.read, run.deadline
         try:
             if not isinstance(outcome, Response) or len(outcome.body) < THREAD_FROM_BYTES:
                 return read(exchange)
@@ -269,33 +310,12 @@ class RequestLoop:
             try:
                 verdict: Verdict[R] = await self._read_in_thread(lambda: read(_bounded(exchange, outcome)))
             finally:
-                deadline.reschedule(None if ends is None else ends + _now() - begun)
+                later = None if ends is None else ends + _now() - begun
+                deadline.reschedule(later)
+                run.call.extend(later)
         except DecodeError as error:
             return Fail(error=error)
         return verdict
-
-    async def _wait(
-        self,
-        endpoint: Endpoint,
-        host: str,
-        limiter: Limiter,
-        verdict: Retry,
-        retry: RetryPolicy,
-        tries: int,
-    ) -> None:
-        if verdict.cause in (Cause.CREDENTIALS, Cause.CLOCK):  # the next attempt uses the corrected values
-            return
-        if verdict.cause is Cause.RATE:
-            await limiter.backoff(verdict.after or 0.0)  # delays every request, including this one
-            return
-        step = retry.backoff[min(tries, len(retry.backoff)) - 1] if retry.backoff else 0.0
-        seconds = step * (0.8 + 0.4 * self._chance())
-        if verdict.after and (not verdict.other_host or self._domains.is_current(host)):
-            seconds = max(seconds, verdict.after)
-        self._observer(
-            Waited(endpoint=endpoint.name, rule=f"back-off: {verdict.error.message}", seconds=seconds)
-        )
-        await anyio.sleep(seconds)
 
     def _report_to_hosts(
         self,
@@ -330,6 +350,11 @@ class RequestLoop:
     def _report_switch(self, switch: Switch | None) -> None:
         if switch is not None:
             self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
+
+    def _format_attempts(self, trail: list[Attempt]) -> str:
+        if not trail:
+            return f"while {'waiting for a rate-limit slot' if self._is_open else 'opening the transport'}"
+        return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
     def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
@@ -395,12 +420,6 @@ def _is_from_the_api(verdict: Verdict[Any], outcome: Outcome) -> bool:
 
 def _outcome(verdict: Verdict[Any]) -> str:
     return "done" if isinstance(verdict, Done) else verdict.error.message
-
-
-def _format_attempts(trail: list[Attempt]) -> str:
-    if not trail:
-        return "while waiting for a rate-limit slot"
-    return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
 
 def with_context(

@@ -148,3 +148,17 @@ class SlidingWindow:
             while unsent is not None and unsent.sent_at is None:
                 unsent.cancelled = True
                 unsent = unsent.predecessor
+    def least_wait(self, place: int, period: float, *, now: float, head: float) -> float:
+        """Return the least seconds until a request may be sent that is `place` places after the last reservation.
+
+        `head` are the seconds until the next request is sent.
+        """
+        with self._lock:
+            last, requests = list(self._last), self._last.maxlen or 1
+        rounds, column = divmod(place - 1, requests)
+        index = column - (requests - len(last))
+        free = head
+        if index >= 0:
+            sent_at = last[index].sent_at
+            free = max(head, (now + head if sent_at is None else sent_at) + period - now)
+        return free + rounds * period

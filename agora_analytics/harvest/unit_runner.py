@@ -15,6 +15,7 @@ from agora_analytics.errors import (
     AuthenticationError,
     ConfigurationError,
     QuotaExhausted,
+    RateLimited,
     ServerError,
     StoreDamaged,
     StoreError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 ABORTING_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
 """Errors that end a harvest at once, because every other unit would fail as well."""
 MAX_FAILURES_IN_A_ROW = 8
-"""The circuit breaker: so many units in a row that fail in the server or the network end the harvest."""
+"""The circuit breaker: so many units in a row that fail in the server, the rate limit or the network end the harvest."""
 _QUEUE_SIZE = 1_000
 
 
@@ -109,7 +110,7 @@ class UnitRunner:
 
     def skip(self, name: str, error: BaseException) -> None:
         """Leave a unit for the next run, and report the reason. Raise the error if it opens the circuit breaker."""
-        if isinstance(error, TransportError | ServerError):
+        if isinstance(error, TransportError | ServerError | RateLimited):
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
                 raise error

@@ -3,7 +3,7 @@
 import os
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -11,12 +11,14 @@ from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, time_range
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.clock import Clock
 from agora_analytics.engine.engine import Engine, EngineOptions, Quota
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, SqliteLedger
 from agora_analytics.engine.pages import Page, Pages, Paginator
-from agora_analytics.engine.request_loop import Authorize, RetryPolicy
+from agora_analytics.engine.request_loop import Authorize
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
@@ -76,8 +78,12 @@ class _Options(EngineOptions):
     validate: bool = True
 
 
+@takes_call_options
 class Client:
-    """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger."""
+    """Base class of the asynchronous clients. It closes the engine and, if the client opened it, the ledger.
+
+    Methods that send requests take `deadline=` and `max_wait=`: see `CallOptions`.
+    """
 
     _engine: Engine
     _own_ledger: SqliteLedger | None = None
@@ -174,7 +180,7 @@ class Client:
         """Number of requests sent, by endpoint name; every attempt counts."""
         return self._engine.sent
 
-    async def quota(self) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         Where the vendor documents no quota a day, `per_day` is what its rate allows.

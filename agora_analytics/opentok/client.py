@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
@@ -41,6 +42,7 @@ class OpenTokSettings(ClientOptions, total=False):
     credentials: Credentials | None
 
 
+@takes_call_options
 class AsyncOpenTok(Client):
     """Reads the Insights of one project, within its limits.
 
@@ -134,6 +136,7 @@ class AsyncOpenTok(Client):
         browser_version: OneOrMore = (),
         fields: Sequence[str] = (*USAGE, *QUALITY, *ERRORS),
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[ProjectRow]:
         """List usage, quality and errors of the project by day, week or month, or in total.
 
@@ -183,6 +186,7 @@ class AsyncOpenTok(Client):
         minutes: bool = False,
         fields: Sequence[str] = SUMMARY,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[SessionSummary]:
         """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
 
@@ -214,7 +218,12 @@ class AsyncOpenTok(Client):
         return self._list(plan, resume)
 
     def sessions(
-        self, session_ids: OneOrMore, *, minutes: bool = False, resume: str | None = None
+        self,
+        session_ids: OneOrMore,
+        *,
+        minutes: bool = False,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Session]:
         """List sessions, each with all of its meetings. A request fetches 50 sessions.
 
@@ -242,8 +251,9 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         minutes: bool = False,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Meeting]:
-        """List the meetings of sessions.
+        """List the meetings of sessions. Raises: as `sessions`.
 
         Args:
             session_ids: one session, or several.
@@ -251,9 +261,6 @@ class AsyncOpenTok(Client):
             meeting_id: only the entries of this meeting.
             minutes: fetch streamed minutes too, which is slow.
             resume: a page's `resume_token`, to continue after that page; pass the same arguments.
-
-        Raises:
-            As `sessions`.
 
         Example:
             meetings = await client.meetings(session_id, since="1d").collect()
@@ -270,8 +277,9 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = CONNECTION,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Connection]:
-        """List the participants of the meetings of sessions: times, country, browser, device and SDK.
+        """List the participants of the meetings of sessions: times, country, browser, device and SDK. Raises: as `sessions`.
 
         Args:
             session_ids: one session, or several.
@@ -279,9 +287,6 @@ class AsyncOpenTok(Client):
             meeting_id: only of this meeting.
             fields: the fields of each record, as the API spells them; default: all documented ones.
             resume: a page's `resume_token`, to continue after that page; pass the same arguments.
-
-        Raises:
-            As `sessions`.
 
         Example:
             table = await client.connections(session_id).to_arrow()
@@ -299,6 +304,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Publisher]:
         """List the streams that were published in the meetings of sessions. Args and Raises: as `connections`.
 
@@ -318,6 +324,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[Subscriber]:
         """List the streams that were received in the meetings of sessions. Args and Raises: as `connections`.
 
@@ -338,6 +345,7 @@ class AsyncOpenTok(Client):
         roles: OneOrMore = ("publisher", "subscriber"),
         fields: Sequence[str] = STATS,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> InsightsPages[StreamSample]:
         """List the measurements of the streams of sessions, taken every 30 seconds by publishers and subscribers.
 
@@ -353,8 +361,10 @@ class AsyncOpenTok(Client):
         plan = listings.stream_samples(self.project_id, session_ids, chosen, roles=roles, fields=fields)
         return self._list(plan, resume)
 
-    async def query(self, text: str, variables: Mapping[str, Any] | None = None) -> QueryResult:
-        """Run any query, and fetch all pages of every list in it, at every level.
+    async def query(
+        self, text: str, variables: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
+    ) -> QueryResult:
+        """Run any query, and return its data with all pages of every list in it, and the problems that were reported.
 
         A list is a field with `resources`. `pageInfo`, and a `first` within the node limit, are added to each. Pass
         input of your users as variables, never as part of the text. Needs the extra `[opentok]`.
@@ -362,9 +372,6 @@ class AsyncOpenTok(Client):
         Args:
             text: one query, in GraphQL.
             variables: the values of its variables.
-
-        Returns:
-            The complete data, and the problems that were reported for them.
 
         Raises:
             InvalidRequest: the text is not one query, or JSON cannot represent a variable.
@@ -387,6 +394,5 @@ class AsyncOpenTok(Client):
             paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
         )
 
-    async def _sign(self, request: Request) -> Mapping[str, str]:
-        del request
+    async def _sign(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers(self._now())

@@ -162,7 +162,13 @@ def _judge_refusal(envelope: GraphQLEnvelope | None, response: Response, exchang
         case ErrorCategory.TOKEN:
             return Retry(error=error, cause=Cause.CREDENTIALS)
         case ErrorCategory.SERVER:
-            return Retry(error=error, after=after, other_host=True)
+            unreadable = response.status < 400 and not reported
+            return Retry(
+                error=error,
+                cause=Cause.UNREADABLE if unreadable else Cause.TROUBLE,
+                after=after,
+                other_host=True,
+            )
         case ErrorCategory.DATES if exchange.clock_moved:
             return Retry(error=error, cause=Cause.CLOCK)
         case _:

@@ -3,22 +3,21 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
-import msgspec
 from attrs import evolve
 
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
-from agora_analytics.engine.request_loop import RetryPolicy
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant, iso
-from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.client import ClientOptions
 from agora_analytics.kit.operation import Operation
-from agora_analytics.messages import Query, Request
+from agora_analytics.messages import Request
 from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import Basic, Credentials
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
@@ -29,13 +28,12 @@ from agora_analytics.signaling.limits import (
     check_archive_page,
     check_ends,
     check_history,
-    check_message,
 )
+from agora_analytics.signaling.messages import Messages
 from agora_analytics.signaling.operations import HISTORY_HOST, DecodedEvents, E, at
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     ChannelEvent,
-    Delivery,
     HistoryMessage,
     UserEvent,
 )
@@ -51,7 +49,8 @@ class SignalingSettings(ClientOptions, total=False):
     memory: EventMemory | None
 
 
-class AsyncSignaling(Client):
+@takes_call_options
+class AsyncSignaling(Messages):
     """Sends messages and reads histories and events of one App ID of Agora Signaling (RTM), over REST.
 
     Args:
@@ -149,75 +148,14 @@ class AsyncSignaling(Client):
         """Number of requests sent, by endpoint name; every attempt counts."""
         return {**self._engine.sent, **self._history_engine.sent}
 
-    async def quota(self) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         The vendor documents no daily quota, so `per_day` is what the rate allows.
         """
         return [*await self._engine.quota(), *await self._history_engine.quota()]
 
-    async def peer_message(
-        self,
-        sender: str,
-        destination: str,
-        payload: str,
-        *,
-        wait_for_ack: bool = False,
-        offline: bool = False,
-        historical: bool = False,
-    ) -> Delivery:
-        """Send a message to a user. It is never sent twice, unless the first attempt certainly did not arrive.
-
-        Args:
-            sender: the user id that it is sent as, 1 to 64 characters; that user need not be logged in.
-            destination: the user id that it is sent to.
-            payload: the text, 1 byte to 32 KB as UTF-8.
-            wait_for_ack: return when the message is delivered, not when it is sent.
-            offline: keep it for a user who is offline (deprecated by the vendor; at most 200 are kept).
-            historical: keep it in the history.
-
-        Returns:
-            Its state: sent, delivered, or that the user is offline.
-
-        Raises:
-            InvalidRequest: a name or the payload is not valid, or the token belongs to another sender.
-            BadRequest, AuthenticationError, AccessDenied, RateLimited: the server refused the message.
-            TransportError, ServerError: there was no good response. The error says if the message may have arrived.
-            DecodeError: the server accepted the message, but its response cannot be read.
-
-        Source: Agora, "Signaling REST API", "Peer-to-peer message".
-        """
-        self._check_message(sender, destination, "destination", payload)
-        body = {
-            "destination": destination,
-            "payload": payload,
-            "enable_offline_messaging": offline,
-            "enable_historical_messaging": historical,
-        }
-        query = (("wait_for_ack", str(wait_for_ack).lower()),)
-        return await self._send(operations.PEER_MESSAGES, sender, body, query)
-
-    async def channel_message(
-        self, sender: str, channel: str, payload: str, *, historical: bool = False
-    ) -> Delivery:
-        """Send a message to a channel. It is never sent twice, unless the first attempt certainly did not arrive.
-
-        Args:
-            sender: the user id that it is sent as, 1 to 64 characters; that user need not be in the channel.
-            channel: the channel's name, 1 to 64 characters.
-            payload: the text, 1 byte to 32 KB as UTF-8.
-            historical: keep it in the history.
-
-        Raises:
-            As `peer_message`.
-
-        Source: Agora, "Signaling REST API", "Channel message".
-        """
-        self._check_message(sender, channel, "channel", payload)
-        body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
-        return await self._send(operations.CHANNEL_MESSAGES, sender, body)
-
-    def user_events(self) -> AsyncIterator[EventBatch[UserEvent]]:
+    def user_events(self, **options: Unpack[CallOptions]) -> AsyncIterator[EventBatch[UserEvent]]:
         """Return the logins and logouts that the server keeps, one batch a response, until one has less than 1,000.
 
         **Reading deletes them from the server.** So each response is returned before the next request is sent. No
@@ -238,9 +176,9 @@ class AsyncSignaling(Client):
 
         Source: Agora, "Signaling REST API", "Event APIs".
         """
-        return self._user_events.batches()
+        return self._user_events.batches(options)
 
-    def channel_events(self) -> AsyncIterator[EventBatch[ChannelEvent]]:
+    def channel_events(self, **options: Unpack[CallOptions]) -> AsyncIterator[EventBatch[ChannelEvent]]:
         """Return the joins and leaves that the server keeps, one batch a response, until one has less than 1,000.
 
         **Reading deletes them from the server.** `user_events` describes the precautions, and what can still be lost.
@@ -250,7 +188,7 @@ class AsyncSignaling(Client):
 
         Source: Agora, "Signaling REST API", "Event APIs".
         """
-        return self._channel_events.batches()
+        return self._channel_events.batches(options)
 
     def history(
         self,
@@ -262,6 +200,7 @@ class AsyncSignaling(Client):
         end: int = 0,
         page_size: int = 100,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[HistoryMessage]:
         """List the messages of a channel or of a user, as Signaling 2.x keeps them.
 
@@ -307,6 +246,7 @@ class AsyncSignaling(Client):
         order: str = "asc",
         page_size: int = 100,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[ArchivedMessage]:
         """List messages that were sent with the historical flag, as RTM 1.x keeps them (7 days by default).
 
@@ -323,7 +263,7 @@ class AsyncSignaling(Client):
 
         Raises:
             InvalidRequest: neither source nor destination, or an argument that is not valid.
-            DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
+            DeadlineExceeded: a result is still in progress at the deadline (default: after `retry.deadline` seconds).
 
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
@@ -348,6 +288,7 @@ class AsyncSignaling(Client):
         *,
         source: str | None = None,
         destination: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> int:
         """Return the number of messages that `legacy_history` would list.
 
@@ -357,13 +298,6 @@ class AsyncSignaling(Client):
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
         return await self._archive(since, until, source, destination).count()
-
-    async def _send(
-        self, operation: Operation[str | None], sender: str, body: Mapping[str, Any], query: Query = ()
-    ) -> Delivery:
-        target = at(operation, app_id=self.app_id, user_id=sender)
-        response = await self._engine.run(target.request(query, body=msgspec.json.encode(body)))
-        return Delivery(code=response.result, request_id=response.request_id)
 
     def _archive(
         self, since: Instant, until: Instant, source: str | None, destination: str | None
@@ -383,14 +317,6 @@ class AsyncSignaling(Client):
     def _queue(self, operation: Operation[DecodedEvents[E]], memory: EventMemory) -> EventQueue[E]:
         request = at(operation, app_id=self.app_id).request()
         return EventQueue(self._engine, request, memory=memory)
-
-    def _check_message(self, sender: str, receiver: str, what: str, payload: str) -> None:
-        if not self._options.validate:
-            return
-        check_message(sender, receiver, what, payload)
-        user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
-        if user_id not in (None, sender):
-            raise InvalidRequest(f"the token belongs to {user_id!r} and cannot send as {sender!r}")
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers()

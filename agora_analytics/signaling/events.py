@@ -10,6 +10,7 @@ from typing import Any, Generic
 from attrs import field, frozen
 
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.engine import Engine
 from agora_analytics.signaling.limits import MOST_RETURNED
 from agora_analytics.signaling.operations import DecodedEvents, E
@@ -94,14 +95,21 @@ class EventQueue(Generic[E]):
         self._pending: asyncio.Task[ApiResponse[DecodedEvents[E]]] | None = None
         """A request in progress, or its outcome, which no caller has received yet."""
 
-    async def batches(self) -> AsyncGenerator[EventBatch[E], None]:
-        """Yield the responses of the queue until one is not full."""
+    async def batches(self, options: CallOptions) -> AsyncGenerator[EventBatch[E], None]:
+        """Yield the responses of the queue until one is not full.
+
+        A deadline of the caller ends its wait; the request continues, as if the caller was cancelled.
+        """
+        # A deadline of the request would lose the events of its response.
+        of_request: CallOptions = {"max_wait": options.get("max_wait")}
         more = True
         while more:
-            async with self._lock:
-                # A response that a cancelled caller left may be older than the newest events.
-                is_left_over = self._pending is not None
-                batch = self._batch(await self._next())
+            with call_limits(options) as limits:
+                async with limits.enforced(self._request.endpoint.name, "reading events"), self._lock:
+                    # A response that a cancelled caller left may be older than the newest events.
+                    is_left_over = self._pending is not None
+                    with call_limits(of_request):
+                        batch = self._batch(await self._next())
             more = is_left_over or batch.returned >= MOST_RETURNED
             if batch.returned:
                 yield batch

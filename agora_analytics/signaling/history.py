@@ -13,6 +13,7 @@ from attrs import asdict, evolve, fields, frozen
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import DeadlineExceeded, IncompleteListing, InvalidRequest
@@ -110,7 +111,7 @@ class Archive:
         engine: sends the requests.
         app_id: the project's App ID.
         filter: the fields of the filter, as the API spells them.
-        deadline: seconds to wait for a result; None: without limit.
+        deadline: seconds to wait for a result if the call has no deadline of its own; None: without limit.
         steps: the offset to begin at; empty: no page.
         page_size: messages a page.
         order: `asc` or `desc`.
@@ -150,14 +151,15 @@ class Archive:
         return evolve(page, resume_token=str(left[0]) if left else "")
 
     async def _poll(self, request: ApiRequest[R | None]) -> tuple[R, ApiResponse[R | None]]:
-        with anyio.move_on_after(self.deadline):
+        deadline = current_limits().remaining(self.deadline)
+        with anyio.move_on_after(deadline):
             while True:
                 response = await self.engine.run(request)
                 if response.result is not None:
                     return response.result, response
                 await anyio.sleep(POLL)
         raise DeadlineExceeded(
-            f"the result is still in progress after {self.deadline:g} s", endpoint=request.endpoint.name
+            f"the result is still in progress after {deadline:g} s", endpoint=request.endpoint.name
         )
 
 

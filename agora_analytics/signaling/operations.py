@@ -118,7 +118,7 @@ def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retr
         return _judge_code(exchange, response, response.status, f"a {kind} page instead of JSON", loss)
     text = f"HTTP {response.status}, but the body ({kind}) is not a JSON object"
     if exchange.endpoint.replayable:
-        return Retry(error=errors.ServerError(text, status=response.status))
+        return Retry(error=errors.ServerError(text, status=response.status), cause=Cause.UNREADABLE)
     # The server has carried out the request; only its response cannot be read.
     return Fail(error=errors.DecodeError(text))
 
@@ -150,7 +150,7 @@ def _judge_code(exchange: Exchange, response: Response, code: int, message: str,
     if kind is errors.RateLimited:
         return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
     if kind is not errors.ServerError or may_have_effect:
-        return Fail(error=error, other_host=may_have_effect)
+        return Fail(error=error, after=after if may_have_effect else None, other_host=may_have_effect)
     return Retry(error=error, after=after, other_host=True)
 
 

@@ -22,7 +22,7 @@ from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Uid
 from agora_analytics.agora.window_policies import clip_end_only, snake_case_ends
 from agora_analytics.blocking.wrappers import awaited
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
 from agora_analytics.testing import VirtualClock
 from tests.agora.reference import table
@@ -258,9 +258,10 @@ def files_that_name(operation):
         for path in [*PACKAGE.rglob("*.py"), DOCS / "agora-api.md"]
         if not CONSUMERS & set(path.parts) and pattern.search(path.read_text())
     }
-    *part, _ = METHODS[operation.name]
+    *part, method = METHODS[operation.name]
     folder = Path(PACKAGE.name)
-    asynchronous = folder / "agora" / f"{part[0] if part else 'client'}.py"
+    module = part[0] if part else getattr(AsyncAgora, method).__module__.rpartition(".")[2]
+    asynchronous = folder / "agora" / f"{module}.py"
     return named | {asynchronous, folder / "blocking" / f"{part[0] if part else 'agora'}.py"}
 
 

@@ -220,7 +220,7 @@ def test_gateway_errors_are_retried_at_another_host(status, body):
 def test_unreadable_body_with_status_200_is_retried(body):
     verdict = verdict_on(response(body))
     assert isinstance(verdict, Retry)
-    assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.TROUBLE)
+    assert (type(verdict.error), verdict.cause) == (errors.ServerError, Cause.UNREADABLE)
 
 
 @pytest.mark.parametrize("code", ["200", "0", 200.0])

@@ -16,7 +16,7 @@ pytest.importorskip("uvicorn")
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.engine.events import AttemptFailed, ResponseReceived
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.sliding_window import LARGEST_JITTER
 from agora_analytics.errors import (
     AccessDenied,

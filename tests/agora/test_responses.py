@@ -9,7 +9,7 @@ import pytest
 
 from agora_analytics import errors
 from agora_analytics.agora.operations import OPERATIONS
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from tests.agora.cases import CASES, name_of, rows_in
 from tests.agora.harness import scripted
 from tests.agora.reference import parameters_of

@@ -14,7 +14,7 @@ from agora_analytics import (
 )
 from agora_analytics.apsaravideo.spec import LIMITS
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.simulator import Faults
 from tests.apsaravideo.harness import DAY, ENDPOINT, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST, truth
@@ -93,21 +93,9 @@ def test_permanent_throttling_is_an_error():
 
 @pytest.mark.parametrize("share", [0.3, slow(0.05)])
 def test_faults_lose_and_repeat_no_point(share):
-    faults = Faults(
-        share=share,
-        seed=4,
-        kinds=(
-            "reset",
-            "500",
-            "503-html",
-            "504-html",
-            "429",
-            "cut-off",
-            "broken-json",
-            "lost-answer",
-            "hang",
-        ),
-    )
+    # No "broken-json": with this share, some request gets the same broken body twice, which is a permanent error.
+    kinds = ("reset", "500", "503-html", "504-html", "429", "cut-off", "lost-answer", "hang")
+    faults = Faults(share=share, seed=4, kinds=kinds)
     harness = make_harness(faults=faults, latency=(0.01, 0.05))
     retry = RetryPolicy(timeout=5, deadline=None, attempts=12, rate_attempts=12)
 

@@ -9,7 +9,7 @@ from agora_analytics import AccessDenied, ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage
 from agora_analytics.blocking.apsaravideo import ApsaraVideo
 from agora_analytics.blocking.wrappers import Pages, without_await
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.simulator import DEMO_KEYS, ApsaraVideoSimulator, Faults, serve, serve_in_thread
 from agora_analytics.simulator.apsaravideo import Terminals
 from tests.apsaravideo.harness import APP_ID, DAY, WORLD

@@ -26,6 +26,8 @@ def today() -> None:
             assert_type(page, Page[Call])
         assert_type(client.quota(), list[Quota])
         assert_type(client.insights.usage(["userCount"], "7d"), Rows[Point])
+        assert_type(client.insights.usage(["userCount"], "7d", deadline=5, max_wait=None), Rows[Point])
+        assert_type(client.sessions("call id", 0, 60, deadline=None, max_wait=0.5).collect(), list[Session])
         for window in client.realtime.follow("userCount"):
             assert_type(window, LiveWindow)
         assert_type(harvest(client, since="1d", store="folder"), HarvestReport)
@@ -54,5 +56,6 @@ def apsaravideo(client: ApsaraVideo) -> None:
 
 def wrong(client: Agora) -> None:
     client.calls("6h", cnam="room")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.calls("6h", deadline="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.calls()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Agora("id", "secret")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

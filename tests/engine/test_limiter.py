@@ -726,3 +726,32 @@ def test_jitter_starts_large_and_follows_the_measurements():
     assert jitter.arrival_delay(9.0) == LARGEST_JITTER
     jitter.widen()
     assert jitter.seconds > LARGEST_JITTER
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(("requests", "period", "burst"), [(1, 1, 1), (10, 1, 1), (3, 60, 3), (10, 60, 8)])
+def test_estimate_of_a_wait_is_never_too_long(kind, requests, period, burst, tmp_path):
+    """A call whose turn would come in time is not refused, and nearly every call whose turn comes later is."""
+
+    async def wait():
+        waiting, estimate = harness.limiter._waiting, harness.limiter._least_wait()
+        start = harness.clock.now()
+        await leave(harness.limiter)
+        return waiting, estimate, harness.clock.now() - start
+
+    async def work():
+        calls = []
+        for _ in range(40):
+            calls.append(asyncio.create_task(wait()))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*calls)
+
+    ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
+    harness = LimiterHarness(ledger=ledger, requests=requests, period=period, burst=burst)
+    waits = [(estimate, actual) for waiting, estimate, actual in harness.run(work()) if waiting]
+    assert len(waits) > 20
+    assert all(estimate <= actual + 0.01 for estimate, actual in waits)
+    # Until the first caller knows its slot, the estimate assumes that a burst is allowed.
+    too_short = period * 1.3 + burst * harness.limiter._gap()
+    assert all(actual <= estimate * 1.15 + too_short for estimate, actual in waits)
+    harness.run(ledger.aclose())

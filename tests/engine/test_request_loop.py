@@ -25,7 +25,8 @@ from agora_analytics.engine.events import (
 )
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop, RetryPolicy
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.errors import (
     AuthenticationError,
     BadRequest,
@@ -45,6 +46,7 @@ from tests.harness import Scripted
 ONE, TWO = "https://one.example", "https://two.example"
 MIDNIGHT = 1_795_132_800.0
 HTML = response(b"<html>503</html>", 503, content_type="text/html")
+HTML_200 = response(b"<html>welcome</html>", content_type="text/html")
 BROKEN = response(b'{"code":200,"call_li')
 GATEWAY = response({"message": "An unexpected error occurred"}, 500, x_request_id="r-500")
 
@@ -162,7 +164,8 @@ TROUBLES = [
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_every_transient_failure_is_retried(trouble):
-    harness = LoopHarness(trouble, trouble, ok())
+    other = HTML_200 if trouble is BROKEN else trouble  # an identical body would be a permanent error
+    harness = LoopHarness(trouble, other, ok())
     answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
     assert harness.loop.sent["call/lists"] == 3
@@ -267,13 +270,15 @@ def test_deadline_error_lists_the_attempt_in_progress():
 
 def test_deadline_while_waiting_for_a_slot_spends_no_quota():
     async def work():
-        await harness.loop._limiter(None).backoff(60)
-        await harness.loop.run(harness.call())
+        calls = (harness.loop.run(harness.call()) for _ in range(20))
+        return await asyncio.gather(*calls, return_exceptions=True)
 
-    harness = LoopHarness(ok(), retry=RetryPolicy(deadline=5))
-    with pytest.raises(DeadlineExceeded, match="timed out after 5 s while waiting for a rate-limit slot"):
-        harness.run(work())
-    assert (harness.transport.requests, harness.spent()) == ([], 0)
+    harness = LoopHarness(ok(), retry=RetryPolicy(deadline=5), requests=1)
+    late = [error for error in harness.run(work()) if isinstance(error, RateLimited)]
+    assert harness.clock.now() - NOW <= 5.01
+    assert all(error.retry_at > NOW + 4 and error.endpoint == "call/lists" for error in late)
+    assert len(late) + harness.spent() == 20
+    assert len(harness.transport.requests) == harness.spent() <= 6
 
 
 def test_cancellation_is_not_reported_as_a_timeout():

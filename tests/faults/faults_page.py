@@ -24,7 +24,8 @@ TAIL = """
 Not received by the server, so safe to send again: {never_left}.
 
 Rate limits and refusals do not switch hosts. Every error has `trail`, one entry for each attempt: host, outcome, duration.
-A call whose deadline passes raises `DeadlineExceeded` with its trail.
+A call whose deadline passes raises `DeadlineExceeded` with its trail. If no attempt can succeed in time, for instance
+because of `Retry-After`, the call raises the error at once: see [limits](limits.md#waiting).
 
 ## Safety
 

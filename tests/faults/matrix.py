@@ -29,6 +29,7 @@ class Then(Enum):
     NEIGHBOUR = "retries the host, then the neighbour region; succeeds"
     ALTERNATE = "retries the host, then the alternate primary; succeeds"
     SAME_HOST = "retries the host with back-off until the attempts are spent; raises the error"
+    TWICE = "retries the host once; raises the error, because the second response is identical"
     WAITS = "waits as the limit says, retries the host; raises the error"
     ONCE = "raises the error after one attempt"
     NEXT_HOST = "drops the host, tries the next one at once; succeeds"
@@ -111,8 +112,8 @@ FAULTS = (
     _answer("503 and a gateway's page", "gateway", whole(HTML, "503 Service Unavailable", "text/html"), errors.ServerError, Then.NEIGHBOUR),
     _answer("504 and a gateway's page", "gateway", whole(HTML, "504 Gateway Timeout", "text/html"), errors.ServerError, Then.NEIGHBOUR),
     _answer("500 and JSON", "gateway", whole(b'{"message":"An unexpected error occurred"}', "500 Internal Server Error"), errors.ServerError, Then.NEIGHBOUR),
-    _answer("200 and a gateway's page", "gateway", whole(HTML, kind="text/html"), errors.ServerError, Then.SAME_HOST),
-    _answer("200 and invalid JSON", "gateway", whole(b'{"code":200,'), errors.ServerError, Then.SAME_HOST),
+    _answer("200 and a gateway's page", "gateway", whole(HTML, kind="text/html"), errors.ServerError, Then.TWICE),
+    _answer("200 and invalid JSON", "gateway", whole(b'{"code":200,'), errors.ServerError, Then.TWICE),
     _answer("401", "gateway", whole(b'{"message":"no"}', "401 Unauthorized"), errors.AuthenticationError, Then.ONCE),
     _answer("403", "gateway", whole(b'{"message":"no"}', "403 Forbidden"), errors.AccessDenied, Then.ONCE),
     _answer("404 no Route matched", "gateway", whole(b'{"message":"no Route matched with those values"}', "404 Not Found"), errors.NotFound, Then.ONCE),

@@ -13,7 +13,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine, EngineOptions
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.messages import FailureKind
 from tests.conftest import SECRET
@@ -30,6 +30,7 @@ EXPECTED = {
     Then.NEIGHBOUR: ([PRIMARY, PRIMARY, NEIGHBOUR], True),
     Then.ALTERNATE: ([PRIMARY, PRIMARY, ALTERNATE], True),
     Then.SAME_HOST: ([PRIMARY] * PATIENCE.attempts, False),
+    Then.TWICE: ([PRIMARY] * 2, False),
     Then.WAITS: ([PRIMARY] * PATIENCE.rate_attempts, False),
     Then.ONCE: ([PRIMARY], False),
     Then.NEXT_HOST: ([PRIMARY, PRIMARY, NEIGHBOUR, NEIGHBOUR_2], True),

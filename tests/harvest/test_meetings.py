@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.errors import AuthenticationError, InvalidRequest, StoreError
 from agora_analytics.harvest import harvest

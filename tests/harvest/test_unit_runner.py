@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import DecodeError, QuotaExhausted, StoreError, TransportError
+from agora_analytics.errors import DecodeError, QuotaExhausted, RateLimited, StoreError, TransportError
 from agora_analytics.harvest.report import CallSkipped, CallsListed
 from agora_analytics.harvest.unit_runner import MAX_FAILURES_IN_A_ROW, Outcome, Unit, UnitRunner
 from agora_analytics.testing import VirtualClock, run_virtual
@@ -66,10 +66,11 @@ def test_failed_unit_is_skipped_and_the_others_run():
     assert report.known_before == 1
 
 
-def test_circuit_breaker_ends_the_run_after_failures_in_a_row():
+@pytest.mark.parametrize("error", [TransportError("no answer"), RateLimited("no answer", status=429)])
+def test_circuit_breaker_ends_the_run_after_failures_in_a_row(error):
     names = [str(number) for number in range(2 * MAX_FAILURES_IN_A_ROW - 2)]
-    failures = [unit(name, TransportError("no answer")) for name in names]
-    with pytest.raises(TransportError, match="no answer"):
+    failures = [unit(name, error) for name in names]
+    with pytest.raises(type(error), match="no answer"):
         run(failures)
     half = MAX_FAILURES_IN_A_ROW - 1
     report, _ = run([*failures[:half], unit("success"), *failures[half:]])

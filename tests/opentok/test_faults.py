@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from agora_analytics.engine.events import PartialResponse
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.opentok import pagination
 from agora_analytics.simulator import Faults, OpenTokWorld
 from tests.conftest import slow

@@ -97,7 +97,7 @@ def test_error_1014_states_both_meanings():
         (500, Cause.TROUBLE, errors.ServerError),
         (502, Cause.TROUBLE, errors.ServerError),
         (504, Cause.TROUBLE, errors.ServerError),
-        (200, Cause.TROUBLE, errors.ServerError),
+        (200, Cause.UNREADABLE, errors.ServerError),
     ],
 )
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agora_analytics.engine.events import PartialResponse
-from agora_analytics.errors import IncompleteListing
+from agora_analytics.errors import DeadlineExceeded, IncompleteListing
 from agora_analytics.opentok import graphql_query, pagination
 from agora_analytics.simulator import OpenTokWorld
 from tests.opentok.harness import DAY, NOW, data, listed, make_harness, scripted, summaries
@@ -83,6 +83,21 @@ def test_meetings_on_several_pages():
         assert returned == wanted
     assert [(one.session_id, one.meeting_id, one.created_at) for one in alone] == wanted
     assert harness.requests.total() == 3 * 3  # one request fetches the second page of all sessions
+
+
+def test_deadline_of_a_page_includes_its_nested_pages():
+    made = world(sessions=3, meetings=(27, 27), connections=(1, 1), minutes=(1.0, 2.0))
+    ids = [session.session_id for session in made.sessions]
+    harness = make_harness(made, latency=(2.0, 2.0))
+
+    async def job(client):
+        start = harness.clock.now()
+        with pytest.raises(DeadlineExceeded, match="timed out after 5 s"):
+            await client.sessions(ids, deadline=5).collect()
+        assert harness.clock.now() - start == pytest.approx(5, abs=0.1)
+        return await client.sessions(ids, deadline=6.5).collect()
+
+    assert len(harness.run(job)) == 3
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics.blocking.opentok import OpenTok
 from agora_analytics.blocking.wrappers import Pages, without_await
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.errors import AuthenticationError, ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.simulator import Faults, OpenTokSimulator, OpenTokWorld, serve, serve_in_thread

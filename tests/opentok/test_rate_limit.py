@@ -6,7 +6,7 @@ import pytest
 from attrs import define, field
 
 from agora_analytics.engine.ledger import MemoryLedger
-from agora_analytics.engine.request_loop import RetryPolicy
+from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.opentok.spec import LIMITS, SESSION_DATA
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve

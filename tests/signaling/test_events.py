@@ -4,11 +4,14 @@ import asyncio
 import json
 
 import pytest
+from attrs import evolve
 
 from agora_analytics import errors
 from agora_analytics.messages import FailureKind
 from agora_analytics.signaling import EventMemory, EventsUnreadable, EventType, UserEvent
+from agora_analytics.signaling.limits import LIMITS
 from agora_analytics.simulator.signaling import ServerEvent
+from tests.harness import Scripted
 from tests.signaling.harness import START, log_in, make_harness, scripted
 
 
@@ -208,6 +211,40 @@ def test_response_in_progress_outlives_a_cancelled_caller():
 
     assert sum(len(batch.events) for batch in harness.run(job)) == 1_200
     assert harness.requests["signaling/user_events"] == 2
+
+
+@pytest.mark.parametrize("kind", ["user", "channel"])
+def test_response_in_progress_outlives_the_deadline_of_its_caller(kind):
+    row = {"user_id": "ann", "group_id": "room", "type": "Join", "ms": 5}
+    harness = scripted(json.dumps({"events": [row]}).encode())
+    harness.transport = Scripted(json.dumps({"events": [row]}).encode(), b'{"events": []}', seconds=2)
+
+    async def job(client):
+        events = client.user_events if kind == "user" else client.channel_events
+        with pytest.raises(errors.DeadlineExceeded, match=r"timed out after 0\.5 s while reading events"):
+            await batches(events(deadline=0.5))
+        return await batches(events(deadline=5))
+
+    assert [len(batch.events) for batch in harness.run(job)] == [1]
+    assert len(harness.transport.requests) == 2
+
+
+def test_events_whose_turn_comes_later_than_max_wait_are_not_requested():
+    async def job(client):
+        async def read(**options):
+            return await batches(client.user_events(**options))
+
+        reading = [asyncio.create_task(read()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        with pytest.raises(errors.RateLimited, match="the next rate-limit slot"):
+            await batches(client.channel_events(max_wait=0.2))
+        for task in reading:
+            await task
+
+    limits = {name: evolve(row, requests=1) for name, row in LIMITS.items()}
+    harness = scripted(*[b'{"events": []}'] * 3)
+    harness.run(job, limits=limits)
+    assert all("user_events" in request.path for request in harness.transport.requests)
 
 
 def test_leftover_response_does_not_end_the_next_iteration():

@@ -237,6 +237,22 @@ def test_result_that_stays_in_progress_exceeds_the_deadline():
         harness.run(lambda c: c.legacy_count("1h", destination="room"))
 
 
+@pytest.mark.parametrize("deadline", [9, 300])
+def test_deadline_of_a_call_replaces_that_of_the_client_while_a_result_is_polled(deadline):
+    async def job(client):
+        for call in (
+            client.legacy_history("1h", destination="room", deadline=deadline).collect(),
+            client.legacy_count("1h", destination="room", deadline=deadline),
+        ):
+            start = harness.clock.now()
+            with pytest.raises(errors.DeadlineExceeded):
+                await call
+            assert harness.clock.now() - start == pytest.approx(deadline, abs=0.1)
+
+    harness = make_harness(polls=1_000)
+    harness.run(job)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -2,38 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
-
-from attrs import evolve
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from agora_analytics.agora.beta import operations
-from agora_analytics.agora.beta.enums import (
-    BetaExperienceMetric,
-    BetaNetMetric,
-    BetaScaleMetric,
-    BetaUsageMetric,
-)
 from agora_analytics.agora.beta.limits import LIMITS
+from agora_analytics.agora.beta.metrics import BetaMetrics
 from agora_analytics.agora.beta.records import (
-    BetaPoint,
     CallDetails,
     CappedList,
     Diagnosis,
     details_table,
     diagnoses_table,
 )
-from agora_analytics.agora.enums import Names, names
 from agora_analytics.agora.plans import Plan
-from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, read_token
 from agora_analytics.core.windows import Window, reachable
+from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions, basic_auth
+from agora_analytics.kit.client import ClientOptions, basic_auth
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 
@@ -56,7 +47,8 @@ class BetaSettings(ClientOptions, total=False):
     limits: Mapping[str, Limits] | None
 
 
-class AsyncAgoraBeta(Client):
+@takes_call_options
+class AsyncAgoraBeta(BetaMetrics):
     """Reads the 2021 BETA of Agora Analytics, for accounts without today's API, which is `AsyncAgora`.
 
     It has no plans and no pages, returns 10 calls and 10 users at a time, and PERCENT where today's returns fractions.
@@ -127,7 +119,13 @@ class AsyncAgoraBeta(Client):
         return f"AsyncAgoraBeta({self.settings!r})"
 
     def calls(
-        self, since: Instant, until: Instant = "now", *, cname: str | None = None, resume: str | None = None
+        self,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        cname: str | None = None,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Call]:
         """List the calls that were active at some time of `since <= t < until`, the newest first.
 
@@ -170,6 +168,7 @@ class AsyncAgoraBeta(Client):
         exclude_server_user: bool = True,
         metrics: bool = True,
         resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[CallDetails]:
         """List the users of a call and their quality samples: one `CallDetails` for each 3 hours of the call.
 
@@ -197,89 +196,13 @@ class AsyncAgoraBeta(Client):
         window = self._call_range(call, since, until)
         return self._list(operations.CALL_DETAILS, query, window, resume, table=details_table)
 
-    async def usage(
-        self, since: Instant, until: Instant = "now", *, metrics: Names = tuple(BetaUsageMetric)
-    ) -> Rows[BetaPoint]:
-        """Return the number of users, sessions and channels: a row for each metric and UTC day.
-
-        All metrics take one request; the API allows 10 requests a day, one a minute. A day is available from 08:00 UTC
-        of the next day.
-
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most 7 days.
-            until: likewise; the available part of the range must be at least a day.
-            metrics: a `BetaUsageMetric`, several, or raw names.
-
-        Raises:
-            InvalidRequest: less than a day, a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the last 7 days.
-
-        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get number of channels & users".
-        """
-        seconds = self._range(since, until)
-        # As in the page's example: a day ends where the next one begins.
-        window = Window(seconds.start, seconds.end + 1)
-        rows = await self._points(operations.USAGE, window, metrics)
-        return evolve(rows, records=tuple(row for row in rows if row.ts < window.end))
-
-    async def live_scale(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaScaleMetric)
-    ) -> Rows[BetaPoint]:
-        """Return the number of users and channels: a row for each metric and minute.
-
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
-            until: likewise; the range is cut to what is available, 2 minutes late.
-            metrics: a `BetaScaleMetric`, both, or raw names.
-
-        Raises:
-            InvalidRequest: a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the past hour.
-
-        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live scale API".
-        """
-        return await self._points(operations.LIVE_SCALE, self._range(since, until), metrics)
-
-    async def live_experience(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaExperienceMetric)
-    ) -> Rows[BetaPoint]:
-        """Return the quality of joining and playing, in PERCENT: a row for each metric and minute.
-
-        The numbers are as they were sent, 0 to 100; today's API sends fractions.
-
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
-            until: likewise; the range is cut to what is available, 2 minutes late.
-            metrics: a `BetaExperienceMetric`, several, or raw names.
-
-        Raises:
-            InvalidRequest: a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the past hour.
-
-        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live experience API".
-        """
-        return await self._points(operations.LIVE_EXPERIENCE, self._range(since, until), metrics)
-
-    async def live_net(
-        self, since: Instant = "30m", until: Instant = "now", *, metrics: Names = tuple(BetaNetMetric)
-    ) -> Rows[BetaPoint]:
-        """Return the share of transmissions with at most 5 % loss, in PERCENT: a row for each metric and minute.
-
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
-            until: likewise; the range is cut to what is available, 2 minutes late.
-            metrics: a `BetaNetMetric`, several, or raw names.
-
-        Raises:
-            InvalidRequest: a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the past hour.
-
-        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live network API".
-        """
-        return await self._points(operations.LIVE_NET, self._range(since, until), metrics)
-
     def live_diagnosis(
-        self, since: Instant = "30m", until: Instant = "now", *, resume: str | None = None
+        self,
+        since: Instant = "30m",
+        until: Instant = "now",
+        *,
+        resume: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> Pages[Diagnosis]:
         """List the users with a bad experience, and its causes.
 
@@ -305,22 +228,6 @@ class AsyncAgoraBeta(Client):
             resume,
             table=diagnoses_table,
             narrow=operations.narrow_diagnoses,
-        )
-
-    async def _points(
-        self, operation: operations.BetaMetricsOperation, window: Window, metrics: Names
-    ) -> Rows[BetaPoint]:
-        requested = names(metrics)
-        limits = self._limits(operation)
-        if limits is not None:
-            operation.check(requested)
-        (part,) = operation.plan(window, limits, self._now())
-        if limits is not None and operation is operations.USAGE:
-            operations.check_whole_day(part, limits, self._now())
-        query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))
-        response = await self._engine.run(operation.request(query, window=part, limits=limits))
-        return Rows(
-            records=tuple(response.result), meta=(response.meta,), kind=BetaPoint, skipped=response.skipped
         )
 
     def _list(
@@ -350,17 +257,10 @@ class AsyncAgoraBeta(Client):
         )
         return self._pages(paginator, table=table)
 
-    def _limits(self, operation: Operation[Any]) -> Limits | None:
-        """Return the limits that time ranges are cut to; None if nothing is validated."""
-        return self._engine.limits(operation) if self._options.validate else None
-
     def _earliest(self) -> int:
         """Return the first second of calls that can be requested, also by a request that has to wait."""
         limits = self._limits(operations.CALL_LISTS)
         return 0 if limits is None else reachable(limits, self._now()).start + _QUEUEING
-
-    def _range(self, since: Instant, until: Instant) -> Window:
-        return self._window(since, until, validate=True)
 
     def _call_range(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
         if isinstance(call, Call):

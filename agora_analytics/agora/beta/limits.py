@@ -39,8 +39,9 @@ LIMITS: Mapping[str, Limits] = {
     CALL_LISTS: _limits("Call Search", CALL_LISTS, requests=3, reach=3 * DAY, delay=20),
     CALL_DETAILS: _limits("Call Search", CALL_DETAILS, reach=3 * DAY, span=3 * HOUR, delay=150),
     # "calculating data for the previous day, closing at 08:00 UTC"
+    # Two attempts: six would spend most of the day.
     INSIGHT_USAGE: _limits(
-        "Data Insight", INSIGHT_USAGE, period=MINUTE, per_day=10, reach=7 * DAY, delay=8 * HOUR
+        "Data Insight", INSIGHT_USAGE, period=MINUTE, per_day=10, attempts=2, reach=7 * DAY, delay=8 * HOUR
     ),
     # "60 s ~ 120 s" late: younger data may be incomplete.
     **{

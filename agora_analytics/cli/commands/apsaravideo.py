@@ -76,10 +76,16 @@ def metrics(
 
     from agora_analytics.apsaravideo.records import points_table
 
-    only = {"os": system, "terminal_type": terminal, "channel_id": channel}
     run_pages(
         account.client,
-        lambda client: client.all_metrics(since, until, metrics=metric or list(Metric), **only),
+        lambda client: client.all_metrics(
+            since,
+            until,
+            metrics=metric or list(Metric),
+            os=system,
+            terminal_type=terminal,
+            channel_id=channel,
+        ),
         lambda page: points_table([page]),
         POINT_ROWS,
         output,

@@ -67,6 +67,7 @@ class AiohttpTransport:
         """Resolves host names."""
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
+        self._reading: asyncio.Future[ssl.SSLContext] | None = None
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._largest_body = largest_body
         self._ssl_context = ssl_context
@@ -135,7 +136,11 @@ class AiohttpTransport:
         async with self._opening:
             if self._session is None:  # reading certificates would block the event loop for too long
                 if self._ssl_context is None:
-                    self._ssl_context = await asyncio.to_thread(default_certificates)
+                    # After the deadline of one call, the next call waits for the same thread.
+                    self._reading = self._reading or asyncio.ensure_future(
+                        asyncio.to_thread(default_certificates)
+                    )
+                    self._ssl_context = await asyncio.shield(self._reading)
                 self._session = _new_session(self._ssl_context, self.resolve)
             return self._session
 

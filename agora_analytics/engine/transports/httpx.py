@@ -90,6 +90,7 @@ class HttpxTransport:
         self._cookies = {_key(cookie) for cookie in client.cookies.jar} if client is not None else set()
         self._own = client is None
         self._opening = asyncio.Lock()
+        self._creating: asyncio.Future[Any] | None = None
         self._largest_body = largest_body
         self._ssl_context = ssl_context
         self._http2 = http2
@@ -157,7 +158,15 @@ class HttpxTransport:
         async with self._opening:
             if self._client is None:
                 # In a thread: importing httpx and reading certificates would block the event loop for too long.
-                self._client, self._proxied = await asyncio.to_thread(self._new_clients)
+                # After the deadline of one call, the next call waits for the same thread.
+                self._creating = self._creating or asyncio.ensure_future(
+                    asyncio.to_thread(self._new_clients)
+                )
+                try:
+                    self._client, self._proxied = await asyncio.shield(self._creating)
+                finally:
+                    if self._creating.done():
+                        self._creating = None
             return self._client
 
     def _new_clients(self) -> "tuple[httpx.AsyncClient, httpx.AsyncClient | None]":
