@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import NotFound as NotFound
     from agora_analytics.errors import QuotaExhausted as QuotaExhausted
     from agora_analytics.errors import RateLimited as RateLimited
+    from agora_analytics.errors import RowsRefused as RowsRefused
     from agora_analytics.errors import ServerError as ServerError
     from agora_analytics.errors import StoreConflict as StoreConflict
     from agora_analytics.errors import StoreDamaged as StoreDamaged
@@ -174,6 +175,7 @@ __all__, _import = lazy_names(
             "StoreConflict",
             "QuotaExhausted",
             "RateLimited",
+            "RowsRefused",
             "ServerError",
             "StoreDamaged",
             "StoreError",

@@ -19,6 +19,7 @@
     ├── IncompleteListing           a listing cannot be proved complete
     ├── StoreConflict               another harvest changed a call in the store at the same time
     └── StoreError                  the tables cannot be read or written
+        ├── RowsRefused             rows do not fit their table, or have values out of range
         ├── StoreDamaged            a file of the store is damaged; a harvest fetches its rows again
         └── StoreVersionError       another version of this library wrote them
 
@@ -206,6 +207,10 @@ class StoreConflict(AgoraAnalyticsError):
 
 class StoreError(AgoraAnalyticsError):
     """The tables cannot be read or written."""
+
+
+class RowsRefused(StoreError):
+    """Rows do not fit their table, or have values out of range. Nothing was written."""
 
 
 class StoreDamaged(StoreError):

@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
 from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
@@ -31,6 +32,7 @@ class Meta:
         host: the base URL that answered.
         attempts: how many attempts were made.
         elapsed: seconds that the successful attempt took.
+        window: the time range that was sent, after it was cut to what the plan allows; None if the request had none.
         total: how many records the server counts in the page's time range; None where it does not say.
     """
 
@@ -39,6 +41,7 @@ class Meta:
     host: str
     attempts: int
     elapsed: float
+    window: Window | None = None
     total: int | None = None
 
 

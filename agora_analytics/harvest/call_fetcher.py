@@ -13,9 +13,10 @@ from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.operations import METRICS, SESSIONS
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
-from agora_analytics.engine.pages import Pages
+from agora_analytics.engine.pages import Meta, Pages
 from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
@@ -25,6 +26,8 @@ from agora_analytics.harvest.units import (
     metrics_units,
     parse_unit_name,
 )
+from agora_analytics.harvest.unreadable_log import UnreadableLog
+from agora_analytics.harvest.usable_records import require_whole_window, split_sessions
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
 from agora_analytics.store.protocol import Published, Store
 
@@ -75,6 +78,7 @@ class CallFetcher:
     store: Store
     plan: WorkPlan
     emit: HarvestObserver
+    log: UnreadableLog
     _session_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_SESSION_LISTINGS))
     _metrics_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_METRICS_REQUESTS))
     _write_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_WRITES))
@@ -155,7 +159,7 @@ class CallFetcher:
             stored = await self._stored_sessions(call)
             return _sessions_from_rows(stored) if stored is not None else []
         async with self._session_slots:
-            listed = await self._list_sessions(call, prior, until).collect()
+            listed = await self._collect_sessions(call, prior, until)
         sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
         rows = arrow.sessions_table(sessions, call_id=call.call_id)
         stored = await self._stored_sessions(call) if prior.published else None
@@ -165,6 +169,17 @@ class CallFetcher:
             rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
             sessions = _sessions_from_rows(rows)
         await self._put("sessions", call.call_id, rows, call)
+        return sessions
+
+    async def _collect_sessions(self, call: Call, prior: PriorState, until: int) -> list[Session]:
+        sessions, skipped, sent = list[Session](), list[SkippedRecord](), list[Meta]()
+        async for page in self._list_sessions(call, prior, until).pages():
+            sent.append(page.meta)
+            usable, others = split_sessions(page.records)
+            sessions += usable
+            skipped += (*page.skipped, *others)
+        require_whole_window(sent, until)
+        await self.log.note(call.call_id, skipped)
         return sessions
 
     def _list_sessions(self, call: Call, prior: PriorState, until: int) -> Pages[Session]:
@@ -180,6 +195,8 @@ class CallFetcher:
             listing = self.client.metrics(call.call_id, window.start, window.end + 1, sids=unit.sids)
             async for page in listing.pages():
                 if isinstance(page, MetricsPage):
+                    require_whole_window([page.meta], window.end)
+                    await self.log.note(call.call_id, page.skipped)
                     async with self._write_slots:
                         points = await asyncio.to_thread(self._store_metrics, call, unit.name, page.columns)
                     self.emit(PointsStored(call_id=call.call_id, points=points))

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
@@ -14,19 +15,24 @@ from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
-from agora_analytics.engine.pages import Page
-from agora_analytics.errors import QuotaExhausted, WindowOutOfReach
+from agora_analytics.engine.pages import Meta
+from agora_analytics.errors import DecodeError, IncompleteListing, QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
+from agora_analytics.harvest.unreadable_log import UnreadableLog
+from agora_analytics.harvest.usable_records import require_whole_window, split_calls
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
 from agora_analytics.store import FileDamaged, Store
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agora_analytics.agora.client import AsyncAgora
 
 MAX_CONCURRENT_CALLS = 32
+_PAGE_UNIT = re.compile(r"listing\.(-?\d+)-(-?\d+)\.\d+")
 
 
 async def harvest_calls(
@@ -45,8 +51,9 @@ async def harvest_calls(
         path = f"_listing/app_id={app_id}/{listing.start}-{listing.end}.*.parquet"
         runner.emit(FileDamaged(path=path, reason="a value is out of range"))
     runner.counts.known_before = plan.count_complete(window)
-    fetcher = CallFetcher(client, store, plan, runner.emit)
-    lister = _CallLister(client, store, plan, runner, window)
+    log = await runner.open_log(store, app_id)
+    fetcher = CallFetcher(client, store, plan, runner.emit, log)
+    lister = _CallLister(client, store, plan, runner, window, log)
 
     async def units() -> AsyncGenerator[list[Unit], None]:
         async for calls in lister.calls():
@@ -71,12 +78,14 @@ class _CallLister:
     plan: WorkPlan
     runner: UnitRunner
     window: Window
+    log: UnreadableLog
 
     async def calls(self) -> AsyncGenerator[list[Call], None]:
         """Yield the calls to fetch in batches, those that an earlier run listed first."""
         reach = self.client.reach(LISTS)
         tasks = self.plan.listing_tasks(self.window, reach)
         yield await self._relist_ongoing()
+        yield await self._relist_unreadable(reach)
         yield self.plan.due_calls(self.window, reach)
         for task in tasks:
             parts = [task.window] if task.resume else split(task.window, self.client.limits(LISTS))
@@ -85,7 +94,7 @@ class _CallLister:
                     reach = self.client.reach(LISTS)
                     yield [
                         call
-                        for call in page.records
+                        for call in page
                         if not (self.plan.is_complete(call) or self.plan.has_recent_snapshot(call, reach))
                     ]
 
@@ -95,37 +104,82 @@ class _CallLister:
         try:
             for part in self.plan.windows_to_relist(self.window, self.client.reach(LISTS)):
                 with suppress(WindowOutOfReach):  # it left the retention while this loop ran
-                    calls = await self.client.calls(part.start, part.end + 1).collect()
+                    calls, _ = split_calls(await self.client.calls(part.start, part.end + 1).collect())
                     updated |= {call.call_id: call for call in calls if call.call_id in self.plan.listed}
                     self.plan.add_calls(calls)
         except QuotaExhausted as error:  # the quotas of sessions and metrics may still allow known calls
             self.runner.stop_listing(error)
+        except DecodeError as error:
+            await self.runner.note_unreadable("listing of ongoing calls", error)
         return [call for call in updated.values() if not self.plan.is_complete(call)]
 
-    async def _list_window(self, task: ListingTask) -> AsyncGenerator[Page[Call], None]:
+    async def _relist_unreadable(self, reach: Window) -> list[Call]:
+        """List the pages again that earlier runs could not read completely; return the calls that can be read now.
+
+        Each page takes one request. Its calls are committed as listings of the second in which they began, which the
+        listing of the page covers already.
+        """
+        found = dict[str, Call]()
+        for unit, resume in sorted({(record.unit, record.resume) for record in self.log.of("listing.")}):
+            match = _PAGE_UNIT.fullmatch(unit)
+            if not match or not Window(int(match[1]), int(match[2])).intersection(reach):
+                continue
+            pages = self.client.calls(int(match[1]), int(match[2]) + 1, resume=resume or None).pages()
+            try:
+                page = await anext(pages)
+            except (DecodeError, WindowOutOfReach):
+                continue
+            except QuotaExhausted as error:
+                self.runner.stop_listing(error)
+                break
+            finally:
+                await pages.aclose()
+            calls, skipped = split_calls(page.records)
+            new = [call for call in calls if call.call_id not in self.plan.listed]
+            for created_ts in sorted({call.created_ts for call in new}):
+                rows = arrow.calls_table([call for call in new if call.created_ts == created_ts])
+                await self._commit(Window(created_ts, created_ts), 0, rows, "")
+            found |= {call.call_id: call for call in new}
+            if not (page.skipped or skipped):
+                await self.log.resolve(unit, whole=False)
+        return list(found.values())
+
+    async def _commit(self, window: Window, seq: int, rows: "pa.Table", resume: str) -> None:
+        app_id = self.client.settings.app_id
+        await asyncio.to_thread(self.store.put_listing, app_id, window.start, window.end, seq, rows, resume)
+        self.plan.add_calls(calls_from_rows(rows))
+
+    async def _list_window(self, task: ListingTask) -> AsyncGenerator[list[Call], None]:
         """List a window page by page, starting after the last committed page.
 
         Pages are ordered from newest to oldest. So the listing ends where the rest of the window is outside the
-        retention.
+        retention. Only the calls that can be stored are committed and returned.
         """
-        window, seq, app_id = task.window, task.pages, self.client.settings.app_id
+        window, seq, token = task.window, task.pages, task.resume
         started = asyncio.get_running_loop().time()
         try:
-            resume = self._split_resume_token(task.resume) if task.resume else None
+            resume = self._split_resume_token(token) if token else None
             async for page in self.client.calls(window.start, window.end + 1, resume=resume).pages():
                 if seq == 0:
-                    window = self._listed_part(window, started)
-                rows = arrow.calls_table(page.records)
-                await asyncio.to_thread(
-                    self.store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
-                )
-                seq += 1
-                self.plan.add_calls(calls_from_rows(rows))
-                yield page
+                    window = self._listed_part(window, started, page.meta)
+                elif token:
+                    require_whole_window([page.meta], read_token(token)[0].window.end)
+                calls, skipped = split_calls(page.records)
+                unit = f"listing.{window.start}-{window.end}.{seq}"
+                await self.log.note(unit, (*page.skipped, *skipped), resume=token)
+                await self._commit(window, seq, arrow.calls_table(calls), page.resume_token)
+                seq, token = seq + 1, page.resume_token
+                yield calls
         except WindowOutOfReach as error:
             if self.window.start > error.legal[1]:  # the local clock is ahead of the whole window
                 raise
             self._end_window_at(error.legal[1])
+        except DecodeError as error:
+            await self.log.note_unit(f"listing.{window.start}-{window.end}", str(error))
+        except IncompleteListing as error:
+            self.runner.skip(f"listing {window.start}-{window.end}", error)
+        else:
+            await self.log.resolve(f"listing.{window.start}-{window.end}")
 
     def _split_resume_token(self, resume: str) -> str:
         """Split the windows of a resume token to the span of the current plan; another plan may have written it."""
@@ -136,18 +190,21 @@ class _CallLister:
             steps += [step] if len(parts) == 1 else [Step(part) for part in reversed(parts)]
         return write_token(steps)
 
-    def _listed_part(self, window: Window, started: float) -> Window:
+    def _listed_part(self, window: Window, started: float, meta: Meta) -> Window:
         """Return the part of a window that the first page covers; the listing started at the loop's time `started`.
 
         The client learns the server's clock from its first response. If the local clock is ahead, the end of the
         window was still in the future, and must not be recorded as listed.
         """
         elapsed = asyncio.get_running_loop().time() - started
-        end = self.client.reach(LISTS).end
-        if window.end <= end - math.floor(elapsed):
-            return window
-        end = max(window.start, end - math.ceil(elapsed))
-        self._end_window_at(end)
+        end, reach_end = window.end, self.client.reach(LISTS).end
+        if meta.window is not None:
+            end = min(end, meta.window.end)
+        if end > reach_end - math.floor(elapsed):
+            end = reach_end - math.ceil(elapsed)
+        end = max(window.start, end)
+        if end < window.end:
+            self._end_window_at(end)
         return Window(window.start, end)
 
     def _end_window_at(self, end: int) -> None:

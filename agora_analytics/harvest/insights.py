@@ -116,7 +116,7 @@ def _unit(client: "AsyncAgora", metric: str, start: int, reach: Window) -> Point
     async def fetch() -> FetchedPoints:
         values = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
         points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
-        return FetchedPoints(rows=points_table(VENDOR, points))
+        return FetchedPoints(rows=points_table(VENDOR, points), skipped=values.skipped)
 
     day = utc_day(start)
     return PointsUnit(

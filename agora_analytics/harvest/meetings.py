@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, merge_nearby
 from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
@@ -124,9 +125,9 @@ def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit
     start, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
 
     async def fetch() -> FetchedPoints:
-        rows, missing = await _collect(client.project_data(start, end, interval="DAILY"))
+        rows, missing, skipped = await _collect(client.project_data(start, end, interval="DAILY"))
         points = (point for row in rows for point in _day_points(row))
-        return FetchedPoints(rows=points_table(VENDOR, points), missing=missing)
+        return FetchedPoints(rows=points_table(VENDOR, points), missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{_DAY_PREFIX}{day.isoformat()}",
@@ -148,8 +149,9 @@ def _meeting_unit(
             until=start + timedelta(milliseconds=1),
             meeting_id=meeting.meeting_id,
         )
-        samples, missing = await _collect(listing)
-        return FetchedPoints(rows=points_table(VENDOR, sample_points(samples)), missing=missing)
+        samples, missing, skipped = await _collect(listing)
+        rows = points_table(VENDOR, sample_points(samples))
+        return FetchedPoints(rows=rows, missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
@@ -159,13 +161,14 @@ def _meeting_unit(
     )
 
 
-async def _collect(listing: InsightsPages[T]) -> tuple[list[T], str]:
-    """Return the records of a listing, and the problems that its pages report."""
-    records, problems = list[T](), list[str]()
+async def _collect(listing: InsightsPages[T]) -> tuple[list[T], str, list[SkippedRecord]]:
+    """Return the records of a listing, the problems that its pages report, and the records that cannot be read."""
+    records, problems, skipped = list[T](), list[str](), list[SkippedRecord]()
     async for page in listing.pages():
         records += page.records
+        skipped += page.skipped
         problems += (problem.message for problem in page.problems)
-    return records, "; ".join(problems[:_MAX_PROBLEMS])
+    return records, "; ".join(problems[:_MAX_PROBLEMS]), skipped
 
 
 _FIELDS = tuple(

@@ -77,9 +77,12 @@ def _incomplete_days(client: "AsyncApsaraVideo", incomplete_units: Collection[st
 
 def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsUnit:
     async def fetch() -> FetchedPoints:
-        values = await client.interaction_metrics(metric, window.start, window.end + 1).collect()
+        listing = client.interaction_metrics(metric, window.start, window.end + 1)
+        pages = [page async for page in listing.pages()]
+        values = [point for page in pages for point in page.records]
         points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
-        return FetchedPoints(rows=points_table(VENDOR, points))
+        skipped = [record for page in pages for record in page.skipped]
+        return FetchedPoints(rows=points_table(VENDOR, points), skipped=skipped)
 
     day = utc_day(window.start)
     day_end = window.start // DAY * DAY + DAY

@@ -18,10 +18,13 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
+from agora_analytics.errors import RowsRefused
 from agora_analytics.harvest.repair import day_windows, finish_repair, repair_and_read
 from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
+from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.schemas import POINTS
 from agora_analytics.store import Repair, Store, Units
 from agora_analytics.store.layout import stored_id
@@ -32,10 +35,17 @@ _TABLE = "points"
 
 @frozen(kw_only=True)
 class FetchedPoints:
-    """The fetched rows of a unit, in the schema of `points`, and what the server left out; "" if nothing."""
+    """The fetched rows of a unit.
+
+    Attributes:
+        rows: in the schema of `points`.
+        missing: what the server left out; "" if nothing.
+        skipped: the records that could not be read.
+    """
 
     rows: pa.Table = field(repr=False)
     missing: str = ""
+    skipped: Sequence[SkippedRecord] = ()
 
 
 @frozen(kw_only=True)
@@ -82,7 +92,8 @@ async def harvest_points(
         for ends in day_windows(repaired.points_days, reach.start)
         if (part := Window(*ends).intersection(reach))
     ]
-    writer = _PointsWriter(runner, store, app_id)
+    log = await runner.open_log(store, app_id)
+    writer = _PointsWriter(runner, store, app_id, log)
 
     async def batches() -> AsyncGenerator[list[Unit], None]:
         complete = set[str]()
@@ -111,11 +122,13 @@ class _PointsWriter:
     _runner: UnitRunner
     _store: Store
     _app_id: str
+    _log: UnreadableLog
 
     async def fetch(self, unit: PointsUnit) -> Outcome:
         """Fetch and commit one unit."""
         fetched = await unit.fetch()
         complete = unit.complete and not fetched.missing
+        await self._log.note(unit.name, fetched.skipped)
         if not await asyncio.to_thread(self._commit, unit, fetched.rows, complete=complete):
             return Outcome.ALREADY_STORED
         emit, sessions = self._runner.emit, len(fetched.rows["session_id"].unique().drop_null())
@@ -163,4 +176,7 @@ def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
             value *= target.factor
         common = {"vendor": vendor, "metric": target.metric, "unit": target.unit, "value": value}
         rows.append({**point, **common, "source_metric": point["source"]})
-    return arrow_table(rows, POINTS)
+    try:
+        return arrow_table(rows, POINTS)
+    except (pa.ArrowException, OverflowError) as problem:
+        raise RowsRefused(f"a point has a value that cannot be stored: {problem}") from problem

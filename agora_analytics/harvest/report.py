@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import asdict, define, field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.store.protocol import FileDamaged
+from agora_analytics.store.protocol import FileDamaged, Unreadable
 
 
 @frozen(kw_only=True)
@@ -44,7 +44,7 @@ class CallSkipped:
     reason: str
 
 
-HarvestEvent = CallsListed | PointsStored | CallStored | CallSkipped | FileDamaged
+HarvestEvent = CallsListed | PointsStored | CallStored | CallSkipped | FileDamaged | Unreadable
 HarvestObserver = Callable[[HarvestEvent], None]
 
 
@@ -68,6 +68,9 @@ class HarvestReport:
         seconds: duration of the run.
         damaged: files of the store that were damaged or missing. Their rows are fetched again, as far as the vendor
             still has them.
+        unreadable: records that this run could not read and that no earlier run has reported. Everything else is
+            stored. A later run retries whole calls and pages of a listing, and reports none of them again.
+        unreadable_before: how many records earlier runs could not read.
     """
 
     window: Window
@@ -84,10 +87,12 @@ class HarvestReport:
     retry_at: float | None
     seconds: float
     damaged: Sequence[FileDamaged] = ()
+    unreadable: Sequence[Unreadable] = ()
+    unreadable_before: int = 0
 
     @property
     def complete(self) -> bool:
-        """True if everything that can be fetched is in the store."""
+        """True if everything that can be fetched and read is in the store."""
         return self.retry_at is None and not self.skipped
 
 
@@ -106,6 +111,8 @@ class Counts:
     retry_at: float | None = None
     skipped: list[CallSkipped] = field(factory=list)
     damaged: list[FileDamaged] = field(factory=list)
+    unreadable: list[Unreadable] = field(factory=list)
+    unreadable_before: int = 0
 
     @property
     def complete(self) -> bool:
@@ -125,6 +132,8 @@ class Counts:
                 self.skipped.append(event)
             case FileDamaged():
                 self.damaged.append(event)
+            case Unreadable():
+                self.unreadable.append(event)
 
     def quota_spent(self, retry_at: float) -> None:
         """Record that a daily quota is exhausted until `retry_at`."""
@@ -132,8 +141,6 @@ class Counts:
 
     def report(self, window: Window, requests: Mapping[str, int], seconds: float) -> HarvestReport:
         """Return the report of these totals."""
-        totals = asdict(self, recurse=False) | {
-            "skipped": tuple(self.skipped),
-            "damaged": tuple(self.damaged),
-        }
+        lists = {name: tuple(getattr(self, name)) for name in ("skipped", "damaged", "unreadable")}
+        totals = asdict(self, recurse=False) | lists
         return HarvestReport(window=window, requests=requests, seconds=seconds, **totals)

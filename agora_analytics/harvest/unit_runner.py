@@ -14,8 +14,10 @@ from agora_analytics.errors import (
     AgoraAnalyticsError,
     AuthenticationError,
     ConfigurationError,
+    DecodeError,
     QuotaExhausted,
     RateLimited,
+    RowsRefused,
     ServerError,
     StoreDamaged,
     StoreError,
@@ -29,6 +31,8 @@ from agora_analytics.harvest.report import (
     HarvestObserver,
     HarvestReport,
 )
+from agora_analytics.harvest.unreadable_log import UnreadableLog
+from agora_analytics.store.protocol import Store, Unreadable
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
@@ -62,11 +66,12 @@ class Unit:
 class UnitRunner:
     """Runs units concurrently.
 
-    A unit that fails is skipped and left for the next run. A unit that finds its daily quota exhausted is counted as
+    A unit that fails is skipped and left for the next run. A unit that cannot be read is reported once. A unit that finds its daily quota exhausted is counted as
     left; units that need other endpoints continue.
 
     Attributes:
         counts: the totals of the run.
+        log: remembers what cannot be read; None: it is only reported.
         damage_found: whether a unit failed because a file of the store is damaged.
     """
 
@@ -82,6 +87,7 @@ class UnitRunner:
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue(_QUEUE_SIZE)
         self._failures_in_a_row = 0
         self.damage_found = False
+        self.log: UnreadableLog | None = None
 
     async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
         """Run all units of the batches, each name once. Units start while later batches are still being listed.
@@ -121,6 +127,19 @@ class UnitRunner:
         self.counts.listing_left = True
         self.counts.quota_spent(error.retry_at)
 
+    async def open_log(self, store: Store, app_id: str) -> UnreadableLog:
+        """Remember in a store what cannot be read."""
+        self.log = await UnreadableLog.open(store, app_id, self.emit)
+        self.counts.unreadable_before = self.log.before
+        return self.log
+
+    async def note_unreadable(self, name: str, error: BaseException) -> None:
+        """Report that nothing of a unit can be read."""
+        if self.log is not None:
+            await self.log.note_unit(name, str(error))
+        else:
+            self.emit(Unreadable(unit=name, record=name, reason=str(error)))
+
     async def _enqueue(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
         names = set[str]()
         try:
@@ -138,24 +157,32 @@ class UnitRunner:
     async def _run_unit(self, unit: Unit) -> None:
         try:
             outcome = await unit.run()
-        except* StoreDamaged as failures:
-            self.damage_found = True
-            self.skip(unit.name, next(flatten(failures)))
-        except* ABORTING_ERRORS:
-            raise
-        except* QuotaExhausted as failures:
-            self.counts.left += 1
-            for error in flatten(failures):
-                if isinstance(error, QuotaExhausted):
-                    self.counts.quota_spent(error.retry_at)
         except* AgoraAnalyticsError as failures:
-            self.skip(unit.name, next(flatten(failures)))
+            await self._handle(unit, list(flatten(failures)))
         else:
+            if self.log is not None:
+                await self.log.resolve(unit.name)
             self._failures_in_a_row = 0
             self.counts.known_before += outcome is Outcome.ALREADY_STORED
             self.counts.too_recent += outcome is Outcome.TOO_RECENT
         finally:
             self._slots.release()
+
+    async def _handle(self, unit: Unit, errors: Sequence[BaseException]) -> None:
+        """Handle the errors of a unit, by the most serious one: what ends the run, then what another run may fetch."""
+        for error in errors:
+            if isinstance(error, ABORTING_ERRORS) and not isinstance(error, StoreDamaged | RowsRefused):
+                raise error
+        quota = [error for error in errors if isinstance(error, QuotaExhausted)]
+        temporary = [error for error in errors if not isinstance(error, DecodeError | RowsRefused)]
+        if quota:
+            self.counts.left += 1
+            self.counts.quota_spent(max(error.retry_at for error in quota))
+        elif temporary:
+            self.damage_found |= any(isinstance(error, StoreDamaged) for error in temporary)
+            self.skip(unit.name, temporary[0])
+        else:
+            await self.note_unreadable(unit.name, errors[0])
 
 
 def flatten(error: BaseException) -> Iterator[BaseException]:

@@ -15,8 +15,8 @@ from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, gaps, merge_nearby
 from agora_analytics.errors import StoreDamaged
 from agora_analytics.harvest.units import call_day, call_window, parse_unit_name
+from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.store.layout import short_id, stored_id
-from agora_analytics.store.parquet_file import LATEST_TIME
 from agora_analytics.store.protocol import CallListing, Repair, Store, Units
 
 if TYPE_CHECKING:
@@ -197,16 +197,9 @@ def is_too_recent(call: Call, reach: Window) -> bool:
 def _is_usable(listing: CallListing) -> bool:
     """Return whether the rows of a listing are calls that a harvest can use."""
     try:
-        return all(map(is_storable, calls_from_rows(listing.rows)))
+        return not split_calls(calls_from_rows(listing.rows))[1]
     except (AttributeError, TypeError, ValueError, OverflowError):
         return False
-
-
-def is_storable(call: Call) -> bool:
-    """Return whether a call has an id, and times that are seconds of this century or the last decades of the previous."""
-    return bool(call.call_id) and all(
-        0 <= time <= LATEST_TIME for time in (call.created_ts, call.destroyed_ts)
-    )
 
 
 def _by_call(units: Iterable[str]) -> Mapping[str, list[str]]:

@@ -6,7 +6,7 @@
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactReport
 from agora_analytics.store.parquet_store import ParquetStore, open_store
-from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, Store, Units
+from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, Store, Units, Unreadable
 from agora_analytics.store.query import Result
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Result",
     "Store",
     "Units",
+    "Unreadable",
     "open_store",
     "table_schema",
 ]

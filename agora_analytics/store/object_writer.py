@@ -8,6 +8,9 @@ from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
+import pyarrow as pa
+
+from agora_analytics.errors import RowsRefused
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.parquet_file import Rows
@@ -36,9 +39,11 @@ class ObjectWriter:
                 if self.durable:
                     flush(staged)
                 self._rename(staged, target)
-            except BaseException:
+            except BaseException as error:
                 with suppress(OSError):
                     staged.unlink()
+                if isinstance(error, pa.ArrowException | OverflowError) and not isinstance(error, OSError):
+                    raise RowsRefused(f"cannot write {target}: {error}") from error
                 raise
         return written
 

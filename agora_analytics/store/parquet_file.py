@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import frozen
 
-from agora_analytics.errors import StoreError
+from agora_analytics.errors import RowsRefused
 from agora_analytics.schemas import KEYS, PARTITIONS, TABLES
 
 
@@ -92,7 +92,7 @@ def write(path: Path, table: str, rows: Rows, *, metadata: Mapping[str, str] | N
         The number of rows.
 
     Raises:
-        StoreError: if the rows do not fit the table.
+        RowsRefused: if the rows do not fit the table.
         OSError: if the file cannot be written; an incomplete file may remain.
 
     Example:
@@ -181,11 +181,11 @@ def conformed(table: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
     """Return rows with exactly the columns of a table's schema; dictionary-encoded text keeps its encoding.
 
     Raises:
-        StoreError: if a column is unknown, a key is missing or null, or a value does not fit its type.
+        RowsRefused: if a column is unknown, a key is missing or null, or a value does not fit its type.
     """
     names = rows.schema.names
     if unknown := set(names) - _NAMES[table]:
-        raise StoreError(
+        raise RowsRefused(
             f"table {table} has no column {', '.join(sorted(unknown))}; see table_schema({table!r})"
         )
     columns = []
@@ -193,7 +193,7 @@ def conformed(table: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
         index = names.index(name) if name in names else -1
         column = pa.nulls(rows.num_rows, kind) if index < 0 else _cast(table, name, rows.column(index), kind)
         if column.null_count and name in KEYS[table]:
-            raise StoreError(f"table {table}: {name} is a key; every row needs a value")
+            raise RowsRefused(f"table {table}: {name} is a key; every row needs a value")
         if pa.types.is_timestamp(kind):
             _require_sane_times(table, name, column)
         columns.append(column)
@@ -204,7 +204,7 @@ def _require_sane_times(table: str, name: str, column: pa.ChunkedArray | pa.Arra
     times = pc.min_max(column.cast(pa.int64()))
     latest = LATEST_TIME * (1000 if column.type.unit == "ms" else 1)
     if (times["min"].as_py() or 0) < 0 or (times["max"].as_py() or 0) > latest:
-        raise StoreError(f"table {table}: {name} has a time before 1970 or after 2100, which is refused")
+        raise RowsRefused(f"table {table}: {name} has a time before 1970 or after 2100, which is refused")
 
 
 def _cast(
@@ -218,8 +218,8 @@ def _cast(
             return column
     try:
         return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
-        raise StoreError(f"table {table}: {name} does not fit {kind}: {problem}") from problem
+    except (pa.ArrowException, OverflowError) as problem:
+        raise RowsRefused(f"table {table}: {name} does not fit {kind}: {problem}") from problem
 
 
 def read_metadata(path: Path, table: str) -> dict[str, str]:

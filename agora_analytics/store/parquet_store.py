@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from agora_analytics.errors import StoreConflict
-from agora_analytics.store import compaction, format_version, listings, parquet_file, query
+from agora_analytics.store import compaction, format_version, listings, parquet_file, query, unreadable
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import stored_id
 from agora_analytics.store.locks import CommitLock, FolderLock
 from agora_analytics.store.object_writer import ObjectWriter
 from agora_analytics.store.parquet_file import Rows
-from agora_analytics.store.protocol import CallListing, Published, Repair, Units
+from agora_analytics.store.protocol import CallListing, Published, Repair, Units, Unreadable
 from agora_analytics.store.reader import StoreReader
 from agora_analytics.store.recovery import Recovery, forget
 from agora_analytics.store.units import (
@@ -284,6 +284,23 @@ class ParquetStore(StoreReader):
         """
         with self.writing():
             listings.remove(self._layout, app_id, start, end)
+
+    def unreadable(self, app_id: str) -> dict[str, tuple[Unreadable, ...]]:
+        """Return the records that harvests could not read, by the file name of their unit.
+
+        Raises:
+            StoreError: if the folder cannot be read.
+        """
+        return unreadable.read(self._layout, app_id)
+
+    def put_unreadable(self, app_id: str, unit: str, records: Sequence[Unreadable]) -> None:
+        """Replace the unreadable records of a unit; without records, forget the unit.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        with self.writing():
+            unreadable.write(self._layout, app_id, unit, records, durable=self._writer.durable)
 
     def units(self, app_id: str) -> Units:
         """Return the stored units of an app.

@@ -99,6 +99,23 @@ class Repair:
     listings: tuple[tuple[int, int], ...] = ()
 
 
+@frozen(kw_only=True)
+class Unreadable:
+    """A record that a harvest could not read, and left out.
+
+    Attributes:
+        unit: what the record is part of: a call, a page of a listing, a day of a metric.
+        record: its id or its place in the response; the unit itself if nothing of it could be read.
+        reason: what is wrong with it.
+        resume: for a page of a listing, the resume token that lists the page again.
+    """
+
+    unit: str
+    record: str
+    reason: str
+    resume: str = ""
+
+
 class Store(Protocol):
     """Stores the rows of a harvest, and returns which units are done. Blocking and thread-safe.
 
@@ -177,6 +194,12 @@ class Store(Protocol):
 
     def listings(self, app_id: str) -> list[CallListing]:
         """Return the listings of an app; of each, the pages up to the first gap."""
+
+    def unreadable(self, app_id: str) -> dict[str, tuple[Unreadable, ...]]:
+        """Return the records that harvests could not read, by the file name of their unit."""
+
+    def put_unreadable(self, app_id: str, unit: str, records: Sequence[Unreadable]) -> None:
+        """Replace the unreadable records of a unit."""
 
     def remove_listing(self, app_id: str, start: int, end: int) -> None:
         """Delete a listing."""

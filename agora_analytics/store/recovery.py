@@ -168,7 +168,9 @@ class Recovery:
         for (table, name), values in metadata.items():
             if table == "calls" and not name.startswith(COMPACTED):
                 self._check_row(day, name, values, present, damage)
-        for (table, name), reason in damage.items():
+        # the calls last, because their compacted file names the others: a repair may be interrupted
+        for table, name in sorted(damage, key=lambda file: (list(CALL_TABLES)[::-1].index(file[0]), file[1])):
+            reason = damage[table, name]
             path = self._folder(table, day) / name
             if not path.exists():
                 self._report(path, reason)
@@ -272,7 +274,7 @@ class Recovery:
             self.moved_compacted = True
             for unit in units:
                 self._mark(_POINTS, day, f"{encode_id(unit)}{SUFFIX}")
-            for path in compacted:
+            for path in reversed(compacted):  # the first file names the units, so it moves last
                 self._move(path)
 
     # ---- listings
