@@ -116,7 +116,7 @@ class RequestLoop:
             DeadlineExceeded: with the trail of attempts.
         """
         call, trail = current_limits(), list[Attempt]()
-        retry = evolve(self._retry, deadline=call.seconds if call.has_deadline else self._retry.deadline)
+        retry = evolve(self._retry, deadline=call.seconds) if call.has_deadline else self._retry
         left = call.remaining(retry.deadline)
         if left is None or left > 0:
             try:
@@ -238,7 +238,7 @@ class RequestLoop:
     ) -> None:
         if isinstance(error, APIError):
             error.set_retry(pause, now=now)
-            run.limiter.refuse(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
+            run.limiter.refusal.record(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
         elif isinstance(error, QuotaExhausted):
             error.retry_at, error.retry_after = now + pause, pause
 
