@@ -18,20 +18,21 @@ the limit. The server's time decides the day only.
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
-from attrs import evolve, frozen
+from attrs import evolve
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
 from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
+from agora_analytics.engine.refusal import Refusal
 from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
-from agora_analytics.errors import AgoraAnalyticsError, APIError, QuotaExhausted, RateLimited
+from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, RateLimited
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later requests
@@ -46,18 +47,6 @@ _PACE_FACTOR = 0.75
 _MIDNIGHT_GUARD = (1.0, 0.5)
 _WORTH_REPORTING = 1.0  # seconds; shorter waits are normal for the rate limit
 _GRACE = 0.1  # seconds that a cancelled caller waits for its release before that continues in the background
-
-
-@frozen(kw_only=True)
-class _Refusal:
-    """The server does not accept requests until `ends_at` (clock of the event loop).
-
-    Calls that can wait so long are not refused, unless it is `for_all` that do not pass a deadline of their own.
-    """
-
-    ends_at: float
-    for_all: bool
-    error: Callable[[], APIError]
 
 
 class Limiter:
@@ -93,7 +82,7 @@ class Limiter:
         self._closed_until = 0.0  # set by the server; unlike the ledger's count, not lowered by releases
         self._announced_until = 0.0
         self._backoffs = 0
-        self._refusal: _Refusal | None = None
+        self.refusal = Refusal()
         self._releases: set[asyncio.Future[None]] = set()
         self._waiting = 0  # callers of `acquire`, the one that holds the turn included
         self._slot_at = 0.0  # when the one that holds the turn may send, on the clock of the loop
@@ -300,19 +289,6 @@ class Limiter:
         """Record that the server accepts requests again."""
         self._backoffs = 0
 
-    def refuse(self, error: APIError, seconds: float, *, for_all: bool) -> None:
-        """Let later calls that cannot wait so many seconds raise the same error; see `_Refusal`."""
-        kind, retry_at, ends_at = type(error), error.retry_at, _loop_time() + seconds
-        host, request_id = error.host, error.request_id
-        status, code, message = error.status, error.code, error.message  # the error itself has a traceback
-
-        def again() -> APIError:
-            same = kind(message, status=status, code=code, host=host, request_id=request_id)
-            same.retry_at, same.retry_after = retry_at, ends_at - _loop_time()
-            return same
-
-        self._refusal = _Refusal(ends_at=ends_at, for_all=for_all, error=again)
-
     async def close_day(self, until: float) -> None:
         """Close the budget for every process that shares the ledger, because the server says that the day is spent."""
         await self._ledger.close_day(self.budget, utc_day(until - 1))
@@ -322,11 +298,7 @@ class Limiter:
     def _refuse_when_closed(self, latest: float, *, own_deadline: bool) -> None:
         if self._server_time.now() < self._closed_until:
             raise self._exhausted(self._closed_until)
-        refusal = self._refusal
-        if refusal is None or refusal.ends_at <= _loop_time():
-            return
-        if refusal.ends_at > latest or (refusal.for_all and not own_deadline):
-            raise refusal.error()
+        self.refusal.check(latest, own_deadline=own_deadline)
 
     async def _refuse_when_spent(self) -> None:
         """Raise `QuotaExhausted` before a long wait instead of after it."""

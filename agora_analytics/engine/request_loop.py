@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import define, evolve, field
 
-from agora_analytics.core.domains import Domains, Switch
+from agora_analytics.core.domains import Domains
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
@@ -20,12 +20,12 @@ from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import (
     AttemptFailed,
-    HostSwitched,
     Observer,
     RecordsSkipped,
     ResponseReceived,
     Waited,
 )
+from agora_analytics.engine.host_reports import HostReports
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.retry_policy import Retries, RetryPolicy
@@ -95,7 +95,7 @@ class RequestLoop:
         self._transport = transport
         self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._is_open = self._open is None
-        self._domains = domains
+        self._hosts = HostReports(domains, observer, on_failure)
         self._limiter = limiter
         self._authorize = authorize
         self._read_in_thread = read_in_thread
@@ -103,7 +103,6 @@ class RequestLoop:
         self._observer = observer
         self._retry = retry
         self._chance = chance
-        self._on_failure = on_failure
         self.sent: Counter[str] = Counter()
 
     async def run(self, request: ApiRequest[R]) -> ApiResponse[R]:
@@ -118,7 +117,7 @@ class RequestLoop:
             DeadlineExceeded: with the trail of attempts.
         """
         call, trail = current_limits(), list[Attempt]()
-        retry = evolve(self._retry, deadline=call.seconds if call.has_deadline else self._retry.deadline)
+        retry = evolve(self._retry, deadline=call.seconds) if call.has_deadline else self._retry
         left = call.remaining(retry.deadline)
         if left is None or left > 0:
             try:
@@ -142,7 +141,7 @@ class RequestLoop:
             grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = _now()
-            host = self._domains.pick(began, replayable=endpoint.replayable)
+            host = self._hosts.pick(began, replayable=endpoint.replayable)
             try:
                 payload = run.request.build(built_at)
                 http_request = await self._http_request(endpoint, payload, host, run.retries.policy)
@@ -170,12 +169,12 @@ class RequestLoop:
                 self._server_time.learn(reading)
             run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, run.trail[-1], outcome)
-            self._report_to_hosts(host, verdict, outcome, run.failed_at, began=began)
+            self._hosts.report_failure(host, verdict, outcome, run.failed_at, began=began)
             if not isinstance(verdict, Done):
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()
-            self._report_switch(self._domains.answered(host, began=began, now=ended))
+            self._hosts.report_answer(host, began=began)
             if verdict.skipped:
                 self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=verdict.skipped))
             assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
@@ -219,7 +218,7 @@ class RequestLoop:
         error = with_context(verdict.error, run.request.endpoint, host, run.trail)
         if isinstance(verdict, Fail) and verdict.closed_until is not None:
             await run.limiter.close_day(verdict.closed_until)
-        if isinstance(verdict, Fail) and verdict.not_offered and self._drop_host(host):
+        if isinstance(verdict, Fail) and verdict.not_offered and self._hosts.drop(host):
             return
         if isinstance(error, QuotaExhausted):
             error.retry_after = max(0.0, error.retry_at - exchange.now)
@@ -237,14 +236,14 @@ class RequestLoop:
         after = min(verdict.after or 0.0, _LONGEST_PAUSE)
         if isinstance(verdict, Retry) and verdict.cause is Cause.RATE:
             return max(after, await limiter.backoff(after))  # delays every request of the budget
-        return after if not verdict.other_host or self._domains.is_current(host) else 0.0
+        return after if not verdict.other_host or self._hosts.is_current(host) else 0.0
 
     def _refuse_later_calls(
         self, run: _Run[Any], error: AgoraAnalyticsError, pause: float, now: float
     ) -> None:
         if isinstance(error, APIError):
             error.set_retry(pause, now=now)
-            run.limiter.refuse(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
+            run.limiter.refusal.record(error, pause, for_all=pause >= (self._retry.deadline or math.inf))
         elif isinstance(error, QuotaExhausted):
             error.retry_at, error.retry_after = now + pause, pause
 
@@ -296,7 +295,7 @@ class RequestLoop:
             )
             trail.append(cut_off)
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
-                self._report_failure(cut_off.host, cut_off.outcome, began=start)
+                self._hosts.report_doubt(cut_off.host, cut_off.outcome, began=start)
             raise
         return _refused_redirect(response) or response
 
@@ -316,40 +315,6 @@ class RequestLoop:
         except DecodeError as error:
             return Fail(error=error)
         return verdict
-
-    def _report_to_hosts(
-        self,
-        host: str,
-        verdict: Verdict[Any],
-        outcome: Outcome,
-        failed_at: Counter[str],
-        *,
-        began: float,
-    ) -> None:
-        if isinstance(verdict, Done) or not verdict.other_host:
-            return
-        failed_at[host] += 1
-        self._on_failure()
-        dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
-        # With Retry-After, an immediate second attempt would fail too.
-        says_when = isinstance(verdict, Retry) and bool(verdict.after)
-        times = failed_at[host] + says_when
-        self._report_failure(host, verdict.error.message, began=began, times=times, dns=dns)
-
-    def _report_failure(
-        self, host: str, reason: str, *, began: float, times: int = 1, dns: bool = False
-    ) -> None:
-        now = _now()
-        self._report_switch(self._domains.failed(host, reason, began=began, now=now, times=times, dns=dns))
-
-    def _drop_host(self, host: str) -> bool:
-        another, switch = self._domains.not_offered(host, now=_now())
-        self._report_switch(switch)
-        return another
-
-    def _report_switch(self, switch: Switch | None) -> None:
-        if switch is not None:
-            self._observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
     def _format_attempts(self, trail: list[Attempt]) -> str:
         if not trail:

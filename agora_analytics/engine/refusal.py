@@ -1,0 +1,53 @@
+"""When the server accepts requests again, as the last error with `Retry-After` said."""
+
+import math
+
+import anyio
+
+from agora_analytics.errors import APIError
+
+
+class Refusal:
+    """Raises the last error of the server again until the time that it named, without a request."""
+
+    def __init__(self) -> None:
+        self._error: APIError | None = None
+        self._ends_at = -math.inf  # on the clock of the event loop
+        self._for_all = False
+
+    def record(self, error: APIError, seconds: float, *, for_all: bool) -> None:
+        """Remember an error that names the time of the next attempt.
+
+        Args:
+            error: the error; `retry_at` is set.
+            seconds: until that time.
+            for_all: refuse every call that did not choose its deadline, not only those that cannot wait so long.
+        """
+        self._error, self._for_all = _copy_of(error), for_all
+        self._ends_at = anyio.current_time() + seconds
+
+    def check(self, latest: float, *, own_deadline: bool) -> None:
+        """Raise the error if a call must not wait for the server.
+
+        Args:
+            latest: until when the call can wait, on the clock of the event loop.
+            own_deadline: the caller chose the deadline.
+
+        Raises:
+            APIError: the same error as before; `retry_after` is what is left.
+        """
+        left = self._ends_at - anyio.current_time()
+        refused = self._ends_at > latest or (self._for_all and not own_deadline)
+        if refused and left > 0 and self._error is not None:
+            error = _copy_of(self._error)
+            error.retry_after = left
+            raise error
+
+
+def _copy_of(error: APIError) -> APIError:
+    """Return the same error without its traceback and attempts."""
+    copy = type(error)(
+        error.message, status=error.status, code=error.code, host=error.host, request_id=error.request_id
+    )
+    copy.retry_at = error.retry_at
+    return copy
