@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
+from agora_analytics.core.verdicts import SkippedRecord
+
 
 @frozen(kw_only=True)
 class Series:
@@ -39,6 +41,7 @@ class MetricColumns:
         offsets: start of the points of each series, and the number of all points, shape (series + 1,).
         ts: UTC epoch seconds, a contiguous buffer of int64, shape (points,).
         value: a contiguous buffer of float64, shape (points,); NaN stands for null.
+        skipped: the sessions, series and points of the response that could not be read.
     """
 
     sids: Sequence[str]
@@ -48,6 +51,7 @@ class MetricColumns:
     offsets: Sequence[int]
     ts: memoryview = field(repr=False)
     value: memoryview = field(repr=False)
+    skipped: tuple[SkippedRecord, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ts)
