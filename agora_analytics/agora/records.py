@@ -9,7 +9,7 @@ from typing import Any, NewType, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.core.field_types import Count, Id, Seconds
+from agora_analytics.core.field_types import Id, Int64, Seconds
 from agora_analytics.core.lenient_reader import LenientReader, converter, list_of, read_id, read_text
 from agora_analytics.core.numbers import truth_of
 
@@ -39,8 +39,8 @@ class Call:
     created_ts: Seconds
     destroyed_ts: Seconds
     finished: bool
-    call_pcu: Count | None = None
-    call_acu: Count | None = None
+    call_pcu: Int64 | None = None
+    call_acu: Int64 | None = None
     call_audio_freeze_rate: float | None = None
     call_video_freeze_rate: float | None = None
     extra: Mapping[str, Any] = field(factory=dict)

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.records import Uid
-from agora_analytics.core.field_types import Count, Seconds
+from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import kind_of, list_of
 from agora_analytics.errors import DecodeError
 
@@ -91,7 +91,7 @@ class TopGroup:
     dimension_value: str | None
     metric: str
     value: Number | None
-    user_count: Count | None = None
+    user_count: Int64 | None = None
     window_start_ts: Seconds
     window_end_ts: Seconds
     extra: Mapping[str, Any] = field(factory=dict)
@@ -115,7 +115,7 @@ class GroupStatistic:
     metric: str
     dimension: str
     dimension_value: str | None
-    user_count: Count | None = None
+    user_count: Int64 | None = None
     value: Number | None
     since: int
     until: int
@@ -137,7 +137,7 @@ class FreezeBucket:
 
     metric: str
     bucket: str
-    user_count: Count
+    user_count: Int64
     since: int
     until: int
     extra: Mapping[str, Any] = field(factory=dict)

@@ -16,9 +16,9 @@ LONGEST_ID = 255
 
 Seconds = Annotated[int, Meta(ge=1, le=LAST_SECOND)]
 """A time in UTC epoch seconds. Zero means that it is not set."""
-Milliseconds = Annotated[int, Meta(ge=1, le=LAST_SECOND * 1000 + 999)]
-"""A time in UTC epoch milliseconds."""
-Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Milliseconds = Annotated[int, Meta(ge=LAST_SECOND + 1, le=LAST_SECOND * 1000 + 999)]
+"""A time in UTC epoch milliseconds. A smaller number is a time in seconds."""
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """An integer of 64 bits, which is what a table can hold."""
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 """An id that names an object in requests, and in the store a file."""

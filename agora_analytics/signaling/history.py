@@ -73,11 +73,11 @@ def _next_starts(decoded: DecodedHistory, requested: set[int], page_size: int) -
         IncompleteListing: a full page names a start that was requested before, or something else than a number.
     """
     new_start = 0 if decoded.new_start is None else whole_number(decoded.new_start)
-    if not decoded.messages or (new_start is not None and new_start <= 0):
+    if not decoded.returned or (new_start is not None and new_start <= 0):
         return []
     if new_start is not None and new_start not in requested:
         return [new_start]
-    if len(decoded.messages) < page_size:
+    if decoded.returned < page_size:
         return []
     reason = "not a number" if new_start is None else "the start of an earlier page"
     raise IncompleteListing(
@@ -141,7 +141,7 @@ class Archive:
         page = Page(
             records=messages, meta=response.meta, raw=response.response.body, skipped=response.skipped
         )
-        is_full = len(messages) >= self.page_size
+        is_full = len(messages) + len(response.skipped) >= self.page_size
         return Fetched(page=page, next_steps=[step + self.page_size] if is_full else [])
 
     def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:

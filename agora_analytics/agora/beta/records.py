@@ -13,7 +13,7 @@ from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.columns import MetricColumns, no_columns
-from agora_analytics.core.field_types import Count, Seconds
+from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import truth_of
 from agora_analytics.core.verdicts import Payload
@@ -58,7 +58,7 @@ class CauseTag:
         extra: fields that are not documented or cannot be read, as they were sent.
     """
 
-    factor_id: Count
+    factor_id: Int64
     host_user: Uid = field(default=Uid(""))
     extra: Mapping[str, Any] = field(factory=dict)
 
@@ -83,7 +83,7 @@ class Diagnosis:
 
     ts: Seconds
     user: Uid
-    exp_id: Count
+    exp_id: Int64
     cname: str = ""
     cause_tags: tuple[CauseTag, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
