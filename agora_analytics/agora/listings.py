@@ -57,7 +57,7 @@ def check_ids(name: str, ids: Sequence[object], endpoint: Endpoint, *, most: int
         InvalidRequest: a text, which is a sequence of characters, in place of a list; or more than `most` ids.
     """
     if isinstance(ids, str):
-        raise InvalidRequest(f"{name}={ids!r} is a text; pass a list, [{ids!r}]", endpoint=endpoint.name)
+        raise InvalidRequest(f"{name}={ids!r} is a string; pass a list, [{ids!r}]", endpoint=endpoint.name)
     if most is not None and len(ids) > most:
         raise InvalidRequest(
             f"a request takes at most {most} {name}, not {len(ids)}; pass fewer", endpoint=endpoint.name

@@ -1,6 +1,6 @@
 """The records of Call Inspector, and how they are read.
 
-Source: `reference/agora-analytics-api.md`, "Records".
+Source: Agora, "Analytics REST API reference", the response fields.
 """
 
 from collections.abc import Iterable, Mapping

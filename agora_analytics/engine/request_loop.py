@@ -227,7 +227,9 @@ class RequestLoop:
         except TransportFailure as failure:
             return failure
         except anyio.get_cancelled_exc_class():  # the deadline: the trail shows where the time went
-            cut_off = Attempt(host=request.base_url, outcome="no response yet", seconds=_now() - start)
+            cut_off = Attempt(
+                host=request.base_url, outcome="cancelled without a response", seconds=_now() - start
+            )
             trail.append(cut_off)
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
@@ -356,7 +358,7 @@ def _outcome(verdict: Verdict[Any]) -> str:
 def _format_attempts(trail: list[Attempt]) -> str:
     if not trail:
         return "while waiting for a rate-limit slot"
-    return f"and {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
+    return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
 
 def with_context(

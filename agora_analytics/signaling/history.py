@@ -1,6 +1,6 @@
 """The two histories of messages: today's, whose pages name the next start, and the archive, whose queries are polled.
 
-Source: `reference/signaling-api.md`, sections 5a and 5b.
+Source: Agora, "Signaling REST API", "Message history".
 """
 
 from collections.abc import Mapping, Sequence

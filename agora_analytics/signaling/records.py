@@ -2,7 +2,7 @@
 
 `extra` keeps the fields that are not documented or cannot be read.
 
-Source: `reference/signaling-api.md`, sections 1 to 5b.
+Source: Agora, "Signaling REST API", all its pages.
 """
 
 from base64 import b64decode

@@ -248,9 +248,9 @@ def test_deadline_error_lists_the_attempt_in_progress():
     assert (error.endpoint, error.host) == ("call/lists", ONE)
     assert [attempt.outcome for attempt in error.trail] == [
         "HTTP 500: An unexpected error occurred",
-        "no response yet",
+        "cancelled without a response",
     ]
-    assert "timed out after 20 s" in str(error)
+    assert "timed out after 20 s with 2 attempts: " in str(error)
 
 
 def test_deadline_while_waiting_for_a_slot_spends_no_quota():
