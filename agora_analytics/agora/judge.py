@@ -56,10 +56,7 @@ Open = Callable[[bytes], Opened[R]]
 
 def open_fields(body: bytes) -> Opened[dict[str, Any]]:
     """Open a body whose data are all its fields."""
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, Any])
-    except UNREADABLE:
-        fields = load_object(body)
+    fields = load_object(body)
     return Opened(envelope_of(fields), lambda _: fields)
 
 
