@@ -10,7 +10,7 @@ from typing import Any, NewType, TypeVar
 from attrs import field, frozen
 
 from agora_analytics.core.field_types import Id, Int64, Seconds
-from agora_analytics.core.lenient_reader import LenientReader, converter, list_of, read_id, read_text
+from agora_analytics.core.lenient_reader import LenientReader, converter, read_id, read_text
 from agora_analytics.core.numbers import truth_of
 
 Uid = NewType("Uid", str)
@@ -133,13 +133,12 @@ def read_records(kind: type[R], rows: Any, reader: LenientReader, *, path: str) 
         DecodeError: the value is not a list.
     """
     begin, end = _ENDS[kind]
-    records = []
-    for i, row in enumerate(list_of(rows, path)):
-        ongoing = isinstance(row, dict) and truth_of(row.get("finished")) is False
-        instead = {end: row[begin]} if ongoing and begin in row else {}  # the last time that is known
-        if (record := reader.record(kind, row, f"{path}[{i}]", instead=instead)) is not None:
-            records.append(record)
-    return records
+
+    def last_known_time(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        ongoing = truth_of(row.get("finished")) is False
+        return {end: row[begin]} if ongoing and begin in row else {}
+
+    return reader.records(kind, rows, path, instead=last_known_time)
 
 
 def sids_of(sessions: Iterable[Session | str]) -> list[str]:

@@ -6,26 +6,29 @@ readable required field is skipped, and named in `LenientReader.skipped`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
+from itertools import chain
 from reprlib import Repr
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 import cattrs
-from attrs import NOTHING, fields
+from attrs import NOTHING, fields, frozen
 from cattrs.gen import make_dict_structure_fn, override
 
 from agora_analytics.core.field_types import LONGEST_ID
-from agora_analytics.core.numbers import number_of, truth_of, whole_number
+from agora_analytics.core.numbers import INT64, number_of, truth_of, whole_number
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.errors import DecodeError
 
 R = TypeVar("R")
+Row = Mapping[str, Any]
 
 _MOST_LEVELS = 100
 """Lists and objects within each other in an undocumented field. Python writes no more than 1,000 as JSON."""
 _repr = Repr()
 _repr.maxstring = _repr.maxlong = _repr.maxother = 60
 show = _repr.repr
+"""Returns a value as an error shows it: shortened."""
 
 
 class LenientReader:
@@ -45,13 +48,36 @@ class LenientReader:
         self.skip(path, f"expected a list, found {kind_of(value)}", key)
         return []
 
-    def records(self, kind: type[R], rows: Any, path: str, **how: Any) -> list[R]:
-        """Return the rows of a list as records; `how` as `record`.
+    def records(
+        self,
+        kind: type[R],
+        rows: Any,
+        path: str,
+        *,
+        names: Mapping[str, Sequence[str]] = {},
+        known: Mapping[str, Any] = {},
+        present: Iterable[str] = (),
+        instead: Callable[[Row], Row] = lambda _: {},
+    ) -> list[R]:
+        """Return the rows of a list as records.
+
+        Args:
+            kind: the attrs class of the records.
+            rows: the rows.
+            path: where the list is in the response.
+            names: the API's names of attributes, the preferred one first. By default, the name of the attribute.
+            known: values of attributes that are not in the rows.
+            present: attributes that may be null, but must be sent.
+            instead: returns values for attributes of a row that are missing or cannot be read.
 
         Raises:
             DecodeError: the value is not a list. Null is an empty one.
         """
-        each = (self.record(kind, row, f"{path}[{i}]", **how) for i, row in enumerate(list_of(rows, path)))
+        layout = _layout_of(kind, names, known)
+        each = (
+            self._read(layout, row, f"{path}[{i}]", known, present, instead)
+            for i, row in enumerate(list_of(rows, path))
+        )
         return [record for record in each if record is not None]
 
     def record(
@@ -62,78 +88,106 @@ class LenientReader:
         *,
         names: Mapping[str, Sequence[str]] = {},
         known: Mapping[str, Any] = {},
-        instead: Mapping[str, Any] = {},
-        present: Iterable[str] = (),
     ) -> R | None:
-        """Return a row as a record; None if it is skipped.
+        """Return one row as a record; None if it is skipped. The arguments are those of `records`."""
+        layout = _layout_of(kind, names, known)
+        record: R | None = self._read(layout, row, path, known, (), lambda _: {})
+        return record
 
-        Args:
-            kind: the attrs class of the record.
-            row: the row.
-            path: where the row is in the response.
-            names: the API's names of attributes, the preferred one first. By default, the name of the attribute.
-            known: values of attributes that are not in the row.
-            instead: values of attributes that are missing or cannot be read.
-            present: attributes that may be null, but must be sent.
-        """
+    def _read(
+        self,
+        layout: "_Layout",
+        row: Any,
+        path: str,
+        known: Row,
+        present: Iterable[str],
+        instead: Callable[[Row], Row],
+    ) -> Any:
         if not isinstance(row, dict):
             self.skip(path, f"expected an object, found {kind_of(row)}")
             return None
-        optional, nullable, structure = _layout(kind, frozenset(known))
-        instead = {**nullable, **instead}
-        spellings = {name: names.get(name, (name,)) for name in optional}
         sent: dict[str, str] = {}
-        for name, spelled in spellings.items():
-            if (found := next((each for each in spelled if row.get(each) is not None), None)) is not None:
-                sent[name] = found
-        values = {**instead, **{name: row[found] for name, found in sent.items()}, **known}
-        used = {each for spelled in spellings.values() for each in spelled}
-        extra = {name: value for name, value in row.items() if name not in used}
-        problems = [
-            f"{spellings[name][0]} is missing" for name in present if not row.keys() & spellings[name]
+        for name, spelled in layout.spellings.items():
+            for each in spelled:
+                if row.get(each) is not None:
+                    sent[name] = each
+                    break
+        extra = {name: value for name, value in row.items() if name not in layout.used}
+        problems = [f"{name} is nested too deeply" for name, value in extra.items() if _is_deep(value)]
+        problems += [
+            f"{layout.spellings[name][0]} is missing"
+            for name in present
+            if not row.keys() & layout.spellings[name]
         ]
-        problems += [f"{name} is nested too deeply" for name, value in extra.items() if _is_deep(value)]
+        fallback = {**layout.nullable, **instead(row)}
+        values = {**fallback, **{name: row[each] for name, each in sent.items()}, **known}
         while not problems:
             try:
-                record: R = structure({**values, "extra": extra}, kind)
+                return layout.structure({**values, "extra": extra}, layout.kind)
             except cattrs.ClassValidationError as error:
                 for reason, note in error.group_exceptions()[0]:
                     name = note.name
                     if name not in values:
-                        problems.append(f"{spellings[name][0]} is missing")
-                    elif name in sent and (optional[name] or name in instead):
-                        extra[sent[name]] = values.pop(name)
-                        values |= {name: instead[name]} if name in instead else {}
-                        del sent[name]
+                        problems.append(f"{layout.spellings[name][0]} is missing")
+                    elif name in sent and (name in layout.defaulted or name in fallback):
+                        extra[sent.pop(name)] = values.pop(name)
+                        values |= {name: fallback[name]} if name in fallback else {}
                     else:
                         problems.append(f"{sent.get(name, name)}: {reason}")
-            else:
-                return record
-        key = next((values[name] for name in spellings if name in values), None)
+        key = next((values[name] for name in layout.spellings if name in sent), None)
         readable = isinstance(key, str | int) and not isinstance(key, bool) and key != ""
         self.skip(path, "; ".join(problems), str(key)[:LONGEST_ID] if readable else None)
         return None
 
 
-@cache
-def _layout(
-    kind: type[Any], known: frozenset[str]
-) -> tuple[Mapping[str, bool], Mapping[str, None], Callable[[Any, Any], Any]]:
-    """Return how a class of records is read, given the attributes that are known.
+@frozen
+class _Layout:
+    """How a class of records is read.
 
-    These are the attributes that a row may have, each with whether it has a default; those without a default that may be
-    None; and the function that makes a record.
+    Attributes:
+        kind: the class.
+        spellings: the API's names of the attributes that a row may have.
+        used: all of these names.
+        defaulted: the attributes that have a default.
+        nullable: those without a default that may be None.
+        structure: makes a record.
     """
-    optional = {each.name: each.default is not NOTHING for each in fields(kind)}
-    nullable = {each.name: None for each in fields(kind) if type(None) in get_args(each.type)}
-    if "extra" not in optional:
+
+    kind: type[Any]
+    spellings: Mapping[str, Sequence[str]]
+    used: frozenset[str]
+    defaulted: frozenset[str]
+    nullable: Mapping[str, None]
+    structure: Callable[[Any, Any], Any]
+
+
+def _layout_of(kind: type[Any], names: Mapping[str, Sequence[str]], known: Row) -> _Layout:
+    named = tuple((name, tuple(spelled)) for name, spelled in names.items())
+    return _cached_layout(kind, named, frozenset(known))  # type: ignore[arg-type] # a class is hashable
+
+
+@lru_cache(maxsize=1_000)
+def _cached_layout(
+    kind: type[Any], names: tuple[tuple[str, tuple[str, ...]], ...], known: frozenset[str]
+) -> _Layout:
+    attributes = {each.name: each for each in fields(kind)}
+    if "extra" not in attributes:
         raise TypeError(
             f"{kind.__name__} has no attribute extra, so values that cannot be read would be lost"
         )
-    as_they_are = {name: override(struct_hook=lambda value, _: value) for name in (*known, "extra")}
-    structure = make_dict_structure_fn(kind, converter, **as_they_are)
-    read = {name: optional[name] for name in optional if name not in as_they_are}
-    return read, {name: None for name in nullable if read.get(name) is False}, structure
+    as_they_are = dict.fromkeys((*known, "extra"), override(struct_hook=lambda value, _: value))
+    named, read = dict(names), attributes.keys() - as_they_are.keys()
+    spellings = {name: named.get(name, (name,)) for name in attributes if name in read}
+    defaulted = frozenset(name for name in read if attributes[name].default is not NOTHING)
+    nullable = [name for name in read - defaulted if type(None) in get_args(attributes[name].type)]
+    return _Layout(
+        kind=kind,
+        spellings=spellings,
+        used=frozenset(chain.from_iterable(spellings.values())),
+        defaulted=defaulted,
+        nullable=dict.fromkeys(nullable),
+        structure=make_dict_structure_fn(kind, converter, **as_they_are),  # type: ignore[arg-type] # overrides only
+    )
 
 
 def _is_deep(value: Any, levels: int = _MOST_LEVELS) -> bool:
@@ -163,6 +217,8 @@ def kind_of(value: Any) -> str:
 
 def read_text(value: Any, _: object = None) -> str:
     """Return a text, which may be sent as a number."""
+    if type(value) is str:
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -179,7 +235,7 @@ def read_id(value: Any, _: object = None) -> str:
 
 def read_whole(value: Any, _: object = None) -> int:
     """Return an integer of 64 bits, which may be sent as text or as a float."""
-    whole = whole_number(value)
+    whole = value if type(value) is int and value in INT64 else whole_number(value)
     if whole is None:
         raise ValueError(f"{show(value)} is not an integer of 64 bits")
     return whole
@@ -189,7 +245,7 @@ def _read_number(value: Any, _: object = None) -> int | float | None:
     if value is None:
         return None
     number = number_of(value)
-    if number is None or (isinstance(number, int) and whole_number(number) is None):
+    if number is None or (isinstance(number, int) and number not in INT64):
         raise ValueError(f"{show(value)} is not a number")
     return number
 
@@ -202,24 +258,29 @@ def _read_float(value: Any, _: object = None) -> float:
 
 
 def _read_truth(value: Any, _: object = None) -> bool:
-    truth = truth_of(value)
+    truth = value if type(value) is bool else truth_of(value)
     if truth is None:
         raise ValueError(f"{show(value)} is not true or false")
     return truth
 
 
-def _read_bounded(value: Any, kind: Any) -> int | str:
-    """Read a value of a type in `field_types`."""
+def _bounded_reader(kind: Any) -> Callable[[Any, Any], int | str]:
+    """Return the hook of a type in `field_types`."""
     bounds = kind.__metadata__[0]
-    if kind.__origin__ is str:
+
+    def read_bounded_id(value: Any, _: object) -> str:
         text = read_id(value)
         if not bounds.min_length <= len(text) <= bounds.max_length:
             raise ValueError(f"an id has 1 to {bounds.max_length} characters, not {len(text)}")
         return text
-    whole = read_whole(value)
-    if not bounds.ge <= whole <= bounds.le:
-        raise ValueError(f"{whole} is outside of {bounds.ge} to {bounds.le}")
-    return whole
+
+    def read_bounded_whole(value: Any, _: object) -> int:
+        whole = read_whole(value)
+        if not bounds.ge <= whole <= bounds.le:
+            raise ValueError(f"{whole} is outside of {bounds.ge} to {bounds.le}")
+        return whole
+
+    return read_bounded_id if kind.__origin__ is str else read_bounded_whole
 
 
 converter = cattrs.Converter()
@@ -229,4 +290,4 @@ converter.register_structure_hook(int, read_whole)
 converter.register_structure_hook(float, _read_float)
 converter.register_structure_hook(bool, _read_truth)
 converter.register_structure_hook_func(lambda kind: kind == int | float | None, _read_number)
-converter.register_structure_hook_func(lambda kind: get_origin(kind) is Annotated, _read_bounded)
+converter.register_structure_hook_factory(lambda kind: hasattr(kind, "__metadata__"), _bounded_reader)

@@ -128,9 +128,9 @@ def _read_series(
     begin, unreadable = len(ts), []
     for k, point in enumerate(points):
         try:
-            moment, sent = point if isinstance(point, list) else ()
+            moment, sent = list_of(point, path)
             ts.append(_read_time(moment, Seconds))
-        except ValueError:
+        except (ValueError, DecodeError):
             unreadable.append((k, point))
             continue
         number = number_of(sent)

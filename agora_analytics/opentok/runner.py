@@ -261,7 +261,8 @@ def _lists(
     if query.members is not None:
         yield path, value, location
         key = query.members.key
-        listed = value.get(key) if isinstance(value.get(key), list) else ()
+        sent = value.get(key)
+        listed = sent if isinstance(sent, list) else []
         members = [(member, (*location, key, i)) for i, member in enumerate(listed)] if deeper else []
     for inner in deeper:
         for member, its_location in members:
