@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import msgspec
 from attrs import define, evolve, field
 
 from agora_analytics.core.numbers import truth_of, whole_number
+from agora_analytics.core.sent_text import json_body
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiResponse
@@ -20,7 +20,7 @@ from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.events import PartialResponse, RecordsSkipped
 from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
-from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError
+from agora_analytics.errors import IncompleteListing, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.kit.operation import Operation
 from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
@@ -73,10 +73,7 @@ class InsightsRunner:
 
         A response that lacks a part, since the server failed there, is requested again. The last one is returned.
         """
-        try:
-            encoded = msgspec.json.encode(body)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidRequest(f"the variables cannot be sent as JSON: {error}") from None
+        encoded = json_body(body)
         try:
             return await self._engine.run(self.operations[endpoint].request(body=encoded))
         except ServerError as error:

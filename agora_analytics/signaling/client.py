@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any, Self, Unpack
 
-import msgspec
 from attrs import evolve
 
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.sent_text import check_text, json_body
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -362,7 +362,7 @@ class AsyncSignaling(Client):
         self, operation: Operation[str | None], sender: str, body: Mapping[str, Any], query: Query = ()
     ) -> Delivery:
         target = at(operation, app_id=self.app_id, user_id=sender)
-        response = await self._engine.run(target.request(query, body=msgspec.json.encode(body)))
+        response = await self._engine.run(target.request(query, body=json_body(body)))
         return Delivery(code=response.result, request_id=response.request_id)
 
     def _archive(
@@ -387,6 +387,7 @@ class AsyncSignaling(Client):
     def _check_message(self, sender: str, receiver: str, what: str, payload: str) -> None:
         if not self._options.validate:
             return
+        check_text([("payload", payload)])
         check_message(sender, receiver, what, payload)
         user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
         if user_id not in (None, sender):

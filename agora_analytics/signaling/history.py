@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import msgspec
 from attrs import asdict, evolve, frozen
 
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.sent_text import json_body
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched, Page
@@ -135,7 +135,7 @@ class Archive:
     async def fetch(self, step: int) -> Fetched[int, Page[ArchivedMessage]]:
         """See `Paginator.fetch`."""
         body = {"filter": self.filter, "offset": step, "limit": self.page_size, "order": self.order}
-        query = at(QUERY, app_id=self.app_id).request(body=msgspec.json.encode(body))
+        query = at(QUERY, app_id=self.app_id).request(body=json_body(body))
         handle = (await self.engine.run(query)).result
         messages, response = await self._poll(at(RESULT, app_id=self.app_id, handle=handle).request())
         page = Page(

@@ -19,6 +19,7 @@ from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.lenient_json import NotJson, load_object
 from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import truth_of, whole_number
+from agora_analytics.core.sent_text import check_text
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Response, TransportFailure
@@ -261,6 +262,7 @@ def at(operation: Operation[R], **parts: str) -> Operation[R]:
 
 
 def _quoted(part: str, name: str) -> str:
+    check_text([(name, part)])
     if name == "handle":  # it is part of a URL from the server and is encoded already
         return quote(part, safe="%=")
     # "." and ".." are legal user ids, but a proxy or a library would resolve them as folders.
