@@ -40,7 +40,10 @@ def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
         return moment.timestamp()
     if isinstance(moment, str):
         return _parsed(moment.strip(), now, name)
-    return _checked(float(moment), name)
+    try:
+        return _checked(float(moment), name)
+    except OverflowError:  # an integer that is too large for a float
+        raise InvalidRequest(f"{name} is not a time: the number is too large") from None
 
 
 def _parsed(text: str, now: float, name: str) -> float:

@@ -3,15 +3,16 @@
 Source: Agora, "Analytics REST API reference", "Status codes"; see docs/agora-api.md.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from attrs import frozen
 
 from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
+from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import (
     MIDNIGHT_SLACK,
@@ -30,7 +31,7 @@ R = TypeVar("R")
 
 SUCCESS = (200, 0)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""The exceptions for a body that is not valid JSON: syntax errors, invalid UTF-8, too deep nesting."""
+"""The exceptions of the fast parser: syntax errors, invalid UTF-8, too deep nesting, another type than expected."""
 
 
 class AgoraEnvelope(msgspec.Struct):
@@ -43,30 +44,25 @@ class AgoraEnvelope(msgspec.Struct):
 
 @frozen
 class Opened(Generic[R]):
-    """A body whose envelope is read. `decode` returns its data; it raises `DecodeError`, or `UNREADABLE`."""
+    """A body whose envelope is read. `decode` returns its data; it raises `DecodeError`, or `NotJson`."""
 
     envelope: AgoraEnvelope
-    decode: Callable[[], R]
+    decode: Callable[[LenientReader], R]
 
 
 Open = Callable[[bytes], Opened[R]]
-"""Reads the envelope of a body; raises `UNREADABLE` if the body is not a JSON object."""
+"""Reads the envelope of a body; raises `NotJson` if the body is not a JSON object."""
 
 
 def open_fields(body: bytes) -> Opened[dict[str, Any]]:
     """Open a body whose data are all its fields."""
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, Any])
-    except UNREADABLE as error:
-        # A field outside the envelope may have a value that Python cannot hold, such as 1e999.
-        unreadable = errors.DecodeError(f"the response cannot be read: {error}")
-        return Opened(msgspec.json.decode(body, type=AgoraEnvelope), partial(_fail, unreadable))
-    envelope = AgoraEnvelope(*map(fields.get, ("code", "message", "requestId")))
-    return Opened(envelope, lambda: fields)
+    fields = load_object(body)
+    return Opened(envelope_of(fields), lambda _: fields)
 
 
-def _fail(error: errors.DecodeError) -> NoReturn:
-    raise error
+def envelope_of(fields: Mapping[str, Any]) -> AgoraEnvelope:
+    """Return the envelope of a response, given its fields."""
+    return AgoraEnvelope(*map(fields.get, AgoraEnvelope.__struct_fields__))
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
@@ -81,7 +77,7 @@ def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
         return judge_failure(exchange, outcome)
     try:
         verdict = _judge_opened(open_body(outcome.body), outcome, exchange)
-    except UNREADABLE:
+    except NotJson:
         verdict = _judge_unreadable(outcome, exchange.now)
     if exchange.endpoint.replayable or not isinstance(verdict, Retry):
         return verdict
@@ -96,8 +92,9 @@ def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> 
     number = whole_number(envelope.code)
     request_id = _request_id(envelope, response)
     if number in SUCCESS and response.status < 400:
+        reader = LenientReader()
         try:
-            return Done(opened.decode(), request_id)
+            return Done(opened.decode(reader), request_id, tuple(reader.skipped))
         except errors.DecodeError as error:
             error.request_id = request_id
             return Fail(error=error)
@@ -146,7 +143,7 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
             )
         case 404:
             error = errors.NotFound(f"{text}; check the base URL", **context)
-            return Fail(error=error, not_offered="no Route matched" in message)
+            return Fail(error=error, not_offered="no route matched" in message.lower())
         case 429:
             return _rate_limited(text, retry_after(response, now), context)
         case status if status >= 500 or status == 408:
@@ -193,6 +190,7 @@ def _judge_code(message: str, response: Response, now: float, context: dict[str,
 def _judge_limit(message: str, exchange: Exchange, context: dict[str, Any]) -> Retry | Fail:
     """Judge body code 300, whose message names the limit."""
     text, now = f"body code 300: {message or 'no message'}", exchange.now
+    message = message.lower()
     if "qps limit" in message:
         return _rate_limited(text, 1 - now % 1, context)
     if "qpm limit" in message:

@@ -13,7 +13,7 @@ from agora_analytics.agora.records import Call, R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.numbers import truth_of, whole_number
 from agora_analytics.core.paging import Finding, NumberedPaginator, PageInfo, Step, read_token, write_token
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -142,7 +142,8 @@ def record_listing(
             records=content.records,
             total=_count(content.total),
             page_size=_count(content.page_size),
-            has_more=content.has_more,
+            has_more=truth_of(content.has_more),
+            unreadable=response.skipped,
         )
         after, next_steps = paginator.next_steps(step, info)
         return Fetched(

@@ -11,7 +11,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-import msgspec
 from attrs import converters, evolve, field, frozen
 
 from agora_analytics.agora.enums import KNOWN_METRICS, Dimension, Names, names
@@ -20,6 +19,7 @@ from agora_analytics.agora.parsers import read_query
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.sent_text import json_body
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -136,6 +136,7 @@ class PlannedRequest(Generic[T]):
             read_query, parse=operation.parse, metric=self.metric, dimension=self.filters.dimension
         )
         app = (("appid", app_id),)
+        json_body(fields)  # a value that cannot be sent is refused before the request takes a slot
         if operation.method == "GET":
             in_query = ((name, _in_query(value)) for name, value in fields.items())
             return operation.request((*app, *in_query), window=self.window, limits=self.limits, read=read)
@@ -144,7 +145,7 @@ class PlannedRequest(Generic[T]):
         def build(now: float) -> Payload:
             payload = ends.build(now)
             body = {name: int(value) for name, value in payload.query} | fields
-            return evolve(payload, query=app, body=msgspec.json.encode(body))
+            return evolve(payload, query=app, body=json_body(body))
 
         return evolve(ends, build=build)
 

@@ -17,9 +17,10 @@ import msgspec
 from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, open_fields
+from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, envelope_of
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
-from agora_analytics.errors import DecodeError
+from agora_analytics.core.lenient_json import load_object
+from agora_analytics.core.lenient_reader import LenientReader
 
 _SENT_AS = {Uid: int | str, tuple[str, ...]: list[str] | str | int | None}
 """The JSON types of fields that the API sends in several forms."""
@@ -51,14 +52,13 @@ def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False
     try:
         page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
     except UNREADABLE:
-        opened = open_fields(body)
-        return Opened(opened.envelope, lambda: _page_of_fields(record, items, opened.decode()))
+        return open_leniently(body, record=record, items=items)
 
-    def decode() -> RecordPage[Any]:
+    def decode(reader: LenientReader) -> RecordPage[Any]:
         try:
             records = page.rows if as_rows else _records(page.rows, record)
         except UNREADABLE:
-            return read_page_carefully(record, items, body)
+            return open_leniently(body, record=record, items=items).decode(reader)
         return RecordPage(
             records=records,
             total=page.total_size,
@@ -70,43 +70,20 @@ def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False
     return Opened(AgoraEnvelope(page.code, page.message, page.requestId), decode)
 
 
-def read_page(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Read the records of a body, whatever its code.
+def open_leniently(body: bytes, *, record: type[R], items: str) -> Opened[RecordPage[R]]:
+    """Open a body with the lenient reader; the arguments as `open_page`."""
+    fields = load_object(body)
 
-    Raises:
-        DecodeError: with the path of the first field that cannot be read.
-    """
-    try:
-        return open_page(body, record=kind, items=items).decode()
-    except UNREADABLE:
-        return read_page_carefully(kind, items, body)
+    def decode(reader: LenientReader) -> RecordPage[R]:
+        return RecordPage(
+            records=read_records(record, fields.get(items), reader, path=f"$.{items}"),
+            total=fields.get("total_size"),
+            page_size=fields.get("page_size"),
+            has_more=fields.get("has_more"),
+            request_id=fields.get("requestId"),
+        )
 
-
-def read_rows(kind: type[R], items: str, body: bytes) -> RecordPage[Any]:
-    """Read the records of a body as structs, for `columns_of`; as records if a struct cannot hold one of them."""
-    try:
-        return open_page(body, record=kind, items=items, as_rows=True).decode()
-    except UNREADABLE:
-        return read_page_carefully(kind, items, body)
-
-
-def read_page_carefully(kind: type[R], items: str, body: bytes) -> RecordPage[R]:
-    """Read the records of a body with the slow reader, which decides what to tolerate and what is wrong."""
-    try:
-        found = msgspec.json.decode(body, type=dict[str, Any])
-    except UNREADABLE as error:
-        raise DecodeError(f"the response cannot be read: {error}") from error
-    return _page_of_fields(kind, items, found)
-
-
-def _page_of_fields(kind: type[R], items: str, body: dict[str, Any]) -> RecordPage[R]:
-    return RecordPage(
-        records=read_records(kind, body.get(items), path=f"$.{items}"),
-        total=body.get("total_size"),
-        page_size=body.get("page_size"),
-        has_more=body.get("has_more"),
-        request_id=body.get("requestId"),
-    )
+    return Opened(envelope_of(fields), decode)
 
 
 def _records(rows: list[Any], kind: type[R]) -> list[R]:

@@ -1,18 +1,17 @@
 """The records of Call Inspector, and how they are read.
 
-Source: Agora, "Analytics REST API reference", the response fields. A reader is tolerant: unknown fields go to
-`extra`, optional ones may be missing, ids may be numbers or text. A required field that is missing is a `DecodeError`.
+Source: Agora, "Analytics REST API reference", the response fields.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType, TypeVar
 
-import cattrs
-from attrs import field, fields_dict, frozen
-from cattrs.gen import make_dict_structure_fn
+from attrs import field, frozen
 
-from agora_analytics.errors import DecodeError
+from agora_analytics.core.field_types import Id, Int64, Seconds
+from agora_analytics.core.lenient_reader import LenientReader, converter, read_id, read_text
+from agora_analytics.core.numbers import truth_of
 
 Uid = NewType("Uid", str)
 """A user id. The API sends numbers (some above 2^31) or text; here it is always text."""
@@ -32,16 +31,16 @@ class Call:
         call_acu: the total number of users.
         call_audio_freeze_rate: share of audio time that was frozen, a fraction of 1.
         call_video_freeze_rate: share of video time that was frozen, a fraction of 1.
-        extra: fields that the reference does not name, as they were sent.
+        extra: fields that the reference does not name or that cannot be read, as they were sent.
     """
 
-    call_id: str
+    call_id: Id
     cname: str
-    created_ts: int
-    destroyed_ts: int
+    created_ts: Seconds
+    destroyed_ts: Seconds
     finished: bool
-    call_pcu: int | None = None
-    call_acu: int | None = None
+    call_pcu: Int64 | None = None
+    call_acu: Int64 | None = None
     call_audio_freeze_rate: float | None = None
     call_video_freeze_rate: float | None = None
     extra: Mapping[str, Any] = field(factory=dict)
@@ -77,10 +76,10 @@ class Session:
         finished: False while the user is in the call.
         user_audio_freeze_rate: a fraction of 1.
         user_video_freeze_rate: a fraction of 1.
-        extra: fields that the reference does not name, as they were sent.
+        extra: fields that the reference does not name or that cannot be read, as they were sent.
     """
 
-    sid: str
+    sid: Id
     cname: str = ""
     uid: Uid
     account: str | None = None
@@ -90,8 +89,8 @@ class Session:
     roles: tuple[str, ...] = ()
     sdk_version: str | None = None
     device_type: str | None = None
-    join_ts: int
-    leave_ts: int
+    join_ts: Seconds
+    leave_ts: Seconds
     finished: bool
     user_audio_freeze_rate: float | None = None
     user_video_freeze_rate: float | None = None
@@ -111,78 +110,35 @@ class Session:
 R = TypeVar("R", bound=Call | Session)
 
 
-def _uid(value: Any, _: type) -> str:
-    if value is None or isinstance(value, (bool, float, list, dict)):
-        raise ValueError(f"a user id cannot be {value!r}")
-    return str(value)
-
-
-def roles_of(value: Any, _: type = tuple) -> tuple[str, ...]:
-    """Return the roles, which come as a list, as one text, or not at all."""
+def roles_of(value: Any, _: object = None) -> tuple[str, ...]:
+    """Return the roles, which are sent as a list, as one text, or not at all."""
     if value is None:
         return ()
-    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+    return tuple(map(read_text, value)) if isinstance(value, (list, tuple)) else (read_text(value),)
 
 
-def _seconds(value: Any, _: type) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"a number cannot be {value!r}")  # noqa: TRY004 - cattrs gathers ValueErrors
-    return int(value)
-
-
-def _flag(value: Any, _: type) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"true or false cannot be {value!r}")  # noqa: TRY004
-    return value
-
-
-def _text(value: Any, _: type) -> str:
-    if isinstance(value, (bool, list, dict)):
-        raise ValueError(f"a text cannot be {value!r}")  # noqa: TRY004
-    return str(value)
-
+converter.register_structure_hook(Uid, read_id)
+converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], roles_of)
 
 _ENDS: Mapping[type[Any], tuple[str, str]] = {
     Call: ("created_ts", "destroyed_ts"),
     Session: ("join_ts", "leave_ts"),
 }
 
-_converter = cattrs.Converter()
-_converter.register_structure_hook(str, _text)
-_converter.register_structure_hook(Uid, _uid)
-_converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], roles_of)
-_converter.register_structure_hook(int, _seconds)
-_converter.register_structure_hook(bool, _flag)
-for _record in (Call, Session):
-    _converter.register_structure_hook(_record, make_dict_structure_fn(_record, _converter))
 
-
-def read_records(kind: type[R], rows: Any, *, path: str) -> list[R]:
+def read_records(kind: type[R], rows: Any, reader: LenientReader, *, path: str) -> list[R]:
     """Return the rows of a response as records; `path` is the path of the list in it.
 
     Raises:
-        DecodeError: with the path of the first field that cannot be read.
+        DecodeError: the value is not a list.
     """
-    if not isinstance(rows, list):
-        raise DecodeError(f"expected a list of records, found {type(rows).__name__}", path=path)
-    known = fields_dict(kind).keys() - {"extra"}
-    return [_read(kind, row, known, f"{path}[{i}]") for i, row in enumerate(rows)]
+    begin, end = _ENDS[kind]
 
+    def last_known_time(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        ongoing = truth_of(row.get("finished")) is False
+        return {end: row[begin]} if ongoing and begin in row else {}
 
-def _read(kind: type[R], row: Any, known: set[str], path: str) -> R:
-    if not isinstance(row, dict):
-        raise DecodeError(f"expected a record, found {type(row).__name__}", path=path)
-    extra = {name: value for name, value in row.items() if name not in known}
-    # A null is as good as a missing field.
-    named = {name: value for name, value in row.items() if name in known and value is not None}
-    if named.get("finished") is False:
-        begin, end = _ENDS[kind]
-        if begin in named:
-            named.setdefault(end, named[begin])  # the last known time of an ongoing call or session
-    try:
-        return _converter.structure({**named, "extra": extra}, kind)
-    except cattrs.BaseValidationError as error:
-        raise DecodeError("; ".join(cattrs.transform_error(error, path=path)), path=path) from error
+    return reader.records(kind, rows, path, instead=last_known_time)
 
 
 def sids_of(sessions: Iterable[Session | str]) -> list[str]:

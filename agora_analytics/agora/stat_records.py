@@ -1,7 +1,7 @@
 """The records of statistics, Data Insights and Real-time, and how rows become records.
 
 Times are UTC epoch seconds, as they were sent. Rates are fractions of 1, durations are minutes. `extra` has the fields
-that the reference does not name.
+that the reference does not name or that cannot be read.
 
 Source: Agora, "Analytics REST API reference"; endpoints 4 to 14 of docs/agora-api.md.
 """
@@ -12,8 +12,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from agora_analytics.agora.parsers import Number, QueryContext, Row, rows_of, whole_count
+from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.records import Uid
+from agora_analytics.core.field_types import Int64, Seconds
+from agora_analytics.core.lenient_reader import kind_of, list_of
 from agora_analytics.errors import DecodeError
 
 
@@ -28,10 +30,10 @@ class Point:
         dimension: what the query grouped by; None: all users together.
         dimension_value: the group.
         uid: the user, if users were requested.
-        extra: fields that the reference does not name.
+        extra: fields that the reference does not name or that cannot be read.
     """
 
-    ts: int
+    ts: Seconds
     metric: str
     value: Number | None
     dimension: str | None = None
@@ -57,7 +59,7 @@ class Total:
         ref_usage: what the rate is a fraction of: attempts to join, or minutes; None for counts.
         since: the first requested second.
         until: the last requested second.
-        extra: fields that the reference does not name.
+        extra: fields that the reference does not name or that cannot be read.
     """
 
     metric: str
@@ -82,16 +84,16 @@ class TopGroup:
         user_count: the number of users of the group, if it was requested.
         window_start_ts: the beginning of the window.
         window_end_ts: its end.
-        extra: fields that the reference does not name.
+        extra: fields that the reference does not name or that cannot be read.
     """
 
     dimension: str
     dimension_value: str | None
     metric: str
     value: Number | None
-    user_count: int | None = None
-    window_start_ts: int
-    window_end_ts: int
+    user_count: Int64 | None = None
+    window_start_ts: Seconds
+    window_end_ts: Seconds
     extra: Mapping[str, Any] = field(factory=dict)
 
 
@@ -107,13 +109,13 @@ class GroupStatistic:
         value: a fraction of 1; None if the server sent null.
         since: the first requested second; a call longer than the plan's span has rows for each part.
         until: the last requested second.
-        extra: fields that the reference does not name.
+        extra: fields that the reference does not name or that cannot be read.
     """
 
     metric: str
     dimension: str
     dimension_value: str | None
-    user_count: int | None = None
+    user_count: Int64 | None = None
     value: Number | None
     since: int
     until: int
@@ -130,12 +132,12 @@ class FreezeBucket:
         user_count: how many users it has.
         since: the first requested second; a call longer than the plan's span has rows for each part.
         until: the last requested second.
-        extra: fields that the reference does not name.
+        extra: fields that the reference does not name or that cannot be read.
     """
 
     metric: str
     bucket: str
-    user_count: int
+    user_count: Int64
     since: int
     until: int
     extra: Mapping[str, Any] = field(factory=dict)
@@ -150,113 +152,62 @@ class FreezeBucket:
         return low, high
 
 
-def _group(context: QueryContext, row: Row, *, required: bool) -> dict[str, Any]:
-    if context.dimension is None:
-        return {}
-    return {
-        "dimension": context.dimension,
-        "dimension_value": row.text(context.dimension, required=required),
-    }
-
-
-def _point(context: QueryContext, row: Row, name: str, uid: Uid | None = None) -> Point:
-    return Point(
-        ts=row.seconds("ts"),
-        metric=context.metric,
-        value=row.number(name),
-        uid=uid,
-        **_group(context, row, required=False),
-        extra=row.rest,
-    )
-
-
 def points(context: QueryContext, data: Any) -> list[Point]:
     """Read `[{ts, <metric>, [<dimension>]}]`."""
-    return [_point(context, row, context.metric) for row in rows_of(data, "$.data")]
+    return context.records(Point, data, uid=None)
 
 
 def minutes(context: QueryContext, data: Any) -> list[Point]:
     """Read `[{ts, value}]`."""
-    return [_point(context, row, "value") for row in rows_of(data, "$.data")]
+    return context.records(Point, data, names={"value": "value"}, uid=None)
+
+
+@frozen(kw_only=True)
+class _PointsOfUser:
+    uid: Uid
+    values: Any = None
+    extra: Mapping[str, Any] = field(factory=dict)
 
 
 def points_of_users(context: QueryContext, data: Any) -> list[Point]:
     """Read `[{uid, values[{ts, <metric>}]}]`."""
-    return [
-        _point(context, row, context.metric, uid)
-        for user in rows_of(data, "$.data")
-        for uid in [user.uid()]
-        for row in rows_of(user.rest.get("values"), f"{user.path}.values")
-    ]
+    read: list[Point] = []
+    for i, row in enumerate(list_of(data, "$.data")):
+        if (user := context.reader.record(_PointsOfUser, row, f"$.data[{i}]")) is not None:
+            path = f"$.data[{i}].values"
+            read += context.records(Point, context.reader.inner_list(user.values, path), path, uid=user.uid)
+    return read
 
 
 def totals(context: QueryContext, data: Any) -> list[Total]:
     """Read `[{<dimension>, <metric>, [refUsage]}]`."""
-    return [
-        Total(
-            metric=context.metric,
-            value=row.number(context.metric),
-            ref_usage=row.number("refUsage", required=False),
-            since=context.window.start,
-            until=context.window.end,
-            **_group(context, row, required=True),
-            extra=row.rest,
-        )
-        for row in rows_of(data, "$.data")
-    ]
+    return context.records(Total, data, names={"ref_usage": "refUsage"}, present=("value", "dimension_value"))
 
 
 def top_groups(context: QueryContext, data: Any) -> list[TopGroup]:
     """Read `{list[{<dimension>, <metric>, windowStartTs, windowEndTs}]}`."""
-    if not isinstance(data, Mapping):
-        raise DecodeError(f"expected an object, found {type(data).__name__}", path="$.data")
-    groups = []
-    for row in rows_of(data.get("list"), "$.data.list"):
-        value = row.number(context.metric)
-        users = value if context.metric == "userCount" else row.number("userCount", required=False)
-        groups.append(
-            TopGroup(
-                dimension=context.dimension or "",
-                dimension_value=row.text(context.dimension or ""),
-                metric=context.metric,
-                value=value,
-                user_count=None if users is None else whole_count(users, f"{row.path}.userCount"),
-                window_start_ts=row.seconds("windowStartTs"),
-                window_end_ts=row.seconds("windowEndTs"),
-                extra=row.rest,
-            )
-        )
-    return groups
+    if not isinstance(data, Mapping | None):
+        raise DecodeError(f"expected an object, found {kind_of(data)}", path="$.data")
+    return context.records(
+        TopGroup,
+        (data or {}).get("list"),
+        "$.data.list",
+        names={
+            "user_count": "userCount",
+            "window_start_ts": "windowStartTs",
+            "window_end_ts": "windowEndTs",
+        },
+        present=("value", "dimension_value"),
+    )
 
 
 def group_statistics(context: QueryContext, data: Any) -> list[GroupStatistic]:
     """Read `[{dimension_value, user_count, value}]`."""
-    return [
-        GroupStatistic(
-            metric=context.metric,
-            dimension=context.dimension or "",
-            dimension_value=row.text("dimension_value"),
-            user_count=row.count("user_count", required=False),
-            value=row.number("value"),
-            since=context.window.start,
-            until=context.window.end,
-            extra=row.rest,
-        )
-        for row in rows_of(data, "$.data")
-    ]
+    names = {"dimension_value": "dimension_value", "value": "value"}
+    return context.records(GroupStatistic, data, names=names, present=("value", "dimension_value"))
 
 
 def freeze_buckets(context: QueryContext, data: Any) -> list[FreezeBucket]:
     """Read `[{bucket, user_count}]`; the smallest freeze rates first."""
-    buckets = [
-        FreezeBucket(
-            metric=context.metric,
-            bucket=row.text("bucket") or "",
-            user_count=row.count("user_count") or 0,
-            since=context.window.start,
-            until=context.window.end,
-            extra=row.rest,
-        )
-        for row in rows_of(data, "$.data")
-    ]
+    buckets = context.records(FreezeBucket, data)
     return sorted(buckets, key=lambda bucket: bucket.bounds or (1.0, 1.0))

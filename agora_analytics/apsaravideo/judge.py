@@ -14,6 +14,9 @@ import msgspec
 from agora_analytics import errors
 from agora_analytics.apsaravideo.spec import ERRORS, FAMILIES, Meaning, Refusal
 from agora_analytics.core import http_times
+from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_reader import LenientReader
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
 
@@ -35,7 +38,8 @@ _BY_STATUS: Mapping[int, str] = {
     429: "Throttling",
 }
 """The code that is assumed for an HTTP status when the body has no documented code."""
-_GOOD = {"", "200", "OK", "Success"}  # a good response has no code; the others are accepted as well
+_BY_CODE = {code.lower(): refusal for code, refusal in ERRORS.items()}
+_GOOD = {"", "200", "ok", "success"}  # a good response has no code; the others are accepted as well
 _RATE_PERIOD = 1.0  # the limit is counted in seconds
 _LONGEST_MESSAGE = 500
 
@@ -53,10 +57,11 @@ class Envelope(msgspec.Struct):
     def text(self, name: str) -> str | None:
         """Return a field as text: `Code`, `Message` or `RequestId`."""
         both = (getattr(self, name), getattr(self, name[0].lower() + name[1:]))
-        return next((str(value) for value in both if isinstance(value, str | int) and value != ""), None)
+        whole = (value if isinstance(value, str | int) else whole_number(value) for value in both)
+        return next((str(value) for value in whole if value is not None and value != ""), None)
 
 
-def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict[R]:
+def read_response(exchange: Exchange, *, parse: Callable[[bytes, LenientReader], R]) -> Verdict[R]:
     """Return what `parse` returns for the body of a good response (it may raise `DecodeError`), or what to do instead."""
     outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
@@ -65,9 +70,10 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict
     in_body = envelope.text("RequestId") if envelope is not None else None
     headers = outcome.headers
     request_id = in_body or headers.get("x-acs-request-id") or headers.get("x-request-id")
-    if envelope is not None and outcome.status < 400 and (envelope.text("Code") or "") in _GOOD:
+    if envelope is not None and outcome.status < 400 and (envelope.text("Code") or "").lower() in _GOOD:
+        reader = LenientReader()
         try:
-            return Done(parse(outcome.body), request_id)
+            return Done(parse(outcome.body, reader), request_id, tuple(reader.skipped))
         except errors.DecodeError as error:
             error.request_id = request_id
             return Fail(error=error)
@@ -87,7 +93,12 @@ def _read_envelope(response: Response) -> Envelope | None:
     try:
         return msgspec.json.decode(response.body, type=Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        fields = load_object(response.body)
+    except NotJson:
         return _read_xml(response.body)
+    return Envelope(*map(fields.get, Envelope.__struct_fields__))
 
 
 def _read_xml(body: bytes) -> Envelope | None:
@@ -127,10 +138,10 @@ def _judge_refusal(
 
 def refusal_of(code: str | None, status: int) -> Refusal:
     """Return what a code means: by its name, by its prefix, or by the HTTP status, in this order."""
-    code = code or ""
-    if code in ERRORS:
-        return ERRORS[code]
-    families = (known for beginning, known in FAMILIES.items() if code.startswith(beginning))
+    code = (code or "").lower()
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    families = (known for beginning, known in FAMILIES.items() if code.startswith(beginning.lower()))
     known = next(families, None) or _BY_STATUS.get(status) or ("InternalError" if status >= 500 else None)
     return ERRORS[known] if known else Refusal(status, Meaning.WRONG_REQUEST, "this error is not documented")
 

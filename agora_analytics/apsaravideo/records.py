@@ -3,14 +3,16 @@
 Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData": all scalars are JSON strings.
 """
 
-import math
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from attrs import field, frozen
 
+from agora_analytics.core.field_types import Milliseconds
+from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
@@ -19,7 +21,6 @@ from agora_analytics.errors import DecodeError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LATEST = 1e14  # milliseconds: beyond the year 5000 even the units are wrong
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,26 +84,21 @@ class Points:
     raw_summary: str | None
 
 
-def read_points(body: bytes, *, metric: str) -> Points:
+def read_points(body: bytes, reader: LenientReader, *, metric: str) -> Points:
     """Return the points of a response, the earliest first, and their summary. Missing nodes are an empty list.
 
     Raises:
         DecodeError: with the path of what cannot be read.
     """
     try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"the response is not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise DecodeError(f"the response is not a JSON object but {type(fields).__name__}")
-    by_name = {name[:1].upper() + name[1:]: value for name, value in fields.items()}
-    nodes, summary = by_name.get("Nodes"), by_name.get("SummaryData")
-    if not isinstance(nodes, list | None):
-        raise DecodeError(f"a list of points is missing, found {type(nodes).__name__}", path="$.Nodes")
-    points = [_point(node, metric, f"$.Nodes[{i}]") for i, node in enumerate(nodes or ())]
+        fields = _capitalized(load_object(body))
+    except NotJson as error:
+        raise DecodeError(f"the response cannot be read: {error}") from error
+    nodes, summary = list_of(fields.get("Nodes"), "$.Nodes"), fields.get("SummaryData")
+    read = [_point(node, metric, f"$.Nodes[{i}]", reader) for i, node in enumerate(nodes)]
     return Points(
-        points=sorted(points, key=lambda point: point.ts),
-        summary=number(summary),
+        points=sorted((point for point in read if point is not None), key=lambda point: point.ts),
+        summary=exact_float(summary),
         raw_summary=_as_sent(summary),
     )
 
@@ -132,41 +128,37 @@ def points_table(pages: Sequence[Page[MetricPoint]]) -> "pa.Table":
     return pa.table([[getattr(point, name) for point in points] for name in schema.names], schema=schema)
 
 
-def number(value: Any) -> float | None:
-    """Return a number that was sent as a number or as text; None for anything else, NaN and infinity included.
+@frozen(kw_only=True)
+class _Node:
+    """A point as it is sent."""
 
-    An integer that a float cannot hold exactly is None too, so that `raw` has it.
+    ms: Milliseconds
+    value: Any = None
+    extra: Mapping[str, Any] = field(factory=dict)
 
-    Example:
-        >>> number("66.670000"), number("n/a")
-        (66.67, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+
+def _point(node: Any, metric: str, path: str, reader: LenientReader) -> MetricPoint | None:
+    if isinstance(node, dict):
+        node = _capitalized(node)
+    names = {"ms": ("Timestamp",), "value": ("Value",)}
+    if (sent := reader.record(_Node, node, path, names=names)) is None:
         return None
-    if isinstance(value, str) and (not value.isascii() or "_" in value):  # Python would accept them
-        return None
-    parsed = exact_float(value)
-    return parsed if parsed is not None and math.isfinite(parsed) else None
-
-
-def _point(node: Any, metric: str, path: str) -> MetricPoint:
-    if not isinstance(node, dict):
-        raise DecodeError(f"a point cannot be {type(node).__name__}", path=path)
-    by_name = {name[:1].upper() + name[1:]: value for name, value in node.items()}
-    milliseconds, sent = number(by_name.pop("Timestamp", None)), by_name.pop("Value", None)
-    if milliseconds is None or not abs(milliseconds) < _LATEST:
-        raise DecodeError("a point has no time, or an impossible one", path=f"{path}.Timestamp")
-    value = number(sent)
+    value = exact_float(sent.value)
     return MetricPoint(
         metric=metric,
-        ts=int(milliseconds // 1000),
+        ts=sent.ms // 1000,
         value=value,
-        raw=_as_sent(sent) if value is None else None,
-        extra=by_name,
+        raw=_as_sent(sent.value) if value is None else None,
+        extra=sent.extra,
     )
+
+
+def _capitalized(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields by their names with a capital, since responses have either case."""
+    return {name[:1].upper() + name[1:]: value for name, value in fields.items()}
 
 
 def _as_sent(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return msgspec.json.encode(value).decode()
+    return json.dumps(value, separators=(",", ":"))

@@ -6,6 +6,8 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
+from agora_analytics.core.verdicts import SkippedRecord
+
 
 @frozen(kw_only=True)
 class Series:
@@ -44,6 +46,7 @@ class MetricColumns:
         offsets: start of the points of each series, and the number of all points, shape (series + 1,).
         ts: UTC epoch seconds, a contiguous buffer of int64, shape (points,).
         value: a contiguous buffer of float64, shape (points,); NaN stands for null.
+        skipped: the sessions, series and points of the response that could not be read.
     """
 
     sids: Sequence[str]
@@ -53,6 +56,7 @@ class MetricColumns:
     offsets: Sequence[int]
     ts: memoryview = field(repr=False)
     value: memoryview = field(repr=False)
+    skipped: tuple[SkippedRecord, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ts)

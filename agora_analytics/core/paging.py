@@ -38,12 +38,19 @@ class PageInfo(Generic[T]):
         total: number of records in the window, as the server counts them; None if it does not say.
         page_size: the server's page size, which may be smaller than the requested one; None if it does not say.
         has_more: whether the server has more records than it lists; None if the response has no such field.
+        unreadable: identifies each record of the page that could not be read. The server counts them too.
     """
 
     records: Sequence[T]
     total: int | None
     page_size: int | None
     has_more: bool | None
+    unreadable: Sequence[Hashable] = ()
+
+    @property
+    def listed(self) -> int:
+        """Number of records on the page."""
+        return len(self.records) + len(self.unreadable)
 
 
 class Finding(Enum):
@@ -101,8 +108,9 @@ class NumberedPaginator(Generic[T]):
         progress.received.add(step.page)
         keys_before = len(progress.keys)
         progress.keys.update(map(self._key, page.records))
+        progress.keys.update(page.unreadable)
         # A total below the number of records on this page is wrong.
-        total = None if page.total is None or page.total < len(page.records) else page.total
+        total = None if page.total is None or page.total < page.listed else page.total
         if progress.total is not None:  # the pages are known
             added = []
             progress.total = max(progress.total, total or 0)
@@ -123,12 +131,12 @@ class NumberedPaginator(Generic[T]):
         """Without a total, request one page after the other as long as they have new records."""
         more = page.has_more
         if more is None:
-            more = page.page_size is None or len(page.records) >= page.page_size
+            more = page.page_size is None or page.listed >= page.page_size
         progress.last_page = step.page + 1 if more and has_new else step.page
         return [Step(step.window, step.page + 1)] if more and has_new else []
 
     def _remaining_pages(self, total: int, step: Step, page: PageInfo[T], progress: _Progress) -> list[Step]:
-        size = page.page_size or len(page.records) or 1
+        size = page.page_size or page.listed or 1
         progress.last_page = max(-(-total // size), step.page)
         if progress.last_page > MOST_PAGES:
             raise IncompleteListing(

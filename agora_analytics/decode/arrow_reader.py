@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.field_types import LAST_SECOND
 from agora_analytics.decode import msgspec_reader
 from agora_analytics.decode.columns_builder import ColumnsBuilder, NeedsFallback
 
@@ -36,7 +37,7 @@ def read(body: bytes) -> MetricColumns:
         table = _parse(lines)
         if table.num_rows != points or table["ts"].null_count:
             raise NeedsFallback
-        ts.append(table["ts"].to_numpy())
+        ts.append(_times(table["ts"]))
         value.append(_values(table["value"]))
     return builder.build(np.concatenate(ts), np.concatenate(value))
 
@@ -77,6 +78,14 @@ def _parse(lines: bytes) -> Any:
         )
     except pa.ArrowInvalid:
         raise NeedsFallback from None
+
+
+def _times(column: Any) -> Any:
+    """Return the times. Falls back for a time that is out of bounds."""
+    ts = column.to_numpy()
+    if len(ts) and not (ts.min() > 0 and ts.max() <= LAST_SECOND):
+        raise NeedsFallback
+    return ts
 
 
 def _values(column: Any) -> Any:

@@ -1,14 +1,15 @@
 """Shared by all readers: builds `MetricColumns` from the series of a response."""
 
 from array import array
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from attrs import Factory, define, field
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.verdicts import SkippedRecord
 
 INT32 = range(-(2**31), 2**31)
-INT64 = range(-(2**63), 2**63)
 LOCAL_USER = "0"
 
 
@@ -42,7 +43,7 @@ class ColumnsBuilder:
         self.peer_uid.append(peer_uid)
         self.offsets.append(self.offsets[-1] + points)
 
-    def build(self, ts: Any, value: Any) -> MetricColumns:
+    def build(self, ts: Any, value: Any, skipped: Sequence[SkippedRecord] = ()) -> MetricColumns:
         """Return the columns with the points: arrays of int64 (`ts`) and float64 (`value`), of NumPy or not."""
         return MetricColumns(
             sids=tuple(self.sids),
@@ -52,6 +53,7 @@ class ColumnsBuilder:
             offsets=tuple(self.offsets),
             ts=_flat_view(ts, "q"),
             value=_flat_view(value, "d"),
+            skipped=tuple(skipped),
         )
 
 

@@ -1,28 +1,43 @@
-"""The reference reader: reads one value at a time. It is slow, and the only reader that reports errors.
+"""The reference reader: reads one value at a time. It is slow, and it alone decides what of a response is lost.
 
-It accepts what `json.loads` accepts in UTF-8, with an optional byte order mark, under these rules:
+It reads what `lenient_json` reads, under these rules:
 
-* `metrics`, `data` and `kvs` are lists. Null is an empty list; a missing list is an error.
-* `sid` is a string. `mid` is a 32-bit integer, `ts` a 64-bit integer; either may also be a float without a fraction, or
-  a string. `value` is a finite number, a string with one, or null.
-* `peer_uid` is a string, an integer, or a float without a fraction. Null or missing means "0", the local user.
-* A point is a list of exactly two elements. Of a repeated key, the last one counts. Unknown keys are ignored.
+* `metrics`, `data` and `kvs` are lists. Null or missing is an empty list.
+* `sid` is text of 1 to 255 characters, or a whole number. `mid` is a 32-bit integer. `peer_uid` is text or a whole
+  number; null or missing means "0", the local user. A session or series without them is skipped.
+* A point is a list of exactly two elements. Its time is a whole number of seconds in the bounds of `Seconds`, otherwise
+  the point is skipped. Its value is a finite number; NaN and infinities are null. Any other value becomes null too.
+* Numbers may be sent as text. Of a repeated key, the last one counts. Unknown keys are ignored.
+
+What is skipped, and each value that became null, is named in `MetricColumns.skipped`, with one entry for a series.
 """
 
-import json
-import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
-from math import isfinite, nan
-from typing import Any, Final, NoReturn
+from math import nan
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.field_types import Id, Seconds
+from agora_analytics.core.lenient_json import NotJson, load_json, load_object
+from agora_analytics.core.lenient_reader import (
+    LenientReader,
+    converter,
+    kind_of,
+    list_of,
+    read_id,
+    read_whole,
+    show,
+)
+from agora_analytics.core.numbers import number_of
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.columns_builder import INT32, INT64, LOCAL_USER, ColumnsBuilder
+from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder
 from agora_analytics.errors import DecodeError
+
+T = TypeVar("T")
 
 
 class _Metrics(msgspec.Struct):
@@ -32,19 +47,23 @@ class _Metrics(msgspec.Struct):
 _METRICS: Final = msgspec.json.Decoder(_Metrics)
 _TEXTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_MISSING: Any = object()
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NULLS = {"nan", *(sign + name for sign in ("", "-", "+") for name in ("inf", "infinity"))}
+_read_id, _read_time = converter.get_structure_hook(Id), converter.get_structure_hook(Seconds)
 
 
 def read(body: bytes) -> MetricColumns:
-    """Read a metrics response. Raise `DecodeError` for the first error in it."""
+    """Read a metrics response.
+
+    Raises:
+        DecodeError: the body is not JSON, in which case a `NotJson` is the cause; or `metrics` is not a list.
+    """
     pieces = _session_texts(body) if is_large(body) else None
-    if pieces is not None:
-        return _read(chain.from_iterable(map(_parse, pieces)))
-    response = _parse(body)
-    if not isinstance(response, dict):
-        raise DecodeError(f"the response is not a JSON object but {_kind(response)}")
-    return _read(_list(response, "metrics", "$"))
+    try:
+        if pieces is not None:
+            return _read(chain.from_iterable(map(load_json, pieces)))
+        return _read(list_of(load_object(body).get("metrics"), "$.metrics"))
+    except NotJson as error:
+        raise DecodeError(f"the response cannot be read: {error}") from error
 
 
 def _session_texts(body: bytes) -> Iterable[bytes] | None:
@@ -61,123 +80,74 @@ def _session_texts(body: bytes) -> Iterable[bytes] | None:
             for piece in pieces:
                 _OBJECTS.decode(piece)
             return pieces
-        metrics = _METRICS.decode(body).metrics
-        if not metrics:
-            raise DecodeError("the field 'metrics' is missing")
-        return (b"[%b]" % text for text in _TEXTS.decode(metrics))
+        return (b"[%b]" % text for text in _TEXTS.decode(_METRICS.decode(body).metrics or b"[]"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _read(sessions: Iterable[Any]) -> MetricColumns:
-    builder = ColumnsBuilder()
+    reader, builder = LenientReader(), ColumnsBuilder()
     ts, value = array("q"), array("d")
     for i, session in enumerate(sessions):
         path = f"$.metrics[{i}]"
-        data = _list(session, "data", path)
-        sid_index = builder.session_index(_text(session.get("sid"), f"{path}.sid"))
-        for j, series in enumerate(data):
-            _read_series(series, f"{path}.data[{j}]", builder, sid_index, ts, value)
-    return builder.build(ts, value)
+        if not isinstance(session, dict):
+            reader.skip(path, f"expected an object, found {kind_of(session)}")
+            continue
+        try:
+            sid = _field(session, "sid", lambda sent: _read_id(sent, Id))
+        except ValueError as error:
+            reader.skip(path, str(error))
+            continue
+        sid_index = builder.session_index(sid)
+        for j, series in enumerate(reader.inner_list(session.get("data"), f"{path}.data", sid)):
+            try:
+                _read_series(series, f"{path}.data[{j}]", sid, reader, builder, sid_index, ts, value)
+            except ValueError as error:
+                reader.skip(f"{path}.data[{j}]", str(error), sid)
+    return builder.build(ts, value, reader.skipped)
 
 
 def _read_series(
-    series: Any, path: str, builder: ColumnsBuilder, sid_index: int, ts: "array[int]", value: "array[float]"
+    series: Any,
+    path: str,
+    sid: str,
+    reader: LenientReader,
+    builder: ColumnsBuilder,
+    sid_index: int,
+    ts: "array[int]",
+    value: "array[float]",
 ) -> None:
-    points = _list(series, "kvs", path)
-    mid = _integer(series.get("mid"), INT32, f"{path}.mid")
-    peer_uid = _peer_uid(series.get("peer_uid"), f"{path}.peer_uid")
+    """Add a series to the columns. Raises ValueError if it cannot be identified."""
+    if not isinstance(series, dict):
+        raise ValueError(f"expected an object, found {kind_of(series)}")  # noqa: TRY004 - skips the series
+    mid = _field(series, "mid", read_whole)
+    if mid not in INT32:
+        raise ValueError(f"mid: {mid} is not an integer of 32 bits")
+    peer = LOCAL_USER if series.get("peer_uid") is None else _field(series, "peer_uid", read_id)
+    points = reader.inner_list(series.get("kvs"), f"{path}.kvs", sid)
+    begin, unreadable = len(ts), []
     for k, point in enumerate(points):
-        if not isinstance(point, list) or len(point) != 2:
-            raise DecodeError("expected a pair [ts, value]", path=f"{path}.kvs[{k}]")
-        ts.append(_integer(point[0], INT64, f"{path}.kvs[{k}][0]"))
-        value.append(_value(point[1], f"{path}.kvs[{k}][1]"))
-    builder.add_series(sid_index, mid, peer_uid, len(points))
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_object
-        )
-    except (ValueError, RecursionError) as error:
-        first_line = str(error).partition("\n")[0][:200]
-        raise DecodeError(f"the response is not JSON: {first_line}") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return what the parser would return itself; the call of a Python function lets other threads run."""
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else type(value).__name__
-
-
-def _list(parent: Any, key: str, path: str) -> list[Any]:
-    if not isinstance(parent, dict):
-        raise DecodeError(f"expected an object, found {_kind(parent)}", path=path)
-    value = parent.get(key, _MISSING)
-    if value is _MISSING:
-        raise DecodeError(f"the field {key!r} is missing", path=path)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise DecodeError(f"expected a list, found {_kind(value)}", path=f"{path}.{key}")
-    return value
-
-
-def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str):
-        raise DecodeError(f"expected a string, found {_kind(value)}", path=path)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise DecodeError("the string contains half of a surrogate pair", path=path) from None
-    return value
-
-
-def _peer_uid(value: Any, path: str) -> str:
-    if value is None:
-        return LOCAL_USER
-    if isinstance(value, str):
-        return _text(value, path)
-    return str(_integer(value, None, path))
-
-
-def _integer(value: Any, within: range | None, path: str) -> int:
-    number = _number(value, path)
-    if isinstance(number, float):
-        if not number.is_integer():
-            raise DecodeError("expected an integer, found a fraction", path=path)
-        number = int(number)
-    if within is not None and number not in within:
-        raise DecodeError(f"the number {number} is out of range", path=path)
-    return number
-
-
-def _value(value: Any, path: str) -> float:
-    if value is None:
-        return nan
-    try:
-        number = float(_number(value, path))
-    except OverflowError:
-        number = float("inf")
-    if not isfinite(number):
-        raise DecodeError("the number is out of range", path=path)
-    return number
-
-
-def _number(value: Any, path: str) -> int | float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
         try:
-            return int(value) if value.lstrip("-").isdigit() else float(value)
-        except ValueError:  # Python does not convert thousands of digits
-            raise DecodeError("the number is out of range", path=path) from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DecodeError(f"expected a number, found {_kind(value)}", path=path)
-    return value
+            moment, sent = list_of(point, path)
+            ts.append(_read_time(moment, Seconds))
+        except (ValueError, DecodeError):
+            unreadable.append((k, point))
+            continue
+        number = number_of(sent)
+        if number is None and sent is not None and str(sent).strip().lower() not in _NULLS:
+            unreadable.append((k, point))
+        value.append(nan if number is None else float(number))
+    builder.add_series(sid_index, mid, peer, len(ts) - begin)
+    if unreadable:
+        k, point = unreadable[0]
+        reason = f"{len(unreadable)} of {len(points)} points cannot be read; the first one is {show(point)}"
+        reader.skip(f"{path}.kvs[{k}]", reason, sid)
+
+
+def _field(parent: dict[str, Any], name: str, read: Callable[[Any], T]) -> T:
+    if parent.get(name) is None:
+        raise ValueError(f"{name} is missing")
+    try:
+        return read(parent[name])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

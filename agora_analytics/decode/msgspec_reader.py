@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.field_types import Id, Seconds
 from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
 
 
@@ -31,7 +32,7 @@ class SeriesText(msgspec.Struct, gc=False):
 class SessionText(msgspec.Struct):
     """A session whose points are still JSON text."""
 
-    sid: str
+    sid: Id
     data: list[SeriesText]
 
 
@@ -42,7 +43,7 @@ class ResponseText(msgspec.Struct):
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(ResponseText)
-_PAIRS: Final = msgspec.json.Decoder(list[tuple[int, float | None]])
+_PAIRS: Final = msgspec.json.Decoder(list[tuple[Seconds, float | None]])
 _first, _second = itemgetter(0), itemgetter(1)
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import simdjson
 
 from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.field_types import LAST_SECOND, LONGEST_ID
 from agora_analytics.decode.chunks import is_large, session_pieces
 from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
 from agora_analytics.decode.pair_check import all_pairs
 
 KEEP_PARSER: Final = 4_000_000  # bytes; a parser keeps 5.5 times its largest text until it is freed
-_EXACT: Final = 2**53  # from here on, not every integer can be represented as float64
 _FLUSH: Final = 16_384  # points that are moved to the columns at once, so that they stay in the CPU cache
 _NULL, _PLACEHOLDER, _PLACEHOLDER_VALUE = b",null]", b",9e299]", 9e299
 
@@ -94,7 +94,7 @@ class _Columns:
         with np.errstate(invalid="ignore"):
             ts[:] = seconds
         self._value[start : self.points] = flat[1::2]
-        if len(ts) and not ((ts == seconds).all() and ts.min() > -_EXACT and ts.max() < _EXACT):
+        if len(ts) and not ((ts == seconds).all() and ts.min() > 0 and ts.max() <= LAST_SECOND):
             raise NeedsFallback
 
     def restore_nulls(self, start: int, nulls: int) -> None:
@@ -156,7 +156,12 @@ class _PieceReader:
         sid, data = session["sid"], session["data"]
         if len(session) != 2:
             self._count_unknown(session, {"sid", "data"})
-        if type(sid) is not str or type(data) is not simdjson.Array or _has_bracket(sid):
+        if (
+            type(sid) is not str
+            or not 0 < len(sid) <= LONGEST_ID
+            or type(data) is not simdjson.Array
+            or _has_bracket(sid)
+        ):
             raise NeedsFallback
         sid_index = self._builder.session_index(sid)
         all_kvs, buffers, waiting = [], [], 0

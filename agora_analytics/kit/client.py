@@ -33,7 +33,16 @@ P = TypeVar("P", bound=Page[Any])
 
 def basic_auth(user: str, password: str) -> Mapping[str, str]:
     """Return the header of HTTP Basic authentication."""
-    return {"authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+    return {"authorization": f"Basic {b64encode(_encoded(f'{user}:{password}')).decode()}"}
+
+
+def _encoded(credential: str) -> bytes:
+    try:
+        return credential.encode()
+    except UnicodeEncodeError:  # the error must not show the value
+        raise ConfigurationError(
+            "a credential contains half of a surrogate pair, which is not text; copy it again"
+        ) from None
 
 
 class ClientOptions(TypedDict, total=False):
@@ -114,6 +123,7 @@ class Client:
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
         """Return an engine with the options of this client; `account` identifies the clients that share the limits."""
+        _encoded("".join(account))
         more: dict[str, Any] = {} if describe_missing is None else {"describe_missing": describe_missing}
         return Engine(
             hosts=hosts,

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.sent_text import check_text
 from agora_analytics.core.verdicts import Payload, Read
 from agora_analytics.core.windows import Window, clip, split
 from agora_analytics.engine.api_request import ApiRequest
@@ -72,7 +73,11 @@ class Operation(Endpoint, Generic[R]):
             limits: what the plan allows; None: the window is sent as it is.
             body: the body.
             read: reads the response in place of the operation's own reader.
+
+        Raises:
+            InvalidRequest: a parameter is not text that can be sent.
         """
+        check_text(query)
 
         def build(now: float) -> Payload:
             if window is None or self.write_window is None:

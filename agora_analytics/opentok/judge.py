@@ -14,6 +14,8 @@ from attrs import define, frozen
 
 from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
+from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.opentok.spec import ERRORS, ErrorCategory
@@ -69,8 +71,7 @@ class ReportedError(msgspec.Struct):
     @property
     def code(self) -> int | None:
         """The vendor's code, sent as a number or as text."""
-        text = str(self.errorCode)
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
+        return whole_number(self.errorCode)
 
     @property
     def text(self) -> str:
@@ -135,6 +136,10 @@ def _read_envelope(response: Response) -> GraphQLEnvelope | None:
     try:
         return msgspec.json.decode(response.body, type=GraphQLEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(load_object(response.body), GraphQLEnvelope)
+    except (NotJson, msgspec.ValidationError, RecursionError):
         return None
 
 

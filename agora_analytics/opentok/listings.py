@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
+from agora_analytics.core.numbers import number_of
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.graphql_query import Field, OneOrMore, as_list
-from agora_analytics.opentok.pagination import ListingPlan, value_at
+from agora_analytics.opentok.pagination import ListingPlan, Member, objects_in, value_at
 from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.records import (
     Connection,
@@ -44,10 +46,15 @@ _ROLES = ("publisher", "subscriber")
 _PARTICIPANTS = {Connection: "connection", Publisher: "publisher", Subscriber: "subscriber"}
 
 
-def members_of(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the members of a collection in a response; those that are null are left out."""
-    members = (value.get(name) or {}).get("resources") or ()
-    return [member for member in members if isinstance(member, dict)]
+def members_of(
+    value: Mapping[str, Any], name: str, reader: LenientReader, path: str
+) -> list[tuple[dict[str, Any], str]]:
+    """Return the members of a collection in a response, each with its path; those that are null are left out."""
+    collection, path = value.get(name), f"{path}.{name}"
+    if not isinstance(collection, dict | None):
+        reader.skip(path, f"expected an object, found {kind_of(collection)}")
+        return []
+    return objects_in(reader.inner_list((collection or {}).get("resources"), path), reader, path)
 
 
 def session_summaries(
@@ -74,8 +81,8 @@ def meetings(
 ) -> ListingPlan[Meeting]:
     """Return the listing of the meetings of sessions."""
 
-    def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[Meeting]:
-        yield record(Meeting, meeting, session_id=session_id)
+    def parse(session_id: str, meeting: Member) -> Iterator[Meeting | None]:
+        yield record(Meeting, *meeting, session_id=session_id)
 
     return _in_meetings(Meeting, project_id, session_ids, chosen, parse, minutes=minutes)
 
@@ -97,9 +104,13 @@ def stream_samples(
     if not wanted or set(wanted) - set(_ROLES):
         raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both")
 
-    def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[StreamSample]:
-        publishers = members_of(meeting, "publishers")
-        senders = {value_at(publisher, _STREAM_ID): publisher.get("connectionId") for publisher in publishers}
+    def parse(session_id: str, meeting: Member) -> Iterator[StreamSample | None]:
+        fields, _, path = meeting
+        publishers = members_of(fields, "publishers", LenientReader(), path)
+        senders = {
+            _text(value_at(publisher, _STREAM_ID)): publisher.get("connectionId")
+            for publisher, _ in publishers
+        }
         for role in wanted:
             yield from _parse_samples(session_id, meeting, role, senders)
 
@@ -110,11 +121,23 @@ def stream_samples(
 def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
     """Return the listing of project data; `arguments` as `project_data_query`."""
     names = tuple(dict.fromkeys(fields))
+    parents = {name.partition(".")[0] for name in names}
     if not names:
         raise InvalidRequest("no field is given; pass at least one, such as usage.hlsMinutes")
 
-    def parse(member: Mapping[str, Any]) -> Iterator[ProjectRow]:
-        yield record(ProjectRow, member, values={name: value_at(member, name.split(".")) for name in names})
+    def parse(member: Member) -> Iterator[ProjectRow | None]:
+        fields, reader, path = member
+        sent = {name: value_at(fields, name.split(".")) for name in names}
+        values = {name: number_of(value) for name, value in sent.items()}
+        unreadable = {
+            name: sent[name] for name, value in values.items() if value is None and sent[name] is not None
+        }
+        group = {
+            name: value
+            for name, value in fields.items()
+            if name not in parents or not isinstance(value, dict | None)
+        }
+        yield record(ProjectRow, {**group, **unreadable}, reader, path, values=values)
 
     return ListingPlan(
         endpoint=PROJECT_DATA,
@@ -130,17 +153,21 @@ def _in_meetings(
     project_id: str,
     session_ids: OneOrMore,
     chosen: MeetingFilter,
-    parse: Callable[[str, Mapping[str, Any]], Iterable[T]],
+    parse: Callable[[str, Member], Iterable[T | None]],
     *selections: Field,
     **options: Any,
 ) -> ListingPlan[T]:
     """Return a listing of what `parse` returns for a session's id and each chosen meeting of it."""
 
-    def parse_session(session: Mapping[str, Any]) -> Iterator[T]:
-        for member in members_of(session, "meetings"):
-            meeting = record(Meeting, member, session_id="")
-            if chosen.matches(meeting.created_at, meeting.meeting_id):
-                yield from parse(str(session.get("sessionId")), member)
+    def parse_session(session: Member) -> Iterator[T | None]:
+        fields, reader, path = session
+        session_id = _text(fields.get("sessionId"))
+        if not session_id:
+            reader.skip(path, "sessionId is missing")
+            return
+        for meeting, its_path in members_of(fields, "meetings", reader, path):
+            if chosen.matches(moment(meeting.get("createdAt")), _text(meeting.get("meetingId"))):
+                yield from parse(session_id, Member(meeting, reader, its_path))
 
     return _in_sessions(kind, project_id, session_ids, parse_session, *selections, chosen=chosen, **options)
 
@@ -149,7 +176,7 @@ def _in_sessions(
     kind: type[T],
     project_id: str,
     session_ids: OneOrMore,
-    parse: Callable[[Mapping[str, Any]], Iterable[T]],
+    parse: Callable[[Member], Iterable[T | None]],
     *selections: Field,
     chosen: MeetingFilter = MeetingFilter(),  # noqa: B008 - it is frozen
     minutes: bool = False,
@@ -176,39 +203,58 @@ def _in_sessions(
     )
 
 
-def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Mapping[str, Any]) -> Iterator[Any]:
-    session_id = str(session.get("sessionId"))
-    members = members_of(session, "meetings")
-    in_it = tuple(record(meeting_kind, member, session_id=session_id) for member in members)
-    yield record(kind, session, session_id=session_id, meetings=in_it)
+def _parse_session(kind: type[Any], meeting_kind: type[Any], session: Member) -> Iterator[Any]:
+    fields, reader, path = session
+    session_id = _text(fields.get("sessionId"))
+    meetings = [
+        record(meeting_kind, meeting, reader, its_path, session_id=session_id)
+        for meeting, its_path in members_of(fields, "meetings", reader, path)
+    ]
+    in_it = tuple(meeting for meeting in meetings if meeting is not None)
+    yield record(kind, fields, reader, path, meetings=in_it)
 
 
-def _parse_participants(
-    kind: type[Any], collection: str, session_id: str, meeting: Mapping[str, Any]
-) -> Iterator[Any]:
-    for member in members_of(meeting, collection):
-        own = {name: value for name, value in member.items() if name != "stream"}
-        yield record(kind, {**(member.get("stream") or {}), **own}, **_meeting_of(session_id, meeting))
+def _parse_participants(kind: type[Any], collection: str, session_id: str, meeting: Member) -> Iterator[Any]:
+    fields, reader, path = meeting
+    for member, its_path in members_of(fields, collection, reader, path):
+        stream = member.get("stream")
+        own = {
+            name: value
+            for name, value in member.items()
+            if name != "stream" or not isinstance(value, dict | None)
+        }
+        row = {**(stream if isinstance(stream, dict) else {}), **own}
+        yield record(kind, row, reader, its_path, **_meeting_of(session_id, fields))
 
 
 def _parse_samples(
-    session_id: str, meeting: Mapping[str, Any], role: str, senders: Mapping[Any, Any]
-) -> Iterator[StreamSample]:
-    for stream in members_of(meeting, f"{role}s"):
-        known = _meeting_of(session_id, meeting) | {
+    session_id: str, meeting: Member, role: str, senders: Mapping[Any, Any]
+) -> Iterator[StreamSample | None]:
+    fields, reader, path = meeting
+    for stream, its_path in members_of(fields, f"{role}s", reader, path):
+        stream_id = _text(value_at(stream, _STREAM_ID))
+        known = _meeting_of(session_id, fields) | {
             "role": role,
-            "stream_id": value_at(stream, _STREAM_ID),
-            "publisher_connection_id": senders.get(value_at(stream, _STREAM_ID)),
-            "connection_id": stream.get("connectionId"),
-            "subscriber_id": stream.get("subscriberId"),
+            "stream_id": stream_id,
+            "publisher_connection_id": _text(senders.get(stream_id)),
+            "connection_id": _text(stream.get("connectionId")),
+            "subscriber_id": _text(stream.get("subscriberId")),
         }
-        for sample in members_of(stream, "streamStatsCollection"):
-            yield record(StreamSample, sample, **known)
+        for sample, place in members_of(stream, "streamStatsCollection", reader, its_path):
+            yield record(StreamSample, sample, reader, place, **known)
 
 
 def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "session_id": session_id,
-        "meeting_id": meeting.get("meetingId"),
+        "meeting_id": _text(meeting.get("meetingId")),
         "meeting_created_at": moment(meeting.get("createdAt")),
     }
+
+
+def _text(value: Any) -> str | None:
+    """Return an id of an enclosing object; None if it is null, empty, or cannot be read."""
+    try:
+        return read_id(value) or None
+    except ValueError:
+        return None

@@ -4,12 +4,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
 from attrs import astuple, evolve, field, frozen
 
+from agora_analytics.core.lenient_reader import LenientReader, kind_of
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing, InvalidRequest
@@ -27,6 +28,7 @@ from agora_analytics.opentok.runner import (
     InsightsRunner,
     fetch_all_pages,
     next_cursor,
+    resources_of,
     short_lists,
     total_count,
 )
@@ -72,6 +74,14 @@ InsightsPages = Pages[T, InsightsPage[T]]
 """A listing of Insights. What the server could not return is left out and reported in `problems` of its page."""
 
 
+class Member(NamedTuple):
+    """An object of a response, the reader of its fields, and its path."""
+
+    fields: dict[str, Any]
+    reader: LenientReader
+    path: str
+
+
 @frozen(kw_only=True)
 class ListingPlan(Generic[T]):
     """What a listing requests, and how the members of the `outer` collection become records and a table."""
@@ -79,7 +89,7 @@ class ListingPlan(Generic[T]):
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
-    parse: Callable[[dict[str, Any]], Iterable[T]]
+    parse: Callable[[Member], Iterable[T | None]]
     table: "Callable[[list[T]], pa.Table]"
 
 
@@ -116,18 +126,20 @@ class InsightsPaginator(Generic[T]):
             raise self._with_context(missing, complete)
         inner = [p for p in short_lists(query, complete.data) if len(p.path) > len(self._plan.outer)]
         problems = [*complete.problems, *inner, *self._count_problems(step, outer)]
-        members = outer.get("resources") or ()
-        records = await self._runner.in_thread(partial(self._parse, members), complete.largest)
-        if complete.problems and not records:
+        reader, path = LenientReader(), ".".join(("$.data", *self._plan.outer))
+        members = reader.inner_list(outer.get("resources"), path)
+        records = await self._runner.in_thread(partial(self._parse, members, reader, path), complete.largest)
+        if complete.problems and not records and not reader.skipped:
             error = error_of(complete.problems[0], complete.first.response)
             raise self._with_context(error, complete)
-        self._runner.report(endpoint, problems)
+        self._runner.report(endpoint, problems, reader.skipped)
         page = InsightsPage(
             records=records,
             meta=evolve(complete.meta, total=total_count(outer)),
             raw=complete.first.response.body,
             problems=problems,
             listed=len(members),
+            skipped=tuple(reader.skipped),
         )
         cursor = self._next_cursor(step, outer)
         following = CursorPage(step.query, cursor, step.seen + len(members), page.meta.total)
@@ -137,10 +149,12 @@ class InsightsPaginator(Generic[T]):
         """See `Paginator.finalize`."""
         return evolve(page, resume_token=write_token(self._fingerprint, left))
 
-    def _parse(self, members: Iterable[Any]) -> list[T]:
-        return [
-            record for member in members if isinstance(member, dict) for record in self._plan.parse(member)
-        ]
+    def _parse(self, members: Sequence[Any], reader: LenientReader, path: str) -> list[T]:
+        read = (
+            self._plan.parse(Member(member, reader, its_path))
+            for member, its_path in objects_in(members, reader, path)
+        )
+        return [record for records in read for record in records if record is not None]
 
     def _with_context(self, error: AgoraAnalyticsError, complete: CompleteData) -> AgoraAnalyticsError:
         endpoint = self._runner.operations[self._plan.endpoint]
@@ -157,7 +171,7 @@ class InsightsPaginator(Generic[T]):
         cursor = next_cursor(outer)
         if cursor is None:
             return ""
-        if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
+        if not cursor or cursor in self._visited[step.query] or not resources_of(outer):
             raise IncompleteListing(
                 f"there are more pages, but their cursor {cursor!r} does not advance; list them again"
             )
@@ -166,7 +180,7 @@ class InsightsPaginator(Generic[T]):
     def _count_problems(self, step: CursorPage, outer: dict[str, Any]) -> Iterable[Problem]:
         """Yield a problem if the size of the outer collection changed between its pages, or does not match."""
         name, total = self._plan.outer[-1], total_count(outer)
-        seen = step.seen + len(outer.get("resources") or ())
+        seen = step.seen + len(resources_of(outer))
         if step.total is not None and total not in (None, step.total):
             yield Problem(
                 message=f"{name} went from {step.total} to {total} while the pages were read: some may be missing or "
@@ -201,6 +215,18 @@ def read_token(token: str) -> tuple[str, list[CursorPage]]:
             "this is not a resume token of a listing; pass a page's resume_token as it is"
         ) from error
     return fingerprint, [CursorPage(*step) for step in left]
+
+
+def objects_in(members: Sequence[Any], reader: LenientReader, path: str) -> list[tuple[dict[str, Any], str]]:
+    """Return the members of a collection that are objects, each with its path. Null is left out, the rest skipped."""
+    found = []
+    for i, member in enumerate(members):
+        place = f"{path}.resources[{i}]"
+        if isinstance(member, dict):
+            found.append((member, place))
+        elif member is not None:
+            reader.skip(place, f"expected an object, found {kind_of(member)}")
+    return found
 
 
 def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:

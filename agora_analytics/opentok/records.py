@@ -1,26 +1,25 @@
 """The records of Insights, their reader and their Arrow tables.
 
-Reading is tolerant: any value may be null, and numbers may be sent as text.
-
-The server returns only requested fields, so an unknown field is one that the caller named. It is kept in `extra`, under
-the API's name, as it was sent. A value that cannot be read is None; the page's `raw` has the response.
+Any value may be null. The server returns only requested fields, so an unknown field is one that the caller named. It is
+kept in `extra`, under the API's name, as it was sent, and so is a value that cannot be read.
 
 Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
-import cattrs
-import msgspec
 from attrs import field, frozen
 
-from agora_analytics.core.numbers import exact_float, whole_number
+from agora_analytics.core.field_types import LAST_SECOND, Id
+from agora_analytics.core.lenient_reader import LenientReader, converter, show
+from agora_analytics.core.numbers import number_of
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
@@ -30,53 +29,28 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
-def moment(value: Any, _: object = None) -> datetime | None:
-    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read."""
-    if isinstance(value, datetime):
-        return value
+def moment(value: Any) -> datetime | None:
+    """Return a `Date` of a response as an aware datetime in UTC; None if it cannot be read, or is out of bounds."""
+    number = number_of(value)
     try:
-        if isinstance(value, str) and not value.isdecimal():
+        if number is not None:
+            seconds = number / 1000 if number > LAST_SECOND else number
+        else:
             parsed = datetime.fromisoformat(value)
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-        seconds = float(value)
-        return datetime.fromtimestamp(seconds / 1000 if abs(seconds) >= 1e10 else seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
+            seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+        return datetime.fromtimestamp(seconds, UTC) if 1 <= seconds <= LAST_SECOND else None
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
-def number(value: Any, _: object = None) -> float | None:
-    """Return a number that was sent as a number or as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    return exact_float(value)
+def _read_moment(value: Any, _: object) -> datetime:
+    parsed = moment(value)
+    if parsed is None:
+        raise ValueError(f"{show(value)} is not a time")
+    return parsed
 
 
-def whole(value: Any, _: object = None) -> int | None:
-    """Return a whole number; None for anything else."""
-    exact = whole_number(value)
-    return exact if exact is not None else whole_number(number(value))
-
-
-def text(value: Any, _: object = None) -> str | None:
-    """Return a text; None for null and for an empty text."""
-    return None if value is None or value == "" else str(value)
-
-
-def flag(value: Any, _: object = None) -> bool | None:
-    """Return a truth value; None for anything else."""
-    return value if isinstance(value, bool) else None
-
-
-_converter = cattrs.Converter(detailed_validation=False)
-_converter.register_structure_hook(str | None, text)
-_converter.register_structure_hook(datetime | None, moment)
-_converter.register_structure_hook(int | None, whole)
-_converter.register_structure_hook(float | None, number)
-_converter.register_structure_hook(bool | None, flag)
-# The meetings of a session are records already.
-_converter.register_structure_hook_func(
-    lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value, _: value
-)
+converter.register_structure_hook(datetime, _read_moment)
 
 
 @frozen(kw_only=True)
@@ -91,7 +65,7 @@ class MeetingSummary:
         total_connections, total_streams, total_subscribers: totals of the meeting.
         max_concurrent_connections, max_concurrent_streams, max_concurrent_subscribers: the most at the same time.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
-        extra: fields that the caller named and that no attribute stands for, as they were sent.
+        extra: fields that the caller named and that no attribute stands for, and values that cannot be read.
     """
 
     session_id: str
@@ -119,6 +93,7 @@ class Meeting:
         created_at: when it began, UTC.
         destroyed_at: when it ended, UTC; None while it is still active.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        extra: values that cannot be read, as they were sent.
     """
 
     session_id: str
@@ -127,6 +102,7 @@ class Meeting:
     destroyed_at: datetime | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -138,13 +114,15 @@ class Session:
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session; None if they were not requested.
         meetings: all of its meetings.
+        extra: values that cannot be read, as they were sent.
     """
 
-    session_id: str
+    session_id: Id
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
     meetings: tuple[Meeting, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -156,13 +134,15 @@ class SessionSummary:
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session, so do not add them up over a time range.
         meetings: all of its meetings.
+        extra: values that cannot be read, as they were sent.
     """
 
-    session_id: str
+    session_id: Id
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
     meetings: tuple[MeetingSummary, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -238,7 +218,7 @@ class StreamSample:
         video_resolution: `<width>x<height>`.
         has_audio, has_video: whether the publisher sent audio and video.
         subscribe_to_audio, subscribe_to_video: whether the subscriber requested audio and video.
-        extra: fields that the caller named and that no attribute stands for, as they were sent.
+        extra: fields that the caller named and that no attribute stands for, and values that cannot be read.
     """
 
     session_id: str
@@ -276,6 +256,7 @@ class ProjectRow:
         country, region, sdk_type, sdk_version, browser, browser_version: the group; None if the data are not grouped by it.
         values: by the requested names, such as `usage.streamedPublishedMinutes` (minutes),
             `quality.subscriber.latencyMsAvg` (ms), `errors.connect.failures` (a count).
+        extra: values that cannot be read, as they were sent.
     """
 
     interval_start: datetime | None = None
@@ -287,6 +268,7 @@ class ProjectRow:
     browser: str | None = None
     browser_version: str | None = None
     values: Mapping[str, float | None] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
     def interval_until(self) -> datetime | None:
@@ -297,28 +279,32 @@ class ProjectRow:
         return pacific_midnight(last + timedelta(days=1))
 
 
-def record(kind: type[T], fields: Mapping[str, Any], **known: Any) -> T:
-    """Return a record of an object of a response: `sessionId` becomes `session_id`.
+def record(
+    kind: type[T], fields: Mapping[str, Any], reader: LenientReader, path: str, **known: Any
+) -> T | None:
+    """Return a record of an object of a response: `sessionId` becomes `session_id`. None if it is skipped.
 
     Fields without an attribute go to `extra`, except collections, whose members become records of their own.
     """
-    names, structure = _reader(kind)
-    values = {ours: fields[theirs] for theirs, ours in names.items() if theirs in fields}
-    if "extra" in names and fields.keys() - names.keys():
-        values["extra"] = {
-            name: value
-            for name, value in fields.items()
-            if name not in names and not (isinstance(value, Mapping) and "resources" in value)
-        }
-    made: T = structure(values | known, kind)
-    return made
+    names = _names(kind)
+    own = {name for spelled in names.values() for name in spelled}
+    elsewhere = {names[name][0] for name in known}
+    row = {
+        name: value
+        for name, value in fields.items()
+        if not (name in elsewhere or (name in own and value == "") or _is_collection(value))
+    }
+    return reader.record(kind, row, path, names=names, known=known)
+
+
+def _is_collection(value: Any) -> bool:
+    return isinstance(value, dict) and "resources" in value
 
 
 @cache
-def _reader(kind: type[attrs.AttrsInstance]) -> tuple[Mapping[str, str], Callable[[Any, Any], Any]]:
-    """Return the attributes of a record by their names in the API, and the function that creates it."""
-    names = {camel_case(attribute.name): attribute.name for attribute in attrs.fields(kind)}
-    return names, _converter.get_structure_hook(kind)
+def _names(kind: type[attrs.AttrsInstance]) -> Mapping[str, tuple[str]]:
+    """Return the API's names of the attributes of a record."""
+    return {attribute.name: (camel_case(attribute.name),) for attribute in attrs.fields(kind)}
 
 
 def snake(name: str) -> str:
@@ -348,7 +334,7 @@ def table(kind: type[Any], records: Sequence[Any]) -> "pa.Table":
         name = attribute.name
         values = [getattr(record, name) for record in records]
         if name == "extra":
-            values = [msgspec.json.encode(extra).decode() if extra else None for extra in values]
+            values = [json.dumps(extra, separators=(",", ":")) if extra else None for extra in values]
         if name not in ("meetings", "values"):
             columns[name] = pa.array(values, types.get(attribute.type, pa.string()))
     return pa.table(columns)

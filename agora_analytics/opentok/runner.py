@@ -9,16 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import msgspec
 from attrs import define, evolve, field
 
+from agora_analytics.core.numbers import truth_of, whole_number
+from agora_analytics.core.sent_text import json_body
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.engine.events import PartialResponse
+from agora_analytics.engine.events import PartialResponse, RecordsSkipped
 from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
-from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError
+from agora_analytics.errors import IncompleteListing, ServerError
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.kit.operation import Operation
 from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
@@ -71,10 +73,7 @@ class InsightsRunner:
 
         A response that lacks a part, since the server failed there, is requested again. The last one is returned.
         """
-        try:
-            encoded = msgspec.json.encode(body)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidRequest(f"the variables cannot be sent as JSON: {error}") from None
+        encoded = json_body(body)
         try:
             return await self._engine.run(self.operations[endpoint].request(body=encoded))
         except ServerError as error:
@@ -93,8 +92,12 @@ class InsightsRunner:
         """Do work on responses, the largest of which has `size` bytes; in a thread if that is large."""
         return work() if size < THREAD_FROM_BYTES else await self._engine.in_thread(work)
 
-    def report(self, endpoint: str, problems: Sequence[Problem]) -> None:
-        """Send an event for each problem of a page that is returned."""
+    def report(
+        self, endpoint: str, problems: Sequence[Problem], skipped: Sequence[SkippedRecord] = ()
+    ) -> None:
+        """Send an event for each problem of a page that is returned, and one for its skipped records."""
+        if skipped:
+            self._engine.observer(RecordsSkipped(endpoint=endpoint, skipped=tuple(skipped)))
         for problem in problems:
             event = PartialResponse(endpoint=endpoint, code=problem.code, message=problem.message)
             self._engine.observer(event)
@@ -187,7 +190,7 @@ async def fetch_all_pages(
     sizes: dict[FieldPath, int] = {}
     next_pages: dict[tuple[FieldPath, str], list[ResponsePath]] = {}
     for path, value, location in _lists(query, complete.data, (), ()):
-        sizes[path] = max(sizes.get(path, 1), len(value.get("resources") or ()))
+        sizes[path] = max(sizes.get(path, 1), len(resources_of(value)))
         cursor = next_cursor(value)
         if cursor is not None and path != skip and location[:depth] in roots:
             next_pages.setdefault((path, cursor), []).append(location)
@@ -218,22 +221,29 @@ async def fetch_all_pages(
     return complete
 
 
+def resources_of(collection: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the members of a collection; empty if they are null or not a list."""
+    members = collection.get("resources")
+    return members if isinstance(members, list) else ()
+
+
 def next_cursor(collection: Mapping[str, Any]) -> str | None:
     """Return the cursor after which a collection continues: None if it is complete, "" if the cursor is missing."""
-    info = collection.get("pageInfo") or {}
-    return str(info.get("endCursor") or "") if info.get("hasNextPage") else None
+    info = collection.get("pageInfo")
+    if not isinstance(info, dict) or not truth_of(info.get("hasNextPage")):
+        return None
+    return str(info.get("endCursor") or "")
 
 
 def total_count(collection: Mapping[str, Any]) -> int | None:
     """Return the number of members on all pages; None if the response does not have it."""
-    total = collection.get("totalCount")
-    return total if isinstance(total, int) else None
+    return whole_number(collection.get("totalCount"))
 
 
 def short_lists(query: Field, data: Any) -> Iterator[Problem]:
     """Yield a problem for each collection on its last page that has fewer members than its `totalCount`."""
     for path, value, location in _lists(query, data, (), ()):
-        total, size = total_count(value), len(value.get("resources") or ())
+        total, size = total_count(value), len(resources_of(value))
         if total is not None and size < total and next_cursor(value) is None:
             yield Problem(message=f"the server returned {size} of {total} {path[-1]}", path=location)
 
@@ -248,7 +258,8 @@ def _lists(
     if query.members is not None:
         yield path, value, location
         key = query.members.key
-        listed = value.get(key) or ()
+        sent = value.get(key)
+        listed = sent if isinstance(sent, list) else []
         members = [(member, (*location, key, i)) for i, member in enumerate(listed)] if deeper else []
     for inner in deeper:
         for member, its_location in members:
@@ -270,7 +281,7 @@ def _append_page(data: Any, page: Any, location: ResponsePath) -> None:
             raise _changed(location) from None
     if not isinstance(page, dict):
         return  # the error that explains it is among the problems
-    data["resources"] = [*(data.get("resources") or ()), *(page.get("resources") or ())]
+    data["resources"] = [*resources_of(data), *resources_of(page)]
     data["pageInfo"] = page.get("pageInfo")
     if (total := total_count(page)) is not None:
         data["totalCount"] = total

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import msgspec
 from attrs import asdict, evolve, fields, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.sent_text import json_body
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.engine import Engine
@@ -75,11 +75,11 @@ def _next_starts(decoded: DecodedHistory, requested: set[int], page_size: int) -
         IncompleteListing: a full page names a start that was requested before, or something else than a number.
     """
     new_start = 0 if decoded.new_start is None else whole_number(decoded.new_start)
-    if not decoded.messages or (new_start is not None and new_start <= 0):
+    if not decoded.returned or (new_start is not None and new_start <= 0):
         return []
     if new_start is not None and new_start not in requested:
         return [new_start]
-    if len(decoded.messages) < page_size:
+    if decoded.returned < page_size:
         return []
     reason = "not a number" if new_start is None else "the start of an earlier page"
     raise IncompleteListing(
@@ -137,13 +137,13 @@ class Archive:
     async def fetch(self, step: int) -> Fetched[int, Page[ArchivedMessage]]:
         """See `Paginator.fetch`."""
         body = {"filter": self.filter, "offset": step, "limit": self.page_size, "order": self.order}
-        query = at(QUERY, app_id=self.app_id).request(body=msgspec.json.encode(body))
+        query = at(QUERY, app_id=self.app_id).request(body=json_body(body))
         handle = (await self.engine.run(query)).result
         messages, response = await self._poll(at(RESULT, app_id=self.app_id, handle=handle).request())
         page = Page(
             records=messages, meta=response.meta, raw=response.response.body, skipped=response.skipped
         )
-        is_full = len(messages) >= self.page_size
+        is_full = len(messages) + len(response.skipped) >= self.page_size
         return Fetched(page=page, next_steps=[step + self.page_size] if is_full else [])
 
     def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-import msgspec
-
+from agora_analytics.core.sent_text import check_text, json_body
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.kit.client import Client
@@ -96,12 +95,13 @@ class Messages(Client):
         self, operation: Operation[str | None], sender: str, body: Mapping[str, Any], query: Query = ()
     ) -> Delivery:
         target = at(operation, app_id=self.app_id, user_id=sender)
-        response = await self._engine.run(target.request(query, body=msgspec.json.encode(body)))
+        response = await self._engine.run(target.request(query, body=json_body(body)))
         return Delivery(code=response.result, request_id=response.request_id)
 
     def _check_message(self, sender: str, receiver: str, what: str, payload: str) -> None:
         if not self._options.validate:
             return
+        check_text([("payload", payload)])
         check_message(sender, receiver, what, payload)
         user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
         if user_id not in (None, sender):

@@ -12,17 +12,20 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-import msgspec
 from attrs import evolve, frozen
 
 from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
-from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_reader import LenientReader, list_of
+from agora_analytics.core.numbers import truth_of, whole_number
+from agora_analytics.core.sent_text import check_text
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.signaling import limits
 from agora_analytics.signaling.records import (
+    NAMES,
     ArchivedMessage,
     ChannelEvent,
     DecodedHistory,
@@ -32,7 +35,6 @@ from agora_analytics.signaling.records import (
     read_delivery_code,
     read_handle,
     read_history,
-    read_row,
 )
 
 R = TypeVar("R")
@@ -72,7 +74,7 @@ class EventsUnreadable(errors.DecodeError):
 def read_response(
     exchange: Exchange,
     *,
-    decode: Callable[[Fields], R],
+    decode: Callable[[Fields, LenientReader], R],
     loss: str = "",
     accepts: Callable[[Fields], bool] = lambda _: False,
 ) -> Verdict[R]:
@@ -97,8 +99,9 @@ def read_response(
     ids = (fields.get("request_id"), fields.get("requestId"))
     request_id = next((text for text in ids if isinstance(text, str)), outcome.headers.get("x-request-id"))
     if refusal is None:
+        reader = LenientReader()
         try:
-            return Done(decode(fields), request_id)
+            return Done(decode(fields, reader), request_id, tuple(reader.skipped))
         except errors.DecodeError as error:
             refusal = Fail(error=error)
     refusal.error.request_id = request_id
@@ -107,8 +110,8 @@ def read_response(
 
 def _json_object(body: bytes) -> Fields | None:
     try:
-        return msgspec.json.decode(body, type=Fields)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return load_object(body)
+    except NotJson:
         return None
 
 
@@ -133,7 +136,7 @@ def _judge_fields(exchange: Exchange, response: Response, fields: Fields, loss: 
     if code >= 400:
         return _judge_code(exchange, response, code, message, loss)
     result = fields.get("result")
-    if result in (None, "success") and fields.get("error") is not True:
+    if str(result).lower() in ("none", "success") and not truth_of(fields.get("error")):
         return None
     text = f"result {result!r}: {message or 'no reason given'}"
     return Fail(error=errors.APIError(text, code=fields.get("errorCode"), status=response.status))
@@ -187,17 +190,15 @@ def _has_events(fields: Fields) -> bool:
     return isinstance(rows, list) and bool(rows)
 
 
-def _decode_events(fields: Fields, *, record: type[E]) -> DecodedEvents[E]:
-    rows = fields.get("events") or []
-    if not isinstance(rows, list):
-        raise errors.DecodeError("the events are not a list", path="$.events")
+def _decode_events(fields: Fields, reader: LenientReader, *, record: type[E]) -> DecodedEvents[E]:
     events: list[E] = []
     unreadable: list[Any] = []
-    for row in rows:
-        try:
-            events.append(read_row(record, row))
-        except (ValueError, KeyError, TypeError):  # one bad row must not lose the others
+    for i, row in enumerate(list_of(fields.get("events"), "$.events")):
+        event = reader.record(record, row, f"$.events[{i}]", names=NAMES)
+        if event is None:
             unreadable.append(row)
+        else:
+            events.append(event)
     return DecodedEvents(events=events, unreadable=unreadable)
 
 
@@ -261,6 +262,7 @@ def at(operation: Operation[R], **parts: str) -> Operation[R]:
 
 
 def _quoted(part: str, name: str) -> str:
+    check_text([(name, part)])
     if name == "handle":  # it is part of a URL from the server and is encoded already
         return quote(part, safe="%=")
     # "." and ".." are legal user ids, but a proxy or a library would resolve them as folders.

@@ -1,4 +1,6 @@
-"""The records of Signaling and their readers, which accept both names of a field, and keep unknown fields in `extra`.
+"""The records of Signaling and their readers, which accept both names of a field.
+
+`extra` keeps the fields that are not documented or cannot be read.
 
 Source: Agora, "Signaling REST API", all its pages.
 """
@@ -7,14 +9,14 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import cattrs
-from attrs import field, fields_dict, frozen
+from attrs import field, frozen
 
+from agora_analytics.core.field_types import Id, Int64, Milliseconds
+from agora_analytics.core.lenient_reader import LenientReader, kind_of, list_of, show
+from agora_analytics.core.numbers import whole_number
 from agora_analytics.errors import DecodeError
-
-R = TypeVar("R")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,9 +67,9 @@ class EventType(StrEnum):
 
 @frozen(kw_only=True)
 class _Event:
-    user_id: str
+    user_id: Id
     type: str
-    ms: int
+    ms: Milliseconds
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
@@ -89,7 +91,7 @@ class UserEvent(_Event):
         user_id: the user.
         type: `Login` or `Logout`, as it was sent; compares with `EventType`.
         ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
 
@@ -102,10 +104,10 @@ class ChannelEvent(_Event):
         user_id: the user.
         type: `Join` or `Leave`, as it was sent; compares with `EventType`.
         ms: the time in UTC epoch milliseconds (the legacy field is `ts`).
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
-    channel: str
+    channel: Id
 
 
 @frozen(kw_only=True)
@@ -118,14 +120,14 @@ class HistoryMessage:
         message_type: `STRING` or `BINARY`, as it was sent.
         custom_type: the type that the sender gave it.
         timestamp: the time, as it was sent. The unit is not documented; it is probably milliseconds.
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
     publisher: str
     message: str
     message_type: str = "STRING"
     custom_type: str = ""
-    timestamp: int
+    timestamp: Int64
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
@@ -133,9 +135,12 @@ class HistoryMessage:
         """The message as bytes.
 
         Raises:
-            ValueError: a `BINARY` message is not base64.
+            DecodeError: a `BINARY` message is not base64.
         """
-        return b64decode(self.message) if self.message_type == "BINARY" else self.message.encode()
+        try:
+            return b64decode(self.message) if self.message_type == "BINARY" else self.message.encode()
+        except ValueError as error:
+            raise DecodeError(f"the message is not base64: {error}", path="$.message") from error
 
 
 @frozen(kw_only=True)
@@ -148,13 +153,13 @@ class ArchivedMessage:
         message_type: as it was sent: `peer_message`, `group_message`, the documented `channel_message`.
         ms: the time in UTC epoch milliseconds.
         payload: the text.
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
     src: str
     dst: str
     message_type: str
-    ms: int
+    ms: Milliseconds
     payload: str
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
@@ -164,68 +169,50 @@ class ArchivedMessage:
         return self.message_type in {"group_message", "channel_message"}
 
 
-def _text(value: Any, _: type) -> str:
-    if isinstance(value, bool | float | list | dict):
-        raise ValueError(f"text cannot be {value!r}")  # noqa: TRY004 - one kind of error for a reader
-    return str(value)
-
-
-def _whole(value: Any, _: type) -> int:
-    if isinstance(value, bool):
-        raise ValueError(f"a time cannot be {value!r}")  # noqa: TRY004
-    return int(value)
-
-
-_converter = cattrs.Converter(detailed_validation=False)
-_converter.register_structure_hook(str, _text)
-_converter.register_structure_hook(int, _whole)
-
-_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+NAMES: Mapping[str, tuple[str, ...]] = {
     "channel": ("group_id", "channel_id"),
     "ms": ("ms", "ts"),
     "message_type": ("message_type", "messageType"),
     "custom_type": ("customType",),
 }
-"""The names that the API has for an attribute, the first one preferred."""
-
-
-def read_row(record: type[R], row: Any) -> R:
-    """Return a row as a record. Null counts as missing. Raises ValueError, KeyError or TypeError."""
-    if not isinstance(row, dict):
-        raise TypeError(f"a record cannot be {row!r}")
-    extra = dict(row)
-    values: dict[str, Any] = {}
-    for name in fields_dict(cast("Any", record)).keys() - {"extra"}:
-        for spelling in _SPELLINGS.get(name, (name,)):
-            if (value := extra.pop(spelling, None)) is not None:
-                values.setdefault(name, value)
-    return _converter.structure({**values, "extra": extra}, record)
+"""The API's names of attributes, the preferred one first."""
 
 
 @frozen(kw_only=True)
 class DecodedHistory:
-    """One response of today's history: the messages, and where the next page starts, as it was sent."""
+    """One response of today's history.
+
+    Attributes:
+        messages: the messages.
+        returned: number of messages in the response, with those that could not be read.
+        new_start: where the next page starts, as it was sent.
+    """
 
     messages: Sequence[HistoryMessage]
+    returned: int
     new_start: Any
 
 
-def read_delivery_code(fields: Mapping[str, Any]) -> str | None:
+def read_delivery_code(fields: Mapping[str, Any], _: LenientReader) -> str | None:
     """Return the `code` of a message that the server accepted."""
     code = fields.get("code")
     return code if isinstance(code, str) else None
 
 
-def read_history(fields: Mapping[str, Any]) -> DecodedHistory:
+def read_history(fields: Mapping[str, Any], reader: LenientReader) -> DecodedHistory:
     """Return the messages of a response of today's history."""
-    data = fields.get("data") or {}
-    if not isinstance(data, dict):
-        raise DecodeError(f"an object is missing, found {type(data).__name__}", path="$.data")
-    messages = _read_rows(HistoryMessage, data.get("messageList"), path="$.data.messageList")
-    return DecodedHistory(messages=messages, new_start=data.get("newStart"))
+    data = fields.get("data")
+    if not isinstance(data, dict | None):
+        raise DecodeError(f"expected an object, found {kind_of(data)}", path="$.data")
+    rows = list_of((data or {}).get("messageList"), "$.data.messageList")
+    return DecodedHistory(
+        messages=reader.records(HistoryMessage, rows, "$.data.messageList", names=NAMES),
+        returned=len(rows),
+        new_start=(data or {}).get("newStart"),
+    )
 
 
-def read_handle(fields: Mapping[str, Any]) -> str:
+def read_handle(fields: Mapping[str, Any], _: LenientReader) -> str:
     """Return the handle of a query of the two-step history."""
     location = fields.get("location")
     handle = location.partition("/query/")[2] if isinstance(location, str) else ""
@@ -234,35 +221,22 @@ def read_handle(fields: Mapping[str, Any]) -> str:
     return handle
 
 
-def read_archive(fields: Mapping[str, Any]) -> list[ArchivedMessage] | None:
+def read_archive(fields: Mapping[str, Any], reader: LenientReader) -> list[ArchivedMessage] | None:
     """Return the messages of a result of the two-step history; None while it is in progress."""
     if _is_in_progress(fields):
         return None
-    return _read_rows(ArchivedMessage, fields.get("messages"), path="$.messages")
+    return reader.records(ArchivedMessage, fields.get("messages"), "$.messages", names=NAMES)
 
 
-def read_count(fields: Mapping[str, Any]) -> int | None:
+def read_count(fields: Mapping[str, Any], _: LenientReader) -> int | None:
     """Return the number of messages of the two-step history; None while it is in progress."""
     if _is_in_progress(fields):
         return None
-    count = fields.get("count")
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise DecodeError(f"a count cannot be {count!r}", path="$.count")
+    count = whole_number(fields.get("count"))
+    if count is None:
+        raise DecodeError(f"a count cannot be {show(fields.get('count'))}", path="$.count")
     return count
 
 
 def _is_in_progress(fields: Mapping[str, Any]) -> bool:
-    return fields.get("code") == "in progress"
-
-
-def _read_rows(record: type[R], rows: Any, *, path: str) -> list[R]:
-    """Return rows as records; null counts as an empty list."""
-    if not isinstance(rows, list | None):
-        raise DecodeError(f"a list of records is missing, found {type(rows).__name__}", path=path)
-    records = []
-    for i, row in enumerate(rows or ()):
-        try:
-            records.append(read_row(record, row))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DecodeError(f"a record cannot be read: {error!r}", path=f"{path}[{i}]") from error
-    return records
+    return str(fields.get("code")).lower() == "in progress"

@@ -15,7 +15,7 @@ from agora_analytics.agora import operations, plans
 from agora_analytics.agora.enums import Names
 from agora_analytics.agora.listings import call_id_of
 from agora_analytics.agora.operations import QueryOperation
-from agora_analytics.agora.parsers import Number, QueryContext, rows_of
+from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.plans import DAY, ENTERPRISE, HOUR
 from agora_analytics.agora.queries import QueryFilters
 from agora_analytics.agora.record_list import Rows
@@ -53,17 +53,7 @@ class UserScore:
 
 def user_scores(context: QueryContext, data: Any) -> list[UserScore]:
     """Read `[{uid, <metric>}]`."""
-    return [
-        UserScore(
-            metric=context.metric,
-            uid=row.uid(),
-            score=row.number(context.metric),
-            since=context.window.start,
-            until=context.window.end,
-            extra=row.rest,
-        )
-        for row in rows_of(data, "$.data")
-    ]
+    return context.records(UserScore, data, names={"score": context.metric}, present=["score"])
 
 
 SCORE: QueryOperation[UserScore] = QueryOperation(
@@ -187,7 +177,7 @@ def test_what_the_plan_or_the_endpoint_does_not_have_takes_no_request(arguments,
     [
         (response({"code": 404, "message": "no call", "requestId": "r"}), errors.NotFound, "no call"),
         (response({"code": 500, "message": "oops", "requestId": "r"}), errors.ServerError, "oops"),
-        (ok(data=[{"audio_score": 1}], requestId="r"), errors.DecodeError, r"\$\.data\[0\]\.uid"),
+        (ok(data={"uid": 7}, requestId="r"), errors.DecodeError, r"expected a list, found dict at \$\.data"),
     ],
 )
 def test_errors_have_their_context(answer, error, text):

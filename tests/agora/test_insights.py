@@ -201,7 +201,7 @@ def test_query_beyond_the_quota_takes_no_request(world):
 
 
 def test_error_has_the_records_of_earlier_responses():
-    script = [ok(data=[{"ts": T - DAY, "userCount": 7}]), ok(data=[{"ts": T - DAY}])]
+    script = [ok(data=[{"ts": T - DAY, "userCount": 7}]), ok(data={"ts": T - DAY})]
     with pytest.raises(errors.DecodeError) as caught:
         scripted(*script).run(lambda client: client.insights.usage(["userCount", "sessionCount"], "2d"))
     assert [row.value for row in caught.value.partial] == [7]

@@ -87,10 +87,27 @@ def test_body_that_is_not_json_is_requested_again(count, damage):
 
 
 @pytest.mark.parametrize("count", [2, MANY])
-def test_json_of_another_shape_is_a_decode_error_with_its_request_id(count):
-    text = body(count).replace(b'"mid":20001', b'"mid":"x"', 1)
-    verdict = verdict_on(text)
+def test_series_that_cannot_be_read_costs_no_other_series(count):
+    verdict = verdict_on(body(count).replace(b'"mid":20001', b'"mid":"x"', 1))
+    assert isinstance(verdict, Done)
+    assert len(verdict.result.mid) == count - 1
+    (skipped,) = verdict.skipped
+    assert (skipped.path, skipped.key) == ("$.metrics[0].data[0]", "S0")
+    assert skipped.reason == "mid: 'x' is not an integer of 64 bits"
+
+
+@pytest.mark.parametrize("count", [1, MANY])
+@pytest.mark.parametrize("dirt", [b"\xef\xbb\xbf", b" "])
+@pytest.mark.parametrize("message", [b"NaN", b'"\\ud83d"', b'"\xff"', b"1e999"])
+def test_dirt_in_the_envelope_costs_nothing(count, dirt, message):
+    verdict = verdict_on(dirt + body(count).replace(b"{", b'{"note":%b,' % message, 1))
+    assert isinstance(verdict, Done)
+    assert (verdict.request_id, verdict.skipped, len(verdict.result.mid)) == ("r", (), count)
+
+
+@pytest.mark.parametrize("metrics", [b'{"S0":[]}', b'"none"', b"7"])
+def test_json_of_another_shape_is_a_decode_error_with_its_request_id(metrics):
+    verdict = verdict_on(b'{"code":200,"requestId":"r","metrics":%b}' % metrics)
     assert isinstance(verdict, Fail)
     assert type(verdict.error) is errors.DecodeError
-    assert verdict.error.request_id == "r"
-    assert verdict.error.path == "$.metrics[0].data[0].mid"
+    assert (verdict.error.request_id, verdict.error.path) == ("r", "$.metrics")

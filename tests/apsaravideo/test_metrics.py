@@ -198,23 +198,29 @@ def test_names_in_lower_camel_case_are_read_too():
     assert (page.summary, page.meta.request_id) == (2.0, "r")
 
 
-@pytest.mark.parametrize(
-    ("body", "path"),
-    [
-        ({"Nodes": {"0": 1}}, "$.Nodes"),
-        ({"Nodes": [{"Timestamp": "1", "Value": "1"}, 7]}, "$.Nodes[1]"),
-        ({"Nodes": [{"Value": "1"}]}, "$.Nodes[0].Timestamp"),
-        ({"Nodes": [{"Timestamp": "soon", "Value": "1"}]}, "$.Nodes[0].Timestamp"),
-        ({"Nodes": [{"Timestamp": "1e30", "Value": "1"}]}, "$.Nodes[0].Timestamp"),
-    ],
-)
-def test_decode_error_has_the_path(body, path):
-    with pytest.raises(DecodeError) as caught:
-        scripted(response(body | {"RequestId": "r-1"})).run(
+@pytest.mark.parametrize("nodes", [{"0": 1}, "none", 7])
+def test_nodes_that_are_not_a_list_are_a_decode_error(nodes):
+    with pytest.raises(DecodeError, match="expected a list") as caught:
+        scripted(response({"RequestId": "r-1", "Nodes": nodes})).run(
             lambda client: client.interaction_metrics(COST, "2h").collect(),
         )
-    assert (caught.value.path, caught.value.request_id) == (path, "r-1")
+    assert (caught.value.path, caught.value.request_id) == ("$.Nodes", "r-1")
     assert caught.value.endpoint == "apsaravideo/interaction_metrics"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        7, None, {"Value": "1"}, {"Timestamp": "soon", "Value": "1"}, {"Timestamp": "1e30", "Value": "1"},
+        {"Timestamp": "1795086000", "Value": "in seconds"}, {"Timestamp": 0, "Value": "1"}, {"Timestamp": True},
+    ],
+)  # fmt: skip
+def test_point_without_a_readable_time_is_skipped_and_named(node):
+    good = {"timestamp": 1795086000000.0, "value": "2.5"}
+    body = {"Nodes": [good, node], "Code": 200.0, "RequestId": "r"}
+    (page,) = scripted(response(body)).run(lambda client: pages_of(client.interaction_metrics(COST, "2h")))
+    assert [(point.ts, point.value) for point in page.records] == [(1_795_086_000, 2.5)]
+    assert [each.path for each in page.skipped] == ["$.Nodes[1]"]
 
 
 @pytest.mark.parametrize(

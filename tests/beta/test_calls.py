@@ -8,6 +8,7 @@ from agora_analytics import errors
 from agora_analytics.agora.beta.limits import LIMITS
 from agora_analytics.simulator import World
 from agora_analytics.simulator.ground_truth.records import CallTruth
+from tests.agora.test_records import SESSION
 from tests.beta.harness import SINCE, UNTIL, make_harness, make_world, scripted
 
 CALL = {
@@ -259,9 +260,20 @@ def test_golden_details():
     assert not details.may_hide_users
 
 
-def test_unreadable_details_are_a_decode_error():
-    body = b'{"code":200,"requestId":"r1","call_info":[{"sid":"S1"}]}'
-    with pytest.raises(errors.DecodeError, match=r"call_info\[0\]") as caught:
+def test_session_that_cannot_be_read_does_not_cost_the_details():
+    body = json.dumps({"code": "200", "call_info": [{"sid": "S1"}, SESSION], "metrics": None}).encode()
+
+    async def job(client):
+        return [page async for page in client.details("c", "2h", "1h").pages()]
+
+    (page,) = scripted(body).run(job)
+    assert [session.sid for session in page.records[0].sessions] == ["S1"]
+    assert [(each.path, each.key) for each in page.skipped] == [("$.call_info[0]", "S1")]
+
+
+def test_details_of_another_shape_are_a_decode_error():
+    body = b'{"code":200,"requestId":"r1","call_info":{"sid":"S1"}}'
+    with pytest.raises(errors.DecodeError, match=r"call_info") as caught:
         scripted(body).run(lambda c: c.details("c", "2h", "1h").collect())
     assert (caught.value.endpoint, caught.value.request_id) == ("beta/call/details", "r1")
     with pytest.raises(errors.InvalidRequest, match="a call id needs"):

@@ -126,11 +126,21 @@ def test_golden_rows_with_missing_and_unknown_fields():
     assert list(scripted(body(None)).run(lambda c: c.live_net())) == []
 
 
-@pytest.mark.parametrize("data", [{}, [1], [{"pcu": 1}], [{"ts": None}], [{"ts": 1, "pcu": "x"}]])
-def test_rows_that_cannot_be_read(data):
-    with pytest.raises(errors.DecodeError) as caught:
+@pytest.mark.parametrize("data", [{}, "x", 7])
+def test_data_of_another_shape_is_a_decode_error(data):
+    with pytest.raises(errors.DecodeError, match=r"expected a list, .*\$\.data") as caught:
         scripted(body(data)).run(lambda c: c.live_scale())
     assert caught.value.endpoint == "beta/live/scale/by_time"
+
+
+@pytest.mark.parametrize("row", [1, None, {"pcu": 1, "pcc": 2}, {"ts": 1548665578000, "pcu": 1, "pcc": 2}])
+def test_row_that_cannot_be_read_is_skipped_and_named_once(row):
+    rows = scripted(body([row, {"ts": "1548665578", "pcu": "x", "pcc": "7"}])).run(lambda c: c.live_scale())
+    assert [(point.ts, point.metric, point.value, point.extra) for point in rows] == [
+        (1548665578, "pcu", None, {"pcu": "x"}),
+        (1548665578, "pcc", 7, {}),
+    ]
+    assert [each.path for each in rows.skipped] == ["$.data[0]"]
 
 
 def test_metrics_are_checked():
@@ -209,17 +219,22 @@ def test_a_golden_diagnosis():
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("row", "path"),
     [
-        {"exp_id": 4, "ts": 1},
-        {"user": "a", "exp_id": "x", "ts": 1},
-        {"user": "a", "exp_id": 4, "ts": 1, "cause_tags": {}},
-        {"user": "a", "exp_id": 4, "ts": 1, "cause_tags": [{}]},
+        (None, "$.data[0]"),
+        ({"exp_id": 4, "ts": 1}, "$.data[0]"),
+        ({"user": "a", "exp_id": "x", "ts": 1}, "$.data[0]"),
+        ({"user": "a", "exp_id": 4, "ts": 1, "cause_tags": {}}, "$.data[0].cause_tags"),
+        ({"user": "a", "exp_id": 4, "ts": 1, "cause_tags": [{}]}, "$.data[0].cause_tags[0]"),
     ],
 )
-def test_a_diagnosis_that_cannot_be_read(row):
-    with pytest.raises(errors.DecodeError, match=r"\$\.data\[0\]"):
-        scripted(body([row])).run(lambda c: c.live_diagnosis().collect())
+def test_part_of_a_diagnosis_that_cannot_be_read_is_skipped_and_named(row, path):
+    async def job(client):
+        return [page async for page in client.live_diagnosis().pages()]
+
+    (page,) = scripted(body([row, {"user": "b", "exp_id": 5, "ts": 2}])).run(job)
+    assert [diagnosis.user for diagnosis in page.records] == ["a"] * ("cause_tags" in path) + ["b"]
+    assert [each.path for each in page.skipped] == [path]
 
 
 def test_enums_match_the_page():

@@ -72,7 +72,7 @@ def assert_agrees(reader, body):
     except DecodeError:
         assert wanted == WRONG
     else:
-        assert (list(columns.sids), rows(columns)) == wanted
+        assert (list(columns.sids), rows(columns), [each.path for each in columns.skipped]) == wanted
 
 
 bounded = settings(

@@ -39,9 +39,6 @@ RIGHT = {
     ),
     "null in a sid": '{"metrics":[{"sid":"a,null]","data":[%s]}]}' % series("[[1548670255,9e299],[1,null]]"),
     "null in a uid": response(series("[[1548670255,9e299],[1,null]]", peer=',"peer_uid":"a,null]"')),
-    "ts in ms": kvs("[[1548670255000,1],[1548670257000,2]]"),
-    "ts negative": kvs("[[-5,1],[0,2]]"),
-    "ts large": kvs("[[9007199254740993,1],[9223372036854775807,2],[-9223372036854775808,3]]"),
     "ts float": kvs("[[1548670255.0,1],[1.548670257e9,2]]"),
     "numbers in strings": kvs('[["1548670255","215"],["1548670256.0","-1.5e3"]]'),
     "spaces": kvs("[ [ 1548670255 , 215 ] ,\n\t[1548670257,\r\n0]]"),
@@ -81,40 +78,39 @@ RIGHT = {
     "number out of range elsewhere": '{"x":1e999,"metrics":[{"sid":"A","data":[]}]}',
     "byte order mark": "\ufeff" + kvs("[]"),
     "point with a comma at byte eleven": kvs("[[1e9,-123456],[15e8,2.5e-2]]"),
-}  # fmt: skip
-
-REFUSED = {
-    "nothing": "",
-    "HTML": "<html><body>502 Bad Gateway</body></html>",
     "error body": '{"code":300,"message":"Service package limit check error, qps limit error"}',
     "gateway error": '{"message":"Invalid authentication credentials"}',
-    "truncated": kvs("[[1548670255,215],[1548670257,0]]")[:-9],
-    "truncated in the points": kvs("[[1548670255,215],[1548670257,0]]")[:60],
-    "trailing text": kvs("[[1548670255,215]]") + "x",
-    "list": "[]",
-    "string": '"metrics"',
-    "number": "1",
-    "null": "null",
-    "metrics object": '{"metrics":{}}',
-    "session not an object": '{"metrics":[5]}',
-    "session a string": '{"metrics":["sid"]}',
     "data missing": '{"metrics":[{"sid":"A"}]}',
-    "data object": '{"metrics":[{"sid":"A","data":{}}]}',
-    "sid missing": '{"metrics":[{"data":[]}]}',
     "sid number": '{"metrics":[{"sid":5,"data":[]}]}',
     "sid half a surrogate": '{"metrics":[{"sid":"\\ud800","data":[]}]}',
+    "kvs missing": response('{"mid":1,"peer_uid":0}'),
+    "uid half a surrogate": response(series("[]", peer=',"peer_uid":"\\udc00"')),
+    "value NaN": kvs("[[1548670255,NaN]]"),
+    "value NaN in a string": kvs('[[1548670255,"NaN"]]'),
+    "value infinite": kvs("[[1548670255,-Infinity]]"),
+    "value out of range": kvs("[[1548670255,1e999]]"),
+    "control character": '{"metrics":[{"sid":"A\x01","data":[]}]}',
+    "metrics in an object": '{"x":{"metrics":[{"sid":"A","data":[]}]}}',
+}  # fmt: skip
+
+PARTLY = {
+    "ts in ms": kvs("[[1548670255000,1],[1548670257000,2]]"),
+    "ts negative": kvs("[[-5,1],[0,2]]"),
+    "ts large": kvs("[[9007199254740993,1],[9223372036854775807,2],[-9223372036854775808,3]]"),
+    "session not an object": '{"metrics":[5]}',
+    "session a string": '{"metrics":["sid"]}',
+    "data object": '{"metrics":[{"sid":"A","data":{}}]}',
+    "sid missing": '{"metrics":[{"data":[]}]}',
     "series a list": response("[]"),
     "mid missing": response('{"kvs":[],"peer_uid":0}'),
     "mid null": response(series("[]", mid="null")),
     "mid over 31 bits": response(series("[]", mid="2147483648")),
     "mid true": response(series("[]", mid="true")),
-    "kvs missing": response('{"mid":1,"peer_uid":0}'),
     "kvs object": kvs("{}"),
     "kvs string": kvs('"[[1,2]]"'),
     "uid true": response(series("[]", peer=',"peer_uid":true')),
     "uid half": response(series("[]", peer=',"peer_uid":0.5')),
     "uid list": response(series("[]", peer=',"peer_uid":[]')),
-    "uid half a surrogate": response(series("[]", peer=',"peer_uid":"\\udc00"')),
     "three": kvs("[[1548670255,215,1]]"),
     "one": kvs("[[1548670255]]"),
     "no pair": kvs("[1548670255,215]"),
@@ -146,31 +142,38 @@ REFUSED = {
     "value object": kvs("[[1548670255,{}]]"),
     "value a word": kvs('[[1548670255,"none"]]'),
     "value a quoted null": kvs('[[1548670255,"null"]]'),
-    "value NaN": kvs("[[1548670255,NaN]]"),
-    "value NaN in a string": kvs('[[1548670255,"NaN"]]'),
-    "value infinite": kvs("[[1548670255,-Infinity]]"),
-    "value out of range": kvs("[[1548670255,1e999]]"),
     "value of many digits": kvs("[[1548670255,1%s]]" % ("0" * 400)),
     "value of too many digits": kvs("[[1548670255,1%s]]" % ("0" * 5000)),
     "string of too many digits": kvs('[["1%s",1]]' % ("0" * 5000)),
+    "string with an underscore": kvs('[[1548670255,"1_0"]]'),
+    "metrics under another key": '{"metrics":[0],"y":[{"sid":"A","data":[]}]}',
+}  # fmt: skip
+
+REFUSED = {
+    "nothing": "",
+    "HTML": "<html><body>502 Bad Gateway</body></html>",
+    "truncated": kvs("[[1548670255,215],[1548670257,0]]")[:-9],
+    "truncated in the points": kvs("[[1548670255,215],[1548670257,0]]")[:60],
+    "trailing text": kvs("[[1548670255,215]]") + "x",
+    "list": "[]",
+    "string": '"metrics"',
+    "number": "1",
+    "null": "null",
+    "metrics object": '{"metrics":{}}',
     "value with a leading zero": kvs("[[1548670255,01]]"),
     "value with a plus": kvs("[[1548670255,+1]]"),
     "value without digits": kvs("[[1548670255,1.]]"),
-    "string with an underscore": kvs('[[1548670255,"1_0"]]'),
     "trailing comma": kvs("[[1548670255,1],]"),
-    "control character": '{"metrics":[{"sid":"A\x01","data":[]}]}',
     "two byte order marks": "\ufeff\ufeff" + kvs("[]"),
     "list of sessions": '[{"sid":"A","data":[]}]',
-    "metrics under another key": '{"metrics":[0],"y":[{"sid":"A","data":[]}]}',
-    "metrics in an object": '{"x":{"metrics":[{"sid":"A","data":[]}]}}',
     "too deep": '{"metrics":%s%s}' % ("[" * 100_000, "]" * 100_000),
 }  # fmt: skip
 
 NOT_UTF8 = {
-    "sid": b'{"metrics":[{"sid":"\xff","data":[]}]}',
+    "sid": b'{"metrics":[{"sid":"\xff\xe4\xbc","data":[]}]}',
+    "sid with raw surrogates": b'{"metrics":[{"sid":"a\xed\xa0\xbd","data":[]}]}',
     "unknown key": b'{"metrics":[],"\xff":1}',
     "unknown value": b'{"metrics":[],"x":"\xc3"}',
-    "UTF-16": '{"metrics":[]}'.encode("utf-16"),
 }
 
 SIZES = ["as it is", "large"]
@@ -201,6 +204,11 @@ def body_of(monkeypatch):
     return body_of
 
 
+def decoded(reader, body):
+    columns = decode_with(reader, body)
+    return list(columns.sids), rows(columns), [each.path for each in columns.skipped]
+
+
 @pytest.mark.parametrize("reader", available())
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", RIGHT)
@@ -208,10 +216,19 @@ def test_valid_body_is_decoded(body_of, reader, size, name):
     body = body_of(RIGHT[name], size)
     reference = expected(body)
     assert reference != WRONG
+    assert reference[2] == []
+    assert decoded(reader, body) == reference
 
-    columns = decode_with(reader, body)
 
-    assert (list(columns.sids), rows(columns)) == reference
+@pytest.mark.parametrize("reader", available())
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PARTLY)
+def test_what_can_be_read_is_decoded_and_the_rest_is_named(body_of, reader, size, name):
+    body = body_of(PARTLY[name], size)
+    reference = expected(body)
+    assert reference != WRONG
+    assert reference[2] != []
+    assert decoded(reader, body) == reference
 
 
 @pytest.mark.parametrize("reader", available())
@@ -226,28 +243,43 @@ def test_invalid_body_is_refused(body_of, reader, size, name):
 
 @pytest.mark.parametrize("reader", available())
 @pytest.mark.parametrize("name", NOT_UTF8)
-def test_other_encodings_are_refused(reader, name):
+def test_invalid_utf8_becomes_the_replacement_character(reader, name):
+    assert decoded(reader, NOT_UTF8[name]) == expected(NOT_UTF8[name])
+    assert decoded(reader, NOT_UTF8["sid"])[0] == ["\ufffd\ufffd"]
+    assert decoded(reader, NOT_UTF8["sid with raw surrogates"])[0] == ["a\ufffd"]
+
+
+@pytest.mark.parametrize("reader", available())
+def test_utf16_is_refused(reader):
     with pytest.raises(DecodeError):
-        decode_with(reader, NOT_UTF8[name])
+        decode_with(reader, '{"metrics":[]}'.encode("utf-16"))
 
 
 @pytest.mark.parametrize(
-    ("name", "path"),
+    ("name", "path", "reason"),
     [
-        ("error body", "$"),
-        ("data object", "$.metrics[0].data"),
-        ("sid number", "$.metrics[0].sid"),
-        ("mid over 31 bits", "$.metrics[0].data[0].mid"),
-        ("kvs object", "$.metrics[0].data[0].kvs"),
-        ("three and one", "$.metrics[0].data[0].kvs[0]"),
-        ("half a second", "$.metrics[0].data[0].kvs[0][0]"),
-        ("value a word", "$.metrics[0].data[0].kvs[0][1]"),
+        ("session a string", "$.metrics[0]", "expected an object, found str"),
+        ("sid missing", "$.metrics[0]", "sid is missing"),
+        ("data object", "$.metrics[0].data", "expected a list, found dict"),
+        ("mid over 31 bits", "$.metrics[0].data[0]", "mid: 2147483648 is not an integer of 32 bits"),
+        ("uid half", "$.metrics[0].data[0]", "peer_uid: 0.5 is not an id"),
+        ("kvs object", "$.metrics[0].data[0].kvs", "expected a list, found dict"),
+        ("three", "$.metrics[0].data[0].kvs[0]", "1 of 1 points cannot be read; the first one is [1548670255, 215, 1]"),
+        ("value a word", "$.metrics[0].data[0].kvs[0]", "1 of 1 points cannot be read; the first one is [1548670255, 'none']"),
     ],
-)
-def test_error_has_the_path(name, path):
-    with pytest.raises(DecodeError) as caught:
-        decode_metrics(REFUSED[name].encode())
-    assert caught.value.path == path
+)  # fmt: skip
+def test_what_cannot_be_read_is_named(name, path, reason):
+    skipped = decode_metrics(PARTLY[name].encode()).skipped
+    assert [(each.path, each.reason) for each in skipped] == [(path, reason)]
+
+
+@pytest.mark.parametrize("sid", ["", "S" * 256])
+@pytest.mark.parametrize("reader", available())
+def test_session_id_has_bounds(reader, sid):
+    other = '{"sid":"B","data":[%s]}' % series("[[1548670255,1]]")
+    body = '{"metrics":[{"sid":"%s","data":[%s]},%s]}' % (sid, series("[[1548670255,1]]"), other)
+    columns = decode_with(reader, body.encode())
+    assert (columns.sids, [each.path for each in columns.skipped]) == (("B",), ["$.metrics[0]"])
 
 
 def test_error_for_a_long_body_is_short():

@@ -70,7 +70,7 @@ def test_fast_readers_read_usual_bodies(reader, metrics):
 
 
 @pytest.mark.skipif("simdjson" not in available(), reason="needs pysimdjson")
-@pytest.mark.parametrize("change", [(",", ", "), ("15486", "1548600"), ('"sid"', '"x":0,"sid"')])
+@pytest.mark.parametrize("change", [(",", ", "), ('"sid"', '"x":0,"sid"')])
 def test_simdjson_reads_unusual_bodies(change):
     body = '{"metrics":[%s]}' % ",".join(session(f"A{i}", 5000) for i in range(20))
     assert len(module("simdjson").read(body.replace(*change).encode())) == 100_000

@@ -42,7 +42,7 @@ LISTINGS = {
     ),
 }
 NEVER_TOLD = {
-    "project data": {"region", "sdk_type", "sdk_version", "browser", "browser_version"}
+    "project data": {"region", "sdk_type", "sdk_version", "browser", "browser_version", "extra"}
 }  # no groups
 NO_COLUMN = {"meetings", "values"}
 

@@ -14,6 +14,8 @@ from agora_analytics.simulator.signaling import ServerEvent
 from tests.harness import Scripted
 from tests.signaling.harness import START, log_in, make_harness, scripted
 
+START_MS = START * 1000
+
 
 async def batches(events):
     return [batch async for batch in events]
@@ -43,16 +45,18 @@ def test_both_shapes_of_a_channel_event(row):
 
 @pytest.mark.parametrize("time", ["ms", "ts"])
 def test_both_shapes_of_a_user_event(time):
-    body = json.dumps({"events": [{"user_id": 7, "type": "Logout", time: 5}]}).encode()
+    body = json.dumps({"events": [{"user_id": 7, "type": "Logout", time: START_MS + 5}]}).encode()
     (batch,) = scripted(body).run(all_user_events)
-    assert batch.events == [UserEvent(user_id="7", type="Logout", ms=5)]
+    assert batch.events == [UserEvent(user_id="7", type="Logout", ms=START_MS + 5)]
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_the_queue_is_read_to_its_end(legacy):
     harness = make_harness(legacy=legacy)
     log_in(harness, 1_500)
-    harness.simulator.message_store.add_events(ServerEvent(kind="Join", user_id="ann", channel="room", ms=3))
+    harness.simulator.message_store.add_events(
+        ServerEvent(kind="Join", user_id="ann", channel="room", ms=START_MS)
+    )
 
     async def job(client):
         return (
@@ -139,10 +143,10 @@ def test_unreadable_response_raises_with_its_body():
     ],
 )
 def test_events_are_returned_whatever_the_status_fields_say(said):
-    row = {"user_id": "ann", "type": "Login", "ms": 1}
+    row = {"user_id": "ann", "type": "Login", "ms": START_MS}
     body = json.dumps(said | {"events": [row]}).encode()
     (batch,) = scripted(body).run(all_user_events)
-    assert batch.events == [UserEvent(user_id="ann", type="Login", ms=1)]
+    assert batch.events == [UserEvent(user_id="ann", type="Login", ms=START_MS)]
 
 
 @pytest.mark.parametrize("events", [[], None])
@@ -154,10 +158,10 @@ def test_failure_without_events_is_an_error(events):
 
 def test_unreadable_row_does_not_lose_the_others():
     rows = [
-        {"user_id": "ann", "type": "Login", "ms": 1},
+        {"user_id": "ann", "type": "Login", "ms": START_MS},
         {"user_id": "bob"},
         None,
-        {"user_id": "c", "type": "x", "ms": 2},
+        {"user_id": "c", "type": "x", "ms": START_MS + 1},
     ]
     (batch,) = scripted(json.dumps({"events": rows}).encode()).run(all_user_events)
     assert [event.user_id for event in batch.events] == ["ann", "c"]
@@ -177,7 +181,7 @@ def test_duplicates_of_another_region_are_recognised():
 
 
 def test_duplicates_after_the_host_was_switched():
-    row = {"user_id": "ann", "type": "Login", "ms": 1}
+    row = {"user_id": "ann", "type": "Login", "ms": START_MS}
     body = json.dumps({"events": [row]}).encode()
     harness = scripted(body, FailureKind.DNS, FailureKind.DNS, FailureKind.DNS, body)
 

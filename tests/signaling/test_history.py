@@ -117,6 +117,12 @@ def test_unreadable_next_start_after_a_full_page_is_an_error(start):
     assert len(pages_of(3, start).run(lambda c: c.history("ann", "room", page_size=3).collect())) == 4
 
 
+def test_binary_message_that_is_not_base64_is_a_decode_error():
+    message = HistoryMessage(publisher="ann", message="a", message_type="BINARY", timestamp=START)
+    with pytest.raises(errors.DecodeError, match="not base64"):
+        _ = message.data
+
+
 @pytest.mark.parametrize(
     "body", [b'{"errorCode":200,"data":null}', b'{"errorCode":200,"data":{"messageList":null}}']
 )
@@ -124,9 +130,33 @@ def test_an_empty_history(body):
     assert scripted(body).run(lambda c: c.history("ann", "room").collect()) == []
 
 
-def test_a_record_without_a_required_field():
-    body = b'{"errorCode":200,"requestId":"r1","data":{"messageList":[{"message":"hi"}]}}'
-    with pytest.raises(errors.DecodeError, match=r"messageList\[0\]") as caught:
+def test_message_that_cannot_be_read_costs_no_other_message():
+    rows = [{"message": "hi"}, None, {"publisher": "ann", "message": 5, "timestamp": "17809876"}]
+    body = json.dumps({"errorCode": "200", "data": {"messageList": rows, "newStart": 0}}).encode()
+
+    async def job(client):
+        return [page async for page in client.history("ann", "room").pages()]
+
+    (page,) = scripted(body).run(job)
+    assert [(each.message, each.timestamp) for each in page.records] == [("5", 17809876)]
+    assert [(each.path, each.key) for each in page.skipped] == [
+        ("$.data.messageList[0]", "hi"),
+        ("$.data.messageList[1]", None),
+    ]
+
+
+def test_full_page_without_a_readable_message_is_not_the_last_one():
+    bad = json.dumps({"errorCode": 200, "data": {"messageList": [{}, {}], "newStart": 9}}).encode()
+    last = json.dumps({"errorCode": 200, "data": {"messageList": None}}).encode()
+    harness = scripted(bad, last)
+    assert harness.run(lambda c: c.history("ann", "room", page_size=2).collect()) == []
+    assert len(harness.transport.requests) == 2
+
+
+@pytest.mark.parametrize("data", [[], "x", {"messageList": {}}])
+def test_history_of_another_shape_is_a_decode_error(data):
+    body = json.dumps({"errorCode": 200, "requestId": "r1", "data": data}).encode()
+    with pytest.raises(errors.DecodeError, match=r"\$\.data") as caught:
         scripted(body).run(lambda c: c.history("ann", "room").collect())
     assert (caught.value.endpoint, caught.value.request_id) == ("signaling/history", "r1")
 
@@ -173,7 +203,14 @@ def test_resuming_after_the_last_page_returns_nothing():
 def test_archive_query_is_created_and_polled():
     location = {"result": "success", "location": "~/rtm/message/history/query/MjI=a+b==", "request_id": "r1"}
     waits = {"result": "success", "code": "in progress", "messages": []}
-    row = {"src": "ann", "dst": "room", "message_type": "group_message", "ms": 5, "payload": "hi", "x": 1}
+    row = {
+        "src": "ann",
+        "dst": "room",
+        "message_type": "group_message",
+        "ms": 1_795_046_400_005,
+        "payload": "hi",
+        "x": 1,
+    }
     ready = {
         "result": "success",
         "code": "ok",

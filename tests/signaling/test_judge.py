@@ -20,8 +20,10 @@ def verdict(operation, outcome, status=200):
 
 def test_a_good_response_is_decoded_with_its_request_id():
     assert verdict(PEER_MESSAGES, b'{"code":"message_sent","request_id":"r1"}') == Done("message_sent", "r1")
-    events = verdict(USER_EVENTS, b'{"events":[{"user_id":"ann","type":"Login","ms":1},{}]}').result
-    assert events.events == [UserEvent(user_id="ann", type="Login", ms=1)]
+    events = verdict(
+        USER_EVENTS, b'{"events":[{"user_id":"ann","type":"Login","ms":1795046400001},{}]}'
+    ).result
+    assert events.events == [UserEvent(user_id="ann", type="Login", ms=1_795_046_400_001)]
     assert events.unreadable == [{}]
 
 

@@ -16,8 +16,10 @@ NAME = "a#b%c&d?e;f g"
 
 
 def happened(simulator):
-    login = ServerEvent(kind="Login", user_id=NAME, ms=1)
-    simulator.message_store.add_events(login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=2))
+    login = ServerEvent(kind="Login", user_id=NAME, ms=1_795_046_400_001)
+    simulator.message_store.add_events(
+        login, ServerEvent(kind="Join", user_id=NAME, channel="room", ms=1_795_046_400_002)
+    )
 
 
 async def test_every_method_awaited():

@@ -31,6 +31,7 @@ from agora_analytics.agora.beta.records import (
 )
 from agora_analytics.agora.judge import Opened, open_fields, read_response
 from agora_analytics.agora.records import Call
+from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, write_token
 from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
@@ -51,13 +52,16 @@ Narrow = Callable[[Window, Sequence[T]], Sequence[Window]]
 """(window, its records) -> the windows that may hold the records that the response left out; empty: none."""
 
 
-def _reader(parse: Callable[[dict[str, Any], bytes, Payload], R]) -> Read[R]:
-    """Return the reader of an operation; `parse` takes a response's fields, its body, and what was sent."""
+def _reader(parse: Callable[[dict[str, Any], LenientReader, bytes, Payload], R]) -> Read[R]:
+    """Return how an operation is read; `parse` takes a response's fields, the reader, the body, and what was sent."""
 
     def read(exchange: Exchange) -> Verdict[R]:
         def open_body(body: bytes) -> Opened[R]:
             opened = open_fields(body)
-            return Opened(opened.envelope, lambda: parse(opened.decode(), body, exchange.payload))
+            return Opened(
+                opened.envelope,
+                lambda reader: parse(opened.decode(reader), reader, body, exchange.payload),
+            )
 
         return read_response(exchange, open_body=open_body)
 
@@ -94,7 +98,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
 CALL_LISTS: Operation[CappedList[Call]] = Operation(
     name=limits.CALL_LISTS,
     path="/beta/analytics/call/lists",
-    read=_reader(lambda fields, *_: parse_calls(fields)),
+    read=_reader(lambda fields, reader, *_: parse_calls(fields, reader)),
     write_window=_write_window,
     split=_in_one,
     key=lambda call: call.call_id,
@@ -109,7 +113,7 @@ CALL_DETAILS: Operation[CappedList[CallDetails]] = Operation(
 LIVE_DIAGNOSIS: Operation[CappedList[Diagnosis]] = Operation(
     name=limits.LIVE_DIAGNOSIS,
     path="/beta/live/diagnosis",
-    read=_reader(lambda fields, *_: parse_diagnoses(fields)),
+    read=_reader(lambda fields, reader, *_: parse_diagnoses(fields, reader)),
     write_window=_write_window,
     split=_in_one,
     key=lambda trouble: (trouble.ts, trouble.user, trouble.exp_id, trouble.cname, repr(trouble.cause_tags)),
@@ -120,7 +124,11 @@ def _metrics(name: str, path: str, metrics: type[StrEnum]) -> BetaMetricsOperati
     return BetaMetricsOperation(
         name=name,
         path=path,
-        read=_reader(lambda fields, _, sent: parse_points(fields, dict(sent.query)["metric"].split(","))),
+        read=_reader(
+            lambda fields, reader, _, sent: parse_points(
+                fields, reader, dict(sent.query)["metric"].split(",")
+            )
+        ),
         write_window=_write_window,
         split=_in_one,
         metrics=metrics,

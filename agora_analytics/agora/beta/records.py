@@ -1,4 +1,5 @@
-"""The records of the 2021 beta API, their parsers and their tables. Undocumented fields are kept in `extra`."""
+"""The records of the 2021 beta API, their parsers and their tables. `extra` keeps the fields that are not documented or
+cannot be read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,16 @@ from attrs import field, frozen
 
 from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
 from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
-from agora_analytics.agora.parsers import Row, rows_of
+from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.columns import MetricColumns, no_columns
+from agora_analytics.core.field_types import Int64, Seconds
+from agora_analytics.core.lenient_reader import LenientReader, list_of
+from agora_analytics.core.numbers import truth_of
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
-from agora_analytics.errors import DecodeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +38,7 @@ class BetaPoint:
         extra: the other fields of the row.
     """
 
-    ts: int
+    ts: Seconds
     metric: str
     value: int | float | None
     extra: Mapping[str, Any] = field(factory=dict)
@@ -53,11 +56,11 @@ class CauseTag:
     Attributes:
         factor_id: the id of the cause; see `factor`.
         host_user: the remote user who caused it; "" for the user who has the experience.
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
-    factor_id: int
-    host_user: Uid
+    factor_id: Int64
+    host_user: Uid = field(default=Uid(""))
     extra: Mapping[str, Any] = field(factory=dict)
 
     @property
@@ -76,14 +79,14 @@ class Diagnosis:
         exp_id: the id of the experience; see `experience`.
         cname: the channel.
         cause_tags: at most three causes.
-        extra: undocumented fields, as they were sent.
+        extra: fields that are not documented or cannot be read, as they were sent.
     """
 
-    ts: int
+    ts: Seconds
     user: Uid
-    exp_id: int
-    cname: str
-    cause_tags: tuple[CauseTag, ...]
+    exp_id: Int64
+    cname: str = ""
+    cause_tags: tuple[CauseTag, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
 
     @property
@@ -127,72 +130,62 @@ class CappedList(Generic[T]):
     truncated: bool
 
 
-def parse_calls(fields: Mapping[str, Any]) -> CappedList[Call]:
+def parse_calls(fields: Mapping[str, Any], reader: LenientReader) -> CappedList[Call]:
     """Return the calls of a response, the newest first."""
-    calls = read_records(Call, fields.get("call_lists"), path="$.call_lists")
-    return CappedList(calls, bool(fields.get("has_more")))
+    calls = read_records(Call, fields.get("call_lists"), reader, path="$.call_lists")
+    return CappedList(calls, bool(truth_of(fields.get("has_more"))))
 
 
-def parse_details(fields: Mapping[str, Any], body: bytes, sent: Payload) -> CappedList[CallDetails]:
+def parse_details(
+    fields: Mapping[str, Any], reader: LenientReader, body: bytes, sent: Payload
+) -> CappedList[CallDetails]:
     """Return the sessions and samples of a response, given its fields, its body and what was sent."""
-    from agora_analytics.decode import decode_metrics
-
+    # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
+    columns = read_columns(body, reader) if fields.get("metrics") else no_columns()
     details = CallDetails(
         call_id=str(fields.get("call_id") or dict(sent.query)["call_id"]),
         window=sent.window or Window(0, 0),
-        sessions=tuple(read_records(Session, fields.get("call_info") or [], path="$.call_info")),
-        # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
-        columns=decode_metrics(body) if fields.get("metrics") else no_columns(),
+        sessions=tuple(read_records(Session, fields.get("call_info"), reader, path="$.call_info")),
+        columns=columns,
     )
     return CappedList([details], truncated=False)
 
 
-def parse_points(fields: Mapping[str, Any], metrics: Sequence[str]) -> list[BetaPoint]:
+def parse_points(fields: Mapping[str, Any], reader: LenientReader, metrics: Sequence[str]) -> list[BetaPoint]:
     """Return a point for each row and metric, sorted by time."""
-    points = []
-    for row in _rows(fields.get("data"), "$.data"):
-        ts = row.seconds("ts")
-        values = {metric: row.number(metric) for metric in metrics if metric in row.rest}
-        points += [
-            BetaPoint(ts=ts, metric=metric, value=value, extra=row.rest) for metric, value in values.items()
-        ]
+    points: list[BetaPoint] = []
+    for i, row in enumerate(list_of(fields.get("data"), "$.data")):
+        present = [metric for metric in metrics if metric in row] if isinstance(row, dict) else ["value"]
+        for metric in present:
+            others = set(present) - {metric}
+            point = reader.record(
+                BetaPoint,
+                {name: value for name, value in row.items() if name not in others} if others else row,
+                f"$.data[{i}]",
+                names={"value": (metric,)},
+                known={"metric": metric},
+            )
+            if point is None:  # one entry is enough for a row
+                break
+            points.append(point)
     return sorted(points, key=lambda point: point.ts)
 
 
-def parse_diagnoses(fields: Mapping[str, Any]) -> CappedList[Diagnosis]:
+def parse_diagnoses(fields: Mapping[str, Any], reader: LenientReader) -> CappedList[Diagnosis]:
     """Return the messages of a diagnosis, in the server's order. A full response may be truncated; it does not say."""
-    diagnoses = [_diagnosis(row) for row in _rows(fields.get("data"), "$.data")]
-    return CappedList(diagnoses, len(diagnoses) >= MOST_DIAGNOSES)
+    rows = list_of(fields.get("data"), "$.data")
+    read = [_diagnosis(row, f"$.data[{i}]", reader) for i, row in enumerate(rows)]
+    diagnoses = [diagnosis for diagnosis in read if diagnosis is not None]
+    return CappedList(diagnoses, len(rows) >= MOST_DIAGNOSES)
 
 
-def _diagnosis(row: Row) -> Diagnosis:
-    ts, user, experience = row.seconds("ts"), _text(row, "user"), _number(row, "exp_id")
-    cname = str(row.rest.pop("cname", None) or "")
-    causes = tuple(_cause(tag) for tag in _rows(row.rest.pop("cause_tags", None), f"{row.path}.cause_tags"))
-    return Diagnosis(ts=ts, user=Uid(user), exp_id=experience, cname=cname, cause_tags=causes, extra=row.rest)
-
-
-def _cause(row: Row) -> CauseTag:
-    factor, user = _number(row, "factor_id"), row.rest.pop("host_user", None)
-    return CauseTag(factor_id=factor, host_user=Uid("" if user is None else str(user)), extra=row.rest)
-
-
-def _number(row: Row, name: str) -> int:
-    try:
-        return int(_text(row, name))
-    except ValueError:
-        raise DecodeError("a number is missing", path=f"{row.path}.{name}") from None
-
-
-def _text(row: Row, name: str) -> str:
-    value = row.rest.pop(name, None)
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        raise DecodeError(f"a required field cannot be {value!r}", path=f"{row.path}.{name}")
-    return str(value)
-
-
-def _rows(rows: Any, path: str) -> list[Row]:
-    return [] if rows is None else rows_of(rows, path)
+def _diagnosis(row: Any, path: str, reader: LenientReader) -> Diagnosis | None:
+    tags: list[CauseTag] = []
+    if isinstance(row, dict):
+        inner = f"{path}.cause_tags"
+        tags = reader.records(CauseTag, reader.inner_list(row.get("cause_tags"), inner), inner)
+        row = {name: value for name, value in row.items() if name != "cause_tags"}
+    return reader.record(Diagnosis, row, path, known={"cause_tags": tuple(tags)})
 
 
 def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
