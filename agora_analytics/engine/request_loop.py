@@ -52,7 +52,7 @@ _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
 
 THREAD_FROM_BYTES = 1_000_000
 """Size of a body from which it is read in a thread, so that the event loop keeps running."""
-_LONGEST_PAUSE = 7.0 * DAY  # seconds; a longer `Retry-After` is probably a mistake, and is cut to this
+_LONGEST_PAUSE = float(DAY)  # no limit of these APIs lasts longer; a longer `Retry-After` is cut to this
 
 
 @define

@@ -148,6 +148,7 @@ class SlidingWindow:
             while unsent is not None and unsent.sent_at is None:
                 unsent.cancelled = True
                 unsent = unsent.predecessor
+
     def least_wait(self, place: int, period: float, *, now: float, head: float) -> float:
         """Return the least seconds until a request may be sent that is `place` places after the last reservation.
 

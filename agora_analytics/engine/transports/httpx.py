@@ -159,9 +159,7 @@ class HttpxTransport:
             if self._client is None:
                 # In a thread: importing httpx and reading certificates would block the event loop for too long.
                 # After the deadline of one call, the next call waits for the same thread.
-                self._creating = self._creating or asyncio.ensure_future(
-                    asyncio.to_thread(self._new_clients)
-                )
+                self._creating = self._creating or asyncio.ensure_future(asyncio.to_thread(self._new_clients))
                 try:
                     self._client, self._proxied = await asyncio.shield(self._creating)
                 finally:
