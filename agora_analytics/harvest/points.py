@@ -141,7 +141,7 @@ class _PointsWriter:
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
         with self._store.commit_lock():
-            partition = {"app_id": self._app_id, "day": unit.day}
+            partition: dict[str, Any] = {"app_id": self._app_id, "day": unit.day}
             if not complete:
                 stored = self._store.read(_TABLE, unit.name, **partition)
                 # `read` returns the pending object, which is empty, if there is one: so rows mean a complete unit

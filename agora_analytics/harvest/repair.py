@@ -81,6 +81,8 @@ def with_damage(
         for file in files
     ]
     if observer is not None:
-        for event in (*files, *skipped):
+        for file in files:
+            observer(file)
+        for event in skipped:
             observer(event)
     return evolve(report, damaged=(*report.damaged, *files), skipped=(*report.skipped, *skipped))
