@@ -88,9 +88,9 @@ def endpoint(**changes) -> Endpoint:
     return Endpoint(**({"name": "call/lists", "path": "/lists"} | changes))
 
 
-def slow(value: object):
-    """Return a parameter whose test is slow; the other parameters stay in the fast part."""
-    return pytest.param(value, marks=pytest.mark.slow)
+def slow(*values: object):
+    """Return parameters whose test is slow; the other parameters stay in the fast part."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 async def nothing_runs() -> bool:

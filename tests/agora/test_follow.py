@@ -61,7 +61,9 @@ def lost_events(harness):
 
 
 @pytest.mark.parametrize("plan", ["premium", slow("enterprise")])
-@pytest.mark.parametrize("metrics", [["userCount"], ["userCount", "videoFreezeRate", "joinSuccessRate"]])
+@pytest.mark.parametrize(
+    "metrics", [slow(["userCount"]), ["userCount", "videoFreezeRate", "joinSuccessRate"]]
+)
 def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan, metrics):
     harness, late = make_harness(world, plan, faults=Faults(share=0.05), latency=(0.02, 0.08)), []
     windows, follow = followed(

@@ -32,7 +32,7 @@ async def a_thousand(client, channels=34):
     return await asyncio.gather(*(listing.collect() for listing in listings))
 
 
-@pytest.mark.parametrize("latency", [(0.01, 0.01), (0.02, 0.09)])
+@pytest.mark.parametrize("latency", [slow((0.01, 0.01)), (0.02, 0.09)])
 def test_thousand_concurrent_windows_stay_within_fifty_a_second(latency):
     harness = make_harness(latency=latency)
 

@@ -51,6 +51,7 @@ def from_csv(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.slow
 def test_calls_are_equal_in_all_formats(all_of, base_url, world, tmp_path):
     array, by_line, as_csv, table, _ = all_of(
         ("calls", *DAY, "--format", "json"),

@@ -88,7 +88,7 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
 
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
-@pytest.mark.parametrize("metrics_a_day", [1, 2, 4])
+@pytest.mark.parametrize("metrics_a_day", [1, *map(slow, (2, 4))])
 def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day):
     project = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
     first = run(at(project, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
@@ -193,7 +193,7 @@ class Ahead:
         return self.clock.now() + self.seconds
 
 
-@pytest.mark.parametrize("ahead", [60, 120, 3600])
+@pytest.mark.parametrize("ahead", [slow(60), 120, slow(3600)])
 @pytest.mark.parametrize("ongoing", [True, False])
 def test_local_clock_ahead_loses_no_sample_of_an_ongoing_call(store, ahead, ongoing):
     project = world(NOW - 2 * HOUR, NOW + (10 * HOUR if ongoing else -30))

@@ -96,7 +96,7 @@ def test_server_refusal_overrides_the_quota_of_the_ledger(tmp_path):
 
 
 def test_estimate_counts_only_what_is_not_stored(tmp_path):
-    world = simple_world(150)
+    world = simple_world(110)  # more than one page
     harness = make_harness(world, tmp_path / "store")
 
     async def cost(client):
@@ -106,11 +106,11 @@ def test_estimate_counts_only_what_is_not_stored(tmp_path):
     harness.harvest()
     after = harness.run(cost)
 
-    assert before.calls == 150
-    assert before.requests == {"call/lists": 2, "call/sessions": 150, "call/metrics": 150}
+    assert before.calls == 110
+    assert before.requests == {"call/lists": 2, "call/sessions": 110, "call/metrics": 110}
     assert before.enough
-    assert 15 <= before.seconds < 16
-    assert (after.calls, after.known, after.seconds) == (0, 150, 0.0)
+    assert 11 <= before.seconds < 12
+    assert (after.calls, after.known, after.seconds) == (0, 110, 0.0)
 
 
 def cost_and_harvest(harness, *, since=SINCE, until=UNTIL):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agora_analytics.simulator import CallTruth, SeriesTruth, SessionTruth, Simulator, Totals, World
+from tests.conftest import slow
 
 
 def even_world(t, count):
@@ -203,7 +204,7 @@ async def test_gzip_needs_the_setting_and_the_accept_header(t, clock, connected)
             assert ("content-encoding" in response.headers) is compress
 
 
-@pytest.mark.parametrize("quirks", [True, False])
+@pytest.mark.parametrize("quirks", [True, slow(False)])
 async def test_reading_all_pages_gives_the_exact_totals(t, clock, connected, quirks):
     world = World.generate(
         seed=3, since=t - 30_000, until=t, calls=25, quirks=quirks, long_share=0.08, big_share=0.04, big_range=(110, 130),
