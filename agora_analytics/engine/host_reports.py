@@ -21,9 +21,9 @@ class HostReports:
         self.pick = domains.pick
         self.is_current = domains.is_current
 
-    def report_answer(self, host: str, *, began: float) -> None:
+    def report_answer(self, host: str, *, began: float, now: float) -> None:
         """Record that an attempt which began at `began` was answered."""
-        self._report(self._domains.answered(host, began=began, now=_now()))
+        self._report(self._domains.answered(host, began=began, now=now))
 
     def report_failure(
         self,

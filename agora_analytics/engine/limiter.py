@@ -30,8 +30,8 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
 from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
-from agora_analytics.engine.refusal import Refusal
 from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
+from agora_analytics.engine.standing_refusal import StandingRefusal
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, RateLimited
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
@@ -84,7 +84,7 @@ class Limiter:
         self._closed_until = 0.0  # set by the server; unlike the ledger's count, not lowered by releases
         self._announced_until = 0.0
         self._backoffs = 0
-        self.refusal = Refusal()
+        self.refusal = StandingRefusal()
         self._releases: set[asyncio.Future[None]] = set()
         self._waiting = 0  # callers of `acquire`, the one that holds the turn included
         self._slot_at = 0.0  # when the one that holds the turn may send, on the clock of the loop

@@ -174,7 +174,7 @@ class RequestLoop:
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()
-            self._hosts.report_answer(host, began=began)
+            self._hosts.report_answer(host, began=began, now=ended)
             if verdict.skipped:
                 self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=verdict.skipped))
             assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good

@@ -7,7 +7,7 @@ import anyio
 from agora_analytics.errors import APIError
 
 
-class Refusal:
+class StandingRefusal:
     """Raises the last error of the server again until the time that it named, without a request."""
 
     def __init__(self) -> None:
