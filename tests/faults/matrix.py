@@ -101,6 +101,11 @@ FAULTS = (
     _broken("closed instead of a response", closes, FailureKind.RESET),
     _broken("body cut off", cuts_off, FailureKind.CUT_OFF, Then.SAME_HOST),
     _broken("a response that is not HTTP", answers(b"220 mail.example ESMTP\r\n\r\n"), FailureKind.PROTOCOL),
+    _broken(
+        "body in an unsupported encoding",
+        answers(b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 4\r\n\r\nabcd"),
+        FailureKind.ENCODING,
+    ),
     _answer("body above the limit", "HTTP", whole(b" " * (LARGEST_BODY + 1)), FailureKind.TOO_LARGE, Then.ONCE),
     _answer(
         "redirect to another host",
