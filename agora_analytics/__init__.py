@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from agora_analytics.core.columns import Series as Series
     from agora_analytics.core.domains import DomainState as DomainState
     from agora_analytics.core.limits import Limits as Limits
+    from agora_analytics.core.verdicts import SkippedRecord as SkippedRecord
     from agora_analytics.engine.engine import Quota as Quota
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
     from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
@@ -146,6 +147,7 @@ __all__, _import = lazy_names(
         "core.columns": ("Series",),
         "core.domains": ("DomainState",),
         "core.limits": ("Limits",),
+        "core.verdicts": ("SkippedRecord",),
         "engine.engine": ("Quota",),
         "engine.ledger": (
             "MemoryLedger",

@@ -277,7 +277,7 @@ def _append_page(data: Any, page: Any, location: ResponsePath) -> None:
             raise _changed(location)
         try:
             data, page = data[step], None if page is None else page[step]
-        except (KeyError, IndexError):
+        except (KeyError, IndexError, TypeError):
             raise _changed(location) from None
     if not isinstance(page, dict):
         return  # the error that explains it is among the problems

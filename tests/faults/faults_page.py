@@ -27,6 +27,33 @@ Rate limits and refusals do not switch hosts. Every error has `trail`, one entry
 A call whose deadline passes raises `DeadlineExceeded` with its trail. If no attempt can succeed in time, for instance
 because of `Retry-After`, the call raises the error at once: see [limits](limits.md#waiting).
 
+## Responses that are not as documented
+
+The fast readers accept the documented form only. Everything else goes to one lenient reader, for all vendors.
+
+| a response has | it is read as |
+|---|---|
+| a byte order mark | nothing |
+| invalid UTF-8, lone surrogates (raw or escaped) in text | U+FFFD |
+| NUL and other control characters in text | as they are |
+| `NaN`, `Infinity`, `1e999` | null |
+| null in place of a list, or no list | an empty list |
+| a number as text, an integer as a float, a truth value as a number or text | the number, integer or truth value |
+| an optional value that cannot be read, or an integer of more than 64 bits | null; `extra` has what was sent |
+| a required value that cannot be read | the record is skipped and named |
+| a time of zero or less, after 2286, or in milliseconds where seconds are documented | as a value that cannot be read |
+| an id that is empty or has more than 255 characters | as a value that cannot be read |
+| another type in place of the list of records | `DecodeError`, with the path |
+| text that is not JSON | `ServerError`, after the retries |
+
+A skipped record costs neither the other records of its response nor another request. `Page.skipped`, `Rows.skipped` and
+the event `RecordsSkipped` name it: its path in the response, its id where it can be read, and the reason. The default
+observer logs the event as a warning. In metrics, the units are a session, a series and a point. A value of a point that
+cannot be read is null and named too, since points have no `extra`.
+
+Half of a surrogate pair in an argument raises `InvalidRequest` before a request is sent; in a credential,
+`ConfigurationError`.
+
 ## Safety
 
 - TLS certificates are always verified; pass your own CA with `HttpxTransport(ssl_context=...)`.

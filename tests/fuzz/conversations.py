@@ -126,7 +126,7 @@ async def _messages(client: Any) -> Any:
 
 
 async def _events(client: Any) -> Any:
-    return await anext(client.user_events())
+    return await anext(client.user_events(), None)
 
 
 def _beta_call() -> Any:

@@ -142,8 +142,9 @@ def parse_details(
     """Return the sessions and samples of a response, given its fields, its body and what was sent."""
     # The reader of samples works on bytes; it makes flat columns, checks them, and is the same for both APIs.
     columns = read_columns(body, reader) if fields.get("metrics") else no_columns()
+    named = fields.get("call_id")
     details = CallDetails(
-        call_id=str(fields.get("call_id") or dict(sent.query)["call_id"]),
+        call_id=named if isinstance(named, str) and named else dict(sent.query)["call_id"],
         window=sent.window or Window(0, 0),
         sessions=tuple(read_records(Session, fields.get("call_info"), reader, path="$.call_info")),
         columns=columns,
