@@ -81,6 +81,8 @@ def with_damage(
         for file in files
     ]
     if observer is not None:
-        for event in (*files, *skipped):
-            observer(event)
+        for file in files:
+            observer(file)
+        for call in skipped:
+            observer(call)
     return evolve(report, damaged=(*report.damaged, *files), skipped=(*report.skipped, *skipped))
