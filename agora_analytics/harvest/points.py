@@ -147,7 +147,15 @@ class _PointsWriter:
                 if stored is not None and stored.num_rows:
                     return False
                 self._store.put(_TABLE, unit.name, POINTS.empty_table(), **partition, pending=True)
-            self._store.put(_TABLE, unit.name, rows, **partition, pending=False, incomplete=not complete)
+            self._store.put(
+                _TABLE,
+                unit.name,
+                rows,
+                app_id=self._app_id,
+                day=unit.day,
+                pending=False,
+                incomplete=not complete,
+            )
             if complete:
                 self._store.discard(**partition, pending=[(_TABLE, unit.name)])
             return True
