@@ -140,22 +140,14 @@ class _PointsWriter:
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
         with self._store.commit_lock():
-            partition = {"app_id": self._app_id, "day": unit.day}
+            partition: dict[str, Any] = {"app_id": self._app_id, "day": unit.day}
             if not complete:
                 stored = self._store.read(_TABLE, unit.name, **partition)
                 # `read` returns the pending object, which is empty, if there is one: so rows mean a complete unit
                 if stored is not None and stored.num_rows:
                     return False
                 self._store.put(_TABLE, unit.name, POINTS.empty_table(), **partition, pending=True)
-            self._store.put(
-                _TABLE,
-                unit.name,
-                rows,
-                app_id=self._app_id,
-                day=unit.day,
-                pending=False,
-                incomplete=not complete,
-            )
+            self._store.put(_TABLE, unit.name, rows, **partition, pending=False, incomplete=not complete)
             if complete:
                 self._store.discard(**partition, pending=[(_TABLE, unit.name)])
             return True
