@@ -15,6 +15,7 @@ from agora_analytics.cli.terminal import clock, duration, out
 from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.instants import iso
+from agora_analytics.store.protocol import Unreadable
 
 _SKIPPED_SHOWN = 3
 
@@ -30,6 +31,10 @@ def show_summary(console: Console, report: HarvestReport, store: Path, *, units:
         line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
         console.print(line.rstrip())
     _show_skipped(console, report.skipped)
+    for record in report.unreadable[:_SKIPPED_SHOWN]:
+        console.print(f"    {_place(record)}: {record.reason}", style="warn", markup=False)
+    if (more := len(report.unreadable) - _SKIPPED_SHOWN) > 0:
+        console.print(f"    and {more:,} more", style="warn")
     for file in report.damaged:
         console.print(f"    {file.path}: {file.reason}", style="warn", markup=False)
 
@@ -62,6 +67,8 @@ def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
         ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
         ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
         ("damaged", len(report.damaged), "files of the store, whose rows were fetched again if available"),
+        ("unreadable", len(report.unreadable), "records could not be read; everything else is stored"),
+        ("known", report.unreadable_before, "records could not be read by earlier runs"),
         ("left", report.left, f"{units} were listed but not fetched"),
     ]
     return [row for row in rows if row[1]]
@@ -85,6 +92,19 @@ def not_finished(report: HarvestReport, *, same_range: bool, units: str) -> str 
         f"the day's quota is used up: {report.calls + report.known_before:,} {units} are done, "
         f"{report.left:,} are left{more}; {again} at {iso(report.retry_at)} (in {wait})"
     )
+
+
+def unreadable(report: HarvestReport) -> str:
+    """Return what could not be read and is reported by this run only."""
+    first = report.unreadable[0]
+    return (
+        f"{len(report.unreadable)} records could not be read, the first is {_place(first)} ({first.reason}); "
+        "everything else is stored; later runs do not report them again"
+    )
+
+
+def _place(record: Unreadable) -> str:
+    return record.unit if record.unit == record.record else f"{record.unit} {record.record}"
 
 
 async def show_estimate(client: HarvestClient, *, units: str = "calls", **arguments: Any) -> None:

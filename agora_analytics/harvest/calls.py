@@ -110,7 +110,7 @@ class _CallLister:
         except QuotaExhausted as error:  # the quotas of sessions and metrics may still allow known calls
             self.runner.stop_listing(error)
         except DecodeError as error:
-            await self.runner.note_unreadable("listing of ongoing calls", error)
+            self.runner.skip("listing of ongoing calls", error)
         return [call for call in updated.values() if not self.plan.is_complete(call)]
 
     async def _relist_unreadable(self, reach: Window) -> list[Call]:
@@ -174,12 +174,9 @@ class _CallLister:
             if self.window.start > error.legal[1]:  # the local clock is ahead of the whole window
                 raise
             self._end_window_at(error.legal[1])
-        except DecodeError as error:
-            await self.log.note_unit(f"listing.{window.start}-{window.end}", str(error))
-        except IncompleteListing as error:
+        except (DecodeError, IncompleteListing) as error:
+            # not remembered as unreadable: the window is not listed, so every run must say that something is missing
             self.runner.skip(f"listing {window.start}-{window.end}", error)
-        else:
-            await self.log.resolve(f"listing.{window.start}-{window.end}")
 
     def _split_resume_token(self, resume: str) -> str:
         """Split the windows of a resume token to the span of the current plan; another plan may have written it."""

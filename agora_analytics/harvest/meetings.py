@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, merge_nearby
-from agora_analytics.errors import AccessDenied, AgoraAnalyticsError, IncompleteListing, WindowOutOfReach
+from agora_analytics.errors import (
+    AccessDenied,
+    AgoraAnalyticsError,
+    DecodeError,
+    IncompleteListing,
+    WindowOutOfReach,
+)
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
@@ -45,6 +51,13 @@ async def harvest_meetings(
 ) -> HarvestReport:
     """Store the stream statistics of every meeting that began in a window, and the project's days."""
     runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
+    unreadable = dict[str, DecodeError]()
+
+    def skip(name: str, error: AgoraAnalyticsError) -> None:
+        if isinstance(error, DecodeError):
+            unreadable[name] = error
+        else:
+            runner.skip(name, error)
 
     async def units(
         incomplete_units: Collection[str], lost: Sequence[Window]
@@ -53,8 +66,10 @@ async def harvest_meetings(
             for unit in project_day_units(client, part, incomplete_units):
                 yield unit
         for part in (*lost, window):
-            async for unit in meeting_units(client, part, runner.skip, incomplete_units):
+            async for unit in meeting_units(client, part, skip, incomplete_units):
                 yield unit
+        for name, error in unreadable.items():
+            await runner.note_unreadable(name, error)
 
     return await harvest_points(
         runner, store, client.project_id, window, units, reach=client.reach(), verify=verify
@@ -105,11 +120,13 @@ async def _meetings(
     """Yield the meetings of sessions active in a window, with their start; none if it is outside the retention."""
     try:
         async for page in client.session_summaries(part.start, part.end + 1).pages():
+            for record in page.skipped:
+                skip(record.key or record.path, DecodeError(record.reason, path=record.path))
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
                 if (start := meeting.created_at) is None:
-                    error = IncompleteListing("the response has no start time for this meeting")
+                    error = DecodeError("the response has no start time for this meeting")
                     skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
                 else:
                     yield meeting, start

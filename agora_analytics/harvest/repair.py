@@ -83,6 +83,6 @@ def with_damage(
     if observer is not None:
         for file in files:
             observer(file)
-        for event in skipped:
-            observer(event)
+        for call in skipped:
+            observer(call)
     return evolve(report, damaged=(*report.damaged, *files), skipped=(*report.skipped, *skipped))

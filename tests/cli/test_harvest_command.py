@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from agora_analytics.agora.plans import ENTERPRISE
-from agora_analytics.simulator import Simulator, serve_in_thread
+from agora_analytics.simulator import Dirt, Simulator, serve_in_thread
 from agora_analytics.store import open_store
 
 
@@ -70,6 +70,21 @@ def test_harvest_names_a_damaged_file_and_fetches_it_again(command, base_url, wo
     assert f"{damaged.relative_to(store)}: it is empty" in done.stdout
     assert rows(store) == pytest.approx(truth(world))
     assert not re.search(r"damaged\s+1  ", command(*words).stdout)
+
+
+def test_unreadable_record_ends_the_first_run_with_65_and_later_ones_with_0(command, world, tmp_path):
+    dirt = Dirt(share=1, kinds=("milliseconds",), only={"call/sessions"})
+    words = ("harvest", "--since", "1d", "--out", tmp_path / "store", "--plan", "enterprise")
+    with serve_in_thread(Simulator(world, "enterprise", dirt=dirt)) as url:
+        first = command(*words, env={"AGORA_BASE_URL": url})
+        second = command(*words, env={"AGORA_BASE_URL": url})
+    assert first.returncode == 65, first.stderr
+    sessions = sum(len(call.sessions) for call in world.calls)
+    assert re.search(r"calls\s+12\n", first.stdout)
+    assert f"{sessions} records could not be read, the first is " in first.stderr
+    assert "everything else is stored" in first.stderr
+    assert (second.returncode, second.stderr) == (0, "")
+    assert re.search(rf"known\s+{sessions}  records could not be read by earlier runs", second.stdout)
 
 
 @pytest.mark.slow

@@ -179,3 +179,35 @@ def test_unfinished_call_beyond_the_reach_does_not_stop_the_compaction_of_its_da
     assert contents(later.tables) == rows
     for table in ("calls", "sessions", "metrics"):
         assert all(path.name.startswith("compacted~") for path in later.tables.files(table))
+
+
+@pytest.mark.parametrize("kind", ["calls", "sessions", "metrics", "calls compacted", "metrics compacted"])
+def test_repair_that_is_killed_at_any_step_is_continued(damaged_later, expected, tmp_path, monkeypatch, kind):
+    """The process ends before its n-th rename; the next harvest repairs the rest."""
+    original = Path.replace
+    steps = 0
+    while True:
+        store = tmp_path / str(steps)
+        shutil.copytree(damaged_later, store)
+        empty(store / damageable_files(store)[kind][0])
+        left = [steps]
+
+        def replace(self, target, left=left):
+            if not left[0]:
+                raise _KilledError
+            left[0] -= 1
+            return original(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", replace)
+            try:
+                open_store(store).repair(DEMO_APP_ID, refetch_from=0)
+                break
+            except _KilledError:
+                steps += 1
+        assert resumed(store)[1] == expected
+    assert steps >= 1
+
+
+class _KilledError(BaseException):
+    pass

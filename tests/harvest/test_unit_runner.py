@@ -6,7 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import DecodeError, QuotaExhausted, RateLimited, StoreError, TransportError
+from agora_analytics.errors import (
+    DecodeError,
+    NotFound,
+    QuotaExhausted,
+    RateLimited,
+    RowsRefused,
+    StoreDamaged,
+    StoreError,
+    TransportError,
+)
 from agora_analytics.harvest.report import CallSkipped, CallsListed
 from agora_analytics.harvest.unit_runner import MAX_FAILURES_IN_A_ROW, Outcome, Unit, UnitRunner
 from agora_analytics.testing import VirtualClock, run_virtual
@@ -60,10 +69,26 @@ def test_outcomes_are_counted():
 
 
 def test_failed_unit_is_skipped_and_the_others_run():
-    report, events = run([unit("a", DecodeError("not JSON")), unit("b", Outcome.ALREADY_STORED)])
+    report, events = run([unit("a", NotFound("no such call", status=404)), unit("b", Outcome.ALREADY_STORED)])
     assert list(report.skipped) == [event for event in events if isinstance(event, CallSkipped)]
-    assert [(skipped.call_id, skipped.reason) for skipped in report.skipped] == [("a", "not JSON at $")]
-    assert report.known_before == 1
+    assert [(skipped.call_id, skipped.reason) for skipped in report.skipped] == [("a", "no such call")]
+    assert (report.known_before, report.complete) == (1, False)
+
+
+@pytest.mark.parametrize("error", [DecodeError("not JSON"), RowsRefused("a time is out of range")])
+def test_unit_that_cannot_be_read_is_reported_and_left_to_no_other_run(error):
+    report, events = run([unit("a", ExceptionGroup("tasks", [error])), unit("b", Outcome.ALREADY_STORED)])
+    (unreadable,) = report.unreadable
+    assert (unreadable.unit, unreadable.record, unreadable.reason) == ("a", "a", str(error))
+    assert unreadable in events
+    assert (report.known_before, report.complete, report.skipped) == (1, True, ())
+
+
+def test_unit_with_a_temporary_and_a_permanent_error_is_left_for_the_next_run():
+    errors = [DecodeError("not JSON"), TransportError("no answer")]
+    report, _ = run([unit("a", ExceptionGroup("tasks", errors)), unit("b", StoreDamaged("a file is empty"))])
+    assert [skipped.reason for skipped in report.skipped] == ["no answer", "a file is empty"]
+    assert report.unreadable == ()
 
 
 @pytest.mark.parametrize("error", [TransportError("no answer"), RateLimited("no answer", status=429)])
@@ -79,7 +104,7 @@ def test_circuit_breaker_ends_the_run_after_failures_in_a_row(error):
 
 def test_error_of_the_data_does_not_count_for_the_circuit_breaker():
     report, _ = run([unit(str(number), DecodeError("not JSON")) for number in range(20)])
-    assert len(report.skipped) == 20
+    assert len(report.unreadable) == 20
 
 
 def test_fatal_error_ends_the_run():

@@ -43,7 +43,8 @@ def harvest(
     """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
 
     The customer id and secret are read from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. If the harvest stops, the
-    same command continues it. Exit code 75: the day's quota is used up; run the command again later.
+    same command continues it. Exit code 75: the day's quota is used up, or calls failed; run the command again later.
+    Exit code 65: records cannot be read; everything else is stored, and later runs do not report them again.
     """
     return run_harvest(account.client, options, insights=insight or (), compact=not no_compact)
 
@@ -62,16 +63,16 @@ def run_harvest(
     """
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.operations import LISTS
-    from agora_analytics.cli.harvest_summary import not_finished, show_estimate, show_summary
+    from agora_analytics.cli.harvest_summary import not_finished, show_estimate, show_summary, unreadable
     from agora_analytics.cli.live_progress import Progress, harvest_with_progress
-    from agora_analytics.cli.runner import DONE, TRY_LATER
+    from agora_analytics.cli.runner import DONE, TRY_LATER, WRONG_DATA
     from agora_analytics.harvest import HarvestReport, harvest_insights
 
     async def estimate_only() -> None:
         async with open_client(make) as client:
             await show_estimate(client, units=units, **options.arguments)
 
-    async def store_all() -> HarvestReport:
+    async def store_all() -> dict[str, HarvestReport]:
         from agora_analytics.store import open_store
 
         progress = Progress(units=units)
@@ -85,20 +86,27 @@ def run_harvest(
             arguments = options.arguments | {"store": store, "verify": options.verify}
             report = await harvest_with_progress(client, progress, **arguments, **more)
             show_summary(out(), report, options.out, units=units)
+            reports = {units: report}
             if insights and isinstance(client, AsyncAgora):
                 days = await harvest_insights(client, insights, **arguments)
                 show_summary(out(), days, options.out, units="insight days")
-        return report
+                reports["insight days"] = days
+        return reports
 
     if options.dry_run:
         asyncio.run(estimate_only())
         return DONE
-    report = asyncio.run(store_all())
+    reports = asyncio.run(store_all())
     same_range = _is_absolute(options.since) and _is_absolute(options.until)
-    if unfinished := not_finished(report, same_range=same_range, units=units):
-        one_line(err(), f"agora-analytics: {unfinished}")
-        return TRY_LATER
-    return DONE
+    code = DONE
+    for name, report in reports.items():
+        if unfinished := not_finished(report, same_range=same_range, units=name):
+            one_line(err(), f"agora-analytics: {unfinished}")
+            code = code or TRY_LATER
+        if report.unreadable:
+            one_line(err(), f"agora-analytics: {unreadable(report)}")
+            code = WRONG_DATA
+    return code
 
 
 def _is_absolute(option: str) -> bool:
