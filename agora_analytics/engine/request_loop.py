@@ -180,8 +180,7 @@ class RequestLoop:
                 clock_shift=self._server_time.shift(reading, since=skew),
             )
             verdict = await self._read(request.read, exchange, deadline)
-            if reading is not None and _is_from_the_api(verdict, outcome):
-                self._server_time.learn(reading)
+            self._server_time.learn(reading if _is_from_the_api(verdict, outcome) else None)
             trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
