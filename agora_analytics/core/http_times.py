@@ -5,6 +5,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
+from agora_analytics.instants import DAY
 from agora_analytics.messages import Response
 
 
@@ -26,7 +27,8 @@ def http_date(text: str) -> float | None:
 def retry_after(response: Response, now: float) -> float | None:
     """Return the seconds to wait from `Retry-After`, or None; `now` is the server's time in epoch seconds.
 
-    A date is relative to the response's own `Date`, because a proxy may have a wrong clock.
+    A date is relative to the response's own `Date`, because a proxy may have a wrong clock. The result is at most a day:
+    no limit of these APIs lasts longer.
     """
     text = response.headers.get("retry-after", "")
     try:
@@ -36,4 +38,4 @@ def retry_after(response: Response, now: float) -> float | None:
         if until is None:
             return None
         seconds = until - (now if sent is None else sent)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), DAY) if math.isfinite(seconds) else None

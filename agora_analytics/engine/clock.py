@@ -146,8 +146,10 @@ class ServerTime:
             return self.skew - since
         return (self._merged(reading) or reading).skew - since
 
-    def learn(self, reading: ClockReading) -> None:
-        """Update the estimate with a response that is known to be from the server."""
+    def learn(self, reading: ClockReading | None) -> None:
+        """Update the estimate with a response that is known to be from the server; None changes nothing."""
+        if reading is None:
+            return
         current, doubted, merged = self._current(), self._doubted, self._merged(reading)
         confirmed = doubted is not None and reading.confirms(doubted)
         self._doubted = None
@@ -164,8 +166,7 @@ class ServerTime:
 
     def observe(self, date: str | None, *, sent: float, received: float) -> None:
         """Learn from the `Date` header of a good response; `sent` and `received` are on our clock."""
-        if reading := ClockReading.of(date, sent=sent, received=received):
-            self.learn(reading)
+        self.learn(ClockReading.of(date, sent=sent, received=received))
 
     def _current(self) -> ClockReading | None:
         estimate = self._estimate

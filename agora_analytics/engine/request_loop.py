@@ -165,8 +165,7 @@ class RequestLoop:
                 clock_shift=self._server_time.shift(reading, since=skew),
             )
             verdict = await self._read(run, exchange)
-            if reading is not None and _is_from_the_api(verdict, outcome):
-                self._server_time.learn(reading)
+            self._server_time.learn(reading if _is_from_the_api(verdict, outcome) else None)
             run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, run.trail[-1], outcome)
             self._hosts.report_failure(host, verdict, outcome, run.failed_at, began=began)
