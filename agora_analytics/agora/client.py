@@ -11,13 +11,14 @@ from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.queries import QueryFilters, QueryRunner
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.agora.record_list import Rows
-from agora_analytics.agora.records import Call, Session
+from agora_analytics.agora.records import Call, Session, sids_of
 from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
 from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
 from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
@@ -126,11 +127,12 @@ class AsyncAgora(Client):
             until: likewise.
             cname: only the calls of this channel.
             page_size: records a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page; the other arguments must be the same.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The time
+                range is that of the token.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, a resume token of other arguments.
             WindowOutOfReach: no part of the range is in the plan's reach.
 
         Source: `reference/agora-analytics-api.md`, endpoint 1.
@@ -144,6 +146,7 @@ class AsyncAgora(Client):
             window,
             page_size,
             resume,
+            asked=(as_asked(since), as_asked(until)),
             validate=self._validates(validate),
         )
         return self._pages(
@@ -174,7 +177,7 @@ class AsyncAgora(Client):
             uids: only these users, at most 10.
             exclude_server_user: leave out users on servers (the API's own default).
             page_size: records a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
@@ -201,6 +204,7 @@ class AsyncAgora(Client):
             window,
             page_size,
             resume,
+            asked=listings.range_as_asked(call, since, until),
             validate=self._validates(validate),
         )
         return self._pages(
@@ -231,11 +235,12 @@ class AsyncAgora(Client):
             until: the call's end, if `call` is an id.
             sids: sessions or session ids; None lists the call's sessions first, including users on servers.
                 `Session` objects save requests: a session is requested only in the windows that it overlaps.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a call id without its time range, and as `calls`.
+            InvalidRequest: a call id without its time range, a resume token after which the sessions of the call have
+                changed, and as `calls`.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
         Source: `reference/agora-analytics-api.md`, endpoint 3 and "Metric ids".
@@ -244,15 +249,29 @@ class AsyncAgora(Client):
         call_id = listings.call_id_of(call)
         params = (("appid", self.settings.app_id), ("call_id", call_id))
         limits = self.limits(operations.METRICS) if self._validates(validate) else None
-        windows = operations.METRICS.plan(self._window_of(call, since, until, validate), limits, self._now())
+        tokens = ResumeTokens(
+            operations.METRICS.name,
+            params,
+            listings.range_as_asked(call, since, until),
+            None if sids is None else sids_of(sids),
+        )
+        position = None if resume is None else tokens.read(resume, listings.MetricsPosition)
+        if position is not None:
+            whole = Window(position.start, position.end)
+            windows = [whole] if limits is None else operations.METRICS.split(whole, limits)
+        else:
+            window = self._window_of(call, since, until, validate)
+            windows = operations.METRICS.plan(window, limits, self._now())
 
         async def paginator() -> Any:
-            sessions = sids
+            sessions: Sequence[Session | str] | None = () if resume == "" else sids
             if sessions is None:
                 listed = self.sessions(call, since, until, exclude_server_user=False, validate=validate)
                 sessions = listings.in_order(await listed.collect())
-            steps = listings.batches(windows, sessions, resume=resume)
-            return listings.metrics_listing(self._engine, operations.METRICS, params, steps, limits=limits)
+            planned = listings.batches(windows, sessions)
+            return listings.metrics_listing(
+                self._engine, operations.METRICS, params, planned, tokens, position, limits=limits
+            )
 
         return self._pages(
             paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)

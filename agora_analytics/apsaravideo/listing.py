@@ -3,7 +3,7 @@
 Source: `reference/apsaravideo.md`, section 1.
 """
 
-import re
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -13,6 +13,7 @@ from agora_analytics.apsaravideo.judge import read_response
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, read_points
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS, Metric, Os, TerminalType
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import ResumeTokens
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
@@ -21,8 +22,6 @@ from agora_analytics.errors import InvalidRequest
 from agora_analytics.kit.listing import FirstSeen, Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
-
-_TOKEN = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})\.(\d{1,9})\.(-?\d{1,15}|)", re.ASCII)
 
 
 def in_milliseconds(window: Window) -> Query:
@@ -112,31 +111,25 @@ class MetricWindow:
 
 
 @frozen(kw_only=True)
-class ResumeToken:
-    """Where a listing continues: its whole range, the number of pages before, and the last point of the next metric."""
+class MetricPosition:
+    """Where a listing continues.
 
-    range: Window
+    Attributes:
+        start: the first second of the whole range.
+        end: the last one.
+        done: number of pages before.
+        last: the time of the last point of the next metric.
+    """
+
+    start: int
+    end: int
     done: int = 0
     last: int | None = None
 
     @classmethod
-    def read(cls, token: str) -> "ResumeToken":
-        """Read a page's `resume_token`.
-
-        Raises:
-            InvalidRequest: the text is not the token of a page that has pages after it.
-        """
-        parts = _TOKEN.fullmatch(token)
-        if parts is None or int(parts[1]) > int(parts[2]):
-            raise InvalidRequest(
-                f"resume={token!r} is not the resume_token of a page with pages after it; pass the token as it is"
-            )
-        last = int(parts[4]) if parts[4] else None
-        return cls(range=Window(int(parts[1]), int(parts[2])), done=int(parts[3]), last=last)
-
-    def write(self) -> str:
-        """Return the token."""
-        return f"{self.range.start}.{self.range.end}.{self.done}.{'' if self.last is None else self.last}"
+    def at_end(cls, window: Window) -> "MetricPosition":
+        """Return the position after the last page."""
+        return cls(start=window.start, end=window.end, done=sys.maxsize)
 
 
 def metric_listing(
@@ -145,13 +138,20 @@ def metric_listing(
     filters: Filters,
     window: Window,
     limits: Limits | None,
-    resumed: ResumeToken | None,
+    tokens: ResumeTokens,
+    position: MetricPosition | None,
 ) -> Listing[MetricWindow, Points, MetricPage]:
-    """Return the paginator of metrics, one after the other. The range of a resumed listing is that of its token."""
-    if resumed is None and limits is not None:
+    """Return the paginator of metrics, one after the other. The range of a resumed listing is that of its token.
+
+    Raises:
+        WindowOutOfReach: no part of the window can be requested now.
+    """
+    if position is not None:
+        window = Window.as_given(position.start, position.end)
+    elif limits is not None:
         window = OPERATION.clip(window, limits, engine.server_time.now(), endpoint=OPERATION.name)
-    position = resumed or ResumeToken(range=window)
-    windows = [position.range] if limits is None else OPERATION.split(position.range, limits)
+    position = position or MetricPosition(start=window.start, end=window.end)
+    windows = [window] if limits is None else OPERATION.split(window, limits)
     steps = [MetricWindow(metric=metric, window=window) for metric in metrics for window in windows]
     left = steps[position.done :]
     unique: FirstSeen[MetricPoint] = FirstSeen(_key)
@@ -183,6 +183,6 @@ def metric_listing(
 
     def token(page: MetricPage, after: Sequence[MetricWindow]) -> str:
         times = (point.ts for point in page.records if page.metric == after[0].metric)
-        return evolve(position, done=len(steps) - len(after), last=max(times, default=None)).write()
+        return tokens.write(evolve(position, done=len(steps) - len(after), last=max(times, default=None)))
 
     return Listing(left, run=engine.run, request=request, page=page, token=token, fresh=fresh)

@@ -58,4 +58,5 @@ class ApiResponse(Generic[R]):
             host=self.host,
             attempts=len(self.trail),
             elapsed=self.response.elapsed,
+            window=self.payload.window,
         )

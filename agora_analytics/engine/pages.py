@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
 
@@ -30,6 +31,7 @@ class Meta:
         attempts: how many attempts were made.
         elapsed: seconds that the successful attempt took.
         total: how many records the server counts in the page's time range; None where it does not say.
+        window: the time range that was really sent, which may be shorter than the requested one; None: no range.
     """
 
     status: int
@@ -38,6 +40,7 @@ class Meta:
     attempts: int
     elapsed: float
     total: int | None = None
+    window: Window | None = None
 
 
 @frozen(kw_only=True)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,9 @@ from attrs import define
 from agora_analytics.agora import arrow
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.records import Call
-from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.pages import Page
-from agora_analytics.errors import QuotaExhausted, WindowOutOfReach
+from agora_analytics.errors import InvalidRequest, QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
@@ -98,42 +97,51 @@ class _CallLister:
         window, seq, app_id = task.window, task.pages, self.client.settings.app_id
         started = asyncio.get_running_loop().time()
         try:
-            resume = self._split_resume_token(task.resume) if task.resume else None
-            async for page in self.client.calls(window.start, window.end + 1, resume=resume).pages():
-                if seq == 0:
-                    window = self._listed_part(window, started)
-                rows = arrow.calls_table(page.records)
-                await asyncio.to_thread(
-                    self.store.put_listing, app_id, window.start, window.end, seq, rows, page.resume_token
-                )
-                seq += 1
-                self.plan.add_calls(calls_from_rows(rows))
-                yield page
+            try:
+                listing = self.client.calls(window.start, window.end + 1, resume=task.resume or None)
+            except InvalidRequest:
+                if not task.resume:
+                    raise
+                # Another version wrote the token, so the window is listed again.
+                await asyncio.to_thread(self.store.remove_listing, app_id, window.start, window.end)
+                listing, seq = self.client.calls(window.start, window.end + 1), 0
+            async with aclosing(listing.pages()) as pages:
+                async for page in pages:
+                    if seq == 0:
+                        listed = self._listed_part(window, started, page)
+                        if listed != window and page.resume_token:  # its other pages are of the cut window
+                            window = listed
+                            break
+                        window = listed
+                    rows = arrow.calls_table(page.records)
+                    await asyncio.to_thread(
+                        self.store.put_listing,
+                        *(app_id, window.start, window.end, seq, rows, page.resume_token),
+                    )
+                    seq += 1
+                    self.plan.add_calls(calls_from_rows(rows))
+                    yield page
+            if seq == 0:
+                async for page in self._list_window(ListingTask(window)):
+                    yield page
         except WindowOutOfReach as error:
             if self.window.start > error.legal[1]:  # the local clock is ahead of the whole window
                 raise
             self._end_window_at(error.legal[1])
 
-    def _split_resume_token(self, resume: str) -> str:
-        """Split the windows of a resume token to the span of the current plan; another plan may have written it."""
-        limits = self.client.limits(LISTS)
-        steps = list[Step]()
-        for step in read_token(resume):
-            parts = split(step.window, limits)
-            steps += [step] if len(parts) == 1 else [Step(part) for part in reversed(parts)]
-        return write_token(steps)
-
-    def _listed_part(self, window: Window, started: float) -> Window:
+    def _listed_part(self, window: Window, started: float, page: Page[Call]) -> Window:
         """Return the part of a window that the first page covers; the listing started at the loop's time `started`.
 
         The client learns the server's clock from its first response. If the local clock is ahead, the end of the
-        window was still in the future, and must not be recorded as listed.
+        window was still in the future, and must not be recorded as listed. Neither must what was cut off when the
+        request was sent.
         """
         elapsed = asyncio.get_running_loop().time() - started
         end = self.client.reach(LISTS).end
-        if window.end <= end - math.floor(elapsed):
+        sent_end = window.end if page.meta.window is None else page.meta.window.end
+        if window.end <= min(sent_end, end - math.floor(elapsed)):
             return window
-        end = max(window.start, end - math.ceil(elapsed))
+        end = max(window.start, min(sent_end, end - math.ceil(elapsed)))
         self._end_window_at(end)
         return Window(window.start, end)
 

@@ -1,10 +1,14 @@
 """The asyncio client of Vonage / OpenTok Insights."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar, Unpack
 
+from attrs import evolve
+
 from agora_analytics.core.domains import HostTable
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
@@ -13,8 +17,23 @@ from agora_analytics.messages import Request
 from agora_analytics.opentok import listings
 from agora_analytics.opentok.credentials import Credentials, credentials_from
 from agora_analytics.opentok.graphql_query import OneOrMore
-from agora_analytics.opentok.pagination import InsightsPages, InsightsPaginator, ListingPlan
-from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
+from agora_analytics.opentok.pagination import (
+    CursorPage,
+    InsightsPages,
+    InsightsPaginator,
+    ListingPlan,
+    ListingPosition,
+)
+from agora_analytics.opentok.query_builders import (
+    CONNECTION,
+    ERRORS,
+    QUALITY,
+    STATS,
+    STREAM,
+    SUMMARY,
+    USAGE,
+    MeetingFilter,
+)
 from agora_analytics.opentok.raw_query import QueryResult, run_query
 from agora_analytics.opentok.records import (
     Connection,
@@ -149,7 +168,7 @@ class AsyncOpenTok(Client):
                 have two letters (`US`). The server does not filter participant and archive minutes by SDK, region or
                 browser.
             fields: the values of each row, such as `usage.hlsMinutes`; see `opentok.query_builders` for the names.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             WindowOutOfReach: no part of the range is kept; no request was sent.
@@ -163,17 +182,18 @@ class AsyncOpenTok(Client):
         Source: `reference/opentok-insights.md`, section 5.
         """
         first, last = self._runner.open_range(start, end, endpoint=PROJECT_DATA, names=("start", "end"))
-        plan = listings.project_rows(
+        plan = partial(
+            listings.project_rows,
             self.project_id,
             fields,
-            start=first or 0.0,
-            end=last,
             interval=interval,
             group_by=group_by,
             enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
             text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
-        return self._list(plan, resume)
+        return self._list(
+            lambda first, last: plan(start=first or 0.0, end=last), (first, last), (start, end), resume
+        )
 
     def session_summaries(
         self,
@@ -193,7 +213,7 @@ class AsyncOpenTok(Client):
             until: likewise.
             minutes: fetch streamed minutes too, which is slow.
             fields: the fields of each meeting, as the API spells them; default: all documented ones.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             WindowOutOfReach: no part of the range is available; no request was sent.
@@ -210,8 +230,8 @@ class AsyncOpenTok(Client):
         Source: `reference/opentok-insights.md`, section 6, as for all listings below.
         """
         window = self._runner.clipped(self.window(since, until))
-        plan = listings.session_summaries(self.project_id, window, minutes=minutes, fields=fields)
-        return self._list(plan, resume)
+        plan = partial(listings.session_summaries, self.project_id, minutes=minutes, fields=fields)
+        return self._list(plan, (window.start, window.end + 1), (since, until), resume)
 
     def sessions(
         self, session_ids: OneOrMore, *, minutes: bool = False, resume: str | None = None
@@ -221,7 +241,7 @@ class AsyncOpenTok(Client):
         Args:
             session_ids: one id, or any number of them.
             minutes: fetch streamed minutes too, which is slow.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             InvalidRequest: no id, an empty id, or an id that is given twice.
@@ -231,7 +251,8 @@ class AsyncOpenTok(Client):
         Example:
             (session,) = await client.sessions("1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4").collect()
         """
-        return self._list(listings.sessions(self.project_id, session_ids, minutes=minutes), resume)
+        plan = listings.sessions(self.project_id, session_ids, minutes=minutes)
+        return self._list(lambda *_: plan, (None, None), (None, None), resume)
 
     def meetings(
         self,
@@ -250,7 +271,7 @@ class AsyncOpenTok(Client):
             since, until: only meetings that began in `since <= t < until`, at most 21 days ago.
             meeting_id: only the entries of this meeting.
             minutes: fetch streamed minutes too, which is slow.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             As `sessions`.
@@ -258,8 +279,8 @@ class AsyncOpenTok(Client):
         Example:
             meetings = await client.meetings(session_id, since="1d").collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        return self._list(listings.meetings(self.project_id, session_ids, chosen, minutes=minutes), resume)
+        plan = partial(listings.meetings, self.project_id, session_ids, minutes=minutes)
+        return self._in_meetings(plan, since, until, meeting_id, resume)
 
     def connections(
         self,
@@ -278,7 +299,7 @@ class AsyncOpenTok(Client):
             since, until: only of meetings that began in `since <= t < until`.
             meeting_id: only of this meeting.
             fields: the fields of each record, as the API spells them; default: all documented ones.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             As `sessions`.
@@ -286,9 +307,8 @@ class AsyncOpenTok(Client):
         Example:
             table = await client.connections(session_id).to_arrow()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Connection, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, Connection, self.project_id, session_ids, fields=fields)
+        return self._in_meetings(plan, since, until, meeting_id, resume)
 
     def publishers(
         self,
@@ -305,9 +325,8 @@ class AsyncOpenTok(Client):
         Example:
             publishers = await client.publishers(session_id, meeting_id=meeting.meeting_id).collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Publisher, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, Publisher, self.project_id, session_ids, fields=fields)
+        return self._in_meetings(plan, since, until, meeting_id, resume)
 
     def subscribers(
         self,
@@ -324,9 +343,8 @@ class AsyncOpenTok(Client):
         Example:
             subscribers = await client.subscribers(session_id).collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Subscriber, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, Subscriber, self.project_id, session_ids, fields=fields)
+        return self._in_meetings(plan, since, until, meeting_id, resume)
 
     def stream_stats(
         self,
@@ -349,9 +367,8 @@ class AsyncOpenTok(Client):
         Example:
             table = await client.stream_stats(session_id, since="2d").to_arrow()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.stream_samples(self.project_id, session_ids, chosen, roles=roles, fields=fields)
-        return self._list(plan, resume)
+        plan = partial(listings.stream_samples, self.project_id, session_ids, roles=roles, fields=fields)
+        return self._in_meetings(plan, since, until, meeting_id, resume)
 
     async def query(self, text: str, variables: Mapping[str, Any] | None = None) -> QueryResult:
         """Run any query, and fetch all pages of every list in it, at every level.
@@ -379,9 +396,38 @@ class AsyncOpenTok(Client):
         """
         return await run_query(self._runner, text, variables or {})
 
-    def _list(self, plan: ListingPlan[T], resume: str | None) -> InsightsPages[T]:
+    def _in_meetings(
+        self,
+        plan: Callable[[MeetingFilter], ListingPlan[T]],
+        since: Instant | None,
+        until: Instant | None,
+        meeting_id: str | None,
+        resume: str | None,
+    ) -> InsightsPages[T]:
+        def plan_of(first: float | None, last: float | None) -> ListingPlan[T]:
+            return plan(MeetingFilter(since=first, until=last, meeting_id=meeting_id))
+
+        return self._list(plan_of, self._runner.meeting_range(since, until), (since, until), resume)
+
+    def _list(
+        self,
+        plan_of: Callable[[float | None, float | None], ListingPlan[T]],
+        ends: tuple[float | None, float | None],
+        asked: tuple[Instant | None, Instant | None],
+        resume: str | None,
+    ) -> InsightsPages[T]:
+        """Return a listing; `plan_of` plans it for a time range, which is that of the token if it is resumed."""
+        plan = plan_of(*ends)
+        tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
+        steps = [CursorPage(i) for i in range(len(plan.queries))]
+        position = ListingPosition(start=ends[0], end=ends[1], steps=steps)
+        if resume is not None:
+            position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
+            self._runner.check_start(plan.endpoint, position.start)
+            plan = plan_of(position.start, position.end)
+
         async def paginator() -> InsightsPaginator[T]:
-            return InsightsPaginator(plan, self._runner, resume=resume)
+            return InsightsPaginator(plan, self._runner, tokens, position)
 
         return self._pages(
             paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])

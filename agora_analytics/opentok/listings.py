@@ -5,7 +5,7 @@ Source: `reference/opentok-insights.md`, sections 5 and 6.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
@@ -29,9 +29,6 @@ from agora_analytics.opentok.records import (
 )
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 
-if TYPE_CHECKING:
-    from agora_analytics.core.windows import Window
-
 T = TypeVar("T")
 
 SESSIONS_PER_QUERY = 50
@@ -51,12 +48,16 @@ def members_of(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def session_summaries(
-    project_id: str, window: "Window", *, minutes: bool, fields: Sequence[str]
+    project_id: str, start: float | None, end: float | None, *, minutes: bool, fields: Sequence[str]
 ) -> ListingPlan[SessionSummary]:
     """Return the listing of the sessions that had a meeting in a time range."""
     return ListingPlan(
         endpoint=SESSION_DATA,
-        queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
+        queries=[
+            query_builders.summaries_query(
+                project_id, start=start or 0.0, end=end, minutes=minutes, fields=fields
+            )
+        ],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
         table=partial(table, SessionSummary),
@@ -81,7 +82,7 @@ def meetings(
 
 
 def participants(
-    kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, fields: Sequence[str]
+    kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, *, fields: Sequence[str]
 ) -> ListingPlan[T]:
     """Return the listing of the `Connection`, `Publisher` or `Subscriber` records of meetings."""
     selection = query_builders.participant_fields(_PARTICIPANTS[kind], fields)

@@ -1,18 +1,16 @@
 """Paginates the outer collection of a listing. Each page is complete at every level below it."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from zlib import crc32
 
-import msgspec
-from attrs import astuple, evolve, field, frozen
+from attrs import evolve, field, frozen
 
+from agora_analytics.core.resume_tokens import ResumeTokens
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
-from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing, InvalidRequest
+from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
 from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
@@ -82,18 +80,47 @@ class ListingPlan(Generic[T]):
     parse: Callable[[dict[str, Any]], Iterable[T]]
     table: "Callable[[list[T]], pa.Table]"
 
+    @property
+    def question(self) -> list[str]:
+        """Identifies the listing: its queries without times and page sizes."""
+        return [without_arguments(query, "first", "start", "end").text() for query in self.queries]
+
+
+@frozen(kw_only=True)
+class ListingPosition:
+    """Where a listing continues.
+
+    Attributes:
+        start: the begin of the time range of its queries, UTC epoch seconds; None: open, or without a range.
+        end: the end.
+        steps: the remaining pages.
+    """
+
+    start: float | None
+    end: float | None
+    steps: list[CursorPage]
+
 
 class InsightsPaginator(Generic[T]):
-    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages."""
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
 
-    def __init__(self, plan: ListingPlan[T], runner: InsightsRunner, *, resume: str | None = None) -> None:
+    Args:
+        plan: the listing.
+        runner: runs the queries.
+        tokens: writes the resume tokens.
+        position: the time range of the queries, and the pages to fetch.
+    """
+
+    def __init__(
+        self, plan: ListingPlan[T], runner: InsightsRunner, tokens: ResumeTokens, position: ListingPosition
+    ) -> None:
         self._plan = plan
+        self._tokens = tokens
+        self._position = position
         self._queries = [fit_pages(query, PAGE_BUDGET) for query in plan.queries]
         self._runner = runner
         self._visited: defaultdict[int, set[str]] = defaultdict(set)  # cursors, by query
-        self.steps = (
-            [CursorPage(i) for i in range(len(plan.queries))] if resume is None else self._read(resume)
-        )
+        self.steps = position.steps
 
     async def fetch(self, step: CursorPage) -> Fetched[CursorPage, InsightsPage[T]]:
         """See `Paginator.fetch`."""
@@ -135,7 +162,9 @@ class InsightsPaginator(Generic[T]):
 
     def finalize(self, page: InsightsPage[T], left: Sequence[CursorPage]) -> InsightsPage[T]:
         """See `Paginator.finalize`."""
-        return evolve(page, resume_token=write_token(self._fingerprint, left))
+        if not left:
+            return page
+        return evolve(page, resume_token=self._tokens.write(evolve(self._position, steps=list(left))))
 
     def _parse(self, members: Iterable[Any]) -> list[T]:
         return [
@@ -145,12 +174,6 @@ class InsightsPaginator(Generic[T]):
     def _with_context(self, error: AgoraAnalyticsError, complete: CompleteData) -> AgoraAnalyticsError:
         endpoint = self._runner.operations[self._plan.endpoint]
         return with_context(error, endpoint, complete.first.host, list(complete.first.trail))
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        """Identifies the listing: its queries without times, since a time such as `6h` means another one later."""
-        texts = (without_arguments(query, "first", "start", "end").text() for query in self._queries)
-        return f"{crc32(' '.join(texts).encode()):08x}"
 
     def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
         """Return the cursor of the next page; "" if there is none."""
@@ -175,32 +198,6 @@ class InsightsPaginator(Generic[T]):
             )
         elif total is not None and seen < total and next_cursor(outer) is None:
             yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
-
-    def _read(self, token: str) -> list[CursorPage]:
-        fingerprint, steps = read_token(token)
-        if fingerprint != self._fingerprint or any(not 0 <= s.query < len(self._queries) for s in steps):
-            raise InvalidRequest("this resume token is of another listing; pass the same arguments")
-        return steps
-
-
-def write_token(fingerprint: str, steps: Iterable[CursorPage]) -> str:
-    """Return a listing's fingerprint and remaining steps as an opaque text; "" if no step remains."""
-    left = [astuple(step) for step in steps]
-    return urlsafe_b64encode(msgspec.json.encode([fingerprint, left])).decode().rstrip("=") if left else ""
-
-
-def read_token(token: str) -> tuple[str, list[CursorPage]]:
-    """Return the fingerprint and the steps that `write_token` wrote."""
-    try:
-        fingerprint, left = msgspec.json.decode(
-            urlsafe_b64decode(token + "=" * (-len(token) % 4)),
-            type=tuple[str, list[tuple[int, str, int, int | None]]],
-        )
-    except (ValueError, msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(
-            "this is not a resume token of a listing; pass a page's resume_token as it is"
-        ) from error
-    return fingerprint, [CursorPage(*step) for step in left]
 
 
 def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.graphql_query import (
     Field,
@@ -162,7 +161,12 @@ def sessions_query(
 
 
 def summaries_query(
-    project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY
+    project_id: str,
+    *,
+    start: float,
+    end: float | None,
+    minutes: bool,
+    fields: Sequence[str] = SUMMARY,
 ) -> Field:
     """Return the query of the sessions that had a meeting in a time range."""
     extra = leaf_fields(*_MINUTES) if minutes else ()
@@ -171,8 +175,8 @@ def summaries_query(
         *leaf_fields("sessionId", "mediaMode"),
         *extra,
         collection("meetings", *leaf_fields("createdAt", *fields), *extra),
-        start=date_literal(window.start),
-        end=date_literal(window.end + 1),
+        start=date_literal(start),
+        **({} if end is None else {"end": date_literal(end)}),
     )
     return project_query(project_id, Field("sessionData", (summaries,)))
 

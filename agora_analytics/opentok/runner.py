@@ -6,6 +6,7 @@ Collections that continue at the same cursor share a request.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,12 +19,11 @@ from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.events import PartialResponse
 from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
-from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError
+from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError, WindowOutOfReach
 from agora_analytics.instants import Instant, epoch_seconds
 from agora_analytics.kit.operation import Operation
 from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
 from agora_analytics.opentok.judge import Problem, QueryData, read_response
-from agora_analytics.opentok.query_builders import MeetingFilter
 from agora_analytics.opentok.spec import LIMITS, PROJECT_DATA, SESSION_DATA
 
 T = TypeVar("T")
@@ -123,15 +123,28 @@ class InsightsRunner:
         self.clipped(Window.half_open(begin, end, names), endpoint)
         return first, last
 
-    def meeting_filter(
-        self, since: Instant | None, until: Instant | None, meeting_id: str | None
-    ) -> MeetingFilter:
-        """Return the filter of meetings that began in a time range."""
+    def meeting_range(
+        self, since: Instant | None, until: Instant | None
+    ) -> tuple[float | None, float | None]:
+        """Return the two ends of a range in which meetings began, cut to what may be requested."""
         first, last = self.open_range(since, until)
-        if first is not None:
-            oldest = self.reach.start if self._validate else 0  # the server refuses an earlier start
-            first = max(first, float(oldest))
-        return MeetingFilter(since=first, until=last, meeting_id=meeting_id)
+        if first is not None and self._validate:  # the server refuses an earlier start
+            first = max(first, float(self.reach.start))
+        return first, last
+
+    def check_start(self, endpoint: str, start: float | None) -> None:
+        """Check that the time range of a resumed listing is still kept: its cursors are positions in it.
+
+        Raises:
+            WindowOutOfReach: the range begins before the data that the server still has.
+        """
+        oldest = self._engine.server_time.now() - LIMITS[endpoint].reach
+        if self._validate and start and start < oldest:
+            raise WindowOutOfReach(
+                "the time range of the resume token is no longer kept as a whole; list it again without resume=",
+                legal=(math.ceil(oldest), int(self._engine.server_time.now())),
+                endpoint=endpoint,
+            )
 
 
 @define

@@ -11,18 +11,20 @@ from attrs import evolve
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import Instant, iso
+from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import Basic, Credentials
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
-from agora_analytics.signaling.history import Archive, history_listing, messages_table, read_resume_token
+from agora_analytics.signaling.history import Archive, history_listing, messages_table, start_at
 from agora_analytics.signaling.limits import (
     LIMITS,
     SHARED_BUDGETS,
@@ -274,17 +276,22 @@ class AsyncSignaling(Client):
             start: where to begin; 0: at the first message. Sent as it is, because the unit is not documented.
             end: where to end; 0: at the last message. Sent as it is.
             page_size: messages a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: a name, the type or the page size is not valid.
+            InvalidRequest: a name, the type or the page size is not valid, or the token is of other arguments.
             AccessDenied: the feature is not enabled for the App ID.
 
         Source: `reference/signaling-api.md`, section 5a.
         """
         if self._options.validate:
             check_history(user_id, channel, channel_type, page_size)
-        starts = read_resume_token(resume, default=start)
+        tokens = ResumeTokens(
+            operations.HISTORY.name,
+            *(self.app_id, user_id, channel_type, channel, start, end),
+            page_size=page_size,
+        )
+        starts = start_at(tokens, resume, default=start)
         operation = at(
             operations.HISTORY,
             app_id=self.app_id,
@@ -293,7 +300,7 @@ class AsyncSignaling(Client):
             channel=channel,
         )
         paginator = partial(
-            history_listing, self._history_engine, operation, starts, end=end, page_size=page_size
+            history_listing, self._history_engine, operation, starts, tokens, end=end, page_size=page_size
         )
         return self._pages(paginator, table=messages_table, prefetch=1)
 
@@ -319,22 +326,34 @@ class AsyncSignaling(Client):
             destination: only messages to this user or channel. At least one of the two is required.
             order: `asc`, the oldest first, or `desc`.
             page_size: messages a page: 20, 50 or 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The time
+                range is that of the token.
 
         Raises:
-            InvalidRequest: neither source nor destination, or an argument that is not valid.
+            InvalidRequest: neither source nor destination, an argument that is not valid, or a token of others.
             DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
 
         Source: `reference/signaling-api.md`, section 5b.
         """
         if self._options.validate:
             check_archive_page(page_size, order)
+        tokens = ResumeTokens(
+            operations.QUERY.name,
+            *(self.app_id, source, destination, as_asked(since), as_asked(until), order),
+            page_size=page_size,
+        )
         archive = evolve(
             self._archive(since, until, source, destination),
-            steps=read_resume_token(resume, default=0),
+            steps=[0],
             page_size=page_size,
             order=order,
+            tokens=tokens,
         )
+        if resume is not None:
+            position = tokens.read(resume, tuple[int, int, int])
+            steps = [] if position is None else [position[2]]
+            window = archive.window if position is None else Window(*position[:2])
+            archive = evolve(archive, window=window, steps=steps)
 
         async def paginator() -> Archive:
             return archive
@@ -372,11 +391,11 @@ class AsyncSignaling(Client):
             check_ends(source, destination)
         window = self._window(since, until, validate=True)
         ends = {"source": source, "destination": destination}
-        seconds = {"start_time": iso(window.start), "end_time": iso(window.end + 1)}
         return Archive(
             engine=self._engine,
             app_id=self.app_id,
-            filter={name: value for name, value in ends.items() if value is not None} | seconds,
+            window=window,
+            ends={name: value for name, value in ends.items() if value is not None},
             deadline=(self._options.retry or RetryPolicy()).deadline,
         )
 

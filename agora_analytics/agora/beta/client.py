@@ -23,12 +23,14 @@ from agora_analytics.agora.beta.records import (
     diagnoses_table,
 )
 from agora_analytics.agora.enums import Names, names
+from agora_analytics.agora.listings import range_as_asked
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.paging import Step, read_token
+from agora_analytics.core.paging import Position, Step, steps_at
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.errors import InvalidRequest
@@ -140,7 +142,7 @@ class AsyncAgoraBeta(Client):
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, a resume token of other arguments.
             WindowOutOfReach: no part of the range is in the last 3 days.
             IncompleteListing: more than 10 active calls began in one second, or before the last 3 days.
 
@@ -156,6 +158,7 @@ class AsyncAgoraBeta(Client):
             (("cname", cname),) if cname else (),
             window,
             resume,
+            asked=(as_asked(since), as_asked(until)),
             table=_calls_table,
             narrow=lambda part, calls: operations.narrow_calls(part, calls, earliest=self._earliest()),
             wanted=is_active,
@@ -181,7 +184,7 @@ class AsyncAgoraBeta(Client):
             until: the call's end, if `call` is an id; data comes 150 s late.
             exclude_server_user: leave out users on servers (the API's own default).
             metrics: False leaves the samples out.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             InvalidRequest: a call id without its time range, and as `calls`.
@@ -195,7 +198,8 @@ class AsyncAgoraBeta(Client):
             ("exclude_metrics_info", str(not metrics).lower()),
         )
         window = self._call_range(call, since, until)
-        return self._list(operations.CALL_DETAILS, query, window, resume, table=details_table)
+        asked = range_as_asked(call, since, until)
+        return self._list(operations.CALL_DETAILS, query, window, resume, asked=asked, table=details_table)
 
     async def usage(
         self, since: Instant, until: Instant = "now", *, metrics: Names = tuple(BetaUsageMetric)
@@ -289,7 +293,7 @@ class AsyncAgoraBeta(Client):
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
             until: likewise; the range is cut to what is available, 2 minutes late.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             InvalidRequest: as `calls`.
@@ -303,6 +307,7 @@ class AsyncAgoraBeta(Client):
             (),
             self._range(since, until),
             resume,
+            asked=(as_asked(since), as_asked(until)),
             table=diagnoses_table,
             narrow=operations.narrow_diagnoses,
         )
@@ -328,20 +333,23 @@ class AsyncAgoraBeta(Client):
         window: Window,
         resume: str | None,
         *,
+        asked: Sequence[object],
         table: "Callable[[Sequence[Page[T]]], pa.Table]",
         narrow: operations.Narrow[T] = lambda *_: (),
         wanted: Callable[[T, Window], bool] = lambda *_: True,
     ) -> Pages[T]:
         limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
+        tokens = ResumeTokens(operation.name, query, asked)
         if resume is None:
             steps = [Step(part) for part in operation.plan(window, limits, self._now())]
         else:
-            steps = read_token(resume)
+            steps = steps_at(tokens.read(resume, Position))
         paginator = partial(
             operations.bisecting_listing,
             self._engine,
             operation,
             steps,
+            tokens,
             request=lambda part: operation.request(query, window=part, limits=limits),
             narrow=narrow,
             wanted=wanted,

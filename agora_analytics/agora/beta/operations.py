@@ -32,7 +32,8 @@ from agora_analytics.agora.beta.records import (
 from agora_analytics.agora.judge import Opened, open_fields, read_response
 from agora_analytics.agora.records import Call
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.paging import Step, write_token
+from agora_analytics.core.paging import Step, position_of
+from agora_analytics.core.resume_tokens import ResumeTokens
 from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -151,6 +152,7 @@ async def bisecting_listing(
     engine: Engine,
     operation: Operation[CappedList[T]],
     steps: Sequence[Step],
+    tokens: ResumeTokens,
     *,
     request: Callable[[Window], ApiRequest[CappedList[T]]],
     narrow: Narrow[T],
@@ -162,7 +164,7 @@ async def bisecting_listing(
     """
 
     def page(step: Step, response: ApiResponse[CappedList[T]]) -> Fetched[Step, Page[T]]:
-        shown, window = response.result, step.window
+        shown, window = response.result, response.payload.window or step.window
         parts = narrow(window, shown.records) if shown.truncated else ()
         if shown.truncated and not parts:
             raise IncompleteListing(
@@ -186,7 +188,7 @@ async def bisecting_listing(
         run=engine.run,
         request=lambda step: request(step.window),
         page=page,
-        token=lambda _, after: write_token(after),
+        token=lambda _, after: tokens.write(position_of(after)),
         fresh=FirstSeen(operation.key) if operation.key else None,
     )
 
