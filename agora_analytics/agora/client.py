@@ -135,7 +135,7 @@ class AsyncAgora(Client):
             InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, a resume token of other arguments.
             WindowOutOfReach: no part of the range is in the plan's reach.
 
-        Source: `reference/agora-analytics-api.md`, endpoint 1.
+        See docs/agora-api.md, endpoint 1.
         """
         params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
         window = self._window(since, until, validate=validate)
@@ -184,7 +184,7 @@ class AsyncAgora(Client):
             InvalidRequest: more than 10 uids, a call id without its time range, and as `calls`.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
-        Source: `reference/agora-analytics-api.md`, endpoint 2.
+        See docs/agora-api.md, endpoint 2.
         """
         listings.check_ids(
             "uids", uids, operations.SESSIONS, most=operations.MAX_UIDS if self._validates(validate) else None
@@ -243,7 +243,7 @@ class AsyncAgora(Client):
                 changed, and as `calls`.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
-        Source: `reference/agora-analytics-api.md`, endpoint 3 and "Metric ids".
+        See docs/agora-api.md, endpoint 3.
         """
         listings.check_ids("sids", sids or (), operations.METRICS)
         call_id = listings.call_id_of(call)
@@ -308,7 +308,7 @@ class AsyncAgora(Client):
             for row in await client.statistics(call, "video_freeze_rate", "net"):
                 print(row.dimension_value, row.user_count, row.value)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 4.
+        See docs/agora-api.md, endpoint 4.
         """
         filters = QueryFilters(dimension=str(dimension), params={"call_id": listings.call_id_of(call)})
         window = self._window_of(call, since, until, validate)
@@ -343,7 +343,7 @@ class AsyncAgora(Client):
             for row in await client.freeze_distribution(call, "audio_freeze_rate"):
                 print(row.bucket, row.user_count)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 5.
+        See docs/agora-api.md, endpoint 5.
         """
         filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
         window = self._window_of(call, since, until, validate)
@@ -377,7 +377,7 @@ class AsyncAgora(Client):
             rows = await client.statistics_over_time(call, ["user_count", "video_freeze_rate"])
             print(max(row.value or 0 for row in rows if row.metric == "user_count"))
 
-        Source: `reference/agora-analytics-api.md`, endpoint 6.
+        See docs/agora-api.md, endpoint 6.
         """
         filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
         window = self._window_of(call, since, until, validate)

@@ -1,6 +1,6 @@
 """The hosts of Agora's RESTful API: two suffixes, a primary name and eight areas under each.
 
-Source: `reference/regions-and-failover.md`, "Domain table" and "Documented strategy".
+Source: Agora, "Ensure service reliability", "Domain name table"; see docs/regions.md.
 """
 
 from agora_analytics.core.domains import HostTable

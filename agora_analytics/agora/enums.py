@@ -1,7 +1,7 @@
 """The metrics, dimensions, products and granularities of queries.
 
 Every parameter also takes a raw string, which is sent as it is: the vendor may add names that are not here yet.
-Source: `reference/agora-analytics-api.md`, "Endpoints".
+Source: Agora, "Analytics REST API reference"; see docs/agora-api.md.
 """
 
 from collections.abc import Iterable, Mapping

@@ -18,7 +18,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import SLACK, Window, reachable
 from agora_analytics.engine.events import WindowsLost
 
-FATAL_ERRORS = (
+PERMANENT_ERRORS = (
     errors.AuthenticationError,
     errors.AccessDenied,
     errors.BadRequest,
@@ -149,7 +149,7 @@ class Follow:
                 filters=self._filters,
             )
             response = await self._queries.send(request)
-        except FATAL_ERRORS:
+        except PERMANENT_ERRORS:
             raise
         except errors.AgoraAnalyticsError as error:
             self._postpone(metric, error)

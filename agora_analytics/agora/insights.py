@@ -57,7 +57,7 @@ class Insights:
             rows = await client.insights.usage(["userCount", "totalDuration"], "7d")
             print({row.at: row.value for row in rows if row.metric == "userCount"})
 
-        Source: `reference/agora-analytics-api.md`, endpoint 7.
+        See docs/agora-api.md, endpoint 7.
         """
         filters = QueryFilters(params={"aggregateGranularity": str(granularity)})
         window = self._queries.window(since, until, validate=validate)
@@ -94,7 +94,7 @@ class Insights:
             rows = await client.insights.quality("videoFreezeRate", "2d", granularity="1h")
             worst = max(rows, key=lambda row: row.value or 0)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 8.
+        See docs/agora-api.md, endpoint 8.
         """
         filters = QueryFilters(params={"aggregateGranularity": str(granularity), "productType": str(product)})
         window = self._queries.window(since, until, validate=validate)
@@ -131,7 +131,7 @@ class Insights:
             rows = await client.insights.usage_totals("userCount", "7d", by="country")
             print(rows[0].dimension_value, rows[0].value)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 9.
+        See docs/agora-api.md, endpoint 9.
         """
         filters = QueryFilters(dimension=by, values=names(values), country=country)
         window = self._queries.window(since, until, validate=validate)
@@ -171,7 +171,7 @@ class Insights:
             rows = await client.insights.quality_totals("audioFreezeRate", "7d", by="net")
             print({row.dimension_value: row.value for row in rows})
 
-        Source: `reference/agora-analytics-api.md`, endpoint 10.
+        See docs/agora-api.md, endpoint 10.
         """
         filters = QueryFilters(
             dimension=by, values=names(values), country=country, params={"productType": str(product)}

@@ -1,6 +1,6 @@
 """Judges and decodes a response of the Agora APIs in one step: the code in the body first, then the HTTP status.
 
-Source: `reference/agora-analytics-api.md`, "Status: the body first, then HTTP".
+Source: Agora, "Analytics REST API reference", "Status codes"; see docs/agora-api.md.
 """
 
 from collections.abc import Callable
@@ -123,11 +123,11 @@ def _judge_unreadable(response: Response, now: float) -> Retry | Fail:
         "status": response.status,
         "request_id": response.headers.get("x-request-id"),
     }
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status < 400:
         error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **context)
         return Retry(error=error)
-    return _judge_status(response, f"a page of {kind}", now, context)
+    return _judge_status(response, f"a {kind} page instead of JSON", now, context)
 
 
 def _judge_status(response: Response, message: str, now: float, context: dict[str, Any]) -> Retry | Fail:
@@ -139,7 +139,9 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
                 error=errors.AuthenticationError(f"{text}; check the customer id and secret", **context)
             )
         case 403:
-            return Fail(error=errors.AccessDenied(f"{text}; the account may not use this", **context))
+            return Fail(
+                error=errors.AccessDenied(f"{text}; the account has no access to this endpoint", **context)
+            )
         case 404:
             error = errors.NotFound(f"{text}; check the base URL", **context)
             return Fail(error=error, not_offered="no Route matched" in message)
@@ -151,14 +153,18 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
         case status if status < 400:
             return Retry(error=errors.ServerError(f"{text}; the body has no code", **context))
         case _:
-            return Fail(error=errors.BadRequest(text, **context))
+            return Fail(
+                error=errors.BadRequest(f"{text}; check the arguments, such as names of metrics", **context)
+            )
 
 
 def _judge_code(message: str, response: Response, now: float, context: dict[str, Any]) -> Retry | Fail:
     text = f"body code {context['code']}: {message or 'no message'}"
     match context["code"]:
         case 400:
-            return Fail(error=errors.BadRequest(text, **context))
+            return Fail(
+                error=errors.BadRequest(f"{text}; check the arguments, such as names of metrics", **context)
+            )
         case 401:
             return Fail(
                 error=errors.AuthenticationError(f"{text}; check the customer id and secret", **context)
@@ -168,7 +174,7 @@ def _judge_code(message: str, response: Response, now: float, context: dict[str,
                 error=errors.AccessDenied(f"{text}; check the app id and what the plan includes", **context)
             )
         case 404:
-            return Fail(error=errors.NotFound(text, **context))
+            return Fail(error=errors.NotFound(f"{text}; check the call id and the base URL", **context))
         case 429:
             return _rate_limited(text, retry_after(response, now), context)
         case 200 | 0:  # under an HTTP status that contradicts it
@@ -193,8 +199,8 @@ def _judge_limit(message: str, exchange: Exchange, context: dict[str, Any]) -> R
     if "query latency limit" in message or "query time" in message or "query duration" in message:
         return _judge_window(text, exchange, context, recent="query latency limit" in message)
     if "no auth to access" in message:
-        return Fail(error=errors.AccessDenied(f"{text}; the plan does not include this", **context))
-    return Fail(error=errors.APIError(text, **context))
+        return Fail(error=errors.AccessDenied(f"{text}; the plan does not include this endpoint", **context))
+    return Fail(error=errors.APIError(f"{text}; check the plan's limits and features", **context))
 
 
 def _rate_limited(text: str, after: float | None, context: dict[str, Any]) -> Retry:

@@ -66,7 +66,7 @@ def check_ids(name: str, ids: Sequence[object], endpoint: Endpoint, *, most: int
         InvalidRequest: a text, which is a sequence of characters, in place of a list; or more than `most` ids.
     """
     if isinstance(ids, str):
-        raise InvalidRequest(f"{name}={ids!r} is a text; pass a list, [{ids!r}]", endpoint=endpoint.name)
+        raise InvalidRequest(f"{name}={ids!r} is a string; pass a list, [{ids!r}]", endpoint=endpoint.name)
     if most is not None and len(ids) > most:
         raise InvalidRequest(
             f"a request takes at most {most} {name}, not {len(ids)}; pass fewer", endpoint=endpoint.name
@@ -186,6 +186,7 @@ def record_listing(
                 records=info.records,
                 meta=evolve(response.meta, total=info.total),
                 raw=response.response.body,
+                skipped=response.skipped,
             ),
             next_steps=next_steps,
             after=after,
@@ -316,7 +317,11 @@ def metrics_listing(
         columns = response.result
         return Fetched(
             page=MetricsPage(
-                records=list(columns), columns=columns, meta=response.meta, raw=response.response.body
+                records=list(columns),
+                columns=columns,
+                meta=response.meta,
+                raw=response.response.body,
+                skipped=response.skipped,
             )
         )
 

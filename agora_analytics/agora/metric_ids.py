@@ -1,6 +1,6 @@
 """The metric ids (`mid`) of Call Inspector: a name, a label and a unit for each.
 
-Source: `reference/agora-analytics-api.md`, "Metric ids"; `reference/sources/000`, "Metrics ID". Ids that are not here
+Source: Agora, "Analytics REST API reference", "Metrics ID". Ids that are not here
 are kept everywhere, and have no name.
 """
 

@@ -1,6 +1,8 @@
 """The operations of today's Agora Analytics API: one row for each endpoint, with all that its requests need.
 
-Source: `reference/agora-analytics-api.md`, "Endpoints". Call Inspector spells its parameters in snake_case, Data
+Source: Agora, "Analytics REST API reference"; see docs/agora-api.md.
+
+Call Inspector spells its parameters in snake_case, Data
 Insights and Real-time in camelCase; `appid` is lower case everywhere.
 """
 

@@ -1,7 +1,7 @@
 """What each Agora Analytics plan allows each endpoint. Starter has no API.
 
-Source of every row: "Analytics REST API reference", the tables "API limits" of Call Inspector, Data Insights and
-Real-time Monitoring (`reference/sources/000`), repeated in `reference/agora-analytics-api.md`, "Limits per plan".
+Source of every row: Agora, "Analytics REST API reference", the tables "API limits" of Call Inspector, Data Insights
+and Real-time Monitoring.
 The rows of the statistics endpoints follow sessions and metrics, those of the aggregations the queries by time, as
 the vendor's current page groups them. Endpoints are named by their path, without `/beta` and `analytics/`.
 """

@@ -8,6 +8,7 @@ a query that fails midway has used no more of the quota than the responses that 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -261,7 +262,8 @@ class QueryRunner:
             order = operation.order
             records = tuple(sorted(unique.values(), key=order) if order else unique.values())
             meta = tuple(response.meta for response in responses)
-            return Rows(records=records, meta=meta, kind=operation.record)
+            skipped = tuple(chain.from_iterable(response.skipped for response in responses))
+            return Rows(records=records, meta=meta, kind=operation.record, skipped=skipped)
 
         for request in requests:
             try:

@@ -70,7 +70,7 @@ class Realtime:
             rows = await client.realtime.usage("userCount", "5m")
             print(rows[-1].at, rows[-1].value)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 11.
+        See docs/agora-api.md, endpoint 11.
         """
         filters = _filters(product, by, values, cname)
         return await self._over_time(REALTIME_USAGE, metrics, since, until, filters, validate)
@@ -111,7 +111,7 @@ class Realtime:
             rows = await client.realtime.quality("videoFreezeRate", "5m", cname="room", uids=[7, 8])
             print({(row.uid, row.ts): row.value for row in rows})
 
-        Source: `reference/agora-analytics-api.md`, endpoint 12.
+        See docs/agora-api.md, endpoint 12.
         """
         users = tuple(dict.fromkeys(map(str, uids)))
         filters = evolve(_filters(product, by, values, cname), users=users)
@@ -142,7 +142,7 @@ class Realtime:
             for group in await client.realtime.top_usage("country"):
                 print(group.dimension_value, group.user_count)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 13.
+        See docs/agora-api.md, endpoint 13.
         """
         filters = _filters(product, dimension)
         return await self._top(REALTIME_USAGE_TOP, RealtimeMetric.USER_COUNT, at, filters, validate)
@@ -176,7 +176,7 @@ class Realtime:
             for group in await client.realtime.top_quality("videoFreezeRate", "net"):
                 print(group.dimension_value, group.value, group.user_count)
 
-        Source: `reference/agora-analytics-api.md`, endpoint 14.
+        See docs/agora-api.md, endpoint 14.
         """
         filters = _filters(product, dimension)
         if with_users:
@@ -219,7 +219,7 @@ class Realtime:
             async for window in client.realtime.follow(["userCount", "videoFreezeRate"]):
                 print(window.at, window.values)
 
-        Source: `reference/agora-analytics-api.md`, endpoints 11 and 12.
+        See docs/agora-api.md, endpoints 11 and 12.
         """
         requested = names(metrics)
         if not requested or not all(requested):
@@ -269,7 +269,7 @@ class Realtime:
                 print(cost.endpoint, cost.requests, "of", cost.left)
         """
         if top and uids:
-            raise InvalidRequest("the top groups have no users; leave uids= out")
+            raise InvalidRequest("top=True cannot be combined with uids=; omit one of them")
         requests: list[PlannedRequest[Any]] = []
         for metric in names(metrics):
             if top:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overloa
 
 from attrs import asdict, field, fields, frozen
 
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError
 
@@ -25,6 +26,7 @@ class Rows(Sequence[T], Generic[T]):
     Attributes:
         records: the records.
         meta: where the records came from, one for each request.
+        skipped: the records of the responses that could not be read. They are not among `records`.
 
     Example:
         rows = await client.insights.usage("userCount", "7d")
@@ -34,6 +36,7 @@ class Rows(Sequence[T], Generic[T]):
     records: tuple[T, ...]
     meta: tuple[Meta, ...] = field(repr=False)
     _kind: type[T] = field(repr=False)
+    skipped: tuple[SkippedRecord, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> T: ...

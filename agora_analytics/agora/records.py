@@ -1,7 +1,7 @@
 """The records of Call Inspector, and how they are read.
 
-Source: `reference/agora-analytics-api.md`, "Records". A reader is tolerant: unknown fields go to `extra`, optional
-ones may be missing, ids come as numbers or as text. A required field that is missing is a `DecodeError`.
+Source: Agora, "Analytics REST API reference", the response fields. A reader is tolerant: unknown fields go to
+`extra`, optional ones may be missing, ids may be numbers or text. A required field that is missing is a `DecodeError`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,7 +3,7 @@
 Times are UTC epoch seconds, as they were sent. Rates are fractions of 1, durations are minutes. `extra` has the fields
 that the reference does not name.
 
-Source: `reference/agora-analytics-api.md`, "Endpoints" 4 to 14.
+Source: Agora, "Analytics REST API reference"; endpoints 4 to 14 of docs/agora-api.md.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """ApsaraVideo Live interaction metrics: its client and its facts.
 
-Source: `reference/apsaravideo.md`.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData".
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """The access key, and the signature of Alibaba Cloud's V3 requests, ACS3-HMAC-SHA256. Pure.
 
-Source: `reference/apsaravideo.md`, section 3.
+Source: Alibaba Cloud, "V3 request structure & signature".
 """
 
 import hmac

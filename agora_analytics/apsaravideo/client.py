@@ -168,7 +168,7 @@ class AsyncApsaraVideo(Client):
             listing = client.interaction_metrics(Metric.FIRST_FRAME_COST, "7d", os="iOS")
             print([page.summary async for page in listing.pages()])
 
-        Source: `reference/apsaravideo.md`, section 1.
+        Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData".
         """
         return self.all_metrics(
             begin,

@@ -2,7 +2,7 @@
 
 Errors arrive as JSON with field names in either case, as XML, or as the page of a gateway, which has its status only.
 
-Source: `reference/apsaravideo.md`, section 4.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData", "Error codes".
 """
 
 import re
@@ -72,11 +72,11 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes], R]) -> Verdict
             return Fail(error=error)
     context: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
     if envelope is None:
-        kind = headers.get("content-type", "no content type").split(";")[0]
+        kind = headers.get("content-type", "typeless").split(";")[0]
         if outcome.status < 400:
             text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
             return Retry(error=errors.ServerError(text, **context), other_host=True)
-        envelope = Envelope(Message=f"a page of {kind}" if outcome.body else "no body")
+        envelope = Envelope(Message=f"a {kind} page instead of JSON" if outcome.body else "no body")
     return _judge_refusal(envelope, outcome, context)
 
 

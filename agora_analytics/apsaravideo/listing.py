@@ -1,6 +1,6 @@
 """The listing of interaction metrics: its parameters, and one page for each metric and window of 24 hours.
 
-Source: `reference/apsaravideo.md`, section 1.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData".
 """
 
 import sys
@@ -99,7 +99,7 @@ def _check_name(text: str, name: str, documented: Iterable[str]) -> None:
         raise InvalidRequest(f"{name}={text!r} is empty; leave it out, or pass a name")
     for spelling in documented:
         if text.lower() == spelling.lower() and text != spelling:
-            raise InvalidRequest(f"{name}={text!r} is spelled {str(spelling)!r}")
+            raise InvalidRequest(f"{name}={text!r} is not known; did you mean {str(spelling)!r}?")
 
 
 @frozen(kw_only=True)
@@ -170,6 +170,7 @@ def metric_listing(
                 records=response.result.points,
                 meta=response.meta,
                 raw=response.response.body,
+                skipped=response.skipped,
                 metric=str(step.metric),
                 window=response.payload.window or step.window,
                 summary=response.result.summary,

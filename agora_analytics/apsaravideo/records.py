@@ -1,6 +1,6 @@
 """The points of a metric, and the pages that they come on. Read tolerantly: what is no number is kept, and counted.
 
-Source: `reference/apsaravideo.md`, section 1: all scalars are JSON strings.
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData": all scalars are JSON strings.
 """
 
 import math

@@ -1,7 +1,6 @@
 """The documented facts of `DescribeLiveInteractionMetricData`: names, limits and errors. The simulator shares these only.
 
-Sources: `reference/apsaravideo.md` and the vendor's page "ApsaraVideo Live: DescribeLiveInteractionMetricData" of
-10 Feb 2026 (the page).
+Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData", 10 Feb 2026 (the page).
 """
 
 from collections.abc import Mapping
@@ -13,13 +12,13 @@ from agora_analytics.core.common_metrics import MetricMapping, map_to
 from agora_analytics.core.limits import Limits
 
 HOST = "https://live.aliyuncs.com"
-"""The central endpoint. The sources disagree about regional endpoints, so none is derived (section 2)."""
+"""The central endpoint. The sources disagree about regional endpoints, so none is derived."""
 VERSION = "2016-11-01"
 ACTION = "DescribeLiveInteractionMetricData"
 ALGORITHM = "ACS3-HMAC-SHA256"
-"""The signature of V3 (section 3)."""
+"""The signature of V3."""
 CLOCK_WINDOW = 15 * 60
-"""Largest difference in seconds between the date of a signature and the server's clock (section 3)."""
+"""Largest difference in seconds between the date of a signature and the server's clock."""
 
 DAY = 86_400
 GRANULARITY = 300
@@ -53,7 +52,7 @@ class Metric(StrEnum):
 
 
 METRIC_MAPPINGS: Mapping[str, MetricMapping] = {
-    # counts the users that joined within five seconds (`reference/sources/003`)
+    # counts the users that joined within five seconds (the page)
     "JoinChannelSucRate": map_to("join_success_in_5s_rate", unit=""),
     "VideoStuckRate": map_to("video_freeze_rate", unit=""),
     "AudioStuckRate": map_to("audio_freeze_rate", unit=""),

@@ -86,7 +86,7 @@ def _iterate(worker: Worker[Any], items: AsyncIterator[T], *, process: int) -> I
 
     def run_next() -> T:
         if os.getpid() != process:  # its tasks belong to a loop that does not run in this process
-            raise RuntimeError("this iteration was begun before a fork; begin a new one in this process")
+            raise RuntimeError("this iteration was started before a fork; start a new one in this process")
         return worker.run(next_item)
 
     try:

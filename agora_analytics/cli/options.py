@@ -86,11 +86,20 @@ class ServerOptions:
             help="Share of requests that fail, 0 to 1: resets, 5xx, broken responses, hangs.",
         ),
     ] = 0
+    dirt_share: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of records and responses that are dirty, 0 to 1: wrong types, invalid text, bad times.",
+        ),
+    ] = 0
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1"
 
     def knobs(self, seed: int) -> dict[str, Any]:
         """Return the keywords of a simulator."""
-        from agora_analytics.simulator import Faults
+        from agora_analytics.simulator import Dirt, Faults
 
         low, _, high = self.latency.partition(":")
         try:
@@ -101,7 +110,11 @@ class ServerOptions:
             raise InvalidRequest(
                 f"--latency {self.latency} is not a range of milliseconds; use MIN:MAX, such as 20:80"
             )
-        return {"latency": bounds, "faults": Faults(share=self.fault_share, seed=seed)}
+        return {
+            "latency": bounds,
+            "faults": Faults(share=self.fault_share, seed=seed),
+            "dirt": Dirt(share=self.dirt_share, seed=seed) if self.dirt_share else None,
+        }
 
 
 def option_groups(command: Callable[..., R]) -> Callable[..., R]:
@@ -114,7 +127,7 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
         ... def serve(port: int, *, server: ServerOptions) -> str:
         ...     return server.host
         >>> list(inspect.signature(serve).parameters)
-        ['port', 'latency', 'fault_share', 'host']
+        ['port', 'latency', 'fault_share', 'dirt_share', 'host']
         >>> serve(port=1, host="::1")
         '::1'
     """

@@ -32,7 +32,7 @@ MEANINGS: Mapping[int, str] = {
     NO_ACCESS: "the credentials, the app id or the plan do not permit the request",
     WRONG_SETTING: "a setting is missing or wrong",
     STOPPED: "stopped with Ctrl-C",
-    NO_READER: "the reader of the output has gone",
+    NO_READER: "the process that reads the output has exited",
 }
 
 OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
@@ -55,9 +55,10 @@ _NOT_CREATED = {
 PROGRAM = "agora-analytics"
 _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
 _STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
-_EXTRA_OF = {"duckdb": "cli", "pyarrow": "cli"} | dict.fromkeys(
-    ("numpy", "starlette", "uvicorn"), "simulator"
-)
+_EXTRAS_OF = {
+    **dict.fromkeys(("duckdb", "pyarrow"), "cli"),
+    **dict.fromkeys(("ariadne", "graphql", "jwt", "numpy", "starlette", "uvicorn"), "cli,simulator"),
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -96,7 +97,7 @@ def _report(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
         return NO_READER
     if debug:
         sys.stderr.write("".join(traceback.format_exception(error)))
-    text, code = _describe(error, words)
+    text, code = describe(error, words)
     if code == STOPPED:
         # A second Ctrl-C while threads end would print their tracebacks.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -107,18 +108,15 @@ def _report(error: BaseException, words: Sequence[str], *, debug: bool) -> int:
     return code
 
 
-def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
+def describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     code = exit_code_of(error)
     if isinstance(error, errors.AgoraAnalyticsError):
         return "; ".join((str(error), *getattr(error, "__notes__", ()))), code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return str(error) or (_STOPPED_HARVEST if "harvest" in words else "stopped"), STOPPED
-    if isinstance(error, ModuleNotFoundError) and (extra := _EXTRA_OF.get(error.name or "")):
-        return (
-            f"{error.name} is not installed; run: pip install 'agora-analytics[cli,{extra}]'",
-            WRONG_SETTING,
-        )
+        return str(error) or (_STOPPED_HARVEST if _is_harvest(words) else "stopped"), STOPPED
+    if isinstance(error, ModuleNotFoundError) and (extras := _EXTRAS_OF.get(error.name or "")):
+        return f"{error.name} is not installed; run: pip install 'agora-analytics[{extras}]'", WRONG_SETTING
     if hasattr(error, "format_message"):  # typer's own errors, whose type depends on its version
         context = getattr(error, "ctx", None)
         command = PROGRAM if context is None else context.command_path
@@ -127,6 +125,11 @@ def _describe(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
         f"unexpected {type(error).__name__}: {error}; run the command with --debug for a traceback, and please report it",
         code,
     )
+
+
+def _is_harvest(words: Sequence[str]) -> bool:
+    command = [word for word in words if not word.startswith("-")]
+    return command[:1] == ["harvest"] or command[:2] in (["opentok", "harvest"], ["apsaravideo", "harvest"])
 
 
 def _silence() -> None:

@@ -57,12 +57,34 @@ class Exchange:
         return abs(self.clock_shift) > SLACK / 2
 
 
+@frozen(kw_only=True)
+class SkippedRecord:
+    """A record of a response that was left out, because a field that identifies it cannot be read.
+
+    Attributes:
+        path: where the record is in the response, such as `$.call_lists[3]`.
+        key: its id, or as much of it as could be read; None if nothing could be read.
+        reason: what is wrong with it.
+    """
+
+    path: str
+    key: str | None
+    reason: str
+
+
 @frozen
 class Done(Generic[R_co]):
-    """The response is good: what it holds, and the request id that the vendor's support asks for."""
+    """The response is good.
+
+    Attributes:
+        result: what it holds.
+        request_id: the id that the vendor's support asks for.
+        skipped: the records of the response that `result` leaves out.
+    """
 
     result: R_co
     request_id: str | None = None
+    skipped: tuple[SkippedRecord, ...] = ()
 
 
 class Cause(Enum):

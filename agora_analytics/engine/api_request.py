@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.verdicts import Payload, Read
+from agora_analytics.core.verdicts import Payload, Read, SkippedRecord
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import Attempt
 from agora_analytics.messages import Response
@@ -40,6 +40,7 @@ class ApiResponse(Generic[R]):
         payload: what was sent, with the time range that it asked for.
         host: the base URL that answered.
         trail: all attempts, the successful one last.
+        skipped: the records of the response that could not be read.
     """
 
     result: R
@@ -48,6 +49,7 @@ class ApiResponse(Generic[R]):
     payload: Payload = field(factory=Payload)
     host: str
     trail: tuple[Attempt, ...]
+    skipped: tuple[SkippedRecord, ...] = ()
 
     @property
     def meta(self) -> Meta:

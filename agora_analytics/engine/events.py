@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from agora_analytics.core.verdicts import SkippedRecord
+
 
 @frozen(kw_only=True)
 class Waited:
@@ -97,6 +99,14 @@ class PartialResponse:
     message: str
 
 
+@frozen(kw_only=True)
+class RecordsSkipped:
+    """Records of a response could not be read. They were left out, and all other records of the response were used."""
+
+    endpoint: str
+    skipped: tuple[SkippedRecord, ...]
+
+
 Event = (
     Waited
     | ResponseReceived
@@ -107,6 +117,7 @@ Event = (
     | ListingShort
     | WindowsLost
     | PartialResponse
+    | RecordsSkipped
 )
 Observer = Callable[[Event], None]
 
@@ -123,6 +134,7 @@ _LEVELS = {
     ListingShort: logging.WARNING,
     WindowsLost: logging.WARNING,
     PartialResponse: logging.WARNING,
+    RecordsSkipped: logging.WARNING,
 }
 
 

@@ -244,7 +244,7 @@ class Limiter:
         while (seconds := _uncertain_for(self._server_time.now())) > 0:
             if seconds > _MIDNIGHT_GUARD[1]:  # before midnight
                 await self._refuse_when_spent()
-            await self._sleep(seconds, "the change of the day")
+            await self._sleep(seconds, "midnight UTC")
 
     def _is_of_its_day(self, grant: Grant) -> bool:
         now = self._server_time.now()
@@ -256,8 +256,8 @@ class Limiter:
 
     def _slot_rule(self) -> str:
         if self._backoffs:
-            return "the pause that the server asked for"
-        return "the rate that other processes share" if self._window is None else self._pace_rule()
+            return "the hold after a rate-limit error"
+        return "the rate limit shared with other processes" if self._window is None else self._pace_rule()
 
     def _pace_rule(self) -> str:
         return f"the rate limit of {self.limits.requests} requests in {self.limits.period:g} s"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
@@ -52,12 +53,14 @@ class Page(Generic[T]):
         meta: where the page came from.
         resume_token: pass it as `resume=` to continue after this page; "" on the last page.
         raw: the response body.
+        skipped: the records of the response that could not be read. They are not among `records`.
     """
 
     records: Sequence[T]
     meta: Meta
     resume_token: str = ""
     raw: bytes = field(repr=False)
+    skipped: tuple[SkippedRecord, ...] = ()
 
 
 P = TypeVar("P", bound=Page[Any])

@@ -25,7 +25,14 @@ from agora_analytics.core.verdicts import (
 )
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import AttemptFailed, HostSwitched, Observer, ResponseReceived, Waited
+from agora_analytics.engine.events import (
+    AttemptFailed,
+    HostSwitched,
+    Observer,
+    RecordsSkipped,
+    ResponseReceived,
+    Waited,
+)
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.transports import Transport
@@ -170,9 +177,11 @@ class RequestLoop:
             self._notify(endpoint, trail[-1], outcome)
             self._report_to_hosts(host, verdict, outcome, failed_at, began=began)
             match verdict:
-                case Done(result, request_id):
+                case Done(result, request_id, skipped):
                     limiter.reset_backoff()
                     self._report_switch(self._domains.answered(host, began=began, now=ended))
+                    if skipped:
+                        self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=skipped))
                     assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
                     return ApiResponse(
                         result=result,
@@ -181,6 +190,7 @@ class RequestLoop:
                         payload=payload,
                         host=host,
                         trail=tuple(trail),
+                        skipped=skipped,
                     )
                 case Fail(error=error, closed_until=until):
                     if until is not None:
@@ -217,7 +227,9 @@ class RequestLoop:
         except TransportFailure as failure:
             return failure
         except anyio.get_cancelled_exc_class():  # the deadline: the trail shows where the time went
-            cut_off = Attempt(host=request.base_url, outcome="no response yet", seconds=_now() - start)
+            cut_off = Attempt(
+                host=request.base_url, outcome="cancelled without a response", seconds=_now() - start
+            )
             trail.append(cut_off)
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._report_failure(cut_off.host, cut_off.outcome, began=start)
@@ -346,7 +358,7 @@ def _outcome(verdict: Verdict[Any]) -> str:
 def _format_attempts(trail: list[Attempt]) -> str:
     if not trail:
         return "while waiting for a rate-limit slot"
-    return f"and {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
+    return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
 
 
 def with_context(

@@ -23,7 +23,7 @@ VENDOR = "agora"
 _CONCURRENCY = 4
 _PREFIX = "insight."
 _RECOMPUTED_FOR = 2 * DAY
-"""Seconds after a day's end during which the server recomputes its values (`reference/agora-analytics-api.md`)."""
+"""Seconds after a day's end during which the server recomputes its values (see docs/limits.md)."""
 
 
 async def harvest_insights(

@@ -184,7 +184,7 @@ def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]
 
 
 _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
-"""The unit of a project data field, by a part of its name. Source: `reference/opentok-insights.md`, project data."""
+"""The unit of a project data field, by a part of its name. See docs/opentok.md."""
 
 
 def _day_points(row: ProjectRow) -> Iterator[Mapping[str, Any]]:

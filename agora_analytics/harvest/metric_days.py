@@ -37,7 +37,9 @@ def utc_days(client: "AsyncApsaraVideo", since: Instant, until: Instant) -> list
     starts = range(window.start // DAY * DAY, window.end + 1, DAY)
     days = [part for start in starts if (part := Window(start, start + DAY - 1).intersection(reach))]
     if not days:
-        raise WindowOutOfReach("the time range is out of reach", legal=(reach.start, reach.end))
+        raise WindowOutOfReach(
+            "the whole time range is outside the plan's retention", legal=(reach.start, reach.end)
+        )
     return days
 
 

@@ -90,7 +90,7 @@ class Client:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         self._options = _Options(**options)
         if self._options.prefetch < 1:
-            raise ConfigurationError(f"prefetch={self._options.prefetch} fetches nothing; pass at least 1")
+            raise ConfigurationError(f"prefetch must be at least 1, got {self._options.prefetch}")
         self._base_url = checked_base_url(self._options.base_url)
         refuse_open(self._base_url, allow_http=self._options.allow_http)
 

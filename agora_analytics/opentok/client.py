@@ -179,7 +179,7 @@ class AsyncOpenTok(Client):
         Example:
             rows = await client.project_data("30d", interval="DAILY", group_by="COUNTRY").collect()
 
-        Source: `reference/opentok-insights.md`, section 5.
+        Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data".
         """
         first, last = self._runner.open_range(start, end, endpoint=PROJECT_DATA, names=("start", "end"))
         plan = partial(
@@ -227,7 +227,7 @@ class AsyncOpenTok(Client):
             async for summary in client.session_summaries("2d"):
                 print(summary.session_id, [meeting.created_at for meeting in summary.meetings])
 
-        Source: `reference/opentok-insights.md`, section 6, as for all listings below.
+        Source: Vonage, "Insights Dashboard & API", "Obtaining Session Data", as for all listings below.
         """
         window = self._runner.clipped(self.window(since, until))
         plan = partial(listings.session_summaries, self.project_id, minutes=minutes, fields=fields)
@@ -392,7 +392,7 @@ class AsyncOpenTok(Client):
                 "usage { streamedPublishedMinutes } } } } }")
             print(result.data)
 
-        Source: `reference/opentok-insights.md`, sections 3 and 7.
+        Source: Vonage, "Insights Dashboard & API", "Using Pagination in Queries" and "Error codes".
         """
         return await run_query(self._runner, text, variables or {})
 

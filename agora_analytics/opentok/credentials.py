@@ -3,7 +3,7 @@
 A token is signed for each attempt with the server's time, so it is never expired. A wrong local clock is corrected
 after the first response.
 
-Source: `reference/opentok-insights.md`, section 1.
+Source: Vonage, "Insights Dashboard & API", "Insights API, Base URL, and Authentication".
 """
 
 import re

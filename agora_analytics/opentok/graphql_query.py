@@ -3,7 +3,7 @@
 A collection is a field with `resources` in it that takes `first` and `endCursor`; "resource collection" is the vendor's
 term. Values of a caller become GraphQL text only through the functions at the end of this file.
 
-Source: `reference/opentok-insights.md`, sections 2 and 3; `reference/opentok_schema.graphql`.
+Source: Vonage, "Insights Dashboard & API", "Using Pagination in Queries".
 """
 
 import json
@@ -100,7 +100,7 @@ def leaf_fields(*names: str) -> tuple[Field, ...]:
     for dotted in names:
         head, dot, rest = dotted.partition(".")
         if not _NAME.fullmatch(head):
-            raise InvalidRequest(f"{head!r} cannot be a field's name; they look like audioBitrateKbps")
+            raise InvalidRequest(f"{head!r} is not a field name; pass one such as audioBitrateKbps")
         nested.setdefault(head, []).extend([rest] if dot else [])
     return tuple(Field(head, leaf_fields(*rest)) for head, rest in nested.items())
 
@@ -214,7 +214,7 @@ def string(value: str) -> str:
     try:
         value.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        raise InvalidRequest(f"{value!r} cannot be sent: it has half of a surrogate pair") from None
+        raise InvalidRequest(f"{value!r} contains half of a surrogate pair; remove it") from None
     return json.dumps(value)
 
 
@@ -231,7 +231,7 @@ def string_list(values: OneOrMore) -> str:
 def enum_value(value: str) -> str:
     """Return an enum value, documented or not; it must have the form of one."""
     if not _ENUM.fullmatch(value):
-        raise InvalidRequest(f"{value!r} cannot be an enum value; they look like SDK_TYPE")
+        raise InvalidRequest(f"{value!r} is not an enum value; pass one such as SDK_TYPE")
     return str(value)
 
 

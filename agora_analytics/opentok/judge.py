@@ -3,7 +3,7 @@
 Errors arrive as GraphQL errors (`errors`, each with an `errorCode`), or in an object of their own (`error`). A response
 with data and errors is good: the data are returned together with the errors.
 
-Source: `reference/opentok-insights.md`, section 7.
+Source: Vonage, "Insights Dashboard & API", "Error codes".
 """
 
 from collections.abc import Mapping, Sequence
@@ -195,5 +195,5 @@ def _category(code: int | None) -> ErrorCategory | None:
 def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:
     if envelope is not None:
         return str(envelope.message or "no data and no error")[:_LONGEST_MESSAGE]
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = response.headers.get("content-type", "typeless").split(";")[0]
     return f"the body ({kind}) is not a response of this API" if response.body else "no body"

@@ -1,6 +1,6 @@
 """The listings of Insights: what each of them requests, and the records that its response becomes. Pure.
 
-Source: `reference/opentok-insights.md`, sections 5 and 6.
+Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtaining Session Data".
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

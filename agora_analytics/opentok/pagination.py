@@ -182,7 +182,7 @@ class InsightsPaginator(Generic[T]):
             return ""
         if not cursor or cursor in self._visited[step.query] or not outer.get("resources"):
             raise IncompleteListing(
-                f"there are more pages, but the cursor {cursor!r} does not lead to them; list them again"
+                f"there are more pages, but their cursor {cursor!r} does not advance; list them again"
             )
         return cursor
 

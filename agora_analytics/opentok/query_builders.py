@@ -1,6 +1,6 @@
 """The queries of the listings, as data, and the names of the fields in them. Pure.
 
-Source: `reference/opentok_schema.graphql`; `reference/opentok-insights.md`, sections 5 and 6.
+Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtaining Session Data".
 """
 
 from collections.abc import Mapping, Sequence

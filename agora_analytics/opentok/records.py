@@ -5,7 +5,7 @@ Reading is tolerant: any value may be null, and numbers may be sent as text.
 The server returns only requested fields, so an unknown field is one that the caller named. It is kept in `extra`, under
 the API's name, as it was sent. A value that cannot be read is None; the page's `raw` has the response.
 
-Source: `reference/opentok-insights.md`, sections 5 and 6; `reference/opentok_schema.graphql`.
+Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
 import re

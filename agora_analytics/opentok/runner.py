@@ -209,7 +209,7 @@ async def fetch_all_pages(
         before = visited if locations[0] in roots else frozenset[str]()
         if not cursor or cursor in before:
             raise IncompleteListing(
-                f"the pages of {path[-1]} do not continue after the cursor {cursor!r}; list them again"
+                f"{path[-1]} has more pages, but their cursor {cursor!r} does not advance; list them again"
             )
         page = await fetch_all_pages(
             run_query,

@@ -1,6 +1,6 @@
 """The documented facts of the Insights API: hosts, limits, page sizes, enumerations, errors. The simulator shares these only.
 
-Source: `reference/opentok-insights.md`; each fact names its section.
+Source: Vonage, "Insights Dashboard & API"; see docs/opentok.md.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ INSIGHTS = "opentok/insights"
 SESSION_DATA, PROJECT_DATA = "opentok/session_data", "opentok/project_data"
 
 OPENTOK_HOST, OPENTOK_PATH = "https://insights.opentok.com", "/graphql"
-"""The endpoint of OpenTok projects (section 1)."""
+"""The endpoint of OpenTok projects."""
 VONAGE_HOST, VONAGE_PATH = "https://tools.vonage.com", "/video/insights-api/graphql"
-"""The endpoint of the unified applications of Vonage (section 1)."""
+"""The endpoint of the unified applications of Vonage."""
 TOKEN_LIFETIME = 180
-"""Seconds until a token of ours expires; less than the five minutes of OpenTok's REST API (section 1)."""
+"""Seconds until a token of ours expires; less than the five minutes of OpenTok's REST API."""
 
 _RATE: Mapping[str, Any] = {
     "requests": 99,
@@ -45,18 +45,18 @@ LIMITS: Mapping[str, Limits] = {
         source="the same for the rate; guide, Data Retention and Latency: 90 days by the day, 12 months by the month",
     ),
 }
-"""The limits of both endpoints (section 2), which share one budget: `SHARED_BUDGETS`."""
+"""The limits of both endpoints, which share one budget: `SHARED_BUDGETS`."""
 SHARED_BUDGETS: Mapping[str, str] = {SESSION_DATA: INSIGHTS, PROJECT_DATA: INSIGHTS}
 
 PROJECT_LATENCY = 48 * 3600
-"""Seconds until a day's project data are available (section 2: 36 to 48 hours)."""
+"""Seconds until a day's project data are available (36 to 48 hours)."""
 
 NODE_LIMIT = 500_000
-"""A query must have fewer nodes: the sum of the products of its `first` along each path (section 2)."""
+"""A query must have fewer nodes: the sum of the products of its `first` along each path."""
 MOST_MEETINGS, MOST_OTHERS = 10, 1_000
-"""The largest `first` (section 3)."""
+"""The largest `first`."""
 USUAL_MEETINGS, USUAL_OTHERS = 10, 50
-"""The default of `first` (section 3)."""
+"""The default of `first`."""
 
 
 def most(collection: str) -> int:
@@ -70,7 +70,7 @@ def usual(collection: str) -> int:
 
 
 class Interval(StrEnum):
-    """The interval of a row of project data (section 5)."""
+    """The interval of a row of project data."""
 
     AUTO = "AUTO"
     DAILY = "DAILY"
@@ -79,7 +79,7 @@ class Interval(StrEnum):
 
 
 class GroupBy(StrEnum):
-    """The groups of project data (section 5)."""
+    """The groups of project data."""
 
     SDK_TYPE = "SDK_TYPE"
     SDK_VERSION = "SDK_VERSION"
@@ -90,7 +90,7 @@ class GroupBy(StrEnum):
 
 
 class SdkType(StrEnum):
-    """The SDKs that a document names; there may be more (section 5)."""
+    """The SDKs that a document names; there may be more."""
 
     JS = "JS"
     ANDROID = "ANDROID"
@@ -100,7 +100,7 @@ class SdkType(StrEnum):
 
 
 class Browser(StrEnum):
-    """The browsers that the vendor's code names (section 5)."""
+    """The browsers that the vendor's code names."""
 
     CHROME = "CHROME"
     FIREFOX = "FIREFOX"
@@ -175,7 +175,7 @@ ERRORS: Mapping[int, ErrorCode] = {
     1021: ErrorCode("not authorised for this project", ErrorCategory.ACCESS, "use the project's own key"),
     1022: ErrorCode("a value has the wrong type", ErrorCategory.REQUEST),
 }
-"""Every documented code (section 7)."""
+"""Every documented code."""
 
 METRIC_MAPPINGS: Mapping[str, MetricMapping] = {
     "publisher.audioBitrateKbps": map_to("audio_bitrate_sent"),
@@ -194,5 +194,5 @@ METRIC_MAPPINGS: Mapping[str, MetricMapping] = {
 }
 """The metrics with a common name: stream statistics, one value every 30 seconds, and a day's connection errors.
 
-The documents call packet loss a ratio and bitrates Kbps (section 6).
+The documents call packet loss a ratio and bitrates Kbps.
 """

@@ -1,6 +1,6 @@
 """Agora Signaling over REST: messages, their history, and the events of users and channels.
 
-Source: `reference/signaling-api.md`.
+Source: Agora, "Signaling REST API".
 """
 
 from typing import TYPE_CHECKING

@@ -187,7 +187,7 @@ class AsyncSignaling(Client):
             TransportError, ServerError: there was no good response. The error says if the message may have arrived.
             DecodeError: the server accepted the message, but its response cannot be read.
 
-        Source: `reference/signaling-api.md`, section 1.
+        Source: Agora, "Signaling REST API", "Peer-to-peer message".
         """
         self._check_message(sender, destination, "destination", payload)
         body = {
@@ -213,7 +213,7 @@ class AsyncSignaling(Client):
         Raises:
             As `peer_message`.
 
-        Source: `reference/signaling-api.md`, section 2.
+        Source: Agora, "Signaling REST API", "Channel message".
         """
         self._check_message(sender, channel, "channel", payload)
         body = {"channel_name": channel, "payload": payload, "enable_historical_messaging": historical}
@@ -238,7 +238,7 @@ class AsyncSignaling(Client):
             async for batch in client.user_events():
                 store(batch.host, batch.events)
 
-        Source: `reference/signaling-api.md`, sections 3 and 4.
+        Source: Agora, "Signaling REST API", "Event APIs".
         """
         return self._user_events.batches()
 
@@ -250,7 +250,7 @@ class AsyncSignaling(Client):
         Raises:
             As `user_events`.
 
-        Source: `reference/signaling-api.md`, sections 3 and 4.
+        Source: Agora, "Signaling REST API", "Event APIs".
         """
         return self._channel_events.batches()
 
@@ -282,7 +282,7 @@ class AsyncSignaling(Client):
             InvalidRequest: a name, the type or the page size is not valid, or the token is of other arguments.
             AccessDenied: the feature is not enabled for the App ID.
 
-        Source: `reference/signaling-api.md`, section 5a.
+        Source: Agora, "Signaling REST API", "Message history".
         """
         if self._options.validate:
             check_history(user_id, channel, channel_type, page_size)
@@ -333,7 +333,7 @@ class AsyncSignaling(Client):
             InvalidRequest: neither source nor destination, an argument that is not valid, or a token of others.
             DeadlineExceeded: a result is still in progress after `retry.deadline` seconds.
 
-        Source: `reference/signaling-api.md`, section 5b.
+        Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
         if self._options.validate:
             check_archive_page(page_size, order)
@@ -373,7 +373,7 @@ class AsyncSignaling(Client):
         Raises:
             As `legacy_history`.
 
-        Source: `reference/signaling-api.md`, section 5b.
+        Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
         return await self._archive(since, until, source, destination).count()
 
@@ -409,7 +409,7 @@ class AsyncSignaling(Client):
         check_message(sender, receiver, what, payload)
         user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
         if user_id not in (None, sender):
-            raise InvalidRequest(f"the token sends as {user_id!r} only, not as {sender!r}")
+            raise InvalidRequest(f"the token belongs to {user_id!r} and cannot send as {sender!r}")
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers()

@@ -1,6 +1,6 @@
 """How a client of Signaling authenticates.
 
-Source: `reference/signaling-api.md`, "Auth".
+Source: Agora, "Signaling REST API", "Authentication".
 """
 
 from collections.abc import Callable, Mapping

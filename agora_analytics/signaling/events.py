@@ -1,6 +1,6 @@
 """Events: the server deletes them when they are read, so the client must not lose a response.
 
-Source: `reference/signaling-api.md`, sections 3 and 4.
+Source: Agora, "Signaling REST API", "Event APIs".
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The two histories of messages: today's, whose pages name the next start, and the archive, whose queries are polled.
 
-Source: `reference/signaling-api.md`, sections 5a and 5b.
+Source: Agora, "Signaling REST API", "Message history".
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,12 @@ async def history_listing(
         requested.add(start)
         messages = response.result.messages
         return Fetched(
-            page=Page(records=messages, meta=response.meta, raw=response.response.body),
+            page=Page(
+                records=messages,
+                meta=response.meta,
+                raw=response.response.body,
+                skipped=response.skipped,
+            ),
             next_steps=_next_starts(response.result, requested, page_size),
         )
 
@@ -147,7 +152,9 @@ class Archive:
         query = at(QUERY, app_id=self.app_id).request(body=msgspec.json.encode(body))
         handle = (await self.engine.run(query)).result
         messages, response = await self._poll(at(RESULT, app_id=self.app_id, handle=handle).request())
-        page = Page(records=messages, meta=response.meta, raw=response.response.body)
+        page = Page(
+            records=messages, meta=response.meta, raw=response.response.body, skipped=response.skipped
+        )
         is_full = len(messages) >= self.page_size
         return Fetched(page=page, next_steps=[step + self.page_size] if is_full else [])
 

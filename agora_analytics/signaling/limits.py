@@ -5,7 +5,7 @@ for "the RESTful API" (error page), 10 a second for events, 100 a second for the
 numbers of each endpoint; `SIXTY_A_SECOND` is the cautious reading. No daily quota is documented, so `per_day` is what
 the rate allows.
 
-Source: `reference/signaling-api.md`, "Limit" of each section and "Contradictory limits".
+Source: Agora, "Signaling REST API", the limits of each page.
 """
 
 from collections.abc import Mapping

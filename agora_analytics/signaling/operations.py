@@ -4,7 +4,7 @@ The two families of endpoints name their fields differently. A request that send
 repeated only if it certainly had no effect: it never left, or the server refused it because of the rate limit. Any other
 repetition could send a message twice, or lose events.
 
-Source: `reference/signaling-api.md`, sections 1 to 5b and "Status / error codes".
+Source: Agora, "Signaling REST API", all its pages and "Response status codes".
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -113,9 +113,9 @@ def _json_object(body: bytes) -> Fields | None:
 
 
 def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retry | Fail:
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status >= 400:
-        return _judge_code(exchange, response, response.status, f"a page of {kind}", loss)
+        return _judge_code(exchange, response, response.status, f"a {kind} page instead of JSON", loss)
     text = f"HTTP {response.status}, but the body ({kind}) is not a JSON object"
     if exchange.endpoint.replayable:
         return Retry(error=errors.ServerError(text, status=response.status))

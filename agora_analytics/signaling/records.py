@@ -1,6 +1,6 @@
 """The records of Signaling and their readers, which accept both names of a field, and keep unknown fields in `extra`.
 
-Source: `reference/signaling-api.md`, sections 1 to 5b.
+Source: Agora, "Signaling REST API", all its pages.
 """
 
 from base64 import b64decode

@@ -14,6 +14,7 @@ from agora_analytics.simulator.agora import Simulator
 from agora_analytics.simulator.apsaravideo import DEMO_KEYS, ApsaraVideoSimulator, ApsaraVideoWorld
 from agora_analytics.simulator.beta import BetaSimulator
 from agora_analytics.simulator.counters import Seen
+from agora_analytics.simulator.dirt import DIRT_KINDS, Dirt, DirtKind
 from agora_analytics.simulator.faults import FaultKind, Faults
 from agora_analytics.simulator.ground_truth.generator import SIMPLE, WorldConfig
 from agora_analytics.simulator.ground_truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
@@ -36,12 +37,15 @@ __all__ = [
     "DEMO_CREDENTIALS",
     "DEMO_KEYS",
     "DEMO_PROJECT",
+    "DIRT_KINDS",
     "SIMPLE",
     "ApsaraVideoSimulator",
     "ApsaraVideoWorld",
     "BetaSimulator",
     "CallTruth",
     "CombinedSimulator",
+    "Dirt",
+    "DirtKind",
     "FaultKind",
     "Faults",
     "OpenTokSimulator",

@@ -1,6 +1,6 @@
 """Checks V3 signatures. It is written from the vendor's document, not from the client.
 
-Source: `reference/apsaravideo.md`, section 3.
+Source: Alibaba Cloud, "V3 request structure & signature".
 """
 
 import hashlib

@@ -62,6 +62,8 @@ class Seen:
         accepted: the requests within the limits, which count in the day.
         refused: by (endpoint, message), every response that is not a success: limits, parameters, authentication.
         faults: the injected faults, by kind.
+        dirt: the dirty records and responses, by kind.
+        unreadable: (endpoint, key) of each record that was sent in a form that no client can read.
         by_day: the requests, by (endpoint, UTC day such as 2026-11-20).
         arrivals: the time of each request in epoch seconds, in order.
         points: the data points in complete responses.
@@ -71,6 +73,8 @@ class Seen:
     accepted: Counter[str] = field(factory=Counter, init=False)
     refused: Counter[tuple[str, str]] = field(factory=Counter, init=False)
     faults: Counter[str] = field(factory=Counter, init=False)
+    dirt: Counter[str] = field(factory=Counter, init=False)
+    unreadable: set[tuple[str, str]] = field(factory=set, init=False)
     by_day: Counter[tuple[str, str]] = field(factory=Counter, init=False)
     arrivals: defaultdict[str, list[float]] = field(factory=lambda: defaultdict(list), init=False, repr=False)
     points: Counter[str] = field(factory=Counter, init=False)

@@ -352,5 +352,5 @@ def _json(arrival: Arrival) -> dict[str, Any]:
     if arrival.media_type != "application/json":
         raise SignalingRefused(415, "only JSON")
     if (body := arrival.json_object()) is None:
-        raise SignalingRefused(400, "the body is no JSON object")
+        raise SignalingRefused(400, "the body is not a JSON object")
     return body

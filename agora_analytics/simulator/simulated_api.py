@@ -18,6 +18,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from agora_analytics.simulator.counters import RateWindows, Seen
+from agora_analytics.simulator.dirt import Dirt, dirty_response
 from agora_analytics.simulator.faults import (
     GATEWAY_RESPONSES,
     FaultKind,
@@ -101,6 +102,7 @@ class ApiSettings(TypedDict, total=False):
     clock_skew: float
     latency: tuple[float, float]
     faults: Faults | None
+    dirt: Dirt | None
     compress: bool
 
 
@@ -117,6 +119,7 @@ class SimulatedApi(ABC):
         latency: the least and the most seconds that a request takes. Half of it passes before the request is
             counted, half after.
         faults: the faults to inject.
+        dirt: the responses and records to make dirty.
         compress: responds with gzip if the client accepts it.
 
     Attributes:
@@ -134,6 +137,7 @@ class SimulatedApi(ABC):
         clock_skew: float = 0.0,
         latency: tuple[float, float] = (0.0, 0.0),
         faults: Faults | None = None,
+        dirt: Dirt | None = None,
         compress: bool = False,
     ) -> None:
         self.seen = Seen()
@@ -144,6 +148,7 @@ class SimulatedApi(ABC):
         self._latency = latency
         self._latencies = Random(2)
         self._next_fault = (faults or Faults()).dice()
+        self._dirt = dirt
         self._compress = compress
         self._received = 0
         self.app = Starlette(
@@ -225,7 +230,7 @@ class SimulatedApi(ABC):
         elif fault == "broken-json":
             await self._send(send, arrival, Reply(200, reply.body[: len(reply.body) * 2 // 3] + b',,"'))
         else:
-            await self._send(send, arrival, reply)
+            await self._send(send, arrival, self._dirty(arrival, reply))
             self.seen.points[arrival.endpoint] += reply.points
 
     async def no_route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -255,8 +260,18 @@ class SimulatedApi(ABC):
             peer=(scope.get("client") or ("", 0))[0],
         )
 
+    def _dirty(self, arrival: Arrival, reply: Reply) -> Reply:
+        if self._dirt is None:
+            return reply
+        dirty = dirty_response(self._dirt, arrival.endpoint, arrival.number, reply.status, reply.body)
+        self.seen.dirt.update(dirty.kinds)
+        self.seen.unreadable.update((arrival.endpoint, key) for key in dirty.unreadable)
+        return evolve(reply, body=dirty.body, headers=(*reply.headers, *dirty.headers))
+
     def _compressed(self, arrival: Arrival, reply: Reply) -> Reply:
         if not self._compress or len(reply.body) <= _SMALLEST_COMPRESSED:
+            return reply
+        if any(name == b"content-encoding" for name, _ in reply.headers):
             return reply
         if "gzip" not in arrival.headers.get("accept-encoding", ""):
             return reply
@@ -264,14 +279,14 @@ class SimulatedApi(ABC):
         return evolve(reply, body=gzip.compress(reply.body, 1), headers=headers)
 
     def _start(self, arrival: Arrival, reply: Reply) -> dict[str, object]:
-        headers = [
-            (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
-            (b"date", formatdate(self.clock(), usegmt=True).encode()),
-            (b"x-request-id", arrival.request_id.encode()),
-            *reply.headers,
-        ]
-        return {"type": "http.response.start", "status": reply.status, "headers": headers}
+        headers = {
+            b"content-type": reply.content_type,
+            b"content-length": b"%d" % len(reply.body),
+            b"date": formatdate(self.clock(), usegmt=True).encode(),
+            b"x-request-id": arrival.request_id.encode(),
+            **dict(reply.headers),
+        }
+        return {"type": "http.response.start", "status": reply.status, "headers": list(headers.items())}
 
     async def _send(self, send: Send, arrival: Arrival, reply: Reply) -> None:
         reply = self._compressed(arrival, reply)

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_READS = {"cannot read", "cannot list", "cannot open the store"}
 _WRONG_KIND = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 _PAUSES = (*(0.005 * 2**attempt for attempt in range(8)), 1.0, 1.0, 1.0)
@@ -55,7 +56,8 @@ def store_error(action: str, target: Path | str, problem: OSError) -> StoreError
     if problem.errno in _DISK_FULL:
         advice = "all committed data is safe; free space and run the same command again"
     elif problem.errno in _FORBIDDEN:
-        advice = "all committed data is safe; grant this user write permission, or choose another folder"
+        access = "read" if action in _READS else "write"
+        advice = f"all committed data is safe; grant this user {access} permission, or choose another folder"
     elif problem.errno in _WRONG_KIND:
         advice = "there is a file where a folder is needed, or a folder where a file is needed; move it away, or choose another folder"
     else:

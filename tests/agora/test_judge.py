@@ -1,4 +1,4 @@
-"""The verdict on an answer, row by row of the reference: "Status: the body first, then HTTP"."""
+"""The verdict on a response, for every row of the vendor's table "Status codes"."""
 
 import json
 from email.utils import formatdate
@@ -47,6 +47,23 @@ def test_rate_limit_is_retried_in_the_next_window(message, now, after):
     assert isinstance(verdict, Retry)
     assert isinstance(verdict.error, errors.RateLimited)
     assert (verdict.cause, verdict.after, verdict.other_host) == (Cause.RATE, pytest.approx(after), False)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (response({"code": 400, "message": "Invalid parameters"}), "check the arguments"),
+        (response({"code": 404, "message": "Wrong API invoked"}), "check the call id and the base URL"),
+        (response({"message": "Bad Request"}, status=400), "check the arguments"),
+        (response({"message": "no Route matched"}, status=404), "check the base URL"),
+        (response({"message": "Forbidden"}, status=403), "the account has no access to this endpoint"),
+        (limit("another limit error"), "check the plan's limits and features"),
+    ],
+)
+def test_refusal_advises_what_to_check(refusal, advice):
+    verdict = verdict_on(refusal)
+    assert isinstance(verdict, Fail)
+    assert str(verdict.error).partition("; ")[2].startswith(advice)
 
 
 def test_exhausted_quota_closes_the_endpoint_until_midnight():

@@ -189,7 +189,7 @@ REFUSED = {
     "channelCount is not a metric of this endpoint; it has userCount": lambda r: r.estimate(
         "channelCount", top=True
     ),
-    "leave uids= out": lambda r: r.estimate("networkDelay", uids=3, top=True),
+    "cannot be combined with uids=": lambda r: r.estimate("networkDelay", uids=3, top=True),
     "no metric is given; pass at least one": lambda r: r.estimate(()),
 }
 

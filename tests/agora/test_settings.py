@@ -143,7 +143,7 @@ def test_nothing_secret_is_in_a_repr():
 
 
 def test_prefetch_below_one_is_refused():
-    with pytest.raises(ConfigurationError, match="prefetch=0"):
+    with pytest.raises(ConfigurationError, match="prefetch must be at least 1, got 0"):
         AsyncAgora("id", "secret", app_id="app", prefetch=0)
 
 

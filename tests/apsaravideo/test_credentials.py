@@ -123,7 +123,10 @@ def test_failing_credentials_raise_without_a_request():
             "security_token has",
         ),
         ({"access_key_id": "i", "access_key_secret": MARK, "app_id": ""}, "set APSARAVIDEO_APP_ID"),
-        ({"access_key_id": "i", "access_key_secret": MARK, "prefetch": 0}, "prefetch=0"),
+        (
+            {"access_key_id": "i", "access_key_secret": MARK, "prefetch": 0},
+            "prefetch must be at least 1, got 0",
+        ),
         (
             {"access_key_id": "i", "access_key_secret": MARK, "base_url": "live.aliyuncs.com"},
             "not a base URL",

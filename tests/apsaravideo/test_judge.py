@@ -150,7 +150,7 @@ def test_unreadable_response_keeps_its_status(status, kind, again, body):
     assert verdict.error.status == status
     if isinstance(body, bytes):
         assert f"HTTP {status}: " in str(verdict.error)
-        assert ("a page of text/html" if body else "no body") in str(verdict.error)
+        assert ("a text/html page instead of JSON" if body else "no body") in str(verdict.error)
 
 
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"[]", b"7", b'{"Nodes": [', b"null"])

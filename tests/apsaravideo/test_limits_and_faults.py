@@ -153,7 +153,7 @@ def test_one_fault_takes_one_attempt_more_with_a_nonce_of_its_own(fault, attempt
 
 def test_permanent_server_error_has_its_status():
     harness = make_harness(*["503-html"] * 9)
-    with pytest.raises(ServerError, match="HTTP 503: a page of text/html") as caught:
+    with pytest.raises(ServerError, match="HTTP 503: a text/html page instead of JSON") as caught:
         harness.run(lambda client: client.interaction_metrics(COST, "1h").collect())
     assert (caught.value.status, len(caught.value.trail)) == (503, RetryPolicy().attempts)
 

@@ -138,7 +138,7 @@ client.close()
     code, out, err = run(script, base_url)
     assert code == 0, err
     assert [line[:37] for line in out.splitlines()] == [
-        *["this iteration was begun before a fork"[:37]] * 2, "30", "30 30",
+        *["this iteration was started before a fork"[:37]] * 2, "30", "30 30",
     ]  # fmt: skip
 
 

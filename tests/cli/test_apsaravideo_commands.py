@@ -76,7 +76,7 @@ def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path
 @pytest.mark.slow
 def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "apsaravideo", "metrics", "--since", "1763000000000")
-    assert "spelled 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "videostuckrate")
+    assert "did you mean 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "videostuckrate")
     environment["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = "another-secret"
     message = fails(77, "apsaravideo", "harvest", "--since", "1d", "--out", "s")
     assert "check the access key secret" in message

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from agora_analytics.cli.runner import MEANINGS, OF_ERRORS
+from agora_analytics.cli.runner import MEANINGS, OF_ERRORS, describe
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
@@ -213,6 +213,37 @@ def test_missing_extra_is_one_line():
     assert done.returncode == 1
     assert "pip install 'agora-analytics[cli]'" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "extras"),
+    [
+        ("duckdb", "cli"),
+        ("numpy", "cli,simulator"),
+        ("graphql", "cli,simulator"),
+        ("ariadne", "cli,simulator"),
+    ],
+)
+def test_missing_module_names_its_extras_once(module, extras):
+    text, code = describe(ModuleNotFoundError(name=module), ["sql"])
+    assert code == 78
+    assert text == f"{module} is not installed; run: pip install 'agora-analytics[{extras}]'"
+
+
+@pytest.mark.parametrize(
+    ("words", "is_harvest"),
+    [
+        ("harvest --since 1d", True),
+        ("--debug harvest", True),
+        ("opentok harvest", True),
+        ("apsaravideo harvest --out store", True),
+        ("calls --cname harvest", False),
+        ("inspect harvest", False),
+    ],
+)
+def test_only_a_stopped_harvest_promises_stored_rows(words, is_harvest):
+    text, code = describe(KeyboardInterrupt(), words.split())
+    assert (code, "stored rows are safe" in text) == (130, is_harvest)
 
 
 def test_help_imports_no_heavy_library():

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine import events
 from agora_analytics.messages import FailureKind
 from tests.faults.fleet import NEIGHBOUR, PRIMARY, ask, dead, make_harness
@@ -14,13 +15,21 @@ def test_every_event_has_a_level():
     assert set(events._LEVELS) == set(get_args(events.Event))
 
 
-def test_partial_response_is_logged_as_a_warning(caplog):
-    events.log_event(
-        events.PartialResponse(endpoint="opentok/session_data", code=1012, message="internal server error")
-    )
+UNREADABLE_CALL = SkippedRecord(path="$.call_lists[3]", key="C4", reason="created_ts cannot be 'soon'")
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        (events.PartialResponse(endpoint="opentok/session_data", code=1012, message="failed"), "1012"),
+        (events.RecordsSkipped(endpoint="call/lists", skipped=(UNREADABLE_CALL,)), "C4"),
+    ],
+)
+def test_incomplete_response_is_logged_as_a_warning(event, named, caplog):
+    events.log_event(event)
     ((name, level, text),) = caplog.record_tuples
     assert (name, level) == ("agora_analytics.engine", logging.WARNING)
-    assert "1012" in text
+    assert named in text
 
 
 @pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RESET])

@@ -706,7 +706,7 @@ def test_long_wait_is_reported_with_its_rule():
     harness = LimiterHarness()
     harness.run(work())
     (waited,) = [event for event in harness.events if isinstance(event, Waited)]
-    assert (waited.endpoint, waited.rule) == ("call/lists", "the pause that the server asked for")
+    assert (waited.endpoint, waited.rule) == ("call/lists", "the hold after a rate-limit error")
     assert waited.seconds > 4
 
 

@@ -12,11 +12,17 @@ from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.plans import Plan
 from agora_analytics.core.domains import Domains, HostTable
-from agora_analytics.core.verdicts import Cause, Payload, Retry
+from agora_analytics.core.verdicts import Cause, Done, Payload, Retry, SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import AttemptFailed, HostSwitched, ResponseReceived, Waited
+from agora_analytics.engine.events import (
+    AttemptFailed,
+    HostSwitched,
+    RecordsSkipped,
+    ResponseReceived,
+    Waited,
+)
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop, RetryPolicy
@@ -135,6 +141,13 @@ def test_success_takes_one_attempt():
     assert (request.timeout, harness.loop.sent["call/lists"], harness.spent()) == (30.0, 1, 1)
 
 
+def test_skipped_records_are_returned_and_reported():
+    skipped = (SkippedRecord(path="$.call_lists[1]", key=None, reason="the call id is empty"),)
+    harness = LoopHarness(ok(), read=lambda _: Done("records", "r-1", skipped))
+    assert harness.run().skipped == skipped
+    assert harness.events_of(RecordsSkipped) == [RecordsSkipped(endpoint="call/lists", skipped=skipped)]
+
+
 TROUBLES = [
     GATEWAY,
     HTML,
@@ -235,9 +248,9 @@ def test_deadline_error_lists_the_attempt_in_progress():
     assert (error.endpoint, error.host) == ("call/lists", ONE)
     assert [attempt.outcome for attempt in error.trail] == [
         "HTTP 500: An unexpected error occurred",
-        "no response yet",
+        "cancelled without a response",
     ]
-    assert "timed out after 20 s" in str(error)
+    assert "timed out after 20 s with 2 attempts: " in str(error)
 
 
 def test_deadline_while_waiting_for_a_slot_spends_no_quota():

@@ -206,7 +206,7 @@ def test_interval_that_ends_at_a_clock_change():
         ((0, "400d"), {}, WindowOutOfReach, "too far back"),
         ((NOW + DAY,), {}, WindowOutOfReach, "too recent"),
         (("30d",), {"fields": []}, InvalidRequest, "no field"),
-        (("30d",), {"fields": ["usage { x }"]}, InvalidRequest, "field's name"),
+        (("30d",), {"fields": ["usage { x }"]}, InvalidRequest, "is not a field name"),
         (("30d",), {"interval": "daily"}, InvalidRequest, "enum value"),
         (("30d",), {"country": "us"}, InvalidRequest, "enum value"),
         (("30d",), {"group_by": ["COUNTRY", "a b"]}, InvalidRequest, "enum value"),

@@ -249,7 +249,7 @@ def test_the_forms_of_a_token():
         harness.run(lambda c: c.peer_message("ann", "bob", "hi"), credentials=credentials)
         assert "t-1" not in repr(credentials)
     assert len(harness.simulator.message_store.messages) == 3
-    with pytest.raises(errors.InvalidRequest, match="sends as 'ann' only"):
+    with pytest.raises(errors.InvalidRequest, match="the token belongs to 'ann'"):
         harness.run(lambda c: c.peer_message("bob", "ann", "hi"), credentials=LegacyToken("ann", "t-1"))
     for wrong in (Token("t-2"), LegacyToken("bob", "t-1"), Basic("demo-customer-id", "no")):
         with pytest.raises(errors.AuthenticationError):

@@ -13,6 +13,7 @@ import pytest
 
 from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file
+from agora_analytics.store.failures import store_error
 
 from .sample_calls import APP, METRICS_LARGE, PARTITION, metrics, store_call, whole_calls_only
 from .subprocesses import run
@@ -102,6 +103,14 @@ def test_missing_permission_is_reported(tmp_path):
     finally:
         tmp_path.chmod(0o755)
     assert "choose another folder" in one_line(problem)
+
+
+@pytest.mark.parametrize(
+    ("action", "permission"), [("cannot read", "read"), ("cannot list", "read"), ("cannot write", "write")]
+)
+def test_advice_names_the_permission_that_is_missing(action, permission):
+    error = store_error(action, "calls", PermissionError(errno.EACCES, "Permission denied"))
+    assert f"grant this user {permission} permission" in str(error)
 
 
 def test_file_in_place_of_a_folder_is_reported(store):

@@ -146,7 +146,7 @@ class AsyncAgoraBeta(Client):
             WindowOutOfReach: no part of the range is in the last 3 days.
             IncompleteListing: more than 10 active calls began in one second, or before the last 3 days.
 
-        Source: `reference/sources/001`, "Get call list".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get call list".
         """
         window = self._range(since, until)
 
@@ -190,7 +190,7 @@ class AsyncAgoraBeta(Client):
             InvalidRequest: a call id without its time range, and as `calls`.
             WindowOutOfReach: no part of the call is in the last 3 days.
 
-        Source: `reference/sources/001`, "Get quality metrics".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get quality metrics".
         """
         query = (
             ("call_id", call if isinstance(call, str) else call.call_id),
@@ -218,7 +218,7 @@ class AsyncAgoraBeta(Client):
             InvalidRequest: less than a day, a metric of another endpoint, and as `calls`.
             WindowOutOfReach: no part of the range is in the last 7 days.
 
-        Source: `reference/sources/001`, "Get number of channels & users".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get number of channels & users".
         """
         seconds = self._range(since, until)
         # As in the page's example: a day ends where the next one begins.
@@ -240,7 +240,7 @@ class AsyncAgoraBeta(Client):
             InvalidRequest: a metric of another endpoint, and as `calls`.
             WindowOutOfReach: no part of the range is in the past hour.
 
-        Source: `reference/sources/001`, "Live scale API".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live scale API".
         """
         return await self._points(operations.LIVE_SCALE, self._range(since, until), metrics)
 
@@ -260,7 +260,7 @@ class AsyncAgoraBeta(Client):
             InvalidRequest: a metric of another endpoint, and as `calls`.
             WindowOutOfReach: no part of the range is in the past hour.
 
-        Source: `reference/sources/001`, "Live experience API".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live experience API".
         """
         return await self._points(operations.LIVE_EXPERIENCE, self._range(since, until), metrics)
 
@@ -278,7 +278,7 @@ class AsyncAgoraBeta(Client):
             InvalidRequest: a metric of another endpoint, and as `calls`.
             WindowOutOfReach: no part of the range is in the past hour.
 
-        Source: `reference/sources/001`, "Live network API".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live network API".
         """
         return await self._points(operations.LIVE_NET, self._range(since, until), metrics)
 
@@ -300,7 +300,7 @@ class AsyncAgoraBeta(Client):
             WindowOutOfReach: no part of the range is in the past hour.
             IncompleteListing: 10 messages or more in one minute.
 
-        Source: `reference/sources/001`, "Diagnostics API".
+        Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Diagnostics API".
         """
         return self._list(
             operations.LIVE_DIAGNOSIS,
@@ -324,7 +324,9 @@ class AsyncAgoraBeta(Client):
             operations.check_whole_day(part, limits, self._now())
         query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))
         response = await self._engine.run(operation.request(query, window=part, limits=limits))
-        return Rows(records=tuple(response.result), meta=(response.meta,), kind=BetaPoint)
+        return Rows(
+            records=tuple(response.result), meta=(response.meta,), kind=BetaPoint, skipped=response.skipped
+        )
 
     def _list(
         self,

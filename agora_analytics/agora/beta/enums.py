@@ -1,6 +1,6 @@
 """The metrics of the 2021 beta API, and the meaning of the ids in its diagnosis. Undocumented ids are accepted.
 
-Source: `reference/sources/001`, the tables "Metrics", "Experience ID" and "Factor ID".
+Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), the tables "Metrics", "Experience ID" and "Factor ID".
 """
 
 from collections.abc import Mapping

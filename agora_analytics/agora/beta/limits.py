@@ -1,7 +1,7 @@
 """The limits of each endpoint of the 2021 beta API: one table for all accounts, because it has no plans.
 
 Source of every row: "Agora Analytics RESTful API (Beta)" of 2021-03-11, the tables "API limitations"
-(`reference/sources/001`). Limits that it does not print are None, or as wide as the reach.
+("Agora Analytics RESTful API (Beta)", 2021). Limits that it does not print are None, or as wide as the reach.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 It has no pages: a range whose response is truncated is requested in narrower parts.
 
-Source: `reference/sources/001`, and `reference/agora-analytics-api.md`, "The 2021 beta API".
+Source: Agora, "Agora Analytics RESTful API (Beta)" (2021).
 """
 
 from collections.abc import Callable, Sequence
@@ -142,7 +142,7 @@ def check_whole_day(part: Window, limits: Limits, now: float) -> None:
     if part.length < DAY:
         end = reachable(limits, now).end // DAY * DAY
         raise InvalidRequest(
-            f"only {part.length} s of the range are available, but the response is empty for less than a day ({DAY} s); "
+            f"the plan covers {part.length} s of the range, less than a day; the server returns whole days only; "
             f"the last whole day is {utc_day(end - DAY)} (since={end - DAY}, until={end})",
             endpoint=INSIGHT_USAGE,
         )
@@ -168,8 +168,8 @@ async def bisecting_listing(
         parts = narrow(window, shown.records) if shown.truncated else ()
         if shown.truncated and not parts:
             raise IncompleteListing(
-                f"more than {len(shown.records)} records lie in {window.start} to {window.end}; "
-                "the server returns no more of them, and the range cannot be narrowed further",
+                f"the range {window.start} to {window.end} has more than {len(shown.records)} records, the most that "
+                "the server returns, and cannot be narrowed further",
                 endpoint=operation.name,
             )
         if parts:
@@ -179,6 +179,7 @@ async def bisecting_listing(
                 records=[record for record in shown.records if wanted(record, window)],
                 meta=response.meta,
                 raw=response.response.body,
+                skipped=response.skipped,
             ),
             next_steps=[Step(part) for part in parts],
         )

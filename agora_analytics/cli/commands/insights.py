@@ -98,8 +98,8 @@ def usage(
 ) -> None:
     """Show how much the project was used: users, channels and minutes by day, hour or group.
 
-    The plan allows 40 to 60 of these requests a day. A metric takes one, and one more for each 3 or 7 days by plan;
-    agora-analytics estimate counts them. Values of the last two days may change. Not for billing.
+    The plan allows 40 to 60 of these requests a day. Each metric takes one for each 3 or 7 days of the range,
+    depending on the plan; agora-analytics estimate counts them. Values of the last two days may change. Not for billing.
     """
     chosen = metrics_of(metrics or [UsageMetric.USER_COUNT], UsageMetric)
     _run(
@@ -122,9 +122,9 @@ def quality(
 ) -> None:
     """Show the quality of the project's calls: joins, freezes and delay by day, hour or group.
 
-    A table shows percent, the other formats fractions of 1. The plan allows 40 to 60 of these requests a day: a metric
-    takes one, and one more for each 3 or 7 days by plan; agora-analytics estimate counts them. Values of the last two
-    days may change.
+    A table shows percent, the other formats fractions of 1. The plan allows 40 to 60 of these requests a day. Each
+    metric takes one for each 3 or 7 days of the range, depending on the plan; agora-analytics estimate counts them.
+    Values of the last two days may change.
     """
     chosen = metrics_of(metrics or [QualityMetric.VIDEO_FREEZE_RATE], QualityMetric)
     _run(

@@ -36,7 +36,9 @@ def simulate(
     hidden_after: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="A list of calls omits those of a time range that has more than N."
+            min=1,
+            metavar="N",
+            help="Return at most N calls for a time range, as a server that truncates its list.",
         ),
     ] = None,
     app_id: Annotated[str | None, typer.Option(metavar="ID", help="App id of the project.")] = None,
@@ -144,4 +146,8 @@ def format_server_report(seen: "Seen") -> list[str]:
         lines.append(f"{others:,} requests were refused for other reasons")
     if seen.faults:
         lines.append(f"{seen.faults.total():,} requests failed on purpose")
+    if seen.dirt:
+        lines.append(
+            f"{seen.dirt.total():,} records and responses were dirty; {len(seen.unreadable):,} records cannot be read"
+        )
     return [f"{line}." for line in lines]

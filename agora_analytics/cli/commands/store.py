@@ -111,8 +111,8 @@ def sql(
 ) -> None:
     """Query a store with SQL (DuckDB). All times are UTC.
 
-    Tables: calls, sessions and metrics (Agora), points (other vendors), and the view quality, which has the metrics of
-    all vendors with common names and units.
+    Tables: calls, sessions and metrics (Agora), points (OpenTok, ApsaraVideo, and Data Insights of Agora), and the view
+    quality, which has the metrics of all vendors with common names and units.
     """
     from agora_analytics.cli.output.table import query_result
     from agora_analytics.store import open_store

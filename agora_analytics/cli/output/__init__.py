@@ -103,7 +103,7 @@ class LimitedOutput(Output):
             "-n",
             min=0,
             metavar="N",
-            help=f"Rows at most; 0: all. Default: {TABLE_ROWS} in a table, all in every other format.",
+            help=f"Maximum number of rows; 0 shows all. Default: {TABLE_ROWS} in a table, all in every other format.",
             show_default=False,
         ),
     ] = None
@@ -130,7 +130,9 @@ class LimitedOutput(Output):
 class UnlimitedOutput(LimitedOutput):
     """The same without a default limit."""
 
-    limit: Annotated[int, _option("--limit", "-n", min=0, metavar="N", help="Rows at most; 0: all.")] = 0
+    limit: Annotated[
+        int, _option("--limit", "-n", min=0, metavar="N", help="Maximum number of rows; 0 shows all.")
+    ] = 0
 
 
 async def write_rows(pages: "AsyncGenerator[pa.Table, None]", kind: RowKind, output: Output) -> None:

@@ -70,7 +70,7 @@ async def _first_to_connect(dial: Any, addresses: Sequence[Address]) -> httpcore
         await _close(connected)
         raise
     if not connected:
-        raise failures[-1] if failures else httpcore.ConnectError("the name has no address")
+        raise failures[-1] if failures else httpcore.ConnectError("the host name has no address")
     await _close(connected[1:])
     return connected[0]
 

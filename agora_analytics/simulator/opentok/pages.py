@@ -30,7 +30,7 @@ def offset_of(end_cursor: str | None) -> int:
     except ValueError:
         match = None
     if match is None:
-        raise OpenTokRefused(1009, "endCursor is no cursor.")
+        raise OpenTokRefused(1009, "endCursor is not a cursor.")
     return int(match[1])
 
 

@@ -1,6 +1,6 @@
 """Resolves `projectData`: days are filtered, split into intervals, grouped and summed.
 
-Source: `reference/opentok-insights.md`, sections 4 and 5.
+Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data".
 """
 
 import re

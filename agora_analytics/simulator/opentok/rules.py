@@ -1,6 +1,6 @@
 """Error codes of the simulated OpenTok server, and how strict it is where no document says so.
 
-Source: the guide's table of error codes, in `reference/opentok-insights.md`, section 7.
+Source: Vonage, "Insights Dashboard & API", "Error codes".
 """
 
 from collections.abc import Mapping

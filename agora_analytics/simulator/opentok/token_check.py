@@ -1,6 +1,6 @@
 """Checks tokens: of projects (HS256, by their secret) and of applications (RS256, by their private key).
 
-Source: `reference/opentok-insights.md`, section 1. The code of each error is inferred from the texts of the codes.
+Source: Vonage, "Insights Dashboard & API", "Error codes". The code of each error is inferred from the texts.
 """
 
 from collections.abc import Mapping
