@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from agora_analytics.agora import arrow, listings, operations
 from agora_analytics.agora.enums import Dimension, FreezeMetric, Names, TimeMetric
@@ -11,14 +11,14 @@ from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.queries import QueryFilters, QueryRunner
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.agora.record_list import Rows
-from agora_analytics.agora.records import Call, Session, sids_of
+from agora_analytics.agora.records import Call, Session
 from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
 from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
 from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
+from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
@@ -139,16 +139,9 @@ class AsyncAgora(Client):
         """
         params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
         window = self._window(since, until, validate=validate)
-        paginator = listings.plan_records(
-            self._engine,
-            operations.LISTS,
-            params,
-            window,
-            page_size,
-            resume,
-            asked=(as_asked(since), as_asked(until)),
-            validate=self._validates(validate),
-        )
+        asked = (as_asked(since), as_asked(until))
+        arguments = (operations.LISTS, params, window, page_size, resume, asked)
+        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
             record=Call,
@@ -197,16 +190,9 @@ class AsyncAgora(Client):
             *((("uids", ",".join(map(str, uids))),) if uids else ()),
         )
         window = self._window_of(call, since, until, validate)
-        paginator = listings.plan_records(
-            self._engine,
-            operations.SESSIONS,
-            params,
-            window,
-            page_size,
-            resume,
-            asked=listings.range_as_asked(call, since, until),
-            validate=self._validates(validate),
-        )
+        asked = listings.range_as_asked(call, since, until)
+        arguments = (operations.SESSIONS, params, window, page_size, resume, asked)
+        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
             record=Session,
@@ -248,31 +234,19 @@ class AsyncAgora(Client):
         listings.check_ids("sids", sids or (), operations.METRICS)
         call_id = listings.call_id_of(call)
         params = (("appid", self.settings.app_id), ("call_id", call_id))
-        limits = self.limits(operations.METRICS) if self._validates(validate) else None
-        tokens = ResumeTokens(
-            operations.METRICS.name,
+        paginator = listings.plan_metrics(
+            self._engine,
+            operations.METRICS,
             params,
-            listings.range_as_asked(call, since, until),
-            None if sids is None else sids_of(sids),
+            lambda: self._window_of(call, since, until, validate),
+            sids,
+            resume,
+            list_sessions=lambda: self.sessions(
+                call, since, until, exclude_server_user=False, validate=validate
+            ).collect(),
+            asked=listings.range_as_asked(call, since, until),
+            validate=self._validates(validate),
         )
-        position = None if resume is None else tokens.read(resume, listings.MetricsPosition)
-        if position is not None:
-            whole = Window(position.start, position.end)
-            windows = [whole] if limits is None else operations.METRICS.split(whole, limits)
-        else:
-            window = self._window_of(call, since, until, validate)
-            windows = operations.METRICS.plan(window, limits, self._now())
-
-        async def paginator() -> Any:
-            sessions: Sequence[Session | str] | None = () if resume == "" else sids
-            if sessions is None:
-                listed = self.sessions(call, since, until, exclude_server_user=False, validate=validate)
-                sessions = listings.in_order(await listed.collect())
-            planned = listings.batches(windows, sessions)
-            return listings.metrics_listing(
-                self._engine, operations.METRICS, params, planned, tokens, position, limits=limits
-            )
-
         return self._pages(
             paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)
         )

@@ -85,8 +85,8 @@ def plan_records(
     window: Window,
     page_size: int,
     resume: str | None,
-    *,
     asked: Sequence[object],
+    *,
     validate: bool,
 ) -> Callable[..., Coroutine[Any, Any, Listing[Step, RecordPage[R], Page[R]]]]:
     """Return a function that returns the paginator of a numbered listing.
@@ -292,6 +292,48 @@ def _digest(planned: Sequence[Batch]) -> str:
 def _may_overlap(window: Window, session: Session) -> bool:
     """Return whether a session can have samples in a window. The end of an ongoing session is not known yet."""
     return session.join_ts <= window.end and (not session.finished or session.leave_ts >= window.start)
+
+
+def plan_metrics(
+    engine: Engine,
+    operation: Operation[MetricColumns],
+    params: Query,
+    window: Callable[[], Window],
+    sids: Sequence[Session | str] | None,
+    resume: str | None,
+    *,
+    list_sessions: Callable[[], Coroutine[Any, Any, Sequence[Session]]],
+    asked: Sequence[object],
+    validate: bool,
+) -> Callable[[], Coroutine[Any, Any, Listing[Batch, MetricColumns, MetricsPage]]]:
+    """Return a function that returns the paginator of a call's metrics; see `plan_records` for the arguments.
+
+    Args:
+        window: returns the time range. It is not called if the listing is resumed.
+        sids: the sessions; None: those that `list_sessions` returns.
+
+    Raises:
+        InvalidRequest: a token that cannot be used, or the plan does not include the operation.
+        WindowOutOfReach: no part of the window can be requested now.
+    """
+    limits = engine.limits(operation) if validate else None
+    named = None if sids is None else sids_of(sids)
+    tokens = ResumeTokens(operation.name, params, asked, named)
+    position = None if resume is None else tokens.read(resume, MetricsPosition)
+    if position is None:
+        windows = operation.plan(window(), limits, engine.server_time.now())
+    else:
+        whole = Window.as_given(position.start, position.end)
+        windows = [whole] if limits is None else operation.split(whole, limits)
+
+    async def paginator() -> Listing[Batch, MetricColumns, MetricsPage]:
+        sessions: Sequence[Session | str] | None = () if resume == "" else sids
+        if sessions is None:
+            sessions = in_order(await list_sessions())
+        planned = batches(windows, sessions)
+        return metrics_listing(engine, operation, params, planned, tokens, position, limits=limits)
+
+    return paginator
 
 
 def metrics_listing(

@@ -1,50 +1,23 @@
 """The asyncio client of Vonage / OpenTok Insights."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar, Unpack
 
-from attrs import evolve
-
 from agora_analytics.core.domains import HostTable
-from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.messages import Request
-from agora_analytics.opentok import listings
+from agora_analytics.opentok import listings, records
 from agora_analytics.opentok.credentials import Credentials, credentials_from
 from agora_analytics.opentok.graphql_query import OneOrMore
-from agora_analytics.opentok.pagination import (
-    CursorPage,
-    InsightsPages,
-    InsightsPaginator,
-    ListingPlan,
-    ListingPosition,
-)
-from agora_analytics.opentok.query_builders import (
-    CONNECTION,
-    ERRORS,
-    QUALITY,
-    STATS,
-    STREAM,
-    SUMMARY,
-    USAGE,
-    MeetingFilter,
-)
+from agora_analytics.opentok.listings import PlanInMeetings
+from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, plan_pages
+from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
 from agora_analytics.opentok.raw_query import QueryResult, run_query
-from agora_analytics.opentok.records import (
-    Connection,
-    Meeting,
-    ProjectRow,
-    Publisher,
-    Session,
-    SessionSummary,
-    StreamSample,
-    Subscriber,
-)
 from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
 from agora_analytics.opentok.spec import PROJECT_DATA, SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
 
@@ -153,7 +126,7 @@ class AsyncOpenTok(Client):
         browser_version: OneOrMore = (),
         fields: Sequence[str] = (*USAGE, *QUALITY, *ERRORS),
         resume: str | None = None,
-    ) -> InsightsPages[ProjectRow]:
+    ) -> InsightsPages[records.ProjectRow]:
         """List usage, quality and errors of the project by day, week or month, or in total.
 
         The server counts in days of Pacific time. Each day that `start <= t < end` touches counts whole, so pass
@@ -191,9 +164,7 @@ class AsyncOpenTok(Client):
             enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
             text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
-        return self._list(
-            lambda first, last: plan(start=first or 0.0, end=last), (first, last), (start, end), resume
-        )
+        return self._list(plan, (first, last), (start, end), resume)
 
     def session_summaries(
         self,
@@ -203,7 +174,7 @@ class AsyncOpenTok(Client):
         minutes: bool = False,
         fields: Sequence[str] = SUMMARY,
         resume: str | None = None,
-    ) -> InsightsPages[SessionSummary]:
+    ) -> InsightsPages[records.SessionSummary]:
         """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
 
         This and all listings below need Advanced Insights.
@@ -235,7 +206,7 @@ class AsyncOpenTok(Client):
 
     def sessions(
         self, session_ids: OneOrMore, *, minutes: bool = False, resume: str | None = None
-    ) -> InsightsPages[Session]:
+    ) -> InsightsPages[records.Session]:
         """List sessions, each with all of its meetings. A request fetches 50 sessions.
 
         Args:
@@ -263,7 +234,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         minutes: bool = False,
         resume: str | None = None,
-    ) -> InsightsPages[Meeting]:
+    ) -> InsightsPages[records.Meeting]:
         """List the meetings of sessions.
 
         Args:
@@ -279,8 +250,8 @@ class AsyncOpenTok(Client):
         Example:
             meetings = await client.meetings(session_id, since="1d").collect()
         """
-        plan = partial(listings.meetings, self.project_id, session_ids, minutes=minutes)
-        return self._in_meetings(plan, since, until, meeting_id, resume)
+        plan = partial(listings.meetings, minutes=minutes)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def connections(
         self,
@@ -291,7 +262,7 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = CONNECTION,
         resume: str | None = None,
-    ) -> InsightsPages[Connection]:
+    ) -> InsightsPages[records.Connection]:
         """List the participants of the meetings of sessions: times, country, browser, device and SDK.
 
         Args:
@@ -307,8 +278,8 @@ class AsyncOpenTok(Client):
         Example:
             table = await client.connections(session_id).to_arrow()
         """
-        plan = partial(listings.participants, Connection, self.project_id, session_ids, fields=fields)
-        return self._in_meetings(plan, since, until, meeting_id, resume)
+        plan = partial(listings.participants, records.Connection, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def publishers(
         self,
@@ -319,14 +290,14 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
-    ) -> InsightsPages[Publisher]:
+    ) -> InsightsPages[records.Publisher]:
         """List the streams that were published in the meetings of sessions. Args and Raises: as `connections`.
 
         Example:
             publishers = await client.publishers(session_id, meeting_id=meeting.meeting_id).collect()
         """
-        plan = partial(listings.participants, Publisher, self.project_id, session_ids, fields=fields)
-        return self._in_meetings(plan, since, until, meeting_id, resume)
+        plan = partial(listings.participants, records.Publisher, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def subscribers(
         self,
@@ -337,14 +308,14 @@ class AsyncOpenTok(Client):
         meeting_id: str | None = None,
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
-    ) -> InsightsPages[Subscriber]:
+    ) -> InsightsPages[records.Subscriber]:
         """List the streams that were received in the meetings of sessions. Args and Raises: as `connections`.
 
         Example:
             subscribers = await client.subscribers(session_id).collect()
         """
-        plan = partial(listings.participants, Subscriber, self.project_id, session_ids, fields=fields)
-        return self._in_meetings(plan, since, until, meeting_id, resume)
+        plan = partial(listings.participants, records.Subscriber, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def stream_stats(
         self,
@@ -356,7 +327,7 @@ class AsyncOpenTok(Client):
         roles: OneOrMore = ("publisher", "subscriber"),
         fields: Sequence[str] = STATS,
         resume: str | None = None,
-    ) -> InsightsPages[StreamSample]:
+    ) -> InsightsPages[records.StreamSample]:
         """List the measurements of the streams of sessions, taken every 30 seconds by publishers and subscribers.
 
         A page is one session and takes at least one request. Args and Raises: as `connections`, and the following.
@@ -367,8 +338,8 @@ class AsyncOpenTok(Client):
         Example:
             table = await client.stream_stats(session_id, since="2d").to_arrow()
         """
-        plan = partial(listings.stream_samples, self.project_id, session_ids, roles=roles, fields=fields)
-        return self._in_meetings(plan, since, until, meeting_id, resume)
+        plan = partial(listings.stream_samples, roles=roles, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     async def query(self, text: str, variables: Mapping[str, Any] | None = None) -> QueryResult:
         """Run any query, and fetch all pages of every list in it, at every level.
@@ -397,41 +368,16 @@ class AsyncOpenTok(Client):
         return await run_query(self._runner, text, variables or {})
 
     def _in_meetings(
-        self,
-        plan: Callable[[MeetingFilter], ListingPlan[T]],
-        since: Instant | None,
-        until: Instant | None,
-        meeting_id: str | None,
-        resume: str | None,
+        self, plan: PlanInMeetings[T], ids: OneOrMore, asked: Ends, meeting: str | None, resume: str | None
     ) -> InsightsPages[T]:
-        def plan_of(first: float | None, last: float | None) -> ListingPlan[T]:
-            return plan(MeetingFilter(since=first, until=last, meeting_id=meeting_id))
-
-        return self._list(plan_of, self._runner.meeting_range(since, until), (since, until), resume)
+        plan_of = partial(listings.of_chosen_meetings, plan, self.project_id, ids, meeting)
+        return self._list(plan_of, self._runner.meeting_range(*asked), asked, resume)
 
     def _list(
-        self,
-        plan_of: Callable[[float | None, float | None], ListingPlan[T]],
-        ends: tuple[float | None, float | None],
-        asked: tuple[Instant | None, Instant | None],
-        resume: str | None,
+        self, plan_of: PlanOf[T], ends: tuple[float | None, float | None], asked: Ends, resume: str | None
     ) -> InsightsPages[T]:
-        """Return a listing; `plan_of` plans it for a time range, which is that of the token if it is resumed."""
-        plan = plan_of(*ends)
-        tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
-        steps = [CursorPage(i) for i in range(len(plan.queries))]
-        position = ListingPosition(start=ends[0], end=ends[1], steps=steps)
-        if resume is not None:
-            position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
-            self._runner.check_start(plan.endpoint, position.start)
-            plan = plan_of(position.start, position.end)
-
-        async def paginator() -> InsightsPaginator[T]:
-            return InsightsPaginator(plan, self._runner, tokens, position)
-
-        return self._pages(
-            paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
-        )
+        paginator, table = plan_pages(self._runner, plan_of, ends, asked, resume)
+        return self._pages(paginator, table=table)
 
     async def _sign(self, request: Request) -> Mapping[str, str]:
         del request

@@ -47,6 +47,22 @@ def members_of(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [member for member in members if isinstance(member, dict)]
 
 
+PlanInMeetings = Callable[[str, OneOrMore, MeetingFilter], ListingPlan[T]]
+"""(project id, session ids, chosen meetings) -> the listing."""
+
+
+def of_chosen_meetings(
+    plan: PlanInMeetings[T],
+    project_id: str,
+    session_ids: OneOrMore,
+    meeting_id: str | None,
+    first: float | None,
+    last: float | None,
+) -> ListingPlan[T]:
+    """Return a listing of the meetings that began in a time range, or that have an id."""
+    return plan(project_id, session_ids, MeetingFilter(since=first, until=last, meeting_id=meeting_id))
+
+
 def session_summaries(
     project_id: str, start: float | None, end: float | None, *, minutes: bool, fields: Sequence[str]
 ) -> ListingPlan[SessionSummary]:
@@ -108,7 +124,9 @@ def stream_samples(
     return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, per_query=1)
 
 
-def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
+def project_rows(
+    project_id: str, fields: Sequence[str], start: float | None, end: float | None, **arguments: Any
+) -> ListingPlan[ProjectRow]:
     """Return the listing of project data; `arguments` as `project_data_query`."""
     names = tuple(dict.fromkeys(fields))
     if not names:
@@ -119,7 +137,9 @@ def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> Li
 
     return ListingPlan(
         endpoint=PROJECT_DATA,
-        queries=[query_builders.project_data_query(project_id, names, **arguments)],
+        queries=[
+            query_builders.project_data_query(project_id, names, start=start or 0.0, end=end, **arguments)
+        ],
         outer=_PROJECT_DATA,
         parse=parse,
         table=partial(project_table, names=names),

@@ -1,16 +1,17 @@
 """Paginates the outer collection of a listing. Each page is complete at every level below it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
 
-from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
+from agora_analytics.instants import Instant
 from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
@@ -198,6 +199,49 @@ class InsightsPaginator(Generic[T]):
             )
         elif total is not None and seen < total and next_cursor(outer) is None:
             yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
+
+
+Ends = tuple[Instant | None, Instant | None]
+"""The two ends of a time range, as a caller passes them; None: open."""
+PlanOf = Callable[[float | None, float | None], ListingPlan[T]]
+"""Plans a listing for a time range: the two ends in UTC epoch seconds, None: open."""
+
+
+def plan_pages(
+    runner: InsightsRunner,
+    plan_of: PlanOf[T],
+    ends: tuple[float | None, float | None],
+    asked: Ends,
+    resume: str | None,
+) -> "tuple[Callable[[], Coroutine[Any, Any, InsightsPaginator[T]]], Callable[[Sequence[InsightsPage[T]]], pa.Table]]":
+    """Return the functions that return the paginator and the table of a listing.
+
+    A resumed listing has the range of its token.
+
+    Args:
+        runner: runs the queries.
+        plan_of: plans the listing for a time range.
+        ends: the range, in UTC epoch seconds.
+        asked: the same, as the caller passed it.
+        resume: the resume token of a page.
+
+    Raises:
+        InvalidRequest: a token that cannot be used.
+        WindowOutOfReach: the range of the token is no longer kept as a whole.
+    """
+    plan = plan_of(*ends)
+    tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
+    steps = [CursorPage(i) for i in range(len(plan.queries))]
+    position = ListingPosition(start=ends[0], end=ends[1], steps=steps)
+    if resume is not None:
+        position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
+        runner.check_start(plan.endpoint, position.start)
+        plan = plan_of(position.start, position.end)
+
+    async def paginator() -> InsightsPaginator[T]:
+        return InsightsPaginator(plan, runner, tokens, position)
+
+    return paginator, lambda pages: plan.table([row for page in pages for row in page.records])
 
 
 def _at_cursor(query: Field, path: FieldPath, cursor: str) -> Field:

@@ -6,13 +6,11 @@ from functools import partial
 from typing import Any, Self, Unpack
 
 import msgspec
-from attrs import evolve
 
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
-from agora_analytics.core.windows import Window
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.request_loop import RetryPolicy
@@ -286,11 +284,8 @@ class AsyncSignaling(Client):
         """
         if self._options.validate:
             check_history(user_id, channel, channel_type, page_size)
-        tokens = ResumeTokens(
-            operations.HISTORY.name,
-            *(self.app_id, user_id, channel_type, channel, start, end),
-            page_size=page_size,
-        )
+        question = (self.app_id, user_id, channel_type, channel, start, end)
+        tokens = ResumeTokens(operations.HISTORY.name, *question, page_size=page_size)
         starts = start_at(tokens, resume, default=start)
         operation = at(
             operations.HISTORY,
@@ -337,23 +332,9 @@ class AsyncSignaling(Client):
         """
         if self._options.validate:
             check_archive_page(page_size, order)
-        tokens = ResumeTokens(
-            operations.QUERY.name,
-            *(self.app_id, source, destination, as_asked(since), as_asked(until), order),
-            page_size=page_size,
-        )
-        archive = evolve(
-            self._archive(since, until, source, destination),
-            steps=[0],
-            page_size=page_size,
-            order=order,
-            tokens=tokens,
-        )
-        if resume is not None:
-            position = tokens.read(resume, tuple[int, int, int])
-            steps = [] if position is None else [position[2]]
-            window = archive.window if position is None else Window(*position[:2])
-            archive = evolve(archive, window=window, steps=steps)
+        question = (source, destination, as_asked(since), as_asked(until))
+        archive = self._archive(since, until, source, destination)
+        archive = archive.paged(page_size, order, question, resume)
 
         async def paginator() -> Archive:
             return archive

@@ -137,6 +137,28 @@ class Archive:
         seconds = {"start_time": iso(self.window.start), "end_time": iso(self.window.end + 1)}
         return {**self.ends, **seconds}
 
+    def paged(self, page_size: int, order: str, question: Sequence[object], resume: str | None) -> "Archive":
+        """Return the archive with pages. A resumed one has the time range of its token.
+
+        Args:
+            page_size: messages a page.
+            order: `asc` or `desc`.
+            question: the other arguments of the caller.
+            resume: the resume token of a page.
+
+        Raises:
+            InvalidRequest: a token that cannot be used.
+        """
+        tokens = ResumeTokens(QUERY.name, self.app_id, order, question, page_size=page_size)
+        archive = evolve(self, steps=[0], page_size=page_size, order=order, tokens=tokens)
+        if resume is None:
+            return archive
+        position = tokens.read(resume, tuple[int, int, int])
+        if position is None:
+            return evolve(archive, steps=[])
+        start, end, offset = position
+        return evolve(archive, window=Window(start, end), steps=[offset])
+
     async def count(self) -> int:
         """Return the number of messages.
 
