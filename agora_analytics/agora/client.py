@@ -14,6 +14,7 @@ from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
 from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
+from agora_analytics.agora.user_ids import user_ids
 from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
@@ -167,7 +168,8 @@ class AsyncAgora(Client):
             call: a `Call`, or a call id together with `since` and `until`.
             since: the call's start, if `call` is an id.
             until: the call's end, if `call` is an id.
-            uids: only these users, at most 10.
+            uids: only these users, at most 10. A negative id is one that a client printed as a signed integer: 2**32 is
+                added.
             exclude_server_user: leave out users on servers (the API's own default).
             page_size: records a page, 1 to 100.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
@@ -179,9 +181,10 @@ class AsyncAgora(Client):
 
         See docs/agora-api.md, endpoint 2.
         """
-        listings.check_ids(
-            "uids", uids, operations.SESSIONS, most=operations.MAX_UIDS if self._validates(validate) else None
-        )
+        listings.check_ids("uids", uids, operations.SESSIONS)
+        if self._validates(validate):
+            uids = user_ids(uids)
+            listings.check_ids("uids", uids, operations.SESSIONS, most=operations.MAX_UIDS)
         call_id = listings.call_id_of(call)
         params = (
             ("appid", self.settings.app_id),
@@ -275,7 +278,7 @@ class AsyncAgora(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric or dimension of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric or dimension of another endpoint, a call id without its time range.
             WindowOutOfReach: the call began too far back, or all of it is too recent.
 
         Example:
@@ -310,7 +313,7 @@ class AsyncAgora(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.
             WindowOutOfReach: the call began too far back, or all of it is too recent.
 
         Example:
@@ -344,7 +347,7 @@ class AsyncAgora(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
         Example:

@@ -11,6 +11,7 @@ from agora_analytics.agora.domains import SUFFIXES, host_table
 from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import ClientOptions
 
@@ -52,6 +53,7 @@ def _plan(plan: Plan | str) -> Plan:
     except KeyError:
         raise ConfigurationError(
             f"there is no plan {plan!r}; choose one of {', '.join(PLANS)} (Starter has no API)"
+            f"{did_you_mean(plan, PLANS)}"
         ) from None
 
 
@@ -60,7 +62,7 @@ def _region(region: Region | str) -> Region:
         return Region(region.strip().lower())
     except ValueError:
         raise ConfigurationError(
-            f"there is no region {region!r}; choose one of {', '.join(Region)}"
+            f"there is no region {region!r}; choose one of {', '.join(Region)}{did_you_mean(region, Region)}"
         ) from None
 
 

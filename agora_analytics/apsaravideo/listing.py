@@ -14,6 +14,7 @@ from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points,
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS, Metric, Os, TerminalType
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
@@ -58,10 +59,10 @@ class Filters:
     channel_id: str | None = None
 
     def check(self) -> None:
-        """Check each filter. A name that no document has is sent as it is.
+        """Check each filter. A name unlike all documented ones is sent as it is.
 
         Raises:
-            InvalidRequest: a filter is empty, or a known name in another case.
+            InvalidRequest: a filter is empty or misspelt.
         """
         documented: dict[str, Iterable[str]] = {"os": Os, "terminal_type": TerminalType}
         for name, value in asdict(self).items():
@@ -81,10 +82,10 @@ class Filters:
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Check the names of metrics. A name that no document has is sent as it is.
+    """Check the names of metrics. A name unlike all documented ones is sent as it is.
 
     Raises:
-        InvalidRequest: there is no metric, one is given twice, is empty, or is a known name in another case.
+        InvalidRequest: there is no metric, or one is given twice, is empty or misspelt.
     """
     if not metrics:
         raise InvalidRequest("no metric is given; pass at least one")
@@ -97,9 +98,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
 def _check_name(text: str, name: str, documented: Iterable[str]) -> None:
     if not text.strip():
         raise InvalidRequest(f"{name}={text!r} is empty; leave it out, or pass a name")
-    for spelling in documented:
-        if text.lower() == spelling.lower() and text != spelling:
-            raise InvalidRequest(f"{name}={text!r} is not known; did you mean {str(spelling)!r}?")
+    check_spelling(name, text, documented)
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.graphql_query import Field, OneOrMore, as_list
@@ -27,7 +28,7 @@ from agora_analytics.opentok.records import (
     record,
     table,
 )
-from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA, Browser, GroupBy, Interval, SdkType
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ def session_summaries(
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
         table=partial(table, SessionSummary),
+        names=_field_names(fields),
     )
 
 
@@ -103,7 +105,7 @@ def participants(
     """Return the listing of the `Connection`, `Publisher` or `Subscriber` records of meetings."""
     selection = query_builders.participant_fields(_PARTICIPANTS[kind], fields)
     parse = partial(_parse_participants, kind, selection.name)
-    return _in_meetings(kind, project_id, session_ids, chosen, parse, selection)
+    return _in_meetings(kind, project_id, session_ids, chosen, parse, selection, names=_field_names(fields))
 
 
 def stream_samples(
@@ -112,7 +114,8 @@ def stream_samples(
     """Return the listing of the samples of streams, with one session in each query."""
     wanted = tuple(dict.fromkeys(as_list(roles)))
     if not wanted or set(wanted) - set(_ROLES):
-        raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both")
+        hint = did_you_mean(next((role for role in wanted if role not in _ROLES), ""), _ROLES)
+        raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both{hint}")
 
     def parse(session_id: str, meeting: Mapping[str, Any]) -> Iterator[StreamSample]:
         publishers = members_of(meeting, "publishers")
@@ -121,7 +124,8 @@ def stream_samples(
             yield from _parse_samples(session_id, meeting, role, senders)
 
     selections = [query_builders.sample_fields(role, fields) for role in wanted]
-    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, per_query=1)
+    options: dict[str, Any] = {"per_query": 1, "names": _field_names(fields)}
+    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, **options)
 
 
 def project_rows(
@@ -143,7 +147,18 @@ def project_rows(
         outer=_PROJECT_DATA,
         parse=parse,
         table=partial(project_table, names=names),
+        names=[
+            ("field", names, query_builders.PROJECT_FIELDS),
+            ("interval", arguments["interval"] or (), Interval),
+            ("group_by", arguments["group_by"], GroupBy),
+            ("sdk_type", arguments["enum_filters"]["sdkType"], SdkType),
+            ("browser", arguments["enum_filters"]["browser"], Browser),
+        ],
     )
+
+
+def _field_names(fields: Sequence[str]) -> list[tuple[str, OneOrMore, Iterable[str]]]:
+    return [("field", fields, query_builders.SESSION_FIELDS)]
 
 
 def _in_meetings(
@@ -175,6 +190,7 @@ def _in_sessions(
     chosen: MeetingFilter = MeetingFilter(),  # noqa: B008 - it is frozen
     minutes: bool = False,
     per_query: int = SESSIONS_PER_QUERY,
+    names: Sequence[tuple[str, OneOrMore, Iterable[str]]] = (),
 ) -> ListingPlan[T]:
     """Return a listing of what `parse` returns for each session, fetched with the `selections` in its meetings."""
     ids = as_list(session_ids)
@@ -194,6 +210,7 @@ def _in_sessions(
         outer=_SESSIONS,
         parse=parse,
         table=partial(table, kind),
+        names=names,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import evolve, field, frozen
 
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
@@ -16,6 +17,7 @@ from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
     FieldPath,
+    OneOrMore,
     fit_pages,
     string,
     without_arguments,
@@ -73,13 +75,17 @@ InsightsPages = Pages[T, InsightsPage[T]]
 
 @frozen(kw_only=True)
 class ListingPlan(Generic[T]):
-    """What a listing requests, and how the members of the `outer` collection become records and a table."""
+    """What a listing requests, and how the members of the `outer` collection become records and a table.
+
+    `names` are names that the caller has chosen, each kind with what it is called and what the documents have.
+    """
 
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
     parse: Callable[[dict[str, Any]], Iterable[T]]
     table: "Callable[[list[T]], pa.Table]"
+    names: Sequence[tuple[str, OneOrMore, Iterable[str]]] = ()
 
     @property
     def question(self) -> list[str]:
@@ -226,10 +232,13 @@ def plan_pages(
         resume: the resume token of a page.
 
     Raises:
-        InvalidRequest: a token that cannot be used.
+        InvalidRequest: a misspelt name, or a token that cannot be used.
         WindowOutOfReach: the range of the token is no longer kept as a whole.
     """
     plan = plan_of(*ends)
+    if runner.validates:
+        for what, words, documented in plan.names:
+            check_spelling(what, words, documented, endpoint=plan.endpoint)
     tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
     steps = [CursorPage(i) for i in range(len(plan.queries))]
     position = ListingPosition(start=ends[0], end=ends[1], steps=steps)

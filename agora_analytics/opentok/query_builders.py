@@ -5,6 +5,7 @@ Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtain
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
@@ -90,12 +91,16 @@ STATS = (
 )  # fmt: skip
 """Fields of a sample, in addition to its time. Those that a publisher or subscriber lacks are not requested."""
 
+PROJECT_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
+"""All documented fields of project data."""
 _MINUTES = ("publisherMinutes", "subscriberMinutes")
 _IDENTITY = {
     "connection": ("connectionId",),
     "publisher": ("createdAt", "connectionId", "stream.streamId"),
     "subscriber": ("subscriberId", "createdAt", "connectionId", "stream.streamId"),
 }
+SESSION_FIELDS = (*SUMMARY, *CONNECTION, *STREAM, *STATS, *chain.from_iterable(_IDENTITY.values()))
+"""All documented fields of session data that a caller may choose."""
 _MISSING = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
 
 

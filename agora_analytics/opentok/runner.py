@@ -47,11 +47,11 @@ RunQuery = Callable[[Field], Awaitable[ApiResponse[QueryData]]]
 
 
 class InsightsRunner:
-    """Runs the queries of one client; `validate` cuts time ranges to what may be requested."""
+    """Runs the queries of one client; `validate` checks names, and cuts time ranges to what may be requested."""
 
     def __init__(self, engine: Engine, *, path: str, validate: bool) -> None:
         self._engine = engine
-        self._validate = validate
+        self.validates = validate
         self.operations: Mapping[str, Operation[QueryData]] = {
             name: Operation(name=name, method="POST", path=path, read=read_response)
             for name in (SESSION_DATA, PROJECT_DATA)
@@ -101,7 +101,7 @@ class InsightsRunner:
 
     def clipped(self, window: Window, endpoint: str = SESSION_DATA) -> Window:
         """Return the part of a time range that may be requested now."""
-        if not self._validate:
+        if not self.validates:
             return window
         operation = self.operations[endpoint]
         return clip(window, self._engine.limits(operation), self._engine.server_time.now(), endpoint=endpoint)
@@ -128,7 +128,7 @@ class InsightsRunner:
     ) -> tuple[float | None, float | None]:
         """Return the two ends of a range in which meetings began, cut to what may be requested."""
         first, last = self.open_range(since, until)
-        if first is not None and self._validate:  # the server refuses an earlier start
+        if first is not None and self.validates:  # the server refuses an earlier start
             first = max(first, float(self.reach.start))
         return first, last
 
@@ -139,7 +139,7 @@ class InsightsRunner:
             WindowOutOfReach: the range begins before the data that the server still has.
         """
         oldest = self._engine.server_time.now() - LIMITS[endpoint].reach
-        if self._validate and start and start < oldest:
+        if self.validates and start and start < oldest:
             raise WindowOutOfReach(
                 "the time range of the resume token is no longer kept as a whole; list it again without resume=",
                 legal=(math.ceil(oldest), int(self._engine.server_time.now())),

@@ -254,6 +254,12 @@ def test_decode_error_has_the_path(body, path):
         ({"begin": "1h", "os": "ios"}, "'iOS'"),
         ({"begin": "1h", "os": " "}, "empty"),
         ({"begin": "1h", "terminal_type": "Web"}, "'web'"),
+        (
+            {"begin": "1h", "metric": "VideoStukRate"},
+            "no metric 'VideoStukRate'; did you mean 'VideoStuckRate'",
+        ),
+        ({"begin": "1h", "os": "Andriod"}, "did you mean 'Android'"),
+        ({"begin": "1h", "terminal_type": "mobil"}, "did you mean 'mobile'"),
         ({"begin": "1h", "channel_id": ""}, "channel_id='' is empty"),
         ({"begin": "1h", "app_id": ""}, "app_id='' is empty"),
     ],

@@ -140,6 +140,8 @@ def test_metrics_are_checked():
             match="pcu is a metric of another endpoint; pass some of userCount, sessionCount",
         ):
             await client.usage(SINCE, UNTIL, metrics="pcu")
+        with pytest.raises(errors.InvalidRequest, match="no metric 'userCont'; did you mean 'userCount'"):
+            await client.usage(SINCE, UNTIL, metrics=["channelCount", "userCont"])
         with pytest.raises(errors.InvalidRequest, match="no metric is given"):
             await client.live_scale(metrics=[])
         return await client.live_scale(metrics=["pcu", "brandNew"])

@@ -156,6 +156,7 @@ def test_history_request_is_retried(fault):
         ({"user_id": "a,b", "channel": "room"}, "contains ,"),
         ({"user_id": "ann", "channel": "it's"}, "contains '"),
         ({"user_id": "ann", "channel": "room", "channel_type": "group"}, "not one of message, user"),
+        ({"user_id": "ann", "channel": "room", "channel_type": "mesage"}, "did you mean 'message'"),
         ({"user_id": "ann", "channel": "room", "page_size": 101}, "1 to 100"),
         ({"user_id": "ann", "channel": "room", "resume": "x"}, "not a resume token"),
     ],
@@ -244,6 +245,7 @@ def test_result_that_stays_in_progress_exceeds_the_deadline():
         ({"source": "a/b"}, "source 'a/b'"),
         ({"destination": "room", "page_size": 30}, "20, 50 or 100"),
         ({"destination": "room", "order": "up"}, "neither asc nor desc"),
+        ({"destination": "room", "order": "DESC"}, "did you mean 'desc'"),
         ({"destination": "room", "until": "2h"}, "is not before until"),
     ],
 )

@@ -34,6 +34,7 @@ from agora_analytics.agora.records import Call
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Step, position_of
 from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -80,7 +81,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
     metrics: type[StrEnum]
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse an empty list of metrics, and a metric of another operation. Unknown names are accepted."""
+        """Refuse an empty list of metrics, a metric of another operation, and a misspelt one."""
         own = [str(metric) for metric in self.metrics]
         documented = {str(metric) for operation in _METRICS for metric in operation.metrics}
         if not names or not all(names):
@@ -90,6 +91,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
                 f"{', '.join(wrong)} is a metric of another endpoint; pass some of {', '.join(own)}",
                 endpoint=self.name,
             )
+        check_spelling("metric", names, (*own, *documented), endpoint=self.name)
 
 
 CALL_LISTS: Operation[CappedList[Call]] = Operation(

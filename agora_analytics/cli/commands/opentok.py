@@ -25,6 +25,7 @@ from agora_analytics.cli.options import (
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
 from agora_analytics.cli.terminal import err, one_line
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
@@ -136,7 +137,8 @@ def project(
     keys = [*(["interval_start", "interval_end"] if each else []), *groups]
     interval = None if each is None else _INTERVALS.get(each.lower())
     if each and interval is None:
-        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
+        hint = did_you_mean(each, _INTERVALS)
+        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month{hint}")
 
     def table(rows: Sequence[Any]) -> "pa.Table":
         from agora_analytics.opentok.records import project_table
