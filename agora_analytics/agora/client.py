@@ -24,6 +24,7 @@ from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions, basic_auth
+from agora_analytics.kit.operation import report_clip
 from agora_analytics.messages import Request
 
 
@@ -380,7 +381,9 @@ class AsyncAgora(Client):
             WindowOutOfReach: there is no such part.
         """
         window = self._window(since, until, validate=True)
-        return clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
+        part = clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
+        report_clip(self._engine.observer, endpoint.name, window, part, self._now())
+        return part
 
     async def domains(self) -> list[DomainState]:
         """Return the state of each host: which one is in use, which ones rest, and why."""

@@ -113,7 +113,7 @@ def plan_records(
     tokens = ResumeTokens(operation.name, params, asked, page_size=page_size)
     steps: list[Step] = []
     if resume is None:
-        windows = operation.plan(window, limits, engine.server_time.now())
+        windows = operation.plan(window, limits, engine.server_time.now(), engine.observer)
         steps = [Step(part) for part in (reversed(windows) if operation.newest_first else windows)]
     for step in steps_at(tokens.read(resume, Position)) if resume is not None else ():
         windows = [step.window] if limits is None else operation.split(step.window, limits)
@@ -321,7 +321,7 @@ def plan_metrics(
     tokens = ResumeTokens(operation.name, params, asked, named)
     position = None if resume is None else tokens.read(resume, MetricsPosition)
     if position is None:
-        windows = operation.plan(window(), limits, engine.server_time.now())
+        windows = operation.plan(window(), limits, engine.server_time.now(), engine.observer)
     else:
         whole = Window.as_given(position.start, position.end)
         windows = [whole] if limits is None else operation.split(whole, limits)

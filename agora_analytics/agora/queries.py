@@ -261,7 +261,7 @@ class QueryRunner:
             filters.check(operation, requested)
             check_metrics(operation, requested)
             parts = filters.by_users()
-        windows = operation.plan(window, limits, self.now())
+        windows = operation.plan(window, limits, self.now(), self.engine.observer)
         return [
             PlannedRequest(operation=operation, metric=metric, window=each, limits=limits, filters=part)
             for metric in requested

@@ -21,7 +21,7 @@ from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.kit.listing import FirstSeen, Listing
-from agora_analytics.kit.operation import Operation
+from agora_analytics.kit.operation import Operation, report_clip
 from agora_analytics.messages import Query
 
 
@@ -148,7 +148,9 @@ def metric_listing(
     if position is not None:
         window = Window.as_given(position.start, position.end)
     elif limits is not None:
-        window = OPERATION.clip(window, limits, engine.server_time.now(), endpoint=OPERATION.name)
+        now, asked = engine.server_time.now(), window
+        window = OPERATION.clip(asked, limits, now, endpoint=OPERATION.name)
+        report_clip(engine.observer, OPERATION.name, asked, window, now)
     position = position or MetricPosition(start=window.start, end=window.end)
     windows = [window] if limits is None else OPERATION.split(window, limits)
     steps = [MetricWindow(metric=metric, window=window) for metric in metrics for window in windows]

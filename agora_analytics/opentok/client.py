@@ -19,7 +19,7 @@ from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, plan
 from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
 from agora_analytics.opentok.raw_query import QueryResult, run_query
 from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
-from agora_analytics.opentok.spec import PROJECT_DATA, SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
+from agora_analytics.opentok.spec import SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
 
 T = TypeVar("T")
 
@@ -130,7 +130,8 @@ class AsyncOpenTok(Client):
         """List usage, quality and errors of the project by day, week or month, or in total.
 
         The server counts in days of Pacific time. Each day that `start <= t < end` touches counts whole, so pass
-        `pacific_midnight`. Data arrive after 36 to 48 hours. Days are kept for 90 days, months for 12 months.
+        `pacific_midnight`. Data arrive after 36 to 48 hours. Days are kept for 90 days, months for 12 months. With
+        `interval="DAILY"`, older days are cut off.
 
         Args:
             start: an aware datetime, ISO 8601, epoch seconds, or a time ago (`30d`); 0: the earliest data.
@@ -138,8 +139,8 @@ class AsyncOpenTok(Client):
             interval: an `Interval`; None: one row for the whole range. Intervals without data are left out.
             group_by: a `GroupBy`, or several: one row for each group.
             sdk_type, sdk_version, country, region, browser, browser_version: filters: one value, or several. Countries
-                have two letters (`US`). The server does not filter participant and archive minutes by SDK, region or
-                browser.
+                have two letters (`US`). The server does not filter or group participant and archive minutes by SDK, region
+                or browser; if they are requested together, the client sends the event `FilterIgnored`.
             fields: the values of each row, such as `usage.hlsMinutes`; see `opentok.query_builders` for the names.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
@@ -154,7 +155,7 @@ class AsyncOpenTok(Client):
 
         Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data".
         """
-        first, last = self._runner.open_range(start, end, endpoint=PROJECT_DATA, names=("start", "end"))
+        ends = self._runner.project_range(start, end, interval)
         plan = partial(
             listings.project_rows,
             self.project_id,
@@ -164,7 +165,7 @@ class AsyncOpenTok(Client):
             enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
             text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
-        return self._list(plan, (first, last), (start, end), resume)
+        return self._list(plan, ends, (start, end), resume)
 
     def session_summaries(
         self,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agora_analytics.core.spelling import did_you_mean
+from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.graphql_query import Field, OneOrMore, as_list
@@ -26,6 +27,7 @@ from agora_analytics.opentok.records import (
     moment,
     project_table,
     record,
+    snake,
     table,
 )
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA, Browser, GroupBy, Interval, SdkType
@@ -154,7 +156,26 @@ def project_rows(
             ("sdk_type", arguments["enum_filters"]["sdkType"], SdkType),
             ("browser", arguments["enum_filters"]["browser"], Browser),
         ],
+        notices=_ignored_filters(names, **arguments),
     )
+
+
+def _ignored_filters(
+    fields: Sequence[str],
+    *,
+    group_by: OneOrMore,
+    enum_filters: Mapping[str, OneOrMore],
+    text_filters: Mapping[str, OneOrMore],
+    **_: Any,
+) -> list[Event]:
+    """Return an event if the server does not apply filters or groups to all of the fields."""
+    filters = {**enum_filters, **text_filters}
+    names = [snake(name) for name, values in filters.items() if name != "country" and as_list(values)]
+    names += [f"group_by={group}" for group in as_list(group_by) if group != GroupBy.COUNTRY]
+    unfiltered = query_builders.unfiltered_fields(fields)
+    if not names or not unfiltered:
+        return []
+    return [FilterIgnored(endpoint=PROJECT_DATA, arguments=tuple(names), fields=unfiltered)]
 
 
 def _field_names(fields: Sequence[str]) -> list[tuple[str, OneOrMore, Iterable[str]]]:

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.spelling import check_spelling
+from agora_analytics.engine.events import Event
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
@@ -78,6 +79,7 @@ class ListingPlan(Generic[T]):
     """What a listing requests, and how the members of the `outer` collection become records and a table.
 
     `names` are names that the caller has chosen, each kind with what it is called and what the documents have.
+    `notices` are the events of the question itself.
     """
 
     endpoint: str
@@ -86,6 +88,7 @@ class ListingPlan(Generic[T]):
     parse: Callable[[dict[str, Any]], Iterable[T]]
     table: "Callable[[list[T]], pa.Table]"
     names: Sequence[tuple[str, OneOrMore, Iterable[str]]] = ()
+    notices: Sequence[Event] = ()
 
     @property
     def question(self) -> list[str]:
@@ -239,6 +242,8 @@ def plan_pages(
     if runner.validates:
         for what, words, documented in plan.names:
             check_spelling(what, words, documented, endpoint=plan.endpoint)
+    for event in plan.notices:
+        runner.notify(event)
     tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
     steps = [CursorPage(i) for i in range(len(plan.queries))]
     position = ListingPosition(start=ends[0], end=ends[1], steps=steps)

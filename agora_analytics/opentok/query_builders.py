@@ -3,6 +3,7 @@
 Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtaining Session Data".
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from itertools import chain
@@ -24,6 +25,7 @@ from agora_analytics.opentok.graphql_query import (
     string,
     string_list,
 )
+from agora_analytics.opentok.spec import DAILY_REACH
 
 PACIFIC = "America/Los_Angeles"
 """The time zone of the days of project data."""
@@ -102,6 +104,8 @@ _IDENTITY = {
 SESSION_FIELDS = (*SUMMARY, *CONNECTION, *STREAM, *STATS, *chain.from_iterable(_IDENTITY.values()))
 """All documented fields of session data that a caller may choose."""
 _MISSING = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
+
+_UNFILTERED = re.compile(r"usage\.(participantMinutes\..*|\w*Archive(Composed)?Minutes)")
 
 
 @frozen(kw_only=True)
@@ -198,6 +202,11 @@ def sample_fields(role: str, fields: Sequence[str]) -> Field:
     return collection(f"{role}s", *leaf_fields(*_IDENTITY[role]), stats)
 
 
+def unfiltered_fields(fields: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields that the server filters and groups by country only, not by SDK, region or browser."""
+    return tuple(filter(_UNFILTERED.fullmatch, fields))
+
+
 def project_data_query(
     project_id: str,
     fields: Sequence[str],
@@ -242,3 +251,9 @@ def pacific_midnight(day: date | str) -> datetime:
     except ValueError:
         raise InvalidRequest(f"{day!r} is not a day; write it as 2026-11-20") from None
     return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)
+
+
+def oldest_daily_row(now: float) -> float:
+    """Return the start of the oldest day whose row is kept at `now`; both are UTC epoch seconds."""
+    day = datetime.fromtimestamp(now - DAILY_REACH, ZoneInfo(PACIFIC)).date()
+    return pacific_midnight(day).timestamp()

@@ -16,15 +16,16 @@ from attrs import define, evolve, field
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.engine.events import PartialResponse
+from agora_analytics.engine.events import Event, PartialResponse
 from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
 from agora_analytics.errors import IncompleteListing, InvalidRequest, ServerError, WindowOutOfReach
 from agora_analytics.instants import Instant, epoch_seconds
-from agora_analytics.kit.operation import Operation
+from agora_analytics.kit.operation import Operation, report_clip
 from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
 from agora_analytics.opentok.judge import Problem, QueryData, read_response
-from agora_analytics.opentok.spec import LIMITS, PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.query_builders import oldest_daily_row
+from agora_analytics.opentok.spec import DAILY_REACH, DAY, LIMITS, PROJECT_DATA, SESSION_DATA, Interval
 
 T = TypeVar("T")
 
@@ -97,14 +98,21 @@ class InsightsRunner:
         """Send an event for each problem of a page that is returned."""
         for problem in problems:
             event = PartialResponse(endpoint=endpoint, code=problem.code, message=problem.message)
-            self._engine.observer(event)
+            self.notify(event)
 
-    def clipped(self, window: Window, endpoint: str = SESSION_DATA) -> Window:
-        """Return the part of a time range that may be requested now."""
+    def notify(self, event: Event) -> None:
+        """Send an event to the observer."""
+        self._engine.observer(event)
+
+    def clipped(self, window: Window, endpoint: str = SESSION_DATA, *, report: bool = True) -> Window:
+        """Return the part of a time range that may be requested now; with `report`, send an event if it is cut."""
         if not self.validates:
             return window
-        operation = self.operations[endpoint]
-        return clip(window, self._engine.limits(operation), self._engine.server_time.now(), endpoint=endpoint)
+        now = self._engine.server_time.now()
+        part = clip(window, self._engine.limits(self.operations[endpoint]), now, endpoint=endpoint)
+        if report:
+            report_clip(self._engine.observer, endpoint, window, part, now)
+        return part
 
     def open_range(
         self,
@@ -113,15 +121,45 @@ class InsightsRunner:
         *,
         endpoint: str = SESSION_DATA,
         names: tuple[str, str] = ("since", "until"),
+        report: bool = True,
     ) -> tuple[float | None, float | None]:
-        """Return the two ends of a time range in UTC epoch seconds; either may be open."""
+        """Return the two ends of a time range in UTC epoch seconds; either may be open, and a start of 0 is."""
         now = self._engine.server_time.now()
         first = None if since is None else epoch_seconds(since, now=now, name=names[0])
         last = None if until is None else epoch_seconds(until, now=now, name=names[1])
         begin = first or 0.0
         end = max(now, begin + 1) if last is None else last
-        self.clipped(Window.half_open(begin, end, names), endpoint)
+        self.clipped(Window.half_open(begin, end, names), endpoint, report=report and bool(first))
         return first, last
+
+    def project_range(
+        self, start: Instant, end: Instant | None, interval: str | None
+    ) -> tuple[float | None, float | None]:
+        """Return the two ends of a range of project data. Days that are no longer kept are cut off.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `start` not before `end`.
+            WindowOutOfReach: no part of the range is kept.
+        """
+        daily = self.validates and interval == Interval.DAILY
+        names = ("start", "end")
+        first, last = self.open_range(start, end, endpoint=PROJECT_DATA, names=names, report=not daily)
+        if not daily:
+            return first, last
+        now = self._engine.server_time.now()
+        oldest = oldest_daily_row(now)
+        if last is not None and last <= oldest:
+            raise WindowOutOfReach(
+                f"the time range is too far back: daily rows are kept for {DAILY_REACH // DAY} days",
+                legal=(int(oldest), int(now)),
+                endpoint=PROJECT_DATA,
+            )
+        if not first or first >= oldest:
+            return first, last
+        until = math.ceil(now if last is None else last) - 1
+        asked, part = Window(math.floor(first), until), Window(int(oldest), until)
+        report_clip(self._engine.observer, PROJECT_DATA, asked, part, now)
+        return oldest, last
 
     def meeting_range(
         self, since: Instant | None, until: Instant | None

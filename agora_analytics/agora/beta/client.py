@@ -319,7 +319,7 @@ class AsyncAgoraBeta(Client):
         limits = self._limits(operation)
         if limits is not None:
             operation.check(requested)
-        (part,) = operation.plan(window, limits, self._now())
+        (part,) = operation.plan(window, limits, self._now(), self._engine.observer)
         if limits is not None and operation is operations.USAGE:
             operations.check_whole_day(part, limits, self._now())
         query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))
@@ -343,7 +343,9 @@ class AsyncAgoraBeta(Client):
         limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
         tokens = ResumeTokens(operation.name, query, asked)
         if resume is None:
-            steps = [Step(part) for part in operation.plan(window, limits, self._now())]
+            steps = [
+                Step(part) for part in operation.plan(window, limits, self._now(), self._engine.observer)
+            ]
         else:
             steps = steps_at(tokens.read(resume, Position))
         paginator = partial(

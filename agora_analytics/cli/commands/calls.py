@@ -146,7 +146,7 @@ class CallSearch:
             if self.since or self.until:
                 raise InvalidRequest("use either --around, or --since and --until")
             middle = epoch_seconds(self.around, now=now, name="around")
-            return middle - _MARGIN, middle + _MARGIN
+            return middle - _MARGIN, max(min(middle + _MARGIN, now), middle - _MARGIN + 1)
         since = client.reach(LISTS).start if self.since is None else self.since
         until = now if self.until is None else self.until
         return epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")
