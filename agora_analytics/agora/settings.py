@@ -10,6 +10,7 @@ from attrs import field, frozen
 from agora_analytics.agora.domains import SUFFIXES, host_table
 from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
+from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
@@ -71,6 +72,7 @@ def _required(instance: Any, attribute: Any, value: Any) -> None:
     if not value:
         name = attribute.name.lstrip("_")
         raise ConfigurationError(f"{name} is missing; pass {name}= or set {ENVIRONMENT[name]}")
+    check_credential(attribute.name, value)
 
 
 @frozen(kw_only=True)

@@ -16,6 +16,7 @@ from agora_analytics.apsaravideo.listing import (
 )
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, points_table
 from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
+from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window
@@ -66,7 +67,7 @@ class AsyncApsaraVideo(Client):
         ConfigurationError: a setting is missing or cannot be used.
 
     Example:
-        async with AsyncApsaraVideo("key id", "secret", app_id="app") as client:
+        async with AsyncApsaraVideo("key-id", "secret", app_id="app") as client:
             async for point in client.interaction_metrics("VideoStuckRate", "2d"):
                 print(point.at, point.value)
     """
@@ -84,6 +85,7 @@ class AsyncApsaraVideo(Client):
     ) -> None:
         if not app_id:
             raise ConfigurationError(f"app_id is missing; pass app_id= or set {ENVIRONMENT['app_id']}")
+        check_credential("app_id", app_id)
         super().__init__({"prefetch": 8, **options})
         self.app_id = app_id
         self._credentials, key_id = _source(access_key_id, access_key_secret, security_token, credentials)

@@ -66,7 +66,7 @@ class AsyncSignaling(Client):
         ConfigurationError: a setting is missing or cannot be used.
 
     Example:
-        async with AsyncSignaling(Basic("customer id", "secret"), app_id="app") as client:
+        async with AsyncSignaling(Basic("customer-id", "secret"), app_id="app") as client:
             delivery = await client.peer_message("server", "ann", "hello")
             print(delivery.state)
     """
@@ -82,7 +82,7 @@ class AsyncSignaling(Client):
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
-        basic = credentials if isinstance(credentials, Basic) else Basic("a token", "a token")
+        basic = credentials if isinstance(credentials, Basic) else Basic("token", "token")
         settings = Settings(
             customer_id=basic.customer_id,
             customer_secret=basic.customer_secret,
