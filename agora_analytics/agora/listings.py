@@ -35,10 +35,23 @@ from agora_analytics.kit.listing import FirstSeen, Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 
+_LONGEST_ID = 255
+
 
 def call_id_of(call: Call | str) -> str:
     """Return the id of a call, or the id itself."""
     return call if isinstance(call, str) else call.call_id
+
+
+def check_call_id(call_id: str) -> None:
+    """Check that a text can be the id of a call.
+
+    Raises:
+        InvalidRequest: it is empty, longer than 255 characters, or has whitespace or an invisible character.
+    """
+    if not 1 <= len(call_id) <= _LONGEST_ID or not call_id.isprintable() or " " in call_id:
+        shown = call_id if len(call_id) <= _LONGEST_ID else f"{call_id[:40]}..."
+        raise InvalidRequest(f"{shown!r} cannot be a call id; pass the id as the list of calls has it")
 
 
 def call_window(
@@ -52,6 +65,8 @@ def call_window(
     if isinstance(call, Call):
         last = call.destroyed_ts if call.finished else int(now)
         return Window(call.created_ts, max(call.created_ts, last))
+    if validate:
+        check_call_id(call)
     if since is None or until is None:
         raise InvalidRequest(
             "a call id needs since= and until=, the time range of the call; or pass the Call"

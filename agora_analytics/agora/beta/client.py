@@ -23,7 +23,7 @@ from agora_analytics.agora.beta.records import (
     diagnoses_table,
 )
 from agora_analytics.agora.enums import Names, names
-from agora_analytics.agora.listings import range_as_asked
+from agora_analytics.agora.listings import call_window, range_as_asked
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Call
@@ -33,7 +33,6 @@ from agora_analytics.core.paging import Position, Step, steps_at
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.pages import Page, Pages
-from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions, basic_auth
 from agora_analytics.kit.operation import Operation
@@ -373,14 +372,7 @@ class AsyncAgoraBeta(Client):
         return self._window(since, until, validate=True)
 
     def _call_range(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
-        if isinstance(call, Call):
-            last = call.destroyed_ts if call.finished else int(self._now())
-            return Window(call.created_ts, max(call.created_ts, last))
-        if since is None or until is None:
-            raise InvalidRequest(
-                "a call id needs since= and until=, the time range of the call; or pass the Call"
-            )
-        return self._range(since, until)
+        return call_window(call, since, until, now=self._now(), validate=True)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return basic_auth(self.settings.customer_id, self.settings.customer_secret)
