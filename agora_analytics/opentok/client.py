@@ -183,7 +183,7 @@ class AsyncOpenTok(Client):
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`): at most 21 days.
             until: likewise.
-            minutes: fetch streamed minutes too, which is slow.
+            minutes: fetch streamed and participant minutes too, which is slow.
             fields: the fields of each meeting, as the API spells them; default: all documented ones.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
@@ -212,7 +212,7 @@ class AsyncOpenTok(Client):
 
         Args:
             session_ids: one id, or any number of them.
-            minutes: fetch streamed minutes too, which is slow.
+            minutes: fetch streamed and participant minutes too, which is slow.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
@@ -242,7 +242,7 @@ class AsyncOpenTok(Client):
             session_ids: one session, or several.
             since, until: only meetings that began in `since <= t < until`, at most 21 days ago.
             meeting_id: only the entries of this meeting.
-            minutes: fetch streamed minutes too, which is slow.
+            minutes: fetch streamed and participant minutes too, which is slow.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:

@@ -40,14 +40,16 @@ USAGE = tuple(
     )
 )  # fmt: skip
 """All usage except the participant minutes, in minutes."""
-PARTICIPANTS = tuple(
-    f"usage.participantMinutes.from{tier}Publishers"
+TIERS = tuple(
+    f"from{tier}Publishers"
     for tier in (
         "1To2", "1To4", "1To8", "1To10", "1To25", "3To6", "3To25", "5To8", "7To8", "9To10", "11To20", "11To35",
         "21To35", "26To35", "36To40", "36Plus", "41Plus",
     )
 )  # fmt: skip
-"""Participant minutes by number of publishers. The tiers overlap, so never add all of them up."""
+"""The tiers of participant minutes, by number of publishers. They overlap, so never add all of them up."""
+PARTICIPANTS = tuple(f"usage.participantMinutes.{tier}" for tier in TIERS)
+"""Participant minutes of a project."""
 QUALITY = tuple(
     f"quality.{side}.{name}"
     for side in ("publisher", "subscriber")
@@ -95,7 +97,7 @@ STATS = (
 
 PROJECT_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
 """All documented fields of project data."""
-_MINUTES = ("publisherMinutes", "subscriberMinutes")
+_MINUTES = ("publisherMinutes", "subscriberMinutes", *(f"participantMinutes.{tier}" for tier in TIERS))
 _IDENTITY = {
     "connection": ("connectionId",),
     "publisher": ("createdAt", "connectionId", "stream.streamId"),

@@ -21,6 +21,11 @@ import msgspec
 from attrs import field, frozen
 
 from agora_analytics.opentok.graphql_query import camel_case
+from agora_analytics.opentok.participant_minutes import (
+    ParticipantMinutes,
+    participant_minutes_type,
+    read_participant_minutes,
+)
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
 if TYPE_CHECKING:
@@ -75,6 +80,10 @@ _converter.register_structure_hook(datetime | None, moment)
 _converter.register_structure_hook(int | None, whole)
 _converter.register_structure_hook(float | None, number)
 _converter.register_structure_hook(bool | None, flag)
+_converter.register_structure_hook(
+    ParticipantMinutes | None,
+    lambda value, _: read_participant_minutes(value) if isinstance(value, Mapping) else None,
+)
 # The meetings of a session are records already.
 _converter.register_structure_hook_func(
     lambda kind: getattr(kind, "__origin__", None) is tuple, lambda value, _: value
@@ -93,6 +102,7 @@ class MeetingSummary:
         total_connections, total_streams, total_subscribers: totals of the meeting.
         max_concurrent_connections, max_concurrent_streams, max_concurrent_subscribers: the most at the same time.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        participant_minutes: the minutes that are billed; None if they were not requested.
         extra: fields that the caller named and that no attribute stands for, as they were sent.
     """
 
@@ -108,6 +118,7 @@ class MeetingSummary:
     max_concurrent_subscribers: int | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
@@ -121,6 +132,7 @@ class Meeting:
         created_at: when it began, UTC.
         destroyed_at: when it ended, UTC; None while it is still active.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        participant_minutes: the minutes that are billed; None if they were not requested.
     """
 
     session_id: str
@@ -129,6 +141,7 @@ class Meeting:
     destroyed_at: datetime | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
 
 
 @frozen(kw_only=True)
@@ -139,6 +152,7 @@ class Session:
         session_id: its id.
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session; None if they were not requested.
+        participant_minutes: likewise, the minutes that are billed.
         meetings: all of its meetings.
     """
 
@@ -146,6 +160,7 @@ class Session:
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     meetings: tuple[Meeting, ...] = ()
 
 
@@ -157,6 +172,7 @@ class SessionSummary:
         session_id: its id.
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session, so do not add them up over a time range.
+        participant_minutes: likewise, the minutes that are billed; those of `meetings` can be added up.
         meetings: all of its meetings.
     """
 
@@ -164,6 +180,7 @@ class SessionSummary:
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     meetings: tuple[MeetingSummary, ...] = ()
 
 
@@ -344,11 +361,14 @@ def table(kind: type[Any], records: Sequence[Any]) -> "pa.Table":
         datetime | None: UTC_MILLISECONDS,
         float | None: pa.float64(),
         int | None: pa.int64(),
+        ParticipantMinutes | None: participant_minutes_type(),
     }
     columns = {}
     for attribute in attrs.fields(kind):
         name = attribute.name
         values = [getattr(record, name) for record in records]
+        if name == "participant_minutes":
+            values = [None if minutes is None else attrs.asdict(minutes) for minutes in values]
         if name == "extra":
             values = [msgspec.json.encode(extra).decode() if extra else None for extra in values]
         if name not in ("meetings", "values"):
