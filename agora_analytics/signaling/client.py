@@ -31,7 +31,7 @@ from agora_analytics.signaling.limits import (
     check_history,
     check_message,
 )
-from agora_analytics.signaling.operations import HISTORY_HOST, DecodedEvents, E, at
+from agora_analytics.signaling.operations import HISTORY_HOSTS, DecodedEvents, E, at
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     ChannelEvent,
@@ -101,9 +101,9 @@ class AsyncSignaling(Client):
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
         )
-        # Today's history has a host of its own, and therefore an engine.
+        # Today's history prefers a host of its own, whatever the region, and therefore has an engine.
         self._history_engine = self._connect(
-            hosts=HostTable(preferred=self._base_url or HISTORY_HOST),
+            hosts=HostTable(preferred=self._base_url) if self._base_url else HISTORY_HOSTS,
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
             authorize=self._headers,

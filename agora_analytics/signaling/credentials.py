@@ -22,7 +22,7 @@ def _required(_: object, __: object, value: str) -> None:
         raise ConfigurationError("user_id is missing; pass the user that the token was issued for")
 
 
-def _token(_: object, attribute: Any, value: object) -> None:
+def _token(_: object, attribute: Any, value: Any) -> None:
     if not callable(value):
         check_credential(attribute.name, value)
 
