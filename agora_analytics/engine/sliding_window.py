@@ -119,13 +119,34 @@ class SlidingWindow:
     """The last requests of one budget, as many as the server accepts in a period. Thread-safe."""
 
     def __init__(self, requests: int) -> None:
-        self._last: deque[Reservation] = deque(maxlen=requests)
-        self._lock = Lock()  # the event loops of blocking clients run in threads of their own
+        self.requests = requests
+        self._history = _History(requests)
+
+    def sharing(self, requests: int) -> "SlidingWindow":
+        """Return a window over the same requests, for a client of the budget that has another rate."""
+        other = SlidingWindow(requests)
+        other._history = self._history
+        self._history.keep(requests)
+        return other
 
     def reserve(self) -> Reservation:
         """Return the next place."""
+        return self._history.append(self.requests)
+
+
+class _History:
+    """The last requests of a budget; one for all clients that share it."""
+
+    def __init__(self, requests: int) -> None:
+        self._last: deque[Reservation] = deque(maxlen=requests)
+        self._lock = Lock()  # the event loops of blocking clients run in threads of their own
+
+    def keep(self, requests: int) -> None:
         with self._lock:
-            full = len(self._last) == self._last.maxlen
-            reservation = Reservation(self._last[0] if full else None)
+            self._last = deque(self._last, maxlen=max(requests, self._last.maxlen or 0))
+
+    def append(self, requests: int) -> Reservation:
+        with self._lock:
+            reservation = Reservation(self._last[-requests] if len(self._last) >= requests else None)
             self._last.append(reservation)
             return reservation

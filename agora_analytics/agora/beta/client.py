@@ -13,7 +13,7 @@ from agora_analytics.agora.beta.enums import (
     BetaScaleMetric,
     BetaUsageMetric,
 )
-from agora_analytics.agora.beta.limits import LIMITS
+from agora_analytics.agora.beta.limits import LIMITS, SHARED_BUDGETS
 from agora_analytics.agora.beta.records import (
     BetaPoint,
     CallDetails,
@@ -67,7 +67,8 @@ class AsyncAgoraBeta(Client):
         customer_secret: its secret. It is sent in a header only, and never shown.
         app_id: the project's App ID.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        limits: the limits of each endpoint, by name. Default: those of the page of 2021.
+        limits: the limits of each endpoint, by name. Default: those of the page of 2021. The requests for lists of calls
+            and for usage count together with those of an `AsyncAgora` with the same ledger: the path is the same.
         **options: see `ClientOptions`.
 
     Raises:
@@ -103,6 +104,7 @@ class AsyncAgoraBeta(Client):
             hosts=self.settings.host_table,
             account=(customer_id,),
             limits=limits,
+            shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
         )
 
@@ -287,7 +289,8 @@ class AsyncAgoraBeta(Client):
         """List the users with a bad experience, and its causes.
 
         A response has 10 messages, and does not say if there are more. After a full one, both halves of the range are
-        requested, down to single minutes.
+        requested, down to single minutes. A minute with 10 messages is returned; since it may have had more, the client
+        sends the event `PartialResponse`.
 
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
@@ -297,7 +300,6 @@ class AsyncAgoraBeta(Client):
         Raises:
             InvalidRequest: as `calls`.
             WindowOutOfReach: no part of the range is in the past hour.
-            IncompleteListing: 10 messages or more in one minute.
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Diagnostics API".
         """
@@ -309,6 +311,7 @@ class AsyncAgoraBeta(Client):
             asked=(as_asked(since), as_asked(until)),
             table=diagnoses_table,
             narrow=operations.narrow_diagnoses,
+            says_more=False,
         )
 
     async def _points(
@@ -338,6 +341,7 @@ class AsyncAgoraBeta(Client):
         table: "Callable[[Sequence[Page[T]]], pa.Table]",
         narrow: operations.Narrow[T] = lambda *_: (),
         wanted: Callable[[T, Window], bool] = lambda *_: True,
+        says_more: bool = True,
     ) -> Pages[T]:
         limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
         tokens = ResumeTokens(operation.name, query, asked)
@@ -356,6 +360,7 @@ class AsyncAgoraBeta(Client):
             request=lambda part: operation.request(query, window=part, limits=limits),
             narrow=narrow,
             wanted=wanted,
+            says_more=says_more,
         )
         return self._pages(paginator, table=table)
 

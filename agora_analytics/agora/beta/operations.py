@@ -39,7 +39,7 @@ from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.engine.events import ListingNarrowed
+from agora_analytics.engine.events import ListingNarrowed, PartialResponse
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import IncompleteListing, InvalidRequest
 from agora_analytics.instants import utc_day
@@ -159,21 +159,26 @@ async def bisecting_listing(
     request: Callable[[Window], ApiRequest[CappedList[T]]],
     narrow: Narrow[T],
     wanted: Callable[[T, Window], bool],
+    says_more: bool,
 ) -> Listing[Step, CappedList[T], Page[T]]:
     """Return a paginator that requests narrower windows where a response is truncated.
 
-    `wanted` decides whether a record of a window belongs to the range that the listing is about.
+    `wanted` decides whether a record of a window belongs to the range that the listing is about. `says_more` is whether
+    the server says that a list is truncated. If not, a full list may be complete: one that cannot be narrowed further is
+    returned, and reported as an event.
     """
 
     def page(step: Step, response: ApiResponse[CappedList[T]]) -> Fetched[Step, Page[T]]:
         shown, window = response.result, response.payload.window or step.window
         parts = narrow(window, shown.records) if shown.truncated else ()
         if shown.truncated and not parts:
-            raise IncompleteListing(
-                f"the range {window.start} to {window.end} has more than {len(shown.records)} records, the most that "
-                "the server returns, and cannot be narrowed further",
-                endpoint=operation.name,
+            text = (
+                f"the range {window.start} to {window.end} has {'more than ' if says_more else ''}{len(shown.records)} "
+                "records, the most that the server returns, and cannot be narrowed further"
             )
+            if says_more:
+                raise IncompleteListing(text, endpoint=operation.name)
+            engine.observer(PartialResponse(endpoint=operation.name, code=None, message=text))
         if parts:
             engine.observer(ListingNarrowed(endpoint=operation.name, start=window.start, end=window.end))
         return Fetched(
