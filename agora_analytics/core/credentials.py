@@ -5,7 +5,7 @@ from typing import Any
 from agora_analytics.errors import ConfigurationError
 
 
-def check_credential(name: str, value: object) -> None:
+def check_credential(name: str, value: Any) -> None:
     """Check that a credential has no whitespace and no invisible character, such as the line break of a file.
 
     The server would refuse it as a wrong credential, or the header would be invalid. The error does not show the value.
@@ -21,7 +21,7 @@ def check_credential(name: str, value: object) -> None:
         )
 
 
-def credential(_: Any, attribute: Any, value: object) -> None:
+def credential(_: Any, attribute: Any, value: Any) -> None:
     """Validate a field of an attrs class with `check_credential`; None is valid."""
     if value is not None:
         check_credential(attribute.name.lstrip("_"), value)

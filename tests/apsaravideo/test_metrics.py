@@ -8,6 +8,7 @@ import pytest
 
 from agora_analytics import BadRequest, DecodeError, InvalidRequest, WindowOutOfReach
 from agora_analytics.apsaravideo import Metric, MetricPage, Os, TerminalType
+from agora_analytics.engine.events import RangeClipped
 from agora_analytics.simulator.apsaravideo import Terminals, summary
 from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, OTHER_APP_ID, WORLD, make_harness, scripted
 from tests.conftest import response
@@ -295,6 +296,8 @@ def test_range_is_clipped_to_the_reach():
     pages = harness.run(lambda client: pages_of(client.interaction_metrics(COST, "45d")))
     assert len(pages) == 30
     assert NOW - 30 * DAY <= pages[0].window.start < NOW - 30 * DAY + 10
+    (event,) = harness.events_of(RangeClipped)
+    assert (event.requested_start, event.start) == (NOW - 45 * DAY, pages[0].window.start)
     assert harness.refusals == {}
 
 
