@@ -146,7 +146,8 @@ class AsyncOpenTok(Client):
 
         Raises:
             WindowOutOfReach: no part of the range is kept; no request was sent.
-            InvalidRequest: milliseconds, `start` not before `end`, no field, an invalid name.
+            InvalidRequest: milliseconds, `start` not before `end`, no field, an invalid or misspelt name, a resume token
+                of other arguments.
             BadRequest, AuthenticationError, AccessDenied, WindowRefused, RateLimited: the server refused the request.
             TransportError, ServerError: there was no good response.
 
@@ -189,7 +190,8 @@ class AsyncOpenTok(Client):
 
         Raises:
             WindowOutOfReach: no part of the range is available; no request was sent.
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, an invalid name.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, an invalid or misspelt name, a
+                resume token of other arguments.
             AccessDenied: Advanced Insights is not enabled, or the query was too large (code 1014).
             IncompleteListing: a list changed while its pages were read.
             DecodeError: the response has neither the list nor an error.
@@ -216,7 +218,7 @@ class AsyncOpenTok(Client):
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: no id, an empty id, or an id that is given twice.
+            InvalidRequest: no id, an empty id, an id that is given twice, or a resume token of other arguments.
             NotFound: a session does not exist.
             As `session_summaries`.
 
