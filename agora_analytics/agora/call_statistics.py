@@ -45,7 +45,7 @@ class CallStatistics(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric or dimension of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric or dimension of another endpoint, a call id without its time range.
             WindowOutOfReach: the call began too far back, or all of it is too recent.
 
         Example:
@@ -81,7 +81,7 @@ class CallStatistics(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.
             WindowOutOfReach: the call began too far back, or all of it is too recent.
 
         Example:
@@ -116,7 +116,7 @@ class CallStatistics(Client):
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, a call id without its time range.
+            InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
         Example:

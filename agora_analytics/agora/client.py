@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from agora_analytics.agora import arrow, listings, operations
 from agora_analytics.agora.call_statistics import CallStatistics
@@ -12,15 +12,18 @@ from agora_analytics.agora.queries import QueryRunner
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
+from agora_analytics.agora.user_ids import user_ids
 from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, basic_auth
+from agora_analytics.kit.operation import report_clip
 from agora_analytics.messages import Request
 
 
@@ -127,26 +130,21 @@ class AsyncAgora(CallStatistics):
             until: likewise.
             cname: only the calls of this channel.
             page_size: records a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page; the other arguments must be the same.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The time
+                range is that of the token.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, a resume token of other arguments.
             WindowOutOfReach: no part of the range is in the plan's reach.
 
         See docs/agora-api.md, endpoint 1.
         """
         params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
         window = self._window(since, until, validate=validate)
-        paginator = listings.plan_records(
-            self._engine,
-            operations.LISTS,
-            params,
-            window,
-            page_size,
-            resume,
-            validate=self._validates(validate),
-        )
+        asked = (as_asked(since), as_asked(until))
+        arguments = (operations.LISTS, params, window, page_size, resume, asked)
+        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
             record=Call,
@@ -173,10 +171,11 @@ class AsyncAgora(CallStatistics):
             call: a `Call`, or a call id together with `since` and `until`.
             since: the call's start, if `call` is an id.
             until: the call's end, if `call` is an id.
-            uids: only these users, at most 10.
+            uids: only these users, at most 10. A negative id is one that a client printed as a signed integer: 2**32 is
+                added.
             exclude_server_user: leave out users on servers (the API's own default).
             page_size: records a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
@@ -185,9 +184,10 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 2.
         """
-        listings.check_ids(
-            "uids", uids, operations.SESSIONS, most=operations.MAX_UIDS if self._validates(validate) else None
-        )
+        listings.check_ids("uids", uids, operations.SESSIONS)
+        if self._validates(validate):
+            uids = user_ids(uids)
+            listings.check_ids("uids", uids, operations.SESSIONS, most=operations.MAX_UIDS)
         call_id = listings.call_id_of(call)
         params = (
             ("appid", self.settings.app_id),
@@ -196,15 +196,9 @@ class AsyncAgora(CallStatistics):
             *((("uids", ",".join(map(str, uids))),) if uids else ()),
         )
         window = self._window_of(call, since, until, validate)
-        paginator = listings.plan_records(
-            self._engine,
-            operations.SESSIONS,
-            params,
-            window,
-            page_size,
-            resume,
-            validate=self._validates(validate),
-        )
+        asked = listings.range_as_asked(call, since, until)
+        arguments = (operations.SESSIONS, params, window, page_size, resume, asked)
+        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
             record=Session,
@@ -234,11 +228,12 @@ class AsyncAgora(CallStatistics):
             until: the call's end, if `call` is an id.
             sids: sessions or session ids; None lists the call's sessions first, including users on servers.
                 `Session` objects save requests: a session is requested only in the windows that it overlaps.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a call id without its time range, and as `calls`.
+            InvalidRequest: a call id without its time range, a resume token after which the sessions of the call have
+                changed, and as `calls`.
             WindowOutOfReach: no part of the call is in the plan's reach.
 
         See docs/agora-api.md, endpoint 3.
@@ -246,19 +241,19 @@ class AsyncAgora(CallStatistics):
         listings.check_ids("sids", sids or (), operations.METRICS)
         call_id = listings.call_id_of(call)
         params = (("appid", self.settings.app_id), ("call_id", call_id))
-        limits = self.limits(operations.METRICS) if self._validates(validate) else None
-        windows = operations.METRICS.plan(self._window_of(call, since, until, validate), limits, self._now())
-
-        async def paginator() -> Any:
-            sessions = sids
-            if sessions is None:
-                listed = self.sessions(
-                    call, since, until, exclude_server_user=False, validate=validate, **options
-                )
-                sessions = listings.in_order(await listed.collect())
-            steps = listings.batches(windows, sessions, resume=resume)
-            return listings.metrics_listing(self._engine, operations.METRICS, params, steps, limits=limits)
-
+        paginator = listings.plan_metrics(
+            self._engine,
+            operations.METRICS,
+            params,
+            lambda: self._window_of(call, since, until, validate),
+            sids,
+            resume,
+            list_sessions=lambda: self.sessions(
+                call, since, until, exclude_server_user=False, validate=validate, **options
+            ).collect(),
+            asked=listings.range_as_asked(call, since, until),
+            validate=self._validates(validate),
+        )
         return self._pages(
             paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)
         )
@@ -283,7 +278,9 @@ class AsyncAgora(CallStatistics):
             WindowOutOfReach: there is no such part.
         """
         window = self._window(since, until, validate=True)
-        return clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
+        part = clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
+        report_clip(self._engine.observer, endpoint.name, window, part, self._now())
+        return part
 
     async def domains(self) -> list[DomainState]:
         """Return the state of each host: which one is in use, which ones rest, and why."""

@@ -1,6 +1,7 @@
 """The metrics, dimensions, products and granularities of queries.
 
-Every parameter also takes a raw string, which is sent as it is: the vendor may add names that are not here yet.
+Every parameter also takes a raw string: the vendor may add names that are not here yet. One that resembles a name here
+is taken for a typing error and refused, unless `validate=False`.
 Source: Agora, "Analytics REST API reference"; see docs/agora-api.md.
 """
 
@@ -88,7 +89,7 @@ class Product(StrEnum):
 
 
 class Granularity(StrEnum):
-    """The time that a row of Data Insights covers. `MINUTE` is sold for quality, but its value is not documented."""
+    """The time that a row of Data Insights covers. `MINUTE` is sold for quality only, and its value is not documented."""
 
     DAY = "1d"
     HOUR = "1h"
@@ -109,4 +110,4 @@ OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
 """Fields of responses that other pages of the vendor spell differently."""
 
 KNOWN_METRICS = frozenset[str]().union(UsageMetric, QualityMetric, RealtimeMetric, FreezeMetric, TimeMetric)
-"""All documented metrics of queries. Others are sent as they are."""
+"""All documented metrics of queries."""

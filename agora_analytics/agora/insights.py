@@ -48,11 +48,12 @@ class Insights:
             metrics: a `UsageMetric`, several, or raw names; counts, and durations in minutes.
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
             until: likewise; the last 6 to 12 hours, by plan, are not available yet.
-            granularity: `Granularity.DAY` or `Granularity.HOUR`. The server decides where days begin: see `ts`.
+            granularity: `Granularity.DAY` or `Granularity.HOUR`; the plans have no usage by the minute. The server decides
+                where days begin: see `ts`.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, milliseconds, `since` not before `until`.
+            InvalidRequest: a misspelt name, a metric of another endpoint, milliseconds, `since` not before `until`.
             WindowOutOfReach: no part of the range is in the plan's reach.
             QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 
@@ -90,7 +91,7 @@ class Insights:
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric of another endpoint, milliseconds, `since` not before `until`.
+            InvalidRequest: a misspelt name, a metric of another endpoint, milliseconds, `since` not before `until`.
             WindowOutOfReach: no part of the range is in the plan's reach.
             QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 

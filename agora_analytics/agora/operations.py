@@ -71,6 +71,7 @@ class QueryOperation(Operation[Sequence[T]], Generic[T]):
         metrics: the documented metrics.
         dimensions: the documented dimensions.
         ungrouped: metrics that take no dimension.
+        granularities: the lengths of time that a row may cover; empty: the caller has no choice.
         order: sorts the records of all responses of a query; None: the order of the responses.
         read: see `Operation`; a query passes its own, which knows the metric.
     """
@@ -80,6 +81,7 @@ class QueryOperation(Operation[Sequence[T]], Generic[T]):
     metrics: frozenset[str]
     dimensions: frozenset[str] = frozenset()
     ungrouped: frozenset[str] = frozenset()
+    granularities: Sequence[str] = ()
     order: Callable[[Any], Any] | None = None
     read: Read[Sequence[T]] = field(init=False, repr=False)
 
@@ -178,12 +180,14 @@ INSIGHT_USAGE: QueryOperation[Point] = QueryOperation(
     name=plans.INSIGHT_USAGE,
     path="/beta/insight/usage/by_time",
     metrics=frozenset(enums.UsageMetric),
+    granularities=(enums.Granularity.DAY, enums.Granularity.HOUR),
     **_OVER_TIME,
 )
 INSIGHT_QUALITY: QueryOperation[Point] = QueryOperation(
     name=plans.INSIGHT_QUALITY,
     path="/beta/insight/quality/by_time",
     metrics=frozenset(enums.QualityMetric),
+    granularities=tuple(enums.Granularity),
     **_OVER_TIME,
 )
 INSIGHT_USAGE_TOTALS: QueryOperation[Total] = QueryOperation(

@@ -13,13 +13,22 @@ from typing import Any, Generic, TypeVar
 
 from attrs import converters, evolve, field, frozen
 
-from agora_analytics.agora.enums import KNOWN_METRICS, Dimension, Names, names
+from agora_analytics.agora.enums import (
+    KNOWN_METRICS,
+    OTHER_SPELLINGS,
+    Dimension,
+    Granularity,
+    Names,
+    Product,
+    names,
+)
 from agora_analytics.agora.operations import MAX_UIDS, QueryOperation
 from agora_analytics.agora.parsers import read_query
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.sent_text import json_body
+from agora_analytics.core.spelling import check_spelling, did_you_mean
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
@@ -63,13 +72,19 @@ class QueryFilters:
         return {**self.params, **{name: value for name, value in named.items() if value is not None}}
 
     def check(self, operation: QueryOperation[Any], metrics: Sequence[str]) -> None:
-        """Check the filters against each other and against an operation. Unknown dimensions are sent as they are.
+        """Check the filters against each other and against an operation.
 
         Raises:
-            InvalidRequest: the operation or a metric does not take the dimension, or a filter lacks another.
+            InvalidRequest: the operation or a metric does not take the dimension, a name is misspelt, or a filter lacks
+                another.
         """
         for problem in self._problems(operation, metrics):
             raise InvalidRequest(problem, endpoint=operation.name)
+        if self.dimension is not None:
+            names = (*Dimension, *OTHER_SPELLINGS[Dimension.NET], *OTHER_SPELLINGS[Dimension.SDK])
+            check_spelling("dimension", self.dimension, names, endpoint=operation.name)
+        if product := self.params.get("productType"):
+            check_spelling("product", product, Product, endpoint=operation.name)
 
     def _problems(self, operation: QueryOperation[Any], metrics: Sequence[str]) -> Iterator[str]:
         dimension, dimensions = self.dimension, operation.dimensions
@@ -87,8 +102,19 @@ class QueryFilters:
             yield f"country= needs the dimension {Dimension.REGION}"
         if self.users and not self.cname:
             yield "uids= needs a channel; pass cname= as well"
-        if wrong := [user for user in self.users if not user or "," in user]:
-            yield f"{wrong[0]!r} is not a user id: it is empty or contains a comma"
+        yield from self._parameter_problems(operation)
+
+    def _parameter_problems(self, operation: QueryOperation[Any]) -> Iterator[str]:
+        if self.params.get("productType") == "":
+            yield f"the product is empty; pass one of {', '.join(Product)}"
+        granularity = self.params.get("aggregateGranularity")
+        if granularity is None or granularity in operation.granularities:
+            return
+        known = ", ".join(operation.granularities)
+        if Granularity.MINUTE not in operation.granularities:
+            yield f"the plans have no usage by {granularity!r}; pass a granularity of {known}"
+        elif not granularity[:1].isdigit():  # the vendor does not document how it spells a minute
+            yield f"granularity={granularity!r} is not a length of time; pass one of {known}"
 
     def by_users(self) -> "list[QueryFilters]":
         """Return the filters of the fewest requests that have all users."""
@@ -100,19 +126,24 @@ NO_FILTERS = QueryFilters()
 
 
 def check_metrics(operation: QueryOperation[Any], metrics: Sequence[str]) -> None:
-    """Check that there is a metric, and that the operation has it. Unknown metrics are sent as they are.
+    """Check that there is a metric, and that the operation has it. A metric unlike all known ones is sent unchanged.
 
     Raises:
-        InvalidRequest: with the metrics of the operation.
+        InvalidRequest: with the metrics of the operation, or with the one that a misspelt name resembles.
     """
     documented = _sorted(operation.metrics)
     if not metrics or not all(metrics):
         raise InvalidRequest(f"no metric is given; pass one of {documented}", endpoint=operation.name)
     for metric in metrics:
         if metric in KNOWN_METRICS and metric not in operation.metrics:
+            hint = did_you_mean(metric, operation.metrics)
             raise InvalidRequest(
-                f"{metric} is not a metric of this endpoint; it has {documented}", endpoint=operation.name
+                f"{metric} is not a metric of this endpoint; it has {documented}{hint}",
+                endpoint=operation.name,
             )
+        older = [name for metric in operation.metrics for name in OTHER_SPELLINGS.get(metric, ())]
+        if metric not in older:
+            check_spelling("metric", metric, [*operation.metrics, *KNOWN_METRICS], endpoint=operation.name)
 
 
 def _sorted(words: frozenset[str]) -> str:
@@ -231,7 +262,7 @@ class QueryRunner:
             filters.check(operation, requested)
             check_metrics(operation, requested)
             parts = filters.by_users()
-        windows = operation.plan(window, limits, self.now())
+        windows = operation.plan(window, limits, self.now(), self.engine.observer)
         return [
             PlannedRequest(operation=operation, metric=metric, window=each, limits=limits, filters=part)
             for metric in requested

@@ -17,7 +17,9 @@ from agora_analytics.agora.operations import (
 from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.stat_records import Point, TopGroup, points_of_users
+from agora_analytics.agora.user_ids import user_ids
 from agora_analytics.agora.window_policies import clip_to_newest, newest_time
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.errors import InvalidRequest
@@ -103,7 +105,8 @@ class Realtime:
             by: what to group by.
             values: only these groups.
             cname: only this channel.
-            uids: these users of the channel `cname`, each separately; 10 users take one request.
+            uids: these users of the channel `cname`, each separately; 10 users take one request. A negative id is one
+                that a client printed as a signed integer: 2**32 is added.
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
@@ -117,7 +120,7 @@ class Realtime:
 
         See docs/agora-api.md, endpoint 12.
         """
-        users = tuple(dict.fromkeys(map(str, uids)))
+        users = user_ids(uids) if self._queries.validates(validate) else tuple(map(str, uids))
         filters = evolve(_filters(product, by, values, cname), users=users)
         operation = QUALITY_OF_USERS if users else REALTIME_QUALITY
         return await self._over_time(operation, metrics, since, until, filters, validate)
@@ -174,7 +177,7 @@ class Realtime:
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a metric or dimension of another endpoint, milliseconds.
+            InvalidRequest: a misspelt name, a metric or dimension of another endpoint, milliseconds.
             WindowOutOfReach: the time is not in the plan's reach.
             QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
 
@@ -234,6 +237,7 @@ class Realtime:
             raise InvalidRequest(
                 f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
             )
+        check_spelling("metric", requested, RealtimeMetric)
         filters = _filters(product, by, values, cname)
         for metric in requested:
             operation = _operation_of(metric)

@@ -10,7 +10,9 @@ from attrs import field, frozen
 from agora_analytics.agora.domains import SUFFIXES, host_table
 from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
+from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import ClientOptions
 
@@ -52,6 +54,7 @@ def _plan(plan: Plan | str) -> Plan:
     except KeyError:
         raise ConfigurationError(
             f"there is no plan {plan!r}; choose one of {', '.join(PLANS)} (Starter has no API)"
+            f"{did_you_mean(plan, PLANS)}"
         ) from None
 
 
@@ -60,7 +63,7 @@ def _region(region: Region | str) -> Region:
         return Region(region.strip().lower())
     except ValueError:
         raise ConfigurationError(
-            f"there is no region {region!r}; choose one of {', '.join(Region)}"
+            f"there is no region {region!r}; choose one of {', '.join(Region)}{did_you_mean(region, Region)}"
         ) from None
 
 
@@ -69,6 +72,7 @@ def _required(instance: Any, attribute: Any, value: Any) -> None:
     if not value:
         name = attribute.name.lstrip("_")
         raise ConfigurationError(f"{name} is missing; pass {name}= or set {ENVIRONMENT[name]}")
+    check_credential(attribute.name, value)
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from attrs import field, frozen
 
 from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
+from agora_analytics.core.credentials import credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
 
@@ -22,15 +23,13 @@ def _usable(_: Any, attribute: Any, value: str) -> None:
     if not value:
         variable = f"ALIBABA_CLOUD_{attribute.name.upper()}"
         raise ConfigurationError(f"{attribute.name} is missing; pass {attribute.name}= or set {variable}")
-    _one_line(_, attribute, value)
+    _in_header(_, attribute, value)
 
 
-def _one_line(_: Any, attribute: Any, value: str | None) -> None:
-    # The error must not show the value, which is secret.
-    if value is not None and (not value.isascii() or not value.isprintable() or value != value.strip()):
-        raise ConfigurationError(
-            f"{attribute.name} has spaces around it or characters that a key cannot have; copy it again"
-        )
+def _in_header(_: Any, attribute: Any, value: str | None) -> None:
+    credential(_, attribute, value)
+    if value is not None and not value.isascii():
+        raise ConfigurationError(f"{attribute.name} has characters that a key cannot have; copy it again")
 
 
 def _or_none(token: str | None) -> str | None:
@@ -47,11 +46,11 @@ class Credentials:
         security_token: the token of a temporary key, from the Security Token Service (STS); None for a permanent key.
 
     Raises:
-        ConfigurationError: the id or the secret is missing, or has characters that a header cannot have.
+        ConfigurationError: the id or the secret is missing, or has whitespace or an invisible character.
 
     Example:
-        >>> Credentials("an id", "a secret")
-        Credentials(access_key_id='an id', access_key_secret='***', security_token=None)
+        >>> Credentials("key-id", "secret")
+        Credentials(access_key_id='key-id', access_key_secret='***', security_token=None)
     """
 
     access_key_id: str = field(validator=_usable)
@@ -60,7 +59,7 @@ class Credentials:
         default=None,
         kw_only=True,
         converter=_or_none,
-        validator=_one_line,
+        validator=_in_header,
         repr=lambda token: "'***'" if token else "None",
     )
 

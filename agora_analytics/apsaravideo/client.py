@@ -9,14 +9,16 @@ from agora_analytics.apsaravideo.auth import Credentials, CredentialsSource, sig
 from agora_analytics.apsaravideo.listing import (
     OPERATION,
     Filters,
+    MetricPosition,
     MetricWindow,
-    ResumeToken,
     check_metrics,
     metric_listing,
 )
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, points_table
 from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
+from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
@@ -67,7 +69,7 @@ class AsyncApsaraVideo(Client):
         ConfigurationError: a setting is missing or cannot be used.
 
     Example:
-        async with AsyncApsaraVideo("key id", "secret", app_id="app") as client:
+        async with AsyncApsaraVideo("key-id", "secret", app_id="app") as client:
             async for point in client.interaction_metrics("VideoStuckRate", "2d"):
                 print(point.at, point.value)
     """
@@ -85,6 +87,7 @@ class AsyncApsaraVideo(Client):
     ) -> None:
         if not app_id:
             raise ConfigurationError(f"app_id is missing; pass app_id= or set {ENVIRONMENT['app_id']}")
+        check_credential("app_id", app_id)
         super().__init__({"prefetch": 8, **options})
         self.app_id = app_id
         self._credentials, key_id = _source(access_key_id, access_key_secret, security_token, credentials)
@@ -155,10 +158,12 @@ class AsyncApsaraVideo(Client):
             terminal_type: a `TerminalType` or a raw name; None: all.
             channel_id: one channel; None: all.
             app_id: another app than the client's.
-            resume: a page's `resume_token`, to continue after that page. The range is that of the token.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The
+                range is that of the token.
 
         Raises:
-            InvalidRequest: milliseconds, a naive datetime, `begin` not before `end`, an empty or misspelled name.
+            InvalidRequest: milliseconds, a naive datetime, `begin` not before `end`, an empty or misspelled name, a
+                resume token of other arguments.
             WindowOutOfReach: no part of the range can be requested; no request was sent.
             BadRequest, AuthenticationError, AccessDenied, RateLimited: the server refused the request.
             TransportError, ServerError: there was no good response.
@@ -198,7 +203,7 @@ class AsyncApsaraVideo(Client):
 
         Args:
             metrics: one metric or several; default: every `Metric`.
-            resume: a page's `resume_token`; pass the same metrics.
+            resume: a page's `resume_token`; pass the same other arguments.
 
         Example:
             table = await client.all_metrics("1d").to_arrow()
@@ -216,10 +221,13 @@ class AsyncApsaraVideo(Client):
             filters.check()
             limits = self._engine.limits(OPERATION)
         window = self._window(begin, end, names=("begin", "end"))
-        resumed = None if resume is None else ResumeToken.read(resume)
+        tokens = ResumeTokens(OPERATION.name, metrics, filters.query, as_asked(begin), as_asked(end))
+        position = None
+        if resume is not None:
+            position = tokens.read(resume, MetricPosition) or MetricPosition.at_end(window)
 
         async def paginator() -> Listing[MetricWindow, Points, MetricPage]:
-            return metric_listing(self._engine, metrics, filters, window, limits, resumed)
+            return metric_listing(self._engine, metrics, filters, window, limits, tokens, position)
 
         return self._pages(paginator, table=points_table)
 

@@ -3,7 +3,7 @@
 Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData".
 """
 
-import re
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -13,16 +13,16 @@ from agora_analytics.apsaravideo.judge import read_response
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, read_points
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS, Metric, Os, TerminalType
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.kit.listing import FirstSeen, Listing
-from agora_analytics.kit.operation import Operation
+from agora_analytics.kit.operation import Operation, report_clip
 from agora_analytics.messages import Query
-
-_TOKEN = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})\.(\d{1,9})\.(-?\d{1,15}|)", re.ASCII)
 
 
 def in_milliseconds(window: Window) -> Query:
@@ -59,10 +59,10 @@ class Filters:
     channel_id: str | None = None
 
     def check(self) -> None:
-        """Check each filter. A name that no document has is sent as it is.
+        """Check each filter. A name unlike all documented ones is sent as it is.
 
         Raises:
-            InvalidRequest: a filter is empty, or a known name in another case.
+            InvalidRequest: a filter is empty or misspelt.
         """
         documented: dict[str, Iterable[str]] = {"os": Os, "terminal_type": TerminalType}
         for name, value in asdict(self).items():
@@ -82,10 +82,10 @@ class Filters:
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Check the names of metrics. A name that no document has is sent as it is.
+    """Check the names of metrics. A name unlike all documented ones is sent as it is.
 
     Raises:
-        InvalidRequest: there is no metric, one is given twice, is empty, or is a known name in another case.
+        InvalidRequest: there is no metric, or one is given twice, is empty or misspelt.
     """
     if not metrics:
         raise InvalidRequest("no metric is given; pass at least one")
@@ -98,9 +98,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
 def _check_name(text: str, name: str, documented: Iterable[str]) -> None:
     if not text.strip():
         raise InvalidRequest(f"{name}={text!r} is empty; leave it out, or pass a name")
-    for spelling in documented:
-        if text.lower() == spelling.lower() and text != spelling:
-            raise InvalidRequest(f"{name}={text!r} is not known; did you mean {str(spelling)!r}?")
+    check_spelling(name, text, documented)
 
 
 @frozen(kw_only=True)
@@ -112,31 +110,25 @@ class MetricWindow:
 
 
 @frozen(kw_only=True)
-class ResumeToken:
-    """Where a listing continues: its whole range, the number of pages before, and the last point of the next metric."""
+class MetricPosition:
+    """Where a listing continues.
 
-    range: Window
+    Attributes:
+        start: the first second of the whole range.
+        end: the last one.
+        done: number of pages before.
+        last: the time of the last point of the next metric.
+    """
+
+    start: int
+    end: int
     done: int = 0
     last: int | None = None
 
     @classmethod
-    def read(cls, token: str) -> "ResumeToken":
-        """Read a page's `resume_token`.
-
-        Raises:
-            InvalidRequest: the text is not the token of a page that has pages after it.
-        """
-        parts = _TOKEN.fullmatch(token)
-        if parts is None or int(parts[1]) > int(parts[2]):
-            raise InvalidRequest(
-                f"resume={token!r} is not the resume_token of a page with pages after it; pass the token as it is"
-            )
-        last = int(parts[4]) if parts[4] else None
-        return cls(range=Window(int(parts[1]), int(parts[2])), done=int(parts[3]), last=last)
-
-    def write(self) -> str:
-        """Return the token."""
-        return f"{self.range.start}.{self.range.end}.{self.done}.{'' if self.last is None else self.last}"
+    def at_end(cls, window: Window) -> "MetricPosition":
+        """Return the position after the last page."""
+        return cls(start=window.start, end=window.end, done=sys.maxsize)
 
 
 def metric_listing(
@@ -145,13 +137,22 @@ def metric_listing(
     filters: Filters,
     window: Window,
     limits: Limits | None,
-    resumed: ResumeToken | None,
+    tokens: ResumeTokens,
+    position: MetricPosition | None,
 ) -> Listing[MetricWindow, Points, MetricPage]:
-    """Return the paginator of metrics, one after the other. The range of a resumed listing is that of its token."""
-    if resumed is None and limits is not None:
-        window = OPERATION.clip(window, limits, engine.server_time.now(), endpoint=OPERATION.name)
-    position = resumed or ResumeToken(range=window)
-    windows = [position.range] if limits is None else OPERATION.split(position.range, limits)
+    """Return the paginator of metrics, one after the other. The range of a resumed listing is that of its token.
+
+    Raises:
+        WindowOutOfReach: no part of the window can be requested now.
+    """
+    if position is not None:
+        window = Window.as_given(position.start, position.end)
+    elif limits is not None:
+        now, asked = engine.server_time.now(), window
+        window = OPERATION.clip(asked, limits, now, endpoint=OPERATION.name)
+        report_clip(engine.observer, OPERATION.name, asked, window, now)
+    position = position or MetricPosition(start=window.start, end=window.end)
+    windows = [window] if limits is None else OPERATION.split(window, limits)
     steps = [MetricWindow(metric=metric, window=window) for metric in metrics for window in windows]
     left = steps[position.done :]
     unique: FirstSeen[MetricPoint] = FirstSeen(_key)
@@ -184,6 +185,6 @@ def metric_listing(
 
     def token(page: MetricPage, after: Sequence[MetricWindow]) -> str:
         times = (point.ts for point in page.records if page.metric == after[0].metric)
-        return evolve(position, done=len(steps) - len(after), last=max(times, default=None)).write()
+        return tokens.write(evolve(position, done=len(steps) - len(after), last=max(times, default=None)))
 
     return Listing(left, run=engine.run, request=request, page=page, token=token, fresh=fresh)

@@ -22,9 +22,11 @@ from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import (
     AttemptFailed,
     Event,
+    FilterIgnored,
     HostSwitched,
     ListingNarrowed,
     QuotaClosed,
+    RangeClipped,
     ResponseReceived,
     Waited,
     log_event,
@@ -70,6 +72,7 @@ class Progress:
     _pages: int = 0
     _note: str = ""
     _note_ends: float = 0.0
+    _warnings: set[str] = field(factory=set)
 
     @property
     def note(self) -> str:
@@ -78,6 +81,12 @@ class Progress:
 
     def _noted(self, text: str, seconds: float = 0.0) -> None:
         self._note, self._note_ends = text, time.monotonic() + max(seconds, _NOTE_SHOWN)
+
+    def _warned(self, text: str) -> None:
+        """Write a warning to stderr, once."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            one_line(err(), f"agora-analytics: {text}", "warn")
 
     def sent(self, event: Event) -> None:
         """Count an event of the client."""
@@ -96,6 +105,14 @@ class Progress:
                 self._noted(
                     f"{event.endpoint}: the day's quota is used up until {iso(event.retry_at)}", math.inf
                 )
+            case RangeClipped():
+                self._warned(
+                    f"{event.endpoint}: the time range is cut to what the plan allows, "
+                    f"{iso(event.start)} to {iso(event.end)}"
+                )
+            case FilterIgnored():
+                names = ", ".join(event.arguments)
+                self._warned(f"the server does not apply {names} to {', '.join(event.fields)}")
             case ListingNarrowed():
                 self._noted("the server omits calls of a busy time range, so smaller ranges are fetched")
             case _:

@@ -15,6 +15,7 @@ from agora_analytics.cli.output.columns import (
     row_schema,
     timestamp,
 )
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def metrics_of(words: Iterable[str], allowed: Iterable[str]) -> list[str]:
     names = {_letters(metric): str(metric) for metric in allowed}
     for word in words:
         if _letters(word) not in names:
-            raise InvalidRequest(f"unknown metric {word!r}; use one of {metric_list(names.values())}")
+            hint = did_you_mean(word, names.values())
+            raise InvalidRequest(f"unknown metric {word!r}; use one of {metric_list(names.values())}{hint}")
     return list(dict.fromkeys(names[_letters(word)] for word in words))
 
 

@@ -4,16 +4,14 @@ A listing is a sequence of steps, one for each page. A response may add steps af
 window or, where the server hides records, the two halves of the window.
 """
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from enum import Enum, auto
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import IncompleteListing, InvalidRequest
+from agora_analytics.errors import IncompleteListing
 
 T = TypeVar("T")
 
@@ -98,12 +96,27 @@ class NumberedPaginator(Generic[T]):
         self._notice = notice
         self._progress: dict[Window, _Progress] = {}
 
-    def next_steps(self, step: Step, page: PageInfo[T]) -> tuple[Step, list[Step]]:
+    def next_steps(
+        self, step: Step, page: PageInfo[T], *, sent: Window | None = None
+    ) -> tuple[Step, list[Step]]:
         """Return the steps that a response adds, and the step that they follow.
+
+        If the window was cut when its first page was requested, all of its other pages are those of the cut window.
+
+        Args:
+            step: the step of the response.
+            page: what the response says.
+            sent: the window that was really sent; None: that of the step.
 
         Raises:
             IncompleteListing: one second has more records than the server lists, or a window has too many pages.
         """
+        if step.window not in self._progress and sent is not None:
+            after, added = self._next_steps(Step(sent, step.page), page)
+            return (step if after == Step(sent, step.page) else after), added
+        return self._next_steps(step, page)
+
+    def _next_steps(self, step: Step, page: PageInfo[T]) -> tuple[Step, list[Step]]:
         progress = self._progress.setdefault(step.window, _Progress(first_page=step.page))
         progress.received.add(step.page)
         keys_before = len(progress.keys)
@@ -163,35 +176,18 @@ class NumberedPaginator(Generic[T]):
         return []
 
 
-def write_token(steps: Iterable[Step]) -> str:
-    """Return the remaining steps as an opaque text; "" if there are none."""
+Position = list[tuple[int, int, int]]
+"""The remaining steps of a numbered listing in a resume token: start and end of a window, and the next page in it."""
+
+
+def position_of(steps: Iterable[Step]) -> Position:
+    """Return where a listing continues, given its remaining steps."""
     left: dict[Window, int] = {}
     for step in steps:
         left.setdefault(step.window, step.page)
-    if not left:
-        return ""
-    return _encode([[window.start, window.end, page] for window, page in left.items()])
+    return [(window.start, window.end, page) for window, page in left.items()]
 
 
-def read_token(token: str) -> list[Step]:
-    """Return the steps that `write_token` wrote.
-
-    Raises:
-        InvalidRequest: the text is not the resume token of a listing.
-    """
-    if not token:
-        return []
-    try:
-        return [Step(Window(int(start), int(end)), max(int(page), 1)) for start, end, page in _decode(token)]
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise InvalidRequest(
-            "this is not a resume token of a listing; pass a page's resume_token as it is"
-        ) from error
-
-
-def _encode(value: Any) -> str:
-    return urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def _decode(token: str) -> Any:
-    return json.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+def steps_at(position: Position | None) -> list[Step]:
+    """Return the steps at a position; none for None."""
+    return [Step(Window.as_given(start, end), page) for start, end, page in position or ()]

@@ -77,6 +77,30 @@ class ListingShort:
 
 
 @frozen(kw_only=True)
+class RangeClipped:
+    """A time range was cut to what the plan allows: the result has no data of the rest.
+
+    The range `requested_start` to `requested_end` became `start` to `end` (UTC epoch seconds, all included). The last
+    seconds or hours before now, which are never available yet, are cut without this event.
+    """
+
+    endpoint: str
+    requested_start: int
+    requested_end: int
+    start: int
+    end: int
+
+
+@frozen(kw_only=True)
+class FilterIgnored:
+    """The server does not apply filters or groups (`arguments`) to some of the requested `fields`."""
+
+    endpoint: str
+    arguments: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@frozen(kw_only=True)
 class WindowsLost:
     """Windows of a followed metric left the plan's reach before they were fetched.
 
@@ -115,6 +139,8 @@ Event = (
     | QuotaClosed
     | ListingNarrowed
     | ListingShort
+    | RangeClipped
+    | FilterIgnored
     | WindowsLost
     | PartialResponse
     | RecordsSkipped
@@ -132,6 +158,8 @@ _LEVELS = {
     QuotaClosed: logging.WARNING,
     ListingNarrowed: logging.INFO,
     ListingShort: logging.WARNING,
+    RangeClipped: logging.WARNING,
+    FilterIgnored: logging.WARNING,
     WindowsLost: logging.WARNING,
     PartialResponse: logging.WARNING,
     RecordsSkipped: logging.WARNING,

@@ -150,9 +150,10 @@ class MemoryLedger:
         _memory_ledgers.add(self)
 
     def sliding_window(self, budget: Budget, requests: int) -> SlidingWindow:
-        """Return the last sliding_window of a budget, the same for every client of this ledger."""
+        """Return the last requests of a budget, the same for every client of this ledger, whatever its rate."""
         with self._lock:
-            return self._window.setdefault(budget, SlidingWindow(requests))
+            window = self._window.setdefault(budget, SlidingWindow(requests))
+            return window if window.requests == requests else window.sharing(requests)
 
     async def reserve(
         self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1

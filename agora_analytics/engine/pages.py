@@ -52,7 +52,8 @@ class Page(Generic[T]):
     Attributes:
         records: the records that no earlier page of the listing had, in the server's order.
         meta: where the page came from.
-        resume_token: pass it as `resume=` to continue after this page; "" on the last page.
+        resume_token: pass it as `resume=`, with the same other arguments, to continue after this page. The listing then
+            has the time range of this one, and other arguments raise `InvalidRequest`. "" on the last page.
         raw: the response body; None unless the client has `keep_raw=True`, because a body may have 125 MB.
         skipped: the records of the response that could not be read. They are not among `records`.
     """

@@ -129,37 +129,64 @@ class SlidingWindow:
     """The last requests of one budget, as many as the server accepts in a period. Thread-safe."""
 
     def __init__(self, requests: int) -> None:
-        self._last: deque[Reservation] = deque(maxlen=requests)
-        self._lock = Lock()  # the event loops of blocking clients run in threads of their own
+        self.requests = requests
+        self._history = _History(requests)
+
+    def sharing(self, requests: int) -> "SlidingWindow":
+        """Return a window over the same requests, for a client of the budget that has another rate."""
+        other = SlidingWindow(requests)
+        other._history = self._history
+        self._history.keep(requests)
+        return other
 
     def reserve(self) -> Reservation:
         """Return the next place."""
-        with self._lock:
-            full = len(self._last) == self._last.maxlen
-            reservation = Reservation(self._last[0] if full else None)
-            self._last.append(reservation)
-            return reservation
-
-    def forked(self) -> None:
-        """Give up the places of requests that the parent process had not sent yet; it sends them itself."""
-        self._lock = Lock()
-        for place in self._last:
-            unsent: Reservation | None = place
-            while unsent is not None and unsent.sent_at is None:
-                unsent.cancelled = True
-                unsent = unsent.predecessor
+        return self._history.append(self.requests)
 
     def least_wait(self, place: int, period: float, *, now: float, head: float) -> float:
         """Return the least seconds until a request may be sent that is `place` places after the last reservation.
 
         `head` are the seconds until the next request is sent.
         """
-        with self._lock:
-            last, requests = list(self._last), self._last.maxlen or 1
-        rounds, column = divmod(place - 1, requests)
-        index = column - (requests - len(last))
+        last = self._history.last(self.requests)
+        rounds, column = divmod(place - 1, self.requests)
+        index = column - (self.requests - len(last))
         free = head
         if index >= 0:
             sent_at = last[index].sent_at
             free = max(head, (now + head if sent_at is None else sent_at) + period - now)
         return free + rounds * period
+
+    def forked(self) -> None:
+        """Give up the places of requests that the parent process had not sent yet; it sends them itself."""
+        self._history.forked()
+
+
+class _History:
+    """The last requests of a budget; one for all clients that share it."""
+
+    def __init__(self, requests: int) -> None:
+        self._last: deque[Reservation] = deque(maxlen=requests)
+        self._lock = Lock()  # the event loops of blocking clients run in threads of their own
+
+    def keep(self, requests: int) -> None:
+        with self._lock:
+            self._last = deque(self._last, maxlen=max(requests, self._last.maxlen or 0))
+
+    def append(self, requests: int) -> Reservation:
+        with self._lock:
+            reservation = Reservation(self._last[-requests] if len(self._last) >= requests else None)
+            self._last.append(reservation)
+            return reservation
+
+    def last(self, requests: int) -> list[Reservation]:
+        with self._lock:
+            return list(self._last)[-requests:]
+
+    def forked(self) -> None:
+        self._lock = Lock()
+        for place in self._last:
+            unsent: Reservation | None = place
+            while unsent is not None and unsent.sent_at is None:
+                unsent.cancelled = True
+                unsent = unsent.predecessor

@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,15 @@ from attrs import define, evolve
 from agora_analytics.agora import arrow
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
-from agora_analytics.core.paging import Step, read_token, write_token
 from agora_analytics.core.windows import Window, split
-from agora_analytics.engine.pages import Meta
-from agora_analytics.errors import DecodeError, IncompleteListing, QuotaExhausted, WindowOutOfReach
+from agora_analytics.engine.pages import Meta, Page, Pages
+from agora_analytics.errors import (
+    DecodeError,
+    IncompleteListing,
+    InvalidRequest,
+    QuotaExhausted,
+    WindowOutOfReach,
+)
 from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
@@ -124,7 +129,10 @@ class _CallLister:
             match = _PAGE_UNIT.fullmatch(unit)
             if not match or not Window(int(match[1]), int(match[2])).intersection(reach):
                 continue
-            pages = self.client.calls(int(match[1]), int(match[2]) + 1, resume=resume or None).pages()
+            try:
+                pages = self.client.calls(int(match[1]), int(match[2]) + 1, resume=resume or None).pages()
+            except InvalidRequest:  # another version wrote the token
+                continue
             try:
                 page = await anext(pages)
             except (DecodeError, WindowOutOfReach):
@@ -155,20 +163,21 @@ class _CallLister:
         Pages are ordered from newest to oldest. So the listing ends where the rest of the window is outside the
         retention. Only the calls that can be stored are committed and returned.
         """
-        window, seq, token = task.window, task.pages, task.resume
+        window = listed = task.window
         started = asyncio.get_running_loop().time()
         try:
-            resume = self._split_resume_token(token) if token else None
-            async for page in self.client.calls(window.start, window.end + 1, resume=resume).pages():
-                if seq == 0:
-                    window = self._listed_part(window, started, page.meta)
-                elif token:
-                    require_whole_window([page.meta], read_token(token)[0].window.end)
-                calls, skipped = split_calls(page.records)
-                unit = f"listing.{window.start}-{window.end}.{seq}"
-                await self.log.note(unit, (*page.skipped, *skipped), resume=token)
-                await self._commit(window, seq, arrow.calls_table(calls), page.resume_token)
-                seq, token = seq + 1, page.resume_token
+            listing, seq, token = await self._listing(task)
+            async with aclosing(listing.pages()) as pages:
+                async for page in pages:
+                    if seq == 0:
+                        listed = self._listed_part(window, started, page.meta)
+                        if listed != window and page.resume_token:  # its other pages are of the cut window
+                            break
+                    yield await self._commit_page(listed, seq, token, page)
+                    seq, token = seq + 1, page.resume_token
+                else:
+                    return
+            async for calls in self._list_window(ListingTask(listed)):
                 yield calls
         except WindowOutOfReach as error:
             if self.window.start > error.legal[1]:  # the local clock is ahead of the whole window
@@ -178,20 +187,35 @@ class _CallLister:
             # not remembered as unreadable: the window is not listed, so every run must say that something is missing
             self.runner.skip(f"listing {window.start}-{window.end}", error)
 
-    def _split_resume_token(self, resume: str) -> str:
-        """Split the windows of a resume token to the span of the current plan; another plan may have written it."""
-        limits = self.client.limits(LISTS)
-        steps = list[Step]()
-        for step in read_token(resume):
-            parts = split(step.window, limits)
-            steps += [step] if len(parts) == 1 else [Step(part) for part in reversed(parts)]
-        return write_token(steps)
+    async def _listing(self, task: ListingTask) -> tuple[Pages[Call], int, str]:
+        """Return the listing that continues a task, the number of its next page, and the token that it begins with."""
+        since, until = task.window.start, task.window.end + 1
+        try:
+            return self.client.calls(since, until, resume=task.resume or None), task.pages, task.resume
+        except InvalidRequest:
+            if not task.resume:
+                raise
+        # Another version wrote the token, so the window is listed again.
+        app_id = self.client.settings.app_id
+        await asyncio.to_thread(self.store.remove_listing, app_id, task.window.start, task.window.end)
+        return self.client.calls(since, until), 0, ""
+
+    async def _commit_page(self, window: Window, seq: int, token: str, page: Page[Call]) -> list[Call]:
+        """Commit the calls of a page that can be stored, note the others, and return the calls."""
+        if seq > 0 and split(window, self.client.limits(LISTS)) == [window]:
+            require_whole_window([page.meta], window.end)
+        calls, skipped = split_calls(page.records)
+        unit = f"listing.{window.start}-{window.end}.{seq}"
+        await self.log.note(unit, (*page.skipped, *skipped), resume=token)
+        await self._commit(window, seq, arrow.calls_table(calls), page.resume_token)
+        return calls
 
     def _listed_part(self, window: Window, started: float, meta: Meta) -> Window:
         """Return the part of a window that the first page covers; the listing started at the loop's time `started`.
 
         The client learns the server's clock from its first response. If the local clock is ahead, the end of the
-        window was still in the future, and must not be recorded as listed.
+        window was still in the future, and must not be recorded as listed. Neither must what was cut off when the
+        request was sent.
         """
         elapsed = asyncio.get_running_loop().time() - started
         end, reach_end = window.end, self.client.reach(LISTS).end

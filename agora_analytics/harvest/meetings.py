@@ -21,7 +21,7 @@ from agora_analytics.instants import utc_day
 from agora_analytics.opentok.pagination import InsightsPages
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
-from agora_analytics.opentok.spec import DAY, METRIC_MAPPINGS, PROJECT_LATENCY
+from agora_analytics.opentok.spec import DAILY_REACH, METRIC_MAPPINGS, PROJECT_LATENCY
 from agora_analytics.store import Store
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 VENDOR = "opentok"
 _CONCURRENCY = 8
-RETENTION_DAYS = 90
 _NO_ADD_ON_CODE = 1014
 _DAY_PREFIX = "project."
 _MERGE_DISTANCE = 3600
@@ -81,7 +80,7 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    oldest = _pacific_day(reach_end - RETENTION_DAYS * DAY)
+    oldest = _pacific_day(reach_end - DAILY_REACH)
     first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
     names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     days = {day for day in map(date.fromisoformat, names) if day >= oldest}

@@ -9,12 +9,13 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
-from agora_analytics.harvest.meetings import RETENTION_DAYS, harvest_meetings
+from agora_analytics.harvest.meetings import harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
 from agora_analytics.harvest.repair import with_damage
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.instants import DAY, Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
+from agora_analytics.opentok.spec import DAILY_REACH
 from agora_analytics.store import CompactReport, Store, open_store
 
 HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
@@ -93,7 +94,7 @@ async def harvest(
             app_id, reach = client.project_id, client.reach()
             window = client.window(since, until)
             report = await harvest_meetings(client, opened, window, observer, verify=verify)
-            points_expired = reach.end - RETENTION_DAYS * DAY
+            points_expired = reach.end - DAILY_REACH
     if not compact:
         return report
     compacted = await asyncio.to_thread(

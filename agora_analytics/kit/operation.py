@@ -11,6 +11,7 @@ from agora_analytics.core.sent_text import check_text
 from agora_analytics.core.verdicts import Payload, Read
 from agora_analytics.core.windows import Window, clip, split
 from agora_analytics.engine.api_request import ApiRequest
+from agora_analytics.engine.events import Observer, RangeClipped
 from agora_analytics.messages import Query
 
 R = TypeVar("R")
@@ -19,6 +20,27 @@ Clip = Callable[..., Window]
 """(window, limits, server's time, endpoint=name) -> the part that may be requested. Raises WindowOutOfReach."""
 Split = Callable[[Window, Limits], Sequence[Window]]
 """(window, limits) -> the windows, each short enough for one request, the earliest first."""
+
+
+_NOT_REPORTED = 60
+"""Seconds that may be cut off without an event: `7d` of a plan that reaches 7 days is shorter by a few."""
+
+
+def report_clip(observer: Observer, endpoint: str, window: Window, part: Window, now: float) -> None:
+    """Send an event if `part` of a window lacks old data, or if the window ends in the future."""
+    if (
+        part.start - window.start > _NOT_REPORTED
+        or min(window.end - now, window.end - part.end) > _NOT_REPORTED
+    ):
+        observer(
+            RangeClipped(
+                endpoint=endpoint,
+                requested_start=window.start,
+                requested_end=window.end,
+                start=part.start,
+                end=part.end,
+            )
+        )
 
 
 @frozen(kw_only=True)
@@ -41,20 +63,23 @@ class Operation(Endpoint, Generic[R]):
     split: Split = split
     key: Callable[[Any], Hashable] | None = None
 
-    def plan(self, window: Window, limits: Limits | None, now: float) -> Sequence[Window]:
+    def plan(self, window: Window, limits: Limits | None, now: float, observer: Observer) -> Sequence[Window]:
         """Return the windows in which a range is requested at `now`, the earliest first.
 
         Args:
             window: the range.
             limits: what the plan allows; None: the range is sent as it is.
             now: the server's time in UTC epoch seconds.
+            observer: is called if a part of the range cannot be requested.
 
         Raises:
             WindowOutOfReach: no part of the range may be requested.
         """
         if limits is None:
             return [window]
-        return self.split(self.clip(window, limits, now, endpoint=self.name), limits)
+        part = self.clip(window, limits, now, endpoint=self.name)
+        report_clip(observer, self.name, window, part, now)
+        return self.split(part, limits)
 
     def request(
         self,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.judge import Problem as Problem
     from agora_analytics.opentok.pagination import InsightsPage as InsightsPage
     from agora_analytics.opentok.pagination import InsightsPages as InsightsPages
+    from agora_analytics.opentok.participant_minutes import ParticipantMinutes as ParticipantMinutes
     from agora_analytics.opentok.query_builders import CONNECTION as CONNECTION
     from agora_analytics.opentok.query_builders import DISTRIBUTIONS as DISTRIBUTIONS
     from agora_analytics.opentok.query_builders import ERRORS as ERRORS
@@ -43,6 +44,7 @@ __all__, __getattr__ = lazy_names(
         "credentials": ("Application", "ProjectKey"),
         "judge": ("Problem",),
         "pagination": ("InsightsPage", "InsightsPages"),
+        "participant_minutes": ("ParticipantMinutes",),
         "query_builders": (
             "CONNECTION", "DISTRIBUTIONS", "ERRORS", "PARTICIPANTS", "QUALITY", "STATS", "STREAM", "SUMMARY",
             "USAGE", "pacific_midnight",

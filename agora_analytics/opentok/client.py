@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar, Unpack
 
 from agora_analytics.core.domains import HostTable
@@ -11,24 +12,15 @@ from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions
 from agora_analytics.messages import Request
-from agora_analytics.opentok import listings
+from agora_analytics.opentok import listings, records
 from agora_analytics.opentok.credentials import Credentials, credentials_from
 from agora_analytics.opentok.graphql_query import OneOrMore
-from agora_analytics.opentok.pagination import InsightsPages, InsightsPaginator, ListingPlan
+from agora_analytics.opentok.listings import PlanInMeetings
+from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, plan_pages
 from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
 from agora_analytics.opentok.raw_query import QueryResult, run_query
-from agora_analytics.opentok.records import (
-    Connection,
-    Meeting,
-    ProjectRow,
-    Publisher,
-    Session,
-    SessionSummary,
-    StreamSample,
-    Subscriber,
-)
 from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
-from agora_analytics.opentok.spec import PROJECT_DATA, SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
+from agora_analytics.opentok.spec import SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
 
 T = TypeVar("T")
 
@@ -137,11 +129,12 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = (*USAGE, *QUALITY, *ERRORS),
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[ProjectRow]:
+    ) -> InsightsPages[records.ProjectRow]:
         """List usage, quality and errors of the project by day, week or month, or in total.
 
         The server counts in days of Pacific time. Each day that `start <= t < end` touches counts whole, so pass
-        `pacific_midnight`. Data arrive after 36 to 48 hours. Days are kept for 90 days, months for 12 months.
+        `pacific_midnight`. Data arrive after 36 to 48 hours. Days are kept for 90 days, months for 12 months. With
+        `interval="DAILY"`, older days are cut off.
 
         Args:
             start: an aware datetime, ISO 8601, epoch seconds, or a time ago (`30d`); 0: the earliest data.
@@ -149,14 +142,15 @@ class AsyncOpenTok(Client):
             interval: an `Interval`; None: one row for the whole range. Intervals without data are left out.
             group_by: a `GroupBy`, or several: one row for each group.
             sdk_type, sdk_version, country, region, browser, browser_version: filters: one value, or several. Countries
-                have two letters (`US`). The server does not filter participant and archive minutes by SDK, region or
-                browser.
+                have two letters (`US`). The server does not filter or group participant and archive minutes by SDK, region
+                or browser; if they are requested together, the client sends the event `FilterIgnored`.
             fields: the values of each row, such as `usage.hlsMinutes`; see `opentok.query_builders` for the names.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             WindowOutOfReach: no part of the range is kept; no request was sent.
-            InvalidRequest: milliseconds, `start` not before `end`, no field, an invalid name.
+            InvalidRequest: milliseconds, `start` not before `end`, no field, an invalid or misspelt name, a resume token
+                of other arguments.
             BadRequest, AuthenticationError, AccessDenied, WindowRefused, RateLimited: the server refused the request.
             TransportError, ServerError: there was no good response.
 
@@ -165,18 +159,17 @@ class AsyncOpenTok(Client):
 
         Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data".
         """
-        first, last = self._runner.open_range(start, end, endpoint=PROJECT_DATA, names=("start", "end"))
-        plan = listings.project_rows(
+        ends = self._runner.project_range(start, end, interval)
+        plan = partial(
+            listings.project_rows,
             self.project_id,
             fields,
-            start=first or 0.0,
-            end=last,
             interval=interval,
             group_by=group_by,
             enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
             text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
-        return self._list(plan, resume)
+        return self._list(plan, ends, (start, end), resume)
 
     def session_summaries(
         self,
@@ -187,7 +180,7 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = SUMMARY,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[SessionSummary]:
+    ) -> InsightsPages[records.SessionSummary]:
         """List the sessions with a meeting that began in `since <= t < until`, each with all of its meetings.
 
         This and all listings below need Advanced Insights.
@@ -195,13 +188,14 @@ class AsyncOpenTok(Client):
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`): at most 21 days.
             until: likewise.
-            minutes: fetch streamed minutes too, which is slow.
+            minutes: fetch streamed and participant minutes too, which is slow.
             fields: the fields of each meeting, as the API spells them; default: all documented ones.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             WindowOutOfReach: no part of the range is available; no request was sent.
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, an invalid name.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, an invalid or misspelt name, a
+                resume token of other arguments.
             AccessDenied: Advanced Insights is not enabled, or the query was too large (code 1014).
             IncompleteListing: a list changed while its pages were read.
             DecodeError: the response has neither the list nor an error.
@@ -214,8 +208,8 @@ class AsyncOpenTok(Client):
         Source: Vonage, "Insights Dashboard & API", "Obtaining Session Data", as for all listings below.
         """
         window = self._runner.clipped(self.window(since, until))
-        plan = listings.session_summaries(self.project_id, window, minutes=minutes, fields=fields)
-        return self._list(plan, resume)
+        plan = partial(listings.session_summaries, self.project_id, minutes=minutes, fields=fields)
+        return self._list(plan, (window.start, window.end + 1), (since, until), resume)
 
     def sessions(
         self,
@@ -224,23 +218,24 @@ class AsyncOpenTok(Client):
         minutes: bool = False,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[Session]:
+    ) -> InsightsPages[records.Session]:
         """List sessions, each with all of its meetings. A request fetches 50 sessions.
 
         Args:
             session_ids: one id, or any number of them.
-            minutes: fetch streamed minutes too, which is slow.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            minutes: fetch streamed and participant minutes too, which is slow.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: no id, an empty id, or an id that is given twice.
+            InvalidRequest: no id, an empty id, an id that is given twice, or a resume token of other arguments.
             NotFound: a session does not exist.
             As `session_summaries`.
 
         Example:
             (session,) = await client.sessions("1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4").collect()
         """
-        return self._list(listings.sessions(self.project_id, session_ids, minutes=minutes), resume)
+        plan = listings.sessions(self.project_id, session_ids, minutes=minutes)
+        return self._list(lambda *_: plan, (None, None), (None, None), resume)
 
     def meetings(
         self,
@@ -252,21 +247,21 @@ class AsyncOpenTok(Client):
         minutes: bool = False,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[Meeting]:
-        """List the meetings of sessions. Raises: as `sessions`.
+    ) -> InsightsPages[records.Meeting]:
+        """List the meetings of sessions.
 
         Args:
             session_ids: one session, or several.
             since, until: only meetings that began in `since <= t < until`, at most 21 days ago.
             meeting_id: only the entries of this meeting.
-            minutes: fetch streamed minutes too, which is slow.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            minutes: fetch streamed and participant minutes too, which is slow.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Example:
             meetings = await client.meetings(session_id, since="1d").collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        return self._list(listings.meetings(self.project_id, session_ids, chosen, minutes=minutes), resume)
+        plan = partial(listings.meetings, minutes=minutes)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def connections(
         self,
@@ -278,22 +273,21 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = CONNECTION,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[Connection]:
-        """List the participants of the meetings of sessions: times, country, browser, device and SDK. Raises: as `sessions`.
+    ) -> InsightsPages[records.Connection]:
+        """List the participants of the meetings of sessions: times, country, browser, device and SDK.
 
         Args:
             session_ids: one session, or several.
             since, until: only of meetings that began in `since <= t < until`.
             meeting_id: only of this meeting.
             fields: the fields of each record, as the API spells them; default: all documented ones.
-            resume: a page's `resume_token`, to continue after that page; pass the same arguments.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Example:
             table = await client.connections(session_id).to_arrow()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Connection, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, records.Connection, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def publishers(
         self,
@@ -305,15 +299,14 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[Publisher]:
+    ) -> InsightsPages[records.Publisher]:
         """List the streams that were published in the meetings of sessions. Args and Raises: as `connections`.
 
         Example:
             publishers = await client.publishers(session_id, meeting_id=meeting.meeting_id).collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Publisher, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, records.Publisher, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def subscribers(
         self,
@@ -325,15 +318,14 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = STREAM,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[Subscriber]:
+    ) -> InsightsPages[records.Subscriber]:
         """List the streams that were received in the meetings of sessions. Args and Raises: as `connections`.
 
         Example:
             subscribers = await client.subscribers(session_id).collect()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.participants(Subscriber, self.project_id, session_ids, chosen, fields)
-        return self._list(plan, resume)
+        plan = partial(listings.participants, records.Subscriber, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     def stream_stats(
         self,
@@ -346,7 +338,7 @@ class AsyncOpenTok(Client):
         fields: Sequence[str] = STATS,
         resume: str | None = None,
         **options: Unpack[CallOptions],
-    ) -> InsightsPages[StreamSample]:
+    ) -> InsightsPages[records.StreamSample]:
         """List the measurements of the streams of sessions, taken every 30 seconds by publishers and subscribers.
 
         A page is one session and takes at least one request. Args and Raises: as `connections`, and the following.
@@ -357,9 +349,8 @@ class AsyncOpenTok(Client):
         Example:
             table = await client.stream_stats(session_id, since="2d").to_arrow()
         """
-        chosen = self._runner.meeting_filter(since, until, meeting_id)
-        plan = listings.stream_samples(self.project_id, session_ids, chosen, roles=roles, fields=fields)
-        return self._list(plan, resume)
+        plan = partial(listings.stream_samples, roles=roles, fields=fields)
+        return self._in_meetings(plan, session_ids, (since, until), meeting_id, resume)
 
     async def query(
         self, text: str, variables: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
@@ -386,13 +377,17 @@ class AsyncOpenTok(Client):
         """
         return await run_query(self._runner, text, variables or {})
 
-    def _list(self, plan: ListingPlan[T], resume: str | None) -> InsightsPages[T]:
-        async def paginator() -> InsightsPaginator[T]:
-            return InsightsPaginator(plan, self._runner, resume=resume)
+    def _in_meetings(
+        self, plan: PlanInMeetings[T], ids: OneOrMore, asked: Ends, meeting: str | None, resume: str | None
+    ) -> InsightsPages[T]:
+        plan_of = partial(listings.of_chosen_meetings, plan, self.project_id, ids, meeting)
+        return self._list(plan_of, self._runner.meeting_range(*asked), asked, resume)
 
-        return self._pages(
-            paginator, table=lambda pages: plan.table([row for page in pages for row in page.records])
-        )
+    def _list(
+        self, plan_of: PlanOf[T], ends: tuple[float | None, float | None], asked: Ends, resume: str | None
+    ) -> InsightsPages[T]:
+        paginator, table = plan_pages(self._runner, plan_of, ends, asked, resume)
+        return self._pages(paginator, table=table)
 
     async def _sign(self, _: Request) -> Mapping[str, str]:
         return self.credentials.headers(self._now())

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from attrs import field, frozen
 
+from agora_analytics.core.credentials import credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.opentok.spec import (
     OPENTOK_HOST,
@@ -59,7 +60,7 @@ class ProjectKey:
     """
 
     api_key: str = field(converter=str, validator=_digits)
-    secret: str = field(repr=lambda _: "'***'", validator=_filled)
+    secret: str = field(repr=lambda _: "'***'", validator=[_filled, credential])
 
     host = OPENTOK_HOST
     path = OPENTOK_PATH

@@ -5,10 +5,12 @@ Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtain
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
 from agora_analytics.core.numbers import number_of
+from agora_analytics.core.spelling import did_you_mean
+from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import query_builders
 from agora_analytics.opentok.graphql_query import Field, OneOrMore, as_list
@@ -27,12 +29,10 @@ from agora_analytics.opentok.records import (
     moment,
     project_table,
     record,
+    snake,
     table,
 )
-from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
-
-if TYPE_CHECKING:
-    from agora_analytics.core.windows import Window
+from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA, Browser, GroupBy, Interval, SdkType
 
 T = TypeVar("T")
 
@@ -57,16 +57,37 @@ def members_of(
     return objects_in(reader.inner_list((collection or {}).get("resources"), path), reader, path)
 
 
+PlanInMeetings = Callable[[str, OneOrMore, MeetingFilter], ListingPlan[T]]
+"""(project id, session ids, chosen meetings) -> the listing."""
+
+
+def of_chosen_meetings(
+    plan: PlanInMeetings[T],
+    project_id: str,
+    session_ids: OneOrMore,
+    meeting_id: str | None,
+    first: float | None,
+    last: float | None,
+) -> ListingPlan[T]:
+    """Return a listing of the meetings that began in a time range, or that have an id."""
+    return plan(project_id, session_ids, MeetingFilter(since=first, until=last, meeting_id=meeting_id))
+
+
 def session_summaries(
-    project_id: str, window: "Window", *, minutes: bool, fields: Sequence[str]
+    project_id: str, start: float | None, end: float | None, *, minutes: bool, fields: Sequence[str]
 ) -> ListingPlan[SessionSummary]:
     """Return the listing of the sessions that had a meeting in a time range."""
     return ListingPlan(
         endpoint=SESSION_DATA,
-        queries=[query_builders.summaries_query(project_id, window, minutes=minutes, fields=fields)],
+        queries=[
+            query_builders.summaries_query(
+                project_id, start=start or 0.0, end=end, minutes=minutes, fields=fields
+            )
+        ],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
         table=partial(table, SessionSummary),
+        names=_field_names(fields),
     )
 
 
@@ -88,12 +109,12 @@ def meetings(
 
 
 def participants(
-    kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, fields: Sequence[str]
+    kind: type[T], project_id: str, session_ids: OneOrMore, chosen: MeetingFilter, *, fields: Sequence[str]
 ) -> ListingPlan[T]:
     """Return the listing of the `Connection`, `Publisher` or `Subscriber` records of meetings."""
     selection = query_builders.participant_fields(_PARTICIPANTS[kind], fields)
     parse = partial(_parse_participants, kind, selection.name)
-    return _in_meetings(kind, project_id, session_ids, chosen, parse, selection)
+    return _in_meetings(kind, project_id, session_ids, chosen, parse, selection, names=_field_names(fields))
 
 
 def stream_samples(
@@ -102,7 +123,8 @@ def stream_samples(
     """Return the listing of the samples of streams, with one session in each query."""
     wanted = tuple(dict.fromkeys(as_list(roles)))
     if not wanted or set(wanted) - set(_ROLES):
-        raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both")
+        hint = did_you_mean(next((role for role in wanted if role not in _ROLES), ""), _ROLES)
+        raise InvalidRequest(f"roles={wanted} is not valid; pass publisher, subscriber, or both{hint}")
 
     def parse(session_id: str, meeting: Member) -> Iterator[StreamSample | None]:
         fields, _, path = meeting
@@ -115,10 +137,13 @@ def stream_samples(
             yield from _parse_samples(session_id, meeting, role, senders)
 
     selections = [query_builders.sample_fields(role, fields) for role in wanted]
-    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, per_query=1)
+    options: dict[str, Any] = {"per_query": 1, "names": _field_names(fields)}
+    return _in_meetings(StreamSample, project_id, session_ids, chosen, parse, *selections, **options)
 
 
-def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> ListingPlan[ProjectRow]:
+def project_rows(
+    project_id: str, fields: Sequence[str], start: float | None, end: float | None, **arguments: Any
+) -> ListingPlan[ProjectRow]:
     """Return the listing of project data; `arguments` as `project_data_query`."""
     names = tuple(dict.fromkeys(fields))
     parents = {name.partition(".")[0] for name in names}
@@ -141,11 +166,43 @@ def project_rows(project_id: str, fields: Sequence[str], **arguments: Any) -> Li
 
     return ListingPlan(
         endpoint=PROJECT_DATA,
-        queries=[query_builders.project_data_query(project_id, names, **arguments)],
+        queries=[
+            query_builders.project_data_query(project_id, names, start=start or 0.0, end=end, **arguments)
+        ],
         outer=_PROJECT_DATA,
         parse=parse,
         table=partial(project_table, names=names),
+        names=[
+            ("field", names, query_builders.PROJECT_FIELDS),
+            ("interval", arguments["interval"] or (), Interval),
+            ("group_by", arguments["group_by"], GroupBy),
+            ("sdk_type", arguments["enum_filters"]["sdkType"], SdkType),
+            ("browser", arguments["enum_filters"]["browser"], Browser),
+        ],
+        notices=_ignored_filters(names, **arguments),
     )
+
+
+def _ignored_filters(
+    fields: Sequence[str],
+    *,
+    group_by: OneOrMore,
+    enum_filters: Mapping[str, OneOrMore],
+    text_filters: Mapping[str, OneOrMore],
+    **_: Any,
+) -> list[Event]:
+    """Return an event if the server does not apply filters or groups to all of the fields."""
+    filters = {**enum_filters, **text_filters}
+    names = [snake(name) for name, values in filters.items() if name != "country" and as_list(values)]
+    names += [f"group_by={group}" for group in as_list(group_by) if group != GroupBy.COUNTRY]
+    unfiltered = query_builders.unfiltered_fields(fields)
+    if not names or not unfiltered:
+        return []
+    return [FilterIgnored(endpoint=PROJECT_DATA, arguments=tuple(names), fields=unfiltered)]
+
+
+def _field_names(fields: Sequence[str]) -> list[tuple[str, OneOrMore, Iterable[str]]]:
+    return [("field", fields, query_builders.SESSION_FIELDS)]
 
 
 def _in_meetings(
@@ -181,6 +238,7 @@ def _in_sessions(
     chosen: MeetingFilter = MeetingFilter(),  # noqa: B008 - it is frozen
     minutes: bool = False,
     per_query: int = SESSIONS_PER_QUERY,
+    names: Sequence[tuple[str, OneOrMore, Iterable[str]]] = (),
 ) -> ListingPlan[T]:
     """Return a listing of what `parse` returns for each session, fetched with the `selections` in its meetings."""
     ids = as_list(session_ids)
@@ -200,6 +258,7 @@ def _in_sessions(
         outer=_SESSIONS,
         parse=parse,
         table=partial(table, kind),
+        names=names,
     )
 
 

@@ -1,23 +1,25 @@
 """Paginates the outer collection of a listing. Each page is complete at every level below it."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-from zlib import crc32
 
-import msgspec
-from attrs import astuple, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
+from agora_analytics.core.spelling import check_spelling
+from agora_analytics.engine.events import Event
 from agora_analytics.engine.pages import Fetched, Page, Pages
 from agora_analytics.engine.request_loop import with_context
-from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing, InvalidRequest
+from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
+from agora_analytics.instants import Instant
 from agora_analytics.opentok.graphql_query import (
     PAGE_BUDGET,
     Field,
     FieldPath,
+    OneOrMore,
     fit_pages,
     string,
     without_arguments,
@@ -84,26 +86,61 @@ class Member(NamedTuple):
 
 @frozen(kw_only=True)
 class ListingPlan(Generic[T]):
-    """What a listing requests, and how the members of the `outer` collection become records and a table."""
+    """What a listing requests, and how the members of the `outer` collection become records and a table.
+
+    `names` are names that the caller has chosen, each kind with what it is called and what the documents have.
+    `notices` are the events of the question itself.
+    """
 
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
     parse: Callable[[Member], Iterable[T | None]]
     table: "Callable[[list[T]], pa.Table]"
+    names: Sequence[tuple[str, OneOrMore, Iterable[str]]] = ()
+    notices: Sequence[Event] = ()
+
+    @property
+    def question(self) -> list[str]:
+        """Identifies the listing: its queries without times and page sizes."""
+        return [without_arguments(query, "first", "start", "end").text() for query in self.queries]
+
+
+@frozen(kw_only=True)
+class ListingPosition:
+    """Where a listing continues.
+
+    Attributes:
+        start: the begin of the time range of its queries, UTC epoch seconds; None: open, or without a range.
+        end: the end.
+        steps: the remaining pages.
+    """
+
+    start: float | None
+    end: float | None
+    steps: list[CursorPage]
 
 
 class InsightsPaginator(Generic[T]):
-    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages."""
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
 
-    def __init__(self, plan: ListingPlan[T], runner: InsightsRunner, *, resume: str | None = None) -> None:
+    Args:
+        plan: the listing.
+        runner: runs the queries.
+        tokens: writes the resume tokens.
+        position: the time range of the queries, and the pages to fetch.
+    """
+
+    def __init__(
+        self, plan: ListingPlan[T], runner: InsightsRunner, tokens: ResumeTokens, position: ListingPosition
+    ) -> None:
         self._plan = plan
+        self._tokens = tokens
+        self._position = position
         self._queries = [fit_pages(query, PAGE_BUDGET) for query in plan.queries]
         self._runner = runner
         self._visited: defaultdict[int, set[str]] = defaultdict(set)  # cursors, by query
-        self.steps = (
-            [CursorPage(i) for i in range(len(plan.queries))] if resume is None else self._read(resume)
-        )
+        self.steps = position.steps
 
     async def fetch(self, step: CursorPage) -> Fetched[CursorPage, InsightsPage[T]]:
         """See `Paginator.fetch`."""
@@ -147,7 +184,9 @@ class InsightsPaginator(Generic[T]):
 
     def finalize(self, page: InsightsPage[T], left: Sequence[CursorPage]) -> InsightsPage[T]:
         """See `Paginator.finalize`."""
-        return evolve(page, resume_token=write_token(self._fingerprint, left))
+        if not left:
+            return page
+        return evolve(page, resume_token=self._tokens.write(evolve(self._position, steps=list(left))))
 
     def _parse(self, members: Sequence[Any], reader: LenientReader, path: str) -> list[T]:
         read = (
@@ -159,12 +198,6 @@ class InsightsPaginator(Generic[T]):
     def _with_context(self, error: AgoraAnalyticsError, complete: CompleteData) -> AgoraAnalyticsError:
         endpoint = self._runner.operations[self._plan.endpoint]
         return with_context(error, endpoint, complete.first.host, list(complete.first.trail))
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        """Identifies the listing: its queries without times, since a time such as `6h` means another one later."""
-        texts = (without_arguments(query, "first", "start", "end").text() for query in self._queries)
-        return f"{crc32(' '.join(texts).encode()):08x}"
 
     def _next_cursor(self, step: CursorPage, outer: dict[str, Any]) -> str:
         """Return the cursor of the next page; "" if there is none."""
@@ -190,31 +223,53 @@ class InsightsPaginator(Generic[T]):
         elif total is not None and seen < total and next_cursor(outer) is None:
             yield Problem(message=f"the server returned {seen} of {total} {name}", path=self._plan.outer)
 
-    def _read(self, token: str) -> list[CursorPage]:
-        fingerprint, steps = read_token(token)
-        if fingerprint != self._fingerprint or any(not 0 <= s.query < len(self._queries) for s in steps):
-            raise InvalidRequest("this resume token is of another listing; pass the same arguments")
-        return steps
+
+Ends = tuple[Instant | None, Instant | None]
+"""The two ends of a time range, as a caller passes them; None: open."""
+PlanOf = Callable[[float | None, float | None], ListingPlan[T]]
+"""Plans a listing for a time range: the two ends in UTC epoch seconds, None: open."""
 
 
-def write_token(fingerprint: str, steps: Iterable[CursorPage]) -> str:
-    """Return a listing's fingerprint and remaining steps as an opaque text; "" if no step remains."""
-    left = [astuple(step) for step in steps]
-    return urlsafe_b64encode(msgspec.json.encode([fingerprint, left])).decode().rstrip("=") if left else ""
+def plan_pages(
+    runner: InsightsRunner,
+    plan_of: PlanOf[T],
+    ends: tuple[float | None, float | None],
+    asked: Ends,
+    resume: str | None,
+) -> "tuple[Callable[[], Coroutine[Any, Any, InsightsPaginator[T]]], Callable[[Sequence[InsightsPage[T]]], pa.Table]]":
+    """Return the functions that return the paginator and the table of a listing.
 
+    A resumed listing has the range of its token.
 
-def read_token(token: str) -> tuple[str, list[CursorPage]]:
-    """Return the fingerprint and the steps that `write_token` wrote."""
-    try:
-        fingerprint, left = msgspec.json.decode(
-            urlsafe_b64decode(token + "=" * (-len(token) % 4)),
-            type=tuple[str, list[tuple[int, str, int, int | None]]],
-        )
-    except (ValueError, msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(
-            "this is not a resume token of a listing; pass a page's resume_token as it is"
-        ) from error
-    return fingerprint, [CursorPage(*step) for step in left]
+    Args:
+        runner: runs the queries.
+        plan_of: plans the listing for a time range.
+        ends: the range, in UTC epoch seconds.
+        asked: the same, as the caller passed it.
+        resume: the resume token of a page.
+
+    Raises:
+        InvalidRequest: a misspelt name, or a token that cannot be used.
+        WindowOutOfReach: the range of the token is no longer kept as a whole.
+    """
+    plan = plan_of(*ends)
+    if runner.validates:
+        for what, words, documented in plan.names:
+            check_spelling(what, words, documented, endpoint=plan.endpoint)
+    for event in plan.notices:
+        runner.notify(event)
+    tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
+    steps = [CursorPage(i) for i in range(len(plan.queries))]
+    position = ListingPosition(start=ends[0], end=ends[1], steps=steps)
+    if resume is not None:
+        position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
+        runner.check_start(plan.endpoint, position.start)
+        plan = plan_of(position.start, position.end)
+
+    async def paginator() -> InsightsPaginator[T]:
+        return InsightsPaginator(plan, runner, tokens, position)
+
+    return paginator, lambda pages: plan.table([row for page in pages for row in page.records])
 
 
 def objects_in(members: Sequence[Any], reader: LenientReader, path: str) -> list[tuple[dict[str, Any], str]]:

@@ -3,13 +3,14 @@
 Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data" and "Obtaining Session Data".
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.graphql_query import (
     Field,
@@ -24,6 +25,7 @@ from agora_analytics.opentok.graphql_query import (
     string,
     string_list,
 )
+from agora_analytics.opentok.spec import DAILY_REACH
 
 PACIFIC = "America/Los_Angeles"
 """The time zone of the days of project data."""
@@ -38,14 +40,16 @@ USAGE = tuple(
     )
 )  # fmt: skip
 """All usage except the participant minutes, in minutes."""
-PARTICIPANTS = tuple(
-    f"usage.participantMinutes.from{tier}Publishers"
+TIERS = tuple(
+    f"from{tier}Publishers"
     for tier in (
         "1To2", "1To4", "1To8", "1To10", "1To25", "3To6", "3To25", "5To8", "7To8", "9To10", "11To20", "11To35",
         "21To35", "26To35", "36To40", "36Plus", "41Plus",
     )
 )  # fmt: skip
-"""Participant minutes by number of publishers. The tiers overlap, so never add all of them up."""
+"""The tiers of participant minutes, by number of publishers. They overlap, so never add all of them up."""
+PARTICIPANTS = tuple(f"usage.participantMinutes.{tier}" for tier in TIERS)
+"""Participant minutes of a project."""
 QUALITY = tuple(
     f"quality.{side}.{name}"
     for side in ("publisher", "subscriber")
@@ -91,13 +95,19 @@ STATS = (
 )  # fmt: skip
 """Fields of a sample, in addition to its time. Those that a publisher or subscriber lacks are not requested."""
 
-_MINUTES = ("publisherMinutes", "subscriberMinutes")
+PROJECT_FIELDS = (*USAGE, *PARTICIPANTS, *QUALITY, *DISTRIBUTIONS, *ERRORS)
+"""All documented fields of project data."""
+_MINUTES = ("publisherMinutes", "subscriberMinutes", *(f"participantMinutes.{tier}" for tier in TIERS))
 _IDENTITY = {
     "connection": ("connectionId",),
     "publisher": ("createdAt", "connectionId", "stream.streamId"),
     "subscriber": ("subscriberId", "createdAt", "connectionId", "stream.streamId"),
 }
+SESSION_FIELDS = (*SUMMARY, *CONNECTION, *STREAM, *STATS, *chain.from_iterable(_IDENTITY.values()))
+"""All documented fields of session data that a caller may choose."""
 _MISSING = {"publisher": ("subscribeToAudio", "subscribeToVideo"), "subscriber": ("hasAudio", "hasVideo")}
+
+_UNFILTERED = re.compile(r"usage\.(participantMinutes\..*|\w*Archive(Composed)?Minutes)")
 
 
 @frozen(kw_only=True)
@@ -162,7 +172,12 @@ def sessions_query(
 
 
 def summaries_query(
-    project_id: str, window: Window, *, minutes: bool, fields: Sequence[str] = SUMMARY
+    project_id: str,
+    *,
+    start: float,
+    end: float | None,
+    minutes: bool,
+    fields: Sequence[str] = SUMMARY,
 ) -> Field:
     """Return the query of the sessions that had a meeting in a time range."""
     extra = leaf_fields(*_MINUTES) if minutes else ()
@@ -171,8 +186,8 @@ def summaries_query(
         *leaf_fields("sessionId", "mediaMode"),
         *extra,
         collection("meetings", *leaf_fields("createdAt", *fields), *extra),
-        start=date_literal(window.start),
-        end=date_literal(window.end + 1),
+        start=date_literal(start),
+        **({} if end is None else {"end": date_literal(end)}),
     )
     return project_query(project_id, Field("sessionData", (summaries,)))
 
@@ -187,6 +202,11 @@ def sample_fields(role: str, fields: Sequence[str]) -> Field:
     present = [name for name in fields if name not in _MISSING[role]]
     stats = collection("streamStatsCollection", *leaf_fields("createdAt", *present))
     return collection(f"{role}s", *leaf_fields(*_IDENTITY[role]), stats)
+
+
+def unfiltered_fields(fields: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields that the server filters and groups by country only, not by SDK, region or browser."""
+    return tuple(filter(_UNFILTERED.fullmatch, fields))
 
 
 def project_data_query(
@@ -233,3 +253,9 @@ def pacific_midnight(day: date | str) -> datetime:
     except ValueError:
         raise InvalidRequest(f"{day!r} is not a day; write it as 2026-11-20") from None
     return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)
+
+
+def oldest_daily_row(now: float) -> float:
+    """Return the start of the oldest day whose row is kept at `now`; both are UTC epoch seconds."""
+    day = datetime.fromtimestamp(now - DAILY_REACH, ZoneInfo(PACIFIC)).date()
+    return pacific_midnight(day).timestamp()

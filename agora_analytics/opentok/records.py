@@ -21,6 +21,11 @@ from agora_analytics.core.field_types import LAST_SECOND, Id
 from agora_analytics.core.lenient_reader import LenientReader, converter, show
 from agora_analytics.core.numbers import number_of
 from agora_analytics.opentok.graphql_query import camel_case
+from agora_analytics.opentok.participant_minutes import (
+    ParticipantMinutes,
+    participant_minutes_type,
+    read_participant_minutes,
+)
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
 if TYPE_CHECKING:
@@ -51,6 +56,7 @@ def _read_moment(value: Any, _: object) -> datetime:
 
 
 converter.register_structure_hook(datetime, _read_moment)
+converter.register_structure_hook(ParticipantMinutes, lambda value, _: read_participant_minutes(value))
 
 
 @frozen(kw_only=True)
@@ -65,6 +71,7 @@ class MeetingSummary:
         total_connections, total_streams, total_subscribers: totals of the meeting.
         max_concurrent_connections, max_concurrent_streams, max_concurrent_subscribers: the most at the same time.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        participant_minutes: the minutes that are billed; None if they were not requested.
         extra: fields that the caller named and that no attribute stands for, and values that cannot be read.
     """
 
@@ -80,6 +87,7 @@ class MeetingSummary:
     max_concurrent_subscribers: int | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
@@ -93,6 +101,7 @@ class Meeting:
         created_at: when it began, UTC.
         destroyed_at: when it ended, UTC; None while it is still active.
         publisher_minutes, subscriber_minutes: streamed minutes; None if they were not requested.
+        participant_minutes: the minutes that are billed; None if they were not requested.
         extra: values that cannot be read, as they were sent.
     """
 
@@ -102,6 +111,7 @@ class Meeting:
     destroyed_at: datetime | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
@@ -113,6 +123,7 @@ class Session:
         session_id: its id.
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session; None if they were not requested.
+        participant_minutes: likewise, the minutes that are billed.
         meetings: all of its meetings.
         extra: values that cannot be read, as they were sent.
     """
@@ -121,6 +132,7 @@ class Session:
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     meetings: tuple[Meeting, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
@@ -133,6 +145,7 @@ class SessionSummary:
         session_id: its id.
         media_mode: `routed` or `relayed`.
         publisher_minutes, subscriber_minutes: of the whole session, so do not add them up over a time range.
+        participant_minutes: likewise, the minutes that are billed; those of `meetings` can be added up.
         meetings: all of its meetings.
         extra: values that cannot be read, as they were sent.
     """
@@ -141,6 +154,7 @@ class SessionSummary:
     media_mode: str | None = None
     publisher_minutes: float | None = None
     subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
     meetings: tuple[MeetingSummary, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
@@ -328,11 +342,14 @@ def table(kind: type[Any], records: Sequence[Any]) -> "pa.Table":
         datetime | None: UTC_MILLISECONDS,
         float | None: pa.float64(),
         int | None: pa.int64(),
+        ParticipantMinutes | None: participant_minutes_type(),
     }
     columns = {}
     for attribute in attrs.fields(kind):
         name = attribute.name
         values = [getattr(record, name) for record in records]
+        if name == "participant_minutes":
+            values = [None if minutes is None else attrs.asdict(minutes) for minutes in values]
         if name == "extra":
             values = [json.dumps(extra, separators=(",", ":")) if extra else None for extra in values]
         if name not in ("meetings", "values"):

@@ -6,6 +6,7 @@ Collections that continue at the same cursor share a request.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,16 +18,16 @@ from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.engine.events import PartialResponse, RecordsSkipped
+from agora_analytics.engine.events import Event, PartialResponse, RecordsSkipped
 from agora_analytics.engine.pages import Meta
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
-from agora_analytics.errors import IncompleteListing, ServerError
+from agora_analytics.errors import IncompleteListing, ServerError, WindowOutOfReach
 from agora_analytics.instants import Instant, epoch_seconds
-from agora_analytics.kit.operation import Operation
+from agora_analytics.kit.operation import Operation, report_clip
 from agora_analytics.opentok.graphql_query import IDENTITY_FIELDS, Field, FieldPath, next_page_query
 from agora_analytics.opentok.judge import Problem, QueryData, read_response
-from agora_analytics.opentok.query_builders import MeetingFilter
-from agora_analytics.opentok.spec import LIMITS, PROJECT_DATA, SESSION_DATA
+from agora_analytics.opentok.query_builders import oldest_daily_row
+from agora_analytics.opentok.spec import DAILY_REACH, DAY, LIMITS, PROJECT_DATA, SESSION_DATA, Interval
 
 T = TypeVar("T")
 
@@ -49,11 +50,11 @@ RunQuery = Callable[[Field], Awaitable[ApiResponse[QueryData]]]
 
 
 class InsightsRunner:
-    """Runs the queries of one client; `validate` cuts time ranges to what may be requested."""
+    """Runs the queries of one client; `validate` checks names, and cuts time ranges to what may be requested."""
 
     def __init__(self, engine: Engine, *, path: str, validate: bool) -> None:
         self._engine = engine
-        self._validate = validate
+        self.validates = validate
         self.operations: Mapping[str, Operation[QueryData]] = {
             name: Operation(name=name, method="POST", path=path, read=read_response)
             for name in (SESSION_DATA, PROJECT_DATA)
@@ -100,14 +101,21 @@ class InsightsRunner:
             self._engine.observer(RecordsSkipped(endpoint=endpoint, skipped=tuple(skipped)))
         for problem in problems:
             event = PartialResponse(endpoint=endpoint, code=problem.code, message=problem.message)
-            self._engine.observer(event)
+            self.notify(event)
 
-    def clipped(self, window: Window, endpoint: str = SESSION_DATA) -> Window:
-        """Return the part of a time range that may be requested now."""
-        if not self._validate:
+    def notify(self, event: Event) -> None:
+        """Send an event to the observer."""
+        self._engine.observer(event)
+
+    def clipped(self, window: Window, endpoint: str = SESSION_DATA, *, report: bool = True) -> Window:
+        """Return the part of a time range that may be requested now; with `report`, send an event if it is cut."""
+        if not self.validates:
             return window
-        operation = self.operations[endpoint]
-        return clip(window, self._engine.limits(operation), self._engine.server_time.now(), endpoint=endpoint)
+        now = self._engine.server_time.now()
+        part = clip(window, self._engine.limits(self.operations[endpoint]), now, endpoint=endpoint)
+        if report:
+            report_clip(self._engine.observer, endpoint, window, part, now)
+        return part
 
     def open_range(
         self,
@@ -116,25 +124,68 @@ class InsightsRunner:
         *,
         endpoint: str = SESSION_DATA,
         names: tuple[str, str] = ("since", "until"),
+        report: bool = True,
     ) -> tuple[float | None, float | None]:
-        """Return the two ends of a time range in UTC epoch seconds; either may be open."""
+        """Return the two ends of a time range in UTC epoch seconds; either may be open, and a start of 0 is."""
         now = self._engine.server_time.now()
         first = None if since is None else epoch_seconds(since, now=now, name=names[0])
         last = None if until is None else epoch_seconds(until, now=now, name=names[1])
         begin = first or 0.0
         end = max(now, begin + 1) if last is None else last
-        self.clipped(Window.half_open(begin, end, names), endpoint)
+        self.clipped(Window.half_open(begin, end, names), endpoint, report=report and bool(first))
         return first, last
 
-    def meeting_filter(
-        self, since: Instant | None, until: Instant | None, meeting_id: str | None
-    ) -> MeetingFilter:
-        """Return the filter of meetings that began in a time range."""
+    def project_range(
+        self, start: Instant, end: Instant | None, interval: str | None
+    ) -> tuple[float | None, float | None]:
+        """Return the two ends of a range of project data. Days that are no longer kept are cut off.
+
+        Raises:
+            InvalidRequest: milliseconds, a naive datetime, `start` not before `end`.
+            WindowOutOfReach: no part of the range is kept.
+        """
+        daily = self.validates and interval == Interval.DAILY
+        names = ("start", "end")
+        first, last = self.open_range(start, end, endpoint=PROJECT_DATA, names=names, report=not daily)
+        if not daily:
+            return first, last
+        now = self._engine.server_time.now()
+        oldest = oldest_daily_row(now)
+        if last is not None and last <= oldest:
+            raise WindowOutOfReach(
+                f"the time range is too far back: daily rows are kept for {DAILY_REACH // DAY} days",
+                legal=(int(oldest), int(now)),
+                endpoint=PROJECT_DATA,
+            )
+        if not first or first >= oldest:
+            return first, last
+        until = math.ceil(now if last is None else last) - 1
+        asked, part = Window(math.floor(first), until), Window(int(oldest), until)
+        report_clip(self._engine.observer, PROJECT_DATA, asked, part, now)
+        return oldest, last
+
+    def meeting_range(
+        self, since: Instant | None, until: Instant | None
+    ) -> tuple[float | None, float | None]:
+        """Return the two ends of a range in which meetings began, cut to what may be requested."""
         first, last = self.open_range(since, until)
-        if first is not None:
-            oldest = self.reach.start if self._validate else 0  # the server refuses an earlier start
-            first = max(first, float(oldest))
-        return MeetingFilter(since=first, until=last, meeting_id=meeting_id)
+        if first is not None and self.validates:  # the server refuses an earlier start
+            first = max(first, float(self.reach.start))
+        return first, last
+
+    def check_start(self, endpoint: str, start: float | None) -> None:
+        """Check that the time range of a resumed listing is still kept: its cursors are positions in it.
+
+        Raises:
+            WindowOutOfReach: the range begins before the data that the server still has.
+        """
+        oldest = self._engine.server_time.now() - LIMITS[endpoint].reach
+        if self.validates and start and start < oldest:
+            raise WindowOutOfReach(
+                "the time range of the resume token is no longer kept as a whole; list it again without resume=",
+                legal=(math.ceil(oldest), int(self._engine.server_time.now())),
+                endpoint=endpoint,
+            )
 
 
 @define

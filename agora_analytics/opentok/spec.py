@@ -48,6 +48,8 @@ LIMITS: Mapping[str, Limits] = {
 """The limits of both endpoints, which share one budget: `SHARED_BUDGETS`."""
 SHARED_BUDGETS: Mapping[str, str] = {SESSION_DATA: INSIGHTS, PROJECT_DATA: INSIGHTS}
 
+DAILY_REACH = 90 * DAY
+"""How long the daily rows of project data are kept, in seconds; monthly rows are kept for `LIMITS` (section 2)."""
 PROJECT_LATENCY = 48 * 3600
 """Seconds until a day's project data are available (36 to 48 hours)."""
 

@@ -5,23 +5,22 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Self, Unpack
 
-from attrs import evolve
-
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.retry_policy import RetryPolicy
-from agora_analytics.instants import Instant, iso
+from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Request
 from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import Basic, Credentials
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
-from agora_analytics.signaling.history import Archive, history_listing, messages_table, read_resume_token
+from agora_analytics.signaling.history import Archive, history_listing, messages_table, start_at
 from agora_analytics.signaling.limits import (
     LIMITS,
     SHARED_BUDGETS,
@@ -30,7 +29,7 @@ from agora_analytics.signaling.limits import (
     check_history,
 )
 from agora_analytics.signaling.messages import Messages
-from agora_analytics.signaling.operations import HISTORY_HOST, DecodedEvents, E, at
+from agora_analytics.signaling.operations import HISTORY_HOSTS, DecodedEvents, E, at
 from agora_analytics.signaling.records import (
     ArchivedMessage,
     ChannelEvent,
@@ -65,7 +64,7 @@ class AsyncSignaling(Messages):
         ConfigurationError: a setting is missing or cannot be used.
 
     Example:
-        async with AsyncSignaling(Basic("customer id", "secret"), app_id="app") as client:
+        async with AsyncSignaling(Basic("customer-id", "secret"), app_id="app") as client:
             delivery = await client.peer_message("server", "ann", "hello")
             print(delivery.state)
     """
@@ -81,7 +80,7 @@ class AsyncSignaling(Messages):
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
-        basic = credentials if isinstance(credentials, Basic) else Basic("a token", "a token")
+        basic = credentials if isinstance(credentials, Basic) else Basic("token", "token")
         settings = Settings(
             customer_id=basic.customer_id,
             customer_secret=basic.customer_secret,
@@ -100,9 +99,9 @@ class AsyncSignaling(Messages):
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
         )
-        # Today's history has a host of its own, and therefore an engine.
+        # Today's history prefers a host of its own, whatever the region, and therefore has an engine.
         self._history_engine = self._connect(
-            hosts=HostTable(preferred=self._base_url or HISTORY_HOST),
+            hosts=HostTable(preferred=self._base_url) if self._base_url else HISTORY_HOSTS,
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
             authorize=self._headers,
@@ -213,17 +212,19 @@ class AsyncSignaling(Messages):
             start: where to begin; 0: at the first message. Sent as it is, because the unit is not documented.
             end: where to end; 0: at the last message. Sent as it is.
             page_size: messages a page, 1 to 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: a name, the type or the page size is not valid.
+            InvalidRequest: a name, the type or the page size is not valid, or the token is of other arguments.
             AccessDenied: the feature is not enabled for the App ID.
 
         Source: Agora, "Signaling REST API", "Message history".
         """
         if self._options.validate:
             check_history(user_id, channel, channel_type, page_size)
-        starts = read_resume_token(resume, default=start)
+        question = (self.app_id, user_id, channel_type, channel, start, end)
+        tokens = ResumeTokens(operations.HISTORY.name, *question, page_size=page_size)
+        starts = start_at(tokens, resume, default=start)
         operation = at(
             operations.HISTORY,
             app_id=self.app_id,
@@ -232,7 +233,7 @@ class AsyncSignaling(Messages):
             channel=channel,
         )
         paginator = partial(
-            history_listing, self._history_engine, operation, starts, end=end, page_size=page_size
+            history_listing, self._history_engine, operation, starts, tokens, end=end, page_size=page_size
         )
         return self._pages(paginator, table=partial(messages_table, kind=HistoryMessage), prefetch=1)
 
@@ -259,22 +260,20 @@ class AsyncSignaling(Messages):
             destination: only messages to this user or channel. At least one of the two is required.
             order: `asc`, the oldest first, or `desc`.
             page_size: messages a page: 20, 50 or 100.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The time
+                range is that of the token.
 
         Raises:
-            InvalidRequest: neither source nor destination, or an argument that is not valid.
+            InvalidRequest: neither source nor destination, an argument that is not valid, or a token of others.
             DeadlineExceeded: a result is still in progress at the deadline (default: after `retry.deadline` seconds).
 
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
         if self._options.validate:
             check_archive_page(page_size, order)
-        archive = evolve(
-            self._archive(since, until, source, destination),
-            steps=read_resume_token(resume, default=0),
-            page_size=page_size,
-            order=order,
-        )
+        question = (source, destination, as_asked(since), as_asked(until))
+        archive = self._archive(since, until, source, destination)
+        archive = archive.paged(page_size, order, question, resume)
 
         async def paginator() -> Archive:
             return archive
@@ -306,11 +305,11 @@ class AsyncSignaling(Messages):
             check_ends(source, destination)
         window = self._window(since, until, validate=True)
         ends = {"source": source, "destination": destination}
-        seconds = {"start_time": iso(window.start), "end_time": iso(window.end + 1)}
         return Archive(
             engine=self._engine,
             app_id=self.app_id,
-            filter={name: value for name, value in ends.items() if value is not None} | seconds,
+            window=window,
+            ends={name: value for name, value in ends.items() if value is not None},
             deadline=(self._options.retry or RetryPolicy()).deadline,
         )
 

@@ -4,9 +4,11 @@ Source: Agora, "Signaling REST API", "Authentication".
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import field, frozen
 
+from agora_analytics.core.credentials import check_credential, credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import basic_auth
 
@@ -20,17 +22,22 @@ def _required(_: object, __: object, value: str) -> None:
         raise ConfigurationError("user_id is missing; pass the user that the token was issued for")
 
 
+def _token(_: object, attribute: Any, value: Any) -> None:
+    if not callable(value):
+        check_credential(attribute.name, value)
+
+
 @frozen
 class Basic:
     """The RESTful API's customer id and secret. They may send as any user.
 
     Example:
-        >>> Basic("customer id", "secret")
+        >>> Basic("customer-id", "secret")
         Basic(customer_id='cust...', customer_secret='***')
     """
 
-    customer_id: str = field(repr=lambda text: f"'{text[:4]}...'")
-    customer_secret: str = field(repr=_hidden)
+    customer_id: str = field(repr=lambda text: f"'{text[:4]}...'", validator=credential)
+    customer_secret: str = field(repr=_hidden, validator=credential)
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
@@ -46,7 +53,7 @@ class Token:
         user_id: the user that it was issued for. If given, the client refuses to send as another user.
     """
 
-    token: str | Callable[[], str] = field(repr=_hidden)
+    token: str | Callable[[], str] = field(repr=_hidden, validator=_token)
     user_id: str | None = None
 
     def headers(self) -> Mapping[str, str]:
@@ -59,7 +66,7 @@ class LegacyToken:
     """An AccessToken of the legacy pages, with the user that it was issued for."""
 
     user_id: str = field(validator=_required)
-    token: str | Callable[[], str] = field(repr=_hidden)
+    token: str | Callable[[], str] = field(repr=_hidden, validator=_token)
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
@@ -70,4 +77,8 @@ Credentials = Basic | Token | LegacyToken
 
 
 def _current(token: str | Callable[[], str]) -> str:
-    return token if isinstance(token, str) else token()
+    if isinstance(token, str):
+        return token
+    current = token()
+    check_credential("token", current)
+    return current

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-from attrs import asdict, evolve, fields, frozen
+from attrs import asdict, evolve, field, fields, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.resume_tokens import ResumeTokens
 from agora_analytics.core.sent_text import json_body
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched, Page
-from agora_analytics.errors import DeadlineExceeded, IncompleteListing, InvalidRequest
+from agora_analytics.errors import DeadlineExceeded, IncompleteListing
+from agora_analytics.instants import iso
 from agora_analytics.kit.listing import Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.signaling.operations import COUNT, HISTORY, QUERY, RESULT, at
@@ -35,6 +38,7 @@ async def history_listing(
     engine: Engine,
     operation: Operation[DecodedHistory],
     starts: Sequence[int],
+    tokens: ResumeTokens,
     *,
     end: int,
     page_size: int,
@@ -63,7 +67,7 @@ async def history_listing(
         run=engine.run,
         request=request,
         page=page,
-        token=lambda _, after: str(after[0]),
+        token=lambda _, after: tokens.write(after[0]),
         fresh=_WithoutOverlap(),
     )
 
@@ -110,20 +114,52 @@ class Archive:
     Attributes:
         engine: sends the requests.
         app_id: the project's App ID.
-        filter: the fields of the filter, as the API spells them.
+        window: the time range.
+        ends: the source and the destination, as far as they are given.
         deadline: seconds to wait for a result if the call has no deadline of its own; None: without limit.
         steps: the offset to begin at; empty: no page.
         page_size: messages a page.
         order: `asc` or `desc`.
+        tokens: writes the resume tokens of the pages.
     """
 
     engine: Engine
     app_id: str
-    filter: Mapping[str, str]
+    window: Window
+    ends: Mapping[str, str]
     deadline: float | None
     steps: Sequence[int] = ()
     page_size: int = 100
     order: str = "asc"
+    tokens: ResumeTokens = field(factory=lambda: ResumeTokens(QUERY.name))
+
+    @property
+    def filter(self) -> dict[str, str]:
+        """The fields of the filter, as the API spells them."""
+        seconds = {"start_time": iso(self.window.start), "end_time": iso(self.window.end + 1)}
+        return {**self.ends, **seconds}
+
+    def paged(self, page_size: int, order: str, question: Sequence[object], resume: str | None) -> "Archive":
+        """Return the archive with pages. A resumed one has the time range of its token.
+
+        Args:
+            page_size: messages a page.
+            order: `asc` or `desc`.
+            question: the other arguments of the caller.
+            resume: the resume token of a page.
+
+        Raises:
+            InvalidRequest: a token that cannot be used.
+        """
+        tokens = ResumeTokens(QUERY.name, self.app_id, order, question, page_size=page_size)
+        archive = evolve(self, steps=[0], page_size=page_size, order=order, tokens=tokens)
+        if resume is None:
+            return archive
+        position = tokens.read(resume, tuple[int, int, int])
+        if position is None:
+            return evolve(archive, steps=[])
+        start, end, offset = position
+        return evolve(archive, window=Window(start, end), steps=[offset])
 
     async def count(self) -> int:
         """Return the number of messages.
@@ -148,7 +184,9 @@ class Archive:
 
     def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:
         """See `Paginator.finalize`."""
-        return evolve(page, resume_token=str(left[0]) if left else "")
+        if not left:
+            return page
+        return evolve(page, resume_token=self.tokens.write((self.window.start, self.window.end, left[0])))
 
     async def _poll(self, request: ApiRequest[R | None]) -> tuple[R, ApiResponse[R | None]]:
         deadline = current_limits().remaining(self.deadline)
@@ -163,19 +201,14 @@ class Archive:
         )
 
 
-def read_resume_token(token: str | None, *, default: int) -> list[int]:
+def start_at(tokens: ResumeTokens, resume: str | None, *, default: int) -> list[int]:
     """Return where a history continues: at `default` without a token, and nowhere after the last page.
 
     Raises:
-        InvalidRequest: the text is not a resume token of a history.
+        InvalidRequest: the text is not a resume token of this history.
     """
-    if token is None:
-        return [default]
-    if token and not (token.isascii() and token.isdigit()):
-        raise InvalidRequest(
-            f"resume={token!r} is not a resume token of a history; pass a page's resume_token as it is"
-        )
-    return [int(token)] if token else []
+    position = default if resume is None else tokens.read(resume, int)
+    return [] if position is None else [position]
 
 
 def messages_table(pages: Sequence[Page[Any]], *, kind: type[Any]) -> "pa.Table":

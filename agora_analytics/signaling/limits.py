@@ -14,6 +14,7 @@ from string import ascii_letters, digits
 from attrs import evolve
 
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 
 DAY = 86_400
@@ -120,7 +121,8 @@ def check_history(user_id: str, channel: str, channel_type: str, page_size: int)
     check_name(user_id, "user_id", history=True)
     check_name(channel, "channel", history=True)
     if channel_type not in _CHANNEL_TYPES:
-        raise InvalidRequest(f"channel_type={channel_type!r} is not one of {', '.join(_CHANNEL_TYPES)}")
+        hint = did_you_mean(channel_type, _CHANNEL_TYPES)
+        raise InvalidRequest(f"channel_type={channel_type!r} is not one of {', '.join(_CHANNEL_TYPES)}{hint}")
     if not 1 <= page_size <= 100:
         raise InvalidRequest(f"page_size={page_size} is not allowed; pass 1 to 100")
 
@@ -130,4 +132,5 @@ def check_archive_page(page_size: int, order: str) -> None:
     if page_size not in _ARCHIVE_PAGE_SIZES:
         raise InvalidRequest(f"page_size={page_size} is not allowed; pass 20, 50 or 100")
     if order not in {"asc", "desc"}:
-        raise InvalidRequest(f"order={order!r} is neither asc nor desc")
+        hint = did_you_mean(order, ("asc", "desc"))
+        raise InvalidRequest(f"order={order!r} is neither asc nor desc{hint}")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from attrs import evolve, frozen
 
 from agora_analytics import errors
+from agora_analytics.agora.domains import host_table
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.lenient_json import NotJson, load_object
 from agora_analytics.core.lenient_reader import LenientReader, list_of
@@ -41,8 +42,8 @@ R = TypeVar("R")
 E = TypeVar("E", bound=UserEvent | ChannelEvent)
 Fields = dict[str, Any]
 
-HISTORY_HOST = "https://api.sd-rtn.com"
-"""The one host that the page of today's history names."""
+HISTORY_HOSTS = host_table("sd-rtn.com", regional=True)
+"""The hosts of today's history. Its page names api.sd-rtn.com only; the others take over if it fails."""
 
 _MESSAGE_LOSS = "the message may have arrived, so it was not sent again"
 _EVENT_LOSS = "up to 1,000 events may be lost with the response, so the request was not repeated"
@@ -153,7 +154,9 @@ def _judge_code(exchange: Exchange, response: Response, code: int, message: str,
     if kind is errors.RateLimited:
         return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
     if kind is not errors.ServerError or may_have_effect:
-        return Fail(error=error, after=after if may_have_effect else None, other_host=may_have_effect)
+        not_offered = code == 404 and "no Route matched" in message
+        after = after if may_have_effect else None
+        return Fail(error=error, after=after, other_host=may_have_effect, not_offered=not_offered)
     return Retry(error=error, after=after, other_host=True)
 
 

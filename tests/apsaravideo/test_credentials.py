@@ -18,9 +18,9 @@ from tests.conftest import response
 MARK = "marked-1f6c0b"
 TOKEN = f"{MARK}-token"
 ENVIRONMENT = {
-    "ALIBABA_CLOUD_ACCESS_KEY_ID": "an id",
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "an-id",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": MARK,
-    "APSARAVIDEO_APP_ID": "an app",
+    "APSARAVIDEO_APP_ID": "an-app",
 }
 
 
@@ -115,12 +115,12 @@ def test_failing_credentials_raise_without_a_request():
     [
         ({}, "access_key_id is missing; pass access_key_id= or set ALIBABA_CLOUD_ACCESS_KEY_ID"),
         ({"access_key_id": "i"}, "set ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
-        ({"access_key_id": "i", "access_key_secret": f"{MARK}\n"}, "access_key_secret has spaces"),
-        ({"access_key_id": "i", "access_key_secret": f" {MARK}"}, "access_key_secret has spaces"),
+        ({"access_key_id": "i", "access_key_secret": f"{MARK}\n"}, "access_key_secret contains a space"),
+        ({"access_key_id": "i", "access_key_secret": f" {MARK}"}, "access_key_secret contains a space"),
         ({"access_key_id": "i\u00e9", "access_key_secret": MARK}, "access_key_id has"),
         (
             {"access_key_id": "i", "access_key_secret": MARK, "security_token": f"{MARK}\r\nx: y"},
-            "security_token has",
+            "security_token contains a space",
         ),
         ({"access_key_id": "i", "access_key_secret": MARK, "app_id": ""}, "set APSARAVIDEO_APP_ID"),
         (
@@ -153,8 +153,8 @@ def test_plain_http_with_allow_http():
 
 async def test_settings_of_the_environment():
     async with AsyncApsaraVideo.from_env(ENVIRONMENT) as client:
-        assert client.app_id == "an app"
-        assert repr(client) == "AsyncApsaraVideo(app_id='an app', host='https://live.aliyuncs.com')"
+        assert client.app_id == "an-app"
+        assert repr(client) == "AsyncApsaraVideo(app_id='an-app', host='https://live.aliyuncs.com')"
     more = {"APSARAVIDEO_BASE_URL": "http://127.0.0.1:9", "ALIBABA_CLOUD_SECURITY_TOKEN": "t"}
     async with AsyncApsaraVideo.from_env(ENVIRONMENT | more, app_id="b") as client:
         assert (client.app_id, "127.0.0.1:9" in repr(client)) == ("b", True)
@@ -207,18 +207,18 @@ def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):
 
 def test_no_secret_is_shown(caplog):
     caplog.set_level(logging.DEBUG)
-    key = Credentials("an id", MARK, security_token=TOKEN)
+    key = Credentials("an-id", MARK, security_token=TOKEN)
     seen: list[Request] = []
 
     def refuse(request):
         seen.append(request)
         return response({"Code": "Meter.AuthError", "Message": "m", "RequestId": "r"}, 403)
 
-    shown = [repr(key), str(key), repr(AsyncApsaraVideo("an id", MARK, security_token=TOKEN, app_id="a"))]
+    shown = [repr(key), str(key), repr(AsyncApsaraVideo("an-id", MARK, security_token=TOKEN, app_id="a"))]
     with pytest.raises(Exception, match=r"Meter\.AuthError") as caught:
         scripted(refuse).run(
             ask,
-            "an id",
+            "an-id",
             MARK,
             security_token=TOKEN,
             observer=lambda e: shown.append(repr(e)),

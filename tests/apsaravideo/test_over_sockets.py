@@ -105,8 +105,8 @@ def test_a_fault_over_a_socket_is_overcome(fault):
 
 
 def test_the_blocking_client_is_the_twin():
-    with ApsaraVideo("an id", "s", app_id="app") as blocking:
-        assert differences(AsyncApsaraVideo("an id", "s", app_id="app"), blocking) == []
+    with ApsaraVideo("an-id", "s", app_id="app") as blocking:
+        assert differences(AsyncApsaraVideo("an-id", "s", app_id="app"), blocking) == []
         assert isinstance(blocking.all_metrics("1h"), Pages)
         assert repr(blocking) == "ApsaraVideo(app_id='app', host='https://live.aliyuncs.com')"
     for text in (ApsaraVideo.__doc__, Pages.__doc__, Pages.pages.__doc__):

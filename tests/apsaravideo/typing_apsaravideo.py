@@ -11,7 +11,7 @@ from agora_analytics.engine.pages import Pages
 
 
 async def credentials() -> Credentials:
-    return Credentials("an id", "a secret", security_token="a token")
+    return Credentials("an-id", "a-secret", security_token="a-token")
 
 
 async def awaited() -> None:
@@ -29,7 +29,7 @@ async def awaited() -> None:
 
 
 def waiting() -> None:
-    with blocking.ApsaraVideo("an id", "a secret", app_id="app") as client:
+    with blocking.ApsaraVideo("an-id", "a-secret", app_id="app") as client:
         listing = client.interaction_metrics("FirstFrameCost", "1d")
         assert_type(listing, BlockingPages[MetricPoint, MetricPage])
         assert_type(listing.pages(), Iterator[MetricPage])

@@ -6,6 +6,7 @@ import pytest
 
 from agora_analytics import errors
 from agora_analytics.agora.beta.limits import LIMITS
+from agora_analytics.engine.events import RangeClipped
 from agora_analytics.simulator import World
 from agora_analytics.simulator.ground_truth.records import CallTruth
 from tests.agora.test_records import SESSION
@@ -301,3 +302,10 @@ def test_the_limits_name_their_source():
         "beta/live/net/by_time": (1, 1.0, 1_000),
         "beta/live/diagnosis": (1, 1.0, 1_000),
     }
+
+
+def test_range_before_the_retention_raises_one_event():
+    harness = make_harness()
+    harness.run(lambda c: c.calls("10d").collect())
+    (event,) = harness.events_of(RangeClipped)
+    assert event.start - event.requested_start == pytest.approx(7 * 86_400, abs=5)

@@ -51,13 +51,13 @@ def test_every_method_blocking():
 
 
 def test_the_blocking_client_is_the_twin():
-    with AgoraBeta("an id", "s", app_id="app") as blocking:
-        assert differences(AsyncAgoraBeta("an id", "s", app_id="app"), blocking) == []
+    with AgoraBeta("an-id", "s", app_id="app") as blocking:
+        assert differences(AsyncAgoraBeta("an-id", "s", app_id="app"), blocking) == []
 
 
 def test_the_environment():
     environment = {
-        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_ID": "an-id",
         "AGORA_CUSTOMER_SECRET": "s",
         "AGORA_APP_ID": "app",
         "AGORA_PLAN": "x",
@@ -83,6 +83,6 @@ def test_ledger_of_environment_is_closed_with_the_client(tmp_path):
 
 def test_plain_http_to_another_machine_needs_allow_http():
     with pytest.raises(ConfigurationError, match="allow_http=True"):
-        AsyncAgoraBeta("an id", "s", app_id="app", base_url="http://proxy.example")
-    client = AsyncAgoraBeta("an id", "s", app_id="app", base_url="http://proxy.example", allow_http=True)
+        AsyncAgoraBeta("an-id", "s", app_id="app", base_url="http://proxy.example")
+    client = AsyncAgoraBeta("an-id", "s", app_id="app", base_url="http://proxy.example", allow_http=True)
     assert client.settings.base_url == "http://proxy.example"

@@ -241,7 +241,9 @@ def test_invalid_options_are_one_line(fails, base_url, call, tmp_path):
         "inspect --help": (2, ("inspect",)),
         "looks like milliseconds": (2, ("calls", "--since", "1763000000000")),
         "cannot write nowhere/calls.csv": (73, ("calls", "-o", "nowhere/calls.csv")),
-        "check the app id": (77, ("sessions", "x", "--app-id", "nope")),
+        "check the app id": (77, ("sessions", call.call_id, "--app-id", "nope")),
+        "'stand up' cannot be a call id": (2, ("inspect", "stand up", *DAY)),
+        "'standup' does not look like a call id": (2, ("inspect", "standup")),
         "standard, premium, enterprise": (78, ("metrics", "x", "--plan", "gold")),
     }
     message = fails.all(*cases.values())

@@ -7,11 +7,13 @@ import anyio
 import pytest
 from attrs import evolve
 
+from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.plans import ENTERPRISE
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import harvest
 from agora_analytics.simulator import DEMO_APP_ID, Faults, SampleTiming, World
+from agora_analytics.store import open_store
 from agora_analytics.testing import run_virtual
 from tests.conftest import slow
 from tests.harvest.harness import (
@@ -289,6 +291,20 @@ def test_interrupted_listing_resumes_within_the_retention(store):
     assert begun.resume
     in_reach = {call.call_id for call in calls if call.created_ts > out_of_reach_from + 600}
     assert in_reach < set(harness.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
+
+
+def test_listing_with_a_resume_token_of_another_version_is_listed_again(store):
+    """The store has the first page of a listing, whose token this version cannot read."""
+    calls = [make_call(f"c{i:03d}", UNTIL - 7_200 + 10 * i, UNTIL - 7_190 + 10 * i) for i in range(250)]
+    harness = make_harness(World(calls, timing=SampleTiming(interval=60)), store, now=UNTIL + 600)
+    opened, window = open_store(harness.store, create=True), (UNTIL - 7_200, UNTIL - 1)
+    newest = harness.run(lambda c: c.calls(*window).collect())[:100]
+    opened.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
+
+    report = harness.harvest(since=window[0], until=UNTIL)
+
+    assert report.complete
+    assert len(harness.tables.calls(DEMO_APP_ID)) == 250
 
 
 @pytest.mark.parametrize(("seed", "runs"), [(0, 6), *(slow(seed, 20) for seed in (0, 1, 2))])

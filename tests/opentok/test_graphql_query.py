@@ -105,7 +105,9 @@ def test_session_queries_match_the_schema(project_id, minutes, inner):
 
 @pytest.mark.parametrize("minutes", [False, True])
 def test_summary_queries_match_the_schema(minutes):
-    for one in with_pages(query_builders.summaries_query(KEY, WINDOW, minutes=minutes)):
+    for one in with_pages(
+        query_builders.summaries_query(KEY, start=WINDOW.start, end=WINDOW.end, minutes=minutes)
+    ):
         assert schema_errors(text_of(one)) == []
 
 

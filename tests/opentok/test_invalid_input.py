@@ -45,6 +45,38 @@ def test_values_without_a_json_form_are_refused_locally(name):
     assert harness.requests.total() == 0
 
 
+MISSPELT = {
+    "no field 'usage.hlsMinuts'; did you mean 'usage.hlsMinutes'": lambda c: c.project_data(
+        "3d", fields=["usage.hlsMinuts"]
+    ),
+    "no interval 'DAYLY'; did you mean 'DAILY'": lambda c: c.project_data("3d", interval="DAYLY"),
+    "no group_by 'COUNTRI'; did you mean 'COUNTRY'": lambda c: c.project_data("3d", group_by="COUNTRI"),
+    "no sdk_type 'ANDROIT'; did you mean 'ANDROID'": lambda c: c.project_data(
+        "3d", sdk_type=["JS", "ANDROIT"]
+    ),
+    "no browser 'CROME'; did you mean 'CHROME'": lambda c: c.project_data("3d", browser="CROME"),
+    "no field 'totalStrems'": lambda c: c.session_summaries("3d", fields=["totalStrems"]),
+    "no field 'contry'": lambda c: c.connections("s", fields=["contry"]),
+    "no field 'stream.videotype'": lambda c: c.publishers("s", fields=["stream.videotype"]),
+    "no field 'audioBitrate'": lambda c: c.stream_stats("s", fields=["audioBitrate"]),
+    "pass publisher, subscriber, or both; did you mean 'publisher'": lambda c: c.stream_stats(
+        "s", roles="publishr"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", MISSPELT)
+def test_misspelt_name_takes_no_request(said):
+    harness = make_harness()
+
+    async def job(client):
+        await MISSPELT[said](client).collect()
+
+    with pytest.raises(InvalidRequest, match=said):
+        harness.run(job)
+    assert harness.requests.total() == 0
+
+
 def test_character_outside_the_basic_plane_is_accepted():
     assert string("\U0001f600") == '"\\ud83d\\ude00"'
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
+from agora_analytics.engine.events import RangeClipped
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach, WindowRefused
 from agora_analytics.opentok import pagination
 from agora_analytics.simulator import OpenTokWorld
@@ -397,3 +398,26 @@ def test_range_is_sent_unchanged_without_validation():
 
     harness.run(job, validate=False)
     assert harness.simulator.errors == {1002: 2}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c: c.session_summaries("30d"),
+        lambda c: c.meetings(IDS, since="30d"),
+        lambda c: c.stream_stats(IDS[0], since="30d"),
+    ],
+)
+def test_range_before_the_retention_raises_one_event(ask):
+    harness = make_harness()
+    harness.run(lambda client: ask(client).collect())
+    (event,) = harness.events_of(RangeClipped)
+    assert event.requested_start == NOW - 30 * DAY
+    assert event.start == pytest.approx(NOW - 21 * DAY + 900, abs=5)
+
+
+@pytest.mark.parametrize("ask", [lambda c: c.session_summaries("20d"), lambda c: c.meetings(IDS)])
+def test_range_within_the_retention_raises_none(ask):
+    harness = make_harness()
+    harness.run(lambda client: ask(client).collect())
+    assert harness.events_of(RangeClipped) == []

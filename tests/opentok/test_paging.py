@@ -8,12 +8,10 @@ from contextlib import aclosing
 import anyio
 import pytest
 from attrs import define, field
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey, pagination, runner
-from agora_analytics.opentok.pagination import CursorPage, InsightsPaginator, read_token, write_token
+from agora_analytics.opentok.pagination import InsightsPaginator
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
 from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, make_harness
 from tests.opentok.test_listings import expected_samples, sample_rows
@@ -132,31 +130,6 @@ async def test_large_response_is_read_in_a_thread(samples, in_thread, monkeypatc
 
 
 # ---- resume tokens
-
-steps = st.lists(
-    st.builds(CursorPage, st.integers(0, 99), st.text(), st.integers(0, 99), st.none() | st.integers(0, 99))
-)
-
-
-def test_resume_token_format():
-    left = [CursorPage(0, "aW5zaWdodHMtcmVzb3VyY2U6NTA=", 50, 120), CursorPage(2)]
-    token = "WyIwMTIzYWJjZCIsW1swLCJhVzV6YVdkb2RITXRjbVZ6YjNWeVkyVTZOVEE9Iiw1MCwxMjBdLFsyLCIiLDAsbnVsbF1dXQ"
-    assert write_token("0123abcd", left) == token
-    assert read_token(token) == ("0123abcd", left)
-
-
-@given(mark=st.text(), left=steps)
-def test_resume_token_round_trip(mark, left):
-    token = write_token(mark, left)
-    assert (token == "") == (left == [])
-    assert token == "" or read_token(token) == (mark, left)
-
-
-@pytest.mark.parametrize("token", ["", "what?", "W10", "WyJhIl0", "bnVsbA", "é", "WyIwMTIzYWJjZCIsW1swXV1d"])
-def test_invalid_resume_token_is_refused(token):
-    with pytest.raises(InvalidRequest, match="not a resume token"):
-        read_token(token)
-
 
 LISTINGS = {
     "summaries": lambda c, **more: c.session_summaries("16d", **more),

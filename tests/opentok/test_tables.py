@@ -52,7 +52,11 @@ def column_type(hint):
     if hint == Mapping[str, Any]:
         return pa.string()
     kinds = set(get_args(hint)) - {type(None)} if isinstance(hint, UnionType) else {hint}
-    return TYPES[kinds.pop()]
+    kind = kinds.pop()
+    if attrs.has(kind):  # a struct of its attributes
+        hints = get_type_hints(kind)
+        return pa.struct([(one.name, column_type(hints[one.name])) for one in attrs.fields(kind)])
+    return TYPES[kind]
 
 
 @pytest.mark.parametrize("name", LISTINGS)
@@ -76,6 +80,7 @@ def test_table_of_each_listing(name):
         values = [one.values[column] if column in more else getattr(one, column) for one in records]
         if column == "extra":
             values = [one or None for one in values]
+        values = [attrs.asdict(one) if attrs.has(type(one)) else one for one in values]
         assert table[column].to_pylist() == values
         empty = not any(value is not None for value in values)
         assert empty == (column in NEVER_TOLD.get(name, {"extra"}))

@@ -186,6 +186,7 @@ def test_history_request_is_retried(fault):
         ({"user_id": "a,b", "channel": "room"}, "contains ,"),
         ({"user_id": "ann", "channel": "it's"}, "contains '"),
         ({"user_id": "ann", "channel": "room", "channel_type": "group"}, "not one of message, user"),
+        ({"user_id": "ann", "channel": "room", "channel_type": "mesage"}, "did you mean 'message'"),
         ({"user_id": "ann", "channel": "room", "page_size": 101}, "1 to 100"),
         ({"user_id": "ann", "channel": "room", "resume": "x"}, "not a resume token"),
     ],
@@ -297,6 +298,7 @@ def test_deadline_of_a_call_replaces_that_of_the_client_while_a_result_is_polled
         ({"source": "a/b"}, "source 'a/b'"),
         ({"destination": "room", "page_size": 30}, "20, 50 or 100"),
         ({"destination": "room", "order": "up"}, "neither asc nor desc"),
+        ({"destination": "room", "order": "DESC"}, "did you mean 'desc'"),
         ({"destination": "room", "until": "2h"}, "is not before until"),
     ],
 )

@@ -277,14 +277,14 @@ def test_the_environment():
     from agora_analytics.signaling import AsyncSignaling
 
     environment = {
-        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_ID": "an-id",
         "AGORA_CUSTOMER_SECRET": "s",
         "AGORA_APP_ID": "app",
         "AGORA_PLAN": "premium",
         "AGORA_REGION": "cn",
     }
     client = AsyncSignaling.from_env(environment)
-    assert (client.app_id, client.credentials.customer_id) == ("app", "an id")
+    assert (client.app_id, client.credentials.customer_id) == ("app", "an-id")
     assert "sd-rtn" in repr(client)
     with pytest.raises(errors.ConfigurationError):
         AsyncSignaling.from_env({})
@@ -292,7 +292,7 @@ def test_the_environment():
 
 def test_ledger_of_environment_is_shared_and_closed(tmp_path):
     environment = {
-        "AGORA_CUSTOMER_ID": "an id",
+        "AGORA_CUSTOMER_ID": "an-id",
         "AGORA_CUSTOMER_SECRET": "s",
         "AGORA_APP_ID": "app",
         "AGORA_LEDGER": str(tmp_path / "ledger"),

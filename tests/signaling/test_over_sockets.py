@@ -69,5 +69,5 @@ def test_no_message_twice_over_a_socket(fault):
 
 
 def test_the_blocking_client_is_the_twin():
-    with Signaling(Basic("an id", "s"), app_id="app") as blocking:
-        assert differences(AsyncSignaling(Basic("an id", "s"), app_id="app"), blocking) == []
+    with Signaling(Basic("an-id", "s"), app_id="app") as blocking:
+        assert differences(AsyncSignaling(Basic("an-id", "s"), app_id="app"), blocking) == []

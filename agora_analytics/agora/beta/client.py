@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from agora_analytics.agora.beta import operations
-from agora_analytics.agora.beta.limits import LIMITS
+from agora_analytics.agora.beta.limits import LIMITS, SHARED_BUDGETS
 from agora_analytics.agora.beta.metrics import BetaMetrics
 from agora_analytics.agora.beta.records import (
     CallDetails,
@@ -14,15 +14,16 @@ from agora_analytics.agora.beta.records import (
     details_table,
     diagnoses_table,
 )
+from agora_analytics.agora.listings import call_window, range_as_asked
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.records import Call
 from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.paging import Step, read_token
+from agora_analytics.core.paging import Position, Step, steps_at
+from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages
-from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, basic_auth
 from agora_analytics.kit.operation import Operation
@@ -58,7 +59,8 @@ class AsyncAgoraBeta(BetaMetrics):
         customer_secret: its secret. It is sent in a header only, and never shown.
         app_id: the project's App ID.
         region: where your machine is: `global`, or `cn` inside mainland China.
-        limits: the limits of each endpoint, by name. Default: those of the page of 2021.
+        limits: the limits of each endpoint, by name. Default: those of the page of 2021. The requests for lists of calls
+            and for usage count together with those of an `AsyncAgora` with the same ledger: the path is the same.
         **options: see `ClientOptions`.
 
     Raises:
@@ -94,6 +96,7 @@ class AsyncAgoraBeta(BetaMetrics):
             hosts=self.settings.host_table,
             account=(customer_id,),
             limits=limits,
+            shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
         )
 
@@ -138,7 +141,7 @@ class AsyncAgoraBeta(BetaMetrics):
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
-            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+            InvalidRequest: milliseconds, a naive datetime, `since` not before `until`, a resume token of other arguments.
             WindowOutOfReach: no part of the range is in the last 3 days.
             IncompleteListing: more than 10 active calls began in one second, or before the last 3 days.
 
@@ -154,6 +157,7 @@ class AsyncAgoraBeta(BetaMetrics):
             (("cname", cname),) if cname else (),
             window,
             resume,
+            asked=(as_asked(since), as_asked(until)),
             table=_calls_table,
             narrow=lambda part, calls: operations.narrow_calls(part, calls, earliest=self._earliest()),
             wanted=is_active,
@@ -180,7 +184,7 @@ class AsyncAgoraBeta(BetaMetrics):
             until: the call's end, if `call` is an id; data comes 150 s late.
             exclude_server_user: leave out users on servers (the API's own default).
             metrics: False leaves the samples out.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             InvalidRequest: a call id without its time range, and as `calls`.
@@ -194,7 +198,8 @@ class AsyncAgoraBeta(BetaMetrics):
             ("exclude_metrics_info", str(not metrics).lower()),
         )
         window = self._call_range(call, since, until)
-        return self._list(operations.CALL_DETAILS, query, window, resume, table=details_table)
+        asked = range_as_asked(call, since, until)
+        return self._list(operations.CALL_DETAILS, query, window, resume, asked=asked, table=details_table)
 
     def live_diagnosis(
         self,
@@ -207,17 +212,17 @@ class AsyncAgoraBeta(BetaMetrics):
         """List the users with a bad experience, and its causes.
 
         A response has 10 messages, and does not say if there are more. After a full one, both halves of the range are
-        requested, down to single minutes.
+        requested, down to single minutes. A minute with 10 messages is returned; since it may have had more, the client
+        sends the event `PartialResponse`.
 
         Args:
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
             until: likewise; the range is cut to what is available, 2 minutes late.
-            resume: a page's `resume_token`, to continue after that page.
+            resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
             InvalidRequest: as `calls`.
             WindowOutOfReach: no part of the range is in the past hour.
-            IncompleteListing: 10 messages or more in one minute.
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Diagnostics API".
         """
@@ -226,8 +231,10 @@ class AsyncAgoraBeta(BetaMetrics):
             (),
             self._range(since, until),
             resume,
+            asked=(as_asked(since), as_asked(until)),
             table=diagnoses_table,
             narrow=operations.narrow_diagnoses,
+            says_more=False,
         )
 
     def _list(
@@ -237,23 +244,30 @@ class AsyncAgoraBeta(BetaMetrics):
         window: Window,
         resume: str | None,
         *,
+        asked: Sequence[object],
         table: "Callable[[Sequence[Page[T]]], pa.Table]",
         narrow: operations.Narrow[T] = lambda *_: (),
         wanted: Callable[[T, Window], bool] = lambda *_: True,
+        says_more: bool = True,
     ) -> Pages[T]:
         limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
+        tokens = ResumeTokens(operation.name, query, asked)
         if resume is None:
-            steps = [Step(part) for part in operation.plan(window, limits, self._now())]
+            steps = [
+                Step(part) for part in operation.plan(window, limits, self._now(), self._engine.observer)
+            ]
         else:
-            steps = read_token(resume)
+            steps = steps_at(tokens.read(resume, Position))
         paginator = partial(
             operations.bisecting_listing,
             self._engine,
             operation,
             steps,
+            tokens,
             request=lambda part: operation.request(query, window=part, limits=limits),
             narrow=narrow,
             wanted=wanted,
+            says_more=says_more,
         )
         return self._pages(paginator, table=table)
 
@@ -263,14 +277,7 @@ class AsyncAgoraBeta(BetaMetrics):
         return 0 if limits is None else reachable(limits, self._now()).start + _QUEUEING
 
     def _call_range(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
-        if isinstance(call, Call):
-            last = call.destroyed_ts if call.finished else int(self._now())
-            return Window(call.created_ts, max(call.created_ts, last))
-        if since is None or until is None:
-            raise InvalidRequest(
-                "a call id needs since= and until=, the time range of the call; or pass the Call"
-            )
-        return self._range(since, until)
+        return call_window(call, since, until, now=self._now(), validate=True)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return basic_auth(self.settings.customer_id, self.settings.customer_secret)

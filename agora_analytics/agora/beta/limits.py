@@ -7,6 +7,7 @@ Source of every row: "Agora Analytics RESTful API (Beta)" of 2021-03-11, the tab
 from collections.abc import Mapping
 from typing import Any
 
+from agora_analytics.agora import plans
 from agora_analytics.core.limits import Limits
 
 MINUTE = 60
@@ -49,3 +50,12 @@ LIMITS: Mapping[str, Limits] = {
         for name in (LIVE_SCALE, LIVE_EXPERIENCE, LIVE_NET, LIVE_DIAGNOSIS)
     },
 }
+
+SHARED_BUDGETS: Mapping[str, str] = {
+    CALL_LISTS: plans.CALL_LISTS,
+    INSIGHT_USAGE: plans.INSIGHT_USAGE,
+}
+"""The endpoints whose path today's API has too. The server counts by account and path, so both clients share a budget.
+
+Each client stays within its own limits, counting the requests of both.
+"""

@@ -137,7 +137,7 @@ class BetaMetrics(Client):
         limits = self._limits(operation)
         if limits is not None:
             operation.check(requested)
-        (part,) = operation.plan(window, limits, self._now())
+        (part,) = operation.plan(window, limits, self._now(), self._engine.observer)
         if limits is not None and operation is operations.USAGE:
             operations.check_whole_day(part, limits, self._now())
         query = (("appid", self.settings.app_id), ("metric", ",".join(requested)))

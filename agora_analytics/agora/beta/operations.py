@@ -33,12 +33,14 @@ from agora_analytics.agora.judge import Opened, open_fields, read_response
 from agora_analytics.agora.records import Call
 from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.limits import Limits
-from agora_analytics.core.paging import Step, write_token
+from agora_analytics.core.paging import Step, position_of
+from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.spelling import check_spelling
 from agora_analytics.core.verdicts import Exchange, Payload, Read, Verdict
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.engine.events import ListingNarrowed
+from agora_analytics.engine.events import ListingNarrowed, PartialResponse
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import IncompleteListing, InvalidRequest
 from agora_analytics.instants import utc_day
@@ -83,7 +85,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
     metrics: type[StrEnum]
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse an empty list of metrics, and a metric of another operation. Unknown names are accepted."""
+        """Refuse an empty list of metrics, a metric of another operation, and a misspelt one."""
         own = [str(metric) for metric in self.metrics]
         documented = {str(metric) for operation in _METRICS for metric in operation.metrics}
         if not names or not all(names):
@@ -93,6 +95,7 @@ class BetaMetricsOperation(Operation[list[BetaPoint]]):
                 f"{', '.join(wrong)} is a metric of another endpoint; pass some of {', '.join(own)}",
                 endpoint=self.name,
             )
+        check_spelling("metric", names, (*own, *documented), endpoint=self.name)
 
 
 CALL_LISTS: Operation[CappedList[Call]] = Operation(
@@ -160,25 +163,31 @@ async def bisecting_listing(
     engine: Engine,
     operation: Operation[CappedList[T]],
     steps: Sequence[Step],
+    tokens: ResumeTokens,
     *,
     request: Callable[[Window], ApiRequest[CappedList[T]]],
     narrow: Narrow[T],
     wanted: Callable[[T, Window], bool],
+    says_more: bool,
 ) -> Listing[Step, CappedList[T], Page[T]]:
     """Return a paginator that requests narrower windows where a response is truncated.
 
-    `wanted` decides whether a record of a window belongs to the range that the listing is about.
+    `wanted` decides whether a record of a window belongs to the range that the listing is about. `says_more` is whether
+    the server says that a list is truncated. If not, a full list may be complete: one that cannot be narrowed further is
+    returned, and reported as an event.
     """
 
     def page(step: Step, response: ApiResponse[CappedList[T]]) -> Fetched[Step, Page[T]]:
-        shown, window = response.result, step.window
+        shown, window = response.result, response.payload.window or step.window
         parts = narrow(window, shown.records) if shown.truncated else ()
         if shown.truncated and not parts:
-            raise IncompleteListing(
-                f"the range {window.start} to {window.end} has more than {len(shown.records)} records, the most that "
-                "the server returns, and cannot be narrowed further",
-                endpoint=operation.name,
+            text = (
+                f"the range {window.start} to {window.end} has {'more than ' if says_more else ''}{len(shown.records)} "
+                "records, the most that the server returns, and cannot be narrowed further"
             )
+            if says_more:
+                raise IncompleteListing(text, endpoint=operation.name)
+            engine.observer(PartialResponse(endpoint=operation.name, code=None, message=text))
         if parts:
             engine.observer(ListingNarrowed(endpoint=operation.name, start=window.start, end=window.end))
         return Fetched(
@@ -196,7 +205,7 @@ async def bisecting_listing(
         run=engine.run,
         request=lambda step: request(step.window),
         page=page,
-        token=lambda _, after: write_token(after),
+        token=lambda _, after: tokens.write(position_of(after)),
         fresh=FirstSeen(operation.key) if operation.key else None,
     )
 

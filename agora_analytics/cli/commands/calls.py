@@ -3,6 +3,7 @@
 The API has no search by id: it needs the call's time range in addition to the id.
 """
 
+import re
 import time
 from contextlib import aclosing
 from functools import partial
@@ -79,6 +80,10 @@ SESSION_ROWS = RowKind(
     json_columns=("extra",),
 )
 
+_ID = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
+_SHORTEST_ID = (
+    16  # the ids of the vendor's samples have 21 and 24 letters and digits; a channel name is often shorter
+)
 _MARGIN = 600  # seconds on both sides of --around, because clocks and memories differ
 _CHEAP = 2  # list requests up to which a search is not reported
 _search_option = partial(typer.Option, rich_help_panel="Search for the call")
@@ -113,7 +118,12 @@ class CallSearch:
     ] = 100
 
     async def find(self, client: "AsyncAgora", call_id: str) -> "Call":
-        """Return the call with an id. Reports an expensive search on stderr."""
+        """Return the call with an id. Reports an expensive search on stderr.
+
+        Raises:
+            InvalidRequest: there is no such call, or the text cannot be an id; then no request was sent.
+        """
+        self._check_id(call_id)
         since, until = self._range(client)
         before = _list_requests(client)
         call, complete = None, True
@@ -139,6 +149,20 @@ class CallSearch:
             return call_id, self.since, self.until
         return (await self.find(client, call_id),)
 
+    def _check_id(self, call_id: str) -> None:
+        """Refuse a text that cannot be a call id, and one that does not look like one unless the search is narrow."""
+        narrow = self.around is not None or self.since is not None
+        if not _ID.fullmatch(call_id):
+            what = "cannot be a call id"
+        elif not narrow and (len(call_id) < _SHORTEST_ID or not any(map(str.isdecimal, call_id))):
+            what = "does not look like a call id"
+        else:
+            return
+        hint = "run `agora-analytics calls` to list the calls with their ids"
+        if _ID.fullmatch(call_id):
+            hint += ", or give the time with --around TIME to search anyway"
+        raise InvalidRequest(f"{call_id!r} {what}; {hint}")
+
     def _range(self, client: "AsyncAgora") -> tuple[float, float]:
         """Return the time range of the search in epoch seconds."""
         now = time.time()
@@ -146,7 +170,7 @@ class CallSearch:
             if self.since or self.until:
                 raise InvalidRequest("use either --around, or --since and --until")
             middle = epoch_seconds(self.around, now=now, name="around")
-            return middle - _MARGIN, middle + _MARGIN
+            return middle - _MARGIN, max(min(middle + _MARGIN, now), middle - _MARGIN + 1)
         since = client.reach(LISTS).start if self.since is None else self.since
         until = now if self.until is None else self.until
         return epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")

@@ -12,6 +12,7 @@ from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema, timestamp
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _mids(names: Iterable[str]) -> frozenset[int]:
     for name in names:
         if not name.isdecimal() and name not in by_name:
             similar = [other for other in by_name if name in other] or sorted(by_name)
-            raise InvalidRequest(f"unknown metric {name!r}; use an id or one of {', '.join(similar)}")
+            hint = did_you_mean(name, by_name)
+            raise InvalidRequest(f"unknown metric {name!r}; use an id or one of {', '.join(similar)}{hint}")
     return frozenset(int(name) if name.isdecimal() else by_name[name] for name in names)
 
 

@@ -25,6 +25,7 @@ from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
 from agora_analytics.cli.terminal import data, err, one_line, standard_input
 from agora_analytics.cli.visible_text import visible_json
+from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.opentok.query_builders import ERRORS, QUALITY, USAGE
 from agora_analytics.opentok.spec import GroupBy, Interval
@@ -46,6 +47,8 @@ _MEETING_FIELDS = (
     *("session_id", "meeting_id", "created_at", "destroyed_at"),
     *("total_connections", "total_streams", "max_concurrent_streams"),
 )
+_MINUTES = ("publisher_minutes", "subscriber_minutes")
+_SHOWN_TIER = "participant_minutes_from1_to25_publishers"  # of the current rate plan
 _SAMPLE_FIELDS = (
     *("session_id", "meeting_id", "role", "stream_id", "connection_id", "subscriber_id", "created_at"),
     *("audio_bitrate_kbps", "video_bitrate_kbps", "audio_latency_ms", "video_latency_ms"),
@@ -53,15 +56,25 @@ _SAMPLE_FIELDS = (
 )
 
 
-def _meetings_table(summaries: Sequence[Any]) -> "pa.Table":
-    """Return the meetings of sessions, one row each, with the media mode of the session as the second column."""
+def _meetings_table(summaries: Sequence[Any], *, minutes: bool = False) -> "pa.Table":
+    """Return the meetings of sessions, one row each, with the media mode of the session as the second column.
+
+    With `minutes`, streamed minutes follow, and a column for each tier of the participant minutes.
+    """
     import pyarrow as pa
 
     from agora_analytics.opentok.records import MeetingSummary, table
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
-    rows = table(MeetingSummary, meetings).select(_MEETING_FIELDS)
+    everything = table(MeetingSummary, meetings)
+    rows = everything.select(_MEETING_FIELDS)
+    for name in _MINUTES if minutes else ():
+        rows = rows.append_column(name, everything[name])
+    if minutes:
+        tiers = everything.select(["participant_minutes"]).flatten()
+        for name in tiers.column_names:
+            rows = rows.append_column(name.replace(".", "_"), tiers[name])
     rows = rows.rename_columns({"created_at": "created_ts", "destroyed_at": "destroyed_ts"})
     return rows.add_column(1, "media_mode", pa.array(modes, pa.string()))
 
@@ -82,6 +95,16 @@ MEETING_ROWS = RowKind(
         TableColumn("began", timestamp("created_ts")),
         TableColumn("streams", number("total_streams"), right=True),
         TableColumn("ended", timestamp("destroyed_ts")),
+    ),
+)
+MEETING_MINUTES_ROWS = RowKind(
+    name="meetings",
+    schema=lambda: _meetings_table((), minutes=True).schema,
+    columns=(
+        *MEETING_ROWS.columns,
+        TableColumn("sent min", number("publisher_minutes", 1), right=True),
+        TableColumn("received min", number("subscriber_minutes", 1), right=True),
+        TableColumn("participant min (1-25)", number(_SHOWN_TIER, 1), right=True),
     ),
 )
 SAMPLE_ROWS = RowKind(
@@ -108,7 +131,8 @@ def project(
         list[str] | None,
         typer.Argument(
             metavar="FIELD",
-            help="Such as usage.streamedPublishedMinutes, errors.connect.failures. Default: minutes, quality, errors.",
+            help="Such as usage.streamedPublishedMinutes, usage.participantMinutes.from1To25Publishers, "
+            "errors.connect.failures. Default: minutes, quality, errors.",
         ),
     ] = None,
     since: SinceOption = "30d",
@@ -136,7 +160,8 @@ def project(
     keys = [*(["interval_start", "interval_end"] if each else []), *groups]
     interval = None if each is None else _INTERVALS.get(each.lower())
     if each and interval is None:
-        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month")
+        hint = did_you_mean(each, _INTERVALS)
+        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month{hint}")
 
     def table(rows: Sequence[Any]) -> "pa.Table":
         from agora_analytics.opentok.records import project_table
@@ -166,6 +191,14 @@ def project(
 def sessions(
     since: SinceOption = "1d",
     until: UntilOption = "now",
+    minutes: Annotated[
+        bool,
+        typer.Option(
+            "--minutes",
+            help="Add streamed minutes and the participant minutes of each tier, which are billed. Slow. Tiers overlap: "
+            "do not add them up.",
+        ),
+    ] = False,
     *,
     output: LimitedOutput,
     account: OpenTokAccount,
@@ -173,9 +206,9 @@ def sessions(
     """List the meetings of a time range of the last 21 days, with their sessions. Needs Advanced Insights."""
     run_pages(
         account.client,
-        lambda client: client.session_summaries(since, until),
-        lambda page: _meetings_table(page.records),
-        MEETING_ROWS,
+        lambda client: client.session_summaries(since, until, minutes=minutes),
+        lambda page: _meetings_table(page.records, minutes=minutes),
+        MEETING_MINUTES_ROWS if minutes else MEETING_ROWS,
         output,
     )
 

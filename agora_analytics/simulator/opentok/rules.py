@@ -80,7 +80,7 @@ class Rules:
     retention: float = facts.LIMITS[facts.SESSION_DATA].reach
     delay: float = facts.LIMITS[facts.SESSION_DATA].delay
     project_delay: float = facts.PROJECT_LATENCY
-    daily_reach: float = 90 * facts.DAY
+    daily_reach: float = facts.DAILY_REACH
     monthly_reach: float = facts.LIMITS[facts.PROJECT_DATA].reach
     introspection: bool = False
     invalid_status: int = 400
