@@ -12,6 +12,7 @@ from agora_analytics.agora.record_pages import RecordPage
 from agora_analytics.agora.records import Call, R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import truth_of, whole_number
 from agora_analytics.core.paging import (
@@ -35,8 +36,6 @@ from agora_analytics.kit.listing import FirstSeen, Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 
-_LONGEST_ID = 255
-
 
 def call_id_of(call: Call | str) -> str:
     """Return the id of a call, or the id itself."""
@@ -47,10 +46,10 @@ def check_call_id(call_id: str) -> None:
     """Check that a text can be the id of a call.
 
     Raises:
-        InvalidRequest: it is empty, longer than 255 characters, or has whitespace or an invisible character.
+        InvalidRequest: it is empty, longer than 1,000 characters, or has whitespace or an invisible character.
     """
-    if not 1 <= len(call_id) <= _LONGEST_ID or not call_id.isprintable() or " " in call_id:
-        shown = call_id if len(call_id) <= _LONGEST_ID else f"{call_id[:40]}..."
+    if not 1 <= len(call_id) <= LONGEST_ID or not call_id.isprintable() or " " in call_id:
+        shown = call_id if len(call_id) <= LONGEST_ID else f"{call_id[:40]}..."
         raise InvalidRequest(f"{shown!r} cannot be a call id; pass the id as the list of calls has it")
 
 

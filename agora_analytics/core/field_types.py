@@ -11,8 +11,8 @@ from msgspec import Meta
 LAST_SECOND = 9_999_999_999
 """The largest time in seconds, in the year 2286. A time in milliseconds is larger since April 1970."""
 
-LONGEST_ID = 255
-"""Characters of the longest id, which is also the longest file name of most systems."""
+LONGEST_ID = 1_000
+"""Characters of the longest id. A request can name 20 of them, and the store shortens them to a file name."""
 
 Seconds = Annotated[int, Meta(ge=1, le=LAST_SECOND)]
 """A time in UTC epoch seconds. Zero means that it is not set."""
