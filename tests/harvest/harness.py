@@ -61,7 +61,9 @@ class HarvestHarness(Harness):
 
     def harvest(self, *, since: float = SINCE, until: float = UNTIL, **settings: Any) -> HarvestReport:
         async def job(client: AsyncAgora) -> HarvestReport:
-            return await harvest(client, since=since, until=until, store=self.store)
+            # not flushed to the disk, which would take most of the time of a test
+            store = open_store(self.store, create=True, durable=False)
+            return await harvest(client, since=since, until=until, store=store)
 
         return self.run(job, **settings)
 
