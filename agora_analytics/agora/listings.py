@@ -46,7 +46,7 @@ def check_call_id(call_id: str) -> None:
     """Check that a text can be the id of a call.
 
     Raises:
-        InvalidRequest: it is empty, longer than 1,000 characters, or has whitespace or an invisible character.
+        InvalidRequest: it is empty, longer than 1,024 characters, or has whitespace or an invisible character.
     """
     if not 1 <= len(call_id) <= LONGEST_ID or not call_id.isprintable() or " " in call_id:
         shown = call_id if len(call_id) <= LONGEST_ID else f"{call_id[:40]}..."

@@ -11,7 +11,7 @@ from msgspec import Meta
 LAST_SECOND = 9_999_999_999
 """The largest time in seconds, in the year 2286. A time in milliseconds is larger since April 1970."""
 
-LONGEST_ID = 1_000
+LONGEST_ID = 1_024
 """Characters of the longest id. A request can name 20 of them, and the store shortens them to a file name."""
 
 Seconds = Annotated[int, Meta(ge=1, le=LAST_SECOND)]

@@ -3,7 +3,7 @@
 It reads what `lenient_json` reads, under these rules:
 
 * `metrics`, `data` and `kvs` are lists. Null or missing is an empty list.
-* `sid` is text of 1 to 1,000 characters, or a whole number. `mid` is a 32-bit integer. `peer_uid` is text or a whole
+* `sid` is text of 1 to 1,024 characters, or a whole number. `mid` is a 32-bit integer. `peer_uid` is text or a whole
   number; null or missing means "0", the local user. A session or series without them is skipped.
 * A point is a list of exactly two elements. Its time is a whole number of seconds in the bounds of `Seconds`, otherwise
   the point is skipped. Its value is a finite number; NaN and infinities are null. Any other value becomes null too.

@@ -27,7 +27,7 @@ from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.harvest.usable_records import require_whole_window, split_calls
+from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
 from agora_analytics.store import FileDamaged, Store
 
@@ -202,8 +202,6 @@ class _CallLister:
 
     async def _commit_page(self, window: Window, seq: int, token: str, page: Page[Call]) -> list[Call]:
         """Commit the calls of a page that can be stored, note the others, and return the calls."""
-        if seq > 0 and split(window, self.client.limits(LISTS)) == [window]:
-            require_whole_window([page.meta], window.end)
         calls, skipped = split_calls(page.records)
         unit = f"listing.{window.start}-{window.end}.{seq}"
         await self.log.note(unit, (*page.skipped, *skipped), resume=token)

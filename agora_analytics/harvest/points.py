@@ -20,7 +20,7 @@ from attrs import field, frozen
 from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
-from agora_analytics.errors import RowsRefused
+from agora_analytics.errors import DecodeError, RowsRefused
 from agora_analytics.harvest.repair import day_windows, finish_repair, repair_and_read
 from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
@@ -178,5 +178,5 @@ def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:
         rows.append({**point, **common, "source_metric": point["source"]})
     try:
         return arrow_table(rows, POINTS)
-    except (pa.ArrowException, OverflowError) as problem:
+    except DecodeError as problem:
         raise RowsRefused(f"a point has a value that cannot be stored: {problem}") from problem

@@ -1,7 +1,7 @@
 """Reports each record that cannot be read once, and remembers it in the store for later runs."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from attrs import define, field
@@ -41,13 +41,16 @@ class UnreadableLog:
     async def note(self, unit: str, skipped: Iterable[SkippedRecord], *, resume: str = "") -> None:
         """Remember the records of a unit that were left out, and report those that are new."""
         await self._add(
-            Unreadable(unit=unit, record=record.key or record.path, reason=record.reason, resume=resume)
-            for record in skipped
+            unit,
+            [
+                Unreadable(unit=unit, record=record.key or record.path, reason=record.reason, resume=resume)
+                for record in skipped
+            ],
         )
 
     async def note_unit(self, unit: str, reason: str) -> None:
         """Remember that nothing of a unit can be read, and report it if that is new."""
-        await self._add([Unreadable(unit=unit, record=unit, reason=reason)])
+        await self._add(unit, [Unreadable(unit=unit, record=unit, reason=reason)])
 
     async def resolve(self, unit: str, *, whole: bool = True) -> None:
         """Forget that a unit could not be read; `whole`: only that nothing of it could."""
@@ -56,13 +59,20 @@ class UnreadableLog:
         if kept != known:
             await self._write(unit, kept)
 
-    async def _add(self, records: Iterable[Unreadable]) -> None:
-        for record in records:
-            known = self._remembered.get(encode_id(record.unit), ())
-            if record.record not in {other.record for other in known}:
-                await self._write(record.unit, (*known, record))
-                self._emit(record)
+    async def _add(self, unit: str, records: Sequence[Unreadable]) -> None:
+        # Several series of a session have the same key. Their place in the response is another one in every run.
+        known = {_identity(old): old for old in self._remembered.get(encode_id(unit), ())}
+        new = [record for record in records if _identity(record) not in known]
+        if new:
+            await self._write(unit, (*known.values(), *new))
+        for record in new:
+            self._emit(record)
 
     async def _write(self, unit: str, records: tuple[Unreadable, ...]) -> None:
         self._remembered[encode_id(unit)] = records
         await asyncio.to_thread(self._store.put_unreadable, self._app_id, unit, records)
+
+
+def _identity(record: Unreadable) -> tuple[str, str]:
+    """Return what makes a record known; the reason of a whole unit names the request, which is new every time."""
+    return record.record, "" if record.record == record.unit else record.reason

@@ -273,7 +273,7 @@ def test_what_cannot_be_read_is_named(name, path, reason):
     assert [(each.path, each.reason) for each in skipped] == [(path, reason)]
 
 
-@pytest.mark.parametrize("sid", ["", "S" * 256])
+@pytest.mark.parametrize("sid", ["", "S" * 1025])
 @pytest.mark.parametrize("reader", available())
 def test_session_id_has_bounds(reader, sid):
     other = '{"sid":"B","data":[%s]}' % series("[[1548670255,1]]")
