@@ -45,10 +45,10 @@ READABLE = {
     "identity and gzip": (["identity, x-gzip, "], gzip.compress(TEXT, mtime=0)),
 }
 UNREADABLE = {
-    "cut off": (["gzip"], READABLE["gzip"][1][:-4], FailureKind.CUT_OFF),
-    "cut off in the second member": (["gzip"], TWO_MEMBERS[:-9], FailureKind.CUT_OFF),
-    "one byte": (["gzip"], b"\x1f", FailureKind.CUT_OFF),
-    "raw deflate, cut off": (["deflate"], raw_deflate(TEXT)[:-1], FailureKind.CUT_OFF),
+    "cut off": (["gzip"], READABLE["gzip"][1][:-4], FailureKind.ENCODING),
+    "cut off in the second member": (["gzip"], TWO_MEMBERS[:-9], FailureKind.ENCODING),
+    "one byte": (["gzip"], b"\x1f", FailureKind.ENCODING),
+    "raw deflate, cut off": (["deflate"], raw_deflate(TEXT)[:-1], FailureKind.ENCODING),
     "not gzip": (["gzip"], b"{}{}", FailureKind.ENCODING),
     "a wrong checksum": (["gzip"], READABLE["gzip"][1][:-8] + bytes(8), FailureKind.ENCODING),
     "brotli": (["br"], b"{}", FailureKind.ENCODING),

@@ -119,7 +119,9 @@ class _Inflater:
     def finish(self) -> None:
         """Check that the data were complete."""
         if self._received and (self._zlib is not None or not self._complete):
-            raise TransportFailure(FailureKind.CUT_OFF, "the compressed body ends too early")
+            raise TransportFailure(
+                FailureKind.ENCODING, f"the compressed body ends too early, after {self._received} bytes"
+            )
 
     def _inflate(self, data: bytes) -> None:
         more = True
