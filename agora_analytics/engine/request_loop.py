@@ -204,7 +204,7 @@ class RequestLoop:
                 ) from None
         try:
             return await run.limiter.acquire(
-                latest=latest, is_short=max_wait is not None, own_deadline=run.call.has_deadline
+                patience=latest - _now(), is_short=max_wait is not None, own_deadline=run.call.has_deadline
             )
         except (APIError, QuotaExhausted) as error:
             error.endpoint, error.trail = endpoint, tuple(run.trail)
