@@ -24,7 +24,6 @@ from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
-from attrs import evolve
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
@@ -111,27 +110,32 @@ class Limiter:
             raise self._too_late(wait, self._pace_rule())
         self._waiting += 1
         try:
-            async with asyncio.timeout(patience if is_short else None) as limit, self._turn:
-                self._latest = latest
-                self._refuse_when_closed(latest, own_deadline=own_deadline)
-                return await self._take_turn()
+            if not is_short:
+                return await self._take_turn(latest, own_deadline=own_deadline)
+            async with asyncio.timeout(patience) as limit:
+                return await self._take_turn(latest, own_deadline=own_deadline)
         except TimeoutError:
-            if not limit.expired():
+            if not (is_short and limit.expired()):
                 raise
             raise self._too_late(self._least_wait(), self._pace_rule()) from None
         finally:
             self._waiting -= 1
 
-    async def _take_turn(self) -> Grant:
-        if self._window is None:
-            return await self._reserve()
-        reservation = self._window.reserve()
-        try:
-            await self._wait_for_predecessor(reservation)
-            return evolve(await self._reserve(), reservation=reservation)
-        except BaseException:
-            reservation.cancel()
-            raise
+    async def _take_turn(self, latest: float, *, own_deadline: bool) -> Grant:
+        async with self._turn:
+            self._latest = latest
+            self._refuse_when_closed(latest, own_deadline=own_deadline)
+            if self._window is None:
+                return await self._reserve()
+            reservation = self._window.reserve()
+            try:
+                await self._wait_for_predecessor(reservation)
+                grant = await self._reserve()
+            except BaseException:
+                reservation.cancel()
+                raise
+            grant.reservation = reservation
+            return grant
 
     def _least_wait(self) -> float:
         """Return the least seconds until a new caller gets a slot after the callers that wait."""
@@ -299,7 +303,7 @@ class Limiter:
         self._announce_closed(until)
 
     def _refuse_when_closed(self, latest: float, *, own_deadline: bool) -> None:
-        if self._server_time.now() < self._closed_until:
+        if self._closed_until and self._server_time.now() < self._closed_until:
             raise self._exhausted(self._closed_until)
         self.refusal.check(latest, own_deadline=own_deadline)
 
