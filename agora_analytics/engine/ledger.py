@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from attrs import astuple, evolve, field, frozen
+from attrs import astuple, define, evolve, field, frozen
 
 from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile, boot_id
 from agora_analytics.engine.sliding_window import Reservation, SlidingWindow
@@ -31,7 +31,7 @@ class Budget(NamedTuple):
     group: str
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Grant:
     """A permission to send one request.
 
@@ -135,7 +135,7 @@ class _Queue:
         A burst takes its slots so many gaps early, and later slots make up for that.
         """
         slot = max(self.seen - _LATE, self.free - (burst - 1) * gap)
-        return slot, evolve(self, free=max(self.free, slot) + gap)
+        return slot, _Queue(max(self.free, slot) + gap, self.seen, self.server_seen, self.boot)
 
 
 class MemoryLedger:
@@ -164,7 +164,7 @@ class MemoryLedger:
             spent = self._spent.get((budget, day), 0)
             if spent >= per_day or (budget, day) in self._closed:
                 return None
-            stored = self._queue.get(budget, _Queue(now, now, server_now))
+            stored = self._queue.get(budget) or _Queue(now, now, server_now)
             before = stored.on_clock(now, server_now, stored.boot)
             slot, after = before.next_slot(gap, burst)
             if slot - now > AHEAD:

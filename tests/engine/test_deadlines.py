@@ -20,7 +20,9 @@ from agora_analytics.errors import (
     QuotaExhausted,
     RateLimited,
     ServerError,
+    TransportError,
 )
+from agora_analytics.messages import FailureKind, TransportFailure
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import ProjectKey
 from agora_analytics.signaling.client import AsyncSignaling
@@ -421,8 +423,21 @@ def test_identical_unreadable_response_is_a_permanent_error(vendor, body):
     assert len(error.trail) == len(harness.transport.requests) == 2
 
 
-def test_different_unreadable_response_is_retried():
-    harness = make_harness("agora", *UNREADABLE, ok(call_lists=[]))
+@pytest.mark.parametrize("vendor", CALLS)
+def test_identical_corrupt_compression_is_a_permanent_error(vendor):
+    harness = make_harness(vendor, TransportFailure(FailureKind.ENCODING, "the body is not gzip"))
+    error, _ = harness.run(lambda client: outcome_of(CALLS[vendor](client), harness.clock))
+    assert (type(error), error.kind) == (TransportError, FailureKind.ENCODING)
+    assert len(error.trail) == len(harness.transport.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [UNREADABLE, [TransportFailure(FailureKind.ENCODING, f"ends after {size} bytes") for size in range(3)]],
+    ids=["unreadable", "corrupt"],
+)
+def test_different_unreadable_response_is_retried(bodies):
+    harness = make_harness("agora", *bodies, ok(call_lists=[]))
     assert harness.run(lambda client: client.calls("2h", "1h").collect()) == []
     assert len(harness.transport.requests) == 4
 

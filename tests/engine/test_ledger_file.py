@@ -313,7 +313,7 @@ async def wait_for_a_slot():
     for _ in range(3):
         await mine.acquire()  # and they are never sent
     fourth = asyncio.create_task(mine.acquire())
-    while mine._window._last[-1].predecessor is None:
+    while mine._window._history._last[-1].predecessor is None:
         await asyncio.sleep(0)
     waiting.set()
     await fourth
@@ -326,7 +326,7 @@ async def send():
     await ledger.spent(budget, "2026-11-19")
 
 threading.Thread(target=lambda: asyncio.run(wait_for_a_slot()), daemon=True).start()
-waiting.wait()
+assert waiting.wait(30)
 ledger._lock.acquire()  # as a thread that reserves at this time
 child = os.fork()
 if child:

@@ -165,7 +165,7 @@ class AiohttpTransport:
             return await response.content.read()
         reader = BodyReader(",".join(encodings), self._largest_body)
         async for chunk in response.content.iter_any():
-            reader.feed(chunk)
+            await reader.feed(chunk)
         return reader.finish()
 
 
