@@ -54,7 +54,7 @@ class Retries:
         self.policy = policy
         self._tries: Counter[Cause] = Counter()
         self._charged_left = policy.attempts if limits.attempts is None else limits.attempts
-        self._unreadable: set[tuple[int, int]] = set()
+        self._unreadable: set[object] = set()
 
     def allow(self, cause: Cause, outcome: Response | TransportFailure) -> bool:
         """Record a failure, and return whether the request may be sent again."""
@@ -72,9 +72,8 @@ class Retries:
 
     def _has_repeated(self, outcome: Response | TransportFailure) -> bool:
         """Return whether an unreadable response is identical to an earlier one."""
-        if not isinstance(outcome, Response):
-            return False
-        response = outcome.status, hash(outcome.body)
+        is_response = isinstance(outcome, Response)
+        response = (outcome.status, hash(outcome.body)) if is_response else str(outcome)
         repeated = response in self._unreadable
         self._unreadable.add(response)
         return repeated

@@ -164,11 +164,22 @@ TROUBLES = [
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_every_transient_failure_is_retried(trouble):
-    other = HTML_200 if trouble is BROKEN else trouble  # an identical body would be a permanent error
+    # An identical unreadable body would be a permanent error.
+    unreadable = trouble is BROKEN or getattr(trouble, "kind", None) is FailureKind.ENCODING
+    other = HTML_200 if unreadable else trouble
     harness = LoopHarness(trouble, other, ok())
     answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
     assert harness.loop.sent["call/lists"] == 3
+
+
+def test_body_that_cannot_be_decompressed_twice_costs_two_requests():
+    harness = LoopHarness(failure(FailureKind.ENCODING), ok())
+    harness.run()
+    harness = LoopHarness(failure(FailureKind.ENCODING))
+    with pytest.raises(TransportError):
+        harness.run()
+    assert harness.loop.sent["call/lists"] == 2
 
 
 def test_back_off_grows_and_the_last_step_repeats():
