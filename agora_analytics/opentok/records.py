@@ -25,6 +25,7 @@ from agora_analytics.opentok.participant_minutes import (
     ParticipantMinutes,
     participant_minutes_type,
     read_participant_minutes,
+    unreadable_tiers,
 )
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
@@ -308,6 +309,7 @@ def record(
         for name, value in fields.items()
         if not (name in elsewhere or (name in own and value == "") or _is_collection(value))
     }
+    row |= unreadable_tiers(row.get("participantMinutes"))
     return reader.record(kind, row, path, names=names, known=known)
 
 
