@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
-from agora_analytics.core.numbers import number_of
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
@@ -153,7 +153,7 @@ def project_rows(
     def parse(member: Member) -> Iterator[ProjectRow | None]:
         fields, reader, path = member
         sent = {name: value_at(fields, name.split(".")) for name in names}
-        values = {name: number_of(value) for name, value in sent.items()}
+        values = {name: exact_float(value) for name, value in sent.items()}
         unreadable = {
             name: sent[name] for name, value in values.items() if value is None and sent[name] is not None
         }
