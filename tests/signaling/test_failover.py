@@ -14,6 +14,7 @@ PRIMARY, ALTERNATE = "https://api.sd-rtn.com", "https://api.agora.io"
 NEIGHBOUR = "https://api-cn-north-1.sd-rtn.com"
 MESSAGES = {"messageList": [{"message": "hi", "publisher": "ann", "timestamp": 1}], "newStart": 0}
 GOOD = response(json.dumps({"errorCode": 200, "data": MESSAGES}).encode())
+NO_ROUTE = response({"message": "no Route matched with those values"}, status=404)
 
 
 def fleet(**trouble):
