@@ -78,6 +78,7 @@ def session_summaries(
 ) -> ListingPlan[SessionSummary]:
     """Return the listing of the sessions that had a meeting in a time range."""
     return ListingPlan(
+        kind=SessionSummary,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.summaries_query(
@@ -165,6 +166,7 @@ def project_rows(
         yield record(ProjectRow, {**group, **unreadable}, reader, path, values=values)
 
     return ListingPlan(
+        kind=ProjectRow,
         endpoint=PROJECT_DATA,
         queries=[
             query_builders.project_data_query(project_id, names, start=start or 0.0, end=end, **arguments)
@@ -250,6 +252,7 @@ def _in_sessions(
         raise InvalidRequest("a session id is given twice; pass each once")
     parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
     return ListingPlan(
+        kind=kind,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.sessions_query(project_id, part, chosen, *selections, minutes=minutes)
