@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 import attrs
 from attrs import field, frozen
 
-from agora_analytics.core.field_types import LAST_SECOND, Id
+from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import LenientReader, converter, show
 from agora_analytics.core.numbers import number_of
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
     ParticipantMinutes,
