@@ -155,6 +155,37 @@ def test_opentok_counts_are_exact_and_no_measurement_is_rounded(sent):
 
 
 @pytest.mark.parametrize("sent", [BIG, str(BIG)])
+def test_project_data_that_no_float_holds_stay_in_extra(sent):
+    pytest.importorskip("ariadne")
+    pytest.importorskip("jwt")
+    from tests.opentok.harness import data as opentok_data
+    from tests.opentok.harness import listed, scripted
+
+    row = {"intervalStart": "2026-11-18T08:00:00Z", "usage": {"hlsMinutes": sent}}
+    harness = scripted(opentok_data({"projectData": listed(row)}))
+    listing = lambda client: client.project_data("2d", fields=["usage.hlsMinutes"])  # noqa: E731
+    (read,) = harness.run(lambda client: listing(client).collect())
+    assert (read.values, read.extra) == ({"usage.hlsMinutes": None}, {"usage.hlsMinutes": sent})
+    table = harness.run(lambda client: listing(client).to_arrow())
+    assert table["usage.hlsMinutes"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize("sent", [f"{BIG}.0", "1e17"])
+def test_id_that_a_float_may_have_changed_is_not_an_id(sent):
+    fields = json.dumps(SESSION).replace(str(BIG), sent)
+    body = b'{"code":200,"call_info":[%s],"total_size":1}' % fields.encode()
+    (page,) = agora(response(body)).run(
+        lambda client: _pages(client.sessions("c", since=HOUR, until=HOUR + 60))
+    )
+    assert page.records == []
+    assert [one.key for one in page.skipped] == ["s"]
+
+
+async def _pages(listing):
+    return [page async for page in listing.pages()]
+
+
+@pytest.mark.parametrize("sent", [BIG, str(BIG)])
 def test_value_of_apsaravideo_that_no_float_holds_is_kept_raw(sent):
     pytest.importorskip("starlette")
     from tests.apsaravideo.harness import scripted

@@ -98,13 +98,14 @@ def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> 
         except errors.DecodeError as error:
             error.request_id = request_id
             return Fail(error=error)
+    code = envelope.code if number is None and isinstance(envelope.code, str) else number
     context: dict[str, Any] = {
         "status": response.status,
-        "code": envelope.code if number is None else number,
+        "code": code,
         "request_id": request_id,
     }
     message = envelope.message if isinstance(envelope.message, str) else ""
-    if envelope.code is None:
+    if code is None:
         return _judge_status(response, message, exchange.now, context)
     if number == 300:
         return _judge_limit(message, exchange, context)
@@ -150,7 +151,7 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
             after = retry_after(response, now)
             return Retry(error=errors.ServerError(text, **context), after=after, other_host=True)
         case status if status < 400:
-            unreadable = errors.ServerError(f"{text}; the body has no code", **context)
+            unreadable = errors.ServerError(f"{text}; the body has no readable code", **context)
             return Retry(error=unreadable, cause=Cause.UNREADABLE)
         case _:
             return Fail(

@@ -42,13 +42,18 @@ def call_id_of(call: Call | str) -> str:
     return call if isinstance(call, str) else call.call_id
 
 
+def is_call_id(text: str) -> bool:
+    """Return whether a text can be the id of a call."""
+    return 1 <= len(text) <= LONGEST_ID and text.isprintable() and " " not in text
+
+
 def check_call_id(call_id: str) -> None:
     """Check that a text can be the id of a call.
 
     Raises:
         InvalidRequest: it is empty, longer than 1,024 characters, or has whitespace or an invisible character.
     """
-    if not 1 <= len(call_id) <= LONGEST_ID or not call_id.isprintable() or " " in call_id:
+    if not is_call_id(call_id):
         shown = call_id if len(call_id) <= LONGEST_ID else f"{call_id[:40]}..."
         raise InvalidRequest(f"{shown!r} cannot be a call id; pass the id as the list of calls has it")
 

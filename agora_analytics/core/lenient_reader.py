@@ -24,7 +24,7 @@ R = TypeVar("R")
 Row = Mapping[str, Any]
 
 _MOST_LEVELS = 100
-"""Lists and objects within each other in an undocumented field. Python writes no more than 1,000 as JSON."""
+"""Lists and objects within each other in a field. Python writes no more than 1,000 as JSON."""
 _repr = Repr()
 _repr.maxstring = _repr.maxlong = _repr.maxother = 60
 show = _repr.repr
@@ -113,7 +113,8 @@ class LenientReader:
                     sent[name] = each
                     break
         extra = {name: value for name, value in row.items() if name not in layout.used}
-        problems = [f"{name} is nested too deeply" for name, value in extra.items() if _is_deep(value)]
+        # Also a field with an attribute, because a value that cannot be read goes to `extra`.
+        problems = [f"{name} is nested too deeply" for name, value in row.items() if _is_deep(value)]
         problems += [
             f"{layout.spellings[name][0]} is missing"
             for name in present
@@ -227,8 +228,8 @@ def read_text(value: Any, _: object = None) -> str:
 
 
 def read_id(value: Any, _: object = None) -> str:
-    """Return an id, which may be sent as a whole number."""
-    if isinstance(value, float) and not value.is_integer():
+    """Return an id, which may be sent as a whole number. A float of 2^53 or more may be the id of another object."""
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
         raise ValueError(f"{show(value)} is not an id")
     return read_text(value)
 

@@ -14,7 +14,7 @@ from agora_analytics.errors import (
     IncompleteListing,
     WindowOutOfReach,
 )
-from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import utc_day
@@ -143,7 +143,7 @@ def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit
     async def fetch() -> FetchedPoints:
         rows, missing, skipped = await _collect(client.project_data(start, end, interval="DAILY"))
         points = (point for row in rows for point in _day_points(row))
-        return FetchedPoints(rows=points_table(VENDOR, points), missing=missing, skipped=skipped)
+        return fetched_points(VENDOR, points, missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{_DAY_PREFIX}{day.isoformat()}",
@@ -166,8 +166,7 @@ def _meeting_unit(
             meeting_id=meeting.meeting_id,
         )
         samples, missing, skipped = await _collect(listing)
-        rows = points_table(VENDOR, sample_points(samples))
-        return FetchedPoints(rows=rows, missing=missing, skipped=skipped)
+        return fetched_points(VENDOR, sample_points(samples), missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
@@ -196,7 +195,7 @@ _FIELDS = tuple(
 
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
-    """Yield a point for each value of the samples of a meeting that is not null."""
+    """Yield a point for each value of the samples of a meeting that is not null; unreadable ones as they were sent."""
     for sample in samples:
         is_subscriber = sample.role == "subscriber"
         identity = {
@@ -209,7 +208,9 @@ def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]
         }
         for role, source, name in _FIELDS:
             value = getattr(sample, name)
-            if role == sample.role and value is not None and sample.created_at is not None:
+            if value is None:
+                value = sample.extra.get(source.partition(".")[2])
+            if role == sample.role and value is not None:
                 yield identity | {"source": source, "value": value}
 
 
@@ -218,7 +219,8 @@ _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
 
 
 def _day_points(row: ProjectRow) -> Iterator[Mapping[str, Any]]:
-    for name, value in row.values.items():
+    for name, read in row.values.items():
+        value = row.extra.get(name) if read is None else read
         if value is not None:
             unit = next((unit for part, unit in _UNITS if part in name), "")
             yield {"ts": row.interval_start, "source": name, "value": value, "unit": unit}

@@ -18,6 +18,8 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
+from agora_analytics.core.lenient_reader import show
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import DecodeError, RowsRefused
@@ -160,6 +162,34 @@ def is_stored(unit: PointsUnit, stored: Units) -> bool:
     if name not in stored.live[_TABLE]:
         return False
     return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)
+
+
+def fetched_points(
+    vendor: str,
+    points: Iterable[Mapping[str, Any]],
+    *,
+    missing: str = "",
+    skipped: Sequence[SkippedRecord] = (),
+) -> FetchedPoints:
+    """Return points as the rows of a unit; the arguments as `points_table` and `FetchedPoints`.
+
+    A point without a time, or whose `value` is not a number that the table can hold, is skipped and named. So a caller
+    passes a value that could not be read as it was sent.
+    """
+    stored, refused = list[Mapping[str, Any]](), list(skipped)
+    for point in points:
+        ts, value = point["ts"], point["value"]
+        if ts is not None and (value is None or exact_float(value) is not None):
+            stored.append(point)
+            continue
+        reason = (
+            f"the value cannot be stored: {show(value)}"
+            if ts is not None
+            else "the time is missing or cannot be read"
+        )
+        identity = (point.get("session_id"), point["source"], ts and ts.isoformat())
+        refused.append(SkippedRecord(path="$", key=" ".join(filter(None, identity)), reason=reason))
+    return FetchedPoints(rows=points_table(vendor, stored), missing=missing, skipped=refused)
 
 
 def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -36,7 +36,7 @@ def _digits(_: Any, attribute: Any, value: str) -> None:
 
 
 def _filled(_: Any, attribute: Any, value: str) -> None:
-    if not value.strip():
+    if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{attribute.name} is missing; copy it from the account page")
 
 

@@ -119,8 +119,11 @@ class MeetingFilter:
     meeting_id: str | None = None
 
     def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
-        """Return whether a meeting is selected. The server may read the arguments in another way."""
-        if self.meeting_id not in (None, meeting_id):
+        """Return whether a meeting is selected. The server may read the arguments in another way.
+
+        A time or an id that cannot be read (None) counts as selected, because the server has selected it.
+        """
+        if meeting_id is not None and self.meeting_id not in (None, meeting_id):
             return False
         if created_at is None:
             return True

@@ -17,14 +17,16 @@ from zoneinfo import ZoneInfo
 import attrs
 from attrs import field, frozen
 
-from agora_analytics.core.field_types import LAST_SECOND, Id
+from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import LenientReader, converter, show
 from agora_analytics.core.numbers import number_of
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
     ParticipantMinutes,
     participant_minutes_type,
     read_participant_minutes,
+    unreadable_tiers,
 )
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
@@ -308,6 +310,7 @@ def record(
         for name, value in fields.items()
         if not (name in elsewhere or (name in own and value == "") or _is_collection(value))
     }
+    row |= unreadable_tiers(row.get("participantMinutes"))
     return reader.record(kind, row, path, names=names, known=known)
 
 

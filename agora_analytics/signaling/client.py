@@ -271,8 +271,8 @@ class AsyncSignaling(Messages):
         """
         if self._options.validate:
             check_archive_page(page_size, order)
-        question = (source, destination, as_asked(since), as_asked(until))
         archive = self._archive(since, until, source, destination)
+        question = (source, destination, as_asked(since), as_asked(until))
         archive = archive.paged(page_size, order, question, resume)
 
         async def paginator() -> Archive:

@@ -20,6 +20,10 @@ def _hidden(_: object) -> str:
 def _required(_: object, __: object, value: str) -> None:
     if not value:
         raise ConfigurationError("user_id is missing; pass the user that the token was issued for")
+    if not (value.isascii() and value.isprintable() and value == value.strip()):  # it becomes a header
+        raise ConfigurationError(
+            f"user_id={value!r} is not a user id: it contains a line break or the like, or begins or ends with a space"
+        )
 
 
 def _token(_: object, attribute: Any, value: Any) -> None:

@@ -154,7 +154,7 @@ def _judge_code(exchange: Exchange, response: Response, code: int, message: str,
     if kind is errors.RateLimited:
         return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
     if kind is not errors.ServerError or may_have_effect:
-        not_offered = code == 404 and "no Route matched" in message
+        not_offered = code == 404 and "no route matched" in message.lower()
         after = after if may_have_effect else None
         return Fail(error=error, after=after, other_host=may_have_effect, not_offered=not_offered)
     return Retry(error=error, after=after, other_host=True)

@@ -44,7 +44,7 @@ The fast readers accept the documented form only. Everything else goes to one le
 | a number as text, an integer as a float, a truth value as a number or text | the number, integer or truth value |
 | an optional value that cannot be read, or an integer of more than 64 bits | null; `extra` has what was sent |
 | a required value that cannot be read | the record is skipped and named |
-| a time of zero or less, after 2286, or in milliseconds where seconds are documented | as a value that cannot be read |
+| a time of zero or less, after 2099, or in milliseconds where seconds are documented | as a value that cannot be read |
 | an id that is empty or has more than 1,024 characters | as a value that cannot be read |
 | another type in place of the list of records | `DecodeError`, with the path |
 | text that is not JSON | `ServerError`, after the retries |
