@@ -187,7 +187,13 @@ class Insights:
         return await self._queries.query(INSIGHT_QUALITY_TOTALS, metrics, window, filters, validate)
 
     async def estimate(
-        self, metrics: Names, since: Instant, until: Instant = "now", *, totals: bool = False
+        self,
+        metrics: Names,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        totals: bool = False,
+        **options: Unpack[CallOptions],
     ) -> list[Cost]:
         """Return what a query would cost now, and how many requests are left today. Sends no request.
 

@@ -260,6 +260,7 @@ class Realtime:
         *,
         uids: int = 0,
         top: bool = False,
+        **options: Unpack[CallOptions],
     ) -> list[Cost]:
         """Return what a query would cost now, and how many requests are left today. Sends no request.
 
