@@ -23,7 +23,6 @@ from agora_analytics.signaling import EventBatch
 from tests.fuzz.conversations import CONVERSATIONS, Conversation
 from tests.fuzz.mutations import mutate
 
-
 _KEYS = (
     "call_id", "sid", "mid", "peer_uid", "ts", "Timestamp", "dimension_value", "bucket", "os", "windowStartTs", "sessionId", "connectionId",
 )  # fmt: skip
