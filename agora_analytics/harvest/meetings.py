@@ -1,10 +1,12 @@
 """The harvest of OpenTok: the stream statistics of each meeting, and project data by day, into `points`."""
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from agora_analytics.core.lenient_reader import show
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, merge_nearby
 from agora_analytics.errors import (
@@ -124,9 +126,9 @@ async def _meetings(
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
-                if (start := meeting.created_at) is None:
-                    error = DecodeError("the response has no start time for this meeting")
-                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
+                if (start := meeting.created_at) is None or meeting.meeting_id is None:
+                    error = DecodeError("the response has no start time or no id for this meeting")
+                    skip(f"{meeting.session_id}.{meeting.meeting_id or start}", error)
                 else:
                     yield meeting, start
     except WindowOutOfReach:
@@ -142,7 +144,10 @@ def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit
 
     async def fetch() -> FetchedPoints:
         rows, missing, skipped = await _collect(client.project_data(start, end, interval="DAILY"))
-        points = (point for row in rows for point in _day_points(row))
+        for row in rows:
+            if row.interval_start is None or row.extra:
+                skipped.append(SkippedRecord(path="day", key=None, reason=_lost(row)))
+        points = (point for row in rows if row.interval_start is not None for point in _day_points(row))
         return FetchedPoints(rows=points_table(VENDOR, points), missing=missing, skipped=skipped)
 
     return PointsUnit(
@@ -166,6 +171,7 @@ def _meeting_unit(
             meeting_id=meeting.meeting_id,
         )
         samples, missing, skipped = await _collect(listing)
+        skipped += _unreadable_samples(samples)
         rows = points_table(VENDOR, sample_points(samples))
         return FetchedPoints(rows=rows, missing=missing, skipped=skipped)
 
@@ -194,6 +200,8 @@ _FIELDS = tuple(
     if role in {"publisher", "subscriber"}
 )
 
+_MEASURES = frozenset({"createdAt", *(source.partition(".")[2] for _, source, _ in _FIELDS)})
+
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
     """Yield a point for each value of the samples of a meeting that is not null."""
@@ -211,6 +219,23 @@ def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]
             value = getattr(sample, name)
             if role == sample.role and value is not None and sample.created_at is not None:
                 yield identity | {"source": source, "value": value}
+
+
+def _unreadable_samples(samples: Sequence[StreamSample]) -> Iterator[SkippedRecord]:
+    """Yield the samples without a time, or with values that cannot be read, once for each stream."""
+    by_stream = defaultdict[str, list[StreamSample]](list)
+    for sample in samples:
+        if sample.created_at is None or not _MEASURES.isdisjoint(sample.extra):
+            by_stream[f"{sample.role} {sample.subscriber_id or sample.stream_id}"].append(sample)
+    for stream, found in by_stream.items():
+        reason = f"{len(found)} samples cannot be read as a whole; of the first one, {_lost(found[0])}"
+        yield SkippedRecord(path=stream, key=None, reason=reason)
+
+
+def _lost(record: StreamSample | ProjectRow) -> str:
+    return (
+        f"these values cannot be read: {show(dict(record.extra))}" if record.extra else "the time is missing"
+    )
 
 
 _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))

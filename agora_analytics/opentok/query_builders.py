@@ -119,8 +119,11 @@ class MeetingFilter:
     meeting_id: str | None = None
 
     def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
-        """Return whether a meeting is selected. The server may read the arguments in another way."""
-        if self.meeting_id not in (None, meeting_id):
+        """Return whether a meeting is selected. The server may read the arguments in another way.
+
+        A start or an id that cannot be read excludes nothing: the server has selected the meeting.
+        """
+        if None not in (self.meeting_id, meeting_id) and self.meeting_id != meeting_id:
             return False
         if created_at is None:
             return True
