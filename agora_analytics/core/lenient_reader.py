@@ -135,7 +135,8 @@ class LenientReader:
                         values |= {name: fallback[name]} if name in fallback else {}
                     else:
                         problems.append(f"{sent.get(name, name)}: {reason}")
-        key = next((values[name] for name in layout.spellings if name in sent), None)
+        required = layout.spellings.keys() - layout.defaulted - fallback.keys()
+        key = next((values[name] for name in layout.spellings if name in sent and name in required), None)
         readable = isinstance(key, str | int) and not isinstance(key, bool) and key != ""
         self.skip(path, "; ".join(problems), str(key)[:LONGEST_ID] if readable else None)
         return None

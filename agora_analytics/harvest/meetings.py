@@ -124,9 +124,9 @@ async def _meetings(
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
-                if (start := meeting.created_at) is None:
-                    error = DecodeError("the response has no start time for this meeting")
-                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
+                if (start := meeting.created_at) is None or meeting.meeting_id is None:
+                    error = DecodeError("the response has no start time or no id for this meeting")
+                    skip(f"{meeting.session_id}.{meeting.meeting_id or start}", error)
                 else:
                     yield meeting, start
     except WindowOutOfReach:
@@ -192,6 +192,8 @@ _FIELDS = tuple(
     for role in [source.partition(".")[0]]
     if role in {"publisher", "subscriber"}
 )
+
+_MEASURES = frozenset({"createdAt", *(source.partition(".")[2] for _, source, _ in _FIELDS)})
 
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:

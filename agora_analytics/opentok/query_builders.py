@@ -121,9 +121,9 @@ class MeetingFilter:
     def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
         """Return whether a meeting is selected. The server may read the arguments in another way.
 
-        A time or an id that cannot be read (None) counts as selected, because the server has selected it.
+        A start or an id that cannot be read excludes nothing: the server has selected the meeting.
         """
-        if meeting_id is not None and self.meeting_id not in (None, meeting_id):
+        if None not in (self.meeting_id, meeting_id) and self.meeting_id != meeting_id:
             return False
         if created_at is None:
             return True

@@ -35,7 +35,7 @@ BOMB_BYTES = 300 << 20
 
 _ON_RESPONSES = frozenset(get_args(ResponseDirt))
 _IDS = ("call_id", "sid", "sessionId", "meetingId", "connectionId", "streamId", "subscriberId")
-_TIMES = ("created_ts", "join_ts", "ts", "ms", "timestamp", "Timestamp", "createdAt")
+_TIMES = ("created_ts", "join_ts", "ts", "ms", "timestamp", "Timestamp", "createdAt", "intervalStart")
 _NAMES = ("cname", "message", "payload", "network", "country", "dimension_value")
 _OPTIONAL = (
     "network",

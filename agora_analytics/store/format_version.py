@@ -67,9 +67,9 @@ def _check(folder: Path, text: str) -> None:
         content = json.loads(text)
         number, author = int(content["format"]), str(content.get("created_by", "an unknown version"))
     except (ValueError, TypeError, KeyError):
+        advice = "run the harvest again, which writes it again, or " if _is_cut(text) else ""
         raise StoreError(
-            f"cannot read {folder / FORMAT_FILE}: it is damaged; run the harvest again, which writes it again, "
-            f'or replace its content with {{"format": {FORMAT}}}'
+            f'cannot read {folder / FORMAT_FILE}: it is damaged; {advice}replace its content with {{"format": {FORMAT}}}'
         ) from None
     if number == FORMAT:
         return

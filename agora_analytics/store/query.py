@@ -128,6 +128,16 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
         raise _unreadable(layout, ("calls",), problem) from problem
 
 
+def check_file(path: Path) -> None:
+    """Raise `StoreDamaged` if DuckDB cannot read a file. It refuses some footers that pyarrow accepts."""
+    try:
+        with _connect() as connection:
+            file = quoted(escaped_glob(str(path)))
+            connection.sql(f"FROM read_parquet({file}, hive_partitioning = false)").to_arrow_table()
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
+        raise damaged(path, problem) from problem
+
+
 def dataset(layout: Layout, table: str) -> ds.Dataset:
     """Return a table as a dataset of its current files."""
     return ds.dataset(

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
-_BUFFERED = 100  # chunks that a response may still have in memory; a stream of a caller's client may be endless
+_BUFFERED = (
+    100  # chunks that a response may still have in memory; a stream of a caller's client may be endless
+)
 _BY_CAUSE = (
     (socket.gaierror, FailureKind.DNS),
     (ssl.SSLError, FailureKind.TLS),
