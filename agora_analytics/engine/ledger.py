@@ -100,9 +100,8 @@ AHEAD = 1.0
 """Seconds; a slot that is further ahead is not granted yet."""
 _LATE = 0.002  # seconds that a timer may be late without delaying the next slots
 _HELD = 1e-6  # seconds by which a hold moves the queue at least, so that an earlier slot is never the last one again
-_OUTDATED = (
-    LOCK_TIMEOUT + 5
-)  # seconds; a reading of `now` is never so much older than one that was stored before
+# Seconds; a reading of `now` is never so much older than one that was stored before.
+_OUTDATED = LOCK_TIMEOUT + 5
 
 
 @frozen

@@ -92,9 +92,8 @@ def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path], scratch
     connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, sorted(readable)))}]")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoload_known_extensions = false")
-    for (
-        name
-    ) in _SECRETS_OF_ENVIRONMENT:  # DuckDB takes them from the environment, and a query could read them
+    # DuckDB takes them from the environment, and a query could read them.
+    for name in _SECRETS_OF_ENVIRONMENT:
         connection.execute(f"SET {name} = ''")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

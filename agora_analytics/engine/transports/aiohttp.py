@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
 _KEEP_ALIVE = 5.0  # seconds, as in httpx
-_AT_ONCE = (
-    2**20
-)  # bytes of a body that aiohttp collects itself, which takes twice the memory and half the time
+# Bytes of a body that aiohttp collects itself, which takes twice the memory and half the time.
+_AT_ONCE = 2**20
 _connect_within: ContextVar[float] = ContextVar("_connect_within", default=CONNECT_TIMEOUT)
 """Seconds to connect, for the DNS lookup that aiohttp makes in a task of its own."""
 
