@@ -17,9 +17,9 @@ import msgspec
 from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, envelope_of
+from agora_analytics.agora.judge import AgoraEnvelope, Opened, envelope_of
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
-from agora_analytics.core.lenient_json import load_object
+from agora_analytics.core.lenient_json import UNREADABLE, load_object
 from agora_analytics.core.lenient_reader import LenientReader
 
 _SENT_AS = {Uid: int | str, tuple[str, ...]: list[str] | str | int | None}

@@ -1,7 +1,5 @@
 """The settings of an Agora client: account, app, plan, region and hosts."""
 
-import os
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -116,11 +114,3 @@ class Settings:
         if self.base_url:
             return HostTable(preferred=self.base_url)
         return host_table(SUFFIXES[self.region is Region.CN], regional=self.regional_hosts)
-
-
-def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings of environment variables; see `ENVIRONMENT`."""
-    environment = os.environ if environment is None else environment
-    return {
-        name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)
-    }

@@ -3,13 +3,13 @@
 Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.opentok.graphql_query import camel_case
 
 if TYPE_CHECKING:
@@ -56,17 +56,7 @@ def read_participant_minutes(value: Any, _: object = None) -> ParticipantMinutes
     if not isinstance(value, Mapping):
         raise ValueError(f"participant minutes cannot be {type(value).__name__}")  # noqa: TRY004 - as all readers
     names = (attribute.name for attribute in attrs.fields(ParticipantMinutes))
-    return ParticipantMinutes(**{name: _minutes(value.get(camel_case(name))) for name in names})
-
-
-def _minutes(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        minutes = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return minutes if math.isfinite(minutes) else None
+    return ParticipantMinutes(**{name: exact_float(value.get(camel_case(name))) for name in names})
 
 
 def participant_minutes_type() -> "pa.DataType":
