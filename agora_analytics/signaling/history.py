@@ -4,7 +4,7 @@ Source: Agora, "Signaling REST API", "Message history".
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import anyio
 from attrs import asdict, evolve, field, fields, frozen
@@ -215,6 +215,6 @@ def messages_table(pages: Sequence[Page[Any]], *, kind: type[Any]) -> "pa.Table"
     """Return the messages of a history, records of a kind, as an Arrow table, without `extra`."""
     import pyarrow as pa
 
-    types = {str: pa.string(), int: pa.int64()}
-    schema = pa.schema((each.name, types[each.type]) for each in fields(kind) if each.name != "extra")
+    types, hints = {str: pa.string(), int: pa.int64()}, get_type_hints(kind)
+    schema = pa.schema((each.name, types[hints[each.name]]) for each in fields(kind) if each.name != "extra")
     return arrow_table((asdict(message) for page in pages for message in page.records), schema)

@@ -27,6 +27,9 @@ Rate limits and refusals do not switch hosts. Every error has `trail`, one entry
 A call whose deadline passes raises `DeadlineExceeded` with its trail. If no attempt can succeed in time, for instance
 because of `Retry-After`, the call raises the error at once: see [limits](limits.md#waiting).
 
+All errors, records, pages and reports can be pickled and copied, so they can pass between processes. An error keeps its
+attributes, trail and notes. Its cause and traceback stay in the process where it was raised.
+
 ## Responses that are not as documented
 
 The fast readers accept the documented form only. Everything else goes to one lenient reader, for all vendors.
