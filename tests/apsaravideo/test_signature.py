@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agora_analytics.apsaravideo.auth import Credentials, canonical_request, signed_headers
 from tests.apsaravideo import official
 
-KEY = Credentials("an-id", "a secret/with+signs=")
+KEY = Credentials("an-id", "a-secret/with+signs=")
 NOW = datetime.fromisoformat("2026-11-19T12:00:00Z").timestamp()
 FORM = "application/x-www-form-urlencoded"
 QUESTION = {
