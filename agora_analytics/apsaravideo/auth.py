@@ -20,9 +20,13 @@ Pairs = Iterable[tuple[str, str]]
 _required = required_credential("ALIBABA_CLOUD_")
 
 
-def _ascii(_: Any, attribute: Any, value: str | None) -> None:
+def _ascii(_: Any, attribute: Any, value: Any) -> None:
     if value is not None and not value.isascii():
         raise ConfigurationError(f"{attribute.name} has characters that a key cannot have; copy it again")
+
+
+def _or_none(token: str | None) -> str | None:
+    return token or None
 
 
 @frozen
@@ -47,7 +51,7 @@ class Credentials:
     security_token: str | None = field(
         default=None,
         kw_only=True,
-        converter=lambda token: token or None,
+        converter=_or_none,
         validator=[credential, _ascii],
         repr=lambda token: "'***'" if token else "None",
     )
