@@ -33,7 +33,7 @@ LISTS, SESSIONS = "call/lists", "call/sessions"
 VENDORS = {
     "agora": (AsyncAgora, ("x", "y"), {"app_id": "a", "plan": "enterprise"}),
     "beta": (AsyncAgoraBeta, ("x", "y"), {"app_id": "a"}),
-    "opentok": (AsyncOpenTok, (ProjectKey("1", "a secret of at least 32 characters"),), {}),
+    "opentok": (AsyncOpenTok, (ProjectKey("1", "a-secret-of-at-least-32-characters"),), {}),
     "signaling": (AsyncSignaling, (Basic("x", "y"),), {"app_id": "a"}),
     "apsaravideo": (AsyncApsaraVideo, ("x", "y"), {"app_id": "a"}),
 }
