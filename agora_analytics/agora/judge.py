@@ -63,12 +63,7 @@ def envelope_of(fields: Mapping[str, Any]) -> AgoraEnvelope:
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
-    """Return the decoded data of a successful response, or a verdict to retry or fail.
-
-    Args:
-        exchange: the attempt.
-        open_body: opens the body of the operation.
-    """
+    """Return the decoded data of a successful response, or a verdict to retry or fail."""
     outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
         return judge_failure(exchange, outcome)

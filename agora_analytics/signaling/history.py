@@ -134,11 +134,7 @@ class Archive:
     def paged(self, page_size: int, order: str, question: Sequence[object], resume: str | None) -> "Archive":
         """Return the archive with pages. A resumed one has the time range of its token.
 
-        Args:
-            page_size: messages a page.
-            order: `asc` or `desc`.
-            question: the other arguments of the caller.
-            resume: the resume token of a page.
+        `question` has the arguments of the caller that identify the listing, except `order`.
 
         Raises:
             InvalidRequest: a token that cannot be used.
