@@ -78,6 +78,11 @@ class Response:
     elapsed: float = 0.0
     first_byte: float | None = None
 
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters; "typeless" if the server does not name it."""
+        return self.headers.get("content-type", "typeless").split(";")[0]
+
 
 class FailureKind(StrEnum):
     """Why there is no complete response. It decides whether the request may be repeated, and where."""

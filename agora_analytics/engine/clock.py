@@ -10,14 +10,15 @@ from typing import Protocol
 from attrs import frozen
 
 from agora_analytics.core.http_times import http_date
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.messages import Response, TransportFailure
 
 LARGEST_STEP = 60.0
 """Seconds by which one response may move the estimate of the server's clock."""
 PROBATION = 60.0
 """Seconds for which the first response alone may set the estimate further than that."""
-# Dates outside of these years are errors: 2020 to 2099, in UTC epoch seconds.
-_EARLIEST, _LATEST = 1_577_836_800, 4_102_444_800
+_EARLIEST = 1_577_836_800
+"""2020-01-01 in UTC epoch seconds. Earlier dates are errors."""
 
 
 class Clock(Protocol):
@@ -78,7 +79,7 @@ class ClockReading:
     def of(cls, date: str | None, *, sent: float, received: float) -> "ClockReading | None":
         """Read a `Date` header; None if it is not a date, or not one of this century."""
         server_date = http_date(date or "")
-        if server_date is None or not _EARLIEST <= server_date < _LATEST:
+        if server_date is None or not _EARLIEST <= server_date < LAST_SECOND:
             return None
         return cls(low=server_date - received, high=server_date + 1 - sent, sent=sent, received=received)
 

@@ -38,9 +38,8 @@ CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later 
 # Seconds; a longer pause that the server requests is cut to this. All processes with the ledger stay within it.
 LONGEST_HOLD = 3_600.0
 _LONGEST_WAIT = 120.0  # seconds for a predecessor; longer means that the window was used with another clock
-_LONGEST_SLEEP = (
-    1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
-)
+# Seconds; the event loop's time may stop while the machine is suspended, and the slot pass.
+_LONGEST_SLEEP = 1.0
 _POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
 # Factor of the even gap, so that requests can catch up after a delay within the server's window.
 _PACE_FACTOR = 0.75

@@ -40,9 +40,7 @@ class RetryPolicy:
         """Return the maximum number of attempts for a cause."""
         if cause is Cause.CREDENTIALS:
             return 2
-        if (
-            cause is Cause.CLOCK
-        ):  # a large change of the server's clock needs a second response that confirms it
+        if cause is Cause.CLOCK:  # a second response has to confirm a large change of the server's clock
             return 3
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
-from agora_analytics.core.numbers import number_of
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
@@ -78,6 +78,7 @@ def session_summaries(
 ) -> ListingPlan[SessionSummary]:
     """Return the listing of the sessions that had a meeting in a time range."""
     return ListingPlan(
+        kind=SessionSummary,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.summaries_query(
@@ -153,7 +154,7 @@ def project_rows(
     def parse(member: Member) -> Iterator[ProjectRow | None]:
         fields, reader, path = member
         sent = {name: value_at(fields, name.split(".")) for name in names}
-        values = {name: number_of(value) for name, value in sent.items()}
+        values = {name: exact_float(value) for name, value in sent.items()}
         unreadable = {
             name: sent[name] for name, value in values.items() if value is None and sent[name] is not None
         }
@@ -165,6 +166,7 @@ def project_rows(
         yield record(ProjectRow, {**group, **unreadable}, reader, path, values=values)
 
     return ListingPlan(
+        kind=ProjectRow,
         endpoint=PROJECT_DATA,
         queries=[
             query_builders.project_data_query(project_id, names, start=start or 0.0, end=end, **arguments)
@@ -223,7 +225,8 @@ def _in_meetings(
             reader.skip(path, "sessionId is missing")
             return
         for meeting, its_path in members_of(fields, "meetings", reader, path):
-            if chosen.matches(moment(meeting.get("createdAt")), _text(meeting.get("meetingId"))):
+            meeting_id = _text(meeting.get("meetingId"), reader, f"{its_path}.meetingId")
+            if chosen.matches(moment(meeting.get("createdAt")), meeting_id):
                 yield from parse(session_id, Member(meeting, reader, its_path))
 
     return _in_sessions(kind, project_id, session_ids, parse_session, *selections, chosen=chosen, **options)
@@ -250,6 +253,7 @@ def _in_sessions(
         raise InvalidRequest("a session id is given twice; pass each once")
     parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
     return ListingPlan(
+        kind=kind,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.sessions_query(project_id, part, chosen, *selections, minutes=minutes)
@@ -291,13 +295,13 @@ def _parse_samples(
 ) -> Iterator[StreamSample | None]:
     fields, reader, path = meeting
     for stream, its_path in members_of(fields, f"{role}s", reader, path):
-        stream_id = _text(value_at(stream, _STREAM_ID))
+        stream_id = _text(value_at(stream, _STREAM_ID), reader, f"{its_path}.stream.streamId")
         known = _meeting_of(session_id, fields) | {
             "role": role,
             "stream_id": stream_id,
             "publisher_connection_id": _text(senders.get(stream_id)),
-            "connection_id": _text(stream.get("connectionId")),
-            "subscriber_id": _text(stream.get("subscriberId")),
+            "connection_id": _text(stream.get("connectionId"), reader, f"{its_path}.connectionId"),
+            "subscriber_id": _text(stream.get("subscriberId"), reader, f"{its_path}.subscriberId"),
         }
         for sample, place in members_of(stream, "streamStatsCollection", reader, its_path):
             yield record(StreamSample, sample, reader, place, **known)
@@ -311,9 +315,14 @@ def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str | None:
-    """Return an id of an enclosing object; None if it is null, empty, or cannot be read."""
+def _text(value: Any, reader: LenientReader | None = None, path: str = "") -> str | None:
+    """Return an id of an enclosing object; None if it is null, empty, or cannot be read.
+
+    With a reader, an id that cannot be read is named among the skipped. It costs the records inside nothing more.
+    """
     try:
         return read_id(value) or None
-    except ValueError:
+    except ValueError as error:
+        if reader is not None and value not in (None, ""):
+            reader.skip(path, str(error))
         return None

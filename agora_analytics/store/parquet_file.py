@@ -1,6 +1,7 @@
 """Reads and writes one Parquet file with the schema and the encodings of its table."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from attrs import frozen
 
 from agora_analytics.errors import RowsRefused
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.schemas import KEYS, PARTITIONS, TABLES
 
 
@@ -64,9 +66,6 @@ ROW_GROUP = 250_000
 
 SMALL = 5_000
 """A file with fewer rows is compressed with Snappy, because the set-up of Zstandard for each column costs more."""
-
-LATEST_TIME = 4_102_444_800
-"""2100-01-01 in UTC epoch seconds. Later times, such as milliseconds taken for seconds, are refused."""
 
 _PIECES_TO_COMBINE = 250
 
@@ -202,7 +201,7 @@ def conformed(table: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
 
 def _require_sane_times(table: str, name: str, column: pa.ChunkedArray | pa.Array) -> None:
     times = pc.min_max(column.cast(pa.int64()))
-    latest = LATEST_TIME * (1000 if column.type.unit == "ms" else 1)
+    latest = LAST_SECOND * (1000 if column.type.unit == "ms" else 1)
     if (times["min"].as_py() or 0) < 0 or (times["max"].as_py() or 0) > latest:
         raise RowsRefused(f"table {table}: {name} has a time before 1970 or after 2100, which is refused")
 
@@ -246,11 +245,19 @@ def read(path: Path, table: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def _metadata(footer: pq.FileMetaData, table: str) -> dict[str, str]:
-    if [path.partition(".")[0] for path in _column_paths(footer)] != _ORDER[table]:
-        raise ValueError(f"its columns are not those of {table}")
+    check_columns(footer, table)
     return {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
 
 
-def _column_paths(footer: pq.FileMetaData) -> list[str]:
-    schema = footer.schema
-    return [schema.column(index).path for index in range(footer.num_columns)]
+def check_columns(footer: pq.FileMetaData, table: str) -> None:
+    """Raise ValueError if the columns of a file are not those of a table, in names and types."""
+    if not footer.schema.to_arrow_schema().equals(_file_schema(table)):
+        raise ValueError(f"its columns are not those of {table}")
+
+
+@cache
+def _file_schema(table: str) -> pa.Schema:
+    # Parquet has no times in seconds, so a file's types are not those of the table
+    file = pa.BufferOutputStream()
+    pq.write_table(TABLES[table].empty_table(), file, store_schema=False)
+    return pq.read_schema(pa.BufferReader(file.getvalue()))

@@ -178,6 +178,15 @@ def test_every_transient_failure_is_retried(trouble):
     assert harness.loop.sent["call/lists"] == 3
 
 
+def test_body_that_cannot_be_decompressed_twice_costs_two_requests():
+    harness = LoopHarness(failure(FailureKind.ENCODING), ok())
+    harness.run()
+    harness = LoopHarness(failure(FailureKind.ENCODING))
+    with pytest.raises(TransportError):
+        harness.run()
+    assert harness.loop.sent["call/lists"] == 2
+
+
 def test_back_off_grows_and_the_last_step_repeats():
     harness = LoopHarness(GATEWAY, GATEWAY, GATEWAY, GATEWAY, ok())
     harness.run()

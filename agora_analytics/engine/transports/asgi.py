@@ -39,9 +39,7 @@ class AsgiTransport:
             try:
                 await self._app(exchange.scope(), exchange.receive, exchange.send)
             except Exception:
-                if (
-                    exchange.refused is None
-                ):  # otherwise the application passed on the refusal, perhaps wrapped
+                if exchange.refused is None:  # otherwise the application passed on the refusal
                     raise
         if within.cancelled_caught:
             raise TransportFailure(FailureKind.READ_TIMEOUT, f"no whole response in {request.timeout:g} s")

@@ -16,9 +16,7 @@ ACCEPT_ENCODING = "gzip, deflate"
 _SUPPORTED = frozenset({"gzip", "x-gzip", "deflate"})
 _MOST_CODINGS = 5  # as in urllib3: each costs up to the limit in CPU time
 _INPUT = 2**16  # bytes that one step reads at most
-_OUTPUT = (
-    2**15
-)  # bytes that one step returns at most: what zlib allocates at once, and returns without a copy
+_OUTPUT = 2**15  # bytes that one step returns at most: zlib allocates them at once, and copies nothing
 _STEPS = 32  # steps without a turn of the event loop: about a millisecond
 _JOINED = 2**22  # bytes of a body that are joined with a copy, which is faster than to extend a buffer
 _GZIP_MAGIC = b"\x1f\x8b"

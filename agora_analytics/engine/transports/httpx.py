@@ -137,10 +137,8 @@ class HttpxTransport:
             raise TransportFailure(
                 FailureKind.READ_TIMEOUT, f"no complete response in {request.timeout:g} s"
             ) from None
-        except (
-            library.HTTPError,
-            OSError,
-        ) as error:  # httpx does not wrap a TLS failure in the middle of a response
+        # httpx does not wrap a TLS failure in the middle of a response.
+        except (library.HTTPError, OSError) as error:
             raise TransportFailure(*_classify(error)) from error
         return Response(
             status=response.status_code,
