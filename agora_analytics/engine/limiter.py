@@ -121,9 +121,11 @@ class Limiter:
             self._waiting -= 1
 
     async def _take_turn(self, latest: float, *, own_deadline: bool) -> Grant:
+        is_first = self._waiting == 1
         async with self._turn:
-            self._latest = latest
-            self._refuse_when_closed(latest, own_deadline=own_deadline)
+            self._latest, self._slot_at = latest, 0.0
+            if not is_first:
+                self._refuse_when_closed(latest, own_deadline=own_deadline)
             if self._window is None:
                 return await self._reserve()
             reservation = self._window.reserve()
@@ -161,7 +163,7 @@ class Limiter:
             asked = self._now()
             now = asked + delay  # the reply of a slow ledger may arrive after the slot
             grant = await self._charge(now)
-            took = self._now() - asked
+            answered = self._now()
             if grant is None:
                 raise self._exhausted(next_midnight(self._server_time.now()))
             if isinstance(grant, TooEarly):
@@ -169,14 +171,15 @@ class Limiter:
                 await self._sleep(grant.slot - early - now, self._slot_rule())
                 too_early += 1
                 continue
-            try:
-                await self._sleep(grant.slot - self._now(), self._slot_rule())
-            except BaseException:
-                await self.abandon(grant)
-                raise
+            if (seconds := grant.slot - answered) > 0:
+                try:
+                    await self._sleep(seconds, self._slot_rule())
+                except BaseException:
+                    await self.abandon(grant)
+                    raise
             if self._is_of_its_day(grant) and not self._has_passed(grant):
                 return grant
-            delay = min(max(took, 0.0), AHEAD)
+            delay = min(max(answered - asked, 0.0), AHEAD)
             await asyncio.shield(self._ledger.release(self.budget, grant))
 
     async def _charge(self, now: float) -> Grant | TooEarly | None:
