@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from agora_analytics.core.domains import DomainState as DomainState
     from agora_analytics.core.limits import Limits as Limits
     from agora_analytics.core.verdicts import SkippedRecord as SkippedRecord
+    from agora_analytics.engine.call_options import CallOptions as CallOptions
     from agora_analytics.engine.engine import Quota as Quota
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
     from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
@@ -148,6 +149,7 @@ __all__, _import = lazy_names(
         "core.domains": ("DomainState",),
         "core.limits": ("Limits",),
         "core.verdicts": ("SkippedRecord",),
+        "engine.call_options": ("CallOptions",),
         "engine.engine": ("Quota",),
         "engine.ledger": (
             "MemoryLedger",

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
+from typing import Self
 
 import anyio
 from attrs import field, frozen
@@ -16,6 +17,7 @@ from agora_analytics.agora.stat_records import Point
 from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import SLACK, Window, reachable
+from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.events import WindowsLost
 
 PERMANENT_ERRORS = (
@@ -100,7 +102,13 @@ class Follow:
         self._not_before: dict[str, float] = {}  # by metric, on the server's clock
         self._failures: dict[str, int] = {}
         self._begun = False
+        self._options: CallOptions = {}
         self.lost = 0
+
+    def _limited(self, options: CallOptions) -> Self:
+        """Apply the options of a call to each request."""
+        self._options = {**self._options, **options}
+        return self
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if self._next is None:
@@ -148,7 +156,8 @@ class Follow:
                 limits=self._queries.limits(operation),
                 filters=self._filters,
             )
-            response = await self._queries.send(request)
+            with call_limits(self._options):
+                response = await self._queries.send(request)
         except PERMANENT_ERRORS:
             raise
         except errors.AgoraAnalyticsError as error:

@@ -193,6 +193,7 @@ class Realtime:
         values: Sequence[str] = (),
         cname: str | None = None,
         share: float = 0.9,
+        **options: Unpack[CallOptions],
     ) -> Follow:
         """Return each window of 20 seconds once, in order and without a gap, until you stop.
 
@@ -209,6 +210,7 @@ class Realtime:
             values: only these groups.
             cname: only this channel.
             share: the fraction of a day's requests that this may use, so that some are left for other queries.
+            **options: `deadline` and `max_wait` of each request; their errors are waited out too (see `CallOptions`).
 
         Raises:
             InvalidRequest: no metric, a share outside 0 to 1, a plan without Real-time, channels by a dimension,

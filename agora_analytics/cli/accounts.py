@@ -1,6 +1,7 @@
 """The accounts of each vendor: options, the environment variables that they override, and the client for them."""
 
 import os
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from attrs import frozen
 
+from agora_analytics.cli.options import RequestLimits
 from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class LedgerAccount:
 
 
 @frozen(kw_only=True)
-class AgoraAccount(LedgerAccount):
+class AgoraAccount(RequestLimits, LedgerAccount):
     """An Agora account."""
 
     app_id: Annotated[str | None, _option(metavar="ID", help="App id of the project. Or AGORA_APP_ID.")] = (
@@ -83,15 +85,16 @@ class AgoraAccount(LedgerAccount):
         ),
     ] = None
 
-    def client(self, **options: Any) -> "AsyncAgora":
+    def client(self, **options: Any) -> AbstractAsyncContextManager["AsyncAgora"]:
         """Return a client of this account; the error of an incomplete one names every missing variable."""
         app_id = () if self.app_id else ("AGORA_APP_ID",)
         _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
-        return self._make(region=self.region, app_id=self.app_id, **options)
+        options["retry"] = self.retry_policy()
+        return self.limit(self._make(region=self.region, app_id=self.app_id, **options))
 
 
 @frozen(kw_only=True)
-class OpenTokAccount:
+class OpenTokAccount(RequestLimits):
     """An OpenTok project or a Vonage application."""
 
     base_url: Annotated[
@@ -101,17 +104,18 @@ class OpenTokAccount:
         ),
     ] = None
 
-    def client(self, **options: Any) -> "AsyncOpenTok":
+    def client(self, **options: Any) -> AbstractAsyncContextManager["AsyncOpenTok"]:
         """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.opentok.client import AsyncOpenTok
 
         if not os.environ.get("VONAGE_APPLICATION_ID"):
             _require(("OPENTOK_API_KEY", "OPENTOK_API_SECRET"), "agora-analytics opentok simulate")
-        return AsyncOpenTok.from_env(base_url=self.base_url, **options)
+        options["retry"] = self.retry_policy()
+        return self.limit(AsyncOpenTok.from_env(base_url=self.base_url, **options))
 
 
 @frozen(kw_only=True)
-class ApsaraVideoAccount:
+class ApsaraVideoAccount(RequestLimits):
     """An app of ApsaraVideo Live."""
 
     app_id: Annotated[str | None, _option(metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID.")] = None
@@ -123,14 +127,15 @@ class ApsaraVideoAccount:
         ),
     ] = None
 
-    def client(self, **options: Any) -> "AsyncApsaraVideo":
+    def client(self, **options: Any) -> AbstractAsyncContextManager["AsyncApsaraVideo"]:
         """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.apsaravideo.client import ENVIRONMENT, AsyncApsaraVideo
 
         app_id = () if self.app_id else (ENVIRONMENT["app_id"],)
         needed = (ENVIRONMENT["access_key_id"], ENVIRONMENT["access_key_secret"], *app_id)
         _require(needed, "agora-analytics apsaravideo simulate")
-        return AsyncApsaraVideo.from_env(app_id=self.app_id, base_url=self.base_url, **options)
+        options["retry"] = self.retry_policy()
+        return self.limit(AsyncApsaraVideo.from_env(app_id=self.app_id, base_url=self.base_url, **options))
 
 
 def _require(variables: tuple[str, ...], without_account: str) -> None:

@@ -2,10 +2,11 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import attrs
 import typer
@@ -13,6 +14,10 @@ from attrs import frozen
 
 from agora_analytics.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from agora_analytics.engine.retry_policy import RetryPolicy
+
+C = TypeVar("C")
 R = TypeVar("R")
 
 TIMES = "ISO 8601 (2026-11-20T08:00Z), epoch seconds, or a time ago (6h, 2d)"
@@ -35,6 +40,49 @@ ServersOption = Annotated[
 UserOption = Annotated[
     list[str] | None, typer.Option(metavar="UID", help="Only this user; repeat it for up to 10 users.")
 ]
+
+
+@frozen(kw_only=True, slots=False)
+class RequestLimits:
+    """How long each request of a command may take. Every account that sends requests has these options."""
+
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel="Account",
+            help="Longest time for each request, with its waits and retries; default: 120.",
+        ),
+    ] = None
+    max_wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel="Account",
+            help="Longest time that each request may wait until it can be sent; default: the deadline.",
+        ),
+    ] = None
+
+    def retry_policy(self) -> "RetryPolicy | None":
+        """Return the policy with the deadline; None: the default one.
+
+        Raises:
+            InvalidRequest: an option is not a number of seconds.
+        """
+        from agora_analytics.engine.call_options import checked_options
+        from agora_analytics.engine.retry_policy import RetryPolicy
+
+        checked_options({"deadline": self.deadline, "max_wait": self.max_wait})
+        return None if self.deadline is None else RetryPolicy(deadline=self.deadline)
+
+    @asynccontextmanager
+    async def limit(self, client: AbstractAsyncContextManager[C]) -> AsyncIterator[C]:
+        """Open a client, and let none of its requests wait longer than `max_wait`."""
+        from agora_analytics.engine.call_options import call_limits
+
+        async with client as opened:
+            with call_limits({} if self.max_wait is None else {"max_wait": self.max_wait}):
+                yield opened
 
 
 @frozen(kw_only=True)

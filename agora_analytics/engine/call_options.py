@@ -24,7 +24,7 @@ class CallOptions(TypedDict, total=False):
     """The keyword arguments of every method that sends requests.
 
     For a method that is awaited, both are for the whole call. For a listing, they are for each page, from when the client
-    begins to fetch it, and for `user_events` and `channel_events`, for each batch.
+    begins to fetch it, and for `user_events` and `channel_events`, for each batch. For `follow`, they are for each request.
 
     Attributes:
         deadline: seconds until the call raises `DeadlineExceeded`. They include opening the transport, waiting for the
@@ -157,7 +157,7 @@ def checked_options(options: CallOptions) -> CallOptions:
     """
     deadline, max_wait = options.get("deadline"), options.get("max_wait")
     if deadline is not None and not deadline > 0:
-        raise InvalidRequest(f"deadline={deadline} leaves no time; pass more than 0 seconds, or None")
+        raise InvalidRequest(f"deadline={deadline} leaves no time; pass more than 0 seconds")
     if max_wait is not None and not max_wait >= 0:
-        raise InvalidRequest(f"max_wait={max_wait} is not a number of seconds; pass 0 or more, or None")
+        raise InvalidRequest(f"max_wait={max_wait} is not a number of seconds; pass 0 or more")
     return options

@@ -250,6 +250,27 @@ def test_invalid_arguments_of_follow_are_refused(arguments, why):
         scripted(ok(data=[])).run(work)
 
 
+def test_deadline_of_follow_is_for_each_request():
+    """An attempt may take a third of it."""
+    harness = scripted(response({"message": "slow"}, 408), ok(data=[{"ts": T - 60, "userCount": 1}]))
+
+    async def work(client):
+        return await taken(client.realtime.follow("userCount", since=T - 60, deadline=6), count(1))
+
+    assert harness.run(work)[0].ts == T - 60
+    assert [request.timeout for request in harness.transport.requests] == [2.0, 2.0]
+
+
+def test_wrong_options_of_follow_are_refused():
+    async def work(client):
+        with pytest.raises(errors.InvalidRequest, match="deadline"):
+            client.realtime.follow("userCount", deadline=0)
+        with pytest.raises(TypeError, match="dead_line"):
+            client.realtime.follow("userCount", dead_line=1)
+
+    scripted(ok(data=[])).run(work)
+
+
 def test_a_plan_without_real_time_is_refused():
     async def work(client):
         client.realtime.follow("userCount")
