@@ -21,7 +21,7 @@ scalars = st.none() | st.booleans() | numbers | text | st.floats().map(str)
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3)
 )
-times = st.integers(10**10, 10**13 - 1).map(str) | st.integers(10**10, 10**13 - 1)
+times = st.integers(10**10, 4_102_444_800_999).map(str) | st.integers(10**10, 4_102_444_800_999)
 nodes = st.lists(
     st.fixed_dictionaries({"Timestamp": times, "Value": anything}, optional={"Unit": anything}), max_size=5
 )
