@@ -72,8 +72,7 @@ class Retries:
 
     def _has_repeated(self, outcome: Response | TransportFailure) -> bool:
         """Return whether an unreadable response is identical to an earlier one."""
-        is_response = isinstance(outcome, Response)
-        response = (outcome.status, hash(outcome.body)) if is_response else str(outcome)
+        response = (outcome.status, hash(outcome.body)) if isinstance(outcome, Response) else str(outcome)
         repeated = response in self._unreadable
         self._unreadable.add(response)
         return repeated
