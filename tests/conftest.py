@@ -34,6 +34,7 @@ NEEDS = {
     "cli": ("typer", "duckdb", "portalocker", "starlette"),
     "harvest": ("duckdb", "portalocker", "pyarrow", "starlette", "numpy"),
     "faults": SIMULATOR,
+    "fuzz": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "opentok": ("ariadne", "jwt", *SIMULATOR),
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,

@@ -160,16 +160,12 @@ def record_listing(
     page_size: int,
     as_rows: bool = False,
 ) -> Listing[Step, RecordPage[R], Page[R]]:
-    """Return the paginator of a numbered listing.
+    """Return the paginator of a numbered listing; see `plan_records` for the arguments.
 
     Args:
-        engine: sends the requests.
-        operation: the listing.
-        params: the query parameters that all requests have.
         steps: the first steps.
         tokens: writes the resume tokens.
         limits: what the plan allows; None: windows are sent as they are.
-        page_size: records a page.
         as_rows: leave the records as structs, for a table.
     """
     name = operation.name

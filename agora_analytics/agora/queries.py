@@ -212,13 +212,7 @@ class Cost:
 
 
 class QueryRunner:
-    """Plans and sends the queries of an app.
-
-    Args:
-        engine: sends the requests.
-        app_id: the app.
-        validate: whether queries are checked and clipped by default.
-    """
+    """Plans and sends the queries of an app; `validate` is whether they are checked and clipped by default."""
 
     def __init__(self, engine: Engine, *, app_id: str, validate: bool) -> None:
         self.engine = engine

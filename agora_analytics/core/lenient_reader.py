@@ -17,7 +17,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.core.numbers import INT64, exact_float, number_of, truth_of, whole_number
-from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.core.verdicts import Done, Fail, SkippedRecord
 from agora_analytics.errors import DecodeError
 
 R = TypeVar("R")
@@ -135,7 +135,8 @@ class LenientReader:
                         values |= {name: fallback[name]} if name in fallback else {}
                     else:
                         problems.append(f"{sent.get(name, name)}: {reason}")
-        key = next((values[name] for name in layout.spellings if name in sent), None)
+        required = layout.spellings.keys() - layout.defaulted - fallback.keys()
+        key = next((values[name] for name in layout.spellings if name in sent and name in required), None)
         readable = isinstance(key, str | int) and not isinstance(key, bool) and key != ""
         self.skip(path, "; ".join(problems), str(key)[:LONGEST_ID] if readable else None)
         return None
@@ -196,6 +197,16 @@ def _is_deep(value: Any, levels: int = _MOST_LEVELS) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return not levels or any(_is_deep(each, levels - 1) for each in inner)
+
+
+def decoded(decode: Callable[[LenientReader], R], request_id: str | None) -> Done[R] | Fail:
+    """Return the verdict on a good response: what `decode` returns, or the `DecodeError` that it raises."""
+    reader = LenientReader()
+    try:
+        return Done(decode(reader), request_id, tuple(reader.skipped))
+    except DecodeError as error:
+        error.request_id = request_id
+        return Fail(error=error)
 
 
 def list_of(value: Any, path: str) -> list[Any]:

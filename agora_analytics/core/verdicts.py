@@ -99,7 +99,7 @@ class Cause(Enum):
     TROUBLE = auto()
     """The server, a gateway or the network failed."""
     UNREADABLE = auto()
-    """The body of a response without an error status cannot be read; an identical second one is an error."""
+    """The body of a response cannot be decompressed or read; an identical second one is an error."""
     CREDENTIALS = auto()
     """The token or signature was rejected; retry once, at once, with a new one."""
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, merge_nearby
@@ -19,7 +18,7 @@ from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import utc_day
 from agora_analytics.opentok.pagination import InsightsPages
-from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
+from agora_analytics.opentok.query_builders import pacific_day, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
 from agora_analytics.opentok.spec import DAILY_REACH, METRIC_MAPPINGS, PROJECT_LATENCY
 from agora_analytics.store import Store
@@ -80,8 +79,8 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    oldest = _pacific_day(reach_end - DAILY_REACH)
-    first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
+    oldest = pacific_day(reach_end - DAILY_REACH)
+    first, last = max(pacific_day(window.start), oldest), pacific_day(min(window.end, reach_end))
     names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     days = {day for day in map(date.fromisoformat, names) if day >= oldest}
     days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
@@ -124,17 +123,13 @@ async def _meetings(
             for problem in page.problems:
                 skip("sessions", IncompleteListing(problem.message))
             for meeting in (meeting for summary in page.records for meeting in summary.meetings):
-                if (start := meeting.created_at) is None:
-                    error = DecodeError("the response has no start time for this meeting")
-                    skip(f"{meeting.session_id}.{meeting.meeting_id}", error)
+                if (start := meeting.created_at) is None or meeting.meeting_id is None:
+                    error = DecodeError("the response has no start time or no id for this meeting")
+                    skip(f"{meeting.session_id}.{meeting.meeting_id or start}", error)
                 else:
                     yield meeting, start
     except WindowOutOfReach:
         return  # project data has a longer retention than session data
-
-
-def _pacific_day(second: float) -> date:
-    return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
 
 
 def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit:
@@ -192,6 +187,8 @@ _FIELDS = tuple(
     for role in [source.partition(".")[0]]
     if role in {"publisher", "subscriber"}
 )
+
+_MEASURES = frozenset({"createdAt", *(source.partition(".")[2] for _, source, _ in _FIELDS)})
 
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """The harvest of `points`: each unit is one meeting or one day, whose rows are replaced as a whole."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -173,23 +174,29 @@ def fetched_points(
 ) -> FetchedPoints:
     """Return points as the rows of a unit; the arguments as `points_table` and `FetchedPoints`.
 
-    A point without a time, or whose `value` is not a number that the table can hold, is skipped and named. So a caller
-    passes a value that could not be read as it was sent.
+    A point without a time, or whose `value` is not a number that the table can hold, is skipped. The skipped points of a
+    session and metric are named together, because a server that sends one of them usually sends many. A caller passes a
+    value that could not be read as it was sent.
     """
-    stored, refused = list[Mapping[str, Any]](), list(skipped)
+    stored, refused = list[Mapping[str, Any]](), defaultdict[str, list[str]](list)
     for point in points:
         ts, value = point["ts"], point["value"]
         if ts is not None and (value is None or exact_float(value) is not None):
             stored.append(point)
-            continue
-        reason = (
-            f"the value cannot be stored: {show(value)}"
-            if ts is not None
-            else "the time is missing or cannot be read"
+        else:
+            at = (
+                "a time that is missing or cannot be read"
+                if ts is None
+                else f"{show(value)} at {ts.isoformat()}"
+            )
+            refused[" ".join(filter(None, (point.get("session_id"), point["source"])))].append(at)
+    named = [
+        SkippedRecord(
+            path="$", key=key, reason=f"{len(found)} points cannot be stored; the first has {found[0]}"
         )
-        identity = (point.get("session_id"), point["source"], ts and ts.isoformat())
-        refused.append(SkippedRecord(path="$", key=" ".join(filter(None, identity)), reason=reason))
-    return FetchedPoints(rows=points_table(vendor, stored), missing=missing, skipped=refused)
+        for key, found in refused.items()
+    ]
+    return FetchedPoints(rows=points_table(vendor, stored), missing=missing, skipped=[*skipped, *named])
 
 
 def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -225,7 +225,8 @@ def _in_meetings(
             reader.skip(path, "sessionId is missing")
             return
         for meeting, its_path in members_of(fields, "meetings", reader, path):
-            if chosen.matches(moment(meeting.get("createdAt")), _text(meeting.get("meetingId"))):
+            meeting_id = _text(meeting.get("meetingId"), reader, f"{its_path}.meetingId")
+            if chosen.matches(moment(meeting.get("createdAt")), meeting_id):
                 yield from parse(session_id, Member(meeting, reader, its_path))
 
     return _in_sessions(kind, project_id, session_ids, parse_session, *selections, chosen=chosen, **options)
@@ -294,13 +295,13 @@ def _parse_samples(
 ) -> Iterator[StreamSample | None]:
     fields, reader, path = meeting
     for stream, its_path in members_of(fields, f"{role}s", reader, path):
-        stream_id = _text(value_at(stream, _STREAM_ID))
+        stream_id = _text(value_at(stream, _STREAM_ID), reader, f"{its_path}.stream.streamId")
         known = _meeting_of(session_id, fields) | {
             "role": role,
             "stream_id": stream_id,
             "publisher_connection_id": _text(senders.get(stream_id)),
-            "connection_id": _text(stream.get("connectionId")),
-            "subscriber_id": _text(stream.get("subscriberId")),
+            "connection_id": _text(stream.get("connectionId"), reader, f"{its_path}.connectionId"),
+            "subscriber_id": _text(stream.get("subscriberId"), reader, f"{its_path}.subscriberId"),
         }
         for sample, place in members_of(stream, "streamStatsCollection", reader, its_path):
             yield record(StreamSample, sample, reader, place, **known)
@@ -314,9 +315,14 @@ def _meeting_of(session_id: str, meeting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str | None:
-    """Return an id of an enclosing object; None if it is null, empty, or cannot be read."""
+def _text(value: Any, reader: LenientReader | None = None, path: str = "") -> str | None:
+    """Return an id of an enclosing object; None if it is null, empty, or cannot be read.
+
+    With a reader, an id that cannot be read is named among the skipped. It costs the records inside nothing more.
+    """
     try:
         return read_id(value) or None
-    except ValueError:
+    except ValueError as error:
+        if reader is not None and value not in (None, ""):
+            reader.skip(path, str(error))
         return None

@@ -124,14 +124,7 @@ class ListingPosition:
 
 
 class InsightsPaginator(Generic[T]):
-    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
-
-    Args:
-        plan: the listing.
-        runner: runs the queries.
-        tokens: writes the resume tokens.
-        position: the time range of the queries, and the pages to fetch.
-    """
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages."""
 
     def __init__(
         self, plan: ListingPlan[T], runner: InsightsRunner, tokens: ResumeTokens, position: ListingPosition

@@ -121,9 +121,9 @@ class MeetingFilter:
     def matches(self, created_at: datetime | None, meeting_id: str | None) -> bool:
         """Return whether a meeting is selected. The server may read the arguments in another way.
 
-        A time or an id that cannot be read (None) counts as selected, because the server has selected it.
+        A start or an id that cannot be read excludes nothing: the server has selected the meeting.
         """
-        if meeting_id is not None and self.meeting_id not in (None, meeting_id):
+        if None not in (self.meeting_id, meeting_id) and self.meeting_id != meeting_id:
             return False
         if created_at is None:
             return True
@@ -258,7 +258,11 @@ def pacific_midnight(day: date | str) -> datetime:
     return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)
 
 
+def pacific_day(second: float) -> date:
+    """Return the day of project data that a time belongs to (UTC epoch seconds)."""
+    return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
+
+
 def oldest_daily_row(now: float) -> float:
     """Return the start of the oldest day whose row is kept at `now`; both are UTC epoch seconds."""
-    day = datetime.fromtimestamp(now - DAILY_REACH, ZoneInfo(PACIFIC)).date()
-    return pacific_midnight(day).timestamp()
+    return pacific_midnight(pacific_day(now - DAILY_REACH)).timestamp()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
+M = TypeVar("M")
 
 
 def moment(value: Any) -> datetime | None:
@@ -118,7 +119,18 @@ class Meeting:
 
 
 @frozen(kw_only=True)
-class Session:
+class _Session(Generic[M]):
+    session_id: Id
+    media_mode: str | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
+    meetings: tuple[M, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen(kw_only=True)
+class Session(_Session[Meeting]):
     """A session: a room, for as long as its id is used.
 
     Attributes:
@@ -130,35 +142,13 @@ class Session:
         extra: values that cannot be read, as they were sent.
     """
 
-    session_id: Id
-    media_mode: str | None = None
-    publisher_minutes: float | None = None
-    subscriber_minutes: float | None = None
-    participant_minutes: ParticipantMinutes | None = None
-    meetings: tuple[Meeting, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
-
 
 @frozen(kw_only=True)
-class SessionSummary:
-    """A session that had a meeting in a time range.
+class SessionSummary(_Session[MeetingSummary]):
+    """A session that had a meeting in a time range, with all of its meetings. Attributes: as `Session`.
 
-    Attributes:
-        session_id: its id.
-        media_mode: `routed` or `relayed`.
-        publisher_minutes, subscriber_minutes: of the whole session, so do not add them up over a time range.
-        participant_minutes: likewise, the minutes that are billed; those of `meetings` can be added up.
-        meetings: all of its meetings.
-        extra: values that cannot be read, as they were sent.
+    The minutes are those of the whole session, so do not add them up over a time range; add up those of `meetings`.
     """
-
-    session_id: Id
-    media_mode: str | None = None
-    publisher_minutes: float | None = None
-    subscriber_minutes: float | None = None
-    participant_minutes: ParticipantMinutes | None = None
-    meetings: tuple[MeetingSummary, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)

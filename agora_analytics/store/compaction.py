@@ -213,6 +213,7 @@ class _Source:
                     str(path), read_dictionary=text, pre_buffer=False, page_checksum_verification=True
                 ) as file,
             ):
+                parquet_file.check_columns(file.metadata, self.table)
                 self.rows += file.metadata.num_rows
                 for group in range(file.num_row_groups):
                     piece = file.read_row_group(group, use_threads=False)

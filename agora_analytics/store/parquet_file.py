@@ -1,6 +1,7 @@
 """Reads and writes one Parquet file with the schema and the encodings of its table."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -244,11 +245,19 @@ def read(path: Path, table: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def _metadata(footer: pq.FileMetaData, table: str) -> dict[str, str]:
-    if [path.partition(".")[0] for path in _column_paths(footer)] != _ORDER[table]:
-        raise ValueError(f"its columns are not those of {table}")
+    check_columns(footer, table)
     return {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
 
 
-def _column_paths(footer: pq.FileMetaData) -> list[str]:
-    schema = footer.schema
-    return [schema.column(index).path for index in range(footer.num_columns)]
+def check_columns(footer: pq.FileMetaData, table: str) -> None:
+    """Raise ValueError if the columns of a file are not those of a table, in names and types."""
+    if not footer.schema.to_arrow_schema().equals(_file_schema(table)):
+        raise ValueError(f"its columns are not those of {table}")
+
+
+@cache
+def _file_schema(table: str) -> pa.Schema:
+    # Parquet has no times in seconds, so a file's types are not those of the table
+    file = pa.BufferOutputStream()
+    pq.write_table(TABLES[table].empty_table(), file, store_schema=False)
+    return pq.read_schema(pa.BufferReader(file.getvalue()))

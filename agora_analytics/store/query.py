@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +64,22 @@ class Result:
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for batch in self._table.to_batches(max_chunksize=10_000):
             # column by column, because two columns of a query may have the same name
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            with python_values():
+                columns = [column.to_pylist() for column in batch.columns]
+            yield from zip(*columns, strict=True)
+
+
+@contextmanager
+def python_values() -> Iterator[None]:
+    """Raise `InvalidRequest` if a value of a query has no Python type, such as a date in the year 20000."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except (OverflowError, ValueError) as problem:
+        raise InvalidRequest(
+            f"a value of the result cannot be converted: {problem}; cast its column to VARCHAR"
+        ) from problem
 
 
 def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Result:
@@ -110,6 +126,16 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
         return retry_if_moved(attempt, partial(_is_missing_file, layout))
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
         raise _unreadable(layout, ("calls",), problem) from problem
+
+
+def check_file(path: Path) -> None:
+    """Raise `StoreDamaged` if DuckDB cannot read a file. It refuses some footers that pyarrow accepts."""
+    try:
+        with _connect() as connection:
+            file = quoted(escaped_glob(str(path)))
+            connection.sql(f"FROM read_parquet({file}, hive_partitioning = false)").to_arrow_table()
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
+        raise damaged(path, problem) from problem
 
 
 def dataset(layout: Layout, table: str) -> ds.Dataset:
@@ -196,6 +222,8 @@ def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
         layout, str(problem)
     ):
         return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
+    if isinstance(problem, duckdb.InvalidInputException):  # such as `read_text` of a Parquet file
+        return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {_one_line(problem)}")
     return _unreadable(layout, TABLES, problem)
 
 

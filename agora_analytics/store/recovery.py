@@ -20,7 +20,7 @@ from attrs import define, field
 from agora_analytics.errors import StoreDamaged
 from agora_analytics.instants import epoch_seconds
 from agora_analytics.schemas import CALL_TABLES, TABLES
-from agora_analytics.store import listings, parquet_file
+from agora_analytics.store import listings, parquet_file, query
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import (
     COMPACTED,
@@ -101,9 +101,12 @@ class Recovery:
         """Return the metadata of a file, or the reason why it is damaged."""
         try:
             with translate_read_errors(path):
-                if whole or self.verify:
-                    return validate(parquet_file.read(path, table)[1])
-                return validate(parquet_file.read_metadata(path, table))
+                if not (whole or self.verify):
+                    return validate(parquet_file.read_metadata(path, table))
+                metadata = validate(parquet_file.read(path, table)[1])
+                if self.verify:
+                    query.check_file(path)
+                return metadata
         except FileNotFoundError:
             return {}
         except StoreDamaged as damage:
@@ -228,9 +231,7 @@ class Recovery:
         """Return the compacted files of a day that others name and that do not exist."""
         known = {table: set(names) for table, names in present.items()}
         for (table, _), values in metadata.items():
-            known[table] |= replaced_files(
-                values
-            )  # a compaction was interrupted before it replaced the calls
+            known[table] |= replaced_files(values)  # an interrupted compaction has not replaced the calls
         missing = {
             (table, name): "it is missing"
             for (owner, _), values in metadata.items()

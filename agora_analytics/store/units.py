@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agora_analytics.errors import StoreDamaged
-from agora_analytics.schemas import TABLES
+from agora_analytics.schemas import CALL_TABLES, TABLES
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import retry_if_moved, translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, partitions, unit_name
@@ -65,7 +65,7 @@ def is_incomplete(metadata: Mapping[str, str]) -> bool:
 
 def children_of(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the units of a call, each as (table, unit), from the metadata of its row."""
-    return [(table, unit) for table, unit in json.loads(metadata.get(_CHILDREN, "[]"))]
+    return _pairs(metadata.get(_CHILDREN, "[]"))
 
 
 def validate(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -128,7 +128,14 @@ def replaced_files(metadata: Mapping[str, str]) -> set[str]:
 
 def sibling_files(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the compacted files of the other tables, each as (table, name), from the metadata of `calls`."""
-    return [(table, name) for table, name in json.loads(metadata.get(_SIBLINGS, "[]"))]
+    return _pairs(metadata.get(_SIBLINGS, "[]"))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = [(table, name) for table, name in json.loads(text)]
+    if unknown := {table for table, _ in pairs} - set(CALL_TABLES):
+        raise ValueError(f"it names a table that does not exist: {unknown.pop()}")
+    return pairs
 
 
 def compacted_names(table: str, folder: Path | str) -> set[str]:

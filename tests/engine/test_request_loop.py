@@ -150,6 +150,7 @@ def test_skipped_records_are_returned_and_reported():
     assert harness.events_of(RecordsSkipped) == [RecordsSkipped(endpoint="call/lists", skipped=skipped)]
 
 
+CORRUPT = failure(FailureKind.ENCODING)
 TROUBLES = [
     GATEWAY,
     HTML,
@@ -158,15 +159,19 @@ TROUBLES = [
     response({"message": "slow"}, 408),
     limit("qps limit error"),
     limit("query latency limit error"),
-    *map(failure, sorted(set(FailureKind) - {FailureKind.TOO_LARGE, FailureKind.REDIRECT})),
+    CORRUPT,
+    *map(
+        failure,
+        sorted(set(FailureKind) - {FailureKind.TOO_LARGE, FailureKind.REDIRECT, FailureKind.ENCODING}),
+    ),
 ]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_every_transient_failure_is_retried(trouble):
-    # An identical unreadable body would be a permanent error.
-    unreadable = trouble is BROKEN or getattr(trouble, "kind", None) is FailureKind.ENCODING
-    other = HTML_200 if unreadable else trouble
+    others = [(BROKEN, HTML_200), (CORRUPT, TransportFailure(FailureKind.ENCODING, "other"))]
+    # An identical body would be a permanent error.
+    other = next((other for body, other in others if body is trouble), trouble)
     harness = LoopHarness(trouble, other, ok())
     answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]

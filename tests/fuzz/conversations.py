@@ -20,11 +20,21 @@ Change = Callable[[bytes], bytes]
 
 @frozen
 class Conversation:
-    """A client's question: `harness` makes the simulated API, `ask` sends the requests and returns what was read."""
+    """A client's question.
+
+    Attributes:
+        name: the name.
+        harness: makes the simulated API.
+        ask: sends the requests and returns what was read.
+        members: the lists of the last response whose members become records, such as `$.data.list[*]`.
+        requests: how many requests it takes.
+    """
 
     name: str
     harness: Callable[[], Harness]
     ask: Callable[[Any], Awaitable[Any]]
+    members: str = ""
+    requests: int = 1
 
     def run(self, change: Change) -> Any:
         """Run the conversation with every body changed, and return what was read."""
@@ -111,11 +121,13 @@ def _of_call(method: str, **more: Any) -> Callable[[Any], Any]:
     return lambda client: getattr(client, method)(call.call_id, call.created_ts, call.destroyed_ts, **more)
 
 
-def _rows(method: str) -> Callable[[Any], Awaitable[Any]]:
+def _rows(method: str, *metrics: str) -> Callable[[Any], Awaitable[Any]]:
     call = _call()
 
     async def ask(client: Any) -> Any:
-        return await getattr(client, method)(call.call_id, since=call.created_ts, until=call.destroyed_ts)
+        return await getattr(client, method)(
+            call.call_id, *metrics, since=call.created_ts, until=call.destroyed_ts
+        )
 
     return ask
 
@@ -134,20 +146,19 @@ def _beta_call() -> Any:
 
 
 CONVERSATIONS = [
-    Conversation("agora calls", _agora, _pages(lambda client: client.calls(agora.SINCE, agora.UNTIL))),
-    Conversation("agora sessions", _agora, _pages(_of_call("sessions"))),
-    Conversation("agora metrics", _agora, _pages(_of_call("metrics"))),
-    Conversation("agora statistics", _agora, _rows("statistics")),
-    Conversation("agora freeze distribution", _agora, _rows("freeze_distribution")),
-    Conversation("agora statistics over time", _agora, _rows("statistics_over_time")),
-    Conversation("agora usage", _days, lambda client: client.insights.usage("userCount", "4d", "2d")),
+    Conversation("agora calls", _agora, _pages(lambda client: client.calls(agora.SINCE, agora.UNTIL)), members="$.call_lists[*]"),
+    Conversation("agora sessions", _agora, _pages(_of_call("sessions")), members="$.call_info[*]"),
+    Conversation("agora metrics", _agora, _pages(_of_call("metrics")), members="$.metrics[*].data[*]", requests=2),
+    Conversation("agora statistics", _agora, _rows("statistics", "video_freeze_rate"), members="$.data[*]"),
+    Conversation("agora freeze distribution", _agora, _rows("freeze_distribution", "video_freeze_rate"), members="$.data[*]"),
+    Conversation("agora statistics over time", _agora, _rows("statistics_over_time"), members="$.data[*]"),
+    Conversation("agora usage", _days, lambda client: client.insights.usage("userCount", "4d", "2d"), members="$.data[*]"),
     Conversation(
         "agora quality totals",
         _days,
-        lambda client: client.insights.quality_totals("audioFreezeRate", "4d", "2d", by="os"),
-    ),
-    Conversation("agora realtime", _live, lambda client: client.realtime.quality("audioFreezeRate")),
-    Conversation("agora top", _live, lambda client: client.realtime.top_usage("os")),
+        lambda client: client.insights.quality_totals("audioFreezeRate", "4d", "2d", by="os"), members="$.data[*]"),
+    Conversation("agora realtime", _live, lambda client: client.realtime.quality("audioFreezeRate"), members="$.data[*]"),
+    Conversation("agora top", _live, lambda client: client.realtime.top_usage("os"), members="$.data.list[*]"),
     Conversation("beta calls", _beta, _pages(lambda client: client.calls(beta.SINCE, beta.UNTIL))),
     Conversation(
         "beta details",
@@ -156,8 +167,7 @@ CONVERSATIONS = [
             lambda client: client.details(
                 _beta_call().call_id, _beta_call().created_ts, _beta_call().destroyed_ts
             )
-        ),
-    ),
+        )),
     Conversation("beta usage", _beta, lambda client: client.usage(since=beta.SINCE, until=beta.UNTIL)),
     Conversation(
         "beta diagnosis",
@@ -165,22 +175,19 @@ CONVERSATIONS = [
         _pages(lambda client: client.live_diagnosis()),
     ),
     Conversation("signaling messages", _signaling, _messages),
-    Conversation("signaling events", _signaling, _events),
+    Conversation("signaling events", _signaling, _events, members="$.events[*]"),
     Conversation(
-        "opentok summaries", _opentok, _pages(lambda client: client.session_summaries("2d"))
-    ),
+        "opentok summaries", _opentok, _pages(lambda client: client.session_summaries("2d")), members="$.data.project.sessionData.sessionSummaries.resources[*]"),
     Conversation(
         "opentok connections",
         _opentok,
-        _pages(lambda client: client.connections(opentok.IDS[:2])),
-    ),
+        _pages(lambda client: client.connections(opentok.IDS[:2])), members="$.data.project.sessionData.sessions.resources[*].meetings.resources[*].connections.resources[*]"),
     Conversation(
         "opentok samples", _opentok, _pages(lambda client: client.stream_stats(opentok.IDS[:1]))
     ),
-    Conversation("opentok days", _opentok, _pages(lambda client: client.project_data("4d", "1d"))),
+    Conversation("opentok days", _opentok, _pages(lambda client: client.project_data("4d", "1d")), members="$.data.project.projectData.resources[*]"),
     Conversation(
         "apsaravideo points",
         apsaravideo.make_harness,
-        _pages(lambda client: client.interaction_metrics("VideoStuckRate", "6h")),
-    ),
+        _pages(lambda client: client.interaction_metrics("VideoStuckRate", "6h")), members="$.Nodes[*]"),
 ]  # fmt: skip

@@ -32,6 +32,18 @@ def flip_page(path: Path) -> None:
     path.write_bytes(content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :])
 
 
+def flip_table_name(path: Path) -> None:
+    """Flip a byte of the footer, in the name of a table that the row of a call names."""
+    path.write_bytes(path.read_bytes().replace(b'"sessions"', b'"sessioJs"'))
+
+
+def drop_time_type(path: Path) -> None:
+    """Leave the times of a column as integers, as a flipped byte in the footer does."""
+    rows = pq.ParquetFile(path).read()
+    times = rows.schema.get_field_index("ts")
+    pq.write_table(rows.set_column(times, "ts", rows["ts"].cast("int64")), path)
+
+
 def missing(path: Path) -> None:
     path.unlink()
 

@@ -59,11 +59,13 @@ class HarvestHarness(Harness):
 
     store: Path = field(kw_only=True)
 
-    def harvest(self, *, since: float = SINCE, until: float = UNTIL, **settings: Any) -> HarvestReport:
+    def harvest(
+        self, *, since: float = SINCE, until: float = UNTIL, verify: bool = False, **settings: Any
+    ) -> HarvestReport:
         async def job(client: AsyncAgora) -> HarvestReport:
             # not flushed to the disk, which would take most of the time of a test
             store = open_store(self.store, create=True, durable=False)
-            return await harvest(client, since=since, until=until, store=store)
+            return await harvest(client, since=since, until=until, store=store, verify=verify)
 
         return self.run(job, **settings)
 

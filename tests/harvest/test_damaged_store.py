@@ -12,7 +12,15 @@ from agora_analytics.harvest import harvest
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.store import open_store
-from tests.harvest.damage import DAMAGES, damageable_files, empty, flip_page, missing
+from tests.harvest.damage import (
+    DAMAGES,
+    damageable_files,
+    drop_time_type,
+    empty,
+    flip_page,
+    flip_table_name,
+    missing,
+)
 from tests.harvest.harness import SINCE, UNTIL, contents, make_call, make_harness, truth
 
 HOUR = 3600
@@ -139,6 +147,17 @@ def test_damaged_page_of_a_small_file_does_not_stop_a_harvest(damaged_later, exp
     report, rows = resumed(store)
     assert rows == expected
     assert file.as_posix() in [found.path for found in report.damaged]
+
+
+@pytest.mark.parametrize(("kind", "damage"), [("calls", flip_table_name), ("metrics", drop_time_type)])
+def test_flipped_byte_in_a_footer_is_found(damaged_later, expected, tmp_path, kind, damage):
+    store = tmp_path / "store"
+    shutil.copytree(damaged_later, store)
+    file = damageable_files(store)[kind][0]
+    damage(store / file)
+    report, rows = resumed(store)
+    assert [found.path for found in report.damaged] == [file.as_posix()]
+    assert (rows, report.complete) == (expected, True)
 
 
 def test_verify_reads_every_page(damaged_later, expected, tmp_path):

@@ -1,0 +1,50 @@
+"""What the fuzzers found, and a few fixed seeds of each conversation. `python -m tests.fuzz.responses` has new ones."""
+
+import pytest
+
+from tests.fuzz import responses, store
+from tests.fuzz.conversations import CONVERSATIONS
+
+BY_NAME = {conversation.name: conversation for conversation in CONVERSATIONS}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_damaged_responses_are_read_or_raise_a_typed_error(name):
+    outcomes = [responses.check(BY_NAME[name], f"corpus/{number}") for number in range(8)]
+    assert "read" in outcomes
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        ("agora usage", "101/804"),  # an integer above 2^53 in a column of rates
+        ("agora calls", "404/189"),  # repeated and unreadable records
+        ("apsaravideo points", "404/62"),
+        ("signaling messages", "404/392"),  # an integer of 400 digits in place of a message
+        ("beta details", "404/11"),  # a point with a time beyond 64 bits
+    ],
+)
+def test_responses_of_the_corpus(name, seed):
+    responses.check(BY_NAME[name], seed)
+
+
+@pytest.fixture(scope="module")
+def harvested(tmp_path_factory):
+    return store.harvested(tmp_path_factory.mktemp("harvested"))
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        "101/26",  # a row cut, two others flipped
+        "101/29",  # units and a lock file missing
+        "101/74",  # the format file flipped
+        "101/336",  # a footer whose times have lost their type
+        "202/84",  # a row that names a table that does not exist
+        "202/280",  # a footer that pyarrow reads and DuckDB does not
+    ],
+)
+def test_damaged_store_is_whole_after_the_next_run(harvested, tmp_path, seed):
+    """Or after the one after that, if the first run or an error names the damage."""
+    outcome, history = store.check(harvested, tmp_path, seed)
+    assert outcome in {"whole", "healed"}, history
