@@ -10,6 +10,8 @@ Instant = datetime | str | int | float
 """An aware datetime, an ISO 8601 string (UTC where it names no offset), epoch seconds, or `6h`, `2d` (ago)."""
 
 DAY = 86_400
+LAST_SECOND = 4_102_444_800
+"""The largest time of a response and of the store: the end of 2099. Milliseconds are larger since February 1970."""
 _MILLISECONDS_FROM = 1e11
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -25,6 +25,10 @@ Query = tuple[tuple[str, str], ...]
 _name = lru_cache(quote_plus)  # there are few parameter names, and encoding them is half of the work
 
 
+def _quoted(value: str) -> str:
+    return value if value.isascii() and value.isalnum() else quote_plus(value)
+
+
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers with each secret value replaced by `***`."""
     return {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in headers.items()}
@@ -52,7 +56,7 @@ class Request:
     @cached_property
     def url(self) -> str:
         """The URL with its query. It never contains a secret: secrets are headers."""
-        query = "&".join([f"{_name(name)}={quote_plus(value)}" for name, value in self.query])
+        query = "&".join([f"{_name(name)}={_quoted(value)}" for name, value in self.query])
         return f"{self.base_url}{self.path}?{query}" if query else f"{self.base_url}{self.path}"
 
 
@@ -73,6 +77,11 @@ class Response:
     body: bytes = field(repr=False)
     elapsed: float = 0.0
     first_byte: float | None = None
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters; "typeless" if the server does not name it."""
+        return self.headers.get("content-type", "typeless").split(";")[0]
 
 
 class FailureKind(StrEnum):

@@ -4,6 +4,7 @@ Each case is an endpoint with a row as raw JSON. Each kind of dirt replaces one 
 """
 
 import json
+import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -364,6 +365,48 @@ def test_code_of_success_in_another_form(case, code):
     body = case.bodies(raw(case.row), raw(case.other)).replace(b'"code":200', b'"code":%b' % code)
     records, skipped, _ = case.answer(body)
     assert (len(records), skipped) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [b"[]", b"{}", b"true", b"1.5", b"1" * 30, b"[" * 900 + b"]" * 900],
+    ids=lambda code: code[:9].decode(),
+)
+@pytest.mark.parametrize("scripted", [agora.scripted, beta.scripted])
+def test_code_that_is_not_a_code_costs_two_requests(scripted, code):
+    line = response(b'{"code":%s,"call_lists":[]}' % code)
+    harness = scripted(line, line, line)
+    with pytest.raises(errors.ServerError, match="no readable code") as caught:
+        harness.run(lambda client: client.calls("6h").collect())
+    assert len(harness.transport.requests) == 2
+    assert pickle.loads(pickle.dumps(caught.value)).code is None
+
+
+@cases()
+def test_value_that_is_nested_too_deeply_costs_its_record(case):
+    """Python could neither copy nor pickle such a value."""
+    for name in case.row:
+        deep = b"[" * 900 + b"]" * 900
+        records, skipped, harness = case.answer(case.bodies(raw(case.row, **{name: deep}), raw(case.other)))
+        assert len(records) + len(skipped) == 2
+        assert len(harness.transport.requests) == 1 + len(case.before)
+        pickle.dumps((records, skipped))
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), 10**400, 1e300])
+@pytest.mark.parametrize(
+    ("scripted", "ask"),
+    [
+        (agora.scripted, lambda c, time: c.calls(time, validate=False).collect()),
+        (agora.scripted, lambda c, time: c.insights.usage("userCount", time, validate=False)),
+        (signaling.scripted, lambda c, time: c.legacy_history(time, source="a").collect()),
+    ],
+)
+def test_time_that_is_no_64_bit_number_is_refused(scripted, ask, time):
+    harness = scripted(response(b"{}"))
+    with pytest.raises(errors.InvalidRequest):
+        harness.run(lambda client: ask(client, time))
+    assert not harness.transport.requests
 
 
 @pytest.mark.parametrize(

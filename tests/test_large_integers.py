@@ -10,7 +10,9 @@ from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call
 from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.core.numbers import exact_float
-from agora_analytics.errors import DecodeError
+from agora_analytics.errors import DecodeError, RowsRefused
+from agora_analytics.signaling import HistoryMessage
+from agora_analytics.signaling.history import messages_table
 from tests.conftest import NOW, ok, response
 
 pa = pytest.importorskip("pyarrow")
@@ -153,6 +155,37 @@ def test_opentok_counts_are_exact_and_no_measurement_is_rounded(sent):
 
 
 @pytest.mark.parametrize("sent", [BIG, str(BIG)])
+def test_project_data_that_no_float_holds_stay_in_extra(sent):
+    pytest.importorskip("ariadne")
+    pytest.importorskip("jwt")
+    from tests.opentok.harness import data as opentok_data
+    from tests.opentok.harness import listed, scripted
+
+    row = {"intervalStart": "2026-11-18T08:00:00Z", "usage": {"hlsMinutes": sent}}
+    harness = scripted(opentok_data({"projectData": listed(row)}))
+    listing = lambda client: client.project_data("2d", fields=["usage.hlsMinutes"])  # noqa: E731
+    (read,) = harness.run(lambda client: listing(client).collect())
+    assert (read.values, read.extra) == ({"usage.hlsMinutes": None}, {"usage.hlsMinutes": sent})
+    table = harness.run(lambda client: listing(client).to_arrow())
+    assert table["usage.hlsMinutes"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize("sent", [f"{BIG}.0", "1e17"])
+def test_id_that_a_float_may_have_changed_is_not_an_id(sent):
+    fields = json.dumps(SESSION).replace(str(BIG), sent)
+    body = b'{"code":200,"call_info":[%s],"total_size":1}' % fields.encode()
+    (page,) = agora(response(body)).run(
+        lambda client: _pages(client.sessions("c", since=HOUR, until=HOUR + 60))
+    )
+    assert page.records == []
+    assert [one.key for one in page.skipped] == ["s"]
+
+
+async def _pages(listing):
+    return [page async for page in listing.pages()]
+
+
+@pytest.mark.parametrize("sent", [BIG, str(BIG)])
 def test_value_of_apsaravideo_that_no_float_holds_is_kept_raw(sent):
     pytest.importorskip("starlette")
     from tests.apsaravideo.harness import scripted
@@ -166,19 +199,22 @@ def test_value_of_apsaravideo_that_no_float_holds_is_kept_raw(sent):
     assert (table["value"].to_pylist(), table["raw"].to_pylist()) == ([None], [str(BIG)])
 
 
-def test_times_of_signaling_messages_survive_or_are_a_typed_error():
+def test_times_of_signaling_messages_survive_or_are_named():
     pytest.importorskip("starlette")
     from tests.signaling.harness import scripted
 
-    def table(timestamp):
+    def page(timestamp):
         message = {"publisher": BIG, "message": "hi", "timestamp": timestamp}
         body = {"errorCode": 200, "data": {"messageList": [message], "newStart": 0}}
-        return scripted(response(body)).run(lambda client: client.history("ann", "room").to_arrow())
+        harness = scripted(response(body))
+        return harness.run(lambda client: anext(client.history("ann", "room").pages()))
 
-    assert table(BIG)["timestamp"].to_pylist() == [BIG]
-    assert table(BIG)["publisher"].to_pylist() == [str(BIG)]
-    with pytest.raises(DecodeError):
-        table(2**70)
+    (message,) = page(BIG).records
+    assert (message.timestamp, message.publisher) == (BIG, str(BIG))
+    assert messages_table([page(BIG)], kind=HistoryMessage)["timestamp"].to_pylist() == [BIG]
+    assert [skipped.reason for skipped in page(2**70).skipped] == [
+        f"timestamp: {2**70} is not an integer of 64 bits"
+    ]
 
 
 def test_empty_history_has_the_columns_of_its_messages():
@@ -202,7 +238,7 @@ def test_points_of_the_harvest_survive_or_are_a_typed_error():
         return {"ts": datetime(2026, 11, 20, tzinfo=UTC), "source": source, "value": value}
 
     assert points_table("agora", [point("unknown", EXACT)])["value"].to_pylist() == [EXACT]
-    with pytest.raises(DecodeError, match=f"{BIG} does not fit double"):
+    with pytest.raises(RowsRefused, match=f"{BIG} does not fit double"):
         points_table("agora", [point("unknown", BIG)])
 
 

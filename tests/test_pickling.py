@@ -38,13 +38,13 @@ MACHINERY = {
     "ApiRequest", "BetaMetricsOperation", "ListingOperation", "ListingPlan", "Opened", "Operation", "PlannedRequest",
     "PointsUnit", "QueryOperation", "Unit",
     # a client, an engine or a store
-    "Archive", "CallFetcher", "EngineOptions", "WorkPlan",
+    "Archive", "CallFetcher", "EngineOptions", "Recovery", "UnreadableLog", "WorkPlan",
     # links to objects of their own class
     "Field", "Grant", "Reservation",
     # tables of Arrow, which has its own pickling
     "CallListing", "FetchedPoints", "Result",
     # parts of a response that is being decoded
-    "ResponseText", "SeriesText", "SessionText",
+    "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip
 """Data classes that never leave the library. Every other public data class is tested, so a new one is, too."""
 

@@ -74,15 +74,12 @@ class CallStatistics(Client):
         `since` and `until` of a row name. A user may be in several parts.
 
         Args:
-            call: a `Call`, or a call id together with `since` and `until`.
+            call: as in `statistics`.
             metrics: a `FreezeMetric`, both, or raw names.
-            since: the call's start, if `call` is an id.
-            until: the call's end, if `call` is an id.
-            validate: False sends the arguments as they are; None: the client's default.
+            since, until, validate: as in `statistics`.
 
         Raises:
-            InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.
-            WindowOutOfReach: the call began too far back, or all of it is too recent.
+            As `statistics`.
 
         Example:
             for row in await client.freeze_distribution(call, "audio_freeze_rate"):
@@ -111,9 +108,7 @@ class CallStatistics(Client):
         Args:
             call: a `Call`, or a call id together with `since` and `until`.
             metrics: a `TimeMetric`, several, or raw names; counts of users, and fractions of 1.
-            since: the call's start, if `call` is an id.
-            until: the call's end, if `call` is an id.
-            validate: False sends the arguments as they are; None: the client's default.
+            since, until, validate: as in `statistics`.
 
         Raises:
             InvalidRequest: a misspelt name, a metric of another endpoint, a call id without its time range.

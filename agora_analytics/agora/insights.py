@@ -91,9 +91,7 @@ class Insights:
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: a misspelt name, a metric of another endpoint, milliseconds, `since` not before `until`.
-            WindowOutOfReach: no part of the range is in the plan's reach.
-            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
+            As `usage`.
 
         Example:
             rows = await client.insights.quality("videoFreezeRate", "2d", granularity="1h")
@@ -161,18 +159,12 @@ class Insights:
         Args:
             metrics: a `QualityMetric`, several, or raw names; fractions of 1. `ref_usage` is what they are fractions
                 of: attempts to join, or minutes.
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`). It must be in reach.
-            until: likewise; it is clipped to the available data, up to `until` of each row.
+            since, until, values, country, validate: as in `usage_totals`.
             product: native SDKs or browsers; a query cannot have both.
             by: what to group by; also `Dimension.CHANNEL_SIZE`.
-            values: only these groups.
-            country: only the regions of this country; needs `by="region"`.
-            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: values without a dimension, a country without regions, and as `quality`.
-            WindowOutOfReach: the range begins too far back, or all of it is too recent.
-            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
+            As `usage_totals`.
 
         Example:
             rows = await client.insights.quality_totals("audioFreezeRate", "7d", by="net")
@@ -187,7 +179,13 @@ class Insights:
         return await self._queries.query(INSIGHT_QUALITY_TOTALS, metrics, window, filters, validate)
 
     async def estimate(
-        self, metrics: Names, since: Instant, until: Instant = "now", *, totals: bool = False
+        self,
+        metrics: Names,
+        since: Instant,
+        until: Instant = "now",
+        *,
+        totals: bool = False,
+        **options: Unpack[CallOptions],
     ) -> list[Cost]:
         """Return what a query would cost now, and how many requests are left today. Sends no request.
 

@@ -12,12 +12,11 @@ from attrs import frozen
 from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.lenient_json import NotJson, load_object
-from agora_analytics.core.lenient_reader import LenientReader
+from agora_analytics.core.lenient_reader import LenientReader, decoded
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import (
     MIDNIGHT_SLACK,
     Cause,
-    Done,
     Exchange,
     Fail,
     Retry,
@@ -30,8 +29,6 @@ from agora_analytics.messages import Response, TransportFailure
 R = TypeVar("R")
 
 SUCCESS = (200, 0)
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""The exceptions of the fast parser: syntax errors, invalid UTF-8, too deep nesting, another type than expected."""
 
 
 class AgoraEnvelope(msgspec.Struct):
@@ -66,12 +63,7 @@ def envelope_of(fields: Mapping[str, Any]) -> AgoraEnvelope:
 
 
 def read_response(exchange: Exchange, *, open_body: Open[R]) -> Verdict[R]:
-    """Return the decoded data of a successful response, or a verdict to retry or fail.
-
-    Args:
-        exchange: the attempt.
-        open_body: opens the body of the operation.
-    """
+    """Return the decoded data of a successful response, or a verdict to retry or fail."""
     outcome = exchange.outcome
     if isinstance(outcome, TransportFailure):
         return judge_failure(exchange, outcome)
@@ -92,19 +84,15 @@ def _judge_opened(opened: Opened[R], response: Response, exchange: Exchange) -> 
     number = whole_number(envelope.code)
     request_id = _request_id(envelope, response)
     if number in SUCCESS and response.status < 400:
-        reader = LenientReader()
-        try:
-            return Done(opened.decode(reader), request_id, tuple(reader.skipped))
-        except errors.DecodeError as error:
-            error.request_id = request_id
-            return Fail(error=error)
+        return decoded(opened.decode, request_id)
+    code = envelope.code if number is None and isinstance(envelope.code, str) else number
     context: dict[str, Any] = {
         "status": response.status,
-        "code": envelope.code if number is None else number,
+        "code": code,
         "request_id": request_id,
     }
     message = envelope.message if isinstance(envelope.message, str) else ""
-    if envelope.code is None:
+    if code is None:
         return _judge_status(response, message, exchange.now, context)
     if number == 300:
         return _judge_limit(message, exchange, context)
@@ -122,11 +110,12 @@ def _judge_unreadable(response: Response, now: float) -> Retry | Fail:
         "status": response.status,
         "request_id": response.headers.get("x-request-id"),
     }
-    kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status < 400:
-        error = errors.ServerError(f"HTTP {response.status}, but the body ({kind}) is not JSON", **context)
+        error = errors.ServerError(
+            f"HTTP {response.status}, but the body ({response.content_type}) is not JSON", **context
+        )
         return Retry(error=error, cause=Cause.UNREADABLE)
-    return _judge_status(response, f"a {kind} page instead of JSON", now, context)
+    return _judge_status(response, f"a {response.content_type} page instead of JSON", now, context)
 
 
 def _judge_status(response: Response, message: str, now: float, context: dict[str, Any]) -> Retry | Fail:
@@ -150,7 +139,7 @@ def _judge_status(response: Response, message: str, now: float, context: dict[st
             after = retry_after(response, now)
             return Retry(error=errors.ServerError(text, **context), after=after, other_host=True)
         case status if status < 400:
-            unreadable = errors.ServerError(f"{text}; the body has no code", **context)
+            unreadable = errors.ServerError(f"{text}; the body has no readable code", **context)
             return Retry(error=unreadable, cause=Cause.UNREADABLE)
         case _:
             return Fail(

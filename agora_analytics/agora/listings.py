@@ -42,13 +42,18 @@ def call_id_of(call: Call | str) -> str:
     return call if isinstance(call, str) else call.call_id
 
 
+def is_call_id(text: str) -> bool:
+    """Return whether a text can be the id of a call."""
+    return 1 <= len(text) <= LONGEST_ID and text.isprintable() and " " not in text
+
+
 def check_call_id(call_id: str) -> None:
     """Check that a text can be the id of a call.
 
     Raises:
         InvalidRequest: it is empty, longer than 1,024 characters, or has whitespace or an invisible character.
     """
-    if not 1 <= len(call_id) <= LONGEST_ID or not call_id.isprintable() or " " in call_id:
+    if not is_call_id(call_id):
         shown = call_id if len(call_id) <= LONGEST_ID else f"{call_id[:40]}..."
         raise InvalidRequest(f"{shown!r} cannot be a call id; pass the id as the list of calls has it")
 
@@ -155,16 +160,12 @@ def record_listing(
     page_size: int,
     as_rows: bool = False,
 ) -> Listing[Step, RecordPage[R], Page[R]]:
-    """Return the paginator of a numbered listing.
+    """Return the paginator of a numbered listing; see `plan_records` for the arguments.
 
     Args:
-        engine: sends the requests.
-        operation: the listing.
-        params: the query parameters that all requests have.
         steps: the first steps.
         tokens: writes the resume tokens.
         limits: what the plan allows; None: windows are sent as they are.
-        page_size: records a page.
         as_rows: leave the records as structs, for a table.
     """
     name = operation.name

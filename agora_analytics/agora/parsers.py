@@ -10,7 +10,6 @@ from attrs import field, fields_dict, frozen
 from agora_analytics.agora.enums import OTHER_SPELLINGS
 from agora_analytics.agora.judge import (
     SUCCESS,
-    UNREADABLE,
     AgoraEnvelope,
     Opened,
     envelope_of,
@@ -18,7 +17,7 @@ from agora_analytics.agora.judge import (
     read_response,
 )
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_json import UNREADABLE, NotJson, load_object
 from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Exchange, Verdict

@@ -5,6 +5,7 @@ allows, is a list of `PlannedRequest`s. They are sent one after the other: the l
 a query that fails midway has used no more of the quota than the responses that it got.
 """
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
@@ -113,8 +114,8 @@ class QueryFilters:
         known = ", ".join(operation.granularities)
         if Granularity.MINUTE not in operation.granularities:
             yield f"the plans have no usage by {granularity!r}; pass a granularity of {known}"
-        elif not granularity[:1].isdigit():  # the vendor does not document how it spells a minute
-            yield f"granularity={granularity!r} is not a length of time; pass one of {known}"
+        elif not re.match(r"\d+(?! *[\dhd])", granularity.lower()):  # the spelling of a minute is unknown
+            yield f"granularity={granularity!r} is not a documented length of time; pass one of {known}"
 
     def by_users(self) -> "list[QueryFilters]":
         """Return the filters of the fewest requests that have all users."""
@@ -211,13 +212,7 @@ class Cost:
 
 
 class QueryRunner:
-    """Plans and sends the queries of an app.
-
-    Args:
-        engine: sends the requests.
-        app_id: the app.
-        validate: whether queries are checked and clipped by default.
-    """
+    """Plans and sends the queries of an app; `validate` is whether they are checked and clipped by default."""
 
     def __init__(self, engine: Engine, *, app_id: str, validate: bool) -> None:
         self.engine = engine

@@ -98,21 +98,14 @@ class Realtime:
 
         Args:
             metrics: a `QualityMetric`, several, or raw names; fractions of 1.
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`90s`, `10m`); the window that contains
-                it is the first.
-            until: likewise; the range is clipped to the available data.
-            product: native SDKs or browsers; a query cannot have both.
+            since, until, product, values, cname, validate: as in `usage`.
             by: what to group by.
-            values: only these groups.
-            cname: only this channel.
             uids: these users of the channel `cname`, each separately; 10 users take one request. A negative id is one
                 that a client printed as a signed integer: 2**32 is added.
-            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            InvalidRequest: uids without a channel, values without a dimension, milliseconds, `since` not before `until`.
-            WindowOutOfReach: no whole window of the range is in the plan's reach.
-            QuotaExhausted: fewer requests are left today than the query takes; no request was sent.
+            InvalidRequest: uids without a channel, and as `usage`.
+            WindowOutOfReach, QuotaExhausted: as `usage`.
 
         Example:
             rows = await client.realtime.quality("videoFreezeRate", "5m", cname="room", uids=[7, 8])
@@ -171,10 +164,8 @@ class Realtime:
         Args:
             metrics: a `QualityMetric`, several, or raw names; fractions of 1.
             dimension: what to group by.
-            at: a time in the window; None: the newest available window.
-            product: native SDKs or browsers; a query cannot have both.
+            at, product, validate: as in `top_usage`.
             with_users: also return the number of users of each group; it costs no request.
-            validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
             InvalidRequest: a misspelt name, a metric or dimension of another endpoint, milliseconds.
@@ -260,6 +251,7 @@ class Realtime:
         *,
         uids: int = 0,
         top: bool = False,
+        **options: Unpack[CallOptions],
     ) -> list[Cost]:
         """Return what a query would cost now, and how many requests are left today. Sends no request.
 

@@ -17,9 +17,9 @@ import msgspec
 from attrs import NOTHING, fields, fields_dict, frozen
 from msgspec.structs import astuple
 
-from agora_analytics.agora.judge import UNREADABLE, AgoraEnvelope, Opened, envelope_of
+from agora_analytics.agora.judge import AgoraEnvelope, Opened, envelope_of
 from agora_analytics.agora.records import R, Uid, read_records, roles_of
-from agora_analytics.core.lenient_json import load_object
+from agora_analytics.core.lenient_json import UNREADABLE, load_object
 from agora_analytics.core.lenient_reader import LenientReader
 
 _SENT_AS = {Uid: int | str, tuple[str, ...]: list[str] | str | int | None}
@@ -41,14 +41,7 @@ class RecordPage(Generic[R]):
 
 
 def open_page(body: bytes, *, record: type[R], items: str, as_rows: bool = False) -> Opened[RecordPage[Any]]:
-    """Open a body that has records in the field `items`.
-
-    Args:
-        body: the body.
-        record: the class of the records.
-        items: the field of the body that holds them.
-        as_rows: leave the records as structs, for `columns_of`.
-    """
+    """Open a body that has records in the field `items`; with `as_rows`, they stay structs, for `columns_of`."""
     try:
         page = _row_reader(record, items)(body)  # type: ignore[arg-type] # a class is hashable
     except UNREADABLE:

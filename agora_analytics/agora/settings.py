@@ -1,20 +1,19 @@
 """The settings of an Agora client: account, app, plan, region and hosts."""
 
-import os
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from attrs import field, frozen
 
 from agora_analytics.agora.domains import SUFFIXES, host_table
 from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
-from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
+from agora_analytics.core.sent_text import hidden, required_credential
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import ClientOptions
+
+_required = required_credential("AGORA_")
 
 
 class Region(StrEnum):
@@ -67,14 +66,6 @@ def _region(region: Region | str) -> Region:
         ) from None
 
 
-def _required(instance: Any, attribute: Any, value: Any) -> None:
-    del instance
-    if not value:
-        name = attribute.name.lstrip("_")
-        raise ConfigurationError(f"{name} is missing; pass {name}= or set {ENVIRONMENT[name]}")
-    check_credential(attribute.name, value)
-
-
 @frozen(kw_only=True)
 class Settings:
     """The settings of an Agora client. Its repr has no secret.
@@ -94,7 +85,7 @@ class Settings:
     """
 
     customer_id: str = field(validator=_required, repr=lambda text: f"'{text[:4]}...'")
-    customer_secret: str = field(validator=_required, repr=lambda _: "'***'")
+    customer_secret: str = field(validator=_required, repr=hidden)
     app_id: str = field(validator=_required)
     plan: Plan = field(default=STANDARD, converter=_plan)
     region: Region = field(default=Region.GLOBAL, converter=_region)
@@ -116,11 +107,3 @@ class Settings:
         if self.base_url:
             return HostTable(preferred=self.base_url)
         return host_table(SUFFIXES[self.region is Region.CN], regional=self.regional_hosts)
-
-
-def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings of environment variables; see `ENVIRONMENT`."""
-    environment = os.environ if environment is None else environment
-    return {
-        name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)
-    }

@@ -12,22 +12,15 @@ from urllib.parse import quote
 from attrs import field, frozen
 
 from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
-from agora_analytics.core.credentials import credential
+from agora_analytics.core.sent_text import credential, hidden, required_credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
 
 Pairs = Iterable[tuple[str, str]]
+_required = required_credential("ALIBABA_CLOUD_")
 
 
-def _usable(_: Any, attribute: Any, value: str) -> None:
-    if not value:
-        variable = f"ALIBABA_CLOUD_{attribute.name.upper()}"
-        raise ConfigurationError(f"{attribute.name} is missing; pass {attribute.name}= or set {variable}")
-    _in_header(_, attribute, value)
-
-
-def _in_header(_: Any, attribute: Any, value: str | None) -> None:
-    credential(_, attribute, value)
+def _ascii(_: Any, attribute: Any, value: Any) -> None:
     if value is not None and not value.isascii():
         raise ConfigurationError(f"{attribute.name} has characters that a key cannot have; copy it again")
 
@@ -53,13 +46,13 @@ class Credentials:
         Credentials(access_key_id='key-id', access_key_secret='***', security_token=None)
     """
 
-    access_key_id: str = field(validator=_usable)
-    access_key_secret: str = field(validator=_usable, repr=lambda _: "'***'")
+    access_key_id: str = field(validator=[_required, _ascii])
+    access_key_secret: str = field(validator=[_required, _ascii], repr=hidden)
     security_token: str | None = field(
         default=None,
         kw_only=True,
         converter=_or_none,
-        validator=_in_header,
+        validator=[credential, _ascii],
         repr=lambda token: "'***'" if token else "None",
     )
 

@@ -16,9 +16,9 @@ from agora_analytics.apsaravideo.listing import (
 )
 from agora_analytics.apsaravideo.records import MetricPage, MetricPoint, Points, points_table
 from agora_analytics.apsaravideo.spec import ACTION, HOST, LIMITS, Metric
-from agora_analytics.core.credentials import check_credential
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
+from agora_analytics.core.sent_text import check_credential
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages

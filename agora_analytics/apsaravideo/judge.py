@@ -7,6 +7,7 @@ Source: Alibaba Cloud, "ApsaraVideo Live: DescribeLiveInteractionMetricData", "E
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,10 +15,10 @@ import msgspec
 from agora_analytics import errors
 from agora_analytics.apsaravideo.spec import ERRORS, FAMILIES, Meaning, Refusal
 from agora_analytics.core import http_times
-from agora_analytics.core.lenient_json import NotJson, load_object
-from agora_analytics.core.lenient_reader import LenientReader
+from agora_analytics.core.lenient_json import UNREADABLE, NotJson, load_object
+from agora_analytics.core.lenient_reader import LenientReader, decoded
 from agora_analytics.core.numbers import whole_number
-from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
+from agora_analytics.core.verdicts import Cause, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
 
 R = TypeVar("R")
@@ -71,20 +72,18 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes, LenientReader],
     headers = outcome.headers
     request_id = in_body or headers.get("x-acs-request-id") or headers.get("x-request-id")
     if envelope is not None and outcome.status < 400 and (envelope.text("Code") or "").lower() in _GOOD:
-        reader = LenientReader()
-        try:
-            return Done(parse(outcome.body, reader), request_id, tuple(reader.skipped))
-        except errors.DecodeError as error:
-            error.request_id = request_id
-            return Fail(error=error)
+        return decoded(partial(parse, outcome.body), request_id)
     context: dict[str, Any] = {"status": outcome.status, "request_id": request_id}
     if envelope is None:
-        kind = headers.get("content-type", "typeless").split(";")[0]
         if outcome.status < 400:
-            text = f"HTTP {outcome.status}, but the body ({kind}) is not a response of this API"
+            text = (
+                f"HTTP {outcome.status}, but the body ({outcome.content_type}) is not a response of this API"
+            )
             unreadable = errors.ServerError(text, **context)
             return Retry(error=unreadable, cause=Cause.UNREADABLE, other_host=True)
-        envelope = Envelope(Message=f"a {kind} page instead of JSON" if outcome.body else "no body")
+        envelope = Envelope(
+            Message=f"a {outcome.content_type} page instead of JSON" if outcome.body else "no body"
+        )
     return _judge_refusal(envelope, outcome, context, exchange.now)
 
 
@@ -92,7 +91,7 @@ def _read_envelope(response: Response) -> Envelope | None:
     """Return what a response says about itself, or None if it is neither a JSON object nor an XML error."""
     try:
         return msgspec.json.decode(response.body, type=Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         fields = load_object(response.body)

@@ -72,7 +72,6 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
     statistics = awaited(AsyncAgora.statistics)
     freeze_distribution = awaited(AsyncAgora.freeze_distribution)
     statistics_over_time = awaited(AsyncAgora.statistics_over_time)
-    quota = awaited(AsyncAgora.quota)
     domains = awaited(AsyncAgora.domains)
     reach = plain(AsyncAgora.reach)
     limits = plain(AsyncAgora.limits)

@@ -29,7 +29,6 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring 
     history = listing(AsyncSignaling.history)
     legacy_history = listing(AsyncSignaling.legacy_history)
     legacy_count = awaited(AsyncSignaling.legacy_count)
-    quota = awaited(AsyncSignaling.quota)
 
     @property
     def app_id(self) -> str:

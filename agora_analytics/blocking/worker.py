@@ -18,9 +18,8 @@ import anyio
 T = TypeVar("T")
 
 _CANCEL_TIMEOUT = 5.0  # seconds that an interrupted caller waits for its cancelled coroutine
-_CLOSE_TIMEOUT = (
-    10.0  # seconds that `close` waits for the thread in the main thread, which runs the signal handlers
-)
+# Seconds that `close` waits for the thread in the main thread, which runs the signal handlers.
+_CLOSE_TIMEOUT = 10.0
 _CLOSED_MEANWHILE = "the client was closed while a call was in progress"
 _WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot interrupt a wait on a lock there
 

@@ -1,5 +1,6 @@
 """The base URL that a user passes: validated, and encrypted unless it is this machine."""
 
+from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
@@ -20,20 +21,19 @@ def checked_base_url(url: str | None) -> str | None:
         return None
     if "@" in url:  # checked first, because no error may show them
         raise ConfigurationError("the base URL contains credentials; pass them as arguments of their own")
-    try:
-        parts = urlsplit(url)
-        usable = (
-            parts.scheme in {"http", "https"}
-            and (parts.hostname or "").encode("idna")
-            and (parts.port is None or parts.port > 0)
-            and url.isprintable()
-            and " " not in url
-        )
-    except ValueError:  # a malformed IPv6 address, port or host name
-        usable = False
-    if not usable or not parts.hostname or parts.query or parts.fragment:
+    if not is_url(url) or "?" in url or "#" in url:
         raise ConfigurationError(f"{url!r} is not a base URL; give one such as https://api.example.com")
     return url.rstrip("/")
+
+
+def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
+    """Return whether a text is a URL with one of the schemes and a valid host."""
+    try:
+        url = urlsplit(text)
+        named = bool((url.hostname or "").encode("idna")) and url.port != 0
+    except ValueError:  # a malformed IPv6 address, port or host name
+        return False
+    return named and url.scheme in schemes and text.isprintable() and " " not in text
 
 
 def refuse_open(url: str | None, *, allow_http: bool) -> None:

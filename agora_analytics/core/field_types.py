@@ -8,8 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-LAST_SECOND = 9_999_999_999
-"""The largest time in seconds, in the year 2286. A time in milliseconds is larger since April 1970."""
+from agora_analytics.instants import LAST_SECOND
 
 LONGEST_ID = 1_024
 """Characters of the longest id. A request can name 20 of them, and the store shortens them to a file name."""

@@ -17,6 +17,10 @@ _RAW_SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])+")
 """Surrogates in UTF-8. They are invalid there, so valid text does not match."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""The exceptions of the strict parser: syntax errors, invalid UTF-8, too deep nesting, another type than expected."""
+
+
 class NotJson(ValueError):
     """A body is not JSON, or is nested too deeply."""
 
@@ -51,7 +55,7 @@ def load_object(body: bytes) -> dict[str, Any]:
     """
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         value = load_json(body)
     if not isinstance(value, dict):
         raise NotJson(

@@ -17,14 +17,14 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.core.numbers import INT64, exact_float, number_of, truth_of, whole_number
-from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.core.verdicts import Done, Fail, SkippedRecord
 from agora_analytics.errors import DecodeError
 
 R = TypeVar("R")
 Row = Mapping[str, Any]
 
 _MOST_LEVELS = 100
-"""Lists and objects within each other in an undocumented field. Python writes no more than 1,000 as JSON."""
+"""Lists and objects within each other in a field. Python writes no more than 1,000 as JSON."""
 _repr = Repr()
 _repr.maxstring = _repr.maxlong = _repr.maxother = 60
 show = _repr.repr
@@ -113,7 +113,8 @@ class LenientReader:
                     sent[name] = each
                     break
         extra = {name: value for name, value in row.items() if name not in layout.used}
-        problems = [f"{name} is nested too deeply" for name, value in extra.items() if _is_deep(value)]
+        # Also a field with an attribute, because a value that cannot be read goes to `extra`.
+        problems = [f"{name} is nested too deeply" for name, value in row.items() if _is_deep(value)]
         problems += [
             f"{layout.spellings[name][0]} is missing"
             for name in present
@@ -198,6 +199,16 @@ def _is_deep(value: Any, levels: int = _MOST_LEVELS) -> bool:
     return not levels or any(_is_deep(each, levels - 1) for each in inner)
 
 
+def decoded(decode: Callable[[LenientReader], R], request_id: str | None) -> Done[R] | Fail:
+    """Return the verdict on a good response: what `decode` returns, or the `DecodeError` that it raises."""
+    reader = LenientReader()
+    try:
+        return Done(decode(reader), request_id, tuple(reader.skipped))
+    except DecodeError as error:
+        error.request_id = request_id
+        return Fail(error=error)
+
+
 def list_of(value: Any, path: str) -> list[Any]:
     """Return a list of a response. Null, or a missing field, is an empty list.
 
@@ -228,8 +239,8 @@ def read_text(value: Any, _: object = None) -> str:
 
 
 def read_id(value: Any, _: object = None) -> str:
-    """Return an id, which may be sent as a whole number."""
-    if isinstance(value, float) and not value.is_integer():
+    """Return an id, which may be sent as a whole number. A float of 2^53 or more may be the id of another object."""
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
         raise ValueError(f"{show(value)} is not an id")
     return read_text(value)
 

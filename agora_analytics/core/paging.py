@@ -121,7 +121,8 @@ class NumberedPaginator(Generic[T]):
         progress.received.add(step.page)
         keys_before = len(progress.keys)
         progress.keys.update(map(self._key, page.records))
-        progress.keys.update(page.unreadable)
+        # The same place on another page is another record.
+        progress.keys.update((step.page, each) for each in page.unreadable)
         # A total below the number of records on this page is wrong.
         total = None if page.total is None or page.total < page.listed else page.total
         if progress.total is not None:  # the pages are known

@@ -88,7 +88,7 @@ def _encode(content: bytes) -> str:
 def _content(token: str) -> bytes:
     try:
         decoded = b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except ValueError:
+    except (ValueError, TypeError):  # not a text
         raise _no_token() from None
     checksum, content = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
     # base64 has several spellings of the same bytes

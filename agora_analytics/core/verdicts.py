@@ -13,7 +13,7 @@ from attrs import field, frozen
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import SLACK, Window
 from agora_analytics.errors import AgoraAnalyticsError, TransportError
-from agora_analytics.messages import Query, Response, TransportFailure
+from agora_analytics.messages import FailureKind, Query, Response, TransportFailure
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -99,7 +99,7 @@ class Cause(Enum):
     TROUBLE = auto()
     """The server, a gateway or the network failed."""
     UNREADABLE = auto()
-    """The body of a response without an error status cannot be read; an identical second one is an error."""
+    """The body of a response cannot be decompressed or read; an identical second one is an error."""
     CREDENTIALS = auto()
     """The token or signature was rejected; retry once, at once, with a new one."""
 
@@ -151,4 +151,5 @@ def judge_failure(exchange: Exchange, failure: TransportFailure, *, hint: str = 
     may_replay = exchange.endpoint.replayable or failure.kind.never_left
     if failure.kind.would_come_again or not may_replay:
         return Fail(error=error, other_host=failure.kind.blames_host)
-    return Retry(error=error, other_host=failure.kind.blames_host)
+    cause = Cause.UNREADABLE if failure.kind is FailureKind.ENCODING else Cause.TROUBLE
+    return Retry(error=error, cause=cause, other_host=failure.kind.blames_host)

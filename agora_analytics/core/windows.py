@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from attrs import field, frozen
 
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.numbers import INT64
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach
 from agora_analytics.instants import Instant, epoch_seconds
 
@@ -87,14 +88,17 @@ def time_range(
         names: what the two are called in an error.
 
     Raises:
-        InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
+        InvalidRequest: milliseconds, a naive datetime, `since` not before `until`; always, a number beyond 64 bits.
     """
     if not validate:
-        first, last = (
-            int(moment if isinstance(moment, int | float) else epoch_seconds(moment, now=now))
+        ends = [
+            moment if isinstance(moment, int | float) else epoch_seconds(moment, now=now)
             for moment in (since, until)
-        )
-        return Window.as_given(first, last)
+        ]
+        for name, end in zip(names, ends, strict=True):
+            if not INT64.start <= end < INT64.stop:
+                raise InvalidRequest(f"{name} is not a time: it is not a number of 64 bits")
+        return Window.as_given(*map(int, ends))
     begin = epoch_seconds(since, now=now, name=names[0])
     end = epoch_seconds(until, now=now, name=names[1])
     return Window.half_open(begin, end, names=names)

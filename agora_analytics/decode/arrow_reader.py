@@ -13,9 +13,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.core.field_types import LAST_SECOND
 from agora_analytics.decode import msgspec_reader
 from agora_analytics.decode.columns_builder import ColumnsBuilder, NeedsFallback
+from agora_analytics.instants import LAST_SECOND
 
 SMALL_BODY = 500_000  # bytes; for a smaller body, the set-up of the CSV parser costs more than it saves
 BATCH = 1_000_000  # bytes of CSV that are parsed at once, so that they stay in the CPU cache

@@ -13,10 +13,11 @@ import numpy as np
 import simdjson
 
 from agora_analytics.core.columns import MetricColumns
-from agora_analytics.core.field_types import LAST_SECOND, LONGEST_ID
+from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.decode.chunks import is_large, session_pieces
 from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
 from agora_analytics.decode.pair_check import all_pairs
+from agora_analytics.instants import LAST_SECOND
 
 KEEP_PARSER: Final = 4_000_000  # bytes; a parser keeps 5.5 times its largest text until it is freed
 _FLUSH: Final = 16_384  # points that are moved to the columns at once, so that they stay in the CPU cache

@@ -4,19 +4,21 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from agora_analytics.core.http_times import http_date
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.messages import Response, TransportFailure
 
 LARGEST_STEP = 60.0
 """Seconds by which one response may move the estimate of the server's clock."""
 PROBATION = 60.0
 """Seconds for which the first response alone may set the estimate further than that."""
-# Dates outside of these years are errors: 2020 to 2099, in UTC epoch seconds.
-_EARLIEST, _LATEST = 1_577_836_800, 4_102_444_800
+_EARLIEST = 1_577_836_800
+"""2020-01-01 in UTC epoch seconds. Earlier dates are errors."""
 
 
 class Clock(Protocol):
@@ -57,7 +59,7 @@ def monotonic_of(clock: Clock) -> Callable[[], float]:
     return own or (lambda: asyncio.get_running_loop().time())
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class ClockReading:
     """How far the server's clock is ahead of ours, in seconds, according to the `Date` header of one response.
 
@@ -77,7 +79,7 @@ class ClockReading:
     def of(cls, date: str | None, *, sent: float, received: float) -> "ClockReading | None":
         """Read a `Date` header; None if it is not a date, or not one of this century."""
         server_date = http_date(date or "")
-        if server_date is None or not _EARLIEST <= server_date < _LATEST:
+        if server_date is None or not _EARLIEST <= server_date < LAST_SECOND:
             return None
         return cls(low=server_date - received, high=server_date + 1 - sent, sent=sent, received=received)
 
@@ -113,8 +115,8 @@ class ServerTime:
     @property
     def skew(self) -> float:
         """How far the server's clock is ahead of ours, in seconds."""
-        estimate = self._current()
-        return estimate.skew if estimate else 0.0
+        estimate = self._current() if self._on_probation else self._estimate
+        return 0.0 if estimate is None else estimate.skew
 
     @property
     def in_doubt(self) -> bool:
@@ -176,13 +178,18 @@ class ServerTime:
 
     def _merged(self, reading: ClockReading) -> ClockReading | None:
         """Return the estimate after a reading; None: the reading is too far from it."""
-        current = self._current()
-        if current is None:
-            return reading
-        if reading.distance(current.skew) > LARGEST_STEP:
-            return None
-        low, high = max(reading.low, current.low), min(reading.high, current.high)
-        if low > high:  # one of the clocks was set: start over
-            low, high = reading.low, reading.high
-        # The first reading's times remain, so that a later request can confirm it.
-        return evolve(current, low=low, high=high)
+        current = self._current() if self._on_probation else self._estimate
+        return reading if current is None else _merge(current, reading)
+
+
+@lru_cache(maxsize=4)  # each response needs the result three times
+def _merge(current: ClockReading, reading: ClockReading) -> ClockReading | None:
+    if reading.low <= current.low and current.high <= reading.high:
+        return current
+    if reading.distance(current.skew) > LARGEST_STEP:
+        return None
+    low, high = max(reading.low, current.low), min(reading.high, current.high)
+    if low > high:  # one of the clocks was set: start over
+        low, high = reading.low, reading.high
+    # The first reading's times remain, so that a later request can confirm it.
+    return ClockReading(low=low, high=high, sent=current.sent, received=current.received)

@@ -234,9 +234,8 @@ class Engine:
         for limiter in self._limiters.values():
             await limiter.aclose()
         loop_is_closed = self._loop is not None and self._loop.is_closed()
-        if (
-            self._own_transport is not None and not loop_is_closed
-        ):  # otherwise its connections are lost with their loop
+        # The connections of a closed loop are lost with it.
+        if self._own_transport is not None and not loop_is_closed:
             await self._own_transport.aclose()
 
     def _refuse_when_unusable(self) -> None:

@@ -1,7 +1,6 @@
 """Reports the outcome of attempts to the hosts of a vendor, and a switch to another host to the observer."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -30,14 +29,14 @@ class HostReports:
         host: str,
         verdict: Verdict[Any],
         outcome: Response | TransportFailure,
-        failed_at: Counter[str],
+        failed_at: dict[str, int],
         *,
         began: float,
     ) -> None:
         """Record an attempt if its host failed; `failed_at` counts the failures of the request by host."""
         if isinstance(verdict, Done) or not verdict.other_host:
             return
-        failed_at[host] += 1
+        failed_at[host] = failed_at.get(host, 0) + 1
         self._on_failure()
         dns = isinstance(outcome, TransportFailure) and outcome.kind is FailureKind.DNS
         # With Retry-After, an immediate second attempt would fail too.

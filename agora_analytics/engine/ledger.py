@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from attrs import astuple, evolve, field, frozen
+from attrs import astuple, define, evolve, field, frozen
 
 from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile, boot_id
 from agora_analytics.engine.sliding_window import Reservation, SlidingWindow
@@ -31,7 +31,7 @@ class Budget(NamedTuple):
     group: str
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Grant:
     """A permission to send one request.
 
@@ -100,9 +100,8 @@ AHEAD = 1.0
 """Seconds; a slot that is further ahead is not granted yet."""
 _LATE = 0.002  # seconds that a timer may be late without delaying the next slots
 _HELD = 1e-6  # seconds by which a hold moves the queue at least, so that an earlier slot is never the last one again
-_OUTDATED = (
-    LOCK_TIMEOUT + 5
-)  # seconds; a reading of `now` is never so much older than one that was stored before
+# Seconds; a reading of `now` is never so much older than one that was stored before.
+_OUTDATED = LOCK_TIMEOUT + 5
 
 
 @frozen
@@ -129,13 +128,17 @@ class _Queue:
             free = now + max(free - self.seen - passed, 0.0)
         return _Queue(free, now, server_now, boot)
 
-    def next_slot(self, gap: float, burst: int) -> tuple[float, "_Queue"]:
-        """Return the next slot, and the queue after it.
+    def reserve(self, gap: float, burst: int) -> "tuple[_Queue, Grant | TooEarly]":
+        """Return the queue after the next slot, and the grant.
 
         A burst takes its slots so many gaps early, and later slots make up for that.
         """
         slot = max(self.seen - _LATE, self.free - (burst - 1) * gap)
-        return slot, evolve(self, free=max(self.free, slot) + gap)
+        if slot - self.seen > AHEAD:
+            return self, TooEarly(slot)
+        after = _Queue(max(self.free, slot) + gap, self.seen, self.server_seen, self.boot)
+        day = utc_day(self.server_seen)
+        return after, Grant(slot=slot, day=day, previous_free=self.free, next_free=after.free)
 
 
 class MemoryLedger:
@@ -164,15 +167,12 @@ class MemoryLedger:
             spent = self._spent.get((budget, day), 0)
             if spent >= per_day or (budget, day) in self._closed:
                 return None
-            stored = self._queue.get(budget, _Queue(now, now, server_now))
-            before = stored.on_clock(now, server_now, stored.boot)
-            slot, after = before.next_slot(gap, burst)
-            if slot - now > AHEAD:
-                self._queue[budget] = before
-                return TooEarly(slot)
-            self._queue[budget] = after
-            self._spent[budget, day] = spent + 1
-        return Grant(slot=slot, day=day, previous_free=before.free, next_free=after.free)
+            stored = self._queue.get(budget) or _Queue(now, now, server_now)
+            queue = stored.on_clock(now, server_now, stored.boot)
+            self._queue[budget], grant = queue.reserve(gap, burst)
+            if isinstance(grant, Grant):
+                self._spent[budget, day] = spent + 1
+        return grant
 
     async def release(self, budget: Budget, grant: Grant) -> None:
         """See `Ledger.release`."""
@@ -258,17 +258,14 @@ class SqliteLedger:
                 return None
             boot = boot_id()
             stored = _stored_queue(db, budget) or _Queue(now, now, server_now, boot)
-            before = stored.on_clock(now, server_now, boot)
-            slot, after = before.next_slot(gap, burst)
-            if slot - now > AHEAD:
-                _store_queue(db, budget, before)
-                return TooEarly(slot)
-            _store_queue(db, budget, after)
-            db.execute(
-                "INSERT INTO day (account, grp, day, spent) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1",
-                (*key, day),
-            )
-            return Grant(slot=slot, day=day, previous_free=before.free, next_free=after.free)
+            queue, grant = stored.on_clock(now, server_now, boot).reserve(gap, burst)
+            _store_queue(db, budget, queue)
+            if isinstance(grant, Grant):
+                db.execute(
+                    "INSERT INTO day (account, grp, day, spent) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1",
+                    (*key, day),
+                )
+            return grant
 
         return await self._transact(charge)
 

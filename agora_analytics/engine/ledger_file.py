@@ -26,14 +26,8 @@ _SCHEMA = (
     account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, server_seen REAL NOT NULL, boot TEXT NOT NULL,
     PRIMARY KEY (account, grp)) WITHOUT ROWID""",
 )
-# In version 1, `free` and `seen` are wall-clock times. As times of an earlier boot they are converted at the first use.
-_UPGRADE = (
-    "ALTER TABLE pace ADD COLUMN server_seen REAL NOT NULL DEFAULT 0",
-    "ALTER TABLE pace ADD COLUMN boot TEXT NOT NULL DEFAULT 'version 1'",
-    "UPDATE pace SET server_seen = seen",
-)
-# The application id of SQLite files with this schema: "AGL2", and "AGL1" for version 1.
-_OURS, _VERSION_1 = 0x41_47_4C_32, 0x41_47_4C_31
+_OURS = 0x41_47_4C_32
+"""The application id of SQLite files with this schema: AGL2."""
 _BUSY = 0.01  # seconds until a busy file is tried again
 
 
@@ -145,9 +139,9 @@ def _prepare(db: sqlite3.Connection) -> None:
     give_up = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            if _version(db) is None:
+            if not _is_ledger(db):
                 db.execute("PRAGMA journal_mode = WAL")
-            _create_tables(db)
+                _create_tables(db)
             break
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
@@ -156,25 +150,20 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def _version(db: sqlite3.Connection) -> int | None:
-    """Return the application id of a ledger; None if the file is empty."""
+def _is_ledger(db: sqlite3.Connection) -> bool:
+    """Return whether a file is a ledger; False if it is empty."""
     filled = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     # read second, because another process may create the tables in between
     (mark,) = db.execute("PRAGMA application_id").fetchone()
-    if mark in (_OURS, _VERSION_1):
-        return int(mark)
-    if mark or filled:
+    if mark != _OURS and (mark or filled):
         raise sqlite3.DatabaseError("it is a database of another program, or a ledger of another version")
-    return None
+    return bool(mark)
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
-    if _version(db) == _OURS:
-        return
     with _transaction(db):
-        version = _version(db)
-        if version != _OURS:  # no other process was faster
-            for statement in _UPGRADE if version else _SCHEMA:
+        if not _is_ledger(db):  # no other process was faster
+            for statement in _SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_OURS}")
 

@@ -24,7 +24,6 @@ from typing import Any
 
 import anyio
 from aiolimiter import AsyncLimiter
-from attrs import evolve
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
@@ -39,9 +38,8 @@ CATCH_UP = 0.002  # seconds by which a timer may be late without delaying later 
 # Seconds; a longer pause that the server requests is cut to this. All processes with the ledger stay within it.
 LONGEST_HOLD = 3_600.0
 _LONGEST_WAIT = 120.0  # seconds for a predecessor; longer means that the window was used with another clock
-_LONGEST_SLEEP = (
-    1.0  # seconds; the event loop's time may stop while the machine is suspended, and the slot pass
-)
+# Seconds; the event loop's time may stop while the machine is suspended, and the slot pass.
+_LONGEST_SLEEP = 1.0
 _POLL = 0.05  # seconds between two checks of a predecessor that is not sent yet
 # Factor of the even gap, so that requests can catch up after a delay within the server's window.
 _PACE_FACTOR = 0.75
@@ -84,57 +82,63 @@ class Limiter:
         self._closed_until = 0.0  # set by the server; unlike the ledger's count, not lowered by releases
         self._announced_until = 0.0
         self._backoffs = 0
-        self.refusal = StandingRefusal()
+        self.refusal = StandingRefusal(self._now)
         self._releases: set[asyncio.Future[None]] = set()
         self._waiting = 0  # callers of `acquire`, the one that holds the turn included
-        self._slot_at = 0.0  # when the one that holds the turn may send, on the clock of the loop
+        self._slot_at = 0.0  # when the one that holds the turn may send
         self._latest = math.inf  # the latest slot that it accepts
 
     async def acquire(
-        self, *, latest: float = math.inf, is_short: bool = False, own_deadline: bool = False
+        self, *, patience: float = math.inf, is_short: bool = False, own_deadline: bool = False
     ) -> Grant:
         """Wait for the next slot and return it; the caller must then call `mark_sent` or `release`.
 
         Args:
-            latest: the latest slot that the caller accepts, on the clock of the event loop.
+            patience: the most seconds until the slot that the caller accepts.
             is_short: never wait longer, and also estimate the time that the callers before this one take.
             own_deadline: the caller chose the deadline for this call.
 
         Raises:
             QuotaExhausted: the day's quota is spent; raised without waiting.
-            RateLimited: the slot comes after `latest`; nothing is charged.
+            RateLimited: the slot comes later than that; nothing is charged.
             APIError: the server's last refusal is for longer.
         """
+        latest = self._now() + patience
         self._refuse_when_closed(latest, own_deadline=own_deadline)
-        if is_short and self._waiting and (wait := self._least_wait()) > latest - _loop_time():
+        if is_short and self._waiting and (wait := self._least_wait()) > patience:
             raise self._too_late(wait, self._pace_rule())
         self._waiting += 1
         try:
-            async with asyncio.timeout_at(latest if is_short else None) as limit, self._turn:
-                self._latest = latest
-                self._refuse_when_closed(latest, own_deadline=own_deadline)
-                return await self._take_turn()
+            if not is_short:
+                return await self._take_turn(latest, own_deadline=own_deadline)
+            async with asyncio.timeout(patience) as limit:
+                return await self._take_turn(latest, own_deadline=own_deadline)
         except TimeoutError:
-            if not limit.expired():
+            if not (is_short and limit.expired()):
                 raise
             raise self._too_late(self._least_wait(), self._pace_rule()) from None
         finally:
             self._waiting -= 1
 
-    async def _take_turn(self) -> Grant:
-        if self._window is None:
-            return await self._reserve()
-        reservation = self._window.reserve()
-        try:
-            await self._wait_for_predecessor(reservation)
-            return evolve(await self._reserve(), reservation=reservation)
-        except BaseException:
-            reservation.cancel()
-            raise
+    async def _take_turn(self, latest: float, *, own_deadline: bool) -> Grant:
+        async with self._turn:
+            self._latest = latest
+            self._refuse_when_closed(latest, own_deadline=own_deadline)
+            if self._window is None:
+                return await self._reserve()
+            reservation = self._window.reserve()
+            try:
+                await self._wait_for_predecessor(reservation)
+                grant = await self._reserve()
+            except BaseException:
+                reservation.cancel()
+                raise
+            grant.reservation = reservation
+            return grant
 
     def _least_wait(self) -> float:
         """Return the least seconds until a new caller gets a slot after the callers that wait."""
-        head = max(0.0, self._slot_at - _loop_time())
+        head = max(0.0, self._slot_at - self._now())
         if self._window is None:
             burst = 1 if head > 0 else self._burst  # if a caller waits, its burst is used up
             return head + max(0, self._waiting + 1 - burst) * self._gap()
@@ -298,7 +302,7 @@ class Limiter:
         self._announce_closed(until)
 
     def _refuse_when_closed(self, latest: float, *, own_deadline: bool) -> None:
-        if self._server_time.now() < self._closed_until:
+        if self._closed_until and self._server_time.now() < self._closed_until:
             raise self._exhausted(self._closed_until)
         self.refusal.check(latest, own_deadline=own_deadline)
 
@@ -354,19 +358,14 @@ class Limiter:
         return f"the rate limit of {self.limits.requests} requests in {self.limits.period:g} s"
 
     async def _sleep(self, seconds: float, rule: str) -> None:
-        self._slot_at = _loop_time() + seconds
+        self._slot_at = until = self._now() + seconds
         if self._slot_at > self._latest and seconds > 0:
             raise self._too_late(seconds, rule)
         if seconds >= _WORTH_REPORTING:
             self._observer(Waited(endpoint=self.budget.group, rule=rule, seconds=seconds))
-        until = self._now() + seconds
         while seconds > 0:
             await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
             seconds = until - self._now()
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _uncertain_for(server_now: float) -> float:

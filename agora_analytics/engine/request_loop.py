@@ -65,7 +65,7 @@ class _Run(Generic[R]):
     call: CallLimits
     deadline: asyncio.Timeout
     trail: list[Attempt]
-    failed_at: Counter[str] = field(factory=Counter)
+    failed_at: dict[str, int] = field(factory=dict)
 
     @property
     def patience(self) -> float:
@@ -136,11 +136,11 @@ class RequestLoop:
         )
 
     async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
-        endpoint, limiter = run.request.endpoint, run.limiter
+        endpoint, limiter, now_here = run.request.endpoint, run.limiter, asyncio.get_running_loop().time
         while True:
             grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
-            began = _now()
+            began = now_here()
             host = self._hosts.pick(began, replayable=endpoint.replayable)
             try:
                 payload = run.request.build(built_at)
@@ -150,9 +150,9 @@ class RequestLoop:
                 raise
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
-            left = _now()
+            left = now_here()
             outcome = await self._send(http_request, run.trail)
-            ended = _now()
+            ended = now_here()
             reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
             now = self._server_time.now(reading)
@@ -189,13 +189,13 @@ class RequestLoop:
 
     async def _take_turn(self, run: _Run[Any]) -> Grant:
         """Open the transport and wait for a slot, for as long as the call may wait."""
-        endpoint, max_wait = run.request.endpoint.name, run.call.max_wait
-        latest = _now() + run.patience
-        if self._open is not None and not run.trail:
+        endpoint, max_wait, patience = run.request.endpoint.name, run.call.max_wait, run.patience
+        if not self._is_open and self._open is not None:
+            latest = _now() + patience
             try:
                 async with asyncio.timeout_at(None if max_wait is None else latest) as opening:
                     await self._open()
-                self._is_open = True
+                self._is_open, patience = True, latest - _now()
             except TimeoutError:
                 if not opening.expired():
                     raise
@@ -204,7 +204,7 @@ class RequestLoop:
                 ) from None
         try:
             return await run.limiter.acquire(
-                latest=latest, is_short=max_wait is not None, own_deadline=run.call.has_deadline
+                patience=patience, is_short=max_wait is not None, own_deadline=run.call.has_deadline
             )
         except (APIError, QuotaExhausted) as error:
             error.endpoint, error.trail = endpoint, tuple(run.trail)

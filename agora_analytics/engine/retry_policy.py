@@ -1,6 +1,6 @@
 """How long a request may take, and how often it is tried."""
 
-from collections import Counter
+from typing import Any
 
 from attrs import field, frozen
 from attrs.validators import gt
@@ -40,9 +40,7 @@ class RetryPolicy:
         """Return the maximum number of attempts for a cause."""
         if cause is Cause.CREDENTIALS:
             return 2
-        if (
-            cause is Cause.CLOCK
-        ):  # a large change of the server's clock needs a second response that confirms it
+        if cause is Cause.CLOCK:  # a second response has to confirm a large change of the server's clock
             return 3
         return self.rate_attempts if cause is Cause.RATE else self.attempts
 
@@ -52,14 +50,14 @@ class Retries:
 
     def __init__(self, policy: RetryPolicy, limits: Limits) -> None:
         self.policy = policy
-        self._tries: Counter[Cause] = Counter()
+        self._tries: dict[Cause, int] = {}
         self._charged_left = policy.attempts if limits.attempts is None else limits.attempts
-        self._unreadable: set[tuple[int, int]] = set()
+        self._unreadable: set[tuple[Any, ...]] = set()
 
     def allow(self, cause: Cause, outcome: Response | TransportFailure) -> bool:
         """Record a failure, and return whether the request may be sent again."""
-        self._tries[cause] += 1
-        if self._tries[cause] >= self.policy.attempts_for(cause):
+        self._tries[cause] = tries = self._tries.get(cause, 0) + 1
+        if tries >= self.policy.attempts_for(cause):
             return False
         if cause in (Cause.TROUBLE, Cause.UNREADABLE):
             self._charged_left -= isinstance(outcome, Response) or not outcome.kind.never_left
@@ -71,10 +69,11 @@ class Retries:
         return steps[min(self._tries[cause], len(steps)) - 1] if steps else 0.0
 
     def _has_repeated(self, outcome: Response | TransportFailure) -> bool:
-        """Return whether an unreadable response is identical to an earlier one."""
-        if not isinstance(outcome, Response):
-            return False
-        response = outcome.status, hash(outcome.body)
-        repeated = response in self._unreadable
-        self._unreadable.add(response)
+        """Return whether an unreadable response is identical to an earlier one. A transport keeps no corrupt body."""
+        if isinstance(outcome, Response):
+            unreadable: tuple[Any, ...] = outcome.status, hash(outcome.body)
+        else:
+            unreadable = outcome.kind, outcome.detail
+        repeated = unreadable in self._unreadable
+        self._unreadable.add(unreadable)
         return repeated

@@ -17,9 +17,8 @@ LARGEST_JITTER = 0.100
 SMALLEST_JITTER = 0.010
 _SAMPLES = 128  # responses that the jitter is measured over
 _PERIODS = 4  # the shortest round trip is taken over so many times as many responses
-_GUARD = (
-    1 / 8
-)  # of the spread: the fastest way there and the fastest way back may never have met in one request
+# Of the spread: the fastest way there and the fastest way back may never have met in one request.
+_GUARD = 1 / 8
 _WIDEST = 4  # refusals that widen the jitter at a time
 _REFUSAL_COUNTS_FOR = 300.0  # seconds
 _FEW = 12  # with about so many responses the shortest round trip may not have been seen yet

@@ -1,18 +1,22 @@
 """When the server accepts requests again, as the last error with `Retry-After` said."""
 
 import math
-
-import anyio
+from collections.abc import Callable
 
 from agora_analytics.errors import APIError
 
 
 class StandingRefusal:
-    """Raises the last error of the server again until the time that it named, without a request."""
+    """Raises the last error of the server again until the time that it named, without a request.
 
-    def __init__(self) -> None:
+    Args:
+        now: the monotonic time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._error: APIError | None = None
-        self._ends_at = -math.inf  # on the clock of the event loop
+        self._ends_at = -math.inf
         self._for_all = False
 
     def record(self, error: APIError, seconds: float, *, for_all: bool) -> None:
@@ -24,21 +28,22 @@ class StandingRefusal:
             for_all: refuse every call that did not choose its deadline, not only those that cannot wait so long.
         """
         self._error, self._for_all = _copy_of(error), for_all
-        self._ends_at = anyio.current_time() + seconds
+        self._ends_at = self._now() + seconds
 
     def check(self, latest: float, *, own_deadline: bool) -> None:
         """Raise the error if a call must not wait for the server.
 
         Args:
-            latest: until when the call can wait, on the clock of the event loop.
+            latest: until when the call can wait, in monotonic seconds.
             own_deadline: the caller chose the deadline.
 
         Raises:
             APIError: the same error as before; `retry_after` is what is left.
         """
-        left = self._ends_at - anyio.current_time()
-        refused = self._ends_at > latest or (self._for_all and not own_deadline)
-        if refused and left > 0 and self._error is not None:
+        if self._error is None:
+            return
+        left = self._ends_at - self._now()
+        if left > 0 and (self._ends_at > latest or (self._for_all and not own_deadline)):
             error = _copy_of(self._error)
             error.retry_after = left
             raise error

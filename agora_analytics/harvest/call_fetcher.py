@@ -27,7 +27,7 @@ from agora_analytics.harvest.units import (
     parse_unit_name,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.harvest.usable_records import require_whole_window, split_sessions
+from agora_analytics.harvest.usable_records import require_whole_window
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
 from agora_analytics.store.protocol import Published, Store
 
@@ -175,9 +175,8 @@ class CallFetcher:
         sessions, skipped, sent = list[Session](), list[SkippedRecord](), list[Meta]()
         async for page in self._list_sessions(call, prior, until).pages():
             sent.append(page.meta)
-            usable, others = split_sessions(page.records)
-            sessions += usable
-            skipped += (*page.skipped, *others)
+            sessions += page.records
+            skipped += page.skipped
         require_whole_window(sent, until)
         await self.log.note(call.call_id, skipped)
         return sessions

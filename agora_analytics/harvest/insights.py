@@ -9,7 +9,7 @@ from agora_analytics.agora.enums import Granularity, QualityMetric
 from agora_analytics.agora.operations import INSIGHT_QUALITY, LISTS
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.run import open_or_create
 from agora_analytics.harvest.unit_runner import UnitRunner
@@ -115,8 +115,15 @@ async def _units(
 def _unit(client: "AsyncAgora", metric: str, start: int, reach: Window) -> PointsUnit:
     async def fetch() -> FetchedPoints:
         values = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
-        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
-        return FetchedPoints(rows=points_table(VENDOR, points), skipped=values.skipped)
+        points = (
+            {
+                "ts": point.at,
+                "source": point.metric,
+                "value": point.extra.get(metric) if point.value is None else point.value,
+            }
+            for point in values
+        )
+        return fetched_points(VENDOR, points, skipped=values.skipped)
 
     day = utc_day(start)
     return PointsUnit(

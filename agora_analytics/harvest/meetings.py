@@ -1,12 +1,9 @@
 """The harvest of OpenTok: the stream statistics of each meeting, and project data by day, into `points`."""
 
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo
 
-from agora_analytics.core.lenient_reader import show
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window, merge_nearby
 from agora_analytics.errors import (
@@ -16,12 +13,12 @@ from agora_analytics.errors import (
     IncompleteListing,
     WindowOutOfReach,
 )
-from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import utc_day
 from agora_analytics.opentok.pagination import InsightsPages
-from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
+from agora_analytics.opentok.query_builders import pacific_day, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
 from agora_analytics.opentok.spec import DAILY_REACH, METRIC_MAPPINGS, PROJECT_LATENCY
 from agora_analytics.store import Store
@@ -82,8 +79,8 @@ def project_day_units(
 ) -> Iterator[PointsUnit]:
     """Yield the Pacific days that a window touches, and the incomplete ones; each is one request."""
     reach_end = client.reach().end
-    oldest = _pacific_day(reach_end - DAILY_REACH)
-    first, last = max(_pacific_day(window.start), oldest), _pacific_day(min(window.end, reach_end))
+    oldest = pacific_day(reach_end - DAILY_REACH)
+    first, last = max(pacific_day(window.start), oldest), pacific_day(min(window.end, reach_end))
     names = (name.removeprefix(_DAY_PREFIX) for name in incomplete_units if name.startswith(_DAY_PREFIX))
     days = {day for day in map(date.fromisoformat, names) if day >= oldest}
     days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
@@ -135,20 +132,13 @@ async def _meetings(
         return  # project data has a longer retention than session data
 
 
-def _pacific_day(second: float) -> date:
-    return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
-
-
 def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit:
     start, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
 
     async def fetch() -> FetchedPoints:
         rows, missing, skipped = await _collect(client.project_data(start, end, interval="DAILY"))
-        for row in rows:
-            if row.interval_start is None or row.extra:
-                skipped.append(SkippedRecord(path="day", key=None, reason=_lost(row)))
-        points = (point for row in rows if row.interval_start is not None for point in _day_points(row))
-        return FetchedPoints(rows=points_table(VENDOR, points), missing=missing, skipped=skipped)
+        points = (point for row in rows for point in _day_points(row))
+        return fetched_points(VENDOR, points, missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{_DAY_PREFIX}{day.isoformat()}",
@@ -171,9 +161,7 @@ def _meeting_unit(
             meeting_id=meeting.meeting_id,
         )
         samples, missing, skipped = await _collect(listing)
-        skipped += _unreadable_samples(samples)
-        rows = points_table(VENDOR, sample_points(samples))
-        return FetchedPoints(rows=rows, missing=missing, skipped=skipped)
+        return fetched_points(VENDOR, sample_points(samples), missing=missing, skipped=skipped)
 
     return PointsUnit(
         name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
@@ -204,7 +192,7 @@ _MEASURES = frozenset({"createdAt", *(source.partition(".")[2] for _, source, _ 
 
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
-    """Yield a point for each value of the samples of a meeting that is not null."""
+    """Yield a point for each value of the samples of a meeting that is not null; unreadable ones as they were sent."""
     for sample in samples:
         is_subscriber = sample.role == "subscriber"
         identity = {
@@ -217,25 +205,10 @@ def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]
         }
         for role, source, name in _FIELDS:
             value = getattr(sample, name)
-            if role == sample.role and value is not None and sample.created_at is not None:
+            if value is None:
+                value = sample.extra.get(source.partition(".")[2])
+            if role == sample.role and value is not None:
                 yield identity | {"source": source, "value": value}
-
-
-def _unreadable_samples(samples: Sequence[StreamSample]) -> Iterator[SkippedRecord]:
-    """Yield the samples without a time, or with values that cannot be read, once for each stream."""
-    by_stream = defaultdict[str, list[StreamSample]](list)
-    for sample in samples:
-        if sample.created_at is None or not _MEASURES.isdisjoint(sample.extra):
-            by_stream[f"{sample.role} {sample.subscriber_id or sample.stream_id}"].append(sample)
-    for stream, found in by_stream.items():
-        reason = f"{len(found)} samples cannot be read as a whole; of the first one, {_lost(found[0])}"
-        yield SkippedRecord(path=stream, key=None, reason=reason)
-
-
-def _lost(record: StreamSample | ProjectRow) -> str:
-    return (
-        f"these values cannot be read: {show(dict(record.extra))}" if record.extra else "the time is missing"
-    )
 
 
 _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
@@ -243,7 +216,8 @@ _UNITS = (("usage.", "min"), ("Kbps", "kbit/s"), ("Ms", "ms"))
 
 
 def _day_points(row: ProjectRow) -> Iterator[Mapping[str, Any]]:
-    for name, value in row.values.items():
+    for name, read in row.values.items():
+        value = row.extra.get(name) if read is None else read
         if value is not None:
             unit = next((unit for part, unit in _UNITS if part in name), "")
             yield {"ts": row.interval_start, "source": name, "value": value, "unit": unit}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agora_analytics.apsaravideo.spec import DAY, OPEN_FOR, Metric
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.points import FetchedPoints, PointsUnit, harvest_points, points_table
+from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
@@ -80,9 +80,16 @@ def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsU
         listing = client.interaction_metrics(metric, window.start, window.end + 1)
         pages = [page async for page in listing.pages()]
         values = [point for page in pages for point in page.records]
-        points = ({"ts": point.at, "source": point.metric, "value": point.value} for point in values)
+        points = (
+            {
+                "ts": point.at,
+                "source": point.metric,
+                "value": point.raw if point.value is None else point.value,
+            }
+            for point in values
+        )
         skipped = [record for page in pages for record in page.skipped]
-        return FetchedPoints(rows=points_table(VENDOR, points), skipped=skipped)
+        return fetched_points(VENDOR, points, skipped=skipped)
 
     day = utc_day(window.start)
     day_end = window.start // DAY * DAY + DAY

@@ -1,6 +1,7 @@
 """The harvest of `points`: each unit is one meeting or one day, whose rows are replaced as a whole."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -18,6 +19,8 @@ import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.core.arrow_columns import arrow_table
+from agora_analytics.core.lenient_reader import show
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import DecodeError, RowsRefused
@@ -160,6 +163,40 @@ def is_stored(unit: PointsUnit, stored: Units) -> bool:
     if name not in stored.live[_TABLE]:
         return False
     return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)
+
+
+def fetched_points(
+    vendor: str,
+    points: Iterable[Mapping[str, Any]],
+    *,
+    missing: str = "",
+    skipped: Sequence[SkippedRecord] = (),
+) -> FetchedPoints:
+    """Return points as the rows of a unit; the arguments as `points_table` and `FetchedPoints`.
+
+    A point without a time, or whose `value` is not a number that the table can hold, is skipped. The skipped points of a
+    session and metric are named together, because a server that sends one of them usually sends many. A caller passes a
+    value that could not be read as it was sent.
+    """
+    stored, refused = list[Mapping[str, Any]](), defaultdict[str, list[str]](list)
+    for point in points:
+        ts, value = point["ts"], point["value"]
+        if ts is not None and (value is None or exact_float(value) is not None):
+            stored.append(point)
+        else:
+            at = (
+                "a time that is missing or cannot be read"
+                if ts is None
+                else f"{show(value)} at {ts.isoformat()}"
+            )
+            refused[" ".join(filter(None, (point.get("session_id"), point["source"])))].append(at)
+    named = [
+        SkippedRecord(
+            path="$", key=key, reason=f"{len(found)} points cannot be stored; the first has {found[0]}"
+        )
+        for key, found in refused.items()
+    ]
+    return FetchedPoints(rows=points_table(vendor, stored), missing=missing, skipped=[*skipped, *named])
 
 
 def points_table(vendor: str, points: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -66,8 +66,8 @@ class Unit:
 class UnitRunner:
     """Runs units concurrently.
 
-    A unit that fails is skipped and left for the next run. A unit that cannot be read is reported once. A unit that finds its daily quota exhausted is counted as
-    left; units that need other endpoints continue.
+    A unit that fails is skipped and left for the next run. A unit that cannot be read is reported once. A unit that
+    finds its daily quota exhausted is counted as left; units that need other endpoints continue.
 
     Attributes:
         counts: the totals of the run.

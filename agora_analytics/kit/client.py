@@ -2,6 +2,7 @@
 
 import os
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
@@ -109,6 +110,7 @@ class Client:
         self._options = _Options(**options)
         if self._options.prefetch < 1:
             raise ConfigurationError(f"prefetch must be at least 1, got {self._options.prefetch}")
+        self._engines: list[Engine] = []
         self._base_url = checked_base_url(self._options.base_url)
         refuse_open(self._base_url, allow_http=self._options.allow_http)
 
@@ -125,7 +127,7 @@ class Client:
         """Return an engine with the options of this client; `account` identifies the clients that share the limits."""
         _encoded("".join(account))
         more: dict[str, Any] = {} if describe_missing is None else {"describe_missing": describe_missing}
-        return Engine(
+        engine = Engine(
             hosts=hosts,
             account="\n".join((*account, self._base_url or "")),
             limits=limits,
@@ -134,6 +136,8 @@ class Client:
             shared_budgets=shared_budgets,
             **more,
         )
+        self._engines.append(engine)
+        return engine
 
     @classmethod
     def _from_environment(
@@ -181,21 +185,22 @@ class Client:
 
     async def aclose(self) -> None:
         """Cancel the requests in progress, and close the engine and any ledger that the client opened."""
-        await self._engine.aclose()
+        for engine in reversed(self._engines):
+            await engine.aclose()
         if self._own_ledger is not None:
             await self._own_ledger.aclose()
 
     @property
     def sent(self) -> Mapping[str, int]:
         """Number of requests sent, by endpoint name; every attempt counts."""
-        return self._engine.sent
+        return sum((Counter(engine.sent) for engine in self._engines), Counter[str]())
 
     async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         Where the vendor documents no quota a day, `per_day` is what its rate allows.
         """
-        return await self._engine.quota()
+        return [quota for engine in self._engines for quota in await engine.quota()]
 
     def _now(self) -> float:
         return self._engine.server_time.now()

@@ -14,6 +14,11 @@ T = TypeVar("T")
 P = TypeVar("P", bound=Page[Any])
 
 
+def page_of(response: ApiResponse[Any], records: Sequence[T]) -> Page[T]:
+    """Return the page of a response."""
+    return Page(records=records, meta=response.meta, raw=response.response.body, skipped=response.skipped)
+
+
 class FirstSeen(Generic[T]):
     """Returns the records that were not passed before; two records with the same key are the same record."""
 

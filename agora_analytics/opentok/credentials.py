@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from attrs import field, frozen
 
-from agora_analytics.core.credentials import credential
+from agora_analytics.core.sent_text import credential, hidden
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.opentok.spec import (
     OPENTOK_HOST,
@@ -35,8 +35,8 @@ def _digits(_: Any, attribute: Any, value: str) -> None:
         raise ConfigurationError(f"{attribute.name} must consist of digits; copy it from the account page")
 
 
-def _filled(_: Any, attribute: Any, value: str) -> None:
-    if not value.strip():
+def _filled(_: Any, attribute: Any, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{attribute.name} is missing; copy it from the account page")
 
 
@@ -60,7 +60,7 @@ class ProjectKey:
     """
 
     api_key: str = field(converter=str, validator=_digits)
-    secret: str = field(repr=lambda _: "'***'", validator=[_filled, credential])
+    secret: str = field(repr=hidden, validator=[_filled, credential])
 
     host = OPENTOK_HOST
     path = OPENTOK_PATH
@@ -89,7 +89,7 @@ class Application:
     """
 
     application_id: str = field(validator=_uuid)
-    private_key: str = field(repr=lambda _: "'***'", validator=_filled)
+    private_key: str = field(repr=hidden, validator=_filled)
 
     host = VONAGE_HOST
     path = VONAGE_PATH

@@ -14,7 +14,7 @@ from attrs import define, frozen
 
 from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
-from agora_analytics.core.lenient_json import NotJson, load_object
+from agora_analytics.core.lenient_json import UNREADABLE, NotJson, load_object
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
@@ -135,7 +135,7 @@ def _read_envelope(response: Response) -> GraphQLEnvelope | None:
     """Return the top level of a response; None if the body is not such a JSON object."""
     try:
         return msgspec.json.decode(response.body, type=GraphQLEnvelope)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         return msgspec.convert(load_object(response.body), GraphQLEnvelope)
@@ -206,5 +206,4 @@ def _category(code: int | None) -> ErrorCategory | None:
 def _message(envelope: GraphQLEnvelope | None, response: Response) -> str:
     if envelope is not None:
         return str(envelope.message or "no data and no error")[:_LONGEST_MESSAGE]
-    kind = response.headers.get("content-type", "typeless").split(";")[0]
-    return f"the body ({kind}) is not a response of this API" if response.body else "no body"
+    return f"the body ({response.content_type}) is not a response of this API" if response.body else "no body"

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
-from agora_analytics.core.numbers import number_of
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
@@ -78,6 +78,7 @@ def session_summaries(
 ) -> ListingPlan[SessionSummary]:
     """Return the listing of the sessions that had a meeting in a time range."""
     return ListingPlan(
+        kind=SessionSummary,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.summaries_query(
@@ -153,7 +154,7 @@ def project_rows(
     def parse(member: Member) -> Iterator[ProjectRow | None]:
         fields, reader, path = member
         sent = {name: value_at(fields, name.split(".")) for name in names}
-        values = {name: number_of(value) for name, value in sent.items()}
+        values = {name: exact_float(value) for name, value in sent.items()}
         unreadable = {
             name: sent[name] for name, value in values.items() if value is None and sent[name] is not None
         }
@@ -165,6 +166,7 @@ def project_rows(
         yield record(ProjectRow, {**group, **unreadable}, reader, path, values=values)
 
     return ListingPlan(
+        kind=ProjectRow,
         endpoint=PROJECT_DATA,
         queries=[
             query_builders.project_data_query(project_id, names, start=start or 0.0, end=end, **arguments)
@@ -251,6 +253,7 @@ def _in_sessions(
         raise InvalidRequest("a session id is given twice; pass each once")
     parts = [ids[i : i + per_query] for i in range(0, len(ids), per_query)]
     return ListingPlan(
+        kind=kind,
         endpoint=SESSION_DATA,
         queries=[
             query_builders.sessions_query(project_id, part, chosen, *selections, minutes=minutes)

@@ -86,12 +86,13 @@ class Member(NamedTuple):
 
 @frozen(kw_only=True)
 class ListingPlan(Generic[T]):
-    """What a listing requests, and how the members of the `outer` collection become records and a table.
+    """What a listing requests, and how the members of the `outer` collection become records of a `kind`, and a table.
 
     `names` are names that the caller has chosen, each kind with what it is called and what the documents have.
     `notices` are the events of the question itself.
     """
 
+    kind: type[Any]
     endpoint: str
     queries: Sequence[Field]
     outer: FieldPath
@@ -102,8 +103,9 @@ class ListingPlan(Generic[T]):
 
     @property
     def question(self) -> list[str]:
-        """Identifies the listing: its queries without times and page sizes."""
-        return [without_arguments(query, "first", "start", "end").text() for query in self.queries]
+        """Identifies the listing: the kind of its records, and its queries without times and page sizes."""
+        queries = [without_arguments(query, "first", "start", "end").text() for query in self.queries]
+        return [self.kind.__name__, *queries]
 
 
 @frozen(kw_only=True)
@@ -122,14 +124,7 @@ class ListingPosition:
 
 
 class InsightsPaginator(Generic[T]):
-    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages.
-
-    Args:
-        plan: the listing.
-        runner: runs the queries.
-        tokens: writes the resume tokens.
-        position: the time range of the queries, and the pages to fetch.
-    """
+    """The `Paginator` of a listing. A page takes further requests if its inner collections have several pages."""
 
     def __init__(
         self, plan: ListingPlan[T], runner: InsightsRunner, tokens: ResumeTokens, position: ListingPosition

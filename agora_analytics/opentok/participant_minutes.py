@@ -3,13 +3,13 @@
 Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
+from agora_analytics.core.numbers import exact_float
 from agora_analytics.opentok.graphql_query import camel_case
 
 if TYPE_CHECKING:
@@ -47,26 +47,29 @@ class ParticipantMinutes:
     from41_plus_publishers: float | None = None
 
 
+_TIERS = {camel_case(attribute.name): attribute.name for attribute in attrs.fields(ParticipantMinutes)}
+"""The attributes by the API's names."""
+
+
 def read_participant_minutes(value: Any, _: object = None) -> ParticipantMinutes:
-    """Return participant minutes as the API sends them. A tier that cannot be read is None.
+    """Return participant minutes as the API sends them. A tier that cannot be read is None; see `unreadable_tiers`.
 
     Raises:
         ValueError: it is not an object.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"participant minutes cannot be {type(value).__name__}")  # noqa: TRY004 - as all readers
-    names = (attribute.name for attribute in attrs.fields(ParticipantMinutes))
-    return ParticipantMinutes(**{name: _minutes(value.get(camel_case(name))) for name in names})
+    return ParticipantMinutes(**{name: exact_float(value.get(tier)) for tier, name in _TIERS.items()})
 
 
-def _minutes(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        minutes = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return minutes if math.isfinite(minutes) else None
+def unreadable_tiers(value: Any) -> dict[str, Any]:
+    """Return what `read_participant_minutes` leaves out, for `extra`: `participantMinutes.<tier>`, as it was sent."""
+    tiers = value.items() if isinstance(value, Mapping) else ()
+    return {
+        f"participantMinutes.{tier}": minutes
+        for tier, minutes in tiers
+        if minutes is not None and (tier not in _TIERS or exact_float(minutes) is None)
+    }
 
 
 def participant_minutes_type() -> "pa.DataType":

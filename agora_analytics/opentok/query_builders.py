@@ -258,7 +258,11 @@ def pacific_midnight(day: date | str) -> datetime:
     return datetime.combine(parsed, time(), ZoneInfo(PACIFIC)).astimezone(UTC)
 
 
+def pacific_day(second: float) -> date:
+    """Return the day of project data that a time belongs to (UTC epoch seconds)."""
+    return datetime.fromtimestamp(second, ZoneInfo(PACIFIC)).date()
+
+
 def oldest_daily_row(now: float) -> float:
     """Return the start of the oldest day whose row is kept at `now`; both are UTC epoch seconds."""
-    day = datetime.fromtimestamp(now - DAILY_REACH, ZoneInfo(PACIFIC)).date()
-    return pacific_midnight(day).timestamp()
+    return pacific_midnight(pacific_day(now - DAILY_REACH)).timestamp()

@@ -11,20 +11,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
 from attrs import field, frozen
 
-from agora_analytics.core.field_types import LAST_SECOND, Id
+from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import LenientReader, converter, show
 from agora_analytics.core.numbers import number_of
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
     ParticipantMinutes,
     participant_minutes_type,
     read_participant_minutes,
+    unreadable_tiers,
 )
 from agora_analytics.opentok.query_builders import PACIFIC, pacific_midnight
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
+M = TypeVar("M")
 
 
 def moment(value: Any) -> datetime | None:
@@ -116,7 +119,18 @@ class Meeting:
 
 
 @frozen(kw_only=True)
-class Session:
+class _Session(Generic[M]):
+    session_id: Id
+    media_mode: str | None = None
+    publisher_minutes: float | None = None
+    subscriber_minutes: float | None = None
+    participant_minutes: ParticipantMinutes | None = None
+    meetings: tuple[M, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen(kw_only=True)
+class Session(_Session[Meeting]):
     """A session: a room, for as long as its id is used.
 
     Attributes:
@@ -128,35 +142,13 @@ class Session:
         extra: values that cannot be read, as they were sent.
     """
 
-    session_id: Id
-    media_mode: str | None = None
-    publisher_minutes: float | None = None
-    subscriber_minutes: float | None = None
-    participant_minutes: ParticipantMinutes | None = None
-    meetings: tuple[Meeting, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
-
 
 @frozen(kw_only=True)
-class SessionSummary:
-    """A session that had a meeting in a time range.
+class SessionSummary(_Session[MeetingSummary]):
+    """A session that had a meeting in a time range, with all of its meetings. Attributes: as `Session`.
 
-    Attributes:
-        session_id: its id.
-        media_mode: `routed` or `relayed`.
-        publisher_minutes, subscriber_minutes: of the whole session, so do not add them up over a time range.
-        participant_minutes: likewise, the minutes that are billed; those of `meetings` can be added up.
-        meetings: all of its meetings.
-        extra: values that cannot be read, as they were sent.
+    The minutes are those of the whole session, so do not add them up over a time range; add up those of `meetings`.
     """
-
-    session_id: Id
-    media_mode: str | None = None
-    publisher_minutes: float | None = None
-    subscriber_minutes: float | None = None
-    participant_minutes: ParticipantMinutes | None = None
-    meetings: tuple[MeetingSummary, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -308,6 +300,7 @@ def record(
         for name, value in fields.items()
         if not (name in elsewhere or (name in own and value == "") or _is_collection(value))
     }
+    row |= unreadable_tiers(row.get("participantMinutes"))
     return reader.record(kind, row, path, names=names, known=known)
 
 

@@ -10,7 +10,6 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
@@ -134,25 +133,8 @@ class AsyncSignaling(Messages):
             required=("app_id",),
         )
 
-    async def aclose(self) -> None:
-        """Cancel the requests in progress, and close the engine and any ledger that the client opened."""
-        await self._history_engine.aclose()
-        await super().aclose()
-
     def __repr__(self) -> str:
         return f"AsyncSignaling({self.credentials!r}, app_id={self.app_id!r}, host={self._host!r})"
-
-    @property
-    def sent(self) -> Mapping[str, int]:
-        """Number of requests sent, by endpoint name; every attempt counts."""
-        return {**self._engine.sent, **self._history_engine.sent}
-
-    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
-        """Return the state of each endpoint's quota for today, as this client's ledger knows it.
-
-        The vendor documents no daily quota, so `per_day` is what the rate allows.
-        """
-        return [*await self._engine.quota(), *await self._history_engine.quota()]
 
     def user_events(self, **options: Unpack[CallOptions]) -> AsyncIterator[EventBatch[UserEvent]]:
         """Return the logins and logouts that the server keeps, one batch a response, until one has less than 1,000.
@@ -271,8 +253,8 @@ class AsyncSignaling(Messages):
         """
         if self._options.validate:
             check_archive_page(page_size, order)
-        question = (source, destination, as_asked(since), as_asked(until))
         archive = self._archive(since, until, source, destination)
+        question = (source, destination, as_asked(since), as_asked(until))
         archive = archive.paged(page_size, order, question, resume)
 
         async def paginator() -> Archive:

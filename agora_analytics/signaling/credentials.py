@@ -8,18 +8,18 @@ from typing import Any
 
 from attrs import field, frozen
 
-from agora_analytics.core.credentials import check_credential, credential
+from agora_analytics.core.sent_text import check_credential, credential, hidden
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import basic_auth
-
-
-def _hidden(_: object) -> str:
-    return "'***'"
 
 
 def _required(_: object, __: object, value: str) -> None:
     if not value:
         raise ConfigurationError("user_id is missing; pass the user that the token was issued for")
+    if not (value.isascii() and value.isprintable() and value == value.strip()):  # it becomes a header
+        raise ConfigurationError(
+            f"user_id={value!r} is not a user id: it contains a line break or the like, or begins or ends with a space"
+        )
 
 
 def _token(_: object, attribute: Any, value: Any) -> None:
@@ -37,7 +37,7 @@ class Basic:
     """
 
     customer_id: str = field(repr=lambda text: f"'{text[:4]}...'", validator=credential)
-    customer_secret: str = field(repr=_hidden, validator=credential)
+    customer_secret: str = field(repr=hidden, validator=credential)
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""
@@ -53,7 +53,7 @@ class Token:
         user_id: the user that it was issued for. If given, the client refuses to send as another user.
     """
 
-    token: str | Callable[[], str] = field(repr=_hidden, validator=_token)
+    token: str | Callable[[], str] = field(repr=hidden, validator=_token)
     user_id: str | None = None
 
     def headers(self) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ class LegacyToken:
     """An AccessToken of the legacy pages, with the user that it was issued for."""
 
     user_id: str = field(validator=_required)
-    token: str | Callable[[], str] = field(repr=_hidden, validator=_token)
+    token: str | Callable[[], str] = field(repr=hidden, validator=_token)
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request."""

@@ -4,7 +4,7 @@ Source: Agora, "Signaling REST API", "Message history".
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import anyio
 from attrs import asdict, evolve, field, fields, frozen
@@ -20,7 +20,7 @@ from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import DeadlineExceeded, IncompleteListing
 from agora_analytics.instants import iso
-from agora_analytics.kit.listing import Listing
+from agora_analytics.kit.listing import Listing, page_of
 from agora_analytics.kit.operation import Operation
 from agora_analytics.signaling.operations import COUNT, HISTORY, QUERY, RESULT, at
 from agora_analytics.signaling.records import ArchivedMessage, DecodedHistory, HistoryMessage
@@ -51,16 +51,8 @@ async def history_listing(
 
     def page(start: int, response: ApiResponse[DecodedHistory]) -> Fetched[int, Page[HistoryMessage]]:
         requested.add(start)
-        messages = response.result.messages
-        return Fetched(
-            page=Page(
-                records=messages,
-                meta=response.meta,
-                raw=response.response.body,
-                skipped=response.skipped,
-            ),
-            next_steps=_next_starts(response.result, requested, page_size),
-        )
+        next_steps = _next_starts(response.result, requested, page_size)
+        return Fetched(page=page_of(response, response.result.messages), next_steps=next_steps)
 
     return Listing(
         starts,
@@ -142,11 +134,7 @@ class Archive:
     def paged(self, page_size: int, order: str, question: Sequence[object], resume: str | None) -> "Archive":
         """Return the archive with pages. A resumed one has the time range of its token.
 
-        Args:
-            page_size: messages a page.
-            order: `asc` or `desc`.
-            question: the other arguments of the caller.
-            resume: the resume token of a page.
+        `question` has the arguments of the caller that identify the listing, except `order`.
 
         Raises:
             InvalidRequest: a token that cannot be used.
@@ -176,11 +164,9 @@ class Archive:
         query = at(QUERY, app_id=self.app_id).request(body=json_body(body))
         handle = (await self.engine.run(query)).result
         messages, response = await self._poll(at(RESULT, app_id=self.app_id, handle=handle).request())
-        page = Page(
-            records=messages, meta=response.meta, raw=response.response.body, skipped=response.skipped
-        )
         is_full = len(messages) + len(response.skipped) >= self.page_size
-        return Fetched(page=page, next_steps=[step + self.page_size] if is_full else [])
+        next_steps = [step + self.page_size] if is_full else []
+        return Fetched(page=page_of(response, messages), next_steps=next_steps)
 
     def finalize(self, page: Page[ArchivedMessage], left: Sequence[int]) -> Page[ArchivedMessage]:
         """See `Paginator.finalize`."""
@@ -215,6 +201,6 @@ def messages_table(pages: Sequence[Page[Any]], *, kind: type[Any]) -> "pa.Table"
     """Return the messages of a history, records of a kind, as an Arrow table, without `extra`."""
     import pyarrow as pa
 
-    types = {str: pa.string(), int: pa.int64()}
-    schema = pa.schema((each.name, types[each.type]) for each in fields(kind) if each.name != "extra")
+    types, hints = {str: pa.string(), int: pa.int64()}, get_type_hints(kind)
+    schema = pa.schema((each.name, types[hints[each.name]]) for each in fields(kind) if each.name != "extra")
     return arrow_table((asdict(message) for page in pages for message in page.records), schema)

@@ -18,10 +18,10 @@ from agora_analytics import errors
 from agora_analytics.agora.domains import host_table
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.lenient_json import NotJson, load_object
-from agora_analytics.core.lenient_reader import LenientReader, list_of
+from agora_analytics.core.lenient_reader import LenientReader, decoded, list_of
 from agora_analytics.core.numbers import truth_of, whole_number
 from agora_analytics.core.sent_text import check_text
-from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
+from agora_analytics.core.verdicts import Cause, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.signaling import limits
@@ -100,11 +100,7 @@ def read_response(
     ids = (fields.get("request_id"), fields.get("requestId"))
     request_id = next((text for text in ids if isinstance(text, str)), outcome.headers.get("x-request-id"))
     if refusal is None:
-        reader = LenientReader()
-        try:
-            return Done(decode(fields, reader), request_id, tuple(reader.skipped))
-        except errors.DecodeError as error:
-            refusal = Fail(error=error)
+        return decoded(partial(decode, fields), request_id)
     refusal.error.request_id = request_id
     return refusal
 
@@ -117,10 +113,11 @@ def _json_object(body: bytes) -> Fields | None:
 
 
 def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retry | Fail:
-    kind = response.headers.get("content-type", "typeless").split(";")[0]
     if response.status >= 400:
-        return _judge_code(exchange, response, response.status, f"a {kind} page instead of JSON", loss)
-    text = f"HTTP {response.status}, but the body ({kind}) is not a JSON object"
+        return _judge_code(
+            exchange, response, response.status, f"a {response.content_type} page instead of JSON", loss
+        )
+    text = f"HTTP {response.status}, but the body ({response.content_type}) is not a JSON object"
     if exchange.endpoint.replayable:
         return Retry(error=errors.ServerError(text, status=response.status), cause=Cause.UNREADABLE)
     # The server has carried out the request; only its response cannot be read.
@@ -154,7 +151,7 @@ def _judge_code(exchange: Exchange, response: Response, code: int, message: str,
     if kind is errors.RateLimited:
         return Retry(error=error, cause=Cause.RATE, after=after or _RATE_PERIOD)
     if kind is not errors.ServerError or may_have_effect:
-        not_offered = code == 404 and "no Route matched" in message
+        not_offered = code == 404 and "no route matched" in message.lower()
         after = after if may_have_effect else None
         return Fail(error=error, after=after, other_host=may_have_effect, not_offered=not_offered)
     return Retry(error=error, after=after, other_host=True)

@@ -38,16 +38,8 @@ _IDS = ("call_id", "sid", "sessionId", "meetingId", "connectionId", "streamId", 
 _TIMES = ("created_ts", "join_ts", "ts", "ms", "timestamp", "Timestamp", "createdAt", "intervalStart")
 _NAMES = ("cname", "message", "payload", "network", "country", "dimension_value")
 _OPTIONAL = (
-    "network",
-    "platform",
-    "speaker",
-    "sdk_version",
-    "browser",
-    "country",
-    "region",
-    "city",
-    "sdkVersion",
-)
+    "network", "platform", "speaker", "sdk_version", "browser", "country", "region", "city", "sdkVersion"
+)  # fmt: skip
 _INVALID_BYTE = "\ue000"  # stands for a byte that is not UTF-8 until the body is encoded
 Record = dict[str, Any]
 
@@ -112,7 +104,7 @@ def dirty_response(dirt: Dirt, endpoint: str, number: int, status: int, body: by
     on_response = pen.draw(f"request {number}", lambda kind: kind in _ON_RESPONSES)
     if status < 400:
         pen.soil(content, "")
-    if on_response in _CONTENT_DIRT:
+    if on_response in _CONTENT_DIRT and isinstance(content, dict):
         _CONTENT_DIRT[on_response](content)
     text = json.dumps(content, separators=(",", ":"))
     body = text.encode().replace(json.dumps(_INVALID_BYTE)[1:-1].encode(), b"\xff")
@@ -205,12 +197,8 @@ def _nan(record: Record) -> Iterator[tuple[str, Any]]:
             yield name, float("nan")
 
 
-def _number(value: float) -> str:
-    return repr(value)
-
-
 _RECORD_DIRT: dict[DirtKind, Change] = {
-    "number-as-text": _each((int, float), _number),
+    "number-as-text": _each((int, float), repr),
     "integer-as-float": _each(int, float),
     "boolean-as-number": _each(bool, int),
     "boolean-as-text": _each(bool, lambda value: str(value).lower()),
@@ -230,27 +218,22 @@ _RECORD_DIRT: dict[DirtKind, Change] = {
 }
 
 
-def _null_lists(content: Any) -> None:
-    for name in [name for name, value in _fields(content) if value == []]:
-        content[name] = None
+def _null_lists(content: Record) -> None:
+    content.update({name: None for name, value in content.items() if value == []})
 
 
-def _missing_lists(content: Any) -> None:
-    for name in [name for name, value in _fields(content) if value == []]:
+def _missing_lists(content: Record) -> None:
+    for name in [name for name, value in content.items() if value == []]:
         del content[name]
 
 
-def _upper_case(content: Any) -> None:
-    for name, value in _fields(content):
+def _upper_case(content: Record) -> None:
+    for name, value in content.items():
         if name.lower() == "message" and isinstance(value, str):
             content[name] = value.upper()
 
 
-def _fields(content: Any) -> list[tuple[str, Any]]:
-    return list(content.items()) if isinstance(content, dict) else []
-
-
-_CONTENT_DIRT: dict[Any, Callable[[Any], None]] = {
+_CONTENT_DIRT: dict[Any, Callable[[Record], None]] = {
     "null-list": _null_lists,
     "missing-list": _missing_lists,
     "upper-case-message": _upper_case,

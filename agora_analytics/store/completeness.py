@@ -80,9 +80,8 @@ class CallsDay(Day):
         calls: set[str] = set()
         for path in self.files("calls"):
             for call_id, finished, last_seen in _columns(path, ["call_id", "finished", "destroyed_ts"]):
-                expired = self.expired or (
-                    last_seen is not None and last_seen.timestamp() < self.expired_before
-                )
+                # A call may last longer than its day is kept; only what was last seen too early cannot be updated.
+                expired = last_seen is not None and last_seen.timestamp() < self.expired_before
                 if not finished and not expired:
                     raise DayIncomplete(
                         f"call {call_id} was ongoing when it was fetched; harvest it again first"

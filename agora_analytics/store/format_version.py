@@ -1,7 +1,6 @@
 """Checks that a folder is a store with a supported format version, and creates new stores."""
 
 import json
-import secrets
 from pathlib import Path
 
 import agora_analytics
@@ -9,7 +8,7 @@ from agora_analytics.errors import StoreError, StoreVersionError
 from agora_analytics.schemas import TABLES
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import FORMAT_FILE, PARTS
-from agora_analytics.store.object_writer import flush, make_folder
+from agora_analytics.store.object_writer import make_folder, write_text
 
 FORMAT = 2
 """Version of the format; incremented for each incompatible change."""
@@ -92,17 +91,8 @@ def _create(folder: Path, *, durable: bool) -> None:
                 f"{folder} contains other files ({foreign}) and no {FORMAT_FILE}; "
                 "a store needs its own folder, so give an empty or a new one"
             )
-        staged = folder / f"{FORMAT_FILE}.{secrets.token_hex(4)}"
         text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
-        try:
-            staged.write_text(text + "\n", "utf-8")
-            if durable:
-                flush(staged)
-            staged.replace(folder / FORMAT_FILE)
-            if durable:
-                flush(folder)
-        finally:
-            staged.unlink(missing_ok=True)
+        write_text(folder / FORMAT_FILE, text + "\n", durable=durable)
 
 
 def _foreign(folder: Path) -> str | None:

@@ -74,6 +74,21 @@ class ObjectWriter:
             flush(target.parent)
 
 
+def write_text(target: Path, text: str, *, durable: bool) -> None:
+    """Write a small text file atomically. Creates its folder."""
+    make_folder(target.parent, durable=durable)
+    staged = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        staged.write_text(text, "utf-8")
+        if durable:
+            flush(staged)
+        staged.replace(target)
+        if durable:
+            flush(target.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path, *, durable: bool) -> None:
     """Create a folder and its parents. `durable` flushes their names to the disk, which flushing a file does not."""
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]

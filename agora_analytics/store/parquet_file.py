@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from attrs import frozen
 
 from agora_analytics.errors import RowsRefused
+from agora_analytics.instants import LAST_SECOND
 from agora_analytics.schemas import KEYS, PARTITIONS, TABLES
 
 
@@ -65,9 +66,6 @@ ROW_GROUP = 250_000
 
 SMALL = 5_000
 """A file with fewer rows is compressed with Snappy, because the set-up of Zstandard for each column costs more."""
-
-LATEST_TIME = 4_102_444_800
-"""2100-01-01 in UTC epoch seconds. Later times, such as milliseconds taken for seconds, are refused."""
 
 _PIECES_TO_COMBINE = 250
 
@@ -203,7 +201,7 @@ def conformed(table: str, rows: pa.Table | pa.RecordBatch) -> pa.Table:
 
 def _require_sane_times(table: str, name: str, column: pa.ChunkedArray | pa.Array) -> None:
     times = pc.min_max(column.cast(pa.int64()))
-    latest = LATEST_TIME * (1000 if column.type.unit == "ms" else 1)
+    latest = LAST_SECOND * (1000 if column.type.unit == "ms" else 1)
     if (times["min"].as_py() or 0) < 0 or (times["max"].as_py() or 0) > latest:
         raise RowsRefused(f"table {table}: {name} has a time before 1970 or after 2100, which is refused")
 

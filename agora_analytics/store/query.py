@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +64,22 @@ class Result:
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for batch in self._table.to_batches(max_chunksize=10_000):
             # column by column, because two columns of a query may have the same name
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            with python_values():
+                columns = [column.to_pylist() for column in batch.columns]
+            yield from zip(*columns, strict=True)
+
+
+@contextmanager
+def python_values() -> Iterator[None]:
+    """Raise `InvalidRequest` if a value of a query has no Python type, such as a date in the year 20000."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except (OverflowError, ValueError) as problem:
+        raise InvalidRequest(
+            f"a value of the result cannot be converted: {problem}; cast its column to VARCHAR"
+        ) from problem
 
 
 def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Result:
@@ -206,6 +222,8 @@ def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
         layout, str(problem)
     ):
         return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
+    if isinstance(problem, duckdb.InvalidInputException):  # such as `read_text` of a Parquet file
+        return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {_one_line(problem)}")
     return _unreadable(layout, TABLES, problem)
 
 

@@ -231,9 +231,7 @@ class Recovery:
         """Return the compacted files of a day that others name and that do not exist."""
         known = {table: set(names) for table, names in present.items()}
         for (table, _), values in metadata.items():
-            known[table] |= replaced_files(
-                values
-            )  # a compaction was interrupted before it replaced the calls
+            known[table] |= replaced_files(values)  # an interrupted compaction has not replaced the calls
         missing = {
             (table, name): "it is missing"
             for (owner, _), values in metadata.items()

@@ -49,13 +49,13 @@ def check_statement(connection: duckdb.DuckDBPyConnection, text: str, *, sandbox
     """
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidRequest("the query is wrong: it is not valid Unicode text")
-    kinds = [_kind(statement) for statement in duckdb.extract_statements(text)]
+    kinds = [_kind(statement) for statement in connection.extract_statements(text)]
     prefix, query = "", text
     if kinds == ["EXPLAIN"] and (explained := _EXPLAIN.fullmatch(text)):
         # DuckDB does not parse the statement inside EXPLAIN separately. It is judged alone, and comments before it are
         # dropped: they must not hide another EXPLAIN.
         prefix, query = explained.groups()
-        kinds = [_kind(statement) for statement in duckdb.extract_statements(query)]
+        kinds = [_kind(statement) for statement in connection.extract_statements(query)]
     if kinds == ["MULTI"]:
         raise InvalidRequest(
             "cannot run a PIVOT that takes its columns from the data; name them, such as pivot ... on mid in (20003, 20018)"
@@ -92,9 +92,8 @@ def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path], scratch
     connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, sorted(readable)))}]")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoload_known_extensions = false")
-    for (
-        name
-    ) in _SECRETS_OF_ENVIRONMENT:  # DuckDB takes them from the environment, and a query could read them
+    # DuckDB takes them from the environment, and a query could read them.
+    for name in _SECRETS_OF_ENVIRONMENT:
         connection.execute(f"SET {name} = ''")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -1,8 +1,6 @@
 """Remembers the records that harvests could not read, one JSON file for each unit that they belong to."""
 
 import json
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from attrs import asdict
 
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout, encode_id, stored_id
-from agora_analytics.store.object_writer import flush, make_folder
+from agora_analytics.store.object_writer import write_text
 from agora_analytics.store.protocol import Unreadable
 
 _SUFFIX = ".json"
@@ -26,20 +24,12 @@ def read(layout: Layout, app_id: str) -> dict[str, tuple[Unreadable, ...]]:
 
 def write(layout: Layout, app_id: str, unit: str, records: Sequence[Unreadable], *, durable: bool) -> None:
     """Replace the remembered records of a unit; without records, forget the unit."""
-    folder = layout.skipped(app_id)
-    target = folder / f"{encode_id(unit)}{_SUFFIX}"
+    target = layout.skipped(app_id) / f"{encode_id(unit)}{_SUFFIX}"
     with translate_os_errors("cannot write", target):
         if not records:
             target.unlink(missing_ok=True)
             return
-        make_folder(folder, durable=durable)
-        staged = folder / f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}"
-        staged.write_text(json.dumps([asdict(record) for record in records]), "utf-8")
-        if durable:
-            flush(staged)
-        staged.replace(target)
-        if durable:
-            flush(folder)
+        write_text(target, json.dumps([asdict(record) for record in records]), durable=durable)
 
 
 def _read_file(path: Path) -> tuple[Unreadable, ...]:

@@ -39,7 +39,13 @@ MISSPELT = {
         "userCount", "2d", granularity="1m"
     ),
     "no usage by 'minute'": lambda c: c.insights.usage("userCount", "2d", granularity="minute"),
-    "granularity='hour' is not a length of time": lambda c: c.insights.quality(
+    "granularity='1H' is not a documented length": lambda c: c.insights.quality(
+        "networkDelay", "2d", granularity="1H"
+    ),
+    "granularity='1day' is not a documented length": lambda c: c.insights.quality(
+        "networkDelay", "2d", granularity="1day"
+    ),
+    "granularity='hour' is not a documented length": lambda c: c.insights.quality(
         "networkDelay", "2d", granularity="hour"
     ),
 }

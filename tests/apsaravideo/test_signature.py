@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agora_analytics.apsaravideo.auth import Credentials, canonical_request, signed_headers
 from tests.apsaravideo import official
 
-KEY = Credentials("an-id", "a secret/with+signs=")
+KEY = Credentials("an-id", "a-secret/with+signs=")
 NOW = datetime.fromisoformat("2026-11-19T12:00:00Z").timestamp()
 FORM = "application/x-www-form-urlencoded"
 QUESTION = {
@@ -101,7 +101,7 @@ words = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
     body=st.binary(max_size=40),
     content_type=st.sampled_from([None, FORM, "application/json; charset=utf-8"]),
     secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30),
-    token=st.sampled_from([None, "t", "a token/+=="]),
+    token=st.sampled_from([None, "t", "a-token/+=="]),
     nonce=st.text("abcdef0123456789", min_size=1, max_size=32),
     now=st.integers(0, 4_000_000_000),
 )

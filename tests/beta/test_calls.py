@@ -137,6 +137,22 @@ def test_calls_with_an_unknown_end_are_listed():
     assert [call.created_ts for call in found] == [before - 5, before - 9]
 
 
+@pytest.mark.parametrize("has_more", [None, "yes", 2])
+def test_full_list_without_a_readable_has_more_may_be_truncated(has_more):
+    def answer(has_more, times):
+        calls = [
+            CALL | {"call_id": f"c{ts}", "created_ts": ts, "destroyed_ts": ts + 90_000_000} for ts in times
+        ]
+        return json.dumps({"code": 200, "has_more": has_more, "call_lists": calls}).encode()
+
+    first = UNTIL - 7200
+    harness = scripted(
+        answer(has_more, range(first + 19, first + 9, -1)), answer(has_more, range(first + 10, first + 7, -1))
+    )
+    found = harness.run(lambda c: c.calls(first, "1h").collect(), prefetch=1)
+    assert [call.created_ts for call in found] == list(range(first + 19, first + 7, -1))
+
+
 def test_range_of_an_unordered_list_is_halved():
     def answer(has_more, *times):
         calls = [

@@ -116,6 +116,13 @@ def test_live_numbers_as_arrow_table():
     assert rows.to_arrow().num_rows == len(rows) == 2
 
 
+def test_row_without_a_requested_metric_is_skipped():
+    harness = scripted(body([{"ts": SINCE, "users": 1}, {"ts": SINCE, "userCount": 1}]), now=UNTIL + 9 * 3600)
+    rows = harness.run(lambda c: c.usage(SINCE, UNTIL, metrics="userCount"))
+    assert len(rows) == 1
+    assert [(one.path, one.reason) for one in rows.skipped] == [("$.data[0]", "userCount is missing")]
+
+
 def test_golden_rows_with_missing_and_unknown_fields():
     data = [{"pcc": 42, "pcu": 102, "ts": 1548665578}, {"pcu": None, "ts": 1548665518, "new": [1]}]
     rows = scripted(body(data, requestId="r1")).run(lambda c: c.live_scale())

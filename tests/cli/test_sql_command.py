@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
+from agora_analytics.errors import InvalidRequest
 from agora_analytics.store import open_store
 
 QUERY = """
@@ -51,6 +52,39 @@ def test_json_output(sql):
             "yes": True,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("{'a': date '2026-11-20'}", '{"a": "2026-11-20"}'),
+        ("[timestamptz '2026-11-20 08:00:00+02']", '["2026-11-20T06:00:00Z"]'),
+        ("[1.5::decimal(4, 2)]", "[1.5]"),
+        ("['x'::blob]", '["eA=="]'),
+    ],
+)
+def test_nested_values_are_the_same_in_a_table_and_in_csv(sql, value, text):
+    assert text in sql(f"select {value} as v")
+    assert next(csv.reader(sql("-f", "csv", f"select {value} as v").splitlines()[1:])) == [text]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "date '20000-01-01'",
+        "date '-infinity'",
+        "timestamptz '20000-01-01'",
+        "timestamp 'infinity'",
+        "timestamp_ns '2026-01-01 00:00:00.123456789'",
+        "{'a': date '20000-01-01'}",
+    ],
+)
+def test_value_without_python_type_is_an_error_of_the_query(tmp_path, capsys, value):
+    store = open_store(tmp_path / "store", create=True)
+    assert main(["sql", "--store", str(tmp_path / "store"), f"select {value} as v"]) == 2
+    assert "cast its column to VARCHAR" in capsys.readouterr().err
+    with pytest.raises(InvalidRequest, match="cannot be converted"):
+        store.sql(f"select {value} as v").rows()
 
 
 def test_duplicate_column_names_are_numbered(sql):

@@ -283,6 +283,10 @@ def test_missing_file_and_damaged_file_of_the_user_are_named(refused, folder):
         assert "the file is damaged" not in message
 
 
+def test_file_of_the_store_that_is_not_text_is_an_error_of_the_query(refused):
+    assert "the query is wrong" in refused("from read_text('$STORE/calls/*/*/*.parquet')")
+
+
 def test_allowed_folder_must_exist(refused):
     assert "is not a folder" in refused("select 1", "--allow", "nothing")
 

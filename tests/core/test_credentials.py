@@ -5,7 +5,7 @@ import pytest
 from agora_analytics.agora.beta import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.apsaravideo import AsyncApsaraVideo
-from agora_analytics.core.credentials import check_credential
+from agora_analytics.core.sent_text import check_credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 from agora_analytics.signaling import AsyncSignaling, Basic, LegacyToken, Token

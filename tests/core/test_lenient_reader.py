@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.core import lenient_json, numbers
-from agora_analytics.core.field_types import LAST_SECOND, Id, Int64, Milliseconds, Seconds
+from agora_analytics.core.field_types import Id, Int64, Milliseconds, Seconds
 from agora_analytics.core.lenient_json import NotJson, load_json, load_object
 from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.numbers import number_of, truth_of, whole_number
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.errors import DecodeError
+from agora_analytics.instants import LAST_SECOND
 
 
 @pytest.mark.parametrize("module", [lenient_json, numbers])

@@ -257,3 +257,17 @@ def test_pages_of_a_window_that_was_cut_are_those_of_the_cut_window():
     assert position_of(added) == [(0, 299, 2)]
     after, added = paginator.next_steps(added[0], server.answer(added[0]), sent=Window(5, 299))
     assert (after, added) == (Step(sent, 2), [])
+
+
+def test_records_that_cannot_be_read_at_the_same_place_of_two_pages_are_two_records():
+    """Otherwise the window would be read again, and reported as short."""
+    found = []
+    paginator = NumberedPaginator([Step(DAY)], lambda item: item.name, lambda *what: found.append(what))
+    pages = [
+        PageInfo(records=items(6)[n : n + 2], total=6, page_size=3, has_more=False, unreadable=["$[2]"])
+        for n in (0, 2)
+    ]
+    _, added = paginator.next_steps(Step(DAY), pages[0])
+    assert added == [Step(DAY, 2)]
+    _, added = paginator.next_steps(added[0], pages[1])
+    assert (added, found) == ([], [])

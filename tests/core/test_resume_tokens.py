@@ -84,6 +84,12 @@ def test_other_texts_are_not_tokens(text):
         TOKENS.read(text, KIND)
 
 
+@pytest.mark.parametrize("value", [5, b"token"])
+def test_other_types_are_not_tokens(value):
+    with pytest.raises(InvalidRequest, match="not a resume token"):
+        TOKENS.read(value, KIND)
+
+
 def test_token_with_a_position_of_another_form_is_refused():
     with pytest.raises(InvalidRequest, match="not a resume token"):
         TOKENS.read(TOKENS.write("a cursor"), KIND)

@@ -20,7 +20,9 @@ from agora_analytics.errors import (
     QuotaExhausted,
     RateLimited,
     ServerError,
+    TransportError,
 )
+from agora_analytics.messages import FailureKind, TransportFailure
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import ProjectKey
 from agora_analytics.signaling.client import AsyncSignaling
@@ -33,7 +35,7 @@ LISTS, SESSIONS = "call/lists", "call/sessions"
 VENDORS = {
     "agora": (AsyncAgora, ("x", "y"), {"app_id": "a", "plan": "enterprise"}),
     "beta": (AsyncAgoraBeta, ("x", "y"), {"app_id": "a"}),
-    "opentok": (AsyncOpenTok, (ProjectKey("1", "a secret of at least 32 characters"),), {}),
+    "opentok": (AsyncOpenTok, (ProjectKey("1", "a-secret-of-at-least-32-characters"),), {}),
     "signaling": (AsyncSignaling, (Basic("x", "y"),), {"app_id": "a"}),
     "apsaravideo": (AsyncApsaraVideo, ("x", "y"), {"app_id": "a"}),
 }
@@ -342,6 +344,27 @@ def test_lock_of_the_ledger_is_inside_the_limits_of_a_call(options):
     assert (harness.transport.requests, spent) == ([], 0)
 
 
+class SlowToRead(MemoryLedger):
+    async def spent(self, *args):
+        await asyncio.sleep(8)
+        return await super().spent(*args)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client, **options: client.quota(**options),
+        lambda client, **options: client.insights.estimate("userCount", "5d", "4d", **options),
+        lambda client, **options: client.realtime.estimate("userCount", **options),
+    ],
+)
+def test_deadline_of_a_call_that_sends_nothing_includes_the_ledger(call):
+    harness = make_harness("agora", ledger=SlowToRead(), plan=PREMIUM)
+    error, seconds = harness.run(lambda client: outcome_of(call(client, deadline=2), harness.clock))
+    assert isinstance(error, DeadlineExceeded)
+    assert seconds == pytest.approx(2, abs=0.1)
+
+
 async def test_lock_of_another_process_does_not_outlast_the_deadline(tmp_path):
     path = tmp_path / "ledger.db"
     ledger = SqliteLedger(path)
@@ -421,8 +444,21 @@ def test_identical_unreadable_response_is_a_permanent_error(vendor, body):
     assert len(error.trail) == len(harness.transport.requests) == 2
 
 
-def test_different_unreadable_response_is_retried():
-    harness = make_harness("agora", *UNREADABLE, ok(call_lists=[]))
+@pytest.mark.parametrize("vendor", CALLS)
+def test_identical_corrupt_compression_is_a_permanent_error(vendor):
+    harness = make_harness(vendor, TransportFailure(FailureKind.ENCODING, "the body is not gzip"))
+    error, _ = harness.run(lambda client: outcome_of(CALLS[vendor](client), harness.clock))
+    assert (type(error), error.kind) == (TransportError, FailureKind.ENCODING)
+    assert len(error.trail) == len(harness.transport.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [UNREADABLE, [TransportFailure(FailureKind.ENCODING, f"ends after {size} bytes") for size in range(3)]],
+    ids=["unreadable", "corrupt"],
+)
+def test_different_unreadable_response_is_retried(bodies):
+    harness = make_harness("agora", *bodies, ok(call_lists=[]))
     assert harness.run(lambda client: client.calls("2h", "1h").collect()) == []
     assert len(harness.transport.requests) == 4
 

@@ -229,61 +229,13 @@ async def test_machines_that_alternate_share_one_rate(tmp_path, monkeypatch):
 
 # ---- files of other versions
 
-VERSION_1 = (
-    "PRAGMA journal_mode = WAL",
-    """CREATE TABLE day (
-    account TEXT, grp TEXT, day TEXT, spent INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (account, grp, day)) WITHOUT ROWID""",
-    """CREATE TABLE pace (
-    account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, PRIMARY KEY (account, grp)) WITHOUT ROWID""",
-    f"INSERT INTO day VALUES ('account', 'call/lists', '{TODAY}', 7, 0)",
-)
 
-
-def old_file(path, application_id, *statements):
+@pytest.mark.parametrize("application_id", [0x41474C31, 0x41474C33])
+async def test_file_of_another_version_is_refused_and_not_changed(tmp_path, application_id):
+    path = tmp_path / "ledger.db"
     with closing(sqlite3.connect(path)) as db:
-        for statement in (*VERSION_1, *statements, f"PRAGMA application_id = {application_id}"):
-            db.execute(statement)
-        db.commit()
-    return path
-
-
-async def test_file_of_version_1_is_upgraded_with_its_count_and_its_hold(tmp_path):
-    hold = f"INSERT INTO pace VALUES ('account', 'call/lists', {NOW + 30}, {NOW})"
-    path = old_file(tmp_path / "ledger.db", 0x41474C31, hold)
-    for _ in range(2):
-        ledger = SqliteLedger(path)
-        assert await reserve(ledger, 1000.0, NOW + 10) == TooEarly(pytest.approx(1020.0))
-        assert await ledger.spent(A, TODAY) == (7, False)
-        await ledger.aclose()
-
-
-def test_file_of_version_1_is_upgraded_by_one_of_several_threads(tmp_path):
-    path = old_file(tmp_path / "ledger.db", 0x41474C31)
-    ready, failed = threading.Barrier(6), []
-
-    def use():
-        ledger = SqliteLedger(path)
-        ready.wait()
-        try:
-            asyncio.run(reserve(ledger, 1000.0))
-            ledger.close()
-        except Exception as error:  # noqa: BLE001 - shown below
-            failed.append(error)
-
-    threads = [threading.Thread(target=use) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
-    ledger = SqliteLedger(path)
-    assert asyncio.run(ledger.spent(A, TODAY)) == (13, False)
-    ledger.close()
-
-
-async def test_file_of_a_later_version_is_refused_and_not_changed(tmp_path):
-    path = old_file(tmp_path / "ledger.db", 0x41474C33)
+        db.execute("CREATE TABLE pace (account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL)")
+        db.execute(f"PRAGMA application_id = {application_id}")
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="another version"):
         await SqliteLedger(path).spent(A, TODAY)
@@ -313,7 +265,7 @@ async def wait_for_a_slot():
     for _ in range(3):
         await mine.acquire()  # and they are never sent
     fourth = asyncio.create_task(mine.acquire())
-    while mine._window._last[-1].predecessor is None:
+    while mine._window._history._last[-1].predecessor is None:
         await asyncio.sleep(0)
     waiting.set()
     await fourth
@@ -326,7 +278,7 @@ async def send():
     await ledger.spent(budget, "2026-11-19")
 
 threading.Thread(target=lambda: asyncio.run(wait_for_a_slot()), daemon=True).start()
-waiting.wait()
+assert waiting.wait(30)
 ledger._lock.acquire()  # as a thread that reserves at this time
 child = os.fork()
 if child:

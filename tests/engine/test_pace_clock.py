@@ -10,6 +10,7 @@ from agora_analytics.engine import clock as engine_clock
 from agora_analytics.engine.clock import ServerTime, SystemClock
 from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.errors import ServerError
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, limits
 from tests.engine.test_limiter import worst_sliding
@@ -140,6 +141,40 @@ def test_suspended_machine_sends_no_burst(tmp_path, clients):
     times = traffic.run(20, (5.03, lambda: clock.suspend(600)))
     assert worst_sliding(times, 1.0) <= 10
     assert longest_pause(times) < 1.0
+
+
+def test_short_wait_is_estimated_with_the_time_of_a_suspension():
+    """Two requests a minute: after the suspension, both waiting calls are due in a second."""
+
+    async def work():
+        limiter = new_limiter(clock, MemoryLedger(), limits(requests=2, period=60.0, burst=2))
+        for _ in range(2):
+            await limiter.mark_sent(await limiter.acquire())
+        first = asyncio.create_task(limiter.acquire())
+        await asyncio.sleep(2.5)
+        clock.suspend(57.0)
+        grant = await limiter.acquire(patience=3.0, is_short=True)
+        await limiter.mark_sent(await first)
+        await limiter.mark_sent(grant)
+        return asyncio.get_running_loop().time()
+
+    clock = VirtualClock(NOW)
+    assert run_virtual(work(), clock) < 6
+
+
+def test_refusal_of_the_server_ends_during_a_suspension():
+    async def work():
+        limiter = new_limiter(clock, MemoryLedger(), limits())
+        error = ServerError("down", status=503)
+        error.set_retry(600.0, now=clock.now())
+        limiter.refusal.record(error, 600.0, for_all=True)
+        with pytest.raises(ServerError, match="down"):
+            await limiter.acquire(patience=120.0)
+        clock.suspend(600.0)
+        await limiter.acquire(patience=120.0)
+
+    clock = VirtualClock(NOW)
+    run_virtual(work(), clock)
 
 
 def test_clock_without_monotonic_is_paced_by_the_event_loop():

@@ -150,6 +150,7 @@ def test_skipped_records_are_returned_and_reported():
     assert harness.events_of(RecordsSkipped) == [RecordsSkipped(endpoint="call/lists", skipped=skipped)]
 
 
+CORRUPT = failure(FailureKind.ENCODING)
 TROUBLES = [
     GATEWAY,
     HTML,
@@ -158,17 +159,32 @@ TROUBLES = [
     response({"message": "slow"}, 408),
     limit("qps limit error"),
     limit("query latency limit error"),
-    *map(failure, sorted(set(FailureKind) - {FailureKind.TOO_LARGE, FailureKind.REDIRECT})),
+    CORRUPT,
+    *map(
+        failure,
+        sorted(set(FailureKind) - {FailureKind.TOO_LARGE, FailureKind.REDIRECT, FailureKind.ENCODING}),
+    ),
 ]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_every_transient_failure_is_retried(trouble):
-    other = HTML_200 if trouble is BROKEN else trouble  # an identical body would be a permanent error
+    others = [(BROKEN, HTML_200), (CORRUPT, TransportFailure(FailureKind.ENCODING, "other"))]
+    # An identical body would be a permanent error.
+    other = next((other for body, other in others if body is trouble), trouble)
     harness = LoopHarness(trouble, other, ok())
     answer = harness.run()
     assert [attempt.outcome == "done" for attempt in answer.trail] == [False, False, True]
     assert harness.loop.sent["call/lists"] == 3
+
+
+def test_body_that_cannot_be_decompressed_twice_costs_two_requests():
+    harness = LoopHarness(failure(FailureKind.ENCODING), ok())
+    harness.run()
+    harness = LoopHarness(failure(FailureKind.ENCODING))
+    with pytest.raises(TransportError):
+        harness.run()
+    assert harness.loop.sent["call/lists"] == 2
 
 
 def test_back_off_grows_and_the_last_step_repeats():

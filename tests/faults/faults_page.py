@@ -27,6 +27,9 @@ Rate limits and refusals do not switch hosts. Every error has `trail`, one entry
 A call whose deadline passes raises `DeadlineExceeded` with its trail. If no attempt can succeed in time, for instance
 because of `Retry-After`, the call raises the error at once: see [limits](limits.md#waiting).
 
+All errors, records, pages and reports can be pickled and copied, so they can pass between processes. An error keeps its
+attributes, trail and notes. Its cause and traceback stay in the process where it was raised.
+
 ## Responses that are not as documented
 
 The fast readers accept the documented form only. Everything else goes to one lenient reader, for all vendors.
@@ -41,7 +44,7 @@ The fast readers accept the documented form only. Everything else goes to one le
 | a number as text, an integer as a float, a truth value as a number or text | the number, integer or truth value |
 | an optional value that cannot be read, or an integer of more than 64 bits | null; `extra` has what was sent |
 | a required value that cannot be read | the record is skipped and named |
-| a time of zero or less, after 2286, or in milliseconds where seconds are documented | as a value that cannot be read |
+| a time of zero or less, after 2099, or in milliseconds where seconds are documented | as a value that cannot be read |
 | an id that is empty or has more than 1,024 characters | as a value that cannot be read |
 | another type in place of the list of records | `DecodeError`, with the path |
 | text that is not JSON | `ServerError`, after the retries |

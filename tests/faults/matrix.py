@@ -105,6 +105,13 @@ FAULTS = (
         "body in an unsupported encoding",
         answers(b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 4\r\n\r\nabcd"),
         FailureKind.ENCODING,
+        Then.TWICE,
+    ),
+    _broken(
+        "compressed body that is corrupt",
+        answers(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd"),
+        FailureKind.ENCODING,
+        Then.TWICE,
     ),
     _answer("body above the limit", "HTTP", whole(b" " * (LARGEST_BODY + 1)), FailureKind.TOO_LARGE, Then.ONCE),
     _answer(

@@ -14,7 +14,6 @@ import pytest
 from agora_analytics import HttpxTransport, Request, RetryPolicy, TransportError
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.decode import decode_metrics
-from agora_analytics.errors import DecodeError
 from tests.conftest import CUSTOMER, SECRET, nothing_runs, ok
 from tests.faults.fleet import FAST
 from tests.faults.network import Host, answers, network, resets, trusting, whole
@@ -113,12 +112,9 @@ async def test_undocumented_large_response_does_not_block_the_loop(kind):
     }[kind]
 
     async def ask(client) -> None:
-        try:
-            (page,) = [page async for page in client.metrics("call", "1h", "now", sids=["A" * 32]).pages()]
-            assert kind == "with spaces"
-            assert len(page.columns) == 600 * 20 * body.count(b'"sid"')
-        except DecodeError as error:
-            assert "the field 'metrics' is missing" in str(error)  # noqa: PT017
+        (page,) = [page async for page in client.metrics("call", "1h", "now", sids=["A" * 32]).pages()]
+        sessions = body.count(b'"sid"') if kind == "with spaces" else 0  # a missing list is an empty one
+        assert len(page.columns) == 600 * 20 * sessions
 
     with serving(body) as url:
         async with AsyncAgora(CUSTOMER, SECRET, app_id="app", plan=FAST, base_url=url) as client:

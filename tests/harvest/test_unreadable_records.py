@@ -79,6 +79,9 @@ OTHERS = {"call-0", "call-1", "call-3", "call-4"}
         {"created_ts": -5, "destroyed_ts": 10**17},
         {"created_ts": 2**62, "destroyed_ts": 2**62},
         {"call_id": ""},
+        {"call_id": "a b"},
+        {"call_id": "a\0b"},
+        {"created_ts": 4_102_444_801, "destroyed_ts": 4_102_444_802},
     ],
 )
 def test_call_that_cannot_be_stored_costs_one_call_and_one_run(tmp_path, fields):

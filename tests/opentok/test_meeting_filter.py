@@ -30,6 +30,11 @@ def test_filter_matches_by_start_and_id(part, matches):
     assert part.matches(BEGAN, "m") is matches
 
 
+def test_filter_keeps_meetings_whose_id_cannot_be_read():
+    """The server has selected them."""
+    assert MeetingFilter(meeting_id="m").matches(None, None)
+
+
 def test_filter_keeps_meetings_without_a_start():
     assert MeetingFilter(since=AT).matches(None, "m")
     assert not MeetingFilter(meeting_id="n").matches(None, "m")

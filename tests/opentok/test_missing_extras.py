@@ -19,7 +19,7 @@ from agora_analytics.blocking.opentok import OpenTok
 from agora_analytics.opentok import AsyncOpenTok, ProjectKey
 
 async def main():
-    async with AsyncOpenTok(ProjectKey("45000001", "a secret"), base_url="http://127.0.0.1:9") as client:
+    async with AsyncOpenTok(ProjectKey("45000001", "a-secret"), base_url="http://127.0.0.1:9") as client:
         try:
             await {asked}
         except ConfigurationError as error:

@@ -6,7 +6,7 @@ import pytest
 from agora_analytics.engine.events import FilterIgnored, RangeClipped
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.opentok import PARTICIPANTS, ParticipantMinutes, pacific_midnight
-from agora_analytics.opentok.participant_minutes import read_participant_minutes
+from agora_analytics.opentok.participant_minutes import read_participant_minutes, unreadable_tiers
 from agora_analytics.opentok.records import snake
 from agora_analytics.simulator.opentok.usage import participant_minutes
 from tests.opentok.harness import DAY, IDS, NOW, WORLD, data, listed, make_harness, scripted
@@ -37,6 +37,11 @@ def test_tiers_are_read_whatever_their_form():
         sent | {"from9To10Publishers": True, "from36PlusPublishers": float("inf"), "new": 1}
     )
     assert read == ParticipantMinutes(from1_to2_publishers=2.5, from1_to4_publishers=3.0)
+    assert unreadable_tiers(sent | {"new": 1, "from9To10Publishers": "1_000"}) == {
+        "participantMinutes.from3To6Publishers": "x",
+        "participantMinutes.new": 1,
+        "participantMinutes.from9To10Publishers": "1_000",
+    }
     with pytest.raises(ValueError, match="cannot be list"):
         read_participant_minutes([1])
 
@@ -70,6 +75,17 @@ def test_unreadable_minutes_cost_no_record(sent):
     (found,) = harness.run(lambda client: client.session_summaries("2d", minutes=True).collect())
     assert found.participant_minutes is None
     assert found.meetings[0].participant_minutes == TYPED
+
+
+@pytest.mark.parametrize("sent", ["many", "1_000", "nan", 2**53 + 1, [1], {"a": 1}])
+def test_unreadable_tier_is_none_and_stays_in_extra(sent):
+    minutes = SENT | {"from1To2Publishers": sent}
+    harness = scripted(
+        data({"sessionData": {"sessionSummaries": listed(SESSION | {"participantMinutes": minutes})}})
+    )
+    (found,) = harness.run(lambda client: client.session_summaries("2d", minutes=True).collect())
+    assert found.participant_minutes == attrs.evolve(TYPED, from1_to2_publishers=None)
+    assert found.extra == {"participantMinutes.from1To2Publishers": sent}
 
 
 def test_minutes_are_those_of_the_world():

@@ -45,6 +45,19 @@ def test_resumed_listing_requests_the_range_of_its_token():
     assert len(set(starts(harness))) == 1
 
 
+def test_token_of_meetings_is_not_one_of_sessions():
+    """Both listings send the same queries."""
+    harness = two_pages({"sessionData": {"sessions": listed(summary(1), total=2, cursor=CURSOR)}})
+
+    async def job(client):
+        token = await first_token(client.meetings("s1"))
+        with pytest.raises(InvalidRequest, match="another listing"):
+            await first_token(client.sessions("s1", resume=token))
+
+    harness.run(job, prefetch=1)
+    assert len(harness.transport.bodies) == 1
+
+
 def test_meetings_of_a_resumed_listing_are_those_of_its_token():
     """A meeting that began between the two starts belongs to the first question."""
     began = "2026-11-18T12:30:00.000Z"  # 23.5 hours before NOW

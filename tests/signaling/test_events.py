@@ -219,7 +219,7 @@ def test_response_in_progress_outlives_a_cancelled_caller():
 
 @pytest.mark.parametrize("kind", ["user", "channel"])
 def test_response_in_progress_outlives_the_deadline_of_its_caller(kind):
-    row = {"user_id": "ann", "group_id": "room", "type": "Join", "ms": 5}
+    row = {"user_id": "ann", "group_id": "room", "type": "Join", "ms": START * 1000}
     harness = scripted(json.dumps({"events": [row]}).encode())
     harness.transport = Scripted(json.dumps({"events": [row]}).encode(), b'{"events": []}', seconds=2)
 

@@ -54,8 +54,10 @@ def test_history_prefers_its_documented_host_in_every_region(region):
     assert hosts(harness) == [PRIMARY]
 
 
-def test_regional_host_without_the_history_is_skipped():
-    harness = fleet(api_sd_rtn_com=FailureKind.RESET, api_cn_north_1_sd_rtn_com=NO_ROUTE)
+@pytest.mark.parametrize("message", ["no Route matched with those values", "No route matched"])
+def test_regional_host_without_the_history_is_skipped(message):
+    no_route = response({"message": message}, status=404)
+    harness = fleet(api_sd_rtn_com=FailureKind.RESET, api_cn_north_1_sd_rtn_com=no_route)
     assert len(harness.run(lambda c: c.history("ann", "room").collect())) == 1
     assert hosts(harness)[:3] == [PRIMARY, PRIMARY, NEIGHBOUR]
     assert hosts(harness)[3] not in {PRIMARY, NEIGHBOUR}

@@ -13,13 +13,13 @@ SESSIONS = 3
 SAMPLES = 40
 
 
-def call(call_id: str, *, finished: bool = True) -> pa.Table:
+def call(call_id: str, *, finished: bool = True, seconds: int = 600) -> pa.Table:
     return pa.table(
         {
             "call_id": pa.array([call_id], pa.string()),
             "cname": pa.array(["room"], pa.string()),
             "created_ts": pa.array([CREATED], pa.timestamp("s", "UTC")),
-            "destroyed_ts": pa.array([CREATED + 600], pa.timestamp("s", "UTC")),
+            "destroyed_ts": pa.array([CREATED + seconds], pa.timestamp("s", "UTC")),
             "finished": pa.array([finished], pa.bool_()),
         }
     )
@@ -67,6 +67,7 @@ def store_call(
     app_id: str = APP,
     batches: int = 2,
     finished: bool = True,
+    seconds: int = 600,
 ) -> None:
     """Store a complete call as a harvest does: write its units as pending, then publish."""
     names = [f"{call_id}.{batch:05d}" for batch in range(batches)]
@@ -79,7 +80,7 @@ def store_call(
         metrics=names,
         sessions=call_id,
         call=call_id,
-        row=call(call_id, finished=finished),
+        row=call(call_id, finished=finished, seconds=seconds),
         before=store.published(call_id, app_id=app_id, day=day),
     )
 

@@ -194,6 +194,12 @@ def test_unfinished_call_keeps_its_day_while_it_can_be_fetched(store):
     assert store.counts()["calls"] == 1
 
 
+def test_call_that_lasts_longer_than_its_day_is_kept_stays_open(store):
+    """Its day cannot be listed any more, but the call is still active and grows."""
+    store_call(store, "a", finished=False, seconds=100_000)
+    assert store.compact(closed_before=NEXT, calls_expired_before=CREATED + 90_000).compacted == ()
+
+
 @pytest.mark.parametrize("is_cached", [True, False])
 def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, is_cached):
     other = open_store(store.path)

@@ -22,6 +22,8 @@ LIVE_EXPERIENCE = "beta/live/experience/by_time"
 LIVE_NET = "beta/live/net/by_time"
 LIVE_DIAGNOSIS = "beta/live/diagnosis"
 
+MOST_CALLS = 10
+"""Calls of a list."""
 MOST_USERS = 10
 """Users in the details of a call: those who joined last."""
 MOST_DIAGNOSES = 10

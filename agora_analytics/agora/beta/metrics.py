@@ -94,14 +94,7 @@ class BetaMetrics(Client):
 
         The numbers are as they were sent, 0 to 100; today's API sends fractions.
 
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
-            until: likewise; the range is cut to what is available, 2 minutes late.
-            metrics: a `BetaExperienceMetric`, several, or raw names.
-
-        Raises:
-            InvalidRequest: a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the past hour.
+        `metrics`: a `BetaExperienceMetric`, several, or raw names. Other Args and Raises: as `live_scale`.
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live experience API".
         """
@@ -117,14 +110,7 @@ class BetaMetrics(Client):
     ) -> Rows[BetaPoint]:
         """Return the share of transmissions with at most 5 % loss, in PERCENT: a row for each metric and minute.
 
-        Args:
-            since: an aware datetime, ISO 8601, epoch seconds, or a time ago; at most an hour.
-            until: likewise; the range is cut to what is available, 2 minutes late.
-            metrics: a `BetaNetMetric`, several, or raw names.
-
-        Raises:
-            InvalidRequest: a metric of another endpoint, and as `calls`.
-            WindowOutOfReach: no part of the range is in the past hour.
+        `metrics`: a `BetaNetMetric`, several, or raw names. Other Args and Raises: as `live_scale`.
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Live network API".
         """

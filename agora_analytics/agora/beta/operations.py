@@ -44,7 +44,7 @@ from agora_analytics.engine.events import ListingNarrowed, PartialResponse
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import IncompleteListing, InvalidRequest
 from agora_analytics.instants import utc_day
-from agora_analytics.kit.listing import FirstSeen, Listing
+from agora_analytics.kit.listing import FirstSeen, Listing, page_of
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 
@@ -191,12 +191,7 @@ async def bisecting_listing(
         if parts:
             engine.observer(ListingNarrowed(endpoint=operation.name, start=window.start, end=window.end))
         return Fetched(
-            page=Page(
-                records=[record for record in shown.records if wanted(record, window)],
-                meta=response.meta,
-                raw=response.response.body,
-                skipped=response.skipped,
-            ),
+            page=page_of(response, [record for record in shown.records if wanted(record, window)]),
             next_steps=[Step(part) for part in parts],
         )
 

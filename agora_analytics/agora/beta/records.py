@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import field, frozen
 
 from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
-from agora_analytics.agora.beta.limits import MOST_DIAGNOSES, MOST_USERS
+from agora_analytics.agora.beta.limits import MOST_CALLS, MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
 from agora_analytics.core.arrow_columns import arrow_table
@@ -131,9 +131,11 @@ class CappedList(Generic[T]):
 
 
 def parse_calls(fields: Mapping[str, Any], reader: LenientReader) -> CappedList[Call]:
-    """Return the calls of a response, the newest first."""
-    calls = read_records(Call, fields.get("call_lists"), reader, path="$.call_lists")
-    return CappedList(calls, bool(truth_of(fields.get("has_more"))))
+    """Return the calls of a response, the newest first. A full list without a readable `has_more` may be truncated."""
+    rows = fields.get("call_lists")
+    calls = read_records(Call, rows, reader, path="$.call_lists")
+    more = truth_of(fields.get("has_more"))
+    return CappedList(calls, len(rows or ()) >= MOST_CALLS if more is None else more)
 
 
 def parse_details(
@@ -157,6 +159,8 @@ def parse_points(fields: Mapping[str, Any], reader: LenientReader, metrics: Sequ
     points: list[BetaPoint] = []
     for i, row in enumerate(list_of(fields.get("data"), "$.data")):
         present = [metric for metric in metrics if metric in row] if isinstance(row, dict) else ["value"]
+        if not present:
+            reader.skip(f"$.data[{i}]", f"{', '.join(metrics)} is missing")
         for metric in present:
             others = set(present) - {metric}
             point = reader.record(

@@ -81,9 +81,8 @@ SESSION_ROWS = RowKind(
 )
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
-_SHORTEST_ID = (
-    16  # the ids of the vendor's samples have 21 and 24 letters and digits; a channel name is often shorter
-)
+# The ids of the vendor's samples have 21 and 24 letters and digits; a channel name is often shorter.
+_SHORTEST_ID = 16
 _MARGIN = 600  # seconds on both sides of --around, because clocks and memories differ
 _CHEAP = 2  # list requests up to which a search is not reported
 _search_option = partial(typer.Option, rich_help_panel="Search for the call")

@@ -157,6 +157,5 @@ def _show_next(console: "Console", store: Path) -> None:
     ):
         console.print(f"\n  {purpose}", style="faint")
         for command in commands:
-            console.print(
-                f"    {command}", markup=False, soft_wrap=True
-            )  # one line, so that it can be copied
+            # one line, so that it can be copied
+            console.print(f"    {command}", markup=False, soft_wrap=True)

@@ -40,9 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_INTERVALS = {"day": Interval.DAILY, "week": Interval.WEEKLY, "month": Interval.MONTHLY} | {
-    interval.lower(): interval for interval in Interval
-}
+_INTERVALS = {"day": Interval.DAILY, "week": Interval.WEEKLY, "month": Interval.MONTHLY}
 _MEETING_FIELDS = (
     *("session_id", "meeting_id", "created_at", "destroyed_at"),
     *("total_connections", "total_streams", "max_concurrent_streams"),

@@ -137,11 +137,13 @@ def sql(
     """
     from agora_analytics.cli.output.table import query_result
     from agora_analytics.store import open_store
+    from agora_analytics.store.query import python_values
 
     text = standard_input() if query == "-" else query
     table = open_store(store).sql(text, allow=allow or ()).arrow()
     table = table.rename_columns(_distinct(table.column_names))
-    write_table(table, query_result(table), output)
+    with python_values():
+        write_table(table, query_result(table), output)
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agora_analytics.cli import terminal
 from agora_analytics.cli.output.columns import NO_VALUE, Cells, RowKind, TableColumn, timestamp_text
-from agora_analytics.cli.output.writers import RowWriter, csv_cell
+from agora_analytics.cli.output.writers import RowWriter, csv_cell, plain_value
 from agora_analytics.cli.visible_text import visible
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _column_of(table: "pa.Table", name: str) -> TableColumn:
         return TableColumn(name, _cell(name, timestamp_text))
     if types.is_temporal(kind):
         return TableColumn(name, _cell(name, str))
-    return TableColumn(name, _cell(name, csv_cell), least=_SQL_TEXT_LEAST)
+    return TableColumn(name, _cell(name, lambda value: csv_cell(plain_value(value))), least=_SQL_TEXT_LEAST)
 
 
 def _cell(name: str, text: Callable[[Any], Any]) -> Callable[[Cells], str]:

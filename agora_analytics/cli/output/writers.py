@@ -177,7 +177,7 @@ def _plain_values(column: "pa.ChunkedArray") -> list[Any]:
     values: list[Any] = column.to_pylist()
     if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind) or types.is_floating(kind):
         return values
-    return list(map(_plain, values))
+    return list(map(plain_value, values))
 
 
 def _iso_texts(column: "pa.ChunkedArray") -> list[str | None]:
@@ -196,7 +196,7 @@ def _finite(column: list[Any]) -> list[Any]:
     return [None if isinstance(value, float) and not math.isfinite(value) else value for value in column]
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a value of a query as what JSON knows."""
     match value:
         case None | bool() | int() | str():
@@ -208,12 +208,12 @@ def _plain(value: Any) -> Any:
         case date() | time() | datetime():
             return value.isoformat().replace("+00:00", "Z")
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): plain_value(item) for key, item in value.items()}
         case bytes():
             return base64.b64encode(value).decode()
         case tuple() if hasattr(value, "_fields"):  # an interval
             return str(value)
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain_value(item) for item in value]
         case _:
             return str(value)

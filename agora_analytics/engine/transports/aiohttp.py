@@ -8,10 +8,11 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
+from agora_analytics.core.base_url import is_url
 from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY
 from agora_analytics.engine.transports.content_encoding import ACCEPT_ENCODING, BodyReader
 from agora_analytics.engine.transports.dns import Resolve, SystemResolver, resolve_within
-from agora_analytics.engine.transports.environment import default_certificates, is_proxy_url, may_use_proxy
+from agora_analytics.engine.transports.environment import default_certificates, may_use_proxy
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
 _KEEP_ALIVE = 5.0  # seconds, as in httpx
-_AT_ONCE = (
-    2**20
-)  # bytes of a body that aiohttp collects itself, which takes twice the memory and half the time
+# Bytes of a body that aiohttp collects itself, which takes twice the memory and half the time.
+_AT_ONCE = 2**20
 _connect_within: ContextVar[float] = ContextVar("_connect_within", default=CONNECT_TIMEOUT)
 """Seconds to connect, for the DNS lookup that aiohttp makes in a task of its own."""
 
@@ -71,7 +71,7 @@ class AiohttpTransport:
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._largest_body = largest_body
         self._ssl_context = ssl_context
-        if proxy is not None and not is_proxy_url(proxy):  # it may contain a password, so no error shows it
+        if proxy is not None and not is_url(proxy):  # it may contain a password, so no error shows it
             raise ConfigurationError("proxy is not the URL of a proxy; pass one such as http://HOST:PORT")
         self._proxy = proxy
 
@@ -165,7 +165,7 @@ class AiohttpTransport:
             return await response.content.read()
         reader = BodyReader(",".join(encodings), self._largest_body)
         async for chunk in response.content.iter_any():
-            reader.feed(chunk)
+            await reader.feed(chunk)
         return reader.finish()
 
 

@@ -39,9 +39,7 @@ class AsgiTransport:
             try:
                 await self._app(exchange.scope(), exchange.receive, exchange.send)
             except Exception:
-                if (
-                    exchange.refused is None
-                ):  # otherwise the application passed on the refusal, perhaps wrapped
+                if exchange.refused is None:  # otherwise the application passed on the refusal
                     raise
         if within.cancelled_caught:
             raise TransportFailure(FailureKind.READ_TIMEOUT, f"no whole response in {request.timeout:g} s")
@@ -93,12 +91,12 @@ class _Exchange:
 
     async def send(self, message: AsgiMessage) -> None:
         try:
-            self._receive_part(message)
+            await self._receive_part(message)
         except TransportFailure as failure:
             self.refused = failure
             raise
 
-    def _receive_part(self, message: AsgiMessage) -> None:
+    async def _receive_part(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = [(name.decode().lower(), value.decode("latin-1")) for name, value in message["headers"]]
@@ -106,7 +104,7 @@ class _Exchange:
             encodings = [value for name, value in headers if name == "content-encoding"]
             self._body = BodyReader(",".join(encodings), self._largest_body)
         elif message["type"] == "http.response.body":
-            self._body.feed(message.get("body", b""))
+            await self._body.feed(message.get("body", b""))
             self._complete = not message.get("more_body", False)
 
     def response(self, elapsed: float) -> Response:

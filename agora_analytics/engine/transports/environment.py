@@ -3,14 +3,12 @@
 import logging
 import os
 import ssl
-from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from agora_analytics.core.base_url import is_loopback
+from agora_analytics.core.base_url import is_loopback, is_url
 from agora_analytics.engine.transports.dns import is_address
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import SECRET_HEADERS, Request
@@ -73,7 +71,7 @@ def environment_proxies(
     for scheme, text in proxies.items():
         url = text.strip() if "://" in text else f"http://{text.strip()}"
         try:
-            if not is_proxy_url(url, ("http", "https", "socks5", "socks5h")):
+            if not is_url(url, ("http", "https", "socks5", "socks5h")):
                 raise ValueError  # noqa: TRY301 - the same message as for a URL that httpx refuses
             mounts[f"{scheme}://"] = httpx.AsyncHTTPTransport(
                 verify=certificates, limits=limits, http2=http2, proxy=httpx.Proxy(url)
@@ -111,16 +109,6 @@ def _exemption(entry: str) -> str:
     if is_address(bare):
         return f"all://[{bare}]" if ":" in bare else f"all://{bare}"
     return f"all://{entry}" if entry.lower() == "localhost" else f"all://*{entry}"
-
-
-def is_proxy_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
-    """Return whether a text is the URL of a proxy."""
-    try:
-        url = urlsplit(text)
-        named = bool((url.hostname or "").encode("idna")) and url.port != 0
-    except ValueError:  # the port is not a number, or the host is not a name
-        return False
-    return named and url.scheme in schemes and text.isprintable() and " " not in text
 
 
 def may_use_proxy(request: Request, host: str, *, encrypted: bool) -> bool:

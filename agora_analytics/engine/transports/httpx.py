@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+_BUFFERED = (
+    100  # chunks that a response may still have in memory; a stream of a caller's client may be endless
+)
 _BY_CAUSE = (
     (socket.gaierror, FailureKind.DNS),
     (ssl.SSLError, FailureKind.TLS),
@@ -134,10 +137,8 @@ class HttpxTransport:
             raise TransportFailure(
                 FailureKind.READ_TIMEOUT, f"no complete response in {request.timeout:g} s"
             ) from None
-        except (
-            library.HTTPError,
-            OSError,
-        ) as error:  # httpx does not wrap a TLS failure in the middle of a response
+        # httpx does not wrap a TLS failure in the middle of a response.
+        except (library.HTTPError, OSError) as error:
             raise TransportFailure(*_classify(error)) from error
         return Response(
             status=response.status_code,
@@ -209,12 +210,28 @@ class HttpxTransport:
     async def _read(self, response: "httpx.Response", content_encoding: str) -> bytes:
         if response.is_stream_consumed:  # a hook or a transport of the caller's client has decompressed it
             reader = BodyReader("", self._largest_body)
-            reader.feed(response.content)
+            await reader.feed(response.content)
             return reader.finish()
         reader = BodyReader(content_encoding, self._largest_body)
-        async for chunk in response.aiter_raw():
-            reader.feed(chunk)
+        chunks = response.aiter_raw()
+        try:
+            async for chunk in chunks:
+                await reader.feed(chunk)
+        except BaseException:
+            await _unwind(chunks)
+            raise
         return reader.finish()
+
+
+async def _unwind(chunks: AsyncIterator[bytes]) -> None:
+    """Stop reading a body, by a cancellation in the innermost of httpx's nested generators.
+
+    Otherwise the event loop closes each of them later, in a task of its own.
+    """
+    with anyio.CancelScope() as scope, suppress(Exception):
+        scope.cancel()
+        for _ in range(_BUFFERED):
+            await anext(chunks)
 
 
 def _key(cookie: Cookie) -> tuple[str, str, str]:
