@@ -382,6 +382,18 @@ def test_code_that_is_not_a_code_costs_two_requests(scripted, code):
     assert pickle.loads(pickle.dumps(caught.value)).code is None
 
 
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name != "signaling events"], ids=lambda case: case.name
+)
+def test_object_without_a_field_of_the_api_costs_two_requests(case):
+    """Read as an empty list, the answer of a proxy would be a result."""
+    line = response({"status": "maintenance"})
+    harness = case.scripted(*map(response, case.before), line, line, line)
+    with pytest.raises(errors.ServerError):
+        harness.run(case.ask)
+    assert len(harness.transport.requests) == 2 + len(case.before)
+
+
 @cases()
 def test_value_that_is_nested_too_deeply_costs_its_record(case):
     """Python could neither copy nor pickle such a value."""

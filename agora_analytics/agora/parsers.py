@@ -1,6 +1,7 @@
 """Reads responses: metrics as columns, and the rows of queries field by field."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -109,12 +110,14 @@ def open_metrics(body: bytes) -> Opened[MetricColumns]:
 
 def _envelope_of_metrics(body: bytes) -> AgoraEnvelope:
     if (pieces := session_pieces(body)) is not None:
-        try:
-            envelope = msgspec.json.decode(pieces.frame(b"0"), type=AgoraEnvelope)
-        except UNREADABLE:
-            envelope = AgoraEnvelope()
-        if whole_number(envelope.code) in SUCCESS:
-            return envelope
+        with suppress(NotJson):
+            envelope = _envelope_in(pieces.frame(b"0"))
+            if whole_number(envelope.code) in SUCCESS:
+                return envelope
+    return _envelope_in(body)
+
+
+def _envelope_in(body: bytes) -> AgoraEnvelope:
     try:
         return msgspec.json.decode(body, type=AgoraEnvelope)
     except UNREADABLE:

@@ -54,6 +54,8 @@ class Envelope(msgspec.Struct):
     message: Any = None
     RequestId: Any = None
     requestId: Any = None  # noqa: N815 - as the API spells it
+    Nodes: Any = None
+    nodes: Any = None
 
     def text(self, name: str) -> str | None:
         """Return a field as text: `Code`, `Message` or `RequestId`."""
@@ -68,6 +70,8 @@ def read_response(exchange: Exchange, *, parse: Callable[[bytes, LenientReader],
     if isinstance(outcome, TransportFailure):
         return judge_failure(exchange, outcome)
     envelope = _read_envelope(outcome)
+    if outcome.status < 400 and envelope == Envelope():
+        envelope = None  # an object of a proxy, which would be read as an empty list
     in_body = envelope.text("RequestId") if envelope is not None else None
     headers = outcome.headers
     request_id = in_body or headers.get("x-acs-request-id") or headers.get("x-request-id")

@@ -14,6 +14,7 @@ What is skipped, and each value that became null, is named in `MetricColumns.ski
 
 from array import array
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import chain
 from math import nan
 from typing import Any, Final, TypeVar
@@ -74,15 +75,18 @@ def _session_texts(body: bytes) -> Iterable[bytes] | None:
     """
     pieces = session_pieces(body)
     try:
-        if not body.isascii():  # msgspec does not validate the strings that it skips
-            body.decode()
-        if pieces is not None and _METRICS.decode(pieces.frame(b"0")).metrics == b"[0]":
-            for piece in pieces:
-                _OBJECTS.decode(piece)
-            return pieces
+        if pieces is not None and load_object(pieces.frame(b"0")).get("metrics") == [0]:
+            return pieces if all(map(_has_objects, pieces)) else None
         return (b"[%b]" % text for text in _TEXTS.decode(_METRICS.decode(body).metrics or b"[]"))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, NotJson):
         return None
+
+
+def _has_objects(piece: bytes) -> bool:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        _OBJECTS.decode(piece)
+        return True
+    return all(isinstance(session, dict) for session in load_json(piece))
 
 
 def _read(sessions: Iterable[Any]) -> MetricColumns:

@@ -35,7 +35,7 @@ def _digits(_: Any, attribute: Any, value: str) -> None:
         raise ConfigurationError(f"{attribute.name} must consist of digits; copy it from the account page")
 
 
-def _filled(_: Any, attribute: Any, value: str) -> None:
+def _filled(_: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{attribute.name} is missing; copy it from the account page")
 

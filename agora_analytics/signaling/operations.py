@@ -62,6 +62,8 @@ CODES: Mapping[int, tuple[type[errors.APIError], str]] = {
 }
 """The meaning of each code, whether it arrives as the HTTP status or as `errorCode` in the body."""
 _RATE_PERIOD = 1.0  # the limits are counted in seconds
+_FIELDS = {"errorCode", "result", "error", "data", "code", "messages", "count", "location"}
+"""A good response has at least one of these fields."""
 
 
 class EventsUnreadable(errors.DecodeError):
@@ -95,6 +97,9 @@ def read_response(
     refusal: Retry | Fail | None = None
     if fields is None:
         fields, refusal = {}, _judge_unreadable(exchange, outcome, loss)
+    elif exchange.endpoint.replayable and outcome.status < 400 and not _FIELDS & fields.keys():
+        # An object of a proxy would be read as an empty list.
+        refusal = _judge_unreadable(exchange, outcome, loss)
     elif outcome.status >= 400 or not accepts(fields):
         refusal = _judge_fields(exchange, outcome, fields, loss)
     ids = (fields.get("request_id"), fields.get("requestId"))
@@ -117,7 +122,7 @@ def _judge_unreadable(exchange: Exchange, response: Response, loss: str) -> Retr
         return _judge_code(
             exchange, response, response.status, f"a {response.content_type} page instead of JSON", loss
         )
-    text = f"HTTP {response.status}, but the body ({response.content_type}) is not a JSON object"
+    text = f"HTTP {response.status}, but the body ({response.content_type}) is not a response of this API"
     if exchange.endpoint.replayable:
         return Retry(error=errors.ServerError(text, status=response.status), cause=Cause.UNREADABLE)
     # The server has carried out the request; only its response cannot be read.

@@ -1,6 +1,7 @@
 """Bodies of metrics: judged and decoded in one step, large ones with one parse."""
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from agora_analytics import errors
 from agora_analytics.agora import parsers
 from agora_analytics.agora.operations import METRICS
+from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.decode.chunks import PIECE
 from tests.conftest import response
@@ -111,3 +113,34 @@ def test_json_of_another_shape_is_a_decode_error_with_its_request_id(metrics):
     assert isinstance(verdict, Fail)
     assert type(verdict.error) is errors.DecodeError
     assert (verdict.error.request_id, verdict.error.path) == ("r", "$.metrics")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clean", "dirty"),
+    [
+        (b"[1795000000,1]", b"[1795000000,NaN]"),
+        (b'"sid":"s7"', b'"sid":"s\xff"'),
+        (b'"sid":"s7"', b'"sid":"\\ud800"'),
+        (b'"message":""', b'"message":"\xff"'),
+        (b'{"code"', b'\xef\xbb\xbf{"code"'),
+    ],
+    ids=["NaN", "invalid UTF-8", "surrogate", "message", "byte order mark"],
+)
+def test_dirty_response_is_decoded_in_pieces(clean, dirty):
+    """Decoding all of it at once would take ten times its size."""
+    points = b",".join(b"[%d,1]" % (1_795_000_000 + i) for i in range(2_000))
+    series = b'{"mid":20001,"peer_uid":0,"kvs":[' + points + b"]}"
+    sessions = b",".join(b'{"sid":"s%d","data":[' % i + series + b"]}" for i in range(100))
+    body = b'{"code":200,"message":"","metrics":[' + sessions + b"]}"
+    body = body.replace(clean, dirty, 1)
+    tracemalloc.start()
+    try:
+        opened = parsers.open_metrics(body)
+        columns = opened.decode(LenientReader())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(columns.ts) == 200_000
+    assert len(columns.sids) == 100
+    assert peak < 4.5 * len(body), peak / len(body)

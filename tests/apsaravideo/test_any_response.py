@@ -10,6 +10,7 @@ from agora_analytics import DecodeError
 from agora_analytics.apsaravideo.judge import retry_after
 from agora_analytics.apsaravideo.listing import OPERATION
 from agora_analytics.apsaravideo.records import read_points
+from agora_analytics.core.field_types import LAST_SECOND
 from agora_analytics.core.lenient_reader import LenientReader
 from agora_analytics.core.verdicts import Done, Fail, Retry
 from agora_analytics.messages import Response
@@ -21,7 +22,8 @@ scalars = st.none() | st.booleans() | numbers | text | st.floats().map(str)
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3)
 )
-times = st.integers(10**10, 10**13 - 1).map(str) | st.integers(10**10, 10**13 - 1)
+milliseconds = st.integers(LAST_SECOND + 1, LAST_SECOND * 1000 + 999)
+times = milliseconds.map(str) | milliseconds
 nodes = st.lists(
     st.fixed_dictionaries({"Timestamp": times, "Value": anything}, optional={"Unit": anything}), max_size=5
 )

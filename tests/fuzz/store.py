@@ -9,28 +9,58 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from attrs import frozen
+
 from agora_analytics.errors import AgoraAnalyticsError
+from agora_analytics.harvest import HarvestReport
+from agora_analytics.simulator import World
 from agora_analytics.store import open_store
-from tests.harvest.harness import UNTIL, make_harness, simple_world
+from tests.harvest import test_damaged_store as interrupted
+from tests.harvest.harness import SINCE, UNTIL, make_harness, simple_world
 
 TOTALS = (
     "select count(*) from calls",
     "select count(*) from sessions",
-    "select count(*), sum(value) from metrics",
+    "select count(*), sum(value), sum(epoch(ts)::bigint)::bigint from metrics",
 )
-WORLD = simple_world(8, interval=300)
 
 
-def harvested(folder: Path) -> Path:
-    """Harvest half a day, and a whole day with a part of it unfinished, so that every kind of file exists."""
-    store = folder / "store"
-    harness = make_harness(WORLD, store, now=UNTIL - 40_000)
-    harness.harvest(until=UNTIL - 40_000)
-    return store
+@frozen(kw_only=True, eq=False)
+class Scenario:
+    """A harvested store: `fill` makes it, and the next harvest, at `now`, finds work for `since` to `until`."""
+
+    world: World
+    fill: Callable[[Path], None]
+    since: float
+    until: float
+    now: float
+
+    def harvest(self, store: Path, *, verify: bool) -> HarvestReport:
+        harness = make_harness(self.world, store, now=self.now)
+        return harness.harvest(since=self.since, until=self.until, verify=verify)
+
+
+def _fill_half_a_day(store: Path) -> None:
+    make_harness(HALF_A_DAY.world, store, now=UNTIL - 40_000).harvest(until=UNTIL - 40_000)
+
+
+HALF_A_DAY = Scenario(
+    world=simple_world(8, interval=300), fill=_fill_half_a_day, since=SINCE, until=UNTIL, now=UNTIL + 3600
+)
+INTERRUPTED = Scenario(
+    world=interrupted.WORLD,
+    fill=interrupted.harvested,
+    since=SINCE,
+    until=UNTIL + 26 * 3600,
+    now=UNTIL + 26 * 3600,
+)
+"""A compacted day, a snapshot of an ongoing call, pending units, an unfinished listing."""
+SCENARIOS = (HALF_A_DAY, INTERRUPTED)
 
 
 def damage(store: Path, dice: Random) -> list[str]:
@@ -52,7 +82,7 @@ def damage(store: Path, dice: Random) -> list[str]:
     return done
 
 
-def check(original: Path, folder: Path, seed: str) -> tuple[str, Any]:
+def check(scenario: Scenario, original: Path, folder: Path, seed: str) -> tuple[str, Any]:
     """Damage a copy of a store, harvest again, and return the outcome and what led to it.
 
     `whole`: every row is stored. `healed`: the report, or a typed error, names what is not, and the next run stores it.
@@ -63,12 +93,12 @@ def check(original: Path, folder: Path, seed: str) -> tuple[str, Any]:
     shutil.rmtree(store, ignore_errors=True)
     shutil.copytree(original, store)
     history: list[Any] = [damage(store, dice)]
-    truth = WORLD.totals(server_users=True)
-    expected = [(truth.calls,), (truth.sessions,), (truth.points, truth.value_sum)]
+    truth = scenario.world.totals(scenario.now, server_users=True)
+    expected = [(truth.calls,), (truth.sessions,), (truth.points, truth.value_sum, truth.ts_sum)]
     named = verify = False
     for run in range(2):
         try:
-            report = make_harness(WORLD, store, now=UNTIL + 3600).harvest(verify=verify)
+            report = scenario.harvest(store, verify=verify)
             stored = [open_store(store).sql(query).rows()[0] for query in TOTALS]
         except AgoraAnalyticsError as error:
             named = True
@@ -95,12 +125,15 @@ def main() -> None:
     outcomes = Counter[str]()
     ends, number = time.monotonic() + arguments.seconds, 0
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as copied:
-        original = harvested(Path(made))
+        originals = [Path(made, str(number)) for number in range(len(SCENARIOS))]
+        for scenario, original in zip(SCENARIOS, originals, strict=True):
+            scenario.fill(original)
         while time.monotonic() < ends:
             seed = f"{arguments.seed}/{number}"
+            which = number % len(SCENARIOS)
             number += 1
             try:
-                outcome, detail = check(original, Path(copied), seed)
+                outcome, detail = check(SCENARIOS[which], originals[which], Path(copied), seed)
             except Exception as error:  # noqa: BLE001 - it is what the fuzzer looks for
                 outcome, detail = f"UNTYPED {type(error).__name__}", str(error)[:200]
             outcomes[outcome] += 1

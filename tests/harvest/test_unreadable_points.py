@@ -102,5 +102,5 @@ def test_day_of_opentok_without_a_readable_time(tmp_path):
     report = meetings.harvested(harness, tmp_path)
     assert report.unreadable
     assert {record.unit[:8] for record in report.unreadable} == {"project."}
-    assert all("time is missing" in record.reason for record in report.unreadable)
+    assert all("time that is missing" in record.reason for record in report.unreadable)
     assert report.skipped == ()

@@ -105,7 +105,7 @@ def test_a_message_is_never_sent_twice(fault):
 
 def test_unreadable_response_to_an_accepted_message_is_a_decode_error():
     harness = make_harness("broken-json")
-    with pytest.raises(errors.DecodeError, match="not a JSON object"):
+    with pytest.raises(errors.DecodeError, match="not a response of this API"):
         harness.run(hello)
     assert len(harness.simulator.message_store.messages) == 1
 
