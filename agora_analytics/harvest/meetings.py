@@ -188,8 +188,6 @@ _FIELDS = tuple(
     if role in {"publisher", "subscriber"}
 )
 
-_MEASURES = frozenset({"createdAt", *(source.partition(".")[2] for _, source, _ in _FIELDS)})
-
 
 def sample_points(samples: Sequence[StreamSample]) -> Iterator[Mapping[str, Any]]:
     """Yield a point for each value of the samples of a meeting that is not null; unreadable ones as they were sent."""
