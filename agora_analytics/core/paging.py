@@ -69,6 +69,7 @@ class _Progress:
     total: int | None = None
     received: set[int] = field(factory=set)
     keys: set[Hashable] = field(factory=set)
+    unreadable: set[Hashable] = field(factory=set)
     has_more: bool = False
     read_before: bool = False
 
@@ -119,8 +120,11 @@ class NumberedPaginator(Generic[T]):
     def _next_steps(self, step: Step, page: PageInfo[T]) -> tuple[Step, list[Step]]:
         progress = self._progress.setdefault(step.window, _Progress(first_page=step.page))
         progress.received.add(step.page)
-        keys_before = len(progress.keys)
-        progress.keys.update(map(self._key, page.records))
+        # A server that ignores the number of the page sends the same page for ever.
+        has_new = not progress.unreadable.issuperset(page.unreadable)
+        progress.unreadable.update(page.unreadable)
+        has_new |= not progress.keys.issuperset(keys := set(map(self._key, page.records)))
+        progress.keys |= keys
         # The same place on another page is another record.
         progress.keys.update((step.page, each) for each in page.unreadable)
         # A total below the number of records on this page is wrong.
@@ -132,7 +136,7 @@ class NumberedPaginator(Generic[T]):
             progress.total = total
             added = self._remaining_pages(total, step, page, progress)
         else:
-            added = self._following_page(step, page, progress, has_new=len(progress.keys) > keys_before)
+            added = self._following_page(step, page, progress, has_new=has_new)
         if progress.last_page in (None, step.page):
             progress.has_more = bool(page.has_more)
         if added or not progress.is_complete():

@@ -112,7 +112,7 @@ class _PendingPage(Generic[S, P]):
     """A page that is not delivered yet. `added_by` is the page whose response named its step, `size` the bytes of the body."""
 
     step: S
-    added_by: "_PendingPage[S, P] | None" = None
+    added_by: "_PendingPage[S, P] | None" = field(default=None, repr=False)
     task: "asyncio.Task[None] | None" = None
     page: P | None = None
     size: int = 0
