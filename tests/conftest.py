@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+from importlib import import_module
 from importlib.util import find_spec
 
 import hypothesis
@@ -39,8 +40,9 @@ NEEDS = {
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,
     "store": ("duckdb", "portalocker", "pyarrow"),
+    "test_dirty_responses.py": ("pyarrow", *SIMULATOR),
 }
-# Folders whose extras are not installed are not collected; the rest must pass: `nox -s core_only`.
+# Folders and files whose extras are not installed are not collected; the rest must pass: `nox -s core_only`.
 collect_ignore = [
     folder for folder, modules in NEEDS.items() if any(find_spec(module) is None for module in modules)
 ]
@@ -51,6 +53,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
 CUSTOMER, SECRET = "demo-customer-id", "demo-customer-secret"
+
+
+def harness_of(vendor):
+    """Return the module `tests.<vendor>.harness`. Skips without the simulator, which all of them but Agora's import."""
+    if vendor != "agora":
+        for name in SIMULATOR:
+            pytest.importorskip(name)
+    return import_module(f"tests.{vendor}.harness")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.errors import TransportError
 from agora_analytics.messages import FailureKind
-from tests.conftest import response
+from tests.conftest import harness_of, response
 
 ROW = b'{"call_id":"%032d","cname":"room","created_ts":1548670255,"destroyed_ts":1548670300,"finished":true}'
 ELEMENTS = {
@@ -81,7 +81,7 @@ QUERIES = {
 @pytest.mark.parametrize("case", QUERIES)
 def test_body_that_would_take_too_much_memory_costs_one_request(case, monkeypatch):
     monkeypatch.setattr("agora_analytics.engine.request_loop.LARGEST_BODY", 5 * MB)
-    harness = import_module(f"tests.{case.split()[0]}.harness").scripted(response(body_of(b"[]")))
+    harness = harness_of(case.split()[0]).scripted(response(body_of(b"[]")))
     with pytest.raises(TransportError, match=r"would take about \d+ MB of memory") as caught:
         harness.run(QUERIES[case])
     assert caught.value.kind is FailureKind.TOO_LARGE

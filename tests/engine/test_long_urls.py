@@ -1,13 +1,11 @@
 """A query that is too long for a URL is refused before a request is spent, by the client of every vendor."""
 
-from importlib import import_module
-
 import pytest
 
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.messages import FailureKind
-from tests.conftest import ok
+from tests.conftest import harness_of, ok
 from tests.engine.test_transports import kind_of
 
 LONG = "ä" * 12_000  # 72,000 characters in a URL
@@ -21,7 +19,7 @@ QUERIES = {
 
 @pytest.mark.parametrize("vendor", QUERIES)
 def test_query_that_is_too_long_is_refused_before_a_request_is_spent(vendor):
-    harness = import_module(f"tests.{vendor}.harness").scripted(ok())
+    harness = harness_of(vendor).scripted(ok())
 
     async def job(client):
         with pytest.raises(InvalidRequest, match=r"the URL would have 7\d,\d{3} characters") as caught:

@@ -1,13 +1,12 @@
 """The body of a response is freed as soon as it is decoded, unless the client keeps it."""
 
 import tracemalloc
-from importlib import import_module
 
 import pytest
 from attrs import evolve
 
 from agora_analytics.engine.pages import Page
-from tests.conftest import ok, response
+from tests.conftest import harness_of, ok, response
 
 SIZE = 4_000_000
 CALL = {"call_id": "c", "cname": "r", "created_ts": 1, "destroyed_ts": 2, "finished": True}
@@ -36,7 +35,7 @@ def listed(case, **settings):
 
     def run():
         large = lambda _: evolve(answer, body=answer.body + b" " * SIZE)  # noqa: E731
-        return import_module(f"tests.{case.split()[0]}.harness").scripted(large).run(job, **settings)
+        return harness_of(case.split()[0]).scripted(large).run(job, **settings)
 
     run()  # imports what the client imports at the first use
     tracemalloc.start()
