@@ -104,10 +104,10 @@ def test_client_can_be_closed_after_its_loop_has_ended():
         server.close()  # Python 3.12 would wait for the connection that stays open
         return client
 
-    client = asyncio.run(work())
-    assert isinstance(client._engine._own_transport, HttpxTransport)
-    asyncio.run(client.aclose())
-    del client
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # asyncio warns of the connections
+        warnings.simplefilter("ignore", ResourceWarning)  # asyncio warns of both ends of the connection
+        client = asyncio.run(work())
+        assert isinstance(client._engine._own_transport, HttpxTransport)
+        asyncio.run(client.aclose())
+        del client
         gc.collect()
