@@ -36,4 +36,4 @@ def test_harvest_of_a_dirty_world_names_what_it_lost_once(start, command):
     assert second.returncode == 0, second.stderr
     server.send_signal(signal.SIGINT)
     out, _ = server.communicate(timeout=60)
-    assert re.search(r"records and responses were dirty; \d+ records cannot be read", out)
+    assert re.search(r"Dirty records and responses: \d+; unreadable records: \d+", out)

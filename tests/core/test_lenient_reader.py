@@ -1,4 +1,4 @@
-"""The lenient reader by itself: JSON, values, and records of any class."""
+"""The lenient reader without a vendor: JSON, values, and records of any class."""
 
 import doctest
 import json

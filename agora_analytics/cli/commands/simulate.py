@@ -143,11 +143,11 @@ def format_server_report(seen: "Seen") -> list[str]:
     ]
     others = seen.refused.total() - sum(exceeded.values())
     if others:
-        lines.append(f"{others:,} requests were refused for other reasons")
+        lines.append(f"Requests refused for other reasons: {others:,}")
     if seen.faults:
-        lines.append(f"{seen.faults.total():,} requests failed on purpose")
+        lines.append(f"Requests that failed on purpose: {seen.faults.total():,}")
     if seen.dirt:
         lines.append(
-            f"{seen.dirt.total():,} records and responses were dirty; {len(seen.unreadable):,} records cannot be read"
+            f"Dirty records and responses: {seen.dirt.total():,}; unreadable records: {len(seen.unreadable):,}"
         )
     return [f"{line}." for line in lines]
