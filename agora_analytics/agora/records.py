@@ -10,7 +10,7 @@ from typing import Any, NewType, TypeVar
 from attrs import field, frozen
 
 from agora_analytics.core.field_types import Id, Int64, Seconds
-from agora_analytics.core.lenient_reader import LenientReader, converter, read_id, read_text
+from agora_analytics.core.lenient_reader import READERS, LenientReader, read_id, read_text
 from agora_analytics.core.numbers import truth_of
 
 Uid = NewType("Uid", str)
@@ -117,8 +117,7 @@ def roles_of(value: Any, _: object = None) -> tuple[str, ...]:
     return tuple(map(read_text, value)) if isinstance(value, (list, tuple)) else (read_text(value),)
 
 
-converter.register_structure_hook(Uid, read_id)
-converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], roles_of)
+READERS |= {Uid: read_id, tuple[str, ...]: roles_of}
 
 _ENDS: Mapping[type[Any], tuple[str, str]] = {
     Call: ("created_ts", "destroyed_ts"),

@@ -6,19 +6,21 @@ readable required field is skipped, and named in `LenientReader.skipped`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain
+from operator import eq
 from reprlib import Repr
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-import cattrs
 from attrs import NOTHING, fields, frozen
-from cattrs.gen import make_dict_structure_fn, override
 
 from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.core.numbers import INT64, exact_float, number_of, truth_of, whole_number
 from agora_analytics.core.verdicts import Done, Fail, SkippedRecord
 from agora_analytics.errors import DecodeError
+
+if TYPE_CHECKING:
+    import cattrs
 
 R = TypeVar("R")
 Row = Mapping[str, Any]
@@ -125,7 +127,7 @@ class LenientReader:
         while not problems:
             try:
                 return layout.structure({**values, "extra": extra}, layout.kind)
-            except cattrs.ClassValidationError as error:
+            except layout.invalid as error:
                 for reason, note in error.group_exceptions()[0]:
                     name = note.name
                     if name not in values:
@@ -153,6 +155,7 @@ class _Layout:
         defaulted: the attributes that have a default.
         nullable: those without a default that may be None.
         structure: makes a record.
+        invalid: what `structure` raises.
     """
 
     kind: type[Any]
@@ -161,6 +164,7 @@ class _Layout:
     defaulted: frozenset[str]
     nullable: Mapping[str, None]
     structure: Callable[[Any, Any], Any]
+    invalid: "type[cattrs.ClassValidationError]"
 
 
 def _layout_of(kind: type[Any], names: Mapping[str, Sequence[str]], known: Row) -> _Layout:
@@ -172,6 +176,9 @@ def _layout_of(kind: type[Any], names: Mapping[str, Sequence[str]], known: Row) 
 def _cached_layout(
     kind: type[Any], names: tuple[tuple[str, tuple[str, ...]], ...], known: frozenset[str]
 ) -> _Layout:
+    from cattrs import ClassValidationError
+    from cattrs.gen import make_dict_structure_fn, override
+
     attributes = {each.name: each for each in fields(kind)}
     if "extra" not in attributes:
         raise TypeError(
@@ -188,7 +195,8 @@ def _cached_layout(
         used=frozenset(chain.from_iterable(spellings.values())),
         defaulted=defaulted,
         nullable=dict.fromkeys(nullable),
-        structure=make_dict_structure_fn(kind, converter, **as_they_are),  # type: ignore[arg-type] # overrides only
+        structure=make_dict_structure_fn(kind, _converter(), **as_they_are),  # type: ignore[arg-type] # overrides only
+        invalid=ClassValidationError,
     )
 
 
@@ -276,7 +284,7 @@ def _read_truth(value: Any, _: object = None) -> bool:
     return truth
 
 
-def _bounded_reader(kind: Any) -> Callable[[Any, Any], int | str]:
+def reader_of_bounded(kind: Any) -> Callable[[Any, Any], Any]:
     """Return the hook of a type in `field_types`."""
     bounds = kind.__metadata__[0]
 
@@ -295,11 +303,26 @@ def _bounded_reader(kind: Any) -> Callable[[Any, Any], int | str]:
     return read_bounded_id if kind.__origin__ is str else read_bounded_whole
 
 
-converter = cattrs.Converter()
-"""Vendors add the hooks of their own types."""
-converter.register_structure_hook(str, read_text)
-converter.register_structure_hook(int, read_whole)
-converter.register_structure_hook(float, _read_float)
-converter.register_structure_hook(bool, _read_truth)
-converter.register_structure_hook_func(lambda kind: kind == int | float | None, _read_number)
-converter.register_structure_hook_factory(lambda kind: hasattr(kind, "__metadata__"), _bounded_reader)
+READERS: dict[Any, Callable[[Any, Any], Any]] = {
+    str: read_text,
+    int: read_whole,
+    float: _read_float,
+    bool: _read_truth,
+    int | float | None: _read_number,
+}
+"""The reader of each type of attribute. Vendors add their own types when they are imported."""
+
+
+@cache
+def _converter() -> "cattrs.Converter":
+    """Return the converter of `READERS`. It is built for the first record that the fast readers refuse."""
+    from cattrs import Converter
+
+    converter = Converter()
+    converter.register_structure_hook_factory(lambda kind: hasattr(kind, "__metadata__"), reader_of_bounded)
+    for kind, read in READERS.items():
+        if isinstance(kind, type):
+            converter.register_structure_hook(kind, read)
+        else:
+            converter.register_structure_hook_func(partial(eq, kind), read)
+    return converter

@@ -26,11 +26,11 @@ from agora_analytics.core.field_types import Id, Seconds
 from agora_analytics.core.lenient_json import NotJson, load_json, load_object
 from agora_analytics.core.lenient_reader import (
     LenientReader,
-    converter,
     kind_of,
     list_of,
     read_id,
     read_whole,
+    reader_of_bounded,
     show,
 )
 from agora_analytics.core.numbers import number_of
@@ -49,7 +49,7 @@ _METRICS: Final = msgspec.json.Decoder(_Metrics)
 _TEXTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _NULLS = {"nan", *(sign + name for sign in ("", "-", "+") for name in ("inf", "infinity"))}
-_read_id, _read_time = converter.get_structure_hook(Id), converter.get_structure_hook(Seconds)
+_read_id, _read_time = reader_of_bounded(Id), reader_of_bounded(Seconds)
 
 
 def read(body: bytes) -> MetricColumns:

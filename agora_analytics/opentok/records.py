@@ -18,7 +18,7 @@ import attrs
 from attrs import field, frozen
 
 from agora_analytics.core.field_types import Id
-from agora_analytics.core.lenient_reader import LenientReader, converter, show
+from agora_analytics.core.lenient_reader import READERS, LenientReader, show
 from agora_analytics.core.numbers import number_of
 from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
@@ -58,8 +58,10 @@ def _read_moment(value: Any, _: object) -> datetime:
     return parsed
 
 
-converter.register_structure_hook(datetime, _read_moment)
-converter.register_structure_hook(ParticipantMinutes, lambda value, _: read_participant_minutes(value))
+READERS |= {
+    datetime: _read_moment,
+    ParticipantMinutes: lambda value, _: read_participant_minutes(value),
+}
 
 
 @frozen(kw_only=True)
