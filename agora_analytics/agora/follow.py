@@ -10,9 +10,9 @@ import anyio
 from attrs import field, frozen
 
 from agora_analytics import errors
-from agora_analytics.agora.operations import QueryOperation
 from agora_analytics.agora.parsers import Number
 from agora_analytics.agora.queries import PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.stat_records import Point
 from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits

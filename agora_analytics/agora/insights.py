@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from agora_analytics.agora.enums import Dimension, Granularity, Names, Product, QualityMetric, names
-from agora_analytics.agora.operations import (
+from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.query_operations import (
     INSIGHT_QUALITY,
     INSIGHT_QUALITY_TOTALS,
     INSIGHT_USAGE,
     INSIGHT_USAGE_TOTALS,
 )
-from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.stat_records import Point, Total
 from agora_analytics.engine.call_options import CallOptions, takes_call_options

@@ -37,6 +37,11 @@ INSIGHTS_TOTALS = (INSIGHT_USAGE_TOTALS, INSIGHT_QUALITY_TOTALS)
 OF_ONE_CALL = (CALL_SESSIONS, CALL_METRICS, CALL_STATISTICS, CALL_FREEZE_BUCKET, CALL_STATISTICS_TIME)
 REALTIME = (REALTIME_USAGE, REALTIME_QUALITY, REALTIME_USAGE_TOP, REALTIME_QUALITY_TOP)
 
+SHARED_BUDGET = dict.fromkeys(OF_ONE_CALL, "call/sessions and call/metrics") | dict.fromkeys(
+    REALTIME, "realtime"
+)
+"""The other reading of the plan table: one quota for sessions, metrics and statistics, and one for Real-time."""
+
 
 @frozen(kw_only=True)
 class Plan:

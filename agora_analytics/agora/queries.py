@@ -23,8 +23,9 @@ from agora_analytics.agora.enums import (
     Product,
     names,
 )
-from agora_analytics.agora.operations import MAX_UIDS, QueryOperation
+from agora_analytics.agora.operations import MAX_UIDS
 from agora_analytics.agora.parsers import read_query
+from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits

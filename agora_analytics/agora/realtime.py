@@ -7,14 +7,14 @@ from attrs import evolve
 
 from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Names, Product, RealtimeMetric, names
 from agora_analytics.agora.follow import Follow
-from agora_analytics.agora.operations import (
+from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.query_operations import (
     REALTIME_QUALITY,
     REALTIME_QUALITY_TOP,
     REALTIME_USAGE,
     REALTIME_USAGE_TOP,
     QueryOperation,
 )
-from agora_analytics.agora.queries import Cost, PlannedRequest, QueryFilters, QueryRunner
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.stat_records import Point, TopGroup, points_of_users
 from agora_analytics.agora.user_ids import user_ids

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora.enums import Granularity, QualityMetric
-from agora_analytics.agora.operations import INSIGHT_QUALITY, LISTS
+from agora_analytics.agora.operations import LISTS
+from agora_analytics.agora.query_operations import INSIGHT_QUALITY
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points

@@ -11,13 +11,13 @@ from attrs import evolve, field, frozen
 
 import agora_analytics
 from agora_analytics import Agora, AsyncAgora, Call, Limits, errors
-from agora_analytics.agora import operations, plans
+from agora_analytics.agora import plans, query_operations
 from agora_analytics.agora.enums import Names
 from agora_analytics.agora.listings import call_id_of
-from agora_analytics.agora.operations import QueryOperation
 from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.plans import DAY, ENTERPRISE, HOUR
 from agora_analytics.agora.queries import QueryFilters
+from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.agora.records import Uid
 from agora_analytics.agora.window_policies import clip_end_only, snake_case_ends
@@ -240,7 +240,7 @@ METHODS = {name: here.removeprefix("client.").split(".") for _, name, _, here, _
 def files_that_name(operation):
     """Return the files that name an operation, by its name or a constant, and those of its two public methods."""
     names = {operation.name}
-    for module in (plans, operations):
+    for module in (plans, query_operations):
         names |= {key for key, value in vars(module).items() if value in (operation.name, operation)}
     pattern = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, names))})(?![\w/])")
     named = {
@@ -256,7 +256,7 @@ def files_that_name(operation):
 
 
 @pytest.mark.parametrize(
-    "operation", [each for each in operations.OPERATIONS.values() if isinstance(each, QueryOperation)]
+    "operation", [each for each in query_operations.OPERATIONS.values() if isinstance(each, QueryOperation)]
 )
 def test_an_endpoint_is_named_in_at_most_five_files(operation):
     assert len(files_that_name(operation)) <= 5

@@ -13,8 +13,8 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.insights import Insights
 from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
-from agora_analytics.agora.operations import OPERATIONS, QueryOperation
 from agora_analytics.agora.plans import PLANS
+from agora_analytics.agora.query_operations import OPERATIONS, QueryOperation
 from agora_analytics.agora.realtime import Realtime
 from agora_analytics.core.verdicts import Done
 from tests.agora.cases import LIVE, RANGE, T

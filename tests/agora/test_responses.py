@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from agora_analytics import errors
-from agora_analytics.agora.operations import OPERATIONS
+from agora_analytics.agora.query_operations import OPERATIONS
 from agora_analytics.engine.retry_policy import RetryPolicy
 from tests.agora.cases import CASES, name_of, rows_in
 from tests.agora.harness import scripted
