@@ -90,9 +90,7 @@ def main() -> None:
         [name, str(r["CPU ms"]), f"{r['of import httpx'].median:.2f}", " ".join(r["loads"])]
         for name, r in report.items()
     ]
-    print_table(
-        "CPU, median (quartiles)", ["", "ms", "of import httpx", "of the heavy ones it loads"], rows
-    )
+    print_table("CPU, median (quartiles)", ["", "ms", "of import httpx", "of the heavy ones it loads"], rows)
 
 
 if __name__ == "__main__":

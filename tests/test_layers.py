@@ -190,16 +190,52 @@ def test_no_module_has_a_vague_name():
     } == set()
 
 
-def loaded_by(statement: str) -> set[str]:
-    script = f"import sys; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
+def loaded_modules(statements: str) -> set[str]:
+    script = f"import sys\nbefore = set(sys.modules)\n{statements}\nprint(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return {top(name) for name in done.stdout.split()}
+    return set(done.stdout.split())
+
+
+def loaded_by(statements: str) -> set[str]:
+    return {top(name) for name in loaded_modules(statements)}
 
 
 def test_importing_the_package_loads_nothing_heavy():
     assert loaded_by("import agora_analytics") & set(HEAVY) == set()
 
 
-def test_the_client_is_imported_without_any_extra_or_http_library():
+@pytest.mark.parametrize(
+    "client", ["AsyncAgora", "AsyncAgoraBeta", "AsyncSignaling", "AsyncOpenTok", "AsyncApsaraVideo"]
+)
+def test_a_client_is_imported_without_any_extra_or_http_library(client):
+    loaded = loaded_by(f"from agora_analytics import {client}")
+    extras = {"pyarrow", "duckdb", "numpy", "simdjson", "typer", "rich", "graphql", "jwt", "starlette"}
+    assert loaded & (extras | {"httpx", "aiohttp", "cattrs"}) == set()
+
+
+def test_importing_the_agora_client_loads_no_library_but_attrs_and_anyio():
+    """A client is cheap to import: the engine is loaded when one is created, a parser at the first listing."""
     loaded = loaded_by("from agora_analytics import AsyncAgora")
-    assert loaded & {"httpx", "pyarrow", "duckdb", "numpy", "typer", "starlette", "uvicorn"} == set()
+    slow = {"asyncio", "ssl", "socket", "logging", "sqlite3", "hashlib", "json", "email", "http"}
+    assert loaded & (set(HEAVY) - {"attrs"} | slow | {"aiolimiter", "platformdirs"}) == set()
+
+
+FIRST_REQUEST = """
+import asyncio
+from agora_analytics import AsyncAgora
+class Ready:
+    async def send(self, request): raise KeyboardInterrupt
+    async def aclose(self): pass
+async def first_page():
+    await anext(aiter(AsyncAgora("id", "secret", app_id="app", transport=Ready()).calls("1h")))
+try:
+    asyncio.run(first_page())
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_the_first_request_needs_no_lenient_reader_and_no_queries():
+    modules = loaded_modules(FIRST_REQUEST)
+    assert not modules & {"cattrs", "pyarrow", "duckdb", "numpy"}
+    assert not modules & {f"agora_analytics.agora.{name}" for name in ("insights", "realtime", "queries")}

@@ -1,24 +1,35 @@
 """The statistics of one call: the methods of `AsyncAgora` that return rows by group, by freeze rate and by minute."""
 
-from typing import Unpack
+from __future__ import annotations
 
-from agora_analytics.agora import listings, operations
+from functools import cached_property
+from typing import TYPE_CHECKING, Unpack
+
 from agora_analytics.agora.enums import Dimension, FreezeMetric, Names, TimeMetric
-from agora_analytics.agora.queries import QueryFilters, QueryRunner
-from agora_analytics.agora.record_list import Rows
-from agora_analytics.agora.records import Call
-from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
-from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client
+
+if TYPE_CHECKING:
+    from agora_analytics.agora.queries import QueryRunner
+    from agora_analytics.agora.record_list import Rows
+    from agora_analytics.agora.records import Call
+    from agora_analytics.agora.settings import Settings
+    from agora_analytics.agora.stat_records import FreezeBucket, GroupStatistic, Point
+    from agora_analytics.core.windows import Window
+    from agora_analytics.instants import Instant
 
 
 @takes_call_options
 class CallStatistics(Client):
     """The part of `AsyncAgora` about the statistics of a call."""
 
-    _queries: QueryRunner
+    settings: Settings
+
+    @cached_property
+    def _queries(self) -> QueryRunner:
+        from agora_analytics.agora.queries import QueryRunner
+
+        return QueryRunner(self._engine, app_id=self.settings.app_id, validate=self._options.validate)
 
     async def statistics(
         self,
@@ -54,9 +65,13 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 4.
         """
-        filters = QueryFilters(dimension=str(dimension), params={"call_id": listings.call_id_of(call)})
+        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.queries import QueryFilters
+        from agora_analytics.agora.query_operations import STATISTICS
+
+        filters = QueryFilters(dimension=str(dimension), params={"call_id": call_id_of(call)})
         window = self._window_of(call, since, until, validate)
-        return await self._queries.query(operations.STATISTICS, metrics, window, filters, validate)
+        return await self._queries.query(STATISTICS, metrics, window, filters, validate)
 
     async def freeze_distribution(
         self,
@@ -87,9 +102,13 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 5.
         """
-        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.queries import QueryFilters
+        from agora_analytics.agora.query_operations import FREEZE_BUCKET
+
+        filters = QueryFilters(params={"call_id": call_id_of(call)})
         window = self._window_of(call, since, until, validate)
-        return await self._queries.query(operations.FREEZE_BUCKET, metrics, window, filters, validate)
+        return await self._queries.query(FREEZE_BUCKET, metrics, window, filters, validate)
 
     async def statistics_over_time(
         self,
@@ -120,12 +139,18 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 6.
         """
-        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.queries import QueryFilters
+        from agora_analytics.agora.query_operations import STATISTICS_TIME
+
+        filters = QueryFilters(params={"call_id": call_id_of(call)})
         window = self._window_of(call, since, until, validate)
-        return await self._queries.query(operations.STATISTICS_TIME, metrics, window, filters, validate)
+        return await self._queries.query(STATISTICS_TIME, metrics, window, filters, validate)
 
     def _window_of(
         self, call: Call | str, since: Instant | None, until: Instant | None, validate: bool | None
     ) -> Window:
+        from agora_analytics.agora.listings import call_window
+
         check = self._validates(validate)
-        return listings.call_window(call, since, until, now=self._now(), validate=check)
+        return call_window(call, since, until, now=self._now(), validate=check)

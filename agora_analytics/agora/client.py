@@ -1,30 +1,32 @@
 """The asyncio client of Agora Analytics."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Self, Unpack
+from __future__ import annotations
 
-from agora_analytics.agora import arrow, listings, operations
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Self, Unpack
+
 from agora_analytics.agora.call_statistics import CallStatistics
-from agora_analytics.agora.insights import Insights
-from agora_analytics.agora.plans import Plan
-from agora_analytics.agora.queries import QueryRunner
-from agora_analytics.agora.realtime import Realtime
-from agora_analytics.agora.records import Call, Session
+from agora_analytics.agora.plans import SHARED_BUDGET
 from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
-from agora_analytics.agora.user_ids import user_ids
-from agora_analytics.core.columns import Series
-from agora_analytics.core.domains import DomainState
-from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.limits import Limits
-from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.pages import Pages
-from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, basic_auth
-from agora_analytics.kit.operation import report_clip
-from agora_analytics.messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agora_analytics.agora.insights import Insights
+    from agora_analytics.agora.listings import MetricsPage
+    from agora_analytics.agora.plans import Plan
+    from agora_analytics.agora.realtime import Realtime
+    from agora_analytics.agora.records import Call, Session
+    from agora_analytics.core.columns import Series
+    from agora_analytics.core.domains import DomainState
+    from agora_analytics.core.endpoint import Endpoint
+    from agora_analytics.core.limits import Limits
+    from agora_analytics.engine.pages import Pages
+    from agora_analytics.instants import Instant
+    from agora_analytics.messages import Request
 
 
 @takes_call_options
@@ -83,13 +85,10 @@ class AsyncAgora(CallStatistics):
             hosts=self.settings.host_table,
             account=(customer_id,),
             limits=self.settings.plan.limits,
-            shared_budgets=operations.SHARED_BUDGET if shared_budget else {},
+            shared_budgets=SHARED_BUDGET if shared_budget else {},
             authorize=self._authorize,
             describe_missing=self.settings.plan.describe_missing,
         )
-        self._queries = QueryRunner(self._engine, app_id=app_id, validate=self._options.validate)
-        self.insights = Insights(self._queries)
-        self.realtime = Realtime(self._queries)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Unpack[AgoraOptions]) -> Self:
@@ -105,6 +104,20 @@ class AsyncAgora(CallStatistics):
         return cls._from_environment(
             environment, ENVIRONMENT, settings, ledger="AGORA_LEDGER", required=needed
         )
+
+    @cached_property
+    def insights(self) -> Insights:
+        """Usage and quality over days and hours."""
+        from agora_analytics.agora.insights import Insights
+
+        return Insights(self._queries)
+
+    @cached_property
+    def realtime(self) -> Realtime:
+        """Usage and quality now, in windows of 20 seconds."""
+        from agora_analytics.agora.realtime import Realtime
+
+        return Realtime(self._queries)
 
     def __repr__(self) -> str:
         return f"AsyncAgora({self.settings!r})"
@@ -140,6 +153,9 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 1.
         """
+        from agora_analytics.agora import arrow, listings, operations
+        from agora_analytics.core.resume_tokens import as_asked
+
         params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
         window = self._window(since, until, validate=validate)
         asked = (as_asked(since), as_asked(until))
@@ -147,7 +163,6 @@ class AsyncAgora(CallStatistics):
         paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
-            record=Call,
             table=lambda pages: arrow.calls_of_pages(page.records for page in pages),
             paginator_for_table=partial(paginator, as_rows=True),
         )
@@ -184,6 +199,9 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 2.
         """
+        from agora_analytics.agora import arrow, listings, operations
+        from agora_analytics.agora.user_ids import user_ids
+
         listings.check_ids("uids", uids, operations.SESSIONS)
         if self._validates(validate):
             uids = user_ids(uids)
@@ -201,7 +219,6 @@ class AsyncAgora(CallStatistics):
         paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
-            record=Session,
             table=lambda pages: arrow.sessions_of_pages((page.records for page in pages), call_id=call_id),
             paginator_for_table=partial(paginator, as_rows=True),
         )
@@ -216,7 +233,7 @@ class AsyncAgora(CallStatistics):
         resume: str | None = None,
         validate: bool | None = None,
         **options: Unpack[CallOptions],
-    ) -> Pages[Series, listings.MetricsPage]:
+    ) -> Pages[Series, MetricsPage]:
         """List the metric series of a call. Each page is one response: at most 20 sessions in one window.
 
         A page's `records` are `Series`; `page.columns` has all its samples as flat columns. In a call that is longer
@@ -238,6 +255,8 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 3.
         """
+        from agora_analytics.agora import arrow, listings, operations
+
         listings.check_ids("sids", sids or (), operations.METRICS)
         call_id = listings.call_id_of(call)
         params = (("appid", self.settings.app_id), ("call_id", call_id))
@@ -254,9 +273,7 @@ class AsyncAgora(CallStatistics):
             asked=listings.range_as_asked(call, since, until),
             validate=self._validates(validate),
         )
-        return self._pages(
-            paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)
-        )
+        return self._pages(paginator, table=lambda pages: arrow.metrics_table(pages, call_id=call_id))
 
     def reach(self, endpoint: Endpoint) -> Window:
         """Return the seconds that the plan allows to request of an endpoint now."""
@@ -277,6 +294,8 @@ class AsyncAgora(CallStatistics):
             InvalidRequest: milliseconds, a naive datetime, `since` not before `until`.
             WindowOutOfReach: there is no such part.
         """
+        from agora_analytics.kit.operation import report_clip
+
         window = self._window(since, until, validate=True)
         part = clip(window, self.limits(endpoint), self._now(), endpoint=endpoint.name)
         report_clip(self._engine.observer, endpoint.name, window, part, self._now())

@@ -104,7 +104,8 @@ def listing(
     return _twin(
         method,
         lambda worker, call: Pages(worker, call()),
-        lambda result: Pages[get_args(result)],  # type: ignore[misc]
+        # A string, of a module with postponed annotations, already has the blocking class's name.
+        lambda result: result if isinstance(result, str) else Pages[get_args(result)],  # type: ignore[misc]
     )
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 
 
@@ -29,6 +27,8 @@ def json_body(fields: Any) -> bytes:
     Raises:
         InvalidRequest: the fields cannot be sent as JSON.
     """
+    import msgspec
+
     try:
         return msgspec.json.encode(fields)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

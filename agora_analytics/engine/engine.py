@@ -14,22 +14,20 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
-from agora_analytics.engine.clock import Clock, ServerTime, SystemClock
-from agora_analytics.engine.events import Observer, guarded, log_event
-from agora_analytics.engine.ledger import Budget, Ledger, MemoryLedger
+from agora_analytics.engine.clock import ServerTime, SystemClock
+from agora_analytics.engine.engine_options import EngineOptions
+from agora_analytics.engine.events import guarded, log_event
+from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.request_loop import Authorize, RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
-from agora_analytics.engine.transports import Transport
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 if TYPE_CHECKING:
-    import httpx
-
     from agora_analytics.engine.transports.dns import Resolve
 
 R = TypeVar("R")
@@ -66,18 +64,6 @@ class Quota:
     def daily(self) -> bool:
         """Whether the plan has a quota a day that is lower than its rate allows anyway."""
         return self.per_day < self.requests * DAY / self.period
-
-
-@frozen(kw_only=True)
-class EngineOptions:
-    """What a user may pass instead of the defaults; `ClientOptions` describes each."""
-
-    retry: RetryPolicy | None = None
-    transport: Transport | None = None
-    http_client: "httpx.AsyncClient | None" = None
-    observer: Observer | None = None
-    ledger: Ledger | None = None
-    clock: Clock | None = None
 
 
 class Engine:

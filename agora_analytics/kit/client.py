@@ -1,35 +1,40 @@
 """The base class of the asynchronous clients, and their common options."""
 
+from __future__ import annotations
+
 import os
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
 from agora_analytics.core.base_url import checked_base_url, refuse_open
-from agora_analytics.core.domains import HostTable
-from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.clock import Clock
-from agora_analytics.engine.engine import Engine, EngineOptions, Quota
-from agora_analytics.engine.events import Observer
-from agora_analytics.engine.ledger import Ledger, SqliteLedger
-from agora_analytics.engine.pages import Page, Pages, Paginator
-from agora_analytics.engine.request_loop import Authorize
-from agora_analytics.engine.retry_policy import RetryPolicy
-from agora_analytics.engine.transports import Transport
+from agora_analytics.engine.engine_options import EngineOptions
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.instants import Instant
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
     import httpx
     import pyarrow as pa
 
+    from agora_analytics.core.domains import HostTable
+    from agora_analytics.core.limits import Limits
+    from agora_analytics.engine.clock import Clock
+    from agora_analytics.engine.engine import Engine, Quota
+    from agora_analytics.engine.events import Observer
+    from agora_analytics.engine.ledger import Ledger, SqliteLedger
+    from agora_analytics.engine.pages import Page, Pages, Paginator
+    from agora_analytics.engine.request_loop import Authorize
+    from agora_analytics.engine.retry_policy import RetryPolicy
+    from agora_analytics.engine.transports import Transport
+    from agora_analytics.instants import Instant
+
 T = TypeVar("T")
-P = TypeVar("P", bound=Page[Any])
+P = TypeVar("P", bound="Page[Any]")
 
 
 def basic_auth(user: str, password: str) -> Mapping[str, str]:
@@ -72,7 +77,7 @@ class ClientOptions(TypedDict, total=False):
     prefetch: int
     keep_raw: bool
     transport: Transport | None
-    http_client: "httpx.AsyncClient | None"
+    http_client: httpx.AsyncClient | None
     observer: Observer | None
     ledger: Ledger | None
     clock: Clock | None
@@ -125,6 +130,8 @@ class Client:
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
         """Return an engine with the options of this client; `account` identifies the clients that share the limits."""
+        from agora_analytics.engine.engine import Engine
+
         _encoded("".join(account))
         more: dict[str, Any] = {} if describe_missing is None else {"describe_missing": describe_missing}
         engine = Engine(
@@ -168,6 +175,8 @@ class Client:
         path = environment.get(ledger)
         if "ledger" in given or not path:
             return create(**given)
+        from agora_analytics.engine.ledger import SqliteLedger
+
         own = SqliteLedger(path)
         try:
             client = create(**given, ledger=own)
@@ -224,11 +233,13 @@ class Client:
         paginator: Callable[[], Awaitable[Paginator[Any, P]]],
         *,
         record: type[T] | None = None,
-        table: "Callable[[Sequence[P]], pa.Table]",
+        table: Callable[[Sequence[P]], pa.Table],
         paginator_for_table: Callable[[], Awaitable[Paginator[Any, Any]]] | None = None,
         prefetch: int | None = None,
     ) -> Pages[T, P]:
         """Return a listing of this client; `record` is the type of its records, for type checkers."""
+        from agora_analytics.engine.pages import Pages
+
         del record
         return Pages(
             paginator,

@@ -11,7 +11,7 @@ from concurrent.futures import wait as wait_for
 import pytest
 
 from agora_analytics import AsyncAgora, InvalidRequest, SqliteLedger
-from agora_analytics.blocking import Agora
+from agora_analytics.blocking import Agora, OpenTok
 from agora_analytics.simulator import Faults, Simulator, serve_in_thread
 from tests.blocking.conftest import CUSTOMER, MIDNIGHT, SETTINGS, Shifted
 
@@ -170,7 +170,8 @@ def test_unused_client_is_collected_without_a_warning():
 
 def test_the_signature_is_the_one_of_the_original():
     assert inspect.signature(Agora).parameters.keys() == inspect.signature(AsyncAgora).parameters.keys()
-    assert str(inspect.signature(Agora.calls).return_annotation).startswith(
+    assert inspect.signature(Agora.calls).return_annotation == "Pages[Call]"
+    assert str(inspect.signature(OpenTok.sessions).return_annotation).startswith(
         "agora_analytics.blocking.wrappers.Pages["
     )
 
