@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel"]
+nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "lock"]
 nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -33,6 +33,13 @@ def lint(session: nox.Session) -> None:
     session.install(*GROUPS["lint"])
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """`uv.lock` is up to date with pyproject.toml; `nox -s lock -- --upgrade` locks the newest versions."""
+    session.install(*GROUPS["lock"])
+    session.run("uv", "lock", *(session.posargs or ["--check"]))
 
 
 @nox.session
@@ -78,7 +85,7 @@ def lowest(session: nox.Session) -> None:
     # httpx2 needs a newer anyio than this library; its tests are skipped without it
     tools = [tool for tool in GROUPS["test"] if not tool.startswith("httpx2")]
     constraints = ("-c", "tests/lowest-versions.txt")
-    _run_in_venv(session, "lowest", python, "-e", ".[all,aiohttp,http2]", *tools, *constraints)
+    _run_in_venv(session, "lowest", python, "-e", ".[all]", *tools, *constraints)
 
 
 @nox.session
@@ -116,7 +123,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities of all dependencies. Asks a database on the network, so it runs where there is one."""
-    session.install("-e", ".[all,http2]", "pip-audit")
+    session.install("-e", ".[all]", "pip-audit")
     session.run("pip-audit", "--skip-editable", *session.posargs)
 
 

@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -32,6 +35,57 @@ def test_lowest_versions_are_the_lower_bounds():
     tested = [tuple(line.split("==")) for line in lines if not line.startswith("#")]
     assert tested == sorted(tested)
     assert set(tested) == lower_bounds()
+
+
+def names_of(lines: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", line)[0].lower() for line in lines}
+
+
+def test_all_has_every_extra():
+    extras = PROJECT["project"]["optional-dependencies"]
+    (line,) = extras["all"]
+    listed = re.fullmatch(r"agora-analytics\[([\w,]+)\]", line)[1].split(",")
+    reached = {*listed, *re.findall(r"agora-analytics\[(\w+)\]", " ".join(chain(*map(extras.get, listed))))}
+    reached |= set(re.findall(r"agora-analytics\[(\w+)\]", " ".join(extras["store"])))
+    assert reached == extras.keys() - {"all"}
+
+
+def test_the_readme_lists_the_extras_and_what_they_install():
+    table = (ROOT / "README.md").read_text().partition("| extra | for | installs |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (?:`(\w+)`|\(none\)) \| .* \| ?(.*?) ?\|$", table, re.MULTILINE)
+    named = {extra: cell.lower() for extra, cell in rows}
+    expected = {"": PROJECT["project"]["dependencies"], **PROJECT["project"]["optional-dependencies"]}
+    assert named.keys() == expected.keys()
+    for extra in expected.keys() - {"all"}:
+        lines = [
+            line.replace("agora-analytics[arrow]", "arrow").replace("httpx[http2]", "h2")
+            for line in expected[extra]
+        ]
+        names = names_of([line.replace("agora-analytics[store]", "store") for line in lines])
+        assert {name for name in names if name not in named[extra]} == set(), extra
+
+
+def test_the_lock_file_has_every_dependency():
+    """`uv lock --check` compares all of it, but needs the index: see the session `lock`."""
+    text = (ROOT / "uv.lock").read_text()
+    lock = {package["name"]: package for package in tomllib.loads(text)["package"]}
+    metadata = lock["agora-analytics"]["metadata"]
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    wanted = {line for line in lines if not line.startswith("agora-analytics")}
+    locked = {"": metadata["requires-dist"], **metadata["requires-dev"]}
+    for group, requirements in ({"": wanted} | PROJECT["dependency-groups"]).items():
+        expected = {(each.name.lower(), each.specifier) for each in map(Requirement, requirements)}
+        found = {(each["name"], SpecifierSet(each.get("specifier", ""))) for each in locked[group]}
+        assert found == expected, f"run `uv lock` ({group or 'the dependencies of the package'})"
+    assert locked.keys() == {"", *PROJECT["dependency-groups"]}
+    assert metadata["provides-extras"] == sorted(project["optional-dependencies"])
+    assert all(name in lock for name in names_of(list(wanted)))
+
+
+def test_the_lock_file_is_the_same_on_every_machine():
+    hosts = set(re.findall(r"\w+://([^/\"]*)", (ROOT / "uv.lock").read_text()))
+    assert hosts == {"files.pythonhosted.org", "pypi.org"}
 
 
 @pytest.mark.parametrize(
