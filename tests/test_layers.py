@@ -13,7 +13,7 @@ import agora_analytics
 
 ROOT = Path(agora_analytics.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-VALUES = {"errors", "messages", "instants", "lazy"}
+VALUES = {"errors", "messages", "instants", "lazy", "logs"}
 VENDORS = {"agora", "apsaravideo", "opentok", "signaling"}
 FACTS = {"agora.plans", "agora.beta.limits", "apsaravideo.spec", "opentok.spec", "signaling.limits"}
 # a vendor's metrics in common names: data without imports of its client

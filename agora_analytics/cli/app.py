@@ -2,10 +2,9 @@
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from inspect import cleandoc
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -24,7 +23,7 @@ from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, sql
 from agora_analytics.cli.runner import exit_code_help
 from agora_analytics.cli.visible_text import visible
-from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import VARIABLE, StderrHandler, set_up
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "calls": (
@@ -78,7 +77,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 """The examples in the help of each command. A test runs all of them against the simulator."""
 
-_LEVELS = ("debug", "info", "warning", "error")
 
 app = typer.Typer(
     name="agora-analytics",
@@ -144,26 +142,14 @@ def _begin(
         typer.echo(context.get_help())
 
 
-class _ToStderr(logging.StreamHandler[TextIO]):
-    """Writes to the current `sys.stderr`, which is replaced while progress is shown. Hidden characters are escaped."""
+class _ToStderr(StderrHandler):
+    """Escapes hidden characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
 
 def _log(*, debug: bool) -> None:
-    level = "debug" if debug else os.environ.get("AGORA_LOG", "").strip().lower()
-    if not level:
-        return
-    if level not in _LEVELS:
-        raise ConfigurationError(f"AGORA_LOG={level!r} is not a log level; use one of {', '.join(_LEVELS)}")
-    # Only the loggers of this package: those of an HTTP library may log headers with credentials.
-    handler = _ToStderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("agora_analytics")
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
+    if level := "debug" if debug else os.environ.get(VARIABLE, "").strip().lower():
+        # Only the loggers of this package: those of an HTTP library may log headers with credentials.
+        set_up(level, _ToStderr())

@@ -16,7 +16,7 @@ from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.clock import ServerTime, SystemClock
 from agora_analytics.engine.engine_options import EngineOptions
-from agora_analytics.engine.events import guarded, log_event
+from agora_analytics.engine.events import reporting
 from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
@@ -26,6 +26,7 @@ from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
+from agora_analytics.logs import set_up_from_environment
 
 if TYPE_CHECKING:
     from agora_analytics.engine.transports.dns import Resolve
@@ -90,7 +91,8 @@ class Engine:
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
-        self.observer = guarded(options.observer or log_event)
+        set_up_from_environment()
+        self.observer = reporting(options.observer)
         self.clock = options.clock or SystemClock()
         self.server_time = ServerTime(self.clock)
         self.prefetch_budget = PrefetchBudget()

@@ -1,11 +1,14 @@
-"""The events that the engine reports to an observer: one typed stream for logs, progress and metrics."""
+"""The events of the engine: one typed stream for logs, progress and metrics. `str(event)` is the line of the log."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from attrs import frozen
 
 from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.logs import logger_of, one_line
 
 
 @frozen(kw_only=True)
@@ -15,6 +18,9 @@ class Waited:
     endpoint: str
     rule: str
     seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: waiting {self.seconds:.3g} s ({one_line(self.rule)})"
 
 
 @frozen(kw_only=True)
@@ -28,6 +34,10 @@ class ResponseReceived:
     elapsed: float
     verdict: str
 
+    def __str__(self) -> str:
+        answer = f"HTTP {self.status} from {self.host} in {self.elapsed:.3f} s, {self.size:,} bytes"
+        return f"{self.endpoint}: {answer}: {one_line(self.verdict)}"
+
 
 @frozen(kw_only=True)
 class AttemptFailed:
@@ -38,6 +48,11 @@ class AttemptFailed:
     kind: str
     elapsed: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.endpoint}: no response from {self.host} after {self.elapsed:.3f} s: {one_line(self.kind)}"
+        )
+
 
 @frozen(kw_only=True)
 class HostSwitched:
@@ -47,6 +62,9 @@ class HostSwitched:
     new: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"requests go to {self.new} instead of {self.old}: {one_line(self.reason)}"
+
 
 @frozen(kw_only=True)
 class QuotaClosed:
@@ -54,6 +72,9 @@ class QuotaClosed:
 
     endpoint: str
     retry_at: float
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: the day's quota is spent until {_time(self.retry_at)}"
 
 
 @frozen(kw_only=True)
@@ -63,6 +84,9 @@ class ListingNarrowed:
     endpoint: str
     start: int
     end: int
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: the server hides records; fetching {_range(self.start, self.end)} in halves"
 
 
 @frozen(kw_only=True)
@@ -74,6 +98,10 @@ class ListingShort:
     end: int
     listed: int
     counted: int
+
+    def __str__(self) -> str:
+        part = _range(self.start, self.end)
+        return f"{self.endpoint}: the server lists {self.listed} of {self.counted} records of {part}"
 
 
 @frozen(kw_only=True)
@@ -90,6 +118,10 @@ class RangeClipped:
     start: int
     end: int
 
+    def __str__(self) -> str:
+        requested = _range(self.requested_start, self.requested_end)
+        return f"{self.endpoint}: the plan allows {_range(self.start, self.end)} of the requested {requested}"
+
 
 @frozen(kw_only=True)
 class FilterIgnored:
@@ -98,6 +130,10 @@ class FilterIgnored:
     endpoint: str
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        ignored, fields = ", ".join(self.arguments), ", ".join(self.fields)
+        return f"{self.endpoint}: the server does not apply {ignored} to {fields}"
 
 
 @frozen(kw_only=True)
@@ -113,6 +149,10 @@ class WindowsLost:
     end: int
     count: int
 
+    def __str__(self) -> str:
+        part = _range(self.start, self.end)
+        return f"{self.endpoint}: {self.count} windows of {self.metric} can no longer be fetched: {part}"
+
 
 @frozen(kw_only=True)
 class PartialResponse:
@@ -122,6 +162,10 @@ class PartialResponse:
     code: int | None
     message: str
 
+    def __str__(self) -> str:
+        code = "" if self.code is None else f" (code {self.code})"
+        return f"{self.endpoint}: the response is incomplete{code}: {one_line(self.message)}"
+
 
 @frozen(kw_only=True)
 class RecordsSkipped:
@@ -129,6 +173,12 @@ class RecordsSkipped:
 
     endpoint: str
     skipped: tuple[SkippedRecord, ...]
+
+    def __str__(self) -> str:
+        first = self.skipped[0]
+        name = first.path if first.key is None else f"{first.path} ({first.key})"
+        text = f"{self.endpoint}: {len(self.skipped)} unreadable records are left out; the first is {name}: {first.reason}"
+        return one_line(text)
 
 
 Event = (
@@ -147,37 +197,49 @@ Event = (
 )
 Observer = Callable[[Event], None]
 
-_log = logging.getLogger("agora_analytics.engine")
-_log.addHandler(logging.NullHandler())
-
-_LEVELS = {
-    Waited: logging.DEBUG,
-    ResponseReceived: logging.DEBUG,
-    AttemptFailed: logging.INFO,
-    HostSwitched: logging.WARNING,
-    QuotaClosed: logging.WARNING,
-    ListingNarrowed: logging.INFO,
-    ListingShort: logging.WARNING,
-    RangeClipped: logging.WARNING,
-    FilterIgnored: logging.WARNING,
-    WindowsLost: logging.WARNING,
-    PartialResponse: logging.WARNING,
-    RecordsSkipped: logging.WARNING,
+_requests, _limits, _hosts, _listings = map(logger_of, ("requests", "limits", "hosts", "listings"))
+_LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
+    Waited: (_limits, logging.DEBUG),
+    ResponseReceived: (_requests, logging.DEBUG),
+    AttemptFailed: (_requests, logging.INFO),
+    HostSwitched: (_hosts, logging.WARNING),
+    QuotaClosed: (_limits, logging.WARNING),
+    ListingNarrowed: (_listings, logging.INFO),
+    ListingShort: (_listings, logging.WARNING),
+    RangeClipped: (_listings, logging.WARNING),
+    FilterIgnored: (_listings, logging.WARNING),
+    WindowsLost: (_listings, logging.WARNING),
+    PartialResponse: (_requests, logging.WARNING),
+    RecordsSkipped: (_listings, logging.WARNING),
 }
+"""The logger and the level of each event. Add a new event to docs/logging.md as well."""
 
 
 def log_event(event: Event) -> None:
-    """Write an event to the logger `agora_analytics.engine`; the default observer."""
-    _log.log(_LEVELS[type(event)], "%s", event)
+    """Write an event to the logger of its area."""
+    logger, level = _LOGGED[type(event)]
+    logger.log(level, "%s", event)
 
 
-def guarded(observer: Observer) -> Observer:
-    """Return an observer that logs what another one raises, so that no call fails because of its observer."""
+def reporting(observer: Observer | None) -> Observer:
+    """Return an observer that logs each event and then calls another one, whose exceptions fail no call."""
+    if observer is None:
+        return log_event
 
     def notify(event: Event) -> None:
+        log_event(event)
         try:
             observer(event)
-        except Exception:  # noqa: BLE001 - the observer is not ours
-            _log.exception("the observer raised an error for %s", event)
+        except Exception:
+            logger, _ = _LOGGED[type(event)]
+            logger.exception("the observer raised an error for %s: %s", type(event).__name__, event)
 
     return notify
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _range(start: float, end: float) -> str:
+    return f"{_time(start)} to {_time(end)}"

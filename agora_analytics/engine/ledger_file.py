@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import logger_of
 
 T = TypeVar("T")
+
+_log = logger_of("ledger")
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for the lock of the file."""
@@ -130,6 +133,7 @@ class LedgerFile:
         except BaseException:
             db.close()
             raise
+        _log.debug("counting requests in %s", self._path)
         return db
 
 

@@ -10,6 +10,7 @@ from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.query_operations import INSIGHT_QUALITY
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
+from agora_analytics.harvest.harvest_log import log_start
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.run import open_or_create
@@ -67,6 +68,7 @@ async def harvest_insights(
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     window = _window(client, since, until)
+    log_start(client, since, until)
     opened = await open_or_create(store)
     runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
     return await harvest_points(

@@ -7,6 +7,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from agora_analytics.errors import StoreDamaged
+from agora_analytics.harvest.harvest_log import log_event
 from agora_analytics.harvest.report import CallSkipped, HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, epoch_seconds
@@ -80,9 +81,8 @@ def with_damage(
         CallSkipped(call_id=file.path, reason=f"{file.reason}; the next run fetches its rows again")
         for file in files
     ]
-    if observer is not None:
-        for file in files:
-            observer(file)
-        for call in skipped:
-            observer(call)
+    for event in (*files, *skipped):
+        log_event(event)
+        if observer is not None:
+            observer(event)
     return evolve(report, damaged=(*report.damaged, *files), skipped=(*report.skipped, *skipped))

@@ -9,6 +9,7 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.harvest.calls import harvest_calls
+from agora_analytics.harvest.harvest_log import log_start
 from agora_analytics.harvest.meetings import harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
 from agora_analytics.harvest.repair import with_damage
@@ -58,7 +59,7 @@ async def harvest(
         until: likewise.
         store: a `Store`, or the folder of one, which is created if it does not exist. `open_store(..., durable=False)`
             is faster, but the last seconds may be lost in a power failure.
-        observer: called with every `HarvestEvent`; the engine's events go to the client's own observer.
+        observer: called with every `HarvestEvent`, in addition to the log; the engine's events go to the client's own observer.
         compact: merge the many files of days that are over into a few at the end.
         verify: read every page of the store first, to find damage that the footers of the files do not show.
 
@@ -76,6 +77,7 @@ async def harvest(
             report = await harvest(client, since="1d", store="calls.store")
             print(report.calls, report.points)
     """
+    log_start(client, since, until)
     opened = await open_or_create(store)
     calls_expired = -math.inf
     match client:

@@ -23,6 +23,7 @@ from agora_analytics.errors import (
     StoreError,
     TransportError,
 )
+from agora_analytics.harvest.harvest_log import log_end, log_event, log_failure
 from agora_analytics.harvest.report import (
     CallSkipped,
     CallsListed,
@@ -101,16 +102,21 @@ class UnitRunner:
                     await self._slots.acquire()
                     group.create_task(self._run_unit(unit))
         except BaseExceptionGroup as failures:
-            raise next(flatten(failures)) from None
+            error = next(flatten(failures))
+            log_failure(error)
+            raise error from None
 
     def report(self, window: Window) -> HarvestReport:
         """Return the report of this run."""
         seconds = asyncio.get_running_loop().time() - self._started_at
-        return self.counts.report(window, dict(Counter(self._client.sent) - self._sent_before), seconds)
+        report = self.counts.report(window, dict(Counter(self._client.sent) - self._sent_before), seconds)
+        log_end(report)
+        return report
 
     def emit(self, event: HarvestEvent) -> None:
-        """Count an event and pass it to the observer."""
+        """Count an event, log it, and pass it to the observer."""
         self.counts.add(event)
+        log_event(event)
         if self._observer is not None:
             self._observer(event)
 

@@ -63,7 +63,7 @@ class ClientOptions(TypedDict, total=False):
         keep_raw: keep the response body of each page as `Page.raw`. By default, it is freed as soon as it is decoded.
         transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
         http_client: your own `httpx.AsyncClient`; the client does not close it.
-        observer: called with every event. Its exceptions are logged and otherwise ignored. Default: logs the event.
+        observer: called with every event, in addition to the log. Its exceptions are logged and otherwise ignored.
         ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
             client does not close it. Default: `MemoryLedger()`.
         clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks.

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
 from agora_analytics.errors import StoreDamaged, StoreError
+from agora_analytics.logs import logger_of, one_line
 from agora_analytics.store import atomic_exchange, parquet_file
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
@@ -36,6 +37,8 @@ from agora_analytics.store.layout import (
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.object_writer import flush
 from agora_analytics.store.units import compaction_metadata
+
+_log = logger_of("store")
 
 LISTED_WITHIN = 60.0
 """Seconds for which a replaced folder is kept, for readers that are listing it. A later compaction removes it."""
@@ -122,6 +125,16 @@ def compact(
             skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=outcome))
         else:
             compacted.append(outcome)
+    for done in compacted:
+        _log.info(
+            "compacted %s: %d files into %d, %d rows",
+            done.day,
+            done.files_before,
+            done.files_after,
+            done.rows,
+        )
+    for left in skipped:
+        _log.info("did not compact %s: %s", left.day, one_line(left.reason))
     return CompactReport(compacted=tuple(compacted), skipped=tuple(skipped))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from agora_analytics.errors import StoreConflict
+from agora_analytics.logs import logger_of
 from agora_analytics.store import compaction, format_version, listings, parquet_file, query, unreadable
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import stored_id
@@ -25,6 +26,8 @@ from agora_analytics.store.units import (
     published_state,
     stored_units,
 )
+
+_log = logger_of("store")
 
 
 def open_store(path: str | Path, *, create: bool = False, durable: bool = True) -> "ParquetStore":
@@ -101,15 +104,22 @@ class ParquetStore(StoreReader):
         with self.commit_lock():
             recovery = Recovery(self._layout, self._writer, app_id, refetch_from, verify)
             try:
-                return recovery.run()
+                repaired = recovery.run()
             finally:
                 if recovery.moved_compacted:
                     self._lock.count_change()
+        for file in repaired.files:
+            _log.warning("%s is damaged: %s; its rows are fetched again", file.path, file.reason)
+        if days := sorted(repaired.call_days | repaired.points_days):
+            _log.info("recovery: the damaged data of %s has to be fetched again", ", ".join(days))
+        return repaired
 
     def forget_repair(self, app_id: str, repaired: Repair) -> None:
         """Delete the damaged files of these days and listings, because their rows are stored again."""
         with self.commit_lock():
             forget(self._layout, app_id, repaired)
+        if repaired.call_days or repaired.points_days or repaired.listings:
+            _log.info("recovery: the damaged data is stored again")
 
     def put(
         self,
@@ -204,6 +214,7 @@ class ParquetStore(StoreReader):
             self._remove([path("metrics", unit) for unit in outdated])
             self._writer.publish(moves)
             self._write(target, "calls", row, call_metadata(children))
+        _log.debug("published call %s of %s with %d files of metrics", call, day, len(metrics))
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
         """Return the published state of a call; None if it has no published row. A compacted call is final.

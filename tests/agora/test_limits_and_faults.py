@@ -240,7 +240,7 @@ def test_nothing_secret_is_in_any_log_event_or_error(caplog):
     harness = make_harness(small_world(calls=5), faults=Faults(share=0.2), client={"observer": None})
     errors = harness.run(work)
     assert len(errors) == 2
-    assert any(record.name == "agora_analytics.engine" for record in caplog.records)
+    assert any(record.name == "agora_analytics.requests" for record in caplog.records)
     shown = [
         caplog.text,
         *(f"{error!r} {error} {error.trail} {vars(error)}" for error in errors),

@@ -186,7 +186,7 @@ def test_debug_shows_the_traceback_and_no_secret(command, base_url):
     done = command("harvest", *LAST_DAY, "--out", "store", "--app-id", "nope", "--debug")
     assert done.returncode == 77
     assert "Traceback" in done.stderr
-    assert "DEBUG agora_analytics.engine: ResponseReceived" in done.stderr
+    assert "DEBUG agora_analytics.requests: call/lists: HTTP 200" in done.stderr
     assert "demo-customer-secret" not in done.stderr
     assert "authorization" not in done.stderr.lower()
 

@@ -12,7 +12,7 @@ from tests.faults.fleet import NEIGHBOUR, PRIMARY, ask, dead, make_harness
 
 
 def test_every_event_has_a_level():
-    assert set(events._LEVELS) == set(get_args(events.Event))
+    assert set(events._LOGGED) == set(get_args(events.Event))
 
 
 UNREADABLE_CALL = SkippedRecord(path="$.call_lists[3]", key="C4", reason="created_ts cannot be 'soon'")
@@ -28,7 +28,8 @@ UNREADABLE_CALL = SkippedRecord(path="$.call_lists[3]", key="C4", reason="create
 def test_incomplete_response_is_logged_as_a_warning(event, named, caplog):
     events.log_event(event)
     ((name, level, text),) = caplog.record_tuples
-    assert (name, level) == ("agora_analytics.engine", logging.WARNING)
+    assert level == logging.WARNING
+    assert name in {"agora_analytics.requests", "agora_analytics.listings"}
     assert named in text
 
 
@@ -45,5 +46,5 @@ def test_exception_of_the_observer_loses_no_response_and_no_charge(kind, caplog)
     harness = make_harness(dead(PRIMARY, by=kind))
     harness.events = Faulty()
     assert harness.run(job) == (NEIGHBOUR, 1 if kind.never_left else 3)
-    failed_events = {type(record.args[0]).__name__ for record in caplog.records if record.exc_info}
+    failed_events = {record.args[0] for record in caplog.records if record.exc_info}
     assert failed_events == {"AttemptFailed", "Waited", "HostSwitched", "ResponseReceived"}

@@ -1,6 +1,5 @@
 """Reads the proxies and certificates that the environment names, as httpx does, and refuses what cannot be used."""
 
-import logging
 import os
 import ssl
 from functools import lru_cache
@@ -11,12 +10,13 @@ from urllib.request import getproxies
 from agora_analytics.core.base_url import is_loopback, is_url
 from agora_analytics.engine.transports.dns import is_address
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import logger_of
 from agora_analytics.messages import SECRET_HEADERS, Request
 
 if TYPE_CHECKING:
     import httpx
 
-_log = logging.getLogger("agora_analytics.engine")
+_log = logger_of("requests")
 
 
 def default_certificates() -> ssl.SSLContext:

@@ -22,6 +22,7 @@ from agora_analytics.engine.transports.environment import (
     environment_proxies,
     may_use_proxy,
 )
+from agora_analytics.engine.transports.httpx_log import install_filter, own_request
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
 
@@ -115,7 +116,7 @@ class HttpxTransport:
         url = _checked_url(library, request.url)
         start = anyio.current_time()
         try:
-            with anyio.fail_after(request.timeout):
+            with anyio.fail_after(request.timeout), own_request(self._own):
                 async with client.stream(
                     request.method,
                     url,
@@ -174,6 +175,7 @@ class HttpxTransport:
 
         from agora_analytics.engine.transports.happy_eyeballs import Dialer, Pool
 
+        install_filter()
         certificates = self._ssl_context or default_certificates()
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         if self._http2:
