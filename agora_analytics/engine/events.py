@@ -177,7 +177,7 @@ class RecordsSkipped:
     def __str__(self) -> str:
         first = self.skipped[0]
         name = first.path if first.key is None else f"{first.path} ({first.key})"
-        text = f"{self.endpoint}: {len(self.skipped)} unreadable records are left out; the first is {name}: {first.reason}"
+        text = f"{self.endpoint}: unreadable records left out: {len(self.skipped)}; the first is {name}: {first.reason}"
         return one_line(text)
 
 

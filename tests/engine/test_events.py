@@ -1,6 +1,8 @@
-"""The default observer: every event has its line in the log, and what loses data is a warning."""
+"""The log of events: every event has a logger, a level and one readable line, in addition to the observer."""
 
 import logging
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,27 +12,168 @@ from agora_analytics.engine import events
 from agora_analytics.messages import FailureKind
 from tests.faults.fleet import NEIGHBOUR, PRIMARY, ask, dead, make_harness
 
-
-def test_every_event_has_a_level():
-    assert set(events._LOGGED) == set(get_args(events.Event))
-
-
+DOCS = Path(__file__).parents[2] / "docs" / "logging.md"
+T = 1_795_089_600  # 2026-11-19 12:00 UTC
 UNREADABLE_CALL = SkippedRecord(path="$.call_lists[3]", key="C4", reason="created_ts cannot be 'soon'")
+LINES = [
+    (
+        events.Waited(endpoint="call/lists", rule="10 requests in 1 s", seconds=0.25),
+        ("limits", logging.DEBUG, "call/lists: waiting 0.25 s (10 requests in 1 s)"),
+    ),
+    (
+        events.ResponseReceived(
+            endpoint="call/lists",
+            host="https://api.agora.io",
+            status=200,
+            size=1234,
+            elapsed=0.0512,
+            verdict="done",
+        ),
+        (
+            "requests",
+            logging.DEBUG,
+            "call/lists: HTTP 200 from https://api.agora.io in 0.051 s, 1,234 bytes: done",
+        ),
+    ),
+    (
+        events.AttemptFailed(
+            endpoint="call/lists", host="https://api.agora.io", kind=FailureKind.RESET, elapsed=1.5
+        ),
+        (
+            "requests",
+            logging.INFO,
+            "call/lists: no response from https://api.agora.io after 1.500 s: connection reset",
+        ),
+    ),
+    (
+        events.HostSwitched(old="https://api.agora.io", new="https://api.sd-rtn.com", reason="DNS"),
+        (
+            "hosts",
+            logging.WARNING,
+            "requests go to https://api.sd-rtn.com instead of https://api.agora.io: DNS",
+        ),
+    ),
+    (
+        events.QuotaClosed(endpoint="call/lists", retry_at=T + 43_200.0),
+        ("limits", logging.WARNING, "call/lists: the day's quota is spent until 2026-11-20T00:00:00Z"),
+    ),
+    (
+        events.ListingNarrowed(endpoint="call/lists", start=T, end=T + 60),
+        (
+            "listings",
+            logging.INFO,
+            "call/lists: the server hides records; fetching 2026-11-19T12:00:00Z to 2026-11-19T12:01:00Z in halves",
+        ),
+    ),
+    (
+        events.ListingShort(endpoint="call/lists", start=T, end=T + 60, listed=3, counted=5),
+        (
+            "listings",
+            logging.WARNING,
+            "call/lists: the server lists 3 of 5 records of 2026-11-19T12:00:00Z to 2026-11-19T12:01:00Z",
+        ),
+    ),
+    (
+        events.RangeClipped(
+            endpoint="call/lists", requested_start=T - 60, requested_end=T + 60, start=T, end=T + 60
+        ),
+        (
+            "listings",
+            logging.WARNING,
+            (
+                "call/lists: the plan allows 2026-11-19T12:00:00Z to 2026-11-19T12:01:00Z of the requested "
+                "2026-11-19T11:59:00Z to 2026-11-19T12:01:00Z"
+            ),
+        ),
+    ),
+    (
+        events.FilterIgnored(
+            endpoint="opentok/project_data", arguments=("region",), fields=("usage", "errors")
+        ),
+        (
+            "listings",
+            logging.WARNING,
+            "opentok/project_data: the server does not apply region to usage, errors",
+        ),
+    ),
+    (
+        events.WindowsLost(endpoint="realtime/usage", metric="userCount", start=T, end=T + 40, count=2),
+        (
+            "listings",
+            logging.WARNING,
+            (
+                "realtime/usage: 2 windows of userCount can no longer be fetched: "
+                "2026-11-19T12:00:00Z to 2026-11-19T12:00:40Z"
+            ),
+        ),
+    ),
+    (
+        events.PartialResponse(endpoint="opentok/session_data", code=1012, message="failed"),
+        ("requests", logging.WARNING, "opentok/session_data: the response is incomplete (code 1012): failed"),
+    ),
+    (
+        events.RecordsSkipped(endpoint="call/lists", skipped=(UNREADABLE_CALL,)),
+        (
+            "listings",
+            logging.WARNING,
+            (
+                "call/lists: unreadable records left out: 1; the first is $.call_lists[3] (C4): "
+                "created_ts cannot be 'soon'"
+            ),
+        ),
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("event", "named"),
-    [
-        (events.PartialResponse(endpoint="opentok/session_data", code=1012, message="failed"), "1012"),
-        (events.RecordsSkipped(endpoint="call/lists", skipped=(UNREADABLE_CALL,)), "C4"),
-    ],
-)
-def test_incomplete_response_is_logged_as_a_warning(event, named, caplog):
+def test_every_event_has_a_logger_a_level_and_an_example():
+    assert set(events._LOGGED) == set(get_args(events.Event))
+    assert {type(event) for event, _ in LINES} <= set(get_args(events.Event))
+
+
+@pytest.mark.parametrize(("event", "logged"), LINES, ids=lambda value: type(value).__name__)
+def test_event_is_one_readable_line(event, logged, caplog):
+    caplog.set_level(logging.DEBUG)
     events.log_event(event)
-    ((name, level, text),) = caplog.record_tuples
-    assert level == logging.WARNING
-    assert name in {"agora_analytics.requests", "agora_analytics.listings"}
-    assert named in text
+    area, level, text = logged
+    assert caplog.record_tuples == [(f"agora_analytics.{area}", level, text)]
+
+
+@pytest.mark.parametrize("event", get_args(events.Event))
+def test_every_event_has_a_line_of_its_own(event):
+    assert event.__str__ is not object.__str__
+
+
+def test_the_documented_levels_are_the_real_ones():
+    rows = re.findall(
+        r"^\| (?:`agora_analytics\.(\w+)`)? ?\| (\w+) \| (.*) \|$", DOCS.read_text(), re.MULTILINE
+    )
+    documented, area = {}, ""
+    for name, level, text in rows:
+        area = name or area
+        documented |= dict.fromkeys(re.findall(r"`([A-Z]\w+)`", text), (area, level))
+    real = {
+        event.__name__: (logger.name.rpartition(".")[2], logging.getLevelName(level))
+        for event, (logger, level) in events._LOGGED.items()
+    }
+    assert documented == real
+
+
+def test_text_of_a_server_stays_on_one_line():
+    message = "failed\r\n2026-11-19 ERROR root: forged\x1b[31m line"
+    assert str(events.PartialResponse(endpoint="e", code=None, message=message)) == (
+        "e: the response is incomplete: failed 2026-11-19 ERROR root: forged [31m line"
+    )
+
+
+def test_observer_adds_to_the_log(caplog):
+    caplog.set_level(logging.DEBUG, "agora_analytics")
+    harness = make_harness(dead(PRIMARY, by=FailureKind.REFUSED))
+    harness.run(ask)
+    seen = [str(event) for event in harness.events]
+    assert seen
+    assert [
+        record.getMessage() for record in caplog.records if record.name.startswith("agora_analytics.")
+    ] == seen
 
 
 @pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RESET])
