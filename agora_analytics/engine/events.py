@@ -197,7 +197,8 @@ Event = (
 )
 Observer = Callable[[Event], None]
 
-_requests, _limits, _hosts, _listings = map(logger_of, ("requests", "limits", "hosts", "listings"))
+_requests, _limits = logger_of("requests"), logger_of("limits")
+_hosts, _listings = logger_of("hosts"), logger_of("listings")
 _LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
     Waited: (_limits, logging.DEBUG),
     ResponseReceived: (_requests, logging.DEBUG),

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from agora_analytics.errors import StoreDamaged
 from agora_analytics.harvest.harvest_log import log_event
-from agora_analytics.harvest.report import CallSkipped, HarvestObserver, HarvestReport
+from agora_analytics.harvest.report import CallSkipped, HarvestEvent, HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, epoch_seconds
 from agora_analytics.store.protocol import FileDamaged, Repair, Store
@@ -81,7 +81,8 @@ def with_damage(
         CallSkipped(call_id=file.path, reason=f"{file.reason}; the next run fetches its rows again")
         for file in files
     ]
-    for event in (*files, *skipped):
+    events: list[HarvestEvent] = [*files, *skipped]
+    for event in events:
         log_event(event)
         if observer is not None:
             observer(event)
