@@ -12,16 +12,21 @@ from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
+    from agora_analytics.agora.beta.client import BetaSettings as BetaSettings
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
     from agora_analytics.agora.enums import Granularity as Granularity
+    from agora_analytics.agora.enums import Names as Names
     from agora_analytics.agora.enums import Product as Product
     from agora_analytics.agora.enums import QualityMetric as QualityMetric
     from agora_analytics.agora.enums import RealtimeMetric as RealtimeMetric
     from agora_analytics.agora.enums import TimeMetric as TimeMetric
     from agora_analytics.agora.enums import UsageMetric as UsageMetric
+    from agora_analytics.agora.follow import Follow as Follow
     from agora_analytics.agora.follow import LiveWindow as LiveWindow
+    from agora_analytics.agora.insights import Insights as Insights
+    from agora_analytics.agora.listings import MetricsPage as MetricsPage
     from agora_analytics.agora.metric_ids import METRIC_IDS as METRIC_IDS
     from agora_analytics.agora.metric_ids import metric_name as metric_name
     from agora_analytics.agora.plans import ENTERPRISE as ENTERPRISE
@@ -29,15 +34,21 @@ if TYPE_CHECKING:
     from agora_analytics.agora.plans import PREMIUM as PREMIUM
     from agora_analytics.agora.plans import STANDARD as STANDARD
     from agora_analytics.agora.plans import Plan as Plan
+    from agora_analytics.agora.queries import Cost as Cost
+    from agora_analytics.agora.query_operations import OPERATIONS as OPERATIONS
+    from agora_analytics.agora.realtime import Realtime as Realtime
     from agora_analytics.agora.record_list import Rows as Rows
     from agora_analytics.agora.records import Call as Call
     from agora_analytics.agora.records import Session as Session
+    from agora_analytics.agora.settings import AgoraOptions as AgoraOptions
     from agora_analytics.agora.settings import Region as Region
+    from agora_analytics.agora.settings import Settings as Settings
     from agora_analytics.agora.stat_records import FreezeBucket as FreezeBucket
     from agora_analytics.agora.stat_records import GroupStatistic as GroupStatistic
     from agora_analytics.agora.stat_records import Point as Point
     from agora_analytics.agora.stat_records import TopGroup as TopGroup
     from agora_analytics.agora.stat_records import Total as Total
+    from agora_analytics.apsaravideo.client import ApsaraVideoSettings as ApsaraVideoSettings
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo as AsyncApsaraVideo
     from agora_analytics.apsaravideo.records import MetricPoint as MetricPoint
     from agora_analytics.blocking.agora import Agora as Agora
@@ -45,19 +56,45 @@ if TYPE_CHECKING:
     from agora_analytics.blocking.apsaravideo import ApsaraVideo as ApsaraVideo
     from agora_analytics.blocking.opentok import OpenTok as OpenTok
     from agora_analytics.blocking.signaling import Signaling as Signaling
+    from agora_analytics.core.columns import MetricColumns as MetricColumns
     from agora_analytics.core.columns import Series as Series
     from agora_analytics.core.domains import DomainState as DomainState
+    from agora_analytics.core.endpoint import Endpoint as Endpoint
     from agora_analytics.core.limits import Limits as Limits
     from agora_analytics.core.verdicts import SkippedRecord as SkippedRecord
+    from agora_analytics.core.windows import Window as Window
     from agora_analytics.engine.call_options import CallOptions as CallOptions
+    from agora_analytics.engine.clock import Clock as Clock
+    from agora_analytics.engine.clock import SystemClock as SystemClock
     from agora_analytics.engine.engine import Quota as Quota
+    from agora_analytics.engine.events import AttemptFailed as AttemptFailed
+    from agora_analytics.engine.events import Event as Event
+    from agora_analytics.engine.events import FilterIgnored as FilterIgnored
+    from agora_analytics.engine.events import HostSwitched as HostSwitched
+    from agora_analytics.engine.events import ListingNarrowed as ListingNarrowed
+    from agora_analytics.engine.events import ListingShort as ListingShort
+    from agora_analytics.engine.events import Observer as Observer
+    from agora_analytics.engine.events import PartialResponse as PartialResponse
+    from agora_analytics.engine.events import QuotaClosed as QuotaClosed
+    from agora_analytics.engine.events import RangeClipped as RangeClipped
+    from agora_analytics.engine.events import RecordsSkipped as RecordsSkipped
+    from agora_analytics.engine.events import ResponseReceived as ResponseReceived
+    from agora_analytics.engine.events import Waited as Waited
+    from agora_analytics.engine.events import WindowsLost as WindowsLost
+    from agora_analytics.engine.ledger import Budget as Budget
+    from agora_analytics.engine.ledger import Grant as Grant
+    from agora_analytics.engine.ledger import Ledger as Ledger
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
     from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
+    from agora_analytics.engine.ledger import TooEarly as TooEarly
+    from agora_analytics.engine.pages import Meta as Meta
     from agora_analytics.engine.pages import Page as Page
     from agora_analytics.engine.pages import Pages as Pages
     from agora_analytics.engine.retry_policy import RetryPolicy as RetryPolicy
+    from agora_analytics.engine.transports import Transport as Transport
     from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
     from agora_analytics.engine.transports.asgi import AsgiTransport as AsgiTransport
+    from agora_analytics.engine.transports.dns import Resolve as Resolve
     from agora_analytics.engine.transports.httpx import HttpxTransport as HttpxTransport
     from agora_analytics.errors import AccessDenied as AccessDenied
     from agora_analytics.errors import AgoraAnalyticsError as AgoraAnalyticsError
@@ -85,128 +122,108 @@ if TYPE_CHECKING:
     from agora_analytics.harvest.estimate import Estimate as Estimate
     from agora_analytics.harvest.estimate import estimate as estimate
     from agora_analytics.harvest.insights import harvest_insights as harvest_insights
+    from agora_analytics.harvest.report import CallSkipped as CallSkipped
+    from agora_analytics.harvest.report import CallsListed as CallsListed
+    from agora_analytics.harvest.report import CallStored as CallStored
+    from agora_analytics.harvest.report import HarvestEvent as HarvestEvent
+    from agora_analytics.harvest.report import HarvestObserver as HarvestObserver
     from agora_analytics.harvest.report import HarvestReport as HarvestReport
+    from agora_analytics.harvest.report import PointsStored as PointsStored
+    from agora_analytics.harvest.run import HarvestClient as HarvestClient
     from agora_analytics.harvest.run import harvest as harvest
+    from agora_analytics.instants import Instant as Instant
+    from agora_analytics.kit.client import ClientOptions as ClientOptions
     from agora_analytics.messages import FailureKind as FailureKind
     from agora_analytics.messages import Request as Request
     from agora_analytics.messages import Response as Response
     from agora_analytics.messages import TransportFailure as TransportFailure
     from agora_analytics.opentok.client import AsyncOpenTok as AsyncOpenTok
+    from agora_analytics.opentok.client import OpenTokSettings as OpenTokSettings
     from agora_analytics.opentok.credentials import Application as Application
     from agora_analytics.opentok.credentials import ProjectKey as ProjectKey
     from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
+    from agora_analytics.signaling.client import SignalingSettings as SignalingSettings
+    from agora_analytics.store import ParquetStore as ParquetStore
+    from agora_analytics.store import Store as Store
     from agora_analytics.store import open_store as open_store
+    from agora_analytics.store.protocol import FileDamaged as FileDamaged
+    from agora_analytics.store.protocol import Unreadable as Unreadable
 
 __version__ = "0.1.0"
 
 __all__, _import = lazy_names(
     __name__,
     {
-        "agora.beta.client": ("AsyncAgoraBeta",),
+        "agora.beta.client": ("AsyncAgoraBeta", "BetaSettings"),
         "agora.client": ("AsyncAgora",),
-        "agora.follow": ("LiveWindow",),
-        "agora.stat_records": (
-            "FreezeBucket",
-            "GroupStatistic",
-            "Point",
-            "TopGroup",
-            "Total",
-        ),
-        "agora.metric_ids": (
-            "METRIC_IDS",
-            "metric_name",
-        ),
-        "agora.plans": (
-            "ENTERPRISE",
-            "PLANS",
-            "PREMIUM",
-            "STANDARD",
-            "Plan",
-        ),
-        "agora.records": (
-            "Call",
-            "Session",
-        ),
-        "agora.record_list": ("Rows",),
-        "agora.settings": ("Region",),
         "agora.enums": (
-            "Dimension",
-            "FreezeMetric",
-            "Granularity",
-            "Product",
-            "QualityMetric",
-            "RealtimeMetric",
-            "TimeMetric",
-            "UsageMetric",
+            "Dimension", "FreezeMetric", "Granularity", "Names", "Product", "QualityMetric",
+            "RealtimeMetric", "TimeMetric", "UsageMetric",
         ),
-        "apsaravideo.client": ("AsyncApsaraVideo",),
+        "agora.follow": ("Follow", "LiveWindow"),
+        "agora.insights": ("Insights",),
+        "agora.listings": ("MetricsPage",),
+        "agora.metric_ids": ("METRIC_IDS", "metric_name"),
+        "agora.plans": ("ENTERPRISE", "PLANS", "PREMIUM", "Plan", "STANDARD"),
+        "agora.queries": ("Cost",),
+        "agora.query_operations": ("OPERATIONS",),
+        "agora.realtime": ("Realtime",),
+        "agora.record_list": ("Rows",),
+        "agora.records": ("Call", "Session"),
+        "agora.settings": ("AgoraOptions", "Region", "Settings"),
+        "agora.stat_records": ("FreezeBucket", "GroupStatistic", "Point", "TopGroup", "Total"),
+        "apsaravideo.client": ("ApsaraVideoSettings", "AsyncApsaraVideo"),
         "apsaravideo.records": ("MetricPoint",),
         "blocking.agora": ("Agora", "AgoraBeta"),
         "blocking.apsaravideo": ("ApsaraVideo",),
         "blocking.opentok": ("OpenTok",),
         "blocking.signaling": ("Signaling",),
-        "core.columns": ("Series",),
+        "core.columns": ("MetricColumns", "Series"),
         "core.domains": ("DomainState",),
+        "core.endpoint": ("Endpoint",),
         "core.limits": ("Limits",),
         "core.verdicts": ("SkippedRecord",),
+        "core.windows": ("Window",),
         "engine.call_options": ("CallOptions",),
+        "engine.clock": ("Clock", "SystemClock"),
         "engine.engine": ("Quota",),
-        "engine.ledger": (
-            "MemoryLedger",
-            "SqliteLedger",
+        "engine.events": (
+            "AttemptFailed", "Event", "FilterIgnored", "HostSwitched", "ListingNarrowed", "ListingShort",
+            "Observer", "PartialResponse", "QuotaClosed", "RangeClipped", "RecordsSkipped",
+            "ResponseReceived", "Waited", "WindowsLost",
         ),
-        "engine.pages": (
-            "Page",
-            "Pages",
-        ),
+        "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "SqliteLedger", "TooEarly"),
+        "engine.pages": ("Meta", "Page", "Pages"),
         "engine.retry_policy": ("RetryPolicy",),
+        "engine.transports": ("Transport",),
         "engine.transports.aiohttp": ("AiohttpTransport",),
         "engine.transports.asgi": ("AsgiTransport",),
+        "engine.transports.dns": ("Resolve",),
         "engine.transports.httpx": ("HttpxTransport",),
         "errors": (
-            "APIError",
-            "AccessDenied",
-            "AgoraAnalyticsError",
-            "Attempt",
-            "AuthenticationError",
-            "BadRequest",
-            "ConfigurationError",
-            "DeadlineExceeded",
-            "DecodeError",
-            "IncompleteListing",
-            "InvalidRequest",
-            "NotFound",
-            "StoreConflict",
-            "QuotaExhausted",
-            "RateLimited",
-            "RowsRefused",
-            "ServerError",
-            "StoreDamaged",
-            "StoreError",
-            "StoreVersionError",
-            "TransportError",
-            "WindowOutOfReach",
-            "WindowRefused",
+            "APIError", "AccessDenied", "AgoraAnalyticsError", "Attempt", "AuthenticationError",
+            "BadRequest", "ConfigurationError", "DeadlineExceeded", "DecodeError", "IncompleteListing",
+            "InvalidRequest", "NotFound", "QuotaExhausted", "RateLimited", "RowsRefused", "ServerError",
+            "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError", "TransportError",
+            "WindowOutOfReach", "WindowRefused",
         ),
-        "harvest.estimate": (
-            "Estimate",
-            "estimate",
-        ),
+        "harvest.estimate": ("Estimate", "estimate"),
         "harvest.insights": ("harvest_insights",),
-        "harvest.report": ("HarvestReport",),
-        "harvest.run": ("harvest",),
-        "messages": (
-            "FailureKind",
-            "Request",
-            "Response",
-            "TransportFailure",
+        "harvest.report": (
+            "CallSkipped", "CallStored", "CallsListed", "HarvestEvent", "HarvestObserver", "HarvestReport",
+            "PointsStored",
         ),
-        "opentok.client": ("AsyncOpenTok",),
+        "harvest.run": ("HarvestClient", "harvest"),
+        "instants": ("Instant",),
+        "kit.client": ("ClientOptions",),
+        "messages": ("FailureKind", "Request", "Response", "TransportFailure"),
+        "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),
-        "signaling.client": ("AsyncSignaling",),
-        "store": ("open_store",),
+        "signaling.client": ("AsyncSignaling", "SignalingSettings"),
+        "store": ("ParquetStore", "Store", "open_store"),
+        "store.protocol": ("FileDamaged", "Unreadable"),
     },
-)
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -215,7 +232,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Package(ModuleType):

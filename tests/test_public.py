@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import inspect
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,11 @@ import pytest
 import agora_analytics
 from agora_analytics import errors
 
-NEEDS_STORE = {"Estimate", "HarvestReport", "estimate", "harvest", "harvest_insights", "open_store"}
+NEEDS_STORE = {
+    "CallSkipped", "CallStored", "CallsListed", "Estimate", "FileDamaged", "HarvestClient", "HarvestEvent",
+    "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "Unreadable", "estimate", "harvest",
+    "harvest_insights", "open_store",
+}  # fmt: skip
 PROMISED = {
     "AsyncAgora", "harvest", "estimate", "open_store", "Call", "Session", "Series", "Page", "Pages", "Plan", "PLANS",
     "STANDARD", "PREMIUM", "ENTERPRISE", "Limits", "Region", "RetryPolicy", "Quota", "MemoryLedger", "SqliteLedger",
@@ -64,6 +70,19 @@ def test_dir_lists_names_that_were_not_used_yet():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_dir_lists_public_names_only():
+    assert {name for name in dir(agora_analytics) if not name.startswith("__")} == set(
+        agora_analytics.__all__
+    )
+
+
+def test_help_of_the_client_names_types_and_does_not_expand_them():
+    signature = str(inspect.signature(agora_analytics.AsyncAgora))
+    assert "plan: 'Plan | str' = 'standard'" in signature
+    assert "**options: 'Unpack[ClientOptions]'" in signature
+    assert "HostSwitched" not in pydoc.plain(pydoc.render_doc(agora_analytics.AsyncAgora))
 
 
 def test_a_wrong_name_is_an_attribute_error():

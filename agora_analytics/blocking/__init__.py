@@ -19,6 +19,9 @@ from agora_analytics.lazy import lazy_names
 if TYPE_CHECKING:
     from agora_analytics.blocking.agora import Agora as Agora
     from agora_analytics.blocking.agora import AgoraBeta as AgoraBeta
+    from agora_analytics.blocking.agora import Follow as Follow
+    from agora_analytics.blocking.agora import Insights as Insights
+    from agora_analytics.blocking.agora import Realtime as Realtime
     from agora_analytics.blocking.apsaravideo import ApsaraVideo as ApsaraVideo
     from agora_analytics.blocking.harvesting import estimate as estimate
     from agora_analytics.blocking.harvesting import harvest as harvest
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 __all__, __getattr__ = lazy_names(
     __name__,
     {
-        "agora": ("Agora", "AgoraBeta"),
+        "agora": ("Agora", "AgoraBeta", "Follow", "Insights", "Realtime"),
         "apsaravideo": ("ApsaraVideo",),
         "harvesting": ("estimate", "harvest", "harvest_insights"),
         "opentok": ("OpenTok",),

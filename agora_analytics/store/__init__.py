@@ -4,9 +4,17 @@
 """
 
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
-from agora_analytics.store.compaction import CompactReport
+from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
 from agora_analytics.store.parquet_store import ParquetStore, open_store
-from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, Store, Units, Unreadable
+from agora_analytics.store.protocol import (
+    CallListing,
+    FileDamaged,
+    Published,
+    Repair,
+    Store,
+    Units,
+    Unreadable,
+)
 from agora_analytics.store.query import Result
 
 __all__ = [
@@ -18,10 +26,13 @@ __all__ = [
     "TABLES",
     "CallListing",
     "CompactReport",
+    "CompactedDay",
     "FileDamaged",
     "ParquetStore",
+    "Published",
     "Repair",
     "Result",
+    "SkippedDay",
     "Store",
     "Units",
     "Unreadable",
