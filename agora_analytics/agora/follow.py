@@ -42,11 +42,13 @@ class LiveWindow:
         ts: the beginning, UTC epoch seconds, on the grid of :00, :20 and :40.
         rows: a `Point` for each metric, or for each metric and group; empty if the server has no data.
         missing: the metrics that could not be requested before the window went out of reach.
+        metrics: all requested metrics.
     """
 
     ts: int
     rows: tuple[Point, ...] = field(repr=False)
     missing: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def end(self) -> int:
@@ -60,16 +62,22 @@ class LiveWindow:
 
     @property
     def values(self) -> Mapping[str, Number | None]:
-        """The value of each metric over all users, without a dimension."""
-        return {row.metric: row.value for row in self.rows if row.dimension is None}
+        """The value of each requested metric over all users.
+
+        None if the server has no value, as `joinSuccessRate` while nobody joins; if the metric is `missing`; and if the
+        query has a dimension.
+        """
+        found = {row.metric: row.value for row in self.rows if row.dimension is None}
+        return dict.fromkeys(self.metrics) | found
 
     @property
     def groups(self) -> Mapping[str | None, Mapping[str, Number | None]]:
-        """The value of each metric by group, if the query has a dimension."""
+        """The value of each requested metric by group, if the query has a dimension. None if the server has no value."""
         by_group: dict[str | None, dict[str, Number | None]] = {}
         for row in self.rows:
             if row.dimension is not None:
-                by_group.setdefault(row.dimension_value, {})[row.metric] = row.value
+                group = by_group.setdefault(row.dimension_value, dict.fromkeys(self.metrics))
+                group[row.metric] = row.value
         return by_group
 
 
@@ -105,6 +113,13 @@ class Follow:
         self._options: CallOptions = {}
         self.lost = 0
 
+    def __repr__(self) -> str:
+        by = "" if self._filters.dimension is None else f" by {self._filters.dimension}"
+        start = "the newest window"
+        if self._next is not None:
+            start = f"{datetime.fromtimestamp(self._next, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return f"<Follow {', '.join(self._operations)}{by}; next: {start}; lost: {self.lost}>"
+
     def _limited(self, options: CallOptions) -> Self:
         """Apply the options of a call to each request."""
         self._options = {**self._options, **options}
@@ -129,7 +144,8 @@ class Follow:
             rows, missing = self._rows.pop(ts, []), self._missing.pop(ts, [])
             self.lost += bool(missing)
             if len(missing) < len(self._operations):
-                return LiveWindow(ts=ts, rows=tuple(rows), missing=tuple(missing))
+                metrics = tuple(self._operations)
+                return LiveWindow(ts=ts, rows=tuple(rows), missing=tuple(missing), metrics=metrics)
         return None
 
     async def _fetch(self) -> None:

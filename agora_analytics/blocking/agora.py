@@ -43,6 +43,9 @@ class Follow:  # noqa: D101 - it has the docstring of AsyncFollow
     def __iter__(self) -> Iterator[LiveWindow]:
         return iterate(self._worker, aiter(self._followed))
 
+    def __repr__(self) -> str:
+        return repr(self._followed)
+
     @property
     def lost(self) -> int:
         """How many windows went out of reach for at least one metric."""

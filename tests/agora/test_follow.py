@@ -1,6 +1,7 @@
 """Following Real-time over virtual days: every window once, in order, within the day's quota, across faults."""
 
 from contextlib import aclosing
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -141,7 +142,10 @@ def test_a_failing_metric_does_not_delay_the_others(world):
     )
     windows, follow = followed(harness, ["userCount", "networkDelay"], 3 * 3600)
     assert [window.ts for window in windows] == list(range(windows[0].ts, T + 3 * 3600, 20))
-    assert all(window.missing == ("networkDelay",) and "userCount" in window.values for window in windows)
+    assert all(
+        window.missing == ("networkDelay",) and window.values["networkDelay"] is None for window in windows
+    )
+    assert any(window.values["userCount"] for window in windows)
     assert follow.lost == len(windows)
     assert {event.metric for event in lost_events(harness)} == {"networkDelay"}
 
@@ -171,10 +175,12 @@ def test_each_window_has_all_groups_for_the_same_requests(world):
     assert len(rows) == len({(row.metric, row.ts, row.dimension_value) for row in rows})
     assert {row.dimension for row in rows} == {"net"}
     busiest = max(windows, key=lambda window: len(window.rows))
-    assert not busiest.values
+    assert busiest.values == {"userCount": None, "videoFreezeRate": None}
     assert len(busiest.groups) > 1
     assert {row.dimension_value: row.value for row in busiest.rows if row.metric == "userCount"} == {
-        group: values["userCount"] for group, values in busiest.groups.items() if "userCount" in values
+        group: values["userCount"]
+        for group, values in busiest.groups.items()
+        if values["userCount"] is not None
     }
     alone = make_harness(world)
     together, _ = followed(alone, metrics, 2 * 3600)
@@ -183,6 +189,42 @@ def test_each_window_has_all_groups_for_the_same_requests(world):
         whole[ts] for ts in times
     ]
     assert not any(window.groups for window in together)
+
+
+def test_metric_without_a_value_is_none():
+    """Nobody tries to join, so the server sends no row of `joinSuccessRate`."""
+    start = T - T % 20 - 40
+    none, some = ok(data=[]), ok(data=[{"ts": start, "userCount": 3}])
+    harness = scripted(lambda request: none if ("metric", "joinSuccessRate") in request.query else some)
+
+    async def work(client):
+        return await taken(client.realtime.follow(["joinSuccessRate", "userCount"], since=start), count(1))
+
+    (window,) = harness.run(work)
+    assert window.values == {"joinSuccessRate": None, "userCount": 3}
+    assert (window.missing, window.groups) == ((), {})
+
+
+def test_each_group_has_every_metric(world):
+    metrics = {"userCount", "joinSuccessRate"}
+    windows, _ = followed(make_harness(world), sorted(metrics), 1800, by="net")
+    assert {frozenset(values) for window in windows for values in window.groups.values()} == {
+        frozenset(metrics)
+    }
+
+
+def test_repr_names_the_metrics_and_the_next_window(world):
+    async def work(client):
+        follow = client.realtime.follow(["userCount", "videoFreezeRate"], by="net")
+        before = repr(follow)
+        windows = await taken(follow, count(1))
+        return before, repr(follow), windows[-1].end
+
+    before, after, end = make_harness(world).run(work)
+    assert before == "<Follow userCount, videoFreezeRate by net; next: the newest window; lost: 0>"
+    assert after == before.replace(
+        "the newest window", f"{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    )
 
 
 def test_only_some_groups_are_followed(world):
