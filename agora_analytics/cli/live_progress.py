@@ -29,7 +29,6 @@ from agora_analytics.engine.events import (
     RangeClipped,
     ResponseReceived,
     Waited,
-    log_event,
 )
 from agora_analytics.harvest import (
     CallSkipped,
@@ -90,7 +89,6 @@ class Progress:
 
     def sent(self, event: Event) -> None:
         """Count an event of the client."""
-        log_event(event)
         match event:
             case ResponseReceived():
                 self.requests[event.endpoint] += 1

@@ -2,6 +2,8 @@
 
 The options of the current call are a context variable, so that the tasks of a call have them too: each page of a listing,
 and each nested query of a page.
+
+Every client's module imports this one, so anyio is imported in the functions.
 """
 
 import math
@@ -12,7 +14,6 @@ from functools import wraps
 from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction
 from typing import Any, TypedDict, TypeVar, cast
 
-import anyio
 from attrs import define
 
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
@@ -68,6 +69,8 @@ class CallLimits:
         """Return the seconds until the deadline; `default` if the caller passed none, None if there is none."""
         if self.seconds is None:
             return None if self.unlimited else default
+        import anyio
+
         return self.ends_at - anyio.current_time()
 
     def extend(self, ends_at: float | None) -> None:
@@ -78,6 +81,8 @@ class CallLimits:
     @asynccontextmanager
     async def enforced(self, endpoint: str, activity: str) -> AsyncIterator[None]:
         """Raise `DeadlineExceeded` if the deadline passes while something else than a request is waited for."""
+        import anyio
+
         with anyio.move_on_after(self.remaining(None)) as scope:
             yield
         if scope.cancelled_caught:
@@ -98,6 +103,8 @@ def call_limits(options: CallOptions) -> Iterator[CallLimits]:
     if not options:
         yield current_limits()
         return
+    import anyio
+
     seconds = options.get("deadline")
     limits = CallLimits(
         seconds=seconds,
