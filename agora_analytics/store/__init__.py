@@ -1,13 +1,12 @@
 """A store: a folder of Parquet files with tables of calls, sessions, metrics and points.
 
-`open_store(folder)` returns a `ParquetStore`. `Store` is the interface that a harvest needs.
+`open_store(folder)` returns a `ParquetStore`, which reads. A harvest writes through the interface `StoreWriter`.
 """
 
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactReport
-from agora_analytics.store.parquet_store import ParquetStore, open_store
-from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, Store, Units, Unreadable
-from agora_analytics.store.query import Result
+from agora_analytics.store.parquet_store import ParquetStore, local_folder, open_store
+from agora_analytics.store.protocol import CallListing, FileDamaged, Repair, StoreWriter, Units, Unreadable
 
 __all__ = [
     "CALLS",
@@ -21,10 +20,10 @@ __all__ = [
     "FileDamaged",
     "ParquetStore",
     "Repair",
-    "Result",
-    "Store",
+    "StoreWriter",
     "Units",
     "Unreadable",
+    "local_folder",
     "open_store",
     "table_schema",
 ]

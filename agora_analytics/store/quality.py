@@ -6,11 +6,14 @@ vendors are in `points`. A metric without a common name keeps its own name and u
 
 from collections.abc import Mapping
 
+import pyarrow as pa
+
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.agora.metric_ids import METRIC_IDS
 from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
 from agora_analytics.core.common_metrics import MetricMapping
 from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
+from agora_analytics.schemas import column
 
 MAPPINGS: Mapping[str, Mapping[str, MetricMapping]] = {
     "agora": AGORA,
@@ -18,6 +21,26 @@ MAPPINGS: Mapping[str, Mapping[str, MetricMapping]] = {
     "opentok": OPENTOK,
 }
 """The metrics with a common name: vendor -> the vendor's name of the metric -> its mapping."""
+
+
+SCHEMA = pa.schema(
+    [
+        column("vendor", pa.string(), "`agora`, `opentok` or `apsaravideo`."),
+        column("app_id", pa.string(), "The app or project."),
+        column("channel", pa.string(), "Agora's channel, an OpenTok session, ApsaraVideo's channel; null for a value of the whole app."),
+        column("call_id", pa.string(), "Agora's call, an OpenTok meeting; null for a value of all calls."),
+        column("session_id", pa.string(), "The measured stream: Agora's session, an OpenTok publisher or subscriber; or null."),
+        column("user_id", pa.string(), "The user who measured: Agora's uid, an OpenTok connection; null for a value of all users."),
+        column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
+        column("metric", pa.string(), "The common name below; the vendor's name if the metric has no common name, `mid_20099` if it has no name at all."),
+        column("unit", pa.string(), "The unit of `value`; empty if the vendor does not document it."),
+        column("ts", pa.timestamp("us", "UTC"), "When the value was measured, or when its interval began."),
+        column("value", pa.float64(), "The value; null if the vendor sent none."),
+        column("source_metric", pa.string(), "The vendor's name of the metric: a `mid` or a field."),
+        column("day", pa.date32(), "UTC day of the call; the day of the value if it has no call."),
+    ]
+)  # fmt: skip
+"""The columns of the view."""
 
 
 def map_metric(vendor: str, source: str, unit: str = "") -> MetricMapping:
@@ -37,6 +60,23 @@ def view_sql() -> str:
     return f"{_POINTS} UNION ALL {_agora_metrics()} UNION ALL {_agora_freeze_rates()}"
 
 
+def lookup(values: Mapping[int, str | float], otherwise: str) -> str:
+    """Return the SQL that looks up the column `mid` in a constant map.
+
+    It is part of the projection: a query that does not use the column does not compute it, and conditions on stored
+    columns still skip files and row groups. A join with a table of names would prevent both.
+
+    Example:
+        >>> lookup({20018: 0.01}, "1.0")
+        'coalesce(MAP {20018: 0.01}[mid], 1.0)'
+    """
+    pairs = ", ".join(f"{mid}: {value!r}" for mid, value in values.items())
+    return f"coalesce(MAP {{{pairs}}}[mid], {otherwise})"
+
+
+UNNAMED_METRIC = "'mid_' || mid"
+"""The SQL of the name of a metric id without a name, such as `mid_20099`. As `metric_name` writes it."""
+
 _POINTS = """
     SELECT vendor, app_id, channel, call_id, session_id, user_id, peer_id, metric, unit, ts::TIMESTAMPTZ AS ts, value,
         source_metric, day
@@ -45,18 +85,18 @@ _POINTS = """
 
 
 def _agora_metrics() -> str:
-    rows = []
-    for mid, documented in METRIC_IDS.items():
-        mapping = AGORA.get(str(mid)) or MetricMapping(
-            documented.name, "kbit/s" if documented.unit == "Kbps" else documented.unit
-        )
-        rows.append(f"({mid}, '{mapping.metric}', '{mapping.unit}', {mapping.factor!r})")
+    mappings = {
+        mid: AGORA.get(str(mid))
+        or MetricMapping(documented.name, "kbit/s" if documented.unit == "Kbps" else documented.unit)
+        for mid, documented in METRIC_IDS.items()
+    }
+    metric = lookup({mid: mapping.metric for mid, mapping in mappings.items()}, UNNAMED_METRIC)
+    unit = lookup({mid: mapping.unit for mid, mapping in mappings.items()}, "''")
+    factors = {mid: mapping.factor for mid, mapping in mappings.items() if mapping.factor != 1}
     return f"""
     SELECT 'agora', m.app_id, s.cname, m.call_id, m.sid, s.uid, nullif(m.peer_uid, '0'),
-        coalesce(n.metric, m.mid::VARCHAR), coalesce(n.unit, ''), m.ts, m.value * coalesce(n.factor, 1.0),
-        m.mid::VARCHAR, m.day
+        {metric}, {unit}, m.ts, m.value * {lookup(factors, "1.0")}::DOUBLE, m.mid::VARCHAR, m.day
     FROM metrics m LEFT JOIN sessions s USING (app_id, day, call_id, sid)
-        LEFT JOIN (VALUES {", ".join(rows)}) n (mid, metric, unit, factor) USING (mid)
     """
 
 

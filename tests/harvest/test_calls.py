@@ -230,7 +230,7 @@ def test_ongoing_calls_are_stored_as_snapshots_and_fetched_again(store):
     assert second.ongoing == 0
     assert 0 < snapshot["points"] < contents(harness.tables)["points"]
     assert contents(harness.tables) == truth(world, UNTIL + 4 * 3600)
-    assert harness.tables.sql("select count(*) from calls where not finished").rows() == [(0,)]
+    assert harness.tables.sql("select count(*) from calls where not finished").fetchall() == [(0,)]
 
 
 def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
@@ -299,7 +299,7 @@ def test_listing_with_a_resume_token_of_another_version_is_listed_again(store):
     harness = make_harness(World(calls, timing=SampleTiming(interval=60)), store, now=UNTIL + 600)
     opened, window = open_store(harness.store, create=True), (UNTIL - 7_200, UNTIL - 1)
     newest = harness.run(lambda c: c.calls(*window).collect())[:100]
-    opened.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
+    opened.writer.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
 
     report = harness.harvest(since=window[0], until=UNTIL)
 

@@ -180,7 +180,7 @@ def test_data_beyond_the_reach_keeps_its_intact_rows(damaged_later, tmp_path):
     damaged = damageable_files(store)["metrics"][-1]
     empty(store / damaged)
     later = make_harness(WORLD, store, now=NOW + 30 * 24 * HOUR)
-    calls = open_store(store).calls(DEMO_APP_ID).num_rows
+    calls = open_store(store).writer.calls(DEMO_APP_ID).num_rows
     report = later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR)
     assert [file.path for file in report.damaged] == [damaged.as_posix()]
     assert later.tables.calls(DEMO_APP_ID).num_rows == calls
@@ -220,7 +220,7 @@ def test_repair_that_is_killed_at_any_step_is_continued(damaged_later, expected,
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", replace)
             try:
-                open_store(store).repair(DEMO_APP_ID, refetch_from=0)
+                open_store(store).writer.repair(DEMO_APP_ID, refetch_from=0)
                 break
             except _KilledError:
                 steps += 1
