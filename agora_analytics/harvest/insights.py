@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora.enums import Granularity, QualityMetric

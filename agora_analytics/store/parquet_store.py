@@ -13,6 +13,7 @@ from agora_analytics.errors import StoreError
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
+from agora_analytics.store.overview import Overview, count_rows
 from agora_analytics.store.parquet_writer import ParquetStoreWriter
 from agora_analytics.store.views import view_schema
 
@@ -83,7 +84,10 @@ class ParquetStore:
         self.writer = ParquetStoreWriter(self._layout, durable=durable)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r})"
+        return f"<{type(self).__name__} {Overview.read(self._layout).text()}>"
+
+    def _repr_html_(self) -> str:
+        return Overview.read(self._layout).html()
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
@@ -102,15 +106,15 @@ class ParquetStore:
         (polars), `to_arrow_table()`, `to_arrow_reader()` (in batches), `fetchall()`, `to_parquet(path)` and
         `to_csv(path)` return or write all rows. `filter`, `aggregate`, `order` and `limit` return another relation.
 
-        The query is checked here, and runs when the rows are read; a relation that is read twice runs twice. It stays
-        valid without the store, and has its own connection: in several threads, call `sql` in each of them. Times are in
-        UTC.
+        The statement is checked here; it runs when the rows are read, again each time. The relation stays valid without
+        the store. It has its own connection, so call `sql` in each thread. Times are in UTC.
 
         Args:
             text: one statement that only reads: `select`, `describe`, `summarize`, or `explain` of a `select`.
             allow: for queries of other people. The query runs in a sandbox that reads files only in the store and in
                 these folders, and cannot reach the network, the environment or Python variables. None: no sandbox; the
-                query may read every file that this process may read.
+                query may read every file that this process may read. The sandbox judges `text` only: never pass a text
+                of other people to a method of the relation.
 
         Raises:
             InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
@@ -171,6 +175,4 @@ class ParquetStore:
         Raises:
             StoreError: if a file is damaged or cannot be read.
         """
-        text = " union all ".join(f"select '{name}', count(*) from {name}" for name in TABLES)
-        rows = query.fetch(self._layout, text, lambda relation: relation.fetchall())
-        return {str(name): int(count) for name, count in rows}
+        return count_rows(self._layout)

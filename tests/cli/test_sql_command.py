@@ -131,7 +131,7 @@ def test_sql_takes_the_output_options_of_every_command(sql, tmp_path):
 
 
 def test_fractions_of_a_second_are_written_only_where_there_are_some(sql):
-    query = "select unnest([timestamptz '2026-11-20 08:00Z', timestamptz '2026-11-20 08:00:01.25Z']) as ts"
+    query = "select unnest([timestamptz '2026-11-20 08:00:00Z', timestamptz '2026-11-20 08:00:01.25Z']) as ts"
     expected = ["2026-11-20T08:00:00Z", "2026-11-20T08:00:01.250000Z"]
     assert [row["ts"] for row in json.loads(sql("-f", "json", query))] == expected
 

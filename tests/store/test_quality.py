@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.enums import QualityMetric
-from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
 from agora_analytics.core.common_metrics import COMMON_METRICS
 from agora_analytics.store.quality import MAPPINGS, map_metric
 
@@ -59,6 +59,41 @@ def test_agora_metrics_get_common_names_and_units(store):
         "select vendor, app_id, channel, call_id, user_id, ts from quality where metric = 'app_cpu'"
     ).fetchall()
     assert row == ("agora", APP, "room", "c1", str(2**40), datetime.fromtimestamp(CREATED, UTC))
+
+
+def test_metrics_have_the_name_and_the_unit_of_their_number(store):
+    store_samples(store, [(mid, "0", 1.0) for mid in (*METRIC_IDS, 20099, -1)])
+    rows = store.sql("select mid, metric, unit from metrics").fetchall()
+    expected = [(mid, metric_name(mid), metric.unit) for mid, metric in METRIC_IDS.items()]
+    assert sorted(rows) == sorted([*expected, (20099, "mid_20099", ""), (-1, "mid_-1", "")])
+    counted = store.sql("select metric, unit, count(*) from quality where metric like 'mid%' group by all")
+    assert sorted(counted.fetchall()) == [("mid_-1", "", 1), ("mid_20099", "", 1)]
+    mixed = store.sql("select count(*) from quality where try_cast(metric as bigint) is not null")
+    assert mixed.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select count(*) from metrics",
+        "select mid, avg(value) from metrics where mid = 20003 group by mid",
+        "select avg(value) from quality where session_id = 'c1-0'",
+    ],
+)
+def test_query_without_names_does_not_look_them_up(store, text):
+    """Names are part of the projection, so DuckDB drops them, and reads only the columns of the query."""
+    store_samples(store, [(20003, "0", 1.0)])
+    ((_, plan),) = store.sql(f"explain {text}").fetchall()
+    assert "audio_send_bitrate" not in plan
+    assert "audio_bitrate_sent" not in plan
+    assert "peer_uid" not in plan
+
+
+def test_conditions_on_stored_columns_reach_the_files(store):
+    store_samples(store, [(20003, "0", 1.0)])
+    text = "select metric, avg(value) from metrics where mid = 20003 group by all"
+    ((_, plan),) = store.sql(f"explain {text}").fetchall()
+    assert "Filters:mid=20003" in plan.replace(" ", "")
 
 
 def test_every_sample_of_every_vendor_appears_once(store):

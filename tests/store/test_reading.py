@@ -138,9 +138,13 @@ def test_store_below_a_key_value_folder_returns_the_same_rows(tmp_path, parent):
 
 
 def test_condition_on_a_day_reads_the_files_of_the_day_only(filled):
-    broken = next(path for path in filled.files("calls") if "day=2026-11-21" in str(path))
-    broken.write_bytes(b"")
+    for table in ("calls", "metrics"):
+        for path in filled.files(table):
+            if "day=2026-11-21" in str(path):
+                path.write_bytes(b"")
     assert filled.sql(f"select count(*) from calls where day = '{DAY}'").fetchall() == [(2,)]
+    named = filled.sql(f"select metric, count(value) > 0 from metrics where day = '{DAY}' group by all")
+    assert named.fetchall() == [("audio_send_bitrate", True)]
 
 
 @pytest.mark.parametrize("app_id", ["0123", "a b/c", "ü", "007e1", "null", "_a", "x%41"])
