@@ -69,6 +69,7 @@ async def harvest(
         The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
 
     Raises:
+        InvalidRequest: `store` is a URL.
         WindowOutOfReach: no part of the range is within the plan's retention.
         AuthenticationError, AccessDenied: the client may not fetch anything.
         StoreError: the store cannot be written; everything committed is safe.

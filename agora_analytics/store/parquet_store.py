@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from agora_analytics.errors import StoreError
+from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
@@ -32,8 +32,9 @@ def open_store(path: str | Path, *, create: bool = False, durable: bool = True) 
             files and fetches them again.
 
     Raises:
+        InvalidRequest: if the path is a URL.
         StoreVersionError: if the store has another format version.
-        StoreError: if the path is a URL, the folder is not a store or contains other files, or cannot be created.
+        StoreError: if the folder is not a store or contains other files, or cannot be created.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -51,12 +52,11 @@ def local_folder(path: str | Path) -> Path:
     """Return the absolute path of a store's folder.
 
     Raises:
-        StoreError: if the path is a URL.
+        InvalidRequest: if the path is a URL.
 
     Example:
-        >>> local_folder(Path("s3://bucket/calls.store"))
-        Traceback (most recent call last):
-        agora_analytics.errors.StoreError: cannot open the store s3:/bucket/calls.store: a store is a local folder, ...
+        >>> local_folder("/data/calls.store").name
+        'calls.store'
     """
     if url := _URL.match(str(path)):
         advice = (
@@ -64,7 +64,7 @@ def local_folder(path: str | Path) -> Path:
             if url[1].lower() == "file"
             else "give the path of a folder, and copy the finished store to its destination"
         )
-        raise StoreError(f"cannot open the store {path}: a store is a local folder, not a URL; {advice}")
+        raise InvalidRequest(f"cannot open the store {path}: a store is a local folder, not a URL; {advice}")
     return Path(path).expanduser().absolute()
 
 

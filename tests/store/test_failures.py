@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import StoreDamaged, StoreError, StoreVersionError
+from agora_analytics.errors import InvalidRequest, StoreDamaged, StoreError, StoreVersionError
 from agora_analytics.store import open_store, parquet_file, query
 from agora_analytics.store.failures import store_error
 from agora_analytics.store.layout import Layout
@@ -28,6 +28,16 @@ from .sample_calls import (
     whole_calls_only,
 )
 from .subprocesses import run
+
+URLS = [
+    "s3://bucket/calls.store",
+    "gs://bucket/calls.store",
+    "az://container/calls.store",
+    "abfss://container@account/calls.store",
+    "https://example.com/calls.store",
+    "file:///data/calls.store",
+    "S3:/bucket",
+]
 
 
 def one_line(problem) -> str:
@@ -153,9 +163,37 @@ def test_folder_with_other_files_is_not_changed(tmp_path):
 
 
 def test_opening_a_missing_store_does_not_create_it(tmp_path):
-    with pytest.raises(StoreError, match=r"there is no store at"):
+    with pytest.raises(
+        StoreError, match=r"there is no store at .*: the folder does not exist; .* harvest"
+    ) as problem:
         open_store(tmp_path / "store")
+    one_line(problem)
     assert not list(tmp_path.iterdir())
+
+
+def test_folder_inside_a_store_is_answered_with_the_store(store):
+    store_call(store, "c")
+    with pytest.raises(StoreError, match=f"it has no _store.json; give {store.path}, which contains it"):
+        open_store(store.files("metrics")[0].parent)
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("url", URLS)
+def test_url_is_not_a_store(tmp_path, monkeypatch, url, kind, create):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InvalidRequest, match="a store is a local folder, not a URL; give the path"
+    ) as problem:
+        open_store(kind(url), create=create)
+    one_line(problem)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a:b", "s3", "app_id=x", "2026-11-20T08:00", "C:"])
+def test_folder_with_a_colon_is_not_a_url(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert open_store(f"{name}/calls.store", create=True).path == tmp_path / name / "calls.store"
 
 
 @pytest.mark.parametrize(
