@@ -84,7 +84,7 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
     harness.clock.step(hours * HOUR)
     assert run(harness, 8 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW + DAY)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
@@ -95,7 +95,7 @@ def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, pl
     harness = at(project, store, NOW + 1000, plans[1])
     assert run(harness, 15 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
     assert first.calls + first.left == 1
 
 
@@ -138,7 +138,7 @@ def test_pending_samples_outside_the_retention_are_kept(store):
     second = run(harness, DAY - 100)
     assert second.complete
     assert harness.tables.counts()["metrics"] == first.points + second.points
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.slow
@@ -259,4 +259,4 @@ def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
     harness.clock.step(HOUR)
     assert run(harness, 2 * DAY).complete
     assert contents(harness.tables) == truth(project, NOW + DAY)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())

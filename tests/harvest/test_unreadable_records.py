@@ -50,7 +50,7 @@ def run(store, edit=unchanged, world=WORLD, **settings):
 
 
 def calls_of(harness):
-    return set(harness.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
+    return set(harness.tables.writer.calls(DEMO_APP_ID)["call_id"].to_pylist())
 
 
 def named(report):
