@@ -14,78 +14,104 @@ UTC_SECONDS = pa.timestamp("s", "UTC")
 UTC_MILLISECONDS = pa.timestamp("ms", "UTC")
 
 
-def column(name: str, kind: pa.DataType, description: str) -> pa.Field:
-    """Return a column with a description in its metadata."""
+def _column(name: str, kind: pa.DataType, description: str) -> pa.Field:
     return pa.field(name, kind, metadata={"description": description})
 
 
 CALLS = pa.schema(
     [
-        column("call_id", pa.string(), "The vendor's id of the call. Key."),
-        column("cname", pa.string(), "Channel name."),
-        column("created_ts", UTC_SECONDS, "When the first user joined."),
-        column("destroyed_ts", UTC_SECONDS, "When the last user left; for an ongoing call, the latest known timestamp."),
-        column("finished", pa.bool_(), "False for an ongoing call: its rows are a snapshot and are fetched again."),
-        column("call_pcu", pa.int64(), "Peak number of concurrent users; null if the vendor does not report it."),
-        column("call_acu", pa.int64(), "Accumulated number of users; null if the vendor does not report it."),
-        column("call_audio_freeze_rate", pa.float64(), "Share of the audio time that froze, 0 to 1; null if unknown."),
-        column("call_video_freeze_rate", pa.float64(), "Share of the video time that froze, 0 to 1; null if unknown."),
-        column("extra", pa.string(), "JSON object with the fields that this version does not know; null if none."),
+        _column("call_id", pa.string(), "The vendor's id of the call. Key."),
+        _column("cname", pa.string(), "Channel name."),
+        _column("created_ts", UTC_SECONDS, "When the first user joined."),
+        _column("destroyed_ts", UTC_SECONDS, "When the last user left; for an ongoing call, the latest known timestamp."),
+        _column("finished", pa.bool_(), "False for an ongoing call: its rows are a snapshot and are fetched again."),
+        _column("call_pcu", pa.int64(), "Peak number of concurrent users; null if the vendor does not report it."),
+        _column("call_acu", pa.int64(), "Accumulated number of users; null if the vendor does not report it."),
+        _column("call_audio_freeze_rate", pa.float64(), "Share of the audio time that froze, 0 to 1; null if unknown."),
+        _column("call_video_freeze_rate", pa.float64(), "Share of the video time that froze, 0 to 1; null if unknown."),
+        _column("extra", pa.string(), "JSON object with the fields that this version does not know; null if none."),
     ]
 )  # fmt: skip
 """One row for each call."""
 
 SESSIONS = pa.schema(
     [
-        column("call_id", pa.string(), "The call that the session is part of. Key, with sid."),
-        column("sid", pa.string(), "The vendor's id of the session: one user, from joining to leaving. Key."),
-        column("cname", pa.string(), "Channel name."),
-        column("uid", pa.string(), "User id; always text, because the vendor sends both numbers and text."),
-        column("account", pa.string(), "The user's name in the application; null if none."),
-        column("network", pa.string(), "Kind of network: WiFi, 4G, ..."),
-        column("platform", pa.string(), "Operating system or browser."),
-        column("speaker", pa.bool_(), "True if the user sent audio or video."),
-        column("roles", pa.list_(pa.string()), "Roles of the user; null if the vendor does not report them."),
-        column("sdk_version", pa.string(), "Version of the vendor's SDK."),
-        column("device_type", pa.string(), "Device name reported by the SDK."),
-        column("join_ts", UTC_SECONDS, "When the user joined."),
-        column("leave_ts", UTC_SECONDS, "When the user left; for an ongoing session, the latest known timestamp."),
-        column("finished", pa.bool_(), "False for an ongoing session."),
-        column("user_audio_freeze_rate", pa.float64(), "Share of the audio time that froze, 0 to 1; null if unknown."),
-        column("user_video_freeze_rate", pa.float64(), "Share of the video time that froze, 0 to 1; null if unknown."),
-        column("extra", pa.string(), "JSON object with the fields that this version does not know; null if none."),
+        _column("call_id", pa.string(), "The call that the session is part of. Key, with sid."),
+        _column("sid", pa.string(), "The vendor's id of the session: one user, from joining to leaving. Key."),
+        _column("cname", pa.string(), "Channel name."),
+        _column("uid", pa.string(), "User id; always text, because the vendor sends both numbers and text."),
+        _column("account", pa.string(), "The user's name in the application; null if none."),
+        _column("network", pa.string(), "Kind of network: WiFi, 4G, ..."),
+        _column("platform", pa.string(), "Operating system or browser."),
+        _column("speaker", pa.bool_(), "True if the user sent audio or video."),
+        _column("roles", pa.list_(pa.string()), "Roles of the user; null if the vendor does not report them."),
+        _column("sdk_version", pa.string(), "Version of the vendor's SDK."),
+        _column("device_type", pa.string(), "Device name reported by the SDK."),
+        _column("join_ts", UTC_SECONDS, "When the user joined."),
+        _column("leave_ts", UTC_SECONDS, "When the user left; for an ongoing session, the latest known timestamp."),
+        _column("finished", pa.bool_(), "False for an ongoing session."),
+        _column("user_audio_freeze_rate", pa.float64(), "Share of the audio time that froze, 0 to 1; null if unknown."),
+        _column("user_video_freeze_rate", pa.float64(), "Share of the video time that froze, 0 to 1; null if unknown."),
+        _column("extra", pa.string(), "JSON object with the fields that this version does not know; null if none."),
     ]
 )  # fmt: skip
 """One row for each session: one user in one call, from joining to leaving."""
 
 METRICS = pa.schema(
     [
-        column("call_id", pa.string(), "The call. Key, with sid, mid, peer_uid and ts."),
-        column("sid", pa.string(), "The session that measured the sample. Key."),
-        column("mid", pa.int32(), "The vendor's number of the metric, such as 20003. Key."),
-        column("peer_uid", pa.string(), 'The user whose stream was measured; "0" is the session\'s own user. Key.'),
-        column("ts", UTC_SECONDS, "When the sample was measured. Key."),
-        column("value", pa.float64(), "The value, in the unit of the metric; null if the vendor sent null."),
+        _column("call_id", pa.string(), "The call. Key, with sid, mid, peer_uid and ts."),
+        _column("sid", pa.string(), "The session that measured the sample. Key."),
+        _column("mid", pa.int32(), "The vendor's number of the metric, such as 20003. Key."),
+        _column("peer_uid", pa.string(), 'The user whose stream was measured; "0" is the session\'s own user. Key.'),
+        _column("ts", UTC_SECONDS, "When the sample was measured. Key."),
+        _column("value", pa.float64(), "The value, in the unit of the metric; null if the vendor sent null."),
     ]
 )  # fmt: skip
 """One row for each sample of a metric."""
 
 POINTS = pa.schema(
     [
-        column("vendor", pa.string(), "`opentok`, `apsaravideo`, or `agora` (Data Insights). Key."),
-        column("channel", pa.string(), "The channel, or OpenTok session; null for a value of the whole app."),
-        column("call_id", pa.string(), "The call, or OpenTok meeting; null for a value of all calls."),
-        column("session_id", pa.string(), "The measured stream: an OpenTok publisher or subscriber; or null."),
-        column("user_id", pa.string(), "The user who measured: an OpenTok connection; null for a value of all users."),
-        column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
-        column("metric", pa.string(), "The common name; the vendor's name if the metric has no common name. Key."),
-        column("unit", pa.string(), "The unit of the value; empty if the vendor does not document it."),
-        column("ts", UTC_MILLISECONDS, "When the value was measured, or when its interval began. Key."),
-        column("value", pa.float64(), "The value; null if the vendor sent none."),
-        column("source_metric", pa.string(), "The vendor's name of the metric. Key."),
+        _column("vendor", pa.string(), "`opentok`, `apsaravideo`, or `agora` (Data Insights). Key."),
+        _column("channel", pa.string(), "The channel, or OpenTok session; null for a value of the whole app."),
+        _column("call_id", pa.string(), "The call, or OpenTok meeting; null for a value of all calls."),
+        _column("session_id", pa.string(), "The measured stream: an OpenTok publisher or subscriber; or null."),
+        _column("user_id", pa.string(), "The user who measured: an OpenTok connection; null for a value of all users."),
+        _column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
+        _column("metric", pa.string(), "The common name; the vendor's name if the metric has no common name. Key."),
+        _column("unit", pa.string(), "The unit of the value; empty if the vendor does not document it."),
+        _column("ts", UTC_MILLISECONDS, "When the value was measured, or when its interval began. Key."),
+        _column("value", pa.float64(), "The value; null if the vendor sent none."),
+        _column("source_metric", pa.string(), "The vendor's name of the metric. Key."),
     ]
 )  # fmt: skip
 """One row for each value of a vendor whose data does not fit `calls`, `sessions` and `metrics`."""
+
+METRIC_NAMES = pa.schema(
+    [
+        _column("metric", pa.string(), "Name of the metric; `mid_20099` for a number that no document names."),
+        _column("unit", pa.string(), "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
+    ]
+)  # fmt: skip
+"""The columns after `mid` of the view `metrics`, which the files do not have."""
+
+QUALITY = pa.schema(
+    [
+        _column("vendor", pa.string(), "`agora`, `opentok` or `apsaravideo`."),
+        _column("app_id", pa.string(), "The app or project."),
+        _column("channel", pa.string(), "Agora's channel, an OpenTok session, ApsaraVideo's channel; null for a value of the whole app."),
+        _column("call_id", pa.string(), "Agora's call, an OpenTok meeting; null for a value of all calls."),
+        _column("session_id", pa.string(), "The measured stream: Agora's session, an OpenTok publisher or subscriber; or null."),
+        _column("user_id", pa.string(), "The user who measured: Agora's uid, an OpenTok connection; null for a value of all users."),
+        _column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
+        _column("metric", pa.string(), "The common name; the vendor's name if the metric has no common name; `mid_20099` for a number without a name."),
+        _column("unit", pa.string(), "The unit of `value`; empty if the vendor does not document it."),
+        _column("ts", pa.timestamp("us", "UTC"), "When the value was measured, or when its interval began."),
+        _column("value", pa.float64(), "The value; null if the vendor sent none."),
+        _column("source_metric", pa.string(), "The vendor's name of the metric: a `mid` or a field."),
+        _column("day", pa.date32(), "UTC day of the call; the day of the value if it has no call."),
+    ]
+)  # fmt: skip
+"""One row for each value of any vendor: the view `quality` of a store, which its folder does not have."""
 
 CALL_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {"calls": CALLS, "sessions": SESSIONS, "metrics": METRICS}
@@ -111,8 +137,8 @@ KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 PARTITIONS = pa.schema(
     [
-        column("app_id", pa.string(), "The app (project) that the call belongs to."),
-        column("day", pa.date32(), "UTC day on which the call was created, in all tables. For `points` without a call, the day of the value."),
+        _column("app_id", pa.string(), "The app (project) that the call belongs to."),
+        _column("day", pa.date32(), "UTC day on which the call was created, in all tables. For `points` without a call, the day of the value."),
     ]
 )  # fmt: skip
 """The columns that are stored in folder names: `app_id=<id>/day=YYYY-MM-DD`."""

@@ -6,14 +6,11 @@ vendors are in `points`. A metric without a common name keeps its own name and u
 
 from collections.abc import Mapping
 
-import pyarrow as pa
-
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.agora.metric_ids import METRIC_IDS
 from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
 from agora_analytics.core.common_metrics import MetricMapping
 from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
-from agora_analytics.schemas import column
 
 MAPPINGS: Mapping[str, Mapping[str, MetricMapping]] = {
     "agora": AGORA,
@@ -21,26 +18,6 @@ MAPPINGS: Mapping[str, Mapping[str, MetricMapping]] = {
     "opentok": OPENTOK,
 }
 """The metrics with a common name: vendor -> the vendor's name of the metric -> its mapping."""
-
-
-SCHEMA = pa.schema(
-    [
-        column("vendor", pa.string(), "`agora`, `opentok` or `apsaravideo`."),
-        column("app_id", pa.string(), "The app or project."),
-        column("channel", pa.string(), "Agora's channel, an OpenTok session, ApsaraVideo's channel; null for a value of the whole app."),
-        column("call_id", pa.string(), "Agora's call, an OpenTok meeting; null for a value of all calls."),
-        column("session_id", pa.string(), "The measured stream: Agora's session, an OpenTok publisher or subscriber; or null."),
-        column("user_id", pa.string(), "The user who measured: Agora's uid, an OpenTok connection; null for a value of all users."),
-        column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
-        column("metric", pa.string(), "The common name below; the vendor's name if the metric has no common name, `mid_20099` if it has no name at all."),
-        column("unit", pa.string(), "The unit of `value`; empty if the vendor does not document it."),
-        column("ts", pa.timestamp("us", "UTC"), "When the value was measured, or when its interval began."),
-        column("value", pa.float64(), "The value; null if the vendor sent none."),
-        column("source_metric", pa.string(), "The vendor's name of the metric: a `mid` or a field."),
-        column("day", pa.date32(), "UTC day of the call; the day of the value if it has no call."),
-    ]
-)  # fmt: skip
-"""The columns of the view."""
 
 
 def map_metric(vendor: str, source: str, unit: str = "") -> MetricMapping:

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
-from agora_analytics.schemas import TABLES, column, table_schema
+from agora_analytics.schemas import METRIC_NAMES, QUALITY, TABLES, table_schema
 from agora_analytics.store import quality
 from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.quality import UNNAMED_METRIC, lookup
@@ -34,15 +34,8 @@ METRIC_COLUMNS: Mapping[str, str] = {
 """The columns of the view `metrics` that its files do not have, as SQL."""
 
 _METRICS = table_schema("metrics")
-_MID = _METRICS.get_field_index("mid") + 1
-_METRICS_VIEW = pa.schema(
-    [
-        *list(_METRICS)[:_MID],
-        column("metric", pa.string(), "Name of the metric; `mid_20099` if it has no name."),
-        column("unit", pa.string(), "Unit of the value; empty if none is documented."),
-        *list(_METRICS)[_MID:],
-    ]
-)
+_AFTER_MID = _METRICS.get_field_index("mid") + 1
+_METRICS_VIEW = pa.schema([*list(_METRICS)[:_AFTER_MID], *METRIC_NAMES, *list(_METRICS)[_AFTER_MID:]])
 
 
 def view_schema(name: str) -> pa.Schema:
@@ -54,7 +47,7 @@ def view_schema(name: str) -> pa.Schema:
     """
     match name:
         case "quality":
-            return quality.SCHEMA
+            return QUALITY
         case "metrics":
             return _METRICS_VIEW
         case _:
