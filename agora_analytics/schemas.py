@@ -86,6 +86,33 @@ POINTS = pa.schema(
 )  # fmt: skip
 """One row for each value of a vendor whose data does not fit `calls`, `sessions` and `metrics`."""
 
+METRIC_NAMES = pa.schema(
+    [
+        _column("metric", pa.string(), "Name of the metric; `mid_20099` for a number that no document names."),
+        _column("unit", pa.string(), "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
+    ]
+)  # fmt: skip
+"""The columns after `mid` of the view `metrics`, which the files do not have."""
+
+QUALITY = pa.schema(
+    [
+        _column("vendor", pa.string(), "`agora`, `opentok` or `apsaravideo`."),
+        _column("app_id", pa.string(), "The app or project."),
+        _column("channel", pa.string(), "Agora's channel, an OpenTok session, ApsaraVideo's channel; null for a value of the whole app."),
+        _column("call_id", pa.string(), "Agora's call, an OpenTok meeting; null for a value of all calls."),
+        _column("session_id", pa.string(), "The measured stream: Agora's session, an OpenTok publisher or subscriber; or null."),
+        _column("user_id", pa.string(), "The user who measured: Agora's uid, an OpenTok connection; null for a value of all users."),
+        _column("peer_id", pa.string(), "The user whose stream was measured, if it is another user."),
+        _column("metric", pa.string(), "The common name; the vendor's name if the metric has no common name; `mid_20099` for a number without a name."),
+        _column("unit", pa.string(), "The unit of `value`; empty if the vendor does not document it."),
+        _column("ts", pa.timestamp("us", "UTC"), "When the value was measured, or when its interval began."),
+        _column("value", pa.float64(), "The value; null if the vendor sent none."),
+        _column("source_metric", pa.string(), "The vendor's name of the metric: a `mid` or a field."),
+        _column("day", pa.date32(), "UTC day of the call; the day of the value if it has no call."),
+    ]
+)  # fmt: skip
+"""One row for each value of any vendor: the view `quality` of a store, which its folder does not have."""
+
 CALL_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {"calls": CALLS, "sessions": SESSIONS, "metrics": METRICS}
 )

@@ -81,7 +81,7 @@ class Pipelines:
 
     def _put(self, columns) -> None:
         rows = columns_table(columns, call_id="c")
-        self._store.put("metrics", f"u{self._number}", rows, app_id=APP, day=DAY, pending=False)
+        self._store.writer.put("metrics", f"u{self._number}", rows, app_id=APP, day=DAY, pending=False)
 
 
 async def measured(url: str, repeats: int) -> dict[str, list[float]]:
@@ -100,7 +100,7 @@ async def measured(url: str, repeats: int) -> dict[str, list[float]]:
             columns, (ts, value) = await ways.ours("aiohttp"), await ways.numpy_columns()
             (stored,) = store.sql(
                 "select count(*), sum(epoch(ts)::bigint)::bigint, sum(value) from metrics"
-            ).rows()
+            ).fetchall()
             if not sums(columns.ts, columns.value) == sums(ts, value) == tuple(stored):
                 sys.exit("the ways do not give the same points")
             runs = {

@@ -89,17 +89,17 @@ def size(folder: Path) -> int:
 
 def put_in_store(folder: Path, calls: list[pa.Table]) -> Callable[[], pa.Table]:
     store = open_store(folder / "store", create=True)
-    with store.writing():
+    with store.writer.writing():
         for number, rows in enumerate(calls):
-            store.put("metrics", f"{number:032x}.00000", rows, app_id=APP, day=DAY, pending=False)
+            store.writer.put("metrics", f"{number:032x}.00000", rows, app_id=APP, day=DAY, pending=False)
             row = pa.table({"call_id": pa.array([f"{number:032x}"]), "finished": pa.array([True])})
-            store.put("calls", f"{number:032x}", row, app_id=APP, day=DAY, pending=False)
+            store.writer.put("calls", f"{number:032x}", row, app_id=APP, day=DAY, pending=False)
     return lambda: store.table("metrics").select(METRICS.names)
 
 
 def put_and_compact(folder: Path, calls: list[pa.Table]) -> Callable[[], pa.Table]:
     read = put_in_store(folder, calls)
-    report = open_store(folder / "store").compact(closed_before="2027-01-01")
+    report = open_store(folder / "store").writer.compact(closed_before="2027-01-01")
     assert report.skipped == (), report
     return read
 
@@ -230,17 +230,17 @@ def small_units(count: int, *, durable: bool) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         store = open_store(Path(scratch) / "store", create=True, durable=durable)
         began = time.perf_counter()
-        with store.writing():
+        with store.writer.writing():
             for number in range(count // 3):
                 call = f"{number:032x}"
                 key = pa.array([call], text)
                 samples = one_call(number, SESSIONS * SERIES).slice(0, 200)
                 sessions = pa.table({"call_id": key, "sid": key, "uid": pa.array(["1"], text)})
                 place = {"app_id": APP, "day": DAY}
-                store.put("metrics", call, samples, **place, pending=True)
-                store.put("sessions", call, sessions, **place, pending=True)
+                store.writer.put("metrics", call, samples, **place, pending=True)
+                store.writer.put("sessions", call, sessions, **place, pending=True)
                 row = pa.table({"call_id": key, "finished": pa.array([True])})
-                store.publish(**place, metrics=[call], sessions=call, call=call, row=row)
+                store.writer.publish(**place, metrics=[call], sessions=call, call=call, row=row)
         seconds = time.perf_counter() - began
         assert store.counts() == {
             "calls": count // 3,

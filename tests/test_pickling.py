@@ -42,7 +42,7 @@ MACHINERY = {
     # links to objects of their own class
     "Field", "Grant", "Reservation",
     # tables of Arrow, which has its own pickling
-    "CallListing", "FetchedPoints", "Result",
+    "CallListing", "FetchedPoints",
     # parts of a response that is being decoded
     "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip

@@ -87,11 +87,11 @@ METRIC_IDS: Mapping[int, MetricId] = {
 
 
 def metric_name(mid: int) -> str:
-    """Return the name of a metric id; its number as text where no document names it.
+    """Return the name of a metric id; `mid_` and its number where no document names it.
 
     Example:
         >>> metric_name(20018), metric_name(29999)
-        ('video_end_to_end_loss', '29999')
+        ('video_end_to_end_loss', 'mid_29999')
     """
     metric = METRIC_IDS.get(mid)
-    return metric.name if metric else str(mid)
+    return metric.name if metric else f"mid_{mid}"

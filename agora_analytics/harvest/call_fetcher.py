@@ -29,7 +29,7 @@ from agora_analytics.harvest.units import (
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import require_whole_window
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
-from agora_analytics.store.protocol import Published, Store
+from agora_analytics.store.protocol import Published, StoreWriter
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -75,7 +75,7 @@ class CallFetcher:
     """
 
     client: "AsyncAgora"
-    store: Store
+    store: StoreWriter
     plan: WorkPlan
     emit: HarvestObserver
     log: UnreadableLog

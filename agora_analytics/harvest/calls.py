@@ -29,7 +29,7 @@ from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
-from agora_analytics.store import FileDamaged, Store
+from agora_analytics.store import FileDamaged, StoreWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,12 @@ _PAGE_UNIT = re.compile(r"listing\.(-?\d+)-(-?\d+)\.\d+")
 
 
 async def harvest_calls(
-    client: "AsyncAgora", store: Store, window: Window, observer: HarvestObserver | None, *, verify: bool
+    client: "AsyncAgora",
+    store: StoreWriter,
+    window: Window,
+    observer: HarvestObserver | None,
+    *,
+    verify: bool,
 ) -> HarvestReport:
     """Store every call that was active at any time in a window, with its sessions and samples."""
     runner = UnitRunner(client, observer, concurrency=MAX_CONCURRENT_CALLS)
@@ -79,7 +84,7 @@ class _CallLister:
     """
 
     client: "AsyncAgora"
-    store: Store
+    store: StoreWriter
     plan: WorkPlan
     runner: UnitRunner
     window: Window

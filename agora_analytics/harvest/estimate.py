@@ -20,13 +20,13 @@ from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
 from agora_analytics.harvest.points import PointsUnit, is_stored
 from agora_analytics.harvest.report import CallSkipped
-from agora_analytics.harvest.run import HarvestClient
+from agora_analytics.harvest.run import HarvestClient, HarvestStore, writer_of
 from agora_analytics.harvest.units import call_window
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
-from agora_analytics.store import Store, Units, open_store
+from agora_analytics.store import StoreWriter, Units, local_folder, open_store
 
 _PAGE_SIZE = 100
 
@@ -63,7 +63,7 @@ class Estimate:
 
 
 async def estimate(
-    client: HarvestClient, *, since: Instant, until: Instant = "now", store: Store | str | Path | None = None
+    client: HarvestClient, *, since: Instant, until: Instant = "now", store: HarvestStore | None = None
 ) -> Estimate:
     """Return the cost of a harvest: requests by endpoint, and their duration. Nothing is stored.
 
@@ -101,10 +101,11 @@ async def estimate(
             return await _estimate_meetings(client, client.window(since, until), opened)
 
 
-def _open_existing(store: Store | str | Path | None) -> Store | None:
+def _open_existing(store: HarvestStore | None) -> StoreWriter | None:
     if isinstance(store, str | Path):
-        return open_store(store) if Path(store).exists() else None
-    return store
+        folder = local_folder(store)
+        store = open_store(folder) if folder.exists() else None
+    return None if store is None else writer_of(store)
 
 
 async def _estimate(
@@ -132,7 +133,7 @@ async def _estimate(
 
 
 async def _estimate_metric_days(
-    client: AsyncApsaraVideo, days: Sequence[Window], store: Store | None
+    client: AsyncApsaraVideo, days: Sequence[Window], store: StoreWriter | None
 ) -> Estimate:
     stored = Units() if store is None else await asyncio.to_thread(store.units, client.app_id)
     units = [unit async for unit in metric_day_units(client, days, stored.pending["points"])]
@@ -141,7 +142,7 @@ async def _estimate_metric_days(
     return await _estimate(client, window, calls=calls, known=known, requests={INTERACTION_METRICS: calls})
 
 
-async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: Store | None) -> Estimate:
+async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: StoreWriter | None) -> Estimate:
     skipped: list[CallSkipped] = []
 
     def skip(name: str, error: AgoraAnalyticsError) -> None:
@@ -174,7 +175,7 @@ def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
 # ---- the calls of Agora
 
 
-async def _estimate_calls(client: AsyncAgora, window: Window, store: Store | None) -> Estimate:
+async def _estimate_calls(client: AsyncAgora, window: Window, store: StoreWriter | None) -> Estimate:
     app_id = client.settings.app_id
     plan = WorkPlan() if store is None else await asyncio.to_thread(WorkPlan.read, store, app_id)
     reach = client.reach(LISTS)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora.enums import Granularity, QualityMetric
@@ -13,10 +12,9 @@ from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.harvest_log import log_start
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
-from agora_analytics.harvest.run import open_or_create
+from agora_analytics.harvest.run import HarvestStore, open_or_create
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
-from agora_analytics.store import Store
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -34,7 +32,7 @@ async def harvest_insights(
     *,
     since: Instant,
     until: Instant = "now",
-    store: Store | str | Path,
+    store: HarvestStore,
     observer: HarvestObserver | None = None,
     verify: bool = False,
 ) -> HarvestReport:
@@ -50,7 +48,7 @@ async def harvest_insights(
         metrics: a `QualityMetric` or a raw name, or several.
         since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a `Store`, or the folder of one, which is created if it does not exist.
+        store: a store, or the folder of one, which is created if it does not exist.
         observer: called with every `HarvestEvent`.
         verify: read every page of the store, as for `harvest`.
 

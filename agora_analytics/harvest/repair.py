@@ -11,13 +11,19 @@ from agora_analytics.harvest.harvest_log import log_event
 from agora_analytics.harvest.report import CallSkipped, HarvestEvent, HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, epoch_seconds
-from agora_analytics.store.protocol import FileDamaged, Repair, Store
+from agora_analytics.store.protocol import FileDamaged, Repair, StoreWriter
 
 T = TypeVar("T")
 
 
 async def repair_and_read(
-    runner: UnitRunner, store: Store, app_id: str, read: Callable[[], T], *, refetch_from: float, verify: bool
+    runner: UnitRunner,
+    store: StoreWriter,
+    app_id: str,
+    read: Callable[[], T],
+    *,
+    refetch_from: float,
+    verify: bool,
 ) -> tuple[Repair, T]:
     """Repair the store, report the damaged files, and read what a harvest has to know about the stored rows.
 
@@ -39,7 +45,7 @@ async def repair_and_read(
 
 
 async def finish_repair(
-    runner: UnitRunner, store: Store, app_id: str, repaired: Repair, *, refetch_from: float
+    runner: UnitRunner, store: StoreWriter, app_id: str, repaired: Repair, *, refetch_from: float
 ) -> None:
     """Delete the damaged files whose rows this run fetched again. Files that could not be replaced are kept.
 

@@ -17,10 +17,13 @@ from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.instants import DAY, Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import DAILY_REACH
-from agora_analytics.store import CompactReport, Store, open_store
+from agora_analytics.store import CompactReport, ParquetStore, StoreWriter, open_store
 
 HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """The clients that can be harvested."""
+
+HarvestStore: TypeAlias = ParquetStore | StoreWriter | str | Path
+"""Where a harvest stores its rows: a store, the folder of one, or another implementation of its writer."""
 
 _INSIGHTS_RETENTION = 30 * DAY
 """More seconds than Data Insights days stay available after calls, under any plan."""
@@ -31,7 +34,7 @@ async def harvest(
     *,
     since: Instant,
     until: Instant = "now",
-    store: Store | str | Path,
+    store: HarvestStore,
     observer: HarvestObserver | None = None,
     compact: bool = True,
     verify: bool = False,
@@ -57,7 +60,7 @@ async def harvest(
         client: the client; its rate limits determine the pace.
         since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a `Store`, or the folder of one, which is created if it does not exist. `open_store(..., durable=False)`
+        store: a store, or the folder of one, which is created if it does not exist. `open_store(..., durable=False)`
             is faster, but the last seconds may be lost in a power failure.
         observer: called with every `HarvestEvent`, in addition to the log; the engine's events go to the client's own observer.
         compact: merge the many files of days that are over into a few at the end.
@@ -67,6 +70,7 @@ async def harvest(
         The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
 
     Raises:
+        InvalidRequest: `store` is a URL.
         WindowOutOfReach: no part of the range is within the plan's retention.
         AuthenticationError, AccessDenied: the client may not fetch anything.
         StoreError: the store cannot be written; everything committed is safe.
@@ -112,8 +116,13 @@ async def harvest(
     return report
 
 
-async def open_or_create(store: Store | str | Path) -> Store:
-    """Return a store, given itself or its folder."""
+async def open_or_create(store: HarvestStore) -> StoreWriter:
+    """Return the writer of a store, given itself or its folder. Create the store if it does not exist."""
     if isinstance(store, str | Path):
-        return await asyncio.to_thread(open_store, store, create=True)
-    return store
+        store = await asyncio.to_thread(open_store, store, create=True)
+    return writer_of(store)
+
+
+def writer_of(store: ParquetStore | StoreWriter) -> StoreWriter:
+    """Return the writer of a store."""
+    return store.writer if isinstance(store, ParquetStore) else store

@@ -33,7 +33,7 @@ from agora_analytics.harvest.report import (
     HarvestReport,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.store.protocol import Store, Unreadable
+from agora_analytics.store.protocol import StoreWriter, Unreadable
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
@@ -133,7 +133,7 @@ class UnitRunner:
         self.counts.listing_left = True
         self.counts.quota_spent(error.retry_at)
 
-    async def open_log(self, store: Store, app_id: str) -> UnreadableLog:
+    async def open_log(self, store: StoreWriter, app_id: str) -> UnreadableLog:
         """Remember in a store what cannot be read."""
         self.log = await UnreadableLog.open(store, app_id, self.emit)
         self.counts.unreadable_before = self.log.before

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.store.layout import encode_id
-from agora_analytics.store.protocol import Store, Unreadable
+from agora_analytics.store.protocol import StoreWriter, Unreadable
 
 
 @define
@@ -19,7 +19,7 @@ class UnreadableLog:
         before: the number of records that earlier runs reported.
     """
 
-    _store: Store
+    _store: StoreWriter
     _app_id: str
     _emit: Callable[[Unreadable], None]
     _remembered: dict[str, tuple[Unreadable, ...]] = field(factory=dict)
@@ -29,7 +29,7 @@ class UnreadableLog:
         self.before = sum(map(len, self._remembered.values()))
 
     @classmethod
-    async def open(cls, store: Store, app_id: str, emit: Callable[[Unreadable], None]) -> Self:
+    async def open(cls, store: StoreWriter, app_id: str, emit: Callable[[Unreadable], None]) -> Self:
         """Read what earlier runs could not read."""
         return cls(store, app_id, emit, await asyncio.to_thread(store.unreadable, app_id))
 

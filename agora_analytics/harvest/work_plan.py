@@ -17,7 +17,7 @@ from agora_analytics.errors import StoreDamaged
 from agora_analytics.harvest.units import call_day, call_window, parse_unit_name
 from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.store.layout import short_id, stored_id
-from agora_analytics.store.protocol import CallListing, Repair, Store, Units
+from agora_analytics.store.protocol import CallListing, Repair, StoreWriter, Units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ class WorkPlan:
             self.add_calls(calls_from_rows(listing.rows))
 
     @classmethod
-    def read(cls, store: Store, app_id: str) -> "WorkPlan":
+    def read(cls, store: StoreWriter, app_id: str) -> "WorkPlan":
         """Read the state of an app from its store. Blocking."""
         rows = store.calls(app_id).select(["call_id", "finished", "destroyed_ts"])
         try:

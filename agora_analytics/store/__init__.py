@@ -1,21 +1,20 @@
 """A store: a folder of Parquet files with tables of calls, sessions, metrics and points.
 
-`open_store(folder)` returns a `ParquetStore`. `Store` is the interface that a harvest needs.
+`open_store(folder)` returns a `ParquetStore`, which reads. A harvest writes through the interface `StoreWriter`.
 """
 
 from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
-from agora_analytics.store.parquet_store import ParquetStore, open_store
+from agora_analytics.store.parquet_store import ParquetStore, local_folder, open_store
 from agora_analytics.store.protocol import (
     CallListing,
     FileDamaged,
     Published,
     Repair,
-    Store,
+    StoreWriter,
     Units,
     Unreadable,
 )
-from agora_analytics.store.query import Result
 
 __all__ = [
     "CALLS",
@@ -31,11 +30,11 @@ __all__ = [
     "ParquetStore",
     "Published",
     "Repair",
-    "Result",
     "SkippedDay",
-    "Store",
+    "StoreWriter",
     "Units",
     "Unreadable",
+    "local_folder",
     "open_store",
     "table_schema",
 ]

@@ -1,4 +1,4 @@
-"""The interface of a store that a harvest needs. `ParquetStore` is the included implementation."""
+"""The interface through which a harvest writes a store. `ParquetStoreWriter` is the included implementation."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -116,11 +116,11 @@ class Unreadable:
     resume: str = ""
 
 
-class Store(Protocol):
+class StoreWriter(Protocol):
     """Stores the rows of a harvest, and returns which units are done. Blocking and thread-safe.
 
     Writes are atomic: a reader sees a complete object or none. Writing a unit again replaces it.
-    `ParquetStore` documents each method.
+    `ParquetStoreWriter` documents each method.
     """
 
     def writing(self) -> AbstractContextManager[None]:

@@ -37,6 +37,23 @@ def view_sql() -> str:
     return f"{_POINTS} UNION ALL {_agora_metrics()} UNION ALL {_agora_freeze_rates()}"
 
 
+def lookup(values: Mapping[int, str | float], otherwise: str) -> str:
+    """Return the SQL that looks up the column `mid` in a constant map.
+
+    It is part of the projection: a query that does not use the column does not compute it, and conditions on stored
+    columns still skip files and row groups. A join with a table of names would prevent both.
+
+    Example:
+        >>> lookup({20018: 0.01}, "1.0")
+        'coalesce(MAP {20018: 0.01}[mid], 1.0)'
+    """
+    pairs = ", ".join(f"{mid}: {value!r}" for mid, value in values.items())
+    return f"coalesce(MAP {{{pairs}}}[mid], {otherwise})"
+
+
+UNNAMED_METRIC = "'mid_' || mid"
+"""The SQL of the name of a metric id without a name, such as `mid_20099`. As `metric_name` writes it."""
+
 _POINTS = """
     SELECT vendor, app_id, channel, call_id, session_id, user_id, peer_id, metric, unit, ts::TIMESTAMPTZ AS ts, value,
         source_metric, day
@@ -45,18 +62,18 @@ _POINTS = """
 
 
 def _agora_metrics() -> str:
-    rows = []
-    for mid, documented in METRIC_IDS.items():
-        mapping = AGORA.get(str(mid)) or MetricMapping(
-            documented.name, "kbit/s" if documented.unit == "Kbps" else documented.unit
-        )
-        rows.append(f"({mid}, '{mapping.metric}', '{mapping.unit}', {mapping.factor!r})")
+    mappings = {
+        mid: AGORA.get(str(mid))
+        or MetricMapping(documented.name, "kbit/s" if documented.unit == "Kbps" else documented.unit)
+        for mid, documented in METRIC_IDS.items()
+    }
+    metric = lookup({mid: mapping.metric for mid, mapping in mappings.items()}, UNNAMED_METRIC)
+    unit = lookup({mid: mapping.unit for mid, mapping in mappings.items()}, "''")
+    factors = {mid: mapping.factor for mid, mapping in mappings.items() if mapping.factor != 1}
     return f"""
     SELECT 'agora', m.app_id, s.cname, m.call_id, m.sid, s.uid, nullif(m.peer_uid, '0'),
-        coalesce(n.metric, m.mid::VARCHAR), coalesce(n.unit, ''), m.ts, m.value * coalesce(n.factor, 1.0),
-        m.mid::VARCHAR, m.day
+        {metric}, {unit}, m.ts, m.value * {lookup(factors, "1.0")}::DOUBLE, m.mid::VARCHAR, m.day
     FROM metrics m LEFT JOIN sessions s USING (app_id, day, call_id, sid)
-        LEFT JOIN (VALUES {", ".join(rows)}) n (mid, metric, unit, factor) USING (mid)
     """
 
 

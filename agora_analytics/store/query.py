@@ -1,89 +1,36 @@
 """Reads the tables of a store: with SQL (DuckDB in memory, one view per table), or as pyarrow datasets."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+import atexit
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import mkdtemp
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from attrs import field, frozen
 
-from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreError
+from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
-from agora_analytics.store import quality
-from agora_analytics.store.failures import damaged, retry_if_moved, translate_read_errors
+from agora_analytics.store.failures import damaged, retry_if_moved
 from agora_analytics.store.layout import Layout, parquet_names, partitions
-from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted, spellings
+from agora_analytics.store.query_errors import is_missing_file, translate_query_errors, unreadable
+from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
+from agora_analytics.store.views import create_views, select_files
 
-_QUERY_ERRORS = (
-    duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
-    duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
-    duckdb.NotImplementedException, duckdb.ConstraintException,
-)  # fmt: skip
-_PARTITION_SQL = {
-    "app_id": "url_decode(substr(parse_path(filename)[-3], 8)) AS app_id",
-    "day": "substr(parse_path(filename)[-2], 5)::DATE AS day",
-}
-_FORBIDDEN_FILE = re.compile('Cannot access file "(.*)" - ')
-_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']""", re.IGNORECASE)
-_FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
+T = TypeVar("T")
+
+_BATCH_ROWS = 20_000
 
 
-@frozen
-class Result:
-    """The rows of a query, in memory. Times are timezone-aware, in UTC."""
+def relation(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> duckdb.DuckDBPyRelation:
+    """Return a query over the views of a store. It runs when the rows of the relation are read.
 
-    _table: pa.Table = field(repr=False)
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns."""
-        return list(self._table.column_names)
-
-    def arrow(self) -> pa.Table:
-        """Return the rows as a pyarrow table."""
-        return self._table
-
-    def df(self) -> Any:
-        """Return the rows as a pandas DataFrame; needs pandas."""
-        return self._table.to_pandas()
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Return the rows as tuples."""
-        return list(self)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for batch in self._table.to_batches(max_chunksize=10_000):
-            # column by column, because two columns of a query may have the same name
-            with python_values():
-                columns = [column.to_pylist() for column in batch.columns]
-            yield from zip(*columns, strict=True)
-
-
-@contextmanager
-def python_values() -> Iterator[None]:
-    """Raise `InvalidRequest` if a value of a query has no Python type, such as a date in the year 20000."""
-    try:
-        yield
-    except InvalidRequest:
-        raise
-    except (OverflowError, ValueError) as problem:
-        raise InvalidRequest(
-            f"a value of the result cannot be converted: {problem}; cast its column to VARCHAR"
-        ) from problem
-
-
-def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Result:
-    """Run one query over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
+    The relation keeps its own connection open, and closes it when the last relation that was made from it is deleted.
 
     Args:
         layout: of the store.
@@ -92,22 +39,46 @@ def run(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> Resul
 
     Raises:
         InvalidRequest: if the statement is wrong, or is not a query.
+        StoreError: if a file is damaged or cannot be read.
     """
+    return fetch(layout, text, lambda made: made, allow)
+
+
+def fetch(
+    layout: Layout,
+    text: str,
+    read: Callable[[duckdb.DuckDBPyRelation], T],
+    allow: Sequence[Path] | None = None,
+) -> T:
+    """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile."""
     if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
         raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
-    try:
-        return Result(
-            retry_if_moved(lambda: _attempt(layout, text, allow), partial(_is_missing_file, layout))
-        )
-    except _QUERY_ERRORS as problem:
-        if forbidden := _FORBIDDEN_FILE.search(str(problem)):
-            raise InvalidRequest(
-                f"cannot read {forbidden[1]}: the query reads files only in the store and in allowed folders; "
-                "name the folder with allow, on the command line with --allow DIR"
-            ) from problem
-        raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
-    except duckdb.Error as problem:
-        raise _translate(layout, problem) from problem
+    with translate_query_errors(layout):
+        return retry_if_moved(lambda: read(_relation(layout, text, allow)), partial(is_missing_file, layout))
+
+
+def stream(
+    layout: Layout, text: str, allow: Sequence[Path] | None = None
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Run a query; return the schema of its rows, and the rows as tables of some thousand rows.
+
+    The errors are those of `fetch`. After the first table, a query is not run again if a compaction replaces files.
+    """
+
+    def start(made: duckdb.DuckDBPyRelation) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
+        reader = made.to_arrow_reader(_BATCH_ROWS)
+        return reader, next(reader, None)
+
+    reader, first = fetch(layout, text, start, allow)
+
+    def tables() -> Iterator[pa.Table]:
+        batch = first
+        while batch is not None:
+            yield pa.Table.from_batches([batch])
+            with translate_query_errors(layout):
+                batch = next(reader, None)
+
+    return reader.schema, tables()
 
 
 def calls(layout: Layout, app_id: str) -> pa.Table:
@@ -120,12 +91,12 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
             # DuckDB raises an error if no file matches the pattern
             if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
                 return schema.empty_table()
-            return connection.sql(_select("calls", glob)).to_arrow_table().cast(schema)
+            return connection.sql(select_files("calls", glob)).to_arrow_table().cast(schema)
 
     try:
-        return retry_if_moved(attempt, partial(_is_missing_file, layout))
+        return retry_if_moved(attempt, partial(is_missing_file, layout))
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
-        raise _unreadable(layout, ("calls",), problem) from problem
+        raise unreadable(layout, ("calls",), problem) from problem
 
 
 def check_file(path: Path) -> None:
@@ -154,27 +125,23 @@ def table(layout: Layout, name: str) -> pa.Table:
     try:
         return retry_if_moved(lambda: dataset(layout, name).to_table())
     except (pa.ArrowException, OSError) as problem:
-        raise _unreadable(layout, (name,), problem) from problem
+        raise unreadable(layout, (name,), problem) from problem
 
 
-def _attempt(layout: Layout, text: str, allow: Sequence[Path] | None) -> pa.Table:
-    with _connect() as connection:
+def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
+    connection = _connect()
+    try:
         query = check_statement(connection, text, sandboxed=allow is not None)
-        for table in TABLES:
-            if _has_files(layout.table(table)):
-                glob = f"{escaped_glob(str(layout.table(table)))}/*/*/*.parquet"
-                connection.execute(f"CREATE VIEW {table} AS {_select(table, glob)}")
-            else:  # DuckDB raises an error if no file matches the pattern
-                connection.register(table, table_schema(table).empty_table())
-        connection.execute(f"CREATE VIEW quality AS {quality.view_sql()}")
-        if allow is None:
-            return connection.sql(query).to_arrow_table()
-        with TemporaryDirectory(prefix="agora-analytics-", ignore_cleanup_errors=True) as scratch:
+        create_views(connection, layout)
+        # DuckDB's default is a folder in the working directory.
+        connection.execute(f"SET temp_directory = {quoted(_temporary_folder())}")
+        if allow is not None:
             # The folder of a table may be a link to another disk.
-            lock(connection, (layout.folder, *map(layout.table, TABLES), *allow), scratch)
-            rows = connection.sql(query).to_arrow_table()
-            connection.close()  # before its temporary files are removed
-            return rows
+            lock(connection, (layout.folder, *map(layout.table, TABLES), *allow))
+        return connection.sql(query)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -183,73 +150,23 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _has_files(table: Path) -> bool:
-    days = (day for _, app in partitions(table, "app_id") for _, day in partitions(app, "day"))
-    return any(map(parquet_names, days))
+def _temporary_folder() -> str:
+    """Return a new path for the temporary files of a connection. DuckDB creates the folder, and deletes it at the end."""
+    folder = _private_folder(os.getpid())
+    if not folder.is_dir():  # such as after a cleaner of old files
+        _private_folder.cache_clear()
+        folder = _private_folder(os.getpid())
+    return str(folder / secrets.token_hex(8))
 
 
-def _select(table: str, glob: str) -> str:
-    columns = ", ".join(_PARTITION_SQL.get(name, name) for name in table_schema(table).names)
-    # All files have the same columns, so DuckDB reads them from the first file. `union_by_name` would open every file.
-    # Hive partitioning would also take the folders above the store for columns, and they would win over ours. DuckDB
-    # skips the files that a condition on the name excludes.
-    return f"SELECT {columns} FROM read_parquet({quoted(glob)}, hive_partitioning = false, filename = true)"
+@cache
+def _private_folder(process: int) -> Path:
+    """Create a folder that only this user can read, and delete it when the process ends."""
+    folder = Path(mkdtemp(prefix="agora-analytics-"))
 
+    def delete() -> None:
+        if os.getpid() == process:  # not in a fork
+            shutil.rmtree(folder, ignore_errors=True)
 
-def _is_missing_file(layout: Layout, problem: Exception) -> bool:
-    text = str(problem)
-    return (
-        isinstance(problem, duckdb.IOException)
-        and ("No such file" in text or "No files found" in text)
-        and not _names_other_file(layout, text)
-    )
-
-
-def _names_other_file(layout: Layout, message: str) -> bool:
-    """Return whether a message names a file that is not in the store: compaction does not move such files."""
-    folders = (layout.folder, *map(layout.table, TABLES))
-    store = {path for folder in folders for path in spellings(folder)}
-    return _NAMED_FILE.search(message) is not None and not any(path in message for path in store)
-
-
-def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
-    if isinstance(problem, duckdb.OutOfMemoryException):
-        return StoreError(f"the query ran out of memory: {_one_line(problem)}; select fewer rows or columns")
-    # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
-    if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
-        return InvalidRequest(f"the query is wrong: {_one_line(problem)}")
-    if isinstance(problem, duckdb.IOException | duckdb.InvalidInputException) and _names_other_file(
-        layout, str(problem)
-    ):
-        return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
-    if isinstance(problem, duckdb.InvalidInputException):  # such as `read_text` of a Parquet file
-        return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {_one_line(problem)}")
-    return _unreadable(layout, TABLES, problem)
-
-
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split("\n\n", 1)[0].split())
-
-
-def _unreadable(layout: Layout, tables: Iterable[str], problem: Exception) -> StoreError:
-    return _first_damaged(layout, tables) or damaged(layout.folder, problem)
-
-
-def _first_damaged(layout: Layout, tables: Iterable[str]) -> StoreError | None:
-    """Return the error for the first file of some tables that cannot be read; None if all can."""
-    # footers first: most damaged files are truncated, and reading all footers takes about a second
-    for with_rows in (False, True):
-        for name in tables:
-            for path in layout.files(name):
-                try:
-                    with (
-                        translate_read_errors(path),
-                        pq.ParquetFile(str(path), page_checksum_verification=True) as file,
-                    ):
-                        for group in range(file.num_row_groups if with_rows else 0):
-                            file.read_row_group(group, use_threads=False)
-                except FileNotFoundError:
-                    continue
-                except StoreError as error:
-                    return error
-    return None
+    atexit.register(delete)
+    return folder

@@ -82,13 +82,12 @@ def _check_node(node: dict[str, Any], *, sandboxed: bool) -> None:
             )
 
 
-def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path], scratch: str) -> None:
-    """Let a connection read files in some folders only, and write temporary files to `scratch`. Cannot be undone.
+def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None:
+    """Let a connection read files in some folders only. It may still write temporary files. Cannot be undone.
 
     Nothing else is available afterwards: other files, the network, extensions, Python variables, settings.
     """
     readable = {spelling for folder in folders for spelling in spellings(folder)}
-    connection.execute(f"SET temp_directory = {quoted(scratch)}")
     connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, sorted(readable)))}]")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET autoload_known_extensions = false")

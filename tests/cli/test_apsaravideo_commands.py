@@ -70,7 +70,7 @@ def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path
     assert "8 were already in the store" in command(*words).stdout
     assert simulator.seen.requests.total() == asked + 4
     vendors = open_store(tmp_path / "quality.store").sql("select distinct vendor, unit from quality")
-    assert vendors.rows() == [("apsaravideo", "")]
+    assert vendors.fetchall() == [("apsaravideo", "")]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from agora_analytics.store import open_store
 
 def rows(folder):
     store = open_store(folder)
-    (sums,) = store.sql("select count(*), sum(value), sum(epoch(ts)) from metrics").rows()
+    (sums,) = store.sql("select count(*), sum(value), sum(epoch(ts)) from metrics").fetchall()
     counts = store.counts()
     return (counts["calls"], counts["sessions"], counts["metrics"], *map(float, sums))
 
@@ -171,4 +171,4 @@ def test_insight_metrics_are_stored_with_the_calls(command, base_url, tmp_path):
     rates = open_store(tmp_path / "store").sql(
         "select count(*) from quality where metric = 'join_success_rate' and unit = 'ratio'"
     )
-    assert rates.rows()[0][0] >= 48
+    assert rates.fetchall()[0][0] >= 48

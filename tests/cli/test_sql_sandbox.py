@@ -1,5 +1,6 @@
 """`sql` only reads: hostile statements change nothing, and read nothing outside the store and the allowed folders."""
 
+import gc
 import json
 
 import duckdb
@@ -338,8 +339,13 @@ def test_query_that_needs_more_memory_uses_a_temporary_folder(rows, folder, monk
     monkeypatch.setattr(query, "_connect", small)
     (folder / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
+    query._private_folder.cache_clear()
     before = snapshot(folder / "beside")
     text = "select i, md5(i::varchar) as s from range(700_000) t(i) order by s limit 1 offset 699_999"
     assert rows(text) == [{"i": 40691, "s": "fffffe98d0963d27015c198262d97221"}]
-    assert list((folder / "scratch").iterdir()) == []
+    gc.collect()
+    (private,) = (folder / "scratch").iterdir()
+    query._private_folder.cache_clear()
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert list(private.iterdir()) == []
     assert snapshot(folder / "beside") == before

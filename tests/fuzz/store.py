@@ -99,7 +99,7 @@ def check(scenario: Scenario, original: Path, folder: Path, seed: str) -> tuple[
     for run in range(2):
         try:
             report = scenario.harvest(store, verify=verify)
-            stored = [open_store(store).sql(query).rows()[0] for query in TOTALS]
+            stored = [open_store(store).sql(query).fetchall()[0] for query in TOTALS]
         except AgoraAnalyticsError as error:
             named = True
             verify = "--verify" in str(error)  # what the error advises

@@ -94,11 +94,11 @@ def contents(store: ParquetStore) -> dict[str, Any]:
     points, keys, value_sum, ts_sum = store.sql(
         "select count(*), count(distinct (call_id, sid, mid, peer_uid, ts)), sum(value), "
         "sum(epoch(ts)::bigint)::bigint from metrics"
-    ).rows()[0]
-    calls, call_keys = store.sql("select count(*), count(distinct call_id) from calls").rows()[0]
+    ).fetchall()[0]
+    calls, call_keys = store.sql("select count(*), count(distinct call_id) from calls").fetchall()[0]
     sessions, session_keys = store.sql(
         "select count(*), count(distinct (call_id, sid)) from sessions"
-    ).rows()[0]
+    ).fetchall()[0]
     assert (points, calls, sessions) == (keys, call_keys, session_keys)
     return {
         "calls": calls,

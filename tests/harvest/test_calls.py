@@ -120,7 +120,7 @@ def test_overtaken_harvest_stores_nothing_twice(store, held):
 
     run_virtual(job(), harness.clock)
     assert contents(harness.tables) == truth(world, UNTIL)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_local_clock_ahead_does_not_mark_the_future_as_listed(store, ahead):
         return await harvest(client, since=SINCE, store=store)
 
     first = harness.run(until_now, clock=Ahead())
-    listed_until = harness.tables.listings(DEMO_APP_ID)[-1].end
+    listed_until = harness.tables.writer.listings(DEMO_APP_ID)[-1].end
     harness.clock.step(86_400)
     harness.run(until_now)
 
@@ -230,7 +230,7 @@ def test_ongoing_calls_are_stored_as_snapshots_and_fetched_again(store):
     assert second.ongoing == 0
     assert 0 < snapshot["points"] < contents(harness.tables)["points"]
     assert contents(harness.tables) == truth(world, UNTIL + 4 * 3600)
-    assert harness.tables.sql("select count(*) from calls where not finished").rows() == [(0,)]
+    assert harness.tables.sql("select count(*) from calls where not finished").fetchall() == [(0,)]
 
 
 def test_just_stored_snapshot_is_not_fetched_again_at_once(store):
@@ -257,7 +257,7 @@ def test_calls_longer_than_the_retention_survive_faults(store):
         harness.clock.step(1_800)
 
     assert harness.simulator.seen.faults.total() > 50
-    assert harness.tables.calls(DEMO_APP_ID)["destroyed_ts"][0].as_py().timestamp() > UNTIL + 100_000
+    assert harness.tables.writer.calls(DEMO_APP_ID)["destroyed_ts"][0].as_py().timestamp() > UNTIL + 100_000
 
 
 def test_call_that_ended_outside_the_retention_costs_no_requests(store):
@@ -283,14 +283,14 @@ def test_interrupted_listing_resumes_within_the_retention(store):
             await harvest(client, since=UNTIL - 28_800, until=UNTIL - 100, store=store)
 
     harness.run(stopped)
-    (begun,) = harness.tables.listings(DEMO_APP_ID)
+    (begun,) = harness.tables.writer.listings(DEMO_APP_ID)
     out_of_reach_from = UNTIL - 17_000
     harness.clock.step(out_of_reach_from + 86_400 - harness.clock.now())
     harness.harvest(since=out_of_reach_from + 600, until=harness.clock.now())
 
     assert begun.resume
     in_reach = {call.call_id for call in calls if call.created_ts > out_of_reach_from + 600}
-    assert in_reach < set(harness.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
+    assert in_reach < set(harness.tables.writer.calls(DEMO_APP_ID)["call_id"].to_pylist())
 
 
 def test_listing_with_a_resume_token_of_another_version_is_listed_again(store):
@@ -299,12 +299,12 @@ def test_listing_with_a_resume_token_of_another_version_is_listed_again(store):
     harness = make_harness(World(calls, timing=SampleTiming(interval=60)), store, now=UNTIL + 600)
     opened, window = open_store(harness.store, create=True), (UNTIL - 7_200, UNTIL - 1)
     newest = harness.run(lambda c: c.calls(*window).collect())[:100]
-    opened.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
+    opened.writer.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
 
     report = harness.harvest(since=window[0], until=UNTIL)
 
     assert report.complete
-    assert len(harness.tables.calls(DEMO_APP_ID)) == 250
+    assert len(harness.tables.writer.calls(DEMO_APP_ID)) == 250
 
 
 @pytest.mark.parametrize(("seed", "runs"), [(0, 6), *(slow(seed, 20) for seed in (0, 1, 2))])
@@ -358,4 +358,4 @@ def test_long_call_id_is_harvested_like_any_other(store, letter, length):
     assert all(path.name.startswith("compacted~") for path in second.tables.files("metrics"))
     assert make_harness(world, store).harvest().requests == {}
     assert contents(second.tables) == truth(world, UNTIL + 3600)
-    assert sorted(second.tables.calls(DEMO_APP_ID)["call_id"].to_pylist()) == sorted(ids)
+    assert sorted(second.tables.writer.calls(DEMO_APP_ID)["call_id"].to_pylist()) == sorted(ids)

@@ -11,7 +11,8 @@ from agora_analytics.errors import StoreError
 from agora_analytics.harvest import harvest
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.series import SampleTiming
-from agora_analytics.store import open_store
+from agora_analytics.store import open_store, query
+from agora_analytics.store.layout import Layout
 from tests.harvest.damage import (
     DAMAGES,
     damageable_files,
@@ -108,7 +109,7 @@ def check(whole: Path, expected: dict, folder: Path, files: list[Path], kind: st
             with pytest.raises(StoreError, match=file.name):
                 open_store(store).table(table)
             with pytest.raises(StoreError, match=file.name):
-                open_store(store).sql(f"select * from {table}")
+                query.fetch(Layout(open_store(store).path), f"from {table}", lambda rows: rows.fetchall())
 
         report, rows = resumed(store)
         assert rows == expected, file
@@ -180,10 +181,10 @@ def test_data_beyond_the_reach_keeps_its_intact_rows(damaged_later, tmp_path):
     damaged = damageable_files(store)["metrics"][-1]
     empty(store / damaged)
     later = make_harness(WORLD, store, now=NOW + 30 * 24 * HOUR)
-    calls = open_store(store).calls(DEMO_APP_ID).num_rows
+    calls = open_store(store).writer.calls(DEMO_APP_ID).num_rows
     report = later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR)
     assert [file.path for file in report.damaged] == [damaged.as_posix()]
-    assert later.tables.calls(DEMO_APP_ID).num_rows == calls
+    assert later.tables.writer.calls(DEMO_APP_ID).num_rows == calls
     assert (store / "_damaged" / damaged).exists()
     assert later.harvest(since=NOW + 29 * 24 * HOUR, until=NOW + 30 * 24 * HOUR).damaged == ()
     assert (store / "_damaged" / damaged).exists()
@@ -220,7 +221,7 @@ def test_repair_that_is_killed_at_any_step_is_continued(damaged_later, expected,
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", replace)
             try:
-                open_store(store).repair(DEMO_APP_ID, refetch_from=0)
+                open_store(store).writer.repair(DEMO_APP_ID, refetch_from=0)
                 break
             except _KilledError:
                 steps += 1

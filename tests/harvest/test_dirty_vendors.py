@@ -50,7 +50,7 @@ def run(vendor, folder, dirt=None):
     """Harvest, and return the report, the rows without the ids of the streams, and the harness with its job."""
     harness, job = RUNS[vendor](folder, dirt)
     report = harness.run(job)
-    rows = Counter({row[:-1]: row[-1] for row in open_store(folder).sql(ROWS).rows()})
+    rows = Counter({row[:-1]: row[-1] for row in open_store(folder).sql(ROWS).fetchall()})
     return report, rows, harness, job
 
 

@@ -15,7 +15,7 @@ ROWS = {
 
 
 def rows(harness):
-    return {table: sorted(harness.tables.sql(query).rows()) for table, query in ROWS.items()}
+    return {table: sorted(harness.tables.sql(query).fetchall()) for table, query in ROWS.items()}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def test_complete_days_are_stored_once_and_incomplete_days_not_at_all(tmp_path):
     report = harvested(harness, tmp_path, since=MIDNIGHT - 2 * DAY, until=MIDNIGHT + 3600)
     assert (report.calls, report.requests) == (2, {ENDPOINT: 2})  # today is incomplete
     store = open_store(tmp_path)
-    rows = store.sql("select metric, unit, epoch(ts)::bigint, value from quality order by ts").rows()
+    rows = store.sql("select metric, unit, epoch(ts)::bigint, value from quality order by ts").fetchall()
     assert {row[:2] for row in rows} == {("join_success_rate", "ratio")}
     assert all(value is None or 0 <= value <= 1 for *_, value in rows)
     assert len(rows) == report.points > 24
@@ -45,7 +45,7 @@ def test_recomputed_day_is_fetched_once_more_when_final(tmp_path):
     requests = [report.requests.get(ENDPOINT, 0) for report in reports]
     assert requests == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]
     assert sum(report.ongoing for report in reports) == 4
-    pending = open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
+    pending = open_store(tmp_path).writer.units(DEMO_APP_ID).pending["points"]
     assert sorted(pending.values()) == ["2026-11-20", "2026-11-21"]
     assert all(report.complete for report in reports)
 
@@ -54,7 +54,7 @@ def test_final_day_is_fetched_once(tmp_path):
     harness = make_harness(simple_world(5), tmp_path, now=MIDNIGHT + 3 * DAY)
     report = harvested(harness, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT)
     assert (report.calls, report.ongoing) == (1, 0)
-    assert not open_store(tmp_path).units(DEMO_APP_ID).pending["points"]
+    assert not open_store(tmp_path).writer.units(DEMO_APP_ID).pending["points"]
     later = make_harness(simple_world(5), tmp_path, now=MIDNIGHT + 4 * DAY)
     assert harvested(later, tmp_path, since=MIDNIGHT - DAY, until=MIDNIGHT).requests == {}
 
@@ -70,7 +70,7 @@ def test_stored_rows_equal_the_response(tmp_path):
 
     expected = sorted((row.metric, row.ts, row.value) for row in harness.run(fetch))
     rows = open_store(tmp_path).sql("select source_metric, epoch(ts)::bigint, value from points order by all")
-    assert sorted(rows.rows()) == expected
+    assert sorted(rows.fetchall()) == expected
 
 
 def test_exhausted_quota_is_reported_with_the_time_of_its_reset(tmp_path):

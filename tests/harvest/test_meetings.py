@@ -63,7 +63,7 @@ def stored(folder):
             "select call_id, source_metric, epoch_ms(ts), round(value, 4) from points "
             "where vendor = 'opentok' and call_id is not null"
         )
-        .rows()
+        .fetchall()
     )
 
 
@@ -117,8 +117,8 @@ def test_rows_identify_channel_user_and_peer(tmp_path):
         for meeting in session.meetings
         for member in meeting.subscribers
     }
-    assert {row[:4]: row[4] for row in rows.rows()}.items() <= peers.items()
-    assert {row[5:] for row in rows.rows()} >= {
+    assert {row[:4]: row[4] for row in rows.fetchall()}.items() <= peers.items()
+    assert {row[5:] for row in rows.fetchall()} >= {
         ("video_packet_loss_received", "ratio"),
         ("audio_latency_received", "ms"),
     }
@@ -127,7 +127,7 @@ def test_rows_identify_channel_user_and_peer(tmp_path):
 def test_project_days_give_usage_and_join_success(tmp_path):
     harvested(make_harness(world(sessions=1)), tmp_path, since=NOW - 10 * DAY, until=NOW - 4 * DAY)
     store = open_store(tmp_path)
-    rows = store.sql("select distinct metric, unit from quality where call_id is null").rows()
+    rows = store.sql("select distinct metric, unit from quality where call_id is null").fetchall()
     # the project data of this world starts with its first session
     assert rows == []
     longer = OpenTokWorld.generate(seed=7, since=NOW - 20 * DAY, until=NOW - DAY, sessions=1)
@@ -137,16 +137,16 @@ def test_project_days_give_usage_and_join_success(tmp_path):
     days = open_store(tmp_path / "other").sql(
         "select count(distinct ts), min(value), max(value), any_value(unit) from quality where metric = 'join_success_rate'"
     )
-    ((count, least, most, unit),) = days.rows()
+    ((count, least, most, unit),) = days.fetchall()
     assert (unit, 10 <= count <= 15, 0 <= least <= most <= 1) == ("ratio", True, True)
     minutes = open_store(tmp_path / "other").sql(
         "select distinct unit from quality where metric = 'usage.streamedPublishedMinutes'"
     )
-    assert minutes.rows() == [("min",)]
+    assert minutes.fetchall() == [("min",)]
     usage = open_store(tmp_path / "other").sql(
         "select distinct unit from quality where metric like 'usage.%'"
     )
-    assert usage.rows() == [("min",)]
+    assert usage.fetchall() == [("min",)]
 
 
 def test_peer_id_of_a_sample_without_publisher_samples():
@@ -176,7 +176,7 @@ def days_of(folder):
     rows = open_store(folder).sql(
         "select epoch(ts)::bigint, source_metric, value from points where call_id is null order by all"
     )
-    return rows.rows()
+    return rows.fetchall()
 
 
 def test_daily_runs_equal_one_run_over_all_days(tmp_path):
@@ -192,7 +192,7 @@ def test_daily_runs_equal_one_run_over_all_days(tmp_path):
     assert stored(daily) == stored(at_once) == truth(project)
     assert days_of(daily) == days_of(at_once)
     assert len(days_of(daily)) > 0
-    pending = open_store(daily).units(KEY).pending["points"]
+    pending = open_store(daily).writer.units(KEY).pending["points"]
     assert {name.partition(".")[0] for name in pending} == {"project"}
     assert len(pending) <= 3  # Pacific days that are younger than 48 hours, in part or as a whole
     files = [path.parent for path in open_store(daily).files("points") if path.parent.name < "day=2026-11-19"]
@@ -211,7 +211,7 @@ def test_incomplete_meetings_outside_the_range_are_fetched_again(tmp_path):
     for meeting in incomplete:
         began = meeting.created_ms / 1000
         harvested(make_harness(project, now=began + 400), tmp_path, since=began, until=began + 0.001)
-    pending = open_store(tmp_path).units(KEY).pending["points"]
+    pending = open_store(tmp_path).writer.units(KEY).pending["points"]
     assert {name.split(".")[1] for name in pending} >= {meeting.meeting_id for meeting in incomplete}
     report = harvested(make_harness(project, now=NOW), tmp_path, since=NOW - 600, until=NOW - 540)
     # the pending units, and the day of the range, which is younger than 48 hours
@@ -257,7 +257,7 @@ def test_delayed_harvest_does_not_replace_a_complete_meeting(tmp_path):
     older, younger = run_virtual(job(), harness.clock)
     assert stored(tmp_path) == truth(project)
     assert (older.known_before, younger.known_before) == (1, 0)
-    pending = open_store(tmp_path).units(KEY).pending["points"]
+    pending = open_store(tmp_path).writer.units(KEY).pending["points"]
     assert not any(meeting.meeting_id in name for name in pending)
 
 
@@ -273,14 +273,14 @@ def test_faults_do_not_change_the_rows(tmp_path, seed):
 def test_harvest_resumes_after_a_full_disk(tmp_path, writes):
     project = world()
     store = open_store(tmp_path, create=True)
-    put, left = store.put, iter(range(writes))
+    put, left = store.writer.put, iter(range(writes))
 
     def full_after(*args, **more):
         if next(left, None) is None:
             raise StoreError("the disk is full")
         return put(*args, **more)
 
-    store.put = full_after
+    store.writer.put = full_after
     with pytest.raises(StoreError, match="full"):
         harvested(make_harness(project), store)
     harvested(make_harness(project), tmp_path)

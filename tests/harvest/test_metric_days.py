@@ -44,7 +44,7 @@ def stored(folder):
     rows = open_store(folder).sql(
         "select source_metric, epoch(ts)::bigint, value from points where vendor = 'apsaravideo'"
     )
-    return sorted(rows.rows())
+    return sorted(rows.fetchall())
 
 
 def test_every_point_of_every_day_is_stored_once(tmp_path):
@@ -86,7 +86,7 @@ def test_nightly_runs_end_with_complete_compacted_days(tmp_path):
     now = MIDNIGHT + 900
     assert stored(store) == truth(SINCE - DAY, now)
     yesterday, today = "2026-11-18", "2026-11-19"
-    pending = open_store(store).units(APP_ID).pending["points"]
+    pending = open_store(store).writer.units(APP_ID).pending["points"]
     assert sorted(set(pending.values())) == [yesterday, today]
     files = [path.parent.name for path in open_store(store).files("points")]
     assert [files.count(f"day={day}") for day in ("2026-11-15", "2026-11-16", "2026-11-17")] == [1, 1, 1]
@@ -111,7 +111,7 @@ class FullAfter:
     """A store whose disk is full after a number of writes."""
 
     def __init__(self, folder, writes):
-        self._store = open_store(folder, create=True)
+        self._store = open_store(folder, create=True).writer
         self._left = iter(range(writes))
 
     def __getattr__(self, name):
@@ -162,7 +162,7 @@ def test_damaged_day_is_fetched_again_whatever_the_range(tmp_path, kind, damage)
         assert any(file.match(found.path) for found in report.damaged) == seen
         assert harvested(make_harness(), store, since=NOW - 3600, until=NOW).damaged == ()
         assert not list(store.glob("_damaged/**/*.parquet"))
-        assert len(open_store(store).units(APP_ID).pending["points"]) == 4  # those of the current day
+        assert len(open_store(store).writer.units(APP_ID).pending["points"]) == 4  # those of the current day
 
 
 def test_day_that_left_the_retention_incomplete_is_compacted(tmp_path):

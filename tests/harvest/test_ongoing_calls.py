@@ -14,7 +14,7 @@ from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
 from agora_analytics.simulator.ground_truth.series import SampleTiming
-from agora_analytics.store import ParquetStore
+from agora_analytics.store.parquet_writer import ParquetStoreWriter
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import slow
 from tests.harvest.harness import UNTIL as NOW
@@ -54,7 +54,7 @@ def run(harness, ago):
 
 def by_hour(harness, since):
     hour = f"(epoch(ts)::bigint - {since:.0f}) // 3600"
-    return dict(harness.tables.sql(f"select {hour}, count(*) from metrics group by all").rows())
+    return dict(harness.tables.sql(f"select {hour}, count(*) from metrics group by all").fetchall())
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
         NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2
     )
     harness = at(project, store, NOW)
-    original = ParquetStore._write
+    original = ParquetStoreWriter._write
 
     def full(self, target, table, rows, notes=None):
         if "/calls/" in str(target) and "_pending" not in str(target):
@@ -77,14 +77,14 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
         return original(self, target, table, rows, notes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ParquetStore, "_write", full)
+        patch.setattr(ParquetStoreWriter, "_write", full)
         with pytest.raises(StoreError, match="no space"):
             run(harness, 3 * HOUR)
     assert harness.tables.counts()["metrics"] > 0
     harness.clock.step(hours * HOUR)
     assert run(harness, 8 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW + DAY)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
@@ -95,7 +95,7 @@ def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, pl
     harness = at(project, store, NOW + 1000, plans[1])
     assert run(harness, 15 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
     assert first.calls + first.left == 1
 
 
@@ -138,7 +138,7 @@ def test_pending_samples_outside_the_retention_are_kept(store):
     second = run(harness, DAY - 100)
     assert second.complete
     assert harness.tables.counts()["metrics"] == first.points + second.points
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
 @pytest.mark.slow
@@ -259,4 +259,4 @@ def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
     harness.clock.step(HOUR)
     assert run(harness, 2 * DAY).complete
     assert contents(harness.tables) == truth(project, NOW + DAY)
-    assert not any(harness.tables.units(DEMO_APP_ID).pending.values())
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())

@@ -50,7 +50,7 @@ def run(store, edit=unchanged, world=WORLD, **settings):
 
 
 def calls_of(harness):
-    return set(harness.tables.calls(DEMO_APP_ID)["call_id"].to_pylist())
+    return set(harness.tables.writer.calls(DEMO_APP_ID)["call_id"].to_pylist())
 
 
 def named(report):
@@ -176,13 +176,16 @@ def test_point_out_of_range_is_refused_by_its_unit(tmp_path):
         points_table("opentok", [point | {"ts": 10**19}])
     rows = points_table("opentok", [point | {"ts": 10**15}])
     with pytest.raises(RowsRefused, match="ts has a time before 1970 or after 2100"):
-        store.put("points", "m", rows, app_id="a", day="2026-11-20", pending=False)
+        store.writer.put("points", "m", rows, app_id="a", day="2026-11-20", pending=False)
     assert store.counts()["points"] == 0
-    assert store.put("points", "m", POINTS.empty_table(), app_id="a", day="2026-11-20", pending=False) == 0
-    assert store.unreadable("a") == {}
+    assert (
+        store.writer.put("points", "m", POINTS.empty_table(), app_id="a", day="2026-11-20", pending=False)
+        == 0
+    )
+    assert store.writer.unreadable("a") == {}
     record = Unreadable(unit="m" * 300, record="r", reason="x")
-    store.put_unreadable("a", record.unit, [record])
-    assert list(store.unreadable("a").values()) == [(record,)]
+    store.writer.put_unreadable("a", record.unit, [record])
+    assert list(store.writer.unreadable("a").values()) == [(record,)]
 
 
 def test_page_of_a_listing_that_cannot_be_read_does_not_stop_the_rest(tmp_path):

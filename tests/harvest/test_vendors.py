@@ -71,11 +71,11 @@ def test_concurrent_harvests_of_three_vendors_store_the_reported_rows(vendors, t
 
     agora, opentok, apsaravideo = asyncio.run(all_at_once())
     store = open_store(tmp_path)
-    counts = dict(store.sql("select vendor, count(*) from quality group by all").rows())
+    counts = dict(store.sql("select vendor, count(*) from quality group by all").fetchall())
     assert store.counts()["metrics"] == agora.points
     freezes = store.sql(
         "select count(user_audio_freeze_rate) + count(user_video_freeze_rate) from sessions"
-    ).rows()
+    ).fetchall()
     assert counts == {
         "agora": agora.points + freezes[0][0],
         "opentok": opentok.points,
@@ -89,14 +89,14 @@ def test_concurrent_harvests_of_three_vendors_store_the_reported_rows(vendors, t
     lost = store.sql(
         "select vendor, count(*), min(value), max(value), any_value(unit) from quality "
         "where metric like 'video_packet_loss_%' group by all order by 1"
-    ).rows()
+    ).fetchall()
     assert [row[0] for row in lost] == ["agora", "opentok"]
     assert all(
         count > 100 and 0 <= least <= most <= 1 and unit == "ratio" for _, count, least, most, unit in lost
     )
     joined = store.sql(
         "select distinct metric, vendor from quality where metric like 'join_success_%' order by 1"
-    ).rows()
+    ).fetchall()
     assert joined == [("join_success_in_5s_rate", "apsaravideo"), ("join_success_rate", "opentok")]
 
 

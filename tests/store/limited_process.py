@@ -12,7 +12,7 @@ if __name__ == "__main__":
     store = open_store(sys.argv[1], create=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     try:
-        store.put("metrics", "big", METRICS_LARGE, app_id=APP, day=DAY, pending=False)
+        store.writer.put("metrics", "big", METRICS_LARGE, app_id=APP, day=DAY, pending=False)
     except StoreError as problem:
         sys.stdout.write(f"{problem}\n")
     assert not store.files("metrics")

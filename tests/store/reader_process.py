@@ -21,7 +21,7 @@ def counts(folder: str, reader: str) -> tuple[int, int, int]:
             return connection.execute(QUERY.format(**tables)).fetchone()
     store = open_store(folder)
     if reader == "sql":
-        return store.sql(QUERY.format(calls="calls", metrics="metrics")).rows()[0]
+        return store.sql(QUERY.format(calls="calls", metrics="metrics")).fetchall()[0]
     if reader == "dataset":
         calls = store.dataset("calls").to_table(columns=["call_id"]).column("call_id")
         return len(calls), len(calls.unique()), store.dataset("metrics").count_rows()
@@ -39,7 +39,7 @@ def main(folder: str, reader: str, calls: str, samples: str) -> None:
         try:
             counted = counts(folder, reader)
         except (duckdb.IOException, FileNotFoundError):  # a file was removed between listing and opening
-            if reader not in {"glob", "dataset"}:
+            if reader not in {"glob", "sql", "dataset"}:
                 raise
             retries += 1
             continue

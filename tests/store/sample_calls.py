@@ -72,16 +72,16 @@ def store_call(
     """Store a complete call as a harvest does: write its units as pending, then publish."""
     names = [f"{call_id}.{batch:05d}" for batch in range(batches)]
     for batch, name in enumerate(names):
-        store.put("metrics", name, metrics(call_id, batch=batch), app_id=app_id, day=day, pending=True)
-    store.put("sessions", call_id, sessions(call_id), app_id=app_id, day=day, pending=True)
-    store.publish(
+        store.writer.put("metrics", name, metrics(call_id, batch=batch), app_id=app_id, day=day, pending=True)
+    store.writer.put("sessions", call_id, sessions(call_id), app_id=app_id, day=day, pending=True)
+    store.writer.publish(
         app_id=app_id,
         day=day,
         metrics=names,
         sessions=call_id,
         call=call_id,
         row=call(call_id, finished=finished, seconds=seconds),
-        before=store.published(call_id, app_id=app_id, day=day),
+        before=store.writer.published(call_id, app_id=app_id, day=day),
     )
 
 
@@ -94,7 +94,7 @@ def whole_calls_only(store: ParquetStore, *, batches: int = 2) -> int:
         left join (select call_id, count(*) n from metrics group by 1) m using (call_id)
         where s.n is distinct from {SESSIONS} or s.d <> s.n or m.n is distinct from {SAMPLES * batches}
         """
-    ).rows()
+    ).fetchall()
     assert incomplete == []
     return store.counts()["calls"]
 

@@ -38,15 +38,15 @@ def test_compaction_merges_a_closed_day_into_one_file_per_table(store):
     for number in range(20):
         store_call(store, f"c{number}")
     before = rows_of(store)
-    (day,) = store.compact(closed_before=NEXT).compacted
+    (day,) = store.writer.compact(closed_before=NEXT).compacted
     assert (day.app_id, day.day, day.rows) == (APP, DAY, 20 * (1 + 3 + 2 * SAMPLES))
     assert (day.files_before, day.files_after) == (80, 3)
     assert day.bytes_after < day.bytes_before / 5
     assert rows_of(store) == before
     assert [len(store.files(table)) for table in CALL_TABLES] == [1, 1, 1]
     assert whole_calls_only(store) == 20
-    assert store.calls(APP).num_rows == 20
-    assert not any(store.units(APP).live.values())
+    assert store.writer.calls(APP).num_rows == 20
+    assert not any(store.writer.units(APP).live.values())
     assert not (store.path / "_staging").exists()
 
 
@@ -54,19 +54,19 @@ def test_compaction_skips_open_days_and_other_apps(store):
     store_call(store, "a")
     store_call(store, "b", day=NEXT)
     store_call(store, "c", app_id="other")
-    report = store.compact(closed_before=NEXT, app_id=APP)
+    report = store.writer.compact(closed_before=NEXT, app_id=APP)
     assert [(day.app_id, day.day) for day in report.compacted] == [(APP, DAY)]
     assert report.skipped == ()
-    assert store.units(APP).live["calls"] == {"b": NEXT}
-    assert store.units("other").live["calls"] == {"c": DAY}
-    assert store.compact(closed_before=NEXT, app_id=APP).compacted == ()
+    assert store.writer.units(APP).live["calls"] == {"b": NEXT}
+    assert store.writer.units("other").live["calls"] == {"c": DAY}
+    assert store.writer.compact(closed_before=NEXT, app_id=APP).compacted == ()
 
 
 def test_late_calls_are_merged_into_the_compacted_file(store):
     names = set()
     for call_id in ("a", "b", "c"):
         store_call(store, call_id)
-        store.compact(closed_before=NEXT)
+        store.writer.compact(closed_before=NEXT)
         assert whole_calls_only(store) == len(names) + 1
         (path,) = store.files("metrics")
         names.add(path.name)
@@ -78,7 +78,7 @@ def test_large_day_is_compacted_into_several_files(store, monkeypatch):
     for number in range(5):
         store_call(store, f"c{number}")
     before = rows_of(store)
-    store.compact(closed_before=NEXT)
+    store.writer.compact(closed_before=NEXT)
     assert len(store.files("metrics")) > 1
     assert rows_of(store) == before
 
@@ -86,7 +86,7 @@ def test_large_day_is_compacted_into_several_files(store, monkeypatch):
 def test_compacted_metrics_keep_their_encodings(store):
     store_call(store, "a")
     store_call(store, "b")
-    store.compact(closed_before=NEXT)
+    store.writer.compact(closed_before=NEXT)
     group = pq.read_metadata(store.files("metrics")[0]).row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     assert "DELTA_BINARY_PACKED" in columns["ts"].encodings
@@ -95,8 +95,8 @@ def test_compacted_metrics_keep_their_encodings(store):
 
 def test_compaction_keeps_a_table_without_rows(store):
     store_call(store, "a", batches=0)
-    store.put("metrics", "a.00000", [], **PARTITION, pending=False)
-    store.compact(closed_before=NEXT)
+    store.writer.put("metrics", "a.00000", [], **PARTITION, pending=False)
+    store.writer.compact(closed_before=NEXT)
     assert [path.name.startswith("compacted~") for path in store.files("metrics")] == [True]
     assert store.counts() == {"calls": 1, "sessions": 3, "metrics": 0, "points": 0}
 
@@ -107,41 +107,41 @@ def unfinished(store):
 
 
 def pending(store):
-    store.put("metrics", "b.00000", metrics("b"), **PARTITION, pending=True)
+    store.writer.put("metrics", "b.00000", metrics("b"), **PARTITION, pending=True)
     return "metrics has units of an incomplete call"
 
 
 def pending_of_a_snapshot(store):
     store_call(store, "b", finished=False)
-    store.put("sessions", "b", sessions("b"), **PARTITION, pending=True)
+    store.writer.put("sessions", "b", sessions("b"), **PARTITION, pending=True)
     return "call b was ongoing"
 
 
 def orphans(store):
-    store.put("sessions", "b", sessions("b"), **PARTITION, pending=False)
+    store.writer.put("sessions", "b", sessions("b"), **PARTITION, pending=False)
     return "sessions has rows of call b, which is incomplete"
 
 
 def duplicated(store):
     unit = store._layout.unit("calls", "whole", **PARTITION)
     kept = unit.read_bytes()
-    store.compact(closed_before=NEXT)
+    store.writer.compact(closed_before=NEXT)
     unit.write_bytes(kept)  # from a backup, say: no harvest does it
     return "call whole is stored twice"
 
 
 def incomplete_points(store):
-    store.compact(closed_before=NEXT)
-    store.put("points", "m", POINT, **PARTITION, pending=False)
-    store.put("points", "m", [], **PARTITION, pending=True)
+    store.writer.compact(closed_before=NEXT)
+    store.writer.put("points", "m", POINT, **PARTITION, pending=False)
+    store.writer.put("points", "m", [], **PARTITION, pending=True)
     return "m was incomplete when it was fetched"
 
 
 def duplicated_points(store):
     unit = store._layout.unit("points", "m", **PARTITION)
-    store.put("points", "m", POINT, **PARTITION, pending=False)
+    store.writer.put("points", "m", POINT, **PARTITION, pending=False)
     kept = unit.read_bytes()
-    store.compact(closed_before=NEXT)
+    store.writer.compact(closed_before=NEXT)
     unit.write_bytes(kept)
     return "m is stored twice"
 
@@ -162,7 +162,7 @@ def test_compaction_skips_an_incomplete_day(store, situation):
     store_call(store, "whole")
     reason = situation(store)
     files = [store.files(table) for table in TABLES]
-    report = store.compact(closed_before=NEXT)
+    report = store.writer.compact(closed_before=NEXT)
     assert report.compacted == ()
     (skipped,) = report.skipped
     assert reason in skipped.reason
@@ -175,7 +175,7 @@ def test_day_that_cannot_be_fetched_any_more_is_compacted_as_it_is(store, situat
     situation(store)
     before = {table: store.table(table).sort_by("call_id").to_pylist() for table in TABLES}
     after_the_day = CREATED + 86_400
-    report = store.compact(
+    report = store.writer.compact(
         closed_before=NEXT, calls_expired_before=after_the_day, points_expired_before=after_the_day
     )
     assert report.skipped == ()
@@ -187,9 +187,9 @@ def test_day_that_cannot_be_fetched_any_more_is_compacted_as_it_is(store, situat
 def test_unfinished_call_keeps_its_day_while_it_can_be_fetched(store):
     store_call(store, "a", finished=False)
     last_seen = CREATED + 600
-    assert store.compact(closed_before=NEXT, calls_expired_before=last_seen).compacted == ()
-    assert len(store.compact(closed_before=NEXT, calls_expired_before=last_seen + 1).compacted) == 1
-    assert store.published("a", **PARTITION).finished  # a later harvest does not duplicate it
+    assert store.writer.compact(closed_before=NEXT, calls_expired_before=last_seen).compacted == ()
+    assert len(store.writer.compact(closed_before=NEXT, calls_expired_before=last_seen + 1).compacted) == 1
+    assert store.writer.published("a", **PARTITION).finished  # a later harvest does not duplicate it
     store_call(store, "a")
     assert store.counts()["calls"] == 1
 
@@ -197,7 +197,7 @@ def test_unfinished_call_keeps_its_day_while_it_can_be_fetched(store):
 def test_call_that_lasts_longer_than_its_day_is_kept_stays_open(store):
     """Its day cannot be listed any more, but the call is still active and grows."""
     store_call(store, "a", finished=False, seconds=100_000)
-    assert store.compact(closed_before=NEXT, calls_expired_before=CREATED + 90_000).compacted == ()
+    assert store.writer.compact(closed_before=NEXT, calls_expired_before=CREATED + 90_000).compacted == ()
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
@@ -207,13 +207,13 @@ def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, is_cac
         store_call(other, "b")
     store_call(store, "a")
     for batch in range(2):
-        other.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PARTITION, pending=True)
-    assert len(store.compact(closed_before=NEXT).compacted) == 1
+        other.writer.put("metrics", f"a.{batch:05d}", metrics("a", batch=batch), **PARTITION, pending=True)
+    assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
     store_call(other, "c")
     assert whole_calls_only(store) == 2 + is_cached
-    assert not any(store.units(APP).pending.values())
-    assert len(store.compact(closed_before=NEXT).compacted) == 1
+    assert not any(store.writer.units(APP).pending.values())
+    assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
     store_call(other, "a")
     assert whole_calls_only(store) == 2 + is_cached
 
@@ -221,55 +221,55 @@ def test_harvest_that_began_before_a_compaction_duplicates_no_call(store, is_cac
 def test_compacted_points_list_their_units(store):
     names = {"meeting one", "_two", "x" * 300}
     for name in names:
-        store.put("points", name, POINT, **PARTITION, pending=False)
-    store.put("points", "empty", [], **PARTITION, pending=False)
-    store.put("points", "tomorrow", POINT, app_id=APP, day=NEXT, pending=False)
-    before, units = store.table("points").to_pylist(), store.units(APP).live["points"]
-    (day,) = store.compact(closed_before=NEXT).compacted
+        store.writer.put("points", name, POINT, **PARTITION, pending=False)
+    store.writer.put("points", "empty", [], **PARTITION, pending=False)
+    store.writer.put("points", "tomorrow", POINT, app_id=APP, day=NEXT, pending=False)
+    before, units = store.table("points").to_pylist(), store.writer.units(APP).live["points"]
+    (day,) = store.writer.compact(closed_before=NEXT).compacted
     assert (day.rows, day.files_before, day.files_after) == (3, 4, 1)
     assert store.table("points").to_pylist() == before
-    assert store.units(APP).live["points"] == units
+    assert store.writer.units(APP).live["points"] == units
     assert len(units) == 5
-    assert store.compact(closed_before=NEXT).compacted == ()
+    assert store.writer.compact(closed_before=NEXT).compacted == ()
 
 
 def test_late_points_are_merged_and_compacted_units_are_not_replaced(store):
     other = open_store(store.path)
     for late in ("a", "b", "c"):
-        store.put("points", late, POINT, **PARTITION, pending=False)
-        assert other.put("points", "zero", POINT, **PARTITION, pending=False) == (late == "a")
-        store.compact(closed_before=NEXT)
-        assert other.put("points", late, POINT, **PARTITION, pending=False) == 0
-        assert other.put("points", late, [], **PARTITION, pending=True) == 0
+        store.writer.put("points", late, POINT, **PARTITION, pending=False)
+        assert other.writer.put("points", "zero", POINT, **PARTITION, pending=False) == (late == "a")
+        store.writer.compact(closed_before=NEXT)
+        assert other.writer.put("points", late, POINT, **PARTITION, pending=False) == 0
+        assert other.writer.put("points", late, [], **PARTITION, pending=True) == 0
         assert len(store.files("points")) == 1
     assert store.counts()["points"] == 4
-    assert set(store.units(APP).live["points"]) == {"a", "b", "c", "zero"}
-    assert not any(store.units(APP).pending.values())
+    assert set(store.writer.units(APP).live["points"]) == {"a", "b", "c", "zero"}
+    assert not any(store.writer.units(APP).pending.values())
 
 
 def test_pending_leftovers_of_a_finished_call_are_removed(store):
     store_call(store, "a")
-    store.put(
+    store.writer.put(
         "metrics", "a.00000", metrics("a"), **PARTITION, pending=True
     )  # a second process, ended before promoting
-    store.put("metrics", "a.other", metrics("a"), **PARTITION, pending=True)
-    assert len(store.compact(closed_before=NEXT).compacted) == 1
-    assert not any(store.units(APP).pending.values())
+    store.writer.put("metrics", "a.other", metrics("a"), **PARTITION, pending=True)
+    assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
+    assert not any(store.writer.units(APP).pending.values())
     assert store.counts()["metrics"] == 2 * SAMPLES
 
 
 def test_writer_keeps_compaction_out(store):
     store_call(store, "a")
-    with store.writing(), store.writing():
-        (skipped,) = open_store(store.path).compact(closed_before=NEXT).skipped
+    with store.writer.writing(), store.writer.writing():
+        (skipped,) = open_store(store.path).writer.compact(closed_before=NEXT).skipped
         assert "a harvest is writing" in skipped.reason
-        assert store.compact(closed_before=NEXT).compacted == ()
-    assert len(store.compact(closed_before=NEXT).compacted) == 1
+        assert store.writer.compact(closed_before=NEXT).compacted == ()
+    assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
 
 
 def test_writer_waits_for_a_running_compaction(store):
     writer = threading.Thread(target=store_call, args=(store, "a"))
-    with open_store(store.path)._lock.exclusive() as alone:
+    with open_store(store.path).writer._lock.exclusive() as alone:
         assert alone
         writer.start()
         writer.join(0.05)
@@ -284,7 +284,7 @@ def test_compaction_needs_atomic_exchange(store, monkeypatch):
 
     store_call(store, "a")
     monkeypatch.setattr(atomic_exchange, "exchange", refused)
-    (skipped,) = store.compact(closed_before=NEXT).skipped
+    (skipped,) = store.writer.compact(closed_before=NEXT).skipped
     assert "cannot exchange two folders atomically" in skipped.reason
     assert whole_calls_only(store) == 1
 
@@ -298,7 +298,7 @@ def test_compaction_rejects_a_merge_with_missing_rows(store, monkeypatch):
     before = rows_of(store)
     monkeypatch.setattr(compaction, "_up_to", losing_rows)
     with pytest.raises(StoreError, match=r"nothing was changed"):
-        store.compact(closed_before=NEXT)
+        store.writer.compact(closed_before=NEXT)
     monkeypatch.undo()
     assert rows_of(store) == before
     assert not (store.path / "_staging").exists()
@@ -313,7 +313,7 @@ def test_file_added_during_compaction_is_not_lost(store, monkeypatch):
     store_call(store, "a")
     monkeypatch.setattr(compaction, "_verify", with_a_stranger)
     with pytest.raises(StoreError, match=r"files were added to .* during its compaction"):
-        store.compact(closed_before=NEXT)
+        store.writer.compact(closed_before=NEXT)
     assert len(store.files("metrics")) == 3
 
 
@@ -323,12 +323,12 @@ def test_replaced_folder_is_kept_for_open_readers(store, monkeypatch):
     folder = store.files("calls")[0].parent
     with os.scandir(folder) as listing:
         first = next(listing).name
-        store.compact(closed_before=NEXT)
+        store.writer.compact(closed_before=NEXT)
         seen = {first, *(entry.name for entry in listing)}
     assert seen == {f"c{number}.parquet" for number in range(5)}
     assert len(list((store.path / "_replaced").iterdir())) == len(CALL_TABLES)
     monkeypatch.setattr(compaction, "LISTED_WITHIN", -1.0)
-    store.compact(closed_before=NEXT)
+    store.writer.compact(closed_before=NEXT)
     assert list((store.path / "_replaced").iterdir()) == []
     assert whole_calls_only(store) == 5
 
@@ -357,7 +357,7 @@ def test_concurrent_reader_sees_every_row_once(store, tmp_path, reader):
         assert process.stdout.readline() == "reading\n"
         for round_number in range(3):
             for day in range(2, 7):  # a day at a time, while the reader reads
-                store.compact(closed_before=f"2026-11-{day:02d}")
+                store.writer.compact(closed_before=f"2026-11-{day:02d}")
             for day in (
                 days
             ):  # late calls, compacted again, and taken away again, would change the counts: units come back

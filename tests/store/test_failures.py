@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import StoreDamaged, StoreError, StoreVersionError
-from agora_analytics.store import open_store, parquet_file
+from agora_analytics.errors import InvalidRequest, StoreDamaged, StoreError, StoreVersionError
+from agora_analytics.store import open_store, parquet_file, query
 from agora_analytics.store.failures import store_error
+from agora_analytics.store.layout import Layout
 from tests.harvest.damage import flip_page
 
 from .sample_calls import (
@@ -27,6 +28,16 @@ from .sample_calls import (
     whole_calls_only,
 )
 from .subprocesses import run
+
+URLS = [
+    "s3://bucket/calls.store",
+    "gs://bucket/calls.store",
+    "az://container/calls.store",
+    "abfss://container@account/calls.store",
+    "https://example.com/calls.store",
+    "file:///data/calls.store",
+    "S3:/bucket",
+]
 
 
 def one_line(problem) -> str:
@@ -60,7 +71,7 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
             while True:
                 file.write(bytes(4096))
         with pytest.raises(StoreError) as problem:
-            store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
+            store.writer.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
         text = one_line(problem)
         assert "big.parquet: No space left on device" in text
         assert "all committed data is safe; free space and run the same command again" in text
@@ -68,10 +79,10 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
         assert not list((store.path / "_staging").rglob("*.parquet"))
         assert whole_calls_only(store) == 1
         with pytest.raises(StoreError, match=r"No space left"):
-            store.compact(closed_before="2027-01-01")
+            store.writer.compact(closed_before="2027-01-01")
         assert whole_calls_only(store) == 1
         ballast.unlink()
-        store.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
+        store.writer.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
         store_call(store, "after")
         assert whole_calls_only(store) == 2
 
@@ -94,10 +105,10 @@ def test_read_only_folder_can_be_read_but_not_written(tmp_path):
         assert whole_calls_only(reader) == 1
         assert reader.table("calls").num_rows == 1
         with pytest.raises(StoreError, match=r"Read-only file system") as problem:
-            reader.put("calls", "d", pa.table({"call_id": ["d"]}), **PARTITION, pending=False)
+            reader.writer.put("calls", "d", pa.table({"call_id": ["d"]}), **PARTITION, pending=False)
         assert "grant this user write permission, or choose another folder" in one_line(problem)
         with pytest.raises(StoreError, match=r"Read-only file system"):
-            reader.compact(closed_before="2027-01-01")
+            reader.writer.compact(closed_before="2027-01-01")
         with pytest.raises(StoreError, match=r"cannot create the store .*Read-only file system"):
             open_store(disk / "another", create=True)
 
@@ -126,7 +137,7 @@ def test_advice_names_the_permission_that_is_missing(action, permission):
 def test_file_in_place_of_a_folder_is_reported(store):
     (store.path / "metrics").write_text("mine")
     with pytest.raises(StoreError, match=r"there is a file where a folder is needed") as problem:
-        store.put("metrics", "c", metrics("c"), **PARTITION, pending=False)
+        store.writer.put("metrics", "c", metrics("c"), **PARTITION, pending=False)
     one_line(problem)
     assert not list((store.path / "_staging").rglob("*.parquet"))
     with pytest.raises(StoreError, match=r"there is a file where a folder is needed"):
@@ -152,9 +163,37 @@ def test_folder_with_other_files_is_not_changed(tmp_path):
 
 
 def test_opening_a_missing_store_does_not_create_it(tmp_path):
-    with pytest.raises(StoreError, match=r"there is no store at"):
+    with pytest.raises(
+        StoreError, match=r"there is no store at .*: the folder does not exist; .* harvest"
+    ) as problem:
         open_store(tmp_path / "store")
+    one_line(problem)
     assert not list(tmp_path.iterdir())
+
+
+def test_folder_inside_a_store_is_answered_with_the_store(store):
+    store_call(store, "c")
+    with pytest.raises(StoreError, match=f"it has no _store.json; give {store.path}, which contains it"):
+        open_store(store.files("metrics")[0].parent)
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("url", URLS)
+def test_url_is_not_a_store(tmp_path, monkeypatch, url, kind, create):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InvalidRequest, match="a store is a local folder, not a URL; give the path"
+    ) as problem:
+        open_store(kind(url), create=create)
+    one_line(problem)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a:b", "s3", "app_id=x", "2026-11-20T08:00", "C:"])
+def test_folder_with_a_colon_is_not_a_url(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert open_store(f"{name}/calls.store", create=True).path == tmp_path / name / "calls.store"
 
 
 @pytest.mark.parametrize(
@@ -222,18 +261,20 @@ def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
     broken = store.files("metrics")[3]
     broken.write_bytes(damage(broken.read_bytes()))
     for read in (
-        lambda: store.sql(
-            "select sum(value), max(sid), min(call_id), max(peer_uid), max(mid), max(ts) from metrics"
+        lambda: query.fetch(
+            Layout(store.path),
+            "select sum(value), max(sid), min(call_id), max(peer_uid), max(mid), max(ts) from metrics",
+            lambda relation: relation.fetchall(),
         ),
         lambda: store.table("metrics"),
-        lambda: store.read("metrics", "b.00001", **PARTITION),
+        lambda: store.writer.read("metrics", "b.00001", **PARTITION),
     ):
         with pytest.raises(
             StoreDamaged, match=r"b.00001.parquet: the file is damaged .*run the harvest with --verify"
         ) as problem:
             read()
         one_line(problem)
-    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    (skipped,) = store.writer.compact(closed_before="2027-01-01").skipped
     assert skipped.damaged
     assert "b.00001.parquet: the file is damaged" in skipped.reason
 
@@ -243,21 +284,21 @@ def test_damaged_row_of_a_call_is_named_in_the_error(store):
     broken = store.files("calls")[0]
     broken.write_bytes(b"nothing")
     for read in (
-        lambda: store.calls(APP),
+        lambda: store.writer.calls(APP),
         lambda: store_call(store, "a"),
     ):
         with pytest.raises(StoreDamaged, match=r"a.parquet: the file is damaged"):
             read()
-    (skipped,) = store.compact(closed_before="2027-01-01").skipped
+    (skipped,) = store.writer.compact(closed_before="2027-01-01").skipped
     assert "a.parquet: the file is damaged" in skipped.reason
 
 
 def test_damaged_listing_is_named_in_the_error(store):
-    store.put_listing(APP, 0, 10, 0, [], "")
+    store.writer.put_listing(APP, 0, 10, 0, [], "")
     page = next((store.path / "_listing").rglob("*.parquet"))
     page.write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"0-10.00000.parquet: the file is damaged"):
-        store.listings(APP)
+        store.writer.listings(APP)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names the file of a descriptor")
@@ -274,12 +315,12 @@ def test_commit_is_flushed_to_the_disk_unless_declined(tmp_path, monkeypatch, du
     store = open_store(tmp_path / "store", create=True, **({} if durable else {"durable": False}))
     assert bool(flushed) == durable
     flushed.clear()
-    store.put("sessions", "a", sessions("a"), **PARTITION, pending=True)
+    store.writer.put("sessions", "a", sessions("a"), **PARTITION, pending=True)
     app, day = (f"{key}={value}" for key, value in PARTITION.items())
     expected = ["0.parquet", app, "sessions", "_pending", "store", day]
     assert flushed == (expected if durable else [])
     flushed.clear()
-    store.publish(**PARTITION, metrics=[], sessions="a", call="a", row=call("a"))
+    store.writer.publish(**PARTITION, metrics=[], sessions="a", call="a", row=call("a"))
     expected = [app, "sessions", "store", day, "1.parquet", app, "calls", "store", day]
     assert flushed == (expected if durable else [])
 
@@ -289,9 +330,9 @@ def test_damaged_page_is_found_by_its_checksum(store):
     broken = store.files("metrics")[0]
     flip_page(broken)
     with pytest.raises(StoreDamaged, match=r"a.00000.parquet: the file is damaged"):
-        store.read("metrics", "a.00000", **PARTITION)
-    assert store.repair(APP, refetch_from=0).files == ()
-    (found,) = store.repair(APP, refetch_from=0, verify=True).files
+        store.writer.read("metrics", "a.00000", **PARTITION)
+    assert store.writer.repair(APP, refetch_from=0).files == ()
+    (found,) = store.writer.repair(APP, refetch_from=0, verify=True).files
     assert found.path == broken.relative_to(store.path).as_posix()
     assert (store.path / "_damaged" / found.path).exists()
     assert store.counts()["calls"] == 0  # so that the call is fetched again

@@ -35,22 +35,22 @@ def test_cut_name_stays_the_same_when_it_is_encoded_again(text):
 
 def test_path_separators_are_encoded(store):
     partition = {"app_id": "../../etc", "day": "2026-11-20", "pending": False}
-    store.put("metrics", "../../../passwd", [], **partition)
+    store.writer.put("metrics", "../../../passwd", [], **partition)
     assert [path.relative_to(store.path).as_posix() for path in store.files("metrics")] == [
         "metrics/app_id=%2E.%2F..%2Fetc/day=2026-11-20/%2E.%2F..%2F..%2Fpasswd.parquet"
     ]
-    assert store.units("../../etc").live["metrics"] == {"../../../passwd": "2026-11-20"}
+    assert store.writer.units("../../etc").live["metrics"] == {"../../../passwd": "2026-11-20"}
 
 
 @pytest.mark.parametrize("day", ["2026-1-2", "..", "", "2026-11-20/..", "20261120"])
 def test_invalid_day_is_refused(store, day):
     with pytest.raises(StoreError, match="UTC day"):
-        store.put("calls", "c", [], app_id="a", day=day, pending=False)
+        store.writer.put("calls", "c", [], app_id="a", day=day, pending=False)
 
 
 def test_unknown_table_is_refused(store):
     with pytest.raises(StoreError, match="the tables are calls, sessions, metrics, points"):
-        store.put("users", "c", [], app_id="a", day="2026-11-20", pending=False)
+        store.writer.put("users", "c", [], app_id="a", day="2026-11-20", pending=False)
 
 
 def test_an_empty_id_is_refused():

@@ -13,14 +13,16 @@ CALLS = 3
 
 def finish(store) -> None:
     """Resume the work of a killed process, as a harvest does: stored units are not written again."""
-    done = set(store.calls(APP).column("call_id").to_pylist())
-    units = store.units(APP)
+    done = set(store.writer.calls(APP).column("call_id").to_pylist())
+    units = store.writer.units(APP)
     for call_id in (f"call{number:05d}" for number in range(CALLS)):
         names = [f"{call_id}.00000", f"{call_id}.00001"]
         if call_id in done:
             continue
         if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
-            store.publish(**PARTITION, metrics=names, sessions=call_id, call=call_id, row=call(call_id))
+            store.writer.publish(
+                **PARTITION, metrics=names, sessions=call_id, call=call_id, row=call(call_id)
+            )
         else:
             store_call(store, call_id)
 
@@ -36,8 +38,8 @@ def test_process_killed_at_any_rename_leaves_only_complete_calls_visible(tmp_pat
     finish(store)
     assert whole_calls_only(store) == CALLS
     assert store.counts() == {"calls": CALLS, "sessions": 3 * CALLS, "metrics": 80 * CALLS, "points": 0}
-    assert not any(store.units(APP).pending.values())
-    assert len(store.compact(closed_before="2027-01-01").compacted) == 1
+    assert not any(store.writer.units(APP).pending.values())
+    assert len(store.writer.compact(closed_before="2027-01-01").compacted) == 1
     assert not (store.path / "_staging").exists()  # what the killed process left
     assert whole_calls_only(store) == CALLS
 
@@ -76,7 +78,7 @@ def test_process_killed_in_a_compaction_loses_and_duplicates_no_row(tmp_path, mo
     )  # 0 and 1: the probe
     assert code == -9, output
     assert whole_calls_only(store) == CALLS
-    report = store.compact(closed_before="2027-01-01")
+    report = store.writer.compact(closed_before="2027-01-01")
     assert len(report.compacted) == (moment < 5)
     assert whole_calls_only(store) == CALLS
     assert sum(len(store.files(table)) for table in CALL_TABLES) == 3

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.enums import QualityMetric
-from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.agora.metric_ids import METRIC_IDS, metric_name
 from agora_analytics.core.common_metrics import COMMON_METRICS
 from agora_analytics.store.quality import MAPPINGS, map_metric
 
@@ -31,11 +31,11 @@ def store_samples(store, samples):
         }
     )
     day = "2026-11-20"
-    store.put("metrics", "c1.0", rows, app_id=APP, day=day, pending=True)
+    store.writer.put("metrics", "c1.0", rows, app_id=APP, day=day, pending=True)
     freezes = sessions("c1").append_column("user_video_freeze_rate", pa.array([0.25, None, 0.0]))
     freezes = freezes.append_column("cname", pa.array(["room"] * SESSIONS))
-    store.put("sessions", "c1", freezes, app_id=APP, day=day, pending=True)
-    store.publish(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
+    store.writer.put("sessions", "c1", freezes, app_id=APP, day=day, pending=True)
+    store.writer.publish(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
 
 
 def test_agora_metrics_get_common_names_and_units(store):
@@ -45,32 +45,67 @@ def test_agora_metrics_get_common_names_and_units(store):
     rows = store.sql(
         "select metric, unit, value, peer_id, source_metric from quality where session_id = 'c1-0'"
     )
-    assert sorted(rows.rows(), key=str) == sorted(
+    assert sorted(rows.fetchall(), key=str) == sorted(
         [
             ("video_packet_loss_received", "ratio", 0.125, "7", "20018"),
             ("video_bitrate_sent", "kbit/s", 800.0, None, "20024"),
             ("app_cpu", "%", 40.0, None, "20001"),
-            ("29999", "", None, None, "29999"),
+            ("mid_29999", "", None, None, "29999"),
             ("video_freeze_rate", "ratio", 0.25, None, "user_video_freeze_rate"),
         ],
         key=str,
     )
     (row,) = store.sql(
         "select vendor, app_id, channel, call_id, user_id, ts from quality where metric = 'app_cpu'"
-    ).rows()
+    ).fetchall()
     assert row == ("agora", APP, "room", "c1", str(2**40), datetime.fromtimestamp(CREATED, UTC))
+
+
+def test_metrics_have_the_name_and_the_unit_of_their_number(store):
+    store_samples(store, [(mid, "0", 1.0) for mid in (*METRIC_IDS, 20099, -1)])
+    rows = store.sql("select mid, metric, unit from metrics").fetchall()
+    expected = [(mid, metric_name(mid), metric.unit) for mid, metric in METRIC_IDS.items()]
+    assert sorted(rows) == sorted([*expected, (20099, "mid_20099", ""), (-1, "mid_-1", "")])
+    counted = store.sql("select metric, unit, count(*) from quality where metric like 'mid%' group by all")
+    assert sorted(counted.fetchall()) == [("mid_-1", "", 1), ("mid_20099", "", 1)]
+    mixed = store.sql("select count(*) from quality where try_cast(metric as bigint) is not null")
+    assert mixed.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select count(*) from metrics",
+        "select mid, avg(value) from metrics where mid = 20003 group by mid",
+        "select avg(value) from quality where session_id = 'c1-0'",
+    ],
+)
+def test_query_without_names_does_not_look_them_up(store, text):
+    """Names are part of the projection, so DuckDB drops them, and reads only the columns of the query."""
+    store_samples(store, [(20003, "0", 1.0)])
+    ((_, plan),) = store.sql(f"explain {text}").fetchall()
+    assert "audio_send_bitrate" not in plan
+    assert "audio_bitrate_sent" not in plan
+    assert "peer_uid" not in plan
+
+
+def test_conditions_on_stored_columns_reach_the_files(store):
+    store_samples(store, [(20003, "0", 1.0)])
+    text = "select metric, avg(value) from metrics where mid = 20003 group by all"
+    ((_, plan),) = store.sql(f"explain {text}").fetchall()
+    assert "Filters:mid=20003" in plan.replace(" ", "")
 
 
 def test_every_sample_of_every_vendor_appears_once(store):
     store_call(store, "c1")
-    store.put("points", "m1", POINT, app_id="46", day="2026-11-20", pending=False)
-    counted = store.sql("select vendor, count(*) from quality group by 1 order by 1").rows()
+    store.writer.put("points", "m1", POINT, app_id="46", day="2026-11-20", pending=False)
+    counted = store.sql("select vendor, count(*) from quality group by 1 order by 1").fetchall()
     assert counted == [("agora", 2 * SAMPLES), ("opentok", POINT.num_rows)]
 
 
 def test_samples_without_a_session_are_kept(store):
-    store.put("metrics", "c9.0", METRIC_WITHOUT_SESSION, app_id=APP, day="2026-11-20", pending=False)
-    assert store.sql("select channel, user_id, value from quality").rows() == [(None, None, 0.5)]
+    store.writer.put("metrics", "c9.0", METRIC_WITHOUT_SESSION, app_id=APP, day="2026-11-20", pending=False)
+    assert store.sql("select channel, user_id, value from quality").fetchall() == [(None, None, 0.5)]
 
 
 METRIC_WITHOUT_SESSION = pa.table(

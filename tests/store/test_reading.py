@@ -35,10 +35,10 @@ def test_table_has_its_documented_schema(filled, table):
 @pytest.mark.parametrize("table", TABLES)
 def test_empty_table_has_its_columns(store, table):
     assert store.table(table).schema.equals(table_schema(table))
-    empty = store.sql(f"select * from {table}").arrow()
+    empty = store.sql(f"select * from {table}").to_arrow_table()
     store_call(store, "c")
-    store.put("points", "p", POINT, app_id=APP, day="2026-11-20", pending=False)
-    assert empty.schema.equals(store.sql(f"select * from {table}").arrow().schema)
+    store.writer.put("points", "p", POINT, app_id=APP, day="2026-11-20", pending=False)
+    assert empty.schema.equals(store.sql(f"select * from {table}").to_arrow_table().schema)
     assert empty.num_rows == 0
 
 
@@ -48,17 +48,16 @@ def test_sql_joins_tables_and_returns_utc(filled):
         "where c.day = '2026-11-21' group by all"
     )
     assert result.columns == ["call_id", "created_ts", "n"]
-    assert result.rows() == [("c2", datetime.fromtimestamp(CREATED, UTC), 2 * SAMPLES)]
-    assert len(result) == 1
-    assert filled.sql("select hour(created_ts) from calls limit 1").rows() == [(8,)]
-    assert filled.sql("select 1 a, 2 a").rows() == [(1, 2)]
+    assert result.fetchall() == [("c2", datetime.fromtimestamp(CREATED, UTC), 2 * SAMPLES)]
+    assert filled.sql("select hour(created_ts) from calls limit 1").fetchall() == [(8,)]
+    assert filled.sql("select 1 a, 2 a").fetchall() == [(1, 2)]
 
 
 @pytest.mark.parametrize(
     "query", ["describe calls", "show tables", "summarize sessions", "explain select 1", "from calls"]
 )
 def test_statement_that_reads_is_accepted(filled, query):
-    assert filled.sql(query).rows()
+    assert filled.sql(query).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -75,18 +74,19 @@ def test_statement_that_writes_is_refused(filled, query):
 
 @pytest.mark.parametrize(
     "query",
-    [
-        "selec 1",
-        "select nothing from calls",
-        "select * from users",
-        "select 'x'::int",
-        "select strptime('a', '%Y')",
-    ],
+    ["selec 1", "select nothing from calls", "select * from users"],
 )
 def test_error_of_a_wrong_query_is_one_line(filled, query):
     with pytest.raises(InvalidRequest, match="the query is wrong") as caught:
         filled.sql(query)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["select 'x'::int", "select strptime('a', '%Y')"])
+def test_value_that_cannot_be_converted_is_an_error_when_the_rows_are_read(filled, query):
+    relation = filled.sql(query)
+    with pytest.raises(duckdb.Error):
+        relation.fetchall()
 
 
 def test_dataset_filters_and_streams(filled):
@@ -116,7 +116,7 @@ def test_folder_name_may_contain_any_character(tmp_path):
     store = open_store(tmp_path / "it's [a] *strange* day=1999-01-01 {name}?", create=True)
     store_call(store, "c/1 ü")
     assert store.counts() == {"calls": 1, "sessions": SESSIONS, "metrics": 2 * SAMPLES, "points": 0}
-    assert store.calls(APP).column("day").to_pylist() == [date.fromisoformat(DAY)]
+    assert store.writer.calls(APP).column("day").to_pylist() == [date.fromisoformat(DAY)]
     assert store.table("calls").column("day").to_pylist() == [date.fromisoformat(DAY)]
 
 
@@ -126,36 +126,40 @@ def test_folder_name_may_contain_any_character(tmp_path):
 def test_store_below_a_key_value_folder_returns_the_same_rows(tmp_path, parent):
     plain = open_store(tmp_path / "plain", create=True)
     store_call(plain, "c")
-    plain.put("points", "m", POINT, app_id=APP, day=DAY, pending=False)
+    plain.writer.put("points", "m", POINT, app_id=APP, day=DAY, pending=False)
     shutil.copytree(plain.path, tmp_path / parent / "store")
     below = open_store(tmp_path / parent / "store")
     for table in TABLES:
         query = f"from {table} order by all"
-        assert below.sql(query).arrow() == plain.sql(query).arrow()
+        assert below.sql(query).to_arrow_table() == plain.sql(query).to_arrow_table()
     quality = "from quality order by all"
-    assert below.sql(quality).rows() == plain.sql(quality).rows()
-    assert below.calls(APP) == plain.calls(APP)
+    assert below.sql(quality).fetchall() == plain.sql(quality).fetchall()
+    assert below.writer.calls(APP) == plain.writer.calls(APP)
 
 
 def test_condition_on_a_day_reads_the_files_of_the_day_only(filled):
-    broken = next(path for path in filled.files("calls") if "day=2026-11-21" in str(path))
-    broken.write_bytes(b"")
-    assert filled.sql(f"select count(*) from calls where day = '{DAY}'").rows() == [(2,)]
+    for table in ("calls", "metrics"):
+        for path in filled.files(table):
+            if "day=2026-11-21" in str(path):
+                path.write_bytes(b"")
+    assert filled.sql(f"select count(*) from calls where day = '{DAY}'").fetchall() == [(2,)]
+    named = filled.sql(f"select metric, count(value) > 0 from metrics where day = '{DAY}' group by all")
+    assert named.fetchall() == [("audio_send_bitrate", True)]
 
 
 @pytest.mark.parametrize("app_id", ["0123", "a b/c", "ü", "007e1", "null", "_a", "x%41"])
 def test_app_id_is_returned_unchanged(store, app_id):
     store_call(store, "c", app_id=app_id)
-    assert store.calls(app_id).column("app_id").to_pylist() == [app_id]
+    assert store.writer.calls(app_id).column("app_id").to_pylist() == [app_id]
     assert store.table("calls").column("app_id").to_pylist() == [app_id]
-    assert store.sql("select app_id from calls").rows() == [(app_id,)]
+    assert store.sql("select app_id from calls").fetchall() == [(app_id,)]
 
 
 def test_query_without_a_sandbox_reads_files_of_the_caller(filled, tmp_path):
     (tmp_path / "customers.csv").write_text("call_id,customer\nc1,Ms Ito\n")
     query = f"select customer from calls join '{tmp_path}/customers.csv' using (call_id)"
-    assert filled.sql(query).rows() == [("Ms Ito",)]
-    assert filled.sql(query, allow=[tmp_path]).rows() == [("Ms Ito",)]
+    assert filled.sql(query).fetchall() == [("Ms Ito",)]
+    assert filled.sql(query, allow=[tmp_path]).fetchall() == [("Ms Ito",)]
     with pytest.raises(InvalidRequest, match=r"cannot read .*customers\.csv"):
         filled.sql(query, allow=[])
 

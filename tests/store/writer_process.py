@@ -39,7 +39,7 @@ def main(folder: str, first: str, last: str, moment: str = "-1") -> None:
     store = open_store(folder, create=True)
     killed_at(int(moment))
     if first == "compact":
-        sys.stdout.write(f"{store.compact(closed_before=last)}\n")
+        sys.stdout.write(f"{store.writer.compact(closed_before=last)}\n")
         return
     for number in range(int(first), int(last)):
         store_call(store, f"call{number:05d}")

@@ -136,7 +136,7 @@ def show_queries(console: "Console", store: Path) -> None:
             console.print(Padding(sql, (0, 0, 1, 2)))
         else:
             console.print(*(f"  {line}" for line in query.splitlines()), "", sep="\n", markup=False)
-        table = opened.sql(query).arrow()
+        table = opened.sql(query).to_arrow_table()
         writer = TableWriter(query_result(table), indent=2, summary=False)
         writer.add(table)
         writer.finish()

@@ -4,7 +4,9 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +15,13 @@ import typer
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
-from agora_analytics.cli.output import LimitedOutput, write_table
+from agora_analytics.cli.output import Format, LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
+from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agora_analytics.cli.client_context import MakeClient
     from agora_analytics.harvest.run import HarvestClient
 
@@ -135,15 +140,48 @@ def sql(
     Tables: calls, sessions and metrics (Agora), points (OpenTok, ApsaraVideo, and Data Insights of Agora), and the view
     quality, which has the metrics of all vendors with common names and units.
     """
-    from agora_analytics.cli.output.table import query_result
     from agora_analytics.store import open_store
-    from agora_analytics.store.query import python_values
+    from agora_analytics.store.layout import Layout
+    from agora_analytics.store.query import stream
 
     text = standard_input() if query == "-" else query
-    table = open_store(store).sql(text, allow=allow or ()).arrow()
-    table = table.rename_columns(_distinct(table.column_names))
-    with python_values():
-        write_table(table, query_result(table), output)
+    folders = [folder.expanduser() for folder in allow or ()]
+    schema, tables = stream(Layout(open_store(store).path), text, folders)
+    names = _distinct(schema.names)
+    with _python_values():
+        first = next(tables, schema.empty_table())
+        _write_tables((table.rename_columns(names) for table in chain([first], tables)), output)
+
+
+def _write_tables(tables: "Iterator[pa.Table]", output: LimitedOutput) -> None:
+    """Write tables as the query returns them. Rows over the limit are only counted, for a table on the screen."""
+    from agora_analytics.cli.output.table import query_result
+
+    first = next(tables)
+    with open_writer(query_result(first), output) as writer:
+        total = 0
+        for table in chain([first], tables):
+            total += table.num_rows
+            left = output.most - writer.written if output.most else table.num_rows
+            if left > 0:
+                writer.add(table.slice(0, left))
+            elif output.format is not Format.TABLE:
+                break
+        if total > writer.written:
+            writer.total, writer.rest = total, "--limit 0 shows all"
+
+
+@contextmanager
+def _python_values() -> Iterator[None]:
+    """Raise `InvalidRequest` if a value of a query has no Python type, such as a date in the year 20000."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except (OverflowError, ValueError) as problem:
+        raise InvalidRequest(
+            f"a value of the result cannot be converted: {problem}; cast its column to VARCHAR"
+        ) from problem
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -161,7 +199,7 @@ def compact(store: StoreOption) -> None:
     from agora_analytics.instants import utc_day
     from agora_analytics.store import open_store
 
-    report = open_store(store).compact(closed_before=utc_day(time.time() - _LATEST_DATA))
+    report = open_store(store).writer.compact(closed_before=utc_day(time.time() - _LATEST_DATA))
     console = out()
     for day in report.compacted:
         size = f"{day.bytes_before / 1e6:,.1f} to {day.bytes_after / 1e6:,.1f} MB"

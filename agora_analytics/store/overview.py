@@ -1,0 +1,103 @@
+"""What a store contains, as its `repr` shows it."""
+
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from agora_analytics.errors import StoreError
+from agora_analytics.schemas import TABLES
+from agora_analytics.store import query
+from agora_analytics.store.layout import Layout, partitions
+
+_MOST_FILES = 500
+"""Rows and vendors are read from all files, which takes about 0.1 s for so many."""
+
+
+@frozen(kw_only=True)
+class Overview:
+    """The contents of a store: its tables with the number of rows, the vendors, and the range of days.
+
+    Attributes:
+        folder: of the store.
+        files: the number of files by table; empty if the folder cannot be read.
+        rows: the number of rows by table; empty for a store of many files, or one with a damaged file.
+        vendors: the vendors with data; empty as `rows` is.
+        days: the UTC days with data, sorted.
+    """
+
+    folder: Path
+    files: dict[str, int] = field(factory=dict)
+    rows: dict[str, int] = field(factory=dict)
+    vendors: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, layout: Layout) -> "Overview":
+        """Return the overview of a store. Leaves out what cannot be read."""
+        try:
+            files = {table: len(layout.files(table)) for table in TABLES}
+        except StoreError:
+            return cls(folder=layout.folder)
+        days = {
+            day
+            for table in TABLES
+            for _, app in partitions(layout.table(table), "app_id")
+            for day, _ in partitions(app, "day")
+        }
+        rows: dict[str, int] = {}
+        vendors: list[str] | None = None
+        if sum(files.values()) <= _MOST_FILES:
+            with suppress(StoreError):
+                rows, vendors = _count(layout, "(select list(distinct vendor) from points)")
+        if rows.get("calls"):
+            vendors = [*(vendors or ()), "agora"]
+        return cls(
+            folder=layout.folder,
+            files=files,
+            rows=rows,
+            vendors=tuple(sorted(set(vendors or ()))),
+            days=tuple(sorted(days)),
+        )
+
+    def text(self) -> str:
+        """Return one line."""
+        counts = self.rows or self.files
+        tables = ", ".join(f"{count:,} {table}" for table, count in counts.items() if count) or "empty"
+        unit = " (files)" if self.files and not self.rows else ""
+        return "; ".join(
+            filter(None, (str(self.folder), tables + unit, ", ".join(self.vendors), self._range()))
+        )
+
+    def html(self) -> str:
+        """Return a table for a notebook."""
+        body = "".join(
+            f"<tr><td>{table}</td><td>{self.rows[table]:,}</td><td>{count:,}</td></tr>"
+            if self.rows
+            else f"<tr><td>{table}</td><td></td><td>{count:,}</td></tr>"
+            for table, count in self.files.items()
+        )
+        about = "; ".join(filter(None, (", ".join(self.vendors), self._range())))
+        return (
+            f"<p><b>{escape(str(self.folder))}</b><br>{escape(about)}</p>"
+            f"<table><thead><tr><th>table</th><th>rows</th><th>files</th></tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _range(self) -> str:
+        if len(self.days) < 2:
+            return "".join(self.days)
+        return f"{self.days[0]} to {self.days[-1]}"
+
+
+def count_rows(layout: Layout) -> dict[str, int]:
+    """Return the number of rows of each table, read from the file footers."""
+    return _count(layout)[0]
+
+
+def _count(layout: Layout, more: str = "") -> tuple[dict[str, int], Any]:
+    """Return the number of rows of each table, and the value of another column of the query."""
+    columns = ", ".join(f"(select count(*) from {table})" for table in TABLES)
+    (row,) = query.fetch(layout, f"select {columns}, {more or 'null'}", lambda made: made.fetchall())
+    return dict(zip(TABLES, row, strict=False)), row[-1]
