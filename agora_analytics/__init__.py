@@ -144,7 +144,7 @@ if TYPE_CHECKING:
     from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
     from agora_analytics.signaling.client import SignalingSettings as SignalingSettings
     from agora_analytics.store import ParquetStore as ParquetStore
-    from agora_analytics.store import Store as Store
+    from agora_analytics.store import StoreWriter as StoreWriter
     from agora_analytics.store import open_store as open_store
     from agora_analytics.store.protocol import FileDamaged as FileDamaged
     from agora_analytics.store.protocol import Unreadable as Unreadable
@@ -220,7 +220,7 @@ __all__, _import = lazy_names(
         "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),
         "signaling.client": ("AsyncSignaling", "SignalingSettings"),
-        "store": ("ParquetStore", "Store", "open_store"),
+        "store": ("ParquetStore", "StoreWriter", "open_store"),
         "store.protocol": ("FileDamaged", "Unreadable"),
     },
 )  # fmt: skip
