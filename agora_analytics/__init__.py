@@ -13,6 +13,7 @@ from agora_analytics.lazy import lazy_names
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
+    from agora_analytics.agora.credentials import Basic as Basic
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
     from agora_analytics.agora.enums import Granularity as Granularity
@@ -104,6 +105,7 @@ __all__, _import = lazy_names(
     {
         "agora.beta.client": ("AsyncAgoraBeta",),
         "agora.client": ("AsyncAgora",),
+        "agora.credentials": ("Basic",),
         "agora.follow": ("LiveWindow",),
         "agora.stat_records": (
             "FreezeBucket",

@@ -15,6 +15,7 @@ from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
 from agora_analytics.core.sent_text import credential, hidden, required_credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
+from agora_analytics.kit.config_file import Account
 
 Pairs = Iterable[tuple[str, str]]
 _required = required_credential("ALIBABA_CLOUD_")
@@ -59,6 +60,16 @@ class Credentials:
 
 CredentialsSource = Callable[[], Awaitable[Credentials]]
 """Returns the current credentials. It is called for every attempt, so it should cache them itself."""
+
+
+def with_access_key(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file."""
+    if given.get("credentials") is not None:
+        for name in ("access_key_id", "access_key_secret", "security_token"):
+            given.pop(name, None)
+    else:
+        account.require({name: given.get(name) for name in ("access_key_id", "access_key_secret")})
+    return given
 
 
 def signed_headers(

@@ -90,6 +90,7 @@ class Engine:
         shared_budgets: the name of the budget that an endpoint shares, by endpoint name. Others have their own.
         authorize: the vendor's authentication of a request, called for every attempt.
         options: what the user passed.
+        renewable: the credentials may change: see `retry_if_renewed`.
         describe_missing: returns the error message for an endpoint that the plan does not include.
     """
 
@@ -101,6 +102,7 @@ class Engine:
         limits: Mapping[str, Limits],
         authorize: Authorize,
         options: EngineOptions,
+        renewable: bool = False,
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
@@ -129,6 +131,7 @@ class Engine:
             domains=self._domains,
             limiter=self._limiter,
             authorize=authorize,
+            renewable=renewable,
             read_in_thread=self.in_thread,
             server_time=self.server_time,
             observer=self.observer,

@@ -3,14 +3,15 @@
 Source: Agora, "Signaling REST API", "Authentication".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
-from agora_analytics.core.sent_text import check_credential, credential, hidden
+from agora_analytics.agora.credentials import Basic
+from agora_analytics.core.sent_text import check_credential, hidden
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.client import basic_auth
+from agora_analytics.kit.config_file import Account
 
 
 def _required(_: object, __: object, value: str) -> None:
@@ -25,23 +26,6 @@ def _required(_: object, __: object, value: str) -> None:
 def _token(_: object, attribute: Any, value: Any) -> None:
     if not callable(value):
         check_credential(attribute.name, value)
-
-
-@frozen
-class Basic:
-    """The RESTful API's customer id and secret. They may send as any user.
-
-    Example:
-        >>> Basic("customer-id", "secret")
-        Basic(customer_id='cust...', customer_secret='***')
-    """
-
-    customer_id: str = field(repr=lambda text: f"'{text[:4]}...'", validator=credential)
-    customer_secret: str = field(repr=hidden, validator=credential)
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of a request."""
-        return basic_auth(self.customer_id, self.customer_secret)
 
 
 @frozen
@@ -74,6 +58,21 @@ class LegacyToken:
 
 
 Credentials = Basic | Token | LegacyToken
+CredentialsSource = Callable[[], Awaitable[Credentials]]
+"""Returns the current credentials. It is called for every attempt, so it should cache them itself."""
+
+
+def with_credentials(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file."""
+    customer_id, user_id = given.pop("customer_id", None), given.pop("user_id", None)
+    secret, token = given.pop("customer_secret", None), given.pop("token", None)
+    if given.get("credentials") is None:
+        if token:
+            given["credentials"] = Token(lambda: account.text("token") or "", user_id)
+        else:
+            account.require({"customer_id": customer_id, "customer_secret": secret})
+            given["credentials"] = Basic(customer_id, secret)
+    return given
 
 
 def _current(token: str | Callable[[], str]) -> str:
