@@ -51,12 +51,12 @@ class AsyncAgora(CallStatistics):
     Args:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret. It is sent in a header only, and never shown.
-        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or an async callable that returns
-            one. The callable is called for every attempt, so it should keep the credentials until they are about to
-            expire. If the server refuses credentials and the callable then returns others, the request is sent once
+        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or a coroutine function that
+            returns one. It is called for every attempt, so it should keep the credentials until they are about to
+            expire. If the server refuses credentials and the function then returns others, the request is sent once
             more.
         account: names who shares the limits; pass the same name to clients with different credentials of one account.
-            Default: the customer id, or with a callable the app.
+            Default: the customer id, or with a coroutine function the app.
         app_id: the project's app id.
         plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
         region: where your machine is: `global`, or `cn` inside mainland China.
@@ -66,7 +66,7 @@ class AsyncAgora(CallStatistics):
         **options: see `ClientOptions`.
 
     Attributes:
-        credentials: the credentials, or the callable that returns them. Their repr has no secret.
+        credentials: the credentials, or the function that returns them. Their repr has no secret.
         settings: the app, plan and region.
         insights: usage and quality over days and hours.
         realtime: usage and quality now, in windows of 20 seconds.

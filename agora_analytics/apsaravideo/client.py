@@ -58,7 +58,7 @@ class AsyncApsaraVideo(Client):
         access_key_id: the id of an access key that RAM allows `live:DescribeLiveInteractionMetricData`.
         access_key_secret: its secret.
         security_token: the token of a temporary key, from the Security Token Service (STS).
-        credentials: `Credentials` in place of the three above, or an async callable that returns them. The callable is
+        credentials: `Credentials` in place of the three above, or a coroutine function that returns them. It is
             called for every attempt, so it should keep the credentials until they are about to expire.
         app_id: the app whose metrics the listings return by default.
         account: names who shares the 50 requests a second. All keys and RAM users of an Alibaba Cloud account share

@@ -91,7 +91,7 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
 
     @property
     def credentials(self) -> Basic | BasicSource:
-        """The credentials, or the callable that returns them. Their repr has no secret."""
+        """The credentials, or the function that returns them. Their repr has no secret."""
         return self._subject.credentials
 
     @property
@@ -118,7 +118,7 @@ class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the docstring 
 
     @property
     def credentials(self) -> Basic | BasicSource:
-        """The credentials, or the callable that returns them. Their repr has no secret."""
+        """The credentials, or the function that returns them. Their repr has no secret."""
         return self._subject.credentials
 
     @property

@@ -15,8 +15,6 @@ from weakref import WeakSet
 
 import anyio
 
-from agora_analytics.engine.ledger import Ledger
-
 T = TypeVar("T")
 
 _CANCEL_TIMEOUT = 5.0  # seconds that an interrupted caller waits for its cancelled coroutine
@@ -28,9 +26,6 @@ _WAKE_EVERY = 0.25 if sys.platform == "win32" else None  # Ctrl-C cannot interru
 
 class AsyncClient(Protocol):
     """An asyncio client, which runs in the thread."""
-
-    @property
-    def ledger(self) -> Ledger: ...  # noqa: D102
 
     @property
     def sent(self) -> Mapping[str, int]: ...  # noqa: D102

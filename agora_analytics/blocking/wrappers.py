@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from typing_extensions import TypeVar
 
 from agora_analytics.blocking.worker import AsyncClient, Worker
-from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.pages import Page
 from agora_analytics.engine.pages import Pages as AsyncPages
 from agora_analytics.kit.client import Client
@@ -235,11 +234,6 @@ class Blocking(Generic[A_co]):
     @copy_docstring(Client.sent)
     def sent(self) -> Mapping[str, int]:  # noqa: D102
         return self._subject.sent
-
-    @property
-    @copy_docstring(Client.ledger)
-    def ledger(self) -> Ledger:  # noqa: D102
-        return self._subject.ledger
 
     quota = awaited(Client.quota)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 from attrs import frozen
@@ -74,11 +74,9 @@ class AccountChoice:
             given["ledger"] = open_ledger(self.ledger)
         create: Any = kind
         if self.account or self.config or os.environ.get(ACCOUNT):
-            client: C = create.from_config(self.account, self.config, **given)
-            return client
+            return cast("C", create.from_config(self.account, self.config, **given))
         _require(variables, without_account)
-        client = create.from_env(**given)
-        return client
+        return cast("C", create.from_env(**given))
 
 
 @frozen(kw_only=True)

@@ -246,11 +246,6 @@ class Client:
             await self._own_ledger.aclose()
 
     @property
-    def ledger(self) -> Ledger:
-        """The ledger that counts the requests of this client."""
-        return self._ledger
-
-    @property
     def sent(self) -> Mapping[str, int]:
         """Number of requests sent, by endpoint name; every attempt counts."""
         return sum((Counter(engine.sent) for engine in self._engines), Counter[str]())

@@ -35,7 +35,7 @@ _TYPES = {
 
 
 @frozen
-class VendorKeys:
+class _VendorKeys:
     """The keys of an account of one vendor: settings with their types, and secrets."""
 
     settings: Mapping[str, type]
@@ -52,18 +52,18 @@ class VendorKeys:
         return (*self.settings, *(name + end for name in self.references for end in (_ENV, _FILE)))
 
 
-VENDORS: Mapping[str, VendorKeys] = {
-    "agora": VendorKeys(
+VENDORS: Mapping[str, _VendorKeys] = {
+    "agora": _VendorKeys(
         {**_CUSTOMER, "account": str, "plan": str, "regional_hosts": bool, "shared_budget": bool},
         ("customer_secret",),
     ),
-    "agora-beta": VendorKeys({**_CUSTOMER, "account": str}, ("customer_secret",)),
-    "signaling": VendorKeys({**_CUSTOMER, "user_id": str}, ("customer_secret", "token")),
-    "opentok": VendorKeys(
+    "agora-beta": _VendorKeys({**_CUSTOMER, "account": str}, ("customer_secret",)),
+    "signaling": _VendorKeys({**_CUSTOMER, "user_id": str}, ("customer_secret", "token")),
+    "opentok": _VendorKeys(
         {"api_key": str, "application_id": str, **_CLIENT},
         ("api_secret", "private_key"),
     ),
-    "apsaravideo": VendorKeys(
+    "apsaravideo": _VendorKeys(
         {"access_key_id": str, "app_id": str, "account": str, **_CLIENT},
         ("access_key_secret", "security_token"),
     ),
@@ -255,7 +255,7 @@ def _account(file: Path, number: int, defaults: Mapping[str, Any], table: Mappin
     return Account(name, vendor, file, merged)
 
 
-def _kinds(keys: VendorKeys) -> dict[str, type]:
+def _kinds(keys: _VendorKeys) -> dict[str, type]:
     return {name: keys.settings.get(name, str) for name in keys.names}
 
 

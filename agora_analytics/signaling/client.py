@@ -60,9 +60,9 @@ class AsyncSignaling(Messages):
     """Sends messages and reads histories and events of one App ID of Agora Signaling (RTM), over REST.
 
     Args:
-        credentials: `Basic(customer_id, customer_secret)`, `Token(token)` or `LegacyToken(user_id, token)`, or an async
-            callable that returns one. The callable is called for every attempt, so it should keep the credentials until
-            they are about to expire. If the server refuses credentials and the callable then returns others, the request
+        credentials: `Basic(customer_id, customer_secret)`, `Token(token)` or `LegacyToken(user_id, token)`, or a
+            coroutine function that returns one. It is called for every attempt, so it should keep the credentials until
+            they are about to expire. If the server refuses credentials and the function then returns others, the request
             is sent once more.
         app_id: the project's App ID. All limits are counted for it, over all machines.
         region: where your machine is: `global`, or `cn` inside mainland China.

@@ -69,12 +69,12 @@ class AsyncAgoraBeta(BetaMetrics):
     Args:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret. It is sent in a header only, and never shown.
-        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or an async callable that returns
-            one. The callable is called for every attempt, so it should keep the credentials until they are about to
-            expire. If the server refuses credentials and the callable then returns others, the request is sent once
+        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or a coroutine function that
+            returns one. It is called for every attempt, so it should keep the credentials until they are about to
+            expire. If the server refuses credentials and the function then returns others, the request is sent once
             more.
         account: names who shares the limits; pass the same name to clients with different credentials of one account.
-            Default: the customer id, or with a callable the app.
+            Default: the customer id, or with a coroutine function the app.
         app_id: the project's App ID.
         region: where your machine is: `global`, or `cn` inside mainland China.
         limits: the limits of each endpoint, by name. Default: those of the page of 2021. The requests for lists of calls

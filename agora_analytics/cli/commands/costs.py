@@ -80,7 +80,8 @@ def quota(*, output: Output, account: LedgerAccount) -> None:
 async def _show_quota(account: LedgerAccount, output: Output) -> None:
     async with account.offline_client() as client:
         quotas = await client.quota()
-        plan, ledger = client.settings.plan.name, getattr(client.ledger, "path", "memory")
+        plan = client.settings.plan.name
+        ledger = getattr(client._ledger, "path", "memory")  # noqa: SLF001 - of the same package
     opens_at = quotas[0].opens_at
     names = QUOTA_ROWS.schema().names
     rows = [
