@@ -160,8 +160,8 @@ class LedgerFile:
         try:
             _prepare(db)
             if self._is_default:
-                with _transaction(db):  # a file that can only be read fails here
-                    pass
+                # Deletes nothing. SQLite reports a read-only file at a write only, not at `BEGIN IMMEDIATE`.
+                db.execute("DELETE FROM day WHERE account IS NULL")
             self._identity = self._read_identity()
         except BaseException:
             db.close()
