@@ -71,8 +71,9 @@ def account_variables(variables: Mapping[str, str], credentials: object) -> dict
 def customer_arguments(account: Account, given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     names = ("customer_id", "customer_secret")
+    account.require(given, "app_id")
     if given.get("credentials") is None:
-        account.require({name: given.get(name) for name in names})
+        account.require(given, *names)
         return given
     return {name: value for name, value in given.items() if name not in names}
 

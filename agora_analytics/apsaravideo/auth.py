@@ -64,11 +64,12 @@ CredentialsSource = Callable[[], Awaitable[Credentials]]
 
 def with_access_key(account: Account, given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
+    account.require(given, "app_id")
     if given.get("credentials") is not None:
         for name in ("access_key_id", "access_key_secret", "security_token"):
             given.pop(name, None)
     else:
-        account.require({name: given.get(name) for name in ("access_key_id", "access_key_secret")})
+        account.require(given, "access_key_id", "access_key_secret")
     return given
 
 

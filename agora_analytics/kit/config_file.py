@@ -121,14 +121,14 @@ class Account:
         found = self._table.get(name)
         return None if found is None else str(found)
 
-    def require(self, found: Mapping[str, Any]) -> None:
+    def require(self, found: Mapping[str, Any], *names: str) -> None:
         """Check that settings are there.
 
         Raises:
             ConfigurationError: one is missing or empty.
         """
-        for name, value in found.items():
-            if not value:
+        for name in names:
+            if not found.get(name):
                 key = f"{name}{_ENV} or {name}{_FILE}" if name in _SECRETS else name
                 raise ConfigurationError(f"{name} is missing; add {key} to the account")
 

@@ -137,7 +137,7 @@ def with_credentials(account: Account, given: dict[str, Any]) -> dict[str, Any]:
     is_application = "application_id" in given
     found = [{name: given.pop(name, None) for name in pair} for pair in _PAIRS]
     if given.get("credentials") is None:
-        account.require(found[is_application])
+        account.require(found[is_application], *_PAIRS[is_application])
         first, second = found[is_application].values()
         given["credentials"] = Application(first, second) if is_application else ProjectKey(first, second)
     return given

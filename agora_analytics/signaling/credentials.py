@@ -64,14 +64,14 @@ CredentialsSource = Callable[[], Awaitable[Credentials]]
 
 def with_credentials(account: Account, given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
-    customer_id, user_id = given.pop("customer_id", None), given.pop("user_id", None)
-    secret, token = given.pop("customer_secret", None), given.pop("token", None)
+    account.require(given, "app_id")
+    found = {name: given.pop(name, None) for name in ("customer_id", "customer_secret", "token", "user_id")}
     if given.get("credentials") is None:
-        if token:
-            given["credentials"] = Token(lambda: account.text("token") or "", user_id)
+        if found["token"]:
+            given["credentials"] = Token(lambda: account.text("token") or "", found["user_id"])
         else:
-            account.require({"customer_id": customer_id, "customer_secret": secret})
-            given["credentials"] = Basic(customer_id, secret)
+            account.require(found, "customer_id", "customer_secret")
+            given["credentials"] = Basic(found["customer_id"], found["customer_secret"])
     return given
 
 
