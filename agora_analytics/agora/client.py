@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Self, Unpack
 
 from agora_analytics.agora import arrow, listings, operations
@@ -112,7 +113,7 @@ class AsyncAgora(CallStatistics):
             limits=self.settings.plan.limits,
             shared_budgets=operations.SHARED_BUDGET if shared_budget else {},
             authorize=self._authorize,
-            renewable=callable(self.credentials),
+            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
             describe_missing=self.settings.plan.describe_missing,
         )
         self._queries = QueryRunner(self._engine, app_id=app_id, validate=self._options.validate)

@@ -5,7 +5,13 @@ from secrets import token_hex
 from typing import Self, Unpack
 from urllib.parse import urlsplit
 
-from agora_analytics.apsaravideo.auth import Credentials, CredentialsSource, signed_headers, with_access_key
+from agora_analytics.apsaravideo.auth import (
+    Credentials,
+    CredentialsSource,
+    key_of,
+    signed_headers,
+    with_access_key,
+)
 from agora_analytics.apsaravideo.listing import (
     OPERATION,
     Filters,
@@ -59,7 +65,8 @@ class AsyncApsaraVideo(Client):
         access_key_secret: its secret.
         security_token: the token of a temporary key, from the Security Token Service (STS).
         credentials: `Credentials` in place of the three above, or a coroutine function that returns them. It is
-            called for every attempt, so it should keep the credentials until they are about to expire.
+            called for every attempt, so it should keep the credentials until they are about to expire. If the server
+            refuses credentials and the function then returns others, the request is sent once more.
         app_id: the app whose metrics the listings return by default.
         account: names who shares the 50 requests a second. All keys and RAM users of an Alibaba Cloud account share
             them, so pass the same name to clients with different keys. Default: the access key's id, or with
@@ -100,6 +107,7 @@ class AsyncApsaraVideo(Client):
             account=("apsaravideo", account or key_id or f"app {app_id}"),
             limits=LIMITS,
             authorize=self._sign,
+            credential_of=None if key_id else key_of,
         )
 
     @classmethod

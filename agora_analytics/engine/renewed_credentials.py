@@ -6,20 +6,26 @@ from agora_analytics.core.verdicts import Cause, Fail, Retry
 from agora_analytics.errors import AuthenticationError
 from agora_analytics.messages import Request
 
+CredentialOf = Callable[[Mapping[str, str]], object]
+"""Returns the part of a request's headers that is the same as long as the credentials are the same."""
+
 
 async def retry_if_renewed(
-    verdict: Retry | Fail, refused: Request, authorize: Callable[[Request], Awaitable[Mapping[str, str]]]
+    verdict: Retry | Fail,
+    refused: Request,
+    authorize: Callable[[Request], Awaitable[Mapping[str, str]]],
+    credential_of: CredentialOf,
 ) -> Retry | Fail:
     """Return a retry if the server refused the credentials and others are available now; else the same verdict.
 
     Args:
         verdict: what to do after the attempt.
         refused: the request of the attempt, with its headers.
-        authorize: returns the headers of a request; equal credentials must be equal headers.
+        authorize: returns the headers of a request with the current credentials.
+        credential_of: finds the credentials in headers.
     """
-    if not isinstance(verdict.error, AuthenticationError):
+    if not (isinstance(verdict, Fail) and isinstance(verdict.error, AuthenticationError)):
         return verdict
-    headers = await authorize(refused)
-    if headers.items() <= refused.headers.items():
+    if credential_of(await authorize(refused)) == credential_of(refused.headers):
         return verdict
     return Retry(error=verdict.error, cause=Cause.CREDENTIALS)

@@ -19,6 +19,7 @@ from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
 from agora_analytics.engine.open_ledger import LEDGER, open_ledger
 from agora_analytics.engine.pages import Page, Pages, Paginator
+from agora_analytics.engine.renewed_credentials import CredentialOf
 from agora_analytics.engine.request_loop import Authorize
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
@@ -136,7 +137,7 @@ class Client:
         account: Sequence[str],
         limits: Mapping[str, Limits],
         authorize: Authorize,
-        renewable: bool = False,
+        credential_of: CredentialOf | None = None,
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
@@ -148,7 +149,7 @@ class Client:
             account="\n".join((*account, self._base_url or "")),
             limits=limits,
             authorize=authorize,
-            renewable=renewable,
+            credential_of=credential_of,
             options=self._options,
             shared_budgets=shared_budgets,
             **more,

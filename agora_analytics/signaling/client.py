@@ -24,6 +24,7 @@ from agora_analytics.signaling.credentials import (
     CredentialsSource,
     LegacyToken,
     Token,
+    header_values,
     with_credentials,
 )
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
@@ -96,7 +97,7 @@ class AsyncSignaling(Messages):
             customer_credentials(
                 credentials.customer_id, credentials.customer_secret, None
             )  # neither is empty
-        renewable = not isinstance(credentials, Basic)
+        credential_of = None if isinstance(credentials, Basic) else header_values
         settings = Settings(
             app_id=app_id,
             region=region,
@@ -112,7 +113,7 @@ class AsyncSignaling(Messages):
             limits={name: row for name, row in limits.items() if name != operations.HISTORY.name},
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
-            renewable=renewable,
+            credential_of=credential_of,
         )
         # Today's history prefers a host of its own, whatever the region, and therefore has an engine.
         self._history_engine = self._connect(
@@ -120,7 +121,7 @@ class AsyncSignaling(Messages):
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
             authorize=self._headers,
-            renewable=renewable,
+            credential_of=credential_of,
         )
         memory = EventMemory() if memory is None else memory  # an empty memory is false
         self._user_events = self._queue(operations.USER_EVENTS, memory)

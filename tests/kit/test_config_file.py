@@ -312,7 +312,10 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
         ("account = [1]", ("account must be [[account]]",)),
         ("defaults = 1", ("defaults must be a table",)),
         (f'ledger = "postgresql://u:{SECRET}@host/db"\n{entry()}', ("names a URL",)),
-        (f'[[account]]\nname = "acme"\ncustomer_secret = "{SECRET}', ("is not valid TOML at end of document",)),
+        (
+            f'[[account]]\nname = "acme"\ncustomer_secret = "{SECRET}',
+            ("is not valid TOML at end of document",),
+        ),
         (f"[[account]]\ncustomer_secret = {SECRET}", ("is not valid TOML at line 2",)),
         (f"[{SECRET}]\n[{SECRET}]", ("is not valid TOML at line 2",)),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from agora_analytics.agora.beta import operations
@@ -119,7 +120,7 @@ class AsyncAgoraBeta(BetaMetrics):
             limits=limits,
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
-            renewable=callable(self.credentials),
+            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
         )
 
     @classmethod
