@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
@@ -15,7 +15,9 @@ from agora_analytics.core.sent_text import required_credential
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import ClientOptions
-from agora_analytics.kit.config_file import Account
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 _required = required_credential("AGORA_")
 
@@ -68,7 +70,7 @@ def account_variables(variables: Mapping[str, str], credentials: object) -> dict
     return {name: variable for name, variable in variables.items() if name not in replaced}
 
 
-def customer_arguments(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+def customer_arguments(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     names = ("customer_id", "customer_secret")
     account.require(given, "app_id")

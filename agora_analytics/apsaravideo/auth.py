@@ -6,7 +6,7 @@ Source: Alibaba Cloud, "V3 request structure & signature".
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -15,7 +15,9 @@ from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
 from agora_analytics.core.sent_text import credential, hidden, required_credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
-from agora_analytics.kit.config_file import Account
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 Pairs = Iterable[tuple[str, str]]
 _required = required_credential("ALIBABA_CLOUD_")
@@ -67,7 +69,7 @@ def key_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
     return headers["authorization"].partition(",")[0], headers.get("x-acs-security-token")
 
 
-def with_access_key(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+def with_access_key(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     account.require(given, "app_id")
     if given.get("credentials") is not None:

@@ -30,8 +30,7 @@ from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
-from agora_analytics.kit.config_file import ConfigPath
+from agora_analytics.kit.client import Client, ClientOptions, ConfigPath
 from agora_analytics.kit.listing import Listing
 from agora_analytics.messages import Request
 

@@ -17,7 +17,6 @@ from agora_analytics.engine.clock import Clock
 from agora_analytics.engine.engine import Engine, EngineOptions, Quota
 from agora_analytics.engine.events import Observer
 from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
-from agora_analytics.engine.open_ledger import LEDGER, open_ledger
 from agora_analytics.engine.pages import Page, Pages, Paginator
 from agora_analytics.engine.renewed_credentials import CredentialOf
 from agora_analytics.engine.request_loop import Authorize
@@ -25,15 +24,18 @@ from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
-from agora_analytics.kit.config_file import Account, ConfigPath, read_config
 
 if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
 
+    from agora_analytics.kit.config_file import Account
+
 T = TypeVar("T")
 P = TypeVar("P", bound=Page[Any])
 
+ConfigPath = str | os.PathLike[str]
+"""The path of a configuration file."""
 _OF_THE_MACHINE = ("base_url", "region")
 """The settings that do not describe an account, so that the environment overrides the configuration file."""
 
@@ -103,7 +105,7 @@ class Client:
     Methods that send requests take `deadline=` and `max_wait=`: see `CallOptions`.
     """
 
-    _arguments: Callable[[Account, dict[str, Any]], dict[str, Any]]
+    _arguments: "Callable[[Account, dict[str, Any]], dict[str, Any]]"
     """Returns the arguments of the constructor for the settings of an account of a configuration file."""
     _engine: Engine
     _own_ledger: SqliteLedger | None = None
@@ -121,6 +123,8 @@ class Client:
         if ledger is None and options.get("clock") is not None:
             ledger = MemoryLedger()  # another clock's times must not enter a file that programs share
         elif ledger is None:
+            from agora_analytics.engine.open_ledger import open_ledger
+
             ledger = self._use(open_ledger())
         options["ledger"] = self._ledger = ledger
         self._options = _Options(**options)
@@ -180,7 +184,7 @@ class Client:
             name: environment[variable] for name, variable in variables.items() if environment.get(variable)
         }
         given |= {name: value for name, value in settings.items() if value is not None}
-        return cls._create(given, ledger=environment.get(LEDGER))
+        return cls._create(given, ledger=environment.get("AGORA_LEDGER"))
 
     @classmethod
     def _from_config(
@@ -204,6 +208,8 @@ class Client:
             vendor: the vendor that the account must have.
             variables: the name of the variable, by setting.
         """
+        from agora_analytics.kit.config_file import read_config
+
         config = read_config(path)
         account = config.account(name, vendor=vendor)
         given = {name: value for name, value in settings.items() if value is not None}
@@ -213,7 +219,9 @@ class Client:
                 given[setting] = value
         given |= account.settings(without=given)
         try:
-            return cls._create(cls._arguments(account, given), ledger=os.environ.get(LEDGER) or config.ledger)
+            return cls._create(
+                cls._arguments(account, given), ledger=os.environ.get("AGORA_LEDGER") or config.ledger
+            )
         except ConfigurationError as error:
             raise ConfigurationError(f"{account}: {error}") from None
 
@@ -223,6 +231,8 @@ class Client:
         create: Callable[..., Self] = cls
         if not ledger or given.get("ledger") is not None or given.get("clock") is not None:
             return create(**given)
+        from agora_analytics.engine.open_ledger import open_ledger
+
         opened = open_ledger(ledger)
         client = create(**given, ledger=opened)
         client._use(opened)  # noqa: SLF001 - it is this class

@@ -18,9 +18,6 @@ FILE = "agora-analytics.toml"
 CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
 """The environment variables that name the file and the account."""
 
-ConfigPath = str | os.PathLike[str]
-"""The path of a configuration file."""
-
 _ENV, _FILE = "_env", "_file"
 _TOP = {"ledger": str, "log": str, "defaults": dict, "account": list}
 _CLIENT = {"base_url": str, "allow_http": bool, "prefetch": int, "keep_raw": bool, "validate": bool}
@@ -170,7 +167,7 @@ class Config:
         return account
 
 
-def read_config(path: ConfigPath | None = None) -> Config:
+def read_config(path: str | os.PathLike[str] | None = None) -> Config:
     """Read and check a configuration file.
 
     Args:
@@ -197,7 +194,7 @@ def read_config(path: ConfigPath | None = None) -> Config:
     return _checked(file, content)
 
 
-def _find(named: ConfigPath | None) -> Path:
+def _find(named: str | os.PathLike[str] | None) -> Path:
     if named:
         try:
             return Path(named).expanduser().absolute()

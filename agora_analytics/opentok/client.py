@@ -9,8 +9,7 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
-from agora_analytics.kit.config_file import ConfigPath
+from agora_analytics.kit.client import Client, ClientOptions, ConfigPath
 from agora_analytics.messages import Request
 from agora_analytics.opentok import listings, records
 from agora_analytics.opentok.credentials import VARIABLES, Credentials, credentials_from, with_credentials

@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from attrs import field, frozen
 
 from agora_analytics.core.sent_text import credential, hidden
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.config_file import Account
 from agora_analytics.opentok.spec import (
     OPENTOK_HOST,
     OPENTOK_PATH,
@@ -25,6 +24,9 @@ from agora_analytics.opentok.spec import (
     VONAGE_HOST,
     VONAGE_PATH,
 )
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 _EARLY = 5  # seconds before now at which a token begins: the server's clock is known to the second only
 _KEY, _SECRET = "OPENTOK_API_KEY", "OPENTOK_API_SECRET"
@@ -128,7 +130,7 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
     return ProjectKey(environment[_KEY], environment[_SECRET])
 
 
-def with_credentials(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+def with_credentials(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file.
 
     Raises:

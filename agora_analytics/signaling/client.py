@@ -14,8 +14,7 @@ from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import ClientOptions
-from agora_analytics.kit.config_file import ConfigPath
+from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Request
 from agora_analytics.signaling import operations

@@ -4,14 +4,16 @@ Source: Agora, "Signaling REST API", "Authentication".
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from agora_analytics.agora.credentials import Basic
 from agora_analytics.core.sent_text import check_credential, hidden
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.config_file import Account
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 
 def _required(_: object, __: object, value: str) -> None:
@@ -67,7 +69,7 @@ def header_values(headers: Mapping[str, str]) -> tuple[str | None, ...]:
     return tuple(headers.get(name) for name in ("authorization", "x-agora-token", "x-agora-uid"))
 
 
-def with_credentials(account: Account, given: dict[str, Any]) -> dict[str, Any]:
+def with_credentials(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     account.require(given, "app_id")
     found = {name: given.pop(name, None) for name in ("customer_id", "customer_secret", "token", "user_id")}

@@ -41,8 +41,7 @@ from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import ClientOptions
-from agora_analytics.kit.config_file import ConfigPath
+from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 
