@@ -212,6 +212,8 @@ class Client:
 
         config = read_config(path)
         account = config.account(name, vendor=vendor)
+        if config.log:
+            os.environ.setdefault("AGORA_LOG", config.log)
         given = {name: value for name, value in settings.items() if value is not None}
         for setting in _OF_THE_MACHINE:
             value = os.environ.get(variables.get(setting, ""))

@@ -20,6 +20,7 @@ CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
 
 _ENV, _FILE = "_env", "_file"
 _TOP = {"ledger": str, "log": str, "defaults": dict, "account": list}
+_LEVELS = ("debug", "info", "warning", "error")
 _CLIENT = {"base_url": str, "allow_http": bool, "prefetch": int, "keep_raw": bool, "validate": bool}
 _CUSTOMER = {"customer_id": str, "app_id": str, "region": str, **_CLIENT}
 _TYPES = {
@@ -137,7 +138,7 @@ class Config:
     Attributes:
         file: its path.
         ledger: `memory`, or the path of a ledger's file; None: the default one.
-        log: the level of the log; None: no log.
+        log: the value of `AGORA_LOG` if that is not set; None: none.
         accounts: by name.
     """
 
@@ -227,10 +228,15 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Config:
         if account.name in accounts:
             raise ConfigurationError(f"{file}: there are two accounts {account.name!r}; rename one")
         accounts[account.name] = account
+    log = content.get("log")
+    if log is not None and log not in _LEVELS:
+        raise ConfigurationError(
+            f"{file}: log must be one of {', '.join(_LEVELS)}{did_you_mean(log, _LEVELS)}"
+        )
     ledger = content.get("ledger")
     if ledger not in (None, "memory"):
         ledger = str(_path_in(file, ledger)) if "://" not in ledger else ledger
-    return Config(file, ledger, content.get("log"), accounts)
+    return Config(file, ledger, log, accounts)
 
 
 def _account(file: Path, number: int, defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Account:

@@ -1,5 +1,6 @@
 """The configuration file: accounts of every vendor, secrets from elsewhere, precedence, and messages without values."""
 
+import os
 import pickle
 
 import pytest
@@ -310,6 +311,7 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
         (entry().replace('_env = "ACME_SECRET"', '_file = "."'), ("cannot be read: Is a directory",)),
         ('account = "acme"', ("account must be [[account]]",)),
         ("account = [1]", ("account must be [[account]]",)),
+        (f'log = "inof"\n{entry()}', ("log must be one of", "did you mean 'info'?")),
         ("defaults = 1", ("defaults must be a table",)),
         (f'ledger = "postgresql://u:{SECRET}@host/db"\n{entry()}', ("names a URL",)),
         (
@@ -355,6 +357,16 @@ def test_entry_replaces_the_default_in_any_form(write):
     assert client.credentials == Basic("acme-id", SECRET)
     short = '[[account]]\nname = "acme"\napp_id = "app"\ncustomer_secret_env = "ACME_SECRET"'
     assert AsyncAgora.from_config("acme", write(text + short)).credentials == Basic("shared", SECRET)
+
+
+def test_log_of_the_file_is_that_of_the_environment_unless_it_is_set(write, monkeypatch):
+    monkeypatch.setenv("AGORA_LOG", "debug")
+    path = write(f'log = "info"\n{entry()}')
+    AsyncAgora.from_config("acme", path)
+    assert os.environ["AGORA_LOG"] == "debug"
+    monkeypatch.delenv("AGORA_LOG")
+    AsyncAgora.from_config("acme", path)
+    assert os.environ["AGORA_LOG"] == "info"
 
 
 def test_ledger_of_the_file_may_be_memory(write):
