@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
     from agora_analytics.agora.beta.client import BetaSettings as BetaSettings
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
+    from agora_analytics.agora.credentials import Basic as Basic
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
     from agora_analytics.agora.enums import Granularity as Granularity
@@ -156,6 +157,7 @@ __all__, _import = lazy_names(
     {
         "agora.beta.client": ("AsyncAgoraBeta", "BetaSettings"),
         "agora.client": ("AsyncAgora",),
+        "agora.credentials": ("Basic",),
         "agora.enums": (
             "Dimension", "FreezeMetric", "Granularity", "Names", "Product", "QualityMetric",
             "RealtimeMetric", "TimeMetric", "UsageMetric",

@@ -1,7 +1,9 @@
 """Virtual time: a day of quota in milliseconds, for the tests of this library and for those of its users.
 
 On a `VirtualLoop` nothing waits: when every task sleeps, the time of the loop jumps to the next timer.
-`VirtualClock` is its clock. Functions for threads run inline, because threads take real time.
+`VirtualClock` is its clock. Functions for threads run inline, because threads take real time. A client with a clock of
+its own counts its requests in memory. For clients in real time, set `AGORA_LEDGER=memory` in the tests, because the default
+is a file that all programs of the user share.
 
 Example:
     def test_a_day():

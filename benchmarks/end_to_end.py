@@ -25,6 +25,7 @@ import orjson
 from agora_analytics import AiohttpTransport, AsyncAgora, HttpxTransport, Limits, Plan, open_store
 from agora_analytics.agora.operations import METRICS
 from agora_analytics.decode.arrow_table import columns_table
+from agora_analytics.engine.ledger import MemoryLedger
 from benchmarks.decode import make_body
 from benchmarks.measure import faster, print_table, served
 
@@ -90,7 +91,7 @@ async def measured(url: str, repeats: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(folder, create=True)
         async with aiohttp.ClientSession() as session, AiohttpTransport() as lean:
-            common = {"app_id": APP, "plan": plan, "base_url": url}
+            common = {"app_id": APP, "plan": plan, "base_url": url, "ledger": MemoryLedger()}
             httpx_transport = HttpxTransport()
             clients = {
                 "aiohttp": AsyncAgora("x", "y", transport=lean, **common),

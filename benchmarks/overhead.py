@@ -21,6 +21,7 @@ from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
+from agora_analytics.engine.ledger import MemoryLedger
 from benchmarks.measure import faster, print_table, served
 
 READ = partial(read_response, open_body=open_fields)
@@ -58,6 +59,7 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
     import httpx2
 
     path = f"{url}{LISTS.path}"
+    settings = {"app_id": "a", "plan": open_plan(), "base_url": url, "ledger": MemoryLedger()}
     call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=QUERY), read=READ)
 
     def over(client: AsyncAgora):
@@ -72,11 +74,9 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
         httpx2.AsyncClient() as bare_httpx2,
         AiohttpTransport() as lean,
         httpx2.AsyncClient() as theirs,
-        AsyncAgora("x", "y", app_id="a", plan=open_plan(), base_url=url, transport=lean) as ours_aiohttp,
-        AsyncAgora("x", "y", app_id="a", plan=open_plan(), base_url=url) as ours_httpx,
-        AsyncAgora(
-            "x", "y", app_id="a", plan=open_plan(), base_url=url, transport=HttpxTransport(theirs)
-        ) as ours_httpx2,
+        AsyncAgora("x", "y", **settings, transport=lean) as ours_aiohttp,
+        AsyncAgora("x", "y", **settings) as ours_httpx,
+        AsyncAgora("x", "y", **settings, transport=HttpxTransport(theirs)) as ours_httpx2,
     ):
 
         async def get_aiohttp() -> bytes:

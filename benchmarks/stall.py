@@ -18,6 +18,7 @@ import attrs
 
 from agora_analytics import AiohttpTransport, AsyncAgora, Limits, Plan, open_store
 from agora_analytics.agora.operations import METRICS
+from agora_analytics.engine.ledger import MemoryLedger
 from benchmarks.decode import make_body
 from benchmarks.end_to_end import APP, Pipelines
 from benchmarks.measure import Spread, print_table, served
@@ -50,7 +51,9 @@ async def measured(url: str, repeats: int) -> dict[str, list[float]]:
         async with (
             aiohttp.ClientSession() as session,
             AiohttpTransport() as lean,
-            AsyncAgora("x", "y", app_id=APP, plan=plan, base_url=url, transport=lean) as client,
+            AsyncAgora(
+                "x", "y", app_id=APP, plan=plan, base_url=url, transport=lean, ledger=MemoryLedger()
+            ) as client,
         ):
             ways = Pipelines(url, open_store(folder, create=True), session, {"aiohttp": client})
             runs = {

@@ -13,6 +13,8 @@ import pytest
 
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.engine import open_ledger
+from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.messages import Response
 
 pytest_plugins = ("tests.secret_watch",)
@@ -65,9 +67,11 @@ def harness_of(vendor):
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    """Remove the settings of the machine from the environment."""
-    for name in [name for name in os.environ if name.startswith(VENDORS)]:
+    """Remove the settings of the machine from the environment, and count requests in a new ledger in memory."""
+    for name in [name for name in os.environ if name.startswith((*VENDORS, "APSARAVIDEO_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(open_ledger.LEDGER, open_ledger.MEMORY)
+    monkeypatch.setattr(open_ledger, "_process_ledger", MemoryLedger())
 
 
 @pytest.fixture(autouse=True)

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self, Unpack
 
 from agora_analytics.agora.call_statistics import CallStatistics
+from agora_analytics.agora.credentials import Basic, current_headers, customer_credentials, shared_account
 from agora_analytics.agora.plans import SHARED_BUDGET
-from agora_analytics.agora.settings import ENVIRONMENT, AgoraOptions, Region, Settings
+from agora_analytics.agora.settings import (
+    ENVIRONMENT,
+    AgoraOptions,
+    Region,
+    Settings,
+    account_variables,
+    customer_arguments,
+)
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.kit.client import ClientOptions, basic_auth
+from agora_analytics.kit.client import ClientOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agora_analytics.agora.credentials import BasicSource
     from agora_analytics.agora.insights import Insights
     from agora_analytics.agora.listings import MetricsPage
     from agora_analytics.agora.plans import Plan
     from agora_analytics.agora.realtime import Realtime
     from agora_analytics.agora.records import Call, Session
+    from agora_analytics.agora.settings import PlanName, RegionName
     from agora_analytics.core.columns import Series
     from agora_analytics.core.domains import DomainState
     from agora_analytics.core.endpoint import Endpoint
     from agora_analytics.core.limits import Limits
     from agora_analytics.engine.pages import Pages
     from agora_analytics.instants import Instant
+    from agora_analytics.kit.client import ConfigPath
     from agora_analytics.messages import Request
 
 
@@ -36,6 +48,12 @@ class AsyncAgora(CallStatistics):
     Args:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret. It is sent in a header only, and never shown.
+        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or a coroutine function that
+            returns one. It is called for every attempt, so it should keep the credentials until they are about to
+            expire. If the server refuses credentials and the function then returns others, the request is sent once
+            more.
+        account: names who shares the limits; pass the same name to clients with different credentials of one account.
+            Default: the customer id, or with a coroutine function the app.
         app_id: the project's app id.
         plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
         region: where your machine is: `global`, or `cn` inside mainland China.
@@ -45,7 +63,8 @@ class AsyncAgora(CallStatistics):
         **options: see `ClientOptions`.
 
     Attributes:
-        settings: the account, app, plan and region.
+        credentials: the credentials, or the function that returns them. Their repr has no secret.
+        settings: the app, plan and region.
         insights: usage and quality over days and hours.
         realtime: usage and quality now, in windows of 20 seconds.
 
@@ -58,22 +77,25 @@ class AsyncAgora(CallStatistics):
                 print(call.created_at, call.cname)
     """
 
+    _arguments = staticmethod(customer_arguments)
+
     def __init__(
         self,
-        customer_id: str,
-        customer_secret: str,
+        customer_id: str | None = None,
+        customer_secret: str | None = None,
         *,
+        credentials: Basic | BasicSource | None = None,
+        account: str | None = None,
         app_id: str,
-        plan: Plan | str = "standard",
-        region: Region | str = Region.GLOBAL,
+        plan: Plan | PlanName = "standard",
+        region: Region | RegionName = Region.GLOBAL,
         regional_hosts: bool = True,
         shared_budget: bool = False,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
+        self.credentials = customer_credentials(customer_id, customer_secret, credentials)
         self.settings = Settings(
-            customer_id=customer_id,
-            customer_secret=customer_secret,
             app_id=app_id,
             plan=plan,
             region=region,
@@ -83,10 +105,11 @@ class AsyncAgora(CallStatistics):
         )
         self._engine = self._connect(
             hosts=self.settings.host_table,
-            account=(customer_id,),
+            account=(shared_account(account, self.credentials, app_id),),
             limits=self.settings.plan.limits,
             shared_budgets=SHARED_BUDGET if shared_budget else {},
             authorize=self._authorize,
+            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
             describe_missing=self.settings.plan.describe_missing,
         )
 
@@ -95,15 +118,36 @@ class AsyncAgora(CallStatistics):
         """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_PLAN`, `AGORA_REGION`,
-        `AGORA_BASE_URL` and `AGORA_LEDGER` (the file of a `SqliteLedger`).
+        `AGORA_BASE_URL` and `AGORA_LEDGER`: see docs/configuration.md.
 
         Raises:
             ConfigurationError: a setting is missing or cannot be used.
         """
-        needed = ("customer_id", "customer_secret", "app_id")
-        return cls._from_environment(
-            environment, ENVIRONMENT, settings, ledger="AGORA_LEDGER", required=needed
-        )
+        variables = account_variables(ENVIRONMENT, settings.get("credentials"))
+        return cls._from_environment(environment, variables, settings, required=("app_id",))
+
+    @classmethod
+    def from_config(
+        cls, name: str | None = None, path: ConfigPath | None = None, **settings: Unpack[AgoraOptions]
+    ) -> Self:
+        """Return a client for an account of a configuration file; keyword arguments take precedence.
+
+        See docs/configuration.md for the keys of the file, and for the environment variables that override them.
+
+        Args:
+            name: the name of the account; None: `AGORA_ACCOUNT`.
+            path: the file; None: `AGORA_CONFIG`, or else `agora-analytics.toml` in the working directory or in the
+                user's configuration folder.
+            **settings: as for `from_env`.
+
+        Raises:
+            ConfigurationError: the file or the account is missing, or a setting cannot be used.
+
+        Example:
+            async with AsyncAgora.from_config("acme") as client:
+                print(await client.quota())
+        """
+        return cls._from_config(name, path, settings, vendor="agora", variables=ENVIRONMENT)
 
     @cached_property
     def insights(self) -> Insights:
@@ -120,7 +164,7 @@ class AsyncAgora(CallStatistics):
         return Realtime(self._queries)
 
     def __repr__(self) -> str:
-        return f"AsyncAgora({self.settings!r})"
+        return f"AsyncAgora({self.credentials!r}, {self.settings!r})"
 
     def calls(
         self,
@@ -306,4 +350,4 @@ class AsyncAgora(CallStatistics):
         return self._engine.domains()
 
     async def _authorize(self, _: Request) -> Mapping[str, str]:
-        return basic_auth(self.settings.customer_id, self.settings.customer_secret)
+        return await current_headers(self.credentials)

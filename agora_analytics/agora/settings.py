@@ -1,17 +1,23 @@
-"""The settings of an Agora client: account, app, plan, region and hosts."""
+"""The settings of an Agora client: app, plan, region and hosts."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
+from agora_analytics.agora.credentials import Basic, BasicSource
 from agora_analytics.agora.domains import SUFFIXES, host_table
 from agora_analytics.agora.plans import PLANS, STANDARD, Plan
 from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
-from agora_analytics.core.sent_text import hidden, required_credential
+from agora_analytics.core.sent_text import required_credential
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import ClientOptions
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 _required = required_credential("AGORA_")
 
@@ -33,16 +39,45 @@ ENVIRONMENT = {
 }
 
 
-class AgoraOptions(ClientOptions, total=False):
-    """The keyword arguments of `AsyncAgora.from_env`."""
+PlanName = Literal["standard", "premium", "enterprise"]
+"""The name of a plan. For a name that is computed, pass `PLANS[name]`."""
+RegionName = Literal["global", "cn"]
+"""The name of a region. For a name that is computed, pass `Region(name)`."""
+
+
+class CustomerOptions(ClientOptions, total=False):
+    """The keyword arguments of `AsyncAgoraBeta.from_env` and `AsyncAgora.from_env`."""
 
     customer_id: str | None
     customer_secret: str | None
+    credentials: Basic | BasicSource | None
+    account: str | None
     app_id: str | None
-    plan: Plan | str | None
-    region: Region | str | None
+    region: Region | RegionName | None
+
+
+class AgoraOptions(CustomerOptions, total=False):
+    """The keyword arguments of `AsyncAgora.from_env`."""
+
+    plan: Plan | PlanName | None
     regional_hosts: bool
     shared_budget: bool
+
+
+def account_variables(variables: Mapping[str, str], credentials: object) -> dict[str, str]:
+    """Return the variables to read; those of the credentials are replaced by credentials that the caller passes."""
+    replaced = ("customer_id", "customer_secret") if credentials is not None else ()
+    return {name: variable for name, variable in variables.items() if name not in replaced}
+
+
+def customer_arguments(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file."""
+    names = ("customer_id", "customer_secret")
+    account.require(given, "app_id")
+    if given.get("credentials") is None:
+        account.require(given, *names)
+        return given
+    return {name: value for name, value in given.items() if name not in names}
 
 
 def _plan(plan: Plan | str) -> Plan:
@@ -68,11 +103,9 @@ def _region(region: Region | str) -> Region:
 
 @frozen(kw_only=True)
 class Settings:
-    """The settings of an Agora client. Its repr has no secret.
+    """The settings of an Agora client, without its credentials.
 
     Attributes:
-        customer_id: the RESTful API's customer id.
-        customer_secret: its secret.
         app_id: the project's app id.
         plan: `standard`, `premium`, `enterprise`, or a `Plan` with the numbers of your contract.
         region: where your machine is: `global`, or `cn` inside mainland China.
@@ -84,8 +117,6 @@ class Settings:
         ConfigurationError: a setting is missing or cannot be used.
     """
 
-    customer_id: str = field(validator=_required, repr=lambda text: f"'{text[:4]}...'")
-    customer_secret: str = field(validator=_required, repr=hidden)
     app_id: str = field(validator=_required)
     plan: Plan = field(default=STANDARD, converter=_plan)
     region: Region = field(default=Region.GLOBAL, converter=_region)

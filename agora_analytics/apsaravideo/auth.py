@@ -6,7 +6,7 @@ Source: Alibaba Cloud, "V3 request structure & signature".
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -15,6 +15,9 @@ from agora_analytics.apsaravideo.spec import ALGORITHM, VERSION
 from agora_analytics.core.sent_text import credential, hidden, required_credential
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import iso
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 Pairs = Iterable[tuple[str, str]]
 _required = required_credential("ALIBABA_CLOUD_")
@@ -59,6 +62,22 @@ class Credentials:
 
 CredentialsSource = Callable[[], Awaitable[Credentials]]
 """Returns the current credentials. It is called for every attempt, so it should cache them itself."""
+
+
+def key_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the access key and the token in the headers of a signed request."""
+    return headers["authorization"].partition(",")[0], headers.get("x-acs-security-token")
+
+
+def with_access_key(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file."""
+    account.require(given, "app_id")
+    if given.get("credentials") is not None:
+        for name in ("access_key_id", "access_key_secret", "security_token"):
+            given.pop(name, None)
+    else:
+        account.require(given, "access_key_id", "access_key_secret")
+    return given
 
 
 def signed_headers(

@@ -5,7 +5,13 @@ from secrets import token_hex
 from typing import Self, Unpack
 from urllib.parse import urlsplit
 
-from agora_analytics.apsaravideo.auth import Credentials, CredentialsSource, signed_headers
+from agora_analytics.apsaravideo.auth import (
+    Credentials,
+    CredentialsSource,
+    key_of,
+    signed_headers,
+    with_access_key,
+)
 from agora_analytics.apsaravideo.listing import (
     OPERATION,
     Filters,
@@ -24,7 +30,7 @@ from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.client import Client, ClientOptions, ConfigPath
 from agora_analytics.kit.listing import Listing
 from agora_analytics.messages import Request
 
@@ -44,7 +50,7 @@ class ApsaraVideoSettings(ClientOptions, total=False):
     access_key_id: str | None
     access_key_secret: str | None
     security_token: str | None
-    credentials: CredentialsSource | None
+    credentials: Credentials | CredentialsSource | None
     app_id: str | None
     account: str | None
 
@@ -57,8 +63,9 @@ class AsyncApsaraVideo(Client):
         access_key_id: the id of an access key that RAM allows `live:DescribeLiveInteractionMetricData`.
         access_key_secret: its secret.
         security_token: the token of a temporary key, from the Security Token Service (STS).
-        credentials: an async callable that returns `Credentials`, in place of the three above. It is called for every
-            attempt, so it should keep the credentials until they are about to expire.
+        credentials: `Credentials` in place of the three above, or a coroutine function that returns them. It is
+            called for every attempt, so it should keep the credentials until they are about to expire. If the server
+            refuses credentials and the function then returns others, the request is sent once more.
         app_id: the app whose metrics the listings return by default.
         account: names who shares the 50 requests a second. All keys and RAM users of an Alibaba Cloud account share
             them, so pass the same name to clients with different keys. Default: the access key's id, or with
@@ -74,13 +81,15 @@ class AsyncApsaraVideo(Client):
                 print(point.at, point.value)
     """
 
+    _arguments = staticmethod(with_access_key)
+
     def __init__(
         self,
         access_key_id: str | None = None,
         access_key_secret: str | None = None,
         *,
         security_token: str | None = None,
-        credentials: CredentialsSource | None = None,
+        credentials: Credentials | CredentialsSource | None = None,
         app_id: str,
         account: str | None = None,
         **options: Unpack[ClientOptions],
@@ -97,6 +106,7 @@ class AsyncApsaraVideo(Client):
             account=("apsaravideo", account or key_id or f"app {app_id}"),
             limits=LIMITS,
             authorize=self._sign,
+            credential_of=None if key_id else key_of,
         )
 
     @classmethod
@@ -106,7 +116,7 @@ class AsyncApsaraVideo(Client):
         """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET`, `ALIBABA_CLOUD_SECURITY_TOKEN`,
-        `APSARAVIDEO_APP_ID`, `APSARAVIDEO_BASE_URL` and `APSARAVIDEO_LEDGER` (the file of a `SqliteLedger`).
+        `APSARAVIDEO_APP_ID`, `APSARAVIDEO_BASE_URL` and `AGORA_LEDGER`: see docs/configuration.md.
 
         Raises:
             ConfigurationError: a setting is missing or cannot be used.
@@ -120,9 +130,19 @@ class AsyncApsaraVideo(Client):
             environment,
             {name: variable for name, variable in ENVIRONMENT.items() if name not in replaced},
             settings,
-            ledger="APSARAVIDEO_LEDGER",
             required=("app_id",),
         )
+
+    @classmethod
+    def from_config(
+        cls, name: str | None = None, path: ConfigPath | None = None, **settings: Unpack[ApsaraVideoSettings]
+    ) -> Self:
+        """Return a client for an account of a configuration file, see `AsyncAgora.from_config`.
+
+        Raises:
+            ConfigurationError: the file or the account is missing, or a setting cannot be used.
+        """
+        return cls._from_config(name, path, settings, vendor="apsaravideo", variables=ENVIRONMENT)
 
     def __repr__(self) -> str:
         return f"AsyncApsaraVideo(app_id={self.app_id!r}, host={self._host!r})"
@@ -247,14 +267,18 @@ class AsyncApsaraVideo(Client):
 
 
 def _source(
-    key_id: str | None, secret: str | None, token: str | None, source: CredentialsSource | None
+    key_id: str | None,
+    secret: str | None,
+    token: str | None,
+    source: Credentials | CredentialsSource | None,
 ) -> tuple[CredentialsSource, str | None]:
     """Return the source of credentials, and the access key's id if it is always the same."""
     if source is not None:
         if key_id or secret or token:
             raise ConfigurationError("pass either credentials= or an access key, not both")
-        return source, None
-    fixed = Credentials(key_id or "", secret or "", security_token=token)
+        if not isinstance(source, Credentials):
+            return source, None
+    fixed = source or Credentials(key_id or "", secret or "", security_token=token)
 
     async def always() -> Credentials:
         return fixed

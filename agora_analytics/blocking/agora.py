@@ -5,6 +5,7 @@ from typing import Any
 
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.credentials import Basic, BasicSource
 from agora_analytics.agora.follow import Follow as AsyncFollow
 from agora_analytics.agora.follow import LiveWindow
 from agora_analytics.agora.insights import Insights as AsyncInsights
@@ -69,6 +70,7 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
         super().__init__(AsyncAgora, *args, **settings)
 
     from_env = constructor(AsyncAgora.from_env)
+    from_config = constructor(AsyncAgora.from_config)
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)
     metrics = listing(AsyncAgora.metrics)
@@ -91,8 +93,13 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
         return Realtime(self, "realtime")
 
     @property
+    def credentials(self) -> Basic | BasicSource:
+        """The credentials, or the function that returns them. Their repr has no secret."""
+        return self._subject.credentials
+
+    @property
     def settings(self) -> Settings:
-        """The settings of the client. Its repr has no secret."""
+        """The app, plan and region."""
         return self._subject.settings
 
 
@@ -103,6 +110,7 @@ class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the docstring 
         super().__init__(AsyncAgoraBeta, *args, **settings)
 
     from_env = constructor(AsyncAgoraBeta.from_env)
+    from_config = constructor(AsyncAgoraBeta.from_config)
     calls = listing(AsyncAgoraBeta.calls)
     details = listing(AsyncAgoraBeta.details)
     usage = awaited(AsyncAgoraBeta.usage)
@@ -112,6 +120,11 @@ class AgoraBeta(Blocking[AsyncAgoraBeta]):  # noqa: D101 - it has the docstring 
     live_diagnosis = listing(AsyncAgoraBeta.live_diagnosis)
 
     @property
+    def credentials(self) -> Basic | BasicSource:
+        """The credentials, or the function that returns them. Their repr has no secret."""
+        return self._subject.credentials
+
+    @property
     def settings(self) -> Settings:
-        """The settings of the client. Its repr has no secret."""
+        """The app, plan and region."""
         return self._subject.settings

@@ -13,6 +13,7 @@ class ApsaraVideo(Blocking[AsyncApsaraVideo]):  # noqa: D101 - it has the docstr
         super().__init__(AsyncApsaraVideo, *args, **settings)
 
     from_env = constructor(AsyncApsaraVideo.from_env)
+    from_config = constructor(AsyncApsaraVideo.from_config)
     interaction_metrics = listing(AsyncApsaraVideo.interaction_metrics)
     all_metrics = listing(AsyncApsaraVideo.all_metrics)
     reach = plain(AsyncApsaraVideo.reach)

@@ -29,6 +29,7 @@ class OpenTok(Blocking[AsyncOpenTok]):  # noqa: D101 - it has the docstring of A
         super().__init__(AsyncOpenTok, *args, **settings)
 
     from_env = constructor(AsyncOpenTok.from_env)
+    from_config = constructor(AsyncOpenTok.from_config)
     project_data = listing(AsyncOpenTok.project_data)
     session_summaries = listing(AsyncOpenTok.session_summaries)
     sessions = listing(AsyncOpenTok.sessions)

@@ -12,7 +12,7 @@ from agora_analytics.blocking.wrappers import (
     stream,
 )
 from agora_analytics.signaling.client import AsyncSignaling
-from agora_analytics.signaling.credentials import Credentials
+from agora_analytics.signaling.credentials import Credentials, CredentialsSource
 
 
 @copy_docstring(AsyncSignaling)
@@ -22,6 +22,7 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring 
         super().__init__(AsyncSignaling, *args, **settings)
 
     from_env = constructor(AsyncSignaling.from_env)
+    from_config = constructor(AsyncSignaling.from_config)
     peer_message = awaited(AsyncSignaling.peer_message)
     channel_message = awaited(AsyncSignaling.channel_message)
     user_events = stream(AsyncSignaling.user_events)
@@ -36,6 +37,6 @@ class Signaling(Blocking[AsyncSignaling]):  # noqa: D101 - it has the docstring 
         return self._subject.app_id
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> Credentials | CredentialsSource:
         """How the client authenticates. Its repr has no secret."""
         return self._subject.credentials

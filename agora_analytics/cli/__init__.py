@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_NEEDED = {"platformdirs", "rich", "typer"}
+_NEEDED = {"rich", "typer"}
 # Decoding makes many small objects and no cycles: measured, the collector's default costs a tenth of it.
 _COLLECT_AT = (50_000, 50, 100)
 

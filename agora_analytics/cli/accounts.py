@@ -1,28 +1,86 @@
 """The accounts of each vendor: options, the environment variables that they override, and the client for them."""
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 from attrs import frozen
 
 from agora_analytics.cli.options import RequestLimits
+from agora_analytics.engine.open_ledger import open_ledger
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.kit.config_file import ACCOUNT
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo
     from agora_analytics.opentok.client import AsyncOpenTok
 
-LEDGER = "AGORA_LEDGER"
+C = TypeVar("C")
+
 _option = partial(typer.Option, rich_help_panel="Account")
 
 
 @frozen(kw_only=True)
-class LedgerAccount:
+class AccountChoice:
+    """The options of every command that sends or counts requests: which account, and where requests are counted."""
+
+    account: Annotated[
+        str | None,
+        _option(
+            metavar="NAME",
+            help="Account of the configuration file. Or AGORA_ACCOUNT; default: the account that the environment "
+            "variables of the vendor describe.",
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        _option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Configuration file with accounts. Or AGORA_CONFIG; default: agora-analytics.toml in the working "
+            "directory or in the user's configuration folder.",
+        ),
+    ] = None
+    ledger: Annotated[
+        str | None,
+        _option(
+            metavar="FILE",
+            help="File with the count of the day's requests, shared by all processes that name it; or 'memory'. Or "
+            "AGORA_LEDGER; default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
+        ),
+    ] = None
+
+    def open_client(
+        self, kind: type[C], settings: Mapping[str, Any], *, variables: Sequence[str], without_account: str
+    ) -> C:
+        """Return a client of the named account, or of the one that environment variables describe.
+
+        Args:
+            kind: the class of the client.
+            settings: the options of the client; None counts as absent.
+            variables: the environment variables that are needed if no account is named.
+            without_account: the command that needs no account.
+
+        Raises:
+            ConfigurationError: a setting is missing or cannot be used. It names every missing variable.
+        """
+        given = dict(settings)
+        if self.ledger:
+            given["ledger"] = open_ledger(self.ledger)
+        create: Any = kind
+        if self.account or self.config or os.environ.get(ACCOUNT):
+            return cast("C", create.from_config(self.account, self.config, **given))
+        _require(variables, without_account)
+        return cast("C", create.from_env(**given))
+
+
+@frozen(kw_only=True)
+class LedgerAccount(AccountChoice):
     """An Agora account, as far as counting requests needs it: nothing is sent."""
 
     plan: Annotated[
@@ -39,36 +97,18 @@ class LedgerAccount:
             help="Send all requests to this host, such as a proxy or the simulator. Or AGORA_BASE_URL.",
         ),
     ] = None
-    ledger: Annotated[
-        Path | None,
-        _option(
-            metavar="FILE",
-            help="File with the count of the day's requests, shared by all processes that name it. Or AGORA_LEDGER; "
-            "default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
-        ),
-    ] = None
 
     def offline_client(self, **settings: Any) -> "AsyncAgora":
         """Return a client that only counts; it needs neither secret nor app id."""
-        _require(("AGORA_CUSTOMER_ID",), "agora-analytics demo")
-        return self._make(**({"customer_secret": "-", "app_id": "-"} | settings))
+        return self._make(("AGORA_CUSTOMER_ID",), {"customer_secret": "-", "app_id": "-"} | settings)
 
-    def _make(self, **settings: Any) -> "AsyncAgora":
+    def _make(self, variables: Sequence[str], settings: Mapping[str, Any]) -> "AsyncAgora":
         from agora_analytics.agora.client import AsyncAgora
 
-        environment = os.environ | {LEDGER: str(self.ledger_path)}
-        return AsyncAgora.from_env(environment, plan=self.plan, base_url=self.base_url, **settings)
-
-    @property
-    def ledger_path(self) -> Path:
-        """The file with the count of the day's requests."""
-        if self.ledger:
-            return self.ledger
-        if named := os.environ.get(LEDGER):
-            return Path(named)
-        import platformdirs
-
-        return platformdirs.user_state_path("agora-analytics", appauthor=False) / "ledger.sqlite3"
+        given = {"plan": self.plan, "base_url": self.base_url, **settings}
+        return self.open_client(
+            AsyncAgora, given, variables=variables, without_account="agora-analytics demo"
+        )
 
 
 @frozen(kw_only=True)
@@ -88,13 +128,13 @@ class AgoraAccount(RequestLimits, LedgerAccount):
     def client(self, **options: Any) -> AbstractAsyncContextManager["AsyncAgora"]:
         """Return a client of this account; the error of an incomplete one names every missing variable."""
         app_id = () if self.app_id else ("AGORA_APP_ID",)
-        _require(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id), "agora-analytics demo")
-        options["retry"] = self.retry_policy()
-        return self.limit(self._make(region=self.region, app_id=self.app_id, **options))
+        variables = ("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", *app_id)
+        options |= {"region": self.region, "app_id": self.app_id, "retry": self.retry_policy()}
+        return self.limit(self._make(variables, options))
 
 
 @frozen(kw_only=True)
-class OpenTokAccount(RequestLimits):
+class OpenTokAccount(RequestLimits, AccountChoice):
     """An OpenTok project or a Vonage application."""
 
     base_url: Annotated[
@@ -108,14 +148,17 @@ class OpenTokAccount(RequestLimits):
         """Return a client of this account; the error of an incomplete one names every missing variable."""
         from agora_analytics.opentok.client import AsyncOpenTok
 
-        if not os.environ.get("VONAGE_APPLICATION_ID"):
-            _require(("OPENTOK_API_KEY", "OPENTOK_API_SECRET"), "agora-analytics opentok simulate")
-        options["retry"] = self.retry_policy()
-        return self.limit(AsyncOpenTok.from_env(base_url=self.base_url, **options))
+        is_application = os.environ.get("VONAGE_APPLICATION_ID")
+        variables = () if is_application else ("OPENTOK_API_KEY", "OPENTOK_API_SECRET")
+        options |= {"base_url": self.base_url, "retry": self.retry_policy()}
+        without = "agora-analytics opentok simulate"
+        return self.limit(
+            self.open_client(AsyncOpenTok, options, variables=variables, without_account=without)
+        )
 
 
 @frozen(kw_only=True)
-class ApsaraVideoAccount(RequestLimits):
+class ApsaraVideoAccount(RequestLimits, AccountChoice):
     """An app of ApsaraVideo Live."""
 
     app_id: Annotated[str | None, _option(metavar="ID", help="Id of the app. Or APSARAVIDEO_APP_ID.")] = None
@@ -132,16 +175,18 @@ class ApsaraVideoAccount(RequestLimits):
         from agora_analytics.apsaravideo.client import ENVIRONMENT, AsyncApsaraVideo
 
         app_id = () if self.app_id else (ENVIRONMENT["app_id"],)
-        needed = (ENVIRONMENT["access_key_id"], ENVIRONMENT["access_key_secret"], *app_id)
-        _require(needed, "agora-analytics apsaravideo simulate")
-        options["retry"] = self.retry_policy()
-        return self.limit(AsyncApsaraVideo.from_env(app_id=self.app_id, base_url=self.base_url, **options))
+        variables = (ENVIRONMENT["access_key_id"], ENVIRONMENT["access_key_secret"], *app_id)
+        options |= {"app_id": self.app_id, "base_url": self.base_url, "retry": self.retry_policy()}
+        without = "agora-analytics apsaravideo simulate"
+        return self.limit(
+            self.open_client(AsyncApsaraVideo, options, variables=variables, without_account=without)
+        )
 
 
-def _require(variables: tuple[str, ...], without_account: str) -> None:
+def _require(variables: Sequence[str], without_account: str) -> None:
     missing = [name for name in variables if not os.environ.get(name)]
     if missing:
         raise ConfigurationError(
             f"not set in the environment: {', '.join(missing)}; set them to the values of the vendor's console, "
-            f"or run `{without_account}`, which needs no account"
+            f"name an account of a configuration file with --account, or run `{without_account}`, which needs no account"
         )

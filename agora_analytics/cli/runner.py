@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -66,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit code. Raises nothing."""
     for stream in (sys.stdout, sys.stderr):
         escape_what_is_not_encodable(stream)
+    warnings.formatwarning = lambda message, *_, **__: f"{PROGRAM}: {visible(str(message))}\n"
     words = list(arguments)
     debug = "--debug" in words
     if debug:  # allowed after the command too

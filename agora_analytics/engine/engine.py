@@ -21,6 +21,7 @@ from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
+from agora_analytics.engine.renewed_credentials import CredentialOf
 from agora_analytics.engine.request_loop import Authorize, RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.transports.httpx import HttpxTransport
@@ -77,6 +78,7 @@ class Engine:
         shared_budgets: the name of the budget that an endpoint shares, by endpoint name. Others have their own.
         authorize: the vendor's authentication of a request, called for every attempt.
         options: what the user passed.
+        credential_of: see `retry_if_renewed`; None: the credentials never change.
         describe_missing: returns the error message for an endpoint that the plan does not include.
     """
 
@@ -88,6 +90,7 @@ class Engine:
         limits: Mapping[str, Limits],
         authorize: Authorize,
         options: EngineOptions,
+        credential_of: CredentialOf | None = None,
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
@@ -117,6 +120,7 @@ class Engine:
             domains=self._domains,
             limiter=self._limiter,
             authorize=authorize,
+            credential_of=credential_of,
             read_in_thread=self.in_thread,
             server_time=self.server_time,
             observer=self.observer,

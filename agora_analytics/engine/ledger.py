@@ -231,17 +231,23 @@ class SqliteLedger:
     in a thread. Close the ledger after the last client. Otherwise the connection is closed when the ledger is collected
     as garbage; nothing is lost, because every method commits before it returns.
 
+    Args:
+        path: the file. Its folder is created if it is missing.
+        is_default: the user named no file. A new file is then private, and one that cannot be written is replaced by
+            memory, with a warning.
+
     Raises:
         ConfigurationError: the path cannot be the file of a ledger. Every method raises it too: the file is a database
             of another program, cannot be opened, or was deleted while it was in use.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, is_default: bool = False) -> None:
         self.path = Path(path)
-        self._file = LedgerFile(self.path)
+        self._file = LedgerFile(self.path, is_default=is_default)
         weakref.finalize(self, self._file.discard)
-        with self._file_errors():
-            self._file.check_path()
+        if not is_default:
+            with self._file_errors():
+                self._file.check_path()
 
     def __repr__(self) -> str:
         return f"SqliteLedger({str(self.path)!r})"
@@ -332,7 +338,8 @@ class SqliteLedger:
             yield
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
-                f"the ledger file {self.path} cannot be used: {error}; set AGORA_LEDGER to another file"
+                f"the ledger file {self.path} cannot be used: {error}; "
+                "set AGORA_LEDGER to another file, or to 'memory' to count this process only"
             ) from error
 
 

@@ -6,6 +6,7 @@ import stat
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -46,10 +47,17 @@ class LedgerFile:
     """One connection to a ledger's file, for all threads of this process.
 
     The file is opened by the first transaction, and again by the first one after `close`.
+
+    Args:
+        path: the file.
+        is_default: the user named no file. A new file is then readable by its owner only. If the file cannot be
+            written, the database is in memory until the process ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_default: bool = False) -> None:
         self._path = path
+        self._is_default = is_default
+        self._in_memory = False
         self._lock = threading.Lock()
         self._opened: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None  # of the file, from its first use until `close`
@@ -88,6 +96,7 @@ class LedgerFile:
         # The lock is taken only while the process forks, which closes the file, or at exit by a thread still at work.
         if self._lock.acquire(blocking=False):
             try:
+                self._in_memory = False  # its last use, so that it is closed as well
                 self._close()
             finally:
                 self._lock.release()
@@ -103,12 +112,14 @@ class LedgerFile:
         self._lock.release()
 
     def _close(self) -> None:
-        if self._opened is not None:
+        if self._opened is not None and not self._in_memory:
             self._opened.close()
             self._opened = None
 
     def _check_identity(self) -> None:
         """Refuse to count in a file that other processes can no longer open."""
+        if self._in_memory:
+            return
         try:
             if self._read_identity() == self._identity:
                 return
@@ -125,16 +136,60 @@ class LedgerFile:
     def _open(self) -> sqlite3.Connection:
         if self._identity is not None:  # closed for a fork: a missing file must not be created again
             self._check_identity()
+        if not self._is_default or self._identity is not None:
+            return self._open_file()
+        try:
+            return self._open_file()
+        except (OSError, sqlite3.OperationalError) as error:
+            if _is_busy(error):
+                raise
+            self._in_memory = True
+            warnings.warn(
+                f"cannot write the ledger file {self._path} ({error}): this process counts its requests in memory, and "
+                "does not share its rate limits with other processes. Set AGORA_LEDGER to a file that can be written, "
+                "or to 'memory'",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        db = _connect(":memory:")
+        _prepare(db)
+        return db
+
+    def _open_file(self) -> sqlite3.Connection:
+        if self._is_default:
+            self._create_private()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+        db = _connect(self._path)
         try:
             _prepare(db)
+            if self._is_default:
+                # Deletes nothing. SQLite reports a read-only file at a write only, not at `BEGIN IMMEDIATE`.
+                db.execute("DELETE FROM day WHERE account IS NULL")
             self._identity = self._read_identity()
         except BaseException:
             db.close()
             raise
         _log.debug("counting requests in %s", self._path)
         return db
+
+    def _create_private(self) -> None:
+        if not self._path.is_absolute():
+            raise FileNotFoundError("there is no home folder")
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Only a new file: closing a second descriptor of an open file would release SQLite's locks.
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+
+
+def _is_busy(error: Exception) -> bool:
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 def _prepare(db: sqlite3.Connection) -> None:
@@ -148,7 +203,7 @@ def _prepare(db: sqlite3.Connection) -> None:
                 _create_tables(db)
             break
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+            if not _is_busy(error) or time.monotonic() > give_up:
                 raise
             time.sleep(_BUSY)
     db.execute("PRAGMA synchronous = NORMAL")

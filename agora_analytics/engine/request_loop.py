@@ -28,6 +28,7 @@ from agora_analytics.engine.events import (
 from agora_analytics.engine.host_reports import HostReports
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.renewed_credentials import CredentialOf, retry_if_renewed
 from agora_analytics.engine.retry_policy import Retries, RetryPolicy
 from agora_analytics.engine.transports import LARGEST_BODY, LONGEST_URL, Transport
 from agora_analytics.errors import (
@@ -85,6 +86,7 @@ class RequestLoop:
         domains: Domains,
         limiter: Callable[[Endpoint], Limiter],
         authorize: Authorize,
+        credential_of: CredentialOf | None = None,
         read_in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         server_time: ServerTime,
         observer: Observer,
@@ -98,6 +100,7 @@ class RequestLoop:
         self._hosts = HostReports(domains, observer, on_failure)
         self._limiter = limiter
         self._authorize = authorize
+        self._credential_of = credential_of
         self._read_in_thread = read_in_thread
         self._server_time = server_time
         self._observer = observer
@@ -170,6 +173,8 @@ class RequestLoop:
             self._notify(endpoint, run.trail[-1], outcome)
             self._hosts.report_failure(host, verdict, outcome, run.failed_at, began=began)
             if not isinstance(verdict, Done):
+                if of := self._credential_of:
+                    verdict = await retry_if_renewed(verdict, http_request, self._authorize, of)
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()

@@ -26,15 +26,22 @@ if TYPE_CHECKING:
     from agora_analytics.engine.clock import Clock
     from agora_analytics.engine.engine import Engine, Quota
     from agora_analytics.engine.events import Observer
-    from agora_analytics.engine.ledger import Ledger, SqliteLedger
+    from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
     from agora_analytics.engine.pages import Page, Pages, Paginator
+    from agora_analytics.engine.renewed_credentials import CredentialOf
     from agora_analytics.engine.request_loop import Authorize
     from agora_analytics.engine.retry_policy import RetryPolicy
     from agora_analytics.engine.transports import Transport
     from agora_analytics.instants import Instant
+    from agora_analytics.kit.config_file import Account
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Page[Any]")
+
+ConfigPath = str | os.PathLike[str]
+"""The path of a configuration file."""
+_OF_THE_MACHINE = ("base_url", "region")
+"""The settings that do not describe an account, so that the environment overrides the configuration file."""
 
 
 def basic_auth(user: str, password: str) -> Mapping[str, str]:
@@ -64,9 +71,11 @@ class ClientOptions(TypedDict, total=False):
         transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
         http_client: your own `httpx.AsyncClient`; the client does not close it.
         observer: called with every event, in addition to the log. Its exceptions are logged and otherwise ignored.
-        ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
-            client does not close it. Default: `MemoryLedger()`.
-        clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks.
+        ledger: counts the day's requests and paces them; the client does not close it. Default: the file that all
+            programs of the user share, see docs/configuration.md. `SqliteLedger(path)` is another file;
+            `MemoryLedger()` shares nothing.
+        clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks. With a clock of
+            its own, a client counts in memory unless `ledger` is passed.
         validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
             before a request is spent, and time ranges are cut to what the plan allows.
     """
@@ -100,6 +109,8 @@ class Client:
     Methods that send requests take `deadline=` and `max_wait=`: see `CallOptions`.
     """
 
+    _arguments: Callable[[Account, dict[str, Any]], dict[str, Any]]
+    """Returns the arguments of the constructor for the settings of an account of a configuration file."""
     _engine: Engine
     _own_ledger: SqliteLedger | None = None
 
@@ -112,6 +123,16 @@ class Client:
         """
         if unknown := [name for name in options if name not in ClientOptions.__annotations__]:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
+        ledger = options.get("ledger")
+        if ledger is None and options.get("clock") is not None:
+            from agora_analytics.engine.ledger import MemoryLedger
+
+            ledger = MemoryLedger()  # another clock's times must not enter a file that programs share
+        elif ledger is None:
+            from agora_analytics.engine.open_ledger import open_ledger
+
+            ledger = self._use(open_ledger())
+        options["ledger"] = self._ledger = ledger
         self._options = _Options(**options)
         if self._options.prefetch < 1:
             raise ConfigurationError(f"prefetch must be at least 1, got {self._options.prefetch}")
@@ -126,6 +147,7 @@ class Client:
         account: Sequence[str],
         limits: Mapping[str, Limits],
         authorize: Authorize,
+        credential_of: CredentialOf | None = None,
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
@@ -139,6 +161,7 @@ class Client:
             account="\n".join((*account, self._base_url or "")),
             limits=limits,
             authorize=authorize,
+            credential_of=credential_of,
             options=self._options,
             shared_budgets=shared_budgets,
             **more,
@@ -153,16 +176,14 @@ class Client:
         variables: Mapping[str, str],
         settings: Mapping[str, Any],
         *,
-        ledger: str,
         required: Sequence[str] = (),
     ) -> Self:
         """Return a client with the settings that environment variables name; keyword arguments take precedence.
 
         Args:
-            environment: the variables; None: those of the process.
+            environment: the variables; None: those of the process. If they name no ledger, those of the process do.
             variables: the name of the variable, by setting.
             settings: the keyword arguments; None counts as absent.
-            ledger: the variable that names the ledger's file.
             required: settings that are "" if they are not set, so that the constructor names the missing one.
         """
         environment = os.environ if environment is None else environment
@@ -171,20 +192,68 @@ class Client:
             name: environment[variable] for name, variable in variables.items() if environment.get(variable)
         }
         given |= {name: value for name, value in settings.items() if value is not None}
+        return cls._create(given, ledger=environment.get("AGORA_LEDGER"))
+
+    @classmethod
+    def _from_config(
+        cls,
+        name: str | None,
+        path: ConfigPath | None,
+        settings: Mapping[str, Any],
+        *,
+        vendor: str,
+        variables: Mapping[str, str],
+    ) -> Self:
+        """Return a client for an account of a configuration file.
+
+        Keyword arguments take precedence over the environment, and that over the file. Variables that describe an
+        account (its credentials, its app, its plan) belong to another account, and are not read.
+
+        Args:
+            name: the account.
+            path: the file.
+            settings: the keyword arguments; None counts as absent.
+            vendor: the vendor that the account must have.
+            variables: the name of the variable, by setting.
+        """
+        from agora_analytics.kit.config_file import read_config
+
+        config = read_config(path)
+        account = config.account(name, vendor=vendor)
+        if config.log:
+            os.environ.setdefault("AGORA_LOG", config.log)
+        given = {name: value for name, value in settings.items() if value is not None}
+        for setting in _OF_THE_MACHINE:
+            value = os.environ.get(variables.get(setting, ""))
+            if value and setting not in given:
+                given[setting] = value
+        given |= account.settings(without=given)
+        try:
+            return cls._create(
+                cls._arguments(account, given), ledger=os.environ.get("AGORA_LEDGER") or config.ledger
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{account}: {error}") from None
+
+    @classmethod
+    def _create(cls, given: Mapping[str, Any], *, ledger: str | None) -> Self:
+        """Return a client that counts in the ledger of a name, unless the arguments have a ledger or a clock."""
         create: Callable[..., Self] = cls
-        path = environment.get(ledger)
-        if "ledger" in given or not path:
+        if not ledger or given.get("ledger") is not None or given.get("clock") is not None:
             return create(**given)
+        from agora_analytics.engine.open_ledger import open_ledger
+
+        opened = open_ledger(ledger)
+        client = create(**given, ledger=opened)
+        client._use(opened)  # noqa: SLF001 - it is this class
+        return client
+
+    def _use(self, ledger: MemoryLedger | SqliteLedger) -> Ledger:
+        """Let the client close a ledger. Other clients that use it open its file again."""
         from agora_analytics.engine.ledger import SqliteLedger
 
-        own = SqliteLedger(path)
-        try:
-            client = create(**given, ledger=own)
-        except BaseException:
-            own.close()
-            raise
-        client._own_ledger = own  # noqa: SLF001 - it is this class
-        return client
+        self._own_ledger = ledger if isinstance(ledger, SqliteLedger) else None
+        return ledger
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,12 +8,11 @@ from typing import Any, Self, TypeVar, Unpack
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import Client, ClientOptions
+from agora_analytics.kit.client import Client, ClientOptions, ConfigPath
 from agora_analytics.messages import Request
 from agora_analytics.opentok import listings, records
-from agora_analytics.opentok.credentials import Credentials, credentials_from
+from agora_analytics.opentok.credentials import VARIABLES, Credentials, credentials_from, with_credentials
 from agora_analytics.opentok.graphql_query import OneOrMore
 from agora_analytics.opentok.listings import PlanInMeetings
 from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, plan_pages
@@ -23,9 +22,6 @@ from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
 from agora_analytics.opentok.spec import SHARED_BUDGETS, Browser, GroupBy, Interval, SdkType
 
 T = TypeVar("T")
-
-_PROCESS_LEDGER = MemoryLedger()
-"""The default ledger of all clients of this process, since the server counts by IP address as well as by key."""
 
 
 class OpenTokSettings(ClientOptions, total=False):
@@ -38,13 +34,13 @@ class OpenTokSettings(ClientOptions, total=False):
 class AsyncOpenTok(Client):
     """Reads the Insights of one project, within its limits.
 
-    The server accepts fewer than 100 requests in 30 seconds for each key and for each IP address. All clients of a
-    process therefore share one rate limit. `SqliteLedger(path)` shares it between the processes of a machine.
+    The server accepts fewer than 100 requests in 30 seconds for each key and for each IP address. All clients with the
+    same ledger therefore share one rate limit, whatever their key.
 
     Args:
         credentials: `ProjectKey(api_key, secret)` of an OpenTok project, or `Application(application_id, private_key)`
             of a Vonage application.
-        **options: see `ClientOptions`. The default of `ledger` is one `MemoryLedger` for the process.
+        **options: see `ClientOptions`.
 
     Raises:
         ConfigurationError: a setting is missing or cannot be used.
@@ -55,9 +51,10 @@ class AsyncOpenTok(Client):
                 print(summary.session_id, len(summary.meetings))
     """
 
+    _arguments = staticmethod(with_credentials)
+
     def __init__(self, credentials: Credentials, **options: Unpack[ClientOptions]) -> None:
-        ledger = options.get("ledger") or (MemoryLedger() if options.get("clock") else _PROCESS_LEDGER)
-        super().__init__({**options, "ledger": ledger})
+        super().__init__(options)
         self.credentials = credentials
         self._host = self._base_url or credentials.host
         self._engine = self._connect(
@@ -76,19 +73,27 @@ class AsyncOpenTok(Client):
         """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `OPENTOK_API_KEY` and `OPENTOK_API_SECRET`, or `VONAGE_APPLICATION_ID` and `VONAGE_PRIVATE_KEY` (the key
-        itself or the path of its file); also `OPENTOK_BASE_URL` and `OPENTOK_LEDGER` (the file of a `SqliteLedger`).
+        itself or the path of its file); also `OPENTOK_BASE_URL` and `AGORA_LEDGER`: see docs/configuration.md.
 
         Raises:
             ConfigurationError: a setting is missing or cannot be used.
         """
         environment = os.environ if environment is None else environment
         credentials = settings.get("credentials") or credentials_from(environment)
-        return cls._from_environment(
-            environment,
-            {"base_url": "OPENTOK_BASE_URL"},
-            {**settings, "credentials": credentials},
-            ledger="OPENTOK_LEDGER",
-        )
+        return cls._from_environment(environment, VARIABLES, {**settings, "credentials": credentials})
+
+    @classmethod
+    def from_config(
+        cls, name: str | None = None, path: ConfigPath | None = None, **settings: Unpack[OpenTokSettings]
+    ) -> Self:
+        """Return a client for an account of a configuration file, see `AsyncAgora.from_config`.
+
+        The account has an `api_key` and its secret, or an `application_id` and its private key.
+
+        Raises:
+            ConfigurationError: the file or the account is missing, or a setting cannot be used.
+        """
+        return cls._from_config(name, path, settings, vendor="opentok", variables=VARIABLES)
 
     def __repr__(self) -> str:
         return f"AsyncOpenTok({self.credentials!r}, host={self._host!r})"

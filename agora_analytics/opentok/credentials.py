@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from attrs import field, frozen
@@ -25,8 +25,14 @@ from agora_analytics.opentok.spec import (
     VONAGE_PATH,
 )
 
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
+
 _EARLY = 5  # seconds before now at which a token begins: the server's clock is known to the second only
 _KEY, _SECRET = "OPENTOK_API_KEY", "OPENTOK_API_SECRET"
+VARIABLES = {"base_url": "OPENTOK_BASE_URL"}
+"""The environment variables that are not credentials, by setting."""
+_PAIRS = ("api_key", "api_secret"), ("application_id", "private_key")
 _APPLICATION, _PRIVATE_KEY = "VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY"
 
 
@@ -122,6 +128,21 @@ def credentials_from(environment: Mapping[str, str]) -> Credentials:
             f"not set in the environment: {', '.join(missing)} (or {_APPLICATION} and {_PRIVATE_KEY})"
         )
     return ProjectKey(environment[_KEY], environment[_SECRET])
+
+
+def with_credentials(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file.
+
+    Raises:
+        ConfigurationError: a part of the credentials is missing or cannot be used.
+    """
+    is_application = "application_id" in given
+    found = [{name: given.pop(name, None) for name in pair} for pair in _PAIRS]
+    if given.get("credentials") is None:
+        account.require(found[is_application], *_PAIRS[is_application])
+        first, second = found[is_application].values()
+        given["credentials"] = Application(first, second) if is_application else ProjectKey(first, second)
+    return given
 
 
 def _private_key(value: str) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from agora_analytics.agora.credentials import Basic as Basic
     from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
-    from agora_analytics.signaling.credentials import Basic as Basic
     from agora_analytics.signaling.credentials import LegacyToken as LegacyToken
     from agora_analytics.signaling.credentials import Token as Token
     from agora_analytics.signaling.events import EventBatch as EventBatch

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Self, Unpack
 
-from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
+from agora_analytics.agora.credentials import Basic, current_headers, customer_credentials
+from agora_analytics.agora.settings import ENVIRONMENT, Region, RegionName, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
@@ -13,11 +14,18 @@ from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import ClientOptions
+from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Request
 from agora_analytics.signaling import operations
-from agora_analytics.signaling.credentials import Basic, Credentials
+from agora_analytics.signaling.credentials import (
+    Credentials,
+    CredentialsSource,
+    LegacyToken,
+    Token,
+    header_values,
+    with_credentials,
+)
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
 from agora_analytics.signaling.history import Archive, history_listing, messages_table, start_at
 from agora_analytics.signaling.limits import (
@@ -40,9 +48,9 @@ from agora_analytics.signaling.records import (
 class SignalingSettings(ClientOptions, total=False):
     """The keyword arguments of `AsyncSignaling.from_env`."""
 
-    credentials: Credentials | None
+    credentials: Credentials | CredentialsSource | None
     app_id: str | None
-    region: Region | str | None
+    region: Region | RegionName | None
     limits: Mapping[str, Limits] | None
     memory: EventMemory | None
 
@@ -52,7 +60,10 @@ class AsyncSignaling(Messages):
     """Sends messages and reads histories and events of one App ID of Agora Signaling (RTM), over REST.
 
     Args:
-        credentials: `Basic(customer_id, customer_secret)`, `Token(token)` or `LegacyToken(user_id, token)`.
+        credentials: `Basic(customer_id, customer_secret)`, `Token(token)` or `LegacyToken(user_id, token)`, or a
+            coroutine function that returns one. It is called for every attempt, so it should keep the credentials until
+            they are about to expire. If the server refuses credentials and the function then returns others, the request
+            is sent once more.
         app_id: the project's App ID. All limits are counted for it, over all machines.
         region: where your machine is: `global`, or `cn` inside mainland China.
         limits: the rate limit of each endpoint, by name. Default: `LIMITS`; more cautious: `SIXTY_A_SECOND`.
@@ -68,21 +79,25 @@ class AsyncSignaling(Messages):
             print(delivery.state)
     """
 
+    _arguments = staticmethod(with_credentials)
+
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Credentials | CredentialsSource,
         *,
         app_id: str,
-        region: Region | str = Region.GLOBAL,
+        region: Region | RegionName = Region.GLOBAL,
         limits: Mapping[str, Limits] = LIMITS,
         memory: EventMemory | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
-        basic = credentials if isinstance(credentials, Basic) else Basic("token", "token")
+        if isinstance(credentials, Basic):
+            customer_credentials(
+                credentials.customer_id, credentials.customer_secret, None
+            )  # neither is empty
+        credential_of = None if isinstance(credentials, Basic) else header_values
         settings = Settings(
-            customer_id=basic.customer_id,
-            customer_secret=basic.customer_secret,
             app_id=app_id,
             region=region,
             base_url=self._base_url,
@@ -97,6 +112,7 @@ class AsyncSignaling(Messages):
             limits={name: row for name, row in limits.items() if name != operations.HISTORY.name},
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
+            credential_of=credential_of,
         )
         # Today's history prefers a host of its own, whatever the region, and therefore has an engine.
         self._history_engine = self._connect(
@@ -104,6 +120,7 @@ class AsyncSignaling(Messages):
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
             authorize=self._headers,
+            credential_of=credential_of,
         )
         memory = EventMemory() if memory is None else memory  # an empty memory is false
         self._user_events = self._queue(operations.USER_EVENTS, memory)
@@ -116,7 +133,7 @@ class AsyncSignaling(Messages):
         """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION`, `AGORA_BASE_URL` and
-        `AGORA_LEDGER` (the file of a `SqliteLedger`).
+        `AGORA_LEDGER`: see docs/configuration.md.
 
         Raises:
             ConfigurationError: a setting is missing or cannot be used.
@@ -129,9 +146,22 @@ class AsyncSignaling(Messages):
             environment,
             {name: ENVIRONMENT[name] for name in ("app_id", "region", "base_url")},
             settings,
-            ledger="AGORA_LEDGER",
             required=("app_id",),
         )
+
+    @classmethod
+    def from_config(
+        cls, name: str | None = None, path: ConfigPath | None = None, **settings: Unpack[SignalingSettings]
+    ) -> Self:
+        """Return a client for an account of a configuration file, see `AsyncAgora.from_config`.
+
+        The account has a `customer_id` and a secret, or a `token`. The token is read again for every attempt, so a
+        program that renews it can replace its file.
+
+        Raises:
+            ConfigurationError: the file or the account is missing, or a setting cannot be used.
+        """
+        return cls._from_config(name, path, settings, vendor="signaling", variables=ENVIRONMENT)
 
     def __repr__(self) -> str:
         return f"AsyncSignaling({self.credentials!r}, app_id={self.app_id!r}, host={self._host!r})"
@@ -300,4 +330,4 @@ class AsyncSignaling(Messages):
         return EventQueue(self._engine, request, memory=memory)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
-        return self.credentials.headers()
+        return await current_headers(self.credentials, (Basic, Token, LegacyToken))

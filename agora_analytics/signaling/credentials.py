@@ -3,14 +3,17 @@
 Source: Agora, "Signaling REST API", "Authentication".
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from agora_analytics.core.sent_text import check_credential, credential, hidden
+from agora_analytics.agora.credentials import Basic
+from agora_analytics.core.sent_text import check_credential, hidden
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.client import basic_auth
+
+if TYPE_CHECKING:
+    from agora_analytics.kit.config_file import Account
 
 
 def _required(_: object, __: object, value: str) -> None:
@@ -25,23 +28,6 @@ def _required(_: object, __: object, value: str) -> None:
 def _token(_: object, attribute: Any, value: Any) -> None:
     if not callable(value):
         check_credential(attribute.name, value)
-
-
-@frozen
-class Basic:
-    """The RESTful API's customer id and secret. They may send as any user.
-
-    Example:
-        >>> Basic("customer-id", "secret")
-        Basic(customer_id='cust...', customer_secret='***')
-    """
-
-    customer_id: str = field(repr=lambda text: f"'{text[:4]}...'", validator=credential)
-    customer_secret: str = field(repr=hidden, validator=credential)
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of a request."""
-        return basic_auth(self.customer_id, self.customer_secret)
 
 
 @frozen
@@ -74,6 +60,26 @@ class LegacyToken:
 
 
 Credentials = Basic | Token | LegacyToken
+CredentialsSource = Callable[[], Awaitable[Credentials]]
+"""Returns the current credentials. It is called for every attempt, so it should cache them itself."""
+
+
+def header_values(headers: Mapping[str, str]) -> tuple[str | None, ...]:
+    """Return what of the headers of a request identifies its credentials."""
+    return tuple(headers.get(name) for name in ("authorization", "x-agora-token", "x-agora-uid"))
+
+
+def with_credentials(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client for the settings of an account of a configuration file."""
+    account.require(given, "app_id")
+    found = {name: given.pop(name, None) for name in ("customer_id", "customer_secret", "token", "user_id")}
+    if given.get("credentials") is None:
+        if found["token"]:
+            given["credentials"] = Token(lambda: account.text("token") or "", found["user_id"])
+        else:
+            account.require(found, "customer_id", "customer_secret")
+            given["credentials"] = Basic(found["customer_id"], found["customer_secret"])
+    return given
 
 
 def _current(token: str | Callable[[], str]) -> str:

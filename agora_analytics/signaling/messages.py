@@ -10,7 +10,7 @@ from agora_analytics.kit.client import Client
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
 from agora_analytics.signaling import operations
-from agora_analytics.signaling.credentials import Basic, Credentials
+from agora_analytics.signaling.credentials import Credentials, CredentialsSource, LegacyToken, Token
 from agora_analytics.signaling.limits import check_message
 from agora_analytics.signaling.operations import at
 from agora_analytics.signaling.records import Delivery
@@ -21,7 +21,7 @@ class Messages(Client):
     """The part of `AsyncSignaling` that sends messages."""
 
     app_id: str
-    credentials: Credentials
+    credentials: Credentials | CredentialsSource
 
     async def peer_message(
         self,
@@ -103,6 +103,6 @@ class Messages(Client):
             return
         check_text([("payload", payload)])
         check_message(sender, receiver, what, payload)
-        user_id = None if isinstance(self.credentials, Basic) else self.credentials.user_id
+        user_id = self.credentials.user_id if isinstance(self.credentials, Token | LegacyToken) else None
         if user_id not in (None, sender):
             raise InvalidRequest(f"the token belongs to {user_id!r} and cannot send as {sender!r}")

@@ -4,6 +4,7 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.credentials import Basic
 from agora_analytics.agora.plans import ENTERPRISE, PLANS, STANDARD
 from agora_analytics.agora.settings import Region, Settings
 from agora_analytics.engine.ledger import MemoryLedger
@@ -21,12 +22,14 @@ ENVIRONMENT = {
 
 
 def settings(**more):
-    return Settings(**({"customer_id": "customer-7", "customer_secret": SECRET, "app_id": "app"} | more))
+    return Settings(**({"app_id": "app"} | more))
 
 
 def test_the_environment_names_everything():
-    found = AsyncAgora.from_env(ENVIRONMENT).settings
-    assert (found.customer_id, found.customer_secret, found.app_id) == ("env-id", SECRET, "env-app")
+    client = AsyncAgora.from_env(ENVIRONMENT)
+    found = client.settings
+    assert client.credentials == Basic("env-id", SECRET)
+    assert found.app_id == "env-app"
     assert (found.plan, found.region, found.hosts) == (
         PLANS["premium"],
         Region.CN,
@@ -43,8 +46,6 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("customer_id", "k"),
-        ("customer_secret", "k"),
         ("app_id", "k"),
         ("region", Region.GLOBAL),
         ("plan", ENTERPRISE),
@@ -52,6 +53,11 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch):
 )
 def test_keywords_take_precedence_over_the_environment(name, value):
     assert getattr(AsyncAgora.from_env(ENVIRONMENT, **{name: value}).settings, name) == value
+
+
+def test_keyword_credentials_replace_those_of_the_environment():
+    assert AsyncAgora.from_env(ENVIRONMENT, customer_secret="k").credentials == Basic("env-id", "k")
+    assert AsyncAgora.from_env(ENVIRONMENT, credentials=Basic("i", "k")).credentials == Basic("i", "k")
 
 
 def test_keyword_none_uses_the_environment():

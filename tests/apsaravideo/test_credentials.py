@@ -1,5 +1,6 @@
 """Who asks, from where the settings come, and that no secret is ever shown."""
 
+import asyncio
 import logging
 import re
 import traceback
@@ -9,11 +10,11 @@ import pytest
 
 from agora_analytics import ConfigurationError
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Credentials
-from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.messages import FailureKind, Request, TransportFailure
 from tests.apsaravideo.harness import APP_ID, ENDPOINT, KEY, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST
 from tests.conftest import response
+from tests.harness import Scripted
 
 MARK = "marked-1f6c0b"
 TOKEN = f"{MARK}-token"
@@ -182,7 +183,6 @@ async def test_another_key_than_the_environment_s_does_not_take_its_token():
 
 
 def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):
-    harness = make_harness()
     path = tmp_path / "ledger"
     environment = ENVIRONMENT | dict(
         zip(("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"), KEY, strict=True)
@@ -190,17 +190,14 @@ def test_a_ledger_that_the_environment_names_is_shared_and_closed(tmp_path):
 
     async def spent():
         async with AsyncApsaraVideo.from_env(
-            environment | {"APSARAVIDEO_LEDGER": str(path), "APSARAVIDEO_APP_ID": APP_ID},
-            transport=AsgiTransport(harness.simulator.app),
-            clock=harness.clock,
+            environment | {"AGORA_LEDGER": str(path), "APSARAVIDEO_APP_ID": APP_ID},
+            transport=Scripted(b'{"RequestId": "r"}'),
         ) as client:
             await ask(client)
             return (await client.quota())[0].spent
 
-    from agora_analytics.testing import run_virtual
-
-    assert run_virtual(spent(), harness.clock) == 1
-    assert run_virtual(spent(), harness.clock) == 2
+    assert asyncio.run(spent()) == 1
+    assert asyncio.run(spent()) == 2
     assert MARK.encode() not in path.read_bytes()
     assert KEY[0].encode() not in path.read_bytes()
 

@@ -9,6 +9,7 @@ import pytest
 
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.agora.credentials import Basic
 from agora_analytics.agora.plans import PREMIUM, Plan
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
@@ -26,7 +27,6 @@ from agora_analytics.messages import FailureKind, TransportFailure
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.credentials import ProjectKey
 from agora_analytics.signaling.client import AsyncSignaling
-from agora_analytics.signaling.credentials import Basic
 from agora_analytics.testing import VirtualClock
 from tests.conftest import NOW, limits, ok, response
 from tests.harness import Harness, Scripted

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from agora_analytics.agora.settings import Settings
+from agora_analytics.agora.credentials import Basic
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.messages import Request
 from tests.conftest import SECRET
@@ -83,7 +83,7 @@ def test_in_an_unexpected_exception():
 def test_nowhere(tmp_path, capsys):
     (tmp_path / "note").write_text("nothing")
     logging.getLogger("some.library").debug("sent")
-    print(Settings(customer_id="demo-customer-id", customer_secret=SECRET, app_id="app"))
+    print(Basic("demo-customer-id", SECRET))
     print(Request(method="GET", base_url="https://api.agora.io", path="/", headers={"authorization": SECRET}))
     assert capsys.readouterr()
     with pytest.raises(ZeroDivisionError):

@@ -193,7 +193,7 @@ async def test_from_env_with_a_host_and_a_ledger(tmp_path):
     ledger = tmp_path / "ledger"
     client = AsyncOpenTok.from_env(
         {"OPENTOK_API_KEY": KEY, "OPENTOK_API_SECRET": SECRET, "OPENTOK_BASE_URL": "https://proxy.example",
-         "OPENTOK_LEDGER": str(ledger)}
+         "AGORA_LEDGER": str(ledger)}
     )  # fmt: skip
     await client.quota()
     assert "https://proxy.example" in (await closing(client))[1]

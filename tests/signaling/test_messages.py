@@ -299,15 +299,15 @@ def test_ledger_of_environment_is_shared_and_closed(tmp_path):
     }
 
     async def quotas():
-        transport, clock = Scripted(b"{}", b'{"events":[]}', b'{"errorCode":200}'), VirtualClock(NOW)
-        async with AsyncSignaling.from_env(environment, transport=transport, clock=clock) as first:
+        transport = Scripted(b"{}", b'{"events":[]}', b'{"errorCode":200}')
+        async with AsyncSignaling.from_env(environment, transport=transport) as first:
             await hello(first)
             assert [batch async for batch in first.user_events()] == []
             assert await first.history("ann", "room").collect() == []
-        async with AsyncSignaling.from_env(environment, clock=clock) as second:
+        async with AsyncSignaling.from_env(environment) as second:
             return await second.quota()
 
-    spent = {quota.endpoint: quota.spent for quota in run_virtual(quotas(), VirtualClock(NOW))}
+    spent = {quota.endpoint: quota.spent for quota in asyncio.run(quotas())}
     assert spent == {
         "signaling/peer_messages": 1,
         "signaling/channel_messages": 1,  # counted together with peer messages

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from agora_analytics.agora.beta import operations
@@ -14,10 +15,25 @@ from agora_analytics.agora.beta.records import (
     details_table,
     diagnoses_table,
 )
+from agora_analytics.agora.credentials import (
+    Basic,
+    BasicSource,
+    current_headers,
+    customer_credentials,
+    shared_account,
+)
 from agora_analytics.agora.listings import call_window, range_as_asked
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.records import Call
-from agora_analytics.agora.settings import ENVIRONMENT, Region, Settings
+from agora_analytics.agora.settings import (
+    ENVIRONMENT,
+    CustomerOptions,
+    Region,
+    RegionName,
+    Settings,
+    account_variables,
+    customer_arguments,
+)
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.paging import Position, Step, steps_at
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
@@ -25,7 +41,7 @@ from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages
 from agora_analytics.instants import Instant
-from agora_analytics.kit.client import ClientOptions, basic_auth
+from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query, Request
 
@@ -38,13 +54,9 @@ _QUEUEING = 10
 """Seconds that a request may wait for its rate-limit slot."""
 
 
-class BetaSettings(ClientOptions, total=False):
+class BetaOptions(CustomerOptions, total=False):
     """The keyword arguments of `AsyncAgoraBeta.from_env`."""
 
-    customer_id: str | None
-    customer_secret: str | None
-    app_id: str | None
-    region: Region | str | None
     limits: Mapping[str, Limits] | None
 
 
@@ -57,6 +69,12 @@ class AsyncAgoraBeta(BetaMetrics):
     Args:
         customer_id: the RESTful API's customer id.
         customer_secret: its secret. It is sent in a header only, and never shown.
+        credentials: `Basic(customer_id, customer_secret)` in place of the two above, or a coroutine function that
+            returns one. It is called for every attempt, so it should keep the credentials until they are about to
+            expire. If the server refuses credentials and the function then returns others, the request is sent once
+            more.
+        account: names who shares the limits; pass the same name to clients with different credentials of one account.
+            Default: the customer id, or with a coroutine function the app.
         app_id: the project's App ID.
         region: where your machine is: `global`, or `cn` inside mainland China.
         limits: the limits of each endpoint, by name. Default: those of the page of 2021. The requests for lists of calls
@@ -72,20 +90,23 @@ class AsyncAgoraBeta(BetaMetrics):
                 print(call.created_at, call.cname)
     """
 
+    _arguments = staticmethod(customer_arguments)
+
     def __init__(
         self,
-        customer_id: str,
-        customer_secret: str,
+        customer_id: str | None = None,
+        customer_secret: str | None = None,
         *,
+        credentials: Basic | BasicSource | None = None,
+        account: str | None = None,
         app_id: str,
-        region: Region | str = Region.GLOBAL,
+        region: Region | RegionName = Region.GLOBAL,
         limits: Mapping[str, Limits] = LIMITS,
         **options: Unpack[ClientOptions],
     ) -> None:
         super().__init__(options)
+        self.credentials = customer_credentials(customer_id, customer_secret, credentials)
         self.settings = Settings(
-            customer_id=customer_id,
-            customer_secret=customer_secret,
             app_id=app_id,
             plan=Plan(name="beta of 2021", limits=limits),
             region=region,
@@ -94,32 +115,40 @@ class AsyncAgoraBeta(BetaMetrics):
         )
         self._engine = self._connect(
             hosts=self.settings.host_table,
-            account=(customer_id,),
+            account=(shared_account(account, self.credentials, app_id),),
             limits=limits,
             shared_budgets=SHARED_BUDGETS,
             authorize=self._headers,
+            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
         )
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Unpack[BetaSettings]) -> Self:
+    def from_env(cls, environment: Mapping[str, str] | None = None, **settings: Unpack[BetaOptions]) -> Self:
         """Return a client with the settings of environment variables; keyword arguments take precedence.
 
         Reads `AGORA_CUSTOMER_ID`, `AGORA_CUSTOMER_SECRET`, `AGORA_APP_ID`, `AGORA_REGION`, `AGORA_BASE_URL` and
-        `AGORA_LEDGER` (the file of a `SqliteLedger`).
+        `AGORA_LEDGER`: see docs/configuration.md.
 
         Raises:
             ConfigurationError: a setting is missing or cannot be used.
         """
-        return cls._from_environment(
-            environment,
-            {name: variable for name, variable in ENVIRONMENT.items() if name != "plan"},
-            settings,
-            ledger="AGORA_LEDGER",
-            required=("customer_id", "customer_secret", "app_id"),
-        )
+        variables = account_variables(ENVIRONMENT, settings.get("credentials"))
+        del variables["plan"]
+        return cls._from_environment(environment, variables, settings, required=("app_id",))
+
+    @classmethod
+    def from_config(
+        cls, name: str | None = None, path: ConfigPath | None = None, **settings: Unpack[BetaOptions]
+    ) -> Self:
+        """Return a client for an account of a configuration file, see `AsyncAgora.from_config`.
+
+        Raises:
+            ConfigurationError: the file or the account is missing, or a setting cannot be used.
+        """
+        return cls._from_config(name, path, settings, vendor="agora-beta", variables=ENVIRONMENT)
 
     def __repr__(self) -> str:
-        return f"AsyncAgoraBeta({self.settings!r})"
+        return f"AsyncAgoraBeta({self.credentials!r}, {self.settings!r})"
 
     def calls(
         self,
@@ -280,7 +309,7 @@ class AsyncAgoraBeta(BetaMetrics):
         return call_window(call, since, until, now=self._now(), validate=True)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
-        return basic_auth(self.settings.customer_id, self.settings.customer_secret)
+        return await current_headers(self.credentials)
 
 
 def _calls_table(pages: Sequence[Page[Call]]) -> "pa.Table":

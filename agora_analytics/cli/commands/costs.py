@@ -81,6 +81,7 @@ async def _show_quota(account: LedgerAccount, output: Output) -> None:
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
+        ledger = getattr(client._ledger, "path", "memory")  # noqa: SLF001 - of the same package
     opens_at = quotas[0].opens_at
     names = QUOTA_ROWS.schema().names
     rows = [
@@ -90,7 +91,7 @@ async def _show_quota(account: LedgerAccount, output: Output) -> None:
     if output.to_screen:
         wait = duration(opens_at - time.time())
         out().print(
-            f"Plan: {plan}. The next day begins at {iso(opens_at)}, in {wait}. Ledger: {account.ledger_path}",
+            f"Plan: {plan}. The next day begins at {iso(opens_at)}, in {wait}. Ledger: {ledger}",
             style="faint",
         )
 

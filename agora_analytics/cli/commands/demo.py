@@ -105,6 +105,7 @@ def _world(seed: int, calls: int, since: int, until: int) -> "World":
 async def _harvest(world: "World", base_url: str, **arguments: Any) -> "HarvestReport":
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.cli.live_progress import Progress, harvest_with_progress
+    from agora_analytics.engine.ledger import MemoryLedger
     from agora_analytics.simulator import DEMO_CREDENTIALS
 
     ((customer_id, customer_secret),) = DEMO_CREDENTIALS.items()
@@ -116,6 +117,7 @@ async def _harvest(world: "World", base_url: str, **arguments: Any) -> "HarvestR
         plan="enterprise",
         base_url=base_url,
         observer=progress.sent,
+        ledger=MemoryLedger(),  # the quota of a simulator
     ) as client:
         return await harvest_with_progress(client, progress, **arguments)
 

@@ -1,0 +1,49 @@
+"""Chooses the ledger of a client: the user's file, which is the default, another file, or memory."""
+
+import os
+from pathlib import Path
+
+from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.errors import ConfigurationError
+
+LEDGER = "AGORA_LEDGER"
+"""The environment variable that names the ledger."""
+MEMORY = "memory"
+"""The name of the ledger that counts the requests of this process only."""
+
+_process_ledger = MemoryLedger()
+_files: dict[tuple[Path, bool], SqliteLedger] = {}
+
+
+def default_path() -> Path:
+    """Return the file that all programs of a user share, in the platform's state folder."""
+    import platformdirs
+
+    return platformdirs.user_state_path("agora-analytics", appauthor=False) / "ledger.sqlite3"
+
+
+def open_ledger(name: str | None = None) -> MemoryLedger | SqliteLedger:
+    """Return the ledger that a setting names. All clients of a process that name the same ledger share one object.
+
+    The file is opened by the first request. If the default file cannot be written, its ledger counts in memory and
+    warns once. A file that is named is used, or its first use is an error.
+
+    Args:
+        name: `memory`, or the path of a file; None: the environment variable `AGORA_LEDGER`, or else the default file.
+
+    Raises:
+        ConfigurationError: the name cannot be that of a file.
+    """
+    name = name or os.environ.get(LEDGER)
+    if name == MEMORY:
+        return _process_ledger
+    if name and "://" in name:
+        raise ConfigurationError(f"{LEDGER} or ledger names a URL; use the path of a file, or {MEMORY!r}")
+    try:
+        path = Path(name).expanduser().absolute() if name else default_path()
+    except RuntimeError:
+        raise ConfigurationError(f"the ledger {name} is in a home folder that is unknown") from None
+    is_default = not name
+    if (path, is_default) not in _files:
+        _files.setdefault((path, is_default), SqliteLedger(path, is_default=is_default))
+    return _files[path, is_default]

@@ -1,0 +1,76 @@
+"""Programs with default settings on one machine share one rate limit: web workers, a harvest, a notebook."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from agora_analytics.simulator import Simulator, World, serve_in_thread
+
+PROGRAM = Path(__file__).with_name("default_program.py")
+SECONDS = float(os.environ.get("FOUR_PROGRAMS_SECONDS", "5"))
+
+
+def start_program(name, environment, folder):
+    command = [sys.executable, "-W", "error::ResourceWarning", str(PROGRAM), name, str(SECONDS)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=environment, cwd=folder, **pipes)
+
+
+def view(port, until, answers):
+    """Request pages one after the other, as a browser does."""
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
+                answers.append(page.status)
+        except OSError:  # the server has ended
+            return
+
+
+def harvests(start, until, results):
+    number = 0
+    while time.monotonic() < until:
+        process = start("harvest", "--since", "6h", "--out", f"calls-{number}.store")
+        _, err = process.communicate(timeout=SECONDS + 60)
+        results.append((process.returncode, err))
+        number += 1
+
+
+@pytest.mark.slow
+def test_four_programs_with_default_settings_break_no_limit(start, environment, tmp_path):
+    """60 s: `FOUR_PROGRAMS_SECONDS=60 pytest -m slow -s tests/cli/test_shared_ledger.py`."""
+    now = int(time.time())
+    world = World.generate(seed=7, since=now - 5 * 3600, until=now - 1000, calls=12, simple=True)
+    simulator = Simulator(world, "enterprise", latency=(0.02, 0.08))
+    with serve_in_thread(simulator) as url:
+        environment["AGORA_BASE_URL"] = url
+        answers, results, until = [], [], time.monotonic() + SECONDS
+        programs = [start_program(name, environment, tmp_path) for name in ("web", "web", "notebook")]
+        ports = [program.stdout.readline().strip() for program in programs]
+        threads = [threading.Thread(target=harvests, args=(start, until, results))]
+        threads += [
+            threading.Thread(target=view, args=(port, until, answers)) for port in ports[:2] for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ended = [(program.communicate(timeout=60)[1], program.returncode) for program in programs]
+    worst = {
+        name: simulator.seen.worst_window(name) for name in ("call/lists", "call/sessions", "call/metrics")
+    }
+    print(
+        f"\n{SECONDS:g} s: {dict(simulator.seen.requests)}, refused {dict(simulator.seen.refused)}, "
+        f"most in a UTC second {worst}, pages {len(answers)}, harvests {len(results)}, load {os.getloadavg()}"
+    )
+    assert ended == [("", 0)] * 3
+    assert {code for code, _ in results} == {0}, results
+    assert set(answers) == {200}
+    assert simulator.seen.requests["call/sessions"] > 4 * SECONDS
+    assert simulator.seen.refused == {}
+    assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
