@@ -1,0 +1,95 @@
+"""Makes docstrings read well on the site: citations and names become links, examples become code."""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst.states import Inliner
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
+
+from _site.public_names import MODULES
+
+CITATION = re.compile(r"`*docs/([\w/-]+)\.md(?:#([\w-]+))?`*")
+_PRETTY = {"variable": "Attributes"}
+_COLON = "\ue000"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Rewrite docstrings before napoleon reads them, and give single backticks a meaning."""
+    from sphinx.domains.python import PyObject
+
+    for field in PyObject.doc_field_types:
+        field.label = _PRETTY.get(field.name, field.label)
+    app.add_role("name", _name)
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
+    app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
+    app.connect("missing-reference", _resolve_name)
+    return {"parallel_read_safe": True}
+
+
+def _before_napoleon(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    if what in {"attribute", "data", "property"} and lines:
+        # napoleon takes the text before a colon for a type
+        lines[0] = lines[0].replace(":", _COLON, 1)
+    lines[:] = [CITATION.sub(_link, line) for line in _examples_as_code(lines)]
+
+
+def _after_napoleon(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
+
+
+def _examples_as_code(lines: list[str]) -> list[str]:
+    """Return the lines with the indented block after `Example:` as a block of Python code."""
+    result: list[str] = []
+    margin: int | None = None
+    for line in lines:
+        if margin is not None and line.strip() and len(line) - len(line.lstrip()) <= margin:
+            margin = None
+        result.append(line if margin is None else f"    {line}")
+        if line.strip() == "Example:":
+            margin = len(line) - len(line.lstrip())
+            result += [f"{' ' * margin}    .. code-block:: python", ""]
+    return result
+
+
+def _link(match: re.Match[str]) -> str:
+    page, heading = match.groups()
+    return f":doc:`/{page}`" if heading is None else f":any:`{heading} </{page}.md#{heading}>`"
+
+
+def _name(
+    role: str,
+    rawtext: str,
+    text: str,
+    lineno: int,
+    inliner: Inliner,
+    options: Any = None,
+    content: Any = None,
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Return a reference that becomes a link if the text is a name of the API reference, and else stays code."""
+    env = inliner.document.settings.env
+    code = nodes.literal(rawtext, text, classes=["xref", "py"])
+    if not re.fullmatch(r"[A-Za-z_][\w.]*(\(\))?", text):
+        return [nodes.literal(rawtext, text)], []
+    # The class of a docstring: `agora_analytics.AsyncAgora` for its methods too.
+    scope = ".".join(
+        part for part in (env.ref_context.get("py:module"), env.ref_context.get("py:class")) if part
+    )
+    return [pending_xref(rawtext, code, reftype="name", reftarget=text, scope=scope, refdoc=env.docname)], []
+
+
+def _resolve_name(app: Sphinx, env: Any, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
+    if node["reftype"] != "name":
+        return None
+    objects, name = env.domains.python_domain.objects, node["reftarget"].removesuffix("()")
+    outer, _, _ = node["scope"].rpartition(".")
+    for prefix in (node["scope"], outer, *MODULES):
+        if found := objects.get(f"{prefix}.{name}"):
+            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, [content])
+    return nodes.literal("", content.astext())
