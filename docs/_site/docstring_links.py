@@ -89,7 +89,9 @@ def _resolve_name(app: Sphinx, env: Any, node: pending_xref, content: nodes.Elem
         return None
     objects, name = env.domains.python_domain.objects, node["reftarget"].removesuffix("()")
     outer, _, _ = node["scope"].rpartition(".")
-    for prefix in (node["scope"], outer, *MODULES):
-        if found := objects.get(f"{prefix}.{name}"):
+    exact = [f"{prefix}.{name}" for prefix in (node["scope"], outer, *MODULES)]
+    alike = [path for path in objects if name[0].isupper() and path.endswith(f".{name}")]
+    for path in (*exact, *(alike if len(alike) == 1 else ())):
+        if found := objects.get(path):
             return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, [content])
     return nodes.literal("", content.astext())
