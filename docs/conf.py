@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -74,6 +75,7 @@ ROOT_PAGES = {"README": "/index", "CONTRIBUTING": "/contributing/guide", "CHANGE
 
 def setup(app: Sphinx) -> None:
     """Adapt pages that are written for the view of a repository host as well."""
+    app.add_lexer("cron", TextLexer)  # Pygments has none
     app.connect("source-read", _for_the_site)
 
 
