@@ -57,8 +57,6 @@ nitpick_ignore_regex = [
     ),
 ]
 
-smartquotes = False  # `--limit` is no dash
-
 html_theme = "furo"
 html_title = f"agora_analytics {release}"
 html_static_path = ["_static"]

@@ -1,5 +1,6 @@
 """The directive `commands`: usage, help, options and examples of every command, from the program itself."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
 PROGRAM = "agora-analytics"
+_WORDS = re.compile(r"(?<![\w`-])(--[a-z][\w-]*|[A-Z]+_[A-Z_]+)(?![\w`])")
 
 
 class Commands(SphinxDirective):
@@ -42,16 +44,22 @@ def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _section(path: str, command: Any) -> Iterator[str]:
     context = command.context_class(command, info_name=path)
     yield from (f"## `{path}`", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
-    yield from ((command.help or "").replace("<", "&lt;"), "")
+    yield from (_prose(command.help or ""), "")
     yield from ("```{list-table}", ":class: options", ":widths: 30 70", "")
     for parameter in command.params:
         name, text = parameter.get_help_record(context) or (parameter.name.upper(), parameter.help or "")
         if not parameter.hidden:
-            yield from (f"* - `{name.strip()}`", f"  - {' '.join(text.split()).replace('<', '&lt;')}")
+            yield from (f"* - `{name.strip()}`", f"  - {_prose(text)}")
     yield from ("```", "")
     if command.epilog:
         examples = [line.strip() for line in command.epilog.splitlines() if line.startswith("  ")]
         yield from ("```text", *examples, "```", "")
+
+
+def _prose(text: str) -> str:
+    """Return a help text with its options and variables as code."""
+    paragraphs = (" ".join(part.split()) for part in text.replace("<", "&lt;").split("\n\n"))
+    return _WORDS.sub(r"`\g<0>`", "\n\n".join(paragraphs))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

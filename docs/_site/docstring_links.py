@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from attrs import Factory, fields, has
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
 from sphinx.addnodes import pending_xref
@@ -14,6 +15,9 @@ from _site.public_names import MODULES
 CITATION = re.compile(r"`*docs/([\w/-]+)\.md(?:#([\w-]+))?`*")
 _PRETTY = {"variable": "Attributes"}
 _COLON = "\ue000"
+_ATTRS_DEFAULT = re.compile(r"attr_dict\['(\w+)'\]\.default")
+_QUALIFIED = re.compile(r"(?<![\w.~])(?:[a-z_]\w*\.)+[A-Z]\w*")
+CREATED_BY_THE_LIBRARY = {"Pages", "Insights", "Realtime", "Follow"}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -25,6 +29,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("name", _name)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", _after_napoleon, priority=900)
+    app.connect("autodoc-process-signature", _readable_signature)
     app.connect("missing-reference", _resolve_name)
     return {"parallel_read_safe": True}
 
@@ -42,6 +47,25 @@ def _after_napoleon(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     lines[:] = [line.replace(_COLON, ":") for line in lines]
+    for at, line in enumerate(lines):
+        if line.startswith(":vartype "):
+            lines[at] = _QUALIFIED.sub(r"~\g<0>", line)
+
+
+def _readable_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: object, signature: str | None, returned: str | None
+) -> tuple[str, None] | None:
+    """Hide the constructors that only the library calls; show the defaults of attrs classes."""
+    if what == "exception" or name.rpartition(".")[2] in CREATED_BY_THE_LIBRARY:
+        return "", None
+    if signature is None or not has(obj):
+        return None
+    return _ATTRS_DEFAULT.sub(lambda match: _default(obj, match[1]), signature), None
+
+
+def _default(record: Any, name: str) -> str:
+    default = getattr(fields(record), name).default
+    return "..." if isinstance(default, Factory) else repr(default)
 
 
 def _examples_as_code(lines: list[str]) -> list[str]:
