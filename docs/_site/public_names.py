@@ -4,15 +4,18 @@ A type hint names the module that defines a class, for example `agora_analytics.
 `agora_analytics.Call`.
 """
 
+import ast
 import importlib
 import inspect
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
 
 MODULES = (
     "agora_analytics",
@@ -74,11 +77,38 @@ def setup(app: Sphinx) -> dict[str, Any]:
                 return _reference(app, node, content, where.docname, where.node_id)
         return None
 
+    app.connect("doctree-read", _qualify)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True}
 
 
-def _reference(app: Sphinx, node: pending_xref, content: nodes.Node, docname: str, anchor: str) -> nodes.Node:
-    from sphinx.util.nodes import make_refnode
+def _qualify(app: Sphinx, doctree: nodes.document) -> None:
+    """Qualify the type hints that are imported for type checkers only: at run time, they are bare names."""
+    for node in doctree.findall(pending_xref):
+        module, name, target = node.get("py:module"), node.get("py:class"), node["reftarget"]
+        if node.get("refdomain") == "py" and module and name:
+            node["reftarget"] = _imports_of(module, name).get(target, target)
 
+
+@lru_cache
+def _imports_of(module: str, name: str) -> dict[str, str]:
+    """Return the classes that the modules of a public class, its bases and its methods import from this package."""
+    public = {home for home, _ in homes()}
+    found: dict[str, str] = {}
+    for source in _modules_of(getattr(importlib.import_module(module), name)):
+        for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(source)))):
+            if isinstance(node, ast.ImportFrom):
+                imported = {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+                found |= {short: path for short, path in imported.items() if path in public}
+    return found
+
+
+def _modules_of(public: type) -> set[str]:
+    """Return the modules of this package that define a class, its bases and its methods."""
+    parts = [part for base in public.__mro__ for part in (base, *vars(base).values())]
+    modules = {getattr(part, "__module__", None) or "" for part in parts}
+    return {module for module in modules if module.startswith("agora_analytics")}
+
+
+def _reference(app: Sphinx, node: pending_xref, content: nodes.Node, docname: str, anchor: str) -> nodes.Node:
     return make_refnode(app.builder, node["refdoc"], docname, anchor, [content], anchor)
