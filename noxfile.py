@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "lock"]
+nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "docs", "lock"]
 nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -118,6 +118,14 @@ def wheel(session: nox.Session) -> None:
     session.chdir(built)
     session.run("agora-analytics", "--version")
     session.run("agora-analytics", "demo", "--calls", "30", "--out", str(built / "demo"))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in docs/_build. A broken link, a wrong reference and any other warning is an error."""
+    session.install("-e", ".[all,aiohttp]", *GROUPS["docs"])
+    strict = ("-W", "--keep-going", "--nitpicky", "--fresh-env", "-q")
+    session.run("python", "-m", "sphinx", "-b", "html", *strict, "docs", "docs/_build", *session.posargs)
 
 
 @nox.session

@@ -56,7 +56,16 @@ class Attempt:
 
 
 class AgoraAnalyticsError(Exception):
-    """The base class of all errors of this library."""
+    """The base class of all errors of this library.
+
+    Attributes:
+        message: what happened, without the context that `str(error)` adds.
+        endpoint: the name of the endpoint, or None.
+        host: the host of the last attempt, or None.
+        request_id: the id of the last response, for the vendor's support, or None.
+        trail: the attempts.
+        partial: the rows of the requests that succeeded, if a query of several requests fails; otherwise None.
+    """
 
     def __init__(
         self,

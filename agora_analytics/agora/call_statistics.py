@@ -94,7 +94,7 @@ class CallStatistics(Client):
             since, until, validate: as in `statistics`.
 
         Raises:
-            As `statistics`.
+            AgoraAnalyticsError: as `statistics`.
 
         Example:
             for row in await client.freeze_distribution(call, "audio_freeze_rate"):

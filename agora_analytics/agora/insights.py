@@ -91,7 +91,7 @@ class Insights:
             validate: False sends the arguments as they are; None: the client's default.
 
         Raises:
-            As `usage`.
+            AgoraAnalyticsError: as `usage`.
 
         Example:
             rows = await client.insights.quality("videoFreezeRate", "2d", granularity="1h")
@@ -164,7 +164,7 @@ class Insights:
             by: what to group by; also `Dimension.CHANNEL_SIZE`.
 
         Raises:
-            As `usage_totals`.
+            AgoraAnalyticsError: as `usage_totals`.
 
         Example:
             rows = await client.insights.quality_totals("audioFreezeRate", "7d", by="net")

@@ -109,6 +109,7 @@ ENTERPRISE = _plan(
 )
 
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, PREMIUM, ENTERPRISE)}
+"""The plans by name."""
 
 
 def plans_with(endpoint: str) -> str:

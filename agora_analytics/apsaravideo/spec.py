@@ -106,12 +106,12 @@ ERRORS: Mapping[str, Refusal] = {
     "Meter.ServerInternalError": Refusal(500, Meaning.TROUBLE, "the server failed"),
     "Meter.DataSourceQueryError": Refusal(500, Meaning.TROUBLE, "the server failed"),
     "Meter.ReadyTsError": Refusal(502, Meaning.TROUBLE, "the server failed"),
-    # Section 4: throttling, by several products' documents and the official SDK's tests.
+    # Throttling: from the documents of several products and the tests of the official SDK.
     "Throttling": Refusal(400, Meaning.THROTTLED, "too many requests of the account"),
     "Throttling.User": Refusal(400, Meaning.THROTTLED, "too many requests of the account"),
     "Throttling.Api": Refusal(400, Meaning.THROTTLED, "too many requests of this API"),
     "Rejected.Throttling": Refusal(400, Meaning.THROTTLED, "too many requests of the account"),
-    # Section 4: the gateway's.
+    # Codes of the gateway.
     "InternalError": Refusal(500, Meaning.TROUBLE, "the server failed"),
     "ServiceUnavailable": Refusal(503, Meaning.TROUBLE, "the server is not available"),
     "SignatureNonceUsed": Refusal(400, Meaning.SIGN_AGAIN, "a nonce was seen twice"),
@@ -126,7 +126,7 @@ ERRORS: Mapping[str, Refusal] = {
     "InvalidParameter": Refusal(400, Meaning.WRONG_REQUEST, "a parameter has an invalid value"),
     "InvalidApi.NotFound": Refusal(404, Meaning.NOT_FOUND, "check the base URL"),
     "InvalidProduct.NotFound": Refusal(404, Meaning.NOT_FOUND, "check the base URL"),
-    # Not in the reference: the gateway's codes for temporary keys, from the vendor's SDKs and tools.
+    # No page documents these codes of the gateway for temporary keys; they are from the vendor's SDKs and tools.
     "InvalidSecurityToken.Expired": Refusal(400, Meaning.SIGN_AGAIN, "the security token has expired"),
     "InvalidSecurityToken.Malformed": Refusal(400, Meaning.WRONG_CREDENTIALS, "check the security token"),
     "InvalidSecurityToken.MismatchWithAccessKey": Refusal(
@@ -136,7 +136,7 @@ ERRORS: Mapping[str, Refusal] = {
         400, Meaning.WRONG_CREDENTIALS, "this access key needs its security token"
     ),
     "IncompleteSignature": Refusal(400, Meaning.WRONG_CREDENTIALS, "the signature is incomplete"),
-    # Section 4: common codes of ApsaraVideo Live.
+    # Common codes of ApsaraVideo Live.
     "Forbidden": Refusal(401, Meaning.DENIED, "the account may not do this"),
     "InvalidIdentity.ServiceDisabled": Refusal(400, Meaning.DENIED, "ApsaraVideo Live is not activated"),
     "InvalidDomain.NotFound": Refusal(404, Meaning.NOT_FOUND, "there is no such domain"),

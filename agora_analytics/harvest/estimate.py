@@ -85,7 +85,7 @@ async def estimate(
         store: data in it costs nothing; a folder that does not exist counts as empty.
 
     Raises:
-        As `harvest`.
+        AgoraAnalyticsError: as `harvest`.
 
     Example:
         cost = await estimate(client, since="1d")

@@ -58,7 +58,7 @@ async def harvest_insights(
     Raises:
         InvalidRequest: the plan does not include Data Insights; milliseconds, naive datetimes, `until` not after `since`.
         WindowOutOfReach: the range ends before the plan's retention.
-        As `harvest`.
+        AgoraAnalyticsError: as `harvest`.
 
     Example:
         async with AsyncAgora.from_env() as client:

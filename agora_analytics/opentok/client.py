@@ -234,7 +234,7 @@ class AsyncOpenTok(Client):
         Raises:
             InvalidRequest: no id, an empty id, an id that is given twice, or a resume token of other arguments.
             NotFound: a session does not exist.
-            As `session_summaries`.
+            AgoraAnalyticsError: as `session_summaries`.
 
         Example:
             (session,) = await client.sessions("1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4").collect()
@@ -371,7 +371,7 @@ class AsyncOpenTok(Client):
 
         Raises:
             InvalidRequest: the text is not one query, or JSON cannot represent a variable.
-            As `session_summaries`.
+            AgoraAnalyticsError: as `session_summaries`.
 
         Example:
             result = await client.query("{ project(projectId: 45000001) { projectData(start: 0) { resources { "

@@ -49,7 +49,7 @@ LIMITS: Mapping[str, Limits] = {
 SHARED_BUDGETS: Mapping[str, str] = {SESSION_DATA: INSIGHTS, PROJECT_DATA: INSIGHTS}
 
 DAILY_REACH = 90 * DAY
-"""How long the daily rows of project data are kept, in seconds; monthly rows are kept for `LIMITS` (section 2)."""
+"""How long the daily rows of project data are kept, in seconds; monthly rows are kept as long as `LIMITS` says."""
 PROJECT_LATENCY = 48 * 3600
 """Seconds until a day's project data are available (36 to 48 hours)."""
 

@@ -195,7 +195,7 @@ class AsyncSignaling(Messages):
         **Reading deletes them from the server.** `user_events` describes the precautions, and what can still be lost.
 
         Raises:
-            As `user_events`.
+            AgoraAnalyticsError: as `user_events`.
 
         Source: Agora, "Signaling REST API", "Event APIs".
         """
@@ -304,7 +304,7 @@ class AsyncSignaling(Messages):
         """Return the number of messages that `legacy_history` would list.
 
         Raises:
-            As `legacy_history`.
+            AgoraAnalyticsError: as `legacy_history`.
 
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """

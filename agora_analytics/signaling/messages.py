@@ -45,7 +45,7 @@ class Messages(Client):
             historical: keep it in the history.
 
         Returns:
-            Its state: sent, delivered, or that the user is offline.
+            Whether the message was sent or delivered, or the user is offline.
 
         Raises:
             InvalidRequest: a name or the payload is not valid, or the token belongs to another sender.
@@ -83,7 +83,7 @@ class Messages(Client):
             historical: keep it in the history.
 
         Raises:
-            As `peer_message`.
+            AgoraAnalyticsError: as `peer_message`.
 
         Source: Agora, "Signaling REST API", "Channel message".
         """

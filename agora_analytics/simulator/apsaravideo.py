@@ -17,6 +17,7 @@ from agora_analytics.simulator.ground_truth.noise import Bits, bits, busyness, k
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 
 DEMO_KEYS: Mapping[str, str] = {"demo-access-key-id": "demo-access-key-secret"}
+"""The access key id and secret that the simulator accepts."""
 _ROUTES = {facts.INTERACTION_METRICS: ("GET POST", "/")}
 _FORM = "application/x-www-form-urlencoded"
 _STEP_MS = facts.GRANULARITY * 1000

@@ -14,6 +14,7 @@ from agora_analytics.simulator.ground_truth.series import SampleTiming, points_o
 
 DEMO_APP_ID = "d3m0a99000000000000000000000c0de"
 DEMO_CREDENTIALS: Mapping[str, str] = {"demo-customer-id": "demo-customer-secret"}
+"""The customer id and secret that the simulators of Agora accept."""
 
 _ALWAYS = 1 << 40
 

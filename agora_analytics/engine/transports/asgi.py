@@ -1,7 +1,7 @@
 """A transport that calls an ASGI application in this process: the simulator without a socket."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlencode, urlsplit
 
 import anyio
@@ -30,6 +30,12 @@ class AsgiTransport:
     def __init__(self, app: AsgiApp, *, largest_body: int = LARGEST_BODY) -> None:
         self._app = app
         self._largest_body = largest_body
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -99,6 +99,12 @@ class HttpxTransport:
         self._ssl_context = ssl_context
         self._http2 = http2
         self._may_use_proxy = resolve is None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def open(self) -> None:
         """Create the HTTP client eagerly; otherwise the first request would be sent later than its rate-limit slot."""

@@ -21,6 +21,7 @@ from agora_analytics.simulator.opentok.world import DEMO_PROJECT_ID, OpenTokWorl
 from agora_analytics.simulator.simulated_api import ApiSettings, Arrival, Reply, SimulatedApi
 
 DEMO_PROJECT: Mapping[str, str] = {DEMO_PROJECT_ID: "demo0opentok0secret0of0forty0characters0"}
+"""The API key and secret of the project that the simulator serves."""
 UNIFIED = f"{facts.INSIGHTS}/unified"
 ROUTES = {facts.INSIGHTS: ("POST", facts.OPENTOK_PATH), UNIFIED: ("POST", facts.VONAGE_PATH)}
 _PROJECT_ID = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
