@@ -4,9 +4,8 @@ A directive is an HTML comment on a line directly above the fence:
 
 - `<!-- skip: REASON -->`: not executed.
 - `<!-- needs: FOLDER -->`: the page describes a store that the reader has; it is harvested first.
-- `<!-- continues -->`: Python that runs in the namespace of the Python block before it.
 - `<!-- file: NAME -->`: the reader saves the block as NAME. `examples/` may have the same file.
-- `<!-- cell -->`: a cell of the notebook of the page.
+- `<!-- cell -->`: a cell of the page's notebook, which is executed at the end of the page.
 - `<!-- server -->`: the command runs until the end of the page. It is ready when it has printed the lines that are shown.
 - `<!-- output -->`: what the Python block before it prints.
 - `<!-- appears in: WORD -->`: what the server whose command contains WORD prints from now on.
@@ -22,7 +21,7 @@ from attrs import frozen
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _DIRECTIVE = re.compile(r"<!-- ([a-z ]+?)(?:: (.+?))? -->")
-_FENCE = re.compile(r"( *)```(\w*)")
+_FENCE = re.compile(r"( *)```(\S*)")
 
 
 @frozen

@@ -12,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.documents.blocks import Block, blocks_of, shape, shows, steps_of
 
 LONGEST = 90  # seconds for a command, or until a server prints what is shown
@@ -27,9 +29,10 @@ class Server:
         self.command = command
         self.lines: list[str] = []
         self._seen = 0
+        self._ended = False
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
+            ["bash", "-c", f"exec env {command}"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -48,7 +51,7 @@ class Server:
                 self.lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
-            self.lines.append("(the program has ended)")
+            self._ended = True
             self._changed.notify_all()
 
     def wait_for(self, shown: tuple[str, ...]) -> None:
@@ -56,15 +59,15 @@ class Server:
         for line in shown:
             if line.strip() not in ("", "..."):
                 with self._changed:
-                    arrived = self._changed.wait_for(lambda line=line: self._find(line), LONGEST)
-                assert arrived, f"{self.command} did not print {line!r} but\n" + "\n".join(self.lines)
+                    self._changed.wait_for(lambda line=line: self._ended or self._find(line), LONGEST)
+                    found = self._find(line)
+                    self._seen = found or self._seen
+                assert found, f"{self.command} did not print {line!r} but\n" + "\n".join(self.lines)
 
-    def _find(self, line: str) -> bool:
-        for position in range(self._seen, len(self.lines)):
-            if shape(self.lines[position]) == shape(line):
-                self._seen = position + 1
-                return True
-        return False
+    def _find(self, line: str) -> int | None:
+        """Return the number of lines up to the next one of the same shape; None without one."""
+        following = range(self._seen, len(self.lines))
+        return next((at + 1 for at in following if shape(self.lines[at]) == shape(line)), None)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, wait until the program has ended and return its exit code."""
@@ -104,7 +107,7 @@ class PageRunner:
         self.servers: list[Server] = []
         self.skipped: list[Block] = []
         self.executed = 0
-        self._namespace: dict[str, object] = {}
+        self.outputs: list[list[dict]] = []  # of the notebook's cells
         self._printed = ""
 
     def run(self, page: Path) -> None:
@@ -115,6 +118,9 @@ class PageRunner:
             except BaseException as error:
                 error.add_note(f"in the block at {block}")
                 raise
+        cells = [block.text for block in blocks_of(page) if "cell" in block.directives]
+        if cells:
+            self._run_notebook(cells)
         while self.servers:
             server = self.servers.pop()
             assert server.stop() in {0, 130, -signal.SIGINT}, "\n".join(server.lines)
@@ -165,15 +171,26 @@ class PageRunner:
 
     def _run_python(self, block: Block) -> None:
         self.executed += 1
-        with captured() as output:
-            if "continues" in block.directives:
-                exec(compile(block.text, str(block), "exec"), self._namespace)
-            else:
-                program = self.folder / "program.py"
-                program.write_text(block.text, encoding="utf-8")
-                self._namespace = runpy.run_path(str(program), run_name="__main__")
-                program.unlink()
-        self._printed = output.getvalue()
+        program = self.folder / "program.py"
+        program.write_text(block.text, encoding="utf-8")
+        if not self.in_process:
+            code, self._printed = self._run_command("python program.py")
+            assert code == 0, self._printed
+        else:
+            with captured() as output:
+                runpy.run_path(str(program), run_name="__main__")
+            self._printed = output.getvalue()
+        program.unlink()
+
+    def _run_notebook(self, cells: list[str]) -> None:
+        nbformat = pytest.importorskip("nbformat")
+        nbclient = pytest.importorskip("nbclient")
+        pytest.importorskip("ipykernel")
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+        here = {"metadata": {"path": str(self.folder)}}
+        client = nbclient.NotebookClient(notebook, timeout=LONGEST, kernel_name="python3", resources=here)
+        client.execute(env=self.environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+        self.outputs = [cell.outputs for cell in notebook.cells]
 
     def _run_console(self, block: Block) -> None:
         for step in steps_of(block):
@@ -194,7 +211,7 @@ class PageRunner:
             return run_in_process(shlex.split(command.replace("\\\n", " "), comments=True)[1:])
         reading, writing = os.pipe()
         kept: list[bytes] = []
-        with open(reading, "rb") as pipe:
+        with os.fdopen(reading, "rb") as pipe:
             keeper = threading.Thread(target=lambda: kept.append(pipe.read()))
             keeper.start()
             try:
