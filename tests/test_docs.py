@@ -1,6 +1,5 @@
 """The documents say what the code does: columns, snippets, links and commands."""
 
-import ast
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -16,7 +15,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_snippets_are_python(page):
     for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
-        compile(dedent(snippet), page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        compile(dedent(snippet), page.name, "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
