@@ -18,6 +18,7 @@ from tests.documents.blocks import Block, blocks_of, shape, shows, steps_of
 
 LONGEST = 90  # seconds for a command, or until a server prints what is shown
 EXECUTED = {"python", "console"}
+_QUOTED = re.compile(r"""'[^']*'|"[^"$`]*\"""")
 _SHELL = re.compile(r"[|&;<>$`*?~]|^\w+=")
 _KEEP = "env -0 >&3"  # after a command, so that `export` counts for the next one
 
@@ -207,7 +208,11 @@ class PageRunner:
                 assert shows(step.shown, output), f"{command}\nprinted\n{output}"
 
     def _run_command(self, command: str) -> tuple[int, str]:
-        if self.in_process and command.startswith("agora-analytics ") and not _SHELL.search(command):
+        if (
+            self.in_process
+            and command.startswith("agora-analytics ")
+            and not _SHELL.search(_QUOTED.sub("", command))
+        ):
             return run_in_process(shlex.split(command.replace("\\\n", " "), comments=True)[1:])
         reading, writing = os.pipe()
         kept: list[bytes] = []

@@ -161,7 +161,7 @@ def test_nightly_script_twice_doubles_no_row(project, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         keys = "count(distinct (call_id, sid, mid, peer_uid, ts))"
-        counts.append(open_store(store).sql(f"select count(*), {keys} from metrics").fetchone())
+        counts.append(open_store(store).sql(f"select count(*), {keys} from metrics").fetchall()[0])
     ((rows, distinct), again) = counts
     assert rows == distinct > 0
     assert again == (rows, distinct)
