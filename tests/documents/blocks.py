@@ -7,7 +7,7 @@ A directive is an HTML comment on a line directly above the fence:
 - `<!-- file: NAME -->`: the reader saves the block as NAME. `examples/` may have the same file.
 - `<!-- cell -->`: a cell of the page's notebook, which is executed at the end of the page.
 - `<!-- server -->`: the command runs until the end of the page. It is ready when it has printed the lines that are shown.
-- `<!-- output -->`: what the Python block before it prints.
+- `<!-- output -->`: what the Python block before it prints, or what the cell before it shows.
 - `<!-- appears in: WORD -->`: what the server whose command contains WORD prints from now on.
 - `<!-- stop: WORD -->`: the reader presses Ctrl-C in the terminal of that server, which prints this and ends.
 """

@@ -108,7 +108,8 @@ class PageRunner:
         self.servers: list[Server] = []
         self.skipped: list[Block] = []
         self.executed = 0
-        self.outputs: list[list[dict]] = []  # of the notebook's cells
+        self._cells: list[str] = []
+        self._shown: dict[int, tuple[str, ...]] = {}  # the output that is shown, by cell
         self._printed = ""
 
     def run(self, page: Path) -> None:
@@ -119,9 +120,8 @@ class PageRunner:
             except BaseException as error:
                 error.add_note(f"in the block at {block}")
                 raise
-        cells = [block.text for block in blocks_of(page) if "cell" in block.directives]
-        if cells:
-            self._run_notebook(cells)
+        if self._cells:
+            self._run_notebook()
         while self.servers:
             server = self.servers.pop()
             assert server.stop() in {0, 130, -signal.SIGINT}, "\n".join(server.lines)
@@ -142,6 +142,11 @@ class PageRunner:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._text(block), encoding="utf-8")
+        elif "cell" in directives:
+            self.executed += 1
+            self._cells.append(block.text)
+        elif "output" in directives and self._cells:
+            self._shown[len(self._cells) - 1] = shown
         elif "output" in directives:
             assert shows(shown, self._printed), self._printed
         elif word := directives.get("appears in"):
@@ -151,7 +156,7 @@ class PageRunner:
             self.servers.remove(server)
             assert server.stop() == 0, "\n".join(server.lines)
             server.wait_for(shown)
-        elif block.language == "python" and "cell" not in directives:
+        elif block.language == "python":
             self._run_python(block)
         elif block.language == "console":
             self._run_console(block)
@@ -183,15 +188,17 @@ class PageRunner:
             self._printed = output.getvalue()
         program.unlink()
 
-    def _run_notebook(self, cells: list[str]) -> None:
+    def _run_notebook(self) -> None:
         nbformat = pytest.importorskip("nbformat")
         nbclient = pytest.importorskip("nbclient")
         pytest.importorskip("ipykernel")
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in self._cells])
         here = {"metadata": {"path": str(self.folder)}}
         client = nbclient.NotebookClient(notebook, timeout=LONGEST, kernel_name="python3", resources=here)
         client.execute(env=self.environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-        self.outputs = [cell.outputs for cell in notebook.cells]
+        for cell, shown in self._shown.items():
+            printed = notebook.cells[cell].outputs[-1].data["text/plain"]
+            assert shows(shown, printed), printed
 
     def _run_console(self, block: Block) -> None:
         for step in steps_of(block):
