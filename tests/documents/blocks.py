@@ -103,11 +103,17 @@ def shape(line: str) -> str:
 
 
 def shows(shown: tuple[str, ...], output: str) -> bool:
-    """Return whether an output has the shape that is shown, where `...` stands for any lines."""
-    pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "..." else re.escape(shape(line)) + r"\n"
-        for line in shown
-        if line.strip()
-    )
+    """Return whether an output has the shape that is shown; a line `...` stands for any lines.
+
+    At the end of a line, `...` stands for the rest of the line.
+    """
+    pattern = "".join(_pattern(line.strip()) for line in shown if line.strip())
     lines = (shape(line) for line in output.splitlines() if line.strip())
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
+
+
+def _pattern(line: str) -> str:
+    if line == "...":
+        return r"(?:.*\n)*?"
+    rest = ".*" if line.endswith(" ...") else ""
+    return re.escape(shape(line.removesuffix(" ..."))) + rest + r"\n"

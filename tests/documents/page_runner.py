@@ -18,6 +18,8 @@ from tests.documents.blocks import Block, blocks_of, shape, shows, steps_of
 
 LONGEST = 90  # seconds for a command, or until a server prints what is shown
 EXECUTED = {"python", "console"}
+SKIPPED = {"skip", "tests"}
+"""Directives of blocks that are not executed; `tests` marks the command in the README that runs the tests."""
 _QUOTED = re.compile(r"""'[^']*'|"[^"$`]*\"""")
 _SHELL = re.compile(r"[|&;<>$`*?~]|^\w+=")
 _KEEP = "env -0 >&3"  # after a command, so that `export` counts for the next one
@@ -106,7 +108,6 @@ class PageRunner:
         self.environment = dict(os.environ if environment is None else environment)
         self.ports = ports or {}
         self.servers: list[Server] = []
-        self.skipped: list[Block] = []
         self.executed = 0
         self._cells: list[str] = []
         self._shown: dict[int, tuple[str, ...]] = {}  # the output that is shown, by cell
@@ -116,7 +117,10 @@ class PageRunner:
         """Run every block of a page."""
         for block in blocks_of(page):
             try:
-                self._run_block(block)
+                if store := block.directives.get("needs"):
+                    self._harvest(store)
+                if not block.directives.keys() & SKIPPED:
+                    self._run_block(block)
             except BaseException as error:
                 error.add_note(f"in the block at {block}")
                 raise
@@ -134,11 +138,7 @@ class PageRunner:
     def _run_block(self, block: Block) -> None:
         shown = tuple(self._text(block).splitlines())
         directives = block.directives
-        if store := directives.get("needs"):
-            self._harvest(store)
-        if "skip" in directives or "tests" in directives:
-            self.skipped.append(block)
-        elif name := directives.get("file"):
+        if name := directives.get("file"):
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._text(block), encoding="utf-8")

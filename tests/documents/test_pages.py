@@ -4,7 +4,7 @@ import pytest
 
 from tests.conftest import slow
 from tests.documents.blocks import PAGES, ROOT, Block, Step, blocks_of, shows, steps_of
-from tests.documents.page_runner import EXECUTED
+from tests.documents.page_runner import EXECUTED, SKIPPED
 
 ELSEWHERE = {
     "docs/contributing/testing.md": "tests/test_testing_page.py",
@@ -43,7 +43,7 @@ def test_skipped_blocks_are_few_and_have_a_reason():
         block
         for page in WITH_BLOCKS.values()
         for block in blocks_of(page)
-        if block.directives.keys() & {"skip", "tests"}
+        if block.directives.keys() & SKIPPED
     ]
     print("not executed:", *(f"{block}: {block.directives}" for block in skipped), sep="\n  ")
     assert all(len(block.directives.get("skip", "this test suite").split()) >= 3 for block in skipped)
@@ -74,6 +74,7 @@ def test_blocks_have_a_known_language():
         ("a 1\n...\nb 2", "a 5\nx\ny\nb 6", True),
         ("a 1\n...\nb 2", "a 5\nx\ny\nc 6", False),
         ("3 calls", "4 sessions", False),
+        ("wrong time; ...\nb", "wrong time; use UTC\nb", True),
         ("name  loss\n────\nx     -", "name loss\n──\nx     0.5 %", True),
     ],
 )
