@@ -1,4 +1,4 @@
-"""A support page's back end: the calls of a channel, one call with its sessions, and the quota, as JSON."""
+"""The back end of a support page: the calls of a channel, one call, and the quota."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Follow the quality of a project in real time, and send an alert when it stays bad for a minute."""
+"""Follow the quality of a project, and send an alert when it stays bad for a minute."""
 
 import asyncio
 import logging
@@ -31,7 +31,8 @@ async def watch(client, web):
                 continue
             bad[metric] += 1
             if bad[metric] == WINDOWS:
-                text = f"{metric} above {threshold:.0%} for {WINDOWS * 20} s: {value:.1%} at {window.at:%H:%M:%S}"
+                text = f"{metric} above {threshold:.0%} for {WINDOWS * 20} s: "
+                text += f"{value:.1%} at {window.at:%H:%M:%S}"
                 log.warning(text)
                 await send(web, text)
         save(window.end)
