@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from agora_analytics import (
     AgoraAnalyticsError,
     AsyncAgora,
+    CallNotFound,
     DeadlineExceeded,
     InvalidRequest,
-    NotFound,
     QuotaExhausted,
     RateLimited,
 )
@@ -61,7 +61,7 @@ async def report_error(request: Request, error: AgoraAnalyticsError):
     if isinstance(error, (RateLimited, QuotaExhausted)):
         status = 503
         headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
-    elif isinstance(error, NotFound):
+    elif isinstance(error, CallNotFound):
         status = 404
     elif isinstance(error, InvalidRequest):
         status = 422
