@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "docs", "lock"]
+nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "docs"]
 nox.options.error_on_missing_interpreters = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -53,7 +53,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, with every extra, on the Python that runs nox."""
-    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["frames"])
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"])
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *session.posargs)
 
 

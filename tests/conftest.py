@@ -34,6 +34,7 @@ NEEDS = {
     "apsaravideo": SIMULATOR,
     "beta": SIMULATOR,
     "blocking": SIMULATOR,
+    "documents": ("typer", "duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "cli": ("typer", "duckdb", "portalocker", "starlette"),
     "harvest": ("duckdb", "portalocker", "pyarrow", "starlette", "numpy"),
     "faults": SIMULATOR,

@@ -49,6 +49,14 @@ def test_harvest_with_the_printed_environment_of_the_simulator(start, command, t
     assert re.search(r"counted \d+ requests, and no limit was exceeded:\n  call/lists \d", out)
 
 
+def test_simulated_project_continues_ahead(start):
+    words = ("--since", "2026-11-01T00:00Z", "--until", "2026-11-01T01:00Z", "--ahead", "2")
+    server = start("simulate", "--port", "0", "--calls", "3", *words)
+    line = server.stdout.readline()
+    server.send_signal(signal.SIGINT)
+    assert "3 calls from 2026-11-01T00:00:00Z to 2026-11-01T03:00:00Z" in line
+
+
 def test_port_in_use_is_reported(fails, base_url):
     port = base_url.rsplit(":", 1)[1]
     assert "choose another --port" in fails(2, "simulate", "--port", port)

@@ -33,6 +33,10 @@ def simulate(
         typer.Option(metavar="TIME", help="The calls begin after this time, instead of --hours."),
     ] = None,
     until: Annotated[str, typer.Option(metavar="TIME", help="The calls begin before this time.")] = "now",
+    ahead: Annotated[
+        float,
+        typer.Option(min=0, metavar="N", help="The project continues: calls begin until this many hours after --until."),
+    ] = 0,
     hidden_after: Annotated[
         int | None,
         typer.Option(
@@ -66,7 +70,8 @@ def simulate(
     first = last - hours * 3600 if since is None else epoch_seconds(since, now=now, name="since")
     if not first < last:
         raise InvalidRequest(f"--since ({iso(first)}) must be before --until ({iso(last)})")
-    world = World.generate(seed=seed, since=first, until=last, calls=calls, app_id=app_id or DEMO_APP_ID)
+    end = last + ahead * 3600
+    world = World.generate(seed=seed, since=first, until=end, calls=calls, app_id=app_id or DEMO_APP_ID)
     simulator = Simulator(
         world,
         plan=plan,
@@ -78,7 +83,7 @@ def simulate(
         simulator,
         server.host,
         port,
-        content=f"{calls:,} calls from {iso(first)} to {iso(last)} under the {plan} plan",
+        content=f"{calls:,} calls from {iso(first)} to {iso(end)} under the {plan} plan",
         environment=lambda base_url: {
             "AGORA_BASE_URL": base_url,
             "AGORA_CUSTOMER_ID": customer_id,
