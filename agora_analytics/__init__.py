@@ -12,7 +12,7 @@ from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
-    from agora_analytics.agora.beta.client import BetaSettings as BetaSettings
+    from agora_analytics.agora.beta.client import BetaOptions as BetaOptions
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
     from agora_analytics.agora.credentials import Basic as Basic
     from agora_analytics.agora.enums import Dimension as Dimension
@@ -155,7 +155,7 @@ __version__ = "0.1.0"
 __all__, _import = lazy_names(
     __name__,
     {
-        "agora.beta.client": ("AsyncAgoraBeta", "BetaSettings"),
+        "agora.beta.client": ("AsyncAgoraBeta", "BetaOptions"),
         "agora.client": ("AsyncAgora",),
         "agora.credentials": ("Basic",),
         "agora.enums": (
