@@ -16,6 +16,7 @@ from agora_analytics.agora.queries import PlannedRequest, QueryFilters, QueryRun
 from agora_analytics.agora.stat_records import Point
 from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import SLACK, Window, reachable
 from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.events import WindowsLost
@@ -35,7 +36,7 @@ MARGIN = 300  # seconds between a request and the end of the reach, to survive a
 
 
 @frozen(kw_only=True)
-class LiveWindow:
+class LiveWindow(Record):
     """The values of 20 seconds.
 
     Attributes:

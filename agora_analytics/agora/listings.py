@@ -231,6 +231,8 @@ class MetricsPage(Page[Series]):
 
     columns: MetricColumns = field(repr=False)
 
+    _NOT_IN_JSON = frozenset({"columns"})  # `records` has the same samples
+
 
 @frozen
 class Batch:

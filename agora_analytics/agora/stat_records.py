@@ -16,11 +16,12 @@ from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.records import Uid
 from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import kind_of, list_of
+from agora_analytics.core.record import Record
 from agora_analytics.errors import DecodeError
 
 
 @frozen(kw_only=True)
-class Point:
+class Point(Record):
     """One metric at one time.
 
     Attributes:
@@ -48,7 +49,7 @@ class Point:
 
 
 @frozen(kw_only=True)
-class Total:
+class Total(Record):
     """One metric over a whole time range, of all users or of one group.
 
     Attributes:
@@ -73,7 +74,7 @@ class Total:
 
 
 @frozen(kw_only=True)
-class TopGroup:
+class TopGroup(Record):
     """One of the 20 largest groups in one 20-second window.
 
     Attributes:
@@ -98,7 +99,7 @@ class TopGroup:
 
 
 @frozen(kw_only=True)
-class GroupStatistic:
+class GroupStatistic(Record):
     """One metric of one group of a call's users.
 
     Attributes:
@@ -123,7 +124,7 @@ class GroupStatistic:
 
 
 @frozen(kw_only=True)
-class FreezeBucket:
+class FreezeBucket(Record):
     """The number of a call's users with a freeze rate in a range. Empty buckets are not sent.
 
     Attributes:

@@ -6,11 +6,12 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import SkippedRecord
 
 
 @frozen(kw_only=True)
-class Series:
+class Series(Record):
     """One metric of one user session: `ts` (UTC epoch seconds, int64) and `value` (float64, NaN for null).
 
     Both are memoryviews of the same length into the columns of the response; nothing is copied. A pickle or copy of a

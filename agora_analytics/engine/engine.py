@@ -11,6 +11,7 @@ from attrs import frozen
 from agora_analytics.core.domains import Domains, DomainState, HostTable
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
@@ -36,7 +37,7 @@ R = TypeVar("R")
 
 
 @frozen(kw_only=True)
-class Quota:
+class Quota(Record):
     """The state of an endpoint's quota for the current UTC day, as the ledger knows it.
 
     Attributes:
@@ -56,6 +57,8 @@ class Quota:
     spent: int
     closed: bool
     opens_at: float
+
+    _IN_JSON = ("left", "daily")
 
     @property
     def left(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, call_limits
@@ -23,7 +24,7 @@ S = TypeVar("S")
 
 
 @frozen(kw_only=True)
-class Meta:
+class Meta(Record):
     """Where a page came from.
 
     Attributes:
@@ -46,7 +47,7 @@ class Meta:
 
 
 @frozen(kw_only=True)
-class Page(Generic[T]):
+class Page(Record, Generic[T]):
     """One page of a listing.
 
     Attributes:

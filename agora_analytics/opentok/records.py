@@ -20,6 +20,7 @@ from attrs import field, frozen
 from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import LenientReader, converter, show
 from agora_analytics.core.numbers import number_of
+from agora_analytics.core.record import Record
 from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
@@ -63,7 +64,7 @@ converter.register_structure_hook(ParticipantMinutes, lambda value, _: read_part
 
 
 @frozen(kw_only=True)
-class MeetingSummary:
+class MeetingSummary(Record):
     """A meeting without its participants.
 
     Attributes:
@@ -95,7 +96,7 @@ class MeetingSummary:
 
 
 @frozen(kw_only=True)
-class Meeting:
+class Meeting(Record):
     """A meeting of a session: it lasts until ten minutes after the last participant has left.
 
     Attributes:
@@ -119,7 +120,7 @@ class Meeting:
 
 
 @frozen(kw_only=True)
-class _Session(Generic[M]):
+class _Session(Record, Generic[M]):
     session_id: Id
     media_mode: str | None = None
     publisher_minutes: float | None = None
@@ -152,7 +153,7 @@ class SessionSummary(_Session[MeetingSummary]):
 
 
 @frozen(kw_only=True)
-class Connection:
+class Connection(Record):
     """A participant of a meeting. `guid` identifies the same client over several connections, if it was sent."""
 
     session_id: str
@@ -175,7 +176,7 @@ class Connection:
 
 
 @frozen(kw_only=True)
-class Publisher:
+class Publisher(Record):
     """A stream that a connection sent into a meeting."""
 
     session_id: str
@@ -192,7 +193,7 @@ class Publisher:
 
 
 @frozen(kw_only=True)
-class Subscriber:
+class Subscriber(Record):
     """A stream that a connection received."""
 
     session_id: str
@@ -210,7 +211,7 @@ class Subscriber:
 
 
 @frozen(kw_only=True)
-class StreamSample:
+class StreamSample(Record):
     """A measurement of a stream, taken every 30 seconds by its publisher or by a subscriber.
 
     Attributes:
@@ -253,7 +254,7 @@ class StreamSample:
 
 
 @frozen(kw_only=True)
-class ProjectRow:
+class ProjectRow(Record):
     """One interval of project data, for one group if the data are grouped.
 
     Attributes:

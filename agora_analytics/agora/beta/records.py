@@ -17,6 +17,7 @@ from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import truth_of
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class BetaPoint:
+class BetaPoint(Record):
     """One metric at one time.
 
     Attributes:
@@ -50,7 +51,7 @@ class BetaPoint:
 
 
 @frozen(kw_only=True)
-class CauseTag:
+class CauseTag(Record):
     """One cause of a user's bad experience.
 
     Attributes:
@@ -63,6 +64,8 @@ class CauseTag:
     host_user: Uid = field(default=Uid(""))
     extra: Mapping[str, Any] = field(factory=dict)
 
+    _IN_JSON = ("factor",)
+
     @property
     def factor(self) -> str | None:
         """The meaning of `factor_id`; None for an undocumented id."""
@@ -70,7 +73,7 @@ class CauseTag:
 
 
 @frozen(kw_only=True)
-class Diagnosis:
+class Diagnosis(Record):
     """A bad experience of a user, and its causes.
 
     Attributes:
@@ -89,6 +92,8 @@ class Diagnosis:
     cause_tags: tuple[CauseTag, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
 
+    _IN_JSON = ("experience",)
+
     @property
     def at(self) -> datetime:
         """`ts` as an aware datetime, UTC."""
@@ -101,7 +106,7 @@ class Diagnosis:
 
 
 @frozen(kw_only=True)
-class CallDetails:
+class CallDetails(Record):
     """A call in one time range that the API allows: at most 10 users, and their samples.
 
     Attributes:
