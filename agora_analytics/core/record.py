@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from math import isfinite
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -107,9 +107,13 @@ def json_value(value: Any) -> Any:
             return str(value)
 
 
-@lru_cache(maxsize=1_000)
 def json_names(kind: type[Any]) -> tuple[str, ...]:
     """Return the names that `to_dict()` of a class has: attributes, then properties."""
+    return _json_names(kind)  # type: ignore[arg-type] # a class is hashable
+
+
+@cache
+def _json_names(kind: type[Any]) -> tuple[str, ...]:
     left_out = {"raw", *getattr(kind, "_NOT_IN_JSON", ())}
     names = [each.name for each in fields(kind) if each.name not in left_out and each.name[0] != "_"]
     return (*names, *getattr(kind, "_IN_JSON", ()))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from agora_analytics.core.record import Record, json_names
+from agora_analytics.core.record import json_names
 from agora_analytics.core.record_table import FRACTIONAL_SECONDS, SECONDS
 
 _ROWS = 20
@@ -14,7 +14,7 @@ _WIDTH = 120
 _CELL = 36
 
 
-def as_text(records: Sequence[Record]) -> str:
+def as_text(records: Sequence[Any]) -> str:
     """Return the first records as a table of text, at most 120 characters wide."""
     names, rows = _shown(records)
     widths = [min(_CELL, max(map(len, column))) for column in zip(names, *rows, strict=True)]
@@ -31,7 +31,7 @@ def as_text(records: Sequence[Record]) -> str:
     return "\n".join([*lines, *_notes(records, f"more columns: {', '.join(left_out)}" if left_out else "")])
 
 
-def as_html(records: Sequence[Record]) -> str:
+def as_html(records: Sequence[Any]) -> str:
     """Return the first records as an HTML table, for a notebook."""
     names, rows = _shown(records)
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
@@ -40,13 +40,13 @@ def as_html(records: Sequence[Record]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
-def _notes(records: Sequence[Record], columns: str) -> list[str]:
+def _notes(records: Sequence[Any], columns: str) -> list[str]:
     kind = type(records[0]).__name__
     count = f"{len(records):,} x {kind}" + (f", the first {_ROWS} shown" if len(records) > _ROWS else "")
     return [f"[{'; '.join(filter(None, (count, columns)))}]"]
 
 
-def _shown(records: Sequence[Record]) -> tuple[Sequence[str], list[list[str]]]:
+def _shown(records: Sequence[Any]) -> tuple[Sequence[str], list[list[str]]]:
     """Return the columns that have a value in the first records, and their cells."""
     first = [record.to_dict() for record in records[:_ROWS]]
     names = [name for name in json_names(type(records[0])) if any(_has_value(row.get(name)) for row in first)]
