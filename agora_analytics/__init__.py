@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from agora_analytics.core.domains import DomainState as DomainState
     from agora_analytics.core.endpoint import Endpoint as Endpoint
     from agora_analytics.core.limits import Limits as Limits
+    from agora_analytics.core.record import Record as Record
+    from agora_analytics.core.record_list import Records as Records
     from agora_analytics.core.verdicts import SkippedRecord as SkippedRecord
     from agora_analytics.core.windows import Window as Window
     from agora_analytics.engine.call_options import CallOptions as CallOptions
@@ -184,6 +186,8 @@ __all__, _import = lazy_names(
         "core.domains": ("DomainState",),
         "core.endpoint": ("Endpoint",),
         "core.limits": ("Limits",),
+        "core.record": ("Record",),
+        "core.record_list": ("Records",),
         "core.verdicts": ("SkippedRecord",),
         "core.windows": ("Window",),
         "engine.call_options": ("CallOptions",),

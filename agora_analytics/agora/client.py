@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agora_analytics.core.domains import DomainState
     from agora_analytics.core.endpoint import Endpoint
     from agora_analytics.core.limits import Limits
+    from agora_analytics.core.record_list import Records
     from agora_analytics.engine.pages import Pages
     from agora_analytics.instants import Instant
     from agora_analytics.kit.client import ConfigPath
@@ -207,7 +208,7 @@ class AsyncAgora(CallStatistics):
         paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
-            table=lambda pages: arrow.calls_of_pages(page.records for page in pages),
+            table=partial(arrow.listing_table, arrow.calls_of_pages),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 
@@ -263,7 +264,7 @@ class AsyncAgora(CallStatistics):
         paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
         return self._pages(
             paginator,
-            table=lambda pages: arrow.sessions_of_pages((page.records for page in pages), call_id=call_id),
+            table=partial(arrow.listing_table, arrow.sessions_of_pages, call_id=call_id),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 
@@ -317,7 +318,7 @@ class AsyncAgora(CallStatistics):
             asked=listings.range_as_asked(call, since, until),
             validate=self._validates(validate),
         )
-        return self._pages(paginator, table=lambda pages: arrow.metrics_table(pages, call_id=call_id))
+        return self._pages(paginator, table=partial(arrow.metrics_table, call_id=call_id))
 
     def reach(self, endpoint: Endpoint) -> Window:
         """Return the seconds that the plan allows to request of an endpoint now."""
@@ -345,7 +346,7 @@ class AsyncAgora(CallStatistics):
         report_clip(self._engine.observer, endpoint.name, window, part, self._now())
         return part
 
-    async def domains(self) -> list[DomainState]:
+    async def domains(self) -> Records[DomainState]:
         """Return the state of each host: which one is in use, which ones rest, and why."""
         return self._engine.domains()
 

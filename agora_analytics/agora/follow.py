@@ -16,6 +16,7 @@ from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.stat_records import Point
 from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import SLACK, Window, reachable
 from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.events import WindowsLost
@@ -35,7 +36,7 @@ MARGIN = 300  # seconds between a request and the end of the reach, to survive a
 
 
 @frozen(kw_only=True)
-class LiveWindow:
+class LiveWindow(Record):
     """The values of 20 seconds.
 
     Attributes:
@@ -111,19 +112,24 @@ class Follow:
         self._failures: dict[str, int] = {}
         self._begun = False
         self._options: CallOptions = {}
+        self._question = ""
         self.lost = 0
 
     def __repr__(self) -> str:
-        by = "" if self._filters.dimension is None else f" by {self._filters.dimension}"
+        question = self._question or ", ".join(self._operations)
         start = "the newest window"
         if self._next is not None:
             start = f"{datetime.fromtimestamp(self._next, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return f"<Follow {', '.join(self._operations)}{by}; next: {start}; lost: {self.lost}>"
+        return f"<Follow of {question}: iterate over its windows with `async for`; next: {start}; lost: {self.lost}>"
 
-    def _limited(self, options: CallOptions) -> Self:
-        """Apply the options of a call to each request."""
+    def _limited(self, options: CallOptions, question: str = "") -> Self:
+        """Apply the options of a call to each request. `question` is the call, for the repr."""
         self._options = {**self._options, **options}
+        self._question = question
         return self
+
+    def __repr__(self) -> str:
+        return f"<Follow of {self._question or sorted(self._operations)}: iterate over its windows with `async for`>"
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if self._next is None:

@@ -29,6 +29,7 @@ from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.record_list import Rows
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record import Record
 from agora_analytics.core.sent_text import json_body
 from agora_analytics.core.spelling import check_spelling, did_you_mean
 from agora_analytics.core.verdicts import Payload
@@ -189,7 +190,7 @@ def _in_query(value: str | list[Any]) -> str:
 
 
 @frozen(kw_only=True)
-class Cost:
+class Cost(Record):
     """What a query costs at one endpoint.
 
     Attributes:
@@ -205,6 +206,8 @@ class Cost:
     left: int
     per_day: int
     opens_at: float
+
+    _IN_JSON = ("affordable",)
 
     @property
     def affordable(self) -> bool:

@@ -12,13 +12,14 @@ from attrs import field, frozen
 from agora_analytics.core.field_types import Id, Int64, Seconds
 from agora_analytics.core.lenient_reader import READERS, LenientReader, read_id, read_text
 from agora_analytics.core.numbers import truth_of
+from agora_analytics.core.record import Record
 
 Uid = NewType("Uid", str)
 """A user id. The API sends numbers (some above 2^31) or text; here it is always text."""
 
 
 @frozen(kw_only=True)
-class Call:
+class Call(Record):
     """One call: a channel from the time its first user joins until its last user leaves.
 
     Attributes:
@@ -57,7 +58,7 @@ class Call:
 
 
 @frozen(kw_only=True)
-class Session:
+class Session(Record):
     """One session of a user in a call; a user who leaves and returns has two.
 
     Attributes:

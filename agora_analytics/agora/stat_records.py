@@ -12,15 +12,29 @@ from typing import Any
 
 from attrs import field, frozen
 
+from agora_analytics.agora.enums import UNITS
 from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.records import Uid
 from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import kind_of, list_of
+from agora_analytics.core.record import Record
 from agora_analytics.errors import DecodeError
 
 
+class _Measured(Record):
+    __slots__ = ()
+
+    _IN_JSON = ("unit",)
+    metric: str
+
+    @property
+    def unit(self) -> str:
+        """The unit of `value`: `ratio`, `min`, or "" for a count and for a metric that no document names."""
+        return UNITS.get(self.metric, "")
+
+
 @frozen(kw_only=True)
-class Point:
+class Point(_Measured):
     """One metric at one time.
 
     Attributes:
@@ -48,7 +62,7 @@ class Point:
 
 
 @frozen(kw_only=True)
-class Total:
+class Total(_Measured):
     """One metric over a whole time range, of all users or of one group.
 
     Attributes:
@@ -73,7 +87,7 @@ class Total:
 
 
 @frozen(kw_only=True)
-class TopGroup:
+class TopGroup(_Measured):
     """One of the 20 largest groups in one 20-second window.
 
     Attributes:
@@ -98,7 +112,7 @@ class TopGroup:
 
 
 @frozen(kw_only=True)
-class GroupStatistic:
+class GroupStatistic(_Measured):
     """One metric of one group of a call's users.
 
     Attributes:
@@ -123,7 +137,7 @@ class GroupStatistic:
 
 
 @frozen(kw_only=True)
-class FreezeBucket:
+class FreezeBucket(Record):
     """The number of a call's users with a freeze rate in a range. Empty buckets are not sent.
 
     Attributes:

@@ -14,6 +14,7 @@ from agora_analytics.core.field_types import Milliseconds
 from agora_analytics.core.lenient_json import NotJson, load_object
 from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import exact_float
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
 from agora_analytics.errors import DecodeError
@@ -25,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @frozen(kw_only=True)
-class MetricPoint:
+class MetricPoint(Record):
     """The value of a metric in 5 minutes.
 
     Attributes:
@@ -49,7 +50,7 @@ class MetricPoint:
         return _EPOCH + timedelta(seconds=self.ts)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class MetricPage(Page[MetricPoint]):
     """One page: the points of one metric in one window, and their summary.
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
 
+from agora_analytics.core.record import Record
+
 REST = 30.0
 """Seconds for which a host that failed is not used."""
 LONG_REST = 300.0
@@ -44,7 +46,7 @@ class Switch:
 
 
 @frozen(kw_only=True)
-class DomainState:
+class DomainState(Record):
     """The state of one host.
 
     Attributes:

@@ -3,9 +3,11 @@
 from attrs import field, frozen
 from attrs.validators import gt, optional
 
+from agora_analytics.core.record import Record
+
 
 @frozen(kw_only=True)
-class Limits:
+class Limits(Record):
     """The limits of one endpoint under one plan.
 
     Attributes:

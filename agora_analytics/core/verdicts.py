@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 from agora_analytics.core.endpoint import Endpoint
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import SLACK, Window
 from agora_analytics.errors import AgoraAnalyticsError, TransportError
 from agora_analytics.messages import FailureKind, Query, Response, TransportFailure
@@ -58,7 +59,7 @@ class Exchange:
 
 
 @frozen(kw_only=True)
-class SkippedRecord:
+class SkippedRecord(Record):
     """A record of a response that was left out, because a field that identifies it cannot be read.
 
     Attributes:

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import INT64
+from agora_analytics.core.record import Record
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach
 from agora_analytics.instants import Instant, epoch_seconds
 
@@ -19,7 +20,7 @@ SLACK = 2
 
 
 @frozen(order=True)
-class Window:
+class Window(Record):
     """The seconds `start` to `end`, both included, in UTC epoch seconds."""
 
     start: int

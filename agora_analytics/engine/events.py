@@ -7,12 +7,13 @@ from typing import Any
 
 from attrs import frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.logs import logger_of, one_line
 
 
 @frozen(kw_only=True)
-class Waited:
+class Waited(Record):
     """A request waits `seconds`; `rule` names the reason."""
 
     endpoint: str
@@ -24,7 +25,7 @@ class Waited:
 
 
 @frozen(kw_only=True)
-class ResponseReceived:
+class ResponseReceived(Record):
     """A host answered an attempt; `verdict` is "done" or the error."""
 
     endpoint: str
@@ -40,7 +41,7 @@ class ResponseReceived:
 
 
 @frozen(kw_only=True)
-class AttemptFailed:
+class AttemptFailed(Record):
     """An attempt got no response."""
 
     endpoint: str
@@ -55,7 +56,7 @@ class AttemptFailed:
 
 
 @frozen(kw_only=True)
-class HostSwitched:
+class HostSwitched(Record):
     """The engine switches to another host."""
 
     old: str
@@ -67,7 +68,7 @@ class HostSwitched:
 
 
 @frozen(kw_only=True)
-class QuotaClosed:
+class QuotaClosed(Record):
     """The day's quota of an endpoint is spent until `retry_at` (epoch seconds)."""
 
     endpoint: str
@@ -78,7 +79,7 @@ class QuotaClosed:
 
 
 @frozen(kw_only=True)
-class ListingNarrowed:
+class ListingNarrowed(Record):
     """The server hides records of a time range, so the range is fetched in halves."""
 
     endpoint: str
@@ -90,7 +91,7 @@ class ListingNarrowed:
 
 
 @frozen(kw_only=True)
-class ListingShort:
+class ListingShort(Record):
     """The server counts more records than it lists, twice in a row."""
 
     endpoint: str
@@ -105,7 +106,7 @@ class ListingShort:
 
 
 @frozen(kw_only=True)
-class RangeClipped:
+class RangeClipped(Record):
     """A time range was cut to what the plan allows: the result has no data of the rest.
 
     The range `requested_start` to `requested_end` became `start` to `end` (UTC epoch seconds, all included). The last
@@ -124,7 +125,7 @@ class RangeClipped:
 
 
 @frozen(kw_only=True)
-class FilterIgnored:
+class FilterIgnored(Record):
     """The server does not apply filters or groups (`arguments`) to some of the requested `fields`."""
 
     endpoint: str
@@ -137,7 +138,7 @@ class FilterIgnored:
 
 
 @frozen(kw_only=True)
-class WindowsLost:
+class WindowsLost(Record):
     """Windows of a followed metric left the plan's reach before they were fetched.
 
     There are `count` windows from `start` to `end` (UTC epoch seconds, the end excluded).
@@ -155,7 +156,7 @@ class WindowsLost:
 
 
 @frozen(kw_only=True)
-class PartialResponse:
+class PartialResponse(Record):
     """A response was used although it is incomplete, according to the server or to its counts."""
 
     endpoint: str
@@ -168,7 +169,7 @@ class PartialResponse:
 
 
 @frozen(kw_only=True)
-class RecordsSkipped:
+class RecordsSkipped(Record):
     """Records of a response could not be read. They were left out, and all other records of the response were used."""
 
     endpoint: str

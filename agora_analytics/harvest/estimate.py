@@ -12,6 +12,7 @@ from agora_analytics.agora.operations import LISTS, MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Page
@@ -32,7 +33,7 @@ _PAGE_SIZE = 100
 
 
 @frozen(kw_only=True)
-class Estimate:
+class Estimate(Record):
     """The cost of a harvest of `window`.
 
     Attributes:
@@ -52,6 +53,8 @@ class Estimate:
     quotas: Mapping[str, Quota]
     seconds: float
     skipped: Sequence[CallSkipped] = ()
+
+    _IN_JSON = ("enough",)
 
     @property
     def enough(self) -> bool:

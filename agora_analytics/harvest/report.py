@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import asdict, define, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window
 from agora_analytics.store.protocol import FileDamaged, Unreadable
 
 
 @frozen(kw_only=True)
-class CallsListed:
+class CallsListed(Record):
     """The number of units listed so far that this run has to fetch, and whether the listing continues."""
 
     calls: int
@@ -20,7 +21,7 @@ class CallsListed:
 
 
 @frozen(kw_only=True)
-class PointsStored:
+class PointsStored(Record):
     """The samples of one response are in the store."""
 
     call_id: str
@@ -28,7 +29,7 @@ class PointsStored:
 
 
 @frozen(kw_only=True)
-class CallStored:
+class CallStored(Record):
     """A call is visible in the tables: complete, or as a snapshot if it is still ongoing."""
 
     call_id: str
@@ -37,7 +38,7 @@ class CallStored:
 
 
 @frozen(kw_only=True)
-class CallSkipped:
+class CallSkipped(Record):
     """A call failed; a later run retries it."""
 
     call_id: str
@@ -49,7 +50,7 @@ HarvestObserver = Callable[[HarvestEvent], None]
 
 
 @frozen(kw_only=True)
-class HarvestReport:
+class HarvestReport(Record):
     """The result of one run.
 
     Attributes:
@@ -89,6 +90,8 @@ class HarvestReport:
     damaged: Sequence[FileDamaged] = ()
     unreadable: Sequence[Unreadable] = ()
     unreadable_before: int = 0
+
+    _IN_JSON = ("complete",)
 
     @property
     def complete(self) -> bool:

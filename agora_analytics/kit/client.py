@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agora_analytics.core.domains import HostTable
     from agora_analytics.core.limits import Limits
+    from agora_analytics.core.record_list import Records
     from agora_analytics.engine.clock import Clock
     from agora_analytics.engine.engine import Engine, Quota
     from agora_analytics.engine.events import Observer
@@ -273,12 +274,15 @@ class Client:
         """Number of requests sent, by endpoint name; every attempt counts."""
         return sum((Counter(engine.sent) for engine in self._engines), Counter[str]())
 
-    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> Records[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         Where the vendor documents no quota a day, `per_day` is what its rate allows.
         """
-        return [quota for engine in self._engines for quota in await engine.quota()]
+        from agora_analytics.core.record_list import records_of
+        from agora_analytics.engine.engine import Quota
+
+        return records_of(Quota, [quota for engine in self._engines for quota in await engine.quota()])
 
     def _now(self) -> float:
         return self._engine.server_time.now()

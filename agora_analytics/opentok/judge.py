@@ -16,6 +16,7 @@ from agora_analytics import errors
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.core.lenient_json import UNREADABLE, NotJson, load_object
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Retry, Verdict, judge_failure
 from agora_analytics.messages import Response, TransportFailure
 from agora_analytics.opentok.spec import ERRORS, ErrorCategory
@@ -39,7 +40,7 @@ _LONGEST_MESSAGE = 500
 
 
 @frozen(kw_only=True)
-class Problem:
+class Problem(Record):
     """An error of the server, or a count that does not match, for data that were returned anyway.
 
     Attributes:

@@ -10,6 +10,7 @@ import attrs
 from attrs import frozen
 
 from agora_analytics.core.numbers import exact_float
+from agora_analytics.core.record import Record
 from agora_analytics.opentok.graphql_query import camel_case
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class ParticipantMinutes:
+class ParticipantMinutes(Record):
     """Minutes of participants, by how many of them published at the time. The vendor bills by them.
 
     The 17 tiers are those of several rate plans and overlap (1 to 2, 1 to 4, ...), so never add all of them up. Use the

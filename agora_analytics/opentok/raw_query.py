@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.engine.api_request import ApiResponse
 from agora_analytics.engine.pages import Meta
 from agora_analytics.errors import ConfigurationError, InvalidRequest
@@ -24,7 +25,7 @@ _VARIABLE = re.compile(r"\$([_A-Za-z][_0-9A-Za-z]*)")
 
 
 @frozen(kw_only=True)
-class QueryResult:
+class QueryResult(Record):
     """The result of `AsyncOpenTok.query`.
 
     Attributes:

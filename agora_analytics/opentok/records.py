@@ -20,6 +20,7 @@ from attrs import field, frozen
 from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import READERS, LenientReader, show
 from agora_analytics.core.numbers import number_of
+from agora_analytics.core.record import Record
 from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
@@ -65,7 +66,7 @@ READERS |= {
 
 
 @frozen(kw_only=True)
-class MeetingSummary:
+class MeetingSummary(Record):
     """A meeting without its participants.
 
     Attributes:
@@ -97,7 +98,7 @@ class MeetingSummary:
 
 
 @frozen(kw_only=True)
-class Meeting:
+class Meeting(Record):
     """A meeting of a session: it lasts until ten minutes after the last participant has left.
 
     Attributes:
@@ -121,7 +122,7 @@ class Meeting:
 
 
 @frozen(kw_only=True)
-class _Session(Generic[M]):
+class _Session(Record, Generic[M]):
     session_id: Id
     media_mode: str | None = None
     publisher_minutes: float | None = None
@@ -154,7 +155,7 @@ class SessionSummary(_Session[MeetingSummary]):
 
 
 @frozen(kw_only=True)
-class Connection:
+class Connection(Record):
     """A participant of a meeting. `guid` identifies the same client over several connections, if it was sent."""
 
     session_id: str
@@ -177,7 +178,7 @@ class Connection:
 
 
 @frozen(kw_only=True)
-class Publisher:
+class Publisher(Record):
     """A stream that a connection sent into a meeting."""
 
     session_id: str
@@ -194,7 +195,7 @@ class Publisher:
 
 
 @frozen(kw_only=True)
-class Subscriber:
+class Subscriber(Record):
     """A stream that a connection received."""
 
     session_id: str
@@ -212,7 +213,7 @@ class Subscriber:
 
 
 @frozen(kw_only=True)
-class StreamSample:
+class StreamSample(Record):
     """A measurement of a stream, taken every 30 seconds by its publisher or by a subscriber.
 
     Attributes:
@@ -255,7 +256,7 @@ class StreamSample:
 
 
 @frozen(kw_only=True)
-class ProjectRow:
+class ProjectRow(Record):
     """One interval of project data, for one group if the data are grouped.
 
     Attributes:

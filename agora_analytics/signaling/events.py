@@ -9,6 +9,7 @@ from typing import Any, Generic
 
 from attrs import field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.engine import Engine
@@ -18,7 +19,7 @@ from agora_analytics.signaling.records import ChannelEvent, UserEvent
 
 
 @frozen(kw_only=True)
-class EventBatch(Generic[E]):
+class EventBatch(Record, Generic[E]):
     """The events of one response. The server has deleted them.
 
     Attributes:

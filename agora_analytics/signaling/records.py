@@ -16,6 +16,7 @@ from attrs import field, frozen
 from agora_analytics.core.field_types import Id, Int64, Milliseconds
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, list_of, show
 from agora_analytics.core.numbers import whole_number
+from agora_analytics.core.record import Record
 from agora_analytics.errors import DecodeError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +39,7 @@ _STATES = {
 
 
 @frozen(kw_only=True)
-class Delivery:
+class Delivery(Record):
     """The server's response to a message that it accepted.
 
     Attributes:
@@ -49,6 +50,8 @@ class Delivery:
 
     code: str | None
     request_id: str | None
+
+    _IN_JSON = ("state",)
 
     @property
     def state(self) -> DeliveryState | None:
@@ -66,7 +69,7 @@ class EventType(StrEnum):
 
 
 @frozen(kw_only=True)
-class _Event:
+class _Event(Record):
     user_id: Id
     type: str
     ms: Milliseconds
@@ -111,7 +114,7 @@ class ChannelEvent(_Event):
 
 
 @frozen(kw_only=True)
-class HistoryMessage:
+class HistoryMessage(Record):
     """A message of today's history.
 
     Attributes:
@@ -144,7 +147,7 @@ class HistoryMessage:
 
 
 @frozen(kw_only=True)
-class ArchivedMessage:
+class ArchivedMessage(Record):
     """A message of the two-step history.
 
     Attributes:

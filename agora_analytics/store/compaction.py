@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.errors import StoreDamaged, StoreError
 from agora_analytics.logs import logger_of, one_line
 from agora_analytics.store import atomic_exchange, parquet_file
@@ -53,7 +54,7 @@ _NO_EXCHANGE = (
 
 
 @frozen(kw_only=True)
-class CompactedDay:
+class CompactedDay(Record):
     """The result of compacting one app's day: rows, and files and bytes before and after.
 
     The numbers are sums over `calls`, `sessions` and `metrics`, or those of `points`, which are compacted separately.
@@ -69,7 +70,7 @@ class CompactedDay:
 
 
 @frozen(kw_only=True)
-class SkippedDay:
+class SkippedDay(Record):
     """One app's day that was not compacted, with the reason; `damaged`: a file of it cannot be read."""
 
     app_id: str
@@ -79,7 +80,7 @@ class SkippedDay:
 
 
 @frozen(kw_only=True)
-class CompactReport:
+class CompactReport(Record):
     """The result of a compaction. It does not include days that had nothing to compact.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 from attrs import Factory, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.schemas import TABLES
 from agora_analytics.store.layout import stored_id
 from agora_analytics.store.parquet_file import Rows
@@ -70,7 +71,7 @@ class CallListing:
 
 
 @frozen(kw_only=True)
-class FileDamaged:
+class FileDamaged(Record):
     """A file of the store that was damaged or missing. Its rows are fetched again, as far as the vendor still has them.
 
     Attributes:
@@ -100,7 +101,7 @@ class Repair:
 
 
 @frozen(kw_only=True)
-class Unreadable:
+class Unreadable(Record):
     """A record that a harvest could not read, and left out.
 
     Attributes:

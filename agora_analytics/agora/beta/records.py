@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
+from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS, BetaExperienceMetric, BetaNetMetric
 from agora_analytics.agora.beta.limits import MOST_CALLS, MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
@@ -17,6 +17,7 @@ from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import LenientReader, list_of
 from agora_analytics.core.numbers import truth_of
+from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.pages import Page
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class BetaPoint:
+class BetaPoint(Record):
     """One metric at one time.
 
     Attributes:
@@ -43,6 +44,13 @@ class BetaPoint:
     value: int | float | None
     extra: Mapping[str, Any] = field(factory=dict)
 
+    _IN_JSON = ("unit",)
+
+    @property
+    def unit(self) -> str:
+        """`%`, or "" for a count and for a metric that no document names."""
+        return "%" if self.metric in {*BetaExperienceMetric, *BetaNetMetric} else ""
+
     @property
     def at(self) -> datetime:
         """`ts` as an aware datetime, UTC."""
@@ -50,7 +58,7 @@ class BetaPoint:
 
 
 @frozen(kw_only=True)
-class CauseTag:
+class CauseTag(Record):
     """One cause of a user's bad experience.
 
     Attributes:
@@ -63,6 +71,8 @@ class CauseTag:
     host_user: Uid = field(default=Uid(""))
     extra: Mapping[str, Any] = field(factory=dict)
 
+    _IN_JSON = ("factor",)
+
     @property
     def factor(self) -> str | None:
         """The meaning of `factor_id`; None for an undocumented id."""
@@ -70,7 +80,7 @@ class CauseTag:
 
 
 @frozen(kw_only=True)
-class Diagnosis:
+class Diagnosis(Record):
     """A bad experience of a user, and its causes.
 
     Attributes:
@@ -89,6 +99,8 @@ class Diagnosis:
     cause_tags: tuple[CauseTag, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
 
+    _IN_JSON = ("experience",)
+
     @property
     def at(self) -> datetime:
         """`ts` as an aware datetime, UTC."""
@@ -101,7 +113,7 @@ class Diagnosis:
 
 
 @frozen(kw_only=True)
-class CallDetails:
+class CallDetails(Record):
     """A call in one time range that the API allows: at most 10 users, and their samples.
 
     Attributes:
@@ -194,15 +206,11 @@ def _diagnosis(row: Any, path: str, reader: LenientReader) -> Diagnosis | None:
 
 
 def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
-    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.METRICS`."""
-    import pyarrow as pa
+    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.SAMPLES`."""
+    from agora_analytics.agora.arrow import samples_table
 
-    from agora_analytics.decode.arrow_table import columns_table
-    from agora_analytics.schemas import METRICS
-
-    parts = [details for page in pages for details in page.records]
-    tables = [columns_table(part.columns, call_id=part.call_id) for part in parts if len(part.columns)]
-    return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
+    parts = [details for page in pages for details in page.records if len(details.columns)]
+    return samples_table((part.columns for part in parts), call_id=parts[0].call_id if parts else "")
 
 
 def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
