@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import BetaOptions as BetaOptions
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
     from agora_analytics.agora.credentials import Basic as Basic
+    from agora_analytics.agora.credentials import BasicSource as BasicSource
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
     from agora_analytics.agora.enums import Granularity as Granularity
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     from agora_analytics.agora.records import Call as Call
     from agora_analytics.agora.records import Session as Session
     from agora_analytics.agora.settings import AgoraOptions as AgoraOptions
+    from agora_analytics.agora.settings import PlanName as PlanName
     from agora_analytics.agora.settings import Region as Region
+    from agora_analytics.agora.settings import RegionName as RegionName
     from agora_analytics.agora.settings import Settings as Settings
     from agora_analytics.agora.stat_records import FreezeBucket as FreezeBucket
     from agora_analytics.agora.stat_records import GroupStatistic as GroupStatistic
@@ -136,6 +139,7 @@ if TYPE_CHECKING:
     from agora_analytics.harvest.run import harvest as harvest
     from agora_analytics.instants import Instant as Instant
     from agora_analytics.kit.client import ClientOptions as ClientOptions
+    from agora_analytics.kit.client import ConfigPath as ConfigPath
     from agora_analytics.messages import FailureKind as FailureKind
     from agora_analytics.messages import Request as Request
     from agora_analytics.messages import Response as Response
@@ -159,7 +163,7 @@ __all__, _import = lazy_names(
     {
         "agora.beta.client": ("AsyncAgoraBeta", "BetaOptions"),
         "agora.client": ("AsyncAgora",),
-        "agora.credentials": ("Basic",),
+        "agora.credentials": ("Basic", "BasicSource"),
         "agora.enums": (
             "Dimension", "FreezeMetric", "Granularity", "Names", "Product", "QualityMetric",
             "RealtimeMetric", "TimeMetric", "UsageMetric",
@@ -174,7 +178,7 @@ __all__, _import = lazy_names(
         "agora.realtime": ("Realtime",),
         "agora.record_list": ("Rows",),
         "agora.records": ("Call", "Session"),
-        "agora.settings": ("AgoraOptions", "Region", "Settings"),
+        "agora.settings": ("AgoraOptions", "PlanName", "Region", "RegionName", "Settings"),
         "agora.stat_records": ("FreezeBucket", "GroupStatistic", "Point", "TopGroup", "Total"),
         "apsaravideo.client": ("ApsaraVideoSettings", "AsyncApsaraVideo"),
         "apsaravideo.records": ("MetricPoint",),
@@ -221,7 +225,7 @@ __all__, _import = lazy_names(
         ),
         "harvest.run": ("HarvestClient", "harvest"),
         "instants": ("Instant",),
-        "kit.client": ("ClientOptions",),
+        "kit.client": ("ClientOptions", "ConfigPath"),
         "messages": ("FailureKind", "Request", "Response", "TransportFailure"),
         "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),

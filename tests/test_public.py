@@ -80,7 +80,7 @@ def test_dir_lists_public_names_only():
 
 def test_help_of_the_client_names_types_and_does_not_expand_them():
     signature = str(inspect.signature(agora_analytics.AsyncAgora))
-    assert "plan: 'Plan | str' = 'standard'" in signature
+    assert "plan: 'Plan | PlanName' = 'standard'" in signature
     assert "**options: 'Unpack[ClientOptions]'" in signature
     assert "HostSwitched" not in pydoc.plain(pydoc.render_doc(agora_analytics.AsyncAgora))
 

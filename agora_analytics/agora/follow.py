@@ -128,9 +128,6 @@ class Follow:
         self._question = question
         return self
 
-    def __repr__(self) -> str:
-        return f"<Follow of {self._question or sorted(self._operations)}: iterate over its windows with `async for`>"
-
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if self._next is None:
             self._next = min(on_grid_before(self._reach(metric).end) for metric in self._operations) - GRID

@@ -1,6 +1,5 @@
 """The base class of the values that clients return: records, pages, quotas, reports and events, as JSON."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import Enum
@@ -78,6 +77,8 @@ class Record:
 
 def json_text(value: Any) -> str:
     """Return JSON types as JSON in one line."""
+    import json
+
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
