@@ -2,7 +2,7 @@
 
 from typing import Unpack
 
-from agora_analytics.agora import listings, operations
+from agora_analytics.agora import call_arguments, operations
 from agora_analytics.agora.enums import Dimension, FreezeMetric, Names, TimeMetric
 from agora_analytics.agora.queries import QueryFilters, QueryRunner
 from agora_analytics.agora.record_list import Rows
@@ -54,7 +54,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 4.
         """
-        filters = QueryFilters(dimension=str(dimension), params={"call_id": listings.call_id_of(call)})
+        filters = QueryFilters(dimension=str(dimension), params={"call_id": call_arguments.call_id_of(call)})
         window = self._window_of(call, since, until, validate)
         return await self._queries.query(operations.STATISTICS, metrics, window, filters, validate)
 
@@ -87,7 +87,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 5.
         """
-        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        filters = QueryFilters(params={"call_id": call_arguments.call_id_of(call)})
         window = self._window_of(call, since, until, validate)
         return await self._queries.query(operations.FREEZE_BUCKET, metrics, window, filters, validate)
 
@@ -120,7 +120,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 6.
         """
-        filters = QueryFilters(params={"call_id": listings.call_id_of(call)})
+        filters = QueryFilters(params={"call_id": call_arguments.call_id_of(call)})
         window = self._window_of(call, since, until, validate)
         return await self._queries.query(operations.STATISTICS_TIME, metrics, window, filters, validate)
 
@@ -128,4 +128,4 @@ class CallStatistics(Client):
         self, call: Call | str, since: Instant | None, until: Instant | None, validate: bool | None
     ) -> Window:
         check = self._validates(validate)
-        return listings.call_window(call, since, until, now=self._now(), validate=check)
+        return call_arguments.call_window(call, since, until, now=self._now(), validate=check)

@@ -106,6 +106,7 @@ SESSIONS = ListingOperation(
     items="call_info",
     write_window=window_policies.snake_case_ends,
     key=lambda session: session.sid,
+    of_one_call=True,
 )
 METRICS: Operation[MetricColumns] = Operation(
     name=plans.CALL_METRICS,
@@ -113,6 +114,7 @@ METRICS: Operation[MetricColumns] = Operation(
     columnar=True,
     read=partial(read_response, open_body=open_metrics),
     write_window=window_policies.snake_case_ends,
+    of_one_call=True,
 )
 
 _POINTS: Any = {
@@ -122,6 +124,7 @@ _POINTS: Any = {
 }
 _OF_A_CALL: Any = {
     "write_window": window_policies.snake_case_ends,
+    "of_one_call": True,
     "clip": window_policies.clip_end_only,
     "metrics": frozenset(enums.FreezeMetric),
 }
@@ -171,6 +174,7 @@ STATISTICS_TIME: QueryOperation[Point] = QueryOperation(
     name=plans.CALL_STATISTICS_TIME,
     path="/beta/analytics/call/statistics/time",
     write_window=window_policies.snake_case_ends,
+    of_one_call=True,
     split=window_policies.split_at_hours,
     parse=stat_records.minutes,
     metrics=frozenset(enums.TimeMetric),

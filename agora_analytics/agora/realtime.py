@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from attrs import evolve
 
 from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Names, Product, RealtimeMetric, names
-from agora_analytics.agora.follow import Follow
+from agora_analytics.agora.follow import Follow, FollowPlan
 from agora_analytics.agora.operations import (
     REALTIME_QUALITY,
     REALTIME_QUALITY_TOP,
@@ -223,27 +223,29 @@ class Realtime:
 
         See docs/agora-api.md, endpoints 11 and 12.
         """
-        requested = names(metrics)
-        if not requested or not all(requested):
-            raise InvalidRequest("no metric is given; pass at least one to follow")
-        if not 0 < share <= 1:
-            raise InvalidRequest(
-                f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
+
+        def plan() -> FollowPlan:
+            requested = names(metrics)
+            if not requested or not all(requested):
+                raise InvalidRequest("no metric is given; pass at least one to follow")
+            if not 0 < share <= 1:
+                raise InvalidRequest(
+                    f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
+                )
+            check_spelling("metric", requested, RealtimeMetric)
+            filters = _filters(product, by, values, cname)
+            for metric in requested:
+                operation = _operation_of(metric)
+                self._queries.limits(operation)
+                filters.check(operation, (metric,))
+            now = self._queries.now()
+            return FollowPlan(
+                operations={metric: _operation_of(metric) for metric in requested},
+                filters=filters,
+                since=None if since is None else epoch_seconds(since, now=now, name="since"),
             )
-        check_spelling("metric", requested, RealtimeMetric)
-        filters = _filters(product, by, values, cname)
-        for metric in requested:
-            operation = _operation_of(metric)
-            self._queries.limits(operation)
-            filters.check(operation, (metric,))
-        begin = None if since is None else epoch_seconds(since, now=self._queries.now(), name="since")
-        return Follow(
-            self._queries,
-            {metric: _operation_of(metric) for metric in requested},
-            filters=filters,
-            since=begin,
-            share=share,
-        )
+
+        return Follow(self._queries, plan, share=share)
 
     async def estimate(
         self,

@@ -94,11 +94,15 @@ def current_limits() -> CallLimits:
 
 @contextmanager
 def call_limits(options: CallOptions) -> Iterator[CallLimits]:
-    """Apply the options of a call to the requests in the block. Without options, those of the outer call apply."""
+    """Apply the options of a call to the requests in the block. Without options, those of the outer call apply.
+
+    Raises:
+        InvalidRequest: a deadline that is not above zero, or a wait below zero.
+    """
     if not options:
         yield current_limits()
         return
-    seconds = options.get("deadline")
+    seconds = checked_options(options).get("deadline")
     limits = CallLimits(
         seconds=seconds,
         unlimited="deadline" in options and seconds is None,
@@ -132,7 +136,7 @@ def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in keywords.items() if name not in own}
         if unknown := options.keys() - CallOptions.__annotations__.keys():
             raise TypeError(f"{method.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
-        return checked_options(cast("CallOptions", options))
+        return cast("CallOptions", options)
 
     @wraps(method)
     async def awaited(*args: Any, **keywords: Any) -> Any:

@@ -92,6 +92,20 @@ class RangeClipped:
 
 
 @frozen(kw_only=True)
+class NotYetAvailable:
+    """The data of a call is not available yet, so the result is empty and no request was sent.
+
+    The range `start` to `end` is that of the call. Its first second can be requested from `available_at` on (UTC epoch
+    seconds).
+    """
+
+    endpoint: str
+    start: int
+    end: int
+    available_at: int
+
+
+@frozen(kw_only=True)
 class FilterIgnored:
     """The server does not apply filters or groups (`arguments`) to some of the requested `fields`."""
 
@@ -140,6 +154,7 @@ Event = (
     | ListingNarrowed
     | ListingShort
     | RangeClipped
+    | NotYetAvailable
     | FilterIgnored
     | WindowsLost
     | PartialResponse
@@ -159,6 +174,7 @@ _LEVELS = {
     ListingNarrowed: logging.INFO,
     ListingShort: logging.WARNING,
     RangeClipped: logging.WARNING,
+    NotYetAvailable: logging.INFO,
     FilterIgnored: logging.WARNING,
     WindowsLost: logging.WARNING,
     PartialResponse: logging.WARNING,
