@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction
-from typing import Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 import anyio
 from attrs import define
 
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -52,12 +55,16 @@ class CallLimits:
         unlimited: the caller passed `deadline=None`.
         ends_at: when the deadline is, on the clock of the event loop.
         max_wait: seconds that a request may wait for its turn.
+        timeout: the timer of the request in progress, if these are its own limits.
+        decoding: seconds that the decoding of responses took, which the deadline leaves out.
     """
 
     seconds: float | None = None
     unlimited: bool = False
     ends_at: float = math.inf
     max_wait: float | None = None
+    timeout: "asyncio.Timeout | None" = None
+    decoding: float = 0.0
 
     @property
     def has_deadline(self) -> bool:
@@ -75,6 +82,12 @@ class CallLimits:
         if ends_at is not None and self.seconds is not None:
             self.ends_at = max(self.ends_at, ends_at)
 
+    def loosen(self, other: "CallLimits", ends_at: float) -> None:
+        """Take the later deadline of another caller, `ends_at` on the clock of the event loop."""
+        self.seconds, self.unlimited, self.ends_at = other.seconds, other.unlimited, other.ends_at
+        if self.timeout is not None and not self.timeout.expired():
+            self.timeout.reschedule(None if ends_at == math.inf else ends_at)
+
     @asynccontextmanager
     async def enforced(self, endpoint: str, activity: str) -> AsyncIterator[None]:
         """Raise `DeadlineExceeded` if the deadline passes while something else than a request is waited for."""
@@ -84,12 +97,22 @@ class CallLimits:
             raise DeadlineExceeded(f"timed out after {self.seconds:g} s while {activity}", endpoint=endpoint)
 
 
-_current: ContextVar[CallLimits] = ContextVar("call_limits", default=CallLimits())  # noqa: B039 - never changed
+_current: ContextVar[CallLimits | None] = ContextVar("call_limits", default=None)
 
 
 def current_limits() -> CallLimits:
     """Return the limits of the current call."""
-    return _current.get()
+    return _current.get() or CallLimits()
+
+
+@contextmanager
+def limited_by(limits: CallLimits) -> Iterator[None]:
+    """Apply limits to the requests in the block."""
+    token = _current.set(limits)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @contextmanager
@@ -109,11 +132,8 @@ def call_limits(options: CallOptions) -> Iterator[CallLimits]:
         ends_at=math.inf if seconds is None else anyio.current_time() + seconds,
         max_wait=options.get("max_wait"),
     )
-    token = _current.set(limits)
-    try:
+    with limited_by(limits):
         yield limits
-    finally:
-        _current.reset(token)
 
 
 def takes_call_options(group: type[T]) -> type[T]:

@@ -62,6 +62,8 @@ class ClientOptions(TypedDict, total=False):
         ledger: counts the day's requests and paces them. `SqliteLedger(path)` shares the count between processes; the
             client does not close it. Default: `MemoryLedger()`.
         clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks.
+        cache_bytes: the most bytes of responses that the client keeps, of calls that are finished and whose data is complete.
+            A repeated request for them is not sent again. Default: 16,000,000; 0: none is kept.
         validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
             before a request is spent, and time ranges are cut to what the plan allows.
     """
@@ -76,6 +78,7 @@ class ClientOptions(TypedDict, total=False):
     observer: Observer | None
     ledger: Ledger | None
     clock: Clock | None
+    cache_bytes: int
     validate: bool
 
 
