@@ -12,6 +12,7 @@ from agora_analytics.lazy import lazy_names
 
 if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
+    from agora_analytics.agora.call_lookup import UserCall as UserCall
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import Attempt as Attempt
     from agora_analytics.errors import AuthenticationError as AuthenticationError
     from agora_analytics.errors import BadRequest as BadRequest
+    from agora_analytics.errors import CallNotFound as CallNotFound
     from agora_analytics.errors import ConfigurationError as ConfigurationError
     from agora_analytics.errors import DeadlineExceeded as DeadlineExceeded
     from agora_analytics.errors import DecodeError as DecodeError
@@ -123,6 +125,7 @@ __all__, _import = lazy_names(
             "STANDARD",
             "Plan",
         ),
+        "agora.call_lookup": ("UserCall",),
         "agora.records": (
             "Call",
             "Session",
@@ -170,6 +173,7 @@ __all__, _import = lazy_names(
             "Attempt",
             "AuthenticationError",
             "BadRequest",
+            "CallNotFound",
             "ConfigurationError",
             "DeadlineExceeded",
             "DecodeError",

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Self, Unpack
 
 from agora_analytics.agora import arrow, call_arguments, listings, operations
-from agora_analytics.agora.call_statistics import CallStatistics
+from agora_analytics.agora.call_lookup import CallLookup
 from agora_analytics.agora.insights import Insights
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.queries import QueryRunner
@@ -28,7 +28,7 @@ from agora_analytics.messages import Request
 
 
 @takes_call_options
-class AsyncAgora(CallStatistics):
+class AsyncAgora(CallLookup):
     """Reads Agora Analytics within the limits of a plan: calls, sessions, metrics, statistics, usage and quality.
 
     Args:
@@ -143,20 +143,17 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 1.
         """
-        params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
 
         async def paginator(*, as_rows: bool = False) -> Paginator[Any, Page[Call]]:
-            return listings.plan_records(
-                self._engine,
-                operations.LISTS,
-                params,
-                self._window(since, until, validate=validate),
-                page_size,
-                resume,
-                (as_asked(since), as_asked(until), *(("settled",) if settled else ())),
-                validate=self._validates(validate),
+            return self._call_pages(
+                since,
+                until,
+                cname=cname,
+                settled=settled,
+                page_size=page_size,
+                resume=resume,
+                validate=validate,
                 as_rows=as_rows,
-                keep=self._is_settled if settled else None,
             )
 
         return self._pages(
@@ -224,7 +221,7 @@ class AsyncAgora(CallStatistics):
                 call_arguments.range_as_asked(call, since, until),
                 validate=self._validates(validate),
                 as_rows=as_rows,
-                final=self._is_settled(call),
+                final=self._is_settled(call, operations.SESSIONS),
             )
 
         return self._pages(
@@ -321,10 +318,39 @@ class AsyncAgora(CallStatistics):
         """Return the state of each host: which one is in use, which ones rest, and why."""
         return self._engine.domains()
 
-    def _is_settled(self, call: Call | str) -> bool:
+    def _call_pages(
+        self,
+        since: Instant,
+        until: Instant,
+        *,
+        cname: str | None,
+        settled: bool = False,
+        page_size: int = 100,
+        resume: str | None,
+        validate: bool | None = None,
+        as_rows: bool = False,
+        uid: str | int | None = None,
+    ) -> Paginator[Any, Page[Call]]:
+        """Return the paginator of a list of calls; `uid` is a part of the question of its resume tokens."""
+        chosen = (*(("settled",) if settled else ()), *(() if uid is None else ("uid", str(uid))))
+        return listings.plan_records(
+            self._engine,
+            operations.LISTS,
+            (("appid", self.settings.app_id), *((("cname", cname),) if cname else ())),
+            self._window(since, until, validate=validate),
+            page_size,
+            resume,
+            (as_asked(since), as_asked(until), *chosen),
+            validate=self._validates(validate),
+            as_rows=as_rows,
+            keep=self._is_settled if settled else None,
+        )
+
+    def _is_settled(self, call: Call | str, endpoint: Endpoint = operations.METRICS) -> bool:
         """Return whether a call is finished and its data is complete. Of an id, that is not known."""
-        reach = self._engine.reach(operations.METRICS)
-        return isinstance(call, Call) and call.finished and call.destroyed_ts <= reach.end
+        if isinstance(call, str) or not call.finished or endpoint.name not in self.settings.plan.limits:
+            return False
+        return call.destroyed_ts <= self._engine.reach(endpoint).end
 
     async def _authorize(self, _: Request) -> Mapping[str, str]:
         return basic_auth(self.settings.customer_id, self.settings.customer_secret)

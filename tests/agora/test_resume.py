@@ -225,7 +225,7 @@ def test_metrics_resume_when_a_session_was_added_after_the_position():
             await client.metrics(CALL, resume=page.resume_token).collect()
         assert requested == []
 
-    harness.run(job, prefetch=1)
+    harness.run(job, prefetch=1, cache_bytes=0)
 
 
 def test_ongoing_call_resumes_in_the_range_of_its_token():

@@ -288,8 +288,13 @@ class AsyncAgoraBeta(BetaMetrics):
 
     def _is_settled(self, call: Call | str) -> bool:
         """Return whether a call is finished and its data is complete. Of an id, that is not known."""
-        reach = self._engine.reach(operations.CALL_DETAILS)
-        return isinstance(call, Call) and call.finished and call.destroyed_ts <= reach.end
+        if (
+            isinstance(call, str)
+            or not call.finished
+            or operations.CALL_DETAILS.name not in self.settings.plan.limits
+        ):
+            return False
+        return call.destroyed_ts <= self._engine.reach(operations.CALL_DETAILS).end
 
     def _earliest(self) -> int:
         """Return the first second of calls that can be requested, also by a request that has to wait."""
