@@ -211,20 +211,20 @@ class CallNotFound(AgoraAnalyticsError, LookupError):
 
     def __init__(
         self,
+        message: str,
         *,
         call_id: str,
         since: float,
         until: float,
         pages: int,
         complete: bool,
-        cname: str | None = None,
         **context: Any,
     ) -> None:
-        channel = f" in channel {cname}" if cname else ""
-        where = f"{'' if complete else 'the newest calls '}from {_utc(since)} to {_utc(until)}{channel}"
+        which = "" if complete else "among the newest calls "
         listed = f"{pages} page{'' if pages == 1 else 's'} of calls listed"
         advice = "check the id and the time" if complete else "pass around=, or a larger max_pages="
-        super().__init__(f"no call with the id {call_id} {where} ({listed}); {advice}", **context)
+        searched = f"{which}from {_utc(since)} to {_utc(until)} ({listed}); {advice}"
+        super().__init__(f"{message} {searched}", **context)
         self.call_id, self.since, self.until = call_id, since, until
         self.pages, self.complete = pages, complete
 

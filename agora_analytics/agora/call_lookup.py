@@ -57,7 +57,7 @@ class UserCall:
 
 
 @define
-class UserCallPaginator:
+class _UserCallPaginator:
     """The paginator of a user's calls: a page of calls, and the sessions of the user in each of them."""
 
     calls: Paginator[Any, Page[Call]]
@@ -186,7 +186,12 @@ class CallLookup(CallStatistics):
                     is_complete = False
                     break
         raise CallNotFound(
-            call_id=call_id, cname=cname, since=first, until=last, pages=count, complete=is_complete
+            f"no call with the id {call_id}{f' in channel {cname}' if cname else ''}",
+            call_id=call_id,
+            since=first,
+            until=last,
+            pages=count,
+            complete=is_complete,
         )
 
     def calls_of_user(
@@ -230,7 +235,7 @@ class CallLookup(CallStatistics):
                 return ()
 
         async def paginator() -> Paginator[Any, Page[UserCall]]:
-            return UserCallPaginator(
+            return _UserCallPaginator(
                 client._call_pages(since, until, cname=cname, resume=resume, uid=uid),  # noqa: SLF001 - the subclass
                 sessions_of,
             )

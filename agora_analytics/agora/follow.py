@@ -73,13 +73,8 @@ class LiveWindow:
         return by_group
 
 
-@frozen(kw_only=True)
-class FollowPlan:
-    """What is followed: the operation of each metric, the filters, and where to begin (None: at the newest window)."""
-
-    operations: Mapping[str, QueryOperation[Point]]
-    filters: QueryFilters
-    since: float | None
+Plan = Callable[[], tuple[Mapping[str, QueryOperation[Point]], QueryFilters, float | None]]
+"""Returns the operation of each metric, the filters, and where to begin (None: at the newest window)."""
 
 
 class Follow:
@@ -91,7 +86,7 @@ class Follow:
         lost: number of windows that went out of reach for at least one metric.
     """
 
-    def __init__(self, queries: QueryRunner, plan: Callable[[], FollowPlan], *, share: float) -> None:
+    def __init__(self, queries: QueryRunner, plan: Plan, *, share: float) -> None:
         self._queries = queries
         self._plan = plan
         self._operations: Mapping[str, QueryOperation[Point]] = {}
@@ -114,10 +109,9 @@ class Follow:
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if not self._operations:
-            plan = self._plan()
             checked_options(self._options)
-            self._operations, self._filters = plan.operations, plan.filters
-            self._next = None if plan.since is None else on_grid_before(plan.since)
+            self._operations, self._filters, since = self._plan()
+            self._next = None if since is None else on_grid_before(since)
         if self._next is None:
             self._next = min(on_grid_before(self._reach(metric).end) for metric in self._operations) - GRID
         for metric in self._operations:

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from attrs import evolve
 
 from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, Names, Product, RealtimeMetric, names
-from agora_analytics.agora.follow import Follow, FollowPlan
+from agora_analytics.agora.follow import Follow
 from agora_analytics.agora.operations import (
     REALTIME_QUALITY,
     REALTIME_QUALITY_TOP,
@@ -224,7 +224,7 @@ class Realtime:
         See docs/agora-api.md, endpoints 11 and 12.
         """
 
-        def plan() -> FollowPlan:
+        def plan() -> tuple[dict[str, QueryOperation[Point]], QueryFilters, float | None]:
             requested = names(metrics)
             if not requested or not all(requested):
                 raise InvalidRequest("no metric is given; pass at least one to follow")
@@ -238,12 +238,8 @@ class Realtime:
                 operation = _operation_of(metric)
                 self._queries.limits(operation)
                 filters.check(operation, (metric,))
-            now = self._queries.now()
-            return FollowPlan(
-                operations={metric: _operation_of(metric) for metric in requested},
-                filters=filters,
-                since=None if since is None else epoch_seconds(since, now=now, name="since"),
-            )
+            begin = None if since is None else epoch_seconds(since, now=self._queries.now(), name="since")
+            return {metric: _operation_of(metric) for metric in requested}, filters, begin
 
         return Follow(self._queries, plan, share=share)
 

@@ -10,15 +10,12 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import anyio
-from attrs import define
+from attrs import define, field
 
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
-
-if TYPE_CHECKING:
-    import asyncio
 
 T = TypeVar("T")
 
@@ -63,8 +60,8 @@ class CallLimits:
     unlimited: bool = False
     ends_at: float = math.inf
     max_wait: float | None = None
-    timeout: "asyncio.Timeout | None" = None
-    decoding: float = 0.0
+    timeout: Any = field(default=None, init=False)  # an `asyncio.Timeout`
+    decoding: float = field(default=0.0, init=False)
 
     @property
     def has_deadline(self) -> bool:

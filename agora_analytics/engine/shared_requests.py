@@ -202,7 +202,7 @@ class SharedRequests:
     def _start(
         self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]], own: CallLimits, ends_at: float
     ) -> _Flight[T]:
-        limits = evolve(own, timeout=None, decoding=0.0)
+        limits = evolve(own)
 
         async def run() -> T:
             with limited_by(limits):
