@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from agora_analytics.agora.call_statistics import CallStatistics
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.records import Call, Session
+from agora_analytics.agora.user_ids import user_ids
 from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Fetched, Page, Pages, Paginator
@@ -235,6 +236,8 @@ class CallLookup(CallStatistics):
                 return ()
 
         async def paginator() -> Paginator[Any, Page[UserCall]]:
+            if client._validates(None):  # noqa: SLF001 - the subclass
+                user_ids([uid])
             return _UserCallPaginator(
                 client._call_pages(since, until, cname=cname, resume=resume, uid=uid),  # noqa: SLF001 - the subclass
                 sessions_of,

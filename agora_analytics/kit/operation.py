@@ -80,13 +80,15 @@ class Operation(Endpoint, Generic[R]):
         """
         if limits is None:
             return [window]
-        if self.of_one_call and reachable(limits, now).end < window.start <= now + SLACK:
+        # A response needs more than one second, unless the range has only one.
+        needed = min(window.start + 1, window.end)
+        if self.of_one_call and reachable(limits, now).end < needed and window.start <= now + SLACK:
             observer(
                 NotYetAvailable(
                     endpoint=self.name,
                     start=window.start,
                     end=window.end,
-                    available_at=window.start + limits.delay + SLACK + 1,
+                    available_at=needed + limits.delay + SLACK + 1,
                 )
             )
             return []
