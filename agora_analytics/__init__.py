@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from agora_analytics.agora.stat_records import Point as Point
     from agora_analytics.agora.stat_records import TopGroup as TopGroup
     from agora_analytics.agora.stat_records import Total as Total
+    from agora_analytics.agora.user_calls import UserCall as UserCall
     from agora_analytics.apsaravideo.client import ApsaraVideoSettings as ApsaraVideoSettings
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo as AsyncApsaraVideo
     from agora_analytics.apsaravideo.records import MetricPoint as MetricPoint
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.events import HostSwitched as HostSwitched
     from agora_analytics.engine.events import ListingNarrowed as ListingNarrowed
     from agora_analytics.engine.events import ListingShort as ListingShort
+    from agora_analytics.engine.events import NotYetAvailable as NotYetAvailable
     from agora_analytics.engine.events import Observer as Observer
     from agora_analytics.engine.events import PartialResponse as PartialResponse
     from agora_analytics.engine.events import QuotaClosed as QuotaClosed
@@ -108,6 +110,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import Attempt as Attempt
     from agora_analytics.errors import AuthenticationError as AuthenticationError
     from agora_analytics.errors import BadRequest as BadRequest
+    from agora_analytics.errors import CallNotFound as CallNotFound
     from agora_analytics.errors import ConfigurationError as ConfigurationError
     from agora_analytics.errors import DeadlineExceeded as DeadlineExceeded
     from agora_analytics.errors import DecodeError as DecodeError
@@ -180,6 +183,7 @@ __all__, _import = lazy_names(
         "agora.records": ("Call", "Session"),
         "agora.settings": ("AgoraOptions", "PlanName", "Region", "RegionName", "Settings"),
         "agora.stat_records": ("FreezeBucket", "GroupStatistic", "Point", "TopGroup", "Total"),
+        "agora.user_calls": ("UserCall",),
         "apsaravideo.client": ("ApsaraVideoSettings", "AsyncApsaraVideo"),
         "apsaravideo.records": ("MetricPoint",),
         "blocking.agora": ("Agora", "AgoraBeta"),
@@ -199,8 +203,8 @@ __all__, _import = lazy_names(
         "engine.engine": ("Quota",),
         "engine.events": (
             "AttemptFailed", "Event", "FilterIgnored", "HostSwitched", "ListingNarrowed", "ListingShort",
-            "Observer", "PartialResponse", "QuotaClosed", "RangeClipped", "RecordsSkipped",
-            "ResponseReceived", "Waited", "WindowsLost",
+            "NotYetAvailable", "Observer", "PartialResponse", "QuotaClosed", "RangeClipped",
+            "RecordsSkipped", "ResponseReceived", "Waited", "WindowsLost",
         ),
         "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "SqliteLedger", "TooEarly"),
         "engine.pages": ("Meta", "Page", "Pages"),
@@ -212,10 +216,10 @@ __all__, _import = lazy_names(
         "engine.transports.httpx": ("HttpxTransport",),
         "errors": (
             "APIError", "AccessDenied", "AgoraAnalyticsError", "Attempt", "AuthenticationError",
-            "BadRequest", "ConfigurationError", "DeadlineExceeded", "DecodeError", "IncompleteListing",
-            "InvalidRequest", "NotFound", "QuotaExhausted", "RateLimited", "RowsRefused", "ServerError",
-            "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError", "TransportError",
-            "WindowOutOfReach", "WindowRefused",
+            "BadRequest", "CallNotFound", "ConfigurationError", "DeadlineExceeded", "DecodeError",
+            "IncompleteListing", "InvalidRequest", "NotFound", "QuotaExhausted", "RateLimited",
+            "RowsRefused", "ServerError", "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError",
+            "TransportError", "WindowOutOfReach", "WindowRefused",
         ),
         "harvest.estimate": ("Estimate", "estimate"),
         "harvest.insights": ("harvest_insights",),

@@ -16,6 +16,7 @@
     ├── TransportError              no attempt got a complete response; has `kind`
     │   └── DeadlineExceeded        the deadline of the call has passed
     ├── DecodeError                 the response is not what the vendor documents; has `path`
+    ├── CallNotFound                no listed call has the id; has the range that was searched (also a LookupError)
     ├── IncompleteListing           a listing cannot be proved complete
     ├── StoreConflict               another harvest changed a call in the store at the same time
     └── StoreError                  the tables cannot be read or written
@@ -204,6 +205,37 @@ class DecodeError(AgoraAnalyticsError):
     def __init__(self, message: str, *, path: str = "$", **context: Any) -> None:
         super().__init__(f"{message} at {path}", **context)
         self.path = path
+
+
+class CallNotFound(AgoraAnalyticsError, LookupError):
+    """No listed call has the id.
+
+    Attributes:
+        call_id: the id.
+        since: the start of the range that was searched, in UTC epoch seconds.
+        until: its end.
+        pages: how many pages of calls were listed.
+        complete: whether these are all calls of the range. If not, `max_pages` ended the search.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        call_id: str,
+        since: float,
+        until: float,
+        pages: int,
+        complete: bool,
+        **context: Any,
+    ) -> None:
+        which = "" if complete else "among the newest calls "
+        listed = f"{pages} page{'' if pages == 1 else 's'} of calls listed"
+        advice = "check the id and the time" if complete else "pass around=, or a larger max_pages="
+        searched = f"{which}from {_utc(since)} to {_utc(until)} ({listed}); {advice}"
+        super().__init__(f"{message} {searched}", **context)
+        self.call_id, self.since, self.until = call_id, since, until
+        self.pages, self.complete = pages, complete
 
 
 class IncompleteListing(AgoraAnalyticsError):

@@ -111,6 +111,6 @@ def slow(*values: object):
 
 async def nothing_runs() -> bool:
     """Return whether only the task of the caller is left after cancelled tasks have ended."""
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
     return asyncio.all_tasks() == {asyncio.current_task()}

@@ -65,7 +65,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 4.
         """
-        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.call_arguments import call_id_of
         from agora_analytics.agora.queries import QueryFilters
         from agora_analytics.agora.query_operations import STATISTICS
 
@@ -102,7 +102,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 5.
         """
-        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.call_arguments import call_id_of
         from agora_analytics.agora.queries import QueryFilters
         from agora_analytics.agora.query_operations import FREEZE_BUCKET
 
@@ -139,7 +139,7 @@ class CallStatistics(Client):
 
         See docs/agora-api.md, endpoint 6.
         """
-        from agora_analytics.agora.listings import call_id_of
+        from agora_analytics.agora.call_arguments import call_id_of
         from agora_analytics.agora.queries import QueryFilters
         from agora_analytics.agora.query_operations import STATISTICS_TIME
 
@@ -150,7 +150,7 @@ class CallStatistics(Client):
     def _window_of(
         self, call: Call | str, since: Instant | None, until: Instant | None, validate: bool | None
     ) -> Window:
-        from agora_analytics.agora.listings import call_window
+        from agora_analytics.agora.call_arguments import call_window
 
         check = self._validates(validate)
         return call_window(call, since, until, now=self._now(), validate=check)

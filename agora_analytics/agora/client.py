@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from agora_analytics.agora.call_statistics import CallStatistics
+from agora_analytics.agora.call_lookup import CallLookup
 from agora_analytics.agora.credentials import Basic, current_headers, customer_credentials, shared_account
 from agora_analytics.agora.plans import SHARED_BUDGET
 from agora_analytics.agora.settings import (
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from agora_analytics.core.endpoint import Endpoint
     from agora_analytics.core.limits import Limits
     from agora_analytics.core.record_list import Records
-    from agora_analytics.engine.pages import Pages
+    from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.instants import Instant
     from agora_analytics.kit.client import ConfigPath
     from agora_analytics.messages import Request
 
 
 @takes_call_options
-class AsyncAgora(CallStatistics):
+class AsyncAgora(CallLookup):
     """Reads Agora Analytics within the limits of a plan: calls, sessions, metrics, statistics, usage and quality.
 
     Args:
@@ -173,6 +173,7 @@ class AsyncAgora(CallStatistics):
         until: Instant = "now",
         *,
         cname: str | None = None,
+        settled: bool = False,
         page_size: int = 100,
         resume: str | None = None,
         validate: bool | None = None,
@@ -187,6 +188,8 @@ class AsyncAgora(CallStatistics):
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`).
             until: likewise.
             cname: only the calls of this channel.
+            settled: only calls that are finished and whose sessions and metrics are complete. By default, the list also
+                has ongoing calls, and calls whose data is not available yet.
             page_size: records a page, 1 to 100.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments. The time
                 range is that of the token.
@@ -198,18 +201,24 @@ class AsyncAgora(CallStatistics):
 
         See docs/agora-api.md, endpoint 1.
         """
-        from agora_analytics.agora import arrow, listings, operations
-        from agora_analytics.core.resume_tokens import as_asked
+        from agora_analytics.agora import arrow
 
-        params = (("appid", self.settings.app_id), *((("cname", cname),) if cname else ()))
-        window = self._window(since, until, validate=validate)
-        asked = (as_asked(since), as_asked(until))
-        arguments = (operations.LISTS, params, window, page_size, resume, asked)
-        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
+        async def paginator(*, as_rows: bool = False) -> Paginator[Any, Page[Call]]:
+            return self._call_pages(
+                since,
+                until,
+                cname=cname,
+                settled=settled,
+                page_size=page_size,
+                resume=resume,
+                validate=validate,
+                as_rows=as_rows,
+            )
+
         return self._pages(
             paginator,
             table=partial(arrow.listing_table, arrow.calls_of_pages),
-            paginator_for_table=partial(paginator, as_rows=True),
+            paginator_for_table=None if settled else partial(paginator, as_rows=True),
         )
 
     def sessions(
@@ -227,6 +236,9 @@ class AsyncAgora(CallStatistics):
     ) -> Pages[Session]:
         """List the sessions of a call: its users, from when to when, and on which devices.
 
+        If the data of the call is not available yet, the listing is empty and the client sends the event
+        `NotYetAvailable`.
+
         Args:
             call: a `Call`, or a call id together with `since` and `until`.
             since: the call's start, if `call` is an id.
@@ -240,31 +252,43 @@ class AsyncAgora(CallStatistics):
 
         Raises:
             InvalidRequest: more than 10 uids, a call id without its time range, and as `calls`.
-            WindowOutOfReach: no part of the call is in the plan's reach.
+            WindowOutOfReach: the call is too far back, or in the future.
 
         See docs/agora-api.md, endpoint 2.
         """
-        from agora_analytics.agora import arrow, listings, operations
+        from agora_analytics.agora import arrow, call_arguments, listings, operations
         from agora_analytics.agora.user_ids import user_ids
 
-        listings.check_ids("uids", uids, operations.SESSIONS)
-        if self._validates(validate):
-            uids = user_ids(uids)
-            listings.check_ids("uids", uids, operations.SESSIONS, most=operations.MAX_UIDS)
-        call_id = listings.call_id_of(call)
-        params = (
-            ("appid", self.settings.app_id),
-            ("call_id", call_id),
-            ("exclude_server_user", str(exclude_server_user).lower()),
-            *((("uids", ",".join(map(str, uids))),) if uids else ()),
-        )
-        window = self._window_of(call, since, until, validate)
-        asked = listings.range_as_asked(call, since, until)
-        arguments = (operations.SESSIONS, params, window, page_size, resume, asked)
-        paginator = listings.plan_records(self._engine, *arguments, validate=self._validates(validate))
+        async def paginator(*, as_rows: bool = False) -> Paginator[Any, Page[Session]]:
+            call_arguments.check_ids("uids", uids, operations.SESSIONS)
+            users: Sequence[str | int] = uids
+            if self._validates(validate):
+                users = user_ids(uids)
+                call_arguments.check_ids("uids", users, operations.SESSIONS, most=operations.MAX_UIDS)
+            params = (
+                ("appid", self.settings.app_id),
+                ("call_id", call_arguments.call_id_of(call)),
+                ("exclude_server_user", str(exclude_server_user).lower()),
+                *((("uids", ",".join(map(str, users))),) if users else ()),
+            )
+            return listings.plan_records(
+                self._engine,
+                operations.SESSIONS,
+                params,
+                self._window_of(call, since, until, validate),
+                page_size,
+                resume,
+                call_arguments.range_as_asked(call, since, until),
+                validate=self._validates(validate),
+                as_rows=as_rows,
+                final=self._is_settled(call, operations.SESSIONS),
+            )
+
         return self._pages(
             paginator,
-            table=partial(arrow.listing_table, arrow.sessions_of_pages, call_id=call_id),
+            table=partial(
+                arrow.listing_table, arrow.sessions_of_pages, call_id=call_arguments.call_id_of(call)
+            ),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 
@@ -282,7 +306,8 @@ class AsyncAgora(CallStatistics):
         """List the metric series of a call. Each page is one response: at most 20 sessions in one window.
 
         A page's `records` are `Series`; `page.columns` has all its samples as flat columns. In a call that is longer
-        than the plan's span, a series has one part for each window; no sample is returned twice.
+        than the plan's span, a series has one part for each window; no sample is returned twice. If the data of the
+        call is not available yet, the listing is empty and the client sends the event `NotYetAvailable`.
 
         Args:
             call: a `Call`, or a call id together with `since` and `until`.
@@ -296,29 +321,32 @@ class AsyncAgora(CallStatistics):
         Raises:
             InvalidRequest: a call id without its time range, a resume token after which the sessions of the call have
                 changed, and as `calls`.
-            WindowOutOfReach: no part of the call is in the plan's reach.
+            WindowOutOfReach: the call is too far back, or in the future.
 
         See docs/agora-api.md, endpoint 3.
         """
-        from agora_analytics.agora import arrow, listings, operations
+        from agora_analytics.agora import arrow, call_arguments, listings, operations
 
-        listings.check_ids("sids", sids or (), operations.METRICS)
-        call_id = listings.call_id_of(call)
-        params = (("appid", self.settings.app_id), ("call_id", call_id))
-        paginator = listings.plan_metrics(
-            self._engine,
-            operations.METRICS,
-            params,
-            lambda: self._window_of(call, since, until, validate),
-            sids,
-            resume,
-            list_sessions=lambda: self.sessions(
-                call, since, until, exclude_server_user=False, validate=validate, **options
-            ).collect(),
-            asked=listings.range_as_asked(call, since, until),
-            validate=self._validates(validate),
+        async def paginator() -> Paginator[Any, MetricsPage]:
+            call_arguments.check_ids("sids", sids or (), operations.METRICS)
+            return await listings.plan_metrics(
+                self._engine,
+                operations.METRICS,
+                (("appid", self.settings.app_id), ("call_id", call_arguments.call_id_of(call))),
+                self._window_of(call, since, until, validate),
+                sids,
+                resume,
+                list_sessions=lambda: self.sessions(
+                    call, since, until, exclude_server_user=False, validate=validate, **options
+                ).collect(),
+                asked=call_arguments.range_as_asked(call, since, until),
+                validate=self._validates(validate),
+                final=self._is_settled(call),
+            )
+
+        return self._pages(
+            paginator, table=partial(arrow.metrics_table, call_id=call_arguments.call_id_of(call))
         )
-        return self._pages(paginator, table=partial(arrow.metrics_table, call_id=call_id))
 
     def reach(self, endpoint: Endpoint) -> Window:
         """Return the seconds that the plan allows to request of an endpoint now."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Self
 
@@ -11,14 +11,14 @@ from attrs import field, frozen
 
 from agora_analytics import errors
 from agora_analytics.agora.parsers import Number
-from agora_analytics.agora.queries import PlannedRequest, QueryFilters, QueryRunner
+from agora_analytics.agora.queries import NO_FILTERS, PlannedRequest, QueryFilters, QueryRunner
 from agora_analytics.agora.query_operations import QueryOperation
 from agora_analytics.agora.stat_records import Point
 from agora_analytics.agora.window_policies import GRID, on_grid_after, on_grid_before
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.record import Record
 from agora_analytics.core.windows import SLACK, Window, reachable
-from agora_analytics.engine.call_options import CallOptions, call_limits
+from agora_analytics.engine.call_options import CallOptions, call_limits, checked_options
 from agora_analytics.engine.events import WindowsLost
 
 PERMANENT_ERRORS = (
@@ -82,29 +82,26 @@ class LiveWindow(Record):
         return by_group
 
 
+Plan = Callable[[], tuple[Mapping[str, QueryOperation[Point]], QueryFilters, float | None]]
+"""Returns the operation of each metric, the filters, and where to begin (None: at the newest window)."""
+
+
 class Follow:
     """An endless listing of `LiveWindow`s: see `Realtime.follow`.
 
-    A second iteration continues after the last returned window.
+    The arguments are checked when the first iteration begins. A second iteration continues after the last returned window.
 
     Attributes:
         lost: number of windows that went out of reach for at least one metric.
     """
 
-    def __init__(
-        self,
-        queries: QueryRunner,
-        operations: Mapping[str, QueryOperation[Point]],
-        *,
-        filters: QueryFilters,
-        since: float | None,
-        share: float,
-    ) -> None:
+    def __init__(self, queries: QueryRunner, plan: Plan, *, share: float) -> None:
         self._queries = queries
-        self._operations = operations
-        self._filters = filters
+        self._plan = plan
+        self._operations: Mapping[str, QueryOperation[Point]] = {}
+        self._filters = NO_FILTERS
         self._share = share
-        self._next = None if since is None else on_grid_before(since)
+        self._next: int | None = None
         self._fetched: dict[str, int] = {}  # by metric: the end of the fetched windows
         self._rows: defaultdict[int, list[Point]] = defaultdict(list)
         self._missing: defaultdict[int, list[str]] = defaultdict(list)
@@ -129,6 +126,10 @@ class Follow:
         return self
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
+        if not self._operations:
+            checked_options(self._options)
+            self._operations, self._filters, since = self._plan()
+            self._next = None if since is None else on_grid_before(since)
         if self._next is None:
             self._next = min(on_grid_before(self._reach(metric).end) for metric in self._operations) - GRID
         for metric in self._operations:

@@ -9,10 +9,8 @@ from attrs import evolve, field, frozen
 
 from agora_analytics.agora.operations import MAX_SIDS, ListingOperation
 from agora_analytics.agora.record_pages import RecordPage
-from agora_analytics.agora.records import Call, R, Session, sids_of
+from agora_analytics.agora.records import R, Session, sids_of
 from agora_analytics.core.columns import MetricColumns, Series
-from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import truth_of, whole_number
 from agora_analytics.core.paging import (
@@ -24,77 +22,16 @@ from agora_analytics.core.paging import (
     position_of,
     steps_at,
 )
-from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
-from agora_analytics.core.windows import Window, time_range
+from agora_analytics.core.resume_tokens import ResumeTokens
+from agora_analytics.core.windows import Window
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
 from agora_analytics.engine.events import ListingNarrowed, ListingShort
 from agora_analytics.engine.pages import Fetched, Page
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import Instant
 from agora_analytics.kit.listing import FirstSeen, Listing
 from agora_analytics.kit.operation import Operation
 from agora_analytics.messages import Query
-
-
-def call_id_of(call: Call | str) -> str:
-    """Return the id of a call, or the id itself."""
-    return call if isinstance(call, str) else call.call_id
-
-
-def is_call_id(text: str) -> bool:
-    """Return whether a text can be the id of a call."""
-    return 1 <= len(text) <= LONGEST_ID and text.isprintable() and " " not in text
-
-
-def check_call_id(call_id: str) -> None:
-    """Check that a text can be the id of a call.
-
-    Raises:
-        InvalidRequest: it is empty, longer than 1,024 characters, or has whitespace or an invisible character.
-    """
-    if not is_call_id(call_id):
-        shown = call_id if len(call_id) <= LONGEST_ID else f"{call_id[:40]}..."
-        raise InvalidRequest(f"{shown!r} cannot be a call id; pass the id as the list of calls has it")
-
-
-def call_window(
-    call: Call | str, since: Instant | None, until: Instant | None, *, now: float, validate: bool
-) -> Window:
-    """Return the seconds of a call; an ongoing call lasts until now. An id needs `since` and `until`.
-
-    Raises:
-        InvalidRequest: an id without both of them, and as `time_range`.
-    """
-    if isinstance(call, Call):
-        last = call.destroyed_ts if call.finished else int(now)
-        return Window(call.created_ts, max(call.created_ts, last))
-    if validate:
-        check_call_id(call)
-    if since is None or until is None:
-        raise InvalidRequest(
-            "a call id needs since= and until=, the time range of the call; or pass the Call"
-        )
-    return time_range(since, until, now=now, validate=validate)
-
-
-def check_ids(name: str, ids: Sequence[object], endpoint: Endpoint, *, most: int | None = None) -> None:
-    """Check a list of ids.
-
-    Raises:
-        InvalidRequest: a text, which is a sequence of characters, in place of a list; or more than `most` ids.
-    """
-    if isinstance(ids, str):
-        raise InvalidRequest(f"{name}={ids!r} is a string; pass a list, [{ids!r}]", endpoint=endpoint.name)
-    if most is not None and len(ids) > most:
-        raise InvalidRequest(
-            f"a request takes at most {most} {name}, not {len(ids)}; pass fewer", endpoint=endpoint.name
-        )
-
-
-def range_as_asked(call: Call | str, since: Instant | None, until: Instant | None) -> tuple[object, ...]:
-    """Return the time range of a call as a part of a listing's question: a `Call` has only one."""
-    return () if isinstance(call, Call) else (as_asked(since), as_asked(until))
 
 
 def plan_records(
@@ -107,8 +44,11 @@ def plan_records(
     asked: Sequence[object],
     *,
     validate: bool,
-) -> Callable[..., Coroutine[Any, Any, Listing[Step, RecordPage[R], Page[R]]]]:
-    """Return a function that returns the paginator of a numbered listing.
+    as_rows: bool = False,
+    final: bool = False,
+    keep: Callable[[R], bool] | None = None,
+) -> Listing[Step, RecordPage[R], Page[R]]:
+    """Return the paginator of a numbered listing.
 
     A resumed listing has the time range of its token. It is split again where another plan allows less at a time.
 
@@ -121,6 +61,9 @@ def plan_records(
         resume: the resume token of a page.
         asked: the time range as the caller passed it, which identifies the question together with `params`.
         validate: whether the arguments are checked and the range is cut to what the plan allows.
+        as_rows: leave the records as structs, for a table.
+        final: the responses cannot change any more; see `ApiRequest.final`.
+        keep: selects the records of a page; None: all.
 
     Raises:
         InvalidRequest: a page size or a token that cannot be used, or the plan does not include the operation.
@@ -141,12 +84,18 @@ def plan_records(
         else:
             steps += map(Step, reversed(windows) if operation.newest_first else windows)
 
-    async def paginator(*, as_rows: bool = False) -> Listing[Step, RecordPage[R], Page[R]]:
-        return record_listing(
-            engine, operation, params, steps, tokens, limits=limits, page_size=page_size, as_rows=as_rows
-        )
-
-    return paginator
+    return record_listing(
+        engine,
+        operation,
+        params,
+        steps,
+        tokens,
+        limits=limits,
+        page_size=page_size,
+        as_rows=as_rows,
+        final=final,
+        keep=keep,
+    )
 
 
 def record_listing(
@@ -158,7 +107,9 @@ def record_listing(
     *,
     limits: Limits | None,
     page_size: int,
-    as_rows: bool = False,
+    as_rows: bool,
+    final: bool,
+    keep: Callable[[R], bool] | None,
 ) -> Listing[Step, RecordPage[R], Page[R]]:
     """Return the paginator of a numbered listing; see `plan_records` for the arguments.
 
@@ -166,9 +117,9 @@ def record_listing(
         steps: the first steps.
         tokens: writes the resume tokens.
         limits: what the plan allows; None: windows are sent as they are.
-        as_rows: leave the records as structs, for a table.
     """
-    name = operation.name
+    name, requested = operation.name, set[Step]()
+    unseen: FirstSeen[R] = FirstSeen(operation.key)
 
     def notice(finding: Finding, window: Window, listed: int, counted: int) -> None:
         start, end = window.start, window.end
@@ -180,12 +131,19 @@ def record_listing(
     paginator: NumberedPaginator[R] = NumberedPaginator(steps, operation.key, notice)
 
     def request(step: Step) -> ApiRequest[RecordPage[R]]:
+        # A page is requested twice if the server counts more records than it lists; the first response may be wrong.
+        is_first = step not in requested
+        requested.add(step)
         return operation.request(
             (*params, ("page_no", str(step.page)), ("page_size", str(page_size))),
             window=step.window,
             limits=limits,
             read=operation.read_rows if as_rows else operation.read,
+            final=final and is_first,
         )
+
+    def fresh(records: Sequence[R]) -> list[R]:
+        return [record for record in unseen(records) if keep is None or keep(record)]
 
     def page(step: Step, response: ApiResponse[RecordPage[R]]) -> Fetched[Step, Page[R]]:
         content = response.result
@@ -214,7 +172,7 @@ def record_listing(
         request=request,
         page=page,
         token=lambda _, steps_left: tokens.write(position_of(steps_left)),
-        fresh=FirstSeen(operation.key),
+        fresh=fresh,
     )
 
 
@@ -312,23 +270,23 @@ def _may_overlap(window: Window, session: Session) -> bool:
     return session.join_ts <= window.end and (not session.finished or session.leave_ts >= window.start)
 
 
-def plan_metrics(
+async def plan_metrics(
     engine: Engine,
     operation: Operation[MetricColumns],
     params: Query,
-    window: Callable[[], Window],
+    window: Window,
     sids: Sequence[Session | str] | None,
     resume: str | None,
     *,
     list_sessions: Callable[[], Coroutine[Any, Any, Sequence[Session]]],
     asked: Sequence[object],
     validate: bool,
-) -> Callable[[], Coroutine[Any, Any, Listing[Batch, MetricColumns, MetricsPage]]]:
-    """Return a function that returns the paginator of a call's metrics; see `plan_records` for the arguments.
+    final: bool,
+) -> Listing[Batch, MetricColumns, MetricsPage]:
+    """Return the paginator of a call's metrics; see `plan_records` for the arguments.
 
     Args:
-        window: returns the time range. It is not called if the listing is resumed.
-        sids: the sessions; None: those that `list_sessions` returns.
+        sids: the sessions; None: those that `list_sessions` returns, unless no data is available.
 
     Raises:
         InvalidRequest: a token that cannot be used, or the plan does not include the operation.
@@ -339,19 +297,16 @@ def plan_metrics(
     tokens = ResumeTokens(operation.name, params, asked, named)
     position = None if resume is None else tokens.read(resume, MetricsPosition)
     if position is None:
-        windows = operation.plan(window(), limits, engine.server_time.now(), engine.observer)
+        windows = operation.plan(window, limits, engine.server_time.now(), engine.observer)
     else:
         whole = Window.as_given(position.start, position.end)
         windows = [whole] if limits is None else operation.split(whole, limits)
 
-    async def paginator() -> Listing[Batch, MetricColumns, MetricsPage]:
-        sessions: Sequence[Session | str] | None = () if resume == "" else sids
-        if sessions is None:
-            sessions = in_order(await list_sessions())
-        planned = batches(windows, sessions)
-        return metrics_listing(engine, operation, params, planned, tokens, position, limits=limits)
-
-    return paginator
+    sessions: Sequence[Session | str] | None = () if resume == "" or not windows else sids
+    if sessions is None:
+        sessions = in_order(await list_sessions())
+    planned = batches(windows, sessions)
+    return metrics_listing(engine, operation, params, planned, tokens, position, limits=limits, final=final)
 
 
 def metrics_listing(
@@ -363,6 +318,7 @@ def metrics_listing(
     position: MetricsPosition | None,
     *,
     limits: Limits | None,
+    final: bool,
 ) -> Listing[Batch, MetricColumns, MetricsPage]:
     """Return the paginator of a call's metrics: one page for each planned batch after the position.
 
@@ -371,7 +327,8 @@ def metrics_listing(
     """
 
     def request(step: Batch) -> ApiRequest[MetricColumns]:
-        return operation.request((*params, ("sids", ",".join(step.sids))), window=step.window, limits=limits)
+        query = (*params, ("sids", ",".join(step.sids)))
+        return operation.request(query, window=step.window, limits=limits, final=final)
 
     def page(_: Batch, response: ApiResponse[MetricColumns]) -> Fetched[Batch, MetricsPage]:
         columns = response.result

@@ -72,6 +72,7 @@ SESSIONS = ListingOperation(
     items="call_info",
     write_window=window_policies.snake_case_ends,
     key=lambda session: session.sid,
+    of_one_call=True,
 )
 METRICS: Operation[MetricColumns] = Operation(
     name=plans.CALL_METRICS,
@@ -79,4 +80,5 @@ METRICS: Operation[MetricColumns] = Operation(
     columnar=True,
     read=partial(read_response, open_body=open_metrics),
     write_window=window_policies.snake_case_ends,
+    of_one_call=True,
 )

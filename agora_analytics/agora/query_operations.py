@@ -60,6 +60,7 @@ _POINTS: Any = {
 }
 _OF_A_CALL: Any = {
     "write_window": window_policies.snake_case_ends,
+    "of_one_call": True,
     "clip": window_policies.clip_end_only,
     "metrics": frozenset(enums.FreezeMetric),
 }
@@ -109,6 +110,7 @@ STATISTICS_TIME: QueryOperation[Point] = QueryOperation(
     name=plans.CALL_STATISTICS_TIME,
     path="/beta/analytics/call/statistics/time",
     write_window=window_policies.snake_case_ends,
+    of_one_call=True,
     split=window_policies.split_at_hours,
     parse=stat_records.minutes,
     metrics=frozenset(enums.TimeMetric),

@@ -223,27 +223,25 @@ class Realtime:
 
         See docs/agora-api.md, endpoints 11 and 12.
         """
-        requested = names(metrics)
-        if not requested or not all(requested):
-            raise InvalidRequest("no metric is given; pass at least one to follow")
-        if not 0 < share <= 1:
-            raise InvalidRequest(
-                f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
-            )
-        check_spelling("metric", requested, RealtimeMetric)
-        filters = _filters(product, by, values, cname)
-        for metric in requested:
-            operation = _operation_of(metric)
-            self._queries.limits(operation)
-            filters.check(operation, (metric,))
-        begin = None if since is None else epoch_seconds(since, now=self._queries.now(), name="since")
-        return Follow(
-            self._queries,
-            {metric: _operation_of(metric) for metric in requested},
-            filters=filters,
-            since=begin,
-            share=share,
-        )
+
+        def plan() -> tuple[dict[str, QueryOperation[Point]], QueryFilters, float | None]:
+            requested = names(metrics)
+            if not requested or not all(requested):
+                raise InvalidRequest("no metric is given; pass at least one to follow")
+            if not 0 < share <= 1:
+                raise InvalidRequest(
+                    f"share={share:g} is not a fraction of the day's requests; pass more than 0, at most 1"
+                )
+            check_spelling("metric", requested, RealtimeMetric)
+            filters = _filters(product, by, values, cname)
+            for metric in requested:
+                operation = _operation_of(metric)
+                self._queries.limits(operation)
+                filters.check(operation, (metric,))
+            begin = None if since is None else epoch_seconds(since, now=self._queries.now(), name="since")
+            return {metric: _operation_of(metric) for metric in requested}, filters, begin
+
+        return Follow(self._queries, plan, share=share)
 
     async def estimate(
         self,

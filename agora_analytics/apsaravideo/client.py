@@ -228,26 +228,26 @@ class AsyncApsaraVideo(Client):
         Example:
             table = await client.all_metrics("1d").to_arrow()
         """
-        metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         filters = Filters(
             app_id=self.app_id if app_id is None else app_id,
             os=os,
             terminal_type=terminal_type,
             channel_id=channel_id,
         )
-        limits = None
-        if self._options.validate:
-            check_metrics(metrics)
-            filters.check()
-            limits = self._engine.limits(OPERATION)
-        window = self._window(begin, end, names=("begin", "end"))
-        tokens = ResumeTokens(OPERATION.name, metrics, filters.query, as_asked(begin), as_asked(end))
-        position = None
-        if resume is not None:
-            position = tokens.read(resume, MetricPosition) or MetricPosition.at_end(window)
 
         async def paginator() -> Listing[MetricWindow, Points, MetricPage]:
-            return metric_listing(self._engine, metrics, filters, window, limits, tokens, position)
+            limits = None
+            if self._options.validate:
+                check_metrics(names)
+                filters.check()
+                limits = self._engine.limits(OPERATION)
+            window = self._window(begin, end, names=("begin", "end"))
+            tokens = ResumeTokens(OPERATION.name, names, filters.query, as_asked(begin), as_asked(end))
+            position = None
+            if resume is not None:
+                position = tokens.read(resume, MetricPosition) or MetricPosition.at_end(window)
+            return metric_listing(self._engine, names, filters, window, limits, tokens, position)
 
         return self._pages(paginator, table=points_table)
 

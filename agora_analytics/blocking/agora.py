@@ -74,6 +74,8 @@ class Agora(Blocking[AsyncAgora]):  # noqa: D101 - it has the docstring of Async
     calls = listing(AsyncAgora.calls)
     sessions = listing(AsyncAgora.sessions)
     metrics = listing(AsyncAgora.metrics)
+    find_call = awaited(AsyncAgora.find_call)
+    calls_of_user = listing(AsyncAgora.calls_of_user)
     statistics = awaited(AsyncAgora.statistics)
     freeze_distribution = awaited(AsyncAgora.freeze_distribution)
     statistics_over_time = awaited(AsyncAgora.statistics_over_time)

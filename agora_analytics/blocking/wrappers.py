@@ -38,8 +38,9 @@ _END: Any = object()
 class Pages(Tabular, Generic[T, PageT]):
     """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
-    No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
-    returned in order. Each iteration starts from the beginning. Leaving it early cancels the requests in progress.
+    Creating a listing does nothing. When the iteration begins, the arguments are checked and the requests are planned,
+    so a listing that is iterated twice is planned twice. Then up to `prefetch` pages are fetched at the same time and
+    returned in order. Leaving the iteration early cancels the requests in progress.
 
     Example:
         for page in client.calls("6h", "now").pages():

@@ -22,11 +22,14 @@ class ApiRequest(Generic[R]):
         endpoint: where it goes.
         build: returns what to send, given the server's time when the request is sent. It may raise.
         read: judges and decodes the response in one pure step.
+        final: whether the response cannot change any more, so that the client may keep it: the data of a call that is
+            finished and complete.
     """
 
     endpoint: Endpoint
     build: Callable[[float], Payload]
     read: Read[R]
+    final: bool = False
 
 
 @frozen(kw_only=True)

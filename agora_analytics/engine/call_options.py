@@ -14,7 +14,7 @@ from functools import wraps
 from inspect import CO_VARKEYWORDS, iscoroutinefunction, isfunction
 from typing import Any, TypedDict, TypeVar, cast
 
-from attrs import define
+from attrs import define, field
 
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
 
@@ -55,12 +55,16 @@ class CallLimits:
         unlimited: the caller passed `deadline=None`.
         ends_at: when the deadline is, on the clock of the event loop.
         max_wait: seconds that a request may wait for its turn.
+        timeout: the timer of the request in progress, if these are its own limits.
+        decoding: seconds that the decoding of responses took, which the deadline leaves out.
     """
 
     seconds: float | None = None
     unlimited: bool = False
     ends_at: float = math.inf
     max_wait: float | None = None
+    timeout: Any = field(default=None, init=False)  # an `asyncio.Timeout`
+    decoding: float = field(default=0.0, init=False)
 
     @property
     def has_deadline(self) -> bool:
@@ -80,6 +84,12 @@ class CallLimits:
         if ends_at is not None and self.seconds is not None:
             self.ends_at = max(self.ends_at, ends_at)
 
+    def loosen(self, other: "CallLimits", ends_at: float) -> None:
+        """Take the later deadline of another caller, `ends_at` on the clock of the event loop."""
+        self.seconds, self.unlimited, self.ends_at = other.seconds, other.unlimited, other.ends_at
+        if self.timeout is not None and not self.timeout.expired():
+            self.timeout.reschedule(None if ends_at == math.inf else ends_at)
+
     @asynccontextmanager
     async def enforced(self, endpoint: str, activity: str) -> AsyncIterator[None]:
         """Raise `DeadlineExceeded` if the deadline passes while something else than a request is waited for."""
@@ -91,34 +101,45 @@ class CallLimits:
             raise DeadlineExceeded(f"timed out after {self.seconds:g} s while {activity}", endpoint=endpoint)
 
 
-_current: ContextVar[CallLimits] = ContextVar("call_limits", default=CallLimits())  # noqa: B039 - never changed
+_current: ContextVar[CallLimits | None] = ContextVar("call_limits", default=None)
 
 
 def current_limits() -> CallLimits:
     """Return the limits of the current call."""
-    return _current.get()
+    return _current.get() or CallLimits()
+
+
+@contextmanager
+def limited_by(limits: CallLimits) -> Iterator[None]:
+    """Apply limits to the requests in the block."""
+    token = _current.set(limits)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @contextmanager
 def call_limits(options: CallOptions) -> Iterator[CallLimits]:
-    """Apply the options of a call to the requests in the block. Without options, those of the outer call apply."""
+    """Apply the options of a call to the requests in the block. Without options, those of the outer call apply.
+
+    Raises:
+        InvalidRequest: a deadline that is not above zero, or a wait below zero.
+    """
     if not options:
         yield current_limits()
         return
     import anyio
 
-    seconds = options.get("deadline")
+    seconds = checked_options(options).get("deadline")
     limits = CallLimits(
         seconds=seconds,
         unlimited="deadline" in options and seconds is None,
         ends_at=math.inf if seconds is None else anyio.current_time() + seconds,
         max_wait=options.get("max_wait"),
     )
-    token = _current.set(limits)
-    try:
+    with limited_by(limits):
         yield limits
-    finally:
-        _current.reset(token)
 
 
 def takes_call_options(group: type[T]) -> type[T]:
@@ -141,7 +162,7 @@ def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in keywords.items() if name not in own}
         if unknown := options.keys() - CallOptions.__annotations__.keys():
             raise TypeError(f"{method.__qualname__}() got an unexpected keyword argument {min(unknown)!r}")
-        return checked_options(cast("CallOptions", options))
+        return cast("CallOptions", options)
 
     @wraps(method)
     async def awaited(*args: Any, **keywords: Any) -> Any:

@@ -26,6 +26,7 @@ from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.renewed_credentials import CredentialOf
 from agora_analytics.engine.request_loop import Authorize, RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
+from agora_analytics.engine.shared_requests import SharedRequests
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
@@ -131,6 +132,14 @@ class Engine:
             retry=options.retry or RetryPolicy(),
             on_failure=RegionProbe(self._domains, resolve, self.spawn).start if resolve else lambda: None,
         )
+        self.shared = SharedRequests(
+            self._requests,
+            read_in_thread=self.in_thread,
+            spawn=self.spawn,
+            now=self.server_time.now,
+            deadline=(options.retry or RetryPolicy()).deadline,
+            cache_bytes=options.cache_bytes,
+        )
 
     @property
     def sent(self) -> Mapping[str, int]:
@@ -138,7 +147,7 @@ class Engine:
         return self._requests.sent
 
     async def run(self, request: ApiRequest[R]) -> ApiResponse[R]:
-        """Send a request until it succeeds or fails for good; see `RequestLoop.run`.
+        """Send a request until it succeeds or fails for good; see `RequestLoop.run`. Identical ones are sent once.
 
         Raises:
             RuntimeError: the client is closed, or was closed before the response arrived.
@@ -148,7 +157,7 @@ class Engine:
         with anyio.CancelScope() as scope:
             self._calls.add(scope)
             try:
-                return await self._requests.run(request)
+                return await self.shared.run(request)
             finally:
                 self._calls.remove(scope)
                 if self._closed and not self._calls:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from agora_analytics.engine.retry_policy import RetryPolicy
     from agora_analytics.engine.transports import Transport
 
+CACHE_BYTES = 16_000_000
+"""The default of `cache_bytes`."""
+
 
 @frozen(kw_only=True)
 class EngineOptions:
@@ -26,3 +29,4 @@ class EngineOptions:
     observer: Observer | None = None
     ledger: Ledger | None = None
     clock: Clock | None = None
+    cache_bytes: int = CACHE_BYTES

@@ -125,6 +125,20 @@ class RangeClipped(Record):
 
 
 @frozen(kw_only=True)
+class NotYetAvailable(Record):
+    """The data of a call is not available yet, so the result is empty and no request was sent.
+
+    The range `start` to `end` is that of the call. Its first second can be requested from `available_at` on (UTC epoch
+    seconds).
+    """
+
+    endpoint: str
+    start: int
+    end: int
+    available_at: int
+
+
+@frozen(kw_only=True)
 class FilterIgnored(Record):
     """The server does not apply filters or groups (`arguments`) to some of the requested `fields`."""
 
@@ -191,6 +205,7 @@ Event = (
     | ListingNarrowed
     | ListingShort
     | RangeClipped
+    | NotYetAvailable
     | FilterIgnored
     | WindowsLost
     | PartialResponse
@@ -209,6 +224,7 @@ _LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
     ListingNarrowed: (_listings, logging.INFO),
     ListingShort: (_listings, logging.WARNING),
     RangeClipped: (_listings, logging.WARNING),
+    NotYetAvailable: (_listings, logging.INFO),
     FilterIgnored: (_listings, logging.WARNING),
     WindowsLost: (_listings, logging.WARNING),
     PartialResponse: (_requests, logging.WARNING),

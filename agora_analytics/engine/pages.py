@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self
 
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
@@ -146,8 +146,9 @@ class _PendingPage(Generic[S, P]):
 class Pages(Generic[T, PageT]):
     """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
-    No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
-    returned in order. Each iteration starts from the beginning. Leaving it early cancels the requests in progress.
+    Creating a listing does nothing. When the iteration begins, the arguments are checked and the requests are planned,
+    so a listing that is iterated twice is planned twice. Then up to `prefetch` pages are fetched at the same time and
+    returned in order. Leaving the iteration early cancels the requests in progress.
 
     Example:
         async for page in client.calls("6h", "now").pages():
@@ -187,6 +188,14 @@ class Pages(Generic[T, PageT]):
             f"<Pages of {self._question or 'records'}: nothing requested yet; iterate with `async for`, or await "
             ".collect(), .to_arrow(), .to_pandas() or .to_polars()>"
         )
+
+    if not TYPE_CHECKING:  # type checkers report both uses themselves
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("this listing is asynchronous: use `async for`, or `await listing.collect()`")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a listing is not awaited: use `async for`, or `await listing.collect()`")
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         async with aclosing(self.pages()) as pages:

@@ -120,19 +120,21 @@ class RequestLoop:
             DeadlineExceeded: with the trail of attempts.
         """
         call, trail = current_limits(), list[Attempt]()
-        retry = evolve(self._retry, deadline=call.seconds) if call.has_deadline else self._retry
-        left = call.remaining(retry.deadline)
+        left = call.remaining(self._retry.deadline)
         if left is None or left > 0:
             try:
-                async with asyncio.timeout(left) as deadline:
+                async with asyncio.timeout(left) as call.timeout:
+                    deadline = call.timeout
                     limiter = self._limiter(request.endpoint)
-                    retries = Retries(retry, limiter.limits)
+                    retries = Retries(self._retry, limiter.limits)
                     return await self._run_attempts(_Run(request, limiter, retries, call, deadline, trail))
             except TimeoutError:
                 if not deadline.expired():
                     raise
+            finally:
+                call.timeout = None
         raise DeadlineExceeded(
-            f"timed out after {retry.deadline:g} s {self._format_attempts(trail)}",
+            f"timed out after {self._retry.of_call(call).deadline:g} s {self._format_attempts(trail)}",
             endpoint=request.endpoint.name,
             host=trail[-1].host if trail else None,
             trail=trail,
@@ -147,7 +149,8 @@ class RequestLoop:
             host = self._hosts.pick(began, replayable=endpoint.replayable)
             try:
                 payload = run.request.build(built_at)
-                http_request = await self._http_request(endpoint, payload, host, run.retries.policy)
+                policy = self._retry.of_call(run.call)
+                http_request = await self._http_request(endpoint, payload, host, policy)
             except BaseException:  # nothing was sent, for instance because the time range is out of reach
                 await limiter.abandon(grant)
                 raise
@@ -313,9 +316,11 @@ class RequestLoop:
             try:
                 verdict: Verdict[R] = await self._read_in_thread(lambda: read(_bounded(exchange, outcome)))
             finally:
-                later = None if ends is None else ends + _now() - begun
+                seconds = _now() - begun
+                later = None if ends is None else ends + seconds
                 deadline.reschedule(later)
                 run.call.extend(later)
+                run.call.decoding += seconds
         except DecodeError as error:
             return Fail(error=error)
         return verdict

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import gt
 
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.verdicts import Cause
+from agora_analytics.engine.call_options import CallLimits
 from agora_analytics.messages import Response, TransportFailure
 
 
@@ -35,6 +36,10 @@ class RetryPolicy:
     def attempt_timeout(self) -> float:
         """Seconds for one attempt; at most a third of the deadline, so that a host that hangs leaves time for another."""
         return self.timeout if self.deadline is None else min(self.timeout, self.deadline / 3)
+
+    def of_call(self, call: CallLimits) -> "RetryPolicy":
+        """Return the policy with the deadline of a call, which another caller of the request may have extended."""
+        return evolve(self, deadline=call.seconds) if call.has_deadline else self
 
     def attempts_for(self, cause: Cause) -> int:
         """Return the maximum number of attempts for a cause."""

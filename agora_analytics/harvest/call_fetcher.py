@@ -191,14 +191,17 @@ class CallFetcher:
     async def _fetch_metrics(self, call: Call, unit: MetricsUnit) -> None:
         async with self._metrics_slots:
             window = unit.window
+            sent = list[Meta]()
             listing = self.client.metrics(call.call_id, window.start, window.end + 1, sids=unit.sids)
             async for page in listing.pages():
+                sent.append(page.meta)
                 if isinstance(page, MetricsPage):
                     require_whole_window([page.meta], window.end)
                     await self.log.note(call.call_id, page.skipped)
                     async with self._write_slots:
                         points = await asyncio.to_thread(self._store_metrics, call, unit.name, page.columns)
                     self.emit(PointsStored(call_id=call.call_id, points=points))
+            require_whole_window(sent, window.end)
 
     def _store_metrics(self, call: Call, unit: str, columns: MetricColumns) -> int:
         rows = columns_table(columns, call_id=call.call_id)

@@ -14,7 +14,7 @@ from agora_analytics.agora import arrow
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.core.windows import Window, split
-from agora_analytics.engine.pages import Meta, Page, Pages
+from agora_analytics.engine.pages import Meta, Page
 from agora_analytics.errors import (
     DecodeError,
     IncompleteListing,
@@ -134,13 +134,10 @@ class _CallLister:
             match = _PAGE_UNIT.fullmatch(unit)
             if not match or not Window(int(match[1]), int(match[2])).intersection(reach):
                 continue
-            try:
-                pages = self.client.calls(int(match[1]), int(match[2]) + 1, resume=resume or None).pages()
-            except InvalidRequest:  # another version wrote the token
-                continue
+            pages = self.client.calls(int(match[1]), int(match[2]) + 1, resume=resume or None).pages()
             try:
                 page = await anext(pages)
-            except (DecodeError, WindowOutOfReach):
+            except (DecodeError, InvalidRequest):  # another version wrote the token, or it is out of reach
                 continue
             except QuotaExhausted as error:
                 self.runner.stop_listing(error)
@@ -169,9 +166,10 @@ class _CallLister:
         retention. Only the calls that can be stored are committed and returned.
         """
         window = listed = task.window
+        seq, token = task.pages, task.resume
         started = asyncio.get_running_loop().time()
+        listing = self.client.calls(window.start, window.end + 1, resume=token or None)
         try:
-            listing, seq, token = await self._listing(task)
             async with aclosing(listing.pages()) as pages:
                 async for page in pages:
                     if seq == 0:
@@ -182,28 +180,23 @@ class _CallLister:
                     seq, token = seq + 1, page.resume_token
                 else:
                     return
-            async for calls in self._list_window(ListingTask(listed)):
-                yield calls
         except WindowOutOfReach as error:
             if self.window.start > error.legal[1]:  # the local clock is ahead of the whole window
                 raise
             self._end_window_at(error.legal[1])
+            return
+        except InvalidRequest:
+            if not token or seq > task.pages:
+                raise
+            # Another version wrote the token, so the window is listed again.
+            app_id = self.client.settings.app_id
+            await asyncio.to_thread(self.store.remove_listing, app_id, window.start, window.end)
         except (DecodeError, IncompleteListing) as error:
             # not remembered as unreadable: the window is not listed, so every run must say that something is missing
             self.runner.skip(f"listing {window.start}-{window.end}", error)
-
-    async def _listing(self, task: ListingTask) -> tuple[Pages[Call], int, str]:
-        """Return the listing that continues a task, the number of its next page, and the token that it begins with."""
-        since, until = task.window.start, task.window.end + 1
-        try:
-            return self.client.calls(since, until, resume=task.resume or None), task.pages, task.resume
-        except InvalidRequest:
-            if not task.resume:
-                raise
-        # Another version wrote the token, so the window is listed again.
-        app_id = self.client.settings.app_id
-        await asyncio.to_thread(self.store.remove_listing, app_id, task.window.start, task.window.end)
-        return self.client.calls(since, until), 0, ""
+            return
+        async for calls in self._list_window(ListingTask(listed)):
+            yield calls
 
     async def _commit_page(self, window: Window, seq: int, token: str, page: Page[Call]) -> list[Call]:
         """Commit the calls of a page that can be stored, note the others, and return the calls."""

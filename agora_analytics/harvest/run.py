@@ -8,6 +8,7 @@ from typing import TypeAlias
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+from agora_analytics.engine.shared_requests import without_cache
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.harvest_log import log_start
 from agora_analytics.harvest.meetings import harvest_meetings
@@ -88,7 +89,8 @@ async def harvest(
         case AsyncAgora():
             app_id, reach = client.settings.app_id, client.reach(METRICS)
             window = client.legal_window(LISTS, since, until)
-            report = await harvest_calls(client, opened, window, observer, verify=verify)
+            with without_cache():  # a harvest requests everything once
+                report = await harvest_calls(client, opened, window, observer, verify=verify)
             calls_expired = min(client.reach(endpoint).start for endpoint in (LISTS, SESSIONS, METRICS))
             points_expired = calls_expired - _INSIGHTS_RETENTION
         case AsyncApsaraVideo():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agora_analytics.agora.listings import is_call_id
+from agora_analytics.agora.call_arguments import is_call_id
 from agora_analytics.agora.records import Call
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
@@ -26,11 +26,14 @@ def split_calls(calls: Sequence[Call]) -> tuple[list[Call], list[SkippedRecord]]
 def require_whole_window(sent: Sequence[Meta], end: int) -> None:
     """Check that the requests of a window included its last second, `end`.
 
-    The window is cut again when the request is sent. If the local clock was ahead, the end is still in the future.
+    The window is cut again when the request is sent. If the local clock was ahead, the end is still in the future, or
+    the listing is empty because nothing is available yet.
 
     Raises:
-        IncompleteListing: they ended earlier.
+        IncompleteListing: they ended earlier, or there was no request.
     """
+    if not sent:
+        raise IncompleteListing("the data is not available yet; the next run fetches it")
     ends = [meta.window.end for meta in sent if meta.window is not None]
     if ends and max(ends) < end:
         raise IncompleteListing(

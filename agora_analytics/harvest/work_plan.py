@@ -191,7 +191,8 @@ class WorkPlan:
 
 def is_too_recent(call: Call, reach: Window) -> bool:
     """Return whether a call began or ended after the reach, so that its data is not complete yet."""
-    return call.created_ts > reach.end or (call.finished and call.destroyed_ts > reach.end)
+    needed = max(call.created_ts, call.destroyed_ts) if call.finished else call.created_ts + 1
+    return needed > reach.end
 
 
 def _is_usable(listing: CallListing) -> bool:

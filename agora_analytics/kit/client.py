@@ -77,6 +77,8 @@ class ClientOptions(TypedDict, total=False):
             `MemoryLedger()` shares nothing.
         clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks. With a clock of
             its own, a client counts in memory unless `ledger` is passed.
+        cache_bytes: the most bytes of responses that the client keeps, of calls that are finished and whose data is complete.
+            A repeated request for them is not sent again. Default: 16,000,000; 0: none is kept.
         validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
             before a request is spent, and time ranges are cut to what the plan allows.
     """
@@ -91,6 +93,7 @@ class ClientOptions(TypedDict, total=False):
     observer: Observer | None
     ledger: Ledger | None
     clock: Clock | None
+    cache_bytes: int
     validate: bool
 
 

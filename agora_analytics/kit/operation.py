@@ -9,9 +9,9 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.sent_text import check_text
 from agora_analytics.core.verdicts import Payload, Read
-from agora_analytics.core.windows import Window, clip, split
+from agora_analytics.core.windows import SLACK, Window, clip, reachable, split
 from agora_analytics.engine.api_request import ApiRequest
-from agora_analytics.engine.events import Observer, RangeClipped
+from agora_analytics.engine.events import NotYetAvailable, Observer, RangeClipped
 from agora_analytics.messages import Query
 
 R = TypeVar("R")
@@ -55,6 +55,8 @@ class Operation(Endpoint, Generic[R]):
             a request is sent, which may be minutes later.
         split: how a range becomes windows.
         key: identifies a record, so that one that two responses have is returned once; None: no record repeats.
+        of_one_call: whether the range is that of a call, whose data may not be available yet. Such a range is not an
+            error: it has no windows.
     """
 
     read: Read[R]
@@ -62,6 +64,7 @@ class Operation(Endpoint, Generic[R]):
     clip: Clip = clip
     split: Split = split
     key: Callable[[Any], Hashable] | None = None
+    of_one_call: bool = False
 
     def plan(self, window: Window, limits: Limits | None, now: float, observer: Observer) -> Sequence[Window]:
         """Return the windows in which a range is requested at `now`, the earliest first.
@@ -73,10 +76,22 @@ class Operation(Endpoint, Generic[R]):
             observer: is called if a part of the range cannot be requested.
 
         Raises:
-            WindowOutOfReach: no part of the range may be requested.
+            WindowOutOfReach: no part of the range may be requested, unless it is the recent range of a call.
         """
         if limits is None:
             return [window]
+        # A response needs more than one second, unless the range has only one.
+        needed = min(window.start + 1, window.end)
+        if self.of_one_call and reachable(limits, now).end < needed and window.start <= now + SLACK:
+            observer(
+                NotYetAvailable(
+                    endpoint=self.name,
+                    start=window.start,
+                    end=window.end,
+                    available_at=needed + limits.delay + SLACK + 1,
+                )
+            )
+            return []
         part = self.clip(window, limits, now, endpoint=self.name)
         report_clip(observer, self.name, window, part, now)
         return self.split(part, limits)
@@ -89,6 +104,7 @@ class Operation(Endpoint, Generic[R]):
         limits: Limits | None = None,
         body: bytes = b"",
         read: Read[R] | None = None,
+        final: bool = False,
     ) -> ApiRequest[R]:
         """Return the request of a window, which is clipped again when the request is sent.
 
@@ -98,6 +114,7 @@ class Operation(Endpoint, Generic[R]):
             limits: what the plan allows; None: the window is sent as it is.
             body: the body.
             read: reads the response in place of the operation's own reader.
+            final: the response cannot change any more; see `ApiRequest.final`.
 
         Raises:
             InvalidRequest: a parameter is not text that can be sent.
@@ -110,4 +127,4 @@ class Operation(Endpoint, Generic[R]):
             part = window if limits is None else self.clip(window, limits, now, endpoint=self.name)
             return Payload(query=(*self.write_window(part), *query), body=body, window=part)
 
-        return ApiRequest(endpoint=self, build=build, read=read or self.read)
+        return ApiRequest(endpoint=self, build=build, read=read or self.read, final=final)

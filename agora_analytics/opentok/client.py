@@ -1,7 +1,7 @@
 """The asyncio client of Vonage / OpenTok Insights."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar, Unpack
 
@@ -15,7 +15,7 @@ from agora_analytics.opentok import listings, records
 from agora_analytics.opentok.credentials import VARIABLES, Credentials, credentials_from, with_credentials
 from agora_analytics.opentok.graphql_query import OneOrMore
 from agora_analytics.opentok.listings import PlanInMeetings
-from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, plan_pages
+from agora_analytics.opentok.pagination import Ends, InsightsPages, PlanOf, Range, plan_pages
 from agora_analytics.opentok.query_builders import CONNECTION, ERRORS, QUALITY, STATS, STREAM, SUMMARY, USAGE
 from agora_analytics.opentok.raw_query import QueryResult, run_query
 from agora_analytics.opentok.runner import CLIENT_LIMITS, InsightsRunner
@@ -164,7 +164,6 @@ class AsyncOpenTok(Client):
 
         Source: Vonage, "Insights Dashboard & API", "Obtaining Project Data".
         """
-        ends = self._runner.project_range(start, end, interval)
         plan = partial(
             listings.project_rows,
             self.project_id,
@@ -174,6 +173,7 @@ class AsyncOpenTok(Client):
             enum_filters={"sdkType": sdk_type, "country": country, "browser": browser},
             text_filters={"sdkVersion": sdk_version, "region": region, "browserVersion": browser_version},
         )
+        ends = partial(self._runner.project_range, start, end, interval)
         return self._list(plan, ends, (start, end), resume)
 
     def session_summaries(
@@ -212,9 +212,13 @@ class AsyncOpenTok(Client):
 
         Source: Vonage, "Insights Dashboard & API", "Obtaining Session Data", as for all listings below.
         """
-        window = self._runner.clipped(self.window(since, until))
+
+        def ends() -> Range:
+            window = self._runner.clipped(self.window(since, until))
+            return window.start, window.end + 1
+
         plan = partial(listings.session_summaries, self.project_id, minutes=minutes, fields=fields)
-        return self._list(plan, (window.start, window.end + 1), (since, until), resume)
+        return self._list(plan, ends, (since, until), resume)
 
     def sessions(
         self,
@@ -239,8 +243,8 @@ class AsyncOpenTok(Client):
         Example:
             (session,) = await client.sessions("1_MX4xMDB-fjE1Mzg4NzA0MjExNDd-VjRuSWhpn4").collect()
         """
-        plan = listings.sessions(self.project_id, session_ids, minutes=minutes)
-        return self._list(lambda *_: plan, (None, None), (None, None), resume)
+        plan = partial(listings.sessions, self.project_id, session_ids, minutes=minutes)
+        return self._list(lambda *_: plan(), lambda: (None, None), (None, None), resume)
 
     def meetings(
         self,
@@ -386,10 +390,10 @@ class AsyncOpenTok(Client):
         self, plan: PlanInMeetings[T], ids: OneOrMore, asked: Ends, meeting: str | None, resume: str | None
     ) -> InsightsPages[T]:
         plan_of = partial(listings.of_chosen_meetings, plan, self.project_id, ids, meeting)
-        return self._list(plan_of, self._runner.meeting_range(*asked), asked, resume)
+        return self._list(plan_of, partial(self._runner.meeting_range, *asked), asked, resume)
 
     def _list(
-        self, plan_of: PlanOf[T], ends: tuple[float | None, float | None], asked: Ends, resume: str | None
+        self, plan_of: PlanOf[T], ends: Callable[[], Range], asked: Ends, resume: str | None
     ) -> InsightsPages[T]:
         paginator, table = plan_pages(self._runner, plan_of, ends, asked, resume)
         return self._pages(paginator, table=table)

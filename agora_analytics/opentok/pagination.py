@@ -221,14 +221,16 @@ class InsightsPaginator(Generic[T]):
 
 Ends = tuple[Instant | None, Instant | None]
 """The two ends of a time range, as a caller passes them; None: open."""
+Range = tuple[float | None, float | None]
+"""The same in UTC epoch seconds."""
 PlanOf = Callable[[float | None, float | None], ListingPlan[T]]
-"""Plans a listing for a time range: the two ends in UTC epoch seconds, None: open."""
+"""Plans a listing for a `Range`."""
 
 
 def plan_pages(
     runner: InsightsRunner,
     plan_of: PlanOf[T],
-    ends: tuple[float | None, float | None],
+    ends: Callable[[], Range],
     asked: Ends,
     resume: str | None,
 ) -> "tuple[Callable[[], Coroutine[Any, Any, InsightsPaginator[T]]], Callable[[Sequence[InsightsPage[T]]], pa.Table]]":
@@ -239,36 +241,44 @@ def plan_pages(
     Args:
         runner: runs the queries.
         plan_of: plans the listing for a time range.
-        ends: the range, in UTC epoch seconds.
+        ends: returns the range.
         asked: the same, as the caller passed it.
         resume: the resume token of a page.
-
-    Raises:
-        InvalidRequest: a misspelt name, or a token that cannot be used.
-        WindowOutOfReach: the range of the token is no longer kept as a whole.
     """
-    plan = plan_of(*ends)
-    if runner.validates:
-        for what, words, documented in plan.names:
-            check_spelling(what, words, documented, endpoint=plan.endpoint)
-    for event in plan.notices:
-        runner.notify(event)
-    tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
-    steps = [CursorPage(i) for i in range(len(plan.queries))]
-    position = ListingPosition(start=ends[0], end=ends[1], steps=steps)
-    if resume is not None:
-        position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
-        runner.check_start(plan.endpoint, position.start)
-        plan = plan_of(position.start, position.end)
+
+    table: _PlannedTable[T] = _PlannedTable()
 
     async def paginator() -> InsightsPaginator[T]:
+        start, end = ends()
+        plan = plan_of(start, end)
+        if runner.validates:
+            for what, words, documented in plan.names:
+                check_spelling(what, words, documented, endpoint=plan.endpoint)
+        for event in plan.notices:
+            runner.notify(event)
+        tokens = ResumeTokens(plan.endpoint, plan.question, *map(as_asked, asked))
+        steps = [CursorPage(i) for i in range(len(plan.queries))]
+        position = ListingPosition(start=start, end=end, steps=steps)
+        if resume is not None:
+            position = tokens.read(resume, ListingPosition) or evolve(position, steps=[])
+            runner.check_start(plan.endpoint, position.start)
+            plan = plan_of(position.start, position.end)
+        table.of_rows = plan.table
         return InsightsPaginator(plan, runner, tokens, position)
 
-    return paginator, partial(_table_of, plan.table)
+    return paginator, table
 
 
-def _table_of(table: "Callable[[list[T]], pa.Table]", pages: "Sequence[Page[T]]") -> "pa.Table":
-    return table([row for page in pages for row in page.records])
+@define
+class _PlannedTable(Generic[T]):
+    """The table of a listing, which is known when the listing is planned. Pages keep it, so it can be pickled."""
+
+    of_rows: "Callable[[list[T]], pa.Table] | None" = None
+
+    def __call__(self, pages: "Sequence[Page[T]]") -> "pa.Table":
+        if self.of_rows is None:
+            raise RuntimeError("a listing becomes a table after it was planned")
+        return self.of_rows([row for page in pages for row in page.records])
 
 
 def objects_in(members: Sequence[Any], reader: LenientReader, path: str) -> list[tuple[dict[str, Any], str]]:

@@ -11,7 +11,7 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.pages import Pages
+from agora_analytics.engine.pages import Page, Pages, Paginator
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, ConfigPath
@@ -232,21 +232,24 @@ class AsyncSignaling(Messages):
 
         Source: Agora, "Signaling REST API", "Message history".
         """
-        if self._options.validate:
-            check_history(user_id, channel, channel_type, page_size)
-        question = (self.app_id, user_id, channel_type, channel, start, end)
-        tokens = ResumeTokens(operations.HISTORY.name, *question, page_size=page_size)
-        starts = start_at(tokens, resume, default=start)
-        operation = at(
-            operations.HISTORY,
-            app_id=self.app_id,
-            user_id=user_id,
-            channel_type=channel_type,
-            channel=channel,
-        )
-        paginator = partial(
-            history_listing, self._history_engine, operation, starts, tokens, end=end, page_size=page_size
-        )
+
+        async def paginator() -> Paginator[int, Page[HistoryMessage]]:
+            if self._options.validate:
+                check_history(user_id, channel, channel_type, page_size)
+            question = (self.app_id, user_id, channel_type, channel, start, end)
+            tokens = ResumeTokens(operations.HISTORY.name, *question, page_size=page_size)
+            operation = at(
+                operations.HISTORY,
+                app_id=self.app_id,
+                user_id=user_id,
+                channel_type=channel_type,
+                channel=channel,
+            )
+            starts = start_at(tokens, resume, default=start)
+            return history_listing(
+                self._history_engine, operation, starts, tokens, end=end, page_size=page_size
+            )
+
         return self._pages(paginator, table=partial(messages_table, kind=HistoryMessage), prefetch=1)
 
     def legacy_history(
@@ -281,14 +284,13 @@ class AsyncSignaling(Messages):
 
         Source: Agora, "RTM RESTful API", "Message history" (RTM 1.x).
         """
-        if self._options.validate:
-            check_archive_page(page_size, order)
-        archive = self._archive(since, until, source, destination)
-        question = (source, destination, as_asked(since), as_asked(until))
-        archive = archive.paged(page_size, order, question, resume)
 
         async def paginator() -> Archive:
-            return archive
+            if self._options.validate:
+                check_archive_page(page_size, order)
+            archive = self._archive(since, until, source, destination)
+            question = (source, destination, as_asked(since), as_asked(until))
+            return archive.paged(page_size, order, question, resume)
 
         return self._pages(paginator, table=partial(messages_table, kind=ArchivedMessage), prefetch=1)
 

@@ -34,7 +34,7 @@ POLL = 2.0
 """Seconds between two requests for a result that is in progress."""
 
 
-async def history_listing(
+def history_listing(
     engine: Engine,
     operation: Operation[DecodedHistory],
     starts: Sequence[int],

@@ -12,8 +12,8 @@ from attrs import evolve, field, frozen
 import agora_analytics
 from agora_analytics import Agora, AsyncAgora, Call, Limits, errors
 from agora_analytics.agora import plans, query_operations
+from agora_analytics.agora.call_arguments import call_id_of
 from agora_analytics.agora.enums import Names
-from agora_analytics.agora.listings import call_id_of
 from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.plans import DAY, ENTERPRISE, HOUR
 from agora_analytics.agora.queries import QueryFilters

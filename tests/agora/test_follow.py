@@ -286,7 +286,7 @@ def test_fatal_errors_end_the_iteration(body, error):
 )
 def test_invalid_arguments_of_follow_are_refused(arguments, why):
     async def work(client):
-        client.realtime.follow(**arguments)
+        await taken(client.realtime.follow(**arguments), count(1))
 
     with pytest.raises(errors.InvalidRequest, match=why):
         scripted(ok(data=[])).run(work)
@@ -306,7 +306,7 @@ def test_deadline_of_follow_is_for_each_request():
 def test_wrong_options_of_follow_are_refused():
     async def work(client):
         with pytest.raises(errors.InvalidRequest, match="deadline"):
-            client.realtime.follow("userCount", deadline=0)
+            await taken(client.realtime.follow("userCount", deadline=0), count(1))
         with pytest.raises(TypeError, match="dead_line"):
             client.realtime.follow("userCount", dead_line=1)
 
@@ -315,7 +315,7 @@ def test_wrong_options_of_follow_are_refused():
 
 def test_a_plan_without_real_time_is_refused():
     async def work(client):
-        client.realtime.follow("userCount")
+        await taken(client.realtime.follow("userCount"), count(1))
 
     with pytest.raises(errors.InvalidRequest, match="premium or enterprise"):
         scripted(ok(data=[])).run(work, plan="standard")

@@ -62,7 +62,7 @@ def test_misspelt_question_takes_no_request(said):
 def test_misspelt_metric_of_a_follow_takes_no_request():
     async def job(client):
         with pytest.raises(InvalidRequest, match="did you mean 'userCount'"):
-            client.realtime.follow(["networkDelay", "userCont"])
+            await anext(aiter(client.realtime.follow(["networkDelay", "userCont"])))
 
     scripted().run(job)
 
@@ -121,7 +121,7 @@ def test_impossible_user_id_takes_no_request(uid):
 
     async def job(client):
         with pytest.raises(InvalidRequest, match="user id"):
-            client.sessions(CALL, uids=[uid])
+            await client.sessions(CALL, uids=[uid]).collect()
         with pytest.raises(InvalidRequest, match="user id"):
             await client.realtime.quality("networkDelay", cname="r", uids=[uid])
 

@@ -224,7 +224,7 @@ def test_wrong_clock_costs_at_most_one_request(world, question, wrong_by):
         return [len(await question(client)) for _ in range(2)]
 
     first, second = harness.run(twice)
-    assert 0 < first <= second
+    assert 0 < first <= second + 1  # the newest window may be available by the wrong clock only
     assert sum(harness.refusals.values()) <= 1
 
 

@@ -112,13 +112,13 @@ def test_token_of_another_question_takes_no_request(name):
         sent = len(harness.transport.requests)
         for other in others:
             with pytest.raises(InvalidRequest, match=r"another listing|page_size=20, not"):
-                ask(client, resume=token, **other)
+                await ask(client, resume=token, **other).collect()
         for other in {"calls", "sessions", "metrics"} - {name}:
             with pytest.raises(InvalidRequest, match="another listing"):
-                LISTINGS[other][1](client, resume=token)
+                await LISTINGS[other][1](client, resume=token).collect()
         for changed in (token[:-1], token[1:], f"{token}x", token.swapcase(), "x"):
             with pytest.raises(InvalidRequest, match="not a resume token"):
-                ask(client, resume=changed)
+                await ask(client, resume=changed).collect()
         assert len(harness.transport.requests) == sent
 
     harness.run(job, prefetch=1)
@@ -135,7 +135,7 @@ def test_token_of_another_app_is_refused():
 
     async def other(client):
         with pytest.raises(InvalidRequest, match="another listing"):
-            ask(client, resume=token)
+            await ask(client, resume=token).collect()
 
     harness.run(other, app_id="other")
 
@@ -151,7 +151,7 @@ def test_another_page_size_is_refused_and_the_same_one_lists_every_call(first, t
             if len(got) >= 60:
                 break
         with pytest.raises(InvalidRequest, match=f"pass page_size={first}"):
-            client.calls(SINCE, UNTIL, page_size=then, resume=page.resume_token)
+            await client.calls(SINCE, UNTIL, page_size=then, resume=page.resume_token).collect()
         got += await client.calls(SINCE, UNTIL, page_size=first, resume=page.resume_token).collect()
         return [each.call_id for each in got]
 
@@ -225,7 +225,7 @@ def test_metrics_resume_when_a_session_was_added_after_the_position():
             await client.metrics(CALL, resume=page.resume_token).collect()
         assert requested == []
 
-    harness.run(job, prefetch=1)
+    harness.run(job, prefetch=1, cache_bytes=0)
 
 
 def test_ongoing_call_resumes_in_the_range_of_its_token():

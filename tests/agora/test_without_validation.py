@@ -51,7 +51,7 @@ def test_validate_of_a_call_overrides_the_client(project, wrong):
 
     async def job(client):
         with pytest.raises(InvalidRequest):
-            ask(client, validate=True)
+            await ask(client, validate=True).collect()
         assert not project.simulator.seen.requests
         with pytest.raises(error):
             await ask(client).collect()

@@ -164,10 +164,10 @@ def test_token_of_another_question_takes_no_request(other):
         token = (await pages_of(client.all_metrics(**asked)))[2].resume_token
         sent = harness.requests[ENDPOINT]
         with pytest.raises(InvalidRequest, match="another listing"):
-            client.all_metrics(**(asked | other), resume=token)
+            await client.all_metrics(**(asked | other), resume=token).collect()
         for changed in (token[:-1], f"{token}x", token.swapcase()):
             with pytest.raises(InvalidRequest, match="not a resume token"):
-                client.all_metrics(**asked, resume=changed)
+                await client.all_metrics(**asked, resume=changed).collect()
         assert harness.requests[ENDPOINT] == sent
 
     harness.run(job)

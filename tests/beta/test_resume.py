@@ -51,13 +51,13 @@ def test_token_of_another_question_takes_no_request(name):
         sent = len(harness.transport.requests)
         for other in others:
             with pytest.raises(InvalidRequest, match="another listing"):
-                ask(client, resume=token, **other)
+                await ask(client, resume=token, **other).collect()
         for other in LISTINGS.keys() - {name}:
             with pytest.raises(InvalidRequest, match="another listing"):
-                LISTINGS[other][0](client, resume=token)
+                await LISTINGS[other][0](client, resume=token).collect()
         for changed in (token[:-1], f"{token}x", token.swapcase()):
             with pytest.raises(InvalidRequest, match="not a resume token"):
-                ask(client, resume=changed)
+                await ask(client, resume=changed).collect()
         assert len(harness.transport.requests) == sent
 
     harness.run(job, prefetch=1)

@@ -50,8 +50,9 @@ def test_methods_without_a_request_return_immediately(client):
     assert not client.sent
     assert "***" in repr(client)
     assert repr(client).startswith("Agora(")
+    listing = client.calls(1_795_046_400_000)
     with pytest.raises(InvalidRequest, match="milliseconds"):
-        client.calls(1_795_046_400_000)
+        listing.collect()
 
 
 def test_an_error_of_the_coroutine_is_raised_here(base_url):

@@ -52,7 +52,7 @@ def test_client_refuses_an_impossible_call_id(call_id):
         ends = (SINCE, SINCE + 600)
         for ask in (client.sessions, client.metrics):
             with pytest.raises(InvalidRequest, match="cannot be a call id"):
-                ask(call_id, *ends)
+                await ask(call_id, *ends).collect()
         for ask in (client.statistics, client.freeze_distribution, client.statistics_over_time):
             with pytest.raises(InvalidRequest, match="cannot be a call id"):
                 await ask(call_id, since=ends[0], until=ends[1])

@@ -187,7 +187,9 @@ def test_other_processes_with_the_ledger_do_not_send_requests_either(tmp_path):
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_call_fails_at_once_if_its_turn_comes_later_than_max_wait(kind, tmp_path):
     async def job(client):
-        calls = (client.calls("2h", "1h", max_wait=2.5).collect() for _ in range(10))
+        calls = (
+            client.calls(NOW - 7200, NOW - 3600, cname=f"{i}", max_wait=2.5).collect() for i in range(10)
+        )
         outcomes = await asyncio.gather(*(outcome_of(call, harness.clock) for call in calls))
         spent = {quota.endpoint: quota.spent for quota in await client.quota()}
         return outcomes, spent[LISTS]

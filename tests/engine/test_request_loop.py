@@ -668,6 +668,10 @@ def test_requests_after_a_token_renewal_stay_within_the_rate(kind, requests, cou
     assert harness.spent() == count
 
 
+def _numbered(i, _):
+    return Payload(query=(("n", str(i)),))
+
+
 def test_slow_transport_opens_before_a_slot_is_reserved():
     class Certified(Scripted):
         certificates = False
@@ -686,8 +690,8 @@ def test_slow_transport_opens_before_a_slot_is_reserved():
         async with AsyncAgora(
             "x", "y", app_id="a", plan=plan, transport=Certified(*[ok(call_lists=[])] * 30), clock=clock
         ) as client:
-            call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(), read=READ)
-            await asyncio.gather(*(client._engine.run(call) for _ in range(30)))
+            calls = [ApiRequest(endpoint=LISTS, build=partial(_numbered, i), read=READ) for i in range(30)]
+            await asyncio.gather(*map(client._engine.run, calls))
 
     clock, arrivals = VirtualClock(NOW), []
     plan = Plan(name="p", limits={LISTS.name: limits(requests=3)})

@@ -673,6 +673,6 @@ def test_repr_of_a_request_has_no_secret():
 async def test_transport_is_a_context_manager_that_closes(kind, monkeypatch):
     closed = []
     monkeypatch.setattr(kind, "aclose", lambda self: asyncio.sleep(0, closed.append(self)))
-    async with (kind(None) if kind is AsgiTransport else kind()) as transport:
+    async with kind(None) if kind is AsgiTransport else kind() as transport:
         assert closed == []
     assert closed == [transport]

@@ -89,9 +89,13 @@ def test_closing_ends_every_call_and_sends_no_other(seconds, trouble):
         listing = asyncio.create_task(client.calls("1h").collect())
         calls = [
             asyncio.create_task(
-                client._engine.run(ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=()), read=READ))
+                client._engine.run(
+                    ApiRequest(
+                        endpoint=LISTS, build=lambda _, i=i: Payload(query=(("n", str(i)),)), read=READ
+                    )
+                )
             )
-            for _ in range(20)
+            for i in range(20)
         ]
         await asyncio.sleep(seconds)
         await client.aclose()

@@ -152,7 +152,7 @@ def test_invalid_field_name_is_refused(method):
 
     async def job(client):
         with pytest.raises(InvalidRequest, match="is not a field name"):
-            getattr(client, method)(*args, fields=["guid } evil {"])
+            await getattr(client, method)(*args, fields=["guid } evil {"]).collect()
 
     harness.run(job)
     assert harness.requests.total() == 0

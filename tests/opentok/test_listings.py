@@ -324,7 +324,7 @@ def test_invalid_arguments_are_refused_before_a_request(name):
 
     async def job(client):
         with pytest.raises(error, match=words):
-            ask(client)
+            await ask(client).collect()
 
     harness.run(job)
     assert harness.requests.total() == 0

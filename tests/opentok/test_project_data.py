@@ -217,7 +217,7 @@ def test_invalid_arguments_are_refused_before_a_request(args, asked, error, word
 
     async def job(client):
         with pytest.raises(error, match=words):
-            client.project_data(*args, **asked)
+            await client.project_data(*args, **asked).collect()
 
     harness.run(job)
     assert harness.requests.total() == 0

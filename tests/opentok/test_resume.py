@@ -94,9 +94,9 @@ def test_token_of_another_question_takes_no_request(other):
         token = await first_token(client.session_summaries(**asked))
         for changed in (token[:-1], f"{token}x", token.swapcase()):
             with pytest.raises(InvalidRequest, match="not a resume token"):
-                client.session_summaries(**asked, resume=changed)
+                await client.session_summaries(**asked, resume=changed).collect()
         with pytest.raises(InvalidRequest, match="another listing"):
-            client.session_summaries(**(asked | other), resume=token)
+            await client.session_summaries(**(asked | other), resume=token).collect()
 
     harness.run(job, prefetch=1)
     assert len(harness.transport.bodies) == 1
@@ -120,7 +120,7 @@ def test_token_of_other_project_data_takes_no_request(other):
         asked = {"start": "14d", "interval": "DAILY"}
         token = await first_token(client.project_data(**asked))
         with pytest.raises(InvalidRequest, match="another listing"):
-            client.project_data(**(asked | other), resume=token)
+            await client.project_data(**(asked | other), resume=token).collect()
 
     harness.run(job, prefetch=1)
     assert len(harness.transport.bodies) == 1
@@ -134,7 +134,7 @@ def test_range_that_has_left_the_retention_is_not_resumed():
         await anyio.sleep(2 * DAY)
         sent = len(harness.transport.bodies)
         with pytest.raises(WindowOutOfReach, match="no longer kept as a whole"):
-            client.session_summaries("20d", resume=token)
+            await client.session_summaries("20d", resume=token).collect()
         assert len(harness.transport.bodies) == sent
 
     harness.run(job, prefetch=1)

@@ -57,10 +57,10 @@ def test_token_of_another_question_takes_no_request(name):
         token = await first_token(ask(client))
         for other in others:
             with pytest.raises(InvalidRequest, match=r"another listing|page_size=50, not"):
-                ask(client, resume=token, **other)
+                await ask(client, resume=token, **other).collect()
         for changed in (token[:-1], f"{token}x", token.swapcase(), "51", "50"):
             with pytest.raises(InvalidRequest, match="not a resume token"):
-                ask(client, resume=changed)
+                await ask(client, resume=changed).collect()
         return token
 
     token = harness.run(job)
@@ -68,7 +68,7 @@ def test_token_of_another_question_takes_no_request(name):
 
     async def other_app(client):
         with pytest.raises(InvalidRequest, match="another listing"):
-            ask(client, resume=token)
+            await ask(client, resume=token).collect()
 
     harness.run(other_app, app_id="other")
 

@@ -1,9 +1,8 @@
 """The asyncio client of the 2021 beta API."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from agora_analytics.agora.beta import operations
 from agora_analytics.agora.beta.limits import LIMITS, SHARED_BUDGETS
@@ -15,6 +14,7 @@ from agora_analytics.agora.beta.records import (
     details_table,
     diagnoses_table,
 )
+from agora_analytics.agora.call_arguments import call_id_of, call_window, range_as_asked
 from agora_analytics.agora.credentials import (
     Basic,
     BasicSource,
@@ -22,7 +22,6 @@ from agora_analytics.agora.credentials import (
     customer_credentials,
     shared_account,
 )
-from agora_analytics.agora.listings import call_window, range_as_asked
 from agora_analytics.agora.plans import Plan
 from agora_analytics.agora.records import Call
 from agora_analytics.agora.settings import (
@@ -39,7 +38,7 @@ from agora_analytics.core.paging import Position, Step, steps_at
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.engine.pages import Page, Pages
+from agora_analytics.engine.pages import Page, Pages, Paginator
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
@@ -156,6 +155,7 @@ class AsyncAgoraBeta(BetaMetrics):
         until: Instant = "now",
         *,
         cname: str | None = None,
+        settled: bool = False,
         resume: str | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[Call]:
@@ -167,6 +167,8 @@ class AsyncAgoraBeta(BetaMetrics):
             since: an aware datetime, ISO 8601, epoch seconds, or a time ago (`6h`, `2d`); at most 3 days.
             until: likewise; data comes 20 s late.
             cname: only the calls of this channel.
+            settled: only calls that are finished and whose details are complete. By default, the list also has ongoing
+                calls, and calls whose data is not available yet.
             resume: a page's `resume_token`, to continue after that page; pass the same other arguments.
 
         Raises:
@@ -176,20 +178,21 @@ class AsyncAgoraBeta(BetaMetrics):
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get call list".
         """
-        window = self._range(since, until)
 
-        def is_active(call: Call, part: Window) -> bool:
-            return part.start >= window.start or not call.finished or call.destroyed_ts >= window.start
+        def is_wanted(call: Call, part: Window, whole: Window) -> bool:
+            if settled and not self._is_settled(call):
+                return False
+            return part.start >= whole.start or not call.finished or call.destroyed_ts >= whole.start
 
         return self._list(
             operations.CALL_LISTS,
             (("cname", cname),) if cname else (),
-            window,
+            lambda: self._range(since, until),
             resume,
-            asked=(as_asked(since), as_asked(until)),
+            asked=lambda: (as_asked(since), as_asked(until), *(("settled",) if settled else ())),
             table=_calls_table,
             narrow=lambda part, calls: operations.narrow_calls(part, calls, earliest=self._earliest()),
-            wanted=is_active,
+            wanted=is_wanted,
         )
 
     def details(
@@ -205,7 +208,8 @@ class AsyncAgoraBeta(BetaMetrics):
     ) -> Pages[CallDetails]:
         """List the users of a call and their quality samples: one `CallDetails` for each 3 hours of the call.
 
-        A response has at most the 10 users who joined last; see `CallDetails.may_hide_users`.
+        A response has at most the 10 users who joined last; see `CallDetails.may_hide_users`. If the data of the call
+        is not available yet, the listing is empty and the client sends the event `NotYetAvailable`.
 
         Args:
             call: a `Call`, or a call id together with `since` and `until`.
@@ -217,18 +221,24 @@ class AsyncAgoraBeta(BetaMetrics):
 
         Raises:
             InvalidRequest: a call id without its time range, and as `calls`.
-            WindowOutOfReach: no part of the call is in the last 3 days.
+            WindowOutOfReach: the call is more than 3 days back, or in the future.
 
         Source: Agora, "Agora Analytics RESTful API (Beta)" (2021), "Get quality metrics".
         """
         query = (
-            ("call_id", call if isinstance(call, str) else call.call_id),
+            ("call_id", call_id_of(call)),
             ("exclude_server_user", str(exclude_server_user).lower()),
             ("exclude_metrics_info", str(not metrics).lower()),
         )
-        window = self._call_range(call, since, until)
-        asked = range_as_asked(call, since, until)
-        return self._list(operations.CALL_DETAILS, query, window, resume, asked=asked, table=details_table)
+        return self._list(
+            operations.CALL_DETAILS,
+            query,
+            lambda: call_window(call, since, until, now=self._now(), validate=True),
+            resume,
+            asked=lambda: range_as_asked(call, since, until),
+            table=details_table,
+            final=lambda: self._is_settled(call),
+        )
 
     def live_diagnosis(
         self,
@@ -258,9 +268,9 @@ class AsyncAgoraBeta(BetaMetrics):
         return self._list(
             operations.LIVE_DIAGNOSIS,
             (),
-            self._range(since, until),
+            lambda: self._range(since, until),
             resume,
-            asked=(as_asked(since), as_asked(until)),
+            asked=lambda: (as_asked(since), as_asked(until)),
             table=diagnoses_table,
             narrow=operations.narrow_diagnoses,
             says_more=False,
@@ -270,43 +280,55 @@ class AsyncAgoraBeta(BetaMetrics):
         self,
         operation: Operation[CappedList[T]],
         query: Query,
-        window: Window,
+        window: Callable[[], Window],
         resume: str | None,
         *,
-        asked: Sequence[object],
+        asked: Callable[[], Sequence[object]],
         table: "Callable[[Sequence[Page[T]]], pa.Table]",
         narrow: operations.Narrow[T] = lambda *_: (),
-        wanted: Callable[[T, Window], bool] = lambda *_: True,
+        wanted: Callable[[T, Window, Window], bool] = lambda *_: True,
         says_more: bool = True,
+        final: Callable[[], bool] = lambda: False,
     ) -> Pages[T]:
-        limits, query = self._limits(operation), (("appid", self.settings.app_id), *query)
-        tokens = ResumeTokens(operation.name, query, asked)
-        if resume is None:
-            steps = [
-                Step(part) for part in operation.plan(window, limits, self._now(), self._engine.observer)
-            ]
-        else:
-            steps = steps_at(tokens.read(resume, Position))
-        paginator = partial(
-            operations.bisecting_listing,
-            self._engine,
-            operation,
-            steps,
-            tokens,
-            request=lambda part: operation.request(query, window=part, limits=limits),
-            narrow=narrow,
-            wanted=wanted,
-            says_more=says_more,
-        )
+        parameters = (("appid", self.settings.app_id), *query)
+
+        async def paginator() -> Paginator[Any, Page[T]]:
+            limits, whole, is_final = self._limits(operation), window(), final()
+            tokens = ResumeTokens(operation.name, parameters, asked())
+            if resume is None:
+                windows = operation.plan(whole, limits, self._now(), self._engine.observer)
+                steps = [Step(part) for part in windows]
+            else:
+                steps = steps_at(tokens.read(resume, Position))
+            return operations.bisecting_listing(
+                self._engine,
+                operation,
+                steps,
+                tokens,
+                request=lambda part: operation.request(
+                    parameters, window=part, limits=limits, final=is_final
+                ),
+                narrow=narrow,
+                wanted=lambda record, part: wanted(record, part, whole),
+                says_more=says_more,
+            )
+
         return self._pages(paginator, table=table)
+
+    def _is_settled(self, call: Call | str) -> bool:
+        """Return whether a call is finished and its data is complete. Of an id, that is not known."""
+        if (
+            isinstance(call, str)
+            or not call.finished
+            or operations.CALL_DETAILS.name not in self.settings.plan.limits
+        ):
+            return False
+        return call.destroyed_ts <= self._engine.reach(operations.CALL_DETAILS).end
 
     def _earliest(self) -> int:
         """Return the first second of calls that can be requested, also by a request that has to wait."""
         limits = self._limits(operations.CALL_LISTS)
         return 0 if limits is None else reachable(limits, self._now()).start + _QUEUEING
-
-    def _call_range(self, call: Call | str, since: Instant | None, until: Instant | None) -> Window:
-        return call_window(call, since, until, now=self._now(), validate=True)
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return await current_headers(self.credentials)

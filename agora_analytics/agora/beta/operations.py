@@ -112,6 +112,7 @@ CALL_DETAILS: Operation[CappedList[CallDetails]] = Operation(
     columnar=True,
     read=_reader(parse_details),
     write_window=_write_window,
+    of_one_call=True,
 )
 LIVE_DIAGNOSIS: Operation[CappedList[Diagnosis]] = Operation(
     name=limits.LIVE_DIAGNOSIS,
@@ -159,7 +160,7 @@ def check_whole_day(part: Window, limits: Limits, now: float) -> None:
         )
 
 
-async def bisecting_listing(
+def bisecting_listing(
     engine: Engine,
     operation: Operation[CappedList[T]],
     steps: Sequence[Step],

@@ -3,15 +3,13 @@
 The API has no search by id: it needs the call's time range in addition to the id.
 """
 
-import re
-import time
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from attrs import frozen
 
+from agora_analytics.agora.call_lookup import can_be_call_id, looks_like_call_id
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing, run_pages
@@ -35,8 +33,8 @@ from agora_analytics.cli.output.columns import (
     timestamp,
 )
 from agora_analytics.cli.terminal import err, one_line
-from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import epoch_seconds, iso
+from agora_analytics.errors import CallNotFound, InvalidRequest
+from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -80,10 +78,6 @@ SESSION_ROWS = RowKind(
     json_columns=("extra",),
 )
 
-_ID = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
-# The ids of the vendor's samples have 21 and 24 letters and digits; a channel name is often shorter.
-_SHORTEST_ID = 16
-_MARGIN = 600  # seconds on both sides of --around, because clocks and memories differ
 _CHEAP = 2  # list requests up to which a search is not reported
 _search_option = partial(typer.Option, rich_help_panel="Search for the call")
 
@@ -123,20 +117,22 @@ class CallSearch:
             InvalidRequest: there is no such call, or the text cannot be an id; then no request was sent.
         """
         self._check_id(call_id)
-        since, until = self._range(client)
-        before = _list_requests(client)
-        call, complete = None, True
-        async with aclosing(client.calls(since, until, cname=self.cname).pages()) as pages:
-            async for page in pages:
-                call = next((call for call in page.records if call.call_id == call_id), None)
-                if call is not None:
-                    break
-                if page.resume_token and _list_requests(client) - before >= self.spend:
-                    complete = False
-                    break
-        requests = _list_requests(client) - before
-        if call is None:
-            raise InvalidRequest(self._not_found(call_id, since, until, requests, complete=complete))
+        if self.around is not None and (self.since or self.until):
+            raise InvalidRequest("use either --around, or --since and --until")
+        before = client.sent.get(LISTS.name, 0)
+        try:
+            call = await client.find_call(
+                call_id,
+                self.around,
+                since=self.since,
+                until=self.until,
+                cname=self.cname,
+                max_pages=self.spend,
+            )
+        except CallNotFound as error:
+            requests = client.sent.get(LISTS.name, 0) - before
+            raise InvalidRequest(self._not_found(error, requests)) from None
+        requests = client.sent.get(LISTS.name, 0) - before
         if requests > _CHEAP and self.around is None:
             hint = f"--around {iso(call.created_ts)} finds the call with fewer"
             one_line(err(), f"the search took {requests} list requests; {hint}", "faint")
@@ -151,33 +147,22 @@ class CallSearch:
     def _check_id(self, call_id: str) -> None:
         """Refuse a text that cannot be a call id, and one that does not look like one unless the search is narrow."""
         narrow = self.around is not None or self.since is not None
-        if not _ID.fullmatch(call_id):
+        if not can_be_call_id(call_id):
             what = "cannot be a call id"
-        elif not narrow and (len(call_id) < _SHORTEST_ID or not any(map(str.isdecimal, call_id))):
+        elif not narrow and not looks_like_call_id(call_id):
             what = "does not look like a call id"
         else:
             return
         hint = "run `agora-analytics calls` to list the calls with their ids"
-        if _ID.fullmatch(call_id):
+        if can_be_call_id(call_id):
             hint += ", or give the time with --around TIME to search anyway"
         raise InvalidRequest(f"{call_id!r} {what}; {hint}")
 
-    def _range(self, client: "AsyncAgora") -> tuple[float, float]:
-        """Return the time range of the search in epoch seconds."""
-        now = time.time()
-        if self.around is not None:
-            if self.since or self.until:
-                raise InvalidRequest("use either --around, or --since and --until")
-            middle = epoch_seconds(self.around, now=now, name="around")
-            return middle - _MARGIN, max(min(middle + _MARGIN, now), middle - _MARGIN + 1)
-        since = client.reach(LISTS).start if self.since is None else self.since
-        until = now if self.until is None else self.until
-        return epoch_seconds(since, now=now, name="since"), epoch_seconds(until, now=now, name="until")
-
-    def _not_found(self, call_id: str, since: float, until: float, requests: int, *, complete: bool) -> str:
+    def _not_found(self, error: CallNotFound, requests: int) -> str:
+        call_id, since, until = error.call_id, error.since, error.until
         channel = f" in channel {self.cname}" if self.cname else ""
         spent = f"{requests} list request{'' if requests == 1 else 's'}"
-        if complete:
+        if error.complete:
             return (
                 f"no call with the id {call_id}{channel} from {iso(since)} to {iso(until)} ({spent}); "
                 "run `agora-analytics calls` to list the calls"
@@ -186,10 +171,6 @@ class CallSearch:
             f"call {call_id} is not among the newest calls{channel} ({spent}); "
             "give its time with --around TIME, or raise --spend"
         )
-
-
-def _list_requests(client: "AsyncAgora") -> int:
-    return client.sent.get(LISTS.name, 0)
 
 
 @option_groups
