@@ -19,7 +19,6 @@ from agora_analytics.agora.settings import (
 )
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
-from agora_analytics.kit.client import ClientOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from agora_analytics.core.record_list import Records
     from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.instants import Instant
-    from agora_analytics.kit.client import ConfigPath
+    from agora_analytics.kit.client import ClientOptions, ConfigPath
     from agora_analytics.messages import Request
 
 
