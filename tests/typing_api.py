@@ -10,14 +10,21 @@ from agora_analytics import (
     PLANS,
     AgoraAnalyticsError,
     AsyncAgora,
+    Budget,
     Call,
+    Clock,
     ConfigurationError,
     DeadlineExceeded,
     DecodeError,
     Estimate,
+    Event,
     FailureKind,
+    Grant,
+    HarvestEvent,
     HarvestReport,
+    HostSwitched,
     HttpxTransport,
+    Ledger,
     Limits,
     MemoryLedger,
     Page,
@@ -33,6 +40,9 @@ from agora_analytics import (
     Series,
     Session,
     SqliteLedger,
+    SystemClock,
+    TooEarly,
+    Transport,
     TransportError,
     TransportFailure,
     WindowOutOfReach,
@@ -140,3 +150,36 @@ async def failing(client: AsyncAgora) -> None:
         assert_type(error.path, str)
     except (ConfigurationError, AgoraAnalyticsError) as error:
         assert_type(error.request_id, str | None)
+
+
+class OwnLedger(MemoryLedger):
+    """A ledger of a user, which needs the types of the interface."""
+
+    async def reserve(
+        self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
+    ) -> Grant | TooEarly | None:
+        if budget.group == "call/metrics":
+            return TooEarly(now + gap)
+        return await super().reserve(
+            budget, now=now, server_now=server_now, gap=gap, per_day=per_day, burst=burst
+        )
+
+
+def on_event(event: Event) -> None:
+    if isinstance(event, HostSwitched):
+        assert_type(event.new, str)
+    print(event)
+
+
+def on_harvest_event(event: HarvestEvent) -> None:
+    print(event)
+
+
+async def options_of_ones_own() -> None:
+    transport: Transport = HttpxTransport()
+    ledger: Ledger = OwnLedger()
+    clock: Clock = SystemClock()
+    client = AsyncAgora(
+        "i", "s", app_id="a", observer=on_event, transport=transport, ledger=ledger, clock=clock
+    )
+    await harvest(client, since="1d", store="calls.store", observer=on_harvest_event)
