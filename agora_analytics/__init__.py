@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from agora_analytics.core.columns import Series as Series
     from agora_analytics.core.domains import DomainState as DomainState
     from agora_analytics.core.limits import Limits as Limits
+    from agora_analytics.core.record import Record as Record
+    from agora_analytics.core.record_list import Records as Records
     from agora_analytics.core.verdicts import SkippedRecord as SkippedRecord
     from agora_analytics.engine.call_options import CallOptions as CallOptions
     from agora_analytics.engine.engine import Quota as Quota
@@ -148,6 +150,8 @@ __all__, _import = lazy_names(
         "core.columns": ("Series",),
         "core.domains": ("DomainState",),
         "core.limits": ("Limits",),
+        "core.record": ("Record",),
+        "core.record_list": ("Records",),
         "core.verdicts": ("SkippedRecord",),
         "engine.call_options": ("CallOptions",),
         "engine.engine": ("Quota",),

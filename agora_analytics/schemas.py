@@ -69,6 +69,25 @@ METRICS = pa.schema(
 )  # fmt: skip
 """One row for each sample of a metric."""
 
+_TEXTS = pa.dictionary(pa.int32(), pa.string())
+
+SAMPLES = pa.schema(
+    [
+        METRICS.field("call_id").with_type(_TEXTS),
+        METRICS.field("sid").with_type(_TEXTS),
+        METRICS.field("mid"),
+        _column("metric", _TEXTS, "Name of the metric; its number where no document names it."),
+        _column("unit", _TEXTS, "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
+        METRICS.field("peer_uid").with_type(_TEXTS),
+        METRICS.field("ts"),
+        METRICS.field("value"),
+    ]
+)  # fmt: skip
+"""`METRICS` with names and units, as a client returns it. A store has only `mid` in its files.
+
+A series is all rows with the same sid, mid and peer_uid: draw, average and compare each of them separately.
+"""
+
 POINTS = pa.schema(
     [
         _column("vendor", pa.string(), "`opentok`, `apsaravideo`, or `agora` (Data Insights). Key."),

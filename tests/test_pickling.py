@@ -3,6 +3,7 @@
 import collections.abc
 import concurrent.futures
 import copy
+import functools
 import inspect
 import math
 import multiprocessing
@@ -104,6 +105,7 @@ GENERIC = {
     typing.Literal: lambda arguments: arguments[0],
     tuple: lambda arguments: tuple(example(each) for each in arguments if each is not ...),
     type: lambda _: dict,
+    collections.abc.Callable: lambda _: len,
     list: lambda arguments: [example(arguments[0])],
     collections.abc.Sequence: lambda arguments: [example(arguments[0])],
     frozenset: lambda arguments: frozenset([example(arguments[0])]),
@@ -172,6 +174,8 @@ def plain(value: Any) -> Any:
         return (type(value), plain(fields))
     if isinstance(value, collections.abc.Mapping):
         return (type(value), {key: plain(each) for key, each in value.items()})
+    if isinstance(value, functools.partial):
+        return (value.func, plain(value.args), plain(value.keywords))
     if isinstance(value, list | tuple):
         return (type(value), [plain(each) for each in value])
     return "NaN" if isinstance(value, float) and math.isnan(value) else value

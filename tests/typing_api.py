@@ -25,6 +25,7 @@ from agora_analytics import (
     Plan,
     Quota,
     QuotaExhausted,
+    Records,
     Region,
     Request,
     Response,
@@ -104,16 +105,16 @@ async def use() -> None:
             assert_type(page.records, Sequence[Call])
             assert_type(page.meta.request_id, str | None)
             token = page.resume_token
-        assert_type(await client.calls("6h", resume=token).collect(), list[Call])
+        assert_type(await client.calls("6h", resume=token).collect(), Records[Call])
         assert_type(
-            await client.sessions("call id", 0, 60, deadline=5, max_wait=0.5).collect(), list[Session]
+            await client.sessions("call id", 0, 60, deadline=5, max_wait=0.5).collect(), Records[Session]
         )
         await client.calls("6h", max_wait="0.5").collect()  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        assert_type(await client.metrics("call id", 0, 60, sids=[]).collect(), list[Series])
+        assert_type(await client.metrics("call id", 0, 60, sids=[]).collect(), Records[Series])
         table: pa.Table = await client.calls("1d").to_arrow()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         del table
 
-        assert_type(await client.quota(), list[Quota])
+        assert_type(await client.quota(), Records[Quota])
 
 
 async def harvesting(client: AsyncAgora) -> None:

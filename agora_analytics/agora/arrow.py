@@ -2,15 +2,16 @@
 
 import json
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from agora_analytics.agora.listings import MetricsPage
+from agora_analytics.agora.metric_ids import metric_name, metric_unit
 from agora_analytics.agora.record_pages import columns_of
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.arrow_columns import arrow_column
-from agora_analytics.engine.pages import Page
+from agora_analytics.core.columns import MetricColumns, columns_of_series
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,15 +44,52 @@ def sessions_of_pages(pages: Iterable[Sequence[Any]], *, call_id: str) -> "pa.Ta
     return _table(pages, SESSIONS, call_id=call_id)
 
 
-def metrics_table(pages: Sequence[Page[Any]], *, call_id: str) -> "pa.Table":
-    """Return the samples of a call as one long table, one row a sample, with the schema `METRICS`."""
+def listing_table(table: "Callable[..., pa.Table]", pages: Iterable[Any], **same: str) -> "pa.Table":
+    """Return the pages of a listing as `table` does for their records."""
+    return table([page.records for page in pages], **same)
+
+
+def metrics_table(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
+    """Return the samples of a call as one long table, one row a sample, with the schema `SAMPLES`.
+
+    Args:
+        pages: pages of metrics, or other objects with `records`, which are series.
+        call_id: the call.
+    """
+    return samples_table(
+        (
+            page.columns if isinstance(page, MetricsPage) else columns_of_series(page.records)
+            for page in pages
+        ),
+        call_id=call_id,
+    )
+
+
+def samples_table(parts: Iterable[MetricColumns], *, call_id: str) -> "pa.Table":
+    """Return samples as one table with the schema `SAMPLES`: sorted and without repetitions within each part."""
+    import numpy as np
     import pyarrow as pa
 
     from agora_analytics.decode.arrow_table import columns_table
-    from agora_analytics.schemas import METRICS
+    from agora_analytics.schemas import SAMPLES
 
-    tables = [columns_table(page.columns, call_id=call_id) for page in pages if isinstance(page, MetricsPage)]
-    return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
+    tables = [columns_table(part, call_id=call_id) for part in parts]
+    if not tables:
+        return SAMPLES.empty_table()
+    table = pa.concat_tables(tables, unify_dictionaries=True)
+    mids = table.column("mid").combine_chunks().dictionary_encode()
+    distinct = mids.dictionary.to_pylist()
+    units = sorted({metric_unit(mid) for mid in distinct})
+    codes: Any = np.asarray([units.index(metric_unit(mid)) for mid in distinct], np.int32)
+    named = {
+        "metric": pa.DictionaryArray.from_arrays(
+            mids.indices, pa.array(map(metric_name, distinct), pa.string())
+        ),
+        "unit": pa.DictionaryArray.from_arrays(
+            pa.array(codes[np.asarray(mids.indices)]), pa.array(units, pa.string())
+        ),
+    }
+    return pa.table([named.get(name) or table.column(name) for name in SAMPLES.names], schema=SAMPLES)
 
 
 def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":

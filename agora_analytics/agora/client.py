@@ -17,6 +17,7 @@ from agora_analytics.core.columns import Series
 from agora_analytics.core.domains import DomainState
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record_list import Records
 from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
@@ -148,7 +149,7 @@ class AsyncAgora(CallStatistics):
         return self._pages(
             paginator,
             record=Call,
-            table=lambda pages: arrow.calls_of_pages(page.records for page in pages),
+            table=partial(arrow.listing_table, arrow.calls_of_pages),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 
@@ -202,7 +203,7 @@ class AsyncAgora(CallStatistics):
         return self._pages(
             paginator,
             record=Session,
-            table=lambda pages: arrow.sessions_of_pages((page.records for page in pages), call_id=call_id),
+            table=partial(arrow.listing_table, arrow.sessions_of_pages, call_id=call_id),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 
@@ -254,9 +255,7 @@ class AsyncAgora(CallStatistics):
             asked=listings.range_as_asked(call, since, until),
             validate=self._validates(validate),
         )
-        return self._pages(
-            paginator, record=Series, table=lambda pages: arrow.metrics_table(pages, call_id=call_id)
-        )
+        return self._pages(paginator, record=Series, table=partial(arrow.metrics_table, call_id=call_id))
 
     def reach(self, endpoint: Endpoint) -> Window:
         """Return the seconds that the plan allows to request of an endpoint now."""
@@ -282,7 +281,7 @@ class AsyncAgora(CallStatistics):
         report_clip(self._engine.observer, endpoint.name, window, part, self._now())
         return part
 
-    async def domains(self) -> list[DomainState]:
+    async def domains(self) -> Records[DomainState]:
         """Return the state of each host: which one is in use, which ones rest, and why."""
         return self._engine.domains()
 

@@ -86,6 +86,12 @@ METRIC_IDS: Mapping[int, MetricId] = {
 """All metric ids that the reference names, by id."""
 
 
+NAMES_AND_UNITS: Mapping[int, tuple[str, str]] = {
+    mid: (metric.name, metric.unit) for mid, metric in METRIC_IDS.items()
+}
+"""The columns `metric` and `unit` of samples, by metric id."""
+
+
 def metric_name(mid: int) -> str:
     """Return the name of a metric id; its number as text where no document names it.
 
@@ -95,3 +101,14 @@ def metric_name(mid: int) -> str:
     """
     metric = METRIC_IDS.get(mid)
     return metric.name if metric else str(mid)
+
+
+def metric_unit(mid: int) -> str:
+    """Return the unit of a metric id; "" where it has none, or no document names it.
+
+    Example:
+        >>> metric_unit(20018), metric_unit(20013), metric_unit(29999)
+        ('%', '', '')
+    """
+    metric = METRIC_IDS.get(mid)
+    return metric.unit if metric else ""

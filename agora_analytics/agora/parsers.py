@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from attrs import field, fields_dict, frozen
+from attrs import evolve, field, fields_dict, frozen
 
 from agora_analytics.agora.enums import OTHER_SPELLINGS
 from agora_analytics.agora.judge import (
@@ -17,6 +17,7 @@ from agora_analytics.agora.judge import (
     open_fields,
     read_response,
 )
+from agora_analytics.agora.metric_ids import NAMES_AND_UNITS
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.lenient_json import UNREADABLE, NotJson, load_object
 from agora_analytics.core.lenient_reader import LenientReader
@@ -137,4 +138,4 @@ def read_columns(body: bytes, reader: LenientReader) -> MetricColumns:
             raise error.__cause__ from None  # the request is sent again
         raise
     reader.skipped += columns.skipped
-    return columns
+    return evolve(columns, names=NAMES_AND_UNITS)

@@ -1,27 +1,23 @@
 """The result of a query: a sequence of records, which can become an Arrow table."""
 
-import json
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from attrs import asdict, field, fields, frozen
+from attrs import field, frozen
 
-from agora_analytics.core.arrow_columns import arrow_table
+from agora_analytics.core.frames import Tabular, require
+from agora_analytics.core.record import Record, json_names, json_value
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
-from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
 
-_TIMES = frozenset({"ts", "since", "until", "window_start_ts", "window_end_ts"})
 
-
-@frozen(kw_only=True)
-class Rows(Sequence[T], Generic[T]):
+@frozen(kw_only=True, repr=False)
+class Rows(Record, Tabular, Sequence[T], Generic[T]):
     """The records of one or several responses, in order.
 
     Attributes:
@@ -39,12 +35,19 @@ class Rows(Sequence[T], Generic[T]):
     _kind: type[T] = field(repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
 
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of `to_dict()`, so that `dict(rows)` has them."""
+        # FastAPI tries `dict()` first if a route has no return annotation, and it would take no rows for an empty object.
+        return json_names(Rows)
+
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        return self.records[index]
+    @overload
+    def __getitem__(self, index: str) -> Any: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
+        return json_value(getattr(self, index)) if isinstance(index, str) else self.records[index]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -59,32 +62,17 @@ class Rows(Sequence[T], Generic[T]):
             ConfigurationError: the extra `[arrow]` is not installed.
             DecodeError: an integer does not fit its column: more than 64 bits, or more than 53 in a column of rates.
         """
-        if find_spec("pyarrow") is None:
-            raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
-        import pyarrow as pa
+        require("pyarrow", "to_arrow()")
+        from agora_analytics.core.record_table import record_table
 
-        kinds = {int: pa.int64(), str: pa.string(), float: pa.float64()}
-        schema = pa.schema(
-            (name, pa.timestamp("s", "UTC") if name in _TIMES else kinds[_arrow_kind(hint)])
-            for name, hint in _hints(self._kind).items()
-        )
-        return arrow_table(map(_row, self.records), schema)
+        return record_table(self._kind, self.records)
 
+    def __repr__(self) -> str:
+        from agora_analytics.core.record_text import as_text
 
-def _hints(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {attribute.name: hints[attribute.name] for attribute in fields(kind)}
+        return as_text(self.records) if self.records else f"[no {self._kind.__name__}]"
 
+    def _repr_html_(self) -> str | None:
+        from agora_analytics.core.record_text import as_html
 
-def _arrow_kind(hint: Any) -> type:
-    """Return the type of a column: float if a value may be one, int for counts, otherwise text."""
-    members = {getattr(member, "__supertype__", member) for member in getattr(hint, "__args__", (hint,))}
-    if float in members:
-        return float
-    return int if int in members else str
-
-
-def _row(record: Any) -> dict[str, Any]:
-    row = asdict(record, recurse=False)
-    row["extra"] = json.dumps(row["extra"], separators=(",", ":"), sort_keys=True) if row["extra"] else None
-    return row
+        return as_html(self.records) if self.records else None

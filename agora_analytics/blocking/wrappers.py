@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from typing_extensions import TypeVar
 
 from agora_analytics.blocking.worker import AsyncClient, Worker
+from agora_analytics.core.frames import Tabular
+from agora_analytics.core.record_list import Records
 from agora_analytics.engine.pages import Page
 from agora_analytics.engine.pages import Pages as AsyncPages
 from agora_analytics.kit.client import Client
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
 P = ParamSpec("P")
@@ -31,7 +35,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 _END: Any = object()
 
 
-class Pages(Generic[T, PageT]):
+class Pages(Tabular, Generic[T, PageT]):
     """A listing of records `T` in pages `P`: iterate over records, over pages, or collect everything.
 
     No request is sent before the iteration begins. Then up to `prefetch` pages are fetched at the same time and
@@ -56,8 +60,8 @@ class Pages(Generic[T, PageT]):
         self._check()
         return iterate(self._worker, self._listing.pages())
 
-    def collect(self) -> list[T]:
-        """Return all records."""
+    def collect(self) -> Records[T]:
+        """Return all records: a list that prints as a table and can become one, see `Records`."""
         self._check()
         return self._worker.run(self._listing.collect)
 
@@ -69,6 +73,25 @@ class Pages(Generic[T, PageT]):
         """
         self._check()
         return self._worker.run(self._listing.to_arrow)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return all records as one pandas DataFrame; see `Tabular.to_pandas` for the types of its columns.
+
+        Raises:
+            ConfigurationError: the extra `[pandas]` is not installed; no request was sent.
+        """
+        return super().to_pandas()
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return all records as one polars DataFrame.
+
+        Raises:
+            ConfigurationError: the extra `[polars]` is not installed; no request was sent.
+        """
+        return super().to_polars()
+
+    def __repr__(self) -> str:
+        return without_await(repr(self._listing)).replace("or await .collect", "or call .collect")
 
     def _check(self) -> None:
         if self._process != os.getpid():

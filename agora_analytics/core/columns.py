@@ -2,6 +2,8 @@
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from attrs import asdict, field, frozen
@@ -9,14 +11,31 @@ from attrs import asdict, field, frozen
 from agora_analytics.core.record import Record
 from agora_analytics.core.verdicts import SkippedRecord
 
+LOCAL_USER = "0"
+"""The `peer_uid` of a metric that measures the session's own user."""
 
-@frozen(kw_only=True)
+
+@frozen(kw_only=True, repr=False)
 class Series(Record):
-    """One metric of one user session: `ts` (UTC epoch seconds, int64) and `value` (float64, NaN for null).
+    """One metric of one user session.
 
-    Both are memoryviews of the same length into the columns of the response; nothing is copied. A pickle or copy of a
-    series has its own points.
-    `peer_uid` is "0" for the local user, otherwise the remote user whose stream was measured.
+    A session has a series for each metric and, for metrics of received media, for each remote user: keep series with
+    another `peer_uid` apart.
+
+    Attributes:
+        sid: the session that measured.
+        mid: the vendor's number of the metric.
+        peer_uid: the remote user whose stream was measured; "0" for the session's own user.
+        ts: UTC epoch seconds, int64.
+        value: the values in `unit`, float64; NaN for null.
+        name: the name of the metric; its number as text where no document names it.
+        unit: `%`, `Kbps`, `ms`, `fps`, `dB`, `px`; "" where it has none or no document names it.
+
+    `ts` and `value` are memoryviews of the same length into the columns of the response; `numpy.asarray(series.value)`
+    copies nothing either. A pickle or copy of a series has its own points.
+
+    Example:
+        times = numpy.asarray(series.ts).view("datetime64[s]")  # UTC, not copied
     """
 
     sid: str
@@ -24,9 +43,20 @@ class Series(Record):
     peer_uid: str
     ts: memoryview = field(repr=False)
     value: memoryview = field(repr=False)
+    name: str = ""
+    unit: str = ""
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    def __repr__(self) -> str:
+        peer = f" of peer {self.peer_uid}" if self.peer_uid != LOCAL_USER else ""
+        name = f"{self.name or self.mid}{f' [{self.unit}]' if self.unit else ''}"
+        if not len(self):
+            return f"<Series {name}{peer} in session {self.sid}: no samples>"
+        first, last = (datetime.fromtimestamp(self.ts[i], UTC) for i in (0, -1))
+        count = f"{len(self):,} sample{'s' if len(self) > 1 else ''}"
+        return f"<Series {name}{peer} in session {self.sid}: {count}, {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} UTC>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
         return _pickled(self)
@@ -48,6 +78,7 @@ class MetricColumns:
         ts: UTC epoch seconds, a contiguous buffer of int64, shape (points,).
         value: a contiguous buffer of float64, shape (points,); NaN stands for null.
         skipped: the sessions, series and points of the response that could not be read.
+        names: the name and the unit of each documented metric, by metric id.
     """
 
     sids: Sequence[str]
@@ -58,19 +89,23 @@ class MetricColumns:
     ts: memoryview = field(repr=False)
     value: memoryview = field(repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
+    names: Mapping[int, tuple[str, str]] = field(factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.ts)
 
     def __iter__(self) -> Iterator[Series]:
         for i, sid in enumerate(self.sid_index):
-            points = slice(self.offsets[i], self.offsets[i + 1])
+            points, mid = slice(self.offsets[i], self.offsets[i + 1]), self.mid[i]
+            name, unit = self.names.get(mid) or (str(mid), "")
             yield Series(
                 sid=self.sids[sid],
-                mid=self.mid[i],
+                mid=mid,
                 peer_uid=self.peer_uid[i],
                 ts=self.ts[points],
                 value=self.value[points],
+                name=name,
+                unit=unit,
             )
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
@@ -86,6 +121,20 @@ def _pickled(columns: Series | MetricColumns) -> tuple[Callable[..., Any], tuple
 def _unpickled(kind: type, values: Mapping[str, Any]) -> Any:
     views = {name: memoryview(value) for name, value in values.items() if isinstance(value, array)}
     return kind(**{**values, **views})
+
+
+def columns_of_series(series: Sequence[Series]) -> MetricColumns:
+    """Return the columns of any series; their points are copied."""
+    sids = {sid: i for i, sid in enumerate(dict.fromkeys(each.sid for each in series))}
+    return MetricColumns(
+        sids=tuple(sids),
+        sid_index=[sids[each.sid] for each in series],
+        mid=[each.mid for each in series],
+        peer_uid=[each.peer_uid for each in series],
+        offsets=(0, *accumulate(map(len, series))),
+        ts=memoryview(array("q", b"".join(each.ts for each in series))),
+        value=memoryview(array("d", b"".join(each.value for each in series))),
+    )
 
 
 def no_columns() -> MetricColumns:

@@ -1,14 +1,14 @@
 """The base class of the values that clients return: records, pages, quotas, reports and events, as JSON."""
 
 import json
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from math import isfinite
 from typing import Any, ClassVar, get_args, get_type_hints
 
-from attrs import fields, has
+from attrs import fields
 
 
 class Record:
@@ -40,7 +40,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return `to_dict()` as a JSON object in one line of text."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json_text(self.to_dict())
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
@@ -59,7 +59,7 @@ class Record:
             except PydanticSchemaGenerationError:  # such as a memoryview
                 return core_schema.any_schema()
 
-        types = {name: schema_of(hint) for name, hint in _types(cls, get_args(source)).items()}
+        types = {name: schema_of(hint) for name, hint in json_types(cls, get_args(source)).items()}
         return core_schema.json_or_python_schema(
             json_schema=core_schema.typed_dict_schema(
                 {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
@@ -76,6 +76,11 @@ class Record:
         return described
 
 
+def json_text(value: Any) -> str:
+    """Return JSON types as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def json_value(value: Any) -> Any:
     """Return a value as JSON types; see `Record.to_dict`.
 
@@ -86,38 +91,37 @@ def json_value(value: Any) -> Any:
     match value:
         case Enum():
             return value.value
-        case None | str() | bool() | int():
+        case None | str() | int():  # true and false are integers
             return value
         case float():
             return value if isfinite(value) else None
+        case Record():
+            return value.to_dict()
         case Mapping():
             return {str(name): json_value(each) for name, each in value.items()}
-        case date():  # datetimes are dates
+        case date():  # a datetime is a date
             return value.isoformat()
-        case memoryview():
-            return [json_value(each) for each in value.tolist()]
-        case Set():
-            return sorted(map(json_value, value))
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, Iterable):
-        return [json_value(each) for each in value]
-    if has(type(value)):
-        return {name: json_value(getattr(value, name)) for name in json_names(type(value))}
-    return str(value)
+        case Iterable():
+            return [json_value(each) for each in value]
+        case _:
+            return str(value)
 
 
-@lru_cache(maxsize=1_000)
 def json_names(kind: type[Any]) -> tuple[str, ...]:
     """Return the names that `to_dict()` of a class has: attributes, then properties."""
+    return _json_names(kind)  # type: ignore[arg-type] # a class is hashable
+
+
+@cache
+def _json_names(kind: type[Any]) -> tuple[str, ...]:
     left_out = {"raw", *getattr(kind, "_NOT_IN_JSON", ())}
     names = [each.name for each in fields(kind) if each.name not in left_out and each.name[0] != "_"]
     return (*names, *getattr(kind, "_IN_JSON", ()))
 
 
-def _types(kind: type[Any], arguments: tuple[Any, ...]) -> Mapping[str, Any]:
-    """Return the types of `to_dict()`, by name; `arguments` are those of a generic class such as `Page[Call]`."""
-    hints = get_type_hints(kind, include_extras=True)
+def json_types(kind: type[Any], arguments: tuple[Any, ...] = ()) -> Mapping[str, Any]:
+    """Return the annotations of what `to_dict()` has; `arguments` are those of a generic class such as `Page[Call]`."""
+    hints = get_type_hints(kind)
     parameters = dict(zip(getattr(kind, "__parameters__", ()), arguments, strict=False))
     types = {}
     for name in json_names(kind):

@@ -10,7 +10,6 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.verdicts import SkippedRecord
 
 INT32 = range(-(2**31), 2**31)
-LOCAL_USER = "0"
 
 
 class NeedsFallback(Exception):

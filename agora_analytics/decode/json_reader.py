@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.columns import LOCAL_USER, MetricColumns
 from agora_analytics.core.field_types import Id, Seconds
 from agora_analytics.core.lenient_json import NotJson, load_json, load_object
 from agora_analytics.core.lenient_reader import (
@@ -35,7 +35,7 @@ from agora_analytics.core.lenient_reader import (
 )
 from agora_analytics.core.numbers import number_of
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder
+from agora_analytics.decode.columns_builder import INT32, ColumnsBuilder
 from agora_analytics.errors import DecodeError
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.columns import LOCAL_USER, MetricColumns
 from agora_analytics.core.field_types import Id, Seconds
-from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
+from agora_analytics.decode.columns_builder import INT32, ColumnsBuilder, NeedsFallback
 
 
 class SeriesText(msgspec.Struct, gc=False):

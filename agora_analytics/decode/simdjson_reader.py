@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 import simdjson
 
-from agora_analytics.core.columns import MetricColumns
+from agora_analytics.core.columns import LOCAL_USER, MetricColumns
 from agora_analytics.core.field_types import LONGEST_ID
 from agora_analytics.decode.chunks import is_large, session_pieces
-from agora_analytics.decode.columns_builder import INT32, LOCAL_USER, ColumnsBuilder, NeedsFallback
+from agora_analytics.decode.columns_builder import INT32, ColumnsBuilder, NeedsFallback
 from agora_analytics.decode.pair_check import all_pairs
 from agora_analytics.instants import LAST_SECOND
 

@@ -5,7 +5,7 @@ and each nested query of a page.
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -18,6 +18,8 @@ from attrs import define
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest
 
 T = TypeVar("T")
+
+_LONGEST_SHOWN = 60  # characters of an argument in a repr
 
 
 class CallOptions(TypedDict, total=False):
@@ -143,10 +145,22 @@ def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
     def listing(*args: Any, **keywords: Any) -> Any:
         options = options_of(keywords)
         result = method(*args, **keywords)
-        limited: Callable[[CallOptions], Any] | None = getattr(result, "_limited", None)
-        return limited(options) if limited else result
+        limited: Callable[[CallOptions, str], Any] | None = getattr(result, "_limited", None)
+        return limited(options, _question(method, args, keywords)) if limited else result
 
     return awaited if iscoroutinefunction(method) else listing
+
+
+def _question(method: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """Return the call of a method as a reader would write it, such as `calls('6h', until='now')`."""
+    shown = [*map(_short, args[1:]), *(f"{name}={_short(value)}" for name, value in keywords.items())]
+    return f"{method.__name__}({', '.join(shown)})"
+
+
+def _short(value: Any) -> str:
+    text = value.call_id if hasattr(value, "call_id") else value
+    text = repr(text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 def checked_options(options: CallOptions) -> CallOptions:

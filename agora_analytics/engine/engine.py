@@ -12,6 +12,7 @@ from agora_analytics.core.domains import Domains, DomainState, HostTable
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.record import Record
+from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
@@ -199,7 +200,7 @@ class Engine:
         """Return the time range that may be requested of an endpoint now."""
         return reachable(self.limits(endpoint), self.server_time.now())
 
-    async def quota(self) -> list[Quota]:
+    async def quota(self) -> Records[Quota]:
         """Return the state of each endpoint's quota for today, as the ledger knows it."""
         now = self.server_time.now()
         quotas = []
@@ -217,11 +218,11 @@ class Engine:
                     opens_at=next_midnight(now),
                 )
             )
-        return quotas
+        return records_of(Quota, quotas)
 
-    def domains(self) -> list[DomainState]:
+    def domains(self) -> Records[DomainState]:
         """Return the state of each host, in the order in which the next request would try them."""
-        return self._domains.state(anyio.current_time())
+        return records_of(DomainState, self._domains.state(anyio.current_time()))
 
     async def aclose(self) -> None:
         """Cancel the requests in progress, and close what the engine opened."""

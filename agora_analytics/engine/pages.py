@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 
 from attrs import define, evolve, field, frozen
 from typing_extensions import TypeVar
 
+from agora_analytics.core.frames import Tabular, as_pandas, as_polars, require
 from agora_analytics.core.record import Record
+from agora_analytics.core.record_list import Records
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, call_limits
@@ -17,6 +18,8 @@ from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
 T = TypeVar("T")
@@ -47,7 +50,7 @@ class Meta(Record):
 
 
 @frozen(kw_only=True)
-class Page(Record, Generic[T]):
+class Page(Record, Tabular, Generic[T]):
     """One page of a listing.
 
     Attributes:
@@ -64,6 +67,18 @@ class Page(Record, Generic[T]):
     resume_token: str = ""
     raw: bytes | None = field(default=None, repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
+    _table: "Callable[[Sequence[Any]], Any] | None" = field(default=None, repr=False, eq=False)
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the records of the page as an Arrow table with the columns of the listing.
+
+        Raises:
+            ConfigurationError: the extra `[arrow]` is not installed, or no listing has returned the page.
+        """
+        require("pyarrow", "to_arrow()")
+        if self._table is None:
+            raise ConfigurationError("only a page that a listing has returned can become a table")
+        return self._table([self])
 
 
 P = TypeVar("P", bound=Page[Any])
@@ -142,6 +157,7 @@ class Pages(Generic[T, PageT]):
         prefetch_budget: PrefetchBudget | None = None,
         keep_raw: bool = False,
     ) -> None:
+        self._question = ""
         self._paginator = paginator
         self._spawn = spawn
         self._prefetch = prefetch
@@ -152,10 +168,17 @@ class Pages(Generic[T, PageT]):
         self._keep_raw = keep_raw
         self._options: CallOptions = {}
 
-    def _limited(self, options: CallOptions) -> Self:
-        """Apply the options of a call to each page, and return the listing."""
+    def _limited(self, options: CallOptions, question: str = "") -> Self:
+        """Apply the options of a call to each page, and return the listing. `question` is the call, for the repr."""
         self._options = {**self._options, **options}
+        self._question = question or self._question
         return self
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pages of {self._question or 'records'}: nothing requested yet; iterate with `async for`, or await "
+            ".collect(), .to_arrow(), .to_pandas() or .to_polars()>"
+        )
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         async with aclosing(self.pages()) as pages:
@@ -167,7 +190,7 @@ class Pages(Generic[T, PageT]):
         """Iterate over the pages in order."""
         async with aclosing(self._pages_of(self._paginator, keep_raw=self._keep_raw)) as pages:
             async for page in pages:
-                yield page
+                yield evolve(page, table=self._table)
 
     async def _pages_of(
         self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]], *, keep_raw: bool
@@ -184,9 +207,9 @@ class Pages(Generic[T, PageT]):
         finally:
             prefetcher.cancel()
 
-    async def collect(self) -> list[T]:
-        """Return all records."""
-        return [record async for record in self]
+    async def collect(self) -> Records[T]:
+        """Return all records: a list that prints as a table and can become one, see `Records`."""
+        return Records([record async for record in self], table=self._table)
 
     async def to_arrow(self) -> "pa.Table":
         """Return all records as one Arrow table, with the schema that the store uses for them.
@@ -194,10 +217,27 @@ class Pages(Generic[T, PageT]):
         Raises:
             ConfigurationError: the extra `[arrow]` is not installed; no request was sent.
         """
-        if find_spec("pyarrow") is None:
-            raise ConfigurationError("to_arrow() needs pyarrow: pip install 'agora-analytics[arrow]'")
+        require("pyarrow", "to_arrow()")
         pages = [page async for page in self._pages_of(self._paginator_for_table, keep_raw=False)]
         return self._table(pages)
+
+    async def to_pandas(self) -> "pd.DataFrame":
+        """Return all records as one pandas DataFrame; see `Tabular.to_pandas` for the types of its columns.
+
+        Raises:
+            ConfigurationError: the extra `[pandas]` is not installed; no request was sent.
+        """
+        require("pandas", "to_pandas()")
+        return as_pandas(await self.to_arrow())
+
+    async def to_polars(self) -> "pl.DataFrame":
+        """Return all records as one polars DataFrame.
+
+        Raises:
+            ConfigurationError: the extra `[polars]` is not installed; no request was sent.
+        """
+        require("polars", "to_polars()")
+        return as_polars(await self.to_arrow())
 
 
 class _Prefetcher(Generic[S, P]):

@@ -11,6 +11,7 @@ from attrs import frozen
 from agora_analytics.core.base_url import checked_base_url, refuse_open
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.clock import Clock
@@ -195,12 +196,12 @@ class Client:
         """Number of requests sent, by endpoint name; every attempt counts."""
         return sum((Counter(engine.sent) for engine in self._engines), Counter[str]())
 
-    async def quota(self, **options: Unpack[CallOptions]) -> list[Quota]:
+    async def quota(self, **options: Unpack[CallOptions]) -> Records[Quota]:
         """Return the state of each endpoint's quota for today, as this client's ledger knows it.
 
         Where the vendor documents no quota a day, `per_day` is what its rate allows.
         """
-        return [quota for engine in self._engines for quota in await engine.quota()]
+        return records_of(Quota, [quota for engine in self._engines for quota in await engine.quota()])
 
     def _now(self) -> float:
         return self._engine.server_time.now()

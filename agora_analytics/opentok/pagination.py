@@ -264,7 +264,11 @@ def plan_pages(
     async def paginator() -> InsightsPaginator[T]:
         return InsightsPaginator(plan, runner, tokens, position)
 
-    return paginator, lambda pages: plan.table([row for page in pages for row in page.records])
+    return paginator, partial(_table_of, plan.table)
+
+
+def _table_of(table: "Callable[[list[T]], pa.Table]", pages: "Sequence[Page[T]]") -> "pa.Table":
+    return table([row for page in pages for row in page.records])
 
 
 def objects_in(members: Sequence[Any], reader: LenientReader, path: str) -> list[tuple[dict[str, Any], str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_type
 
-from agora_analytics import blocking
+from agora_analytics import Records, blocking
 from agora_analytics.apsaravideo import AsyncApsaraVideo, Metric, MetricPage, MetricPoint
 from agora_analytics.apsaravideo.auth import Credentials
 from agora_analytics.blocking.wrappers import Pages as BlockingPages
@@ -24,7 +24,7 @@ async def awaited() -> None:
         async for point in client.all_metrics("1d", metrics=["VideoStuckRate"]):
             assert_type(point, MetricPoint)
             assert_type(point.value, float | None)
-        assert_type(await listing.collect(), list[MetricPoint])
+        assert_type(await listing.collect(), Records[MetricPoint])
         client.interaction_metrics("FirstFrameCost")  # type: ignore[call-arg]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_type
 
+from agora_analytics import Records
 from agora_analytics.blocking import opentok as blocking
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.engine import Quota
@@ -41,13 +42,13 @@ async def awaited() -> None:
         assert_type(client.connections("a", meeting_id="m"), InsightsPages[Connection])
         assert_type(client.publishers("a"), InsightsPages[Publisher])
         assert_type(client.subscribers("a"), InsightsPages[Subscriber])
-        assert_type(await client.session_summaries("1d").collect(), list[SessionSummary])
+        assert_type(await client.session_summaries("1d").collect(), Records[SessionSummary])
         assert_type(client.reach(), Window)
         assert_type(client.window("1d"), Window)
-        assert_type(await client.quota(), list[Quota])
+        assert_type(await client.quota(), Records[Quota])
         assert_type(client.project_id, str)
         rows = client.project_data(0, interval=Interval.DAILY, group_by="COUNTRY")
-        assert_type(await rows.collect(), list[ProjectRow])
+        assert_type(await rows.collect(), Records[ProjectRow])
         result = await client.query("{ a }")
         assert_type(result, QueryResult)
         assert_type(result.data, Mapping[str, Any])
@@ -73,5 +74,5 @@ def waiting() -> None:
         assert_type(client.publishers("a"), blocking.InsightsPages[Publisher])
         assert_type(client.subscribers("a"), blocking.InsightsPages[Subscriber])
         assert_type(client.query("{ a }"), QueryResult)
-        assert_type(client.quota(), list[Quota])
+        assert_type(client.quota(), Records[Quota])
         client.meetings("a", role="publisher")  # type: ignore[call-arg]

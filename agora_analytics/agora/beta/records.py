@@ -199,15 +199,11 @@ def _diagnosis(row: Any, path: str, reader: LenientReader) -> Diagnosis | None:
 
 
 def details_table(pages: Sequence[Page[CallDetails]]) -> "pa.Table":
-    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.METRICS`."""
-    import pyarrow as pa
+    """Return the samples of a call as one long table, with the schema `agora_analytics.schemas.SAMPLES`."""
+    from agora_analytics.agora.arrow import samples_table
 
-    from agora_analytics.decode.arrow_table import columns_table
-    from agora_analytics.schemas import METRICS
-
-    parts = [details for page in pages for details in page.records]
-    tables = [columns_table(part.columns, call_id=part.call_id) for part in parts if len(part.columns)]
-    return pa.concat_tables(tables, unify_dictionaries=True) if tables else METRICS.empty_table()
+    parts = [details for page in pages for details in page.records if len(details.columns)]
+    return samples_table((part.columns for part in parts), call_id=parts[0].call_id if parts else "")
 
 
 def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
