@@ -96,6 +96,15 @@ class Granularity(StrEnum):
     MINUTE = "1m"
 
 
+UNITS: Mapping[str, str] = {
+    **dict.fromkeys([*QualityMetric, *FreezeMetric], "ratio"),
+    **dict.fromkeys(
+        [UsageMetric.TOTAL_DURATION, UsageMetric.TOTAL_VIDEO_DURATION, UsageMetric.TOTAL_AUDIO_DURATION],
+        "min",
+    ),
+}
+"""The units of metrics of queries: a ratio is a fraction of 1. The others are counts."""
+
 PEAKS = frozenset({UsageMetric.PEAK_CONCURRENT_CHANNELS, UsageMetric.PEAK_CONCURRENT_USERS})
 LIVE_COUNTS = frozenset({RealtimeMetric.USER_COUNT, RealtimeMetric.CHANNEL_COUNT})
 

@@ -225,7 +225,7 @@ def _count(value: Any) -> int | None:
     return None if count is None or count < 0 else count
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class MetricsPage(Page[Series]):
     """A page of metrics: `records` are its series, `columns` all samples of the response."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from agora_analytics.agora.enums import UNITS
 from agora_analytics.agora.parsers import Number, QueryContext
 from agora_analytics.agora.records import Uid
 from agora_analytics.core.field_types import Int64, Seconds
@@ -20,8 +21,20 @@ from agora_analytics.core.record import Record
 from agora_analytics.errors import DecodeError
 
 
+class _Measured(Record):
+    __slots__ = ()
+
+    _IN_JSON = ("unit",)
+    metric: str
+
+    @property
+    def unit(self) -> str:
+        """The unit of `value`: `ratio`, `min`, or "" for a count and for a metric that no document names."""
+        return UNITS.get(self.metric, "")
+
+
 @frozen(kw_only=True)
-class Point(Record):
+class Point(_Measured):
     """One metric at one time.
 
     Attributes:
@@ -49,7 +62,7 @@ class Point(Record):
 
 
 @frozen(kw_only=True)
-class Total(Record):
+class Total(_Measured):
     """One metric over a whole time range, of all users or of one group.
 
     Attributes:
@@ -74,7 +87,7 @@ class Total(Record):
 
 
 @frozen(kw_only=True)
-class TopGroup(Record):
+class TopGroup(_Measured):
     """One of the 20 largest groups in one 20-second window.
 
     Attributes:
@@ -99,7 +112,7 @@ class TopGroup(Record):
 
 
 @frozen(kw_only=True)
-class GroupStatistic(Record):
+class GroupStatistic(_Measured):
     """One metric of one group of a call's users.
 
     Attributes:

@@ -50,7 +50,7 @@ class MetricPoint(Record):
         return _EPOCH + timedelta(seconds=self.ts)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class MetricPage(Page[MetricPoint]):
     """One page: the points of one metric in one window, and their summary.
 

@@ -91,7 +91,7 @@ class Pages(Tabular, Generic[T, PageT]):
         return super().to_polars()
 
     def __repr__(self) -> str:
-        return without_await(repr(self._listing)).replace("or await .collect", "or call .collect")
+        return without_await(repr(self._listing).replace("or await", "or call"))
 
     def _check(self) -> None:
         if self._process != os.getpid():

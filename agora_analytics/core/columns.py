@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
@@ -50,13 +49,15 @@ class Series(Record):
         return len(self.ts)
 
     def __repr__(self) -> str:
+        from agora_analytics.core.record_text import time_text
+
         peer = f" of peer {self.peer_uid}" if self.peer_uid != LOCAL_USER else ""
         name = f"{self.name or self.mid}{f' [{self.unit}]' if self.unit else ''}"
         if not len(self):
             return f"<Series {name}{peer} in session {self.sid}: no samples>"
-        first, last = (datetime.fromtimestamp(self.ts[i], UTC) for i in (0, -1))
+        first, last = time_text(self.ts[0]), time_text(self.ts[-1], "%H:%M:%S")
         count = f"{len(self):,} sample{'s' if len(self) > 1 else ''}"
-        return f"<Series {name}{peer} in session {self.sid}: {count}, {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S} UTC>"
+        return f"<Series {name}{peer} in session {self.sid}: {count}, {first} to {last} UTC>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
         return _pickled(self)

@@ -62,10 +62,18 @@ def _text(name: str, value: Any) -> str:
         return ""
     is_time = name in SECONDS | FRACTIONAL_SECONDS or name.endswith("_ts")
     if is_time and isinstance(value, int | float):
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%SZ}"
+        return time_text(value, "%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, list) and len(value) > 4:
         return f"{len(value):,} values"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def time_text(seconds: float, layout: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return a time in UTC as text; the number if it is not the time of a calendar, since a server may send any."""
+    try:
+        return format(datetime.fromtimestamp(seconds, UTC), layout)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def _cut(cell: str) -> str:

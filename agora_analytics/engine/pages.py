@@ -49,7 +49,7 @@ class Meta(Record):
     total: int | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Page(Record, Tabular, Generic[T]):
     """One page of a listing.
 
@@ -68,6 +68,14 @@ class Page(Record, Tabular, Generic[T]):
     raw: bytes | None = field(default=None, repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
     _table: "Callable[[Sequence[Any]], Any] | None" = field(default=None, repr=False, eq=False)
+
+    def __repr__(self) -> str:
+        kind = type(self.records[0]).__name__ if self.records else "record"
+        rest = "more pages follow" if self.resume_token else "the last page"
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return (
+            f"<{type(self).__name__} of {len(self.records)} x {kind}{skipped} from {self.meta.host}, {rest}>"
+        )
 
     def to_arrow(self) -> "pa.Table":
         """Return the records of the page as an Arrow table with the columns of the listing.

@@ -58,7 +58,7 @@ class CursorPage:
     total: int | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class InsightsPage(Page[T]):
     """A page of a listing, complete at every level.
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import define, field, frozen
 
+from agora_analytics.core.record import Record
 from agora_analytics.errors import StoreDamaged, StoreError
 from agora_analytics.store import atomic_exchange, parquet_file
 from agora_analytics.store.completeness import CallsDay, Day, DayIncomplete, PointsDay
@@ -50,7 +51,7 @@ _NO_EXCHANGE = (
 
 
 @frozen(kw_only=True)
-class CompactedDay:
+class CompactedDay(Record):
     """The result of compacting one app's day: rows, and files and bytes before and after.
 
     The numbers are sums over `calls`, `sessions` and `metrics`, or those of `points`, which are compacted separately.
@@ -66,7 +67,7 @@ class CompactedDay:
 
 
 @frozen(kw_only=True)
-class SkippedDay:
+class SkippedDay(Record):
     """One app's day that was not compacted, with the reason; `damaged`: a file of it cannot be read."""
 
     app_id: str
@@ -76,7 +77,7 @@ class SkippedDay:
 
 
 @frozen(kw_only=True)
-class CompactReport:
+class CompactReport(Record):
     """The result of a compaction. It does not include days that had nothing to compact.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS
+from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS, BetaExperienceMetric, BetaNetMetric
 from agora_analytics.agora.beta.limits import MOST_CALLS, MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
@@ -43,6 +43,13 @@ class BetaPoint(Record):
     metric: str
     value: int | float | None
     extra: Mapping[str, Any] = field(factory=dict)
+
+    _IN_JSON = ("unit",)
+
+    @property
+    def unit(self) -> str:
+        """`%`, or "" for a count and for a metric that no document names."""
+        return "%" if self.metric in {*BetaExperienceMetric, *BetaNetMetric} else ""
 
     @property
     def at(self) -> datetime:
