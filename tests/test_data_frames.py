@@ -153,7 +153,7 @@ def test_blocking_listing_is_a_frame_and_an_arrow_stream():
             ".to_pandas() or .to_polars()>"
         )
         assert client.sent == {}
-        count = duckdb.sql("select count(*) from calls").fetchone()
+        (count,) = duckdb.sql("select count(*) from calls").fetchall()
         ids = {call.call_id for call in world.calls}
         assert count == (5,)
         assert set(calls.to_pandas()["call_id"]) == set(calls.to_polars()["call_id"]) == ids
