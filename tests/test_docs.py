@@ -45,6 +45,18 @@ def test_every_column_of_the_tables_is_documented():
         ]
 
 
+def test_columns_of_samples_are_documented():
+    schemas = pytest.importorskip("agora_analytics.schemas")
+    section = (
+        (ROOT / "docs" / "tables.md").read_text().split("### Samples with names and units")[1].split("###")[0]
+    )
+    more = [field for field in schemas.SAMPLES if field.name not in schemas.METRICS.names]
+    assert re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE) == [
+        (field.name, str(field.type).replace(", ordered=0", ""), field.metadata[b"description"].decode())
+        for field in more
+    ]
+
+
 def test_the_gate_runs_the_test_command_of_the_readme():
     readme = (ROOT / "README.md").read_text()
     command = re.search(r"<!-- tests -->\n```console\n\$ (.+)\n```", readme)
