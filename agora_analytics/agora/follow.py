@@ -104,17 +104,12 @@ class Follow:
         self._failures: dict[str, int] = {}
         self._begun = False
         self._options: CallOptions = {}
-        self._question = ""
         self.lost = 0
 
-    def _limited(self, options: CallOptions, question: str = "") -> Self:
-        """Apply the options of a call to each request. `question` is the call, for the repr."""
+    def _limited(self, options: CallOptions) -> Self:
+        """Apply the options of a call to each request."""
         self._options = {**self._options, **options}
-        self._question = question
         return self
-
-    def __repr__(self) -> str:
-        return f"<Follow of {self._question or sorted(self._operations)}: iterate over its windows with `async for`>"
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:
         if self._next is None:

@@ -145,7 +145,7 @@ def test_every_metric_id_is_there():
     ]
     assert len({metric.name for metric in METRIC_IDS.values()}) == len(METRIC_IDS) == 37
     assert metric_name(20005) == "audio_render_freeze"
-    assert metric_name(20099) == "20099"
+    assert metric_name(20099) == "mid_20099"
 
 
 def test_every_endpoint_has_its_limits_with_a_source():
