@@ -76,7 +76,7 @@ SAMPLES = pa.schema(
         METRICS.field("call_id").with_type(_TEXTS),
         METRICS.field("sid").with_type(_TEXTS),
         METRICS.field("mid"),
-        _column("metric", _TEXTS, "Name of the metric; its number where no document names it."),
+        _column("metric", _TEXTS, "Name of the metric; mid_ and its number where no document names it."),
         _column("unit", _TEXTS, "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
         METRICS.field("peer_uid").with_type(_TEXTS),
         METRICS.field("ts"),

@@ -54,6 +54,7 @@ def test_listing_pages_and_records_are_the_same_table_and_json(vendor, name):
     assert is_json([page.to_dict() for page in pages])
     assert f"{len(records):,} x {type(records[0]).__name__}" in repr(records)
     assert shown.startswith("<Pages of ")
+    assert "(" in shown.partition(":")[0]  # the call, such as calls(...)
     assert "nothing requested yet" in shown
 
 

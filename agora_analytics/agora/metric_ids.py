@@ -92,17 +92,6 @@ NAMES_AND_UNITS: Mapping[int, tuple[str, str]] = {
 """The columns `metric` and `unit` of samples, by metric id."""
 
 
-def metric_name(mid: int) -> str:
-    """Return the name of a metric id; `mid_` and its number where no document names it.
-
-    Example:
-        >>> metric_name(20018), metric_name(29999)
-        ('video_end_to_end_loss', 'mid_29999')
-    """
-    metric = METRIC_IDS.get(mid)
-    return metric.name if metric else f"mid_{mid}"
-
-
 def metric_unit(mid: int) -> str:
     """Return the unit of a metric id; "" where it has none, or no document names it.
 
@@ -112,3 +101,14 @@ def metric_unit(mid: int) -> str:
     """
     metric = METRIC_IDS.get(mid)
     return metric.unit if metric else ""
+
+
+def metric_name(mid: int) -> str:
+    """Return the name of a metric id; `mid_` and its number where no document names it.
+
+    Example:
+        >>> metric_name(20018), metric_name(29999)
+        ('video_end_to_end_loss', 'mid_29999')
+    """
+    metric = METRIC_IDS.get(mid)
+    return metric.name if metric else f"mid_{mid}"

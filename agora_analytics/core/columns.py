@@ -27,7 +27,7 @@ class Series(Record):
         peer_uid: the remote user whose stream was measured; "0" for the session's own user.
         ts: UTC epoch seconds, int64.
         value: the values in `unit`, float64; NaN for null.
-        name: the name of the metric; its number as text where no document names it.
+        name: the name of the metric; `mid_` and its number where no document names it.
         unit: `%`, `Kbps`, `ms`, `fps`, `dB`, `px`; "" where it has none or no document names it.
 
     `ts` and `value` are memoryviews of the same length into the columns of the response; `numpy.asarray(series.value)`
@@ -98,7 +98,7 @@ class MetricColumns:
     def __iter__(self) -> Iterator[Series]:
         for i, sid in enumerate(self.sid_index):
             points, mid = slice(self.offsets[i], self.offsets[i + 1]), self.mid[i]
-            name, unit = self.names.get(mid) or (str(mid), "")
+            name, unit = self.names.get(mid) or (f"mid_{mid}", "")
             yield Series(
                 sid=self.sids[sid],
                 mid=mid,

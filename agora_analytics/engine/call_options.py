@@ -173,8 +173,10 @@ def _with_options(method: Callable[..., Any]) -> Callable[..., Any]:
     def listing(*args: Any, **keywords: Any) -> Any:
         options = options_of(keywords)
         result = method(*args, **keywords)
-        limited: Callable[[CallOptions, str], Any] | None = getattr(result, "_limited", None)
-        return limited(options, _question(method, args, keywords)) if limited else result
+        limited: Callable[[CallOptions], Any] | None = getattr(result, "_limited", None)
+        result = limited(options) if limited else result
+        named: Callable[[str], Any] | None = getattr(result, "_named", None)
+        return named(_question(method, args, keywords)) if named else result
 
     return awaited if iscoroutinefunction(method) else listing
 

@@ -183,6 +183,11 @@ class Pages(Generic[T, PageT]):
         self._question = question or self._question
         return self
 
+    def _named(self, question: str) -> Self:
+        """Note the call that the listing comes from, for its repr, and return the listing."""
+        self._question = question
+        return self
+
     def __repr__(self) -> str:
         return (
             f"<Pages of {self._question or 'records'}: nothing requested yet; iterate with `async for`, or await "
