@@ -120,8 +120,8 @@ class ParquetStore:
             InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
             StoreError: if a file is damaged or cannot be read.
             duckdb.Error: raised by the methods of the relation, such as `duckdb.ConversionException` for a value that
-                cannot be converted. `duckdb.IOException` for a missing file means that a compaction has replaced files
-                since the query began; read the relation again.
+                cannot be converted; an Arrow reader raises pyarrow's errors. `duckdb.IOException` for a missing file
+                means that a compaction has replaced files since the query began; read the relation again.
 
         Example::
 

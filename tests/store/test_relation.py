@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import islice
@@ -13,6 +14,7 @@ import pytest
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 from agora_analytics.store import TABLES, open_store, query
 from agora_analytics.store.layout import Layout
+from agora_analytics.store.query_errors import duckdb_error
 
 from .sample_calls import APP, DAY, POINT, SAMPLES, metrics, store_call
 
@@ -163,6 +165,35 @@ def test_rows_stream(filled):
     assert schema.names == ["n"]
     assert [table.num_rows > 0 for table in islice(tables, 3)] == [True] * 3
     tables.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [("error('boom')::int", "boom"), ("('x' || n)::int", "Could not convert string 'x3000000'")],
+)
+def test_error_after_the_first_rows_is_an_error_of_the_query(filled, bad, match):
+    """An Arrow stream reports it as text only."""
+    text = f"select case when n < 3_000_000 then n else {bad} end as n from range(4_000_000) t(n)"
+    _, tables = query.stream(Layout(filled.path), text, [])
+    assert next(tables).num_rows > 0
+    with pytest.raises(InvalidRequest, match=match) as caught:
+        deque(tables, maxlen=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("IO Error: Cannot open file", duckdb.IOException),
+        ("Out of Memory Error: failed to allocate", duckdb.OutOfMemoryException),
+        ("Invalid Input Error: no magic bytes", duckdb.InvalidInputException),
+        ("Permission Error: Cannot access file", duckdb.PermissionException),
+        ("TProtocolException: invalid data", duckdb.Error),
+        ("", duckdb.Error),
+    ],
+)
+def test_error_of_an_arrow_stream_gets_the_class_of_duckdb(message, kind):
+    assert type(duckdb_error(message)) is kind
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # DuckDB 1.5 with pandas 3
