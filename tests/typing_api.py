@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_type
 
+import duckdb
 import httpx
 
 from agora_analytics import (
@@ -130,8 +131,11 @@ async def use() -> None:
 async def harvesting(client: AsyncAgora) -> None:
     cost = await estimate(client, since="1d", store="folder")
     assert_type(cost, Estimate)
-    report = await harvest(client, since="1d", store=open_store("folder"))
+    store = open_store("folder")
+    report = await harvest(client, since="1d", store=store)
     assert_type(report, HarvestReport)
+    assert_type(await harvest(client, since="1d", store=store.writer), HarvestReport)
+    assert_type(store.sql("select 1"), duckdb.DuckDBPyRelation)
     assert_type(report.retry_at, float | None)
 
 

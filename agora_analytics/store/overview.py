@@ -1,16 +1,20 @@
 """What a store contains, as its `repr` shows it."""
 
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from attrs import field, frozen
 
 from agora_analytics.errors import StoreError
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import query
-from agora_analytics.store.layout import Layout, partitions
+from agora_analytics.store.layout import Layout, decode_id, parquet_names, partitions
 
 _MOST_FILES = 500
 """Rows and vendors are read from all files, which takes about 0.1 s for so many."""
@@ -41,12 +45,7 @@ class Overview:
             files = {table: len(layout.files(table)) for table in TABLES}
         except StoreError:
             return cls(folder=layout.folder)
-        days = {
-            day
-            for table in TABLES
-            for _, app in partitions(layout.table(table), "app_id")
-            for day, _ in partitions(app, "day")
-        }
+        days = {day for table in TABLES for _, day, _ in _day_folders(layout.table(table))}
         rows: dict[str, int] = {}
         vendors: list[str] | None = None
         if sum(files.values()) <= _MOST_FILES:
@@ -94,6 +93,48 @@ class Overview:
 def count_rows(layout: Layout) -> dict[str, int]:
     """Return the number of rows of each table, read from the file footers."""
     return _count(layout)[0]
+
+
+def completeness(layout: Layout) -> pa.Table:
+    """Return one row for each app and day with data. See `ParquetStore.completeness`."""
+    text = "select app_id, day::varchar, count(*), count(*) filter (not finished) from calls group by all"
+    calls = {
+        (app_id, day): (count, ongoing)
+        for app_id, day, count, ongoing in query.fetch(layout, text, lambda made: made.fetchall())
+    }
+    pending: Counter[tuple[str, str]] = Counter()
+    days = set(calls)
+    for table in TABLES:
+        days.update((app_id, day) for app_id, day, _ in _day_folders(layout.table(table)))
+        for app_id, day, folder in _day_folders(layout.table(table, pending=True)):
+            pending[app_id, day] += len(parquet_names(folder))
+    rows = [
+        (app_id, date.fromisoformat(day), *calls.get((app_id, day), (0, 0)), pending[app_id, day])
+        for app_id, day in sorted(days | set(+pending))
+    ]
+    return pa.Table.from_pylist(
+        [dict(zip(_COMPLETENESS.names, (*row, row[3] == row[4] == 0), strict=True)) for row in rows],
+        schema=_COMPLETENESS,
+    )
+
+
+_COMPLETENESS = pa.schema(
+    {
+        "app_id": pa.string(),
+        "day": pa.date32(),
+        "calls": pa.int64(),
+        "ongoing": pa.int64(),
+        "pending": pa.int64(),
+        "complete": pa.bool_(),
+    }
+)
+
+
+def _day_folders(table: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield the app, the day and the path of each folder of a table."""
+    for app_id, app in partitions(table, "app_id"):
+        for day, folder in partitions(app, "day"):
+            yield decode_id(app_id), day, folder
 
 
 def _count(layout: Layout, more: str = "") -> tuple[dict[str, int], Any]:

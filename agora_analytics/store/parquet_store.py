@@ -13,7 +13,7 @@ from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.overview import Overview, count_rows
+from agora_analytics.store.overview import Overview, completeness, count_rows
 from agora_analytics.store.parquet_writer import ParquetStoreWriter
 from agora_analytics.store.views import view_schema
 
@@ -120,8 +120,8 @@ class ParquetStore:
             InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
             StoreError: if a file is damaged or cannot be read.
             duckdb.Error: raised by the methods of the relation, such as `duckdb.ConversionException` for a value that
-                cannot be converted. `duckdb.IOException` for a missing file means that a compaction has replaced files
-                since the query began; read the relation again.
+                cannot be converted; an Arrow reader raises pyarrow's errors. `duckdb.IOException` for a missing file
+                means that a compaction has replaced files since the query began; read the relation again.
 
         Example::
 
@@ -176,3 +176,22 @@ class ParquetStore:
             StoreError: if a file is damaged or cannot be read.
         """
         return count_rows(self._layout)
+
+    def completeness(self) -> pa.Table:
+        """Return which days a harvest still has to complete: one row for each app and UTC day with data.
+
+        - `calls`: the calls that are stored.
+        - `ongoing`: those of them that are snapshots, because they had not ended when they were fetched.
+        - `pending`: units of work that are not in the tables yet, or have to be fetched again.
+        - `complete`: true if `ongoing` and `pending` are 0.
+
+        A day without data has no row. Which time ranges were harvested is not stored.
+
+        Raises:
+            StoreError: if a file is damaged or cannot be read.
+
+        Example::
+
+            store.completeness().to_pandas()
+        """
+        return completeness(self._layout)

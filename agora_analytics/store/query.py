@@ -18,7 +18,12 @@ from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store.failures import damaged, retry_if_moved
 from agora_analytics.store.layout import Layout, parquet_names, partitions
-from agora_analytics.store.query_errors import is_missing_file, translate_query_errors, unreadable
+from agora_analytics.store.query_errors import (
+    duckdb_error,
+    is_missing_file,
+    translate_query_errors,
+    unreadable,
+)
 from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
 from agora_analytics.store.views import create_views, select_files
 
@@ -67,7 +72,7 @@ def stream(
 
     def start(made: duckdb.DuckDBPyRelation) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
         reader = made.to_arrow_reader(_BATCH_ROWS)
-        return reader, next(reader, None)
+        return reader, _next_batch(reader)
 
     reader, first = fetch(layout, text, start, allow)
 
@@ -76,9 +81,16 @@ def stream(
         while batch is not None:
             yield pa.Table.from_batches([batch])
             with translate_query_errors(layout):
-                batch = next(reader, None)
+                batch = _next_batch(reader)
 
     return reader.schema, tables()
+
+
+def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    try:
+        return next(reader, None)
+    except (pa.ArrowException, OSError) as problem:
+        raise duckdb_error(str(problem)) from problem
 
 
 def calls(layout: Layout, app_id: str) -> pa.Table:

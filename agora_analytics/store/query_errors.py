@@ -39,6 +39,20 @@ def translate_query_errors(layout: Layout) -> Iterator[None]:
         raise _translate(layout, problem) from problem
 
 
+def duckdb_error(message: str) -> duckdb.Error:
+    """Return the error of DuckDB that an Arrow stream reports as text only.
+
+    Example:
+        >>> type(duckdb_error("Out of Range Error: Overflow")).__name__
+        'OutOfRangeException'
+    """
+    words = message.partition(" Error: ")[0].split()
+    name = "".join(word[0].upper() + word[1:] for word in words) + "Exception"
+    kind = getattr(duckdb, name, duckdb.Error)
+    error: duckdb.Error = kind(message)
+    return error
+
+
 def is_missing_file(layout: Layout, problem: Exception) -> bool:
     """Return whether an error means that a compaction has replaced a file of the store."""
     text = str(problem)

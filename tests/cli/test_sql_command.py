@@ -2,10 +2,12 @@ import csv
 import io
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
+from agora_analytics.errors import StoreError
 from agora_analytics.store import open_store
 
 QUERY = """
@@ -134,6 +136,31 @@ def test_fractions_of_a_second_are_written_only_where_there_are_some(sql):
     query = "select unnest([timestamptz '2026-11-20 08:00:00Z', timestamptz '2026-11-20 08:00:01.25Z']) as ts"
     expected = ["2026-11-20T08:00:00Z", "2026-11-20T08:00:01.250000Z"]
     assert [row["ts"] for row in json.loads(sql("-f", "json", query))] == expected
+
+
+def test_rows_are_streamed(sql):
+    """All rows of the query would take 8 TB, and hours."""
+    query = "select * from range(1_000_000_000_000) t(n)"
+    assert sql("-f", "jsonl", "-n", "2", query) == '{"n": 0}\n{"n": 1}\n'
+    assert sql("-f", "csv", "-n", "1", query) == "n\n0\n"
+
+
+def test_error_after_some_rows_says_how_many_were_written(tmp_path, capsys, monkeypatch):
+    def stream(layout, text, allow):
+        table = pa.table({"n": [1, 2]})
+
+        def tables():
+            yield table
+            raise StoreError("the disk failed")
+
+        return table.schema, tables()
+
+    open_store(tmp_path / "store", create=True)
+    monkeypatch.setattr("agora_analytics.store.query.stream", stream)
+    file = tmp_path / "rows.csv"
+    assert main(["sql", "--store", str(tmp_path / "store"), "from calls", "-o", str(file)]) == 74
+    assert f"2 rows were written to {file} before that" in capsys.readouterr().err
+    assert file.read_text() == "n\n1\n2\n"
 
 
 def test_nanoseconds_are_written_in_full(sql):

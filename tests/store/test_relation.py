@@ -2,7 +2,9 @@
 
 import gc
 import weakref
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from itertools import islice
 
 import duckdb
@@ -12,8 +14,9 @@ import pytest
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 from agora_analytics.store import TABLES, open_store, query
 from agora_analytics.store.layout import Layout
+from agora_analytics.store.query_errors import duckdb_error
 
-from .sample_calls import APP, DAY, POINT, SAMPLES, store_call
+from .sample_calls import APP, DAY, POINT, SAMPLES, metrics, store_call
 
 COUNT = "select count(*) from metrics"
 
@@ -88,8 +91,8 @@ def test_each_relation_has_its_own_connection(filled):
     assert second.fetchall() == [(4 * SAMPLES,)]
     assert reader.read_all().num_rows == 1
     with ThreadPoolExecutor(4) as pool:
-        rows = list(pool.map(lambda _: filled.sql(COUNT).fetchall(), range(16)))
-    assert rows == [[(4 * SAMPLES,)]] * 16
+        rows = list(pool.map(lambda _: filled.sql(COUNT).fetchall(), range(8)))
+    assert rows == [[(4 * SAMPLES,)]] * 8
 
 
 def test_relation_lists_the_files_again_each_time_it_is_read(filled):
@@ -162,6 +165,35 @@ def test_rows_stream(filled):
     assert schema.names == ["n"]
     assert [table.num_rows > 0 for table in islice(tables, 3)] == [True] * 3
     tables.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [("error('boom')::int", "boom"), ("('x' || n)::int", "Could not convert string 'x3000000'")],
+)
+def test_error_after_the_first_rows_is_an_error_of_the_query(filled, bad, match):
+    """An Arrow stream reports it as text only."""
+    text = f"select case when n < 3_000_000 then n else {bad} end as n from range(4_000_000) t(n)"
+    _, tables = query.stream(Layout(filled.path), text, [])
+    assert next(tables).num_rows > 0
+    with pytest.raises(InvalidRequest, match=match) as caught:
+        deque(tables, maxlen=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("IO Error: Cannot open file", duckdb.IOException),
+        ("Out of Memory Error: failed to allocate", duckdb.OutOfMemoryException),
+        ("Invalid Input Error: no magic bytes", duckdb.InvalidInputException),
+        ("Permission Error: Cannot access file", duckdb.PermissionException),
+        ("TProtocolException: invalid data", duckdb.Error),
+        ("", duckdb.Error),
+    ],
+)
+def test_error_of_an_arrow_stream_gets_the_class_of_duckdb(message, kind):
+    assert type(duckdb_error(message)) is kind
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # DuckDB 1.5 with pandas 3
@@ -240,6 +272,23 @@ def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(fi
     assert "<td>metrics</td><td></td><td>4</td>" in filled._repr_html_()
 
 
+def test_completeness_of_each_day(store):
+    assert store.completeness().num_rows == 0
+    store_call(store, "c1")
+    store_call(store, "c2")
+    store_call(store, "c3", day="2026-11-21", finished=False)
+    store.writer.put("metrics", "c4.0", metrics("c4"), app_id="a b", day="2026-11-22", pending=True)
+    store.writer.put("points", "m", POINT, app_id=APP, day="2026-11-23", pending=False)
+    rows = store.completeness()
+    assert rows.column_names == ["app_id", "day", "calls", "ongoing", "pending", "complete"]
+    assert [tuple(row.values()) for row in rows.to_pylist()] == [
+        (APP, date(2026, 11, 20), 2, 0, 0, True),
+        (APP, date(2026, 11, 21), 1, 1, 0, False),
+        (APP, date(2026, 11, 23), 0, 0, 0, True),
+        ("a b", date(2026, 11, 22), 0, 0, 1, False),
+    ]
+
+
 def test_store_has_the_names_that_a_reader_uses(filled):
     names = {name for name in dir(filled) if not name.startswith("_")}
-    assert names == {"counts", "dataset", "files", "path", "sql", "table", "tables", "writer"}
+    assert names == {"completeness", "counts", "dataset", "files", "path", "sql", "table", "tables", "writer"}

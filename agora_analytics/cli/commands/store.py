@@ -15,7 +15,7 @@ import typer
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
-from agora_analytics.cli.output import Format, LimitedOutput, open_writer
+from agora_analytics.cli.output import LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
 from agora_analytics.errors import InvalidRequest
 
@@ -160,13 +160,19 @@ def _write_tables(tables: "Iterator[pa.Table]", output: LimitedOutput) -> None:
     first = next(tables)
     with open_writer(query_result(first), output) as writer:
         total = 0
-        for table in chain([first], tables):
-            total += table.num_rows
-            left = output.most - writer.written if output.most else table.num_rows
-            if left > 0:
-                writer.add(table.slice(0, left))
-            elif output.format is not Format.TABLE:
-                break
+        try:
+            for table in chain([first], tables):
+                total += table.num_rows
+                left = output.most - writer.written if output.most else table.num_rows
+                if left > 0:
+                    writer.add(table.slice(0, left))
+                elif not output.to_screen:
+                    break
+        except Exception as error:
+            if writer.written:
+                where = f" to {output.file}" if output.file else ""
+                error.add_note(f"{writer.written:,} rows were written{where} before that")
+            raise
         if total > writer.written:
             writer.total, writer.rest = total, "--limit 0 shows all"
 
