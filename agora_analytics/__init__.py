@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agora_analytics.agora.beta.client import AsyncAgoraBeta as AsyncAgoraBeta
     from agora_analytics.agora.client import AsyncAgora as AsyncAgora
     from agora_analytics.agora.credentials import Basic as Basic
+    from agora_analytics.agora.credentials import BasicSource as BasicSource
     from agora_analytics.agora.enums import Dimension as Dimension
     from agora_analytics.agora.enums import FreezeMetric as FreezeMetric
     from agora_analytics.agora.enums import Granularity as Granularity
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from agora_analytics.agora.record_list import Rows as Rows
     from agora_analytics.agora.records import Call as Call
     from agora_analytics.agora.records import Session as Session
+    from agora_analytics.agora.settings import PlanName as PlanName
     from agora_analytics.agora.settings import Region as Region
+    from agora_analytics.agora.settings import RegionName as RegionName
     from agora_analytics.agora.stat_records import FreezeBucket as FreezeBucket
     from agora_analytics.agora.stat_records import GroupStatistic as GroupStatistic
     from agora_analytics.agora.stat_records import Point as Point
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from agora_analytics.harvest.insights import harvest_insights as harvest_insights
     from agora_analytics.harvest.report import HarvestReport as HarvestReport
     from agora_analytics.harvest.run import harvest as harvest
+    from agora_analytics.kit.client import ConfigPath as ConfigPath
     from agora_analytics.messages import FailureKind as FailureKind
     from agora_analytics.messages import Request as Request
     from agora_analytics.messages import Response as Response
@@ -105,7 +109,7 @@ __all__, _import = lazy_names(
     {
         "agora.beta.client": ("AsyncAgoraBeta",),
         "agora.client": ("AsyncAgora",),
-        "agora.credentials": ("Basic",),
+        "agora.credentials": ("Basic", "BasicSource"),
         "agora.follow": ("LiveWindow",),
         "agora.stat_records": (
             "FreezeBucket",
@@ -130,7 +134,7 @@ __all__, _import = lazy_names(
             "Session",
         ),
         "agora.record_list": ("Rows",),
-        "agora.settings": ("Region",),
+        "agora.settings": ("PlanName", "Region", "RegionName"),
         "agora.enums": (
             "Dimension",
             "FreezeMetric",
@@ -197,6 +201,7 @@ __all__, _import = lazy_names(
         "harvest.insights": ("harvest_insights",),
         "harvest.report": ("HarvestReport",),
         "harvest.run": ("harvest",),
+        "kit.client": ("ConfigPath",),
         "messages": (
             "FailureKind",
             "Request",
