@@ -34,10 +34,10 @@ def open_ledger(name: str | None = None) -> MemoryLedger | SqliteLedger:
     Raises:
         ConfigurationError: the name cannot be that of a file.
     """
-    name = name or os.environ.get(LEDGER)
-    if name == MEMORY:
+    name = (name or os.environ.get(LEDGER, "")).strip()
+    if name.lower() == MEMORY:
         return _process_ledger
-    if name and "://" in name:
+    if "://" in name:
         raise ConfigurationError(f"{LEDGER} or ledger names a URL; use the path of a file, or {MEMORY!r}")
     try:
         path = Path(name).expanduser().absolute() if name else default_path()

@@ -1,19 +1,20 @@
 """A program with default settings, as a user writes it: `web` serves call pages with uvicorn, `notebook` reads in a loop.
 
-python default_program.py web|notebook SECONDS
+python default_program.py web|notebook
+
+It ends when its standard input is closed.
 """
 
 import asyncio
 import random
 import socket
 import sys
-import time
 from contextlib import asynccontextmanager
 
 RANGE = "6h"
 
 
-def web(seconds: float) -> None:
+def web() -> None:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse
@@ -42,19 +43,22 @@ def web(seconds: float) -> None:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=10))
 
         async def serve() -> None:
-            asyncio.get_running_loop().call_later(seconds, setattr, server, "should_exit", True)
-            await server.serve([listening])
+            serving = asyncio.create_task(server.serve([listening]))
+            await asyncio.to_thread(sys.stdin.read)
+            server.should_exit = True
+            await serving
 
         asyncio.run(serve())
 
 
-def notebook(seconds: float) -> None:
+def notebook() -> None:
     import os
+    import threading
 
     from agora_analytics.blocking import Agora
 
-    until = time.monotonic() + seconds
-    print("begun", flush=True)
+    reading = threading.Thread(target=sys.stdin.read, daemon=True)
+    reading.start()
     with Agora(
         os.environ["AGORA_CUSTOMER_ID"],
         os.environ["AGORA_CUSTOMER_SECRET"],
@@ -62,10 +66,10 @@ def notebook(seconds: float) -> None:
         plan="enterprise",
         base_url=os.environ["AGORA_BASE_URL"],
     ) as client:
-        while time.monotonic() < until:
+        while reading.is_alive():
             for call in client.calls(RANGE, "now").collect()[:3]:
                 client.sessions(call).collect()
 
 
 if __name__ == "__main__":
-    {"web": web, "notebook": notebook}[sys.argv[1]](float(sys.argv[2]))
+    {"web": web, "notebook": notebook}[sys.argv[1]]()

@@ -1,44 +1,63 @@
 """Programs with default settings on one machine share one rate limit: web workers, a harvest, a notebook."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from agora_analytics.engine.sliding_window import LARGEST_JITTER
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 
 PROGRAM = Path(__file__).with_name("default_program.py")
 SECONDS = float(os.environ.get("FOUR_PROGRAMS_SECONDS", "5"))
+ENDPOINTS = ("call/lists", "call/sessions", "call/metrics")
 
 
 def start_program(name, environment, folder):
-    command = [sys.executable, "-W", "error::ResourceWarning", str(PROGRAM), name, str(SECONDS)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-W", "error::ResourceWarning", str(PROGRAM), name]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, env=environment, cwd=folder, **pipes)
 
 
-def view(port, until, answers):
-    """Request pages one after the other, as a browser does."""
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
-                answers.append(page.status)
-        except OSError:  # the server has ended
-            return
+def view(port, begun, statuses):
+    """Request pages one after the other, as a browser does: one, and then more until the time is over."""
+    while not statuses or time.monotonic() < begun + SECONDS:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=120) as page:
+            statuses.append(page.status)
 
 
-def harvests(start, until, results):
-    number = 0
-    while time.monotonic() < until:
-        process = start("harvest", "--since", "6h", "--out", f"calls-{number}.store")
-        _, err = process.communicate(timeout=SECONDS + 60)
+def harvests(start, begun, results):
+    while not results or time.monotonic() < begun + SECONDS:
+        process = start("harvest", "--since", "6h", "--out", f"calls-{len(results)}.store")
+        _, err = process.communicate(timeout=SECONDS + 120)
         results.append((process.returncode, err))
-        number += 1
+
+
+class Heartbeat(threading.Thread):
+    """Measures for how long this process, which is the server, waits for a core at most."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.longest, self.stopped = 0.0, threading.Event()
+
+    def run(self):
+        while not self.stopped.is_set():
+            before = time.monotonic()
+            time.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - before - 0.01)
+
+
+def charged(ledger):
+    """Return the requests that the ledger counted, by endpoint."""
+    with closing(sqlite3.connect(ledger)) as db:
+        return dict(db.execute("SELECT grp, sum(spent) FROM day GROUP BY grp"))
 
 
 @pytest.mark.slow
@@ -47,30 +66,39 @@ def test_four_programs_with_default_settings_break_no_limit(start, environment, 
     now = int(time.time())
     world = World.generate(seed=7, since=now - 5 * 3600, until=now - 1000, calls=12, simple=True)
     simulator = Simulator(world, "enterprise", latency=(0.02, 0.08))
+    heartbeat = Heartbeat()
+    heartbeat.start()
     with serve_in_thread(simulator) as url:
         environment["AGORA_BASE_URL"] = url
-        answers, results, until = [], [], time.monotonic() + SECONDS
         programs = [start_program(name, environment, tmp_path) for name in ("web", "web", "notebook")]
-        ports = [program.stdout.readline().strip() for program in programs]
-        threads = [threading.Thread(target=harvests, args=(start, until, results))]
-        threads += [
-            threading.Thread(target=view, args=(port, until, answers)) for port in ports[:2] for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        ended = [(program.communicate(timeout=60)[1], program.returncode) for program in programs]
-    worst = {
-        name: simulator.seen.worst_window(name) for name in ("call/lists", "call/sessions", "call/metrics")
-    }
+        try:
+            ports = [program.stdout.readline().strip() for program in programs[:2]]
+            views = [(port, []) for port in ports for _ in range(4)]
+            results, begun = [], time.monotonic()
+            threads = [threading.Thread(target=harvests, args=(start, begun, results))]
+            threads += [
+                threading.Thread(target=view, args=(port, begun, statuses)) for port, statuses in views
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            ended = [(program.communicate(timeout=120)[1], program.returncode) for program in programs]
+        finally:
+            for program in programs:
+                program.kill()
+                program.communicate()
+    heartbeat.stopped.set()
+    statuses = [status for _, statuses in views for status in statuses]
+    worst = {name: simulator.seen.worst_window(name) for name in ENDPOINTS}
     print(
         f"\n{SECONDS:g} s: {dict(simulator.seen.requests)}, refused {dict(simulator.seen.refused)}, "
-        f"most in a UTC second {worst}, pages {len(answers)}, harvests {len(results)}, load {os.getloadavg()}"
+        f"most in a UTC second {worst}, pages {len(statuses)}, harvests {len(results)}, "
+        f"longest wait for a core {heartbeat.longest:.3f} s, load {os.getloadavg()}"
     )
     assert ended == [("", 0)] * 3
     assert {code for code, _ in results} == {0}, results
-    assert set(answers) == {200}
-    assert simulator.seen.requests["call/sessions"] > 4 * SECONDS
-    assert simulator.seen.refused == {}
-    assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
+    assert (len(statuses) >= 8, set(statuses)) == (True, {200})
+    assert charged(tmp_path / "state/agora-analytics/ledger.sqlite3") == simulator.seen.requests
+    if heartbeat.longest < LARGEST_JITTER:  # docs/limits.md: on a busier machine the rate can be exceeded
+        assert simulator.seen.refused == {}

@@ -271,6 +271,18 @@ def test_paths_that_name_one_file_are_one_ledger(tmp_path, monkeypatch):
     assert open_ledger("day.db") is open_ledger(str(tmp_path / "day.db")) is open_ledger("~/day.db")
 
 
+@pytest.mark.parametrize("name", ["memory", "Memory", " MEMORY "])
+def test_name_of_memory_in_any_case(name, monkeypatch):
+    monkeypatch.setenv("AGORA_LEDGER", name)
+    assert type(open_ledger()) is type(open_ledger(name)) is MemoryLedger
+
+
+def test_empty_variable_counts_as_absent(state, monkeypatch):
+    for value in ("", "  "):
+        monkeypatch.setenv("AGORA_LEDGER", value)
+        assert open_ledger().path == state
+
+
 def test_constructing_a_client_does_not_open_the_file(state):
     CLIENTS["agora"]()
     assert not state.parent.exists()
