@@ -1,5 +1,6 @@
 """Lists are complete at every level: nested pages, many sessions, small pages, lists that change meanwhile."""
 
+import asyncio
 import itertools
 import json
 import re
@@ -332,3 +333,23 @@ def test_raw_query_with_four_nested_lists_is_complete():
     assert len(returned) == truth.samples == 10 * 10 * 60 * 60
     assert sum(round(datetime.fromisoformat(one).timestamp() * 1000) for one in returned) == truth.ms_sum
     assert harness.requests.total() <= 12
+
+
+def test_callers_of_one_request_get_complete_lists_of_their_own(monkeypatch):
+    """Both get the same first response, and the pages are added to a copy of it."""
+    monkeypatch.setattr(graphql_query, "PAGE_BUDGET", 40)
+    monkeypatch.setattr(pagination, "PAGE_BUDGET", 40)
+    made = world(sessions=2, meetings=(2, 2), connections=(12, 12), samples=2, peers=0)
+    ids = [session.session_id for session in made.sessions]
+    harness = make_harness(made)
+
+    async def job(client):
+        one = await client.stream_stats(ids, roles=("publisher",)).collect()
+        sent = harness.requests.total()
+        listings = (client.stream_stats(ids, roles=("publisher",)).collect() for _ in range(2))
+        return one, await asyncio.gather(*listings), sent, harness.requests.total() - sent
+
+    one, both, sent, again = harness.run(job)
+    assert sent > len(ids)
+    assert both == [one, one]
+    assert again == sent
