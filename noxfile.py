@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The package with mypy --strict; the public face, as users use it, with mypy and pyright."""
-    session.install("-e", ".[all]", *GROUPS["types"], *GROUPS["test"])
+    session.install("-e", ".[all]", *GROUPS["types"], *GROUPS["test"], *GROUPS["frames"])
     session.run("mypy")
     session.run("pyright")
 
@@ -46,7 +46,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, with every extra, on the Python that runs nox."""
-    session.install("-e", ".[all]", *GROUPS["test"])
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["frames"])
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *session.posargs)
 
 
@@ -63,7 +63,7 @@ def compat(session: nox.Session) -> None:
     others = {version: _installed(version) for version in PYTHONS if version != RUNNING}
     tested = {version: python for version, python in others.items() if python is not None}
     for version, python in tested.items():
-        _run_in_venv(session, f"compat-{version}", python, "-e", ".[all]", *GROUPS["test"])
+        _run_in_venv(session, f"compat-{version}", python, "-e", ".[all]", *GROUPS["test"], *GROUPS["frames"])
     for version in others.keys() - tested.keys():
         session.warn(f"skipped Python {version}: not installed")
     session.log(f"tested Python {', '.join(tested) or 'none'}; {RUNNING} is tested by the session `tests`")
@@ -76,7 +76,7 @@ def lowest(session: nox.Session) -> None:
     if python is None:
         session.skip(f"Python {PYTHONS[0]} is not installed")
     # httpx2 needs a newer anyio than this library; its tests are skipped without it
-    tools = [tool for tool in GROUPS["test"] if not tool.startswith("httpx2")]
+    tools = [tool for tool in (*GROUPS["test"], *GROUPS["frames"]) if not tool.startswith("httpx2")]
     constraints = ("-c", "tests/lowest-versions.txt")
     _run_in_venv(session, "lowest", python, "-e", ".[all,aiohttp,http2]", *tools, *constraints)
 
@@ -84,7 +84,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """All tests with line coverage, which must not fall below `fail_under` in pyproject.toml."""
-    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["coverage"])
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["frames"], *GROUPS["coverage"])
     measured = ("--cov", "--cov-report=term:skip-covered", "--cov-report=xml")
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *measured, *session.posargs)
 
