@@ -35,7 +35,9 @@ def simulate(
     until: Annotated[str, typer.Option(metavar="TIME", help="The calls begin before this time.")] = "now",
     ahead: Annotated[
         float,
-        typer.Option(min=0, metavar="N", help="The project continues: calls begin until this many hours after --until."),
+        typer.Option(
+            min=0, metavar="N", help="The project continues: calls begin until this many hours after --until."
+        ),
     ] = 0,
     hidden_after: Annotated[
         int | None,
