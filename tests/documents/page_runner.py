@@ -20,6 +20,8 @@ LONGEST = 90  # seconds for a command, or until a server prints what is shown
 EXECUTED = {"python", "console"}
 SKIPPED = {"skip", "tests"}
 """Directives of blocks that are not executed; `tests` marks the command in the README that runs the tests."""
+OPTIONAL = {"aiohttp", "altair", "fastapi", "pandas", "polars"}
+"""Packages that the library does not need."""
 _QUOTED = re.compile(r"""'[^']*'|"[^"$`]*\"""")
 _SHELL = re.compile(r"[|&;<>$`*?~]|^\w+=")
 _KEEP = "env -0 >&3"  # after a command, so that `export` counts for the next one
@@ -114,7 +116,11 @@ class PageRunner:
         self._printed = ""
 
     def run(self, page: Path) -> None:
-        """Run every block of a page."""
+        """Run every block of a page. Skips the test if the page imports a package that is not installed."""
+        for name in sorted(
+            OPTIONAL & set(re.findall(r"^(?:from|import) (\w+)", page.read_text(), re.MULTILINE))
+        ):
+            pytest.importorskip(name)
         for block in blocks_of(page):
             try:
                 if store := block.directives.get("needs"):

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from tests.documents.blocks import PAGES, blocks_of
 from tests.documents.conftest import HOUR, free_ports, reader
 from tests.documents.copy_examples import EXAMPLES, NOTEBOOK, NOTEBOOK_PAGE, example_of, notebook_of
 from tests.documents.page_runner import Server
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 
 FILES = {
     path for path in EXAMPLES.rglob("*") if path.is_file() and path.suffix not in {".ipynb", ".md", ".pyc"}
@@ -46,14 +49,29 @@ def test_shell_script_has_no_syntax_error():
     assert subprocess.run(["sh", "-n", EXAMPLES / "nightly" / "nightly.sh"]).returncode == 0
 
 
-def test_crontab_and_units_run_the_script():
+@pytest.mark.parametrize(("code", "mail"), [(0, ""), (75, ""), (69, "the end of the log\n")])
+def test_cron_mails_the_end_of_the_log_after_a_failure_only(code, mail, tmp_path):
+    """Cron mails what a job prints."""
+    line = (EXAMPLES / "nightly" / "crontab").read_text().splitlines()[-1]
+    job = re.fullmatch(r"\d+ \d+ \* \* \*  (.*)", line)[1]
+    for folder in ("/etc", "/opt/agora-analytics", "/var/log"):
+        assert f"{folder}/" in job
+        job = job.replace(f"{folder}/", f"{tmp_path}/")
+    (tmp_path / "agora-analytics.env").write_text(f"export CODE={code}\n")
+    script = tmp_path / "nightly.sh"
+    script.write_text("#!/bin/sh\necho the end of the log\nexit $CODE\n")
+    script.chmod(0o755)
+    done = subprocess.run(["sh", "-c", job], capture_output=True, text=True, timeout=60)
+    assert done.stdout == mail
+    assert done.stderr == ""
+
+
+def test_units_and_container_run_the_script():
     nightly = EXAMPLES / "nightly"
-    job = (nightly / "crontab").read_text().splitlines()[-1]
-    assert re.match(r"\d+ \d+ \* \* \*  .*/opt/agora-analytics/nightly\.sh", job)
     service = (nightly / "agora-harvest.service").read_text()
     assert "\nExecStart=/opt/agora-analytics/nightly.sh\n" in service
     assert "\nSuccessExitStatus=75\n" in service
-    assert "nightly.sh" in (nightly / "Dockerfile").read_text()
+    assert '\nCMD ["nightly.sh"]\n' in (nightly / "Dockerfile").read_text()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -1,10 +1,14 @@
 """What a reader pastes from README and docs works: every Python and console block is executed."""
 
+import sys
+
 import pytest
 
 from tests.conftest import slow
 from tests.documents.blocks import PAGES, ROOT, Block, Step, blocks_of, shows, steps_of
 from tests.documents.page_runner import EXECUTED, SKIPPED
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the pages are written for a POSIX shell")
 
 ELSEWHERE = {
     "docs/contributing/testing.md": "tests/test_testing_page.py",
