@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 R = TypeVar("R")
 
-TIMES = "ISO 8601 (2026-11-20T08:00Z), epoch seconds, or a time ago (6h, 2d)"
+TIMES = "2026-11-20, 2026-11-20T08:00Z, today, yesterday, epoch seconds, or a time ago (6h, 2d)"
 
 SinceOption = Annotated[str, typer.Option(metavar="TIME", help=f"Start of the time range: {TIMES}.")]
 UntilOption = Annotated[str, typer.Option(metavar="TIME", help="End of the time range, as --since.")]

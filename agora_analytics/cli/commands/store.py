@@ -111,7 +111,7 @@ def run_harvest(
 
 def _is_absolute(option: str) -> bool:
     """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
-    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", option)
+    return not re.fullmatch(r"\s*(now|today|yesterday|[\d.]+\s*[smhdw])\s*", option)
 
 
 @option_groups
