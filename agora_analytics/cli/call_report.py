@@ -1,6 +1,5 @@
 """The report of one call: its facts, its users, and charts of one line for each of them."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts, Values
-from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text
+from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text, percent_text
+from agora_analytics.cli.sparkline import sparkline
 from agora_analytics.cli.visible_text import visible
 from agora_analytics.instants import iso
 
@@ -181,11 +181,11 @@ def _who(user: UserCharts) -> Text:
 
 
 def _share(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value * 100:.1f} %"
+    return NO_VALUE if value is None else percent_text(value)
 
 
 def _kbps(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value:,.0f} Kbps"
+    return NO_VALUE if value is None else f"{value:,.0f} kbit/s"
 
 
 def _time(ts: int) -> str:
@@ -194,31 +194,3 @@ def _time(ts: int) -> str:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-_BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
-
-
-def sparkline(
-    values: Sequence[float],
-    present: Sequence[bool],
-    *,
-    top: float,
-    warn: float = math.inf,
-    bad: float = math.inf,
-    plain: bool = False,
-) -> Text:
-    """Return a chart of one line; 0 is the lowest block and `top` the highest, so that charts can be compared.
-
-    Values from `warn` on are yellow, from `bad` on red. NaN is a dot while the user was present, otherwise a blank.
-    `plain` charts are ASCII, for terminals without Unicode.
-    """
-    blocks, unknown = (_ASCII_BLOCKS, ".") if plain else (_BLOCKS, "·")
-    line = Text(no_wrap=True)
-    for value, is_present in zip(values, present, strict=True):
-        if math.isnan(value):
-            line.append(unknown if is_present else " ", "dim")
-            continue
-        height = round(min(max(value / top, 0), 1) * (len(blocks) - 1)) if top > 0 else 0
-        line.append(blocks[height], "red" if value >= bad else "yellow" if value >= warn else "cyan")
-    return line

@@ -1,5 +1,6 @@
 """The report of a harvest: what it will cost, what it did, and what is left for the next run."""
 
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,16 +21,30 @@ from agora_analytics.store.protocol import Unreadable
 _SKIPPED_SHOWN = 3
 
 
-def show_summary(console: Console, report: HarvestReport, store: Path, *, units: str = "calls") -> None:
-    """Write what a run did and what it left for the next run; `units` names what it visits, such as calls."""
-    console.print(f"[good]Harvested[/] into [fact]{escape(str(store))}[/] in {clock(report.seconds)}")
+def show_summary(
+    console: Console,
+    report: HarvestReport,
+    store: Path,
+    *,
+    units: str = "calls",
+    seconds: float | None = None,
+) -> None:
+    """Write what a run did and what it left for the next run.
+
+    `units` names what it visits, such as calls; `seconds` is the duration by the clock of its progress.
+    """
+    lasted = clock(report.seconds if seconds is None else seconds)
+    console.print(f"[good]Harvested[/] into [fact]{escape(str(store))}[/] in {lasted}")
     console.print(f"{iso(report.window.start)} to {iso(report.window.end + 1)}")
     rows = [*_done(report, units), *_left_over(report, units)]
     counts = [f"{count:,}" for _, count, _ in rows]
     label_width, count_width = max(len(label) for label, _, _ in rows), max(map(len, counts))
+    indent = " " * (label_width + count_width + 6)
+    note_width = max(20, console.width - len(indent))
     for (label, _, note), count in zip(rows, counts, strict=True):
-        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
-        console.print(line.rstrip())
+        first, *more = textwrap.wrap(note, note_width, break_long_words=False, break_on_hyphens=False) or [""]
+        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {escape(first)}"
+        console.print("\n".join([line.rstrip(), *(indent + escape(text) for text in more)]))
     _show_skipped(console, report.skipped)
     for record in report.unreadable[:_SKIPPED_SHOWN]:
         console.print(f"    {_place(record)}: {record.reason}", style="warn", markup=False)

@@ -114,6 +114,12 @@ class HarvestOptions:
             help="First read every page of the store; files with damaged pages are fetched again.",
         ),
     ] = False
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Write warnings and errors only, as a job of cron should: no progress, no summary."
+        ),
+    ] = False
     dry_run: Annotated[
         bool,
         typer.Option(

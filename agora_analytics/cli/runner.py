@@ -38,7 +38,7 @@ MEANINGS: Mapping[int, str] = {
 
 OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((errors.ConfigurationError, errors.NotFound), WRONG_SETTING),
-    ((errors.InvalidRequest, errors.WindowRefused), WRONG_INPUT),
+    ((errors.InvalidRequest, errors.WindowRefused, errors.BadRequest), WRONG_INPUT),
     ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict), TRY_LATER),
     ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
     ((errors.TransportError, errors.APIError), UNAVAILABLE),
@@ -48,6 +48,12 @@ OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((BrokenPipeError,), NO_READER),
 )
 """The first match counts, so a subclass is listed before its base class."""
+
+_UNKNOWN_OBJECTS = {404, 1016, 1017}
+"""Codes in the body of a response: an unknown call of Agora, and an expired or unknown session of OpenTok.
+
+Other errors of this kind are about the base URL, the project or the application, which are settings.
+"""
 
 _NOT_CREATED = {
     errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
@@ -150,6 +156,8 @@ def exit_code_of(error: BaseException) -> int:
     cause = error.__cause__
     if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _NOT_CREATED:
         return CANNOT_CREATE
+    if isinstance(error, errors.NotFound) and error.code in _UNKNOWN_OBJECTS:
+        return WRONG_INPUT
     return next((code for kinds, code in OF_ERRORS if isinstance(error, kinds)), UNEXPECTED)
 
 

@@ -10,7 +10,8 @@ from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.cli import terminal
 from agora_analytics.cli.call_charts import CallCharts, Measure
-from agora_analytics.cli.call_report import chart_width, show_call, sparkline
+from agora_analytics.cli.call_report import chart_width, show_call
+from agora_analytics.cli.sparkline import sparkline
 from agora_analytics.cli.commands.calls import CALL_ROWS
 from agora_analytics.cli.commands.costs import COST_ROWS
 from agora_analytics.cli.output.table import TableWriter

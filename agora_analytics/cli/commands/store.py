@@ -75,7 +75,7 @@ def run_harvest(
     async def store_all() -> dict[str, HarvestReport]:
         from agora_analytics.store import open_store
 
-        progress = Progress(units=units)
+        progress = Progress(units=units, quiet=options.quiet)
         async with make(observer=progress.sent) as client:
             if isinstance(client, AsyncAgora):
                 # Before the folder of the store is created for nothing.
@@ -85,11 +85,13 @@ def run_harvest(
             )
             arguments = options.arguments | {"store": store, "verify": options.verify}
             report = await harvest_with_progress(client, progress, **arguments, **more)
-            show_summary(out(), report, options.out, units=units)
+            if not options.quiet:
+                show_summary(out(), report, options.out, units=units, seconds=progress.seconds)
             reports = {units: report}
             if insights and isinstance(client, AsyncAgora):
                 days = await harvest_insights(client, insights, **arguments)
-                show_summary(out(), days, options.out, units="insight days")
+                if not options.quiet:
+                    show_summary(out(), days, options.out, units="insight days")
                 reports["insight days"] = days
         return reports
 
