@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts, Values
+from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text, percent_text
 from agora_analytics.cli.sparkline import sparkline
 from agora_analytics.cli.visible_text import visible
@@ -74,10 +75,13 @@ def _facts(charts: CallCharts) -> Iterable[Text]:
     parts.append(f"{len(speakers):,} spoke")
     if call.call_pcu is not None:
         parts.append(f"at most {call.call_pcu:,} at once")
-    rates = (("video", call.call_video_freeze_rate), ("audio", call.call_audio_freeze_rate))
-    if frozen := ", ".join(f"{what} {_share(rate)}" for what, rate in rates if rate is not None):
-        parts.append(f"frozen: {frozen} of the time")
     yield Text(", ".join(parts))
+    rates = (
+        ("video_freeze_rate", call.call_video_freeze_rate),
+        ("audio_freeze_rate", call.call_audio_freeze_rate),
+    )
+    if frozen := ", ".join(f"{title_of(name)} {_share(rate)}" for name, rate in rates if rate is not None):
+        yield Text(frozen)
     for title, kinds in (
         ("network", [session.network for session in sessions]),
         ("platform", [session.platform for session in sessions]),
@@ -120,9 +124,10 @@ def _tops(users: Iterable[UserCharts]) -> dict[str, float]:
 
 
 def _legend(tops: Mapping[str, float]) -> str:
-    texts = [f"{_share(tops[label])} {label}" for label in ("loss", "freeze")]
-    texts += [f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label]]
-    return f"A full block: {', '.join(texts)}.\nA dot: no samples. A blank: the user was not in the call."
+    shares = ", ".join(f"{_share(tops[label])} {label}" for label in ("loss", "freeze"))
+    rates = ", ".join(f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label])
+    blocks = f"{shares},\n  {rates}" if rates else shares
+    return f"A full block: {blocks}.\nA dot: no samples. A blank: the user was not in the call."
 
 
 def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts], *, of: int) -> None:

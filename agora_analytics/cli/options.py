@@ -117,7 +117,9 @@ class HarvestOptions:
     quiet: Annotated[
         bool,
         typer.Option(
-            "--quiet", "-q", help="Write warnings and errors only, as a job of cron should: no progress, no summary."
+            "--quiet",
+            "-q",
+            help="Write warnings and errors only, as a job of cron should: no progress, no summary.",
         ),
     ] = False
     dry_run: Annotated[

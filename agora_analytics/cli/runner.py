@@ -85,9 +85,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(words: list[str]) -> int:
-    from agora_analytics.cli.app import app
+    from agora_analytics.cli.app import command_line
 
-    command = typer.main.get_command(app)
+    command = command_line()
     if _COMPLETION in os.environ:
         command.main(prog_name=PROGRAM)
     try:
@@ -159,9 +159,3 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, errors.NotFound) and error.code in _UNKNOWN_OBJECTS:
         return WRONG_INPUT
     return next((code for kinds, code in OF_ERRORS if isinstance(error, kinds)), UNEXPECTED)
-
-
-def exit_code_help() -> str:
-    """Return the exit codes for the help. Typer keeps the line breaks of a paragraph that begins with `\\b`."""
-    rows = (f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
-    return "\n".join(("\b", "Exit codes:", *rows))

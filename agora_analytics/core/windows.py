@@ -28,7 +28,9 @@ class Window:
     @end.validator
     def _in_order(self, _: object, end: int) -> None:
         if end < self.start:
-            raise InvalidRequest(f"the time range ends ({_shown(end)}) before it starts ({_shown(self.start)})")
+            raise InvalidRequest(
+                f"the time range ends ({_shown(end)}) before it starts ({_shown(self.start)})"
+            )
 
     @classmethod
     def half_open(cls, since: float, until: float, names: tuple[str, str] = ("since", "until")) -> "Window":

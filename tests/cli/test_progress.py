@@ -29,8 +29,8 @@ def test_plain_progress_line_has_counts_and_the_current_wait():
     ):
         progress.stored(event)
     assert plain_line(progress, 65) == (
-        "0:01:05 calls 1 of 1,200+; sessions 7; points 5,000; requests call/metrics 2 (9,958 left today); "
-        "call/metrics waits 3 s: back-off: no answer"
+        "0:01:05 calls 1 of 1,200+; points 5,000; requests 2 (call/metrics: 9,958 left today); "
+        "call/metrics waits 3 s: back-o..."
     )
 
 

@@ -22,13 +22,14 @@ from agora_analytics.cli.options import (
     UntilOption,
     option_groups,
 )
-from agora_analytics.cli.output import LimitedOutput
+from agora_analytics.cli.output import Format, LimitedOutput
 from agora_analytics.cli.output.columns import (
     RowKind,
     TableColumn,
     number,
     percent,
     plain,
+    row_schema,
     timestamp,
     with_unit,
 )
@@ -117,6 +118,11 @@ MEETING_MINUTES_ROWS = RowKind(
         MEETING_ROWS.columns[-1],
     ),
 )
+TOTAL_ROWS = RowKind(
+    name="metrics",
+    schema=row_schema(dict.fromkeys(("metric", "value"), "string")),
+    columns=(TableColumn("metric", plain("metric")), TableColumn("value", plain("value"), right=True)),
+)
 SAMPLE_ROWS = RowKind(
     name="samples",
     schema=lambda: _samples_table(()).schema,
@@ -154,7 +160,8 @@ def project(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DIMENSION", help=f"A row for each group: {', '.join(GroupBy).lower()}; repeat it for more."
+            metavar="DIMENSION",
+            help=f"A row for each group: {', '.join(GroupBy).lower()}; repeat it for more.",
         ),
     ] = None,
     *,
@@ -176,14 +183,19 @@ def project(
 
         return project_table(rows, names).select([*keys, *names])
 
-    kind = RowKind(
-        name="rows",
-        schema=lambda: table(()).schema,
-        columns=(
-            *(TableColumn("from", timestamp(name)) for name in keys[:1] if each),
-            *(TableColumn(group.replace("_", " "), plain(group)) for group in group_keys),
-            *(_project_column(name, chart=bool(each) and not groups) for name in names),
-        ),
+    one_row = output.format is Format.TABLE and not keys
+    kind = (
+        TOTAL_ROWS
+        if one_row
+        else RowKind(
+            name="rows",
+            schema=lambda: table(()).schema,
+            columns=(
+                *(TableColumn("from", timestamp(name)) for name in keys[:1] if each),
+                *(TableColumn(group.replace("_", " "), plain(group)) for group in group_keys),
+                *(_project_column(name, chart=bool(each) and not groups) for name in names),
+            ),
+        )
     )
     run_newest_first(
         account.client,
@@ -192,6 +204,7 @@ def project(
         kind,
         output,
         by="interval_start" if each else None,
+        as_rows=(lambda rows: _total_rows(rows, kind)) if one_row else None,
     )
 
 
@@ -204,9 +217,17 @@ def _choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
     return values[word.lower()]
 
 
-def _project_column(name: str, *, chart: bool) -> TableColumn:
-    unit, decimals = unit_of(name), 0 if name.startswith("errors.") else 1
-    text = with_unit(name, unit, decimals) if unit else number(name, decimals)
+def _total_rows(rows: "pa.Table", kind: RowKind) -> "pa.Table":
+    """Return the one row of a total with a row for each metric."""
+    return kind.table(
+        {"metric": title_of(name), "value": _project_column(name).text(row)}
+        for row in rows.to_pylist()
+        for name in row
+    )
+
+
+def _project_column(name: str, *, chart: bool = False) -> TableColumn:
+    text = with_unit(name, unit) if (unit := unit_of(name)) else number(name)
     return TableColumn(title_of(name), text, right=True, keep=True, chart=name if chart else "")
 
 

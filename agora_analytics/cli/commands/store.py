@@ -85,13 +85,13 @@ def run_harvest(
             )
             arguments = options.arguments | {"store": store, "verify": options.verify}
             report = await harvest_with_progress(client, progress, **arguments, **more)
-            if not options.quiet:
-                show_summary(out(), report, options.out, units=units, seconds=progress.seconds)
+            show_summary(
+                out(), report, options.out, units=units, seconds=progress.seconds, quiet=options.quiet
+            )
             reports = {units: report}
             if insights and isinstance(client, AsyncAgora):
                 days = await harvest_insights(client, insights, **arguments)
-                if not options.quiet:
-                    show_summary(out(), days, options.out, units="insight days")
+                show_summary(out(), days, options.out, units="insight days", quiet=options.quiet)
                 reports["insight days"] = days
         return reports
 

@@ -45,7 +45,7 @@ class Layout:
             yield "  " + "  ".join(columns[place].title for place in self.below)
 
     def row_lines(self, columns: Sequence[TableColumn], row: Sequence[str], more: str) -> Iterator[str]:
-        """Yield the lines of a row; a text that is cut ends with `more`."""
+        """Yield the lines of a row. A text that is too long is cut and ends with `more`; without `more` it is not cut."""
         texts = (_cut(row[place], width, more) for place, width in self.widths.items())
         yield self._line(columns, texts)
         if self.below:
@@ -74,7 +74,9 @@ def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width
     if width is None:
         return Layout(dict(enumerate(natural)))
     least = [
-        min(wrapped[place], max(columns[place].least, words[place])) if columns[place].least else wrapped[place]
+        min(wrapped[place], max(columns[place].least, words[place]))
+        if columns[place].least
+        else wrapped[place]
         for place in everything
     ]
     below = tuple(place for place in everything if columns[place].below)
@@ -91,8 +93,8 @@ def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width
         count -= 1
     widths_of = {place: least[place] for place in places[:count]}
     spare = width - _total(list(widths_of.values()))
-    for place in widths_of:  # the texts share what is left, the first one first
-        more = min(max(spare, 0), wrapped[place] - widths_of[place])
+    for place, width_of in widths_of.items():  # the texts share what is left, the first one first
+        more = min(max(spare, 0), wrapped[place] - width_of)
         widths_of[place] += more
         spare -= more
     return Layout(widths_of, ids, places[count:], wrapped=True)
@@ -114,4 +116,4 @@ def _wrap(title: str, width: int) -> list[str]:
 
 
 def _cut(text: str, width: int, more: str) -> str:
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + more
+    return text if cell_len(text) <= width or not more else set_cell_size(text, width - 1).rstrip() + more

@@ -47,7 +47,7 @@ class TableWriter(RowWriter):
         columns = self._kind.columns
         self._rows += ([column.text(row) for column in columns] for row in rows.to_pylist())
         for column, numbers in self._charts.items():
-            numbers += rows[column.chart].to_pylist()
+            numbers.extend(rows[column.chart].to_pylist())
         self.written = len(self._rows)
 
     def finish(self) -> None:
@@ -117,13 +117,15 @@ class LiveTableWriter(RowWriter):
             if self.written % _TITLES_EVERY == 0:
                 self._write(console, layout.title_lines(self._columns), "bold")
             texts = [visible(column.text(row), console.encoding) for column in self._columns]
-            self._write(console, layout.row_lines(self._columns, texts, or_ascii("…", "~", console)))
+            self._write(console, layout.row_lines(self._columns, texts, more=""))
             self.written += 1
         console.file.flush()
 
     def _begin(self, console: Console) -> Layout:
         """Return the layout of all rows, for a guess of their widths; report the columns that do not fit."""
-        widest = ["0" * (_LIVE_NUMBER_WIDTH if column.right else _LIVE_TEXT_WIDTH) for column in self._columns]
+        widest = [
+            "0" * (_LIVE_NUMBER_WIDTH if column.right else _LIVE_TEXT_WIDTH) for column in self._columns
+        ]
         self._layout = lay_out(self._columns, [widest], console.width if console.is_terminal else None)
         if left_out := [self._columns[place].title for place in self._layout.left_out]:
             console.print(f"A wider terminal shows: {', '.join(left_out)}", style="faint", markup=False)
