@@ -30,7 +30,10 @@ def simulator(environment):
 @pytest.mark.slow
 def test_metrics_are_written_as_table_lines_and_csv(command, simulator):
     table = command("apsaravideo", "metrics", "FirstFrameCost", "--since", "2h").stdout
-    assert re.search(r"\d\d:\d0:00Z  FirstFrameCost  +\d{3}\.\d{3}\n", table)
+    assert re.search(r"from +first frame time\n─+\n20\S+ \d\d:\d[05]:00Z +\d{3}\.\d\d\n", table)
+    times = re.findall(r"^20\S+ \S+Z", table, re.MULTILINE)
+    assert times == sorted(times, reverse=True)
+    assert "the vendor does not document their units" in table
     lines = command("apsaravideo", "metrics", "--since", "1d", "-f", "jsonl").stdout.splitlines()
     rows = [json.loads(line) for line in lines]
     assert {row["metric"] for row in rows} == {
@@ -76,7 +79,9 @@ def test_harvest_resumes_and_fills_the_quality_view(command, simulator, tmp_path
 @pytest.mark.slow
 def test_errors_are_one_line(fails, simulator, environment):
     assert "looks like milliseconds" in fails(2, "apsaravideo", "metrics", "--since", "1763000000000")
-    assert "did you mean 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "videostuckrate")
+    assert "did you mean 'VideoStuckRate'" in fails(2, "apsaravideo", "metrics", "VideoStukRate")
+    assert "unknown metric 'nope'" in fails(2, "apsaravideo", "metrics", "nope")
+    assert simulator.seen.requests.total() == 0
     environment["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = "another-secret"
     message = fails(77, "apsaravideo", "harvest", "--since", "1d", "--out", "s")
     assert "check the access key secret" in message

@@ -77,7 +77,7 @@ def test_follow_writes_each_window_once_until_ctrl_c(start, base_url):
     titles, *shown = (table.stdout.readline() for _ in range(4))
     table.send_signal(signal.SIGINT)
     _, err = table.communicate(timeout=60)
-    assert titles.split() == ["from", "userCount"], err
+    assert titles.split() == ["from", "users"], err
     assert table.returncode == 130, err
     assert re.fullmatch(r"agora-analytics: stopped after \d+ windows; continue with --since \S+Z\n", err)
     out, err = by_line.communicate(timeout=60)
@@ -113,7 +113,7 @@ def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     assert len({row["ts"] for row in rows}) == 3 < len(rows)
     assert len({(row["ts"], row["dimension_value"]) for row in rows}) == len(rows)
     titles, *lines = table.splitlines()
-    assert titles.split() == ["from", "net", "userCount", "videoFreezeRate"]
+    assert titles.split() == ["from", "net", "users", "video", "freeze"]
     assert len(lines) > 3
     assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
 

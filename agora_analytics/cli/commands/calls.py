@@ -53,7 +53,7 @@ CALL_ROWS = RowKind(
     columns=(
         TableColumn("began", timestamp("created_ts")),
         TableColumn("call id", plain("call_id")),
-        TableColumn("channel", plain("cname"), least=16),
+        TableColumn("channel", plain("cname"), least=12),
         TableColumn("lasted", elapsed("created_ts", "destroyed_ts", "finished"), right=True),
         TableColumn("users", number("call_acu"), right=True),
         TableColumn(title_of("video_freeze_rate"), percent("call_video_freeze_rate"), right=True),

@@ -11,7 +11,7 @@ GAP = 2  # characters between two columns
 
 
 @frozen
-class Layout:
+class TableLayout:
     """The places of the columns in a table.
 
     Attributes:
@@ -59,7 +59,7 @@ class Layout:
         return (" " * GAP).join(cells).rstrip()
 
 
-def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int | None) -> Layout:
+def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int | None) -> TableLayout:
     """Return the layout for a terminal of `width` characters; None: there is no limit.
 
     In this order, until everything fits: titles are wrapped, texts are cut, ids get a line of their own, and the last
@@ -72,7 +72,7 @@ def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width
     natural = [max(pair) for pair in zip(titles, texts, strict=True)]
     wrapped = [max(pair) for pair in zip(words, texts, strict=True)]
     if width is None:
-        return Layout(dict(enumerate(natural)))
+        return TableLayout(dict(enumerate(natural)))
     least = [
         min(wrapped[place], max(columns[place].least, words[place]))
         if columns[place].least
@@ -85,7 +85,7 @@ def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width
     for places, ids in arrangements:
         for widths in (natural, wrapped):
             if _total([widths[place] for place in places]) <= width:
-                return Layout({place: widths[place] for place in places}, ids, wrapped=widths is wrapped)
+                return TableLayout({place: widths[place] for place in places}, ids, wrapped=widths is wrapped)
         if _total([least[place] for place in places]) <= width:
             break
     count = len(places)
@@ -97,7 +97,7 @@ def lay_out(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width
         more = min(max(spare, 0), wrapped[place] - width_of)
         widths_of[place] += more
         spare -= more
-    return Layout(widths_of, ids, places[count:], wrapped=True)
+    return TableLayout(widths_of, ids, places[count:], wrapped=True)
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from agora_analytics.cli import terminal
 from agora_analytics.cli.output.columns import NO_VALUE, Cells, RowKind, TableColumn, timestamp_text
-from agora_analytics.cli.output.layout import Layout, lay_out
+from agora_analytics.cli.output.layout import TableLayout, lay_out
 from agora_analytics.cli.output.writers import RowWriter, csv_cell, plain_value
 from agora_analytics.cli.sparkline import chart_lines
 from agora_analytics.cli.visible_text import visible
@@ -76,7 +76,7 @@ class TableWriter(RowWriter):
         console: Console,
         columns: Sequence[TableColumn],
         rows: Sequence[Sequence[str]],
-        layout: Layout,
+        layout: TableLayout,
     ) -> None:
         blanks = " " * self._indent
 
@@ -107,7 +107,7 @@ class LiveTableWriter(RowWriter):
     def __init__(self, kind: RowKind) -> None:
         super().__init__()
         self._columns = kind.columns
-        self._layout: Layout | None = None
+        self._layout: TableLayout | None = None
 
     def add(self, rows: "pa.Table") -> None:
         """Write rows."""
@@ -121,7 +121,7 @@ class LiveTableWriter(RowWriter):
             self.written += 1
         console.file.flush()
 
-    def _begin(self, console: Console) -> Layout:
+    def _begin(self, console: Console) -> TableLayout:
         """Return the layout of all rows, for a guess of their widths; report the columns that do not fit."""
         widest = [
             "0" * (_LIVE_NUMBER_WIDTH if column.right else _LIVE_TEXT_WIDTH) for column in self._columns
