@@ -123,19 +123,21 @@ for group in (opentok, apsaravideo):
 def command_line() -> Any:
     """Return the command line, whose help shows the metavar of a parameter without its type, such as `<str>`."""
     command = typer.main.get_command(app)
-    _hide_types(command)
+    _hide_types(command, None)
     return command
 
 
-def _hide_types(command: Any) -> None:
-    for parameter in command.params:
+def _hide_types(command: Any, parent: Any) -> None:
+    # The option --help is made at its first use and kept.
+    context = typer.Context(command, parent=parent, **command.context_settings)
+    for parameter in (*command.params, command.get_help_option(context)):
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
         elif parameter.param_type_name == "argument":
             # Typer shows the type of an argument beside its metavar; it has no option for that.
             parameter.display_type_rich = lambda **_: ""
     for inner in getattr(command, "commands", {}).values():
-        _hide_types(inner)
+        _hide_types(inner, context)
 
 
 def _print_version(requested: bool) -> None:

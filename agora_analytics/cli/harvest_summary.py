@@ -46,9 +46,9 @@ def show_summary(
     indent = " " * (label_width + count_width + 6)
     note_width = max(20, console.width - len(indent))
     for (label, _, note), count in zip(rows, counts, strict=True):
-        first, *more = textwrap.wrap(note, note_width, break_long_words=False, break_on_hyphens=False) or [""]
+        first, *rest = textwrap.wrap(note, note_width, break_long_words=False, break_on_hyphens=False) or [""]
         line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {escape(first)}"
-        console.print("\n".join([line.rstrip(), *(indent + escape(text) for text in more)]))
+        console.print("\n".join([line.rstrip(), *(indent + escape(text) for text in rest)]))
     _show_skipped(console, report.skipped)
     for record in report.unreadable[:_SKIPPED_SHOWN]:
         _indented(console, f"{_place(record)}: {record.reason}")

@@ -45,9 +45,9 @@ def test_usage_and_quality_over_time_and_in_total(all_of, base_url, tmp_path):
     )
     rows = json.loads(hours)
     assert list(rows[0]) == ["ts", "userCount", "totalDuration"]
-    assert [row["ts"] for row in rows] == sorted(row["ts"] for row in rows)
+    assert [row["ts"] for row in rows] == sorted((row["ts"] for row in rows), reverse=True)
     assert all(row["ts"].endswith(":00:00Z") for row in rows)
-    assert re.search(r"\d \d\d:00:00Z .*\d\.\d\d %", table)
+    assert re.search(r"\d \d\d:00:00Z .*\d\.\d %", table)
     groups = list(csv.DictReader(io.StringIO(by_net)))
     assert {"Wi-Fi", "4G"} <= {row["dimension_value"] for row in groups}
     assert all(0 <= float(row["videoFreezeRate"]) <= 1 for row in groups)
@@ -164,7 +164,7 @@ def test_query_above_the_quota_sends_nothing(command, fails, base_url, environme
 @pytest.mark.slow
 def test_invalid_queries_are_reported(fails, base_url):
     cases = {
-        "unknown metric 'users'; use one of userCount": ("usage", "users"),
+        "unknown metric 'people'; use one of userCount": ("usage", "people"),
         "unknown metric 'userCount'": ("quality", "userCount"),
         "add --by DIMENSION": ("usage", "--only", "Wi-Fi"),
         "takes no dimension": ("usage", "peakConcurrentUsers", "--by", "net"),

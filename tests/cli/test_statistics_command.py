@@ -207,7 +207,7 @@ def test_groups_table_fits_the_terminal_and_shows_differing_counts(drawn):
 
 
 def test_buckets_and_minutes_tables_fit_the_terminal(drawn):
-    width, draw = drawn
+    _, draw = drawn
     audio, video = RATES
     lines = draw(
         freeze_view(),

@@ -210,7 +210,7 @@ def project(
 
 def _choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
     """Return what a word of an option stands for, in any case: a key of `allowed`, or the API's own name of a value."""
-    values = allowed | {str(value).lower(): value for value in allowed.values()}
+    values = {**allowed, **{str(value).lower(): value for value in allowed.values()}}
     if word.lower() not in values:
         hint = did_you_mean(word, allowed)
         raise InvalidRequest(f"{option} {word!r} is not valid; use one of {', '.join(allowed)}{hint}")

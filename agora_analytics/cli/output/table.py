@@ -66,8 +66,8 @@ class TableWriter(RowWriter):
             self._draw(console, columns, rows, layout)
         if not self._summary:
             return
-        for line in chart_lines(self._charts, console):
-            console.print(line, no_wrap=True, crop=False, soft_wrap=True)
+        for chart in chart_lines(self._charts, console):
+            console.print(chart, no_wrap=True, crop=False, soft_wrap=True)
         for line in self._footer([columns[place].title for place in layout.left_out]):
             console.print(line, style="faint", markup=False, soft_wrap=not console.is_terminal)
 
