@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from agora_analytics.cli.runner import MEANINGS, OF_ERRORS, describe
+from agora_analytics.cli.runner import MEANINGS, OF_ERRORS, describe, exit_code_of
+from agora_analytics.errors import BadRequest, NotFound, ServerError
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
@@ -171,6 +172,23 @@ def test_invalid_sql_is_reported(fails, tmp_path):
     }
     message = fails.all(*cases.values())
     assert all(expected in line for expected, line in zip(cases, message, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("unknown call", status=404, code=404), 2),
+        (NotFound("unknown session", status=200, code=1017), 2),
+        (NotFound("expired session", status=200, code=1016), 2),
+        (NotFound("unknown project", status=200, code=1015), 78),
+        (NotFound("no such path", status=404), 78),
+        (BadRequest("wrong query", status=200, code=1004), 2),
+        (BadRequest("wrong metric", status=400, code="Meter.ParamError"), 2),
+        (ServerError("down", status=500), 69),
+    ],
+)
+def test_wrong_input_that_the_server_reports_ends_with_2(error, code):
+    assert exit_code_of(error) == code
 
 
 def test_closed_pipe_ends_sql_without_an_error(start, tmp_path):

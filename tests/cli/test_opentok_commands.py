@@ -65,7 +65,9 @@ def test_sessions_stats_and_project_rows(command, simulator, made):
 def test_query_fetches_all_pages_as_json(command, simulator, made):
     text = "query ($n: Int) { project(projectId: 45000001) { sessionData { sessionSummaries(start: %d, first: $n) { resources { sessionId } } } } }"
     done = command("opentok", "query", text % (time.time() - 7 * DAY), "--variables", '{"n": 2}')
-    found = json.loads(done.stdout)["project"]["sessionData"]["sessionSummaries"]["resources"]
+    listing = json.loads(done.stdout)["project"]["sessionData"]["sessionSummaries"]
+    assert list(listing) == ["resources"]  # the client has added pageInfo
+    found = listing["resources"]
     assert {one["sessionId"] for one in found} == {session.session_id for session in made.sessions}
 
 

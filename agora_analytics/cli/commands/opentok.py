@@ -43,6 +43,8 @@ from agora_analytics.opentok.spec import GroupBy, Interval
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from agora_analytics.opentok.graphql_query import Field
+
 T = TypeVar("T")
 
 app = typer.Typer(
@@ -318,15 +320,27 @@ def query(
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
+    from agora_analytics.opentok.raw_query import parse_query
+
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
+    root, _ = parse_query(text, variables)
     stream = data(escape=visible_json)
-    stream.write(json.dumps(result.data, indent=2, ensure_ascii=False) + "\n")
+    stream.write(json.dumps(_selected(result.data, root), indent=2, ensure_ascii=False) + "\n")
     stream.flush()
     for problem in result.problems:
         path = ".".join(map(str, problem.path))
         one_line(err(), f"agora-analytics: {problem.message} (path: {path or 'not named'})", "warn")
     return not result.problems
+
+
+def _selected(value: Any, field: "Field") -> Any:
+    """Return data with the fields that the query selects; the client adds `pageInfo` to each list."""
+    if isinstance(value, list):
+        return [_selected(item, field) for item in value]
+    if not isinstance(value, dict) or not field.fields:
+        return value
+    return {inner.key: _selected(value[inner.key], inner) for inner in field.fields if inner.key in value}
 
 
 @app.command()
