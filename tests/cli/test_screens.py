@@ -1,6 +1,5 @@
 """Screens of the commands, as a terminal of 80 or 160 columns shows them, from the bytes of a pseudo-terminal."""
 
-import fcntl
 import os
 import re
 import struct
@@ -13,6 +12,7 @@ import pytest
 from agora_analytics.simulator import serve_in_thread
 from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
 
+fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
 pyte = pytest.importorskip("pyte")
