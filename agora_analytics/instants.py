@@ -7,12 +7,14 @@ from functools import lru_cache
 from agora_analytics.errors import InvalidRequest
 
 Instant = datetime | str | int | float
-"""An aware datetime, an ISO 8601 string (UTC where it names no offset), epoch seconds, or `6h`, `2d` (ago)."""
+"""An aware datetime, an ISO 8601 string (UTC where it names no offset), epoch seconds, `6h`, `2d` (ago), `now`, or a day:
+`2026-11-20`, `today`, `yesterday`. A day is its 00:00 UTC."""
 
 DAY = 86_400
 LAST_SECOND = 4_102_444_800
 """The largest time of a response and of the store: the end of 2099. Milliseconds are larger since February 1970."""
 _MILLISECONDS_FROM = 1e11
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -21,7 +23,8 @@ def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
     """Return `moment` as seconds since 1970, UTC.
 
     Args:
-        moment: an aware `datetime`, an ISO 8601 string, epoch seconds, `now`, or a time ago such as `90s`, `6h`, `2d`.
+        moment: an aware `datetime`, an ISO 8601 string, epoch seconds, `now`, a time ago such as `90s`, `6h`, `2d`, or a
+            day: `2026-11-20`, `today`, `yesterday`. A day is its 00:00 UTC.
         now: the present, in epoch seconds, which `now` and `6h` refer to.
         name: what the time is called in an error.
 
@@ -31,6 +34,8 @@ def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
     Example:
         >>> epoch_seconds("2026-11-20T08:00Z", now=0)
         1795161600.0
+        >>> iso(epoch_seconds("yesterday", now=1795161600))
+        '2026-11-19T00:00:00Z'
     """
     if isinstance(moment, bool):
         raise InvalidRequest(f"{name} must be a time, not {moment!r}")
@@ -51,6 +56,8 @@ def epoch_seconds(moment: Instant, *, now: float, name: str = "time") -> float:
 def _parsed(text: str, now: float, name: str) -> float:
     if text == "now":
         return now
+    if text in _DAYS_AGO:
+        return (now // DAY - _DAYS_AGO[text]) * DAY
     if ago := _AGO.fullmatch(text):
         try:
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])}).total_seconds()
@@ -63,7 +70,8 @@ def _parsed(text: str, now: float, name: str) -> float:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise InvalidRequest(
-            f"{name}={text!r} is not a time; give ISO 8601 (2026-11-20T08:00Z), epoch seconds, or a time ago (6h, 2d)"
+            f"{name}={text!r} is not a time; give ISO 8601 (2026-11-20 or 2026-11-20T08:00Z), today, yesterday, "
+            "epoch seconds, or a time ago (6h, 2d)"
         ) from None
 
 

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from inspect import cleandoc
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from agora_analytics.cli.commands.realtime import realtime
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, sql
-from agora_analytics.cli.runner import exit_code_help
+from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.cli.visible_text import visible
 from agora_analytics.logs import VARIABLE, StderrHandler, set_up
 
@@ -73,7 +73,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics estimate userCount videoFreezeRate --realtime",
     ),
     "harvest": ("agora-analytics harvest --since 2d --out calls.store",),
-    "sql": ('agora-analytics sql --store calls.store "select network, count(*) from sessions group by all"',),
+    "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
 }
 """The examples in the help of each command. A test runs all of them against the simulator."""
 
@@ -82,7 +82,7 @@ app = typer.Typer(
     name="agora-analytics",
     help="Call-quality data of Agora, OpenTok and ApsaraVideo: show it, or harvest it at the documented rate. "
     "The simulated servers need no account.",
-    epilog=exit_code_help(),
+    epilog="Exit codes: 0 done, 2 wrong input, 75 incomplete (run it again later). --exit-codes lists them all.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -118,9 +118,35 @@ for group in (opentok, apsaravideo):
     app.add_typer(group, rich_help_panel="Other vendors")
 
 
+def command_line() -> Any:
+    """Return the command line, whose help shows the metavar of a parameter without its type, such as `<str>`."""
+    command = typer.main.get_command(app)
+    _hide_types(command, None)
+    return command
+
+
+def _hide_types(command: Any, parent: Any) -> None:
+    # The option --help is made at its first use and kept.
+    context = typer.Context(command, parent=parent, **command.context_settings)
+    for parameter in (*command.params, command.get_help_option(context)):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            # Typer shows the type of an argument beside its metavar; it has no option for that.
+            parameter.display_type_rich = lambda **_: ""
+    for inner in getattr(command, "commands", {}).values():
+        _hide_types(inner, context)
+
+
 def _print_version(requested: bool) -> None:
     if requested:
         typer.echo(f"agora-analytics {__version__}")
+        raise typer.Exit
+
+
+def _print_exit_codes(requested: bool) -> None:
+    if requested:
+        typer.echo("\n".join(f"{code:>3}  {meaning}" for code, meaning in MEANINGS.items()))
         raise typer.Exit
 
 
@@ -135,8 +161,14 @@ def _begin(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
+    exit_codes: Annotated[
+        bool,
+        typer.Option(
+            "--exit-codes", callback=_print_exit_codes, is_eager=True, help="Print the exit codes and exit."
+        ),
+    ] = False,
 ) -> None:
-    del version
+    del version, exit_codes
     _log(debug=debug)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

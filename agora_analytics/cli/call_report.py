@@ -1,6 +1,5 @@
 """The report of one call: its facts, its users, and charts of one line for each of them."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from agora_analytics.cli.call_charts import CallCharts, Measure, UserCharts, Values
-from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text
+from agora_analytics.cli.metric_titles import title_of
+from agora_analytics.cli.output.columns import NO_VALUE, as_clock, one_line_text, percent_text
+from agora_analytics.cli.sparkline import sparkline
 from agora_analytics.cli.visible_text import visible
 from agora_analytics.instants import iso
 
@@ -74,10 +75,13 @@ def _facts(charts: CallCharts) -> Iterable[Text]:
     parts.append(f"{len(speakers):,} spoke")
     if call.call_pcu is not None:
         parts.append(f"at most {call.call_pcu:,} at once")
-    rates = (("video", call.call_video_freeze_rate), ("audio", call.call_audio_freeze_rate))
-    if frozen := ", ".join(f"{what} {_share(rate)}" for what, rate in rates if rate is not None):
-        parts.append(f"frozen: {frozen} of the time")
     yield Text(", ".join(parts))
+    rates = (
+        ("video_freeze_rate", call.call_video_freeze_rate),
+        ("audio_freeze_rate", call.call_audio_freeze_rate),
+    )
+    if frozen := ", ".join(f"{title_of(name)} {_share(rate)}" for name, rate in rates if rate is not None):
+        yield Text(frozen)
     for title, kinds in (
         ("network", [session.network for session in sessions]),
         ("platform", [session.platform for session in sessions]),
@@ -120,9 +124,10 @@ def _tops(users: Iterable[UserCharts]) -> dict[str, float]:
 
 
 def _legend(tops: Mapping[str, float]) -> str:
-    texts = [f"{_share(tops[label])} {label}" for label in ("loss", "freeze")]
-    texts += [f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label]]
-    return f"A full block: {', '.join(texts)}.\nA dot: no samples. A blank: the user was not in the call."
+    shares = ", ".join(f"{_share(tops[label])} {label}" for label in ("loss", "freeze"))
+    rates = ", ".join(f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label])
+    blocks = f"{shares},\n  {rates}" if rates else shares
+    return f"A full block: {blocks}.\nA dot: no samples. A blank: the user was not in the call."
 
 
 def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts], *, of: int) -> None:
@@ -181,11 +186,11 @@ def _who(user: UserCharts) -> Text:
 
 
 def _share(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value * 100:.1f} %"
+    return NO_VALUE if value is None else percent_text(value)
 
 
 def _kbps(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value:,.0f} Kbps"
+    return NO_VALUE if value is None else f"{value:,.0f} kbit/s"
 
 
 def _time(ts: int) -> str:
@@ -194,31 +199,3 @@ def _time(ts: int) -> str:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-_BLOCKS, _ASCII_BLOCKS = "▁▂▃▄▅▆▇█", "_.-:=+*#"
-
-
-def sparkline(
-    values: Sequence[float],
-    present: Sequence[bool],
-    *,
-    top: float,
-    warn: float = math.inf,
-    bad: float = math.inf,
-    plain: bool = False,
-) -> Text:
-    """Return a chart of one line; 0 is the lowest block and `top` the highest, so that charts can be compared.
-
-    Values from `warn` on are yellow, from `bad` on red. NaN is a dot while the user was present, otherwise a blank.
-    `plain` charts are ASCII, for terminals without Unicode.
-    """
-    blocks, unknown = (_ASCII_BLOCKS, ".") if plain else (_BLOCKS, "·")
-    line = Text(no_wrap=True)
-    for value, is_present in zip(values, present, strict=True):
-        if math.isnan(value):
-            line.append(unknown if is_present else " ", "dim")
-            continue
-        height = round(min(max(value / top, 0), 1) * (len(blocks) - 1)) if top > 0 else 0
-        line.append(blocks[height], "red" if value >= bad else "yellow" if value >= warn else "cyan")
-    return line

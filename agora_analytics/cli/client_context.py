@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agora_analytics.cli.output import LimitedOutput, Output, write_rows
 from agora_analytics.cli.output.columns import RowKind
 from agora_analytics.cli.terminal import err, one_line, status_line
+from agora_analytics.errors import AgoraAnalyticsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +88,44 @@ def run_pages(
             yield table(page)
 
     run_listing(make, tables, kind, output, **output.client_options)
+
+
+def run_newest_first(
+    make: MakeClient[C],
+    pages: "Callable[[C], Pages[Any, Any]]",
+    table: "Callable[[Any], pa.Table]",
+    kind: RowKind,
+    output: Output,
+    *,
+    by: str | None,
+    as_rows: "Callable[[pa.Table], pa.Table] | None" = None,
+) -> None:
+    """Open a client and write all pages of a listing as one table, the newest row first, by a column with times.
+
+    For servers that list the oldest first: the newest is known only after the last page. Rows that arrived before an
+    error are written. `by` is None if the rows have no times. `as_rows` turns all records into the rows to write.
+    """
+
+    async def tables(client: C) -> "AsyncGenerator[pa.Table, None]":
+        import pyarrow as pa
+
+        parts: list[pa.Table] = []
+        failure: AgoraAnalyticsError | None = None
+        try:
+            async for page in pages(client).pages():
+                for problem in getattr(page, "problems", ()):
+                    one_line(err(), f"agora-analytics: {problem.message}", "warn")
+                parts.append(table(page))
+        except AgoraAnalyticsError as error:
+            failure = error
+        if parts or failure is None:
+            rows = pa.concat_tables(parts) if parts else kind.schema().empty_table()
+            rows = as_rows(rows) if as_rows and parts else rows
+            yield rows if by is None else rows.sort_by([(by, "descending")])
+        if failure is not None:
+            raise failure
+
+    run_listing(make, tables, kind, output)
 
 
 def format_requests(requests: Mapping[str, int]) -> str:

@@ -1,5 +1,6 @@
 """The report of a harvest: what it will cost, what it did, and what is left for the next run."""
 
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,32 +21,64 @@ from agora_analytics.store.protocol import Unreadable
 _SKIPPED_SHOWN = 3
 
 
-def show_summary(console: Console, report: HarvestReport, store: Path, *, units: str = "calls") -> None:
-    """Write what a run did and what it left for the next run; `units` names what it visits, such as calls."""
-    console.print(f"[good]Harvested[/] into [fact]{escape(str(store))}[/] in {clock(report.seconds)}")
+def show_summary(
+    console: Console,
+    report: HarvestReport,
+    store: Path,
+    *,
+    units: str = "calls",
+    seconds: float | None = None,
+    quiet: bool = False,
+) -> None:
+    """Write what a run did and what it left for the next run.
+
+    `units` names what it visits, such as calls; `seconds` is the duration by the clock of its progress; `quiet` writes
+    nothing.
+    """
+    if quiet:
+        return
+    lasted = clock(report.seconds if seconds is None else seconds)
+    console.print(f"[good]Harvested[/] into [fact]{escape(str(store))}[/] in {lasted}")
     console.print(f"{iso(report.window.start)} to {iso(report.window.end + 1)}")
     rows = [*_done(report, units), *_left_over(report, units)]
     counts = [f"{count:,}" for _, count, _ in rows]
     label_width, count_width = max(len(label) for label, _, _ in rows), max(map(len, counts))
+    indent = " " * (label_width + count_width + 6)
+    note_width = max(20, console.width - len(indent))
     for (label, _, note), count in zip(rows, counts, strict=True):
-        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {note}"
-        console.print(line.rstrip())
+        first, *rest = textwrap.wrap(note, note_width, break_long_words=False, break_on_hyphens=False) or [""]
+        line = f"  [faint]{label:<{label_width}}[/]  [fact]{count:>{count_width}}[/]  {escape(first)}"
+        console.print("\n".join([line.rstrip(), *(indent + escape(text) for text in rest)]))
     _show_skipped(console, report.skipped)
     for record in report.unreadable[:_SKIPPED_SHOWN]:
-        console.print(f"    {_place(record)}: {record.reason}", style="warn", markup=False)
+        _indented(console, f"{_place(record)}: {record.reason}")
     if (more := len(report.unreadable) - _SKIPPED_SHOWN) > 0:
         console.print(f"    and {more:,} more", style="warn")
     for file in report.damaged:
-        console.print(f"    {file.path}: {file.reason}", style="warn", markup=False)
+        _indented(console, f"{file.path}: {file.reason}")
 
 
 def _show_skipped(console: Console, skipped: Sequence[CallSkipped]) -> None:
     """Write the first skipped calls with their reasons."""
     for call in skipped[:_SKIPPED_SHOWN]:
         reason = call.reason.removeprefix(f"call {call.call_id}: ")
-        console.print(f"    {call.call_id}: {reason}", style="warn", markup=False)
+        _indented(console, f"{call.call_id}: {reason}")
     if (more := len(skipped) - _SKIPPED_SHOWN) > 0:
         console.print(f"    and {more:,} more", style="warn")
+
+
+def _indented(console: Console, text: str) -> None:
+    """Write a warning with all of its lines indented; elsewhere than on a terminal, on one line."""
+    width = console.width if console.is_terminal else len(text) + 6
+    wrapped = textwrap.fill(
+        text,
+        width,
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(wrapped, style="warn", markup=False)
 
 
 def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 _NOTE_SHOWN = 6.0  # seconds, a little more than between two plain lines
 _CALLS_FOR_FORECAST = 8  # finished calls from which the mean cost of a call is meaningful
 _QUOTA_INTERVAL = 1.0  # seconds between two looks at the ledger
-_LINE_INTERVAL = 5.0
+_FIRST_LINE, _LONGEST_INTERVAL = 5.0, 60.0  # seconds between two plain lines: they double up to a minute
+_LINE_WIDTH = 119  # characters of a plain line
 _BAR_WIDTH = 36
 
 
@@ -67,6 +68,8 @@ class Progress:
     skipped: int = 0
     requests: Counter[str] = field(factory=Counter)  # attempts, by endpoint
     quotas: Mapping[str, Quota] = field(factory=dict)
+    begun: float = field(factory=time.monotonic)
+    quiet: bool = False  # write warnings only
     _open: Counter[str] = field(factory=Counter)
     _pages: int = 0
     _note: str = ""
@@ -77,6 +80,11 @@ class Progress:
     def note(self) -> str:
         """The last notable event, such as a wait or a retry, while it is recent."""
         return self._note if time.monotonic() < self._note_ends else ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
 
     def _noted(self, text: str, seconds: float = 0.0) -> None:
         self._note, self._note_ends = text, time.monotonic() + max(seconds, _NOTE_SHOWN)
@@ -146,8 +154,10 @@ async def harvest_with_progress(
     client: "HarvestClient", progress: Progress, **arguments: Any
 ) -> HarvestReport:
     """Harvest with these arguments of `harvest.harvest` and show the progress on stderr."""
+    if progress.quiet:
+        return await harvest(client, observer=progress.stored, **arguments)
     console = err()
-    view = partial(_view, progress, time.monotonic())
+    view = partial(_view, progress)
     live: AbstractContextManager[object] = nullcontext()
     if console.is_terminal:
         live = Live(
@@ -164,32 +174,37 @@ async def harvest_with_progress(
 
 
 async def _poll_quota(client: "HarvestClient", progress: Progress, lines: Console | None) -> None:
-    start = printed = time.monotonic()
+    interval = due = _FIRST_LINE
     while True:
         progress.quotas = {quota.endpoint: quota for quota in await client.quota()}
         await asyncio.sleep(_QUOTA_INTERVAL)
-        now = time.monotonic()
-        if lines is not None and now - printed >= _LINE_INTERVAL:
-            printed = now
-            one_line(lines, plain_line(progress, now - start))
+        if lines is not None and progress.seconds >= due:
+            one_line(lines, plain_line(progress, progress.seconds))
+            interval = min(2 * interval, _LONGEST_INTERVAL)
+            due = progress.seconds + interval
 
 
 def plain_line(progress: Progress, seconds: float) -> str:
-    """Return the progress of a harvest in one line."""
-    requests = ", ".join(
-        f"{quota.endpoint} {progress.requests[quota.endpoint]:,}"
-        + (f" ({quota.left:,} left today)" if quota.daily else "")
-        for quota in _used(progress)
-    )
+    """Return the progress of a harvest in one line of less than 120 characters."""
     parts = [
         f"{clock(seconds)} {progress.units} {_counts(progress)}",
-        f"sessions {progress.sessions:,}",
         f"points {progress.points:,}",
-        requests and f"requests {requests}",
+        _requests(progress),
         _left(progress),
         progress.note,
     ]
-    return "; ".join(part for part in parts if part)
+    line = "; ".join(part for part in parts if part)
+    return line if len(line) <= _LINE_WIDTH else line[: _LINE_WIDTH - 3].rstrip() + "..."
+
+
+def _requests(progress: Progress) -> str:
+    """Return the number of requests, with the endpoint whose day's quota is the closest to its end."""
+    sent = progress.requests.total()
+    daily = [quota for quota in _used(progress) if quota.daily]
+    if not daily:
+        return f"requests {sent:,}" if sent else ""
+    least = min(daily, key=lambda quota: quota.left / quota.per_day)
+    return f"requests {sent:,} ({least.endpoint}: {least.left:,} left today)"
 
 
 def _used(progress: Progress) -> list[Quota]:
@@ -206,7 +221,7 @@ def _left(progress: Progress) -> str:
     return "" if left is None else f"about {clock(left)} left"
 
 
-def _view(progress: Progress, start: float) -> RenderableType:
+def _view(progress: Progress) -> RenderableType:
     """Return the live view of a harvest."""
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
@@ -215,19 +230,23 @@ def _view(progress: Progress, start: float) -> RenderableType:
             total=progress.known or None, completed=progress.calls + progress.skipped, width=_BAR_WIDTH
         ),
         _counts(progress),
-        Text(f"{clock(time.monotonic() - start)}  {_left(progress)}", style="faint"),
+        Text(f"{clock(progress.seconds)}  {_left(progress)}", style="faint"),
     )
-    counts = Text.assemble(
-        (f"{progress.sessions:,}", "bold"), " sessions   ", (f"{progress.points:,}", "bold"), " points"
-    )
+    counts = Text()
+    if progress.sessions:
+        counts = Text.assemble((f"{progress.sessions:,}", "bold"), " sessions   ")
+    counts.append(f"{progress.points:,}", style="bold").append(" points")
     if progress.skipped:
         counts.append(f"   {progress.skipped:,} {progress.units} skipped", style="yellow")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("endpoint")
     table.add_column("requests", justify="right")
-    table.add_column("left today", justify="right")
-    for quota in _used(progress):
-        left = f"{quota.left:,}" if quota.daily else ""
-        table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", left)
+    used = _used(progress)
+    daily = any(quota.daily for quota in used)  # a vendor without a quota has nothing left of it
+    if daily:
+        table.add_column("left today", justify="right")
+    for quota in used:
+        left = (f"{quota.left:,}" if quota.daily else "",) if daily else ()
+        table.add_row(quota.endpoint, f"{progress.requests[quota.endpoint]:,}", *left)
     note = Text(progress.note, style="dim", no_wrap=True, overflow="ellipsis")
     return Group(bar, counts, table, note)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from agora_analytics.agora.enums import LIVE_COUNTS, Dimension, QualityMetric, UsageMetric
+from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.output.columns import (
     RowKind,
     TableColumn,
@@ -66,7 +67,13 @@ def metric_rows(
     if live:
         types["missing"] = "texts"
     columns += [
-        TableColumn(metric, (percent if metric in RATES else number)(metric), right=True)
+        TableColumn(
+            title_of(metric),
+            (percent if metric in RATES else number)(metric),
+            right=True,
+            keep=True,
+            chart=metric if over_time and not (by or users or live) else "",
+        )
         for metric in metrics
     ]
     columns += [TableColumn(_BASES[metric], number(_base(metric)), right=True) for metric in totals]
@@ -120,7 +127,7 @@ async def query_pages(
             failure = error
             records += error.partial or ()
     if records and hasattr(records[0], "ts"):
-        records.sort(key=lambda record: record.ts)
+        records.sort(key=lambda record: record.ts, reverse=True)  # the newest first, as `calls`
     if records or failure is None:
         yield kind.table(wide_rows(records))
     if failure is not None:
@@ -150,17 +157,21 @@ def metric_list(metrics: Iterable[str]) -> str:
 
 
 def metrics_of(words: Iterable[str], allowed: Iterable[str]) -> list[str]:
-    """Return metrics as the API spells them: `user-count` becomes `userCount`.
+    """Return metrics as the API spells them: `user-count` and `users` become `userCount`.
 
     Unknown metrics are refused here, because a day has too few requests to spend one on a typing error.
     """
-    names = {_letters(metric): str(metric) for metric in allowed}
+    spellings = {_letters(metric): str(metric) for metric in allowed}
+    titles = {_letters(title_of(metric)): metric for metric in spellings.values()}
+    names = titles | spellings
     for word in words:
         if _letters(word) not in names:
-            hint = did_you_mean(word, names.values())
-            raise InvalidRequest(f"unknown metric {word!r}; use one of {metric_list(names.values())}{hint}")
+            hint = did_you_mean(word, spellings.values())
+            raise InvalidRequest(
+                f"unknown metric {word!r}; use one of {metric_list(spellings.values())}{hint}"
+            )
     return list(dict.fromkeys(names[_letters(word)] for word in words))
 
 
 def _letters(word: str) -> str:
-    return word.replace("-", "").replace("_", "").lower()
+    return "".join(letter for letter in word.lower() if letter.isalnum())

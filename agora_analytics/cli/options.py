@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 R = TypeVar("R")
 
-TIMES = "ISO 8601 (2026-11-20T08:00Z), epoch seconds, or a time ago (6h, 2d)"
+TIMES = "2026-11-20, 2026-11-20T08:00Z, today, yesterday, epoch seconds, or a time ago (6h, 2d)"
 
 SinceOption = Annotated[str, typer.Option(metavar="TIME", help=f"Start of the time range: {TIMES}.")]
 UntilOption = Annotated[str, typer.Option(metavar="TIME", help="End of the time range, as --since.")]
@@ -112,6 +112,14 @@ class HarvestOptions:
         typer.Option(
             "--verify",
             help="First read every page of the store; files with damaged pages are fetched again.",
+        ),
+    ] = False
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Write warnings and errors only, as a job of cron should: no progress, no summary.",
         ),
     ] = False
     dry_run: Annotated[

@@ -25,7 +25,7 @@ STOPPED, NO_READER = 130, 141
 MEANINGS: Mapping[int, str] = {
     DONE: "done",
     UNEXPECTED: "unexpected error",
-    WRONG_INPUT: "wrong input: an option, a time or time range, an unknown call, a query",
+    WRONG_INPUT: "wrong input: an option, a time or time range, an unknown call, session or metric, a query",
     WRONG_DATA: "a response, a record of a harvest, or data in the store is invalid",
     UNAVAILABLE: "the service cannot be reached or reports an error",
     CANNOT_CREATE: "the store or output cannot be created: permissions, file in the way",
@@ -39,7 +39,7 @@ MEANINGS: Mapping[int, str] = {
 
 OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((errors.ConfigurationError, errors.NotFound), WRONG_SETTING),
-    ((errors.InvalidRequest, errors.WindowRefused), WRONG_INPUT),
+    ((errors.InvalidRequest, errors.WindowRefused, errors.BadRequest), WRONG_INPUT),
     ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict), TRY_LATER),
     ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
     ((errors.TransportError, errors.APIError), UNAVAILABLE),
@@ -49,6 +49,12 @@ OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((BrokenPipeError,), NO_READER),
 )
 """The first match counts, so a subclass is listed before its base class."""
+
+_UNKNOWN_OBJECTS = {404, 1016, 1017}
+"""Codes in the body of a response: an unknown call of Agora, and an expired or unknown session of OpenTok.
+
+Other errors of this kind are about the base URL, the project or the application, which are settings.
+"""
 
 _NOT_CREATED = {
     errno.EACCES, errno.ENOENT, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST
@@ -81,9 +87,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(words: list[str]) -> int:
-    from agora_analytics.cli.app import app
+    from agora_analytics.cli.app import command_line
 
-    command = typer.main.get_command(app)
+    command = command_line()
     if _COMPLETION in os.environ:
         command.main(prog_name=PROGRAM)
     try:
@@ -152,10 +158,6 @@ def exit_code_of(error: BaseException) -> int:
     cause = error.__cause__
     if isinstance(error, errors.StoreError) and isinstance(cause, OSError) and cause.errno in _NOT_CREATED:
         return CANNOT_CREATE
+    if isinstance(error, errors.NotFound) and error.code in _UNKNOWN_OBJECTS:
+        return WRONG_INPUT
     return next((code for kinds, code in OF_ERRORS if isinstance(error, kinds)), UNEXPECTED)
-
-
-def exit_code_help() -> str:
-    """Return the exit codes for the help. Typer keeps the line breaks of a paragraph that begins with `\\b`."""
-    rows = (f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items())
-    return "\n".join(("\b", "Exit codes:", *rows))

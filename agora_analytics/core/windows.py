@@ -13,7 +13,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.core.numbers import INT64
 from agora_analytics.core.record import Record
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach
-from agora_analytics.instants import Instant, epoch_seconds
+from agora_analytics.instants import Instant, epoch_seconds, iso
 
 SLACK = 2
 """Safety margin in seconds at both bounds, for the latency and what remains of the clocks' difference."""
@@ -29,7 +29,9 @@ class Window(Record):
     @end.validator
     def _in_order(self, _: object, end: int) -> None:
         if end < self.start:
-            raise InvalidRequest(f"the time range ends ({end}) before it starts ({self.start})")
+            raise InvalidRequest(
+                f"the time range ends ({_shown(end)}) before it starts ({_shown(self.start)})"
+            )
 
     @classmethod
     def half_open(cls, since: float, until: float, names: tuple[str, str] = ("since", "until")) -> "Window":
@@ -41,9 +43,9 @@ class Window(Record):
         if until <= since:
             first, last = names
             raise InvalidRequest(
-                f"{first}={since:.0f} is not before {last}={until:.0f}; give the earlier time first"
+                f"{first} ({_shown(since)}) is not before {last} ({_shown(until)}); give the earlier time first"
                 if until < since
-                else f"{first} and {last} are the same time ({since:.0f}), so the range is empty"
+                else f"{first} and {last} are the same time ({_shown(since)}), so the range is empty"
             )
         return cls(math.floor(since), math.ceil(until) - 1)
 
@@ -165,3 +167,11 @@ def merge_nearby(seconds: Iterable[int], *, max_gap: int) -> list[Window]:
         else:
             windows.append(Window(second, second))
     return windows
+
+
+def _shown(seconds: float) -> str:
+    """Return a time of an error message as ISO 8601, or as the number that it is if it has no date."""
+    try:
+        return iso(seconds)
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f}"

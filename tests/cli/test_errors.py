@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from agora_analytics.cli.runner import MEANINGS, OF_ERRORS, describe
+from agora_analytics.cli.runner import MEANINGS, OF_ERRORS, describe, exit_code_of
+from agora_analytics.errors import BadRequest, NotFound, ServerError
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
@@ -50,10 +51,11 @@ def unreachable_harvest(nobody, tmp_path_factory):
     process.communicate()
 
 
-def test_help_lists_every_exit_code(command):
-    help_text = " ".join(command("--help").stdout.split())
-    assert all(f"{code} {meaning[:30]}" in help_text for code, meaning in MEANINGS.items())
+def test_exit_codes_are_listed_on_request_and_not_in_the_help(command):
+    listed = command("--exit-codes").stdout.splitlines()
+    assert listed == [f"{code:>3}  {meaning}" for code, meaning in MEANINGS.items()]
     assert {code for _, code in OF_ERRORS} <= set(MEANINGS)
+    assert "141" not in command("--help").stdout
 
 
 @pytest.mark.slow
@@ -61,7 +63,7 @@ def test_invalid_times_are_reported(fails, nobody, tmp_path):
     cases = {
         "looks like milliseconds": ("--since", "1763000000000"),
         "is not before until": ("--since", "1h", "--until", "2h"),
-        "give ISO 8601": ("--since", "yesterday"),
+        "give ISO 8601": ("--since", "tomorrow"),
         "the plan allows 20": ("--since", "2020-01-01", "--until", "2020-01-02"),
         "too recent": ("--since", "10s"),
         "harvest --help": ("--sinc", "1h"),
@@ -170,6 +172,23 @@ def test_invalid_sql_is_reported(fails, tmp_path):
     }
     message = fails.all(*cases.values())
     assert all(expected in line for expected, line in zip(cases, message, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("unknown call", status=404, code=404), 2),
+        (NotFound("unknown session", status=200, code=1017), 2),
+        (NotFound("expired session", status=200, code=1016), 2),
+        (NotFound("unknown project", status=200, code=1015), 78),
+        (NotFound("no such path", status=404), 78),
+        (BadRequest("wrong query", status=200, code=1004), 2),
+        (BadRequest("wrong metric", status=400, code="Meter.ParamError"), 2),
+        (ServerError("down", status=500), 69),
+    ],
+)
+def test_wrong_input_that_the_server_reports_ends_with_2(error, code):
+    assert exit_code_of(error) == code
 
 
 def test_closed_pipe_ends_sql_without_an_error(start, tmp_path):

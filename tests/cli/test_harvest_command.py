@@ -35,6 +35,15 @@ def test_harvest_is_complete_and_a_second_run_fetches_nothing(command, base_url,
     assert re.search(r"calls\s+0  new; 12 were already in the store", second.stdout)
 
 
+def test_quiet_harvest_writes_nothing_unless_something_is_wrong(command, base_url, world, tmp_path):
+    words = ("harvest", "--since", "1d", "--out", tmp_path / "store", "--quiet")
+    done = command(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert rows(tmp_path / "store") == pytest.approx(truth(world))
+    refused = command(*words, env={"AGORA_CUSTOMER_SECRET": "wrong"})
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (77, "", 1)
+
+
 def test_dry_run_reports_the_cost_and_stores_nothing(command, base_url, tmp_path):
     done = command("harvest", "--since", "1d", "--out", tmp_path / "store", "--dry-run")
     assert done.returncode == 0, done.stderr

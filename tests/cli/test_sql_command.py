@@ -168,11 +168,27 @@ def test_nanoseconds_are_written_in_full(sql):
     assert json.loads(sql("-f", "json", query)) == [{"ts": "2026-11-20T08:00:00.123456789"}]
 
 
-def test_unknown_suffix_of_output_is_an_error(capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "words", "message"),
+    [
+        ("x.html", (), ".html is not a format that can be written"),
+        ("x.svg", ("-f", "csv"), ".svg is not a format that can be written"),
+        ("x.txt", ("-f", "csv"), "is a file for table, but --format is csv"),
+        ("x.csv", ("-f", "json"), "is a file for csv, but --format is json"),
+        ("x", (), "has no ending that names a format"),
+    ],
+)
+def test_ending_of_output_is_a_format_or_an_error(capsys, tmp_path, file, words, message):
     open_store(tmp_path / "store", create=True)
-    words = ["sql", "--store", str(tmp_path / "store"), "select 1 as a", "-o", str(tmp_path / "x.html")]
-    assert main(words) == 2
-    assert "the suffix .html does not name a format" in capsys.readouterr().err
-    assert not (tmp_path / "x.html").exists()
-    assert main([*words, "--format", "csv"]) == 0
-    assert (tmp_path / "x.html").read_text() == "a\n1\n"
+    query = ["sql", "--store", str(tmp_path / "store"), "select 1 as a"]
+    assert main([*query, "-o", str(tmp_path / file), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / file).exists()
+
+
+def test_output_without_ending_takes_the_format(tmp_path):
+    open_store(tmp_path / "store", create=True)
+    query = ["sql", "--store", str(tmp_path / "store"), "select 1 as a"]
+    assert main([*query, "-o", str(tmp_path / "rows"), "-f", "csv"]) == 0
+    assert (tmp_path / "rows").read_text() == "a\n1\n"
+    assert main([*query, "-o", "/dev/null"]) == 0

@@ -26,6 +26,9 @@ from tests.conftest import NOW
         ("2026-11-19 12:00", NOW),
         ("2026-11-19T14:00+02:00", NOW),
         ("20261119", NOW - 43_200),
+        ("2026-11-18", NOW - 1.5 * 86_400),
+        ("today", NOW - 43_200),
+        (" yesterday ", NOW - 1.5 * 86_400),
         (datetime(2026, 11, 19, 12, tzinfo=UTC), NOW),
         (datetime(2026, 11, 19, 7, tzinfo=timezone(timedelta(hours=-5))), NOW),
     ],
@@ -47,7 +50,7 @@ def test_a_naive_datetime_is_refused():
         epoch_seconds(datetime(2026, 11, 19), now=NOW)  # noqa: DTZ001
 
 
-@pytest.mark.parametrize("moment", ["", "yesterday", "6 hours", "-6h", "99999999999999d", "25:00", True])
+@pytest.mark.parametrize("moment", ["", "tomorrow", "Today", "6 hours", "-6h", "99999999999999d", "25:00", True])
 def test_other_values_are_refused_and_named(moment):
     with pytest.raises(InvalidRequest):
         epoch_seconds(moment, now=NOW)

@@ -1,5 +1,6 @@
 """Time ranges: what may be asked, and how a long range is cut."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -124,3 +125,16 @@ def test_gaps_are_the_uncovered_ranges(wanted, covered):
 def test_intersection_is_in_both_windows(one, other):
     both = one.intersection(other)
     assert all_seconds([both] if both else []) == sorted(set(all_seconds([one])) & set(all_seconds([other])))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "message"),
+    [
+        (7200, 3600, "since (1970-01-01T02:00:00Z) is not before until (1970-01-01T01:00:00Z)"),
+        (3600, 3600, "since and until are the same time (1970-01-01T01:00:00Z)"),
+        (0, -9e10, "is not before until (-90000000000)"),  # years that `datetime` does not have
+    ],
+)
+def test_reversed_range_is_reported_with_readable_times(since, until, message):
+    with pytest.raises(InvalidRequest, match=re.escape(message)):
+        Window.half_open(since, until)

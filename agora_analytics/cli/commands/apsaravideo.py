@@ -1,14 +1,17 @@
 """`agora-analytics apsaravideo`: its commands."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agora_analytics.apsaravideo.spec import Metric, Os, TerminalType
 from agora_analytics.cli.accounts import ApsaraVideoAccount
-from agora_analytics.cli.client_context import run_pages
+from agora_analytics.cli.client_context import run_newest_first
 from agora_analytics.cli.commands.simulate import serve_until_stopped
 from agora_analytics.cli.commands.store import run_harvest
+from agora_analytics.cli.metric_tables import metrics_of
+from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,
@@ -18,8 +21,8 @@ from agora_analytics.cli.options import (
     UntilOption,
     option_groups,
 )
-from agora_analytics.cli.output import LimitedOutput
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, timestamp
+from agora_analytics.cli.output import Format, LimitedOutput
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, row_schema, timestamp
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,15 +41,32 @@ def _schema() -> "pa.Schema":
     return points_schema()
 
 
-POINT_ROWS = RowKind(
-    name="points",
-    schema=_schema,
-    columns=(
-        TableColumn("time", timestamp("ts")),
-        TableColumn("metric", plain("metric")),
-        TableColumn("value", number("value", 3), right=True),
-    ),
-)
+POINT_ROWS = RowKind(name="points", schema=_schema, columns=())
+_NO_UNITS = "Values as the server sends them; the vendor does not document their units."
+
+
+def _time_rows(metrics: Sequence[str]) -> RowKind:
+    """Return the kind of rows of a table: a row for each time, and a column for each metric."""
+    return RowKind(
+        name="times",
+        schema=row_schema({"ts": "time"} | dict.fromkeys(metrics, "double")),
+        columns=(
+            TableColumn("from", timestamp("ts")),
+            *(
+                TableColumn(title_of(name), number(name, 2), right=True, keep=True, chart=name)
+                for name in metrics
+            ),
+        ),
+        notes=(_NO_UNITS,),
+    )
+
+
+def _by_time(points: "pa.Table", kind: RowKind) -> "pa.Table":
+    """Return points with a column for each metric."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for point in points.to_pylist():
+        rows.setdefault(point["ts"], {"ts": point["ts"]})[point["metric"]] = point["value"]
+    return kind.table(rows.values())
 
 
 @app.command()
@@ -69,26 +89,32 @@ def metrics(
     output: LimitedOutput,
     account: ApsaraVideoAccount,
 ) -> None:
-    """Show the points of metrics, one for every five minutes.
+    """Show metrics, one value for every five minutes, the newest first.
 
-    24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented.
+    24 hours of a metric take one request. Values are shown as the server sends them; their units are not documented. A
+    row of a table is a time, a row of the other formats is a point.
     """
 
     from agora_analytics.apsaravideo.records import points_table
 
-    run_pages(
+    metrics = metrics_of(metric or Metric, Metric)
+    to_table = output.format is Format.TABLE
+    kind = _time_rows(metrics) if to_table else POINT_ROWS
+    run_newest_first(
         account.client,
         lambda client: client.all_metrics(
             since,
             until,
-            metrics=metric or list(Metric),
+            metrics=metrics,
             os=system,
             terminal_type=terminal,
             channel_id=channel,
         ),
         lambda page: points_table([page]),
-        POINT_ROWS,
+        kind,
         output,
+        by="ts",
+        as_rows=(lambda points: _by_time(points, kind)) if to_table else None,
     )
 
 

@@ -13,6 +13,7 @@ from agora_analytics.agora.call_lookup import can_be_call_id, looks_like_call_id
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing, run_pages
+from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.options import (
     TIMES,
     ServersOption,
@@ -50,11 +51,11 @@ CALL_ROWS = RowKind(
     columns=(
         TableColumn("began", timestamp("created_ts")),
         TableColumn("call id", plain("call_id")),
-        TableColumn("channel", plain("cname"), least=8),
+        TableColumn("channel", plain("cname"), least=12),
         TableColumn("lasted", elapsed("created_ts", "destroyed_ts", "finished"), right=True),
         TableColumn("users", number("call_acu"), right=True),
-        TableColumn("video freeze", percent("call_video_freeze_rate"), right=True),
-        TableColumn("audio freeze", percent("call_audio_freeze_rate"), right=True),
+        TableColumn(title_of("video_freeze_rate"), percent("call_video_freeze_rate"), right=True),
+        TableColumn(title_of("audio_freeze_rate"), percent("call_audio_freeze_rate"), right=True),
         TableColumn("most at once", number("call_pcu"), right=True),
     ),
     json_columns=("extra",),
@@ -63,17 +64,17 @@ SESSION_ROWS = RowKind(
     name="sessions",
     schema=stored_table("sessions"),
     columns=(
-        TableColumn("user", plain("uid"), least=10),
+        TableColumn("user", plain("uid")),
         TableColumn("joined", timestamp("join_ts")),
         TableColumn("stayed", elapsed("join_ts", "leave_ts", "finished"), right=True),
         TableColumn("network", plain("network"), least=9),
         TableColumn("platform", plain("platform"), least=8),
         TableColumn("device", plain("device_type"), least=11),
-        TableColumn("video freeze", percent("user_video_freeze_rate"), right=True),
-        TableColumn("audio freeze", percent("user_audio_freeze_rate"), right=True),
+        TableColumn(title_of("video_freeze_rate"), percent("user_video_freeze_rate"), right=True),
+        TableColumn(title_of("audio_freeze_rate"), percent("user_audio_freeze_rate"), right=True),
         TableColumn("SDK", plain("sdk_version")),
         TableColumn("roles", plain("roles"), least=6),
-        TableColumn("session id", plain("sid")),
+        TableColumn("session id", plain("sid"), below=True),
     ),
     json_columns=("extra",),
 )

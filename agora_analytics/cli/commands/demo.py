@@ -147,9 +147,10 @@ def show_queries(console: "Console", store: Path) -> None:
 def _show_next(console: "Console", store: Path) -> None:
     folder = shlex.quote(str(store))
     query = "select platform, count(*) from sessions group by all"
+    # Two lines, because a terminal of 80 would break one inside a word.
     console.print("\n[good]What to type next[/]")
     for purpose, *commands in (
-        ("Run another query:", f'agora-analytics sql --store {folder} "{query}"'),
+        ("Run another query:", f"agora-analytics sql --store {folder} \\", f'  "{query}"'),
         (
             "Harvest your own calls:",
             "export AGORA_CUSTOMER_ID=... AGORA_CUSTOMER_SECRET=... AGORA_APP_ID=...",

@@ -9,9 +9,18 @@ import typer
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
+from agora_analytics.cli.metric_titles import series_title, unit_text
 from agora_analytics.cli.options import UserOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema, timestamp
+from agora_analytics.cli.output.columns import (
+    NO_VALUE,
+    RowKind,
+    TableColumn,
+    number,
+    plain,
+    row_schema,
+    timestamp,
+)
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 
@@ -39,9 +48,9 @@ _KEYS = {
     "peer_uid": "metrics",
 }
 _KEY_COLUMNS = (
-    TableColumn("user", plain("uid"), least=10),
-    TableColumn("metric", plain("metric"), least=16),
-    TableColumn("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"], least=8),
+    TableColumn("user", plain("uid")),
+    TableColumn("metric", lambda row: series_title(row["mid"], row["metric"]), least=16),
+    TableColumn("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"]),
 )
 SAMPLE_ROWS = RowKind(
     name="samples",
@@ -50,7 +59,7 @@ SAMPLE_ROWS = RowKind(
         *_KEY_COLUMNS,
         TableColumn("at", timestamp("ts")),
         TableColumn("value", number("value", 2), right=True),
-        TableColumn("unit", plain("unit")),
+        TableColumn("unit", lambda row: unit_text(row["unit"]) or NO_VALUE),
     ),
 )
 SERIES_ROWS = RowKind(
@@ -65,7 +74,7 @@ SERIES_ROWS = RowKind(
         TableColumn("lowest", number("lowest", 1), right=True),
         TableColumn("mean", number("mean", 1), right=True),
         TableColumn("highest", number("highest", 1), right=True),
-        TableColumn("unit", plain("unit")),
+        TableColumn("unit", lambda row: unit_text(row["unit"]) or NO_VALUE),
         TableColumn("samples", number("samples"), right=True),
         TableColumn("first", timestamp("first_ts")),
         TableColumn("last", timestamp("last_ts")),
@@ -133,12 +142,14 @@ def _mids(names: Iterable[str]) -> frozenset[int]:
     from agora_analytics.agora.metric_ids import METRIC_IDS
 
     by_name = {metric.name: metric.mid for metric in METRIC_IDS.values()}
+    # A table shows the titles, so they are accepted too.
+    known = {series_title(mid, name): mid for name, mid in by_name.items()} | by_name
     for name in names:
-        if not name.isdecimal() and name not in by_name:
+        if not name.isdecimal() and name not in known:
             similar = [other for other in by_name if name in other] or sorted(by_name)
             hint = did_you_mean(name, by_name)
             raise InvalidRequest(f"unknown metric {name!r}; use an id or one of {', '.join(similar)}{hint}")
-    return frozenset(int(name) if name.isdecimal() else by_name[name] for name in names)
+    return frozenset(int(name) if name.isdecimal() else known[name] for name in names)
 
 
 def _keys(call_id: str, users: Mapping[str, str], batch: "Sequence[Series]") -> dict[str, list[Any]]:

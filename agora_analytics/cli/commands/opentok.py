@@ -3,15 +3,16 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from agora_analytics.cli.accounts import OpenTokAccount
-from agora_analytics.cli.client_context import open_client, run_pages
+from agora_analytics.cli.client_context import open_client, run_newest_first, run_pages
 from agora_analytics.cli.commands.simulate import serve_until_stopped
 from agora_analytics.cli.commands.store import run_harvest
+from agora_analytics.cli.metric_titles import title_of, unit_of
 from agora_analytics.cli.options import (
     HarvestOptions,
     PortOption,
@@ -21,8 +22,17 @@ from agora_analytics.cli.options import (
     UntilOption,
     option_groups,
 )
-from agora_analytics.cli.output import LimitedOutput
-from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, timestamp
+from agora_analytics.cli.output import Format, LimitedOutput
+from agora_analytics.cli.output.columns import (
+    RowKind,
+    TableColumn,
+    number,
+    percent,
+    plain,
+    row_schema,
+    timestamp,
+    with_unit,
+)
 from agora_analytics.cli.terminal import data, err, one_line, standard_input
 from agora_analytics.cli.visible_text import visible_json
 from agora_analytics.core.spelling import did_you_mean
@@ -32,6 +42,10 @@ from agora_analytics.opentok.spec import GroupBy, Interval
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from agora_analytics.opentok.graphql_query import Field
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="opentok",
@@ -87,23 +101,29 @@ MEETING_ROWS = RowKind(
     name="meetings",
     schema=lambda: _meetings_table(()).schema,
     columns=(
-        # First, because `opentok stats` needs it and it fills most of a narrow terminal.
-        TableColumn("session id", plain("session_id")),
-        TableColumn("people", number("total_connections"), right=True),
         TableColumn("began", timestamp("created_ts")),
-        TableColumn("streams", number("total_streams"), right=True),
         TableColumn("ended", timestamp("destroyed_ts")),
+        TableColumn("people", number("total_connections"), right=True),
+        TableColumn("streams", number("total_streams"), right=True),
+        # `opentok stats` needs it, and it fills most of a narrow terminal.
+        TableColumn("session id", plain("session_id"), below=True),
     ),
 )
 MEETING_MINUTES_ROWS = RowKind(
     name="meetings",
     schema=lambda: _meetings_table((), minutes=True).schema,
     columns=(
-        *MEETING_ROWS.columns,
-        TableColumn("sent min", number("publisher_minutes", 1), right=True),
-        TableColumn("received min", number("subscriber_minutes", 1), right=True),
-        TableColumn("participant min (1-25)", number(_SHOWN_TIER, 1), right=True),
+        *MEETING_ROWS.columns[:-1],
+        TableColumn("published minutes", number("publisher_minutes", 1), right=True),
+        TableColumn("subscribed minutes", number("subscriber_minutes", 1), right=True),
+        TableColumn("participant minutes (1-25)", number(_SHOWN_TIER, 1), right=True),
+        MEETING_ROWS.columns[-1],
     ),
+)
+TOTAL_ROWS = RowKind(
+    name="metrics",
+    schema=row_schema(dict.fromkeys(("metric", "value"), "string")),
+    columns=(TableColumn("metric", plain("metric")), TableColumn("value", plain("value"), right=True)),
 )
 SAMPLE_ROWS = RowKind(
     name="samples",
@@ -111,13 +131,13 @@ SAMPLE_ROWS = RowKind(
     columns=(
         TableColumn("time", timestamp("ts")),
         TableColumn("role", plain("role")),
-        TableColumn("connection", plain("connection_id"), least=8),
-        TableColumn("video kbit/s", number("video_bitrate_kbps"), right=True),
+        TableColumn("video bitrate", with_unit("video_bitrate_kbps", "kbit/s"), right=True),
         TableColumn("video loss", percent("video_packet_loss"), right=True),
-        TableColumn("video ms", number("video_latency_ms"), right=True),
-        TableColumn("audio kbit/s", number("audio_bitrate_kbps"), right=True),
+        TableColumn("video latency", with_unit("video_latency_ms", "ms"), right=True),
+        TableColumn("audio bitrate", with_unit("audio_bitrate_kbps", "kbit/s"), right=True),
         TableColumn("audio loss", percent("audio_packet_loss"), right=True),
-        TableColumn("audio ms", number("audio_latency_ms"), right=True),
+        TableColumn("audio latency", with_unit("audio_latency_ms", "ms"), right=True),
+        TableColumn("connection id", plain("connection_id"), below=True),
     ),
 )
 
@@ -142,46 +162,75 @@ def project(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DIMENSION", help=f"A row for each group: {', '.join(GroupBy)}; repeat it for more."
+            metavar="DIMENSION",
+            help=f"A row for each group: {', '.join(GroupBy).lower()}; repeat it for more.",
         ),
     ] = None,
     *,
     output: LimitedOutput,
     account: OpenTokAccount,
 ) -> None:
-    """Show usage, quality and errors of the project.
+    """Show usage, quality and errors of the project, the newest days first.
 
     Days are Pacific days. They are available after 36 to 48 hours and kept for 90 days, months for a year.
     """
     names = fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]
-    groups = [group.lower() for group in by or ()]
-    keys = [*(["interval_start", "interval_end"] if each else []), *groups]
-    interval = None if each is None else _INTERVALS.get(each.lower())
-    if each and interval is None:
-        hint = did_you_mean(each, _INTERVALS)
-        raise InvalidRequest(f"--each {each} is not an interval; use day, week or month{hint}")
+    groups = [_choice("--by", group, {name.lower(): name for name in GroupBy}) for group in by or ()]
+    group_keys = [group.lower() for group in groups]
+    keys = [*(["interval_start", "interval_end"] if each else []), *group_keys]
+    interval = None if each is None else _choice("--each", each, _INTERVALS)
 
     def table(rows: Sequence[Any]) -> "pa.Table":
         from agora_analytics.opentok.records import project_table
 
         return project_table(rows, names).select([*keys, *names])
 
-    kind = RowKind(
-        name="rows",
-        schema=lambda: table(()).schema,
-        columns=(
-            *(TableColumn("from", timestamp(name)) for name in keys[:1] if each),
-            *(TableColumn(group, plain(group)) for group in groups),
-            *(TableColumn(name.partition(".")[2] or name, number(name, 1), right=True) for name in names),
-        ),
+    one_row = output.format is Format.TABLE and not keys
+    kind = (
+        TOTAL_ROWS
+        if one_row
+        else RowKind(
+            name="rows",
+            schema=lambda: table(()).schema,
+            columns=(
+                *(TableColumn("from", timestamp(name)) for name in keys[:1] if each),
+                *(TableColumn(group.replace("_", " "), plain(group)) for group in group_keys),
+                *(_project_column(name, chart=bool(each) and not groups) for name in names),
+            ),
+        )
     )
-    run_pages(
+    run_newest_first(
         account.client,
-        lambda client: client.project_data(since, until, interval=interval, group_by=by or (), fields=names),
+        lambda client: client.project_data(since, until, interval=interval, group_by=groups, fields=names),
         lambda page: table(page.records),
         kind,
         output,
+        by="interval_start" if each else None,
+        as_rows=(lambda rows: _total_rows(rows, kind)) if one_row else None,
     )
+
+
+def _choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
+    """Return what a word of an option stands for, in any case: a key of `allowed`, or the API's own name of a value."""
+    values = {**allowed, **{str(value).lower(): value for value in allowed.values()}}
+    if word.lower() not in values:
+        hint = did_you_mean(word, allowed)
+        raise InvalidRequest(f"{option} {word!r} is not valid; use one of {', '.join(allowed)}{hint}")
+    return values[word.lower()]
+
+
+def _total_rows(rows: "pa.Table", kind: RowKind) -> "pa.Table":
+    """Return the one row of a total with a row for each metric."""
+    return kind.table(
+        {"metric": title_of(name), "value": _project_column(name).text(row)}
+        for row in rows.to_pylist()
+        for name in row
+    )
+
+
+def _project_column(name: str, *, chart: bool = False) -> TableColumn:
+    text = with_unit(name, unit) if (unit := unit_of(name)) else number(name)
+    return TableColumn(title_of(name), text, right=True, keep=True, chart=name if chart else "")
 
 
 @app.command()
@@ -201,13 +250,17 @@ def sessions(
     output: LimitedOutput,
     account: OpenTokAccount,
 ) -> None:
-    """List the meetings of a time range of the last 21 days, with their sessions. Needs Advanced Insights."""
-    run_pages(
+    """List the meetings of a time range of the last 21 days with their sessions, the newest first.
+
+    Needs Advanced Insights. The server lists the oldest first, so every page of the range is fetched.
+    """
+    run_newest_first(
         account.client,
         lambda client: client.session_summaries(since, until, minutes=minutes),
         lambda page: _meetings_table(page.records, minutes=minutes),
         MEETING_MINUTES_ROWS if minutes else MEETING_ROWS,
         output,
+        by="created_ts",
     )
 
 
@@ -229,7 +282,10 @@ def stats(
     output: LimitedOutput,
     account: OpenTokAccount,
 ) -> None:
-    """Show the samples of the streams of sessions, every 30 seconds. A table shows loss in percent, files as a fraction."""
+    """Show the samples of the streams of sessions, every 30 seconds. A table shows loss in percent, files as a fraction.
+
+    The samples are in the order of the streams and of time.
+    """
     roles = role or ("publisher", "subscriber")
     run_pages(
         account.client,
@@ -264,15 +320,27 @@ def query(
 
 
 async def _query(account: OpenTokAccount, text: str, variables: dict[str, Any]) -> bool:
+    from agora_analytics.opentok.raw_query import parse_query
+
     async with open_client(account.client) as client:
         result = await client.query(text, variables)
+    root, _ = parse_query(text, variables)
     stream = data(escape=visible_json)
-    stream.write(json.dumps(result.data, indent=2, ensure_ascii=False) + "\n")
+    stream.write(json.dumps(_selected(result.data, root), indent=2, ensure_ascii=False) + "\n")
     stream.flush()
     for problem in result.problems:
         path = ".".join(map(str, problem.path))
         one_line(err(), f"agora-analytics: {problem.message} (path: {path or 'not named'})", "warn")
     return not result.problems
+
+
+def _selected(value: Any, field: "Field") -> Any:
+    """Return data with the fields that the query selects; the client adds `pageInfo` to each list."""
+    if isinstance(value, list):
+        return [_selected(item, field) for item in value]
+    if not isinstance(value, dict) or not field.fields:
+        return value
+    return {inner.key: _selected(value[inner.key], inner) for inner in field.fields if inner.key in value}
 
 
 @app.command()

@@ -52,7 +52,10 @@ def simulate(
         str, typer.Option(metavar="ID", help="Customer id that is accepted.")
     ] = "demo-customer-id",
     customer_secret: Annotated[
-        str, typer.Option(metavar="SECRET", help="Secret that is accepted.")
+        str,
+        typer.Option(
+            metavar="SECRET", help="Secret that is accepted. Default: the demo's.", show_default=False
+        ),
     ] = "demo-customer-secret",  # noqa: S107 - of a simulation
     *,
     server: ServerOptions,

@@ -12,6 +12,7 @@ from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.metric_tables import FROM, GROUPS, UP_TO, metrics_of, users_column, wide_rows
+from agora_analytics.cli.metric_titles import title_of
 from agora_analytics.cli.options import option_groups
 from agora_analytics.cli.output import LimitedOutput
 from agora_analytics.cli.output.columns import (
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
 _SHOWN = 3  # metrics of a view if none is named
-_TITLES: Mapping[str, str] = {
-    TimeMetric.USER_COUNT: "users",
-    TimeMetric.AUDIO_FREEZE_RATE: "audio freeze",
-    TimeMetric.VIDEO_FREEZE_RATE: "video freeze",
-    TimeMetric.AUDIO_FREEZE_USER_COUNT: "with audio freeze",
-    TimeMetric.VIDEO_FREEZE_USER_COUNT: "with video freeze",
-}
 
 Fetch = Callable[..., Awaitable[Iterable[Any]]]
 
@@ -91,7 +85,7 @@ def groups_view(by: str) -> StatisticsView:
         fetch=lambda client: lambda call, metrics, **ends: client.statistics(call, metrics, by, **ends),
         keys={"since": "time", "until": "time", "dimension": "string", "dimension_value": "string"},
         values=lambda metric: {
-            metric: TableColumn(_TITLES[metric], percent(metric), right=True),
+            metric: TableColumn(title_of(metric), percent(metric), right=True),
             users_column(metric): None,
         },
         first=(
@@ -107,7 +101,7 @@ def freeze_view() -> StatisticsView:
 
     def values(metric: str) -> Mapping[str, TableColumn]:
         users = users_column(metric)
-        return {users: TableColumn(f"users by {_TITLES[metric]}", number(users), right=True)}
+        return {users: TableColumn(f"users by {title_of(metric)}", number(users), right=True)}
 
     return StatisticsView(
         name="buckets",
@@ -125,7 +119,7 @@ def minutes_view() -> StatisticsView:
 
     def values(metric: str) -> Mapping[str, TableColumn]:
         text = percent if metric.endswith("rate") else number
-        return {metric: TableColumn(_TITLES[metric], text(metric), right=True)}
+        return {metric: TableColumn(title_of(metric), text(metric), right=True)}
 
     return StatisticsView(
         name="minutes",

@@ -80,7 +80,7 @@ def run_harvest(
     async def store_all() -> dict[str, HarvestReport]:
         from agora_analytics.store import open_store
 
-        progress = Progress(units=units)
+        progress = Progress(units=units, quiet=options.quiet)
         async with make(observer=progress.sent) as client:
             if isinstance(client, AsyncAgora):
                 # Before the folder of the store is created for nothing.
@@ -90,11 +90,13 @@ def run_harvest(
             )
             arguments = options.arguments | {"store": store, "verify": options.verify}
             report = await harvest_with_progress(client, progress, **arguments, **more)
-            show_summary(out(), report, options.out, units=units)
+            show_summary(
+                out(), report, options.out, units=units, seconds=progress.seconds, quiet=options.quiet
+            )
             reports = {units: report}
             if insights and isinstance(client, AsyncAgora):
                 days = await harvest_insights(client, insights, **arguments)
-                show_summary(out(), days, options.out, units="insight days")
+                show_summary(out(), days, options.out, units="insight days", quiet=options.quiet)
                 reports["insight days"] = days
         return reports
 
@@ -116,7 +118,7 @@ def run_harvest(
 
 def _is_absolute(option: str) -> bool:
     """Return whether a time option means the same time in every run, as `6h` and `now` do not."""
-    return not re.fullmatch(r"\s*(now|[\d.]+\s*[smhdw])\s*", option)
+    return not re.fullmatch(r"\s*(now|today|yesterday|[\d.]+\s*[smhdw])\s*", option)
 
 
 @option_groups

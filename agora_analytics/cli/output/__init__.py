@@ -49,7 +49,7 @@ class Output:
             "-f",
             metavar="FORMAT",
             help="table for people, json (one array), jsonl (an object a line, streamed), csv or parquet. "
-            "Default: table, or the suffix of --output.",
+            "Default: table, or the ending of --output.",
             show_default=False,
         ),
     ] = None
@@ -60,7 +60,8 @@ class Output:
             "-o",
             metavar="FILE",
             dir_okay=False,
-            help="Write to this file instead of stdout. parquet needs it.",
+            help="Write to this file instead of stdout. Its ending is the format: .json, .jsonl, .ndjson, .csv, "
+            ".parquet, or .txt (a table).",
         ),
     ] = None
 
@@ -75,15 +76,32 @@ class Output:
     def __attrs_post_init__(self) -> None:
         if self.chosen_format is Format.PARQUET and self.file is None:
             raise InvalidRequest("--format parquet needs --output FILE")
-        suffix = self.file.suffix if self.file else ""
-        if self.chosen_format is None and suffix and suffix.lower() not in _SUFFIXES:
-            raise InvalidRequest(
-                f"--output {self.file}: the suffix {suffix} does not name a format; "
-                f"use one of {', '.join(_SUFFIXES)}, or add --format"
-            )
-
+        self._check_file()
         if self.defuse_formulas and self.format is not Format.CSV:
             raise InvalidRequest(f"--defuse-formulas is for CSV, not for {self.format}; add --format csv")
+
+    def _check_file(self) -> None:
+        """Refuse a file whose ending is not a format, or is another format than the chosen one."""
+        if self.file is None:
+            return
+        ending, formats = self.file.suffix, ", ".join(_SUFFIXES)
+        if not ending:
+            is_device = self.file.exists() and not self.file.is_file()
+            if self.chosen_format is None and not is_device:
+                raise InvalidRequest(
+                    f"--output {self.file} has no ending that names a format; add one of {formats}, or --format"
+                )
+            return
+        named = _SUFFIXES.get(ending.lower())
+        if named is None:
+            raise InvalidRequest(
+                f"--output {self.file}: {ending} is not a format that can be written; use one of {formats}"
+            )
+        if self.chosen_format not in (None, named):
+            raise InvalidRequest(
+                f"--output {self.file} is a file for {named}, but --format is {self.chosen_format}; "
+                "use one of the two, or let them agree"
+            )
 
     @property
     def format(self) -> Format:

@@ -19,12 +19,25 @@ NO_VALUE = "-"
 
 @frozen
 class TableColumn:
-    """A column of a table for people: its title, and a function that returns the text of a row."""
+    """A column of a table for people: its title, and a function that returns the text of a row.
+
+    Attributes:
+        title: in the words of a reader; the other formats have the names of the vendor.
+        text: returns the text of a row.
+        right: align to the right, as numbers are.
+        least: the width to which a text may be cut on a narrow terminal; 0: never cut.
+        below: an id. Where the columns do not fit, it is written on a line of its own under the row.
+        keep: show the column although no row has a value in it.
+        chart: the name of the number of which a chart follows the table; empty: none.
+    """
 
     title: str
     text: Callable[[Cells], str]
-    right: bool = False  # align to the right, as numbers are
-    least: int = 0  # the width to which a text may be cut on a narrow terminal; 0: never cut
+    right: bool = False
+    least: int = 0
+    below: bool = False
+    keep: bool = False
+    chart: str = ""
 
 
 @frozen(kw_only=True)
@@ -38,6 +51,7 @@ class RowKind:
         live: write the rows of a table on the screen as they arrive, with columns of a fixed width.
         keep_empty: show a column of a table although no row has a value in it.
         json_columns: text columns that hold JSON; the JSON formats write them as objects.
+        notes: lines that follow a table.
     """
 
     name: str
@@ -46,6 +60,7 @@ class RowKind:
     live: bool = False
     keep_empty: bool = False
     json_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def table(self, rows: Iterable[Cells]) -> "pa.Table":
         """Return rows as a table; a missing key is a null."""
@@ -93,8 +108,18 @@ def number(name: str, decimals: int = 0) -> Callable[[Cells], str]:
 
 
 def percent(name: str) -> Callable[[Cells], str]:
-    """Return a formatter of fractions of 1: `1.23 %`."""
-    return _formatter(name, lambda value: f"{value * 100:.2f} %")
+    """Return a formatter of fractions of 1: `1.2 %`."""
+    return _formatter(name, percent_text)
+
+
+def percent_text(value: float) -> str:
+    """Return a fraction of 1 as every command shows it: `1.2 %`."""
+    return f"{value * 100:.1f} %"
+
+
+def with_unit(name: str, unit: str, decimals: int = 0) -> Callable[[Cells], str]:
+    """Return a formatter of numbers with a unit: `1,234 ms`."""
+    return _formatter(name, lambda value: f"{value:,.{decimals}f} {unit}")
 
 
 def timestamp(name: str) -> Callable[[Cells], str]:

@@ -1,27 +1,27 @@
 """Tables for people: as wide as the terminal, with a line about what is not shown."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich import box
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from agora_analytics.cli import terminal
 from agora_analytics.cli.output.columns import NO_VALUE, Cells, RowKind, TableColumn, timestamp_text
+from agora_analytics.cli.output.layout import TableLayout, lay_out
 from agora_analytics.cli.output.writers import RowWriter, csv_cell, plain_value
+from agora_analytics.cli.sparkline import chart_lines
 from agora_analytics.cli.visible_text import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_GAP = 2  # characters between two columns
 _TITLES_EVERY = 40  # lines of a live table after which the titles are repeated
 _LIVE_TEXT_WIDTH, _LIVE_NUMBER_WIDTH = 20, 9
 _SQL_TEXT_LEAST, _SQL_DECIMALS = 12, 4
+_ID = re.compile(r"(?:.*_|.* )?(?:id|uid|sid)", re.IGNORECASE)  # columns that are never cut
 
 
 class TableWriter(RowWriter):
@@ -38,113 +38,107 @@ class TableWriter(RowWriter):
         self._indent = indent
         self._summary = summary
         self._rows: list[list[str]] = []
+        self._charts: dict[TableColumn, list[float | None]] = {
+            column: [] for column in kind.columns if column.chart
+        }
 
     def add(self, rows: "pa.Table") -> None:
-        """Keep the texts of the rows."""
+        """Keep the texts of the rows, and the numbers of the charts."""
         columns = self._kind.columns
         self._rows += ([column.text(row) for column in columns] for row in rows.to_pylist())
+        for column, numbers in self._charts.items():
+            numbers.extend(rows[column.chart].to_pylist())
         self.written = len(self._rows)
 
     def finish(self) -> None:
-        """Draw the table."""
+        """Draw the table, then the charts and the number of rows."""
         console = terminal.out(self._file)
         kept = [
             place
-            for place in range(len(self._kind.columns))
-            if self._kind.keep_empty or any(row[place] != NO_VALUE for row in self._rows)
+            for place, column in enumerate(self._kind.columns)
+            if self._kind.keep_empty or column.keep or any(row[place] != NO_VALUE for row in self._rows)
         ]
         columns = [self._kind.columns[place] for place in kept]
         # Before the widths are known: an escape is wider than the character.
         rows = [[visible(row[place], console.encoding) for place in kept] for row in self._rows]
-        widths = _fit(columns, rows, console.width - self._indent if console.is_terminal else None)
+        layout = lay_out(columns, rows, console.width - self._indent if console.is_terminal else None)
         if rows or self._kind.keep_empty:
-            self._draw(console, columns, rows, widths)
-        if self._summary:
-            for line in self._footer([column.title for column in columns[len(widths) :]]):
-                console.print(line, style="faint", markup=False, soft_wrap=not console.is_terminal)
+            self._draw(console, columns, rows, layout)
+        if not self._summary:
+            return
+        for chart in chart_lines(self._charts, console):
+            console.print(chart, no_wrap=True, crop=False, soft_wrap=True)
+        for line in self._footer([columns[place].title for place in layout.left_out]):
+            console.print(line, style="faint", markup=False, soft_wrap=not console.is_terminal)
 
     def _draw(
         self,
         console: Console,
         columns: Sequence[TableColumn],
         rows: Sequence[Sequence[str]],
-        widths: Sequence[int],
+        layout: TableLayout,
     ) -> None:
-        table = Table(
-            box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0)
-        )
-        for column, _ in zip(columns, widths, strict=False):
-            table.add_column(Text(column.title), justify="right" if column.right else "left", no_wrap=True)
-        more = "…" if visible("…", console.encoding) == "…" else "~"
+        blanks = " " * self._indent
+
+        def write(line: str, style: str = "") -> None:
+            console.print(Text(blanks + line, style), no_wrap=True, crop=False, soft_wrap=True)
+
+        for line in layout.title_lines(columns):
+            write(line, "bold")
+        write(or_ascii("─", "-", console) * layout.width)
+        more = or_ascii("…", "~", console)
         for row in rows:
-            table.add_row(*(Text(_cut(text, width, more)) for text, width in zip(row, widths, strict=False)))
-        # Without a terminal nothing is cut, however wide the table becomes.
-        width = None if console.is_terminal else sum(widths) + _GAP * len(widths) + self._indent
-        console.print(Padding(table, (0, 0, 0, self._indent), expand=False), width=width)
+            for line in layout.row_lines(columns, row, more):
+                write(line)
 
     def _footer(self, left_out: Sequence[str]) -> Iterator[str]:
         count = f"{self.written:,}" if self.written else "no"
         name = self._kind.name.removesuffix("s") if self.written == 1 else self._kind.name
         more = "" if self.total is None else f" of {self.total:,}"
         yield "; ".join(filter(None, (f"{count}{more} {name}", self.rest)))
+        yield from self._kind.notes
         if self.written and left_out:
             yield f"A wider terminal shows: {', '.join(left_out)}"
 
 
-def _fit(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Return the widths of the columns that fit: texts are cut before a column is left out, the last one first."""
-    natural = [
-        max(len(column.title), *(len(row[place]) for row in rows), 1) if rows else len(column.title)
-        for place, column in enumerate(columns)
-    ]
-    if width is None:
-        return natural
-    least = [
-        min(wanted, max(column.least, len(column.title))) if column.least else wanted
-        for column, wanted in zip(columns, natural, strict=True)
-    ]
-    count = len(columns)
-    while count > 1 and sum(least[:count]) + _GAP * (count - 1) > width:
-        count -= 1
-    widths, spare = least[:count], width - sum(least[:count]) - _GAP * (count - 1)
-    for place in range(count):  # the texts share what is left, the first one first
-        more = min(max(spare, 0), natural[place] - widths[place])
-        widths[place] += more
-        spare -= more
-    return widths
-
-
-def _cut(text: str, width: int, more: str) -> str:
-    return text if len(text) <= width else text[: width - 1] + more
-
-
 class LiveTableWriter(RowWriter):
-    """Writes each row of a table as it comes, with columns of a fixed width and titles that are repeated."""
+    """Writes each row of a table as it arrives, with columns of a fixed width and titles that are repeated."""
 
     def __init__(self, kind: RowKind) -> None:
         super().__init__()
         self._columns = kind.columns
+        self._layout: TableLayout | None = None
 
     def add(self, rows: "pa.Table") -> None:
         """Write rows."""
         console = terminal.out()
+        layout = self._layout or self._begin(console)
         for row in rows.to_pylist():
             if self.written % _TITLES_EVERY == 0:
-                self._write(console, [column.title for column in self._columns], "bold")
-            self._write(
-                console, [visible(column.text(row), console.encoding) for column in self._columns], ""
-            )
+                self._write(console, layout.title_lines(self._columns), "bold")
+            texts = [visible(column.text(row), console.encoding) for column in self._columns]
+            self._write(console, layout.row_lines(self._columns, texts, more=""))
             self.written += 1
         console.file.flush()
 
-    def _write(self, console: Console, texts: Sequence[str], style: str) -> None:
-        cells = [
-            f"{text:>{max(len(column.title), _LIVE_NUMBER_WIDTH)}}"
-            if column.right
-            else f"{text:<{_LIVE_TEXT_WIDTH}}"
-            for column, text in zip(self._columns, texts, strict=True)
+    def _begin(self, console: Console) -> TableLayout:
+        """Return the layout of all rows, for a guess of their widths; report the columns that do not fit."""
+        widest = [
+            "0" * (_LIVE_NUMBER_WIDTH if column.right else _LIVE_TEXT_WIDTH) for column in self._columns
         ]
-        console.print("  ".join(cells), style=style, markup=False, soft_wrap=True)
+        self._layout = lay_out(self._columns, [widest], console.width if console.is_terminal else None)
+        if left_out := [self._columns[place].title for place in self._layout.left_out]:
+            console.print(f"A wider terminal shows: {', '.join(left_out)}", style="faint", markup=False)
+        return self._layout
+
+    def _write(self, console: Console, lines: Iterable[str], style: str = "") -> None:
+        for line in lines:
+            console.print(Text(line, style), no_wrap=True, crop=False, soft_wrap=True)
+
+
+def or_ascii(character: str, ascii_: str, console: Console) -> str:
+    """Return a character, or another one if the encoding of the console does not have it."""
+    return character if visible(character, console.encoding) == character else ascii_
 
 
 def query_result(table: "pa.Table") -> RowKind:
@@ -170,7 +164,8 @@ def _column_of(table: "pa.Table", name: str) -> TableColumn:
         return TableColumn(name, _cell(name, timestamp_text))
     if types.is_temporal(kind):
         return TableColumn(name, _cell(name, str))
-    return TableColumn(name, _cell(name, lambda value: csv_cell(plain_value(value))), least=_SQL_TEXT_LEAST)
+    least = 0 if _ID.fullmatch(name) else _SQL_TEXT_LEAST
+    return TableColumn(name, _cell(name, lambda value: csv_cell(plain_value(value))), least=least)
 
 
 def _cell(name: str, text: Callable[[Any], Any]) -> Callable[[Cells], str]:
