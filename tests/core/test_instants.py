@@ -50,7 +50,9 @@ def test_a_naive_datetime_is_refused():
         epoch_seconds(datetime(2026, 11, 19), now=NOW)  # noqa: DTZ001
 
 
-@pytest.mark.parametrize("moment", ["", "tomorrow", "Today", "6 hours", "-6h", "99999999999999d", "25:00", True])
+@pytest.mark.parametrize(
+    "moment", ["", "tomorrow", "Today", "6 hours", "-6h", "99999999999999d", "25:00", True]
+)
 def test_other_values_are_refused_and_named(moment):
     with pytest.raises(InvalidRequest):
         epoch_seconds(moment, now=NOW)
