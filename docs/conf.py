@@ -53,7 +53,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"agora_analytics\..*\.(Uid|MetricId)"),  # names for str and int
     (
         r"py:class",
-        r"agora_analytics\.(core\.domains\.HostTable|engine\.sliding_window\.\w+|store\.protocol\.Published)",
+        r"agora_analytics\.(core\.domains\.HostTable|engine\.sliding_window\.\w+"
+        r"|kit\.operation\.Operation|store\.protocol\.Published)",
     ),
 ]
 
