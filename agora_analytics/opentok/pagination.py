@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
