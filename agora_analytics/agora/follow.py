@@ -109,20 +109,18 @@ class Follow:
         self._failures: dict[str, int] = {}
         self._begun = False
         self._options: CallOptions = {}
-        self._question = ""
         self.lost = 0
 
     def __repr__(self) -> str:
-        question = self._question or ", ".join(self._operations)
+        by = "" if self._filters.dimension is None else f" by {self._filters.dimension}"
         start = "the newest window"
         if self._next is not None:
             start = f"{datetime.fromtimestamp(self._next, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return f"<Follow of {question}: iterate over its windows with `async for`; next: {start}; lost: {self.lost}>"
+        return f"<Follow {', '.join(self._operations)}{by}; next: {start}; lost: {self.lost}>"
 
-    def _limited(self, options: CallOptions, question: str = "") -> Self:
-        """Apply the options of a call to each request. `question` is the call, for the repr."""
+    def _limited(self, options: CallOptions) -> Self:
+        """Apply the options of a call to each request."""
         self._options = {**self._options, **options}
-        self._question = question
         return self
 
     async def __aiter__(self) -> AsyncGenerator[LiveWindow, None]:

@@ -137,6 +137,9 @@ class NotYetAvailable(Record):
     end: int
     available_at: int
 
+    def __str__(self) -> str:
+        return f"{self.endpoint}: no data of {_range(self.start, self.end)} before {_time(self.available_at)}"
+
 
 @frozen(kw_only=True)
 class FilterIgnored(Record):

@@ -177,10 +177,9 @@ class Pages(Generic[T, PageT]):
         self._keep_raw = keep_raw
         self._options: CallOptions = {}
 
-    def _limited(self, options: CallOptions, question: str = "") -> Self:
-        """Apply the options of a call to each page, and return the listing. `question` is the call, for the repr."""
+    def _limited(self, options: CallOptions) -> Self:
+        """Apply the options of a call to each page, and return the listing."""
         self._options = {**self._options, **options}
-        self._question = question or self._question
         return self
 
     def _named(self, question: str) -> Self:

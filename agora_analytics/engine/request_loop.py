@@ -18,13 +18,7 @@ from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, 
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import (
-    AttemptFailed,
-    Observer,
-    RecordsSkipped,
-    ResponseReceived,
-    Waited,
-)
+from agora_analytics.engine.events import AttemptFailed, Observer, RecordsSkipped, ResponseReceived, Waited
 from agora_analytics.engine.host_reports import HostReports
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter

@@ -112,10 +112,7 @@ class AsyncOpenTok(Client):
         return self._window(since, until, validate=True)
 
     def reach(self) -> Window:
-        """Return the seconds whose session data may be requested now.
-
-        These are the last 21 days without their first 15 minutes, so that all pages of a listing are still available.
-        """
+        """Return the seconds whose session data may be requested now: the last 21 days, but for the first 15 minutes."""
         return self._runner.reach
 
     def project_data(

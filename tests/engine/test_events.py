@@ -87,6 +87,17 @@ LINES = [
         ),
     ),
     (
+        events.NotYetAvailable(endpoint="call/metrics", start=T, end=T + 60, available_at=T + 160),
+        (
+            "listings",
+            logging.INFO,
+            (
+                "call/metrics: no data of 2026-11-19T12:00:00Z to 2026-11-19T12:01:00Z "
+                "before 2026-11-19T12:02:40Z"
+            ),
+        ),
+    ),
+    (
         events.FilterIgnored(
             endpoint="opentok/project_data", arguments=("region",), fields=("usage", "errors")
         ),
