@@ -24,7 +24,12 @@ INTERNAL = {
     # constructors that the clients call
     *("Pages.__init__", "Insights.__init__", "Realtime.__init__", "Follow.__init__", "Grant.__init__"),
     # between parts of the engine
-    *("MemoryLedger.sliding_window", "RetryPolicy.attempts_for", "RetryPolicy.of_call", "Settings.host_table"),
+    *(
+        "MemoryLedger.sliding_window",
+        "RetryPolicy.attempts_for",
+        "RetryPolicy.of_call",
+        "Settings.host_table",
+    ),
 }
 FAMILIAR = {*dir(builtins), *typing.__all__, *collections.abc.__all__, "httpx", "httpx2", "pa", "pd", "pl"}
 

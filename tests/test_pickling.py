@@ -37,7 +37,7 @@ NOT_CARRIED = ("agora_analytics.cli", "agora_analytics.simulator", "agora_analyt
 MACHINERY = {
     # functions that read, build or fetch
     "ApiRequest", "BetaMetricsOperation", "ListingOperation", "ListingPlan", "Opened", "Operation", "PlannedRequest",
-    "PointsUnit", "QueryOperation", "Unit",
+    "PointsUnit", "QueryOperation", "Unit", "UserCallPaginator",
     # a client, an engine or a store
     "Archive", "CallFetcher", "EngineOptions", "Recovery", "UnreadableLog", "WorkPlan",
     # links to objects of their own class

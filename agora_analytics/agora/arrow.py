@@ -89,7 +89,8 @@ def samples_table(parts: Iterable[MetricColumns], *, call_id: str) -> "pa.Table"
             pa.array(codes[np.asarray(mids.indices)]), pa.array(units, pa.string())
         ),
     }
-    return pa.table([named.get(name) or table.column(name) for name in SAMPLES.names], schema=SAMPLES)
+    columns = [named[name] if name in named else table.column(name) for name in SAMPLES.names]
+    return pa.table(columns, schema=SAMPLES)
 
 
 def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":

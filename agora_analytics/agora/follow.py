@@ -109,14 +109,19 @@ class Follow:
         self._failures: dict[str, int] = {}
         self._begun = False
         self._options: CallOptions = {}
+        self._question = ""
         self.lost = 0
 
     def __repr__(self) -> str:
-        by = "" if self._filters.dimension is None else f" by {self._filters.dimension}"
-        start = "the newest window"
+        start = "the first window"
         if self._next is not None:
             start = f"{datetime.fromtimestamp(self._next, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return f"<Follow {', '.join(self._operations)}{by}; next: {start}; lost: {self.lost}>"
+        return f"<Follow of {self._question or 'metrics'}; next: {start}; lost: {self.lost}>"
+
+    def _named(self, question: str) -> Self:
+        """Note the call that it comes from, for its repr."""
+        self._question = question
+        return self
 
     def _limited(self, options: CallOptions) -> Self:
         """Apply the options of a call to each request."""

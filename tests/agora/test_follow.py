@@ -221,9 +221,10 @@ def test_repr_names_the_metrics_and_the_next_window(world):
         return before, repr(follow), windows[-1].end
 
     before, after, end = make_harness(world).run(work)
-    assert before == "<Follow userCount, videoFreezeRate by net; next: the newest window; lost: 0>"
+    question = "follow(['userCount', 'videoFreezeRate'], by='net')"
+    assert before == f"<Follow of {question}; next: the first window; lost: 0>"
     assert after == before.replace(
-        "the newest window", f"{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        "the first window", f"{datetime.fromtimestamp(end, UTC):%Y-%m-%dT%H:%M:%SZ}"
     )
 
 

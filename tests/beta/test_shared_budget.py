@@ -38,7 +38,11 @@ def clients(transport, clock, *ledgers):
 
 async def both(today, beta, calls):
     async with today, beta:
-        asks = [client.calls("2h", "1h").collect() for client in (today, beta) for _ in range(calls)]
+        asks = [
+            client.calls("2h", "1h", cname=f"room {i}").collect()
+            for client in (today, beta)
+            for i in range(calls)
+        ]
         await asyncio.gather(*asks)
         quotas = [quota for client in (today, beta) for quota in await client.quota()]
         return [quota.spent for quota in quotas if quota.endpoint in {"call/lists", "beta/call/lists"}]
@@ -70,7 +74,8 @@ def test_each_client_of_a_shared_budget_keeps_its_own_rate(first):
         beta = AsyncAgoraBeta("id", "secret", **options)
         async with today, beta:
             for client in (today, beta) if first == "today" else (beta, today):
-                await asyncio.gather(*(client.calls("2h", "1h").collect() for _ in range(25)))
+                rooms = [client.calls("2h", "1h", cname=f"room {i}") for i in range(25)]
+                await asyncio.gather(*(room.collect() for room in rooms))
 
     run_virtual(job(), clock)
     of = {name: [each for each in transport.arrivals if each[1] == name] for name in ("today", "beta")}

@@ -13,6 +13,7 @@ from importlib import import_module
 import attrs
 import pytest
 
+import agora_analytics
 from agora_analytics import Call, Page, Quota, Record, Records, Rows, Series
 from agora_analytics.agora.follow import Follow
 from agora_analytics.core.columns import MetricColumns, no_columns
@@ -160,8 +161,10 @@ def returned_by(client):
     for name, method in inspect.getmembers(client, inspect.isfunction):
         if not name.startswith("_") and name not in {"aclose", "quota"}:
             hint = inspect.signature(method, eval_str=False).return_annotation
-            if not isinstance(hint, str):
-                found |= classes_in(hint)
+            if isinstance(hint, str):  # a module with postponed annotations
+                public = {each: getattr(agora_analytics, each) for each in agora_analytics.__all__}
+                hint = eval(hint, {**vars(typing), **public, "pa": pytest.importorskip("pyarrow")})
+            found |= classes_in(hint)
     return found
 
 

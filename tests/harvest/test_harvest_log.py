@@ -70,7 +70,7 @@ def test_failed_call_and_what_is_left_are_warnings(world, tmp_path, caplog):
 
     async def job(client):
         store = open_store(tmp_path / "store", create=True, durable=False)
-        store.publish = partial(refuse, StoreConflict("another harvest\nhas changed it"))
+        store.writer.publish = partial(refuse, StoreConflict("another harvest\nhas changed it"))
         await harvest(client, since=SINCE, until=UNTIL, store=store, observer=seen.append)
 
     make_harness(world, tmp_path / "store").run(job)
@@ -86,7 +86,7 @@ def test_error_that_ends_a_harvest_is_logged(world, tmp_path, caplog):
 
     async def job(client):
         store = open_store(tmp_path / "store", create=True, durable=False)
-        store.publish = partial(refuse, StoreError("the disk is full"))
+        store.writer.publish = partial(refuse, StoreError("the disk is full"))
         with pytest.raises(StoreError):
             await harvest(client, since=SINCE, until=UNTIL, store=store)
 

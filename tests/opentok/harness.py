@@ -72,6 +72,11 @@ def scripted(*script: ScriptLine) -> Harness:
     return Harness(AsyncOpenTok, (ProjectKey(KEY, SECRET),), {}, VirtualClock(NOW), transport=transport)
 
 
+def without_sharing(client: AsyncOpenTok) -> None:
+    """Let a client send identical requests one by one, so that a test of its rate has as many as it wants."""
+    client._engine.shared.run = client._engine._requests.run  # type: ignore[method-assign]
+
+
 def data(project: Mapping[str, Any], *errors: Mapping[str, Any]) -> Response:
     """Return a response with fields of the project."""
     body: dict[str, Any] = {"data": {"project": project}}

@@ -13,7 +13,19 @@ from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld
 from agora_analytics.simulator.opentok import Rules
 from tests.conftest import response, slow
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, scripted, summaries
+from tests.opentok.harness import (
+    DAY,
+    IDS,
+    KEY,
+    NOW,
+    SECRET,
+    WORLD,
+    data,
+    make_harness,
+    scripted,
+    summaries,
+    without_sharing,
+)
 from tests.opentok.test_judge import VERDICTS
 from tests.opentok.test_listings import expected_samples, sample_rows
 
@@ -176,6 +188,7 @@ def test_persistent_rate_limit_is_raised():
 
 
 async def many(client, times):
+    without_sharing(client)
     await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
 
 

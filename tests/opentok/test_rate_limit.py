@@ -12,7 +12,18 @@ from agora_analytics.opentok.spec import LIMITS, SESSION_DATA
 from agora_analytics.simulator import OpenTokSimulator, OpenTokWorld, serve
 from tests.conftest import response
 from tests.harness import Scripted
-from tests.opentok.harness import DAY, IDS, KEY, NOW, SECRET, WORLD, data, make_harness, summaries
+from tests.opentok.harness import (
+    DAY,
+    IDS,
+    KEY,
+    NOW,
+    SECRET,
+    WORLD,
+    data,
+    make_harness,
+    summaries,
+    without_sharing,
+)
 
 LONG = RetryPolicy(deadline=None)
 OTHER = "45000002"
@@ -40,6 +51,7 @@ def test_burst_is_sent_at_once(times):
     timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
+        without_sharing(client)
         await asyncio.gather(*(client.sessions(IDS[0]).collect() for _ in range(times)))
 
     harness.run(job, transport=timed)
@@ -54,6 +66,7 @@ def test_sliding_window_of_sent_requests_stays_below_100():
     timed = Timed(harness.transport, harness.clock)
 
     async def job(client):
+        without_sharing(client)
         sessions = (client.sessions(IDS[0]).collect() for _ in range(150))
         days = (client.project_data("9d").collect() for _ in range(150))
         await asyncio.gather(*sessions, *days)
