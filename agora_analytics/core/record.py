@@ -47,10 +47,13 @@ class Record:
         # by its `vars()`. A class with slots has none.
         return self.to_dict()
 
+    def __dir__(self) -> list[str]:
+        return dir(type(self))  # `object.__dir__` computes `__dict__`, which takes a second for a large page
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         from pydantic import PydanticSchemaGenerationError
-        from pydantic_core import core_schema
+        from pydantic_core import core_schema, to_jsonable_python
 
         def schema_of(hint: Any) -> Any:
             try:
@@ -58,14 +61,25 @@ class Record:
             except PydanticSchemaGenerationError:  # such as a memoryview
                 return core_schema.any_schema()
 
+        def refuse(_: Any) -> Any:
+            raise ValueError(f"{cls.__name__} is a result of this library, and is not read from JSON")
+
+        def serialize(value: Any, info: Any) -> Any:
+            return to_jsonable_python(json_value(value), include=info.include, exclude=info.exclude)
+
         types = {name: schema_of(hint) for name, hint in json_types(cls, get_args(source)).items()}
+        described = core_schema.typed_dict_schema(
+            {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
+        )
+        # pydantic applies `exclude_none` to a typed dict, and leaves `include` and `exclude` to the function.
+        values = dict.fromkeys(types, core_schema.typed_dict_field(core_schema.any_schema(), required=False))
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.typed_dict_schema(
-                {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
-            ),
+            json_schema=core_schema.no_info_after_validator_function(refuse, described),
             python_schema=core_schema.is_instance_schema(cls),
-            serialization=core_schema.plain_serializer_function_ser_schema(json_value),
-            ref=f"{cls.__module__}.{getattr(source, '__name__', cls.__name__)}{list(get_args(source)) or ''}:{id(cls)}",
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                serialize, info_arg=True, return_schema=core_schema.typed_dict_schema(values)
+            ),
+            ref=_reference(cls) + "".join(f"[{_reference(each)}]" for each in get_args(source)),
         )
 
     @classmethod
@@ -73,6 +87,11 @@ class Record:
         described = handler(schema["json_schema"])
         described |= {"title": cls.__name__, "description": (cls.__doc__ or "").partition("\n")[0]}
         return described
+
+
+def _reference(kind: Any) -> str:
+    """Return a unique name for pydantic, which makes `Page_Call_` of `module.Page:1[module.Call:2]`."""
+    return f"{kind.__module__}.{kind.__qualname__}:{id(kind)}" if isinstance(kind, type) else str(kind)
 
 
 def json_text(value: Any) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from agora_analytics.core.frames import Tabular, require
 from agora_analytics.core.record import Record, json_text, json_value
@@ -68,6 +68,10 @@ class Records(Tabular, list[T]):
         from agora_analytics.core.record_text import as_html
 
         return as_html(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler(list[get_args(source) or (Any,)])  # type: ignore[misc] # only known at run time
 
     def _is_table(self) -> bool:
         return bool(self) and all(isinstance(each, Record) for each in self[:1])

@@ -130,6 +130,15 @@ def test_vars_of_a_record_is_its_dict():
     assert vars(call()) == call().to_dict()
 
 
+def test_completion_of_names_does_not_read_the_records():
+    class Unreadable(list):
+        def __iter__(self):
+            raise AssertionError
+
+    meta = Meta(status=200, request_id="r", host="https://api.example.com", attempts=1, elapsed=0.25)
+    assert {"records", "to_dict", "resume_token"} <= set(dir(Page(records=Unreadable(), meta=meta)))
+
+
 @pytest.mark.parametrize("kind", RECORDS)
 def test_every_record_becomes_json_with_all_its_public_attributes(kind):
     record = example(kind)
