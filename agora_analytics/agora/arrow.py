@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,8 +25,8 @@ def calls_table(calls: Sequence[Call]) -> "pa.Table":
     return calls_of_pages([calls])
 
 
-def calls_of_pages(pages: Iterable[Sequence[Any]]) -> "pa.Table":
-    """Do the same for the calls of several pages, which have records or rows of `read_rows`."""
+def calls_of_pages(pages: Iterable[Any]) -> "pa.Table":
+    """Do the same for the calls of several pages, of records or of rows of `read_rows`."""
     from agora_analytics.schemas import CALLS
 
     return _table(pages, CALLS)
@@ -37,16 +37,11 @@ def sessions_table(sessions: Sequence[Session], *, call_id: str) -> "pa.Table":
     return sessions_of_pages([sessions], call_id=call_id)
 
 
-def sessions_of_pages(pages: Iterable[Sequence[Any]], *, call_id: str) -> "pa.Table":
-    """Do the same for the sessions of several pages, which have records or rows of `read_rows`."""
+def sessions_of_pages(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
+    """Do the same for the sessions of several pages, of records or of rows of `read_rows`."""
     from agora_analytics.schemas import SESSIONS
 
     return _table(pages, SESSIONS, call_id=call_id)
-
-
-def listing_table(table: "Callable[..., pa.Table]", pages: Iterable[Any], **same: str) -> "pa.Table":
-    """Return the pages of a listing as `table` does for their records."""
-    return table([page.records for page in pages], **same)
 
 
 def metrics_table(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
@@ -93,11 +88,11 @@ def samples_table(parts: Iterable[MetricColumns], *, call_id: str) -> "pa.Table"
     return pa.table(columns, schema=SAMPLES)
 
 
-def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":
-    """Return pages as a table, column by column; `same` gives those that are not theirs."""
+def _table(parts: Iterable[Any], schema: "pa.Schema", **same: str) -> "pa.Table":
+    """Return pages, or sequences of records, as a table, column by column; `same` gives those that are not theirs."""
     import pyarrow as pa
 
-    pages = list(pages)
+    pages = [getattr(part, "records", part) for part in parts]
     rows = sum(map(len, pages))
     columns = columns_of(pages, [name for name in schema.names if name not in same])
     columns["extra"] = list(map(_as_json, columns.get("extra", ())))

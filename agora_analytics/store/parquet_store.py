@@ -13,7 +13,7 @@ from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.overview import Overview, completeness, count_rows
+from agora_analytics.store.overview import as_html, completeness, contents, count_rows
 from agora_analytics.store.parquet_writer import ParquetStoreWriter
 from agora_analytics.store.views import view_schema
 
@@ -84,10 +84,10 @@ class ParquetStore:
         self.writer = ParquetStoreWriter(self._layout, durable=durable)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {Overview.read(self._layout).text()}>"
+        return f"<{type(self).__name__} {'; '.join((str(self.path), *contents(self._layout).values()))}>"
 
     def _repr_html_(self) -> str:
-        return Overview.read(self._layout).html()
+        return as_html(self._layout)
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
@@ -128,7 +128,7 @@ class ParquetStore:
             store.sql("select metric, unit, avg(value) as mean from metrics group by all").df()
         """
         folders = None if allow is None else [Path(folder).expanduser() for folder in allow]
-        return query.relation(self._layout, text, folders)
+        return query.fetch(self._layout, text, lambda relation: relation, folders)
 
     def table(self, table: str) -> pa.Table:
         """Return a whole table in memory, in `table_schema(table)`; or `quality`, the view over all vendors.
