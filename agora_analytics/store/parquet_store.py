@@ -113,8 +113,8 @@ class ParquetStore:
             text: one statement that only reads: `select`, `describe`, `summarize`, or `explain` of a `select`.
             allow: for queries of other people. The query runs in a sandbox that reads files only in the store and in
                 these folders, and cannot reach the network, the environment or Python variables. None: no sandbox; the
-                query may read every file that this process may read. The sandbox judges `text` only: never pass a text
-                of other people to a method of the relation.
+                query may read every file that this process may read. Only `text` is checked to read: a method of the
+                relation can write into the store and these folders, so never pass it a text of other people.
 
         Raises:
             InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
