@@ -10,9 +10,9 @@ from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call
 from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.core.numbers import exact_float
+from agora_analytics.core.record_table import pages_table
 from agora_analytics.errors import DecodeError, RowsRefused
 from agora_analytics.signaling import HistoryMessage
-from agora_analytics.signaling.history import messages_table
 from tests.conftest import NOW, ok, response
 
 pa = pytest.importorskip("pyarrow")
@@ -211,7 +211,7 @@ def test_times_of_signaling_messages_survive_or_are_named():
 
     (message,) = page(BIG).records
     assert (message.timestamp, message.publisher) == (BIG, str(BIG))
-    assert messages_table([page(BIG)], kind=HistoryMessage)["timestamp"].to_pylist() == [BIG]
+    assert pages_table([page(BIG)], kind=HistoryMessage)["timestamp"].to_pylist() == [BIG]
     assert [skipped.reason for skipped in page(2**70).skipped] == [
         f"timestamp: {2**70} is not an integer of 64 bits"
     ]

@@ -21,7 +21,7 @@ class Record:
     _IN_JSON: ClassVar[tuple[str, ...]] = ()
     """Properties that `to_dict()` has in addition to the attributes."""
     _NOT_IN_JSON: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that `to_dict()` leaves out. Private attributes and `raw` are always left out."""
+    """Attributes that `to_dict()` leaves out. Private attributes are always left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dict of JSON types, nested objects included.
@@ -30,7 +30,7 @@ class Record:
         - `extra` is kept as the server sent it.
         - NaN and infinities are None, because JSON does not have them.
         - Integers are exact. JavaScript and other readers that use doubles round them above 2^53.
-        - The response body (`raw`) is left out.
+        - The response body of a page (`Page.raw`) is left out.
 
         Example:
             json.dumps([call.to_dict() for call in calls])
@@ -134,7 +134,7 @@ def json_names(kind: type[Any]) -> tuple[str, ...]:
 
 @cache
 def _json_names(kind: type[Any]) -> tuple[str, ...]:
-    left_out = {"raw", *getattr(kind, "_NOT_IN_JSON", ())}
+    left_out = getattr(kind, "_NOT_IN_JSON", ())
     names = [each.name for each in fields(kind) if each.name not in left_out and each.name[0] != "_"]
     return (*names, *getattr(kind, "_IN_JSON", ()))
 

@@ -68,6 +68,7 @@ class Page(Record, Tabular, Generic[T]):
     raw: bytes | None = field(default=None, repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
     _table: "Callable[[Sequence[Any]], Any] | None" = field(default=None, repr=False, eq=False)
+    _NOT_IN_JSON = frozenset({"raw"})
 
     def __repr__(self) -> str:
         kind = type(self.records[0]).__name__ if self.records else "record"

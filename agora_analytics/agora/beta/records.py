@@ -42,7 +42,7 @@ class BetaPoint(Record):
     ts: Seconds
     metric: str
     value: int | float | None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("unit",)
 
@@ -69,7 +69,7 @@ class CauseTag(Record):
 
     factor_id: Int64
     host_user: Uid = field(default=Uid(""))
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("factor",)
 
@@ -97,7 +97,7 @@ class Diagnosis(Record):
     exp_id: Int64
     cname: str = ""
     cause_tags: tuple[CauseTag, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("experience",)
 
