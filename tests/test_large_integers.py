@@ -89,9 +89,9 @@ def test_uids_and_counts_of_agora_survive():
 
 def test_rate_of_a_call_that_no_float_holds_is_a_typed_error():
     calls = [Call(**CALL, call_audio_freeze_rate=rate) for rate in (0.5, BIG)]
-    assert calls_table(calls[:1])["call_audio_freeze_rate"].to_pylist() == [0.5]
+    assert calls_table([calls[:1]])["call_audio_freeze_rate"].to_pylist() == [0.5]
     with pytest.raises(DecodeError, match=f"{BIG} does not fit double at column call_audio_freeze_rate"):
-        calls_table(calls)
+        calls_table([calls])
 
 
 def test_peer_uid_of_a_sample_survives():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.metric_ids import metric_name, metric_unit
 from agora_analytics.agora.record_pages import columns_of
-from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.core.columns import MetricColumns, columns_of_series
 
@@ -20,25 +19,18 @@ _CODES: Mapping[str, Literal["q", "d"]] = {"int64": "q", "timestamp[s, tz=UTC]":
 _EXACT = 2**53  # float64 holds every smaller integer
 
 
-def calls_table(calls: Sequence[Call]) -> "pa.Table":
-    """Return calls as a table with the schema `agora_analytics.store.CALLS`."""
-    return calls_of_pages([calls])
+def calls_table(pages: Iterable[Any]) -> "pa.Table":
+    """Return the calls of pages, or of lists, as a table with the schema `agora_analytics.schemas.CALLS`.
 
-
-def calls_of_pages(pages: Iterable[Any]) -> "pa.Table":
-    """Do the same for the calls of several pages, of records or of rows of `read_rows`."""
+    Pages have records, or rows of `read_rows`.
+    """
     from agora_analytics.schemas import CALLS
 
     return _table(pages, CALLS)
 
 
-def sessions_table(sessions: Sequence[Session], *, call_id: str) -> "pa.Table":
-    """Return the sessions of a call as a table with the schema `agora_analytics.store.SESSIONS`."""
-    return sessions_of_pages([sessions], call_id=call_id)
-
-
-def sessions_of_pages(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
-    """Do the same for the sessions of several pages, of records or of rows of `read_rows`."""
+def sessions_table(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
+    """Return the sessions of a call as a table with the schema `agora_analytics.schemas.SESSIONS`; see `calls_table`."""
     from agora_analytics.schemas import SESSIONS
 
     return _table(pages, SESSIONS, call_id=call_id)

@@ -257,15 +257,9 @@ class SharedRequests:
             exchange = Exchange(
                 endpoint=request.endpoint, payload=payload, outcome=response.response, sent_at=now, now=now
             )
-            without_result: ApiResponse[Any] = ApiResponse(
-                request_id=response.request_id,
-                result=None,
-                response=response.response,
-                payload=payload,
-                host=response.host,
-                trail=response.trail,
-            )
-            self.final.put(sent, _Kept(exchange, without_result), len(response.response.body))
+            decoded: ApiResponse[Any] = response
+            kept = _Kept(exchange, evolve(decoded, result=None))
+            self.final.put(sent, kept, len(response.response.body))
         return response
 
 

@@ -3,7 +3,6 @@
 `open_store(folder)` returns a `ParquetStore`, which reads. A harvest writes through the interface `StoreWriter`.
 """
 
-from agora_analytics.schemas import CALL_TABLES, CALLS, METRICS, POINTS, SESSIONS, TABLES, table_schema
 from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
 from agora_analytics.store.parquet_store import ParquetStore, local_folder, open_store
 from agora_analytics.store.protocol import (
@@ -17,12 +16,6 @@ from agora_analytics.store.protocol import (
 )
 
 __all__ = [
-    "CALLS",
-    "CALL_TABLES",
-    "METRICS",
-    "POINTS",
-    "SESSIONS",
-    "TABLES",
     "CallListing",
     "CompactReport",
     "CompactedDay",
@@ -36,5 +29,4 @@ __all__ = [
     "Unreadable",
     "local_folder",
     "open_store",
-    "table_schema",
 ]

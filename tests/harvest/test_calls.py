@@ -299,7 +299,7 @@ def test_listing_with_a_resume_token_of_another_version_is_listed_again(store):
     harness = make_harness(World(calls, timing=SampleTiming(interval=60)), store, now=UNTIL + 600)
     opened, window = open_store(harness.store, create=True), (UNTIL - 7_200, UNTIL - 1)
     newest = harness.run(lambda c: c.calls(*window).collect())[:100]
-    opened.writer.put_listing(DEMO_APP_ID, *window, 0, calls_table(newest), "a token of another version")
+    opened.writer.put_listing(DEMO_APP_ID, *window, 0, calls_table([newest]), "a token of another version")
 
     report = harness.harvest(since=window[0], until=UNTIL)
 

@@ -7,8 +7,9 @@ from attrs import define, evolve
 
 from agora_analytics.agora.records import Call
 from agora_analytics.harvest import Unreadable
+from agora_analytics.schemas import POINTS
 from agora_analytics.simulator import DEMO_APP_ID, SampleTiming, World
-from agora_analytics.store import POINTS, open_store
+from agora_analytics.store import open_store
 from tests.harvest.harness import SINCE, UNTIL, contents, make_call, make_harness, truth
 
 HOUR = 3600
@@ -147,11 +148,11 @@ def write_unchecked(path, call):
     from agora_analytics.agora import arrow
 
     path.parent.mkdir(parents=True)
-    rows = arrow.calls_table([call]).cast(
+    rows = arrow.calls_table([[call]]).cast(
         pa.schema(
             [
                 field.with_type(pa.timestamp("ms", "UTC")) if pa.types.is_timestamp(field.type) else field
-                for field in arrow.calls_table([call]).schema
+                for field in arrow.calls_table([[call]]).schema
             ]
         )
     )

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, open_store
+from agora_analytics.schemas import CALL_TABLES, TABLES
+from agora_analytics.store import atomic_exchange, compaction, open_store
 from tests.conftest import slow
 
 from .sample_calls import (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from agora_analytics.store import CALL_TABLES, open_store
+from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store import open_store
 from tests.conftest import slow
 
 from .sample_calls import APP, PARTITION, call, store_call, whole_calls_only

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.store import CALL_TABLES, TABLES, open_store, table_schema
+from agora_analytics.schemas import CALL_TABLES, TABLES, table_schema
+from agora_analytics.store import open_store
 
 from .sample_calls import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
 

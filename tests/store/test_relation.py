@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
-from agora_analytics.store import TABLES, open_store, query
+from agora_analytics.schemas import TABLES
+from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.query_errors import duckdb_error
 

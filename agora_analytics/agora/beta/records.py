@@ -231,17 +231,8 @@ def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
         ]
     )
     rows = [
-        {
-            "ts": diagnosis.ts,
-            "user": diagnosis.user,
-            "exp_id": diagnosis.exp_id,
-            "experience": diagnosis.experience,
-            "cname": diagnosis.cname,
-            "factor_id": cause and cause.factor_id,
-            "factor": cause and cause.factor,
-            "host_user": cause and cause.host_user,
-            "extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None,
-        }
+        {name: getattr(diagnosis, name, getattr(cause, name, None)) for name in schema.names}
+        | {"extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None}
         for page in pages
         for diagnosis in page.records
         for cause in diagnosis.cause_tags or (None,)
