@@ -29,7 +29,8 @@ from agora_analytics.harvest.units import (
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import require_whole_window
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
-from agora_analytics.store.protocol import Published, StoreWriter
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import Published
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora

@@ -14,7 +14,7 @@ from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.overview import as_html, completeness, contents, count_rows
-from agora_analytics.store.parquet_writer import ParquetStoreWriter
+from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.views import view_schema
 
 # A path has one slash where a URL has two. A drive of Windows has one letter.
@@ -81,7 +81,7 @@ class ParquetStore:
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self._layout = Layout(path)
-        self.writer = ParquetStoreWriter(self._layout, durable=durable)
+        self.writer = StoreWriter(self._layout, durable=durable)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'; '.join((str(self.path), *contents(self._layout).values()))}>"
