@@ -234,8 +234,7 @@ __all__, _import = lazy_names(
         "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),
         "signaling.client": ("AsyncSignaling", "SignalingSettings"),
-        "store": ("ParquetStore", "StoreWriter", "open_store"),
-        "store.protocol": ("FileDamaged", "Unreadable"),
+        "store": ("FileDamaged", "ParquetStore", "StoreWriter", "Unreadable", "open_store"),
     },
 )  # fmt: skip
 
