@@ -7,7 +7,6 @@ from importlib import import_module
 
 import pytest
 
-from tests.conftest import NOW
 from tests.core.test_record import RECORDS, is_json
 
 pa = pytest.importorskip("pyarrow")
@@ -20,7 +19,9 @@ LISTINGS = {
     },
     "beta": {
         "calls": lambda client, h: client.calls(h.SINCE, h.UNTIL),
-        "live_diagnosis": lambda client, _: client.live_diagnosis(int(NOW) - 3000, int(NOW) - 600),
+        "live_diagnosis": lambda client, h: client.live_diagnosis(
+            h.UNTIL + 9 * 3600 - 3000, h.UNTIL + 9 * 3600 - 600
+        ),
     },
     "opentok": {
         "summaries": lambda client, _: client.session_summaries("14d"),
