@@ -24,7 +24,6 @@ def truth(world):
     return (*counts, float(totals.points), totals.value_sum, float(totals.ts_sum))
 
 
-@pytest.mark.slow
 def test_harvest_is_complete_and_a_second_run_fetches_nothing(command, base_url, world, tmp_path):
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store")
     first = command(*words)

@@ -211,7 +211,6 @@ def words_of(example, call):
     return shlex.split(example)[1:]
 
 
-@pytest.mark.slow
 def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_path, monkeypatch, capsys):
     # In this process: so many starts of the interpreter would take most of the time.
     call = next(call for call in world.calls if call.finished(time.time() - 600))

@@ -210,7 +210,6 @@ def test_calls_that_begin_during_a_run_do_not_make_it_incomplete(store):
     assert all(report.complete for report in reports)
 
 
-@pytest.mark.slow
 def test_ongoing_calls_are_stored_as_snapshots_and_fetched_again(store):
     world = World.generate(
         seed=5,

@@ -36,7 +36,6 @@ async def everything(client):
 
 
 @pytest.mark.parametrize("share", [0.3, slow(0.05)])
-@pytest.mark.slow
 def test_faults_lose_and_repeat_no_record_of_any_listing(share, monkeypatch):
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 60)  # small pages, so that there are many requests
     calm = make_harness(WORLD).run(everything, retry=PATIENCE)
