@@ -157,3 +157,14 @@ def test_record_is_not_accepted_as_a_request():
 
     with pytest.raises(ValidationError, match="Call"):
         TypeAdapter(Call).validate_python({"call_id": "c"})
+
+
+def test_returned_listing_is_an_error_that_names_collect():
+    """Its attributes are not the answer."""
+
+    async def listing(client):
+        return client.calls(SINCE, UNTIL)
+
+    harness = make_harness()
+    with pytest.raises(ValueError, match=r"await listing\.collect\(\)"):
+        harness.run(ask(app_of([("/calls", listing, None)], harness), "/calls"))
