@@ -156,6 +156,20 @@ class Pages(Generic[T, PageT]):
             print(len(page.records), page.meta.host)
     """
 
+    # Without `__dict__`: FastAPI encodes an object that is not a record by its `vars()`, so a route that returns a listing
+    # would answer 200 with the attributes below.
+    __slots__ = (
+        "_keep_raw",
+        "_options",
+        "_paginator",
+        "_paginator_for_table",
+        "_prefetch",
+        "_prefetch_budget",
+        "_question",
+        "_spawn",
+        "_table",
+    )
+
     def __init__(
         self,
         paginator: Callable[[], Awaitable[Paginator[Any, PageT]]],

@@ -322,7 +322,9 @@ class RequestLoop:
     def _format_attempts(self, trail: list[Attempt]) -> str:
         if not trail:
             return f"while {'waiting for a rate-limit slot' if self._is_open else 'opening the transport'}"
-        return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
+        alike = Counter(map(str, trail)).items()
+        attempts = "; ".join(text if times == 1 else f"{text} ({times} times)" for text, times in alike)
+        return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {attempts}"
 
     def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
