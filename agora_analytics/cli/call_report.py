@@ -126,7 +126,7 @@ def _tops(users: Iterable[UserCharts]) -> dict[str, float]:
 def _legend(tops: Mapping[str, float]) -> str:
     shares = ", ".join(f"{_share(tops[label])} {label}" for label in ("loss", "freeze"))
     rates = ", ".join(f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label])
-    blocks = f"{shares},\n  {rates}" if rates else shares
+    blocks = f"{shares}, {rates}" if rates else shares
     return f"A full block: {blocks}.\nA dot: no samples. A blank: the user was not in the call."
 
 
@@ -149,7 +149,10 @@ def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts]
 
 
 def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) -> None:
-    console.print(_who(user), no_wrap=True, overflow="ellipsis")
+    first, *rest = _who(user).wrap(console, report_width(console) - _INDENT)
+    console.print(first)
+    for line in rest:
+        console.print(Text(" " * _INDENT).append_text(line))
     plain = not (console.encoding or "").lower().startswith("utf")
     lines = []
     for label, (values, numbers) in _charts_of(user).items():

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, row_schema
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.cli.terminal import clock, duration, out
 from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
 from agora_analytics.harvest.run import HarvestClient
@@ -150,7 +151,10 @@ async def show_estimate(client: HarvestClient, *, units: str = "calls", **argume
     stored = f" ({cost.known:,} more are in the store)" if cost.known else ""
     show(f"  [fact]{cost.calls:,}[/] {units} to visit{stored}")
     show(f"  about [fact]{duration(cost.seconds)}[/] at the allowed rate")
-    show(_cost_table(cost))
+    kind, rows = _cost_table(cost)
+    table = TableWriter(kind, indent=2, summary=False)
+    table.add(kind.table(rows))
+    table.finish()
     if cost.skipped:
         show("[warn]Not counted, because it cannot be listed; the harvest will skip it:[/]")
         _show_skipped(console, cost.skipped)
@@ -167,17 +171,21 @@ async def show_estimate(client: HarvestClient, *, units: str = "calls", **argume
     show(f"[faint]Nothing was stored. {sent}[/]")
 
 
-def _cost_table(cost: Estimate) -> Table:
-    daily = any(cost.quotas[name].daily for name in cost.requests)
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    table.add_column("endpoint")
-    table.add_column("requests", justify="right")
-    if daily:
-        table.add_column("left today", justify="right")
-        table.add_column("share", justify="right")
-    for name, count in cost.requests.items():
-        left = cost.quotas[name].left
-        share = f"{count / left:.0%}" if left else "-"
-        quota = (f"{left:,}", share) if daily else ()
-        table.add_row(name, f"{count:,}", *quota, style="yellow" if daily and count > left else "")
-    return table
+def _cost_table(cost: Estimate) -> tuple[RowKind, list[dict[str, Any]]]:
+    """Return the requests of each endpoint and, if an endpoint has a quota of a day, the share of its rest."""
+    columns = [
+        TableColumn("endpoint", plain("endpoint")),
+        TableColumn("requests", number("requests"), right=True),
+    ]
+    if any(cost.quotas[name].daily for name in cost.requests):
+        columns += [
+            TableColumn("left today", number("left"), right=True),
+            TableColumn("share", percent("share"), right=True),
+        ]
+    types = {"endpoint": "string", "requests": "int64", "left": "int64", "share": "double"}
+    rows = [
+        {"endpoint": name, "requests": count, "left": left, "share": count / left if left else None}
+        for name, count in cost.requests.items()
+        for left in (cost.quotas[name].left,)
+    ]
+    return RowKind(name="endpoints", schema=row_schema(types), columns=tuple(columns)), rows

@@ -116,6 +116,7 @@ class LiveTableWriter(RowWriter):
         for row in rows.to_pylist():
             if self.written % _TITLES_EVERY == 0:
                 self._write(console, layout.title_lines(self._columns), "bold")
+                self._write(console, [or_ascii("─", "-", console) * layout.width])
             texts = [visible(column.text(row), console.encoding) for column in self._columns]
             self._write(console, layout.row_lines(self._columns, texts, more=""))
             self.written += 1
