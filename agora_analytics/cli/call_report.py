@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -149,10 +150,7 @@ def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts]
 
 
 def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) -> None:
-    first, *rest = _who(user).wrap(console, report_width(console) - _INDENT)
-    console.print(first)
-    for line in rest:
-        console.print(Text(" " * _INDENT).append_text(line))
+    console.print(_who(user, report_width(console)), no_wrap=True, crop=False, soft_wrap=True)
     plain = not (console.encoding or "").lower().startswith("utf")
     lines = []
     for label, (values, numbers) in _charts_of(user).items():
@@ -166,7 +164,7 @@ def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) ->
         console.print(row, no_wrap=True, crop=False, soft_wrap=True)
 
 
-def _who(user: UserCharts) -> Text:
+def _who(user: UserCharts, width: int) -> Text:
     def distinct(of: Callable[["Session"], str | None]) -> str:
         return "/".join(dict.fromkeys(filter(None, map(of, user.sessions))))
 
@@ -185,7 +183,16 @@ def _who(user: UserCharts) -> Text:
         ", ".join(last.roles) or ("speaks" if last.speaker else "listens"),
         sdk and f"SDK {sdk}",
     )
-    return Text.assemble((_shown(user.uid), "bold"), account, f"  {_shown(', '.join(filter(None, parts)))}")
+    who = Text.assemble((_shown(user.uid), "bold"), account, " ")
+    used = who.cell_len
+    for part in map(_shown, filter(None, parts)):
+        if who.plain.endswith(",") and used + 2 + cell_len(part) > width:
+            who.append("\n ")
+            used = 1
+        who.append(f" {part},")
+        used += 2 + cell_len(part)
+    who.right_crop(1)
+    return who
 
 
 def _share(value: float | None) -> str:

@@ -95,15 +95,15 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 
 
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
-    state = "are ongoing; the next run" if units == "calls" else "are ongoing or may change; a later run"
+    later = "the next run" if units == "calls" else f"{units} are ongoing or may change; a later run"
     rows = [
-        ("ongoing", report.ongoing, f"{units} {state} fetches them again"),
-        ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
-        ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
+        ("ongoing", report.ongoing, f"{later} fetches them again"),
+        ("too recent", report.too_recent, "the next run fetches them"),
+        ("skipped", len(report.skipped), "failed; the next run retries them"),
         ("damaged", len(report.damaged), "files of the store, whose rows were fetched again if available"),
         ("unreadable", len(report.unreadable), "records could not be read; everything else is stored"),
         ("known", report.unreadable_before, "records could not be read by earlier runs"),
-        ("left", report.left, f"{units} were listed but not fetched"),
+        ("left", report.left, "listed but not fetched"),
     ]
     return [row for row in rows if row[1]]
 
