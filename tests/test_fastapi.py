@@ -189,3 +189,14 @@ def test_record_is_not_accepted_as_a_request():
         TypeAdapter(Call).validate_python(call.to_dict())
     with pytest.raises(ValidationError, match="Call is a result of this library, and is not read from JSON"):
         TypeAdapter(Call).validate_json(call.to_json())
+
+
+def test_returned_listing_is_an_error_that_names_collect():
+    """Its attributes are not the answer."""
+
+    async def listing(client):
+        return client.calls(SINCE, UNTIL)
+
+    harness = make_harness()
+    with pytest.raises(ValueError, match=r"await listing\.collect\(\)"):
+        harness.run(ask(app_of([("/calls", listing, None)], harness), "/calls"))

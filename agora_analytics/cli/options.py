@@ -138,7 +138,8 @@ class HarvestOptions:
     def __attrs_post_init__(self) -> None:
         # A path has one slash where a URL has two. A drive of Windows has one letter.
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(self.out)):
-            raise InvalidRequest(f"--out {self.out}: a store is a local folder, not a URL; name a folder")
+            url = re.sub(r":[/\\]", "://", str(self.out), count=1)
+            raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
 
 
 @frozen(kw_only=True)
@@ -226,6 +227,9 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
             made[name] = group(**{field: options.pop(field) for field in names})
         return command(**options, **made)
 
+    # Each paragraph on one line, so that the help wraps it at the width of the terminal.
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    with_options.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del with_options.__wrapped__

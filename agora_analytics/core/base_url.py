@@ -22,7 +22,10 @@ def checked_base_url(url: str | None) -> str | None:
     if "@" in url:  # checked first, because no error may show them
         raise ConfigurationError("the base URL contains credentials; pass them as arguments of their own")
     if not is_url(url) or "?" in url or "#" in url:
-        raise ConfigurationError(f"{url!r} is not a base URL; give one such as https://api.example.com")
+        raise ConfigurationError(
+            f"{url!r} is not a base URL; give one with its scheme, such as https://api.example.com or "
+            "http://127.0.0.1:8080"
+        )
     return url.rstrip("/")
 
 

@@ -239,6 +239,7 @@ def test_delayed_fetch_does_not_replace_newer_rows(store, monkeypatch, ongoing):
 
 
 @pytest.mark.parametrize("delay", [120, *map(slow, (60, 170, 250))])
+@pytest.mark.slow
 def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
     project = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
     harness = at(project, store, NOW, latency=(20, 25))  # so that fetching a call takes minutes

@@ -348,6 +348,7 @@ def test_exchange_swaps_folders_or_raises(tmp_path):
 
 
 @pytest.mark.parametrize("reader", ["sql", *map(slow, ("glob", "table", "dataset"))])
+@pytest.mark.slow
 def test_concurrent_reader_sees_every_row_once(store, tmp_path, reader):
     days = [f"2026-11-{day:02d}" for day in range(1, 6)]
     for number in range(100):

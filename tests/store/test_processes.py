@@ -55,6 +55,7 @@ def test_process_killed_at_any_time_leaves_a_valid_store(tmp_path, after):
     assert whole_calls_only(store) >= after
 
 
+@pytest.mark.slow
 def test_two_processes_with_the_same_work_store_it_once(tmp_path):
     calls = 40
     both = [start("writer_process.py", tmp_path / "store", 0, calls) for _ in range(2)]

@@ -24,6 +24,7 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import Format, LimitedOutput
 from agora_analytics.cli.output.columns import (
+    Cells,
     RowKind,
     TableColumn,
     number,
@@ -99,13 +100,17 @@ def _samples_table(samples: Sequence[Any]) -> "pa.Table":
     return record_table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
 
 
+def _ended(row: Cells) -> str:
+    return timestamp("destroyed_ts")(row) if row["destroyed_ts"] else "ongoing"
+
+
 MEETING_ROWS = RowKind(
     name="meetings",
     schema=lambda: _meetings_table(()).schema,
     columns=(
         TableColumn("began", timestamp("created_ts")),
-        TableColumn("ended", timestamp("destroyed_ts")),
-        TableColumn("people", number("total_connections"), right=True),
+        TableColumn("ended", _ended),
+        TableColumn("participants", number("total_connections"), right=True),
         TableColumn("streams", number("total_streams"), right=True),
         # `opentok stats` needs it, and it fills most of a narrow terminal.
         TableColumn("session id", plain("session_id"), below=True),

@@ -120,7 +120,13 @@ def realtime(
 def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     if query.user and query.counts:
         raise InvalidRequest(f"{query.counts[0]} is not available for single users; choose rates")
-    kind = metric_rows(query.metrics, name="times", over_time=True, by=query.by, users=bool(query.user))
+    kind = metric_rows(
+        query.metrics,
+        name="rows" if query.by else "windows",
+        over_time=True,
+        by=query.by,
+        users=bool(query.user),
+    )
 
     def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         since, queries = query.since or "10m", list[Coroutine[Any, Any, Iterable[Any]]]()
