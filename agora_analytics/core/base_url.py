@@ -1,7 +1,9 @@
 """The base URL that a user passes: validated, and encrypted unless it is this machine."""
 
+import re
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from agora_analytics.errors import ConfigurationError
@@ -37,6 +39,18 @@ def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
     except ValueError:  # a malformed IPv6 address, port or host name
         return False
     return named and url.scheme in schemes and text.isprintable() and " " not in text
+
+
+def url_scheme(path: str | Path) -> str | None:
+    """Return the scheme of a URL that is given as the path of a file, or None if it is a path.
+
+    Example:
+        >>> url_scheme(Path("s3://bucket/calls.store"))
+        's3'
+    """
+    # A path has one slash where a URL has two. A drive of Windows has one letter.
+    matched = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]", str(path))
+    return matched and matched[1]
 
 
 def refuse_open(url: str | None, *, allow_http: bool) -> None:
