@@ -126,7 +126,7 @@ def _judge_refusal(
     refusal = refusal_of(code, status) if after is None else ERRORS["Throttling"]
     after = http_times.retry_after(response, now) if after is None else after
     message = (envelope.text("Message") or "no message")[:_LONGEST_MESSAGE]
-    text = f"{code or f'HTTP {status}'}: {message}; {refusal.hint}"
+    text = f"{code or f'HTTP {status}'}: {message.rstrip('. ')}; {refusal.hint}"
     error = _RAISES[refusal.meaning](text, code=code, **context)
     match refusal.meaning:
         case Meaning.THROTTLED:

@@ -32,8 +32,6 @@ from agora_analytics.engine.pages import Pages as AsyncPages
 from agora_analytics.kit.client import Client
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
 P = ParamSpec("P")
@@ -85,22 +83,6 @@ class Pages(Tabular, Generic[T, PageT]):
         """
         self._check()
         return self._worker.run(self._listing.to_arrow)
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return all records as one pandas DataFrame; see `Tabular.to_pandas` for the types of its columns.
-
-        Raises:
-            ConfigurationError: the extra `[pandas]` is not installed; no request was sent.
-        """
-        return super().to_pandas()
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return all records as one polars DataFrame.
-
-        Raises:
-            ConfigurationError: the extra `[polars]` is not installed; no request was sent.
-        """
-        return super().to_polars()
 
     def __repr__(self) -> str:
         return without_await(repr(self._listing).replace("or await", "or call"))

@@ -187,6 +187,7 @@ def _require(variables: Sequence[str], without_account: str) -> None:
     missing = [name for name in variables if not os.environ.get(name)]
     if missing:
         raise ConfigurationError(
-            f"not set in the environment: {', '.join(missing)}; set them to the values of the vendor's console, "
+            f"not set in the environment: {', '.join(missing)}; set {'it' if len(missing) == 1 else 'them'} "
+            "to the values of the vendor's console, "
             f"name an account of a configuration file with --account, or run `{without_account}`, which needs no account"
         )

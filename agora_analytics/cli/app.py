@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Mapping
-from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -96,11 +95,6 @@ def epilog_of(command: str) -> str | None:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines))) if lines else None
 
 
-def _help(docstring: str | None) -> str:
-    """Return a docstring with each paragraph on one line, so that the help wraps it at the terminal's width."""
-    return "\n\n".join(" ".join(part.split()) for part in cleandoc(docstring or "").split("\n\n"))
-
-
 _PANELS = {
     "Calls": (calls, inspect, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
@@ -110,9 +104,7 @@ _PANELS = {
 }
 for panel, commands in _PANELS.items():
     for command in commands:
-        app.command(help=_help(command.__doc__), epilog=epilog_of(command.__name__), rich_help_panel=panel)(
-            command
-        )
+        app.command(epilog=epilog_of(command.__name__), rich_help_panel=panel)(command)
 
 for group in (opentok, apsaravideo):
     app.add_typer(group, rich_help_panel="Other vendors")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -126,7 +127,7 @@ def _tops(users: Iterable[UserCharts]) -> dict[str, float]:
 def _legend(tops: Mapping[str, float]) -> str:
     shares = ", ".join(f"{_share(tops[label])} {label}" for label in ("loss", "freeze"))
     rates = ", ".join(f"{_kbps(tops[label])} {label}" for label in ("sent", "received") if tops[label])
-    blocks = f"{shares},\n  {rates}" if rates else shares
+    blocks = f"{shares}, {rates}" if rates else shares
     return f"A full block: {blocks}.\nA dot: no samples. A blank: the user was not in the call."
 
 
@@ -149,7 +150,7 @@ def _show_axis(console: Console, charts: CallCharts, users: Sequence[UserCharts]
 
 
 def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) -> None:
-    console.print(_who(user), no_wrap=True, overflow="ellipsis")
+    console.print(_who(user, report_width(console)), no_wrap=True, crop=False, soft_wrap=True)
     plain = not (console.encoding or "").lower().startswith("utf")
     lines = []
     for label, (values, numbers) in _charts_of(user).items():
@@ -163,7 +164,7 @@ def _show_user(console: Console, user: UserCharts, tops: Mapping[str, float]) ->
         console.print(row, no_wrap=True, crop=False, soft_wrap=True)
 
 
-def _who(user: UserCharts) -> Text:
+def _who(user: UserCharts, width: int) -> Text:
     def distinct(of: Callable[["Session"], str | None]) -> str:
         return "/".join(dict.fromkeys(filter(None, map(of, user.sessions))))
 
@@ -182,7 +183,16 @@ def _who(user: UserCharts) -> Text:
         ", ".join(last.roles) or ("speaks" if last.speaker else "listens"),
         sdk and f"SDK {sdk}",
     )
-    return Text.assemble((_shown(user.uid), "bold"), account, f"  {_shown(', '.join(filter(None, parts)))}")
+    who = Text.assemble((_shown(user.uid), "bold"), account, " ")
+    used = who.cell_len
+    for part in map(_shown, filter(None, parts)):
+        if who.plain.endswith(",") and used + 2 + cell_len(part) > width:
+            who.append("\n ")
+            used = 1
+        who.append(f" {part},")
+        used += 2 + cell_len(part)
+    who.right_crop(1)
+    return who
 
 
 def _share(value: float | None) -> str:

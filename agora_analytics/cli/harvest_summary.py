@@ -8,15 +8,16 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.cli.client_context import format_requests
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, percent, plain, row_schema
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.cli.terminal import clock, duration, out
 from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.instants import iso
-from agora_analytics.store.protocol import Unreadable
+from agora_analytics.store.records import Unreadable
 
 _SKIPPED_SHOWN = 3
 
@@ -94,15 +95,15 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 
 
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
-    state = "are ongoing; the next run" if units == "calls" else "are ongoing or may change; a later run"
+    later = "the next run" if units == "calls" else f"{units} are ongoing or may change; a later run"
     rows = [
-        ("ongoing", report.ongoing, f"{units} {state} fetches them again"),
-        ("too recent", report.too_recent, f"{units} are too recent; the next run fetches them"),
-        ("skipped", len(report.skipped), f"{units} failed; the next run retries them"),
+        ("ongoing", report.ongoing, f"{later} fetches them again"),
+        ("too recent", report.too_recent, "the next run fetches them"),
+        ("skipped", len(report.skipped), "failed; the next run retries them"),
         ("damaged", len(report.damaged), "files of the store, whose rows were fetched again if available"),
         ("unreadable", len(report.unreadable), "records could not be read; everything else is stored"),
         ("known", report.unreadable_before, "records could not be read by earlier runs"),
-        ("left", report.left, f"{units} were listed but not fetched"),
+        ("left", report.left, "listed but not fetched"),
     ]
     return [row for row in rows if row[1]]
 
@@ -150,7 +151,10 @@ async def show_estimate(client: HarvestClient, *, units: str = "calls", **argume
     stored = f" ({cost.known:,} more are in the store)" if cost.known else ""
     show(f"  [fact]{cost.calls:,}[/] {units} to visit{stored}")
     show(f"  about [fact]{duration(cost.seconds)}[/] at the allowed rate")
-    show(_cost_table(cost))
+    kind, rows = _cost_table(cost)
+    table = TableWriter(kind, indent=2, summary=False)
+    table.add(kind.table(rows))
+    table.finish()
     if cost.skipped:
         show("[warn]Not counted, because it cannot be listed; the harvest will skip it:[/]")
         _show_skipped(console, cost.skipped)
@@ -167,17 +171,21 @@ async def show_estimate(client: HarvestClient, *, units: str = "calls", **argume
     show(f"[faint]Nothing was stored. {sent}[/]")
 
 
-def _cost_table(cost: Estimate) -> Table:
-    daily = any(cost.quotas[name].daily for name in cost.requests)
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    table.add_column("endpoint")
-    table.add_column("requests", justify="right")
-    if daily:
-        table.add_column("left today", justify="right")
-        table.add_column("share", justify="right")
-    for name, count in cost.requests.items():
-        left = cost.quotas[name].left
-        share = f"{count / left:.0%}" if left else "-"
-        quota = (f"{left:,}", share) if daily else ()
-        table.add_row(name, f"{count:,}", *quota, style="yellow" if daily and count > left else "")
-    return table
+def _cost_table(cost: Estimate) -> tuple[RowKind, list[dict[str, Any]]]:
+    """Return the requests of each endpoint and, if an endpoint has a quota of a day, the share of its rest."""
+    columns = [
+        TableColumn("endpoint", plain("endpoint")),
+        TableColumn("requests", number("requests"), right=True),
+    ]
+    if any(cost.quotas[name].daily for name in cost.requests):
+        columns += [
+            TableColumn("left today", number("left"), right=True),
+            TableColumn("share", percent("share"), right=True),
+        ]
+    types = {"endpoint": "string", "requests": "int64", "left": "int64", "share": "double"}
+    rows = [
+        {"endpoint": name, "requests": count, "left": left, "share": count / left if left else None}
+        for name, count in cost.requests.items()
+        for left in (cost.quotas[name].left,)
+    ]
+    return RowKind(name="endpoints", schema=row_schema(types), columns=tuple(columns)), rows

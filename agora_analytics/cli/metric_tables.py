@@ -58,7 +58,7 @@ def metric_rows(
     columns = [TableColumn("from", timestamp("ts"))] if over_time else []
     if by:
         types |= {"dimension": "string", "dimension_value": "string"}
-        columns.append(TableColumn(by, plain("dimension_value"), least=12))
+        columns.append(TableColumn(title_of(by), plain("dimension_value"), least=12))
     if users:
         types["uid"] = "string"
         columns.append(TableColumn("user", plain("uid"), least=10))

@@ -11,7 +11,7 @@ import attrs
 import typer
 from attrs import frozen
 
-from agora_analytics.core.base_url import url_scheme
+from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ class HarvestOptions:
         return {"since": self.since, "until": self.until, "store": self.out}
 
     def __attrs_post_init__(self) -> None:
-        if url_scheme(self.out):
-            raise InvalidRequest(f"--out {self.out}: a store is a local folder, not a URL; name a folder")
+        if url := path_as_url(self.out):
+            raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
 
 
 @frozen(kw_only=True)
@@ -225,6 +225,9 @@ def option_groups(command: Callable[..., R]) -> Callable[..., R]:
             made[name] = group(**{field: options.pop(field) for field in names})
         return command(**options, **made)
 
+    # Each paragraph on one line, so that the help wraps it at the width of the terminal.
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    with_options.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del with_options.__wrapped__

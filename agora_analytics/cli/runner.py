@@ -25,7 +25,7 @@ STOPPED, NO_READER = 130, 141
 MEANINGS: Mapping[int, str] = {
     DONE: "done",
     UNEXPECTED: "unexpected error",
-    WRONG_INPUT: "wrong input: an option, a time or time range, an unknown call, session or metric, a query",
+    WRONG_INPUT: "wrong input: an option, a time range, a query, or an unknown call or metric",
     WRONG_DATA: "a response, a record of a harvest, or data in the store is invalid",
     UNAVAILABLE: "the service cannot be reached or reports an error",
     CANNOT_CREATE: "the store or output cannot be created: permissions, file in the way",

@@ -41,16 +41,16 @@ def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
     return named and url.scheme in schemes and text.isprintable() and " " not in text
 
 
-def url_scheme(path: str | Path) -> str | None:
-    """Return the scheme of a URL that is given as the path of a file, or None if it is a path.
+def path_as_url(path: Path) -> str | None:
+    """Return the URL that was given where a path belongs; None if it is a path.
 
     Example:
-        >>> url_scheme(Path("s3://bucket/calls.store"))
-        's3'
+        >>> path_as_url(Path("s3://bucket/calls.store"))
+        's3://bucket/calls.store'
     """
     # A path has one slash where a URL has two. A drive of Windows has one letter.
-    matched = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]", str(path))
-    return matched and matched[1]
+    url = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):[/\\]", r"\1://", text := str(path))
+    return None if url == text else url
 
 
 def refuse_open(url: str | None, *, allow_http: bool) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -393,7 +393,7 @@ def _outcome(verdict: Verdict[Any]) -> str:
 
 
 def with_context(
-    error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: list[Attempt]
+    error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: Sequence[Attempt]
 ) -> AgoraAnalyticsError:
     """Attach the endpoint, host and trail to an error. The vendor's reader has already set the request id."""
     error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)

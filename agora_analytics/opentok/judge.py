@@ -196,7 +196,7 @@ def _describe(code: int | None, message: str, response: Response) -> str:
     documented = ERRORS.get(code or 0)
     if documented is None:
         return f"{code or f'HTTP {response.status}'}: {message}"
-    return f"{code} ({documented.meaning}): {message}; {documented.hint}"
+    return f"{code} ({documented.meaning}): {message.rstrip('. ')}; {documented.hint}"
 
 
 def _category(code: int | None) -> ErrorCategory | None:

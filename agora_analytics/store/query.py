@@ -32,30 +32,26 @@ T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
 
-def relation(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> duckdb.DuckDBPyRelation:
-    """Return a query over the views of a store. It runs when the rows of the relation are read.
-
-    The relation keeps its own connection open, and closes it when the last relation that was made from it is deleted.
-
-    Args:
-        layout: of the store.
-        text: the query.
-        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
-
-    Raises:
-        InvalidRequest: if the statement is wrong, or is not a query.
-        StoreError: if a file is damaged or cannot be read.
-    """
-    return fetch(layout, text, lambda made: made, allow)
-
-
 def fetch(
     layout: Layout,
     text: str,
     read: Callable[[duckdb.DuckDBPyRelation], T],
     allow: Sequence[Path] | None = None,
 ) -> T:
-    """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile."""
+    """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile.
+
+    The relation keeps its own connection open, and closes it when the last relation that was made from it is deleted.
+
+    Args:
+        layout: of the store.
+        text: the query.
+        read: reads rows of the relation.
+        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
+
+    Raises:
+        InvalidRequest: if the statement is wrong, or is not a query.
+        StoreError: if a file is damaged or cannot be read.
+    """
     if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
         raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
     with translate_query_errors(layout):

@@ -9,6 +9,7 @@ from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
 
+@pytest.mark.slow
 def test_demo_harvests_queries_and_resumes(command, tmp_path):
     no_account = dict.fromkeys(("AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET", "AGORA_APP_ID", "AGORA_PLAN"))
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}

@@ -124,7 +124,64 @@ def test_numbers_over_time_have_a_chart(screen, base_url, columns):
     assert "from the oldest to the newest row" in shown
 
 
+@pytest.mark.slow
 def test_live_progress_of_a_harvest_is_erased_before_the_summary(screen, base_url):
     shown = screen(80, "harvest", "--since", "1d", "--out", "calls.store")
     assert shown[0].startswith("Harvested into calls.store in 0:0")
     assert not any("endpoint" in line for line in shown)
+
+
+@pytest.mark.parametrize("each", ["day", "hour"])
+def test_rows_over_time_are_counted_by_what_they_are(screen, base_url, each):
+    shown = screen(80, "usage", "--since", "3d", "--each", each)
+    assert re.fullmatch(rf"\d+ {each}s", shown[-1])
+
+
+def test_names_of_metrics_are_never_cut(screen, base_url, world):
+    call = max(world.calls, key=lambda call: len(call.sessions))
+    shown = screen(80, "metrics", call.call_id, "--around", call.created_ts, "--limit", "0")
+    assert not any("…" in line for line in shown)
+    assert any("audio bitrate received" in line for line in shown)
+    assert any(line.startswith("A wider terminal shows: samples") for line in shown)
+
+
+def test_facts_of_a_user_are_broken_between_facts(screen, base_url, world):
+    call = max(world.calls, key=lambda call: len(call.sessions))
+    shown = screen(80, "inspect", call.call_id, "--around", call.created_ts)
+    users = [place for place, line in enumerate(shown) if re.search(r"\d\dZ to \d\d:", line) and place > 1]
+    assert users
+    for place in users:
+        facts = " ".join(shown[place : place + (2 if shown[place].endswith(",") else 1)])
+        assert re.search(r", +SDK [\d.]+$", facts)
+
+
+def test_query_result_names_what_is_the_same_in_all_rows(screen, base_url):
+    assert screen(80, "harvest", "--since", "1d", "--out", "calls.store", "--quiet") == [""]
+    query = (
+        "sql",
+        "--store",
+        "calls.store",
+        "select * from quality where metric = 'round_trip_time' limit 20",
+    )
+    shown = screen(80, *query)
+    assert {"ts", "value"} <= set(shown[0].split())
+    assert re.search("The same in all rows: vendor agora, .*metric round_trip_time", " ".join(shown))
+    assert "The same in all rows" not in " ".join(screen(500, *query))
+
+
+def test_url_of_a_store_is_quoted_as_it_was_typed(screen, base_url):
+    shown = screen(160, "harvest", "--since", "1d", "--out", "s3://bucket/x.store", code=2)
+    assert shown[0].startswith("agora-analytics: --out s3://bucket/x.store: a store is a local folder")
+
+
+def test_exit_codes_fit_a_line(screen):
+    assert all(re.match(r" *\d+  [a-z]", line) for line in screen(80, "--exit-codes"))
+
+
+@pytest.mark.parametrize("words", [("apsaravideo", "metrics", "--help"), ("compact", "--help")])
+def test_help_breaks_lines_at_the_width_of_the_terminal(screen, words):
+    """A line of a paragraph ends early only if the next word does not fit."""
+    shown = screen(80, *words)
+    text = [line.strip() for line in shown if line.startswith(" ") and not line.startswith("  ")]
+    for line, following in zip(text, text[1:], strict=False):
+        assert not following or len(line) + len(following.split()[0]) >= 77 or line.endswith((".", "]"))

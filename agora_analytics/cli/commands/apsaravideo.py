@@ -48,7 +48,7 @@ _NO_UNITS = "Values as the server sends them; the vendor does not document their
 def _time_rows(metrics: Sequence[str]) -> RowKind:
     """Return the kind of rows of a table: a row for each time, and a column for each metric."""
     return RowKind(
-        name="periods",
+        name="intervals",
         schema=row_schema({"ts": "time"} | dict.fromkeys(metrics, "double")),
         columns=(
             TableColumn("from", timestamp("ts")),

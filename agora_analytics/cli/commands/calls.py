@@ -53,8 +53,8 @@ CALL_ROWS = RowKind(
         TableColumn("call id", plain("call_id")),
         TableColumn("channel", plain("cname"), least=12),
         TableColumn("lasted", elapsed("created_ts", "destroyed_ts", "finished"), right=True),
-        TableColumn("users", number("call_acu"), right=True),
         TableColumn(title_of("video_freeze_rate"), percent("call_video_freeze_rate"), right=True),
+        TableColumn("users", number("call_acu"), right=True),
         TableColumn(title_of("audio_freeze_rate"), percent("call_audio_freeze_rate"), right=True),
         TableColumn("most at once", number("call_pcu"), right=True),
     ),
@@ -196,7 +196,7 @@ def calls(
     run_pages(
         account.client,
         lambda client: client.calls(since, until, cname=cname, page_size=output.page_size),
-        lambda page: calls_table(page.records),
+        lambda page: calls_table([page]),
         CALL_ROWS,
         output,
     )
@@ -226,6 +226,6 @@ def sessions(
             call, *ends, uids=user or (), exclude_server_user=not servers, page_size=output.page_size
         )
         async for page in listing.pages():
-            yield sessions_table(page.records, call_id=call_id)
+            yield sessions_table([page], call_id=call_id)
 
     run_listing(account.client, pages, SESSION_ROWS, output)

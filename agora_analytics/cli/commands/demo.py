@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agora_analytics.cli.options import SeedOption
+from agora_analytics.cli.options import SeedOption, option_groups
 from agora_analytics.cli.terminal import out as stdout
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ group by "hour UTC" order by calls desc limit 6""",
 }
 
 
+@option_groups
 def demo(
     out: Annotated[
         Path,

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from attrs import evolve
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import run_listing
@@ -47,16 +48,16 @@ _KEYS = {
     "unit": "points",
     "peer_uid": "metrics",
 }
-_KEY_COLUMNS = (
-    TableColumn("user", plain("uid")),
-    TableColumn("metric", lambda row: series_title(row["mid"], row["metric"]), least=16),
-    TableColumn("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"]),
-)
+_USER = TableColumn("user", plain("uid"))
+_METRIC = TableColumn("metric", lambda row: series_title(row["mid"], row["metric"]), least=16)
+_OF_USER = TableColumn("of user", lambda row: "" if row["peer_uid"] == "0" else row["peer_uid"])
 SAMPLE_ROWS = RowKind(
     name="samples",
     schema=row_schema(_KEYS | {"ts": "metrics", "value": "metrics"}),
     columns=(
-        *_KEY_COLUMNS,
+        _USER,
+        _METRIC,
+        _OF_USER,
         TableColumn("at", timestamp("ts")),
         TableColumn("value", number("value", 2), right=True),
         TableColumn("unit", lambda row: unit_text(row["unit"]) or NO_VALUE),
@@ -70,7 +71,9 @@ SERIES_ROWS = RowKind(
         | dict.fromkeys(("lowest", "mean", "highest"), "double")
     ),
     columns=(
-        *_KEY_COLUMNS,
+        _USER,
+        evolve(_METRIC, least=0),
+        _OF_USER,
         TableColumn("lowest", number("lowest", 1), right=True),
         TableColumn("mean", number("mean", 1), right=True),
         TableColumn("highest", number("highest", 1), right=True),
@@ -105,6 +108,7 @@ def metrics(
     each: Annotated[
         MetricRow | None,
         typer.Option(
+            metavar="|".join(MetricRow),
             help="A row is a sample, or a whole series with its lowest, mean and highest value. "
             "Default: a series in a table, a sample in every other format.",
             show_default=False,

@@ -24,6 +24,7 @@ from agora_analytics.cli.options import (
 )
 from agora_analytics.cli.output import Format, LimitedOutput
 from agora_analytics.cli.output.columns import (
+    Cells,
     RowKind,
     TableColumn,
     number,
@@ -75,11 +76,12 @@ def _meetings_table(summaries: Sequence[Any], *, minutes: bool = False) -> "pa.T
     """
     import pyarrow as pa
 
-    from agora_analytics.opentok.records import MeetingSummary, table
+    from agora_analytics.core.record_table import record_table
+    from agora_analytics.opentok.records import MeetingSummary
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
-    everything = table(MeetingSummary, meetings)
+    everything = record_table(MeetingSummary, meetings)
     rows = everything.select(_MEETING_FIELDS)
     for name in _MINUTES if minutes else ():
         rows = rows.append_column(name, everything[name])
@@ -92,9 +94,14 @@ def _meetings_table(summaries: Sequence[Any], *, minutes: bool = False) -> "pa.T
 
 
 def _samples_table(samples: Sequence[Any]) -> "pa.Table":
-    from agora_analytics.opentok.records import StreamSample, table
+    from agora_analytics.core.record_table import record_table
+    from agora_analytics.opentok.records import StreamSample
 
-    return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
+    return record_table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
+
+
+def _ended(row: Cells) -> str:
+    return timestamp("destroyed_ts")(row) if row["destroyed_ts"] else "ongoing"
 
 
 MEETING_ROWS = RowKind(
@@ -102,8 +109,8 @@ MEETING_ROWS = RowKind(
     schema=lambda: _meetings_table(()).schema,
     columns=(
         TableColumn("began", timestamp("created_ts")),
-        TableColumn("ended", timestamp("destroyed_ts")),
-        TableColumn("people", number("total_connections"), right=True),
+        TableColumn("ended", _ended),
+        TableColumn("participants", number("total_connections"), right=True),
         TableColumn("streams", number("total_streams"), right=True),
         # `opentok stats` needs it, and it fills most of a narrow terminal.
         TableColumn("session id", plain("session_id"), below=True),

@@ -88,7 +88,7 @@ def simulate(
         simulator,
         server.host,
         port,
-        content=f"{calls:,} calls from {iso(first)} to {iso(end)} under the {plan} plan",
+        content=f"{calls:,} calls from {iso(first)} to {iso(end)}\nunder the {plan} plan",
         environment=lambda base_url: {
             "AGORA_BASE_URL": base_url,
             "AGORA_CUSTOMER_ID": customer_id,

@@ -38,6 +38,12 @@ _SHOWN = 3  # metrics of a view if none is named
 Fetch = Callable[..., Awaitable[Iterable[Any]]]
 
 
+def _bucket(row: Cells) -> str:
+    """Return `[3%,5%)` as `3 to 5 %`."""
+    low, _, high = row["bucket"].strip("[]()").replace("%", "").partition(",")
+    return f"{low} to {high} %" if low and high else row["bucket"]
+
+
 @frozen(kw_only=True)
 class StatisticsView:
     """One of the three views of a call's statistics.
@@ -89,7 +95,7 @@ def groups_view(by: str) -> StatisticsView:
             users_column(metric): None,
         },
         first=(
-            TableColumn(by, plain("dimension_value"), least=12),
+            TableColumn(title_of(by), plain("dimension_value"), least=12),
             TableColumn("users", _user_counts, right=True),
         ),
         order=lambda row: (row.since, -(row.user_count or 0), row.dimension_value or ""),
@@ -109,7 +115,7 @@ def freeze_view() -> StatisticsView:
         fetch=lambda client: client.freeze_distribution,
         keys={"since": "time", "until": "time", "bucket": "string"},
         values=values,
-        first=(TableColumn("freeze", plain("bucket")),),
+        first=(TableColumn("freeze", _bucket),),
         order=lambda row: (row.since, row.bounds or (1.0, 1.0)),
     )
 

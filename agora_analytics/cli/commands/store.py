@@ -30,6 +30,8 @@ _LATEST_DATA = 300  # seconds: the data of the slowest plan are this late
 
 @option_groups
 def harvest(
+    *,
+    options: HarvestOptions,
     insight: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,8 +43,6 @@ def harvest(
     no_compact: Annotated[
         bool, typer.Option("--no-compact", help="Do not merge the small files of past days.")
     ] = False,
-    *,
-    options: HarvestOptions,
     account: AgoraAccount,
 ) -> int:
     """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
@@ -124,7 +124,10 @@ def _is_absolute(option: str) -> bool:
 @option_groups
 def sql(
     query: Annotated[
-        str, typer.Argument(help="A query that reads, such as 'select ...'; - reads it from stdin.")
+        str,
+        typer.Argument(
+            metavar="QUERY", help="A query that reads, such as 'select ...'; - reads it from stdin."
+        ),
     ],
     store: StoreOption,
     allow: Annotated[
@@ -202,6 +205,7 @@ def _distinct(names: list[str]) -> list[str]:
     return distinct
 
 
+@option_groups
 def compact(store: StoreOption) -> None:
     """Merge the many small files of each past day into a few. A harvest does this automatically; readers may continue."""
     from agora_analytics.instants import utc_day

@@ -61,13 +61,25 @@ class TableWriter(RowWriter):
         columns = [self._kind.columns[place] for place in kept]
         # Before the widths are known: an escape is wider than the character.
         rows = [[visible(row[place], console.encoding) for place in kept] for row in self._rows]
-        layout = lay_out(columns, rows, console.width - self._indent if console.is_terminal else None)
+        width = console.width - self._indent if console.is_terminal else None
+        layout = lay_out(columns, rows, width)
+        same = _same_in_all(columns, rows) if layout.left_out and self._kind.keep_empty else {}
+        if same:  # room for the columns that differ
+            rest = [place for place in range(len(columns)) if place not in same]
+            shared = ", ".join(f"{columns[place].title} {text}" for place, text in same.items())
+            columns, rows = (
+                [columns[place] for place in rest],
+                [[row[place] for place in rest] for row in rows],
+            )
+            layout = lay_out(columns, rows, width)
         if rows or self._kind.keep_empty:
             self._draw(console, columns, rows, layout)
         if not self._summary:
             return
         for chart in chart_lines(self._charts, console):
             console.print(chart, no_wrap=True, crop=False, soft_wrap=True)
+        if same:
+            console.print(f"The same in all rows: {shared}", style="faint", markup=False)
         for line in self._footer([columns[place].title for place in layout.left_out]):
             console.print(line, style="faint", markup=False, soft_wrap=not console.is_terminal)
 
@@ -116,6 +128,7 @@ class LiveTableWriter(RowWriter):
         for row in rows.to_pylist():
             if self.written % _TITLES_EVERY == 0:
                 self._write(console, layout.title_lines(self._columns), "bold")
+                self._write(console, [or_ascii("─", "-", console) * layout.width])
             texts = [visible(column.text(row), console.encoding) for column in self._columns]
             self._write(console, layout.row_lines(self._columns, texts, more=""))
             self.written += 1
@@ -134,6 +147,15 @@ class LiveTableWriter(RowWriter):
     def _write(self, console: Console, lines: Iterable[str], style: str = "") -> None:
         for line in lines:
             console.print(Text(line, style), no_wrap=True, crop=False, soft_wrap=True)
+
+
+def _same_in_all(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> dict[int, str]:
+    """Return the texts that all rows share by the place of the column. Numbers are left out."""
+    same = {
+        place: rows[0][place] for place, column in enumerate(columns) if not column.right and len(rows) > 1
+    }
+    same = {place: text for place, text in same.items() if all(row[place] == text for row in rows)}
+    return same if len(same) < len(columns) else {}
 
 
 def or_ascii(character: str, ascii_: str, console: Console) -> str:
