@@ -154,8 +154,12 @@ def test_both_forms_exclude_each_other(kind):
             ConfigurationError, match="either credentials= or customer_id and customer_secret"
         ):
             kind("an-id", "s", credentials=credentials, app_id="app")
-    with pytest.raises(ConfigurationError, match="customer_id is missing"):
+    with pytest.raises(
+        ConfigurationError, match="customer_id and customer_secret are missing; pass them, set AGORA_"
+    ):
         kind(app_id="app")
+    with pytest.raises(ConfigurationError, match="customer_id is missing"):
+        kind(None, "s", app_id="app")
     with pytest.raises(ConfigurationError, match="customer_secret is missing"):
         kind("an-id", app_id="app")
 
