@@ -65,9 +65,9 @@ class Overview:
         """Return one line."""
         counts = self.rows or self.files
         tables = ", ".join(f"{count:,} {table}" for table, count in counts.items() if count) or "empty"
-        unit = " (files)" if self.files and not self.rows else ""
+        files = "files: " if self.files and not self.rows else ""
         return "; ".join(
-            filter(None, (str(self.folder), tables + unit, ", ".join(self.vendors), self._range()))
+            filter(None, (str(self.folder), files + tables, ", ".join(self.vendors), self._range()))
         )
 
     def html(self) -> str:
