@@ -17,6 +17,9 @@ def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[s
     def __getattr__(name: str) -> Any:  # noqa: N807 - the package's own
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        # The package first: Python locks a module before it imports its package, so two threads could each hold what the
+        # other one needs. Python then uses a module that is not complete.
+        import_module(module_of[name].rpartition(".")[0])
         return getattr(import_module(module_of[name]), name)
 
     return sorted(module_of), __getattr__
