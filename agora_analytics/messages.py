@@ -18,6 +18,7 @@ SECRET_HEADERS = frozenset(
         "x-opentok-auth",
     }
 )
+"""The names of headers whose values are never logged, in lower case."""
 
 Query = tuple[tuple[str, str], ...]
 """The parameters of a URL's query, decoded, in their order."""

@@ -11,7 +11,9 @@ from types import MappingProxyType
 import pyarrow as pa
 
 UTC_SECONDS = pa.timestamp("s", "UTC")
+"""The type of times in seconds."""
 UTC_MILLISECONDS = pa.timestamp("ms", "UTC")
+"""The type of times in milliseconds."""
 
 
 def _column(name: str, kind: pa.DataType, description: str) -> pa.Field:

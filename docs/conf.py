@@ -35,7 +35,7 @@ autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 autodoc_default_options = {
     "members": True,
-    "inherited-members": "str,int,dict,tuple,Sequence,Enum,BaseException,Generic,Protocol,object",
+    "inherited-members": "str,int,dict,tuple,Sequence,Enum,BaseException,Generic,Protocol,Record,object",
 }
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -1,8 +1,10 @@
 """The reference is complete, and each citation in a docstring names a page and a heading that exist."""
 
+import ast
 import importlib
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,22 @@ def test_every_public_name_is_documented_once(suffix):
         value = getattr(module, name)
         pages = [page for page, entry, found in entries if entry == name and found is value]
         assert len(pages) == 1, f"{module.__name__}.{name} is on {pages or 'no page'} of docs/reference"
+
+
+def test_values_of_the_reference_have_docstrings():
+    """Without one, the page shows the docstring of the value's type."""
+    without = []
+    for page in REFERENCE:
+        for path in re.findall(r"^\.\. autodata:: (\S+)$", page.read_text(), re.MULTILINE):
+            module, _, name = path.rpartition(".")
+            body = ast.parse(Path(importlib.import_module(module).__file__).read_text()).body
+            documented = [
+                ast.unparse(value).split(":")[0].split(" =")[0]
+                for value, text in pairwise(body)
+                if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            ]
+            without += [path] if name not in documented else []
+    assert not without
 
 
 def headings(page):

@@ -89,6 +89,7 @@ STANDARD = _plan(
     _row(_CALLS, CALL_LISTS, requests=1, per_day=1_000, reach=DAY, span=8 * HOUR, delay=60),
     _row(_CALLS, *OF_ONE_CALL, requests=1, per_day=1_000, reach=DAY, span=HOUR, delay=300),
 )
+"""The Standard plan: calls only."""
 PREMIUM = _plan(
     "premium",
     _row(_CALLS, CALL_LISTS, requests=3, per_day=2_000, reach=7 * DAY, span=16 * HOUR, delay=20),
@@ -99,6 +100,7 @@ PREMIUM = _plan(
     _row(_INSIGHTS, INSIGHT_QUALITY_TOTALS, **_PREMIUM_INSIGHTS, span=None, delay=6 * HOUR),
     _row(_LIVE, *REALTIME, **_PREMIUM, per_day=480, reach=40 * MINUTE, span=40 * MINUTE, delay=40),
 )
+"""The Premium plan."""
 ENTERPRISE = _plan(
     "enterprise",
     _row(_CALLS, CALL_LISTS, requests=10, per_day=10_000, reach=15 * DAY, span=24 * HOUR, delay=20),
@@ -107,6 +109,7 @@ ENTERPRISE = _plan(
     _row(_INSIGHTS, *INSIGHTS_TOTALS, **_ENTERPRISE_INSIGHTS, span=None),
     _row(_LIVE, *REALTIME, **_ENTERPRISE, per_day=1_440, reach=60 * MINUTE, span=60 * MINUTE, delay=20),
 )
+"""The Enterprise plan."""
 
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, PREMIUM, ENTERPRISE)}
 """The plans by name."""

@@ -9,7 +9,18 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    Self,
+    cast,
+    get_args,
+)
 
 from typing_extensions import TypeVar
 
@@ -226,6 +237,15 @@ class Blocking(Generic[A_co]):
     @property
     def _subject(self) -> A_co:
         return self._worker.client
+
+    if not TYPE_CHECKING:  # type checkers report the use themselves
+
+        async def __aenter__(self) -> NoReturn:
+            name = type(self).__name__
+            raise TypeError(f"use `with {name}...`, or Async{name} of agora_analytics")
+
+        async def __aexit__(self, *_: object) -> None:
+            """Never called, but `async with` looks it up first."""
 
     def __enter__(self) -> Self:
         return self

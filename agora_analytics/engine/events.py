@@ -214,7 +214,9 @@ Event = (
     | PartialResponse
     | RecordsSkipped
 )
+"""What an observer receives."""
 Observer = Callable[[Event], None]
+"""A function that a client calls with each event."""
 
 _requests, _limits = logger_of("requests"), logger_of("limits")
 _hosts, _listings = logger_of("hosts"), logger_of("listings")

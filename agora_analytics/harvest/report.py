@@ -46,7 +46,9 @@ class CallSkipped(Record):
 
 
 HarvestEvent = CallsListed | PointsStored | CallStored | CallSkipped | FileDamaged | Unreadable
+"""What the observer of a harvest receives."""
 HarvestObserver = Callable[[HarvestEvent], None]
+"""A function that a harvest calls with each event."""
 
 
 @frozen(kw_only=True)

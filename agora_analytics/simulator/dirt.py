@@ -27,7 +27,9 @@ ResponseDirt = Literal[
     "gzip-in-gzip", "gzip-bomb", "cookie", "cached-date",
 ]  # fmt: skip
 DirtKind = RecordDirt | ResponseDirt
+"""The kinds of dirt in records and responses."""
 DIRT_KINDS: tuple[DirtKind, ...] = (*get_args(RecordDirt), *get_args(ResponseDirt))
+"""All kinds of dirt."""
 LOSSES: frozenset[DirtKind] = frozenset({"unreadable-key", "milliseconds", "beyond-64-bits", "empty-id"})
 """The kinds that make a record unreadable."""
 BOMB_BYTES = 300 << 20

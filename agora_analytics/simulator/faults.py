@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 FaultKind = Literal[
     "reset", "500", "503-html", "504-html", "429", "cut-off", "broken-json", "hang", "lost-answer"
 ]
+"""The kinds of faults that a simulator injects."""
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 _DEFAULT_KINDS: tuple[FaultKind, ...] = ("reset", "500", "503-html", "cut-off", "broken-json", "hang")
 HANG_SECONDS = 120.0

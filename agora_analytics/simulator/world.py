@@ -13,6 +13,7 @@ from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTrut
 from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
 
 DEMO_APP_ID = "d3m0a99000000000000000000000c0de"
+"""The app id of the simulated project."""
 DEMO_CREDENTIALS: Mapping[str, str] = {"demo-customer-id": "demo-customer-secret"}
 """The customer id and secret that the simulators of Agora accept."""
 

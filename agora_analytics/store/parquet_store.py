@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
@@ -16,6 +16,9 @@ from agora_analytics.store.layout import Layout
 from agora_analytics.store.overview import as_html, completeness, contents, count_rows
 from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.views import view_schema
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 # A path has one slash where a URL has two. A drive of Windows has one letter.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]", re.ASCII)
@@ -146,7 +149,7 @@ class ParquetStore:
             return query.fetch(self._layout, "from quality", lambda relation: relation.to_arrow_table())
         return query.table(self._layout, table)
 
-    def dataset(self, table: str) -> ds.Dataset:
+    def dataset(self, table: str) -> "ds.Dataset":
         """Return a table as a pyarrow dataset, for example to filter it or to read it in batches.
 
         It has the columns of the files, as `table` does. The dataset refers to the current files. After a compaction, a

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
@@ -26,6 +25,9 @@ from agora_analytics.store.query_errors import (
 )
 from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
 from agora_analytics.store.views import create_views, select_files
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 T = TypeVar("T")
 
@@ -117,8 +119,10 @@ def check_file(path: Path) -> None:
         raise damaged(path, problem) from problem
 
 
-def dataset(layout: Layout, table: str) -> ds.Dataset:
+def dataset(layout: Layout, table: str) -> "ds.Dataset":
     """Return a table as a dataset of its current files."""
+    import pyarrow.dataset as ds  # imports pandas, if it is installed
+
     return ds.dataset(
         [str(path) for path in layout.files(table)],
         schema=table_schema(table),

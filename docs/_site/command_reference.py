@@ -11,7 +11,9 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
 PROGRAM = "agora-analytics"
-_WORDS = re.compile(r"(?<![\w`-])(--[a-z][\w-]*|[A-Z]+_[A-Z_]+)(?![\w`])")
+_WORDS = re.compile(
+    r"(?<![\w`-])(agora-analytics [a-z]+(?: [A-Z_]{2,})?|--[a-z][\w-]*|[A-Z]+_[A-Z_]+)(?![\w`])"
+)
 
 
 class Commands(SphinxDirective):
@@ -48,6 +50,7 @@ def _section(path: str, command: Any) -> Iterator[str]:
     yield from ("```{list-table}", ":class: options", ":widths: 30 70", "")
     for parameter in command.params:
         name, text = parameter.get_help_record(context) or (parameter.name.upper(), parameter.help or "")
+        name = name.partition(" <")[0]  # the type of an argument, which its help describes
         if not parameter.hidden:
             yield from (f"* - `{name.strip()}`", f"  - {_prose(text)}")
     yield from ("```", "")

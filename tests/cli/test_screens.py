@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -183,5 +184,5 @@ def test_help_breaks_lines_at_the_width_of_the_terminal(screen, words):
     """A line of a paragraph ends early only if the next word does not fit."""
     shown = screen(80, *words)
     text = [line.strip() for line in shown if line.startswith(" ") and not line.startswith("  ")]
-    for line, following in zip(text, text[1:], strict=False):
+    for line, following in pairwise(text):
         assert not following or len(line) + len(following.split()[0]) >= 77 or line.endswith((".", "]"))

@@ -266,12 +266,12 @@ def test_store_shows_what_it_contains(filled, tmp_path):
 
 
 def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(filled, monkeypatch):
-    shown = "2 calls, 2 sessions, 4 metrics, 1 points (files); 2026-11-20 to 2026-11-21>"
+    shown = "; files: 2 calls, 2 sessions, 4 metrics, 1 points; 2026-11-20 to 2026-11-21>"
     filled.files("calls")[0].write_bytes(b"nothing")
     assert repr(filled).endswith(shown)
     monkeypatch.setattr("agora_analytics.store.overview._MOST_FILES", 3)
     assert repr(filled).endswith(shown)
-    assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points (files)</td>" in filled._repr_html_()
+    assert "<th>files</th><td>files: 2 calls, 2 sessions, 4 metrics, 1 points</td>" in filled._repr_html_()
 
 
 def test_completeness_of_each_day(store):
