@@ -18,6 +18,9 @@ def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[s
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
+            # The package first: Python locks a module before it imports its package, so two threads could each hold what
+            # the other one needs. Python then uses a module that is not complete.
+            import_module(module_of[name].rpartition(".")[0])
             return getattr(import_module(module_of[name]), name)
         except ModuleNotFoundError as error:
             # Only the store and the harvest import packages of an extra when they are imported.

@@ -3,23 +3,31 @@
 `open_store(folder)` returns a `ParquetStore`, which reads. A harvest writes through its `StoreWriter`.
 """
 
-from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
-from agora_analytics.store.parquet_store import ParquetStore, local_folder, open_store
-from agora_analytics.store.parquet_writer import StoreWriter
-from agora_analytics.store.records import CallListing, FileDamaged, Published, Repair, Units, Unreadable
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CallListing",
-    "CompactReport",
-    "CompactedDay",
-    "FileDamaged",
-    "ParquetStore",
-    "Published",
-    "Repair",
-    "SkippedDay",
-    "StoreWriter",
-    "Units",
-    "Unreadable",
-    "local_folder",
-    "open_store",
-]
+from agora_analytics.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from agora_analytics.store.compaction import CompactedDay as CompactedDay
+    from agora_analytics.store.compaction import CompactReport as CompactReport
+    from agora_analytics.store.compaction import SkippedDay as SkippedDay
+    from agora_analytics.store.parquet_store import ParquetStore as ParquetStore
+    from agora_analytics.store.parquet_store import local_folder as local_folder
+    from agora_analytics.store.parquet_store import open_store as open_store
+    from agora_analytics.store.parquet_writer import StoreWriter as StoreWriter
+    from agora_analytics.store.records import CallListing as CallListing
+    from agora_analytics.store.records import FileDamaged as FileDamaged
+    from agora_analytics.store.records import Published as Published
+    from agora_analytics.store.records import Repair as Repair
+    from agora_analytics.store.records import Units as Units
+    from agora_analytics.store.records import Unreadable as Unreadable
+
+__all__, __getattr__ = lazy_names(
+    __name__,
+    {
+        "compaction": ("CompactedDay", "CompactReport", "SkippedDay"),
+        "parquet_store": ("ParquetStore", "local_folder", "open_store"),
+        "parquet_writer": ("StoreWriter",),
+        "records": ("CallListing", "FileDamaged", "Published", "Repair", "Units", "Unreadable"),
+    },
+)
