@@ -156,8 +156,8 @@ if TYPE_CHECKING:
     from agora_analytics.store import ParquetStore as ParquetStore
     from agora_analytics.store import StoreWriter as StoreWriter
     from agora_analytics.store import open_store as open_store
-    from agora_analytics.store.protocol import FileDamaged as FileDamaged
-    from agora_analytics.store.protocol import Unreadable as Unreadable
+    from agora_analytics.store.records import FileDamaged as FileDamaged
+    from agora_analytics.store.records import Unreadable as Unreadable
 
 __version__ = "0.1.0"
 
@@ -234,8 +234,7 @@ __all__, _import = lazy_names(
         "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),
         "signaling.client": ("AsyncSignaling", "SignalingSettings"),
-        "store": ("ParquetStore", "StoreWriter", "open_store"),
-        "store.protocol": ("FileDamaged", "Unreadable"),
+        "store": ("FileDamaged", "ParquetStore", "StoreWriter", "Unreadable", "open_store"),
     },
 )  # fmt: skip
 

@@ -191,8 +191,14 @@ class TransportError(AgoraAnalyticsError):
     """No attempt got a complete response; `kind` is the last failure."""
 
     def __init__(self, message: str, *, kind: FailureKind | None = None, **context: Any) -> None:
-        super().__init__(message, **context)
         self.kind = kind
+        super().__init__(message, **context)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.kind is FailureKind.REFUSED:
+            text += "; check the address, and that the server is running"
+        return text
 
 
 class DeadlineExceeded(TransportError, TimeoutError):

@@ -17,6 +17,13 @@ def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[s
     def __getattr__(name: str) -> Any:  # noqa: N807 - the package's own
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(module_of[name]), name)
+        try:
+            return getattr(import_module(module_of[name]), name)
+        except ModuleNotFoundError as error:
+            # Only the store and the harvest import packages of an extra when they are imported.
+            if error.name is None or error.name.partition(".")[0] == __package__:
+                raise
+            advice = "pip install 'agora-analytics[store]'"
+            raise ModuleNotFoundError(f"{name} needs {error.name}: {advice}", name=error.name) from error
 
     return sorted(module_of), __getattr__

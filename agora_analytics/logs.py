@@ -7,6 +7,7 @@ output.
 import logging
 import os
 import sys
+from threading import Lock
 from typing import Literal, TextIO
 
 from agora_analytics.errors import ConfigurationError
@@ -43,6 +44,7 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+_first_client = Lock()
 _handler: logging.Handler | None = None
 _is_set_up = False
 
@@ -80,8 +82,9 @@ def set_up_from_environment() -> None:
         ConfigurationError: the level is unknown.
     """
     level = os.environ.get(VARIABLE, "").strip().lower()
-    if level and not _is_set_up:
-        set_up(level)
+    with _first_client:  # threads may create the first clients at the same time
+        if level and not _is_set_up:
+            set_up(level)
 
 
 def _has_handler() -> bool:

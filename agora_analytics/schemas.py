@@ -73,13 +73,20 @@ METRICS = pa.schema(
 
 _TEXTS = pa.dictionary(pa.int32(), pa.string())
 
+METRIC_NAMES = pa.schema(
+    [
+        _column("metric", pa.string(), "Name of the metric; `mid_20099` for a number that no document names."),
+        _column("unit", pa.string(), "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
+    ]
+)  # fmt: skip
+"""The columns after `mid` of the view `metrics`, which the files do not have."""
+
 SAMPLES = pa.schema(
     [
         METRICS.field("call_id").with_type(_TEXTS),
         METRICS.field("sid").with_type(_TEXTS),
         METRICS.field("mid"),
-        _column("metric", _TEXTS, "Name of the metric; mid_ and its number where no document names it."),
-        _column("unit", _TEXTS, "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
+        *(column.with_type(_TEXTS) for column in METRIC_NAMES),
         METRICS.field("peer_uid").with_type(_TEXTS),
         METRICS.field("ts"),
         METRICS.field("value"),
@@ -106,14 +113,6 @@ POINTS = pa.schema(
     ]
 )  # fmt: skip
 """One row for each value of a vendor whose data does not fit `calls`, `sessions` and `metrics`."""
-
-METRIC_NAMES = pa.schema(
-    [
-        _column("metric", pa.string(), "Name of the metric; `mid_20099` for a number that no document names."),
-        _column("unit", pa.string(), "Unit of the value: %, Kbps, ms, fps, dB, px; empty if there is none."),
-    ]
-)  # fmt: skip
-"""The columns after `mid` of the view `metrics`, which the files do not have."""
 
 QUALITY = pa.schema(
     [

@@ -18,7 +18,7 @@ import orjson
 import pydantic
 
 from agora_analytics import Call, Session
-from agora_analytics.agora.arrow import calls_of_pages, sessions_of_pages
+from agora_analytics.agora.arrow import calls_table, sessions_table
 from agora_analytics.agora.record_pages import open_leniently, open_page
 from agora_analytics.core.lenient_reader import LenientReader
 from benchmarks.measure import Spread, faster, interleaved, print_table
@@ -70,8 +70,8 @@ def page(items: str, make) -> bytes:
 
 
 KINDS = {
-    "calls": (Call, "call_lists", call, calls_of_pages),
-    "sessions": (Session, "call_info", session, partial(sessions_of_pages, call_id="c")),
+    "calls": (Call, "call_lists", call, calls_table),
+    "sessions": (Session, "call_info", session, partial(sessions_table, call_id="c")),
 }
 
 

@@ -31,7 +31,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from agora_analytics.store import METRICS, open_store
+from agora_analytics.schemas import METRICS
+from agora_analytics.store import open_store
 from benchmarks.measure import Spread, print_table
 
 APP, DAY = "0123456789abcdef0123456789abcdef", "2026-11-20"

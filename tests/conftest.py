@@ -109,6 +109,13 @@ def slow(*values: object):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+def partly_slow(values, fast: int) -> list:
+    """Return all values as parameters. `fast` of them, evenly chosen, stay in the fast part; the others are slow."""
+    values = list(values)
+    kept = {index * len(values) // fast for index in range(fast)}
+    return [value if index in kept else slow(value) for index, value in enumerate(values)]
+
+
 async def nothing_runs() -> bool:
     """Return whether only the task of the caller is left after cancelled tasks have ended."""
     for _ in range(10):

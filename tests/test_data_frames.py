@@ -94,16 +94,14 @@ def test_pandas_has_aware_times_nullable_integers_and_categories(data):
 
 def test_pandas_keeps_large_integers_beside_nulls():
     pytest.importorskip("pandas")
-    from functools import partial
-
-    from agora_analytics.agora import arrow
+    from agora_analytics.agora.arrow import calls_table
 
     calls = Records(
         [
             Call(call_id=str(n), cname="", created_ts=1, destroyed_ts=2, finished=True, call_pcu=pcu)
             for n, pcu in enumerate((2**53 + 1, None))
         ],
-        table=partial(arrow.listing_table, arrow.calls_of_pages),
+        table=calls_table,
     )
     assert calls.to_pandas()["call_pcu"][0] == 2**53 + 1
     assert calls.to_pandas()["call_pcu"].isna().tolist() == [False, True]

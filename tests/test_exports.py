@@ -21,8 +21,9 @@ PARTS = ("agora.beta", "apsaravideo", "blocking", "harvest", "opentok", "signali
 PACKAGES = [agora_analytics, *(import_module(f"agora_analytics.{name}") for name in PARTS)]
 """A name of one vendor, and a blocking twin, may be public in a package of its own only."""
 INTERNAL = {
-    # constructors that the clients call
+    # constructors that the library calls
     *("Pages.__init__", "Insights.__init__", "Realtime.__init__", "Follow.__init__", "Grant.__init__"),
+    "StoreWriter.__init__",
     # between parts of the engine
     *(
         "MemoryLedger.sliding_window",

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agora_analytics import Call, Page, Point, Quota, Rows, Series, Session
+from agora_analytics import Call, Page, Point, Quota, Records, Rows, Series, Session
 from agora_analytics.agora.beta import Diagnosis
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
@@ -87,6 +87,7 @@ async def no_rows(client):
 RESULTS: dict[str, tuple[Any, Any]] = {
     "call": (first_call, Call),
     "calls": (lambda client: client.calls(SINCE, UNTIL).collect(), list[Call]),
+    "records": (lambda client: client.calls(SINCE, UNTIL).collect(), Records[Call] | None),
     "sessions": (first_call_sessions, list[Session]),
     "series": (first_call_series, list[Series]),
     "page": (first_page, Page[Call]),
@@ -137,6 +138,35 @@ def test_null_and_large_integers_reach_the_browser_exactly():
     assert typed["call_audio_freeze_rate"] is None
 
 
+@pytest.mark.parametrize(
+    ("option", "names"),
+    [
+        ({"response_model_include": {"call_id"}}, {"call_id"}),
+        ({"response_model_exclude": {"extra", "call_id"}}, set(Call.__annotations__) - {"extra", "call_id"}),
+        (
+            {"response_model_exclude_none": True},
+            {"call_id", "cname", "created_ts", "destroyed_ts", "finished", "extra"},
+        ),
+    ],
+)
+def test_options_of_a_route_select_attributes(option, names):
+    from starlette.testclient import TestClient
+
+    app = fastapi.FastAPI()
+    call = Call(call_id="c", cname="", created_ts=1, destroyed_ts=2, finished=True)
+    app.get("/call", response_model=Call, **option)(lambda: call)
+    assert set(TestClient(app).get("/call").json()) == names
+
+
+def test_model_with_a_record_selects_nested_attributes():
+    from pydantic import create_model
+
+    page = Page(records=[Call(call_id="c", cname="", created_ts=1, destroyed_ts=2, finished=True)], meta=META)
+    model = create_model("Model", page=(Page[Call], ...))(page=page)
+    text = model.model_dump_json(include={"page": {"records": {0: {"call_id", "call_pcu"}}}})
+    assert text == '{"page":{"records":[{"call_id":"c","call_pcu":null}]}}'
+
+
 def test_openapi_describes_the_attributes():
     harness = make_harness()
     routes = [(f"/{i}", function, annotation) for i, (function, annotation) in enumerate(RESULTS.values())]
@@ -148,12 +178,25 @@ def test_openapi_describes_the_attributes():
     assert parts["Call"]["properties"]["created_ts"]["type"] == "integer"
     assert parts["Call"]["description"].startswith("One call")
     assert parts["Quota"]["properties"]["left"]["type"] == "integer"
-    page = next(part for name, part in parts.items() if name.startswith("Page"))
-    assert page["properties"]["records"]["items"] == {"$ref": "#/components/schemas/Call"}
+    assert parts["Page_Call_"]["properties"]["records"]["items"] == {"$ref": "#/components/schemas/Call"}
 
 
 def test_record_is_not_accepted_as_a_request():
     from pydantic import TypeAdapter, ValidationError
 
+    call = Call(call_id="c", cname="", created_ts=1, destroyed_ts=2, finished=True)
     with pytest.raises(ValidationError, match="Call"):
-        TypeAdapter(Call).validate_python({"call_id": "c"})
+        TypeAdapter(Call).validate_python(call.to_dict())
+    with pytest.raises(ValidationError, match="Call is a result of this library, and is not read from JSON"):
+        TypeAdapter(Call).validate_json(call.to_json())
+
+
+def test_returned_listing_is_an_error_that_names_collect():
+    """Its attributes are not the answer."""
+
+    async def listing(client):
+        return client.calls(SINCE, UNTIL)
+
+    harness = make_harness()
+    with pytest.raises(ValueError, match=r"await listing\.collect\(\)"):
+        harness.run(ask(app_of([("/calls", listing, None)], harness), "/calls"))

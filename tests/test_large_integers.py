@@ -10,9 +10,9 @@ from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call
 from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.core.numbers import exact_float
+from agora_analytics.core.record_table import pages_table
 from agora_analytics.errors import DecodeError, RowsRefused
 from agora_analytics.signaling import HistoryMessage
-from agora_analytics.signaling.history import messages_table
 from tests.conftest import NOW, ok, response
 
 pa = pytest.importorskip("pyarrow")
@@ -89,9 +89,9 @@ def test_uids_and_counts_of_agora_survive():
 
 def test_rate_of_a_call_that_no_float_holds_is_a_typed_error():
     calls = [Call(**CALL, call_audio_freeze_rate=rate) for rate in (0.5, BIG)]
-    assert calls_table(calls[:1])["call_audio_freeze_rate"].to_pylist() == [0.5]
+    assert calls_table([calls[:1]])["call_audio_freeze_rate"].to_pylist() == [0.5]
     with pytest.raises(DecodeError, match=f"{BIG} does not fit double at column call_audio_freeze_rate"):
-        calls_table(calls)
+        calls_table([calls])
 
 
 def test_peer_uid_of_a_sample_survives():
@@ -211,7 +211,7 @@ def test_times_of_signaling_messages_survive_or_are_named():
 
     (message,) = page(BIG).records
     assert (message.timestamp, message.publisher) == (BIG, str(BIG))
-    assert messages_table([page(BIG)], kind=HistoryMessage)["timestamp"].to_pylist() == [BIG]
+    assert pages_table([page(BIG)], kind=HistoryMessage)["timestamp"].to_pylist() == [BIG]
     assert [skipped.reason for skipped in page(2**70).skipped] == [
         f"timestamp: {2**70} is not an integer of 64 bits"
     ]

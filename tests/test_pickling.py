@@ -318,6 +318,7 @@ def test_pages_of_the_beta_can_be_pickled():
     check_objects(harness.run(job), harness.events)
 
 
+@pytest.mark.slow
 def test_pages_of_opentok_can_be_pickled():
     for module in ("ariadne", "jwt", "starlette"):
         pytest.importorskip(module)
@@ -413,6 +414,7 @@ def raise_in_workers(method: str) -> None:
         slow("spawn"),
     ],
 )
+@pytest.mark.slow
 def test_errors_of_worker_processes_reach_the_parent(method):
     program = f"from tests.test_pickling import raise_in_workers; raise_in_workers({method!r})"
     done = subprocess.run(

@@ -7,7 +7,6 @@ from importlib import import_module
 
 import pytest
 
-from tests.conftest import NOW
 from tests.core.test_record import RECORDS, is_json
 
 pa = pytest.importorskip("pyarrow")
@@ -20,7 +19,9 @@ LISTINGS = {
     },
     "beta": {
         "calls": lambda client, h: client.calls(h.SINCE, h.UNTIL),
-        "live_diagnosis": lambda client, _: client.live_diagnosis(int(NOW) - 3000, int(NOW) - 600),
+        "live_diagnosis": lambda client, h: client.live_diagnosis(
+            h.UNTIL + 9 * 3600 - 3000, h.UNTIL + 9 * 3600 - 600
+        ),
     },
     "opentok": {
         "summaries": lambda client, _: client.session_summaries("14d"),
@@ -61,14 +62,12 @@ def test_listing_pages_and_records_are_the_same_table_and_json(vendor, name):
 
 def test_signaling_history_is_a_table():
     from agora_analytics.core.record_list import Records
-    from agora_analytics.signaling.history import messages_table
+    from agora_analytics.core.record_table import pages_table
     from agora_analytics.signaling.records import HistoryMessage
 
     message = HistoryMessage(publisher="ann", message="hi", timestamp=2**53 + 1)
-    messages = Records([message], table=partial(messages_table, kind=HistoryMessage))
-    assert messages.to_arrow().to_pylist() == [
-        {name: value for name, value in message.to_dict().items() if name != "extra"}
-    ]
+    messages = Records([message], table=partial(pages_table, kind=HistoryMessage))
+    assert messages.to_arrow().to_pylist() == [message.to_dict() | {"extra": None}]
 
 
 @pytest.mark.parametrize("kind", RECORDS)

@@ -2,14 +2,13 @@
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.metric_ids import metric_name, metric_unit
 from agora_analytics.agora.record_pages import columns_of
-from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.arrow_columns import arrow_column
 from agora_analytics.core.columns import MetricColumns, columns_of_series
 
@@ -20,33 +19,21 @@ _CODES: Mapping[str, Literal["q", "d"]] = {"int64": "q", "timestamp[s, tz=UTC]":
 _EXACT = 2**53  # float64 holds every smaller integer
 
 
-def calls_table(calls: Sequence[Call]) -> "pa.Table":
-    """Return calls as a table with the schema `agora_analytics.store.CALLS`."""
-    return calls_of_pages([calls])
+def calls_table(pages: Iterable[Any]) -> "pa.Table":
+    """Return the calls of pages, or of lists, as a table with the schema `agora_analytics.schemas.CALLS`.
 
-
-def calls_of_pages(pages: Iterable[Sequence[Any]]) -> "pa.Table":
-    """Do the same for the calls of several pages, which have records or rows of `read_rows`."""
+    Pages have records, or rows of `read_rows`.
+    """
     from agora_analytics.schemas import CALLS
 
     return _table(pages, CALLS)
 
 
-def sessions_table(sessions: Sequence[Session], *, call_id: str) -> "pa.Table":
-    """Return the sessions of a call as a table with the schema `agora_analytics.store.SESSIONS`."""
-    return sessions_of_pages([sessions], call_id=call_id)
-
-
-def sessions_of_pages(pages: Iterable[Sequence[Any]], *, call_id: str) -> "pa.Table":
-    """Do the same for the sessions of several pages, which have records or rows of `read_rows`."""
+def sessions_table(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
+    """Return the sessions of a call as a table with the schema `agora_analytics.schemas.SESSIONS`; see `calls_table`."""
     from agora_analytics.schemas import SESSIONS
 
     return _table(pages, SESSIONS, call_id=call_id)
-
-
-def listing_table(table: "Callable[..., pa.Table]", pages: Iterable[Any], **same: str) -> "pa.Table":
-    """Return the pages of a listing as `table` does for their records."""
-    return table([page.records for page in pages], **same)
 
 
 def metrics_table(pages: Iterable[Any], *, call_id: str) -> "pa.Table":
@@ -93,11 +80,11 @@ def samples_table(parts: Iterable[MetricColumns], *, call_id: str) -> "pa.Table"
     return pa.table(columns, schema=SAMPLES)
 
 
-def _table(pages: Iterable[Sequence[Any]], schema: "pa.Schema", **same: str) -> "pa.Table":
-    """Return pages as a table, column by column; `same` gives those that are not theirs."""
+def _table(parts: Iterable[Any], schema: "pa.Schema", **same: str) -> "pa.Table":
+    """Return pages, or sequences of records, as a table, column by column; `same` gives those that are not theirs."""
     import pyarrow as pa
 
-    pages = list(pages)
+    pages = [getattr(part, "records", part) for part in parts]
     rows = sum(map(len, pages))
     columns = columns_of(pages, [name for name in schema.names if name not in same])
     columns["extra"] = list(map(_as_json, columns.get("extra", ())))

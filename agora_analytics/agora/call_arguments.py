@@ -47,7 +47,7 @@ def call_window(
         check_call_id(call)
     if since is None or until is None:
         raise InvalidRequest(
-            "a call id needs since= and until=, the time range of the call; or pass the Call"
+            "a call id needs since= and until=, the time range of the call; or pass the Call, which find_call returns"
         )
     return time_range(since, until, now=now, validate=validate)
 

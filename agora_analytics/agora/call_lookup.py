@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import aclosing
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -27,7 +28,6 @@ AROUND = 600
 _ID = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
 # The ids of the vendor's samples have 21 and 24 letters and digits; a channel name is often shorter.
 _SHORTEST_ID = 16
-_CALL_BYTES = 2_000  # of a call in the cache, about
 
 
 def can_be_call_id(text: str) -> bool:
@@ -97,13 +97,13 @@ class CallLookup(CallStatistics):
         if around is not None and (since is not None or until is not None):
             raise InvalidRequest("around= and since= or until= exclude each other; pass one of them")
         kept: Call | None = self._engine.shared.final.get(("call", call_id))
-        if kept is not None and cname in (None, kept.cname):
-            return kept
+        is_listed = kept is not None and kept.destroyed_ts >= self._engine.reach(LISTS).start
+        if kept is not None and is_listed and cname in (None, kept.cname):
+            return deepcopy(kept)  # a caller may change `extra`
         times = [as_asked(each) for each in (around, since, until)]
         search = partial(self._search, call_id, around, since, until, cname, max_pages)
-        return await self._engine.shared.share(
-            ("find_call", call_id, *times, cname, max_pages), search, LISTS.name
-        )
+        key = ("find_call", call_id, *times, cname, max_pages)
+        return deepcopy(await self._engine.shared.share(key, search, LISTS.name))
 
     async def _search(
         self,
@@ -129,7 +129,7 @@ class CallLookup(CallStatistics):
                 for call in page.records:
                     if call.call_id == call_id:
                         if self._is_settled(call):
-                            self._engine.shared.final.put(("call", call_id), call, _CALL_BYTES)
+                            self._engine.shared.final.put(("call", call_id), call, len(repr(call)))
                         return call
                 if page.resume_token and count == max_pages:
                     is_complete = False

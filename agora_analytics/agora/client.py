@@ -216,7 +216,7 @@ class AsyncAgora(CallLookup):
 
         return self._pages(
             paginator,
-            table=partial(arrow.listing_table, arrow.calls_of_pages),
+            table=arrow.calls_table,
             paginator_for_table=None if settled else partial(paginator, as_rows=True),
         )
 
@@ -285,9 +285,7 @@ class AsyncAgora(CallLookup):
 
         return self._pages(
             paginator,
-            table=partial(
-                arrow.listing_table, arrow.sessions_of_pages, call_id=call_arguments.call_id_of(call)
-            ),
+            table=partial(arrow.sessions_table, call_id=call_arguments.call_id_of(call)),
             paginator_for_table=partial(paginator, as_rows=True),
         )
 

@@ -46,6 +46,11 @@ def customer_credentials(
         return credentials
     if customer_id and customer_secret:
         return Basic(customer_id, customer_secret)
+    if not (customer_id or customer_secret):
+        raise ConfigurationError(
+            "customer_id and customer_secret are missing; pass them, set AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, "
+            "or name an account of a configuration file: from_config()"
+        )
     name = "customer_secret" if customer_id else "customer_id"
     raise ConfigurationError(f"{name} is missing; pass {name}= or set AGORA_{name.upper()}")
 

@@ -189,7 +189,7 @@ class MetricsPage(Page[Series]):
 
     columns: MetricColumns = field(repr=False)
 
-    _NOT_IN_JSON = frozenset({"columns"})  # `records` has the same samples
+    _NOT_IN_JSON = frozenset({"raw", "columns"})  # `records` has the same samples
 
 
 @frozen

@@ -36,7 +36,7 @@ from agora_analytics.core.verdicts import Payload
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.engine import Engine
-from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, QuotaExhausted
+from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, QuotaExhausted, WindowOutOfReach
 from agora_analytics.instants import Instant
 
 T = TypeVar("T")
@@ -300,6 +300,14 @@ class QueryRunner:
             try:
                 response = await self.send(request)
             except AgoraAnalyticsError as error:
+                is_unsent = isinstance(error, WindowOutOfReach) and not responses
+                # A response has corrected the clock, and the data of the call is not available yet.
+                if (
+                    is_unsent
+                    and operation.of_one_call
+                    and not self.plan(operation, metrics, window, filters, validate=validate)
+                ):
+                    return rows()
                 error.partial = rows() if responses else None
                 raise
             responses.append(response)

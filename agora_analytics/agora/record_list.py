@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from agora_analytics.core.frames import Tabular, require
 from agora_analytics.core.record import Record, json_names, json_value
+from agora_analytics.core.record_table import record_table
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.engine.pages import Meta
 
@@ -63,8 +64,6 @@ class Rows(Record, Tabular, Sequence[T], Generic[T]):
             DecodeError: an integer does not fit its column: more than 64 bits, or more than 53 in a column of rates.
         """
         require("pyarrow", "to_arrow()")
-        from agora_analytics.core.record_table import record_table
-
         return record_table(self._kind, self.records)
 
     def __repr__(self) -> str:

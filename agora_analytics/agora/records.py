@@ -44,7 +44,7 @@ class Call(Record):
     call_acu: Int64 | None = None
     call_audio_freeze_rate: float | None = None
     call_video_freeze_rate: float | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
     def created_at(self) -> datetime:
@@ -95,7 +95,7 @@ class Session(Record):
     finished: bool
     user_audio_freeze_rate: float | None = None
     user_video_freeze_rate: float | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
     def joined_at(self) -> datetime:

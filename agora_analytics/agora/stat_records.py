@@ -53,7 +53,7 @@ class Point(_Measured):
     dimension: str | None = None
     dimension_value: str | None = None
     uid: Uid | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
     def at(self) -> datetime:
@@ -83,7 +83,7 @@ class Total(_Measured):
     ref_usage: Number | None = None
     since: int
     until: int
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -108,7 +108,7 @@ class TopGroup(_Measured):
     user_count: Int64 | None = None
     window_start_ts: Seconds
     window_end_ts: Seconds
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -133,7 +133,7 @@ class GroupStatistic(_Measured):
     value: Number | None
     since: int
     until: int
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)
@@ -154,7 +154,7 @@ class FreezeBucket(Record):
     user_count: Int64
     since: int
     until: int
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -180,7 +180,7 @@ def minutes(context: QueryContext, data: Any) -> list[Point]:
 class _PointsOfUser:
     uid: Uid
     values: Any = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
 def points_of_users(context: QueryContext, data: Any) -> list[Point]:

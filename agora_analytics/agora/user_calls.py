@@ -80,6 +80,8 @@ def sessions_of_user(pages: Sequence[Page[UserCall]]) -> "pa.Table":
     from agora_analytics.schemas import SESSIONS
 
     tables = [
-        sessions_table(found.sessions, call_id=found.call.call_id) for page in pages for found in page.records
+        sessions_table([found.sessions], call_id=found.call.call_id)
+        for page in pages
+        for found in page.records
     ]
     return pa.concat_tables([SESSIONS.empty_table(), *tables])

@@ -125,7 +125,13 @@ class Worker(Generic[A]):
         if thread is not None and thread.was_started:
             if not self._closed:
                 with suppress(Exception):  # at exit the warnings module may be gone
-                    warnings.warn(f"unclosed {self._client!r}", ResourceWarning, stacklevel=2, source=self)
+                    name = repr(self._client).removeprefix("Async")
+                    warnings.warn(
+                        f"unclosed {name}; use `with`, or call close()",
+                        ResourceWarning,
+                        stacklevel=2,
+                        source=self,
+                    )
             thread.stop()
 
     @contextmanager

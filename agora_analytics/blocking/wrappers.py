@@ -9,7 +9,18 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    Self,
+    cast,
+    get_args,
+)
 
 from typing_extensions import TypeVar
 
@@ -21,8 +32,6 @@ from agora_analytics.engine.pages import Pages as AsyncPages
 from agora_analytics.kit.client import Client
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
 P = ParamSpec("P")
@@ -74,22 +83,6 @@ class Pages(Tabular, Generic[T, PageT]):
         """
         self._check()
         return self._worker.run(self._listing.to_arrow)
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return all records as one pandas DataFrame; see `Tabular.to_pandas` for the types of its columns.
-
-        Raises:
-            ConfigurationError: the extra `[pandas]` is not installed; no request was sent.
-        """
-        return super().to_pandas()
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return all records as one polars DataFrame.
-
-        Raises:
-            ConfigurationError: the extra `[polars]` is not installed; no request was sent.
-        """
-        return super().to_polars()
 
     def __repr__(self) -> str:
         return without_await(repr(self._listing).replace("or await", "or call"))
@@ -244,6 +237,15 @@ class Blocking(Generic[A_co]):
     @property
     def _subject(self) -> A_co:
         return self._worker.client
+
+    if not TYPE_CHECKING:  # type checkers report the use themselves
+
+        async def __aenter__(self) -> NoReturn:
+            name = type(self).__name__
+            raise TypeError(f"use `with {name}...`, or Async{name} of agora_analytics")
+
+        async def __aexit__(self, *_: object) -> None:
+            """Never called, but `async with` looks it up first."""
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from agora_analytics.cli.terminal import clock, duration, out
 from agora_analytics.harvest import CallSkipped, Estimate, HarvestReport, estimate
 from agora_analytics.harvest.run import HarvestClient
 from agora_analytics.instants import iso
-from agora_analytics.store.protocol import Unreadable
+from agora_analytics.store.records import Unreadable
 
 _SKIPPED_SHOWN = 3
 

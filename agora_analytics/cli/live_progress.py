@@ -30,18 +30,12 @@ from agora_analytics.engine.events import (
     ResponseReceived,
     Waited,
 )
-from agora_analytics.harvest import (
-    CallSkipped,
-    CallsListed,
-    CallStored,
-    HarvestReport,
-    PointsStored,
-    harvest,
-)
-from agora_analytics.harvest.report import HarvestEvent
 from agora_analytics.instants import iso
 
+# The harvest, which imports DuckDB, is imported where it is used: every command counts its requests here.
 if TYPE_CHECKING:
+    from agora_analytics.harvest import HarvestReport
+    from agora_analytics.harvest.report import HarvestEvent
     from agora_analytics.harvest.run import HarvestClient
 
 _NOTE_SHOWN = 6.0  # seconds, a little more than between two plain lines
@@ -124,8 +118,10 @@ class Progress:
             case _:
                 pass
 
-    def stored(self, event: HarvestEvent) -> None:
+    def stored(self, event: "HarvestEvent") -> None:
         """Count an event of the harvest."""
+        from agora_analytics.harvest import CallSkipped, CallsListed, CallStored, PointsStored
+
         match event:
             case CallsListed():
                 self.known, self.listing = event.calls, event.more
@@ -152,8 +148,10 @@ class Progress:
 
 async def harvest_with_progress(
     client: "HarvestClient", progress: Progress, **arguments: Any
-) -> HarvestReport:
+) -> "HarvestReport":
     """Harvest with these arguments of `harvest.harvest` and show the progress on stderr."""
+    from agora_analytics.harvest import harvest
+
     if progress.quiet:
         return await harvest(client, observer=progress.stored, **arguments)
     console = err()

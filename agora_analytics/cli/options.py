@@ -1,7 +1,6 @@
 """Options that several commands share, and the decorator that lets a command take a group of them as one argument."""
 
 import inspect
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
@@ -12,6 +11,7 @@ import attrs
 import typer
 from attrs import frozen
 
+from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ class HarvestOptions:
         return {"since": self.since, "until": self.until, "store": self.out}
 
     def __attrs_post_init__(self) -> None:
-        # A path has one slash where a URL has two. A drive of Windows has one letter.
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]", str(self.out)):
-            url = re.sub(r":[/\\]", "://", str(self.out), count=1)
+        if url := path_as_url(self.out):
             raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
 
 

@@ -1,7 +1,9 @@
 """The base URL that a user passes: validated, and encrypted unless it is this machine."""
 
+import re
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from agora_analytics.errors import ConfigurationError
@@ -22,7 +24,10 @@ def checked_base_url(url: str | None) -> str | None:
     if "@" in url:  # checked first, because no error may show them
         raise ConfigurationError("the base URL contains credentials; pass them as arguments of their own")
     if not is_url(url) or "?" in url or "#" in url:
-        raise ConfigurationError(f"{url!r} is not a base URL; give one such as https://api.example.com")
+        raise ConfigurationError(
+            f"{url!r} is not a base URL; give one with its scheme, such as https://api.example.com or "
+            "http://127.0.0.1:8080"
+        )
     return url.rstrip("/")
 
 
@@ -34,6 +39,18 @@ def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
     except ValueError:  # a malformed IPv6 address, port or host name
         return False
     return named and url.scheme in schemes and text.isprintable() and " " not in text
+
+
+def path_as_url(path: Path) -> str | None:
+    """Return the URL that was given where a path belongs; None if it is a path.
+
+    Example:
+        >>> path_as_url(Path("s3://bucket/calls.store"))
+        's3://bucket/calls.store'
+    """
+    # A path has one slash where a URL has two. A drive of Windows has one letter.
+    url = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):[/\\]", r"\1://", text := str(path))
+    return None if url == text else url
 
 
 def refuse_open(url: str | None, *, allow_http: bool) -> None:

@@ -59,7 +59,8 @@ def require(library: str, method: str) -> None:
     Raises:
         ConfigurationError: with the extra to install.
     """
-    for name, extra in (("pyarrow", "arrow"), (library, library)):
+    extra = "arrow" if library == "pyarrow" else library
+    for name in ("pyarrow", library):
         if find_spec(name) is None:
             raise ConfigurationError(f"{method} needs {name}: pip install 'agora-analytics[{extra}]'")
 

@@ -21,7 +21,7 @@ class Record:
     _IN_JSON: ClassVar[tuple[str, ...]] = ()
     """Properties that `to_dict()` has in addition to the attributes."""
     _NOT_IN_JSON: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that `to_dict()` leaves out. Private attributes and `raw` are always left out."""
+    """Attributes that `to_dict()` leaves out. Private attributes are always left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dict of JSON types, nested objects included.
@@ -30,7 +30,7 @@ class Record:
         - `extra` is kept as the server sent it.
         - NaN and infinities are None, because JSON does not have them.
         - Integers are exact. JavaScript and other readers that use doubles round them above 2^53.
-        - The response body (`raw`) is left out.
+        - The response body of a page (`Page.raw`) is left out.
 
         Example:
             json.dumps([call.to_dict() for call in calls])
@@ -47,10 +47,13 @@ class Record:
         # by its `vars()`. A class with slots has none.
         return self.to_dict()
 
+    def __dir__(self) -> list[str]:
+        return dir(type(self))  # `object.__dir__` computes `__dict__`, which takes a second for a large page
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         from pydantic import PydanticSchemaGenerationError
-        from pydantic_core import core_schema
+        from pydantic_core import core_schema, to_jsonable_python
 
         def schema_of(hint: Any) -> Any:
             try:
@@ -58,14 +61,25 @@ class Record:
             except PydanticSchemaGenerationError:  # such as a memoryview
                 return core_schema.any_schema()
 
+        def refuse(_: Any) -> Any:
+            raise ValueError(f"{cls.__name__} is a result of this library, and is not read from JSON")
+
+        def serialize(value: Any, info: Any) -> Any:
+            return to_jsonable_python(json_value(value), include=info.include, exclude=info.exclude)
+
         types = {name: schema_of(hint) for name, hint in json_types(cls, get_args(source)).items()}
+        described = core_schema.typed_dict_schema(
+            {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
+        )
+        # pydantic applies `exclude_none` to a typed dict, and leaves `include` and `exclude` to the function.
+        values = dict.fromkeys(types, core_schema.typed_dict_field(core_schema.any_schema(), required=False))
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.typed_dict_schema(
-                {name: core_schema.typed_dict_field(kind) for name, kind in types.items()}
-            ),
+            json_schema=core_schema.no_info_after_validator_function(refuse, described),
             python_schema=core_schema.is_instance_schema(cls),
-            serialization=core_schema.plain_serializer_function_ser_schema(json_value),
-            ref=f"{cls.__module__}.{getattr(source, '__name__', cls.__name__)}{list(get_args(source)) or ''}:{id(cls)}",
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                serialize, info_arg=True, return_schema=core_schema.typed_dict_schema(values)
+            ),
+            ref=_reference(cls) + "".join(f"[{_reference(each)}]" for each in get_args(source)),
         )
 
     @classmethod
@@ -73,6 +87,11 @@ class Record:
         described = handler(schema["json_schema"])
         described |= {"title": cls.__name__, "description": (cls.__doc__ or "").partition("\n")[0]}
         return described
+
+
+def _reference(kind: Any) -> str:
+    """Return a unique name for pydantic, which makes `Page_Call_` of `module.Page:1[module.Call:2]`."""
+    return f"{kind.__module__}.{kind.__qualname__}:{id(kind)}" if isinstance(kind, type) else str(kind)
 
 
 def json_text(value: Any) -> str:
@@ -115,7 +134,7 @@ def json_names(kind: type[Any]) -> tuple[str, ...]:
 
 @cache
 def _json_names(kind: type[Any]) -> tuple[str, ...]:
-    left_out = {"raw", *getattr(kind, "_NOT_IN_JSON", ())}
+    left_out = getattr(kind, "_NOT_IN_JSON", ())
     names = [each.name for each in fields(kind) if each.name not in left_out and each.name[0] != "_"]
     return (*names, *getattr(kind, "_IN_JSON", ()))
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from agora_analytics.core.frames import Tabular, require
 from agora_analytics.core.record import Record, json_text, json_value
+from agora_analytics.core.record_table import pages_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,19 +69,17 @@ class Records(Tabular, list[T]):
 
         return as_html(self)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler(list[get_args(source) or (Any,)])  # type: ignore[misc] # only known at run time
+
     def _is_table(self) -> bool:
         return bool(self) and all(isinstance(each, Record) for each in self[:1])
 
 
 def records_of(kind: type[T], records: Iterable[T]) -> Records[T]:
     """Return a list of records whose table has a column for each value of `to_dict()`."""
-    return Records(records, table=partial(_table_of, kind))
-
-
-def _table_of(kind: type[Any], pages: Sequence[Sequence[Any]]) -> "pa.Table":
-    from agora_analytics.core.record_table import record_table
-
-    return record_table(kind, chain.from_iterable(pages))
+    return Records(records, table=partial(pages_table, kind=kind))
 
 
 def _restored(kind: type[Records[T]], records: list[T], table: Callable[[Sequence[Any]], Any]) -> Records[T]:

@@ -104,6 +104,8 @@ def time_range(
         return Window.as_given(*map(int, ends))
     begin = epoch_seconds(since, now=now, name=names[0])
     end = epoch_seconds(until, now=now, name=names[1])
+    if begin > max(now, end):  # `until` is now by default, so the order of the two would be a puzzle
+        raise InvalidRequest(f"{names[0]} ({_shown(begin)}) is in the future; give a time that has passed")
     return Window.half_open(begin, end, names=names)
 
 

@@ -15,7 +15,7 @@ from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.engine.call_options import CallOptions, call_limits
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
-from agora_analytics.errors import ConfigurationError
+from agora_analytics.errors import ConfigurationError, WindowOutOfReach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,7 @@ class Page(Record, Tabular, Generic[T]):
     raw: bytes | None = field(default=None, repr=False)
     skipped: tuple[SkippedRecord, ...] = ()
     _table: "Callable[[Sequence[Any]], Any] | None" = field(default=None, repr=False, eq=False)
+    _NOT_IN_JSON = frozenset({"raw"})
 
     def __repr__(self) -> str:
         kind = type(self.records[0]).__name__ if self.records else "record"
@@ -155,6 +156,20 @@ class Pages(Generic[T, PageT]):
             print(len(page.records), page.meta.host)
     """
 
+    # Without `__dict__`: FastAPI encodes an object that is not a record by its `vars()`, so a route that returns a listing
+    # would answer 200 with the attributes below.
+    __slots__ = (
+        "_keep_raw",
+        "_options",
+        "_paginator",
+        "_paginator_for_table",
+        "_prefetch",
+        "_prefetch_budget",
+        "_question",
+        "_spawn",
+        "_table",
+    )
+
     def __init__(
         self,
         paginator: Callable[[], Awaitable[Paginator[Any, PageT]]],
@@ -217,14 +232,29 @@ class Pages(Generic[T, PageT]):
         self, paginator: Callable[[], Awaitable[Paginator[Any, PageT]]], *, keep_raw: bool
     ) -> AsyncGenerator[PageT, None]:
         budget = self._prefetch_budget or PrefetchBudget()
-        with call_limits(self._options) as limits:
-            steps = await paginator()
-        # Pages that are fetched at the same time wait for each other's slots.
-        prefetch = self._prefetch if limits.max_wait is None else 1
-        prefetcher = _Prefetcher(steps, self._spawn, prefetch, budget, self._options, keep_raw=keep_raw)
+
+        async def plan() -> _Prefetcher[Any, PageT]:
+            with call_limits(self._options) as limits:
+                steps = await paginator()
+            # Pages that are fetched at the same time wait for each other's slots.
+            prefetch = self._prefetch if limits.max_wait is None else 1
+            return _Prefetcher(steps, self._spawn, prefetch, budget, self._options, keep_raw=keep_raw)
+
+        prefetcher, is_replanned = await plan(), False
         try:
             while prefetcher.pending:
-                yield await prefetcher.next()
+                try:
+                    page = await prefetcher.next()
+                except (
+                    WindowOutOfReach
+                ):  # the first plan was made with a wrong clock, which a response has corrected
+                    if is_replanned:
+                        raise
+                    prefetcher.cancel()
+                    prefetcher = await plan()
+                else:
+                    yield page
+                is_replanned = True
         finally:
             prefetcher.cancel()
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -322,7 +322,9 @@ class RequestLoop:
     def _format_attempts(self, trail: list[Attempt]) -> str:
         if not trail:
             return f"while {'waiting for a rate-limit slot' if self._is_open else 'opening the transport'}"
-        return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {'; '.join(map(str, trail))}"
+        alike = Counter(map(str, trail)).items()
+        attempts = "; ".join(text if times == 1 else f"{text} ({times} times)" for text, times in alike)
+        return f"with {len(trail)} attempt{'s' if len(trail) > 1 else ''}: {attempts}"
 
     def _notify(self, endpoint: Endpoint, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, TransportFailure):
@@ -391,7 +393,7 @@ def _outcome(verdict: Verdict[Any]) -> str:
 
 
 def with_context(
-    error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: list[Attempt]
+    error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: Sequence[Attempt]
 ) -> AgoraAnalyticsError:
     """Attach the endpoint, host and trail to an error. The vendor's reader has already set the request id."""
     error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)

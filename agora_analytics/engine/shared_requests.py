@@ -2,10 +2,12 @@
 
 Two requests are identical if they have the same endpoint, parameters, time range and longest wait. The request in
 progress is a task of the engine with the loosest deadline of its callers. It is cancelled with its last caller, not with
-the one that sent it. A caller whose deadline passes leaves, and the others continue to wait.
+the one that sent it. A caller whose deadline passes leaves, and the others continue to wait. An attempt that is in flight
+keeps its timeout when a caller with more time joins; the next attempt has the time of that caller. So a caller that joins
+may wait for one attempt more than alone, and never causes more requests than alone.
 
-A response is final if it cannot change any more (see `ApiRequest.final`). The cache holds bodies, which are read again for
-each caller, so its size is known and no caller can change the records of another. The least recently used go first.
+A response is final if it cannot change any more (see `ApiRequest.final`). The cache holds bodies, so its size is known.
+The least recently used go first. Each caller decodes the body itself, so no caller can change the records of another.
 """
 
 import asyncio
@@ -19,18 +21,18 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from agora_analytics.core.verdicts import Done, Exchange, Payload
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits, limited_by
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, with_context
 from agora_analytics.errors import DeadlineExceeded
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-_OVERHEAD = 2_000  # bytes of an entry in addition to its body, about
+_OVERHEAD = 5_000  # bytes of an entry in addition to its body, about: parameters, headers, objects
 
 _bypassed: ContextVar[bool] = ContextVar("cache_bypassed", default=False)
 
@@ -109,17 +111,30 @@ class _Flight(Generic[T]):
         error = self.task.exception()
         if error is None or not self.shared:
             return self.task.result()
+        raise _copy(error)
+
+
+def _copy(error: BaseException) -> BaseException:
+    try:
         own = copy.copy(error)
-        own.__cause__, own.__suppress_context__ = error.__cause__, error.__suppress_context__
-        raise own
+    except Exception:  # noqa: BLE001 - an error of the caller's code, whose class takes other arguments
+        return error
+    own.__cause__, own.__suppress_context__ = error.__cause__, error.__suppress_context__
+    if notes := getattr(error, "__notes__", ()):
+        own.__notes__ = list(notes)
+    return own
 
 
-@frozen
-class _Kept:
-    """A final response before it is decoded."""
+@define(eq=False)
+class _Fetched:
+    """A response, and what it is decoded from. One caller takes its result; the others decode it again."""
 
     exchange: Exchange
     response: ApiResponse[Any]
+    has_result: bool = True
+
+    def without_result(self) -> "_Fetched":
+        return _Fetched(self.exchange, evolve(self.response, result=None, skipped=()), has_result=False)
 
 
 class SharedRequests:
@@ -163,7 +178,12 @@ class SharedRequests:
             return await self._sender.run(request)
         sent = (endpoint.name, endpoint.method, endpoint.path, payload.query, payload.body)
         fetch = partial(self._fetch, request, payload, sent)
-        return await self.share((*sent, _identity(request.read)), fetch, endpoint.name, self._deadline)
+        key = (*sent, _identity(request.read))
+        fetched = await self.share(key, fetch, endpoint.name, self._deadline)
+        if fetched.has_result:
+            fetched.has_result = False
+            return fetched.response
+        return await self._decode(request, fetched)
 
     async def share(
         self,
@@ -187,7 +207,8 @@ class SharedRequests:
         key = (key, own.max_wait)
         left = own.remaining(deadline)
         ends_at = math.inf if left is None else anyio.current_time() + left
-        while (flight := self._flights.get(key)) is not None:
+        # Work that has ended is not joined: its `end` has not run yet, and its error may be the deadline of another caller.
+        while (flight := self._flights.get(key)) is not None and not flight.task.done():
             flight.loosen(own, ends_at)
             try:
                 return await self._wait(key, flight, own, ends_at, endpoint)
@@ -243,30 +264,39 @@ class SharedRequests:
         own.extend(ends_at + flight.limits.decoding)
         return flight.result()
 
-    async def _fetch(self, request: ApiRequest[R], payload: Payload, sent: Hashable) -> ApiResponse[R]:
-        kept: _Kept | None = self.final.get(sent) if request.final else None
+    async def _fetch(self, request: ApiRequest[R], payload: Payload, sent: Hashable) -> _Fetched:
+        kept: _Fetched | None = self.final.get(sent) if request.final else None
         if kept is not None:
-            read = partial(request.read, kept.exchange)
-            is_large = len(kept.response.response.body) >= THREAD_FROM_BYTES
-            verdict = await self._read_in_thread(read) if is_large else read()
-            if isinstance(verdict, Done):
-                return evolve(kept.response, result=verdict.result, skipped=verdict.skipped)
+            return kept
         response = await self._sender.run(request)
+        now = self._now()
+        exchange = Exchange(
+            endpoint=request.endpoint,
+            payload=response.payload,
+            outcome=response.response,
+            sent_at=now,
+            now=now,
+        )
+        fetched = _Fetched(exchange, response)
         if request.final and response.payload == payload and not response.skipped:
-            now = self._now()
-            exchange = Exchange(
-                endpoint=request.endpoint, payload=payload, outcome=response.response, sent_at=now, now=now
-            )
-            without_result: ApiResponse[Any] = ApiResponse(
-                request_id=response.request_id,
-                result=None,
-                response=response.response,
-                payload=payload,
-                host=response.host,
-                trail=response.trail,
-            )
-            self.final.put(sent, _Kept(exchange, without_result), len(response.response.body))
-        return response
+            self.final.put(sent, fetched.without_result(), len(response.response.body))
+        return fetched
+
+    async def _decode(self, request: ApiRequest[R], fetched: _Fetched) -> ApiResponse[R]:
+        response, read, begun = (
+            fetched.response,
+            partial(request.read, fetched.exchange),
+            anyio.current_time(),
+        )
+        if len(response.response.body) < THREAD_FROM_BYTES:
+            verdict = read()
+        else:
+            verdict = await self._read_in_thread(read)
+            own = current_limits()
+            own.extend(own.ends_at + anyio.current_time() - begun)
+        if isinstance(verdict, Done):
+            return evolve(response, result=verdict.result, skipped=verdict.skipped)
+        raise with_context(verdict.error, request.endpoint, response.host, response.trail)
 
 
 def _identity(function: Any) -> Any:

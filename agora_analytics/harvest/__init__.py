@@ -4,7 +4,7 @@ from agora_analytics.harvest.estimate import Estimate, estimate
 from agora_analytics.harvest.insights import harvest_insights
 from agora_analytics.harvest.report import CallSkipped, CallsListed, CallStored, HarvestReport, PointsStored
 from agora_analytics.harvest.run import harvest
-from agora_analytics.store.protocol import FileDamaged, Unreadable
+from agora_analytics.store.records import FileDamaged, Unreadable
 
 __all__ = [
     "CallSkipped",

@@ -29,7 +29,8 @@ from agora_analytics.harvest.units import (
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import require_whole_window
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
-from agora_analytics.store.protocol import Published, StoreWriter
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import Published
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -91,7 +92,7 @@ class CallFetcher:
         """
         if is_too_recent(call, self.client.reach(METRICS)):
             return Outcome.TOO_RECENT
-        row = arrow.calls_table([call])
+        row = arrow.calls_table([[call]])
         prior = await self._prepare(call, row)
         if prior is None:
             return Outcome.ALREADY_STORED
@@ -161,7 +162,7 @@ class CallFetcher:
         async with self._session_slots:
             listed = await self._collect_sessions(call, prior, until)
         sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
-        rows = arrow.sessions_table(sessions, call_id=call.call_id)
+        rows = arrow.sessions_table([sessions], call_id=call.call_id)
         stored = await self._stored_sessions(call) if prior.published else None
         if stored is not None:
             # keep the sessions that ended before the listed window, or are outside the plan's retention by now

@@ -147,7 +147,7 @@ class _CallLister:
             calls, skipped = split_calls(page.records)
             new = [call for call in calls if call.call_id not in self.plan.listed]
             for created_ts in sorted({call.created_ts for call in new}):
-                rows = arrow.calls_table([call for call in new if call.created_ts == created_ts])
+                rows = arrow.calls_table([[call for call in new if call.created_ts == created_ts]])
                 await self._commit(Window(created_ts, created_ts), 0, rows, "")
             found |= {call.call_id: call for call in new}
             if not (page.skipped or skipped):
@@ -203,7 +203,7 @@ class _CallLister:
         calls, skipped = split_calls(page.records)
         unit = f"listing.{window.start}-{window.end}.{seq}"
         await self.log.note(unit, (*page.skipped, *skipped), resume=token)
-        await self._commit(window, seq, arrow.calls_table(calls), page.resume_token)
+        await self._commit(window, seq, arrow.calls_table([calls]), page.resume_token)
         return calls
 
     def _listed_part(self, window: Window, started: float, meta: Meta) -> Window:

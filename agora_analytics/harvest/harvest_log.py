@@ -12,7 +12,7 @@ from agora_analytics.harvest.report import (
 )
 from agora_analytics.instants import Instant
 from agora_analytics.logs import logger_of, one_line
-from agora_analytics.store.protocol import FileDamaged, Unreadable
+from agora_analytics.store.records import FileDamaged, Unreadable
 
 _log = logger_of("harvest")
 

@@ -11,7 +11,8 @@ from agora_analytics.harvest.harvest_log import log_event
 from agora_analytics.harvest.report import CallSkipped, HarvestEvent, HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, epoch_seconds
-from agora_analytics.store.protocol import FileDamaged, Repair, StoreWriter
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import FileDamaged, Repair
 
 T = TypeVar("T")
 

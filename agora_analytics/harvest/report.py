@@ -9,7 +9,7 @@ from attrs import asdict, define, field, frozen
 
 from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window
-from agora_analytics.store.protocol import FileDamaged, Unreadable
+from agora_analytics.store.records import FileDamaged, Unreadable
 
 
 @frozen(kw_only=True)

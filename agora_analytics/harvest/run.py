@@ -18,7 +18,7 @@ from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.instants import DAY, Instant, utc_day
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import DAILY_REACH
-from agora_analytics.store import CompactReport, ParquetStore, StoreWriter, open_store
+from agora_analytics.store import ParquetStore, StoreWriter, open_store
 
 HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """The clients that can be harvested."""
@@ -112,7 +112,7 @@ async def harvest(
         calls_expired_before=calls_expired,
         points_expired_before=points_expired,
     )
-    if isinstance(compacted, CompactReport) and any(day.damaged for day in compacted.skipped):
+    if any(day.damaged for day in compacted.skipped):
         repaired = await asyncio.to_thread(opened.repair, app_id, refetch_from=reach.start, verify=True)
         return with_damage(report, repaired.files, observer)
     return report

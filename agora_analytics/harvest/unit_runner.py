@@ -33,7 +33,8 @@ from agora_analytics.harvest.report import (
     HarvestReport,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.store.protocol import StoreWriter, Unreadable
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import Unreadable
 
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient

@@ -8,7 +8,8 @@ from attrs import define, field
 
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.store.layout import encode_id
-from agora_analytics.store.protocol import StoreWriter, Unreadable
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import Unreadable
 
 
 @define

@@ -17,7 +17,8 @@ from agora_analytics.errors import StoreDamaged
 from agora_analytics.harvest.units import call_day, call_window, parse_unit_name
 from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.store.layout import short_id, stored_id
-from agora_analytics.store.protocol import CallListing, Repair, StoreWriter, Units
+from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.records import CallListing, Repair, Units
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -258,6 +258,17 @@ class Client:
 
         self._own_ledger = ledger if isinstance(ledger, SqliteLedger) else None
         return ledger
+
+    if not TYPE_CHECKING:  # type checkers report the use themselves
+
+        def __enter__(self) -> NoReturn:
+            name = type(self).__name__
+            raise TypeError(
+                f"use `async with {name}...`, or {name.removeprefix('Async')} of agora_analytics.blocking"
+            )
+
+        def __exit__(self, *_: object) -> None:
+            """Never called, but `with` looks it up first."""
 
     async def __aenter__(self) -> Self:
         return self

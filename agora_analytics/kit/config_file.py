@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from agora_analytics.core.spelling import did_you_mean
+from agora_analytics.engine.open_ledger import MEMORY
 from agora_analytics.errors import ConfigurationError
 
 FILE = "agora-analytics.toml"
@@ -187,7 +188,7 @@ def read_config(path: str | os.PathLike[str] | None = None) -> Config:
         raise ConfigurationError(f"the configuration file {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"the configuration file {file} is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = str(error).rpartition("(")[2].rstrip(")")  # the rest may repeat what the file has
         raise ConfigurationError(
             f"the configuration file {file} is not valid TOML {place}".rstrip()
@@ -233,10 +234,10 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Config:
         raise ConfigurationError(
             f"{file}: log must be one of {', '.join(_LEVELS)}{did_you_mean(log, _LEVELS)}"
         )
-    ledger = content.get("ledger")
-    if ledger not in (None, "memory"):
-        ledger = str(_path_in(file, ledger)) if "://" not in ledger else ledger
-    return Config(file, ledger, log, accounts)
+    ledger = content.get("ledger", "").strip()
+    if ledger and ledger.lower() != MEMORY and "://" not in ledger:
+        ledger = str(_path_in(file, ledger))
+    return Config(file, ledger or None, log, accounts)
 
 
 def _account(file: Path, number: int, defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Account:

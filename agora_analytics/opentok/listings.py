@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from agora_analytics.core.lenient_reader import LenientReader, kind_of, read_id
 from agora_analytics.core.numbers import exact_float
+from agora_analytics.core.record_table import record_table
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.events import Event, FilterIgnored
 from agora_analytics.errors import InvalidRequest
@@ -30,7 +31,6 @@ from agora_analytics.opentok.records import (
     project_table,
     record,
     snake,
-    table,
 )
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA, Browser, GroupBy, Interval, SdkType
 
@@ -87,7 +87,7 @@ def session_summaries(
         ],
         outer=_SUMMARIES,
         parse=partial(_parse_session, SessionSummary, MeetingSummary),
-        table=partial(table, SessionSummary),
+        table=partial(record_table, SessionSummary, without={"meetings"}),
         names=_field_names(fields),
     )
 
@@ -261,7 +261,7 @@ def _in_sessions(
         ],
         outer=_SESSIONS,
         parse=parse,
-        table=partial(table, kind),
+        table=partial(record_table, kind, without={"meetings"}),
         names=names,
     )
 

@@ -4,7 +4,7 @@ Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from attrs import frozen
@@ -12,9 +12,6 @@ from attrs import frozen
 from agora_analytics.core.numbers import exact_float
 from agora_analytics.core.record import Record
 from agora_analytics.opentok.graphql_query import camel_case
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @frozen(kw_only=True)
@@ -71,10 +68,3 @@ def unreadable_tiers(value: Any) -> dict[str, Any]:
         for tier, minutes in tiers
         if minutes is not None and (tier not in _TIERS or exact_float(minutes) is None)
     }
-
-
-def participant_minutes_type() -> "pa.DataType":
-    """Return the type of a column of participant minutes: a struct of all tiers."""
-    import pyarrow as pa
-
-    return pa.struct([(attribute.name, pa.float64()) for attribute in attrs.fields(ParticipantMinutes)])

@@ -6,7 +6,6 @@ kept in `extra`, under the API's name, as it was sent, and so is a value that ca
 Source: Vonage, "Insights Dashboard & API", "Response Objects".
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,11 +20,11 @@ from agora_analytics.core.field_types import Id
 from agora_analytics.core.lenient_reader import READERS, LenientReader, show
 from agora_analytics.core.numbers import number_of
 from agora_analytics.core.record import Record
+from agora_analytics.core.record_table import record_table
 from agora_analytics.instants import LAST_SECOND
 from agora_analytics.opentok.graphql_query import camel_case
 from agora_analytics.opentok.participant_minutes import (
     ParticipantMinutes,
-    participant_minutes_type,
     read_participant_minutes,
     unreadable_tiers,
 )
@@ -276,7 +275,7 @@ class ProjectRow(Record):
     sdk_version: str | None = None
     browser: str | None = None
     browser_version: str | None = None
-    values: Mapping[str, float | None] = field(factory=dict)
+    values: Mapping[str, float | None] = field(factory=dict, hash=False)
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     @property
@@ -327,37 +326,11 @@ def snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def table(kind: type[Any], records: Sequence[Any]) -> "pa.Table":
-    """Return records as an Arrow table, one row each. `extra` is a JSON object, or null if it is empty."""
-    import pyarrow as pa
-
-    from agora_analytics.schemas import UTC_MILLISECONDS
-
-    types = {
-        bool | None: pa.bool_(),
-        datetime | None: UTC_MILLISECONDS,
-        float | None: pa.float64(),
-        int | None: pa.int64(),
-        ParticipantMinutes | None: participant_minutes_type(),
-    }
-    columns = {}
-    for attribute in attrs.fields(kind):
-        name = attribute.name
-        values = [getattr(record, name) for record in records]
-        if name == "participant_minutes":
-            values = [None if minutes is None else attrs.asdict(minutes) for minutes in values]
-        if name == "extra":
-            values = [json.dumps(extra, separators=(",", ":")) if extra else None for extra in values]
-        if name not in ("meetings", "values"):
-            columns[name] = pa.array(values, types.get(attribute.type, pa.string()))
-    return pa.table(columns)
-
-
 def project_table(rows: Sequence[ProjectRow], names: Iterable[str]) -> "pa.Table":
     """Return project data as an Arrow table: the interval, the group, and a float64 column for each name."""
     import pyarrow as pa
 
-    grouped = table(ProjectRow, rows)
+    grouped = record_table(ProjectRow, rows, without={"values"})
     for name in names:
         grouped = grouped.append_column(name, pa.array([row.values.get(name) for row in rows], pa.float64()))
     return grouped

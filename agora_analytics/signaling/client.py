@@ -9,6 +9,7 @@ from agora_analytics.agora.credentials import Basic, current_headers, customer_c
 from agora_analytics.agora.settings import ENVIRONMENT, Region, RegionName, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
+from agora_analytics.core.record_table import pages_table
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Page, Pages, Paginator
@@ -27,7 +28,7 @@ from agora_analytics.signaling.credentials import (
     with_credentials,
 )
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
-from agora_analytics.signaling.history import Archive, history_listing, messages_table, start_at
+from agora_analytics.signaling.history import Archive, history_listing, start_at
 from agora_analytics.signaling.limits import (
     LIMITS,
     SHARED_BUDGETS,
@@ -250,7 +251,7 @@ class AsyncSignaling(Messages):
                 self._history_engine, operation, starts, tokens, end=end, page_size=page_size
             )
 
-        return self._pages(paginator, table=partial(messages_table, kind=HistoryMessage), prefetch=1)
+        return self._pages(paginator, table=partial(pages_table, kind=HistoryMessage), prefetch=1)
 
     def legacy_history(
         self,
@@ -292,7 +293,7 @@ class AsyncSignaling(Messages):
             question = (source, destination, as_asked(since), as_asked(until))
             return archive.paged(page_size, order, question, resume)
 
-        return self._pages(paginator, table=partial(messages_table, kind=ArchivedMessage), prefetch=1)
+        return self._pages(paginator, table=partial(pages_table, kind=ArchivedMessage), prefetch=1)
 
     async def legacy_count(
         self,

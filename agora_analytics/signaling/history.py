@@ -4,12 +4,11 @@ Source: Agora, "Signaling REST API", "Message history".
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TypeVar
 
 import anyio
-from attrs import asdict, evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
-from agora_analytics.core.arrow_columns import arrow_table
 from agora_analytics.core.numbers import whole_number
 from agora_analytics.core.resume_tokens import ResumeTokens
 from agora_analytics.core.sent_text import json_body
@@ -24,9 +23,6 @@ from agora_analytics.kit.listing import Listing, page_of
 from agora_analytics.kit.operation import Operation
 from agora_analytics.signaling.operations import COUNT, HISTORY, QUERY, RESULT, at
 from agora_analytics.signaling.records import ArchivedMessage, DecodedHistory, HistoryMessage
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 R = TypeVar("R")
 
@@ -195,12 +191,3 @@ def start_at(tokens: ResumeTokens, resume: str | None, *, default: int) -> list[
     """
     position = default if resume is None else tokens.read(resume, int)
     return [] if position is None else [position]
-
-
-def messages_table(pages: Sequence[Page[Any]], *, kind: type[Any]) -> "pa.Table":
-    """Return the messages of a history, records of a kind, as an Arrow table, without `extra`."""
-    import pyarrow as pa
-
-    types, hints = {str: pa.string(), int: pa.int64()}, get_type_hints(kind)
-    schema = pa.schema((each.name, types[hints[each.name]]) for each in fields(kind) if each.name != "extra")
-    return arrow_table((asdict(message) for page in pages for message in page.records), schema)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import Layout, parquet_names
-from agora_analytics.store.protocol import CallListing
+from agora_analytics.store.records import CallListing
 
 RESUME = "agora_analytics.resume"
 

@@ -1,4 +1,4 @@
-"""What a store contains, as its `repr` shows it."""
+"""What a store contains: the counts of its tables, its `repr`, and which days are complete."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from attrs import field, frozen
 
 from agora_analytics.errors import StoreError
 from agora_analytics.schemas import TABLES
@@ -20,74 +19,34 @@ _MOST_FILES = 500
 """Rows and vendors are read from all files, which takes about 0.1 s for so many."""
 
 
-@frozen(kw_only=True)
-class Overview:
-    """The contents of a store: its tables with the number of rows, the vendors, and the range of days.
+def contents(layout: Layout) -> dict[str, str]:
+    """Return what a store contains, as texts by name. Leaves out what cannot be read."""
+    try:
+        files = {table: len(layout.files(table)) for table in TABLES}
+        days = sorted({day for table in TABLES for _, day, _ in _day_folders(layout.table(table))})
+    except StoreError:
+        return {}
+    rows: dict[str, int] = {}
+    vendors: set[str] = set()
+    if sum(files.values()) <= _MOST_FILES:
+        with suppress(StoreError):
+            rows, found = _count(layout, "(select list(distinct vendor) from points)")
+            vendors = {*(found or ()), *(["agora"] if rows["calls"] else [])}
+    counts = ", ".join(f"{count:,} {table}" for table, count in (rows or files).items() if count) or "empty"
+    texts = {
+        "rows" if rows else "files": counts if rows else f"files: {counts}",
+        "vendors": ", ".join(sorted(vendors)),
+        "days": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
+    }
+    return {name: text for name, text in texts.items() if text}
 
-    Attributes:
-        folder: of the store.
-        files: the number of files by table; empty if the folder cannot be read.
-        rows: the number of rows by table; empty for a store of many files, or one with a damaged file.
-        vendors: the vendors with data; empty as `rows` is.
-        days: the UTC days with data, sorted.
-    """
 
-    folder: Path
-    files: dict[str, int] = field(factory=dict)
-    rows: dict[str, int] = field(factory=dict)
-    vendors: tuple[str, ...] = ()
-    days: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, layout: Layout) -> "Overview":
-        """Return the overview of a store. Leaves out what cannot be read."""
-        try:
-            files = {table: len(layout.files(table)) for table in TABLES}
-        except StoreError:
-            return cls(folder=layout.folder)
-        days = {day for table in TABLES for _, day, _ in _day_folders(layout.table(table))}
-        rows: dict[str, int] = {}
-        vendors: list[str] | None = None
-        if sum(files.values()) <= _MOST_FILES:
-            with suppress(StoreError):
-                rows, vendors = _count(layout, "(select list(distinct vendor) from points)")
-        if rows.get("calls"):
-            vendors = [*(vendors or ()), "agora"]
-        return cls(
-            folder=layout.folder,
-            files=files,
-            rows=rows,
-            vendors=tuple(sorted(set(vendors or ()))),
-            days=tuple(sorted(days)),
-        )
-
-    def text(self) -> str:
-        """Return one line."""
-        counts = self.rows or self.files
-        tables = ", ".join(f"{count:,} {table}" for table, count in counts.items() if count) or "empty"
-        files = "files: " if self.files and not self.rows else ""
-        return "; ".join(
-            filter(None, (str(self.folder), files + tables, ", ".join(self.vendors), self._range()))
-        )
-
-    def html(self) -> str:
-        """Return a table for a notebook."""
-        body = "".join(
-            f"<tr><td>{table}</td><td>{self.rows[table]:,}</td><td>{count:,}</td></tr>"
-            if self.rows
-            else f"<tr><td>{table}</td><td></td><td>{count:,}</td></tr>"
-            for table, count in self.files.items()
-        )
-        about = "; ".join(filter(None, (", ".join(self.vendors), self._range())))
-        return (
-            f"<p><b>{escape(str(self.folder))}</b><br>{escape(about)}</p>"
-            f"<table><thead><tr><th>table</th><th>rows</th><th>files</th></tr></thead><tbody>{body}</tbody></table>"
-        )
-
-    def _range(self) -> str:
-        if len(self.days) < 2:
-            return "".join(self.days)
-        return f"{self.days[0]} to {self.days[-1]}"
+def as_html(layout: Layout) -> str:
+    """Return what a store contains as a table for a notebook."""
+    body = "".join(
+        f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in contents(layout).items()
+    )
+    return f"<p><b>{escape(str(layout.folder))}</b></p><table><tbody>{body}</tbody></table>"
 
 
 def count_rows(layout: Layout) -> dict[str, int]:

@@ -4,18 +4,21 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.overview import Overview, completeness, count_rows
-from agora_analytics.store.parquet_writer import ParquetStoreWriter
+from agora_analytics.store.overview import as_html, completeness, contents, count_rows
+from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.views import view_schema
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 # A path has one slash where a URL has two. A drive of Windows has one letter.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]", re.ASCII)
@@ -81,13 +84,13 @@ class ParquetStore:
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self._layout = Layout(path)
-        self.writer = ParquetStoreWriter(self._layout, durable=durable)
+        self.writer = StoreWriter(self._layout, durable=durable)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {Overview.read(self._layout).text()}>"
+        return f"<{type(self).__name__} {'; '.join((str(self.path), *contents(self._layout).values()))}>"
 
     def _repr_html_(self) -> str:
-        return Overview.read(self._layout).html()
+        return as_html(self._layout)
 
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
@@ -113,8 +116,8 @@ class ParquetStore:
             text: one statement that only reads: `select`, `describe`, `summarize`, or `explain` of a `select`.
             allow: for queries of other people. The query runs in a sandbox that reads files only in the store and in
                 these folders, and cannot reach the network, the environment or Python variables. None: no sandbox; the
-                query may read every file that this process may read. The sandbox judges `text` only: never pass a text
-                of other people to a method of the relation.
+                query may read every file that this process may read. Only `text` is checked to read: a method of the
+                relation can write into the store and these folders, so never pass it a text of other people.
 
         Raises:
             InvalidRequest: if the statement is wrong, is not a query, or reads a file that is not allowed.
@@ -128,7 +131,7 @@ class ParquetStore:
             store.sql("select metric, unit, avg(value) as mean from metrics group by all").df()
         """
         folders = None if allow is None else [Path(folder).expanduser() for folder in allow]
-        return query.relation(self._layout, text, folders)
+        return query.fetch(self._layout, text, lambda relation: relation, folders)
 
     def table(self, table: str) -> pa.Table:
         """Return a whole table in memory, in `table_schema(table)`; or `quality`, the view over all vendors.
@@ -146,7 +149,7 @@ class ParquetStore:
             return query.fetch(self._layout, "from quality", lambda relation: relation.to_arrow_table())
         return query.table(self._layout, table)
 
-    def dataset(self, table: str) -> ds.Dataset:
+    def dataset(self, table: str) -> "ds.Dataset":
         """Return a table as a pyarrow dataset, for example to filter it or to read it in batches.
 
         It has the columns of the files, as `table` does. The dataset refers to the current files. After a compaction, a

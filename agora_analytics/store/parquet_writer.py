@@ -16,7 +16,7 @@ from agora_analytics.store.layout import Layout, stored_id
 from agora_analytics.store.locks import CommitLock, FolderLock
 from agora_analytics.store.object_writer import ObjectWriter
 from agora_analytics.store.parquet_file import Rows
-from agora_analytics.store.protocol import CallListing, Published, Repair, Units, Unreadable
+from agora_analytics.store.records import CallListing, Published, Repair, Units, Unreadable
 from agora_analytics.store.recovery import Recovery, forget
 from agora_analytics.store.units import (
     CompactionIndex,
@@ -29,7 +29,7 @@ from agora_analytics.store.units import (
 _log = logger_of("store")
 
 
-class ParquetStoreWriter:
+class StoreWriter:
     """Writes the files of a store, and returns which units are done. Methods block and are thread-safe."""
 
     def __init__(self, layout: Layout, *, durable: bool = True) -> None:
@@ -123,7 +123,7 @@ class ParquetStoreWriter:
             >>> from tempfile import TemporaryDirectory
             >>> rows = pa.table({"call_id": ["c1"]})
             >>> with TemporaryDirectory() as folder:
-            ...     writer = ParquetStoreWriter(Layout(Path(folder)))
+            ...     writer = StoreWriter(Layout(Path(folder)))
             ...     writer.put("calls", "c1", rows, app_id="a", day="2026-11-20", pending=False)
             1
         """

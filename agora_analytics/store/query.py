@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
@@ -27,26 +26,12 @@ from agora_analytics.store.query_errors import (
 from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
 from agora_analytics.store.views import create_views, select_files
 
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
 T = TypeVar("T")
 
 _BATCH_ROWS = 20_000
-
-
-def relation(layout: Layout, text: str, allow: Sequence[Path] | None = None) -> duckdb.DuckDBPyRelation:
-    """Return a query over the views of a store. It runs when the rows of the relation are read.
-
-    The relation keeps its own connection open, and closes it when the last relation that was made from it is deleted.
-
-    Args:
-        layout: of the store.
-        text: the query.
-        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
-
-    Raises:
-        InvalidRequest: if the statement is wrong, or is not a query.
-        StoreError: if a file is damaged or cannot be read.
-    """
-    return fetch(layout, text, lambda made: made, allow)
 
 
 def fetch(
@@ -55,7 +40,20 @@ def fetch(
     read: Callable[[duckdb.DuckDBPyRelation], T],
     allow: Sequence[Path] | None = None,
 ) -> T:
-    """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile."""
+    """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile.
+
+    The relation keeps its own connection open, and closes it when the last relation that was made from it is deleted.
+
+    Args:
+        layout: of the store.
+        text: the query.
+        read: reads rows of the relation.
+        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
+
+    Raises:
+        InvalidRequest: if the statement is wrong, or is not a query.
+        StoreError: if a file is damaged or cannot be read.
+    """
     if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
         raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
     with translate_query_errors(layout):
@@ -121,8 +119,10 @@ def check_file(path: Path) -> None:
         raise damaged(path, problem) from problem
 
 
-def dataset(layout: Layout, table: str) -> ds.Dataset:
+def dataset(layout: Layout, table: str) -> "ds.Dataset":
     """Return a table as a dataset of its current files."""
+    import pyarrow.dataset as ds  # imports pandas, if it is installed
+
     return ds.dataset(
         [str(path) for path in layout.files(table)],
         schema=table_schema(table),

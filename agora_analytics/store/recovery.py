@@ -34,7 +34,7 @@ from agora_analytics.store.layout import (
     partitions,
 )
 from agora_analytics.store.object_writer import ObjectWriter
-from agora_analytics.store.protocol import FileDamaged, Repair
+from agora_analytics.store.records import FileDamaged, Repair
 from agora_analytics.store.units import (
     call_ids,
     children_of,

@@ -13,7 +13,7 @@ from agora_analytics.schemas import CALL_TABLES, TABLES
 from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import retry_if_moved, translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, partitions, unit_name
-from agora_analytics.store.protocol import Published, Units
+from agora_analytics.store.records import Published, Units
 
 _CHILDREN = "agora_analytics.units"
 _COMPACTED_UNITS = "agora_analytics.contains"

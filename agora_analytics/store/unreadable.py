@@ -9,7 +9,7 @@ from attrs import asdict
 from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import Layout, encode_id, stored_id
 from agora_analytics.store.object_writer import write_text
-from agora_analytics.store.protocol import Unreadable
+from agora_analytics.store.records import Unreadable
 
 _SUFFIX = ".json"
 

@@ -9,7 +9,7 @@ import pytest
 
 from agora_analytics import AsyncAgora, CallNotFound, UserCall, blocking
 from agora_analytics.agora.call_lookup import AROUND
-from agora_analytics.errors import DeadlineExceeded, InvalidRequest, RateLimited
+from agora_analytics.errors import DeadlineExceeded, InvalidRequest, RateLimited, WindowOutOfReach
 from agora_analytics.simulator import Simulator, serve, serve_in_thread
 from tests.agora.harness import HOUR, SINCE, UNTIL, make_harness, small_world
 from tests.conftest import CUSTOMER, NOW, SECRET, nothing_runs, slow
@@ -203,6 +203,21 @@ def test_views_of_a_finished_call_are_the_same_without_the_cache():
     fresh, more = harness.run(job, cache_bytes=0)
     assert cached == fresh
     assert more == {name: count * 3 for name, count in requests.items()}
+
+
+def test_call_that_has_left_the_reach_of_the_plan_is_not_in_the_cache():
+    async def job(client):
+        call = await client.find_call(harness.world.calls[3].call_id)
+        assert await client.sessions(call).collect()
+        await asyncio.sleep(15 * 24 * HOUR)
+        for listing in (client.sessions(call), client.metrics(call)):
+            with pytest.raises(WindowOutOfReach):
+                await listing.collect()
+        with pytest.raises(CallNotFound):
+            await client.find_call(call.call_id)
+
+    harness = make_harness()
+    harness.run(job)
 
 
 def test_ongoing_and_recent_calls_are_requested_again():

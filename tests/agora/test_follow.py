@@ -85,6 +85,7 @@ def test_a_day_with_faults_gives_every_window_once_within_the_quota(world, plan,
     assert max(late) < 3 * per_round * DAY / (0.9 * QUOTA[plan]) + 180
 
 
+@pytest.mark.slow
 def test_follow_uses_only_the_remaining_quota(world):
     harness = make_harness(world, "premium")
     followed(harness, "userCount", DAY)

@@ -533,7 +533,7 @@ def test_table_equals_the_records_with_repeats_and_odd_pages():
 
     harness = make_harness(client={"transport": Odd()})
     table, calls = harness.run(work)
-    assert table.equals(calls_table(calls))
+    assert table.equals(calls_table([calls]))
     assert table.num_rows == len(harness.world.calls)
     assert table["extra"].to_pylist().count('{"new_field":1}') == 1
 
@@ -555,7 +555,7 @@ def test_missing_roles_are_null_in_a_table():
 
 def test_an_empty_listing_is_an_empty_table_with_all_columns():
     pytest.importorskip("pyarrow")
-    from agora_analytics.store import CALLS
+    from agora_analytics.schemas import CALLS
 
     harness = make_harness(World([]))
     table = harness.run(lambda client: client.calls(SINCE, UNTIL).to_arrow())

@@ -115,6 +115,23 @@ def test_call_in_the_future_or_too_far_back_is_an_error(name, ago, why):
     assert harness.events_of(NotYetAvailable) == []
 
 
+@pytest.mark.parametrize("name", OF_A_CALL)
+def test_recent_call_of_a_client_whose_clock_is_fast_is_empty_too(name):
+    """The server refuses the first request, and its response corrects the clock."""
+    if "arrow" in name:
+        pytest.importorskip("pyarrow")
+
+    class Fast:
+        def now(self):
+            return harness.clock.now() + 300
+
+    harness = make_harness(client={"clock": Fast()})
+    call = call_that_began(90)
+    assert len(harness.run(lambda client: OF_A_CALL[name](client, call))) == 0
+    assert len(harness.events_of(NotYetAvailable)) == 1
+    assert harness.requests.total() == 1
+
+
 def test_details_of_the_beta_are_empty_too():
     settings = {"app_id": "a", "base_url": "http://127.0.0.1:9"}
     transport = Scripted()
@@ -123,6 +140,20 @@ def test_details_of_the_beta_are_empty_too():
     assert [event.endpoint for event in harness.events_of(NotYetAvailable)] == ["beta/call/details"]
     with pytest.raises(WindowOutOfReach, match="too recent"):
         harness.run(lambda client: client.details(call_that_began(-60)).collect())
+
+
+def test_details_of_the_beta_are_empty_too_if_the_clock_is_fast():
+    pytest.importorskip("starlette")
+    from tests.beta.harness import make_harness as make_beta_harness
+
+    class Fast:
+        def now(self):
+            return harness.clock.now() + 300
+
+    harness = make_beta_harness(now=NOW)
+    details = harness.run(lambda client: client.details(call_that_began(100)).collect(), clock=Fast())
+    assert details == []
+    assert len(harness.events_of(NotYetAvailable)) == 1
 
 
 def test_event_is_logged_as_information(caplog):

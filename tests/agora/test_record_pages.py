@@ -11,7 +11,7 @@ from attrs import evolve, fields_dict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agora_analytics.agora.arrow import calls_of_pages, sessions_of_pages
+from agora_analytics.agora.arrow import calls_table, sessions_table
 from agora_analytics.agora.record_pages import _row_reader, open_leniently, open_page
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.lenient_json import NotJson
@@ -69,8 +69,8 @@ def rows_of_table(read, kind, text):
     page, _ = read(kind, text)
     known = read_page(kind, body(kind, [KINDS[kind][0]]))[0].records
     if kind is Call:
-        return repr(calls_of_pages([known, page.records, page.records]).to_pylist())
-    return repr(sessions_of_pages([known, page.records, page.records], call_id="c").to_pylist())
+        return repr(calls_table([known, page.records, page.records]).to_pylist())
+    return repr(sessions_table([known, page.records, page.records], call_id="c").to_pylist())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -92,6 +92,7 @@ def test_permanent_throttling_is_an_error():
 
 
 @pytest.mark.parametrize("share", [0.3, slow(0.05)])
+@pytest.mark.slow
 def test_faults_lose_and_repeat_no_point(share):
     # No "broken-json": with this share, some request gets the same broken body twice, which is a permanent error.
     kinds = ("reset", "500", "503-html", "504-html", "429", "cut-off", "lost-answer", "hang")

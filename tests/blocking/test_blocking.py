@@ -1,5 +1,6 @@
 """The blocking client against the simulator, over a socket."""
 
+import asyncio
 import gc
 import inspect
 import threading
@@ -154,7 +155,7 @@ def test_unclosed_client_warns_and_its_thread_ends(base_url):
         warnings.simplefilter("always")
         del client, iterator
         gc.collect()
-    assert ["unclosed" in str(warning.message) for warning in caught] == [True]
+    assert [str(warning.message).startswith("unclosed Agora(") for warning in caught] == [True]
     assert issubclass(caught[0].category, ResourceWarning)
     assert "***" in str(caught[0].message)
     for _ in range(200):
@@ -162,6 +163,22 @@ def test_unclosed_client_warns_and_its_thread_ends(base_url):
             return
         time.sleep(0.01)
     assert threads() == before
+
+
+def test_wrong_kind_of_with_names_the_right_one(client):
+    async def with_await():
+        async with client:
+            pass
+
+    with pytest.raises(TypeError, match=r"use `with Agora\.\.\.`, or AsyncAgora of agora_analytics"):
+        asyncio.run(with_await())
+    with (
+        pytest.raises(
+            TypeError, match=r"use `async with AsyncAgora\.\.\.`, or Agora of agora_analytics\.blocking"
+        ),
+        AsyncAgora(*CUSTOMER, app_id="app"),
+    ):
+        pass
 
 
 def test_unused_client_is_collected_without_a_warning():

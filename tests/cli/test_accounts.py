@@ -60,6 +60,7 @@ def test_account_by_option_and_by_variable(command, config, base_url, world, tmp
     assert (tmp_path / "state/agora-analytics/ledger.sqlite3").exists()
 
 
+@pytest.mark.slow
 def test_account_of_another_vendor_has_its_own_commands(command, config):
     world = ApsaraVideoWorld.generate(seed=7)
     with serve_in_thread(ApsaraVideoSimulator(world)) as url:
@@ -75,6 +76,7 @@ def test_account_of_another_vendor_has_its_own_commands(command, config):
     assert json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_errors_name_the_file_and_the_account(fails, config):
     literal = config.with_name("literal.toml")
     literal.write_text('[[account]]\nname = "a"\nvendor = "agora"\ncustomer_secret = "hush-hush"')
@@ -95,6 +97,7 @@ def test_errors_name_the_file_and_the_account(fails, config):
     assert "--account" in unset
 
 
+@pytest.mark.slow
 def test_ledger_in_memory_creates_no_file(command, base_url, tmp_path):
     for words, extra in ((("--ledger", "memory"), {}), ((), {"AGORA_LEDGER": "memory"})):
         done = command("calls", "--since", "7h", *words, env=extra)
@@ -112,6 +115,7 @@ def test_state_folder_that_cannot_be_written_is_one_line(command, base_url, tmp_
     assert len(done.stdout.splitlines()) > 5
 
 
+@pytest.mark.slow
 def test_other_vendors_have_the_option_too(command, environment):
     for group in ("opentok sessions", "apsaravideo metrics", "apsaravideo harvest", "opentok harvest"):
         shown = command(*group.split(), "--help").stdout

@@ -35,6 +35,7 @@ def test_harvest_is_complete_and_a_second_run_fetches_nothing(command, base_url,
     assert re.search(r"calls\s+0  new; 12 were already in the store", second.stdout)
 
 
+@pytest.mark.slow
 def test_quiet_harvest_writes_nothing_unless_something_is_wrong(command, base_url, world, tmp_path):
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store", "--quiet")
     done = command(*words)
@@ -54,6 +55,7 @@ def test_dry_run_reports_the_cost_and_stores_nothing(command, base_url, tmp_path
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
 def test_options_override_the_environment(command, base_url, tmp_path):
     done = command(
         *("harvest", "--since", "1d", "--out", tmp_path / "store", "--plan", "enterprise"),
@@ -64,6 +66,7 @@ def test_options_override_the_environment(command, base_url, tmp_path):
     assert (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 def test_harvest_names_a_damaged_file_and_fetches_it_again(command, base_url, world, tmp_path):
     store = tmp_path / "store"
     words = ("harvest", "--since", "1d", "--out", store, "--no-durable", "--verify")
@@ -81,6 +84,7 @@ def test_harvest_names_a_damaged_file_and_fetches_it_again(command, base_url, wo
     assert not re.search(r"damaged\s+1  ", command(*words).stdout)
 
 
+@pytest.mark.slow
 def test_unreadable_record_ends_the_first_run_with_65_and_later_ones_with_0(command, world, tmp_path):
     dirt = Dirt(share=1, kinds=("milliseconds",), only={"call/sessions"})
     words = ("harvest", "--since", "1d", "--out", tmp_path / "store", "--plan", "enterprise")
@@ -159,6 +163,7 @@ def test_killed_harvest_resumes_to_the_same_rows(start, command, base_url, world
     assert rows(tmp_path / "store") == pytest.approx(truth(world))
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_harvest_is_one_line(start, base_url, tmp_path):
     process = start("harvest", "--since", "1d", "--out", tmp_path / "store")
     wait_for_units(process, tmp_path / "store")

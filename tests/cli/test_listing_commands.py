@@ -165,6 +165,7 @@ def test_inspect_draws_users_and_writes_their_means(all_of, base_url, call):
     assert all(0 <= freeze <= 1 for freeze in freezes)
 
 
+@pytest.mark.slow
 def test_rows_are_streamed_and_a_closed_pipe_is_not_an_error(start, base_url, call):
     process = start("metrics", call.call_id, "--format", "jsonl")
     assert json.loads(process.stdout.readline())["call_id"] == call.call_id
@@ -191,6 +192,7 @@ def test_search_stops_at_its_request_limit(command, fails, serving):
         assert f"no call with the id nope in channel {room} from" in message
 
 
+@pytest.mark.slow
 def test_rows_before_an_error_are_written_and_counted(start, world, tmp_path):
     less = {
         name: attrs.evolve(limits, per_day=1) if name == "call/lists" else limits
@@ -251,6 +253,7 @@ def test_invalid_options_are_one_line(fails, base_url, call, tmp_path):
         assert expected in line
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_listing_is_one_line(start, world):
     simulator = Simulator(world, latency=(6.0, 6.0))
     with serve_in_thread(simulator) as url:

@@ -70,6 +70,7 @@ def test_realtime_over_time_by_group_and_top(all_of, base_url):
     assert list(json.loads(top)[0]) == ["ts", "dimension", "dimension_value", "videoFreezeRate", "userCount"]
 
 
+@pytest.mark.slow
 def test_follow_writes_each_window_once_until_ctrl_c(start, base_url):
     words = ("realtime", "--follow", "--since", "5m")
     by_line = start(*words, "-n", "4", "--format", "jsonl")

@@ -125,6 +125,7 @@ def test_numbers_over_time_have_a_chart(screen, base_url, columns):
     assert "from the oldest to the newest row" in shown
 
 
+@pytest.mark.slow
 def test_live_progress_of_a_harvest_is_erased_before_the_summary(screen, base_url):
     shown = screen(80, "harvest", "--since", "1d", "--out", "calls.store")
     assert shown[0].startswith("Harvested into calls.store in 0:0")

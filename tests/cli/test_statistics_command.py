@@ -83,6 +83,7 @@ def test_groups_by_another_dimension_and_one_metric(rows_of, base_url, call, use
     assert not any("audio_freeze_rate" in row for row in rows)
 
 
+@pytest.mark.slow
 def test_freeze_buckets_are_in_ascending_order(rows_of, base_url, call, users):
     rows = rows_of(call.call_id, "--freeze")
     assert list(rows[0])[3:] == ["bucket", "audio_freeze_rate_users", "video_freeze_rate_users"]
@@ -93,6 +94,7 @@ def test_freeze_buckets_are_in_ascending_order(rows_of, base_url, call, users):
         assert sum(row[f"{metric}_users"] or 0 for row in rows) == users
 
 
+@pytest.mark.slow
 def test_minutes_are_complete_and_in_order(rows_of, base_url, call, users):
     rows = rows_of(call.call_id, "--over-time")
     assert list(rows[0]) == ["call_id", "ts", "user_count", *RATES]

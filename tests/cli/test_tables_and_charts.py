@@ -130,7 +130,7 @@ def test_table_omits_empty_columns_and_names_those_that_do_not_fit(monkeypatch):
         console = fake_terminal(width)
         monkeypatch.setattr(terminal, "out", lambda _file, console=console: console)
         table = TableWriter(CALL_ROWS)
-        table.add(calls_table([call]))
+        table.add(calls_table([[call]]))
         table.finish()
         shown[width] = console.file.getvalue()
         assert max(map(len, shown[width].splitlines())) <= width

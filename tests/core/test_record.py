@@ -130,6 +130,15 @@ def test_vars_of_a_record_is_its_dict():
     assert vars(call()) == call().to_dict()
 
 
+def test_completion_of_names_does_not_read_the_records():
+    class Unreadable(list):
+        def __iter__(self):
+            raise AssertionError
+
+    meta = Meta(status=200, request_id="r", host="https://api.example.com", attempts=1, elapsed=0.25)
+    assert {"records", "to_dict", "resume_token"} <= set(dir(Page(records=Unreadable(), meta=meta)))
+
+
 @pytest.mark.parametrize("kind", RECORDS)
 def test_every_record_becomes_json_with_all_its_public_attributes(kind):
     record = example(kind)
@@ -138,8 +147,16 @@ def test_every_record_becomes_json_with_all_its_public_attributes(kind):
     fields = record.to_dict()
     assert is_json(fields)
     assert json.loads(record.to_json()) == fields
-    left_out = {"raw", "columns"} if kind.__name__ == "MetricsPage" else {"raw"}
+    left_out = {"MetricsPage": {"raw", "columns"}}.get(
+        kind.__name__, {"raw"} if issubclass(kind, Page) else set()
+    )
     assert {each.name for each in attrs.fields(kind) if each.name[0] != "_"} - left_out <= set(fields)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RECORDS if "extra" in attrs.fields_dict(kind)])
+def test_record_with_unknown_fields_can_be_in_a_set(kind):
+    record = example(kind)
+    assert {record, attrs.evolve(record)} == {record}
 
 
 # --- completeness

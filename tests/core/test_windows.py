@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agora_analytics.core.windows import SLACK, Window, clip, gaps, reachable, split
+from agora_analytics.core.windows import SLACK, Window, clip, gaps, reachable, split, time_range
 from agora_analytics.errors import InvalidRequest, WindowOutOfReach
 from tests.conftest import NOW, limits
 
@@ -125,6 +125,12 @@ def test_gaps_are_the_uncovered_ranges(wanted, covered):
 def test_intersection_is_in_both_windows(one, other):
     both = one.intersection(other)
     assert all_seconds([both] if both else []) == sorted(set(all_seconds([one])) & set(all_seconds([other])))
+
+
+@pytest.mark.parametrize("until", ["now", NOW - 60, NOW + 60])
+def test_range_that_begins_in_the_future_is_reported_as_such(until):
+    with pytest.raises(InvalidRequest, match=r"^since \(.*Z\) is in the future; "):
+        time_range(NOW + 3600, until, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def assert_agrees(reader, body):
 
 
 bounded = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

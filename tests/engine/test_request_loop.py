@@ -284,6 +284,19 @@ def test_deadline_error_lists_the_attempt_in_progress():
     assert "timed out after 20 s with 2 attempts: " in str(error)
 
 
+def test_deadline_error_counts_attempts_that_failed_alike():
+    refused, policy = failure(FailureKind.REFUSED), RetryPolicy(attempts=9, deadline=20)
+    error = LoopHarness(refused, retry=policy).fails(DeadlineExceeded)
+    assert len(error.trail) > 2
+    assert str(error).count("connection refused") == len({attempt.host for attempt in error.trail})
+    assert f"with {len(error.trail)} attempts: " in str(error)
+
+
+def test_refused_connection_says_to_check_the_address():
+    error = LoopHarness(failure(FailureKind.REFUSED)).fails(TransportError)
+    assert str(error).endswith("; check the address, and that the server is running")
+
+
 def test_deadline_while_waiting_for_a_slot_spends_no_quota():
     async def work():
         calls = (harness.loop.run(harness.call()) for _ in range(20))

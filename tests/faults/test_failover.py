@@ -162,6 +162,7 @@ def test_client_recovers_when_dns_returns():
 @pytest.mark.parametrize(
     "way_to_die", [FailureKind.RESET, *map(slow, (FailureKind.CONNECT_TIMEOUT, FailureKind.REFUSED))]
 )
+@pytest.mark.slow
 def test_outage_of_the_primary_loses_no_request(way_to_die):
     """10 requests a second for 10 minutes; the primary is dead from minute 2 to 5 and from 7 to 7:10."""
 

@@ -173,6 +173,7 @@ def test_every_record_is_read_or_named(bodies, mutate, of):
 
 @EXAMPLES
 @given(mutation())
+@pytest.mark.slow
 def test_every_reader_of_metrics_gives_columns_or_the_same_error(bodies, mutate):
     body = mutate(bodies["metrics"])
     said = []
@@ -198,6 +199,7 @@ def test_absurd_total_does_not_exhaust_memory(total):
 
 @EXAMPLES
 @given(mutation(), st.sampled_from(["lists", "sessions", "metrics"]))
+@pytest.mark.slow
 def test_a_listing_ends_in_records_or_in_one_of_our_errors(bodies, mutate, name):
     clock = VirtualClock(NOW)
     answer = Response(status=200, headers={}, body=mutate(bodies[name]))

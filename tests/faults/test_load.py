@@ -191,6 +191,35 @@ async def test_calls_over_a_socket_that_are_cancelled_leave_no_connection_and_no
         await transport.aclose()
 
 
+@pytest.mark.parametrize("cancellations", [1, 2])
+async def test_request_that_is_cancelled_at_any_step_leaves_no_connection_in_use(cancellations):
+    """Also while httpx closes its response. A network of httpcore's own makes the steps the same in every run."""
+    import httpcore
+    import httpx
+
+    from agora_analytics.engine.transports.happy_eyeballs import Pool
+
+    cancelled = steps = 0
+    while cancelled == steps:
+        steps += 1
+        inner = httpx.AsyncHTTPTransport()
+        inner._pool = Pool(network_backend=httpcore.AsyncMockBackend([whole(b"{}")]))
+        async with httpx.AsyncClient(transport=inner) as client:
+            transport = HttpxTransport(client)
+            request = Request(method="GET", base_url="http://api.example", path="/")
+            call = asyncio.create_task(transport.send(request))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for _ in range(cancellations):
+                call.cancel()
+                await asyncio.sleep(0)
+            await asyncio.wait([call])
+            cancelled += call.cancelled()
+            assert (busy(transport), inner._pool._requests) == ([], []), f"cancelled after {steps} steps"
+    assert steps > 4
+    assert await nothing_runs()
+
+
 async def test_unreachable_hosts_use_no_cpu_and_leave_no_task():
     dead = {name: Host(serve=resets) for name in ("api.agora.io", "api.sd-rtn.com", "")}
     async with network(**dead) as net:

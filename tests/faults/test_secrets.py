@@ -46,6 +46,7 @@ def test_the_watch_knows_the_spellings_of_a_secret():
     assert not secret_watch.shows_a_secret(f"{customer} secret Basic <hidden>")
 
 
+@pytest.mark.slow
 def test_secret_watch_reports_every_leak_and_nothing_else():
     with TemporaryDirectory() as place:  # below tmp_path the suite's own watch would find what leaked
         command = ["-m", "pytest", "-q", "-rE", "--tb=no", "--show-capture=no", "-p", "no:cacheprovider"]

@@ -91,13 +91,12 @@ def make_harness(
 
 def contents(store: ParquetStore) -> dict[str, Any]:
     """Return the totals of the tables, in the form of `truth`. Asserts that no row is stored twice."""
-    points, keys, value_sum, ts_sum = store.sql(
-        "select count(*), count(distinct (call_id, sid, mid, peer_uid, ts)), sum(value), "
-        "sum(epoch(ts)::bigint)::bigint from metrics"
-    ).fetchall()[0]
-    calls, call_keys = store.sql("select count(*), count(distinct call_id) from calls").fetchall()[0]
-    sessions, session_keys = store.sql(
-        "select count(*), count(distinct (call_id, sid)) from sessions"
+    # one query, because each opens DuckDB again
+    points, keys, value_sum, ts_sum, calls, call_keys, sessions, session_keys = store.sql(
+        "select * from (select count(*), count(distinct (call_id, sid, mid, peer_uid, ts)), sum(value), "
+        "sum(epoch(ts)::bigint)::bigint from metrics), "
+        "(select count(*), count(distinct call_id) from calls), "
+        "(select count(*), count(distinct (call_id, sid)) from sessions)"
     ).fetchall()[0]
     assert (points, calls, sessions) == (keys, call_keys, session_keys)
     return {

@@ -13,6 +13,7 @@ from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.series import SampleTiming
 from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
+from tests.conftest import slow
 from tests.harvest.damage import (
     DAMAGES,
     damageable_files,
@@ -83,8 +84,14 @@ def test_store_of_these_tests_has_every_kind_of_file(damaged_later):
 NOT_SEEN = {"calls", "_pending/sessions", "_pending/metrics", "_listing", "_store.json"}
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ((kind, damage) if number % len(DAMAGES) == index else slow(kind, damage))
+        for number, kind in enumerate(KINDS)
+        for index, damage in enumerate(DAMAGES)
+    ],
+)
 def test_damaged_file_is_named_and_its_rows_are_fetched_again(
     damaged_later, expected, tmp_path, kind, damage
 ):
@@ -201,7 +208,9 @@ def test_unfinished_call_beyond_the_reach_does_not_stop_the_compaction_of_its_da
         assert all(path.name.startswith("compacted~") for path in later.tables.files(table))
 
 
-@pytest.mark.parametrize("kind", ["calls", "sessions", "metrics", "calls compacted", "metrics compacted"])
+@pytest.mark.parametrize(
+    "kind", ["metrics", *map(slow, ("calls", "sessions", "calls compacted", "metrics compacted"))]
+)
 def test_repair_that_is_killed_at_any_step_is_continued(damaged_later, expected, tmp_path, monkeypatch, kind):
     """The process ends before its n-th rename; the next harvest repairs the rest."""
     original = Path.replace

@@ -94,7 +94,7 @@ def check_meetings(lost, report, unreadable):
 
 
 @pytest.mark.parametrize(
-    "kind", ["unreadable-optional", "number-as-text", "control-characters", "raw-deflate"]
+    "kind", ["unreadable-optional", *map(slow, ("number-as-text", "control-characters", "raw-deflate"))]
 )
 @pytest.mark.parametrize("vendor", RUNS)
 def test_dirt_that_can_be_read_loses_no_row(vendor, kind, clean, tmp_path):

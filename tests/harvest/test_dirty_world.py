@@ -3,6 +3,7 @@
 import pytest
 
 from agora_analytics.simulator import DIRT_KINDS, Dirt
+from tests.conftest import partly_slow
 from tests.harvest.harness import make_harness, simple_world
 
 WORLD = simple_world(20, interval=120)
@@ -72,13 +73,13 @@ def check(harness, clean):
     return seen
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", partly_slow(KINDS, 5))
 def test_one_kind_of_dirt(kind, clean, tmp_path):
     harness = make_harness(WORLD, tmp_path, dirt=Dirt(share=0.2, kinds=(kind,), seed=3))
     assert check(harness, clean).dirt[kind] > 0
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", partly_slow(range(4), 1))
 def test_every_kind_of_dirt_at_once(seed, clean, tmp_path):
     harness = make_harness(WORLD, tmp_path, dirt=Dirt(share=0.1, seed=seed))
     assert len(check(harness, clean).dirt) > 10

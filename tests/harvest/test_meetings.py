@@ -81,6 +81,7 @@ def test_every_sample_is_stored_once_and_fetched_once(tmp_path):
     assert max(harness.simulator.rate_windows.worst.values()) < 100
 
 
+@pytest.mark.slow
 def test_complete_days_are_compacted_to_one_file_each(tmp_path):
     project = world(sessions=12)
     harvested(make_harness(project), tmp_path)
@@ -158,6 +159,7 @@ def test_peer_id_of_a_sample_without_publisher_samples():
     assert [point["peer_id"] for point in sample_points([received])] == ["theirs"]
 
 
+@pytest.mark.slow
 def test_ongoing_meeting_is_fetched_again(tmp_path):
     project = world(ongoing_share=1.0, sessions=3)
     first = harvested(make_harness(project), tmp_path)
@@ -179,6 +181,7 @@ def days_of(folder):
     return rows.fetchall()
 
 
+@pytest.mark.slow
 def test_daily_runs_equal_one_run_over_all_days(tmp_path):
     project = world(sessions=6)
     meeting = project.sessions[0].meetings[0]
@@ -262,6 +265,7 @@ def test_delayed_harvest_does_not_replace_a_complete_meeting(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [1, *map(slow, (2, 3))])
+@pytest.mark.slow
 def test_faults_do_not_change_the_rows(tmp_path, seed):
     project = world()
     harness = make_harness(project, faults=Faults(share=0.1, seed=seed))
@@ -270,6 +274,7 @@ def test_faults_do_not_change_the_rows(tmp_path, seed):
 
 
 @pytest.mark.parametrize("writes", [2, *map(slow, (1, 5, 9))])
+@pytest.mark.slow
 def test_harvest_resumes_after_a_full_disk(tmp_path, writes):
     project = world()
     store = open_store(tmp_path, create=True)

@@ -11,6 +11,7 @@ from agora_analytics.simulator import Faults
 from agora_analytics.simulator.apsaravideo import Terminals
 from agora_analytics.store import open_store
 from tests.apsaravideo.harness import APP_ID, DAY, ENDPOINT, NOW, WORLD, make_harness
+from tests.conftest import partly_slow
 from tests.harvest.damage import DAMAGES, damageable_files, missing
 
 MIDNIGHT = NOW // DAY * DAY
@@ -130,7 +131,7 @@ class FullAfter:
             raise StoreError("the disk is full")
 
 
-@pytest.mark.parametrize("writes", range(1, 16))
+@pytest.mark.parametrize("writes", partly_slow(range(1, 16), 5))
 def test_next_run_repairs_a_store_after_any_failed_write(tmp_path, writes):
     with pytest.raises(StoreError, match="full"):
         harvested(make_harness(), FullAfter(tmp_path, writes), since=MIDNIGHT - DAY, until=NOW)
@@ -145,7 +146,7 @@ def test_wrong_credentials_and_range_out_of_reach_end_the_harvest(tmp_path):
         harvested(make_harness(), tmp_path, since=NOW - 90 * DAY, until=NOW - 80 * DAY)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", partly_slow(DAMAGES, 1))
 @pytest.mark.parametrize("kind", ["points", "points compacted", "_pending/points"])
 def test_damaged_day_is_fetched_again_whatever_the_range(tmp_path, kind, damage):
     whole = tmp_path / "whole"

@@ -14,7 +14,7 @@ from agora_analytics.harvest.call_fetcher import CallFetcher
 from agora_analytics.simulator import DEMO_APP_ID, World
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
 from agora_analytics.simulator.ground_truth.series import SampleTiming
-from agora_analytics.store.parquet_writer import ParquetStoreWriter
+from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import slow
 from tests.harvest.harness import UNTIL as NOW
@@ -69,7 +69,7 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
         NOW - 2 * HOUR, NOW + 600, *[(NOW - 2 * HOUR, NOW + 600)] * 3, *[(NOW + 300, NOW + 600)] * 2
     )
     harness = at(project, store, NOW)
-    original = ParquetStoreWriter._write
+    original = StoreWriter._write
 
     def full(self, target, table, rows, notes=None):
         if "/calls/" in str(target) and "_pending" not in str(target):
@@ -77,7 +77,7 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
         return original(self, target, table, rows, notes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ParquetStoreWriter, "_write", full)
+        patch.setattr(StoreWriter, "_write", full)
         with pytest.raises(StoreError, match="no space"):
             run(harness, 3 * HOUR)
     assert harness.tables.counts()["metrics"] > 0
@@ -239,6 +239,7 @@ def test_delayed_fetch_does_not_replace_newer_rows(store, monkeypatch, ongoing):
 
 
 @pytest.mark.parametrize("delay", [120, *map(slow, (60, 170, 250))])
+@pytest.mark.slow
 def test_overlapping_runs_store_an_ongoing_call_once(store, delay):
     project = world(NOW - 40 * HOUR, NOW + 30, *[(NOW - 40 * HOUR, NOW + 30)] * 90)
     harness = at(project, store, NOW, latency=(20, 25))  # so that fetching a call takes minutes

@@ -27,6 +27,7 @@ def small_day(per_day: int, *names: str):
     return evolve(ENTERPRISE, limits={**ENTERPRISE.limits, **small})
 
 
+@pytest.mark.slow
 def test_exhausted_quota_stops_the_harvest_and_the_next_day_completes_it(tmp_path):
     world = simple_world(100)
     harness = make_harness(world, tmp_path / "store", plan=small_day(60))
@@ -95,6 +96,7 @@ def test_server_refusal_overrides_the_quota_of_the_ledger(tmp_path):
     assert harness.refusals.total() <= 20
 
 
+@pytest.mark.slow
 def test_estimate_counts_only_what_is_not_stored(tmp_path):
     world = simple_world(110)  # more than one page
     harness = make_harness(world, tmp_path / "store")

@@ -319,6 +319,7 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
             ("is not valid TOML at end of document",),
         ),
         (f"[[account]]\ncustomer_secret = {SECRET}", ("is not valid TOML at line 2",)),
+        ("a = " + "[" * 9000 + "]" * 9000, ("is not valid TOML",)),
         (f"[{SECRET}]\n[{SECRET}]", ("is not valid TOML at line 2",)),
     ],
 )
@@ -369,8 +370,9 @@ def test_log_of_the_file_is_that_of_the_environment_unless_it_is_set(write, monk
     assert os.environ["AGORA_LOG"] == "info"
 
 
-def test_ledger_of_the_file_may_be_memory(write):
-    client = AsyncAgora.from_config("acme", write(f'ledger = "memory"\n{entry()}'))
+@pytest.mark.parametrize("name", ["memory", "MEMORY", " memory "])
+def test_ledger_of_the_file_may_be_memory(name, write):
+    client = AsyncAgora.from_config("acme", write(f'ledger = "{name}"\n{entry()}'))
     assert type(client._ledger) is MemoryLedger
 
 

@@ -1,11 +1,12 @@
 """Credentials from a coroutine function: called for every attempt, tried once more after they were renewed, never shown."""
 
+import anyio
 import pytest
 
 from agora_analytics import AsyncAgora, AsyncAgoraBeta, AsyncApsaraVideo, AsyncSignaling, blocking
 from agora_analytics.agora.credentials import Basic
 from agora_analytics.apsaravideo import Credentials
-from agora_analytics.errors import AuthenticationError, ConfigurationError
+from agora_analytics.errors import AuthenticationError, ConfigurationError, DeadlineExceeded
 from agora_analytics.signaling import LegacyToken, Token
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, response
@@ -153,8 +154,12 @@ def test_both_forms_exclude_each_other(kind):
             ConfigurationError, match="either credentials= or customer_id and customer_secret"
         ):
             kind("an-id", "s", credentials=credentials, app_id="app")
-    with pytest.raises(ConfigurationError, match="customer_id is missing"):
+    with pytest.raises(
+        ConfigurationError, match="customer_id and customer_secret are missing; pass them, set AGORA_"
+    ):
         kind(app_id="app")
+    with pytest.raises(ConfigurationError, match="customer_id is missing"):
+        kind(None, "s", app_id="app")
     with pytest.raises(ConfigurationError, match="customer_secret is missing"):
         kind("an-id", app_id="app")
 
@@ -176,3 +181,28 @@ def test_blocking_client_takes_a_coroutine_function():
     with blocking.Agora(credentials=Source(AsyncAgora, OLD), app_id="app", transport=transport) as client:
         client.calls("1h").collect()
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("first", [True, False], ids=["at first", "after a refusal"])
+def test_error_of_the_function_is_raised_as_it_is(kind, first):
+    """Nothing more is sent, and the client can be used again."""
+    source, transport = Source(kind, OLD), Scripted(REFUSED[kind])
+
+    async def failing():
+        if source.calls or first:
+            raise LookupError("the vault is sealed")
+        return await source()
+
+    with pytest.raises(LookupError, match="the vault is sealed"):
+        run_with(transport, kind, failing)
+    assert len(transport.requests) == (0 if first else 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_function_that_hangs_ends_with_the_deadline(kind):
+    async def hanging():
+        await anyio.sleep(10_000)
+
+    with pytest.raises(DeadlineExceeded, match="timed out after"):
+        run_with(Scripted(), kind, hanging)

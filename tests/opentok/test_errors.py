@@ -195,6 +195,7 @@ async def many(client, times):
 @pytest.mark.parametrize(
     ("latency", "times"), [((0.01, 0.4), 250), slow((0.01, 0.4), 500), slow((0.0, 0.0), 500)]
 )
+@pytest.mark.slow
 def test_client_sends_fewer_than_100_requests_in_30_seconds(latency, times):
     harness = make_harness(latency=latency)
 

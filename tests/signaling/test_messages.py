@@ -267,7 +267,7 @@ def test_repr_has_no_secret():
     harness = make_harness()
     client = harness.client(credentials=Basic("demo-customer-id", "s3cret"))
     assert "s3cret" not in repr(client)
-    with pytest.raises(errors.ConfigurationError, match="customer_id is missing"):
+    with pytest.raises(errors.ConfigurationError, match="customer_id and customer_secret are missing"):
         harness.client(credentials=Basic("", ""))
     with pytest.raises(errors.ConfigurationError, match="user_id is missing"):
         LegacyToken("", "t-1")

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreError
-from agora_analytics.store import CALL_TABLES, TABLES, atomic_exchange, compaction, open_store
+from agora_analytics.schemas import CALL_TABLES, TABLES
+from agora_analytics.store import atomic_exchange, compaction, open_store
 from tests.conftest import slow
 
 from .sample_calls import (
@@ -347,6 +348,7 @@ def test_exchange_swaps_folders_or_raises(tmp_path):
 
 
 @pytest.mark.parametrize("reader", ["sql", *map(slow, ("glob", "table", "dataset"))])
+@pytest.mark.slow
 def test_concurrent_reader_sees_every_row_once(store, tmp_path, reader):
     days = [f"2026-11-{day:02d}" for day in range(1, 6)]
     for number in range(100):

@@ -15,6 +15,7 @@ from agora_analytics.errors import InvalidRequest, StoreDamaged, StoreError, Sto
 from agora_analytics.store import open_store, parquet_file, query
 from agora_analytics.store.failures import store_error
 from agora_analytics.store.layout import Layout
+from tests.conftest import slow
 from tests.harvest.damage import flip_page
 
 from .sample_calls import (
@@ -253,7 +254,7 @@ def _garble_footer(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_cut, _garble_pages, _garble_footer, _empty])
-@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("small", [False, slow(True)])
 def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
     monkeypatch.setattr(parquet_file, "SMALL", 10_000 if small else 0)
     for call_id in ("a", "b", "c"):

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.errors import StoreError
-from agora_analytics.schemas import KEYS
-from agora_analytics.store import TABLES, table_schema
+from agora_analytics.schemas import KEYS, TABLES, table_schema
 from agora_analytics.store.layout import COMPACTED, decode_id, encode_id, short_id, stored_id
 from agora_analytics.store.parquet_file import ENCODINGS
 

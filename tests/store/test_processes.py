@@ -2,7 +2,8 @@
 
 import pytest
 
-from agora_analytics.store import CALL_TABLES, open_store
+from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store import open_store
 from tests.conftest import slow
 
 from .sample_calls import APP, PARTITION, call, store_call, whole_calls_only
@@ -54,6 +55,7 @@ def test_process_killed_at_any_time_leaves_a_valid_store(tmp_path, after):
     assert whole_calls_only(store) >= after
 
 
+@pytest.mark.slow
 def test_two_processes_with_the_same_work_store_it_once(tmp_path):
     calls = 40
     both = [start("writer_process.py", tmp_path / "store", 0, calls) for _ in range(2)]

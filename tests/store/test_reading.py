@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.store import CALL_TABLES, TABLES, open_store, table_schema
+from agora_analytics.schemas import CALL_TABLES, TABLES, table_schema
+from agora_analytics.store import open_store
+from tests.conftest import slow
 
 from .sample_calls import APP, CREATED, DAY, POINT, SAMPLES, SESSIONS, store_call
 
@@ -121,7 +123,7 @@ def test_folder_name_may_contain_any_character(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "parent", ["day=2020-01-01", "app_id=archive", "vendor=lake", "value=7", "call_id=x"]
+    "parent", ["day=2020-01-01", *map(slow, ("app_id=archive", "vendor=lake", "value=7", "call_id=x"))]
 )
 def test_store_below_a_key_value_folder_returns_the_same_rows(tmp_path, parent):
     plain = open_store(tmp_path / "plain", create=True)

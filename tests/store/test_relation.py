@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
-from agora_analytics.store import TABLES, open_store, query
+from agora_analytics.schemas import TABLES
+from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.query_errors import duckdb_error
 
@@ -256,8 +257,9 @@ def test_store_shows_what_it_contains(filled, tmp_path):
         "2026-11-20 to 2026-11-21>"
     )
     html = filled._repr_html_()
-    assert "<td>metrics</td><td>160</td><td>4</td>" in html
-    assert "agora, opentok; 2026-11-20 to 2026-11-21" in html
+    assert "<th>rows</th><td>2 calls, 6 sessions, 160 metrics, 1 points</td>" in html
+    assert "<th>vendors</th><td>agora, opentok</td>" in html
+    assert "<th>days</th><td>2026-11-20 to 2026-11-21</td>" in html
     empty = open_store(tmp_path / "a<b>", create=True)
     assert repr(empty) == f"<ParquetStore {empty.path}; empty>"
     assert "a&lt;b&gt;" in empty._repr_html_()
@@ -269,7 +271,7 @@ def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(fi
     assert repr(filled).endswith(shown)
     monkeypatch.setattr("agora_analytics.store.overview._MOST_FILES", 3)
     assert repr(filled).endswith(shown)
-    assert "<td>metrics</td><td></td><td>4</td>" in filled._repr_html_()
+    assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points (files)</td>" in filled._repr_html_()
 
 
 def test_completeness_of_each_day(store):

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.errors import StoreConflict, StoreError
-from agora_analytics.store import METRICS, open_store, parquet_file
+from agora_analytics.schemas import METRICS
+from agora_analytics.store import open_store, parquet_file
 
 from .sample_calls import (
     APP,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.beta import operations
 from agora_analytics.agora.beta.limits import LIMITS, SHARED_BUDGETS
 from agora_analytics.agora.beta.metrics import BetaMetrics
@@ -190,7 +191,7 @@ class AsyncAgoraBeta(BetaMetrics):
             lambda: self._range(since, until),
             resume,
             asked=lambda: (as_asked(since), as_asked(until), *(("settled",) if settled else ())),
-            table=_calls_table,
+            table=calls_table,
             narrow=lambda part, calls: operations.narrow_calls(part, calls, earliest=self._earliest()),
             wanted=is_wanted,
         )
@@ -332,9 +333,3 @@ class AsyncAgoraBeta(BetaMetrics):
 
     async def _headers(self, _: Request) -> Mapping[str, str]:
         return await current_headers(self.credentials)
-
-
-def _calls_table(pages: Sequence[Page[Call]]) -> "pa.Table":
-    from agora_analytics.agora.arrow import calls_table
-
-    return calls_table([call for page in pages for call in page.records])

@@ -42,7 +42,7 @@ class BetaPoint(Record):
     ts: Seconds
     metric: str
     value: int | float | None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("unit",)
 
@@ -69,7 +69,7 @@ class CauseTag(Record):
 
     factor_id: Int64
     host_user: Uid = field(default=Uid(""))
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("factor",)
 
@@ -97,7 +97,7 @@ class Diagnosis(Record):
     exp_id: Int64
     cname: str = ""
     cause_tags: tuple[CauseTag, ...] = ()
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
     _IN_JSON = ("experience",)
 
@@ -231,17 +231,8 @@ def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
         ]
     )
     rows = [
-        {
-            "ts": diagnosis.ts,
-            "user": diagnosis.user,
-            "exp_id": diagnosis.exp_id,
-            "experience": diagnosis.experience,
-            "cname": diagnosis.cname,
-            "factor_id": cause and cause.factor_id,
-            "factor": cause and cause.factor,
-            "host_user": cause and cause.host_user,
-            "extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None,
-        }
+        {name: getattr(diagnosis, name, getattr(cause, name, None)) for name in schema.names}
+        | {"extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None}
         for page in pages
         for diagnosis in page.records
         for cause in diagnosis.cause_tags or (None,)

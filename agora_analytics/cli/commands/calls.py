@@ -196,7 +196,7 @@ def calls(
     run_pages(
         account.client,
         lambda client: client.calls(since, until, cname=cname, page_size=output.page_size),
-        lambda page: calls_table(page.records),
+        lambda page: calls_table([page]),
         CALL_ROWS,
         output,
     )
@@ -226,6 +226,6 @@ def sessions(
             call, *ends, uids=user or (), exclude_server_user=not servers, page_size=output.page_size
         )
         async for page in listing.pages():
-            yield sessions_table(page.records, call_id=call_id)
+            yield sessions_table([page], call_id=call_id)
 
     run_listing(account.client, pages, SESSION_ROWS, output)

@@ -76,11 +76,12 @@ def _meetings_table(summaries: Sequence[Any], *, minutes: bool = False) -> "pa.T
     """
     import pyarrow as pa
 
-    from agora_analytics.opentok.records import MeetingSummary, table
+    from agora_analytics.core.record_table import record_table
+    from agora_analytics.opentok.records import MeetingSummary
 
     meetings = [meeting for summary in summaries for meeting in summary.meetings]
     modes = [summary.media_mode for summary in summaries for _ in summary.meetings]
-    everything = table(MeetingSummary, meetings)
+    everything = record_table(MeetingSummary, meetings)
     rows = everything.select(_MEETING_FIELDS)
     for name in _MINUTES if minutes else ():
         rows = rows.append_column(name, everything[name])
@@ -93,9 +94,10 @@ def _meetings_table(summaries: Sequence[Any], *, minutes: bool = False) -> "pa.T
 
 
 def _samples_table(samples: Sequence[Any]) -> "pa.Table":
-    from agora_analytics.opentok.records import StreamSample, table
+    from agora_analytics.core.record_table import record_table
+    from agora_analytics.opentok.records import StreamSample
 
-    return table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
+    return record_table(StreamSample, samples).select(_SAMPLE_FIELDS).rename_columns({"created_at": "ts"})
 
 
 def _ended(row: Cells) -> str:

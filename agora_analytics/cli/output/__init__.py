@@ -11,6 +11,7 @@ import typer
 from attrs import frozen
 
 from agora_analytics.cli.output.columns import RowKind
+from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import InvalidRequest, StoreError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Output:
         """Refuse a file whose ending is not a format, or is another format than the chosen one."""
         if self.file is None:
             return
+        if url := path_as_url(self.file):
+            raise InvalidRequest(f"--output {url}: the output is a local file, not a URL; name a file")
         ending, formats = self.file.suffix, ", ".join(_SUFFIXES)
         if not ending:
             is_device = self.file.exists() and not self.file.is_file()

@@ -114,6 +114,24 @@ class HttpxTransport:
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
         client = self._client or await self._opened()
+        results: list[Response | Exception] = []
+
+        async def exchange() -> None:
+            try:
+                results.append(await self._exchange(client, request))
+            except Exception as error:  # noqa: BLE001 - raised by the caller's task, not in a group
+                results.append(error)
+
+        # httpx closes responses in shielded scopes of anyio. A cancellation of the caller's task would interrupt them and
+        # leave the connection in use forever. The group cancels its own task, and not within those scopes.
+        async with anyio.create_task_group() as group:
+            group.start_soon(exchange)
+        (result,) = results
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _exchange(self, client: Any, request: Request) -> Response:
         if self._proxied is not None:
             target = urlsplit(request.base_url)
             if may_use_proxy(request, target.hostname or "", encrypted=target.scheme == "https"):
