@@ -34,7 +34,7 @@ def contents(layout: Layout) -> dict[str, str]:
             vendors = {*(found or ()), *(["agora"] if rows["calls"] else [])}
     counts = ", ".join(f"{count:,} {table}" for table, count in (rows or files).items() if count) or "empty"
     texts = {
-        "rows" if rows else "files": counts if rows else f"files: {counts}",
+        "rows" if rows else "files": counts,
         "vendors": ", ".join(sorted(vendors)),
         "days": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
     }

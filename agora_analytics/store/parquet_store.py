@@ -87,7 +87,9 @@ class ParquetStore:
         self.writer = StoreWriter(self._layout, durable=durable)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'; '.join((str(self.path), *contents(self._layout).values()))}>"
+        found = contents(self._layout).items()
+        texts = (f"files: {text}" if name == "files" else text for name, text in found)
+        return f"<{type(self).__name__} {'; '.join((str(self.path), *texts))}>"
 
     def _repr_html_(self) -> str:
         return as_html(self._layout)

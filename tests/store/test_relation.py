@@ -271,7 +271,7 @@ def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(fi
     assert repr(filled).endswith(shown)
     monkeypatch.setattr("agora_analytics.store.overview._MOST_FILES", 3)
     assert repr(filled).endswith(shown)
-    assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points (files)</td>" in filled._repr_html_()
+    assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points</td>" in filled._repr_html_()
 
 
 def test_completeness_of_each_day(store):
