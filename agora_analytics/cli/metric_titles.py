@@ -20,6 +20,7 @@ _TITLES: Mapping[str, str] = {
     "channelSize": "channel size",
     "join_success_in_5s_rate": "join success in 5 s",
     "net": "network",
+    "network_delay_rate": "high network delay",
     "os": "OS",
     "peakConcurrentChannels": "most channels at once",
     "peakConcurrentUsers": "most users at once",

@@ -166,7 +166,7 @@ def test_query_result_names_what_is_the_same_in_all_rows(screen, base_url):
     )
     shown = screen(80, *query)
     assert {"ts", "value"} <= set(shown[0].split())
-    assert re.search("The same in all rows: vendor agora, .*metric round_trip_time", " ".join(shown))
+    assert re.search("The same in all rows: vendor=agora, .*metric=round_trip_time", " ".join(shown))
     assert "The same in all rows" not in " ".join(screen(500, *query))
 
 

@@ -145,7 +145,7 @@ def _run(
     method: "Callable[[AsyncAgora], Callable[..., Any]]",
     **more: Any,
 ) -> None:
-    name = "groups" if query.by else "totals" if query.total else f"{query.each}s"
+    name = "groups" if query.by else "rows" if query.total else f"{query.each}s"
     kind = metric_rows(metrics, name=name, over_time=not query.totals, by=query.by)
     arguments = query.arguments() | more
     run_listing(

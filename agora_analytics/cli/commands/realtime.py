@@ -120,13 +120,8 @@ def realtime(
 def _show_windows(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:
     if query.user and query.counts:
         raise InvalidRequest(f"{query.counts[0]} is not available for single users; choose rates")
-    kind = metric_rows(
-        query.metrics,
-        name="rows" if query.by else "windows",
-        over_time=True,
-        by=query.by,
-        users=bool(query.user),
-    )
+    name = "rows" if query.by or query.user else "windows"
+    kind = metric_rows(query.metrics, name=name, over_time=True, by=query.by, users=bool(query.user))
 
     def pages(client: "AsyncAgora") -> "AsyncGenerator[pa.Table, None]":
         since, queries = query.since or "10m", list[Coroutine[Any, Any, Iterable[Any]]]()
@@ -164,7 +159,7 @@ def _show_top(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutp
 
 
 def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
-    """Return one row for each group, with a key for each metric."""
+    """Return one row for each group, with a key for each metric; the groups with the most users first."""
     rows: dict[str | None, dict[str, Any]] = {}
     for group in groups:
         row = rows.setdefault(
@@ -178,7 +173,8 @@ def _group_rows(groups: Iterable[Any]) -> Iterable[dict[str, Any]]:
         row[group.metric] = value_of(group)
         if group.user_count is not None:
             row[RealtimeMetric.USER_COUNT.value] = group.user_count
-    return rows.values()
+    users = RealtimeMetric.USER_COUNT.value
+    return sorted(rows.values(), key=lambda row: -(row.get(users) or 0))
 
 
 def _follow(account: AgoraAccount, query: RealtimeQuery, output: UnlimitedOutput) -> None:

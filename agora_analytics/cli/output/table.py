@@ -66,7 +66,7 @@ class TableWriter(RowWriter):
         same = _same_in_all(columns, rows) if layout.left_out and self._kind.keep_empty else {}
         if same:  # room for the columns that differ
             rest = [place for place in range(len(columns)) if place not in same]
-            shared = ", ".join(f"{columns[place].title} {text}" for place, text in same.items())
+            shared = ", ".join(f"{columns[place].title}={text}" for place, text in same.items())
             columns, rows = (
                 [columns[place] for place in rest],
                 [[row[place] for place in rest] for row in rows],
