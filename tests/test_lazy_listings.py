@@ -123,6 +123,9 @@ def test_unknown_option_is_an_error_of_the_call():
 
 
 def test_listing_that_is_iterated_twice_is_planned_twice():
+    pytest.importorskip("numpy")
+    pytest.importorskip("starlette")
+
     async def job(client):
         listing = client.calls("2h", "now")
         for _ in range(2):

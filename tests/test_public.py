@@ -15,7 +15,7 @@ from agora_analytics import errors
 
 NEEDS_STORE = {
     "CallSkipped", "CallStored", "CallsListed", "Estimate", "FileDamaged", "HarvestClient", "HarvestEvent",
-    "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "Unreadable", "estimate", "harvest",
+    "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "StoreWriter", "Unreadable", "estimate", "harvest",
     "harvest_insights", "open_store",
 }  # fmt: skip
 PROMISED = {

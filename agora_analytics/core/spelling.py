@@ -4,7 +4,6 @@ A name that resembles no documented one is accepted, because a vendor may have a
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from agora_analytics.errors import InvalidRequest
 
@@ -44,6 +43,8 @@ def check_spelling(
 
 
 def _closest(word: str, names: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # only a name that is not documented needs it
+
     known = list(map(str, names))
     head, dot, _ = str(word).rpartition(".")
     # A prefix such as `usage.` is a part of every name, and would make all of them similar.

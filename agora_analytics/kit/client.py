@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, TypeVar, Unpack
 
@@ -47,6 +46,8 @@ _OF_THE_MACHINE = ("base_url", "region")
 
 def basic_auth(user: str, password: str) -> Mapping[str, str]:
     """Return the header of HTTP Basic authentication."""
+    from base64 import b64encode
+
     return {"authorization": f"Basic {b64encode(_encoded(f'{user}:{password}')).decode()}"}
 
 

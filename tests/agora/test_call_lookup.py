@@ -7,6 +7,10 @@ from importlib.util import find_spec
 
 import pytest
 
+pytest.importorskip("numpy")
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
 from agora_analytics import AsyncAgora, CallNotFound, UserCall, blocking
 from agora_analytics.agora.call_lookup import AROUND
 from agora_analytics.errors import DeadlineExceeded, InvalidRequest, RateLimited, WindowOutOfReach

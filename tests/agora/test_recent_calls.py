@@ -6,6 +6,9 @@ from importlib.util import find_spec
 
 import pytest
 
+pytest.importorskip("numpy")
+pytest.importorskip("starlette")
+
 from agora_analytics.agora.beta.client import AsyncAgoraBeta
 from agora_analytics.agora.records import Call
 from agora_analytics.engine.events import NotYetAvailable, log_event
