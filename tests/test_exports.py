@@ -32,7 +32,17 @@ INTERNAL = {
         "Settings.host_table",
     ),
 }
-FAMILIAR = {*dir(builtins), *typing.__all__, *collections.abc.__all__, "httpx", "httpx2", "pa", "pd", "pl", "ds"}
+FAMILIAR = {
+    *dir(builtins),
+    *typing.__all__,
+    *collections.abc.__all__,
+    "httpx",
+    "httpx2",
+    "pa",
+    "pd",
+    "pl",
+    "ds",
+}
 
 
 def public_names() -> dict[str, set[object]]:
