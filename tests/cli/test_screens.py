@@ -12,6 +12,7 @@ import pytest
 
 from agora_analytics.simulator import serve_in_thread
 from agora_analytics.simulator.opentok import DEMO_PROJECT, OpenTokSimulator, OpenTokWorld
+from tests.conftest import slow
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -79,7 +80,7 @@ def opentok(environment):
         yield world
 
 
-@WIDTHS
+@pytest.mark.parametrize("columns", [80, slow(160)])
 def test_no_word_of_a_table_or_report_is_broken(screen, command, base_url, world, columns):
     """The words of a screen are those of the same output in a pipe, which has no width."""
     call = max(world.calls, key=lambda call: len(call.sessions))
