@@ -94,7 +94,7 @@ def test_dry_run_counts_sessions_and_stores_nothing(command, simulator, made, tm
     entries = sum(len(session.meetings) for session in made.sessions)
     days = int(re.search(r"opentok/project_data +([78]) *\nNothing was stored", done.stdout)[1])
     assert f"{entries + days} meetings and days to visit" in done.stdout
-    assert re.search(rf"endpoint +requests *\n *opentok/session_data +{entries + 1} *\n", done.stdout)
+    assert re.search(rf"endpoint +requests *\n *─+\n *opentok/session_data +{entries + 1} *\n", done.stdout)
     assert "This estimate took 1 request (opentok/session_data 1)." in done.stdout
     assert "quota" not in done.stdout
     assert not (tmp_path / "quality.store").exists()

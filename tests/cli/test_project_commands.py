@@ -114,7 +114,7 @@ def test_follow_writes_a_line_for_each_group_and_window(all_of, base_url):
     assert len({row["ts"] for row in rows}) == 3 < len(rows)
     assert len({(row["ts"], row["dimension_value"]) for row in rows}) == len(rows)
     titles, *lines = table.splitlines()
-    assert titles.split() == ["from", "net", "users", "video", "freeze"]
+    assert titles.split() == ["from", "network", "users", "video", "freeze"]
     assert len(lines) > 3
     assert [json.loads(line)["dimension_value"] for line in chosen.splitlines()] == ["Wi-Fi"] * 3
 

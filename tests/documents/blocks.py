@@ -97,7 +97,7 @@ def _continues(command: str) -> bool:
 
 def shape(line: str) -> str:
     """Return a line without the parts that differ between two runs: numbers, times, ids, empty cells."""
-    changing = {"-", "%", "null", "null,"}
+    changing = {"-", "%", "null", "null,", "<NA>", "NaN"}
     words = ["#" if re.search(r"\d", word) or word in changing else word for word in line.split()]
     return re.sub(r"─+", "─", re.sub(r"#(?: #)+", "#", " ".join(words)))
 
