@@ -48,6 +48,7 @@ OF_A_CALL = {
 @pytest.mark.parametrize("plan", DELAYS)
 def test_first_program_runs_on_a_project_with_calls_that_began_seconds_ago(plan):
     """The first program of the README, and a gather of the metrics of all calls."""
+    pytest.importorskip("pyarrow")
 
     async def job(client):
         tables = [await client.metrics(call).to_arrow() async for call in client.calls("6h")]
