@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 import hypothesis
 import pytest
 
+from agora_analytics import logs
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine import open_ledger
@@ -73,6 +75,18 @@ def no_settings_from_outside(monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv(open_ledger.LEDGER, open_ledger.MEMORY)
     monkeypatch.setattr(open_ledger, "_process_ledger", MemoryLedger())
+
+
+@pytest.fixture(autouse=True)
+def no_log_from_outside(monkeypatch):
+    """Take back the log set-up of a test: `AGORA_LOG` and `--debug` count for the process."""
+    package = logging.getLogger("agora_analytics")
+    monkeypatch.setattr(logs, "_is_set_up", False)
+    monkeypatch.setattr(logs, "_handler", None)
+    level, handlers = package.level, package.handlers[:]
+    yield
+    package.setLevel(level)
+    package.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
