@@ -240,21 +240,20 @@ class Pages(Generic[T, PageT]):
             prefetch = self._prefetch if limits.max_wait is None else 1
             return _Prefetcher(steps, self._spawn, prefetch, budget, self._options, keep_raw=keep_raw)
 
-        prefetcher, is_replanned = await plan(), False
+        prefetcher, is_first = await plan(), True
         try:
             while prefetcher.pending:
                 try:
                     page = await prefetcher.next()
-                except (
-                    WindowOutOfReach
-                ):  # the first plan was made with a wrong clock, which a response has corrected
-                    if is_replanned:
+                except WindowOutOfReach:
+                    if not is_first:
                         raise
+                    # the plan was made with a wrong clock, which the first response has corrected
                     prefetcher.cancel()
                     prefetcher = await plan()
                 else:
                     yield page
-                is_replanned = True
+                is_first = False
         finally:
             prefetcher.cancel()
 
