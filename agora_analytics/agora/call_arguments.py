@@ -1,6 +1,7 @@
 """The arguments of methods that are about one call: the call or its id, its time range, and lists of ids in it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from agora_analytics.agora.records import Call
 from agora_analytics.core.endpoint import Endpoint
@@ -9,6 +10,10 @@ from agora_analytics.core.resume_tokens import as_asked
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant
+
+if TYPE_CHECKING:
+    from agora_analytics.agora.plans import Plan
+    from agora_analytics.engine.engine import Engine
 
 
 def call_id_of(call: Call | str) -> str:
@@ -50,6 +55,13 @@ def call_window(
             "a call id needs since= and until=, the time range of the call; or pass the Call, which find_call returns"
         )
     return time_range(since, until, now=now, validate=validate)
+
+
+def is_settled(call: Call | str, endpoint: Endpoint, plan: "Plan", engine: "Engine") -> bool:
+    """Return whether a call is finished and its data is complete. Of an id, that is not known."""
+    if isinstance(call, str) or not call.finished or endpoint.name not in plan.limits:
+        return False
+    return call.destroyed_ts <= engine.reach(endpoint).end
 
 
 def check_ids(name: str, ids: Sequence[object], endpoint: Endpoint, *, most: int | None = None) -> None:

@@ -226,10 +226,7 @@ class CallLookup(CallStatistics):
         )
 
     def _is_settled(self, call: Call | str, endpoint: Endpoint | None = None) -> bool:
-        """Return whether a call is finished and its data is complete. Of an id, that is not known."""
+        from agora_analytics.agora.call_arguments import is_settled
         from agora_analytics.agora.operations import METRICS
 
-        endpoint = endpoint or METRICS
-        if isinstance(call, str) or not call.finished or endpoint.name not in self.settings.plan.limits:
-            return False
-        return call.destroyed_ts <= self._engine.reach(endpoint).end
+        return is_settled(call, endpoint or METRICS, self.settings.plan, self._engine)

@@ -15,7 +15,7 @@ from agora_analytics.agora.beta.records import (
     details_table,
     diagnoses_table,
 )
-from agora_analytics.agora.call_arguments import call_id_of, call_window, range_as_asked
+from agora_analytics.agora.call_arguments import call_id_of, call_window, is_settled, range_as_asked
 from agora_analytics.agora.credentials import (
     Basic,
     BasicSource,
@@ -317,14 +317,7 @@ class AsyncAgoraBeta(BetaMetrics):
         return self._pages(paginator, table=table)
 
     def _is_settled(self, call: Call | str) -> bool:
-        """Return whether a call is finished and its data is complete. Of an id, that is not known."""
-        if (
-            isinstance(call, str)
-            or not call.finished
-            or operations.CALL_DETAILS.name not in self.settings.plan.limits
-        ):
-            return False
-        return call.destroyed_ts <= self._engine.reach(operations.CALL_DETAILS).end
+        return is_settled(call, operations.CALL_DETAILS, self.settings.plan, self._engine)
 
     def _earliest(self) -> int:
         """Return the first second of calls that can be requested, also by a request that has to wait."""
