@@ -87,7 +87,7 @@ def _plan(plan: Plan | str) -> Plan:
         return PLANS[plan.strip().lower()]
     except KeyError:
         raise ConfigurationError(
-            f"there is no plan {plan!r}; choose one of {', '.join(PLANS)} (Starter has no API)"
+            f"unknown plan {plan!r}; choose one of {', '.join(PLANS)} (Starter has no API)"
             f"{did_you_mean(plan, PLANS)}"
         ) from None
 
@@ -97,7 +97,7 @@ def _region(region: Region | str) -> Region:
         return Region(region.strip().lower())
     except ValueError:
         raise ConfigurationError(
-            f"there is no region {region!r}; choose one of {', '.join(Region)}{did_you_mean(region, Region)}"
+            f"unknown region {region!r}; choose one of {', '.join(Region)}{did_you_mean(region, Region)}"
         ) from None
 
 

@@ -174,7 +174,7 @@ class LedgerFile:
 
     def _create_private(self) -> None:
         if not self._path.is_absolute():
-            raise FileNotFoundError("there is no home folder")
+            raise FileNotFoundError("the home folder is unknown")
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Only a new file: closing a second descriptor of an open file would release SQLite's locks.
         with suppress(FileExistsError):

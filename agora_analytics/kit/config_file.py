@@ -162,7 +162,7 @@ class Config:
             )
         if name not in self.accounts:
             close = did_you_mean(name, self.accounts) or f"; its accounts: {names}"
-            raise ConfigurationError(f"there is no account {name!r} in {self.file}{close}")
+            raise ConfigurationError(f"no account {name!r} in {self.file}{close}")
         account = self.accounts[name]
         if account.vendor != vendor:
             raise ConfigurationError(f"{account} is of vendor {account.vendor!r}, and {vendor!r} is needed")
@@ -212,7 +212,7 @@ def _find(named: str | os.PathLike[str] | None) -> Path:
         if place.is_file():
             return place
     raise ConfigurationError(
-        f"there is no configuration file; set {CONFIG}, or create {' or '.join(map(str, places))}"
+        f"no configuration file found; set {CONFIG}, or create {' or '.join(map(str, places))}"
     )
 
 
@@ -273,7 +273,7 @@ def _check_keys(place: str, table: Mapping[str, Any], kinds: Mapping[str, type])
                 f'{place}: {key} must not be in the file; write {key}_env = "VARIABLE" or {key}_file = "PATH"'
             )
         if key not in kinds:
-            raise ConfigurationError(f"{place}: there is no key {key!r}{did_you_mean(key, kinds)}")
+            raise ConfigurationError(f"{place}: unknown key {key!r}{did_you_mean(key, kinds)}")
         kind = kinds[key]
         # `True` is an `int` for Python.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -48,10 +48,10 @@ def ensure(folder: Path, *, create: bool, durable: bool = True) -> None:
     elif folder.exists():
         inside = next((parent for parent in folder.parents if (parent / FORMAT_FILE).exists()), None)
         advice = f"give {inside}, which contains it" if inside else "give the folder of an existing store"
-        raise StoreError(f"there is no store in {folder}: it has no {FORMAT_FILE}; {advice}")
+        raise StoreError(f"{folder} is not a store: it has no {FORMAT_FILE}; {advice}")
     else:
         raise StoreError(
-            f"there is no store at {folder}: the folder does not exist; "
+            f"the store {folder} does not exist; "
             "give the folder of an existing store, or harvest into this one first"
         )
 

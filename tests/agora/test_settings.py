@@ -75,7 +75,7 @@ def test_missing_setting_names_its_keyword_and_variable(name):
     ("name", "value", "said"),
     [
         ("plan", "starter", "choose one of standard, premium, enterprise"),
-        ("plan", "", "there is no plan"),
+        ("plan", "", "unknown plan"),
         ("region", "mars", "choose one of global, cn"),
         ("base_url", "api.agora.io", "is not a base URL"),
         ("base_url", "ftp://api.agora.io", "is not a base URL"),
