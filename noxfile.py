@@ -125,7 +125,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation site in docs/_build. A broken link, a wrong reference and any other warning is an error."""
-    session.install("-e", ".[all,aiohttp]", *GROUPS["docs"])
+    session.install("-e", ".[all]", *GROUPS["docs"])
     strict = ("-W", "--keep-going", "--nitpicky", "--fresh-env", "-q")
     session.run("python", "-m", "sphinx", "-b", "html", *strict, "docs", "docs/_build", *session.posargs)
 
