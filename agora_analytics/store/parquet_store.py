@@ -132,6 +132,8 @@ class ParquetStore:
 
             store.sql("select metric, unit, avg(value) as mean from metrics group by all").df()
         """
+        if isinstance(allow, str):
+            raise InvalidRequest(f"allow={allow!r} is a string; pass a list, [{allow!r}]")
         folders = None if allow is None else [Path(folder).expanduser() for folder in allow]
         return query.fetch(self._layout, text, lambda relation: relation, folders)
 

@@ -19,7 +19,8 @@ _QUERY_ERRORS = (
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
 _FORBIDDEN_FILE = re.compile('Cannot access file "(.*)" - ')
-_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']""", re.IGNORECASE)
+_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']|[a-z0-9]://""", re.IGNORECASE)
+_MISSING_EXTENSION = re.compile("requires the extension|required extension")
 _FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
 
 
@@ -78,6 +79,8 @@ def _names_other_file(layout: Layout, message: str) -> bool:
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
     if isinstance(problem, duckdb.OutOfMemoryException):
         return StoreError(f"the query ran out of memory: {_one_line(problem)}; select fewer rows or columns")
+    if _MISSING_EXTENSION.search(str(problem)):  # a store needs none
+        return InvalidRequest(f"cannot read a file that the query names: {' '.join(str(problem).split())}")
     # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
     if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
         return InvalidRequest(f"the query is wrong: {_one_line(problem)}")

@@ -15,7 +15,7 @@ from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.query_errors import duckdb_error
+from agora_analytics.store.query_errors import duckdb_error, translate_query_errors
 
 from .sample_calls import APP, DAY, POINT, SAMPLES, metrics, store_call
 
@@ -249,6 +249,27 @@ def test_empty_views_have_the_types_of_full_ones(store, filled, tmp_path):
     empty = open_store(tmp_path / "empty", create=True)
     for table in (*TABLES, "quality"):
         assert empty.sql(f"from {table}").types == filled.sql(f"from {table}").types
+
+
+def test_url_that_cannot_be_read_is_an_error_of_the_query(filled):
+    """DuckDB reads URLs with an extension, which may not be installed."""
+    with pytest.raises(InvalidRequest, match="cannot read a file that the query names: ") as caught:
+        filled.sql("from 'https://127.0.0.1:9/x.parquet'")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [duckdb.HTTPException, duckdb.IOException])
+def test_failed_download_is_an_error_of_the_query(filled, kind):
+    with (
+        pytest.raises(InvalidRequest, match="cannot read a file that the query names: .*HEAD"),
+        translate_query_errors(Layout(filled.path)),
+    ):
+        raise kind("Could not establish connection error for HTTP HEAD to 'https://example.com/x.parquet'")
+
+
+def test_folder_to_allow_is_not_taken_apart(filled):
+    with pytest.raises(InvalidRequest, match=r"^allow='//' is a string; pass a list, \['//'\]$"):
+        filled.sql("select 1", allow="//")
 
 
 def test_store_shows_what_it_contains(filled, tmp_path):
