@@ -261,7 +261,7 @@ def test_url_that_cannot_be_read_is_an_error_of_the_query(filled):
 @pytest.mark.parametrize("kind", [duckdb.HTTPException, duckdb.IOException])
 def test_failed_download_is_an_error_of_the_query(filled, kind):
     with (
-        pytest.raises(InvalidRequest, match="cannot read a file that the query names: .*HEAD"),
+        pytest.raises(InvalidRequest, match=r"cannot read a file that the query names: .*HEAD"),
         translate_query_errors(Layout(filled.path)),
     ):
         raise kind("Could not establish connection error for HTTP HEAD to 'https://example.com/x.parquet'")
