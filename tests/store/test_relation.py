@@ -1,6 +1,7 @@
 """What `sql` returns: DuckDB's relation, its lifetime, its sandbox, and pandas and polars on top of it."""
 
 import gc
+import re
 import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
+from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreDamaged
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
@@ -293,6 +294,18 @@ def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(fi
     monkeypatch.setattr("agora_analytics.store.overview._MOST_FILES", 3)
     assert repr(filled).endswith(shown)
     assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points</td>" in filled._repr_html_()
+
+
+@pytest.mark.parametrize("letter", [b"X", b"\xff"])
+def test_damaged_name_of_a_column_is_not_an_error_of_the_query(filled, letter):
+    """DuckDB does not find the column, or cannot decode the text of its own error."""
+    (path,) = filled.files("points")
+    path.write_bytes(path.read_bytes().replace(b"source_metric", b"source_metri" + letter))
+    for read in (filled.counts, filled.completeness, lambda: filled.sql("select 1")):
+        with pytest.raises(StoreDamaged, match=re.escape(f"cannot read {path}: ")):
+            read()
+    assert "; files: 2 calls, " in repr(filled)
+    assert "<th>files</th>" in filled._repr_html_()
 
 
 def test_completeness_of_each_day(store):
