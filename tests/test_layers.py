@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "opentok": {"kit", "engine", "core", "schemas"} | VALUES,
     "apsaravideo": {"kit", "engine", "core", "schemas"} | VALUES,
     "signaling": {"agora", "kit", "engine", "core"} | VALUES,
-    "store": {"schemas", "core.common_metrics", "core.record"} | MAPPINGS | VALUES,
+    "store": {"schemas", "core.base_url", "core.common_metrics", "core.record"} | MAPPINGS | VALUES,
     "simulator": {"core.limits"} | FACTS | VALUES,
     "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
     "blocking": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,

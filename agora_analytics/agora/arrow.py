@@ -1,6 +1,5 @@
 """Records and samples as Arrow tables, with the schemas of the store's tables. Needs the extra `[arrow]`."""
 
-import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agora_analytics.agora.listings import MetricsPage
 from agora_analytics.agora.metric_ids import metric_name, metric_unit
 from agora_analytics.agora.record_pages import columns_of
-from agora_analytics.core.arrow_columns import arrow_column
+from agora_analytics.core.arrow_columns import arrow_column, json_cell
 from agora_analytics.core.columns import MetricColumns, columns_of_series
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _table(parts: Iterable[Any], schema: "pa.Schema", **same: str) -> "pa.Table"
     pages = [getattr(part, "records", part) for part in parts]
     rows = sum(map(len, pages))
     columns = columns_of(pages, [name for name in schema.names if name not in same])
-    columns["extra"] = list(map(_as_json, columns.get("extra", ())))
+    columns["extra"] = list(map(json_cell, columns.get("extra", ())))
     arrays = [
         pa.repeat(pa.scalar(same[field.name], field.type), rows)
         if field.name in same
@@ -108,7 +107,3 @@ def _array(name: str, values: Sequence[Any], kind: "pa.DataType", rows: int) -> 
             if code == "q" or max(map(abs, values)) < _EXACT:
                 return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(array(code, values))])
     return arrow_column(name, values, kind)
-
-
-def _as_json(extra: Mapping[str, Any] | None) -> str | None:
-    return json.dumps(extra, separators=(",", ":"), sort_keys=True) if extra else None

@@ -1,5 +1,6 @@
 """Converts values to columns of Arrow. An integer that a column cannot hold exactly is a `DecodeError`. Needs pyarrow."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,3 +41,8 @@ def arrow_table(rows: Iterable[Mapping[str, Any]], schema: "pa.Schema") -> "pa.T
         arrow_column(field.name, [row.get(field.name) for row in rows], field.type) for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def json_cell(fields: Mapping[str, Any] | None) -> str | None:
+    """Return unknown fields as the JSON of a column of text; None if there are none."""
+    return json.dumps(fields, separators=(",", ":"), sort_keys=True) if fields else None

@@ -41,7 +41,7 @@ def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
     return named and url.scheme in schemes and text.isprintable() and " " not in text
 
 
-def path_as_url(path: Path) -> str | None:
+def path_as_url(path: str | Path) -> str | None:
     """Return the URL that was given where a path belongs; None if it is a path.
 
     Example:
@@ -49,8 +49,8 @@ def path_as_url(path: Path) -> str | None:
         's3://bucket/calls.store'
     """
     # A path has one slash where a URL has two. A drive of Windows has one letter.
-    url = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):[/\\]", r"\1://", text := str(path))
-    return None if url == text else url
+    url = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]{1,2}(.*)", str(path), re.DOTALL)
+    return None if url is None else f"{url[1]}://{url[2]}"
 
 
 def refuse_open(url: str | None, *, allow_http: bool) -> None:

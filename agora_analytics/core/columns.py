@@ -49,15 +49,15 @@ class Series(Record):
         return len(self.ts)
 
     def __repr__(self) -> str:
-        from agora_analytics.core.record_text import time_text
+        from agora_analytics.core.record_text import time_text, visible
 
         peer = f" of peer {self.peer_uid}" if self.peer_uid != LOCAL_USER else ""
-        name = f"{self.name or self.mid}{f' [{self.unit}]' if self.unit else ''}"
-        if not len(self):
-            return f"<Series {name}{peer} in session {self.sid}: no samples>"
-        first, last = time_text(self.ts[0]), time_text(self.ts[-1], "%H:%M:%S")
-        count = f"{len(self):,} sample{'s' if len(self) > 1 else ''}"
-        return f"<Series {name}{peer} in session {self.sid}: {count}, {first} to {last} UTC>"
+        unit = f" [{self.unit}]" if self.unit else ""
+        samples = "no samples"
+        if count := len(self):
+            first, last = time_text(self.ts[0]), time_text(self.ts[-1], "%H:%M:%S")
+            samples = f"{count:,} sample{'s' if count > 1 else ''}, {first} to {last} UTC"
+        return visible(f"<Series {self.name or self.mid}{unit}{peer} in session {self.sid}: {samples}>")
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, Mapping[str, Any]]]:
         return _pickled(self)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Tabular:
     """Base class of results that are a table: `to_arrow()` in all forms.
 
-    polars, DuckDB, pandas (`DataFrame.from_arrow`) and other libraries that read the Arrow C stream interface accept
-    such a result as it is.
+    pyarrow, DuckDB, pandas (`DataFrame.from_arrow`) and other libraries that read the Arrow C stream interface accept
+    such a result as it is, unless it is a list. polars takes any sequence, such as `Rows`, for a list of values.
     """
 
     __slots__ = ()

@@ -6,7 +6,7 @@ readable required field is skipped, and named in `LenientReader.skipped`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import chain
 from operator import eq
 from reprlib import Repr
@@ -313,9 +313,8 @@ READERS: dict[Any, Callable[[Any, Any], Any]] = {
 """The reader of each type of attribute. Vendors add their own types when they are imported."""
 
 
-@cache
 def _converter() -> "cattrs.Converter":
-    """Return the converter of `READERS`. It is built for the first record that the fast readers refuse."""
+    """Return a new converter of `READERS`, which by now has the types of the class whose layout is made."""
     from cattrs import Converter
 
     converter = Converter()

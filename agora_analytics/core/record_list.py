@@ -74,7 +74,7 @@ class Records(Tabular, list[T]):
         return handler(list[get_args(source) or (Any,)])  # type: ignore[misc] # only known at run time
 
     def _is_table(self) -> bool:
-        return bool(self) and all(isinstance(each, Record) for each in self[:1])
+        return bool(self) and all(isinstance(each, Record) for each in self)
 
 
 def records_of(kind: type[T], records: Iterable[T]) -> Records[T]:

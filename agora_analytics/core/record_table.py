@@ -1,11 +1,10 @@
 """The Arrow table of a class of records. Needs pyarrow when it is used."""
 
-import json
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from agora_analytics.core.arrow_columns import arrow_column
+from agora_analytics.core.arrow_columns import arrow_column, json_cell
 from agora_analytics.core.record import Record, json_types
 
 if TYPE_CHECKING:
@@ -64,5 +63,5 @@ def _cell(name: str, value: Any) -> Any:
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return json.dumps(value, separators=(",", ":"), sort_keys=True) if value else None
+        return json_cell(value)
     return round(value * 1000) if name in FRACTIONAL_SECONDS else value

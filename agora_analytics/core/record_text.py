@@ -17,14 +17,13 @@ _CELL = 36
 def as_text(records: Sequence[Any]) -> str:
     """Return the first records as a table of text, at most 120 characters wide."""
     names, rows = _shown(records)
-    widths = [min(_CELL, max(map(len, column))) for column in zip(names, *rows, strict=True)]
+    rows = [[_cut(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     fitting = 1
     while fitting < len(names) and sum(widths[: fitting + 1]) + 2 * fitting <= _WIDTH:
         fitting += 1
     lines = [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(map(_cut, row), widths[:fitting], strict=False)
-        ).rstrip()
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths[:fitting], strict=False)).rstrip()
         for row in (names, *rows)
     ]
     left_out = names[fitting:]
@@ -76,6 +75,11 @@ def time_text(seconds: float, layout: str = "%Y-%m-%d %H:%M:%S") -> str:
         return str(seconds)
 
 
+def visible(text: str) -> str:
+    """Return a text with escapes, as `repr` writes them, for characters that change a terminal or are not seen."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def _cut(cell: str) -> str:
-    line = " ".join(cell.split())
+    line = visible(" ".join(cell.split()))
     return line if len(line) <= _CELL else f"{line[: _CELL - 1]}…"

@@ -1,6 +1,8 @@
 """Logs a harvest: its start, its events and its end, to the logger `agora_analytics.harvest`."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agora_analytics.harvest.report import (
     CallSkipped,
@@ -17,9 +19,15 @@ from agora_analytics.store.records import FileDamaged, Unreadable
 _log = logger_of("harvest")
 
 
-def log_start(client: object, since: Instant, until: Instant) -> None:
-    """Log what a harvest fetches."""
+@contextmanager
+def log_run(client: object, since: Instant, until: Instant) -> Iterator[None]:
+    """Log what a harvest fetches, and the error that ends it, unless it is cancelled."""
     _log.info("harvest of %s from %s to %s", type(client).__name__, since, until)
+    try:
+        yield
+    except Exception as error:
+        _log.error("the harvest ended with an error: %s", one_line(str(error)))
+        raise
 
 
 def log_event(event: HarvestEvent) -> None:
@@ -49,9 +57,3 @@ def log_end(report: HarvestReport) -> None:
         f"left by the quota: {report.left:,}"
     )
     _log.log(logging.INFO if report.complete else logging.WARNING, "%s", text)
-
-
-def log_failure(error: BaseException) -> None:
-    """Log the error that ends a run, unless the run was cancelled."""
-    if isinstance(error, Exception):
-        _log.error("the harvest ended with an error: %s", one_line(str(error)))

@@ -9,7 +9,7 @@ from agora_analytics.agora.operations import LISTS
 from agora_analytics.agora.query_operations import INSIGHT_QUALITY
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import WindowOutOfReach
-from agora_analytics.harvest.harvest_log import log_start
+from agora_analytics.harvest.harvest_log import log_run
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.run import HarvestStore, open_or_create
@@ -65,19 +65,19 @@ async def harvest_insights(
             await harvest_insights(client, since="7d", store="calls.store")
     """
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    window = _window(client, since, until)
-    log_start(client, since, until)
-    opened = await open_or_create(store)
-    runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
-    return await harvest_points(
-        runner,
-        opened,
-        client.settings.app_id,
-        window,
-        partial(_units, client, names, window),
-        reach=client.reach(INSIGHT_QUALITY),
-        verify=verify,
-    )
+    with log_run(client, since, until):
+        window = _window(client, since, until)
+        opened = await open_or_create(store)
+        runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
+        return await harvest_points(
+            runner,
+            opened,
+            client.settings.app_id,
+            window,
+            partial(_units, client, names, window),
+            reach=client.reach(INSIGHT_QUALITY),
+            verify=verify,
+        )
 
 
 def _window(client: "AsyncAgora", since: Instant, until: Instant) -> Window:

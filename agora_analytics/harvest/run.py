@@ -10,7 +10,7 @@ from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.engine.shared_requests import without_cache
 from agora_analytics.harvest.calls import harvest_calls
-from agora_analytics.harvest.harvest_log import log_start
+from agora_analytics.harvest.harvest_log import log_run
 from agora_analytics.harvest.meetings import harvest_meetings
 from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
 from agora_analytics.harvest.repair import with_damage
@@ -24,7 +24,7 @@ HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """The clients that can be harvested."""
 
 HarvestStore: TypeAlias = ParquetStore | StoreWriter | str | Path
-"""Where a harvest stores its rows: a store, the folder of one, or another implementation of its writer."""
+"""Where a harvest stores its rows: a store, its writer, or its folder."""
 
 _INSIGHTS_RETENTION = 30 * DAY
 """More seconds than Data Insights days stay available after calls, under any plan."""
@@ -82,8 +82,21 @@ async def harvest(
             report = await harvest(client, since="1d", store="calls.store")
             print(report.calls, report.points)
     """
-    log_start(client, since, until)
-    opened = await open_or_create(store)
+    with log_run(client, since, until):
+        opened = await open_or_create(store)
+        return await _harvest(client, opened, since, until, observer, compact=compact, verify=verify)
+
+
+async def _harvest(
+    client: HarvestClient,
+    opened: StoreWriter,
+    since: Instant,
+    until: Instant,
+    observer: HarvestObserver | None,
+    *,
+    compact: bool,
+    verify: bool,
+) -> HarvestReport:
     calls_expired = -math.inf
     match client:
         case AsyncAgora():

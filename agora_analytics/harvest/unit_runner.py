@@ -23,7 +23,7 @@ from agora_analytics.errors import (
     StoreError,
     TransportError,
 )
-from agora_analytics.harvest.harvest_log import log_end, log_event, log_failure
+from agora_analytics.harvest.harvest_log import log_end, log_event
 from agora_analytics.harvest.report import (
     CallSkipped,
     CallsListed,
@@ -103,9 +103,7 @@ class UnitRunner:
                     await self._slots.acquire()
                     group.create_task(self._run_unit(unit))
         except BaseExceptionGroup as failures:
-            error = next(flatten(failures))
-            log_failure(error)
-            raise error from None
+            raise next(flatten(failures)) from None
 
     def report(self, window: Window) -> HarvestReport:
         """Return the report of this run."""

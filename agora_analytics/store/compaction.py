@@ -101,7 +101,7 @@ def compact(
     calls_expired_before: float = -math.inf,
     points_expired_before: float = -math.inf,
 ) -> CompactReport:
-    """Compact each closed day that has single units. See `ParquetStore.compact`.
+    """Compact each closed day that has single units. See `StoreWriter.compact`.
 
     The lock is acquired for one day at a time, so that a waiting harvest can continue soon.
     """

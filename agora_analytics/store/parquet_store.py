@@ -1,6 +1,5 @@
 """The embedded store: a folder of Parquet files. `ParquetStore` reads it; its `writer` is for harvests."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
@@ -19,9 +19,6 @@ from agora_analytics.store.views import view_schema
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
-
-# A path has one slash where a URL has two. A drive of Windows has one letter.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]", re.ASCII)
 
 
 def open_store(path: str | Path, *, create: bool = False, durable: bool = True) -> "ParquetStore":
@@ -61,13 +58,13 @@ def local_folder(path: str | Path) -> Path:
         >>> local_folder("/data/calls.store").name
         'calls.store'
     """
-    if url := _URL.match(str(path)):
+    if url := path_as_url(path):
         advice = (
             "give the path without file:"
-            if url[1].lower() == "file"
+            if url.lower().startswith("file:")
             else "give the path of a folder, and copy the finished store to its destination"
         )
-        raise InvalidRequest(f"cannot open the store {path}: a store is a local folder, not a URL; {advice}")
+        raise InvalidRequest(f"cannot open the store {url}: a store is a local folder, not a URL; {advice}")
     return Path(path).expanduser().absolute()
 
 
@@ -132,6 +129,8 @@ class ParquetStore:
 
             store.sql("select metric, unit, avg(value) as mean from metrics group by all").df()
         """
+        if isinstance(allow, str):
+            raise InvalidRequest(f"allow={allow!r} is a string; pass a list, [{allow!r}]")
         folders = None if allow is None else [Path(folder).expanduser() for folder in allow]
         return query.fetch(self._layout, text, lambda relation: relation, folders)
 

@@ -18,6 +18,7 @@ from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store.failures import damaged, retry_if_moved
 from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.query_errors import (
+    READ_ERRORS,
     duckdb_error,
     is_missing_file,
     translate_query_errors,
@@ -105,7 +106,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
 
     try:
         return retry_if_moved(attempt, partial(is_missing_file, layout))
-    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
+    except READ_ERRORS as problem:
         raise unreadable(layout, ("calls",), problem) from problem
 
 
@@ -115,7 +116,7 @@ def check_file(path: Path) -> None:
         with _connect() as connection:
             file = quoted(escaped_glob(str(path)))
             connection.sql(f"FROM read_parquet({file}, hive_partitioning = false)").to_arrow_table()
-    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as problem:
+    except READ_ERRORS as problem:
         raise damaged(path, problem) from problem
 
 
@@ -144,7 +145,12 @@ def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb
     connection = _connect()
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
-        create_views(connection, layout)
+        try:
+            create_views(connection, layout)
+        except READ_ERRORS as problem:  # not of the query, even if a column is not found
+            if is_missing_file(layout, problem):
+                raise
+            raise unreadable(layout, TABLES, problem) from problem
         # DuckDB's default is a folder in the working directory.
         connection.execute(f"SET temp_directory = {quoted(_temporary_folder())}")
         if allow is not None:

@@ -5,21 +5,26 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreError
 from agora_analytics.schemas import TABLES
+from agora_analytics.store import parquet_file
 from agora_analytics.store.failures import damaged, translate_read_errors
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.sql_guard import spellings
 
+READ_ERRORS = (duckdb.Error, pa.ArrowException, UnicodeDecodeError)
+"""The errors of a file that DuckDB reads. It cannot decode the text of some of its errors."""
 _QUERY_ERRORS = (
     duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
     duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
 _FORBIDDEN_FILE = re.compile('Cannot access file "(.*)" - ')
-_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']""", re.IGNORECASE)
+_NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']|[a-z0-9]://""", re.IGNORECASE)
+_MISSING_EXTENSION = re.compile("requires the extension|required extension")
 _FILE_PROBLEM = re.compile("parquet|decompress|snappy|zstd|magic bytes|page", re.IGNORECASE)
 
 
@@ -35,7 +40,7 @@ def translate_query_errors(layout: Layout) -> Iterator[None]:
                 "name the folder with allow, on the command line with --allow DIR"
             ) from problem
         raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
-    except duckdb.Error as problem:
+    except (duckdb.Error, UnicodeDecodeError) as problem:
         raise _translate(layout, problem) from problem
 
 
@@ -78,6 +83,8 @@ def _names_other_file(layout: Layout, message: str) -> bool:
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
     if isinstance(problem, duckdb.OutOfMemoryException):
         return StoreError(f"the query ran out of memory: {_one_line(problem)}; select fewer rows or columns")
+    if _MISSING_EXTENSION.search(str(problem)):  # a store needs none
+        return InvalidRequest(f"cannot read a file that the query names: {' '.join(str(problem).split())}")
     # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
     if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
         return InvalidRequest(f"the query is wrong: {_one_line(problem)}")
@@ -85,7 +92,8 @@ def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
         layout, str(problem)
     ):
         return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
-    if isinstance(problem, duckdb.InvalidInputException):  # such as `read_text` of a Parquet file
+    # such as `read_text` of a Parquet file
+    if isinstance(problem, duckdb.InvalidInputException | UnicodeDecodeError):
         return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {_one_line(problem)}")
     return unreadable(layout, TABLES, problem)
 
@@ -105,6 +113,7 @@ def _first_damaged(layout: Layout, tables: Iterable[str]) -> StoreError | None:
                         translate_read_errors(path),
                         pq.ParquetFile(str(path), page_checksum_verification=True) as file,
                     ):
+                        parquet_file.check_columns(file.metadata, name)
                         for group in range(file.num_row_groups if with_rows else 0):
                             file.read_row_group(group, use_threads=False)
                 except FileNotFoundError:

@@ -3,6 +3,7 @@
 import doctest
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from agora_analytics.core import lenient_json, numbers
 from agora_analytics.core.field_types import Id, Int64, Milliseconds, Seconds
 from agora_analytics.core.lenient_json import NotJson, load_json, load_object
-from agora_analytics.core.lenient_reader import LenientReader
+from agora_analytics.core.lenient_reader import READERS, LenientReader
 from agora_analytics.core.numbers import number_of, truth_of, whole_number
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.errors import DecodeError
@@ -178,6 +179,20 @@ def test_class_without_extra_is_refused():
 
     with pytest.raises(TypeError, match="has no attribute extra"):
         LenientReader().record(Lossy, {}, "$")
+
+
+def test_type_of_a_vendor_that_is_imported_after_the_first_record_is_read(monkeypatch):
+    read(ROW)
+
+    @frozen
+    class Timed:
+        at: datetime
+        extra: Mapping[str, Any]
+
+    monkeypatch.setitem(READERS, datetime, lambda value, _: datetime.fromtimestamp(value, UTC))
+    reader = LenientReader()
+    assert reader.record(Timed, {"at": 5}, "$") == Timed(datetime.fromtimestamp(5, UTC), {})
+    assert reader.skipped == []
 
 
 def test_inner_list_of_another_type_is_skipped_and_costs_no_more():

@@ -8,7 +8,7 @@ import pytest
 
 from agora_analytics.engine.ledger import Budget, SqliteLedger
 from agora_analytics.errors import StoreConflict, StoreError
-from agora_analytics.harvest import harvest
+from agora_analytics.harvest import harvest, harvest_insights
 from agora_analytics.harvest.report import CallSkipped
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
@@ -43,9 +43,8 @@ def test_harvest_logs_its_start_its_progress_and_its_end(world, tmp_path, caplog
     assert "all listed: 2" in progress
     published = [line for line in lines(caplog, "store") if line.startswith("published call ")]
     assert len(published) == 2
-    assert [line.split(":")[0] for line in lines(caplog, "store", logging.INFO)] == [
-        "compacted 2026-11-18"
-    ] * 1
+    (compacted,) = lines(caplog, "store", logging.INFO)
+    assert compacted.startswith("compacted 2026-11-18: ")
     assert lines(caplog, "harvest", logging.WARNING) == []
 
 
@@ -93,6 +92,21 @@ def test_error_that_ends_a_harvest_is_logged(world, tmp_path, caplog):
     make_harness(world, tmp_path / "store").run(job)
     (line,) = lines(caplog, "harvest", logging.ERROR)
     assert line == "the harvest ended with an error: the disk is full"
+
+
+@pytest.mark.parametrize("run", [harvest, harvest_insights])
+def test_error_before_the_first_request_is_logged(world, tmp_path, caplog, run):
+    caplog.set_level(logging.DEBUG, "agora_analytics")
+    (tmp_path / "store").write_text("mine")
+
+    async def job(client):
+        with pytest.raises(StoreError):
+            await run(client, since=SINCE, until=UNTIL, store=tmp_path / "store")
+
+    make_harness(world, tmp_path / "other").run(job)
+    (line,) = lines(caplog, "harvest", logging.ERROR)
+    assert line.startswith("the harvest ended with an error: ")
+    assert "it is a file; a store is a folder" in line
 
 
 def refuse(error, **_):

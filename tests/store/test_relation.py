@@ -1,6 +1,7 @@
 """What `sql` returns: DuckDB's relation, its lifetime, its sandbox, and pandas and polars on top of it."""
 
 import gc
+import re
 import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest
+from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreDamaged
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
-from agora_analytics.store.query_errors import duckdb_error
+from agora_analytics.store.query_errors import duckdb_error, translate_query_errors
 
 from .sample_calls import APP, DAY, POINT, SAMPLES, metrics, store_call
 
@@ -251,6 +252,27 @@ def test_empty_views_have_the_types_of_full_ones(store, filled, tmp_path):
         assert empty.sql(f"from {table}").types == filled.sql(f"from {table}").types
 
 
+def test_url_that_cannot_be_read_is_an_error_of_the_query(filled):
+    """DuckDB reads URLs with an extension, which may not be installed."""
+    with pytest.raises(InvalidRequest, match="cannot read a file that the query names: ") as caught:
+        filled.sql("from 'https://127.0.0.1:9/x.parquet'")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [duckdb.HTTPException, duckdb.IOException])
+def test_failed_download_is_an_error_of_the_query(filled, kind):
+    with (
+        pytest.raises(InvalidRequest, match=r"cannot read a file that the query names: .*HEAD"),
+        translate_query_errors(Layout(filled.path)),
+    ):
+        raise kind("Could not establish connection error for HTTP HEAD to 'https://example.com/x.parquet'")
+
+
+def test_folder_to_allow_is_not_taken_apart(filled):
+    with pytest.raises(InvalidRequest, match=r"^allow='//' is a string; pass a list, \['//'\]$"):
+        filled.sql("select 1", allow="//")
+
+
 def test_store_shows_what_it_contains(filled, tmp_path):
     assert repr(filled) == (
         f"<ParquetStore {filled.path}; 2 calls, 6 sessions, 160 metrics, 1 points; agora, opentok; "
@@ -272,6 +294,18 @@ def test_store_of_many_files_or_with_a_damaged_file_shows_the_number_of_files(fi
     monkeypatch.setattr("agora_analytics.store.overview._MOST_FILES", 3)
     assert repr(filled).endswith(shown)
     assert "<th>files</th><td>2 calls, 2 sessions, 4 metrics, 1 points</td>" in filled._repr_html_()
+
+
+@pytest.mark.parametrize("letter", [b"X", b"\xff"])
+def test_damaged_name_of_a_column_is_not_an_error_of_the_query(filled, letter):
+    """DuckDB does not find the column, or cannot decode the text of its own error."""
+    (path,) = filled.files("points")
+    path.write_bytes(path.read_bytes().replace(b"source_metric", b"source_metri" + letter))
+    for read in (filled.counts, filled.completeness, lambda: filled.sql("select 1")):
+        with pytest.raises(StoreDamaged, match=re.escape(f"cannot read {path}: ")):
+            read()
+    assert "; files: 2 calls, " in repr(filled)
+    assert "<th>files</th>" in filled._repr_html_()
 
 
 def test_completeness_of_each_day(store):

@@ -1,7 +1,6 @@
 """The records of the 2021 beta API, their parsers and their tables. `extra` keeps the fields that are not documented or
 cannot be read."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,7 +11,7 @@ from agora_analytics.agora.beta.enums import EXPERIENCES, FACTORS, BetaExperienc
 from agora_analytics.agora.beta.limits import MOST_CALLS, MOST_DIAGNOSES, MOST_USERS
 from agora_analytics.agora.parsers import read_columns
 from agora_analytics.agora.records import Call, Session, Uid, read_records
-from agora_analytics.core.arrow_columns import arrow_table
+from agora_analytics.core.arrow_columns import arrow_table, json_cell
 from agora_analytics.core.columns import MetricColumns, no_columns
 from agora_analytics.core.field_types import Int64, Seconds
 from agora_analytics.core.lenient_reader import LenientReader, list_of
@@ -232,7 +231,7 @@ def diagnoses_table(pages: Sequence[Page[Diagnosis]]) -> "pa.Table":
     )
     rows = [
         {name: getattr(diagnosis, name, getattr(cause, name, None)) for name in schema.names}
-        | {"extra": json.dumps(diagnosis.extra, sort_keys=True) if diagnosis.extra else None}
+        | {"extra": json_cell(diagnosis.extra)}
         for page in pages
         for diagnosis in page.records
         for cause in diagnosis.cause_tags or (None,)
