@@ -1,6 +1,7 @@
 """Fixtures of all tests, and factories of responses, limits and endpoints."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -93,6 +94,14 @@ def no_log_from_outside(monkeypatch):
         if logger.level != level:  # setting a level visits every logger
             logger.setLevel(level)
         logger.handlers[:], logger.propagate = handlers, propagate
+
+
+@pytest.fixture(autouse=True)
+def no_gc_settings_from_outside():
+    """Restore the garbage collection after a test: a command sets it for its process."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
 
 
 @pytest.fixture(autouse=True)
