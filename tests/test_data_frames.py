@@ -320,7 +320,9 @@ def test_long_list_shows_its_first_records_and_escapes_html():
     assert "&lt;b&gt;&amp;" in calls._repr_html_()
 
 
-def test_empty_lists_look_like_lists():
+def test_lists_without_records_look_like_lists():
+    assert repr(Records([1], table=lambda _: None)) == "[1]"
+    assert Records([1], table=lambda _: None)._repr_html_() is None
     assert repr(Records([], table=lambda _: None)) == "[]"
     assert Records([], table=lambda _: None)._repr_html_() is None
     assert Rows(records=(), meta=(), kind=Point)._repr_html_() is None
