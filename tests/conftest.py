@@ -1,6 +1,7 @@
 """Fixtures of all tests, and factories of responses, limits and endpoints."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import random
 import signal
 from importlib import import_module
 from importlib.util import find_spec
+from typing import get_args
 
 import hypothesis
 import pytest
@@ -70,23 +72,36 @@ def harness_of(vendor):
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    """Remove the settings of the machine from the environment, and count requests in a new ledger in memory."""
+    """Remove the settings of the machine from the environment, and count requests in new ledgers, by default in memory."""
     for name in [name for name in os.environ if name.startswith((*VENDORS, "APSARAVIDEO_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(open_ledger.LEDGER, open_ledger.MEMORY)
     monkeypatch.setattr(open_ledger, "_process_ledger", MemoryLedger())
+    monkeypatch.setattr(open_ledger, "_files", {})
 
 
 @pytest.fixture(autouse=True)
 def no_log_from_outside(monkeypatch):
-    """Take back the log set-up of a test: `AGORA_LOG` and `--debug` count for the process."""
-    package = logging.getLogger("agora_analytics")
+    """Restore the log set-up after a test: levels and handlers, such as those of `AGORA_LOG`, count for the process."""
     monkeypatch.setattr(logs, "_is_set_up", False)
     monkeypatch.setattr(logs, "_handler", None)
-    level, handlers = package.level, package.handlers[:]
+    for area in get_args(logs.Area):
+        logs.logger_of(area)  # a module that a test imports creates the same logger
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    before = [(each, each.level, each.handlers[:], each.propagate) for each in (logging.root, *loggers)]
     yield
-    package.setLevel(level)
-    package.handlers[:] = handlers
+    for logger, level, handlers, propagate in before:
+        if logger.level != level:  # setting a level visits every logger
+            logger.setLevel(level)
+        logger.handlers[:], logger.propagate = handlers, propagate
+
+
+@pytest.fixture(autouse=True)
+def no_gc_settings_from_outside():
+    """Restore the garbage collection after a test: a command sets it for its process."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
 
 
 @pytest.fixture(autouse=True)

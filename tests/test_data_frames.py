@@ -342,7 +342,9 @@ def test_list_that_has_something_else_than_records_looks_like_a_list():
     assert mixed._repr_html_() is None
 
 
-def test_empty_lists_look_like_lists():
+def test_lists_without_records_look_like_lists():
+    assert repr(Records([1], table=lambda _: None)) == "[1]"
+    assert Records([1], table=lambda _: None)._repr_html_() is None
     assert repr(Records([], table=lambda _: None)) == "[]"
     assert Records([], table=lambda _: None)._repr_html_() is None
     assert Rows(records=(), meta=(), kind=Point)._repr_html_() is None

@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from typing import get_args
 
 import pytest
 
-from agora_analytics import AsyncAgora, HttpxTransport
+from agora_analytics import AsyncAgora, HttpxTransport, logs
 from tests.conftest import CUSTOMER, SECRET, SIMULATOR
 
 PROGRAM = """
@@ -104,3 +105,19 @@ async def test_other_requests_of_the_same_task_keep_their_lines():
         assert (_is_written(line), _is_written(error)) == (False, True)
     assert _is_written(line)
     assert HttpxTransport()  # creating a transport changes no logger
+
+
+@pytest.mark.parametrize("_run", range(2))
+def test_each_test_begins_without_the_log_set_up_of_another(_run):
+    for name in (
+        "",
+        "httpx",
+        "agora_analytics",
+        *(f"agora_analytics.{area}" for area in get_args(logs.Area)),
+    ):
+        logger = logging.getLogger(name)
+        assert (logger.level, logger.propagate) == (logging.NOTSET if name else logging.DEBUG, True)
+        assert not any(isinstance(each, logs.StderrHandler) for each in logger.handlers)
+        logger.setLevel(logging.ERROR)
+        logger.addHandler(logs.StderrHandler())
+        logger.propagate = False

@@ -23,6 +23,8 @@ def test_public_name_whose_packages_are_missing_names_the_extra(tmp_path, monkey
     ("library", "extra"), [("pandas", "pandas"), ("polars", "polars"), ("pyarrow", "arrow")]
 )
 def test_data_frame_without_pyarrow_names_one_extra_that_installs_all(library, extra, monkeypatch):
-    monkeypatch.setattr(frames, "find_spec", lambda _: None)
-    with pytest.raises(ConfigurationError, match=rf"pip install 'agora-analytics\[{extra}\]'$"):
+    monkeypatch.setattr(frames, "find_spec", lambda name: None if name == "pyarrow" else "found")
+    with pytest.raises(
+        ConfigurationError, match=rf"needs pyarrow: pip install 'agora-analytics\[{extra}\]'$"
+    ):
         frames.require(library, "to_it()")

@@ -8,7 +8,6 @@ Collections that continue at the same cursor share a request.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -246,8 +245,6 @@ async def fetch_all_pages(
         cursor = next_cursor(value)
         if cursor is not None and path != skip and location[:depth] in roots:
             next_pages.setdefault((path, cursor), []).append(location)
-    if next_pages:  # the pages are added to it, and other callers may have the same response
-        complete.data = deepcopy(complete.data)
 
     async def fetch_next(path: FieldPath, cursor: str, locations: list[ResponsePath]) -> None:
         before = visited if locations[0] in roots else frozenset[str]()

@@ -39,10 +39,10 @@ def make_harness(
     return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, clock, api, world=world)
 
 
-def scripted(*script: ScriptLine) -> Harness:
-    """Return a harness without a simulator, whose responses are scripted."""
+def scripted(*script: ScriptLine, seconds: float = 0.0) -> Harness:
+    """Return a harness without a simulator, whose responses are scripted; each takes so many seconds."""
     settings = {"app_id": "app", "plan": "enterprise", "base_url": "http://127.0.0.1:9"}
-    transport = Scripted(*script)
+    transport = Scripted(*script, seconds=seconds)
     return Harness(AsyncAgora, (CUSTOMER, SECRET), settings, VirtualClock(NOW), transport=transport)
 
 

@@ -13,10 +13,11 @@ pytest.importorskip("uvicorn")
 
 from agora_analytics import AsyncAgora, CallNotFound, UserCall, blocking
 from agora_analytics.agora.call_lookup import AROUND
-from agora_analytics.errors import DeadlineExceeded, InvalidRequest, RateLimited, WindowOutOfReach
+from agora_analytics.engine import request_loop
+from agora_analytics.errors import BadRequest, DeadlineExceeded, InvalidRequest, RateLimited, WindowOutOfReach
 from agora_analytics.simulator import Simulator, serve, serve_in_thread
-from tests.agora.harness import HOUR, SINCE, UNTIL, make_harness, small_world
-from tests.conftest import CUSTOMER, NOW, SECRET, nothing_runs, slow
+from tests.agora.harness import HOUR, SINCE, UNTIL, make_harness, scripted, small_world
+from tests.conftest import CUSTOMER, NOW, SECRET, nothing_runs, ok, response, slow
 
 LISTS, SESSIONS, METRICS = "call/lists", "call/sessions", "call/metrics"
 
@@ -72,6 +73,9 @@ def test_error_says_which_range_was_searched():
             await client.find_call("0" * 20)
         with pytest.raises(CallNotFound, match=r"no call with the id .* in channel room from") as narrow:
             await client.find_call("0" * 20, around=NOW - HOUR, cname="room")
+        with pytest.raises(CallNotFound) as recent:
+            await client.find_call("0" * 20, around=NOW - 60)
+        assert recent.value.until == pytest.approx(NOW, abs=10)
         with pytest.raises(LookupError):
             await client.find_call("0" * 20, since="2h", until="1h")
         return caught.value, narrow.value
@@ -130,6 +134,22 @@ def test_deadline_of_a_search_does_not_end_that_of_another_caller():
     error, call = harness.run(job)
     assert isinstance(error, DeadlineExceeded)
     assert call.call_id == harness.world.calls[-1].call_id
+
+
+def test_deadline_of_a_search_leaves_out_the_decoding(monkeypatch):
+    """Also that of the pages that another page had to wait for."""
+    monkeypatch.setattr(request_loop, "THREAD_FROM_BYTES", 1)
+
+    async def slow_thread(read):
+        await asyncio.sleep(10)
+        return read()
+
+    async def job(client):
+        client._engine.shared._sender._read_in_thread = slow_thread
+        return await client.find_call(harness.world.calls[-1].call_id, deadline=5)
+
+    harness = make_harness(busy_world())
+    assert harness.run(job).call_id == harness.world.calls[-1].call_id
 
 
 def test_search_that_may_not_wait_is_refused_at_once():
@@ -219,6 +239,17 @@ def test_call_that_has_left_the_reach_of_the_plan_is_not_in_the_cache():
                 await listing.collect()
         with pytest.raises(CallNotFound):
             await client.find_call(call.call_id)
+
+    harness = make_harness()
+    harness.run(job)
+
+
+def test_call_in_the_cache_is_not_found_in_another_channel():
+    async def job(client):
+        call = await client.find_call(harness.world.calls[3].call_id)
+        assert await client.find_call(call.call_id, cname=call.cname) == call
+        with pytest.raises(CallNotFound):
+            await client.find_call(call.call_id, cname="another")
 
     harness = make_harness()
     harness.run(job)
@@ -350,6 +381,67 @@ def test_calls_of_a_user_are_those_with_a_session_of_the_user():
     assert harness.refusals == {}
 
 
+def test_calls_of_a_server_user_are_found():
+    world = small_world(simple=False)
+    uid = next(str(session.uid) for call in world.calls for session in call.sessions if session.server)
+
+    async def job(client):
+        return await client.calls_of_user(uid, SINCE, UNTIL).collect()
+
+    found = make_harness(world).run(job)
+    assert {each.call.call_id: sorted(s.sid for s in each.sessions) for each in found} == truth_of_user(
+        world, uid
+    )
+
+
+def listed_call(**more):
+    return {
+        "call_id": "c",
+        "cname": "r",
+        "created_ts": int(NOW) - 7000,
+        "destroyed_ts": int(NOW) - 6000,
+    } | more
+
+
+def test_call_that_leaves_the_reach_of_the_plan_after_it_is_listed_is_left_out():
+    began = int(NOW) - 15 * 24 * HOUR + 8
+    old = listed_call(created_ts=began, destroyed_ts=began + 1, finished=True)
+    harness = scripted(ok(call_lists=[old], total_size=1), seconds=10.0)
+    assert harness.run(lambda client: client.calls_of_user("1", "14d", "13d").collect()) == []
+    assert len(harness.transport.requests) == 1
+
+
+def test_call_that_two_pages_list_is_returned_once():
+    """A call that begins during the listing moves the last call of a page to the next page."""
+    session = {
+        "sid": "S",
+        "uid": 1,
+        "join_ts": int(NOW) - 7000,
+        "leave_ts": int(NOW) - 6000,
+        "finished": True,
+    }
+
+    def answer(request):
+        if request.path.endswith("/sessions"):
+            return ok(call_info=[session], total_size=1)
+        page = int(dict(request.query)["page_no"]) - 1
+        calls = [
+            listed_call(call_id=str(page * 99 + i), finished=True) for i in range(100 if page == 0 else 2)
+        ]
+        return ok(call_lists=calls, total_size=102)
+
+    harness = scripted(answer)
+    found = harness.run(lambda client: client.calls_of_user("1", "3h").collect())
+    assert [each.call.call_id for each in found] == [str(i) for i in range(101)]
+
+
+def test_error_of_the_sessions_is_the_error_of_the_listing():
+    no_sessions = response({"code": 400, "message": "no"}, status=400)
+    harness = scripted(ok(call_lists=[listed_call(finished=True)], total_size=1), no_sessions)
+    with pytest.raises(BadRequest):
+        harness.run(lambda client: client.calls_of_user("1", "3h").collect())
+
+
 def test_calls_of_a_user_resume_and_become_a_table():
     pytest.importorskip("pyarrow")
     world = small_world(calls=110)
@@ -370,7 +462,7 @@ def test_calls_of_a_user_resume_and_become_a_table():
 
     harness = make_harness(world)
     found, table = harness.run(job)
-    assert {each.call.call_id for each in found} <= expected.keys()
+    assert {each.call.call_id for each in found} == expected.keys()
     assert sorted(table["sid"].to_pylist()) == sorted(s.sid for each in found for s in each.sessions)
     assert harness.refusals == {}
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import logging
 import os
 import re
 import runpy
@@ -93,19 +92,6 @@ class Server:
         self.process.stdout.close()
 
 
-@contextlib.contextmanager
-def logging_restored():
-    """Restore the levels and handlers of all loggers at the end."""
-    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
-    before = [(each, each.level, each.handlers[:], each.propagate) for each in loggers]
-    try:
-        yield
-    finally:
-        for logger, level, handlers, propagate in before:
-            logger.setLevel(level)
-            logger.handlers[:], logger.propagate = handlers, propagate
-
-
 class PageRunner:
     """Runs a page.
 
@@ -131,10 +117,6 @@ class PageRunner:
 
     def run(self, page: Path) -> None:
         """Run every block of a page. Skips the test if the page imports a package that is not installed."""
-        with logging_restored():
-            self._run_blocks(page)
-
-    def _run_blocks(self, page: Path) -> None:
         for name in sorted(
             OPTIONAL & set(re.findall(r"^(?:from|import) (\w+)", page.read_text(), re.MULTILINE))
         ):

@@ -287,3 +287,10 @@ def test_constructing_a_client_does_not_open_the_file(state):
     CLIENTS["agora"]()
     assert not state.parent.exists()
     assert default_path().name == "ledger.sqlite3"
+
+
+@pytest.mark.parametrize("_run", range(2))
+def test_each_test_opens_ledgers_of_its_own(_run):
+    """A ledger that another test left would have its counts, and would not warn again."""
+    assert module._files == {}
+    open_ledger("/nowhere/ledger.db")

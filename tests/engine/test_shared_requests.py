@@ -7,6 +7,8 @@ import pytest
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import Plan
+from agora_analytics.agora.records import Call
+from agora_analytics.engine.events import RecordsSkipped
 from agora_analytics.engine.shared_requests import FinalValues, without_cache
 from agora_analytics.errors import BadRequest, DeadlineExceeded, RateLimited
 from agora_analytics.signaling.client import AsyncSignaling
@@ -245,10 +247,40 @@ def test_cache_drops_the_least_recently_used_values():
 def test_cache_stays_within_its_bytes(limit):
     cache = FinalValues(limit)
     for key in range(1_000):
-        cache.put(key % 70, key, key * 37 % 30_000)
-        assert 0 <= cache.size <= limit
+        cache.put(key % 7, key, key * 37 % 30_000)  # also in place of a value that is kept
+        assert cache.size == sum(size for _, size in cache._entries.values()) <= limit
     cache.put("large", "value", limit + 1)
     assert cache.get("large") is None
+
+
+def test_response_with_unreadable_records_is_not_kept():
+    """Each request for it reports them again."""
+
+    async def job(client):
+        call = Call(
+            call_id="c" * 20,
+            cname="r",
+            created_ts=int(NOW) - 7000,
+            destroyed_ts=int(NOW) - 6000,
+            finished=True,
+        )
+        for _ in range(2):
+            assert [session.sid for session in await client.sessions(call).collect()] == ["S"]
+
+    session = {
+        "sid": "S",
+        "uid": 1,
+        "join_ts": int(NOW) - 7000,
+        "leave_ts": int(NOW) - 6000,
+        "finished": True,
+    }
+    body = {"call_info": [session, session | {"sid": "T", "join_ts": "soon"}], "total_size": 2}
+    harness = make_harness(ok(**body))
+    harness.run(job)
+    assert len(harness.transport.requests) == len(harness.events_of(RecordsSkipped)) == 2
+    harness = make_harness(ok(**body | {"call_info": [session], "total_size": 1}))
+    harness.run(job)
+    assert len(harness.transport.requests) == 1
 
 
 def test_cache_is_neither_used_nor_filled_when_it_is_bypassed():

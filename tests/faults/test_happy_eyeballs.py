@@ -27,20 +27,22 @@ ASKED = Request(
 
 
 async def test_concurrent_lookups_of_a_name_share_one_thread(monkeypatch):
-    asked = []
+    asked, everyone_waits = [], threading.Event()
 
     def slow(host, port):
         asked.append(host)
-        time.sleep(0.05)
+        assert everyone_waits.wait(20)
         return [("192.0.2.1", port)]
 
     monkeypatch.setattr(dns, "_addresses", slow)
     resolve = SystemResolver()
     waiting = [asyncio.create_task(resolve("api.agora.io", 443)) for _ in range(50)]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     waiting[0].cancel()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert results[1:] == [[("192.0.2.1", 443)]] * 49
+    await asyncio.wait(waiting[:1])
+    everyone_waits.set()
+    assert waiting[0].cancelled()
+    assert await asyncio.gather(*waiting[1:]) == [[("192.0.2.1", 443)]] * 49
     assert asked == ["api.agora.io"]
     await resolve("api.agora.io", 443)
     assert len(asked) == 2  # nothing is cached: the machine's resolver does that

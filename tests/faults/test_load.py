@@ -167,7 +167,9 @@ async def test_a_slow_reader_of_pages_holds_no_connection():
         async with AsyncAgora(CUSTOMER, SECRET, app_id="app", plan=FAST, transport=transport) as client:
             listing = client.calls("1h").pages()
             await anext(listing)
-            await asyncio.sleep(0.3)  # the pages ahead have come meanwhile
+            async with asyncio.timeout(20):
+                while client._engine._tasks:  # noqa: ASYNC110 - until the pages ahead have arrived
+                    await asyncio.sleep(0.005)
             assert busy(transport) == []
             assert sum(client._engine.sent.values()) <= 2 + client._options.prefetch
             await listing.aclose()

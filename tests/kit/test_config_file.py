@@ -100,6 +100,7 @@ def write(tmp_path, monkeypatch):
     (tmp_path / "secrets").mkdir()
     for name, text in (
         ("acme", f"{SECRET}\n"),
+        ("empty", "\n"),
         ("token", "t-1\r\n"),
         ("key.pem", "-----BEGIN KEY-----\nx\n"),
     ):
@@ -310,6 +311,7 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
             ("account 'acme'", "customer_secret_file names a file that cannot be read: No such file"),
         ),
         (entry().replace('_env = "ACME_SECRET"', '_file = "."'), ("cannot be read: Is a directory",)),
+        (entry().replace('_env = "ACME_SECRET"', '_file = "secrets/empty"'), ("names an empty file",)),
         ('account = "acme"', ("account must be [[account]]",)),
         ("account = [1]", ("account must be [[account]]",)),
         (f'log = "inof"\n{entry()}', ("log must be one of", "did you mean 'info'?")),
@@ -353,10 +355,26 @@ def test_file_that_is_not_text(tmp_path):
     assert "cannot be read: Is a directory" in refused(path)
 
 
+def test_file_of_a_secret_may_be_in_the_home_folder(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    path = write(entry().replace('_env = "ACME_SECRET"', '_file = "~/secrets/acme"'))
+    assert AsyncAgora.from_config("acme", path).credentials == Basic("acme-id", SECRET)
+
+
+def test_byte_order_mark_is_not_a_part_of_the_text(write, tmp_path):
+    """Editors of Windows write one."""
+    path = write("\ufeff" + entry().replace('_env = "ACME_SECRET"', '_file = "secrets/marked"'))
+    (tmp_path / "secrets" / "marked").write_text(f"\ufeff{SECRET}", "utf-8")
+    assert AsyncAgora.from_config("acme", path).credentials == Basic("acme-id", SECRET)
+
+
 def test_entry_replaces_the_default_in_any_form(write):
-    text = '[defaults]\nvendor = "agora"\ncustomer_id = "shared"\ncustomer_secret_file = "none"\napi_secret_env = "X"\n'
-    client = AsyncAgora.from_config("acme", write(text + entry()))
-    assert client.credentials == Basic("acme-id", SECRET)
+    text = '[defaults]\nvendor = "agora"\ncustomer_id = "shared"\ncustomer_secret_env = "NONE"\napi_secret_env = "X"\n'
+    from_file = entry().replace('_env = "ACME_SECRET"', '_file = "secrets/acme"')
+    for account, defaults in ((from_file, text), (entry(), text.replace('_env = "NONE"', '_file = "none"'))):
+        client = AsyncAgora.from_config("acme", write(defaults + account))
+        assert client.credentials == Basic("acme-id", SECRET)
     short = '[[account]]\nname = "acme"\napp_id = "app"\ncustomer_secret_env = "ACME_SECRET"'
     assert AsyncAgora.from_config("acme", write(text + short)).credentials == Basic("shared", SECRET)
 

@@ -6,7 +6,12 @@ import pytest
 from agora_analytics import AsyncAgora, AsyncAgoraBeta, AsyncApsaraVideo, AsyncSignaling, blocking
 from agora_analytics.agora.credentials import Basic
 from agora_analytics.apsaravideo import Credentials
-from agora_analytics.errors import AuthenticationError, ConfigurationError, DeadlineExceeded
+from agora_analytics.errors import (
+    AgoraAnalyticsError,
+    AuthenticationError,
+    ConfigurationError,
+    DeadlineExceeded,
+)
 from agora_analytics.signaling import LegacyToken, Token
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, response
@@ -102,6 +107,15 @@ def test_same_credentials_are_not_sent_again(kind):
             run_with(transport, kind, credentials)
         assert len(transport.requests) == 1
         assert OLD not in f"{caught.value!r} {caught.value} {caught.value.trail}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_renewed_credentials_are_not_tried_after_another_error(kind):
+    transport = Scripted(response({"message": "no"}, 400))
+    with pytest.raises(AgoraAnalyticsError) as caught:
+        run_with(transport, kind, Source(kind, OLD, NEW))
+    assert not isinstance(caught.value, AuthenticationError)
+    assert len(transport.requests) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

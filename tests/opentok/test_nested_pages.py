@@ -336,7 +336,7 @@ def test_raw_query_with_four_nested_lists_is_complete():
 
 
 def test_callers_of_one_request_get_complete_lists_of_their_own(monkeypatch):
-    """Both get the same first response, and the pages are added to a copy of it."""
+    """Both get the same first response. Each decodes it itself, and adds the pages to its own lists."""
     monkeypatch.setattr(graphql_query, "PAGE_BUDGET", 40)
     monkeypatch.setattr(pagination, "PAGE_BUDGET", 40)
     made = world(sessions=2, meetings=(2, 2), connections=(12, 12), samples=2, peers=0)
