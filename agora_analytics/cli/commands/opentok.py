@@ -306,7 +306,7 @@ def stats(
 @app.command()
 @option_groups
 def query(
-    text: Annotated[str, typer.Argument(help="A GraphQL query; - reads it from stdin.")],
+    text: Annotated[str, typer.Argument(metavar="QUERY", help="A GraphQL query; - reads it from stdin.")],
     variables: Annotated[
         str, typer.Option(metavar="JSON", help="The variables of the query, as a JSON object.")
     ] = "{}",
