@@ -6,8 +6,9 @@ from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
 from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.metric_titles import title_of, unit_text
-from agora_analytics.cli.output.columns import TableColumn, plain
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema
 from agora_analytics.cli.output.layout import lay_out
+from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
 
 NAME = TableColumn("name", plain("name"), least=8)
@@ -69,6 +70,16 @@ def test_last_columns_are_left_out_and_ids_stay():
 
 def test_wide_characters_are_cut_by_their_width():
     assert drawn(7, [TableColumn("name", plain("name"), least=4)], [["日本語日本語"]])[-1] == "日本語…"
+
+
+@pytest.mark.parametrize(("name", "count"), [("calls", "1 call"), ("series", "1 series")])
+def test_one_row_is_counted_in_the_singular(name, count, capsys):
+    columns = (TableColumn("samples", number("samples")),)
+    kind = RowKind(name=name, schema=row_schema({"samples": "int64"}), columns=columns)
+    writer = TableWriter(kind)
+    writer.add(kind.table([{"samples": 3}]))
+    writer.finish()
+    assert capsys.readouterr().out.splitlines()[-1] == count
 
 
 def test_one_name_for_one_metric_of_all_vendors():
