@@ -75,13 +75,16 @@ def set_up(level: str, handler: logging.Handler | None = None) -> None:
     _package.setLevel(level.upper())
 
 
-def set_up_from_environment() -> None:
+def set_up_from_environment(default: str | None = None) -> None:
     """Do what `AGORA_LOG` says, once in a process; the first client calls it.
+
+    Args:
+        default: the level if `AGORA_LOG` is not set; None: no log.
 
     Raises:
         ConfigurationError: the level is unknown.
     """
-    level = os.environ.get(VARIABLE, "").strip().lower()
+    level = os.environ.get(VARIABLE, "").strip().lower() or default
     with _first_client:  # threads may create the first clients at the same time
         if level and not _is_set_up:
             set_up(level)

@@ -222,11 +222,11 @@ class Client:
             variables: the name of the variable, by setting.
         """
         from agora_analytics.kit.config_file import read_config
+        from agora_analytics.logs import set_up_from_environment
 
         config = read_config(path)
         account = config.account(name, vendor=vendor)
-        if config.log:
-            os.environ.setdefault("AGORA_LOG", config.log)
+        set_up_from_environment(config.log)
         given = {name: value for name, value in settings.items() if value is not None}
         for setting in _OF_THE_MACHINE:
             value = os.environ.get(variables.get(setting, ""))

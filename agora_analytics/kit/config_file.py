@@ -14,6 +14,7 @@ from attrs import field, frozen
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.open_ledger import MEMORY
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import LEVELS
 
 FILE = "agora-analytics.toml"
 CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
@@ -21,7 +22,6 @@ CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
 
 _ENV, _FILE = "_env", "_file"
 _TOP = {"ledger": str, "log": str, "defaults": dict, "account": list}
-_LEVELS = ("debug", "info", "warning", "error")
 _CLIENT = {"base_url": str, "allow_http": bool, "prefetch": int, "keep_raw": bool, "validate": bool}
 _CUSTOMER = {"customer_id": str, "app_id": str, "region": str, **_CLIENT}
 _TYPES = {
@@ -230,10 +230,8 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Config:
             raise ConfigurationError(f"{file}: there are two accounts {account.name!r}; rename one")
         accounts[account.name] = account
     log = content.get("log")
-    if log is not None and log not in _LEVELS:
-        raise ConfigurationError(
-            f"{file}: log must be one of {', '.join(_LEVELS)}{did_you_mean(log, _LEVELS)}"
-        )
+    if log is not None and log not in LEVELS:
+        raise ConfigurationError(f"{file}: log must be one of {', '.join(LEVELS)}{did_you_mean(log, LEVELS)}")
     ledger = content.get("ledger", "").strip()
     if ledger and ledger.lower() != MEMORY and "://" not in ledger:
         ledger = str(_path_in(file, ledger))

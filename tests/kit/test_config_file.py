@@ -1,5 +1,6 @@
 """The configuration file: accounts of every vendor, secrets from elsewhere, precedence, and messages without values."""
 
+import logging
 import os
 import pickle
 
@@ -360,14 +361,12 @@ def test_entry_replaces_the_default_in_any_form(write):
     assert AsyncAgora.from_config("acme", write(text + short)).credentials == Basic("shared", SECRET)
 
 
-def test_log_of_the_file_is_that_of_the_environment_unless_it_is_set(write, monkeypatch):
-    monkeypatch.setenv("AGORA_LOG", "debug")
-    path = write(f'log = "info"\n{entry()}')
-    AsyncAgora.from_config("acme", path)
-    assert os.environ["AGORA_LOG"] == "debug"
-    monkeypatch.delenv("AGORA_LOG")
-    AsyncAgora.from_config("acme", path)
-    assert os.environ["AGORA_LOG"] == "info"
+@pytest.mark.parametrize(("variable", "level"), [("debug", logging.DEBUG), ("", logging.INFO)])
+def test_log_of_the_file_is_that_of_the_environment_unless_it_is_set(write, monkeypatch, variable, level):
+    monkeypatch.setenv("AGORA_LOG", variable)
+    AsyncAgora.from_config("acme", write(f'log = "info"\n{entry()}'))
+    assert logging.getLogger("agora_analytics").level == level
+    assert os.environ["AGORA_LOG"] == variable
 
 
 @pytest.mark.parametrize("name", ["memory", "MEMORY", " memory "])
