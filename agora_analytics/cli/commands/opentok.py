@@ -181,8 +181,9 @@ def project(
 
     Days are Pacific days. They are available after 36 to 48 hours and kept for 90 days, months for a year.
     """
-    names = fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]
-    groups = [_choice("--by", group, {name.lower(): name for name in GroupBy}) for group in by or ()]
+    names = list(dict.fromkeys(fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]))
+    dimensions = {name.lower(): name for name in GroupBy}
+    groups = list(dict.fromkeys(_choice("--by", group, dimensions) for group in by or ()))
     group_keys = [group.lower() for group in groups]
     keys = [*(["interval_start", "interval_end"] if each else []), *group_keys]
     interval = None if each is None else _choice("--each", each, _INTERVALS)
