@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
+from agora_analytics.cli.metric_tables import metric_list, metrics_of
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
@@ -36,8 +38,8 @@ def harvest(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="Also store this metric of Data Insights, such as joinSuccessRate, hour by hour; repeat it for more. "
-            "Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
+            help=f"Also store this metric of Data Insights, hour by hour: {metric_list(QualityMetric)}; repeat it for "
+            "more. Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
         ),
     ] = None,
     no_compact: Annotated[
@@ -52,7 +54,8 @@ def harvest(
     calls failed; run the command again later. Exit code 65: records cannot be read; everything else is stored, and
     later runs do not report them again.
     """
-    return run_harvest(account.client, options, insights=insight or (), compact=not no_compact)
+    insights = metrics_of(insight or (), QualityMetric)
+    return run_harvest(account.client, options, insights=insights, compact=not no_compact)
 
 
 def run_harvest(
