@@ -1,5 +1,6 @@
 """The layout of tables and the names of metrics, without a terminal."""
 
+import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
@@ -8,7 +9,7 @@ from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.metric_titles import title_of, unit_text
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema
 from agora_analytics.cli.output.layout import lay_out
-from agora_analytics.cli.output.table import TableWriter
+from agora_analytics.cli.output.table import TableWriter, query_result
 from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
 
 NAME = TableColumn("name", plain("name"), least=8)
@@ -72,14 +73,50 @@ def test_wide_characters_are_cut_by_their_width():
     assert drawn(7, [TableColumn("name", plain("name"), least=4)], [["日本語日本語"]])[-1] == "日本語…"
 
 
-@pytest.mark.parametrize(("name", "count"), [("calls", "1 call"), ("series", "1 series")])
-def test_one_row_is_counted_in_the_singular(name, count, capsys):
-    columns = (TableColumn("samples", number("samples")),)
-    kind = RowKind(name=name, schema=row_schema({"samples": "int64"}), columns=columns)
-    writer = TableWriter(kind)
-    writer.add(kind.table([{"samples": 3}]))
-    writer.finish()
-    assert capsys.readouterr().out.splitlines()[-1] == count
+@pytest.fixture
+def written(capsys):
+    """Write a table with a column of numbers, and return its lines."""
+
+    def lines(name, numbers):
+        column = TableColumn("calls", number("n"), right=True, chart="n")
+        kind = RowKind(name=name, schema=row_schema({"n": "int64"}), columns=(column,))
+        writer = TableWriter(kind)
+        writer.add(kind.table({"n": value} for value in numbers))
+        writer.finish()
+        return capsys.readouterr().out.splitlines()
+
+    return lines
+
+
+@pytest.mark.parametrize(("name", "count"), [("hours", "1 hour"), ("series", "1 series")])
+def test_one_row_is_counted_in_the_singular(name, count, written):
+    assert written(name, [3])[-1] == count
+
+
+def test_chart_begins_with_the_oldest_row(written):
+    """The rows of a table are the newest first."""
+    assert written("hours", [8, 4, 0])[-4:] == [
+        "",
+        "calls  ▁▅█  0 to 8",
+        "from the oldest to the newest row",
+        "3 hours",
+    ]
+    assert written("hours", [8, 4])[-2:] == ["    4", "2 hours"]
+
+
+def test_chart_of_many_rows_has_their_means(written):
+    chart = written("hours", range(600, 0, -1))[-3]
+    _, blocks, *_ = chart.split()
+    assert len(blocks) == 60
+    assert list(blocks) == sorted(blocks)
+
+
+def test_query_result_never_cuts_an_id():
+    row = {"cname": "a channel with a long name", "call_id": "32f5bd806ed925d2c2027ecf"}
+    columns = query_result(pa.table({name: [text] for name, text in row.items()})).columns
+    assert drawn(40, columns, [[column.text(row) for column in columns]])[-1] == (
+        "a channel wit…  32f5bd806ed925d2c2027ecf"
+    )
 
 
 def test_one_name_for_one_metric_of_all_vendors():
