@@ -1,10 +1,14 @@
 """The layout of tables and the names of metrics, without a terminal."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
+from agora_analytics.cli.commands.metrics import _mids
+from agora_analytics.cli.commands.realtime import _group_rows
 from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.metric_titles import title_of, unit_text
 from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema
@@ -162,3 +166,15 @@ def test_titles_are_accepted_as_metrics():
         "userCount",
         "networkDelay",
     ]
+    assert _mids(["round trip time", "router_round_trip", "20011"]) == {20022, 20011}
+
+
+def test_groups_of_a_window_begin_with_the_most_users():
+    groups = [
+        SimpleNamespace(
+            window_start_ts=0, dimension="net", dimension_value=name, metric="videoFreezeRate", value=0.5,
+            user_count=users,
+        )
+        for name, users in (("4G", 3), ("unknown", None), ("Wi-Fi", 12))
+    ]  # fmt: skip
+    assert [row["dimension_value"] for row in _group_rows(groups)] == ["Wi-Fi", "4G", "unknown"]
