@@ -5,6 +5,7 @@ import time
 import pytest
 
 from agora_analytics import __version__
+from agora_analytics.cli import main
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
@@ -60,6 +61,15 @@ def test_simulated_project_continues_ahead(start):
             break
     server.send_signal(signal.SIGINT)
     assert "3 calls from 2026-11-01T00:00:00Z to 2026-11-01T03:00:00Z" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["simulate --hours inf", "simulate --ahead 1e30", "simulate --ahead nan", "opentok simulate --days inf"],
+)
+def test_endless_simulated_project_is_refused(words, capsys):
+    assert main([*words.split(), "--port", "0"]) == 2
+    assert f"Invalid value for '{words.split()[-2]}'" in capsys.readouterr().err
 
 
 def test_port_in_use_is_reported(fails, base_url):

@@ -369,7 +369,7 @@ def simulate(
     seed: SeedOption = 7,
     sessions: Annotated[int, typer.Option(min=0, metavar="N", help="Number of sessions.")] = 40,
     days: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="The sessions begin in the last N days.")
+        float, typer.Option(min=0.1, max=4_000, metavar="N", help="The sessions begin in the last N days.")
     ] = 5,
     *,
     server: ServerOptions,
