@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import time
@@ -70,6 +71,14 @@ def test_simulated_project_continues_ahead(start):
 def test_endless_simulated_project_is_refused(words, capsys):
     assert main([*words.split(), "--port", "0"]) == 2
     assert f"Invalid value for '{words.split()[-2]}'" in capsys.readouterr().err
+
+
+def test_closed_pipe_ends_the_simulator_without_an_error(start):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start("simulate", "--port", "0", "--calls", "1", stdout=writing)
+    os.close(writing)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 141)
 
 
 def test_port_in_use_is_reported(fails, base_url):

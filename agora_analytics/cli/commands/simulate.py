@@ -136,6 +136,8 @@ def serve_until_stopped(
 
     try:
         run(simulator, host=host, port=port, on_start=started)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InvalidRequest(
