@@ -1,5 +1,7 @@
 """The log set-up: `AGORA_LOG`, the null handler, and the line of httpx for each request."""
 
+import contextlib
+import io
 import logging
 import os
 import subprocess
@@ -59,6 +61,22 @@ def test_unknown_level_is_a_configuration_error():
     done = run("loud")
     assert done.returncode == 1
     assert "ConfigurationError: AGORA_LOG='loud' is not a log level; use one of debug, info" in done.stderr
+
+
+def test_second_set_up_replaces_the_handler_of_the_first():
+    first, second = logging.NullHandler(), logging.NullHandler()
+    logs.set_up("info", first)
+    logs.set_up("debug", second)
+    package = logging.getLogger("agora_analytics")
+    assert (first in package.handlers, second in package.handlers) == (False, True)
+
+
+def test_lines_go_to_the_stderr_of_the_moment():
+    """A live view of a terminal replaces `sys.stderr`."""
+    logs.set_up("info", logs.StderrHandler())
+    with contextlib.redirect_stderr(io.StringIO()) as replaced:
+        logs.logger_of("harvest").info("begun")
+    assert replaced.getvalue().endswith(" INFO agora_analytics.harvest: begun\n")
 
 
 def test_warning_is_not_written_by_a_program_without_logging():

@@ -118,12 +118,14 @@ def run_newest_first(
                 parts.append(table(page))
         except AgoraAnalyticsError as error:
             failure = error
-        if parts or failure is None:
-            rows = pa.concat_tables(parts) if parts else kind.schema().empty_table()
-            rows = as_rows(rows) if as_rows and parts else rows
-            yield rows if by is None else rows.sort_by([(by, "descending")])
-        if failure is not None:
-            raise failure
+        try:
+            if parts or failure is None:
+                rows = pa.concat_tables(parts) if parts else kind.schema().empty_table()
+                rows = as_rows(rows) if as_rows and parts else rows
+                yield rows if by is None else rows.sort_by([(by, "descending")])
+        finally:  # also if the limit of rows ends the loop that reads this
+            if failure is not None:
+                raise failure
 
     run_listing(make, tables, kind, output)
 

@@ -128,10 +128,12 @@ async def query_pages(
             records += error.partial or ()
     if records and hasattr(records[0], "ts"):
         records.sort(key=lambda record: record.ts, reverse=True)  # the newest first, as `calls`
-    if records or failure is None:
-        yield kind.table(wide_rows(records))
-    if failure is not None:
-        raise failure
+    try:
+        if records or failure is None:
+            yield kind.table(wide_rows(records))
+    finally:  # also if the limit of rows ends the loop that reads this
+        if failure is not None:
+            raise failure
 
 
 def _base(metric: str) -> str:

@@ -82,4 +82,4 @@ def _words(name: str) -> str:
     """Return the words of a name: those of `errors.connect.failures` are `connect failures`."""
     inner = name.partition(".")[2] or name
     parts = re.split(r"[._\s]+|(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z])", inner)
-    return " ".join(part if part.isupper() and len(part) > 1 else part.lower() for part in parts if part)
+    return " ".join(part.lower() for part in parts if part)

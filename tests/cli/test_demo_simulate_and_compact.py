@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import time
@@ -5,6 +6,7 @@ import time
 import pytest
 
 from agora_analytics import __version__
+from agora_analytics.cli import main
 from agora_analytics.simulator import World
 from agora_analytics.store import open_store
 
@@ -60,6 +62,23 @@ def test_simulated_project_continues_ahead(start):
             break
     server.send_signal(signal.SIGINT)
     assert "3 calls from 2026-11-01T00:00:00Z to 2026-11-01T03:00:00Z" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["simulate --hours inf", "simulate --ahead 1e30", "simulate --ahead nan", "opentok simulate --days inf"],
+)
+def test_endless_simulated_project_is_refused(words, capsys):
+    assert main([*words.split(), "--port", "0"]) == 2
+    assert f"Invalid value for '{words.split()[-2]}'" in capsys.readouterr().err
+
+
+def test_closed_pipe_ends_the_simulator_without_an_error(start):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start("simulate", "--port", "0", "--calls", "1", stdout=writing)
+    os.close(writing)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 141)
 
 
 def test_port_in_use_is_reported(fails, base_url):

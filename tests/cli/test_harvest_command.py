@@ -178,7 +178,7 @@ def test_ctrl_c_in_a_harvest_is_one_line(start, base_url, tmp_path):
 
 @pytest.mark.slow
 def test_insight_metrics_are_stored_with_the_calls(command, base_url, tmp_path):
-    words = ("harvest", "--since", "3d", "--out", "store", "--insight", "joinSuccessRate")
+    words = ("harvest", "--since", "3d", "--out", "store", "--insight", "join-success-rate")
     done = command(*words)
     assert done.returncode == 0, done.stderr
     assert re.search(r"insight days +[23]\n", done.stdout)
@@ -186,3 +186,9 @@ def test_insight_metrics_are_stored_with_the_calls(command, base_url, tmp_path):
         "select count(*) from quality where metric = 'join_success_rate' and unit = 'ratio'"
     )
     assert rates.fetchall()[0][0] >= 48
+
+
+def test_unknown_insight_metric_is_refused_before_a_request(fails, tmp_path):
+    words = ("harvest", "--since", "3d", "--out", "store", "--base-url", "http://127.0.0.1:9", "--insight")
+    assert "did you mean 'joinSuccessRate'" in fails(2, *words, "joinSucessRate")
+    assert not (tmp_path / "store").exists()

@@ -1,5 +1,6 @@
 """The help of every command on a terminal of 80 columns."""
 
+import re
 import shlex
 
 import pytest
@@ -23,6 +24,8 @@ def test_help_has_no_cut_text_and_no_types(words, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
+    usage = next(line for line in text.splitlines() if "Usage:" in line)
+    assert all(name.isupper() for name in re.findall(r"[\[{](\w+)", usage))
     assert not {"<bool>", "<str>", "<list[str]>", "<int>", "<float>"} & set(text.split())
     if "--ledger" in text:
         assert "~/.local/state/agora-analytics" in text

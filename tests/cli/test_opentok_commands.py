@@ -62,6 +62,13 @@ def test_sessions_stats_and_project_rows(command, simulator, made):
     assert re.search(r"from +connect failures\n─+\n20\d\d-\d\d-\d\d 0[78]:00:00Z +\d", days)
 
 
+@pytest.mark.slow
+def test_field_or_dimension_that_is_named_twice_counts_once(command, simulator):
+    words = ("opentok", "project", *2 * ["errors.connect.failures"], "--by", "country", "--by", "COUNTRY")
+    done = command(*words, "--since", "6d", "--format", "csv")
+    assert done.stdout.splitlines()[0] == "country,errors.connect.failures"
+
+
 def test_query_fetches_all_pages_as_json(command, simulator, made):
     text = "query ($n: Int) { project(projectId: 45000001) { sessionData { sessionSummaries(start: %d, first: $n) { resources { sessionId } } } } }"
     done = command("opentok", "query", text % (time.time() - 7 * DAY), "--variables", '{"n": 2}')

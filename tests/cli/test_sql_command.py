@@ -145,6 +145,13 @@ def test_rows_are_streamed(sql):
     assert sql("-f", "csv", "-n", "1", query) == "n\n0\n"
 
 
+def test_table_in_a_file_counts_all_rows_of_the_query(sql, tmp_path):
+    """The query returns its rows in batches, of which the first has enough for the limit."""
+    file = tmp_path / "rows.txt"
+    assert sql("-n", "2", "-o", str(file), "select * from range(100_000)") == ""
+    assert file.read_text().splitlines()[-1] == "2 of 100,000 rows; --limit 0 shows all"
+
+
 def test_error_after_some_rows_says_how_many_were_written(tmp_path, capsys, monkeypatch):
     def stream(layout, text, allow):
         table = pa.table({"n": [1, 2]})

@@ -1,13 +1,19 @@
 """The layout of tables and the names of metrics, without a terminal."""
 
+from types import SimpleNamespace
+
+import pyarrow as pa
 import pytest
 
 from agora_analytics.agora.common_metrics import METRIC_MAPPINGS as AGORA
 from agora_analytics.apsaravideo.spec import METRIC_MAPPINGS as APSARAVIDEO
+from agora_analytics.cli.commands.metrics import _mids
+from agora_analytics.cli.commands.realtime import _group_rows
 from agora_analytics.cli.metric_tables import metrics_of
 from agora_analytics.cli.metric_titles import title_of, unit_text
-from agora_analytics.cli.output.columns import TableColumn, plain
+from agora_analytics.cli.output.columns import RowKind, TableColumn, number, plain, row_schema
 from agora_analytics.cli.output.layout import lay_out
+from agora_analytics.cli.output.table import TableWriter, query_result
 from agora_analytics.opentok.spec import METRIC_MAPPINGS as OPENTOK
 
 NAME = TableColumn("name", plain("name"), least=8)
@@ -71,6 +77,52 @@ def test_wide_characters_are_cut_by_their_width():
     assert drawn(7, [TableColumn("name", plain("name"), least=4)], [["日本語日本語"]])[-1] == "日本語…"
 
 
+@pytest.fixture
+def written(capsys):
+    """Write a table with a column of numbers, and return its lines."""
+
+    def lines(name, numbers):
+        column = TableColumn("calls", number("n"), right=True, chart="n")
+        kind = RowKind(name=name, schema=row_schema({"n": "int64"}), columns=(column,))
+        writer = TableWriter(kind)
+        writer.add(kind.table({"n": value} for value in numbers))
+        writer.finish()
+        return capsys.readouterr().out.splitlines()
+
+    return lines
+
+
+@pytest.mark.parametrize(("name", "count"), [("hours", "1 hour"), ("series", "1 series")])
+def test_one_row_is_counted_in_the_singular(name, count, written):
+    assert written(name, [3])[-1] == count
+
+
+def test_chart_begins_with_the_oldest_row(written):
+    """The rows of a table are the newest first."""
+    assert written("hours", [8, 4, 0])[-4:] == [
+        "",
+        "calls  ▁▅█  0 to 8",
+        "from the oldest to the newest row",
+        "3 hours",
+    ]
+    assert written("hours", [8, 4])[-2:] == ["    4", "2 hours"]
+
+
+def test_chart_of_many_rows_has_their_means(written):
+    chart = written("hours", range(600, 0, -1))[-3]
+    _, blocks, *_ = chart.split()
+    assert len(blocks) == 60
+    assert list(blocks) == sorted(blocks)
+
+
+def test_query_result_never_cuts_an_id():
+    row = {"cname": "a channel with a long name", "call_id": "32f5bd806ed925d2c2027ecf"}
+    columns = query_result(pa.table({name: [text] for name, text in row.items()})).columns
+    assert drawn(40, columns, [[column.text(row) for column in columns]])[-1] == (
+        "a channel wit…  32f5bd806ed925d2c2027ecf"
+    )
+
+
 def test_one_name_for_one_metric_of_all_vendors():
     """Two names mean two common metrics; a title of one vendor is never that of another metric."""
     mappings = {
@@ -114,3 +166,15 @@ def test_titles_are_accepted_as_metrics():
         "userCount",
         "networkDelay",
     ]
+    assert _mids(["round trip time", "router_round_trip", "20011"]) == {20022, 20011}
+
+
+def test_groups_of_a_window_begin_with_the_most_users():
+    groups = [
+        SimpleNamespace(
+            window_start_ts=0, dimension="net", dimension_value=name, metric="videoFreezeRate", value=0.5,
+            user_count=users,
+        )
+        for name, users in (("4G", 3), ("unknown", None), ("Wi-Fi", 12))
+    ]  # fmt: skip
+    assert [row["dimension_value"] for row in _group_rows(groups)] == ["Wi-Fi", "4G", "unknown"]

@@ -382,11 +382,10 @@ def test_entry_replaces_the_default_in_any_form(write):
 @pytest.mark.parametrize(("variable", "level"), [("", logging.INFO), ("debug", logging.DEBUG)])
 def test_environment_overrides_the_log_of_the_file(variable, level, write, monkeypatch):
     path = write(f'log = "info"\n{entry()}')
-    if variable:
-        monkeypatch.setenv("AGORA_LOG", variable)
+    monkeypatch.setenv("AGORA_LOG", variable)
     AsyncAgora.from_config("acme", path)
     assert logging.getLogger("agora_analytics.harvest").getEffectiveLevel() == level
-    assert os.environ.get("AGORA_LOG", "") == variable  # a child process has a file of its own
+    assert os.environ["AGORA_LOG"] == variable  # a child process has a file of its own
 
 
 @pytest.mark.parametrize("name", ["memory", "MEMORY", " memory "])

@@ -181,8 +181,9 @@ def project(
 
     Days are Pacific days. They are available after 36 to 48 hours and kept for 90 days, months for a year.
     """
-    names = fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]
-    groups = [_choice("--by", group, {name.lower(): name for name in GroupBy}) for group in by or ()]
+    names = list(dict.fromkeys(fields or [*USAGE[:2], *QUALITY, *ERRORS[:2]]))
+    dimensions = {name.lower(): name for name in GroupBy}
+    groups = list(dict.fromkeys(_choice("--by", group, dimensions) for group in by or ()))
     group_keys = [group.lower() for group in groups]
     keys = [*(["interval_start", "interval_end"] if each else []), *group_keys]
     interval = None if each is None else _choice("--each", each, _INTERVALS)
@@ -306,7 +307,7 @@ def stats(
 @app.command()
 @option_groups
 def query(
-    text: Annotated[str, typer.Argument(help="A GraphQL query; - reads it from stdin.")],
+    text: Annotated[str, typer.Argument(metavar="QUERY", help="A GraphQL query; - reads it from stdin.")],
     variables: Annotated[
         str, typer.Option(metavar="JSON", help="The variables of the query, as a JSON object.")
     ] = "{}",
@@ -368,7 +369,7 @@ def simulate(
     seed: SeedOption = 7,
     sessions: Annotated[int, typer.Option(min=0, metavar="N", help="Number of sessions.")] = 40,
     days: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="The sessions begin in the last N days.")
+        float, typer.Option(min=0.1, max=4_000, metavar="N", help="The sessions begin in the last N days.")
     ] = 5,
     *,
     server: ServerOptions,

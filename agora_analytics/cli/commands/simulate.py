@@ -13,6 +13,8 @@ from agora_analytics.errors import InvalidRequest
 if TYPE_CHECKING:
     from agora_analytics.simulator import Seen
 
+_MOST_HOURS = 100_000
+
 
 @option_groups
 def simulate(
@@ -26,7 +28,10 @@ def simulate(
     seed: SeedOption = 7,
     calls: Annotated[int, typer.Option(min=0, metavar="N", help="Number of calls.")] = 500,
     hours: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="The calls begin in this many hours before --until.")
+        float,
+        typer.Option(
+            min=0.1, max=_MOST_HOURS, metavar="N", help="The calls begin in this many hours before --until."
+        ),
     ] = 24,
     since: Annotated[
         str | None,
@@ -36,7 +41,10 @@ def simulate(
     ahead: Annotated[
         float,
         typer.Option(
-            min=0, metavar="N", help="The project continues: calls begin until this many hours after --until."
+            min=0,
+            max=_MOST_HOURS,
+            metavar="N",
+            help="The project continues: calls begin until this many hours after --until.",
         ),
     ] = 0,
     hidden_after: Annotated[
@@ -128,6 +136,8 @@ def serve_until_stopped(
 
     try:
         run(simulator, host=host, port=port, on_start=started)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InvalidRequest(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
+from agora_analytics.cli.metric_tables import metric_list, metrics_of
 from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
-from agora_analytics.cli.output import LimitedOutput, open_writer
+from agora_analytics.cli.output import Format, LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
 from agora_analytics.errors import InvalidRequest
 
@@ -36,8 +38,8 @@ def harvest(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="Also store this metric of Data Insights, such as joinSuccessRate, hour by hour; repeat it for more. "
-            "Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
+            help=f"Also store this metric of Data Insights, hour by hour: {metric_list(QualityMetric)}; repeat it for "
+            "more. Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
         ),
     ] = None,
     no_compact: Annotated[
@@ -47,11 +49,13 @@ def harvest(
 ) -> int:
     """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
 
-    The customer id and secret are read from AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET only. If the harvest stops, the
-    same command continues it. Exit code 75: the day's quota is used up, or calls failed; run the command again later.
-    Exit code 65: records cannot be read; everything else is stored, and later runs do not report them again.
+    The customer id and secret are those of AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, or of the account that
+    --account names. If the harvest stops, the same command continues it. Exit code 75: the day's quota is used up, or
+    calls failed; run the command again later. Exit code 65: records cannot be read; everything else is stored, and
+    later runs do not report them again.
     """
-    return run_harvest(account.client, options, insights=insight or (), compact=not no_compact)
+    insights = metrics_of(insight or (), QualityMetric)
+    return run_harvest(account.client, options, insights=insights, compact=not no_compact)
 
 
 def run_harvest(
@@ -159,7 +163,7 @@ def sql(
 
 
 def _write_tables(tables: "Iterator[pa.Table]", output: LimitedOutput) -> None:
-    """Write tables as the query returns them. Rows over the limit are only counted, for a table on the screen."""
+    """Write tables as the query returns them. For a table, the rows over the limit are counted."""
     from agora_analytics.cli.output.table import query_result
 
     first = next(tables)
@@ -171,7 +175,7 @@ def _write_tables(tables: "Iterator[pa.Table]", output: LimitedOutput) -> None:
                 left = output.most - writer.written if output.most else table.num_rows
                 if left > 0:
                     writer.add(table.slice(0, left))
-                elif not output.to_screen:
+                elif output.format is not Format.TABLE:
                     break
         except Exception as error:
             if writer.written:

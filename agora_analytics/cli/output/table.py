@@ -105,7 +105,9 @@ class TableWriter(RowWriter):
 
     def _footer(self, left_out: Sequence[str]) -> Iterator[str]:
         count = f"{self.written:,}" if self.written else "no"
-        name = self._kind.name.removesuffix("s") if self.written == 1 else self._kind.name
+        name = self._kind.name
+        if self.written == 1 and name != "series":
+            name = name.removesuffix("s")
         more = "" if self.total is None else f" of {self.total:,}"
         yield "; ".join(filter(None, (f"{count}{more} {name}", self.rest)))
         yield from self._kind.notes
