@@ -169,7 +169,7 @@ def test_invalid_sql_is_reported(fails, tmp_path):
         "the query is wrong": (2, ("sql", "--store", "store", "select nothing from calls")),
         "one query that reads": (2, ("sql", "--store", "store", "drop table calls")),
         "does not exist": (2, ("sql", "--store", "nowhere", "select 1")),
-        "no store": (74, ("sql", "--store", ".", "select 1")),
+        "is not a store": (74, ("sql", "--store", ".", "select 1")),
     }
     message = fails.all(*cases.values())
     assert all(expected in line for expected, line in zip(cases, message, strict=True))
