@@ -1,0 +1,174 @@
+"""What runs in a world at the same time: harvests, a compaction, readers, another client, a web backend, an operator."""
+
+import asyncio
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from agora_analytics.errors import (
+    AgoraAnalyticsError,
+    CallNotFound,
+    DeadlineExceeded,
+    QuotaExhausted,
+    RateLimited,
+    ServerError,
+    StoreConflict,
+    StoreError,
+    TransportError,
+    WindowOutOfReach,
+)
+from agora_analytics.harvest import HarvestReport, harvest
+from agora_analytics.instants import utc_day
+from agora_analytics.store import open_store
+from tests.worlds.process import Killed
+
+if TYPE_CHECKING:
+    from tests.worlds.world import Running, SmallPages
+
+_EXPECTED = (QuotaExhausted, RateLimited, ServerError, StoreConflict, TransportError, DeadlineExceeded)
+"""The errors that a fault, a limit or another process may cause."""
+_REST = 3.0  # seconds until a new process may send, if it does not know what the last one sent
+
+
+async def harvest_until_done(running: "Running", number: int) -> None:
+    """Start a harvest again and again, until it reports that everything is stored."""
+    settings = running.settings
+    kills = iter(settings.kills[number])
+    for attempt, gap in enumerate(settings.gaps[number]):
+        await asyncio.sleep(max(gap, 0.0 if settings.shared_ledger else _REST))
+        started_at = running.true_time.now()
+        ending = await running.run_process(
+            f"harvest {number}.{attempt}", next(kills, None), partial(_harvest, running)
+        )
+        if isinstance(ending, WindowOutOfReach) and not settings.has_right_clock:
+            await _sleep_until(running, running.settled_at)
+            continue
+        if isinstance(ending, (Killed, *_EXPECTED)):
+            continue
+        if not isinstance(ending, HarvestReport):
+            running.break_invariant("errors", f"harvest {number}.{attempt} raised {ending!r}")
+            return
+        if ending.retry_at is not None:
+            await _sleep_until(running, ending.retry_at + max(0.0, -running.clock.ahead))
+        elif not ending.complete:
+            continue
+        elif started_at < running.settled_at:
+            await _sleep_until(running, running.settled_at)
+        elif not (ending.ongoing or ending.too_recent):
+            return
+    running.break_invariant("ends", f"harvest {number} is not done after {len(settings.gaps[number])} runs")
+
+
+async def _harvest(running: "Running", client: "SmallPages") -> HarvestReport:
+    settings = running.settings
+    store = await asyncio.to_thread(open_store, running.store, create=True, durable=settings.durable)
+    return await harvest(client, since=settings.since, until=settings.until, store=store)
+
+
+async def _sleep_until(running: "Running", time: float) -> None:
+    await asyncio.sleep(max(0.0, time - running.true_time.now()))
+
+
+async def compact(running: "Running", number: int, after: float) -> None:
+    """Compact the days that are over, at some time while the harvests run."""
+
+    async def work(client: "SmallPages") -> None:
+        if running.store.exists():
+            store = await asyncio.to_thread(open_store, running.store)
+            today = utc_day(running.true_time.now())
+            await asyncio.to_thread(store.writer.compact, closed_before=today)
+
+    await asyncio.sleep(after)
+    ending = await running.run_process(f"compact {number}", None, work)
+    if ending is not None and not isinstance(ending, StoreError):  # the store is being created
+        running.break_invariant("errors", f"a compaction raised {ending!r}")
+
+
+async def read(running: "Running", number: int, after: float) -> None:
+    """Query the store: a call that is in `calls` and has ended has all of its samples."""
+    world = running.world
+
+    async def work(client: "SmallPages") -> None:
+        if not running.store.exists():
+            return
+        store = await asyncio.to_thread(open_store, running.store)
+        rows = await asyncio.to_thread(
+            lambda: store.sql(
+                "select call_id, (select count(*) from metrics m where m.call_id = c.call_id), "
+                "(select count(*) from sessions s where s.call_id = c.call_id) from calls c where finished"
+            ).fetchall()
+        )
+        for call_id, points, sessions in rows:
+            call = world.call(call_id)
+            if running.settings.dirt is not None or call is None:
+                continue
+            expected = sum(len(series.ts) for stay in call.sessions for series in world.points(stay))
+            if (points, sessions) != (expected, len(call.sessions)):
+                running.break_invariant(
+                    "readers",
+                    f"{call_id} has {sessions} sessions and {points} points, of {len(call.sessions)} and {expected}",
+                )
+
+    await asyncio.sleep(after)
+    ending = await running.run_process(f"read {number}", None, work)
+    if ending is not None and not isinstance(ending, StoreError):
+        running.break_invariant("errors", f"a reader raised {ending!r}")
+
+
+async def look_up(running: "Running", number: int, dice: Random) -> None:
+    """List the calls and sessions with another client on the same ledger, and stop at some point."""
+
+    async def work(client: "SmallPages") -> None:
+        try:
+            async with asyncio.timeout(dice.choice((0.05, 0.5, 5, 60))):
+                calls = await client.calls(running.settings.since, running.settings.until).collect()
+                for call in calls:
+                    await client.sessions(call).collect()
+        except TimeoutError:
+            pass
+
+    await asyncio.sleep(dice.uniform(0, 30))
+    ending = await running.run_process(f"look up {number}", None, work)
+    _require_expected(running, "another client", ending)
+
+
+async def serve(running: "Running", dice: Random) -> None:
+    """Ask for the same few calls from many tasks, with deadlines and cancellations, as a web backend does."""
+    ids = [call.call_id for call in running.settings.calls]
+
+    async def view(client: "SmallPages", after: float, patience: float) -> Any:
+        await asyncio.sleep(after)
+        try:
+            async with asyncio.timeout(patience):
+                found = await client.find_call(dice.choice(ids), since=running.settings.since)
+                if found is not None:
+                    await client.sessions(found).collect()
+        except TimeoutError:
+            return None
+        except AgoraAnalyticsError as error:
+            return error
+        return None
+
+    async def work(client: "SmallPages") -> None:
+        plans = [
+            (dice.uniform(0, 3), dice.choice((0.01, 0.3, 3, 60)))
+            for _ in range(running.settings.web_requests)
+        ]
+        for ending in await asyncio.gather(*(view(client, *plan) for plan in plans)):
+            _require_expected(running, "a web request", ending)
+
+    await asyncio.sleep(dice.uniform(0, 10))
+    _require_expected(running, "the backend", await running.run_process("backend", None, work))
+
+
+def _require_expected(running: "Running", whose: str, ending: Any) -> None:
+    wrong_clock = () if running.settings.has_right_clock else (WindowOutOfReach, CallNotFound)
+    if ending is not None and not isinstance(ending, (*_EXPECTED, *wrong_clock)):
+        running.break_invariant("errors", f"{whose} raised {ending!r}")
+
+
+async def set_clock(running: "Running", after: float, seconds: float) -> None:
+    """Set the clock of the machine."""
+    await asyncio.sleep(after)
+    running.clock.ahead += seconds
+    running.loop.note(f"the clock is set by {seconds:+g} s")

@@ -1,0 +1,152 @@
+"""The machine that the processes of a world share: a disk whose operations are suspended and torn, clocks, and chance."""
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from portalocker import AlreadyLocked, LockFlags, lock
+
+from agora_analytics.store import atomic_exchange, compaction, locks, object_writer, parquet_file, units
+from agora_analytics.testing import VirtualClock
+from tests.worlds.process import Killed, current_process
+from tests.worlds.scheduler import Lock, pause
+
+_OPERATIONS = {
+    "open": "opens", "os.rename": "renames", "os.remove": "removes", "os.mkdir": "creates", "os.rmdir": "removes",
+    "os.listdir": "lists", "os.scandir": "lists",
+}  # fmt: skip
+
+
+class MachineClock:
+    """The clock of the machine, which may be wrong. Its monotonic time is right.
+
+    Args:
+        true: the right time.
+        ahead: how many seconds the clock is ahead.
+    """
+
+    def __init__(self, true: VirtualClock, ahead: float) -> None:
+        self._true = true
+        self.ahead = ahead
+
+    def now(self) -> float:
+        """Return the wall-clock time in UTC epoch seconds."""
+        return self._true.now() + self.ahead
+
+    def monotonic(self) -> float:
+        """Return the seconds since the machine was started."""
+        return self._true.monotonic()
+
+
+@contextmanager
+def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) -> Iterator[None]:
+    """Suspend threads at their file operations below `folder`, and take random names and times from the world."""
+    random.seed(chance.random())  # of the request loop, whose back-off is random
+
+    def token_hex(size: int = 8) -> str:
+        return f"{chance.getrandbits(size * 8):0{size * 2}x}"
+
+    patches = {
+        locks: {"threading": _threading, "_lock": _lock},
+        units: {"threading": _threading},
+        object_writer: {"secrets": SimpleNamespace(token_hex=token_hex)},
+        compaction: {
+            "secrets": SimpleNamespace(token_hex=token_hex),
+            "time": SimpleNamespace(time=clock.now),
+        },
+        atomic_exchange: {"exchange": _exchange},
+        parquet_file: {"write": _torn_write(chance)},
+    }
+    with ExitStack() as stack:
+        for module, names in patches.items():
+            for name, value in names.items():
+                stack.enter_context(mock.patch.object(module, name, value))
+        _watch_files(str(folder))
+        stack.callback(_watch_files, "")
+        yield
+
+
+_threading = SimpleNamespace(Lock=Lock, RLock=lambda: Lock(reentrant=True))
+_real_exchange = atomic_exchange.exchange
+_real_write = parquet_file.write
+
+
+def _lock(descriptor: int, *, shared: bool, wait: bool) -> bool:
+    """Lock a file as `locks._lock` does, without blocking the event loop."""
+    flags = LockFlags.SHARED if shared else LockFlags.EXCLUSIVE
+    while True:
+        try:
+            lock(descriptor, flags | LockFlags.NON_BLOCKING)
+        except AlreadyLocked:
+            if not wait:
+                return False
+            pause("waits for a file lock", blocked=True)
+        else:
+            return True
+
+
+def _exchange(one: Path, other: Path) -> None:
+    pause(f"exchanges {other.name}")  # a system call without an audit event
+    _real_exchange(one, other)
+
+
+def _torn_write(chance: random.Random) -> Any:
+    """Return a function that writes a file as `parquet_file.write` does; a kill leaves a part of it."""
+
+    def write(path: Path, *args: Any, **options: Any) -> int:
+        pause(f"opens {path.name}")
+        rows = _real_write(path, *args, **options)
+        try:
+            pause(f"writes {path.name}")
+        except Killed:
+            with _unwatched():
+                os.truncate(path, int(chance.random() * path.stat().st_size))
+            raise
+        return rows
+
+    return write
+
+
+# An audit hook cannot be removed, so it is installed once and does nothing outside of a world.
+_watched = ""
+_is_installed = False
+
+
+def _watch_files(folder: str) -> None:
+    global _watched, _is_installed
+    _watched = folder
+    if not _is_installed:
+        sys.addaudithook(_before_operation)
+        _is_installed = True
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    folder = _watched
+    _watch_files("")
+    try:
+        yield
+    finally:
+        _watch_files(folder)
+
+
+def _before_operation(event: str, args: tuple[Any, ...]) -> None:
+    if not _watched or event not in _OPERATIONS:
+        return
+    path = str(args[0])
+    if not path.startswith(_watched):
+        return
+    process = current_process()
+    if process is None:
+        return
+    if process.killed:
+        raise Killed
+    pause(f"{_OPERATIONS[event]} {path[len(_watched) :]}")
+    if process.killed:
+        raise Killed

@@ -1,0 +1,64 @@
+"""A process of a world: its tasks and threads, which a kill ends at any await and at any file operation."""
+
+import asyncio
+import contextvars
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from attrs import define, field
+
+
+class Killed(BaseException):
+    """Raised in the tasks and threads of a killed process. No effect of them leaves the process after it."""
+
+
+@define(eq=False)
+class Process:
+    """A simulated process.
+
+    Attributes:
+        name: for the trace.
+        kill_at: the step before which the process is killed; None: never.
+        steps: the steps of its tasks and threads so far.
+        at_kill: what the system does for a killed process, such as closing its files.
+    """
+
+    current: ClassVar[contextvars.ContextVar["Process | None"]] = contextvars.ContextVar("process")
+
+    name: str
+    kill_at: int | None = None
+    steps: int = 0
+    killed: bool = False
+    at_kill: list[Callable[[], None]] = field(factory=list)
+    _tasks: "list[weakref.ref[asyncio.Task[Any]]]" = field(factory=list, init=False, repr=False)
+
+    def add_task(self, task: "asyncio.Task[Any]") -> None:
+        """Add a task, which a kill ends."""
+        self._tasks.append(weakref.ref(task))
+
+    @property
+    def tasks(self) -> "list[asyncio.Task[Any]]":
+        """The tasks that have not ended, in the order of their creation."""
+        return [task for ref in self._tasks if (task := ref()) is not None and not task.done()]
+
+    def count_step(self) -> bool:
+        """Count a step that is about to run; return whether the process is killed instead."""
+        self.steps += 1
+        if self.steps != self.kill_at:
+            return False
+        self.kill()
+        return True
+
+    def kill(self) -> None:
+        """End all tasks and threads. What they do from now on has no effect outside the process."""
+        self.killed = True
+        for task in self.tasks:
+            task.cancel()
+        for action in self.at_kill:
+            action()
+
+
+def current_process() -> Process | None:
+    """Return the process of the running task or thread."""
+    return Process.current.get(None)

@@ -1,0 +1,185 @@
+"""The settings of a world, drawn from its seed."""
+
+from random import Random
+
+from attrs import evolve, field, frozen
+
+from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS, ENTERPRISE, Plan
+from agora_analytics.simulator import CallTruth, Dirt, Faults, SessionTruth
+from agora_analytics.simulator.dirt import DIRT_KINDS, LOSSES, DirtKind
+from agora_analytics.simulator.faults import FaultKind
+from agora_analytics.simulator.ground_truth.records import Peer
+
+NOON = 1_795_089_600  # 2026-11-19 12:00 UTC
+DAY = 86_400
+
+_FAULTS: tuple[FaultKind, ...] = (
+    "reset", "500", "503-html", "504-html", "429", "cut-off", "broken-json", "hang", "lost-answer"
+)  # fmt: skip
+_HARMLESS_DIRT: tuple[DirtKind, ...] = tuple(
+    kind for kind in DIRT_KINDS if kind not in LOSSES and kind not in {"gzip-bomb", "cookie"}
+)
+_AHEAD = (0.0, 0.0, 0.0, 0.0, 1.5, -1.5, 30.0, -30.0, 400.0, -400.0, 7_200.0, -7_200.0)
+
+
+@frozen(kw_only=True)
+class WorldSettings:
+    """What happens in a world, apart from the order of its steps.
+
+    Attributes:
+        start: when the first harvest starts (UTC epoch seconds, the right time).
+        until: the end of the harvested range; every call has ended by then.
+        calls: the calls.
+        interval: the mean seconds between two samples.
+        page_size, sids_in_a_request: smaller than the API's limits, so that a few records take several requests.
+        requests_a_second, requests_a_day: the limits of every endpoint.
+        latency: the least and the most seconds of a request.
+        faults, dirt: see the simulator.
+        ahead: seconds by which the clock of the machine is ahead at first.
+        clock_steps: when the clock is set (seconds from the start), and by how much.
+        kills: for each harvest, the steps after which its processes are killed, one after another.
+        gaps: for each harvest, the seconds before each of its runs.
+        shared_ledger: count in a file; otherwise in the memory of the only process.
+        compactions, readers, lookups, web_requests: how often these happen at the same time.
+        durable: flush files to the disk.
+        slow_share: the share of tasks and threads that are slow.
+    """
+
+    seed: int
+    start: float
+    until: int
+    calls: tuple[CallTruth, ...] = field(repr=False)
+    interval: int
+    page_size: int
+    sids_in_a_request: int
+    requests_a_second: int
+    requests_a_day: int
+    latency: tuple[float, float]
+    faults: Faults
+    dirt: Dirt | None
+    ahead: float
+    clock_steps: tuple[tuple[float, float], ...]
+    kills: tuple[tuple[int, ...], ...]
+    gaps: tuple[tuple[float, ...], ...]
+    shared_ledger: bool
+    compactions: int
+    readers: int
+    lookups: int
+    web_requests: int
+    durable: bool
+    slow_share: float
+
+    @property
+    def harvests(self) -> int:
+        """The number of harvests that run at the same time."""
+        return len(self.kills)
+
+    @property
+    def since(self) -> int:
+        """The start of the harvested range."""
+        return min(call.created_ts for call in self.calls)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the account."""
+        rows = {name: ENTERPRISE.limits[name] for name in (CALL_LISTS, CALL_SESSIONS, CALL_METRICS)}
+        numbers = {"requests": self.requests_a_second, "per_day": self.requests_a_day}
+        return evolve(ENTERPRISE, limits={name: evolve(row, **numbers) for name, row in rows.items()})
+
+    @property
+    def has_right_clock(self) -> bool:
+        """Whether the clock of the machine is right all the time."""
+        return self.ahead == 0 and not self.clock_steps
+
+    @classmethod
+    def draw(cls, seed: int) -> "WorldSettings":
+        """Draw the settings of a world."""
+        dice = Random(f"settings of {seed}")
+        near_midnight = dice.random() < 0.15
+        start = NOON + DAY / 2 - dice.uniform(5, 120) if near_midnight else NOON + dice.uniform(0, 7_200)
+        calls = tuple(_call(dice, number, int(start)) for number in range(dice.choice((1, 2, 2, 3, 3, 4))))
+        harvests = dice.choice((1, 1, 1, 2, 2, 3))
+        lookups = dice.choice((0, 0, 0, 0, 3))
+        web_requests = dice.choice((0, 0, 0, 0, 6))
+        is_dirty = dice.random() < 0.15
+        return cls(
+            seed=seed,
+            start=start,
+            until=max(int(start), *(call.destroyed_ts + 1 for call in calls)),
+            calls=calls,
+            interval=dice.choice((40, 90, 300)),
+            page_size=dice.choice((1, 2, 100)),
+            sids_in_a_request=dice.choice((1, 2, 20)),
+            requests_a_second=dice.choice((2, 3, 10)),
+            requests_a_day=dice.choice((10_000, 10_000, 10_000, 10_000, 30)),
+            latency=dice.choice(((0.0, 0.0), (0.02, 0.08), (0.02, 0.2))),
+            faults=Faults(
+                share=dice.choice((0.0, 0.0, 0.1, 0.3)),
+                kinds=tuple(dice.sample(_FAULTS, dice.randint(1, 3))),
+                seed=seed,
+                first=40,
+            ),
+            dirt=Dirt(
+                share=dice.choice((0.1, 0.4)),
+                kinds=tuple(dice.sample(_HARMLESS_DIRT, 5))
+                + (("milliseconds", "unreadable-key") if dice.random() < 0.5 else ()),
+                seed=seed,
+            )
+            if is_dirty
+            else None,
+            ahead=dice.choice(_AHEAD),
+            clock_steps=tuple(
+                (dice.uniform(0, 60), dice.choice((-90.0, -3.0, 3.0, 90.0)))
+                for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
+            ),
+            kills=tuple(
+                tuple(_kill(dice) for _ in range(dice.choice((0, 0, 1, 2)))) for _ in range(harvests)
+            ),
+            gaps=tuple(tuple(dice.choice((0.0, 0.5, 30.0)) for _ in range(12)) for _ in range(harvests)),
+            shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
+            compactions=dice.choice((0, 0, 1, 3)),
+            readers=dice.choice((0, 0, 0, 0, 1)),
+            lookups=lookups,
+            web_requests=web_requests,
+            durable=dice.random() < 0.2,
+            slow_share=dice.choice((0.0, 0.1, 0.4)),
+        )
+
+
+def _kill(dice: Random) -> int:
+    """Return after how many steps a process is killed: early and late ones are equally likely."""
+    return int(10 ** dice.uniform(0.5, 3.1))
+
+
+def _call(dice: Random, number: int, start: int) -> CallTruth:
+    began = start - int(dice.choice((400, 900, 3_000, 9_000, 30_000, 90_000)) * dice.uniform(0.7, 1))
+    seconds = int(dice.choice((0, 60, 300, 1_000, 2_500, 23_000)) * dice.uniform(0.8, 1.2))
+    ended = min(began + seconds, start + 1_500)  # some calls are ongoing at first
+    users = dice.choice((1, 1, 2, 3, 5))
+    stays = []
+    for user in range(users):
+        joined = began if user == 0 else dice.randint(began, ended)
+        left = ended if user == 0 else dice.randint(joined, ended)
+        stays.append((joined, left))
+    sessions = tuple(
+        SessionTruth(
+            sid=f"{number}-{user}".encode().hex().rjust(32, "0").upper(),
+            uid=str(user + 1),
+            join_ts=joined,
+            leave_ts=left,
+            key=dice.getrandbits(32),
+            video=False,
+            peers=(Peer(uid="1", uid_is_number=True, join_ts=began, leave_ts=ended),)
+            if user and dice.random() < 0.3
+            else (),
+        )
+        for user, (joined, left) in enumerate(stays)
+    )
+    return CallTruth(
+        call_id=f"call-{number}-{dice.getrandbits(32):08x}",
+        cname=f"channel-{number % 2}",
+        created_ts=began,
+        destroyed_ts=ended,
+        sessions=sessions,
+        extra={"call_acu": users, "call_pcu": users},
+    )

@@ -1,0 +1,232 @@
+"""Runs one world: a simulated project, a machine, and everything that happens on it at the same time."""
+
+import asyncio
+import contextvars
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+from attrs import define, field, frozen
+
+from agora_analytics.agora import listings
+from agora_analytics.agora.client import AsyncAgora
+from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
+from agora_analytics.harvest import HarvestReport
+from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
+from agora_analytics.simulator.ground_truth.series import SampleTiming
+from agora_analytics.testing import VirtualClock
+from tests.worlds import actors, invariants
+from tests.worlds.machine import MachineClock, simulated_machine
+from tests.worlds.network import Network
+from tests.worlds.process import Killed, Process, current_process
+from tests.worlds.scheduler import DoesNotEnd, WorldLoop
+from tests.worlds.secrets_seen import watch_logs
+from tests.worlds.settings import WorldSettings
+
+((_CUSTOMER, _SECRET),) = DEMO_CREDENTIALS.items()
+
+
+@frozen
+class Violation:
+    """A broken invariant: its name, and what was found."""
+
+    invariant: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.found}"
+
+
+@define
+class Result:
+    """The outcome of a world: its violations, how many steps it took, and the last of them."""
+
+    settings: WorldSettings
+    violations: list[Violation]
+    steps: int
+    trace: list[str] = field(repr=False)
+
+
+class SmallPages(AsyncAgora):
+    """The client, with pages of a few records: `page_size` is that of the world."""
+
+    page_size = 100
+
+    def calls(self, *args: Any, **options: Any) -> Any:
+        """See `AsyncAgora.calls`."""
+        return super().calls(*args, **{"page_size": self.page_size} | options)
+
+    def sessions(self, *args: Any, **options: Any) -> Any:
+        """See `AsyncAgora.sessions`."""
+        return super().sessions(*args, **{"page_size": self.page_size} | options)
+
+
+@define
+class Running:
+    """A world while it runs. The invariants look at it at its end.
+
+    Attributes:
+        folder: has the store, the ledger and nothing else.
+        seen_secrets: where a secret was seen.
+        endings: of each process, its name and the report, the error or `Killed` with which it ended.
+        networks: of each process, by its name.
+        broken: violations that were found while it ran.
+        account: the account in the ledger.
+    """
+
+    settings: WorldSettings
+    folder: Path
+    loop: WorldLoop
+    true_time: VirtualClock
+    clock: MachineClock
+    world: World
+    simulator: Simulator
+    seen_secrets: list[str] = field(factory=list)
+    endings: list[tuple[str, Any]] = field(factory=list)
+    networks: dict[str, Network] = field(factory=dict)
+    kills: list[tuple[Process, float]] = field(factory=list)
+    broken: list[Violation] = field(factory=list)
+    account: str = ""
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store."""
+        return self.folder / "store"
+
+    @property
+    def settled_at(self) -> float:
+        """When every call has ended and can be fetched, even if the clock is wrong (UTC epoch seconds)."""
+        return self.settings.until + 10_000
+
+    @property
+    def reports(self) -> list[HarvestReport]:
+        """The reports of the harvests that ended."""
+        return [ending for _, ending in self.endings if isinstance(ending, HarvestReport)]
+
+    def break_invariant(self, invariant: str, found: str) -> None:
+        """Record a violation."""
+        self.broken.append(Violation(invariant, found))
+
+    async def run_process(
+        self, name: str, kill_at: int | None, work: Callable[[SmallPages], Awaitable[Any]]
+    ) -> Any:
+        """Run `work(client)` in a process of its own; return its result, its error, or the `Killed` that ended it."""
+        process = Process(name, kill_at)
+        context = contextvars.copy_context()
+        context.run(Process.current.set, process)
+        task = context.run(self.loop.create_task, self._with_client(process, work))
+        await asyncio.wait([task])
+        ending = _ending_of(task)
+        if process.killed:
+            ending = Killed()
+            self.kills.append((process, self.loop.time()))
+        elif left := [task.get_coro().__qualname__ for task in process.tasks]:
+            self.break_invariant("tasks", f"{name} ended and left {', '.join(left)}")
+        self.endings.append((name, ending))
+        self.loop.note(f"{name:10} ended: {type(ending).__name__}")
+        return ending
+
+    async def _with_client(self, process: Process, work: Callable[[SmallPages], Awaitable[Any]]) -> Any:
+        network = self.networks[process.name] = Network(self.simulator.app, self.loop, process)
+        ledger = self.open_ledger(process)
+        client = SmallPages(
+            _CUSTOMER,
+            _SECRET,
+            app_id=DEMO_APP_ID,
+            plan=self.settings.plan,
+            base_url="http://127.0.0.1:1",
+            transport=network,
+            clock=self.clock,
+            ledger=ledger,
+        )
+        self.account = client._engine._account
+        client.page_size = self.settings.page_size
+        async with client:
+            result = await work(client)
+        await ledger.aclose()
+        return result
+
+    def open_ledger(self, process: Process | None = None) -> Ledger:
+        """Return the ledger of a process, which is closed if that is killed."""
+        if not self.settings.shared_ledger:
+            return MemoryLedger()
+        ledger = SqliteLedger(self.folder / "ledger.sqlite3")
+        if process is not None:
+            process.at_kill.append(ledger._file.discard)
+        return ledger
+
+    async def run(self) -> None:
+        """Run everything at the same time, until all harvests are done and every task has ended."""
+        settings, dice = self.settings, Random(f"actors of {self.settings.seed}")
+        jobs = [
+            *(actors.harvest_until_done(self, number) for number in range(settings.harvests)),
+            *(actors.compact(self, n, dice.uniform(0, 120)) for n in range(settings.compactions)),
+            *(actors.read(self, n, dice.uniform(0, 120)) for n in range(settings.readers)),
+            *(actors.look_up(self, n, Random(dice.random())) for n in range(settings.lookups)),
+            *(actors.set_clock(self, *step) for step in settings.clock_steps),
+        ]
+        if settings.web_requests:
+            jobs.append(actors.serve(self, Random(dice.random())))
+        await asyncio.gather(*jobs)
+        while others := asyncio.all_tasks() - {
+            asyncio.current_task()
+        }:  # of killed processes, and the server's
+            await asyncio.wait(others)
+
+
+def _ending_of(task: "asyncio.Task[Any]") -> Any:
+    if task.cancelled():
+        return Killed()
+    return task.exception() or task.result()
+
+
+def run_world(
+    seed: int, folder: Path, *, trace_lines: int = 0, settings: WorldSettings | None = None
+) -> Result:
+    """Run one world in a new folder, which is removed at the end.
+
+    Args:
+        seed: decides everything.
+        folder: does not exist; on a RAM disk a world takes half of the time.
+        trace_lines: how many of the last steps the result has.
+        settings: others than the seed's, for a reduction.
+    """
+    settings = settings or WorldSettings.draw(seed)
+    chance = Random(f"chance of {seed}")
+    true_time = VirtualClock(settings.start)
+    clock = MachineClock(true_time, settings.ahead)
+    world = World(settings.calls, timing=SampleTiming(settings.interval, 0.02, 0.01, 40))
+    simulator = Simulator(
+        world,
+        settings.plan,
+        now=true_time.now,
+        latency=settings.latency,
+        faults=settings.faults,
+        dirt=settings.dirt,
+    )
+    simulator._latencies = Random(f"latencies of {seed}")
+    folder.mkdir()
+    loop = WorldLoop(Random(f"steps of {seed}"), slow_share=settings.slow_share, trace_lines=trace_lines)
+    true_time.follow(loop)
+    running = Running(settings, folder, loop, true_time, clock, world, simulator)
+    try:
+        with (
+            simulated_machine(running.store, clock, chance),
+            mock.patch.object(listings, "MAX_SIDS", settings.sids_in_a_request),
+            watch_logs(running.seen_secrets),
+            asyncio.Runner(loop_factory=lambda: loop) as runner,
+        ):
+            try:
+                runner.run(running.run())
+            except DoesNotEnd as error:
+                running.break_invariant("ends", str(error))
+            else:
+                runner.run(invariants.check(running))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Result(settings, running.broken, loop.steps, list(loop.trace))
