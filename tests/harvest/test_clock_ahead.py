@@ -6,11 +6,21 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.agora.plans import ENTERPRISE
+from agora_analytics.apsaravideo.spec import OPEN_FOR
 from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.harvest import harvest, harvest_insights
+from agora_analytics.opentok.query_builders import pacific_midnight
+from agora_analytics.opentok.spec import PROJECT_LATENCY
+from agora_analytics.simulator.opentok import OpenTokWorld
+from agora_analytics.store import open_store
+from tests.apsaravideo import harness as apsaravideo
 from tests.conftest import slow
 from tests.harvest.harness import UNTIL as NOW
 from tests.harvest.harness import contents, make_harness, truth
+from tests.harvest.test_metric_days import stored as stored_points
+from tests.harvest.test_metric_days import truth as points_between
 from tests.harvest.test_ongoing_calls import world
+from tests.opentok import harness as opentok
 
 HOUR, DAY = 3600, 86_400
 NO_LISTING = evolve(
@@ -93,3 +103,58 @@ def test_first_snapshot_of_a_call_is_stored_when_its_data_is_available(store, ah
     harness.clock.step(2 * HOUR)
     assert run(harness).complete
     assert contents(harness.tables) == truth(calls, NOW + DAY)
+
+
+# ---- days of the other harvests, whose rows are never fetched again once they are final
+
+
+@pytest.mark.parametrize(
+    ("ahead", "at"), [(600, DAY + OPEN_FOR - 300), (2 * HOUR, DAY - HOUR / 2), (8 * HOUR, 20 * HOUR)]
+)
+def test_metric_day_is_not_final_early(store, ahead, at):
+    began = int(NOW - DAY)
+    harness = apsaravideo.make_harness(now=began + at + ahead, clock_skew=-ahead)
+
+    async def job(client):
+        return await harvest(client, since=began, until=began + DAY, store=store)
+
+    assert harness.run(job).ongoing == 4
+    harness.clock.step(DAY)
+    assert harness.run(job).ongoing == 0
+    assert stored_points(store) == points_between(began, NOW)
+
+
+@pytest.mark.parametrize(("ahead", "early"), [(600, 60), (8 * HOUR, 4 * HOUR)])
+def test_project_day_is_not_final_early(store, ahead, early):
+    project = OpenTokWorld.generate(seed=7, since=NOW, until=NOW + DAY / 2, sessions=1, peers=1)
+    day = project.days.first
+    final = pacific_midnight(day).timestamp() + DAY + PROJECT_LATENCY
+    harness = opentok.make_harness(project, now=final - early + ahead, clock_skew=-ahead)
+
+    async def job(client):
+        return await harvest(client, since=pacific_midnight(day), until="now", store=store)
+
+    def rows():
+        """Return how many rows the project's first day has."""
+        query = "select count(*) from points where call_id is null and epoch(ts) < "
+        return open_store(store).sql(query + str(final - PROJECT_LATENCY)).fetchall()[0][0]
+
+    harness.run(job)
+    assert rows() == 0
+    harness.clock.step(DAY / 2)
+    harness.run(job)
+    assert rows() > 0
+
+
+def test_day_of_data_insights_is_not_final_early(store):
+    final = NOW + 2 * DAY + 6 * HOUR
+    harness = make_harness(world(NOW - 2 * HOUR, NOW), store, now=final - 60 + HOUR, clock_skew=-HOUR)
+
+    async def job(client):
+        return await harvest_insights(client, "joinSuccessRate", since=NOW - DAY, until=NOW, store=store)
+
+    report = harness.run(job)
+    assert (report.calls, report.ongoing) == (1, 1)
+    harness.clock.step(HOUR)
+    report = harness.run(job)
+    assert (report.calls, report.ongoing) == (1, 0)
