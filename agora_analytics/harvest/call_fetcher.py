@@ -17,6 +17,7 @@ from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Meta, Pages
+from agora_analytics.errors import IncompleteListing, WindowOutOfReach
 from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
@@ -27,7 +28,7 @@ from agora_analytics.harvest.units import (
     parse_unit_name,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.harvest.usable_records import require_whole_window
+from agora_analytics.harvest.usable_records import last_second, require_whole_window
 from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
 from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.records import Published
@@ -96,10 +97,15 @@ class CallFetcher:
         prior = await self._prepare(call, row)
         if prior is None:
             return Outcome.ALREADY_STORED
-        until = self._complete_until(call)
-        sessions = await self._fetch_sessions(call, prior, until)
+        try:
+            sessions, until = await self._fetch_sessions(call, prior)
+        except (IncompleteListing, WindowOutOfReach):
+            # the first response showed that the local clock is ahead
+            if is_too_recent(call, self.client.reach(METRICS)):
+                return Outcome.TOO_RECENT
+            raise
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
-        if is_too_recent(call, reach):  # the first response showed that the local clock is ahead
+        if is_too_recent(call, reach):  # likewise, and one second of the call was available
             return Outcome.TOO_RECENT
         until = min(until, self._complete_until(call))
         since = covered_until(call, prior.published_units) + 1
@@ -155,12 +161,14 @@ class CallFetcher:
             return max(call.created_ts, call.destroyed_ts)
         return min(self.client.reach(endpoint).end for endpoint in (SESSIONS, METRICS))
 
-    async def _fetch_sessions(self, call: Call, prior: PriorState, until: int) -> list[Session]:
+    async def _fetch_sessions(self, call: Call, prior: PriorState) -> tuple[list[Session], int]:
+        """Return the sessions of a call, and the last second for which they are complete."""
+        until = self._complete_until(call)
         if prior.sessions_listed:
             stored = await self._stored_sessions(call)
-            return _sessions_from_rows(stored) if stored is not None else []
+            return (_sessions_from_rows(stored) if stored is not None else []), until
         async with self._session_slots:
-            listed = await self._collect_sessions(call, prior, until)
+            listed, until = await self._collect_sessions(call, prior, until)
         sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
         rows = arrow.sessions_table([sessions], call_id=call.call_id)
         stored = await self._stored_sessions(call) if prior.published else None
@@ -170,17 +178,24 @@ class CallFetcher:
             rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
             sessions = _sessions_from_rows(rows)
         await self._put("sessions", call.call_id, rows, call)
-        return sessions
+        return sessions, until
 
-    async def _collect_sessions(self, call: Call, prior: PriorState, until: int) -> list[Session]:
+    async def _collect_sessions(self, call: Call, prior: PriorState, until: int) -> tuple[list[Session], int]:
+        """List the sessions up to `until`; return them, and the last second that the requests included.
+
+        The first response of a run may show that the local clock is ahead. The window of an ongoing call then ends
+        earlier than planned, and so does the snapshot.
+        """
         sessions, skipped, sent = list[Session](), list[SkippedRecord](), list[Meta]()
         async for page in self._list_sessions(call, prior, until).pages():
             sent.append(page.meta)
             sessions += page.records
             skipped += page.skipped
+        if not call.finished:
+            until = last_second(sent, until)
         require_whole_window(sent, until)
         await self.log.note(call.call_id, skipped)
-        return sessions
+        return sessions, until
 
     def _list_sessions(self, call: Call, prior: PriorState, until: int) -> Pages[Session]:
         if not prior.published_units:

@@ -103,17 +103,17 @@ async def _units(
         if name.startswith(_PREFIX):
             metric, _, day = name.removeprefix(_PREFIX).rpartition(".")
             start = int(epoch_seconds(day, now=0))
-            unit = _unit(client, metric, start, reach)
-            if unit.complete and reach.start <= start:
+            unit = _unit(client, metric, start)
+            if unit.is_final() and reach.start <= start:
                 yield unit
     starts = {*range(window.start // DAY * DAY, window.end + 1, DAY), *(day.start for day in lost)}
     for start in sorted(starts):
         if reach.start <= start and start + DAY - 1 <= reach.end:
             for metric in metrics:
-                yield _unit(client, metric, start, reach)
+                yield _unit(client, metric, start)
 
 
-def _unit(client: "AsyncAgora", metric: str, start: int, reach: Window) -> PointsUnit:
+def _unit(client: "AsyncAgora", metric: str, start: int) -> PointsUnit:
     async def fetch() -> FetchedPoints:
         values = await client.insights.quality(metric, start, start + DAY, granularity=Granularity.HOUR)
         points = (
@@ -130,7 +130,7 @@ def _unit(client: "AsyncAgora", metric: str, start: int, reach: Window) -> Point
     return PointsUnit(
         name=f"{_PREFIX}{metric}.{day}",
         day=day,
-        complete=start + DAY + _RECOMPUTED_FOR <= reach.end,
+        is_final=lambda: start + DAY + _RECOMPUTED_FOR <= client.reach(INSIGHT_QUALITY).end,
         refetch_every_run=False,
         fetch=fetch,
     )

@@ -85,7 +85,7 @@ def project_day_units(
     days = {day for day in map(date.fromisoformat, names) if day >= oldest}
     days |= {first + timedelta(days=number) for number in range((last - first).days + 1)}
     for day in sorted(days):
-        yield _day_unit(client, day, reach_end)
+        yield _day_unit(client, day)
 
 
 async def meeting_units(
@@ -96,14 +96,13 @@ async def meeting_units(
     The session summaries list the meetings and whether they have ended. One listing covers the window; further ones
     cover the hours outside of it in which incomplete meetings began.
     """
-    reach_end = client.reach().end
     milliseconds = (name.rpartition(".")[2] for name in incomplete_units)
     starts = [int(start) // 1000 for start in milliseconds if start.isdecimal()]
     outside = [second for second in starts if not window.start <= second <= window.end]
     try:
         for part in [*merge_nearby(outside, max_gap=_MERGE_DISTANCE), window]:
             async for meeting, start in _meetings(client, part, skip):
-                unit = _meeting_unit(client, meeting, start, reach_end)
+                unit = _meeting_unit(client, meeting, start)
                 if window.start <= start.timestamp() < window.end + 1 or unit.name in incomplete_units:
                     yield unit
     except AccessDenied as error:
@@ -132,7 +131,7 @@ async def _meetings(
         return  # project data has a longer retention than session data
 
 
-def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit:
+def _day_unit(client: "AsyncOpenTok", day: date) -> PointsUnit:
     start, end = pacific_midnight(day), pacific_midnight(day + timedelta(days=1))
 
     async def fetch() -> FetchedPoints:
@@ -143,14 +142,12 @@ def _day_unit(client: "AsyncOpenTok", day: date, reach_end: float) -> PointsUnit
     return PointsUnit(
         name=f"{_DAY_PREFIX}{day.isoformat()}",
         day=utc_day(start.timestamp()),
-        complete=reach_end >= end.timestamp() + PROJECT_LATENCY,
+        is_final=lambda: client.reach().end >= end.timestamp() + PROJECT_LATENCY,
         fetch=fetch,
     )
 
 
-def _meeting_unit(
-    client: "AsyncOpenTok", meeting: MeetingSummary, start: datetime, reach_end: float
-) -> PointsUnit:
+def _meeting_unit(client: "AsyncOpenTok", meeting: MeetingSummary, start: datetime) -> PointsUnit:
     end = meeting.destroyed_at
 
     async def fetch() -> FetchedPoints:
@@ -166,7 +163,7 @@ def _meeting_unit(
     return PointsUnit(
         name=f"{meeting.session_id}.{meeting.meeting_id}.{round(start.timestamp() * 1000)}",
         day=utc_day(start.timestamp()),
-        complete=end is not None and end.timestamp() <= reach_end,
+        is_final=lambda: end is not None and end.timestamp() <= client.reach().end,
         fetch=fetch,
     )
 

@@ -93,5 +93,9 @@ def _unit(client: "AsyncApsaraVideo", metric: Metric, window: Window) -> PointsU
 
     day = utc_day(window.start)
     day_end = window.start // DAY * DAY + DAY
-    complete = client.reach().end >= day_end + OPEN_FOR
-    return PointsUnit(name=f"{metric}.{day}", day=day, complete=complete, fetch=fetch)
+    return PointsUnit(
+        name=f"{metric}.{day}",
+        day=day,
+        is_final=lambda: client.reach().end >= day_end + OPEN_FOR,
+        fetch=fetch,
+    )

@@ -58,7 +58,8 @@ class PointsUnit:
     Attributes:
         name: a pure function of the work, so that a second run writes the same object.
         day: the UTC day of its rows.
-        complete: whether its data is final. An incomplete unit is stored and fetched again by a later run.
+        is_final: returns whether its data is final by now, as far as the server's time is known. A unit whose data is
+            not final is stored as incomplete, and fetched again by a later run.
         refetch_every_run: whether every run fetches an incomplete unit again; False: only the first run that finds
             its data final.
         fetch: fetches its rows.
@@ -66,7 +67,7 @@ class PointsUnit:
 
     name: str
     day: str
-    complete: bool
+    is_final: Callable[[], bool] = field(repr=False)
     refetch_every_run: bool = True
     fetch: Callable[[], Awaitable[FetchedPoints]] = field(repr=False)
 
@@ -129,8 +130,10 @@ class _PointsWriter:
 
     async def fetch(self, unit: PointsUnit) -> Outcome:
         """Fetch and commit one unit."""
+        was_final = unit.is_final()
         fetched = await unit.fetch()
-        complete = unit.complete and not fetched.missing
+        # The first response of a run may show that the local clock is ahead.
+        complete = was_final and unit.is_final() and not fetched.missing
         await self._log.note(unit.name, fetched.skipped)
         if not await asyncio.to_thread(self._commit, unit, fetched.rows, complete=complete):
             return Outcome.ALREADY_STORED
@@ -162,7 +165,7 @@ def is_stored(unit: PointsUnit, stored: Units) -> bool:
     name = stored_id(unit.name)
     if name not in stored.live[_TABLE]:
         return False
-    return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.complete)
+    return name not in stored.pending[_TABLE] or not (unit.refetch_every_run or unit.is_final())
 
 
 def fetched_points(

@@ -23,6 +23,11 @@ def split_calls(calls: Sequence[Call]) -> tuple[list[Call], list[SkippedRecord]]
     return usable, skipped
 
 
+def last_second(sent: Sequence[Meta], end: int) -> int:
+    """Return the last second of a window that its requests included, `end` at most."""
+    return min(end, max((meta.window.end for meta in sent if meta.window is not None), default=end))
+
+
 def require_whole_window(sent: Sequence[Meta], end: int) -> None:
     """Check that the requests of a window included its last second, `end`.
 
@@ -34,10 +39,9 @@ def require_whole_window(sent: Sequence[Meta], end: int) -> None:
     """
     if not sent:
         raise IncompleteListing("the data is not available yet; the next run fetches it")
-    ends = [meta.window.end for meta in sent if meta.window is not None]
-    if ends and max(ends) < end:
+    if (last := last_second(sent, end)) < end:
         raise IncompleteListing(
-            f"the request ended {end - max(ends)} s before the end of its window, which is too recent; "
+            f"the request ended {end - last} s before the end of its window, which is too recent; "
             "the next run fetches it again"
         )
 
