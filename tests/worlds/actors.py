@@ -69,7 +69,7 @@ async def _sleep_until(running: "Running", time: float) -> None:
     await asyncio.sleep(max(0.0, time - running.true_time.now()))
 
 
-async def compact(running: "Running", number: int, after: float) -> None:
+async def compact(running: "Running", number: int, after: float, kill_at: int | None) -> None:
     """Compact the days that are over, at some time while the harvests run."""
 
     async def work(client: "SmallPages") -> None:
@@ -79,8 +79,8 @@ async def compact(running: "Running", number: int, after: float) -> None:
             await asyncio.to_thread(store.writer.compact, closed_before=today)
 
     await asyncio.sleep(after)
-    ending = await running.run_process(f"compact {number}", None, work)
-    if ending is not None and not isinstance(ending, StoreError):  # the store is being created
+    ending = await running.run_process(f"compact {number}", kill_at, work)
+    if ending is not None and not isinstance(ending, Killed | StoreError):  # the store is being created
         running.break_invariant("errors", f"a compaction raised {ending!r}")
 
 
@@ -162,8 +162,12 @@ async def serve(running: "Running", dice: Random) -> None:
 
 
 def _require_expected(running: "Running", whose: str, ending: Any) -> None:
-    wrong_clock = () if running.settings.has_right_clock else (WindowOutOfReach, CallNotFound)
-    if ending is not None and not isinstance(ending, (*_EXPECTED, *wrong_clock)):
+    settings, expected = running.settings, list[type[Exception]](_EXPECTED)
+    if not settings.has_right_clock:
+        expected.append(WindowOutOfReach)
+    if not settings.has_right_clock or settings.dirt is not None:
+        expected.append(CallNotFound)
+    if ending is not None and not isinstance(ending, tuple(expected)):
         running.break_invariant("errors", f"{whose} raised {ending!r}")
 
 

@@ -40,7 +40,8 @@ class WorldSettings:
         kills: for each harvest, the steps after which its processes are killed, one after another.
         gaps: for each harvest, the seconds before each of its runs.
         shared_ledger: count in a file; otherwise in the memory of the only process.
-        compactions, readers, lookups, web_requests: how often these happen at the same time.
+        compactions: when each compaction starts (seconds from the start), and the step after which it is killed.
+        readers, lookups, web_requests: how many of these happen at the same time.
         durable: flush files to the disk.
         slow_share: the share of tasks and threads that are slow.
     """
@@ -62,7 +63,7 @@ class WorldSettings:
     kills: tuple[tuple[int, ...], ...]
     gaps: tuple[tuple[float, ...], ...]
     shared_ledger: bool
-    compactions: int
+    compactions: tuple[tuple[float, int | None], ...]
     readers: int
     lookups: int
     web_requests: int
@@ -96,7 +97,7 @@ class WorldSettings:
         """Draw the settings of a world."""
         dice = Random(f"settings of {seed}")
         near_midnight = dice.random() < 0.15
-        start = NOON + DAY / 2 - dice.uniform(5, 120) if near_midnight else NOON + dice.uniform(0, 7_200)
+        start = NOON + (DAY / 2 - dice.uniform(5, 120) if near_midnight else dice.uniform(0, DAY / 2))
         calls = tuple(_call(dice, number, int(start)) for number in range(dice.choice((1, 2, 2, 3, 3, 4))))
         harvests = dice.choice((1, 1, 1, 2, 2, 3))
         lookups = dice.choice((0, 0, 0, 0, 3))
@@ -137,7 +138,10 @@ class WorldSettings:
             ),
             gaps=tuple(tuple(dice.choice((0.0, 0.5, 30.0)) for _ in range(12)) for _ in range(harvests)),
             shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
-            compactions=dice.choice((0, 0, 1, 3)),
+            compactions=tuple(
+                (dice.uniform(0, 120), _kill(dice) if dice.random() < 0.3 else None)
+                for _ in range(dice.choice((0, 0, 1, 3)))
+            ),
             readers=dice.choice((0, 0, 0, 0, 1)),
             lookups=lookups,
             web_requests=web_requests,

@@ -165,7 +165,7 @@ class Running:
         settings, dice = self.settings, Random(f"actors of {self.settings.seed}")
         jobs = [
             *(actors.harvest_until_done(self, number) for number in range(settings.harvests)),
-            *(actors.compact(self, n, dice.uniform(0, 120)) for n in range(settings.compactions)),
+            *(actors.compact(self, n, *when) for n, when in enumerate(settings.compactions)),
             *(actors.read(self, n, dice.uniform(0, 120)) for n in range(settings.readers)),
             *(actors.look_up(self, n, Random(dice.random())) for n in range(settings.lookups)),
             *(actors.set_clock(self, *step) for step in settings.clock_steps),
