@@ -98,10 +98,10 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
     schema = table_schema("calls")
 
     def attempt() -> pa.Table:
+        # DuckDB raises an error if no file matches the pattern
+        if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
+            return schema.empty_table()
         with _connect() as connection:
-            # DuckDB raises an error if no file matches the pattern
-            if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
-                return schema.empty_table()
             return connection.sql(select_files("calls", glob)).to_arrow_table().cast(schema)
 
     try:

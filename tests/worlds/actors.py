@@ -9,6 +9,7 @@ from agora_analytics.errors import (
     AgoraAnalyticsError,
     CallNotFound,
     DeadlineExceeded,
+    InvalidRequest,
     QuotaExhausted,
     RateLimited,
     ServerError,
@@ -164,7 +165,7 @@ async def serve(running: "Running", dice: Random) -> None:
 def _require_expected(running: "Running", whose: str, ending: Any) -> None:
     settings, expected = running.settings, list[type[Exception]](_EXPECTED)
     if not settings.has_right_clock:
-        expected.append(WindowOutOfReach)
+        expected += [WindowOutOfReach, InvalidRequest]
     if not settings.has_right_clock or settings.dirt is not None:
         expected.append(CallNotFound)
     if ending is not None and not isinstance(ending, tuple(expected)):

@@ -1,8 +1,9 @@
 """What has to be true at the end of every world."""
 
-import os
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pyarrow as pa
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
 from agora_analytics.engine.ledger import Budget
-from agora_analytics.store import open_store
+from agora_analytics.store import open_store, parquet_file
 from tests.secret_watch import shows_a_secret
 from tests.worlds.secrets_seen import files_with_secrets
 
 if TYPE_CHECKING:
     from tests.worlds.world import Running
 
+_OPEN_FILES = Path("/proc/self/fd")
 ENDPOINTS = (CALL_LISTS, CALL_SESSIONS, CALL_METRICS)
 Row = tuple[Any, ...]
 Rows = dict[Row, Row]
@@ -40,7 +42,7 @@ def rows(running: "Running") -> None:
     """The tables equal the truth; a row may be missing only if a report names what could not be read."""
     store, is_dirty = open_store(running.store), running.settings.dirt is not None
     for table, expected in _truth(running).items():
-        stored = _stored(store.table(table), table)
+        stored = [row for file in store.files(table) for row in _stored(file, table)]
         found = dict(stored)
         doubled = [key for key, times in Counter(key for key, _ in stored).items() if times > 1]
         missing = [
@@ -88,7 +90,8 @@ _COLUMNS = {
 }
 
 
-def _stored(table: pa.Table, name: str) -> list[tuple[Row, Row]]:
+def _stored(file: Path, name: str) -> list[tuple[Row, Row]]:
+    table, _ = parquet_file.read(file, name)
     keys, others = ([_column(table, column) for column in columns] for columns in _COLUMNS[name])
     return list(zip(zip(*keys, strict=True), zip(*others, strict=True), strict=True))
 
@@ -104,7 +107,7 @@ def _is_excused(running: "Running", key: Row) -> bool:
     is_lost = any(
         part in record for _, record in unreadable for part in key if isinstance(part, str) and len(part) > 8
     )
-    return is_lost and any(report.unreadable for report in running.reports)
+    return is_lost and any(report.unreadable or report.unreadable_before for report in running.reports)
 
 
 # ---- the limits
@@ -174,7 +177,7 @@ def extra_requests(running: "Running") -> None:
         and settings.requests_a_day > 100
     ):
         return
-    killed_at = dict((process.name, at) for process, at in running.kills)
+    killed_at = {process.name: at for process, at in running.kills}
     for endpoint in (CALL_METRICS, CALL_SESSIONS):
         needed, sent, lost = set(), 0, 0
         for name, network in running.networks.items():
@@ -210,10 +213,8 @@ def secrets(running: "Running") -> None:
 
 def descriptors(running: "Running") -> None:
     """No file of the world is open."""
-    for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
-        try:
-            path = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-        if path.startswith(str(running.folder)):
-            running.break_invariant("descriptors", f"{path.removeprefix(str(running.folder))} is still open")
+    for descriptor in _OPEN_FILES.iterdir() if _OPEN_FILES.is_dir() else ():
+        with suppress(OSError):  # that of the listing itself
+            path = descriptor.readlink()
+            if path.is_relative_to(running.folder) and path.exists():
+                running.break_invariant("descriptors", f"{path.relative_to(running.folder)} is still open")

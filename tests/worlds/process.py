@@ -1,12 +1,14 @@
 """A process of a world: its tasks and threads, which a kill ends at any await and at any file operation."""
 
-import asyncio
 import contextvars
 import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import greenlet
 
@@ -80,6 +80,7 @@ class WorldLoop(VirtualLoop):
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
         """Run a function in a thread of the world."""
+        del executor
         process = current_process()
         if process is not None and process.killed:
             raise Killed
@@ -257,7 +258,7 @@ class Lock:
         self._owner: Any = None
         self._depth = 0
 
-    def __enter__(self) -> "Lock":
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 
@@ -269,7 +270,7 @@ class Lock:
         me = greenlet.getcurrent()
         while self._owner is not None and not (self._reentrant and self._owner is me):
             if not isinstance(me, _Greenlet):
-                raise RuntimeError("the event loop would wait for a thread")
+                raise AssertionError("the event loop would wait for a thread")
             pause("waits for a lock", blocked=True)
         self._owner = me
         self._depth += 1

@@ -181,7 +181,7 @@ def _call(dice: Random, number: int, start: int) -> CallTruth:
     )
     return CallTruth(
         call_id=f"call-{number}-{dice.getrandbits(32):08x}",
-        cname=f"channel-{number % 2}",
+        cname=f"channel-{number}",
         created_ts=began,
         destroyed_ts=ended,
         sessions=sessions,

@@ -3,9 +3,7 @@
 import asyncio
 import contextvars
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,7 +21,7 @@ from agora_analytics.testing import VirtualClock
 from tests.worlds import actors, invariants
 from tests.worlds.machine import MachineClock, simulated_machine
 from tests.worlds.network import Network
-from tests.worlds.process import Killed, Process, current_process
+from tests.worlds.process import Killed, Process
 from tests.worlds.scheduler import DoesNotEnd, WorldLoop
 from tests.worlds.secrets_seen import watch_logs
 from tests.worlds.settings import WorldSettings
@@ -44,11 +42,12 @@ class Violation:
 
 @define
 class Result:
-    """The outcome of a world: its violations, how many steps it took, and the last of them."""
+    """The outcome of a world: its violations, how many steps it took, and the last `trace_lines` of them."""
 
     settings: WorldSettings
     violations: list[Violation]
     steps: int
+    trace_lines: int
     trace: list[str] = field(repr=False)
 
 
@@ -146,10 +145,11 @@ class Running:
         )
         self.account = client._engine._account
         client.page_size = self.settings.page_size
-        async with client:
-            result = await work(client)
-        await ledger.aclose()
-        return result
+        try:
+            async with client:
+                return await work(client)
+        finally:
+            await ledger.aclose()
 
     def open_ledger(self, process: Process | None = None) -> Ledger:
         """Return the ledger of a process, which is closed if that is killed."""
@@ -229,4 +229,4 @@ def run_world(
                 runner.run(invariants.check(running))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Result(settings, running.broken, loop.steps, list(loop.trace))
+    return Result(settings, running.broken, loop.steps, trace_lines, list(loop.trace))
