@@ -1,5 +1,6 @@
 """`nox` runs everything that CI runs; `nox -s NAME` one session; `nox -l` lists them."""
 
+import argparse
 import os
 import re
 import shutil
@@ -99,6 +100,17 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def worlds(session: nox.Session) -> None:
+    """Worlds with new seeds: `nox -s worlds -- --count 2000`. The seeds are derived from the commit, or `--seed` names the first."""
+    session.install("-e", ".[all]", *GROUPS["test"])
+    options = argparse.ArgumentParser(prog="nox -s worlds --")
+    options.add_argument("--count", type=int, default=2_000)
+    options.add_argument("--seed", type=int, default=_seed_of_commit())
+    chosen, others = options.parse_known_args(session.posargs)
+    session.run("python", "-m", "tests.worlds", str(chosen.seed), str(chosen.count), *others)
+
+
+@nox.session
 def api(session: nox.Session) -> None:
     """The public names and signatures are compatible with the last release."""
     tag = _last_tag()
@@ -144,6 +156,16 @@ def bench(session: nox.Session) -> None:
     for program in sorted(Path("benchmarks").glob("[a-z]*.py")):
         if program.stem != "measure":
             session.run("python", "-m", f"benchmarks.{program.stem}", *session.posargs)
+
+
+def _seed_of_commit() -> int:
+    """Return the first seed of the current commit, so that each commit runs other worlds; 0 outside a git repository."""
+    command = ["git", "rev-parse", "--short=8", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return int(commit[:8], 16)
 
 
 def _last_tag() -> str | None:

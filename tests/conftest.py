@@ -47,6 +47,7 @@ NEEDS = {
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,
     "store": ("duckdb", "portalocker", "pyarrow"),
+    "worlds": ("duckdb", "portalocker", "pyarrow", *SIMULATOR),
     "test_dirty_responses.py": ("pyarrow", *SIMULATOR),
 }
 # Folders and files whose extras are not installed are not collected; the rest must pass: `nox -s core_only`.

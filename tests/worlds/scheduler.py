@@ -269,8 +269,7 @@ class Lock:
         """Wait for the lock."""
         me = greenlet.getcurrent()
         while self._owner is not None and not (self._reentrant and self._owner is me):
-            if not isinstance(me, _Greenlet):
-                raise AssertionError("the event loop would wait for a thread")
+            assert isinstance(me, _Greenlet), "the event loop would wait for a thread"
             pause("waits for a lock", blocked=True)
         self._owner = me
         self._depth += 1

@@ -225,6 +225,7 @@ def run_world(
                 runner.run(running.run())
             except DoesNotEnd as error:
                 running.break_invariant("ends", str(error))
+                loop.steps = 0  # for the cancellation of all tasks
             else:
                 runner.run(invariants.check(running))
     finally:
