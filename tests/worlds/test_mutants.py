@@ -82,3 +82,17 @@ def test_worlds_without_a_violation_are_counted():
     result._read("100 worlds, no violation\nCPU seconds: 2.5\n", 200, 100)
     assert (result.worlds, result.found) == (300, "")
     assert "not found in 300" in row("x", result, 1)
+
+
+def test_worlds_that_take_too_long_are_a_found_bug(tmp_path):
+    result = Search()
+    result.run_batch(tmp_path, 0, 10, timeout=0)
+    assert result.found.startswith("does not end")
+
+
+def test_worlds_of_another_copy_of_the_package_are_refused(tmp_path):
+    """The folder has no package, so Python finds the installed one, if any."""
+    shutil.copytree(FOLDER, tmp_path / "tests/worlds/mutants")
+    result = Search()
+    result.run_batch(tmp_path, 0, 10, timeout=60)
+    assert (result.found, "agora_analytics" in result.problem) == ("", True)

@@ -34,12 +34,14 @@ class Search:
     Attributes:
         worlds: how many worlds ran.
         found: the violation that shows the bug; "" if there was none.
-        problem: why the worlds could not run; "" if they did.
+        seed: the seed of its world; None if there was none, or if the worlds did not end.
+        problem: why the result says nothing about the bug; "" if it does.
         cpu_seconds: of all worlds; a process that was killed does not count.
     """
 
     worlds: int = 0
     found: str = ""
+    seed: int | None = None
     problem: str = ""
     cpu_seconds: float = 0.0
 
@@ -64,12 +66,15 @@ class Search:
     def _read(self, output: str, first: int, count: int) -> None:
         violation = _SEED.search(output)
         self.worlds += int(violation[1]) - first + 1 if violation else count
-        self.found = violation[2] if violation else ""
+        self.found, self.seed = (violation[2], int(violation[1])) if violation else ("", None)
         self.cpu_seconds += sum(map(float, re.findall(rf"{CPU_SECONDS}([\d.]+)", output)))
 
 
 def search(mutant: Mutant, *, worlds: int, first: int, timeout: float) -> Search:
-    """Search for a bug in up to so many worlds, from the seed `first` on."""
+    """Search for a bug in up to so many worlds, from the seed `first` on.
+
+    The world that finds it has to be without a violation if the package is unchanged.
+    """
     result = Search()
     with tempfile.TemporaryDirectory(prefix=f"{mutant.name}-") as name:
         folder = Path(name).resolve()
@@ -78,6 +83,14 @@ def search(mutant: Mutant, *, worlds: int, first: int, timeout: float) -> Search
         while result.worlds < worlds and not (result.found or result.problem):
             count = min(BATCH, worlds - result.worlds)
             result.run_batch(folder, first + result.worlds, count, timeout)
+    if result.seed is not None:
+        unchanged = Search()
+        unchanged.run_batch(ROOT, result.seed, 1, timeout)
+        if unchanged.found:
+            result.found, result.problem = (
+                "",
+                f"the unchanged package has a violation in world {result.seed} too",
+            )
     return result
 
 
@@ -93,7 +106,7 @@ def copy_project(folder: Path) -> None:
 def row(name: str, result: Search, width: int) -> str:
     """Return a line of the table."""
     if result.problem:
-        where, what = "-", f"the worlds did not run: {result.problem}"
+        where, what = "-", f"not tested: {result.problem}"
     elif result.found:
         where, what = f"{result.worlds:,}", result.found
     else:

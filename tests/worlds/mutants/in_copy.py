@@ -14,7 +14,7 @@ CPU_SECONDS = "CPU seconds: "
 def main() -> None:
     """Run the worlds, and print the CPU seconds at the end. Exits with their exit code."""
     if Path.cwd() not in Path(agora_analytics.__file__).parents:
-        sys.exit(f"not the copy is tested, but {agora_analytics.__file__}")
+        sys.exit(f"the worlds would test {agora_analytics.__file__} instead of the copy in {Path.cwd()}")
     atexit.register(lambda: print(f"{CPU_SECONDS}{time.process_time():.1f}", flush=True))
     runpy.run_module("tests.worlds", run_name="__main__", alter_sys=True)
 

@@ -40,7 +40,9 @@ class Hunk:
             if lines[place : place + len(self.old)] == self.old
         ]
         if not places:
-            raise DoesNotApply(f"{self.file}: the lines around line {self.line + 1} have changed")
+            raise DoesNotApply(
+                f"{self.file}: the lines around line {self.line + 1} have changed; make the patch again with git diff"
+            )
         return min(places, key=lambda place: abs(place - self.line))
 
 
