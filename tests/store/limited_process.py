@@ -10,6 +10,8 @@ from agora_analytics.store import open_store
 
 if __name__ == "__main__":
     store = open_store(sys.argv[1], create=True)
+    # the limit would cut the bytecode of modules that are imported from now on
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     try:
         store.writer.put("metrics", "big", METRICS_LARGE, app_id=APP, day=DAY, pending=False)
