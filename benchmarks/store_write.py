@@ -241,7 +241,7 @@ def small_units(count: int, *, durable: bool) -> float:
                 store.writer.put("metrics", call, samples, **place, pending=True)
                 store.writer.put("sessions", call, sessions, **place, pending=True)
                 row = pa.table({"call_id": key, "finished": pa.array([True])})
-                store.writer.publish(**place, metrics=[call], sessions=call, call=call, row=row)
+                store.writer.publish(**place, metrics=[call], sessions=sessions, call=call, row=row)
         seconds = time.perf_counter() - began
         assert store.counts() == {
             "calls": count // 3,

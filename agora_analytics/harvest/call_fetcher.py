@@ -14,7 +14,6 @@ from agora_analytics.agora.operations import METRICS, SESSIONS
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.verdicts import SkippedRecord
-from agora_analytics.core.windows import Window
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Meta, Pages
 from agora_analytics.errors import IncompleteListing, WindowOutOfReach
@@ -24,8 +23,8 @@ from agora_analytics.harvest.units import (
     MetricsUnit,
     call_day,
     covered_until,
+    expired_units,
     metrics_units,
-    parse_unit_name,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import last_second, require_whole_window
@@ -53,12 +52,10 @@ class PriorState:
     Attributes:
         published: the snapshot that readers see, if any.
         fetched_units: metrics units that an interrupted run fetched for the same state of the call.
-        sessions_listed: whether that run stored the sessions as well.
     """
 
     published: Published | None
     fetched_units: frozenset[str] = frozenset()
-    sessions_listed: bool = False
 
     @property
     def published_units(self) -> Sequence[str]:
@@ -74,6 +71,10 @@ class CallFetcher:
     first, the call's own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
     interrupted run is discarded, because the session list may have changed; a pending row of the call marks the
     pending units as data of an ongoing call.
+
+    Another harvest may fetch the same call at the same time, with another session list. The name of a metrics unit
+    contains its sessions, and a call is published with the session list that determined its metrics units. So a
+    published call never mixes the data of two lists.
     """
 
     client: "AsyncAgora"
@@ -93,10 +94,11 @@ class CallFetcher:
         """
         if is_too_recent(call, self.client.reach(METRICS)):
             return Outcome.TOO_RECENT
-        row = arrow.calls_table([[call]])
-        prior = await self._prepare(call, row)
+        call_row = arrow.calls_table([[call]])
+        prior = await self._prepare(call, call_row)
         if prior is None:
             return Outcome.ALREADY_STORED
+<<<<<<< HEAD
         try:
             sessions, until = await self._fetch_sessions(call, prior)
         except (IncompleteListing, WindowOutOfReach):
@@ -104,25 +106,34 @@ class CallFetcher:
             if is_too_recent(call, self.client.reach(METRICS)):
                 return Outcome.TOO_RECENT
             raise
+=======
+        until = self._complete_until(call)
+        rows = await self._fetch_sessions(call, prior, until)
+        sessions = _sessions_from_rows(rows)
+>>>>>>> token
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
         if is_too_recent(call, reach):  # likewise, and one second of the call was available
             return Outcome.TOO_RECENT
         until = min(until, self._complete_until(call))
         since = covered_until(call, prior.published_units) + 1
-        units = metrics_units(call, sessions, limits, reach, since=since, until=until)
+        stored = prior.fetched_units
+        units = metrics_units(call, sessions, limits, reach, since=since, until=until, stored=stored)
         names = [unit.name for unit in units]
-        expired = await self._discard_stale_units(call, prior, names, reach)
+        expired = expired_units(
+            call, sessions, since=since, until=reach.start - 1, stored=stored, names=names
+        )
+        await self._discard_metrics(call, sorted(stored.difference(names, expired)))
         async with asyncio.TaskGroup() as group:
             for unit in units:
-                if unit.name not in prior.fetched_units:
+                if unit.name not in stored:
                     group.create_task(self._fetch_metrics(call, unit))
         await self._in_store(
             self.store.publish,
             call,
             metrics=[*prior.published_units, *expired, *names],
-            sessions=call.call_id,
+            sessions=rows,
             call=call.call_id,
-            row=row,
+            row=call_row,
             before=prior.published,
         )
         if not call.finished:
@@ -142,11 +153,8 @@ class CallFetcher:
         pending, live = plan.metrics_of(call, pending=True), plan.metrics_of(call, pending=False)
         fetched_while_ongoing = plan.has_unit("calls", call, pending=True)
         if call.finished and not fetched_while_ongoing:
-            listed = plan.has_unit("sessions", call, pending=True) or (
-                published is None and plan.has_unit("sessions", call, pending=False)
-            )
             fetched = frozenset(pending).union(live).difference(published.metrics if published else ())
-            return PriorState(published=published, fetched_units=fetched, sessions_listed=listed)
+            return PriorState(published=published, fetched_units=fetched)
         await self._unpublish(call, live)
         await self._discard(call, [*(("metrics", unit) for unit in pending), ("sessions", call_id)])
         if not call.finished:
@@ -161,16 +169,29 @@ class CallFetcher:
             return max(call.created_ts, call.destroyed_ts)
         return min(self.client.reach(endpoint).end for endpoint in (SESSIONS, METRICS))
 
+<<<<<<< HEAD
     async def _fetch_sessions(self, call: Call, prior: PriorState) -> tuple[list[Session], int]:
         """Return the sessions of a call, and the last second for which they are complete."""
         until = self._complete_until(call)
         if prior.sessions_listed:
             stored = await self._stored_sessions(call)
             return (_sessions_from_rows(stored) if stored is not None else []), until
+=======
+    async def _fetch_sessions(self, call: Call, prior: PriorState, until: int) -> pa.Table:
+        """Return the rows of all sessions of a call. Their order determines the batches.
+
+        The list of a finished call is committed, so that a later run, or another harvest, continues with the same
+        batches.
+        """
+        committed = await self._read_sessions(call, pending=True) if call.finished else None
+        if committed is not None:
+            return _with_others(committed, await self._read_sessions(call, pending=False))
+>>>>>>> token
         async with self._session_slots:
             listed, until = await self._collect_sessions(call, prior, until)
         sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
         rows = arrow.sessions_table([sessions], call_id=call.call_id)
+<<<<<<< HEAD
         stored = await self._stored_sessions(call) if prior.published else None
         if stored is not None:
             # keep the sessions that ended before the listed window, or are outside the plan's retention by now
@@ -179,6 +200,15 @@ class CallFetcher:
             sessions = _sessions_from_rows(rows)
         await self._put("sessions", call.call_id, rows, call)
         return sessions, until
+=======
+        # the snapshot has sessions that ended before the listed window, or are outside the plan's retention by now
+        rows = _with_others(rows, await self._read_sessions(call, pending=False))
+        if call.finished:
+            # another harvest may have committed sessions that were not listed yet when this one requested the list
+            rows = _with_others(rows, await self._read_sessions(call, pending=True))
+            await self._put("sessions", call.call_id, rows, call)
+        return rows
+>>>>>>> token
 
     async def _collect_sessions(self, call: Call, prior: PriorState, until: int) -> tuple[list[Session], int]:
         """List the sessions up to `until`; return them, and the last second that the requests included.
@@ -224,33 +254,17 @@ class CallFetcher:
         app_id = self.client.settings.app_id
         return self.store.put("metrics", unit, rows, app_id=app_id, day=call_day(call), pending=True)
 
-    async def _discard_stale_units(
-        self, call: Call, prior: PriorState, names: Sequence[str], reach: Window
-    ) -> list[str]:
-        """Return the fetched units that are outside the retention by now; discard those with other windows.
+    async def _discard_metrics(self, call: Call, units: Sequence[str]) -> None:
+        """Discard fetched units of other windows or other sessions: the plan or the session list has changed."""
+        if units:
+            await self._unpublish(call, units)
+            await self._discard(call, [("metrics", unit) for unit in units])
 
-        The windows differ if the plan has changed between two runs.
-        """
-        others = sorted(prior.fetched_units.difference(names))
-        first = covered_until(call, prior.published_units) - call.created_ts + 1
-        expired = [
-            unit
-            for unit in others
-            for window in [parse_unit_name(unit)[1]]
-            if window.start >= first and call.created_ts + window.end < reach.start
-        ]
-        if stale := [unit for unit in others if unit not in expired]:
-            await self._unpublish(call, stale)
-            await self._discard(call, [("metrics", unit) for unit in stale])
-        return expired
-
-    async def _stored_sessions(self, call: Call) -> pa.Table | None:
-        return await self._in_store(self.store.read, call, "sessions", call.call_id)
+    async def _read_sessions(self, call: Call, *, pending: bool) -> pa.Table | None:
+        return await self._in_store(self.store.read, call, "sessions", call.call_id, pending=pending)
 
     async def _put(self, table: str, unit: str, rows: pa.Table, call: Call) -> None:
-        await self._in_store(
-            self.store.put, call, table, unit, rows, pending=True, incomplete=not call.finished
-        )
+        await self._in_store(self.store.put, call, table, unit, rows, pending=True)
 
     async def _unpublish(self, call: Call, units: Sequence[str]) -> None:
         if units:
@@ -265,6 +279,14 @@ class CallFetcher:
         return await asyncio.to_thread(operation, *args, app_id=app_id, day=call_day(call), **options)
 
 
+def _with_others(rows: pa.Table, stored: pa.Table | None) -> pa.Table:
+    """Return rows of sessions, after the stored ones of other sessions."""
+    if stored is None:
+        return rows
+    others = stored.filter(pc.invert(pc.is_in(stored["sid"], value_set=rows["sid"].combine_chunks())))
+    return pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
+
+
 def _sessions_from_rows(rows: pa.Table) -> list[Session]:
     """Return stored sessions, with only the fields that the batches need."""
     return [
@@ -275,5 +297,5 @@ def _sessions_from_rows(rows: pa.Table) -> list[Session]:
             leave_ts=int(row["leave_ts"].timestamp()),
             finished=row["finished"],
         )
-        for row in rows.to_pylist()
+        for row in rows.select(["sid", "uid", "join_ts", "leave_ts", "finished"]).to_pylist()
     ]

@@ -1,15 +1,17 @@
 """Divides the metrics of a call into units, each one request and one object of the store. Pure.
 
-The name of a unit depends on the call, the window and the batch only, never on time, attempt or worker. So a unit that
-is fetched again replaces the same object. The name has both ends of the window, in seconds from the call's start, so
-that different windows never share a name when the plan, and with it the span of a window, changes.
+The name of a unit depends on the call, the window and the session ids of the batch only, never on time, attempt or
+worker. So a unit that is fetched again replaces the same object, and harvests that have different session lists never
+share a name for different samples. The name has both ends of the window, in seconds from the call's start, so that
+different windows never share a name when the plan, and with it the span of a window, changes.
 """
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 
 from attrs import frozen
 
-from agora_analytics.agora.listings import batches
+from agora_analytics.agora.listings import Batch, batches
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.windows import Window, split
@@ -38,26 +40,71 @@ def call_window(call: Call, end: int) -> Window:
 
 
 def metrics_units(
-    call: Call, sessions: Sequence[Session], limits: Limits, reach: Window, *, since: int, until: int
+    call: Call,
+    sessions: Sequence[Session],
+    limits: Limits,
+    reach: Window,
+    *,
+    since: int,
+    until: int,
+    stored: Collection[str] = (),
 ) -> list[MetricsUnit]:
     """Return the smallest set of metrics requests for the seconds `since` to `until` of a call, both included.
 
     The windows are split from `since`, so that every run gets the same ones, and clipped to the reach afterwards. The
-    order of the sessions determines the batches.
+    order of the sessions determines the batches. `stored` are the units that an interrupted run fetched; one that an
+    earlier version named keeps its name.
     """
     if since > until:
         return []
     units = []
     for window in split(Window(since, until), limits):
         if part := window.intersection(reach):
-            ends = f"{window.start - call.created_ts}-{window.end - call.created_ts}"
             units += [
-                MetricsUnit(
-                    name=f"{short_id(call.call_id)}.{ends}.{batch.index}", window=part, sids=batch.sids
-                )
+                MetricsUnit(name=_unit_name(call, batch, stored), window=part, sids=batch.sids)
                 for batch in batches([window], sessions)
             ]
     return units
+
+
+def expired_units(
+    call: Call,
+    sessions: Sequence[Session],
+    *,
+    since: int,
+    until: int,
+    stored: Collection[str],
+    names: Collection[str],
+) -> list[str]:
+    """Return the stored units that a call keeps although their windows cannot be requested any more.
+
+    These are units of batches of the sessions, for windows between the seconds `since` and `until`, both included. The
+    windows differ from those of the units `names`, which the call has now, if the plan has changed. They do not overlap
+    stored units of these. Of windows that overlap each other, the longest is kept.
+    """
+
+    def windows_of(units: Iterable[str]) -> set[Window]:
+        parts = {parse_unit_name(unit)[1] for unit in units}
+        return {Window(call.created_ts + part.start, call.created_ts + part.end) for part in parts}
+
+    kept, covered = list[str](), list(windows_of(name for name in names if name in stored))
+    windows = windows_of(stored)
+    for window in sorted(windows, key=lambda window: (window.start - window.end, window)):
+        if window.start < since or window.end > until or any(map(window.intersection, covered)):
+            continue
+        expired = [_unit_name(call, batch, stored) for batch in batches([window], sessions)]
+        if found := [name for name in expired if name in stored]:
+            kept += found
+            covered.append(window)
+    return kept
+
+
+def _unit_name(call: Call, batch: Batch, stored: Collection[str]) -> str:
+    start, end = batch.window.start - call.created_ts, batch.window.end - call.created_ts
+    prefix = f"{short_id(call.call_id)}.{start}-{end}"
+    digest = hashlib.sha256("\n".join(sorted(batch.sids)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    name, earlier_name = f"{prefix}.{digest}", f"{prefix}.{batch.index}"
+    return earlier_name if earlier_name in stored and name not in stored else name
 
 
 def parse_unit_name(unit: str) -> tuple[str, Window]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.failures import translate_read_errors
-from agora_analytics.store.layout import COMPACTED, Layout, parquet_names, unit_name
+from agora_analytics.store.layout import COMPACTED, Layout, encode_id, parquet_names, short_id, unit_name
 from agora_analytics.store.units import compacted_metadata, compacted_names
 
 
@@ -108,7 +108,7 @@ class CallsDay(Day):
             live = {path.name for path in self.files(table)}
             for path in self.files(table, pending=True):
                 if path.name not in live:
-                    ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
+                    ids = self._calls_of(path)
                     if not ids or not ids <= self._calls:
                         if self.expired:
                             continue
@@ -117,6 +117,11 @@ class CallsDay(Day):
                         )
                 leftovers.append(path)
         return leftovers
+
+    def _calls_of(self, path: Path) -> set[str]:
+        """Return the ids of the calls of a unit; a unit without rows begins with the id of its call."""
+        ids = {call_id for (call_id,) in _columns(path, ["call_id"])}
+        return ids or {call for call in self._calls if path.name.startswith(f"{encode_id(short_id(call))}.")}
 
 
 class PointsDay(Day):

@@ -22,6 +22,7 @@ from agora_analytics.store.units import (
     CompactionIndex,
     call_metadata,
     incomplete_metadata,
+    is_incomplete,
     published_state,
     stored_units,
 )
@@ -139,23 +140,26 @@ class StoreWriter:
         app_id: str,
         day: str,
         metrics: Sequence[str],
-        sessions: str,
+        sessions: pa.Table,
         call: str,
         row: pa.Table,
         before: Published | None = None,
     ) -> None:
-        """Publish a complete call: move its pending units to the tables, metrics before sessions, and write its row last.
+        """Publish a complete call: move its pending metrics to their table, write its sessions, and write its row last.
 
         A call in `calls` therefore has all its sessions and metrics, even if the process is killed. A repeated publish
         completes an interrupted one. If another harvest has already published the finished call, the published call
         stays unchanged and the pending units are deleted.
 
+        The sessions are not taken from their pending unit, because another harvest may have replaced that with another
+        list, which does not fit the metrics.
+
         Args:
             app_id: the app.
             day: the UTC day on which the call was created.
-            metrics: all units of `metrics` of the call.
-            sessions: its unit of `sessions`.
-            call: the unit of its row.
+            metrics: all units of `metrics` of the call. Their names determine their content.
+            sessions: its rows of `sessions`.
+            call: the unit of its row and of its sessions.
             row: that row, in the schema of `calls`.
             before: the published state of the call before its units were fetched. Its units that are not in `metrics`
                 are removed.
@@ -165,13 +169,13 @@ class StoreWriter:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
-        children = [("metrics", unit) for unit in metrics] + [("sessions", sessions)]
-        target = path("calls", call)
+        children = [("metrics", unit) for unit in metrics]
+        target, pending_sessions = path("calls", call), path("sessions", call, pending=True)
         with self.commit_lock():
             current = published_state(target)
             is_finished = current is not None and current.finished
             if is_finished or self._is_compacted("calls", call, app_id=app_id, day=day):
-                self._remove([path(table, unit, pending=True) for table, unit in children])
+                self._remove([*(path(*child, pending=True) for child in children), pending_sessions])
                 return
             moves = [(path(*child, pending=True), path(*child)) for child in children]
             missing = [pending for pending, live in moves if not (pending.exists() or live.exists())]
@@ -182,7 +186,10 @@ class StoreWriter:
             outdated = [unit for unit in (before.metrics if before else ()) if unit not in metrics]
             self._remove([path("metrics", unit) for unit in outdated])
             self._writer.publish(moves)
-            self._write(target, "calls", row, call_metadata(children))
+            self._write(path("sessions", call), "sessions", sessions)
+            self._write(target, "calls", row, call_metadata([*children, ("sessions", call)]))
+            # last, because the next harvest completes an interrupted publish with this list
+            self._remove([pending_sessions])
         _log.debug("published call %s of %s with %d files of metrics", call, day, len(metrics))
 
     def published(self, call: str, *, app_id: str, day: str) -> Published | None:
@@ -292,19 +299,28 @@ class StoreWriter:
         """
         return stored_units(self._layout, app_id)
 
-    def read(self, table: str, unit: str, *, app_id: str, day: str) -> pa.Table | None:
-        """Return the rows of a unit in the table's schema, or None if the unit is neither live nor pending.
+    def read(
+        self, table: str, unit: str, *, app_id: str, day: str, pending: bool | None = None
+    ) -> pa.Table | None:
+        """Return the rows of a unit in the table's schema, or None if there is no such unit.
 
-        If both exist, the pending unit is returned, because it is newer.
+        Args:
+            table: `calls`, `sessions`, `metrics` or `points`.
+            unit: its name.
+            app_id: the app.
+            day: its UTC day.
+            pending: return only the live unit (False), or only the pending one (True) unless its rows are incomplete.
+                None: the pending unit if there is one, otherwise the live one.
 
         Raises:
             StoreError: if the file is damaged or cannot be read.
         """
         # pending is tried twice, because the unit may be published or replaced between the first two reads
-        for pending in (True, False, True):
-            path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
+        for place in (True, False, True) if pending is None else (pending,):
+            path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=place)
             with suppress(FileNotFoundError), translate_read_errors(path):
-                return parquet_file.read(path, table)[0]
+                rows, metadata = parquet_file.read(path, table)
+                return None if pending and is_incomplete(metadata) else rows
         return None
 
     def calls(self, app_id: str) -> pa.Table:

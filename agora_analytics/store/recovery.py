@@ -142,14 +142,6 @@ class Recovery:
                             self._mark(table, day, name)
                         else:
                             self._move(path)
-                    elif table == "sessions" and is_incomplete(metadata):
-                        self._require_mark("calls", day, name)
-
-    def _require_mark(self, table: str, day: str, name: str) -> None:
-        mark = self._folder(table, day, pending=True) / name
-        if not mark.exists():
-            self._report(mark, "it is missing")
-            self._mark(table, day, name)
 
     # ---- calls
 
@@ -270,13 +262,19 @@ class Recovery:
                 self._mark(_POINTS, day, name)
                 self._move(path, metadata)
             elif is_incomplete(metadata):
-                self._require_mark(_POINTS, day, name)
+                self._require_mark(day, name)
         if damaged:
             self.moved_compacted = True
             for unit in units:
                 self._mark(_POINTS, day, f"{encode_id(unit)}{SUFFIX}")
             for path in reversed(compacted):  # the first file names the units, so it moves last
                 self._move(path)
+
+    def _require_mark(self, day: str, name: str) -> None:
+        mark = self._folder(_POINTS, day, pending=True) / name
+        if not mark.exists():
+            self._report(mark, "it is missing")
+            self._mark(_POINTS, day, name)
 
     # ---- listings
 

@@ -1,8 +1,11 @@
 """An ongoing call over several runs, with interruptions, another plan, and data that leaves the retention."""
 
 import asyncio
+from collections import Counter
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from attrs import define, evolve
 
@@ -57,6 +60,12 @@ def by_hour(harness, since):
     return dict(harness.tables.sql(f"select {hour}, count(*) from metrics group by all").fetchall())
 
 
+def samples(files):
+    """Return the keys of all samples in files of metrics."""
+    rows = pa.concat_tables(pq.ParquetFile(path).read(["sid", "mid", "peer_uid", "ts"]) for path in files)
+    return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "store"
@@ -87,11 +96,24 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
     assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
+def name_by_index(store):
+    """Name the pending metrics as earlier versions did, by the index of the batch."""
+    for folder in store.glob("_pending/metrics/*/*"):
+        index = Counter()
+        for path in sorted(folder.iterdir(), key=lambda path: min(pq.read_table(path)["sid"].to_pylist())):
+            window = path.name.rsplit(".", 2)[0]
+            path.rename(folder / f"{window}.{index[window]}.parquet")
+            index[window] += 1
+
+
+@pytest.mark.parametrize("by_index", [True, False])
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
 @pytest.mark.parametrize("metrics_a_day", [1, *map(slow, (2, 4))])
-def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day):
+def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day, by_index):
     project = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
     first = run(at(project, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
+    if by_index:
+        name_by_index(store)
     harness = at(project, store, NOW + 1000, plans[1])
     assert run(harness, 15 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW)
@@ -130,14 +152,20 @@ def test_published_rows_outside_the_retention_are_kept(store):
     assert truth(project, NOW + DAY)["points"] - counts["metrics"] <= unreachable
 
 
-def test_pending_samples_outside_the_retention_are_kept(store):
+@pytest.mark.parametrize("by_index", [True, False])
+def test_pending_samples_outside_the_retention_are_kept(store, by_index):
     project = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
     first = run(at(project, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
     assert (first.calls, first.left) == (0, 1)
+    stored = samples(store.glob("_pending/metrics/*/*/*"))
+    if by_index:
+        name_by_index(store)
     harness = at(project, store, NOW + 900, STANDARD)
     second = run(harness, DAY - 100)
     assert second.complete
-    assert harness.tables.counts()["metrics"] == first.points + second.points
+    assert stored <= samples(harness.tables.files("metrics"))
+    assert harness.tables.counts()["metrics"] <= first.points + second.points
+    contents(harness.tables)
     assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 

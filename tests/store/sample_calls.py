@@ -78,7 +78,7 @@ def store_call(
         app_id=app_id,
         day=day,
         metrics=names,
-        sessions=call_id,
+        sessions=sessions(call_id),
         call=call_id,
         row=call(call_id, finished=finished, seconds=seconds),
         before=store.writer.published(call_id, app_id=app_id, day=day),

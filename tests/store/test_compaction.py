@@ -254,6 +254,7 @@ def test_pending_leftovers_of_a_finished_call_are_removed(store):
         "metrics", "a.00000", metrics("a"), **PARTITION, pending=True
     )  # a second process, ended before promoting
     store.writer.put("metrics", "a.other", metrics("a"), **PARTITION, pending=True)
+    store.writer.put("metrics", "a.empty", [], **PARTITION, pending=True)
     assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
     assert not any(store.writer.units(APP).pending.values())
     assert store.counts()["metrics"] == 2 * SAMPLES

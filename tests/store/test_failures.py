@@ -319,8 +319,12 @@ def test_commit_is_flushed_to_the_disk_unless_declined(tmp_path, monkeypatch, du
     expected = ["0.parquet", app, "sessions", "_pending", "store", day]
     assert flushed == (expected if durable else [])
     flushed.clear()
-    store.writer.publish(**PARTITION, metrics=[], sessions="a", call="a", row=call("a"))
-    expected = [app, "sessions", "store", day, "1.parquet", app, "calls", "store", day]
+    store.writer.publish(**PARTITION, metrics=[], sessions=sessions("a"), call="a", row=call("a"))
+    expected = [
+        name
+        for number, table in ((1, "sessions"), (2, "calls"))
+        for name in (f"{number}.parquet", app, table, "store", day)
+    ]
     assert flushed == (expected if durable else [])
 
 

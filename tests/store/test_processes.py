@@ -6,7 +6,7 @@ from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store import open_store
 from tests.conftest import slow
 
-from .sample_calls import APP, PARTITION, call, store_call, whole_calls_only
+from .sample_calls import APP, PARTITION, call, sessions, store_call, whole_calls_only
 from .subprocesses import run, start
 
 CALLS = 3
@@ -22,7 +22,7 @@ def finish(store) -> None:
             continue
         if all(units.is_done("metrics", name) for name in names) and units.is_done("sessions", call_id):
             store.writer.publish(
-                **PARTITION, metrics=names, sessions=call_id, call=call_id, row=call(call_id)
+                **PARTITION, metrics=names, sessions=sessions(call_id), call=call_id, row=call(call_id)
             )
         else:
             store_call(store, call_id)
@@ -39,9 +39,10 @@ def test_process_killed_at_any_rename_leaves_only_complete_calls_visible(tmp_pat
     finish(store)
     assert whole_calls_only(store) == CALLS
     assert store.counts() == {"calls": CALLS, "sessions": 3 * CALLS, "metrics": 80 * CALLS, "points": 0}
-    assert not any(store.writer.units(APP).pending.values())
     assert len(store.writer.compact(closed_before="2027-01-01").compacted) == 1
-    assert not (store.path / "_staging").exists()  # what the killed process left
+    # what the killed process left
+    assert not any(store.writer.units(APP).pending.values())
+    assert not (store.path / "_staging").exists()
     assert whole_calls_only(store) == CALLS
 
 

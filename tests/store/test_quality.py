@@ -34,8 +34,7 @@ def store_samples(store, samples):
     store.writer.put("metrics", "c1.0", rows, app_id=APP, day=day, pending=True)
     freezes = sessions("c1").append_column("user_video_freeze_rate", pa.array([0.25, None, 0.0]))
     freezes = freezes.append_column("cname", pa.array(["room"] * SESSIONS))
-    store.writer.put("sessions", "c1", freezes, app_id=APP, day=day, pending=True)
-    store.writer.publish(app_id=APP, day=day, metrics=["c1.0"], sessions="c1", call="c1", row=call("c1"))
+    store.writer.publish(app_id=APP, day=day, metrics=["c1.0"], sessions=freezes, call="c1", row=call("c1"))
 
 
 def test_agora_metrics_get_common_names_and_units(store):

@@ -46,14 +46,16 @@ def test_repeated_publish_changes_nothing(store):
     store_call(store, "c")
     names = ["c.00000", "c.00001"]
     seen = store.writer.published("c", **PARTITION)
-    store.writer.publish(**PARTITION, metrics=names, sessions="c", call="c", row=call("c"), before=seen)
+    store.writer.publish(
+        **PARTITION, metrics=names, sessions=sessions("c"), call="c", row=call("c"), before=seen
+    )
     assert whole_calls_only(store) == 1
 
 
 def test_publish_raises_a_conflict_or_keeps_the_finished_call_of_another_harvest(store):
     store_call(store, "c", finished=False)
     seen, names = store.writer.published("c", **PARTITION), ["c.00000", "c.00001"]
-    shorter = {"metrics": names[:1], "sessions": "c", "call": "c", "row": call("c", finished=False)}
+    shorter = {"metrics": names[:1], "sessions": sessions("c"), "call": "c", "row": call("c", finished=False)}
     with pytest.raises(StoreConflict, match="another harvest has changed it"):
         store.writer.publish(**PARTITION, **shorter)
     store_call(store, "c")
@@ -66,9 +68,27 @@ def test_publish_raises_a_conflict_or_keeps_the_finished_call_of_another_harvest
 
 def test_publish_with_a_missing_unit_raises_a_conflict(store):
     store.writer.put("metrics", "c.00000", metrics("c"), **PARTITION, pending=True)
+    units = {"metrics": ["c.00000", "c.00001"], "sessions": sessions("c")}
     with pytest.raises(StoreConflict, match=r"call c: another harvest .*run the same command again"):
-        store.writer.publish(**PARTITION, metrics=["c.00000"], sessions="c", call="c", row=call("c"))
-    assert store.counts()["calls"] == 0
+        store.writer.publish(**PARTITION, **units, call="c", row=call("c"))
+    assert store.counts() == {"calls": 0, "sessions": 0, "metrics": 0, "points": 0}
+
+
+def test_publish_writes_the_sessions_of_its_caller_and_removes_the_pending_ones(store):
+    store.writer.put("metrics", "c.00000", metrics("c"), **PARTITION, pending=True)
+    store.writer.put("sessions", "c", sessions("c", count=1), **PARTITION, pending=True)  # of another harvest
+    units = {"metrics": ["c.00000"], "sessions": sessions("c", count=2)}
+    store.writer.publish(**PARTITION, **units, call="c", row=call("c"))
+    assert store.counts() == {"calls": 1, "sessions": 2, "metrics": SAMPLES, "points": 0}
+    assert not any(store.writer.units(APP).pending.values())
+
+
+def test_pending_unit_with_incomplete_rows_is_not_continued(store):
+    for incomplete in (True, False):
+        store.writer.put("sessions", "c", sessions("c"), **PARTITION, pending=True, incomplete=incomplete)
+        rows = store.writer.read("sessions", "c", **PARTITION, pending=True)
+        assert (rows is None) == incomplete
+    assert store.writer.read("sessions", "c", **PARTITION, pending=False) is None
 
 
 def test_second_write_replaces_the_first(store):
