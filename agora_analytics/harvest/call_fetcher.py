@@ -98,19 +98,14 @@ class CallFetcher:
         prior = await self._prepare(call, call_row)
         if prior is None:
             return Outcome.ALREADY_STORED
-<<<<<<< HEAD
         try:
-            sessions, until = await self._fetch_sessions(call, prior)
+            rows, until = await self._fetch_sessions(call, prior)
         except (IncompleteListing, WindowOutOfReach):
             # the first response showed that the local clock is ahead
             if is_too_recent(call, self.client.reach(METRICS)):
                 return Outcome.TOO_RECENT
             raise
-=======
-        until = self._complete_until(call)
-        rows = await self._fetch_sessions(call, prior, until)
         sessions = _sessions_from_rows(rows)
->>>>>>> token
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
         if is_too_recent(call, reach):  # likewise, and one second of the call was available
             return Outcome.TOO_RECENT
@@ -169,46 +164,29 @@ class CallFetcher:
             return max(call.created_ts, call.destroyed_ts)
         return min(self.client.reach(endpoint).end for endpoint in (SESSIONS, METRICS))
 
-<<<<<<< HEAD
-    async def _fetch_sessions(self, call: Call, prior: PriorState) -> tuple[list[Session], int]:
-        """Return the sessions of a call, and the last second for which they are complete."""
-        until = self._complete_until(call)
-        if prior.sessions_listed:
-            stored = await self._stored_sessions(call)
-            return (_sessions_from_rows(stored) if stored is not None else []), until
-=======
-    async def _fetch_sessions(self, call: Call, prior: PriorState, until: int) -> pa.Table:
-        """Return the rows of all sessions of a call. Their order determines the batches.
+    async def _fetch_sessions(self, call: Call, prior: PriorState) -> tuple[pa.Table, int]:
+        """Return the rows of all sessions of a call, and the last second for which they are complete.
+
+        The order of the rows determines the batches.
 
         The list of a finished call is committed, so that a later run, or another harvest, continues with the same
         batches.
         """
+        until = self._complete_until(call)
         committed = await self._read_sessions(call, pending=True) if call.finished else None
         if committed is not None:
-            return _with_others(committed, await self._read_sessions(call, pending=False))
->>>>>>> token
+            return _with_others(committed, await self._read_sessions(call, pending=False)), until
         async with self._session_slots:
             listed, until = await self._collect_sessions(call, prior, until)
         sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
         rows = arrow.sessions_table([sessions], call_id=call.call_id)
-<<<<<<< HEAD
-        stored = await self._stored_sessions(call) if prior.published else None
-        if stored is not None:
-            # keep the sessions that ended before the listed window, or are outside the plan's retention by now
-            others = stored.filter(pc.invert(pc.is_in(stored["sid"], value_set=rows["sid"].combine_chunks())))
-            rows = pa.concat_tables([others.select(rows.column_names).cast(rows.schema), rows])
-            sessions = _sessions_from_rows(rows)
-        await self._put("sessions", call.call_id, rows, call)
-        return sessions, until
-=======
         # the snapshot has sessions that ended before the listed window, or are outside the plan's retention by now
         rows = _with_others(rows, await self._read_sessions(call, pending=False))
         if call.finished:
             # another harvest may have committed sessions that were not listed yet when this one requested the list
             rows = _with_others(rows, await self._read_sessions(call, pending=True))
             await self._put("sessions", call.call_id, rows, call)
-        return rows
->>>>>>> token
+        return rows, until
 
     async def _collect_sessions(self, call: Call, prior: PriorState, until: int) -> tuple[list[Session], int]:
         """List the sessions up to `until`; return them, and the last second that the requests included.
