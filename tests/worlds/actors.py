@@ -17,6 +17,7 @@ from agora_analytics.errors import (
     StoreError,
     TransportError,
     WindowOutOfReach,
+    WindowRefused,
 )
 from agora_analytics.harvest import HarvestReport, harvest
 from agora_analytics.instants import utc_day
@@ -28,20 +29,21 @@ if TYPE_CHECKING:
 
 _EXPECTED = (QuotaExhausted, RateLimited, ServerError, StoreConflict, TransportError, DeadlineExceeded)
 """The errors that a fault, a limit or another process may cause."""
+_BETWEEN_SNAPSHOTS = 240.0  # seconds
 _REST = 3.0  # seconds until a new process may send, if it does not know what the last one sent
 
 
 async def harvest_until_done(running: "Running", number: int) -> None:
     """Start a harvest again and again, until it reports that everything is stored."""
     settings = running.settings
-    kills = iter(settings.kills[number])
+    kills, snapshots = iter(settings.kills[number]), settings.snapshots
     for attempt, gap in enumerate(settings.gaps[number]):
         await asyncio.sleep(max(gap, 0.0 if settings.shared_ledger else _REST))
         started_at = running.true_time.now()
         ending = await running.run_process(
             f"harvest {number}.{attempt}", next(kills, None), partial(_harvest, running)
         )
-        if isinstance(ending, WindowOutOfReach) and not settings.has_right_clock:
+        if isinstance(ending, WindowOutOfReach | WindowRefused) and not settings.has_right_clock:
             await _sleep_until(running, running.settled_at)
             continue
         if isinstance(ending, (Killed, *_EXPECTED)):
@@ -54,7 +56,9 @@ async def harvest_until_done(running: "Running", number: int) -> None:
         elif not ending.complete:
             continue
         elif started_at < running.settled_at:
-            await _sleep_until(running, running.settled_at)
+            snapshots -= 1
+            soon = running.true_time.now() + _BETWEEN_SNAPSHOTS
+            await _sleep_until(running, soon if snapshots >= 0 else running.settled_at)
         elif not (ending.ongoing or ending.too_recent):
             return
     running.break_invariant("ends", f"harvest {number} is not done after {len(settings.gaps[number])} runs")
@@ -135,13 +139,15 @@ async def look_up(running: "Running", number: int, dice: Random) -> None:
 
 async def serve(running: "Running", dice: Random) -> None:
     """Ask for the same few calls from many tasks, with deadlines and cancellations, as a web backend does."""
-    ids = [call.call_id for call in running.settings.calls]
+    listed = [call.call_id for call in running.settings.calls if call.created_ts < running.settings.start - 60]
+    if not listed:
+        return
 
     async def view(client: "SmallPages", after: float, patience: float) -> Any:
         await asyncio.sleep(after)
         try:
             async with asyncio.timeout(patience):
-                found = await client.find_call(dice.choice(ids), since=running.settings.since)
+                found = await client.find_call(dice.choice(listed), since=running.settings.since)
                 if found is not None:
                     await client.sessions(found).collect()
         except TimeoutError:
@@ -165,7 +171,7 @@ async def serve(running: "Running", dice: Random) -> None:
 def _require_expected(running: "Running", whose: str, ending: Any) -> None:
     settings, expected = running.settings, list[type[Exception]](_EXPECTED)
     if not settings.has_right_clock:
-        expected += [WindowOutOfReach, InvalidRequest]
+        expected += [WindowOutOfReach, WindowRefused, InvalidRequest]
     if not settings.has_right_clock or settings.dirt is not None:
         expected.append(CallNotFound)
     if ending is not None and not isinstance(ending, tuple(expected)):

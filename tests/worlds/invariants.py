@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
 from agora_analytics.engine.ledger import Budget
+from agora_analytics.engine.sliding_window import LARGEST_JITTER
 from agora_analytics.store import open_store, parquet_file
 from tests.secret_watch import shows_a_secret
 from tests.worlds.secrets_seen import files_with_secrets
@@ -18,6 +19,7 @@ from tests.worlds.secrets_seen import files_with_secrets
 if TYPE_CHECKING:
     from tests.worlds.world import Running
 
+_HOLD = 2 * LARGEST_JITTER  # seconds; the least hold after a rate-limit error
 _OPEN_FILES = Path("/proc/self/fd")
 ENDPOINTS = (CALL_LISTS, CALL_SESSIONS, CALL_METRICS)
 Row = tuple[Any, ...]
@@ -29,6 +31,7 @@ async def check(running: "Running") -> None:
     """Check all invariants."""
     rows(running)
     rate(running)
+    hold(running)
     await quota(running)
     extra_requests(running)
     secrets(running)
@@ -125,15 +128,39 @@ def rate(running: "Running") -> None:
         running.break_invariant("rate", f"the server refused {refused}")
 
 
+def hold(running: "Running") -> None:
+    """After a rate-limit error, no process sends more than the request that has its slot, until the hold is over."""
+    sent = [(name, request) for name, network in running.networks.items() for request in network.sent]
+    for refused_by, refusal in sent:
+        if refusal.status != 429 or refusal.delivered_at is None:
+            continue
+        early = Counter(
+            name
+            for name, request in sent
+            if request.endpoint == refusal.endpoint
+            and refusal.delivered_at < request.sent_at < refusal.delivered_at + _HOLD
+            and (running.settings.shared_ledger or name == refused_by)
+        )
+        for name, requests in early.items():
+            if requests > 1:
+                running.break_invariant(
+                    "hold", f"{name} sent {requests} requests to {refusal.endpoint} within {_HOLD} s of a 429"
+                )
+
+
 async def quota(running: "Running") -> None:
     """The ledger's count of each day is the server's.
 
     A killed process leaves the charge of a request that it did not send. Near midnight the day of a process's first
     request is not certain if the clock of the machine is wrong, so only the sum is compared then.
     """
-    settings = running.settings
+    settings, refused = running.settings, running.simulator.seen.refused
     if not settings.shared_ledger:
         return
+    if settings.has_right_clock and (
+        times := sum(n for (_, why), n in refused.items() if why == "qpd limit error")
+    ):
+        running.break_invariant("quota", f"the server refused {times} requests over the quota of the day")
     ledger = running.open_ledger()
     try:
         for endpoint in ENDPOINTS:

@@ -14,12 +14,13 @@ from tests.worlds.scheduler import WorldLoop
 
 @define(eq=False)
 class Sent:
-    """One request: what it asked, and when its process had the response (seconds of the loop; None: never)."""
+    """One request: what it asked, when it was sent, and when its process had the response (seconds of the loop)."""
 
     endpoint: str
     query: tuple[tuple[str, str], ...]
+    sent_at: float
     delivered_at: float | None = None
-    failed: bool = False
+    status: int = 0
 
 
 @define
@@ -43,19 +44,16 @@ class Network:
         if self.process.killed:
             raise Killed
         self.urls.append(request.url)
-        sent = Sent(request.path.rsplit("analytics/", 1)[-1], tuple(request.query))
+        endpoint = request.path.rsplit("analytics/", 1)[-1]
+        sent = Sent(endpoint, tuple(request.query), self.loop.time())
         self.sent.append(sent)
         context = contextvars.copy_context()
         context.run(Process.current.set, None)
         transport = AsgiTransport(self.app)
         serving = context.run(self.loop.create_task, transport.send(request))
         serving.add_done_callback(_retrieve)
-        try:
-            response = await asyncio.shield(serving)
-        except BaseException:
-            sent.failed = True
-            raise
-        sent.delivered_at = self.loop.time()
+        response = await asyncio.shield(serving)
+        sent.delivered_at, sent.status = self.loop.time(), response.status
         return response
 
     async def aclose(self) -> None:

@@ -20,6 +20,8 @@ _PARTS: Mapping[str, Callable[[WorldSettings], WorldSettings]] = {
     "lookups": lambda world: evolve(world, lookups=0),
     "web-requests": lambda world: evolve(world, web_requests=0),
     "slow-tasks": lambda world: evolve(world, slow_share=0.0),
+    "snapshots": lambda world: evolve(world, snapshots=0),
+    "last-known": lambda world: evolve(world, last_known="now"),
     "flushes": lambda world: evolve(world, durable=False),
     "small-pages": lambda world: evolve(world, page_size=100, sids_in_a_request=20),
     "kills": lambda world: evolve(world, kills=tuple(() for _ in world.kills)),

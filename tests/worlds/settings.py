@@ -39,6 +39,8 @@ class WorldSettings:
         clock_steps: when the clock is set (seconds from the start), and by how much.
         kills: for each harvest, the steps after which its processes are killed, one after another.
         gaps: for each harvest, the seconds before each of its runs.
+        snapshots: how many more runs a harvest has before all calls have ended.
+        last_known: the `leave_ts` of an ongoing session that the server sends: the time, an old time, or 0.
         shared_ledger: count in a file; otherwise in the memory of the only process.
         compactions: when each compaction starts (seconds from the start), and the step after which it is killed.
         readers, lookups, web_requests: how many of these happen at the same time.
@@ -62,6 +64,8 @@ class WorldSettings:
     clock_steps: tuple[tuple[float, float], ...]
     kills: tuple[tuple[int, ...], ...]
     gaps: tuple[tuple[float, ...], ...]
+    snapshots: int
+    last_known: str
     shared_ledger: bool
     compactions: tuple[tuple[float, int | None], ...]
     readers: int
@@ -98,7 +102,9 @@ class WorldSettings:
         dice = Random(f"settings of {seed}")
         near_midnight = dice.random() < 0.15
         start = NOON + (DAY / 2 - dice.uniform(5, 120) if near_midnight else dice.uniform(0, DAY / 2))
-        calls = tuple(_call(dice, number, int(start)) for number in range(dice.choice((1, 2, 2, 3, 3, 4))))
+        interval = dice.choice((5, 40, 40, 90))
+        count = dice.choice((1, 2, 2, 3, 3, 4))
+        calls = tuple(_call(dice, number, int(start), interval) for number in range(count))
         harvests = dice.choice((1, 1, 1, 2, 2, 3))
         lookups = dice.choice((0, 0, 0, 0, 3))
         web_requests = dice.choice((0, 0, 0, 0, 6))
@@ -108,7 +114,7 @@ class WorldSettings:
             start=start,
             until=max(int(start), *(call.destroyed_ts + 1 for call in calls)),
             calls=calls,
-            interval=dice.choice((40, 90, 300)),
+            interval=interval,
             page_size=dice.choice((1, 2, 100)),
             sids_in_a_request=dice.choice((1, 2, 20)),
             requests_a_second=dice.choice((2, 3, 10)),
@@ -137,6 +143,8 @@ class WorldSettings:
                 tuple(_kill(dice) for _ in range(dice.choice((0, 0, 1, 2)))) for _ in range(harvests)
             ),
             gaps=tuple(tuple(dice.choice((0.0, 0.5, 30.0)) for _ in range(12)) for _ in range(harvests)),
+            snapshots=dice.choice((0, 0, 1, 2, 3)),
+            last_known=dice.choice(("now", "now", "joined", "zero")),
             shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
             compactions=tuple(
                 (dice.uniform(0, 120), _kill(dice) if dice.random() < 0.3 else None)
@@ -155,16 +163,13 @@ def _kill(dice: Random) -> int:
     return int(10 ** dice.uniform(0.5, 3.1))
 
 
-def _call(dice: Random, number: int, start: int) -> CallTruth:
-    began = start - int(dice.choice((400, 900, 3_000, 9_000, 30_000, 90_000)) * dice.uniform(0.7, 1))
-    seconds = int(dice.choice((0, 60, 300, 1_000, 2_500, 23_000)) * dice.uniform(0.8, 1.2))
-    ended = min(began + seconds, start + 1_500)  # some calls are ongoing at first
+def _call(dice: Random, number: int, start: int, interval: int) -> CallTruth:
+    began, ended = _times(dice, start, interval / 40)
     users = dice.choice((1, 1, 2, 3, 5))
-    stays = []
-    for user in range(users):
-        joined = began if user == 0 else dice.randint(began, ended)
-        left = ended if user == 0 else dice.randint(joined, ended)
-        stays.append((joined, left))
+    stays = [(began, ended)]
+    for _ in range(users - 1):
+        joined = dice.randint(began, ended)
+        stays.append((joined, dice.choice((ended, dice.randint(joined, ended)))))
     sessions = tuple(
         SessionTruth(
             sid=f"{number}-{user}".encode().hex().rjust(32, "0").upper(),
@@ -187,3 +192,23 @@ def _call(dice: Random, number: int, start: int) -> CallTruth:
         sessions=sessions,
         extra={"call_acu": users, "call_pcu": users},
     )
+
+
+def _times(dice: Random, start: int, scale: float) -> tuple[int, int]:
+    """Return when a call begins and ends. `scale` keeps the number of samples within bounds."""
+    match dice.choice(("ended", "ended", "ongoing", "ongoing", "later", "instant", "long")):
+        case "ongoing":
+            began = start - dice.uniform(60, 150 + 600 * scale)
+            ended = start + dice.uniform(10, 1_500 * scale)
+        case "later":
+            began = start + dice.uniform(0, 1_000)
+            ended = began + dice.uniform(10, 500 * scale)
+        case "instant":
+            ended = began = start - dice.uniform(100, 90_000)
+        case "long" if scale >= 1:  # in two windows of the plan
+            began = start - dice.uniform(30_000, 90_000)
+            ended = began + dice.uniform(22_000, 25_000)
+        case _:
+            began = start - dice.choice((900, 9_000, 90_000)) * dice.uniform(0.5, 1)
+            ended = min(began + dice.uniform(30, 1_500 * scale), start - 1)
+    return int(began), int(ended)

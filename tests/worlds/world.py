@@ -51,6 +51,13 @@ class Result:
     trace: list[str] = field(repr=False)
 
 
+_LAST_KNOWN: dict[str, Callable[[float], int]] = {
+    "now": int,
+    "joined": lambda now: int(now) - 300,
+    "zero": lambda _: 0,
+}
+
+
 class SmallPages(AsyncAgora):
     """The client, with pages of a few records: `page_size` is that of the world."""
 
@@ -208,6 +215,7 @@ def run_world(
         latency=settings.latency,
         faults=settings.faults,
         dirt=settings.dirt,
+        last_known=_LAST_KNOWN[settings.last_known],
     )
     simulator._latencies = Random(f"latencies of {seed}")
     folder.mkdir()
