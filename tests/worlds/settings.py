@@ -82,7 +82,7 @@ class WorldSettings:
     @property
     def since(self) -> int:
         """The start of the harvested range."""
-        return min(call.created_ts for call in self.calls)
+        return min(int(self.start) - 600, *(call.created_ts for call in self.calls))
 
     @property
     def plan(self) -> Plan:
