@@ -22,7 +22,7 @@ from agora_analytics.errors import (
 from agora_analytics.harvest import HarvestReport, harvest
 from agora_analytics.instants import utc_day
 from agora_analytics.store import open_store
-from tests.worlds.process import Killed
+from tests.worlds.process import Kill, Killed
 
 if TYPE_CHECKING:
     from tests.worlds.world import Running, SmallPages
@@ -46,6 +46,8 @@ async def harvest_until_done(running: "Running", number: int) -> None:
         if isinstance(ending, WindowOutOfReach | WindowRefused) and not settings.has_right_clock:
             await _sleep_until(running, running.settled_at)
             continue
+        if isinstance(ending, Killed) and settings.compacts_after_kill:
+            await compact(running, f"compact after {number}.{attempt}", 0.0, None)
         if isinstance(ending, (Killed, *_EXPECTED)):
             continue
         if not isinstance(ending, HarvestReport):
@@ -74,7 +76,7 @@ async def _sleep_until(running: "Running", time: float) -> None:
     await asyncio.sleep(max(0.0, time - running.true_time.now()))
 
 
-async def compact(running: "Running", number: int, after: float, kill_at: int | None) -> None:
+async def compact(running: "Running", name: str, after: float, kill_at: Kill | None) -> None:
     """Compact the days that are over, at some time while the harvests run."""
 
     async def work(client: "SmallPages") -> None:
@@ -84,7 +86,7 @@ async def compact(running: "Running", number: int, after: float, kill_at: int | 
             await asyncio.to_thread(store.writer.compact, closed_before=today)
 
     await asyncio.sleep(after)
-    ending = await running.run_process(f"compact {number}", kill_at, work)
+    ending = await running.run_process(name, kill_at, work)
     if ending is not None and not isinstance(ending, Killed | StoreError):  # the store is being created
         running.break_invariant("errors", f"a compaction raised {ending!r}")
 
@@ -139,7 +141,9 @@ async def look_up(running: "Running", number: int, dice: Random) -> None:
 
 async def serve(running: "Running", dice: Random) -> None:
     """Ask for the same few calls from many tasks, with deadlines and cancellations, as a web backend does."""
-    listed = [call.call_id for call in running.settings.calls if call.created_ts < running.settings.start - 60]
+    listed = [
+        call.call_id for call in running.settings.calls if call.created_ts < running.settings.start - 60
+    ]
     if not listed:
         return
 

@@ -165,6 +165,8 @@ class _FileWatch:
         if process.killed:
             raise Killed
         pause(f"{_OPERATIONS[event]} {path[len(self.folder) :]}")
+        if event == "os.rename":
+            process.count_rename()
 
 
 _files = _FileWatch()

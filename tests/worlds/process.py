@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,22 +15,32 @@ class Killed(BaseException):
     """Raised in the tasks and threads of a killed process. No effect of them leaves the process after it."""
 
 
+@frozen
+class Kill:
+    """When a process is killed: before its step number `count`, or before it renames a file for the time number `count`."""
+
+    count: int
+    renames: bool = False
+
+
 @define(eq=False)
 class Process:
     """A simulated process.
 
     Attributes:
         name: for the trace.
-        kill_at: the step before which the process is killed; None: never.
+        kill_at: when the process is killed; None: never.
         steps: the steps of its tasks and threads so far.
+        renames: the files that it has renamed so far.
         at_kill: what the system does for a killed process, such as closing its files.
     """
 
     current: ClassVar[contextvars.ContextVar["Process | None"]] = contextvars.ContextVar("process")
 
     name: str
-    kill_at: int | None = None
+    kill_at: Kill | None = None
     steps: int = 0
+    renames: int = 0
     killed: bool = False
     at_kill: list[Callable[[], None]] = field(factory=list)
     _tasks: "list[weakref.ref[asyncio.Task[Any]]]" = field(factory=list, init=False, repr=False)
@@ -47,7 +57,16 @@ class Process:
     def count_step(self) -> bool:
         """Count a step that is about to run; return whether the process is killed instead."""
         self.steps += 1
-        if self.steps != self.kill_at:
+        return self._kill_if_due(self.steps, renames=False)
+
+    def count_rename(self) -> None:
+        """Count the rename of a file that is about to happen. Raises `Killed` if the process is killed instead."""
+        self.renames += 1
+        if self._kill_if_due(self.renames, renames=True):
+            raise Killed
+
+    def _kill_if_due(self, count: int, *, renames: bool) -> bool:
+        if self.kill_at != Kill(count, renames):
             return False
         self.kill()
         return True

@@ -15,7 +15,7 @@ _PARTS: Mapping[str, Callable[[WorldSettings], WorldSettings]] = {
     "latency": lambda world: evolve(world, latency=(0.0, 0.0)),
     "skew": lambda world: evolve(world, ahead=0.0),
     "clock-steps": lambda world: evolve(world, clock_steps=()),
-    "compactions": lambda world: evolve(world, compactions=()),
+    "compactions": lambda world: evolve(world, compactions=(), compacts_after_kill=False),
     "readers": lambda world: evolve(world, readers=0),
     "lookups": lambda world: evolve(world, lookups=0),
     "web-requests": lambda world: evolve(world, web_requests=0),

@@ -9,6 +9,7 @@ from agora_analytics.simulator import CallTruth, Dirt, Faults, SessionTruth
 from agora_analytics.simulator.dirt import DIRT_KINDS, LOSSES, DirtKind
 from agora_analytics.simulator.faults import FaultKind
 from agora_analytics.simulator.ground_truth.records import Peer
+from tests.worlds.process import Kill
 
 NOON = 1_795_089_600  # 2026-11-19 12:00 UTC
 DAY = 86_400
@@ -37,12 +38,13 @@ class WorldSettings:
         faults, dirt: see the simulator.
         ahead: seconds by which the clock of the machine is ahead at first.
         clock_steps: when the clock is set (seconds from the start), and by how much.
-        kills: for each harvest, the steps after which its processes are killed, one after another.
+        kills: for each harvest, when its processes are killed, one after another.
         gaps: for each harvest, the seconds before each of its runs.
         snapshots: how many more runs a harvest has before all calls have ended.
         last_known: the `leave_ts` of an ongoing session that the server sends: the time, an old time, or 0.
         shared_ledger: count in a file; otherwise in the memory of the only process.
-        compactions: when each compaction starts (seconds from the start), and the step after which it is killed.
+        compactions: when each compaction starts (seconds from the start), and when it is killed.
+        compacts_after_kill: compact whenever a harvest was killed.
         readers, lookups, web_requests: how many of these happen at the same time.
         durable: flush files to the disk.
         slow_share: the share of tasks and threads that are slow.
@@ -62,12 +64,13 @@ class WorldSettings:
     dirt: Dirt | None
     ahead: float
     clock_steps: tuple[tuple[float, float], ...]
-    kills: tuple[tuple[int, ...], ...]
+    kills: tuple[tuple[Kill, ...], ...]
     gaps: tuple[tuple[float, ...], ...]
     snapshots: int
     last_known: str
     shared_ledger: bool
-    compactions: tuple[tuple[float, int | None], ...]
+    compactions: tuple[tuple[float, Kill | None], ...]
+    compacts_after_kill: bool
     readers: int
     lookups: int
     web_requests: int
@@ -150,6 +153,7 @@ class WorldSettings:
                 (dice.uniform(0, 120), _kill(dice) if dice.random() < 0.3 else None)
                 for _ in range(dice.choice((0, 0, 1, 3)))
             ),
+            compacts_after_kill=dice.random() < 0.3,
             readers=dice.choice((0, 0, 0, 0, 1)),
             lookups=lookups,
             web_requests=web_requests,
@@ -158,9 +162,11 @@ class WorldSettings:
         )
 
 
-def _kill(dice: Random) -> int:
-    """Return after how many steps a process is killed: early and late ones are equally likely."""
-    return int(10 ** dice.uniform(0.5, 3.1))
+def _kill(dice: Random) -> Kill:
+    """Return when a process is killed: early and late steps are equally likely."""
+    if dice.random() < 0.4:
+        return Kill(dice.randint(1, 40), renames=True)
+    return Kill(int(10 ** dice.uniform(0.5, 3.1)))
 
 
 def _call(dice: Random, number: int, start: int, interval: int) -> CallTruth:

@@ -9,7 +9,7 @@ import pytest
 
 from agora_analytics.testing import VirtualClock
 from tests.worlds.machine import MachineClock, simulated_machine
-from tests.worlds.process import Killed, Process
+from tests.worlds.process import Kill, Killed, Process
 from tests.worlds.scheduler import DoesNotEnd, Lock, WorldLoop, pause
 
 
@@ -146,7 +146,7 @@ def test_killed_process_ends_at_any_step():
 
     async def main():
         reached = []
-        process = Process("p", kill_at=4)
+        process = Process("p", kill_at=Kill(4))
 
         async def work():
             try:
@@ -166,7 +166,7 @@ def test_killed_process_ends_at_any_step():
 
 def test_killed_process_starts_no_thread_and_no_task():
     async def main():
-        process = Process("p", kill_at=2)
+        process = Process("p", kill_at=Kill(2))
         errors = []
 
         async def work():
@@ -198,7 +198,7 @@ def test_kill_during_a_file_operation_leaves_it_undone(tmp_path, kill_at):
             (tmp_path / str(number)).mkdir()
 
     async def main():
-        process = Process("p", kill_at=kill_at)
+        process = Process("p", kill_at=Kill(kill_at))
         task = await start(process, asyncio.to_thread(work))
         await asyncio.wait([task])
 
@@ -207,3 +207,20 @@ def test_kill_during_a_file_operation_leaves_it_undone(tmp_path, kill_at):
     done = sorted(path.name for path in tmp_path.iterdir())
     assert done == [str(number) for number in range(len(done))]
     assert len(done) == max(0, kill_at - 3)
+
+
+def test_kill_before_a_rename(tmp_path):
+    clock = MachineClock(VirtualClock(0), 0)
+
+    def work():
+        for number in range(4):
+            (tmp_path / f"{number}.new").touch()
+            (tmp_path / f"{number}.new").replace(tmp_path / str(number))
+
+    async def main():
+        process = Process("p", Kill(3, renames=True))
+        await asyncio.wait([await start(process, asyncio.to_thread(work))])
+
+    with simulated_machine(tmp_path, clock, Random(0)):
+        run(main)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2.new"]

@@ -21,7 +21,7 @@ from agora_analytics.testing import VirtualClock
 from tests.worlds import actors, invariants
 from tests.worlds.machine import MachineClock, simulated_machine
 from tests.worlds.network import Network
-from tests.worlds.process import Killed, Process
+from tests.worlds.process import Kill, Killed, Process
 from tests.worlds.scheduler import DoesNotEnd, WorldLoop
 from tests.worlds.secrets_seen import watch_logs
 from tests.worlds.settings import WorldSettings
@@ -119,7 +119,7 @@ class Running:
         self.broken.append(Violation(invariant, found))
 
     async def run_process(
-        self, name: str, kill_at: int | None, work: Callable[[SmallPages], Awaitable[Any]]
+        self, name: str, kill_at: Kill | None, work: Callable[[SmallPages], Awaitable[Any]]
     ) -> Any:
         """Run `work(client)` in a process of its own; return its result, its error, or the `Killed` that ended it."""
         process = Process(name, kill_at)
@@ -172,7 +172,7 @@ class Running:
         settings, dice = self.settings, Random(f"actors of {self.settings.seed}")
         jobs = [
             *(actors.harvest_until_done(self, number) for number in range(settings.harvests)),
-            *(actors.compact(self, n, *when) for n, when in enumerate(settings.compactions)),
+            *(actors.compact(self, f"compact {n}", *when) for n, when in enumerate(settings.compactions)),
             *(actors.read(self, n, dice.uniform(0, 120)) for n in range(settings.readers)),
             *(actors.look_up(self, n, Random(dice.random())) for n in range(settings.lookups)),
             *(actors.set_clock(self, *step) for step in settings.clock_steps),
