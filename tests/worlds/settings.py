@@ -11,7 +11,7 @@ from agora_analytics.simulator.faults import FaultKind
 from agora_analytics.simulator.ground_truth.records import Peer
 from tests.worlds.process import Kill
 
-NOON = 1_795_089_600  # 2026-11-19 12:00 UTC
+MIDNIGHT = 1_795_132_800  # 2026-11-20 00:00 UTC
 DAY = 86_400
 
 _FAULTS: tuple[FaultKind, ...] = (
@@ -103,8 +103,7 @@ class WorldSettings:
     def draw(cls, seed: int) -> "WorldSettings":
         """Draw the settings of a world."""
         dice = Random(f"settings of {seed}")
-        near_midnight = dice.random() < 0.15
-        start = NOON + (DAY / 2 - dice.uniform(5, 120) if near_midnight else dice.uniform(0, DAY / 2))
+        start = _start(dice)
         interval = dice.choice((5, 40, 40, 90))
         count = dice.choice((1, 2, 2, 3, 3, 4))
         calls = tuple(_call(dice, number, int(start), interval) for number in range(count))
@@ -150,7 +149,7 @@ class WorldSettings:
             last_known=dice.choice(("now", "now", "joined", "zero")),
             shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
             compactions=tuple(
-                (dice.uniform(0, 120), _kill(dice) if dice.random() < 0.3 else None)
+                (dice.uniform(0, dice.choice((3, 120))), _kill(dice) if dice.random() < 0.3 else None)
                 for _ in range(dice.choice((0, 0, 1, 3)))
             ),
             compacts_after_kill=dice.random() < 0.3,
@@ -160,6 +159,17 @@ class WorldSettings:
             durable=dice.random() < 0.2,
             slow_share=dice.choice((0.0, 0.1, 0.4)),
         )
+
+
+def _start(dice: Random) -> float:
+    """Return when the first harvest starts: often shortly before midnight, or after it, when most calls are of a closed day."""
+    match dice.choice(("day", "day", "day", "before", "after", "after")):
+        case "before":
+            return MIDNIGHT - dice.uniform(5, 120)
+        case "after":
+            return MIDNIGHT + dice.uniform(5, 7_200)
+        case _:
+            return MIDNIGHT - dice.uniform(0, DAY / 2)
 
 
 def _kill(dice: Random) -> Kill:
