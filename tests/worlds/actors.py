@@ -47,7 +47,7 @@ async def harvest_until_done(running: "Running", number: int) -> None:
             await _sleep_until(running, running.settled_at)
             continue
         if isinstance(ending, Killed) and settings.compacts_after_kill:
-            await compact(running, f"compact after {number}.{attempt}", 0.0, None)
+            await compact(running, f"compact after {number}.{attempt}", 0, None)
         if isinstance(ending, (Killed, *_EXPECTED)):
             continue
         if not isinstance(ending, HarvestReport):
@@ -76,8 +76,8 @@ async def _sleep_until(running: "Running", time: float) -> None:
     await asyncio.sleep(max(0.0, time - running.true_time.now()))
 
 
-async def compact(running: "Running", name: str, after: float, kill_at: Kill | None) -> None:
-    """Compact the days that are over, at some time while the harvests run."""
+async def compact(running: "Running", name: str, renames: int, kill_at: Kill | None) -> None:
+    """Compact the days that are over, once so many files were renamed."""
 
     async def work(client: "SmallPages") -> None:
         if running.store.exists():
@@ -85,14 +85,14 @@ async def compact(running: "Running", name: str, after: float, kill_at: Kill | N
             today = utc_day(running.true_time.now())
             await asyncio.to_thread(store.writer.compact, closed_before=today)
 
-    await asyncio.sleep(after)
+    await running.renames.reached(renames)
     ending = await running.run_process(name, kill_at, work)
     if ending is not None and not isinstance(ending, Killed | StoreError):  # the store is being created
         running.break_invariant("errors", f"a compaction raised {ending!r}")
 
 
-async def read(running: "Running", number: int, after: float) -> None:
-    """Query the store: a call that is in `calls` and has ended has all of its samples."""
+async def read(running: "Running", number: int, renames: int) -> None:
+    """Query the store once so many files were renamed: a call that is in `calls` and has ended has all of its samples."""
     world = running.world
 
     async def work(client: "SmallPages") -> None:
@@ -116,7 +116,7 @@ async def read(running: "Running", number: int, after: float) -> None:
                     f"{call_id} has {sessions} sessions and {points} points, of {len(call.sessions)} and {expected}",
                 )
 
-    await asyncio.sleep(after)
+    await running.renames.reached(renames)
     ending = await running.run_process(f"read {number}", None, work)
     if ending is not None and not isinstance(ending, StoreError):
         running.break_invariant("errors", f"a reader raised {ending!r}")

@@ -32,6 +32,7 @@ class Process:
         kill_at: when the process is killed; None: never.
         steps: the steps of its tasks and threads so far.
         renames: the files that it has renamed so far.
+        on_rename: called before each rename.
         at_kill: what the system does for a killed process, such as closing its files.
     """
 
@@ -41,6 +42,7 @@ class Process:
     kill_at: Kill | None = None
     steps: int = 0
     renames: int = 0
+    on_rename: Callable[[], None] = lambda: None
     killed: bool = False
     at_kill: list[Callable[[], None]] = field(factory=list)
     _tasks: "list[weakref.ref[asyncio.Task[Any]]]" = field(factory=list, init=False, repr=False)
@@ -62,6 +64,7 @@ class Process:
     def count_rename(self) -> None:
         """Count the rename of a file that is about to happen. Raises `Killed` if the process is killed instead."""
         self.renames += 1
+        self.on_rename()
         if self._kill_if_due(self.renames, renames=True):
             raise Killed
 

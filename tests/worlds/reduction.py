@@ -16,7 +16,7 @@ _PARTS: Mapping[str, Callable[[WorldSettings], WorldSettings]] = {
     "skew": lambda world: evolve(world, ahead=0.0),
     "clock-steps": lambda world: evolve(world, clock_steps=()),
     "compactions": lambda world: evolve(world, compactions=(), compacts_after_kill=False),
-    "readers": lambda world: evolve(world, readers=0),
+    "readers": lambda world: evolve(world, readers=()),
     "lookups": lambda world: evolve(world, lookups=0),
     "web-requests": lambda world: evolve(world, web_requests=0),
     "slow-tasks": lambda world: evolve(world, slow_share=0.0),

@@ -43,9 +43,10 @@ class WorldSettings:
         snapshots: how many more runs a harvest has before all calls have ended.
         last_known: the `leave_ts` of an ongoing session that the server sends: the time, an old time, or 0.
         shared_ledger: count in a file; otherwise in the memory of the only process.
-        compactions: when each compaction starts (seconds from the start), and when it is killed.
+        compactions: after how many renames of files each compaction starts, and when it is killed.
         compacts_after_kill: compact whenever a harvest was killed.
-        readers, lookups, web_requests: how many of these happen at the same time.
+        readers: after how many renames each query starts.
+        lookups, web_requests: how many of these happen at the same time.
         durable: flush files to the disk.
         slow_share: the share of tasks and threads that are slow.
     """
@@ -69,9 +70,9 @@ class WorldSettings:
     snapshots: int
     last_known: str
     shared_ledger: bool
-    compactions: tuple[tuple[float, Kill | None], ...]
+    compactions: tuple[tuple[int, Kill | None], ...]
     compacts_after_kill: bool
-    readers: int
+    readers: tuple[int, ...]
     lookups: int
     web_requests: int
     durable: bool
@@ -149,11 +150,11 @@ class WorldSettings:
             last_known=dice.choice(("now", "now", "joined", "zero")),
             shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
             compactions=tuple(
-                (dice.uniform(0, dice.choice((3, 120))), _kill(dice) if dice.random() < 0.3 else None)
+                (dice.randint(1, 60), _kill(dice) if dice.random() < 0.3 else None)
                 for _ in range(dice.choice((0, 0, 1, 3)))
             ),
             compacts_after_kill=dice.random() < 0.3,
-            readers=dice.choice((0, 0, 0, 0, 1)),
+            readers=tuple(dice.randint(1, 60) for _ in range(dice.choice((0, 0, 0, 0, 2)))),
             lookups=lookups,
             web_requests=web_requests,
             durable=dice.random() < 0.2,

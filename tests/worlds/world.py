@@ -73,11 +73,39 @@ class SmallPages(AsyncAgora):
 
 
 @define
+class RenameCount:
+    """Counts the files that all processes rename, so that something else can start in the middle of a commit."""
+
+    count: int = 0
+    _waiting: list[tuple[int, asyncio.Event]] = field(factory=list)
+
+    def add(self) -> None:
+        """Count a rename that is about to happen."""
+        self.count += 1
+        for renames, event in self._waiting:
+            if renames <= self.count:
+                event.set()
+
+    async def reached(self, renames: int) -> None:
+        """Wait until so many files were renamed, or until there are no more renames."""
+        event = asyncio.Event()
+        self._waiting.append((renames, event))
+        if renames > self.count:
+            await event.wait()
+
+    def end(self) -> None:
+        """Wake everything that waits: the harvests are done."""
+        for _, event in self._waiting:
+            event.set()
+
+
+@define
 class Running:
     """A world while it runs. The invariants look at it at its end.
 
     Attributes:
         folder: has the store, the ledger and nothing else.
+        renames: how many files all processes have renamed.
         seen_secrets: where a secret was seen.
         endings: of each process, its name and the report, the error or `Killed` with which it ended.
         networks: of each process, by its name.
@@ -92,6 +120,7 @@ class Running:
     clock: MachineClock
     world: World
     simulator: Simulator
+    renames: RenameCount = field(factory=RenameCount)
     seen_secrets: list[str] = field(factory=list)
     endings: list[tuple[str, Any]] = field(factory=list)
     networks: dict[str, Network] = field(factory=dict)
@@ -122,7 +151,7 @@ class Running:
         self, name: str, kill_at: Kill | None, work: Callable[[SmallPages], Awaitable[Any]]
     ) -> Any:
         """Run `work(client)` in a process of its own; return its result, its error, or the `Killed` that ended it."""
-        process = Process(name, kill_at)
+        process = Process(name, kill_at, on_rename=self.renames.add)
         context = contextvars.copy_context()
         context.run(Process.current.set, process)
         task = context.run(self.loop.create_task, self._with_client(process, work))
@@ -171,19 +200,23 @@ class Running:
         """Run everything at the same time, until all harvests are done and every task has ended."""
         settings, dice = self.settings, Random(f"actors of {self.settings.seed}")
         jobs = [
-            *(actors.harvest_until_done(self, number) for number in range(settings.harvests)),
+            self._harvest(),
             *(actors.compact(self, f"compact {n}", *when) for n, when in enumerate(settings.compactions)),
-            *(actors.read(self, n, dice.uniform(0, 120)) for n in range(settings.readers)),
+            *(actors.read(self, n, renames) for n, renames in enumerate(settings.readers)),
             *(actors.look_up(self, n, Random(dice.random())) for n in range(settings.lookups)),
             *(actors.set_clock(self, *step) for step in settings.clock_steps),
         ]
         if settings.web_requests:
             jobs.append(actors.serve(self, Random(dice.random())))
         await asyncio.gather(*jobs)
-        while others := asyncio.all_tasks() - {
-            asyncio.current_task()
-        }:  # of killed processes, and the server's
+        me = {asyncio.current_task()}
+        while others := asyncio.all_tasks() - me:  # of killed processes, and of the server
             await asyncio.wait(others)
+
+    async def _harvest(self) -> None:
+        harvests = range(self.settings.harvests)
+        await asyncio.gather(*(actors.harvest_until_done(self, number) for number in harvests))
+        self.renames.end()
 
 
 def _ending_of(task: "asyncio.Task[Any]") -> Any:
