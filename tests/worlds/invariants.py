@@ -1,5 +1,6 @@
 """What has to be true at the end of every world."""
 
+import threading
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ async def check(running: "Running") -> None:
     extra_requests(running)
     secrets(running)
     descriptors(running)
+    threads(running)
 
 
 # ---- the tables equal the truth
@@ -245,3 +247,10 @@ def descriptors(running: "Running") -> None:
             path = descriptor.readlink()
             if path.is_relative_to(running.folder) and path.exists():
                 running.break_invariant("descriptors", f"{path.relative_to(running.folder)} is still open")
+
+
+def threads(running: "Running") -> None:
+    """No thread is left, neither of the world nor of Python."""
+    left = running.loop.threads + threading.active_count() - running.python_threads
+    if left:
+        running.break_invariant("threads", f"{left} threads have not ended")

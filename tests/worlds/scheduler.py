@@ -36,12 +36,18 @@ class WorldLoop(VirtualLoop):
         choose: decides which step is next.
         slow_share: the share of tasks and threads that run rarely while others are ready.
         trace_lines: how many of the last steps `trace` keeps.
+
+    Attributes:
+        trace: the last steps.
+        steps: how many steps were run.
+        threads: how many threads have not ended.
     """
 
     def __init__(self, choose: random.Random, *, slow_share: float = 0.0, trace_lines: int = 0) -> None:
         super().__init__()
         self.trace: deque[str] = deque(maxlen=trace_lines)
         self.steps = 0
+        self.threads = 0
         self._choose = choose
         self._slow_share = slow_share
         self._ready_steps: list[_TaskStep | Thread] = []
@@ -175,6 +181,7 @@ class Thread:
         self._at = "begins"
         self._greenlet = _Greenlet(self._work, work)
         self._greenlet.thread = self
+        loop.threads += 1
 
     @property
     def process_name(self) -> str:
@@ -214,6 +221,7 @@ class Thread:
         else:
             self._greenlet.switch()
         if self._greenlet.dead:
+            self._loop.threads -= 1
             if not self.future.done():
                 self.future.cancel()
         elif self.blocked:

@@ -139,7 +139,7 @@ class WorldSettings:
             else None,
             ahead=dice.choice(_AHEAD),
             clock_steps=tuple(
-                (dice.uniform(0, 60), dice.choice((-90.0, -3.0, 3.0, 90.0)))
+                (dice.uniform(0, dice.choice((3, 60))), dice.choice((-90.0, -30.0, -3.0, 3.0, 30.0, 90.0)))
                 for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
             ),
             kills=tuple(
@@ -166,7 +166,7 @@ def _start(dice: Random) -> float:
     """Return when the first harvest starts: often shortly before midnight, or after it, when most calls are of a closed day."""
     match dice.choice(("day", "day", "day", "before", "after", "after")):
         case "before":
-            return MIDNIGHT - dice.uniform(5, 120)
+            return MIDNIGHT - dice.uniform(0.2, dice.choice((6, 60)))
         case "after":
             return MIDNIGHT + dice.uniform(5, 7_200)
         case _:

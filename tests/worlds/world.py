@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import shutil
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -111,6 +112,7 @@ class Running:
         networks: of each process, by its name.
         broken: violations that were found while it ran.
         account: the account in the ledger.
+        python_threads: how many threads this process had before.
     """
 
     settings: WorldSettings
@@ -127,6 +129,7 @@ class Running:
     kills: list[tuple[Process, float]] = field(factory=list)
     broken: list[Violation] = field(factory=list)
     account: str = ""
+    python_threads: int = field(factory=threading.active_count)
 
     @property
     def store(self) -> Path:
