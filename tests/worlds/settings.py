@@ -106,7 +106,7 @@ class WorldSettings:
         dice = Random(f"settings of {seed}")
         start = _start(dice)
         interval = dice.choice((5, 40, 40, 90))
-        count = dice.choice((1, 2, 2, 3, 3, 4))
+        count = dice.choice((1, 2, 3, 3, 4, 5))
         calls = tuple(_call(dice, number, int(start), interval) for number in range(count))
         harvests = dice.choice((1, 1, 1, 2, 2, 3))
         lookups = dice.choice((0, 0, 0, 0, 3))
@@ -143,9 +143,11 @@ class WorldSettings:
                 for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
             ),
             kills=tuple(
-                tuple(_kill(dice) for _ in range(dice.choice((0, 0, 1, 2)))) for _ in range(harvests)
+                tuple(_kill(dice) for _ in range(dice.choice((0, 1, 1, 2)))) for _ in range(harvests)
             ),
-            gaps=tuple(tuple(dice.choice((0.0, 0.5, 30.0)) for _ in range(12)) for _ in range(harvests)),
+            gaps=tuple(
+                tuple(dice.choice((0.0, 0.5, 30.0, 1_500.0)) for _ in range(12)) for _ in range(harvests)
+            ),
             snapshots=dice.choice((0, 0, 1, 2, 3)),
             last_known=dice.choice(("now", "now", "joined", "zero")),
             shared_ledger=harvests > 1 or bool(lookups or web_requests) or dice.random() < 0.5,
@@ -176,7 +178,7 @@ def _start(dice: Random) -> float:
 def _kill(dice: Random) -> Kill:
     """Return when a process is killed: early and late steps are equally likely."""
     if dice.random() < 0.4:
-        return Kill(dice.randint(1, 40), renames=True)
+        return Kill(int(10 ** dice.uniform(0, 1.6)), renames=True)
     return Kill(int(10 ** dice.uniform(0.5, 3.1)))
 
 
