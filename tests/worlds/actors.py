@@ -32,6 +32,16 @@ _EXPECTED = (QuotaExhausted, RateLimited, ServerError, StoreConflict, TransportE
 _BETWEEN_SNAPSHOTS = 240.0  # seconds
 _REST = 3.0  # seconds until a new process may send, if it does not know what the last one sent
 
+_CALLS = """
+    select call_id, (select count(*) from metrics m where m.call_id = c.call_id),
+           (select count(*) from sessions s where s.call_id = c.call_id)
+    from calls c where finished
+"""
+_DOUBLED = """
+    select count(*) - count(distinct (m.call_id, sid, mid, peer_uid, ts))
+    from metrics m join calls c using (call_id)
+"""
+
 
 async def harvest_until_done(running: "Running", number: int) -> None:
     """Start a harvest again and again, until it reports that everything is stored."""
@@ -92,24 +102,25 @@ async def compact(running: "Running", name: str, renames: int, kill_at: Kill | N
 
 
 async def read(running: "Running", number: int, renames: int) -> None:
-    """Query the store once so many files were renamed: a call that is in `calls` and has ended has all of its samples."""
-    world = running.world
+    """Query the store once so many files were renamed.
+
+    No sample is stored twice, and a call that is in `calls` and has ended has all of its rows.
+    """
 
     async def work(client: "SmallPages") -> None:
         if not running.store.exists():
             return
         store = await asyncio.to_thread(open_store, running.store)
-        rows = await asyncio.to_thread(
-            lambda: store.sql(
-                "select call_id, (select count(*) from metrics m where m.call_id = c.call_id), "
-                "(select count(*) from sessions s where s.call_id = c.call_id) from calls c where finished"
-            ).fetchall()
+        calls, [(doubled,)] = await asyncio.to_thread(
+            lambda: [store.sql(query).fetchall() for query in (_CALLS, _DOUBLED)]
         )
-        for call_id, points, sessions in rows:
-            call = world.call(call_id)
+        if doubled:
+            running.break_invariant("readers", f"{doubled} samples are stored twice")
+        for call_id, points, sessions in calls:
+            call = running.world.call(call_id)
             if running.settings.dirt is not None or call is None:
                 continue
-            expected = sum(len(series.ts) for stay in call.sessions for series in world.points(stay))
+            expected = sum(len(series.ts) for stay in call.sessions for series in running.world.points(stay))
             if (points, sessions) != (expected, len(call.sessions)):
                 running.break_invariant(
                     "readers",
@@ -127,7 +138,7 @@ async def look_up(running: "Running", number: int, dice: Random) -> None:
 
     async def work(client: "SmallPages") -> None:
         try:
-            async with asyncio.timeout(dice.choice((0.05, 0.5, 5, 60))):
+            async with asyncio.timeout(dice.choice((0.05, 0.5, 1.5, 60))):
                 calls = await client.calls(running.settings.since, running.settings.until).collect()
                 for call in calls:
                     await client.sessions(call).collect()

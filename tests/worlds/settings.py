@@ -109,7 +109,7 @@ class WorldSettings:
         count = dice.choice((1, 2, 3, 3, 4, 5))
         calls = tuple(_call(dice, number, int(start), interval) for number in range(count))
         harvests = dice.choice((1, 1, 1, 2, 2, 3))
-        lookups = dice.choice((0, 0, 0, 0, 3))
+        lookups = dice.choice((0, 0, 0, 3))
         web_requests = dice.choice((0, 0, 0, 0, 6))
         is_dirty = dice.random() < 0.15
         return cls(
@@ -121,7 +121,7 @@ class WorldSettings:
             page_size=dice.choice((1, 2, 100)),
             sids_in_a_request=dice.choice((1, 2, 20)),
             requests_a_second=dice.choice((2, 3, 10)),
-            requests_a_day=dice.choice((10_000, 10_000, 10_000, 10_000, 30)),
+            requests_a_day=dice.choice((10_000, 10_000, 10_000, 10_000, 10)),
             latency=dice.choice(((0.0, 0.0), (0.02, 0.08), (0.02, 0.2))),
             faults=Faults(
                 share=dice.choice((0.0, 0.0, 0.1, 0.3)),
