@@ -67,8 +67,8 @@ class PriorState:
 class CallFetcher:
     """Fetches calls. Committed data is not fetched again.
 
-    Every response is committed as a pending unit. Once all units of a call are stored they are published: metrics
-    first, the call's own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
+    Every response is committed as a pending unit. Once all units of a call are stored they are published, the call's
+    own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
     interrupted run is discarded, because the session list may have changed; a pending row of the call marks the
     pending units as data of an ongoing call.
 

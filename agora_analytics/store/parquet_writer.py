@@ -23,6 +23,7 @@ from agora_analytics.store.units import (
     call_metadata,
     incomplete_metadata,
     is_incomplete,
+    metrics_named_by,
     published_state,
     stored_units,
 )
@@ -145,11 +146,14 @@ class StoreWriter:
         row: pa.Table,
         before: Published | None = None,
     ) -> None:
-        """Publish a complete call: move its pending metrics to their table, write its sessions, and write its row last.
+        """Publish a complete call: write its sessions, move its pending metrics to their table, and write its row last.
 
         A call in `calls` therefore has all its sessions and metrics, even if the process is killed. A repeated publish
         completes an interrupted one. If another harvest has already published the finished call, the published call
         stays unchanged and the pending units are deleted.
+
+        The file of the sessions names all units, as the row does. So a publish with other units removes those that an
+        interrupted one has made visible.
 
         The sessions are not taken from their pending unit, because another harvest may have replaced that with another
         list, which does not fit the metrics.
@@ -161,33 +165,33 @@ class StoreWriter:
             sessions: its rows of `sessions`.
             call: the unit of its row and of its sessions.
             row: that row, in the schema of `calls`.
-            before: the published state of the call before its units were fetched. Its units that are not in `metrics`
-                are removed.
+            before: the published state of the call before its units were fetched.
 
         Raises:
             StoreConflict: if another harvest has changed the call since; nothing is published.
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
-        children = [("metrics", unit) for unit in metrics]
-        target, pending_sessions = path("calls", call), path("sessions", call, pending=True)
+        target, live_sessions = path("calls", call), path("sessions", call)
+        pending_sessions = path("sessions", call, pending=True)
+        moves = [(path("metrics", unit, pending=True), path("metrics", unit)) for unit in metrics]
         with self.commit_lock():
             current = published_state(target)
             is_finished = current is not None and current.finished
             if is_finished or self._is_compacted("calls", call, app_id=app_id, day=day):
-                self._remove([*(path(*child, pending=True) for child in children), pending_sessions])
+                self._remove([*(pending for pending, _ in moves), pending_sessions])
                 return
-            moves = [(path(*child, pending=True), path(*child)) for child in children]
             missing = [pending for pending, live in moves if not (pending.exists() or live.exists())]
             if missing or current != before:
                 raise StoreConflict(
                     f"call {call}: another harvest has changed it in the store meanwhile; run the same command again"
                 )
-            outdated = [unit for unit in (before.metrics if before else ()) if unit not in metrics]
+            outdated = sorted(metrics_named_by(live_sessions).difference(metrics))
             self._remove([path("metrics", unit) for unit in outdated])
+            manifest = call_metadata([*(("metrics", unit) for unit in metrics), ("sessions", call)])
+            self._write(live_sessions, "sessions", sessions, manifest)
             self._writer.publish(moves)
-            self._write(path("sessions", call), "sessions", sessions)
-            self._write(target, "calls", row, call_metadata([*children, ("sessions", call)]))
+            self._write(target, "calls", row, manifest)
             # last, because the next harvest completes an interrupted publish with this list
             self._remove([pending_sessions])
         _log.debug("published call %s of %s with %d files of metrics", call, day, len(metrics))

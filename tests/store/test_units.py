@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,6 +82,29 @@ def test_publish_writes_the_sessions_of_its_caller_and_removes_the_pending_ones(
     store.writer.publish(**PARTITION, **units, call="c", row=call("c"))
     assert store.counts() == {"calls": 1, "sessions": 2, "metrics": SAMPLES, "points": 0}
     assert not any(store.writer.units(APP).pending.values())
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_publish_removes_the_metrics_of_an_interrupted_one_with_other_units(store, monkeypatch, renames):
+    """Another harvest with another session list ended before one of its four renames."""
+    for name in ("c.a", "c.b", "c.others"):
+        store.writer.put("metrics", name, metrics("c"), **PARTITION, pending=True)
+    rename, done = Path.replace, []
+
+    def interrupted(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(rename(path, target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.writer.publish(
+                **PARTITION, metrics=["c.a", "c.b"], sessions=sessions("c"), call="c", row=call("c")
+            )
+    units = {"metrics": ["c.others"], "sessions": sessions("c", count=1)}
+    store.writer.publish(**PARTITION, **units, call="c", row=call("c"))
+    assert store.counts() == {"calls": 1, "sessions": 1, "metrics": SAMPLES, "points": 0}
 
 
 def test_pending_unit_with_incomplete_rows_is_not_continued(store):
