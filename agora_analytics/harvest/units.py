@@ -1,7 +1,7 @@
 """Divides the metrics of a call into units, each one request and one object of the store. Pure.
 
 The name of a unit depends on the call, the window and the session ids of the batch only, never on time, attempt or
-worker. So a unit that is fetched again replaces the same object, and harvests that have different session lists never
+worker. So a unit that is fetched again is the same object, and harvests that have different session lists never
 share a name for different samples. The name has both ends of the window, in seconds from the call's start, so that
 different windows never share a name when the plan, and with it the span of a window, changes.
 """

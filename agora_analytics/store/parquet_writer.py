@@ -107,8 +107,9 @@ class StoreWriter:
 
         Args:
             table: `calls`, `sessions`, `metrics` or `points`.
-            unit: the name, a pure function of the work. Writing the same name again replaces the unit. A unit of
-                `points` that was compacted meanwhile is complete and is not replaced.
+            unit: the name, a pure function of the work. Writing the same name again replaces the unit, with two
+                exceptions. A unit of `points` that was compacted meanwhile is complete. A unit of `metrics` is never
+                replaced, because a later response may lack samples that have left the retention since.
             rows: with the columns of the table's schema, without `app_id` and `day`. May be empty.
             app_id: the app.
             day: the UTC day on which the call was created, as `2026-11-20`.
@@ -116,7 +117,7 @@ class StoreWriter:
             incomplete: note in the file that the rows have to be fetched again, in addition to the unit's mark.
 
         Returns:
-            The number of rows written.
+            The number of rows written; 0 if the unit is not replaced.
 
         Raises:
             StoreError: if the rows do not fit the table, the disk is full, or the folder cannot be written.
@@ -132,6 +133,11 @@ class StoreWriter:
         target = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
         with self.writing():
             if table == "points" and self._is_compacted("points", stored_id(unit), app_id=app_id, day=day):
+                return 0
+            if table == "metrics" and any(
+                self._layout.unit(table, unit, app_id=app_id, day=day, pending=place).exists()
+                for place in (True, False)
+            ):
                 return 0
             return self._write(target, table, rows, incomplete_metadata() if incomplete else None)
 

@@ -121,6 +121,15 @@ def test_second_write_replaces_the_first(store):
     assert store.counts()["sessions"] == 2
 
 
+@pytest.mark.parametrize("pending", [True, False])
+def test_second_write_of_metrics_keeps_the_first(store, pending):
+    """A later response may lack samples that have left the retention."""
+    store.writer.put("metrics", "c.a", metrics("c"), **PARTITION, pending=pending)
+    assert store.writer.put("metrics", "c.a", metrics("c", count=2), **PARTITION, pending=True) == 0
+    store.writer.publish(**PARTITION, metrics=["c.a"], sessions=sessions("c"), call="c", row=call("c"))
+    assert store.counts()["metrics"] == SAMPLES
+
+
 def test_finished_call_replaces_its_snapshot(store):
     store_call(store, "c", batches=3, finished=False)
     assert store.writer.calls(APP).column("finished").to_pylist() == [False]
