@@ -111,9 +111,8 @@ class CallFetcher:
             return Outcome.TOO_RECENT
         until = min(until, self._complete_until(call))
         since = covered_until(call, prior.published_units) + 1
-        stored = prior.fetched_units
-        units = metrics_units(call, sessions, limits, reach, since=since, until=until, stored=stored)
-        names = [unit.name for unit in units]
+        units = metrics_units(call, sessions, limits, reach, since=since, until=until)
+        names, stored = [unit.name for unit in units], prior.fetched_units
         expired = expired_units(
             call, sessions, since=since, until=reach.start - 1, stored=stored, names=names
         )
