@@ -273,3 +273,21 @@ def test_samples_that_have_left_the_retention_are_not_replaced(store):
     assert before
     assert before <= samples(harness.tables.files("metrics"))
     contents(harness.tables)
+
+
+def test_batches_do_not_depend_on_which_harvest_listed_a_session(store):
+    """One harvest takes a session of the second batch from the list of the other, and makes the same batches from it."""
+    created, ended = NOW - 2 * HOUR, NOW - HOUR
+    world = world_of(created, ended, [(created, ended)] * 45)
+    harness = make_harness(world, store, now=NOW)
+    both = two_harvests(harness, {"call/sessions": 0}, {"call/metrics": 2}, unlisted=("s0030",))
+    early, late = both.servers
+
+    async def interleave(start):
+        await start(early)
+        (await start(late)).cancel()  # it has stored its list and two batches
+        early.release("call/sessions")
+
+    both.run(interleave)
+    assert contents(harness.tables) == truth(world, NOW)
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
