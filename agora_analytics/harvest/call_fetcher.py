@@ -107,8 +107,6 @@ class CallFetcher:
             raise
         sessions = in_order(_sessions_from_rows(rows))
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
-        if is_too_recent(call, reach):  # likewise, and one second of the call was available
-            return Outcome.TOO_RECENT
         until = min(until, self._complete_until(call))
         since = covered_until(call, prior.published_units) + 1
         units = metrics_units(call, sessions, limits, reach, since=since, until=until)
@@ -198,6 +196,8 @@ class CallFetcher:
         if not call.finished:
             until = last_second(sent, until)
         require_whole_window(sent, until)
+        if is_too_recent(call, self.client.reach(METRICS)):
+            raise IncompleteListing("the call is too recent; the next run fetches it")
         await self.log.note(call.call_id, skipped)
         return sessions, until
 
