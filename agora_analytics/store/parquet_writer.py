@@ -22,7 +22,6 @@ from agora_analytics.store.units import (
     CompactionIndex,
     call_metadata,
     incomplete_metadata,
-    is_incomplete,
     metrics_named_by,
     published_state,
     stored_units,
@@ -309,9 +308,7 @@ class StoreWriter:
         """
         return stored_units(self._layout, app_id)
 
-    def read(
-        self, table: str, unit: str, *, app_id: str, day: str, pending: bool | None = None
-    ) -> pa.Table | None:
+    def read(self, table: str, unit: str, *, app_id: str, day: str, pending: bool) -> pa.Table | None:
         """Return the rows of a unit in the table's schema, or None if there is no such unit.
 
         Args:
@@ -319,18 +316,14 @@ class StoreWriter:
             unit: its name.
             app_id: the app.
             day: its UTC day.
-            pending: return only the live unit (False), or only the pending one (True) unless its rows are incomplete.
-                None: the pending unit if there is one, otherwise the live one.
+            pending: the pending unit (True), or the one that readers see (False).
 
         Raises:
             StoreError: if the file is damaged or cannot be read.
         """
-        # pending is tried twice, because the unit may be published or replaced between the first two reads
-        for place in (True, False, True) if pending is None else (pending,):
-            path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=place)
-            with suppress(FileNotFoundError), translate_read_errors(path):
-                rows, metadata = parquet_file.read(path, table)
-                return None if pending and is_incomplete(metadata) else rows
+        path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
+        with suppress(FileNotFoundError), translate_read_errors(path):
+            return parquet_file.read(path, table)[0]
         return None
 
     def calls(self, app_id: str) -> pa.Table:

@@ -107,14 +107,6 @@ def test_publish_removes_the_metrics_of_an_interrupted_one_with_other_units(stor
     assert store.counts() == {"calls": 1, "sessions": 1, "metrics": SAMPLES, "points": 0}
 
 
-def test_pending_unit_with_incomplete_rows_is_not_continued(store):
-    for incomplete in (True, False):
-        store.writer.put("sessions", "c", sessions("c"), **PARTITION, pending=True, incomplete=incomplete)
-        rows = store.writer.read("sessions", "c", **PARTITION, pending=True)
-        assert (rows is None) == incomplete
-    assert store.writer.read("sessions", "c", **PARTITION, pending=False) is None
-
-
 def test_second_write_replaces_the_first(store):
     store.writer.put("sessions", "c", sessions("c"), **PARTITION, pending=False)
     store.writer.put("sessions", "c", sessions("c", count=2), **PARTITION, pending=False)
@@ -160,13 +152,13 @@ def test_unit_without_rows_counts_as_done(store):
 
 def test_read_returns_the_written_rows(store):
     store.writer.put("metrics", "c", metrics("c"), **PARTITION, pending=True)
-    rows = store.writer.read("metrics", "c", **PARTITION)
+    rows = store.writer.read("metrics", "c", **PARTITION, pending=True)
     assert rows.schema.equals(METRICS)
     assert rows.column("ts").to_pylist() == metrics("c").column("ts").to_pylist()
     assert rows.column("value").null_count == SAMPLES // 10
-    assert store.writer.read("metrics", "another", **PARTITION) is None
+    assert store.writer.read("metrics", "c", **PARTITION, pending=False) is None
     store_call(store, "d")
-    assert store.writer.read("sessions", "d", **PARTITION).column("roles").to_pylist() == [
+    assert store.writer.read("sessions", "d", **PARTITION, pending=False).column("roles").to_pylist() == [
         ["host", "audience"],
         None,
         [],
