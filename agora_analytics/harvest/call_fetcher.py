@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from attrs import define, field, frozen
 
 from agora_analytics.agora import arrow
-from agora_analytics.agora.listings import MetricsPage
+from agora_analytics.agora.listings import MetricsPage, in_order
 from agora_analytics.agora.operations import METRICS, SESSIONS
 from agora_analytics.agora.records import Call, Session, Uid
 from agora_analytics.core.columns import MetricColumns
@@ -67,8 +67,8 @@ class PriorState:
 class CallFetcher:
     """Fetches calls. Committed data is not fetched again.
 
-    Every response is committed as a pending unit. Once all units of a call are stored they are published: metrics
-    first, the call's own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
+    Every response is committed as a pending unit. Once all units of a call are stored they are published, the call's
+    own row last. For an ongoing call, only data after the last snapshot is fetched. Data from an
     interrupted run is discarded, because the session list may have changed; a pending row of the call marks the
     pending units as data of an ongoing call.
 
@@ -105,15 +105,12 @@ class CallFetcher:
             if is_too_recent(call, self.client.reach(METRICS)):
                 return Outcome.TOO_RECENT
             raise
-        sessions = _sessions_from_rows(rows)
+        sessions = in_order(_sessions_from_rows(rows))
         limits, reach = self.client.limits(METRICS), self.client.reach(METRICS)
-        if is_too_recent(call, reach):  # likewise, and one second of the call was available
-            return Outcome.TOO_RECENT
         until = min(until, self._complete_until(call))
         since = covered_until(call, prior.published_units) + 1
-        stored = prior.fetched_units
-        units = metrics_units(call, sessions, limits, reach, since=since, until=until, stored=stored)
-        names = [unit.name for unit in units]
+        units = metrics_units(call, sessions, limits, reach, since=since, until=until)
+        names, stored = [unit.name for unit in units], prior.fetched_units
         expired = expired_units(
             call, sessions, since=since, until=reach.start - 1, stored=stored, names=names
         )
@@ -167,8 +164,6 @@ class CallFetcher:
     async def _fetch_sessions(self, call: Call, prior: PriorState) -> tuple[pa.Table, int]:
         """Return the rows of all sessions of a call, and the last second for which they are complete.
 
-        The order of the rows determines the batches.
-
         The list of a finished call is committed, so that a later run, or another harvest, continues with the same
         batches.
         """
@@ -178,8 +173,7 @@ class CallFetcher:
             return _with_others(committed, await self._read_sessions(call, pending=False)), until
         async with self._session_slots:
             listed, until = await self._collect_sessions(call, prior, until)
-        sessions = sorted(listed, key=lambda session: (session.join_ts, session.sid))
-        rows = arrow.sessions_table([sessions], call_id=call.call_id)
+        rows = arrow.sessions_table([in_order(listed)], call_id=call.call_id)
         # the snapshot has sessions that ended before the listed window, or are outside the plan's retention by now
         rows = _with_others(rows, await self._read_sessions(call, pending=False))
         if call.finished:
@@ -202,6 +196,8 @@ class CallFetcher:
         if not call.finished:
             until = last_second(sent, until)
         require_whole_window(sent, until)
+        if is_too_recent(call, self.client.reach(METRICS)):
+            raise IncompleteListing("the call is too recent; the next run fetches it")
         await self.log.note(call.call_id, skipped)
         return sessions, until
 

@@ -149,9 +149,9 @@ class _PointsWriter:
         with self._store.commit_lock():
             partition: dict[str, Any] = {"app_id": self._app_id, "day": unit.day}
             if not complete:
-                stored = self._store.read(_TABLE, unit.name, **partition)
-                # `read` returns the pending object, which is empty, if there is one: so rows mean a complete unit
-                if stored is not None and stored.num_rows:
+                marked = self._store.read(_TABLE, unit.name, **partition, pending=True) is not None
+                stored = self._store.read(_TABLE, unit.name, **partition, pending=False)
+                if stored is not None and stored.num_rows and not marked:
                     return False
                 self._store.put(_TABLE, unit.name, POINTS.empty_table(), **partition, pending=True)
             self._store.put(_TABLE, unit.name, rows, **partition, pending=False, incomplete=not complete)

@@ -1,7 +1,7 @@
 """Divides the metrics of a call into units, each one request and one object of the store. Pure.
 
 The name of a unit depends on the call, the window and the session ids of the batch only, never on time, attempt or
-worker. So a unit that is fetched again replaces the same object, and harvests that have different session lists never
+worker. So a unit that is fetched again is the same object, and harvests that have different session lists never
 share a name for different samples. The name has both ends of the window, in seconds from the call's start, so that
 different windows never share a name when the plan, and with it the span of a window, changes.
 """
@@ -40,20 +40,12 @@ def call_window(call: Call, end: int) -> Window:
 
 
 def metrics_units(
-    call: Call,
-    sessions: Sequence[Session],
-    limits: Limits,
-    reach: Window,
-    *,
-    since: int,
-    until: int,
-    stored: Collection[str] = (),
+    call: Call, sessions: Sequence[Session], limits: Limits, reach: Window, *, since: int, until: int
 ) -> list[MetricsUnit]:
     """Return the smallest set of metrics requests for the seconds `since` to `until` of a call, both included.
 
     The windows are split from `since`, so that every run gets the same ones, and clipped to the reach afterwards. The
-    order of the sessions determines the batches. `stored` are the units that an interrupted run fetched; one that an
-    earlier version named keeps its name.
+    order of the sessions determines the batches.
     """
     if since > until:
         return []
@@ -61,7 +53,7 @@ def metrics_units(
     for window in split(Window(since, until), limits):
         if part := window.intersection(reach):
             units += [
-                MetricsUnit(name=_unit_name(call, batch, stored), window=part, sids=batch.sids)
+                MetricsUnit(name=_unit_name(call, batch), window=part, sids=batch.sids)
                 for batch in batches([window], sessions)
             ]
     return units
@@ -92,19 +84,17 @@ def expired_units(
     for window in sorted(windows, key=lambda window: (window.start - window.end, window)):
         if window.start < since or window.end > until or any(map(window.intersection, covered)):
             continue
-        expired = [_unit_name(call, batch, stored) for batch in batches([window], sessions)]
+        expired = [_unit_name(call, batch) for batch in batches([window], sessions)]
         if found := [name for name in expired if name in stored]:
             kept += found
             covered.append(window)
     return kept
 
 
-def _unit_name(call: Call, batch: Batch, stored: Collection[str]) -> str:
+def _unit_name(call: Call, batch: Batch) -> str:
     start, end = batch.window.start - call.created_ts, batch.window.end - call.created_ts
-    prefix = f"{short_id(call.call_id)}.{start}-{end}"
     digest = hashlib.sha256("\n".join(sorted(batch.sids)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    name, earlier_name = f"{prefix}.{digest}", f"{prefix}.{batch.index}"
-    return earlier_name if earlier_name in stored and name not in stored else name
+    return f"{short_id(call.call_id)}.{start}-{end}.{digest}"
 
 
 def parse_unit_name(unit: str) -> tuple[str, Window]:

@@ -22,7 +22,7 @@ from agora_analytics.store.units import (
     CompactionIndex,
     call_metadata,
     incomplete_metadata,
-    is_incomplete,
+    metrics_named_by,
     published_state,
     stored_units,
 )
@@ -106,8 +106,9 @@ class StoreWriter:
 
         Args:
             table: `calls`, `sessions`, `metrics` or `points`.
-            unit: the name, a pure function of the work. Writing the same name again replaces the unit. A unit of
-                `points` that was compacted meanwhile is complete and is not replaced.
+            unit: the name, a pure function of the work. Writing the same name again replaces the unit, with two
+                exceptions. A unit of `points` that was compacted meanwhile is complete. A unit of `metrics` is never
+                replaced, because a later response may lack samples that have left the retention since.
             rows: with the columns of the table's schema, without `app_id` and `day`. May be empty.
             app_id: the app.
             day: the UTC day on which the call was created, as `2026-11-20`.
@@ -115,7 +116,7 @@ class StoreWriter:
             incomplete: note in the file that the rows have to be fetched again, in addition to the unit's mark.
 
         Returns:
-            The number of rows written.
+            The number of rows written; 0 if the unit is not replaced.
 
         Raises:
             StoreError: if the rows do not fit the table, the disk is full, or the folder cannot be written.
@@ -132,6 +133,11 @@ class StoreWriter:
         with self.writing():
             if table == "points" and self._is_compacted("points", stored_id(unit), app_id=app_id, day=day):
                 return 0
+            if table == "metrics" and any(
+                self._layout.unit(table, unit, app_id=app_id, day=day, pending=place).exists()
+                for place in (True, False)
+            ):
+                return 0
             return self._write(target, table, rows, incomplete_metadata() if incomplete else None)
 
     def publish(
@@ -145,11 +151,14 @@ class StoreWriter:
         row: pa.Table,
         before: Published | None = None,
     ) -> None:
-        """Publish a complete call: move its pending metrics to their table, write its sessions, and write its row last.
+        """Publish a complete call: write its sessions, move its pending metrics to their table, and write its row last.
 
         A call in `calls` therefore has all its sessions and metrics, even if the process is killed. A repeated publish
         completes an interrupted one. If another harvest has already published the finished call, the published call
         stays unchanged and the pending units are deleted.
+
+        The file of the sessions names all units, as the row does. So a publish with other units removes those that an
+        interrupted one has made visible.
 
         The sessions are not taken from their pending unit, because another harvest may have replaced that with another
         list, which does not fit the metrics.
@@ -161,33 +170,33 @@ class StoreWriter:
             sessions: its rows of `sessions`.
             call: the unit of its row and of its sessions.
             row: that row, in the schema of `calls`.
-            before: the published state of the call before its units were fetched. Its units that are not in `metrics`
-                are removed.
+            before: the published state of the call before its units were fetched.
 
         Raises:
             StoreConflict: if another harvest has changed the call since; nothing is published.
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day)
-        children = [("metrics", unit) for unit in metrics]
-        target, pending_sessions = path("calls", call), path("sessions", call, pending=True)
+        target, live_sessions = path("calls", call), path("sessions", call)
+        pending_sessions = path("sessions", call, pending=True)
+        moves = [(path("metrics", unit, pending=True), path("metrics", unit)) for unit in metrics]
         with self.commit_lock():
             current = published_state(target)
             is_finished = current is not None and current.finished
             if is_finished or self._is_compacted("calls", call, app_id=app_id, day=day):
-                self._remove([*(path(*child, pending=True) for child in children), pending_sessions])
+                self._remove([*(pending for pending, _ in moves), pending_sessions])
                 return
-            moves = [(path(*child, pending=True), path(*child)) for child in children]
             missing = [pending for pending, live in moves if not (pending.exists() or live.exists())]
             if missing or current != before:
                 raise StoreConflict(
                     f"call {call}: another harvest has changed it in the store meanwhile; run the same command again"
                 )
-            outdated = [unit for unit in (before.metrics if before else ()) if unit not in metrics]
+            outdated = sorted(metrics_named_by(live_sessions).difference(metrics))
             self._remove([path("metrics", unit) for unit in outdated])
+            manifest = call_metadata([*(("metrics", unit) for unit in metrics), ("sessions", call)])
+            self._write(live_sessions, "sessions", sessions, manifest)
             self._writer.publish(moves)
-            self._write(path("sessions", call), "sessions", sessions)
-            self._write(target, "calls", row, call_metadata([*children, ("sessions", call)]))
+            self._write(target, "calls", row, manifest)
             # last, because the next harvest completes an interrupted publish with this list
             self._remove([pending_sessions])
         _log.debug("published call %s of %s with %d files of metrics", call, day, len(metrics))
@@ -299,9 +308,7 @@ class StoreWriter:
         """
         return stored_units(self._layout, app_id)
 
-    def read(
-        self, table: str, unit: str, *, app_id: str, day: str, pending: bool | None = None
-    ) -> pa.Table | None:
+    def read(self, table: str, unit: str, *, app_id: str, day: str, pending: bool) -> pa.Table | None:
         """Return the rows of a unit in the table's schema, or None if there is no such unit.
 
         Args:
@@ -309,18 +316,14 @@ class StoreWriter:
             unit: its name.
             app_id: the app.
             day: its UTC day.
-            pending: return only the live unit (False), or only the pending one (True) unless its rows are incomplete.
-                None: the pending unit if there is one, otherwise the live one.
+            pending: the pending unit (True), or the one that readers see (False).
 
         Raises:
             StoreError: if the file is damaged or cannot be read.
         """
-        # pending is tried twice, because the unit may be published or replaced between the first two reads
-        for place in (True, False, True) if pending is None else (pending,):
-            path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=place)
-            with suppress(FileNotFoundError), translate_read_errors(path):
-                rows, metadata = parquet_file.read(path, table)
-                return None if pending and is_incomplete(metadata) else rows
+        path = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
+        with suppress(FileNotFoundError), translate_read_errors(path):
+            return parquet_file.read(path, table)[0]
         return None
 
     def calls(self, app_id: str) -> pa.Table:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,7 +50,7 @@ def _single_units(app: Path) -> dict[str, str]:
 
 
 def call_metadata(children: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the file metadata for the row of a call: its units, each as (table, unit)."""
+    """Return the file metadata for the row and the sessions of a call: its units, each as (table, unit)."""
     return {_CHILDREN: json.dumps(children)}
 
 
@@ -64,8 +65,16 @@ def is_incomplete(metadata: Mapping[str, str]) -> bool:
 
 
 def children_of(metadata: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the units of a call, each as (table, unit), from the metadata of its row."""
+    """Return the units of a call, each as (table, unit), from the metadata of its row or its sessions."""
     return _pairs(metadata.get(_CHILDREN, "[]"))
+
+
+def metrics_named_by(sessions: Path) -> set[str]:
+    """Return the units of metrics that were published with a file of sessions; none if there is no such file."""
+    with suppress(FileNotFoundError), translate_read_errors(sessions):
+        children = children_of(parquet_file.read_metadata(sessions, "sessions"))
+        return {unit for table, unit in children if table == "metrics"}
+    return set()
 
 
 def validate(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import define, evolve, field
 
+from agora_analytics.agora.plans import STANDARD
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.harvest import HarvestReport, harvest
@@ -18,6 +19,7 @@ from agora_analytics.store import open_store
 from agora_analytics.testing import run_virtual
 from tests.harvest.harness import UNTIL as NOW
 from tests.harvest.harness import HarvestHarness, contents, make_harness, truth
+from tests.harvest.test_ongoing_calls import samples
 
 HOUR, DAY = 3600, 86_400
 SETTLED = 20
@@ -247,3 +249,45 @@ def test_interrupted_harvests_with_two_session_lists_are_completed(store):
     assert harness.tables.counts()["calls"] == 0
     assert harness.harvest(since=NOW - DAY, until=NOW).complete
     both.check(now=NOW)
+
+
+def test_samples_that_have_left_the_retention_are_not_replaced(store):
+    """The second harvest requests the same batches an hour later, when the first hour has left the retention."""
+    created, ended = NOW - DAY + 600, NOW - DAY + 3 * HOUR
+    world = world_of(created, ended, [(created, ended)] * 45)
+    harness = make_harness(world, store, now=NOW, plan=STANDARD)
+    both = two_harvests(harness, {"call/metrics": 2}, {"call/sessions": 0})
+    early, late = both.servers
+    before = set[tuple[object, ...]]()
+
+    async def interleave(start):
+        await start(late)
+        await start(early)
+        before.update(samples(store.glob("_pending/metrics/*/*/*")))
+        harness.clock.step(HOUR)
+        late.release("call/sessions")
+        await asyncio.sleep(SETTLED)
+        early.release("call/metrics")
+
+    both.run(interleave)
+    assert before
+    assert before <= samples(harness.tables.files("metrics"))
+    contents(harness.tables)
+
+
+def test_batches_do_not_depend_on_which_harvest_listed_a_session(store):
+    """One harvest takes a session of the second batch from the list of the other, and makes the same batches from it."""
+    created, ended = NOW - 2 * HOUR, NOW - HOUR
+    world = world_of(created, ended, [(created, ended)] * 45)
+    harness = make_harness(world, store, now=NOW)
+    both = two_harvests(harness, {"call/sessions": 0}, {"call/metrics": 2}, unlisted=("s0030",))
+    early, late = both.servers
+
+    async def interleave(start):
+        await start(early)
+        (await start(late)).cancel()  # it has stored its list and two batches
+        early.release("call/sessions")
+
+    both.run(interleave)
+    assert contents(harness.tables) == truth(world, NOW)
+    assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())

@@ -73,13 +73,3 @@ def test_units_outside_the_expired_seconds_are_not_kept():
     stored = {first, second}
     assert expired(sessions, until=END - 1, stored=stored) == [first]
     assert expired(sessions, since=START + 1, stored=stored) == [second]
-
-
-def test_stored_units_that_are_named_by_an_index_keep_their_names():
-    """Earlier versions named a unit by the index of its batch."""
-    sessions = members(*range(25))
-    stored = {f"call.0-99.{index}" for index in range(3)}
-    kept = expired(sessions, stored=stored)
-    assert kept == ["call.0-99.0", "call.0-99.1"]
-    units = metrics_units(make_call(), sessions, LIMITS, REACH, since=START, until=START + 99, stored=stored)
-    assert [unit.name for unit in units] == kept

@@ -1,7 +1,6 @@
 """An ongoing call over several runs, with interruptions, another plan, and data that leaves the retention."""
 
 import asyncio
-from collections import Counter
 from functools import partial
 
 import pyarrow as pa
@@ -96,24 +95,11 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
     assert not any(harness.tables.writer.units(DEMO_APP_ID).pending.values())
 
 
-def name_by_index(store):
-    """Name the pending metrics as earlier versions did, by the index of the batch."""
-    for folder in store.glob("_pending/metrics/*/*"):
-        index = Counter()
-        for path in sorted(folder.iterdir(), key=lambda path: min(pq.read_table(path)["sid"].to_pylist())):
-            window = path.name.rsplit(".", 2)[0]
-            path.rename(folder / f"{window}.{index[window]}.parquet")
-            index[window] += 1
-
-
-@pytest.mark.parametrize("by_index", [True, False])
 @pytest.mark.parametrize("plans", [(STANDARD, ENTERPRISE), (ENTERPRISE, STANDARD), (STANDARD, STANDARD)])
 @pytest.mark.parametrize("metrics_a_day", [1, *map(slow, (2, 4))])
-def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day, by_index):
+def test_call_interrupted_by_the_quota_is_completed_under_another_plan(store, plans, metrics_a_day):
     project = world(NOW - 14 * HOUR, NOW - 600, *[(NOW - 14 * HOUR, NOW - 600)] * 5)
     first = run(at(project, store, NOW, plans[0], metrics_a_day=metrics_a_day), 15 * HOUR)
-    if by_index:
-        name_by_index(store)
     harness = at(project, store, NOW + 1000, plans[1])
     assert run(harness, 15 * HOUR).complete
     assert contents(harness.tables) == truth(project, NOW)
@@ -152,14 +138,11 @@ def test_published_rows_outside_the_retention_are_kept(store):
     assert truth(project, NOW + DAY)["points"] - counts["metrics"] <= unreachable
 
 
-@pytest.mark.parametrize("by_index", [True, False])
-def test_pending_samples_outside_the_retention_are_kept(store, by_index):
+def test_pending_samples_outside_the_retention_are_kept(store):
     project = world(NOW - 26 * HOUR, NOW - 4 * HOUR)
     first = run(at(project, store, NOW - 3.5 * HOUR, STANDARD, metrics_a_day=12), DAY - 100)
     assert (first.calls, first.left) == (0, 1)
     stored = samples(store.glob("_pending/metrics/*/*/*"))
-    if by_index:
-        name_by_index(store)
     harness = at(project, store, NOW + 900, STANDARD)
     second = run(harness, DAY - 100)
     assert second.complete

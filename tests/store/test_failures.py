@@ -266,7 +266,7 @@ def test_damaged_file_is_named_in_the_error(store, monkeypatch, damage, small):
             lambda relation: relation.fetchall(),
         ),
         lambda: store.table("metrics"),
-        lambda: store.writer.read("metrics", "b.00001", **PARTITION),
+        lambda: store.writer.read("metrics", "b.00001", **PARTITION, pending=False),
     ):
         with pytest.raises(
             StoreDamaged, match=r"b.00001.parquet: the file is damaged .*run the harvest with --verify"
@@ -333,7 +333,7 @@ def test_damaged_page_is_found_by_its_checksum(store):
     broken = store.files("metrics")[0]
     flip_page(broken)
     with pytest.raises(StoreDamaged, match=r"a.00000.parquet: the file is damaged"):
-        store.writer.read("metrics", "a.00000", **PARTITION)
+        store.writer.read("metrics", "a.00000", **PARTITION, pending=False)
     assert store.writer.repair(APP, refetch_from=0).files == ()
     (found,) = store.writer.repair(APP, refetch_from=0, verify=True).files
     assert found.path == broken.relative_to(store.path).as_posix()

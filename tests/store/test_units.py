@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,18 +84,42 @@ def test_publish_writes_the_sessions_of_its_caller_and_removes_the_pending_ones(
     assert not any(store.writer.units(APP).pending.values())
 
 
-def test_pending_unit_with_incomplete_rows_is_not_continued(store):
-    for incomplete in (True, False):
-        store.writer.put("sessions", "c", sessions("c"), **PARTITION, pending=True, incomplete=incomplete)
-        rows = store.writer.read("sessions", "c", **PARTITION, pending=True)
-        assert (rows is None) == incomplete
-    assert store.writer.read("sessions", "c", **PARTITION, pending=False) is None
+@pytest.mark.parametrize("renames", range(4))
+def test_publish_removes_the_metrics_of_an_interrupted_one_with_other_units(store, monkeypatch, renames):
+    """Another harvest with another session list ended before one of its four renames."""
+    for name in ("c.a", "c.b", "c.others"):
+        store.writer.put("metrics", name, metrics("c"), **PARTITION, pending=True)
+    rename, done = Path.replace, []
+
+    def interrupted(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(rename(path, target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.writer.publish(
+                **PARTITION, metrics=["c.a", "c.b"], sessions=sessions("c"), call="c", row=call("c")
+            )
+    units = {"metrics": ["c.others"], "sessions": sessions("c", count=1)}
+    store.writer.publish(**PARTITION, **units, call="c", row=call("c"))
+    assert store.counts() == {"calls": 1, "sessions": 1, "metrics": SAMPLES, "points": 0}
 
 
 def test_second_write_replaces_the_first(store):
     store.writer.put("sessions", "c", sessions("c"), **PARTITION, pending=False)
     store.writer.put("sessions", "c", sessions("c", count=2), **PARTITION, pending=False)
     assert store.counts()["sessions"] == 2
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_second_write_of_metrics_keeps_the_first(store, pending):
+    """A later response may lack samples that have left the retention."""
+    store.writer.put("metrics", "c.a", metrics("c"), **PARTITION, pending=pending)
+    assert store.writer.put("metrics", "c.a", metrics("c", count=2), **PARTITION, pending=True) == 0
+    store.writer.publish(**PARTITION, metrics=["c.a"], sessions=sessions("c"), call="c", row=call("c"))
+    assert store.counts()["metrics"] == SAMPLES
 
 
 def test_finished_call_replaces_its_snapshot(store):
@@ -127,13 +152,13 @@ def test_unit_without_rows_counts_as_done(store):
 
 def test_read_returns_the_written_rows(store):
     store.writer.put("metrics", "c", metrics("c"), **PARTITION, pending=True)
-    rows = store.writer.read("metrics", "c", **PARTITION)
+    rows = store.writer.read("metrics", "c", **PARTITION, pending=True)
     assert rows.schema.equals(METRICS)
     assert rows.column("ts").to_pylist() == metrics("c").column("ts").to_pylist()
     assert rows.column("value").null_count == SAMPLES // 10
-    assert store.writer.read("metrics", "another", **PARTITION) is None
+    assert store.writer.read("metrics", "c", **PARTITION, pending=False) is None
     store_call(store, "d")
-    assert store.writer.read("sessions", "d", **PARTITION).column("roles").to_pylist() == [
+    assert store.writer.read("sessions", "d", **PARTITION, pending=False).column("roles").to_pylist() == [
         ["host", "audience"],
         None,
         [],
