@@ -14,8 +14,8 @@ from tests.worlds.settings import WorldSettings
 from tests.worlds.world import run_world
 
 IN_A_TEST = 20
-FAST = range(0, 40, IN_A_TEST)
-SLOW = range(40, 400, IN_A_TEST)
+FAST = range(0, 20, IN_A_TEST)
+SLOW = range(20, 400, IN_A_TEST)
 KILLED = 1  # a seed whose harvests are killed
 
 
