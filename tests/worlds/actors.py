@@ -197,4 +197,4 @@ async def set_clock(running: "Running", after: float, seconds: float) -> None:
     """Set the clock of the machine."""
     await asyncio.sleep(after)
     running.clock.ahead += seconds
-    running.loop.note(f"the clock is set by {seconds:+g} s")
+    running.loop.note("machine", f"the clock is set by {seconds:+g} s")

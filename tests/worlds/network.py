@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from agora_analytics.engine.transports.asgi import AsgiTransport
-from agora_analytics.messages import Request, Response
+from agora_analytics.messages import Request, Response, TransportFailure
 from tests.worlds.process import Killed, Process
 from tests.worlds.scheduler import WorldLoop
 
@@ -47,12 +47,21 @@ class Network:
         endpoint = request.path.rsplit("analytics/", 1)[-1]
         sent = Sent(endpoint, tuple(request.query), self.loop.time())
         self.sent.append(sent)
+        self.loop.note(self.process.name, f"sends {endpoint} {dict(request.query)}")
         context = contextvars.copy_context()
         context.run(Process.current.set, None)
         transport = AsgiTransport(self.app)
         serving = context.run(self.loop.create_task, transport.send(request))
         serving.add_done_callback(_retrieve)
-        response = await asyncio.shield(serving)
+        try:
+            response = await asyncio.shield(serving)
+        except TransportFailure as failure:
+            self.loop.note(self.process.name, f"has no response to {endpoint}: {failure.kind.name}")
+            raise
+        self.loop.note(
+            self.process.name,
+            f"has the response to {endpoint}: {response.status}, {len(response.body)} bytes",
+        )
         sent.delivered_at, sent.status = self.loop.time(), response.status
         return response
 

@@ -19,6 +19,8 @@ from tests.worlds.process import Killed, Process, current_process
 
 MOST_STEPS = 300_000
 """A world with more steps does not end."""
+_NO_PROCESS = "world"
+_SHOWN = ("agora_analytics", "worlds")
 _BLOCKED = 0.001  # seconds of virtual time until a thread tries again to get a lock
 _SLOW_RUNS = 0.05  # the chance of a slow task or thread to run although others are ready
 
@@ -55,10 +57,10 @@ class WorldLoop(VirtualLoop):
         self.set_exception_handler(_report_unless_killed)
         self.set_task_factory(self._new_task)
 
-    def note(self, text: str) -> None:
-        """Add a line to the trace."""
+    def note(self, process: str, text: str) -> None:
+        """Add a line to the trace: what happens in a process."""
         if self.trace.maxlen:
-            self.trace.append(f"{self.time():12.6f} {text}")
+            self.trace.append(f"{self.time():14.6f}  {process:11}  {text}")
 
     def _new_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         process = current_process()
@@ -116,10 +118,10 @@ class WorldLoop(VirtualLoop):
         if self.steps > MOST_STEPS:
             raise DoesNotEnd(f"the world takes more than {MOST_STEPS:,} steps")
         if self.trace.maxlen:
-            self.note(f"{step.process_name:10} {step.describe()}")
+            self.note(step.process_name, step.describe())
         process = step.process
         if process is not None and process.count_step():
-            self.note(f"{process.name:10} is killed")
+            self.note(process.name, "is killed")
         if isinstance(step, Thread):
             step.run()
         else:
@@ -157,14 +159,17 @@ class _TaskStep(asyncio.Handle):
     @property
     def process_name(self) -> str:
         """The name of that process."""
-        return self.process.name if self.process else "the server"
+        return self.process.name if self.process else _NO_PROCESS
 
     def describe(self) -> str:
-        """Return where the task continues."""
-        frames = self.task.get_stack(limit=1)
-        coroutine = self.task.get_coro()
-        name = getattr(coroutine, "__qualname__", "?")
-        return f"{name} line {frames[0].f_lineno}" if frames else name
+        """Return where the task continues: its innermost function of the package or the tests."""
+        place, awaited = "continues", self.task.get_coro()
+        while awaited is not None:
+            frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
+            if frame is not None and any(part in frame.f_code.co_filename for part in _SHOWN):
+                place = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+            awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
+        return place
 
 
 class Thread:
@@ -186,7 +191,7 @@ class Thread:
     @property
     def process_name(self) -> str:
         """The name of the process of the thread."""
-        return self.process.name if self.process else "the server"
+        return self.process.name if self.process else _NO_PROCESS
 
     def cancelled(self) -> bool:
         """A thread is never cancelled; it continues if nobody waits for it."""

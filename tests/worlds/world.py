@@ -148,6 +148,7 @@ class Running:
 
     def break_invariant(self, invariant: str, found: str) -> None:
         """Record a violation."""
+        self.loop.note("world", f"{invariant}: {found}")
         self.broken.append(Violation(invariant, found))
 
     async def run_process(
@@ -166,7 +167,7 @@ class Running:
         elif left := [task.get_coro().__qualname__ for task in process.tasks]:
             self.break_invariant("tasks", f"{name} ended and left {', '.join(left)}")
         self.endings.append((name, ending))
-        self.loop.note(f"{name:10} ended: {type(ending).__name__}")
+        self.loop.note(name, f"ended: {type(ending).__name__}")
         return ending
 
     async def _with_client(self, process: Process, work: Callable[[SmallPages], Awaitable[Any]]) -> Any:
@@ -269,9 +270,11 @@ def run_world(
                 runner.run(running.run())
             except DoesNotEnd as error:
                 running.break_invariant("ends", str(error))
+                trace = list(loop.trace)
                 loop.steps = 0  # for the cancellation of all tasks
             else:
+                trace = list(loop.trace)  # without the steps of the checks
                 runner.run(invariants.check(running))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Result(settings, running.broken, loop.steps, trace_lines, list(loop.trace))
+    return Result(settings, running.broken, loop.steps, trace_lines, trace)
