@@ -164,7 +164,9 @@ class _FileWatch:
             return
         if process.killed:
             raise Killed
-        pause(f"{_OPERATIONS[event]} {path[len(self.folder) :]}")
+        # temporary names contain the id of this process, which the seed does not decide
+        name = path[len(self.folder) :].replace(f"{os.getpid()}-", "PID-")
+        pause(f"{_OPERATIONS[event]} {name}")
         if event == "os.rename":
             process.count_rename()
 
