@@ -140,6 +140,7 @@ def record_listing(
             limits=limits,
             read=operation.read_rows if as_rows else operation.read,
             final=final and is_first,
+            keep_end=step.page > 1,
         )
 
     def fresh(records: Sequence[R]) -> list[R]:

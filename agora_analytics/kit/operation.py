@@ -105,6 +105,7 @@ class Operation(Endpoint, Generic[R]):
         body: bytes = b"",
         read: Read[R] | None = None,
         final: bool = False,
+        keep_end: bool = False,
     ) -> ApiRequest[R]:
         """Return the request of a window, which is clipped again when the request is sent.
 
@@ -115,6 +116,8 @@ class Operation(Endpoint, Generic[R]):
             body: the body.
             read: reads the response in place of the operation's own reader.
             final: the response cannot change any more; see `ApiRequest.final`.
+            keep_end: do not clip the end of the window. For the other pages of a window that the server has accepted:
+                with another end, records would move from one page to the next.
 
         Raises:
             InvalidRequest: a parameter is not text that can be sent.
@@ -125,6 +128,8 @@ class Operation(Endpoint, Generic[R]):
             if window is None or self.write_window is None:
                 return Payload(query=query, body=body)
             part = window if limits is None else self.clip(window, limits, now, endpoint=self.name)
+            if keep_end:
+                part = Window(part.start, window.end)
             return Payload(query=(*self.write_window(part), *query), body=body, window=part)
 
         return ApiRequest(endpoint=self, build=build, read=read or self.read, final=final)

@@ -1,5 +1,7 @@
 """Resume tokens of Agora: another question is refused before a request, and the same one continues without a loss."""
 
+from contextlib import aclosing
+
 import pytest
 from attrs import evolve
 
@@ -264,3 +266,28 @@ def test_sessions_may_be_objects_or_ids():
         return [p async for p in client.metrics(CALL, sids=IDS, resume=page.resume_token).pages()]
 
     assert len(harness.run(job, prefetch=1)) == 2
+
+
+@pytest.mark.parametrize("what", ["calls", "sessions"])
+def test_end_of_a_window_stays_if_the_clock_is_set_back(what):
+    """With an earlier end, a page would begin with another record than the one after the last page."""
+    rows = [call(i) for i in range(5)] if what == "calls" else [session(i) for i in range(5)]
+    harness = scripted(numbered("call_lists" if what == "calls" else "call_info", rows))
+    until = NOW - 90
+
+    def listing(client, **resume):
+        if what == "calls":
+            return client.calls(SINCE, until, page_size=2, **resume)
+        return client.sessions("c", SINCE, until, page_size=2, **resume)
+
+    async def first_page(client):
+        async with aclosing(listing(client).pages()) as pages:
+            return (await anext(pages)).resume_token
+
+    async def rest(client):
+        return await listing(client, resume=token).collect()
+
+    token = harness.run(first_page)
+    harness.clock.step(-300)
+    assert len(harness.run(rest)) == 3
+    assert len({dict(request.query)["end_ts"] for request in harness.transport.requests}) == 1
