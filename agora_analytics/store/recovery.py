@@ -149,7 +149,7 @@ class Recovery:
         present = {table: set(parquet_names(self._folder(table, day))) for table in CALL_TABLES}
         metadata: dict[_File, dict[str, str]] = {}
         damage: dict[_File, str] = {}
-        for table, name in [(table, name) for table, names in present.items() for name in names]:
+        for table, name in [(table, name) for table, names in present.items() for name in sorted(names)]:
             # rows are read whole, because they decide what is fetched; they are small before a compaction
             whole = table == "calls" and not name.startswith(COMPACTED)
             found = self._metadata(self._folder(table, day) / name, table, whole=whole)
