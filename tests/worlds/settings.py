@@ -105,6 +105,8 @@ class WorldSettings:
         """Draw the settings of a world."""
         dice = Random(f"settings of {seed}")
         start = _start(dice)
+        # a list of sessions has to fit into a day's quota, because it is stored as a whole
+        quota = dice.choice((10_000, 10_000, 10_000, 10_000, 10))
         interval = dice.choice((5, 40, 40, 90))
         count = dice.choice((1, 2, 3, 3, 4, 5))
         calls = tuple(_call(dice, number, int(start), interval) for number in range(count))
@@ -118,10 +120,10 @@ class WorldSettings:
             until=max(int(start), *(call.destroyed_ts + 1 for call in calls)),
             calls=calls,
             interval=interval,
-            page_size=dice.choice((1, 2, 100)),
+            page_size=100 if quota < 100 else dice.choice((1, 2, 100)),
             sids_in_a_request=dice.choice((1, 2, 20)),
             requests_a_second=dice.choice((2, 3, 10)),
-            requests_a_day=dice.choice((10_000, 10_000, 10_000, 10_000, 10)),
+            requests_a_day=quota,
             latency=dice.choice(((0.0, 0.0), (0.02, 0.08), (0.02, 0.2))),
             faults=Faults(
                 share=dice.choice((0.0, 0.0, 0.1, 0.3)),
