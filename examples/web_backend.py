@@ -41,7 +41,7 @@ Client = Annotated[AsyncAgora, Depends(client_of)]
 
 @app.get("/calls")
 async def list_calls(client: Client, since: str = "1h", cname: str | None = None):
-    return await client.calls(since, cname=cname, deadline=10).collect()
+    return await client.calls(since, cname=cname, settled=True, deadline=10).collect()
 
 
 @app.get("/calls/{call_id}")
