@@ -2,13 +2,21 @@
 
 The order is the documented one: the preferred primary, twice; the alternate primary, if the name does not resolve; then
 the region next to the one that the primary resolves to. A host that failed rests for a while, and is tried again.
+
+A lease is the host of one attempt with the epoch of that host. The epoch increases when the host fails, is dropped or
+becomes current, and the result of an older lease is ignored. So many failures at the same time count once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
+from typing import Any
 
 from attrs import define, field, frozen
 
 from agora_analytics.core.record import Record
+from agora_analytics.core.verdicts import Done, Retry, Verdict
+from agora_analytics.errors import TransportError
+from agora_analytics.messages import FailureKind
 
 REST = 30.0
 """Seconds for which a host that failed is not used."""
@@ -66,139 +74,149 @@ class DomainState(Record):
     gone: bool
 
 
-_NEVER = float("inf")
+@frozen
+class Lease:
+    """The host of one attempt, and the epoch of the host when the attempt began."""
+
+    host: str
+    epoch: int
+
+
+_FOREVER = float("inf")
 
 
 @define
-class _Health:
-    doubted_since: float = -_NEVER
-    """The time of its first failure after its last answer; -inf if it has never answered."""
-    left_at: float = -_NEVER
-    rests_until: float = -_NEVER
+class _Host:
+    role: str
+    trusted: bool = False
+    """Whether it has answered since its last failure. If so, one failure does not lead to a switch."""
+    epoch: int = 0
+    rests_until: float = -_FOREVER
     trouble: str = ""
-    gone: bool = False
-
-    def is_open(self, now: float, *, rested: float) -> bool:
-        return not self.gone and self.rests_until <= now and self.left_at + rested <= now
 
 
 class Domains:
     """The pool of hosts. One is current; the others rest, or wait as replacements.
 
+    Attributes:
+        table: the hosts.
+        area: the area that the preferred primary resolves to; None: unknown.
+        on_switch: called after each switch to another host.
+        on_failure: called after each failure.
+
     Example:
         >>> pool = Domains(HostTable(preferred="https://api.agora.io", alternate="https://api.sd-rtn.com"))
-        >>> pool.failed("https://api.agora.io", "DNS", began=0.0, now=5.0, times=2, dns=True).new
-        'https://api.sd-rtn.com'
-        >>> pool.pick(now=6.0), pool.pick(now=36.0)
+        >>> pool.failed(pool.pick(now=0.0), "DNS", now=5.0, again=True, dns=True)
+        >>> pool.pick(now=6.0).host, pool.pick(now=36.0).host
         ('https://api.sd-rtn.com', 'https://api.agora.io')
     """
 
-    def __init__(self, table: HostTable, *, rest: float = REST) -> None:
+    def __init__(self, table: HostTable) -> None:
         self.table = table
         self.area: str | None = None
-        """The area that the preferred primary resolves to; None: unknown."""
-        self._rest = rest
+        self.on_switch: Callable[[Switch], None] = lambda _: None
+        self.on_failure: Callable[[], None] = lambda: None
         self._current = table.preferred
-        self._current_since = -_NEVER
         self._unresolved = False
-        self._health = {host: _Health() for host in self._roles()}
-        self._health[table.preferred].doubted_since = _NEVER  # it is believed to answer
+        self._hosts = {host: _Host(area) for area, hosts in table.regional.items() for host in hosts}
+        if table.alternate:
+            self._hosts[table.alternate] = _Host("alternate")
+        self._hosts[table.preferred] = _Host("primary", trusted=True)
 
-    def pick(self, now: float, *, replayable: bool = True) -> str:
+    def pick(self, now: float, *, replayable: bool = True) -> Lease:
         """Return the host of the next attempt: the current one or, for one request, a preferred one whose rest is over.
 
         A request that must not be sent twice probes only after the long rest, so usually another request does.
         """
-        if better := self._worth_a_probe(now, rested=0.0 if replayable else LONG_REST):
-            self._health[better].rests_until = now + _PROBE
-            return better
-        return self._current
+        latest = now if replayable else now - (LONG_REST - REST)
+        for name in takewhile(lambda name: name != self._current, self._order()):
+            if self._hosts[name].rests_until <= latest:
+                self._hosts[name].rests_until = now + _PROBE
+                return Lease(name, self._hosts[name].epoch)
+        return Lease(self._current, self._hosts[self._current].epoch)
 
     def is_current(self, host: str) -> bool:
         """Return whether requests go to a host."""
         return host == self._current
 
+    def report(self, lease: Lease, verdict: Verdict[Any], failed_at: set[str], *, now: float) -> None:
+        """Record the result of an attempt. `failed_at` holds the hosts at which the same request has failed."""
+        if isinstance(verdict, Done):
+            self.answered(lease)
+        elif verdict.other_host:
+            # With Retry-After, an immediate second attempt would fail too.
+            again = lease.host in failed_at or (isinstance(verdict, Retry) and bool(verdict.after))
+            failed_at.add(lease.host)
+            error = verdict.error
+            dns = isinstance(error, TransportError) and error.kind is FailureKind.DNS
+            self.failed(lease, error.message, now=now, again=again, dns=dns)
+            self.on_failure()
+
+    def answered(self, lease: Lease) -> None:
+        """Record that an attempt was answered, and return to its host if it precedes the current one."""
+        host = self._hosts[lease.host]
+        if lease.epoch < host.epoch:
+            return
+        host.trusted, host.trouble, host.rests_until = True, "", -_FOREVER
+        if self._rank(lease.host) < self._rank(self._current):
+            self._go_to(lease.host, "it answers again, and is preferred")
+
     def failed(
-        self, host: str, reason: str, *, began: float, now: float, times: int, dns: bool
-    ) -> Switch | None:
-        """Record that an attempt which began at `began` failed; return the switch that follows, if any.
+        self, lease: Lease, reason: str, *, now: float, again: bool = False, dns: bool = False
+    ) -> None:
+        """Record that an attempt failed. The second failure of the current host leads to a switch.
 
-        A host that used to answer gets a second attempt, by the same call or by another. `times` is how often the call
-        has failed at this host. An attempt that began after the first failure also counts as the second. If many calls
-        fail at the same time, the first one switches and the others have no effect.
+        A host that has not answered since its last failure gets no second attempt. The second failure may be of the
+        same request (`again`), or of any attempt that began after the first failure.
         """
-        health = self._health[host]
-        if began < health.left_at or (host == self._current and began < self._current_since):
-            return None  # another call has reported it already
-        if host != self._current:  # a probe
-            self._let_rest(health, reason, now)
-            return None
-        if times < 2 and began <= health.doubted_since:
-            health.doubted_since = min(health.doubted_since, now)
-            return None
-        self._let_rest(health, reason, now)
-        if host == self.table.preferred:
-            self._unresolved = dns
-        return self._go_to(self._next(now), now, reason)
+        host = self._hosts[lease.host]
+        if lease.epoch < host.epoch:
+            return
+        host.epoch += 1
+        was_trusted, host.trusted = host.trusted, False
+        if self.is_current(lease.host):
+            if was_trusted and not again:
+                return
+            if lease.host == self.table.preferred:
+                self._unresolved = dns
+        self._abandon(lease.host, reason, until=now + REST, now=now)
 
-    def answered(self, host: str, *, began: float, now: float) -> Switch | None:
-        """Record that an attempt which began at `began` was answered; return the switch that follows, if any."""
-        health = self._health[host]
-        if began < health.left_at or health.gone:
-            return None  # it was sent before the host failed, so it proves nothing
-        health.doubted_since, health.trouble, health.rests_until = _NEVER, "", -_NEVER
-        if host == self._current or self._rank(host) > self._rank(self._current):
-            return None
-        return self._go_to(host, now, "it answers again, and is preferred")
-
-    def not_offered(self, host: str, *, now: float) -> tuple[bool, Switch | None]:
-        """Stop using a host for good because it does not offer the service, if it is a regional one.
-
-        Returns:
-            Whether there is another host to try, and the switch that follows, if any.
-        """
-        if host in (self.table.preferred, self.table.alternate):
-            return False, None
-        health = self._health[host]
-        health.gone, health.trouble = True, "does not offer the service"
-        return True, self._go_to(self._next(now), now, health.trouble) if host == self._current else None
+    def drop(self, name: str, *, now: float) -> bool:
+        """Stop using a regional host that does not offer the service, and return whether there is another to try."""
+        if name in (self.table.preferred, self.table.alternate):
+            return False
+        self._hosts[name].epoch += 1
+        self._abandon(name, "does not offer the service", until=_FOREVER, now=now)
+        return True
 
     def state(self, now: float) -> list[DomainState]:
         """Return the state of each host, in the order in which they would be used now."""
         return [
             DomainState(
-                host=host,
-                role=self._roles()[host],
-                current=host == self._current,
-                rests=max(health.rests_until - now, 0.0),
-                trouble=health.trouble,
-                gone=health.gone,
+                host=name,
+                role=host.role,
+                current=self.is_current(name),
+                rests=0.0 if host.rests_until == _FOREVER else max(host.rests_until - now, 0.0),
+                trouble=host.trouble,
+                gone=host.rests_until == _FOREVER,
             )
-            for host in sorted(self._health, key=self._rank)
-            for health in (self._health[host],)
+            for name, host in sorted(self._hosts.items(), key=lambda item: self._rank(item[0]))
         ]
 
-    def _worth_a_probe(self, now: float, *, rested: float) -> str | None:
-        for host in self._order():
-            if host == self._current:
-                return None
-            if self._health[host].is_open(now, rested=rested):
-                return host
-        return None
+    def _abandon(self, name: str, reason: str, *, until: float, now: float) -> None:
+        """Let a host rest. If it is current, switch to the first one that does not, or whose rest ends first."""
+        self._hosts[name].trouble, self._hosts[name].rests_until = reason, until
+        if self.is_current(name):
+            self._go_to(
+                min(self._order(), key=lambda other: max(self._hosts[other].rests_until, now)), reason
+            )
 
-    def _next(self, now: float) -> str:
-        """Return the first host that does not rest, or the one whose rest ends first."""
-        offered = [host for host in self._order() if not self._health[host].gone]
-        return min(offered, key=lambda host: max(self._health[host].rests_until, now))
-
-    def _let_rest(self, health: _Health, reason: str, now: float) -> None:
-        health.doubted_since, health.trouble = -_NEVER, reason
-        health.left_at, health.rests_until = now, now + self._rest
-
-    def _go_to(self, host: str, now: float, reason: str) -> Switch | None:
-        old, self._current = self._current, host
-        self._current_since = now
-        return Switch(old=old, new=host, reason=reason) if host != old else None
+    def _go_to(self, name: str, reason: str) -> None:
+        if self.is_current(name):  # there is no other host
+            return
+        old, self._current = self._current, name
+        self._hosts[name].epoch += 1
+        self.on_switch(Switch(old=old, new=name, reason=reason))
 
     def _order(self) -> Iterator[str]:
         table = self.table
@@ -213,10 +231,3 @@ class Domains:
     def _rank(self, host: str) -> int:
         order = list(self._order())
         return order.index(host) if host in order else len(order)
-
-    def _roles(self) -> dict[str, str]:
-        table = self.table
-        roles = {host: area for area, hosts in table.regional.items() for host in hosts}
-        if table.alternate:
-            roles[table.alternate] = "alternate"
-        return {table.preferred: "primary"} | roles

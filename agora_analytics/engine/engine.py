@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from attrs import frozen
 
-from agora_analytics.core.domains import Domains, DomainState, HostTable
+from agora_analytics.core.domains import Domains, DomainState, HostTable, Switch
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.core.record import Record
@@ -18,7 +18,7 @@ from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.clock import ServerTime, SystemClock
 from agora_analytics.engine.engine_options import EngineOptions
-from agora_analytics.engine.events import reporting
+from agora_analytics.engine.events import HostSwitched, reporting
 from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
@@ -120,6 +120,9 @@ class Engine:
         transport = options.transport or self._own_transport or HttpxTransport()
         resolve: Resolve | None = getattr(transport, "resolve", None)
         self._domains = Domains(hosts)
+        self._domains.on_switch = self._report_switch
+        if resolve:
+            self._domains.on_failure = RegionProbe(self._domains, resolve, self.spawn).start
         self._requests = RequestLoop(
             transport=transport,
             domains=self._domains,
@@ -130,7 +133,6 @@ class Engine:
             server_time=self.server_time,
             observer=self.observer,
             retry=options.retry or RetryPolicy(),
-            on_failure=RegionProbe(self._domains, resolve, self.spawn).start if resolve else lambda: None,
         )
         self.shared = SharedRequests(
             self._requests,
@@ -242,6 +244,9 @@ class Engine:
         # The connections of a closed loop are lost with it.
         if self._own_transport is not None and not loop_is_closed:
             await self._own_transport.aclose()
+
+    def _report_switch(self, switch: Switch) -> None:
+        self.observer(HostSwitched(old=switch.old, new=switch.new, reason=switch.reason))
 
     def _refuse_when_unusable(self) -> None:
         if self._closed:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import define, evolve, field
 
-from agora_analytics.core.domains import Domains
+from agora_analytics.core.domains import Domains, Lease
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
@@ -19,7 +19,6 @@ from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import AttemptFailed, Observer, RecordsSkipped, ResponseReceived, Waited
-from agora_analytics.engine.host_reports import HostReports
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.renewed_credentials import CredentialOf, retry_if_renewed
@@ -60,7 +59,7 @@ class _Run(Generic[R]):
     call: CallLimits
     deadline: asyncio.Timeout
     trail: list[Attempt]
-    failed_at: dict[str, int] = field(factory=dict)
+    failed_at: set[str] = field(factory=set)
 
     @property
     def patience(self) -> float:
@@ -86,12 +85,11 @@ class RequestLoop:
         observer: Observer,
         retry: RetryPolicy,
         chance: Callable[[], float] = random.random,
-        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
         self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._is_open = self._open is None
-        self._hosts = HostReports(domains, observer, on_failure)
+        self._hosts = domains
         self._limiter = limiter
         self._authorize = authorize
         self._credential_of = credential_of
@@ -140,7 +138,8 @@ class RequestLoop:
             grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = now_here()
-            host = self._hosts.pick(began, replayable=endpoint.replayable)
+            lease = self._hosts.pick(began, replayable=endpoint.replayable)
+            host = lease.host
             try:
                 payload = run.request.build(built_at)
                 policy = self._retry.of_call(run.call)
@@ -151,7 +150,7 @@ class RequestLoop:
             grant = await limiter.mark_sent(grant)
             self.sent[endpoint.name] += 1
             left = now_here()
-            outcome = await self._send(http_request, run.trail)
+            outcome = await self._send(http_request, lease, run.trail)
             ended = now_here()
             reading = self._server_time.read(outcome, seconds=ended - left)
             await _record_outcome(limiter, grant, outcome, ended - left)
@@ -168,14 +167,13 @@ class RequestLoop:
             self._server_time.learn(reading if _is_from_the_api(verdict, outcome) else None)
             run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
             self._notify(endpoint, run.trail[-1], outcome)
-            self._hosts.report_failure(host, verdict, outcome, run.failed_at, began=began)
+            self._hosts.report(lease, verdict, run.failed_at, now=now_here())
             if not isinstance(verdict, Done):
                 if of := self._credential_of:
                     verdict = await retry_if_renewed(verdict, http_request, self._authorize, of)
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()
-            self._hosts.report_answer(host, began=began, now=ended)
             if verdict.skipped:
                 self._observer(RecordsSkipped(endpoint=endpoint.name, skipped=verdict.skipped))
             assert isinstance(outcome, Response)  # noqa: S101 - only a response can be good
@@ -219,7 +217,7 @@ class RequestLoop:
         error = with_context(verdict.error, run.request.endpoint, host, run.trail)
         if isinstance(verdict, Fail) and verdict.closed_until is not None:
             await run.limiter.close_day(verdict.closed_until)
-        if isinstance(verdict, Fail) and verdict.not_offered and self._hosts.drop(host):
+        if isinstance(verdict, Fail) and verdict.not_offered and self._hosts.drop(host, now=_now()):
             return
         if isinstance(error, QuotaExhausted):
             error.retry_after = max(0.0, error.retry_at - exchange.now)
@@ -284,7 +282,7 @@ class RequestLoop:
         headers.update(await self._authorize(request))
         return request
 
-    async def _send(self, request: Request, trail: list[Attempt]) -> Outcome:
+    async def _send(self, request: Request, lease: Lease, trail: list[Attempt]) -> Outcome:
         start = _now()
         try:
             response = await self._transport.send(request)
@@ -296,7 +294,7 @@ class RequestLoop:
             )
             trail.append(cut_off)
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
-                self._hosts.report_doubt(cut_off.host, cut_off.outcome, began=start)
+                self._hosts.failed(lease, cut_off.outcome, now=_now())
             raise
         return _refused_redirect(response) or response
 

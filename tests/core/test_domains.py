@@ -1,22 +1,42 @@
 """The pool of hosts as a pure thing: whatever happens in whatever order, some host is picked, and the best one is returned to."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_analytics.agora.domains import AREAS, NEIGHBOURS, host_table
 from agora_analytics.core.domains import LONG_REST, REST, Domains, HostTable
+from agora_analytics.core.verdicts import Done, Fail, Retry
+from agora_analytics.errors import RateLimited, ServerError, TransportError
+from agora_analytics.messages import FailureKind
 
 A, B = "https://a", "https://b"
+NEIGHBOUR, NEIGHBOUR_2 = "https://api-us-east-1.agora.io", "https://api-us-east-1.sd-rtn.com"
 TABLE = host_table("agora.io", regional=True)
 HOSTS = [TABLE.preferred, TABLE.alternate, *(host for hosts in TABLE.regional.values() for host in hosts)]
 
 
-def two() -> Domains:
-    return Domains(HostTable(preferred=A, alternate=B))
+class Pool(Domains):
+    """A pool that records its switches, and that reports attempts which begin and end at the same time."""
 
+    def __init__(self, table=None):
+        super().__init__(table or HostTable(preferred=A, alternate=B))
+        self.switches = []
+        self.on_switch = lambda switch: self.switches.append((switch.old, switch.new))
 
-def fail(pool, host, now, *, times=2, began=None, dns=False):
-    return pool.failed(host, "why", began=now if began is None else began, now=now, times=times, dns=dns)
+    @property
+    def current(self):
+        (host,) = [state.host for state in self.state(0.0) if state.current]
+        return host
+
+    def fail(self, now, *, again=True, dns=False):
+        """Fail an attempt at the current host; return the host that is current then."""
+        lease = self.pick(now, replayable=False)
+        self.failed(lease, "why", now=now, again=again, dns=dns)
+        return self.current
+
+    def picks(self, now, **options):
+        return self.pick(now, **options).host
 
 
 def test_the_table_is_the_documented_one():
@@ -33,119 +53,291 @@ def test_the_table_is_the_documented_one():
 
 
 def test_a_host_that_answers_is_tried_twice_and_one_that_does_not_once():
-    pool = two()
-    assert fail(pool, A, 1.0, times=1) is None
-    assert fail(pool, A, 2.0).new == B
-    assert fail(pool, B, 3.0, times=1).new == A
+    pool = Pool()
+    assert pool.fail(1.0, again=False) == A
+    assert pool.fail(2.0) == B
+    assert pool.fail(3.0, again=False) == A
+
+
+def test_second_failure_of_the_same_request_switches_although_others_are_answered():
+    pool = Pool()
+    assert pool.fail(1.0, again=False) == A
+    pool.answered(pool.pick(2.0))
+    assert pool.fail(3.0, again=True) == B
 
 
 def test_failures_of_different_calls_count_together_if_no_answer_comes_between():
-    pool = two()
-    assert fail(pool, A, 5.0, times=1, began=0.0) is None
-    assert fail(pool, A, 6.0, times=1, began=4.9) is None  # under way when the first was learnt
-    pool.answered(A, began=6.0, now=7.0)
-    assert fail(pool, A, 8.0, times=1, began=7.0) is None
-    assert fail(pool, A, 9.0, times=1, began=8.1).new == B
+    pool = Pool()
+    first, second, third = (pool.pick(0.0) for _ in range(3))
+    pool.failed(first, "why", now=5.0)
+    pool.failed(second, "why", now=6.0)  # under way when the first was reported
+    pool.answered(pool.pick(6.0))
+    assert pool.fail(8.0, again=False) == A
+    pool.failed(third, "why", now=8.5)
+    assert pool.current == A
+    assert pool.fail(9.0, again=False) == B
+
+
+def test_answer_from_before_the_first_failure_does_not_restore_the_second_attempt():
+    pool = Pool()
+    early = pool.pick(0.0)
+    assert pool.fail(1.0, again=False) == A
+    pool.answered(early)
+    assert pool.fail(2.0, again=False) == B
 
 
 def test_a_host_of_its_own_never_switches():
-    alone = Domains(HostTable(preferred=A))
-    assert fail(alone, A, 0.0) is None
-    assert alone.pick(1.0) == A
+    alone = Pool(HostTable(preferred=A))
+    for now in range(5):
+        assert alone.fail(now) == A
+    assert alone.picks(5.0) == A
+    assert alone.switches == []
 
 
-def test_failures_at_the_same_time_switch_once():
-    pool = two()
-    switches = [fail(pool, A, 5.0 + i / 1000, began=0.0) for i in range(1000)]
-    assert sum(switch is not None for switch in switches) == 1
+def test_concurrent_failures_switch_once():
+    pool = Pool()
+    for now, again in ((5.0, False), (7.0, True)):
+        leases = [pool.pick(now - 1) for _ in range(1000)]
+        for i, lease in enumerate(leases):
+            pool.failed(lease, "why", now=now + i / 1000, again=again)
+    assert pool.switches == [(A, B)]
+
+
+def test_old_failure_after_the_switch_is_ignored():
+    """It neither extends the rest of the host that was left nor counts against the new one."""
+    pool = Pool()
+    old = pool.pick(0.0)
+    assert pool.fail(1.0) == B
+    pool.failed(old, "late", now=1.0 + REST - 1, again=True)
+    assert pool.current == B
+    assert pool.picks(1.0 + REST) == A
+    assert [state.trouble for state in pool.state(2.0)] == ["why", ""]
+
+
+def test_old_failure_of_a_host_that_became_current_again_is_ignored():
+    pool = Pool()
+    pool.fail(0.0)
+    old = pool.pick(1.0)  # B, which is left because A recovers
+    pool.answered(pool.pick(REST))
+    pool.fail(REST + 1)
+    pool.failed(old, "late", now=REST + 2, again=True)
+    assert pool.switches == [(A, B), (B, A), (A, B)]
 
 
 def test_one_query_tries_the_preferred_host_when_its_rest_is_over_and_its_answer_brings_all_back():
-    pool = two()
-    fail(pool, A, 0.0)
-    assert pool.pick(REST - 0.1) == B
-    assert pool.pick(REST, replayable=False) == B
-    assert [pool.pick(REST) for _ in range(3)] == [A, B, B]
-    assert pool.answered(A, began=REST, now=REST + 1).new == A
-    assert pool.pick(REST + 1) == A
+    pool = Pool()
+    pool.fail(0.0)
+    assert pool.picks(REST - 0.1) == B
+    assert pool.picks(REST, replayable=False) == B
+    probe, *others = (pool.pick(REST) for _ in range(3))
+    assert [lease.host for lease in (probe, *others)] == [A, B, B]
+    pool.answered(probe)
+    assert pool.switches == [(A, B), (B, A)]
+    assert pool.picks(REST + 1) == A
 
 
 def test_a_message_tries_the_preferred_host_after_a_long_rest_in_which_no_query_has():
-    pool = two()
-    fail(pool, A, 0.0)
-    assert pool.pick(LONG_REST - 1, replayable=False) == B
-    assert [pool.pick(LONG_REST, replayable=False) for _ in range(2)] == [A, B]
-    assert pool.answered(A, began=LONG_REST, now=LONG_REST + 1).new == A
+    pool = Pool()
+    pool.fail(0.0)
+    assert pool.picks(LONG_REST - 1, replayable=False) == B
+    probe, other = (pool.pick(LONG_REST, replayable=False) for _ in range(2))
+    assert [probe.host, other.host] == [A, B]
+    pool.answered(probe)
+    assert pool.current == A
 
 
 def test_failed_probe_restarts_the_rest_and_a_cancelled_one_does_not():
-    pool = two()
-    fail(pool, A, 0.0)
-    assert pool.pick(REST) == A
-    assert fail(pool, A, REST + 5, began=REST, times=1) is None
-    assert pool.pick(REST + 5 + REST - 1) == B
-    assert pool.pick(REST + 5 + REST) == A  # and the result of the probe is never reported
-    assert pool.pick(REST + 5 + REST + 9) == B
-    assert pool.pick(REST + 5 + REST + 10) == A
+    pool = Pool()
+    pool.fail(0.0)
+    probe = pool.pick(REST)
+    pool.failed(probe, "why", now=REST + 5)
+    assert pool.switches == [(A, B)]
+    assert pool.picks(REST + 5 + REST - 1) == B
+    assert pool.picks(REST + 5 + REST) == A  # and the result of the probe is never reported
+    assert pool.picks(REST + 5 + REST + 9) == B
+    assert pool.picks(REST + 5 + REST + 10) == A
 
 
-def test_response_sent_before_the_failure_does_not_restore_the_host():
-    pool = two()
-    fail(pool, A, 10.0)
-    assert pool.answered(A, began=5.0, now=11.0) is None
-    assert pool.pick(11.0) == B
+def test_second_probe_that_fails_does_not_extend_the_rest():
+    pool = Pool()
+    pool.fail(0.0)
+    probes = [pool.pick(REST), pool.pick(REST + 10)]
+    assert [probe.host for probe in probes] == [A, A]
+    for probe, now in zip(probes, (REST + 11, REST + 20), strict=True):
+        pool.failed(probe, "why", now=now)
+    assert pool.picks(REST + 11 + REST - 1) == B
+    assert pool.picks(REST + 11 + REST) == A
+
+
+def test_second_probe_that_fails_after_the_first_was_answered_is_ignored():
+    pool = Pool()
+    pool.fail(0.0)
+    probes = [pool.pick(REST), pool.pick(REST + 10)]
+    pool.answered(probes[0])
+    pool.failed(probes[1], "why", now=REST + 12, again=True)
+    assert pool.switches == [(A, B), (B, A)]
+
+
+def test_probe_counts_although_the_current_host_has_failed_since():
+    pool = Pool(TABLE)
+    pool.fail(0.0)
+    probe = pool.pick(REST)
+    pool.fail(REST + 1)
+    pool.answered(probe)
+    assert pool.current == TABLE.preferred
+
+
+def test_old_answer_after_the_switch_does_not_switch_back():
+    pool = Pool()
+    old = pool.pick(5.0)
+    pool.fail(10.0)
+    pool.answered(old)
+    assert pool.switches == [(A, B)]
+    assert pool.picks(11.0) == B
+
+
+def test_answer_of_a_less_preferred_host_does_not_switch():
+    pool = Pool()
+    pool.fail(0.0)
+    late = pool.pick(1.0)
+    pool.answered(pool.pick(REST))
+    pool.answered(late)
+    assert pool.switches == [(A, B), (B, A)]
+
+
+def test_host_that_is_not_current_gets_no_second_attempt():
+    pool = Pool()
+    pool.fail(0.0)
+    pool.answered(pool.pick(1.0))
+    late = pool.pick(2.0)
+    pool.answered(pool.pick(REST))
+    pool.failed(late, "why", now=REST + 1)
+    assert [(state.host, state.rests) for state in pool.state(REST + 1)] == [(A, 0.0), (B, REST)]
+
+
+def test_answer_ends_the_rest_of_the_current_host():
+    pool = Pool()
+    assert [pool.fail(0.0), pool.fail(1.0)] == [B, A]
+    assert [state.rests for state in pool.state(2.0)] == [REST - 2, REST - 1]
+    pool.answered(pool.pick(2.0))
+    assert [state.rests for state in pool.state(2.0)] == [0.0, REST - 1]
 
 
 def test_failure_sent_before_the_recovery_does_not_count():
-    pool = two()
-    fail(pool, A, 10.0)
-    pool.pick(10.0 + REST)
-    pool.answered(A, began=10.0 + REST, now=11.0 + REST)
-    assert fail(pool, A, 12.0 + REST, began=9.0) is None
-    assert pool.pick(12.0 + REST) == A
+    pool = Pool()
+    old = pool.pick(9.0)
+    pool.fail(10.0)
+    pool.answered(pool.pick(10.0 + REST))
+    pool.failed(old, "late", now=12.0 + REST, again=True)
+    assert pool.picks(12.0 + REST) == A
+
+
+def test_drop_of_a_host_that_is_not_current_does_not_switch():
+    pool = Pool(TABLE)
+    pool.fail(0.0)
+    assert pool.drop(TABLE.alternate, now=REST) is False
+    assert pool.drop(NEIGHBOUR_2, now=REST)
+    assert pool.switches == [(TABLE.preferred, NEIGHBOUR)]
 
 
 def test_primary_is_never_dropped():
-    pool = two()
-    assert [pool.not_offered(host, now=0.0) for host in (A, B)] == [(False, None)] * 2
+    pool = Pool()
+    assert [pool.drop(host, now=0.0) for host in (A, B)] == [False] * 2
 
 
-def test_success_of_a_dropped_host_does_not_restore_it():
-    pool = Domains(TABLE)
-    region = fail(pool, TABLE.preferred, 5.0).new
-    _, switch = pool.not_offered(region, now=6.0)
-    assert pool.answered(region, began=5.5, now=6.5) is None
-    assert pool.pick(7.0) == switch.new != region
+def test_dns_failure_of_a_regional_host_does_not_lead_to_the_alternate_primary():
+    pool = Pool(TABLE)
+    assert [pool.fail(0.0), pool.fail(1.0, dns=True)] == [NEIGHBOUR, NEIGHBOUR_2]
+
+
+def test_result_of_a_dropped_host_is_ignored():
+    pool = Pool(TABLE)
+    region = pool.fail(5.0)
+    answered, failed = pool.pick(5.5), pool.pick(5.5)
+    assert pool.drop(region, now=6.0)
+    pool.answered(answered)
+    pool.failed(failed, "late", now=6.5)
+    assert pool.picks(7.0) not in (region, TABLE.preferred)
+    (dropped,) = [state for state in pool.state(7.0) if state.gone]
+    assert (dropped.host, dropped.rests, dropped.trouble) == (region, 0.0, "does not offer the service")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "attempts"),
+    [
+        (Retry(error=ServerError("busy", status=503), other_host=True), 2),
+        (Retry(error=ServerError("busy", status=503), other_host=True, after=5.0), 1),
+        (Fail(error=ServerError("busy", status=503), other_host=True), 2),
+        (Retry(error=RateLimited("limit", status=429), after=5.0), None),
+        (Done(result=None), None),
+    ],
+    ids=str,
+)
+def test_reports_switch_after_the_documented_attempts(verdict, attempts):
+    pool, failed_at, failures = Pool(), set(), []
+    pool.on_failure = lambda: failures.append(pool.current)
+    for now in range(attempts or 5):
+        assert pool.switches == []
+        pool.report(pool.pick(now), verdict, failed_at, now=now)
+    assert pool.switches == ([(A, B)] if attempts else [])
+    assert len(failures) == (attempts or 0)
+
+
+def test_report_counts_the_failures_of_a_request_at_each_host():
+    pool, failed_at = Pool(), set()
+    verdict = Retry(error=ServerError("busy", status=503), other_host=True)
+    for now in range(2):
+        assert pool.switches == []
+        pool.report(pool.pick(now), verdict, failed_at, now=now)
+        pool.report(pool.pick(now), Done(result=None), set(), now=now)
+    assert pool.switches == [(A, B)]
+    assert failed_at == {A}
+
+
+@pytest.mark.parametrize(
+    ("kind", "then"),
+    [(FailureKind.DNS, TABLE.alternate), (FailureKind.RESET, NEIGHBOUR)],
+    ids=str,
+)
+def test_only_dns_leads_to_the_alternate_primary(kind, then):
+    pool, failed_at = Pool(TABLE), set()
+    verdict = Retry(error=TransportError("no response", kind=kind), other_host=True)
+    for now in range(2):
+        pool.report(pool.pick(now), verdict, failed_at, now=now)
+    assert pool.current == then
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["fail", "answer", "not offered", "area"]),
-            st.sampled_from(HOSTS),
+            st.sampled_from(["begin", "fail", "answer", "not offered", "area"]),
+            st.integers(0, 99),
             st.floats(0, 60),
             st.booleans(),
         ),
-        max_size=40,
+        max_size=60,
     )
 )
 def test_a_host_is_always_picked_and_the_preferred_one_returns(happenings):
-    pool, now = Domains(TABLE), 0.0
-    for what, host, seconds, flag in happenings:
+    """Attempts end in any order, and some never end."""
+    pool, now, leases = Pool(TABLE), 0.0, []
+    for what, number, seconds, flag in happenings:
         now += seconds
-        picked = pool.pick(now, replayable=flag)
-        assert picked in HOSTS
-        assert not next(state.gone for state in pool.state(now) if state.host == picked)
+        leases.append(pool.pick(now, replayable=flag))
+        assert leases[-1].host in HOSTS
+        assert not next(state.gone for state in pool.state(now) if state.host == leases[-1].host)
+        lease = leases[-1 - number % len(leases)]
         if what == "fail":
-            fail(pool, picked if flag else host, now, dns=flag)
+            pool.failed(lease, "why", now=now, again=flag, dns=flag)
         elif what == "answer":
-            pool.answered(picked if flag else host, began=now, now=now)
+            pool.answered(lease)
         elif what == "not offered":
-            pool.not_offered(host, now=now)
-        else:
-            pool.area = AREAS[len(host) % len(AREAS)]
+            pool.drop(HOSTS[number % len(HOSTS)], now=now)
+        elif what == "area":
+            pool.area = AREAS[number % len(AREAS)]
         assert sum(state.current for state in pool.state(now)) == 1
     now += REST + 60
-    assert pool.pick(now) == TABLE.preferred
-    pool.answered(TABLE.preferred, began=now, now=now)
-    assert [state.host for state in pool.state(now) if state.current] == [TABLE.preferred]
+    last = pool.pick(now)
+    assert last.host == TABLE.preferred
+    pool.answered(last)
+    assert pool.current == TABLE.preferred

@@ -96,9 +96,13 @@ class LoopHarness:
         async def no_headers(_):
             return {"authorization": "Basic x"}
 
+        domains = Domains(HostTable(preferred=hosts[0], alternate=(*hosts, None)[1]))
+        domains.on_switch = lambda switch: self.events.append(
+            HostSwitched(old=switch.old, new=switch.new, reason=switch.reason)
+        )
         self.loop = RequestLoop(
             transport=self.transport,
-            domains=Domains(HostTable(preferred=hosts[0], alternate=(*hosts, None)[1])),
+            domains=domains,
             limiter=lambda _: limiter,
             authorize=headers or no_headers,
             server_time=self.server_time,

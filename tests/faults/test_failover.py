@@ -137,7 +137,7 @@ def test_hanging_dns_lookup_does_not_delay_calls():
         async def hang(_host, _port):
             await asyncio.sleep(3600)
 
-        client._engine._requests._hosts._on_failure.__self__._resolve = hang
+        client._engine._domains.on_failure.__self__._resolve = hang
         answered = await ask(client)
         await asyncio.sleep(3.1)
         return answered, await nothing_runs()
