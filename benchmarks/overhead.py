@@ -12,7 +12,9 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 
 import attrs
 
@@ -22,6 +24,7 @@ from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.messages import Query
 from benchmarks.measure import faster, print_table, served
 
 READ = partial(read_response, open_body=open_fields)
@@ -30,7 +33,11 @@ AT_A_TIME, REQUESTS = (1, 16), 300
 ROW = {"call_id": "0" * 32, "cname": "room", "created_ts": 1, "destroyed_ts": 2, "finished": True}
 BODY = json.dumps({"code": 200, "message": "", "requestId": "r", "call_lists": [ROW] * 18}).encode()
 HEADERS = {"authorization": "Basic eDp5", "accept": "application/json"}
-QUERY = (("start_ts", "1"), ("end_ts", "2"), ("appid", "a"))
+
+
+def numbered(number: int) -> Query:
+    """Return the query of one request. All are different, because a client sends identical requests once."""
+    return (("start_ts", "1"), ("end_ts", "2"), ("appid", "a"), ("page_no", str(number)))
 
 
 def open_plan() -> Plan:
@@ -39,13 +46,13 @@ def open_plan() -> Plan:
     return Plan(name="wide", limits={LISTS.name: wide})
 
 
-async def in_turn(get, workers: int, requests: int = REQUESTS) -> float:
+async def in_turn(get, numbers: Iterator[int], workers: int, requests: int = REQUESTS) -> float:
     """Run a way to get the body from several workers; return the CPU seconds of one request."""
     left = iter(range(requests))
 
     async def worker() -> None:
         for _ in left:
-            if await get() != BODY:
+            if await get(numbered(next(numbers))) != BODY:
                 sys.exit("a body that is not the one that was sent")
 
     start = time.process_time()
@@ -60,10 +67,11 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
 
     path = f"{url}{LISTS.path}"
     settings = {"app_id": "a", "plan": open_plan(), "base_url": url, "ledger": MemoryLedger()}
-    call = ApiRequest(endpoint=LISTS, build=lambda _: Payload(query=QUERY), read=READ)
 
     def over(client: AsyncAgora):
-        async def get() -> bytes:
+        async def get(query: Query) -> bytes:
+            payload = Payload(query=query)
+            call = ApiRequest(endpoint=LISTS, build=lambda _: payload, read=READ)
             return (await client._engine.run(call)).response.body
 
         return get
@@ -79,15 +87,15 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
         AsyncAgora("x", "y", **settings, transport=HttpxTransport(theirs)) as ours_httpx2,
     ):
 
-        async def get_aiohttp() -> bytes:
-            async with bare_aiohttp.get(path, params=QUERY, headers=HEADERS) as answer:
+        async def get_aiohttp(query: Query) -> bytes:
+            async with bare_aiohttp.get(path, params=query, headers=HEADERS) as answer:
                 return await answer.read()
 
-        async def get_httpx() -> bytes:
-            return (await bare_httpx.get(path, params=QUERY, headers=HEADERS)).content
+        async def get_httpx(query: Query) -> bytes:
+            return (await bare_httpx.get(path, params=query, headers=HEADERS)).content
 
-        async def get_httpx2() -> bytes:
-            return (await bare_httpx2.get(path, params=QUERY, headers=HEADERS)).content
+        async def get_httpx2(query: Query) -> bytes:
+            return (await bare_httpx2.get(path, params=query, headers=HEADERS)).content
 
         ways = {
             "aiohttp": get_aiohttp,
@@ -98,12 +106,13 @@ async def measured(url: str, repeats: int) -> dict[int, dict[str, list[float]]]:
             "agora_analytics over httpx2": over(ours_httpx2),
         }
         seconds = {workers: {name: [] for name in ways} for workers in AT_A_TIME}
+        numbers = count()
         for get in ways.values():
-            await in_turn(get, 16, 100)
+            await in_turn(get, numbers, 16, 100)
         for _ in range(repeats):
             for workers, each in seconds.items():
                 for name, get in ways.items():
-                    each[name].append(await in_turn(get, workers))
+                    each[name].append(await in_turn(get, numbers, workers))
     return seconds
 
 
