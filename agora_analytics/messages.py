@@ -1,6 +1,6 @@
 """What the request loop and a transport exchange: a request, a response, or a failure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from urllib.parse import quote_plus
@@ -43,7 +43,9 @@ def _redacted_repr(headers: Mapping[str, str]) -> str:
 class Request:
     """One attempt of one API call, as a transport sends it.
 
-    `timeout` limits the attempt, in seconds, from connecting to the last byte.
+    Attributes:
+        timeout: limits the attempt, in seconds, from connecting to the last byte.
+        on_sent: called when the head of the request has been written to the socket; see `Transport`.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict, repr=_redacted_repr)
     body: bytes = field(default=b"", repr=False)
     timeout: float = 30.0
+    on_sent: Callable[[], None] | None = field(default=None, eq=False, repr=False)
 
     @cached_property
     def url(self) -> str:

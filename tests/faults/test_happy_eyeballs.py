@@ -6,9 +6,12 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
+from attrs import evolve
 
 from agora_analytics import ConfigurationError, FailureKind, HttpxTransport, Request, TransportFailure
 from agora_analytics.engine.transports import dns, happy_eyeballs
@@ -198,3 +201,14 @@ async def test_http2_carries_all_requests_over_one_connection_and_logs_no_header
         assert len(connections) <= 2
         await transport.aclose()
     assert SECRET not in caplog.text
+
+
+async def test_http2_requests_are_reported_as_sent_once_each():
+    pytest.importorskip("h2")
+    reports = Counter()
+    async with speaking_http2() as (resolve, _):
+        transport = HttpxTransport(resolve=resolve, ssl_context=trusting(), http2=True)
+        sends = (evolve(ASKED, on_sent=partial(reports.update, [number])) for number in range(20))
+        await asyncio.gather(*map(transport.send, sends))
+        await transport.aclose()
+    assert reports == Counter(range(20))

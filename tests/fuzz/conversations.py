@@ -49,6 +49,10 @@ class _Changed:
     transport: Any
     change: Change
 
+    @property
+    def reports_sent(self) -> bool:
+        return getattr(self.transport, "reports_sent", False)
+
     async def send(self, request: Request) -> Response:
         response = await self.transport.send(request)
         return evolve(response, body=self.change(response.body))

@@ -29,6 +29,8 @@ class Changed:
     edit: object
     requests: int = 0
 
+    reports_sent = True
+
     async def send(self, request):
         self.requests += 1
         answer = await self.inner.send(request)

@@ -45,6 +45,11 @@ class CheckedTransport:
         """Return the requests that a scripted transport received."""
         return self.transport.requests
 
+    @property
+    def reports_sent(self) -> bool:
+        """Whether the inner transport reports when a request was sent."""
+        return getattr(self.transport, "reports_sent", False)
+
     async def send(self, request: Request) -> Response:
         body = json.loads(request.body)
         self.bodies.append(body)

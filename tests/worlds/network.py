@@ -39,6 +39,8 @@ class Network:
     sent: list[Sent] = field(factory=list)
     urls: list[str] = field(factory=list)
 
+    reports_sent = True
+
     async def send(self, request: Request) -> Response:
         """See `Transport.send`. The server continues if the client is cancelled or killed."""
         if self.process.killed:

@@ -27,6 +27,11 @@ class Transport(Protocol):
     With a method `resolve(host, port)` (see `engine.transports.dns`) the engine can find the region of a primary host. A coroutine
     method `open()` prepares what would delay the first request, which would miss its rate-limit slot; it is awaited
     before a request waits for its slot.
+
+    A transport with an attribute `reports_sent` that is true calls `request.on_sent`, if it is not None, exactly once for a
+    request that was sent: when its head has been written to the socket, and at the latest before `send` returns. It does
+    not call it for a request that cannot have reached the server. The requests of other transports count when they are
+    passed to `send`.
     """
 
     async def send(self, request: Request) -> Response:
@@ -40,3 +45,18 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close what the transport opened itself."""
         ...
+
+
+class SentReport:
+    """Reports that a request was sent, once."""
+
+    __slots__ = ("_on_sent",)
+
+    def __init__(self, request: Request) -> None:
+        self._on_sent = request.on_sent
+
+    def __call__(self) -> None:
+        """Call `request.on_sent`, unless an earlier call did."""
+        on_sent, self._on_sent = self._on_sent, None
+        if on_sent is not None:
+            on_sent()

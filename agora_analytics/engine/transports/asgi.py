@@ -27,6 +27,8 @@ class AsgiTransport:
         largest_body: bytes of a decompressed body above which a response is refused.
     """
 
+    reports_sent = True
+
     def __init__(self, app: AsgiApp, *, largest_body: int = LARGEST_BODY) -> None:
         self._app = app
         self._largest_body = largest_body
@@ -41,6 +43,8 @@ class AsgiTransport:
         """See `Transport.send`."""
         start = anyio.current_time()
         exchange = _Exchange(request, self._largest_body)
+        if request.on_sent is not None:
+            request.on_sent()
         with anyio.move_on_after(request.timeout) as within:
             try:
                 await self._app(exchange.scope(), exchange.receive, exchange.send)

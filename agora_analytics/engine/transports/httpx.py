@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from agora_analytics.engine.transports import CONNECT_TIMEOUT, CONNECTIONS, LARGEST_BODY, LONGEST_URL
+from agora_analytics.engine.transports import (
+    CONNECT_TIMEOUT,
+    CONNECTIONS,
+    LARGEST_BODY,
+    LONGEST_URL,
+    SentReport,
+)
 from agora_analytics.engine.transports.content_encoding import ACCEPT_ENCODING, BodyReader
 from agora_analytics.engine.transports.dns import Resolve, SystemResolver
 from agora_analytics.engine.transports.environment import (
@@ -75,6 +81,8 @@ class HttpxTransport:
     Raises:
         ConfigurationError: `http2` is true and the extra is not installed.
     """
+
+    reports_sent = True
 
     def __init__(
         self,
@@ -138,6 +146,7 @@ class HttpxTransport:
                 client = self._proxied
         library = _library_of(client)
         url = _checked_url(library, request.url)
+        trace = None if request.on_sent is None else _Trace(SentReport(request))
         start = anyio.current_time()
         try:
             with anyio.fail_after(request.timeout), own_request(self._own):
@@ -152,8 +161,11 @@ class HttpxTransport:
                         pool=request.timeout / 2,
                     ),
                     follow_redirects=False,
+                    extensions=None if trace is None else {"trace": trace},
                 ) as response:
                     first_byte = anyio.current_time() - start
+                    if trace is not None:
+                        trace.report()
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     if "set-cookie" in headers:
                         self._forget_cookies(library, client, response)
@@ -165,6 +177,10 @@ class HttpxTransport:
         # httpx does not wrap a TLS failure in the middle of a response.
         except (library.HTTPError, OSError) as error:
             raise TransportFailure(*_classify(error)) from error
+        finally:
+            # A transport of the caller may ignore the trace, so that its request may have been sent.
+            if trace is not None and not (self._own or trace.has_events):
+                trace.report()
         return Response(
             status=response.status_code,
             headers=headers,
@@ -247,6 +263,29 @@ class HttpxTransport:
             await _unwind(chunks)
             raise
         return reader.finish()
+
+
+class _Trace:
+    """The `trace` extension of a request: reports when httpcore has written its head.
+
+    Attributes:
+        report: reports that the request was sent.
+        has_events: whether httpcore has called the trace.
+    """
+
+    __slots__ = ("_to_proxy", "has_events", "report")
+
+    def __init__(self, report: SentReport) -> None:
+        self.report = report
+        self.has_events = False
+        self._to_proxy = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        self.has_events = True
+        if event.endswith(".send_request_headers.started"):
+            self._to_proxy = info["request"].method == b"CONNECT"  # httpcore copies the trace to it
+        elif ".send_request_headers." in event and not self._to_proxy:
+            self.report()  # complete, or failed: a part may have been sent before
 
 
 async def _unwind(chunks: AsyncIterator[bytes]) -> None:
