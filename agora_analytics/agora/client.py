@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from agora_analytics.agora.call_lookup import CallLookup
-from agora_analytics.agora.credentials import Basic, current_headers, customer_credentials, shared_account
+from agora_analytics.agora.credentials import Basic, customer_credentials, in_headers, shared_account
 from agora_analytics.agora.plans import SHARED_BUDGET
 from agora_analytics.agora.settings import (
     ENVIRONMENT,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.instants import Instant
     from agora_analytics.kit.client import ClientOptions, ConfigPath
-    from agora_analytics.messages import Request
 
 
 @takes_call_options
@@ -108,8 +106,7 @@ class AsyncAgora(CallLookup):
             account=(shared_account(account, self.credentials, app_id),),
             limits=self.settings.plan.limits,
             shared_budgets=SHARED_BUDGET if shared_budget else {},
-            authorize=self._authorize,
-            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
+            authentication=in_headers(self.credentials),
             describe_missing=self.settings.plan.describe_missing,
         )
 
@@ -374,6 +371,3 @@ class AsyncAgora(CallLookup):
     async def domains(self) -> Records[DomainState]:
         """Return the state of each host: which one is in use, which ones rest, and why."""
         return self._engine.domains()
-
-    async def _authorize(self, _: Request) -> Mapping[str, str]:
-        return await current_headers(self.credentials)

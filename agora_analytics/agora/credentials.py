@@ -1,12 +1,14 @@
 """The credentials of Agora's REST APIs: a customer id and its secret, as values or from an async callable."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from inspect import isawaitable
 from typing import Any, cast
 
 from attrs import field, frozen
 
 from agora_analytics.core.sent_text import credential, hidden
+from agora_analytics.engine.authentication import Authentication, always
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.kit.client import basic_auth
 
@@ -62,16 +64,21 @@ def shared_account(account: str | None, credentials: Basic | BasicSource, app_id
     return credentials.customer_id if isinstance(credentials, Basic) else f"app {app_id}"
 
 
-async def current_headers(credentials: Any, kinds: tuple[type, ...] = (Basic,)) -> Mapping[str, str]:
-    """Return the headers of a request with the current credentials.
+def in_headers(credentials: Any, kinds: tuple[type, ...] = (Basic,)) -> Authentication[Mapping[str, str]]:
+    """Return the authentication with credentials that are the same headers for every request.
 
     Args:
         credentials: a value of one of the `kinds`, or an async callable that returns one.
         kinds: classes with a method `headers()`.
-
-    Raises:
-        ConfigurationError: the callable returned something else.
     """
+    if isinstance(credentials, Basic):
+        source = always(credentials.headers())
+    else:
+        source = partial(_current_headers, credentials, kinds)
+    return Authentication(source, lambda _, headers: headers)
+
+
+async def _current_headers(credentials: Any, kinds: tuple[type, ...]) -> Mapping[str, str]:
     found = credentials
     if not isinstance(found, kinds):
         found = found()

@@ -64,11 +64,6 @@ CredentialsSource = Callable[[], Awaitable[Credentials]]
 """Returns the current credentials. It is called for every attempt, so it should cache them itself."""
 
 
-def key_of(headers: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the access key and the token in the headers of a signed request."""
-    return headers["authorization"].partition(",")[0], headers.get("x-acs-security-token")
-
-
 def with_access_key(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     account.require(given, "app_id")

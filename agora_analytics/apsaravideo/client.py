@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from agora_analytics.apsaravideo.auth import (
     Credentials,
     CredentialsSource,
-    key_of,
     signed_headers,
     with_access_key,
 )
@@ -26,6 +25,7 @@ from agora_analytics.core.domains import HostTable
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.sent_text import check_credential
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.authentication import Authentication, always
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.engine.pages import Pages
 from agora_analytics.errors import ConfigurationError
@@ -105,8 +105,7 @@ class AsyncApsaraVideo(Client):
             hosts=HostTable(preferred=self._host),
             account=("apsaravideo", account or key_id or f"app {app_id}"),
             limits=LIMITS,
-            authorize=self._sign,
-            credential_of=None if key_id else key_of,
+            authentication=Authentication(self._credentials, self._sign),
         )
 
     @classmethod
@@ -251,7 +250,7 @@ class AsyncApsaraVideo(Client):
 
         return self._pages(paginator, table=points_table)
 
-    async def _sign(self, request: Request) -> Mapping[str, str]:
+    def _sign(self, request: Request, credentials: Credentials) -> Mapping[str, str]:
         return signed_headers(
             method=request.method,
             host=_host_header(request.base_url),
@@ -260,7 +259,7 @@ class AsyncApsaraVideo(Client):
             body=request.body,
             content_type=request.headers.get("content-type"),
             action=ACTION,
-            credentials=await self._credentials(),
+            credentials=credentials,
             now=self._now(),
             nonce=token_hex(16),
         )
@@ -279,11 +278,7 @@ def _source(
         if not isinstance(source, Credentials):
             return source, None
     fixed = source or Credentials(key_id or "", secret or "", security_token=token)
-
-    async def always() -> Credentials:
-        return fixed
-
-    return always, fixed.access_key_id
+    return always(fixed), fixed.access_key_id
 
 
 def _host_header(base_url: str) -> str:

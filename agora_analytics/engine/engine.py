@@ -15,6 +15,7 @@ from agora_analytics.core.record import Record
 from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.authentication import Authentication
 from agora_analytics.engine.call_options import current_limits
 from agora_analytics.engine.clock import ServerTime, SystemClock
 from agora_analytics.engine.engine_options import EngineOptions
@@ -23,8 +24,7 @@ from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
-from agora_analytics.engine.renewed_credentials import CredentialOf
-from agora_analytics.engine.request_loop import Authorize, RequestLoop
+from agora_analytics.engine.request_loop import RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.shared_requests import SharedRequests
 from agora_analytics.engine.transports.httpx import HttpxTransport
@@ -81,9 +81,8 @@ class Engine:
         account: identifies who shares the limits; a ledger stores a digest of it only.
         limits: what the plan allows each endpoint, by name.
         shared_budgets: the name of the budget that an endpoint shares, by endpoint name. Others have their own.
-        authorize: the vendor's authentication of a request, called for every attempt.
+        authentication: the vendor's authentication of a request.
         options: what the user passed.
-        credential_of: see `retry_if_renewed`; None: the credentials never change.
         describe_missing: returns the error message for an endpoint that the plan does not include.
     """
 
@@ -93,9 +92,8 @@ class Engine:
         hosts: HostTable,
         account: str,
         limits: Mapping[str, Limits],
-        authorize: Authorize,
+        authentication: Authentication[Any],
         options: EngineOptions,
-        credential_of: CredentialOf | None = None,
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] = "the plan does not include {}".format,
     ) -> None:
@@ -127,8 +125,7 @@ class Engine:
             transport=transport,
             domains=self._domains,
             limiter=self._limiter,
-            authorize=authorize,
-            credential_of=credential_of,
+            authentication=authentication,
             read_in_thread=self.in_thread,
             server_time=self.server_time,
             observer=self.observer,

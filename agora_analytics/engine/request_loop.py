@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,12 +16,12 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
+from agora_analytics.engine.authentication import Authentication
 from agora_analytics.engine.call_options import CallLimits, current_limits
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import AttemptFailed, Observer, RecordsSkipped, ResponseReceived, Waited
 from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.renewed_credentials import CredentialOf, retry_if_renewed
 from agora_analytics.engine.retry_policy import Retries, RetryPolicy
 from agora_analytics.engine.transports import LARGEST_BODY, LONGEST_URL, Transport
 from agora_analytics.errors import (
@@ -38,8 +38,6 @@ from agora_analytics.messages import FailureKind, Request, Response, TransportFa
 
 R = TypeVar("R")
 Outcome = Response | TransportFailure
-Authorize = Callable[[Request], Awaitable[Mapping[str, str]]]
-"""Returns the headers that authenticate a request, for instance its signature; called for every attempt."""
 
 _NO_BODY = {"accept": "application/json"}
 _JSON_BODY = _NO_BODY | {"content-type": "application/json"}
@@ -78,8 +76,7 @@ class RequestLoop:
         transport: Transport,
         domains: Domains,
         limiter: Callable[[Endpoint], Limiter],
-        authorize: Authorize,
-        credential_of: CredentialOf | None = None,
+        authentication: Authentication[Any],
         read_in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         server_time: ServerTime,
         observer: Observer,
@@ -91,8 +88,7 @@ class RequestLoop:
         self._is_open = self._open is None
         self._hosts = domains
         self._limiter = limiter
-        self._authorize = authorize
-        self._credential_of = credential_of
+        self._authentication = authentication
         self._read_in_thread = read_in_thread
         self._server_time = server_time
         self._observer = observer
@@ -135,6 +131,7 @@ class RequestLoop:
     async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
         endpoint, limiter, now_here = run.request.endpoint, run.limiter, asyncio.get_running_loop().time
         while True:
+            credentials = await self._authentication.credentials()
             grant = await self._take_turn(run)
             built_at, skew = self._server_time.now(), self._server_time.skew
             began = now_here()
@@ -143,7 +140,7 @@ class RequestLoop:
             try:
                 payload = run.request.build(built_at)
                 policy = self._retry.of_call(run.call)
-                http_request = await self._http_request(endpoint, payload, host, policy)
+                http_request = self._http_request(endpoint, payload, host, policy, credentials)
             except BaseException:  # nothing was sent, for instance because the time range is out of reach
                 await limiter.abandon(grant)
                 raise
@@ -169,8 +166,7 @@ class RequestLoop:
             self._notify(endpoint, run.trail[-1], outcome)
             self._hosts.report(lease, verdict, run.failed_at, now=now_here())
             if not isinstance(verdict, Done):
-                if of := self._credential_of:
-                    verdict = await retry_if_renewed(verdict, http_request, self._authorize, of)
+                verdict = await self._authentication.retry_if_renewed(verdict, credentials)
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()
@@ -260,8 +256,8 @@ class RequestLoop:
             return Cause.CLOCK
         return verdict.cause
 
-    async def _http_request(
-        self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy
+    def _http_request(
+        self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy, credentials: object
     ) -> Request:
         headers = dict(_JSON_BODY if payload.body else _NO_BODY)
         request = Request(
@@ -279,7 +275,7 @@ class RequestLoop:
                 f"the URL would have {length:,} characters, and {LONGEST_URL:,} is the most; request fewer items at once",
                 endpoint=endpoint.name,
             )
-        headers.update(await self._authorize(request))
+        headers.update(self._authentication.sign(request, credentials))
         return request
 
     async def _send(self, request: Request, lease: Lease, trail: list[Attempt]) -> Outcome:

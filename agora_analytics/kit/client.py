@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from agora_analytics.core.domains import HostTable
     from agora_analytics.core.limits import Limits
     from agora_analytics.core.record_list import Records
+    from agora_analytics.engine.authentication import Authentication
     from agora_analytics.engine.clock import Clock
     from agora_analytics.engine.engine import Engine, Quota
     from agora_analytics.engine.events import Observer
     from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
     from agora_analytics.engine.pages import Page, Pages, Paginator
-    from agora_analytics.engine.renewed_credentials import CredentialOf
-    from agora_analytics.engine.request_loop import Authorize
     from agora_analytics.engine.retry_policy import RetryPolicy
     from agora_analytics.engine.transports import Transport
     from agora_analytics.instants import Instant
@@ -151,8 +150,7 @@ class Client:
         hosts: HostTable,
         account: Sequence[str],
         limits: Mapping[str, Limits],
-        authorize: Authorize,
-        credential_of: CredentialOf | None = None,
+        authentication: Authentication[Any],
         shared_budgets: Mapping[str, str] | None = None,
         describe_missing: Callable[[str], str] | None = None,
     ) -> Engine:
@@ -165,8 +163,7 @@ class Client:
             hosts=hosts,
             account="\n".join((*account, self._base_url or "")),
             limits=limits,
-            authorize=authorize,
-            credential_of=credential_of,
+            authentication=authentication,
             options=self._options,
             shared_budgets=shared_budgets,
             **more,

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.windows import Window
+from agora_analytics.engine.authentication import Authentication, always
 from agora_analytics.engine.call_options import CallOptions, takes_call_options
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import Client, ClientOptions, ConfigPath
@@ -61,7 +62,7 @@ class AsyncOpenTok(Client):
             hosts=HostTable(preferred=self._host),
             account=("opentok", self._host),  # without the key, because the server counts by address too
             limits=CLIENT_LIMITS,
-            authorize=self._sign,
+            authentication=Authentication(always(credentials), self._sign),
             shared_budgets=SHARED_BUDGETS,
         )
         self._runner = InsightsRunner(self._engine, path=credentials.path, validate=self._options.validate)
@@ -395,5 +396,5 @@ class AsyncOpenTok(Client):
         paginator, table = plan_pages(self._runner, plan_of, ends, asked, resume)
         return self._pages(paginator, table=table)
 
-    async def _sign(self, _: Request) -> Mapping[str, str]:
-        return self.credentials.headers(self._now())
+    def _sign(self, _: Request, credentials: Credentials) -> Mapping[str, str]:
+        return credentials.headers(self._now())

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Self, Unpack
 
-from agora_analytics.agora.credentials import Basic, current_headers, customer_credentials
+from agora_analytics.agora.credentials import Basic, customer_credentials, in_headers
 from agora_analytics.agora.settings import ENVIRONMENT, Region, RegionName, Settings
 from agora_analytics.core.domains import HostTable
 from agora_analytics.core.limits import Limits
@@ -17,14 +17,12 @@ from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
-from agora_analytics.messages import Request
 from agora_analytics.signaling import operations
 from agora_analytics.signaling.credentials import (
     Credentials,
     CredentialsSource,
     LegacyToken,
     Token,
-    header_values,
     with_credentials,
 )
 from agora_analytics.signaling.events import EventBatch, EventMemory, EventQueue
@@ -97,7 +95,7 @@ class AsyncSignaling(Messages):
             customer_credentials(
                 credentials.customer_id, credentials.customer_secret, None
             )  # neither is empty
-        credential_of = None if isinstance(credentials, Basic) else header_values
+        authentication = in_headers(credentials, (Basic, Token, LegacyToken))
         settings = Settings(
             app_id=app_id,
             region=region,
@@ -112,16 +110,14 @@ class AsyncSignaling(Messages):
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name != operations.HISTORY.name},
             shared_budgets=SHARED_BUDGETS,
-            authorize=self._headers,
-            credential_of=credential_of,
+            authentication=authentication,
         )
         # Today's history prefers a host of its own, whatever the region, and therefore has an engine.
         self._history_engine = self._connect(
             hosts=HostTable(preferred=self._base_url) if self._base_url else HISTORY_HOSTS,
             account=("signaling", app_id),
             limits={name: row for name, row in limits.items() if name == operations.HISTORY.name},
-            authorize=self._headers,
-            credential_of=credential_of,
+            authentication=authentication,
         )
         memory = EventMemory() if memory is None else memory  # an empty memory is false
         self._user_events = self._queue(operations.USER_EVENTS, memory)
@@ -331,6 +327,3 @@ class AsyncSignaling(Messages):
     def _queue(self, operation: Operation[DecodedEvents[E]], memory: EventMemory) -> EventQueue[E]:
         request = at(operation, app_id=self.app_id).request()
         return EventQueue(self._engine, request, memory=memory)
-
-    async def _headers(self, _: Request) -> Mapping[str, str]:
-        return await current_headers(self.credentials, (Basic, Token, LegacyToken))

@@ -64,11 +64,6 @@ CredentialsSource = Callable[[], Awaitable[Credentials]]
 """Returns the current credentials. It is called for every attempt, so it should cache them itself."""
 
 
-def header_values(headers: Mapping[str, str]) -> tuple[str | None, ...]:
-    """Return what of the headers of a request identifies its credentials."""
-    return tuple(headers.get(name) for name in ("authorization", "x-agora-token", "x-agora-uid"))
-
-
 def with_credentials(account: "Account", given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a client for the settings of an account of a configuration file."""
     account.require(given, "app_id")

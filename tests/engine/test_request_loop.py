@@ -15,6 +15,7 @@ from agora_analytics.core.domains import Domains, HostTable
 from agora_analytics.core.verdicts import Cause, Done, Payload, Retry, SkippedRecord
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiRequest
+from agora_analytics.engine.authentication import Authentication, always
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import (
     AttemptFailed,
@@ -62,6 +63,7 @@ def limit(message):
 
 
 READ = partial(read_response, open_body=open_fields)
+BASIC = Authentication(always({"authorization": "Basic x"}), lambda _, headers: headers)
 
 
 class LoopHarness:
@@ -73,7 +75,7 @@ class LoopHarness:
         hosts=(ONE,),
         seconds=0.0,
         start=NOW,
-        headers=None,
+        authentication=BASIC,
         retry=None,
         read=READ,
         ledger=None,
@@ -93,9 +95,6 @@ class LoopHarness:
             observer=self.events.append,
         )
 
-        async def no_headers(_):
-            return {"authorization": "Basic x"}
-
         domains = Domains(HostTable(preferred=hosts[0], alternate=(*hosts, None)[1]))
         domains.on_switch = lambda switch: self.events.append(
             HostSwitched(old=switch.old, new=switch.new, reason=switch.reason)
@@ -104,7 +103,7 @@ class LoopHarness:
             transport=self.transport,
             domains=domains,
             limiter=lambda _: limiter,
-            authorize=headers or no_headers,
+            authentication=authentication,
             server_time=self.server_time,
             read_in_thread=asyncio.to_thread,
             observer=self.events.append,
@@ -410,11 +409,13 @@ def test_expired_time_range_is_not_sent_or_charged():
     assert (harness.transport.requests, harness.spent()) == ([], 0)
 
 
-def test_failed_authorization_spends_no_quota():
-    async def no_token(_):
-        raise RuntimeError("the token service is down")
+def raises(*_):
+    raise RuntimeError("the token service is down")
 
-    harness = LoopHarness(ok(), headers=no_token)
+
+@pytest.mark.parametrize("failing", ["credentials", "sign"])
+def test_failed_authentication_spends_no_quota(failing):
+    harness = LoopHarness(ok(), authentication=evolve(BASIC, **{failing: raises}))
     with pytest.raises(RuntimeError, match="token service"):
         harness.run()
     assert (harness.transport.requests, harness.spent()) == ([], 0)
@@ -433,11 +434,12 @@ def read_with_tokens(exchange):
 def test_every_attempt_is_authorized_again():
     signed = []
 
-    async def signature(request):
+    def sign(request, credentials):
         signed.append((request.method, request.url, request.body))
-        return {"authorization": f"signature {len(signed)}"}
+        return {"authorization": f"{credentials} {len(signed)}"}
 
-    harness = LoopHarness(REFUSED, ok(), headers=signature, read=read_with_tokens)
+    signing = Authentication(always("signature"), sign)
+    harness = LoopHarness(REFUSED, ok(), authentication=signing, read=read_with_tokens)
     before = harness.clock.now()
     harness.run()
     assert [request.headers["authorization"] for request in harness.transport.requests] == [
@@ -632,28 +634,56 @@ def noting_arrivals(harness, transport):
     return arrivals
 
 
-def test_request_with_slow_credentials_counts_when_sent():
-    async def slow(_):
-        asked.append(1)
-        await asyncio.sleep(0.7 if len(asked) % 10 < 3 else 0)
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_slow_credentials_do_not_lower_the_rate(kind, tmp_path):
+    """The credentials of each attempt take longer than a slot."""
+
+    async def slow():
+        await asyncio.sleep(0.5)
         return {}
 
-    asked = []
-    harness = LoopHarness(*[ok()] * 60, headers=slow, requests=3, seconds=0.05)
+    def arrivals_with(name, authentication):
+        ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / name)
+        harness = LoopHarness(
+            *[ok()] * 60, authentication=authentication, ledger=ledger, requests=10, seconds=0.05
+        )
+        arrivals = noting_arrivals(harness.clock, harness.transport)
+
+        async def work():
+            await asyncio.gather(*(harness.loop.run(harness.call()) for _ in range(60)))
+            await harness.ledger.aclose()
+
+        harness.run(work())
+        return arrivals
+
+    quick, late = arrivals_with("quick", BASIC), arrivals_with("late", evolve(BASIC, credentials=slow))
+    assert [at - 0.5 for at in late] == pytest.approx(quick, abs=0.001)
+    assert most_in_a_second(late) == 10
+
+
+def test_request_is_signed_in_its_slot():
+    """A signature contains the time, and must not be old."""
+    signed = []
+
+    def sign(_request, _credentials):
+        signed.append(harness.clock.now())
+        return {}
+
+    harness = LoopHarness(*[ok()] * 20, authentication=Authentication(always(None), sign), requests=3)
     arrivals = noting_arrivals(harness.clock, harness.transport)
 
     async def work():
-        await asyncio.gather(*(harness.loop.run(harness.call()) for _ in range(60)))
+        await asyncio.gather(*(harness.loop.run(harness.call()) for _ in range(20)))
 
     harness.run(work())
-    assert len(arrivals) == 60
-    assert most_in_a_second(arrivals) == 3
+    assert signed == arrivals
+    assert arrivals[-1] - arrivals[0] > 5
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize(("requests", "count", "takes"), [(50, 400, 2.0), (3, 40, 3.0), (1, 12, 2.0)])
 def test_requests_after_a_token_renewal_stay_within_the_rate(kind, requests, count, takes, tmp_path):
-    async def renewed_once(_):
+    async def renewed_once():
         asked.append(1)
         if len(asked) == count // 4:
             renewing.set()
@@ -672,7 +702,7 @@ def test_requests_after_a_token_renewal_stay_within_the_rate(kind, requests, cou
     ledger = MemoryLedger() if kind == "memory" else SqliteLedger(tmp_path / "ledger.db")
     harness = LoopHarness(
         *[ok()] * count,
-        headers=renewed_once,
+        authentication=Authentication(renewed_once, lambda *_: {}),
         ledger=ledger,
         seconds=0.05,
         requests=requests,

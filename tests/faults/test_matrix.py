@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from agora_analytics import errors
+from agora_analytics.agora.credentials import Basic, in_headers
 from agora_analytics.agora.domains import host_table
 from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.core.endpoint import Endpoint
@@ -40,8 +41,7 @@ EXPECTED = {
 READ = partial(read_response, open_body=open_fields)
 
 
-async def authorize(_request) -> dict[str, str]:
-    return {"authorization": f"Basic {SECRET}"}
+AUTHENTICATION = in_headers(Basic("id", SECRET))
 
 
 async def call(net, endpoint) -> ApiResponse | errors.AgoraAnalyticsError:
@@ -50,7 +50,7 @@ async def call(net, endpoint) -> ApiResponse | errors.AgoraAnalyticsError:
         hosts=host_table("agora.io", regional=True),
         account="id",
         limits={endpoint.name: LIMITS},
-        authorize=authorize,
+        authentication=AUTHENTICATION,
         options=EngineOptions(transport=transport, retry=PATIENCE),
     )
     try:

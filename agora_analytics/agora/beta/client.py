@@ -1,7 +1,6 @@
 """The asyncio client of the 2021 beta API."""
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from agora_analytics.agora.arrow import calls_table
@@ -19,8 +18,8 @@ from agora_analytics.agora.call_arguments import call_id_of, call_window, is_set
 from agora_analytics.agora.credentials import (
     Basic,
     BasicSource,
-    current_headers,
     customer_credentials,
+    in_headers,
     shared_account,
 )
 from agora_analytics.agora.plans import Plan
@@ -43,7 +42,7 @@ from agora_analytics.engine.pages import Page, Pages, Paginator
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ClientOptions, ConfigPath
 from agora_analytics.kit.operation import Operation
-from agora_analytics.messages import Query, Request
+from agora_analytics.messages import Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,8 +117,7 @@ class AsyncAgoraBeta(BetaMetrics):
             account=(shared_account(account, self.credentials, app_id),),
             limits=limits,
             shared_budgets=SHARED_BUDGETS,
-            authorize=self._headers,
-            credential_of=None if isinstance(self.credentials, Basic) else itemgetter("authorization"),
+            authentication=in_headers(self.credentials),
         )
 
     @classmethod
@@ -323,6 +321,3 @@ class AsyncAgoraBeta(BetaMetrics):
         """Return the first second of calls that can be requested, also by a request that has to wait."""
         limits = self._limits(operations.CALL_LISTS)
         return 0 if limits is None else reachable(limits, self._now()).start + _QUEUEING
-
-    async def _headers(self, _: Request) -> Mapping[str, str]:
-        return await current_headers(self.credentials)
