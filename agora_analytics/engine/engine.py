@@ -109,7 +109,7 @@ class Engine:
         self._ledger = options.ledger or MemoryLedger()
         self._limiters: dict[str, Limiter] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._calls: set[anyio.CancelScope] = set()
+        self._calls: set[asyncio.Timeout] = set()
         self._last_call_ended = asyncio.Event()
         self._decoding = asyncio.Semaphore(1)
         self._closed = False
@@ -153,15 +153,19 @@ class Engine:
             ConfigurationError: the client was used in another event loop.
         """
         self._refuse_when_unusable()
-        with anyio.CancelScope() as scope:
-            self._calls.add(scope)
-            try:
-                return await self.shared.run(request)
-            finally:
-                self._calls.remove(scope)
-                if self._closed and not self._calls:
-                    self._last_call_ended.set()
-        raise RuntimeError("the client was closed while a request was in progress")
+        try:
+            async with asyncio.timeout(None) as call:  # expires when the client is closed
+                self._calls.add(call)
+                try:
+                    return await self.shared.run(request)
+                finally:
+                    self._calls.remove(call)
+                    if self._closed and not self._calls:
+                        self._last_call_ended.set()
+        except TimeoutError:
+            if not call.expired():
+                raise
+            raise RuntimeError("the client was closed while a request was in progress") from None
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
         """Start a task that ends with the client at the latest."""
@@ -231,7 +235,8 @@ class Engine:
         for task in tasks:
             task.cancel()
         for call in self._calls:
-            call.cancel()
+            if not call.expired():
+                call.reschedule(0)
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._calls:  # a call that ends later would open the transport again
             await self._last_call_ended.wait()

@@ -21,8 +21,9 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
-from attrs import define, evolve
+from attrs import define, evolve, field
 
+from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import Done, Exchange, Payload
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits, limited_by
@@ -96,6 +97,7 @@ class _Flight(Generic[T]):
     task: "asyncio.Task[T]"
     waiting: int = 0
     shared: bool = False
+    _changes: set["asyncio.Future[None]"] = field(factory=set, init=False)
 
     def loosen(self, limits: CallLimits, ends_at: float) -> None:
         """Extend the deadline to that of another caller."""
@@ -103,6 +105,25 @@ class _Flight(Generic[T]):
         if ends_at > self.ends_at:
             self.ends_at = ends_at
             self.limits.loosen(limits, ends_at)
+            self.report_change()
+
+    def report_change(self) -> None:
+        """Wake the callers, because the work has ended or its deadline was extended."""
+        for change in self._changes:
+            _wake(change)
+
+    async def change(self, timeout: float | None) -> None:
+        """Wait for a change, at most `timeout` seconds. This takes a third of the time of `asyncio.wait`."""
+        loop = asyncio.get_running_loop()
+        change = loop.create_future()
+        self._changes.add(change)
+        timer = None if timeout is None else loop.call_later(timeout, _wake, change)
+        try:
+            await change
+        finally:
+            self._changes.remove(change)
+            if timer is not None:
+                timer.cancel()
 
     def result(self) -> T:
         """Return the result, or raise the error: a copy for each of several callers, so that no traceback grows."""
@@ -112,6 +133,11 @@ class _Flight(Generic[T]):
         if error is None or not self.shared:
             return self.task.result()
         raise _copy(error)
+
+
+def _wake(change: "asyncio.Future[None]") -> None:
+    if not change.done():
+        change.set_result(None)
 
 
 def _copy(error: BaseException) -> BaseException:
@@ -127,14 +153,21 @@ def _copy(error: BaseException) -> BaseException:
 
 @define(eq=False)
 class _Fetched:
-    """A response, and what it is decoded from. One caller takes its result; the others decode it again."""
+    """A response, and the server's time when it arrived. One caller takes its result; the others decode it again."""
 
-    exchange: Exchange
     response: ApiResponse[Any]
+    arrived_at: float
     has_result: bool = True
 
     def without_result(self) -> "_Fetched":
-        return _Fetched(self.exchange, evolve(self.response, result=None, skipped=()), has_result=False)
+        return _Fetched(evolve(self.response, result=None, skipped=()), self.arrived_at, has_result=False)
+
+    def exchange(self, endpoint: Endpoint) -> Exchange:
+        """Return what the body is decoded from."""
+        response, now = self.response, self.arrived_at
+        return Exchange(
+            endpoint=endpoint, payload=response.payload, outcome=response.response, sent_at=now, now=now
+        )
 
 
 class SharedRequests:
@@ -206,7 +239,7 @@ class SharedRequests:
         own = current_limits()
         key = (key, own.max_wait)
         left = own.remaining(deadline)
-        ends_at = math.inf if left is None else anyio.current_time() + left
+        ends_at = math.inf if left is None else _now() + left
         # Work that has ended is not joined: its `end` has not run yet, and its error may be the deadline of another caller.
         while (flight := self._flights.get(key)) is not None and not flight.task.done():
             flight.loosen(own, ends_at)
@@ -214,7 +247,7 @@ class SharedRequests:
                 return await self._wait(key, flight, own, ends_at, endpoint)
             except DeadlineExceeded:
                 # The deadline of the work was that of another caller, and had passed when this one came.
-                if anyio.current_time() >= ends_at:
+                if _now() >= ends_at:
                     raise
         return await self._wait(key, self._start(key, work, own, ends_at), own, ends_at, endpoint)
 
@@ -234,6 +267,7 @@ class SharedRequests:
                 del self._flights[key]
             if not task.cancelled():
                 task.exception()  # so that asyncio does not report one that no caller waits for
+            flight.report_change()
 
         flight.task.add_done_callback(end)
         return flight
@@ -244,15 +278,15 @@ class SharedRequests:
         flight.waiting += 1
         try:
             while not flight.task.done():
-                left = ends_at - anyio.current_time()
-                if left <= 0 and flight.ends_at > ends_at:
+                # With the last deadline, the work itself ends, unless a response is being decoded.
+                left = ends_at - _now() if ends_at < flight.ends_at else None
+                if left is not None and left <= 0:
                     seconds = self._deadline if own.seconds is None else own.seconds
                     raise DeadlineExceeded(
                         f"timed out after {seconds:g} s while waiting for an identical request",
                         endpoint=endpoint,
                     )
-                # With the last deadline, the work itself ends, unless a response is being decoded.
-                await asyncio.wait([flight.task], timeout=left if 0 < left < math.inf else None)
+                await flight.change(left)
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
@@ -269,34 +303,27 @@ class SharedRequests:
         if kept is not None:
             return kept
         response = await self._sender.run(request)
-        now = self._now()
-        exchange = Exchange(
-            endpoint=request.endpoint,
-            payload=response.payload,
-            outcome=response.response,
-            sent_at=now,
-            now=now,
-        )
-        fetched = _Fetched(exchange, response)
+        fetched = _Fetched(response, self._now())
         if request.final and response.payload == payload and not response.skipped:
             self.final.put(sent, fetched.without_result(), len(response.response.body))
         return fetched
 
     async def _decode(self, request: ApiRequest[R], fetched: _Fetched) -> ApiResponse[R]:
-        response, read, begun = (
-            fetched.response,
-            partial(request.read, fetched.exchange),
-            anyio.current_time(),
-        )
+        response, begun = fetched.response, _now()
+        read = partial(request.read, fetched.exchange(request.endpoint))
         if len(response.response.body) < THREAD_FROM_BYTES:
             verdict = read()
         else:
             verdict = await self._read_in_thread(read)
             own = current_limits()
-            own.extend(own.ends_at + anyio.current_time() - begun)
+            own.extend(own.ends_at + _now() - begun)
         if isinstance(verdict, Done):
             return evolve(response, result=verdict.result, skipped=verdict.skipped)
         raise with_context(verdict.error, request.endpoint, response.host, response.trail)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _identity(function: Any) -> Any:
