@@ -20,6 +20,8 @@ _RAW_SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])+")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The exceptions of the strict parser: syntax errors, invalid UTF-8, too deep nesting, another type than expected."""
 
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
 
 class NotJson(ValueError):
     """A body is not JSON, or is nested too deeply."""
@@ -54,7 +56,7 @@ def load_object(body: bytes) -> dict[str, Any]:
         NotJson: also for any other value.
     """
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        return _OBJECT.decode(body)
     except UNREADABLE:
         value = load_json(body)
     if not isinstance(value, dict):
