@@ -29,6 +29,7 @@ from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.events import Observer, QuotaClosed, Waited
 from agora_analytics.engine.ledger import AHEAD, Budget, Grant, Ledger, MemoryLedger, TooEarly
+from agora_analytics.engine.quota_reserve import usable
 from agora_analytics.engine.sliding_window import LARGEST_JITTER, Jitter, Reservation, SlidingWindow
 from agora_analytics.engine.standing_refusal import StandingRefusal
 from agora_analytics.errors import AgoraAnalyticsError, QuotaExhausted, RateLimited
@@ -188,7 +189,7 @@ class Limiter:
             now=now,
             server_now=self._server_time.now(),
             gap=self._gap(),
-            per_day=self.limits.per_day,
+            per_day=usable(self.limits.per_day),
             burst=self._burst,
         )
         # A MemoryLedger never waits, so it cannot be cancelled half-way.
@@ -313,13 +314,13 @@ class Limiter:
         """Raise `QuotaExhausted` before a long wait instead of after it."""
         now = self._server_time.now()
         spent, closed = await self._ledger.spent(self.budget, utc_day(now))
-        if closed or spent >= self.limits.per_day:
+        if closed or spent >= usable(self.limits.per_day):
             raise self._exhausted(next_midnight(now))
 
     def _exhausted(self, until: float) -> QuotaExhausted:
         self._announce_closed(until)
         return QuotaExhausted(
-            f"the quota of {self.limits.per_day} requests a day is spent",
+            f"the quota of {usable(self.limits.per_day)} requests a day is spent",
             retry_at=until,
             retry_after=max(0.0, until - self._server_time.now()),
             endpoint=self.budget.group,
