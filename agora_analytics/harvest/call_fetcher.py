@@ -17,6 +17,8 @@ from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Meta, Pages
 from agora_analytics.errors import IncompleteListing, WindowOutOfReach
+from agora_analytics.harvest.call_costs import CallCosts
+from agora_analytics.harvest.listing_slots import ListingSlots
 from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
 from agora_analytics.harvest.unit_runner import Outcome
 from agora_analytics.harvest.units import (
@@ -35,8 +37,8 @@ from agora_analytics.store.records import Published
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
-MAX_SESSION_LISTINGS = 8
-MAX_METRICS_REQUESTS = 16
+MAX_METRICS_REQUESTS = 48
+"""Waiting, in flight or being written: enough for a response of four seconds at 10 requests a second."""
 MAX_WRITES = 2
 """Metrics responses that are converted and written concurrently; each takes memory and a core."""
 SESSION_OVERLAP = 600
@@ -82,9 +84,14 @@ class CallFetcher:
     plan: WorkPlan
     emit: HarvestObserver
     log: UnreadableLog
-    _session_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_SESSION_LISTINGS))
+    costs: CallCosts
+    _listing_slots: ListingSlots = field(init=False)
     _metrics_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_METRICS_REQUESTS))
     _write_slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(MAX_WRITES))
+
+    def __attrs_post_init__(self) -> None:
+        limits = self.client.limits(SESSIONS)
+        self._listing_slots = ListingSlots(limits.requests / limits.period)
 
     async def fetch(self, call: Call) -> Outcome:
         """Fetch one call and publish it.
@@ -171,8 +178,7 @@ class CallFetcher:
         committed = await self._read_sessions(call, pending=True) if call.finished else None
         if committed is not None:
             return _with_others(committed, await self._read_sessions(call, pending=False)), until
-        async with self._session_slots:
-            listed, until = await self._collect_sessions(call, prior, until)
+        listed, until = await self._collect_sessions(call, prior, until)
         rows = arrow.sessions_table([in_order(listed)], call_id=call.call_id)
         # the snapshot has sessions that ended before the listed window, or are outside the plan's retention by now
         rows = _with_others(rows, await self._read_sessions(call, pending=False))
@@ -189,10 +195,19 @@ class CallFetcher:
         earlier than planned, and so does the snapshot.
         """
         sessions, skipped, sent = list[Session](), list[SkippedRecord](), list[Meta]()
-        async for page in self._list_sessions(call, prior, until).pages():
-            sent.append(page.meta)
-            sessions += page.records
-            skipped += page.skipped
+        waiting = max(1, self.costs.sessions(call))
+        await self._listing_slots.acquire(waiting)
+        try:
+            async for page in self._list_sessions(call, prior, until).pages():
+                self._listing_slots.observe(page.meta.elapsed)
+                if waiting > 1:
+                    waiting -= 1
+                    self._listing_slots.release(1)
+                sent.append(page.meta)
+                sessions += page.records
+                skipped += page.skipped
+        finally:
+            self._listing_slots.release(waiting)
         if not call.finished:
             until = last_second(sent, until)
         require_whole_window(sent, until)

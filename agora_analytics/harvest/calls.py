@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from agora_analytics.agora import arrow
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
@@ -22,7 +22,10 @@ from agora_analytics.errors import (
     QuotaExhausted,
     WindowOutOfReach,
 )
+from agora_analytics.harvest.call_costs import CallCosts
 from agora_analytics.harvest.call_fetcher import CallFetcher
+from agora_analytics.harvest.call_queue import CallQueue
+from agora_analytics.harvest.call_value import ValueRule
 from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     from agora_analytics.agora.client import AsyncAgora
 
-MAX_CONCURRENT_CALLS = 32
+MAX_CONCURRENT_CALLS = 64
 _PAGE_UNIT = re.compile(r"listing\.(-?\d+)-(-?\d+)\.\d+")
 
 
@@ -47,6 +50,7 @@ async def harvest_calls(
     observer: HarvestObserver | None,
     *,
     verify: bool,
+    value: ValueRule,
 ) -> HarvestReport:
     """Store every call that was active at any time in a window, with its sessions and samples."""
     runner = UnitRunner(client, observer, concurrency=MAX_CONCURRENT_CALLS)
@@ -62,14 +66,19 @@ async def harvest_calls(
         runner.emit(FileDamaged(path=path, reason="a value is out of range"))
     runner.counts.known_before = plan.count_complete(window)
     log = await runner.open_log(store, app_id)
-    fetcher = CallFetcher(client, store, plan, runner.emit, log)
-    lister = _CallLister(client, store, plan, runner, window, log)
+    costs = CallCosts(client, plan)
+    fetcher = CallFetcher(client, store, plan, runner.emit, log, costs)
+    queue = CallQueue(client)
+    lister = _CallLister(client, store, plan, runner, window, log, queue)
 
     async def units() -> AsyncGenerator[list[Unit], None]:
         async for calls in lister.calls():
-            yield [Unit(name=call.call_id, run=partial(fetcher.fetch, call)) for call in calls]
+            yield [
+                Unit(name=call.call_id, run=partial(fetcher.fetch, call), job=costs.job(call, value))
+                for call in calls
+            ]
 
-    await runner.run(units())
+    await runner.run(units(), queue)
     repaired_calls = evolve(repaired, points_days=frozenset())
     await finish_repair(runner, store, app_id, repaired_calls, refetch_from=refetch_from)
     return runner.report(lister.window)
@@ -81,6 +90,7 @@ class _CallLister:
 
     Attributes:
         window: the time range to harvest; shortened while listing if the local clock turns out to be ahead.
+        total: the calls of the window that is being listed, as the server counts them.
     """
 
     client: "AsyncAgora"
@@ -89,39 +99,51 @@ class _CallLister:
     runner: UnitRunner
     window: Window
     log: UnreadableLog
+    queue: CallQueue
+    total: int = field(default=0, init=False)
 
     async def calls(self) -> AsyncGenerator[list[Call], None]:
         """Yield the calls to fetch in batches, those that an earlier run listed first."""
         reach = self.client.reach(LISTS)
-        tasks = self.plan.listing_tasks(self.window, reach)
-        yield await self._relist_ongoing()
+        parts = [
+            ListingTask(part, task.pages, task.resume)
+            for task in self.plan.listing_tasks(self.window, reach)
+            for part in ([task.window] if task.resume else split(task.window, self.client.limits(LISTS)))
+        ]
+        seconds = sum(part.window.length + 1 for part in parts)
+        self.queue.listed = 1 - seconds / max(seconds, self.window.length + 1)
+        # finished calls do not change, so that they need not wait for the listing of the others
+        yield [call for call in self.plan.due_calls(self.window, reach) if call.finished]
+        async for calls in self._relist_ongoing():
+            yield calls
         yield await self._relist_unreadable(reach)
         yield self.plan.due_calls(self.window, reach)
-        for task in tasks:
-            parts = [task.window] if task.resume else split(task.window, self.client.limits(LISTS))
-            for part in parts:
-                async for page in self._list_window(ListingTask(part, task.pages, task.resume)):
-                    reach = self.client.reach(LISTS)
-                    yield [
-                        call
-                        for call in page
-                        if not (self.plan.is_complete(call) or self.plan.has_recent_snapshot(call, reach))
-                    ]
+        for part in parts:
+            before, seen = self.queue.listed, 0
+            share = (part.window.length + 1) / max(seconds, self.window.length + 1)
+            async for page in self._list_window(part):
+                reach, seen = self.client.reach(LISTS), seen + len(page)
+                self.queue.listed = before + share * min(1.0, seen / max(1, self.total))
+                yield [
+                    call
+                    for call in page
+                    if not (self.plan.is_complete(call) or self.plan.has_recent_snapshot(call, reach))
+                ]
+            self.queue.listed = before + share
 
-    async def _relist_ongoing(self) -> list[Call]:
-        """Return the current state of calls that were ongoing when listed, as far as the daily quota allows."""
-        updated: dict[str, Call] = {}
+    async def _relist_ongoing(self) -> AsyncGenerator[list[Call], None]:
+        """Yield the current state of calls that were ongoing when listed, as far as the daily quota allows."""
         try:
             for part in self.plan.windows_to_relist(self.window, self.client.reach(LISTS)):
                 with suppress(WindowOutOfReach):  # it left the retention while this loop ran
                     calls, _ = split_calls(await self.client.calls(part.start, part.end + 1).collect())
-                    updated |= {call.call_id: call for call in calls if call.call_id in self.plan.listed}
+                    known = {call.call_id: call for call in calls if call.call_id in self.plan.listed}
                     self.plan.add_calls(calls)
+                    yield [call for call in known.values() if not self.plan.is_complete(call)]
         except QuotaExhausted as error:  # the quotas of sessions and metrics may still allow known calls
             self.runner.stop_listing(error)
         except DecodeError as error:
             self.runner.skip("listing of ongoing calls", error)
-        return [call for call in updated.values() if not self.plan.is_complete(call)]
 
     async def _relist_unreadable(self, reach: Window) -> list[Call]:
         """List the pages again that earlier runs could not read completely; return the calls that can be read now.
@@ -172,6 +194,7 @@ class _CallLister:
         try:
             async with aclosing(listing.pages()) as pages:
                 async for page in pages:
+                    self.total = page.meta.total or len(page.records)
                     if seq == 0:
                         listed = self._listed_part(window, started, page.meta)
                         if listed != window and page.resume_token:  # its other pages are of the cut window

@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.agora.operations import LISTS, MAX_SIDS, METRICS, SESSIONS
+from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.apsaravideo.spec import INTERACTION_METRICS
@@ -16,20 +16,23 @@ from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window, split
 from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.pages import Page
+from agora_analytics.engine.quota_reserve import reserving, usable
 from agora_analytics.errors import AgoraAnalyticsError, WindowOutOfReach
+from agora_analytics.harvest.call_costs import PAGE_SIZE, CallCosts
+from agora_analytics.harvest.call_queue import quotas_left
+from agora_analytics.harvest.call_value import ValueName, ValueRule, value_rule
+from agora_analytics.harvest.job_order import Job, plan_spending
 from agora_analytics.harvest.meetings import meeting_units, project_day_units
 from agora_analytics.harvest.metric_days import metric_day_units, utc_days
 from agora_analytics.harvest.points import PointsUnit, is_stored
 from agora_analytics.harvest.report import CallSkipped
-from agora_analytics.harvest.run import HarvestClient, HarvestStore, writer_of
+from agora_analytics.harvest.run import HarvestClient, HarvestStore, check_reserve, writer_of
 from agora_analytics.harvest.units import call_window
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_recent
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
 from agora_analytics.store import StoreWriter, Units, local_folder, open_store
-
-_PAGE_SIZE = 100
 
 
 @frozen(kw_only=True)
@@ -44,6 +47,8 @@ class Estimate(Record):
         quotas: the daily quota left by endpoint, after the requests that this estimate has sent.
         seconds: duration at the vendor's rate limits, if the quota lasts.
         skipped: what cannot be listed, with the reason; the harvest will skip it too.
+        lost: about how many of the calls leave the plan's reach before the daily quota can pay for them.
+        lost_value: the share of the value of all calls to fetch that is lost with them.
     """
 
     window: Window
@@ -53,6 +58,8 @@ class Estimate(Record):
     quotas: Mapping[str, Quota]
     seconds: float
     skipped: Sequence[CallSkipped] = ()
+    lost: int = 0
+    lost_value: float = 0.0
 
     _IN_JSON = ("enough",)
 
@@ -66,7 +73,13 @@ class Estimate(Record):
 
 
 async def estimate(
-    client: HarvestClient, *, since: Instant, until: Instant = "now", store: HarvestStore | None = None
+    client: HarvestClient,
+    *,
+    since: Instant,
+    until: Instant = "now",
+    store: HarvestStore | None = None,
+    reserve: int = 0,
+    value: ValueName | ValueRule = "calls",
 ) -> Estimate:
     """Return the cost of a harvest: requests by endpoint, and their duration. Nothing is stored.
 
@@ -86,6 +99,8 @@ async def estimate(
         since: as for `harvest`.
         until: as for `harvest`.
         store: data in it costs nothing; a folder that does not exist counts as empty.
+        reserve: as for `harvest`; the quotas that are left and `lost` are without these requests.
+        value: as for `harvest`.
 
     Raises:
         AgoraAnalyticsError: as `harvest`.
@@ -94,10 +109,13 @@ async def estimate(
         cost = await estimate(client, since="1d")
         print(cost.calls, cost.requests, cost.enough)
     """
+    rule = value_rule(value)
+    check_reserve(client, reserve)
     opened = await asyncio.to_thread(_open_existing, store)
     match client:
         case AsyncAgora():
-            return await _estimate_calls(client, client.legal_window(LISTS, since, until), opened)
+            with reserving(reserve):
+                return await _estimate_calls(client, client.legal_window(LISTS, since, until), opened, rule)
         case AsyncApsaraVideo():
             return await _estimate_metric_days(client, utc_days(client, since, until), opened)
         case AsyncOpenTok():
@@ -120,9 +138,14 @@ async def _estimate(
     requests: Mapping[str, int],
     in_parallel: bool = False,
     skipped: Sequence[CallSkipped] = (),
+    lost: int = 0,
+    lost_value: float = 0.0,
 ) -> Estimate:
     """Return an estimate with the quotas of the client, and the seconds that the requests take at its rate limits."""
-    quotas = {quota.endpoint: quota for quota in await client.quota()}
+    quotas = {
+        quota.endpoint: evolve(quota, per_day=usable(quota.per_day)) if quota.endpoint in requests else quota
+        for quota in await client.quota()
+    }
     seconds = [count * quotas[name].period / quotas[name].requests for name, count in requests.items()]
     return Estimate(
         window=window,
@@ -132,6 +155,8 @@ async def _estimate(
         quotas=quotas,
         seconds=max(seconds) if in_parallel else sum(seconds),
         skipped=tuple(skipped),
+        lost=lost,
+        lost_value=lost_value,
     )
 
 
@@ -178,7 +203,9 @@ def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
 # ---- the calls of Agora
 
 
-async def _estimate_calls(client: AsyncAgora, window: Window, store: StoreWriter | None) -> Estimate:
+async def _estimate_calls(
+    client: AsyncAgora, window: Window, store: StoreWriter | None, value: ValueRule
+) -> Estimate:
     app_id = client.settings.app_id
     plan = WorkPlan() if store is None else await asyncio.to_thread(WorkPlan.read, store, app_id)
     reach = client.reach(LISTS)
@@ -197,12 +224,13 @@ async def _estimate_calls(client: AsyncAgora, window: Window, store: StoreWriter
         unseen = counter.unseen * sum(map(requests_of, sample)) / len(sample) if sample else counter.unseen
         return math.ceil(sum(map(requests_of, due)) + unseen)
 
-    per_call = _RequestsPerCall(client, plan)
+    per_call = CallCosts(client, plan)
     requests = {
         LISTS.name: relist_requests + counter.pages,
         SESSIONS.name: extrapolate(per_call.sessions),
         METRICS.name: extrapolate(per_call.metrics),
     }
+    lost, lost_value = await _lost(client, [per_call.job(call, value) for call in due], counter, due)
     return await _estimate(
         client,
         window,
@@ -210,20 +238,43 @@ async def _estimate_calls(client: AsyncAgora, window: Window, store: StoreWriter
         known=plan.count_complete(window),
         requests=requests,
         in_parallel=True,  # each endpoint has a rate limit of its own
+        lost=lost,
+        lost_value=lost_value,
     )
+
+
+async def _lost(
+    client: AsyncAgora, jobs: Sequence[Job], counter: "_CallCounter", calls: Sequence[Call]
+) -> tuple[int, float]:
+    """Return how many calls the quotas cannot pay for in time, and their share of the value.
+
+    A call on the first page of a window also stands for those on the other pages.
+    """
+    copies = [counter.copies.get(call.call_id, 1.0) for call in calls]
+    weighted = [
+        evolve(job, value=job.value * times, requests={name: n * times for name, n in job.requests.items()})
+        for job, times in zip(jobs, copies, strict=True)
+    ]
+    quotas, midnight = await quotas_left(client)
+    lost = plan_spending(weighted, quotas, midnight=midnight).lost
+    value = sum(job.value for job in weighted)
+    share = sum(weighted[place].value for place in lost) / value if value else 0.0
+    return round(sum(copies[place] for place in lost)), share
 
 
 @define
 class _CallCounter:
     """Counts the calls of windows that are not listed yet, without duplicates, from the first page of each.
 
-    `seen` are the calls on these pages, by call id; `pages` is the number of list requests that the windows take.
+    `seen` are the calls on these pages, by call id; `pages` is the number of list requests that the windows take;
+    `copies` is the number of calls of its window that each call on a page stands for.
     """
 
     client: AsyncAgora
     plan: WorkPlan
     seen: dict[str, Call] = field(factory=dict)
     pages: int = 0
+    copies: dict[str, float] = field(factory=dict)
     _counted: int = 0
 
     @property
@@ -242,8 +293,9 @@ class _CallCounter:
             total = _total(page)
             duplicates = await self._counted_before(window, at_boundary=previous_was_partial)
             self._counted += max(0, total - duplicates)
+            self.copies |= {call.call_id: max(1.0, total / len(page.records)) for call in page.records}
             self.seen |= {call.call_id: call for call in page.records}
-            self.pages += max(1, math.ceil(total / _PAGE_SIZE) - task.pages)
+            self.pages += max(1, math.ceil(total / PAGE_SIZE) - task.pages)
             previous_was_partial = total > len(page.records)
 
     async def _counted_before(self, window: Window, *, at_boundary: bool) -> int:
@@ -262,40 +314,6 @@ class _CallCounter:
             return await anext(pages)
         finally:
             await pages.aclose()
-
-
-@frozen
-class _RequestsPerCall:
-    """Calculates the requests that a call takes, without those that an interrupted run has already sent."""
-
-    client: AsyncAgora
-    plan: WorkPlan
-
-    def sessions(self, call: Call) -> int:
-        """Return the number of session requests."""
-        fetched = self._keeps_pending(call) and self.plan.has_unit("sessions", call, pending=True)
-        return 0 if fetched else self._requests(call, _PAGE_SIZE)
-
-    def metrics(self, call: Call) -> int:
-        """Return the number of metrics requests."""
-        fetched = self.plan.metrics_of(call, pending=True) if self._keeps_pending(call) else ()
-        return max(0, self._requests(call, MAX_SIDS) - len(fetched))
-
-    def _keeps_pending(self, call: Call) -> bool:
-        return call.finished and not self.plan.has_unit("calls", call, pending=True)
-
-    def _requests(self, call: Call, batch_size: int) -> int:
-        """Return the number of requests if each covers `batch_size` sessions of one window."""
-        reach, limits = self.client.reach(METRICS), self.client.limits(METRICS)
-        whole = call_window(call, reach.end)
-        stored = self.plan.stored.get(call.call_id)
-        since = whole.start if stored is None else min(max(whole.start, stored.destroyed_ts), whole.end)
-        windows = split(Window(since, whole.end), limits)
-        users = call.call_acu or 1
-        in_two_windows = users if call.call_pcu is None else call.call_pcu  # the most at any window boundary
-        in_each = min(users, math.ceil((users + (len(windows) - 1) * in_two_windows) / len(windows)))
-        in_reach = sum(window.intersection(reach) is not None for window in windows)
-        return in_reach * max(1, math.ceil(in_each / batch_size))
 
 
 def _total(page: Page[Call]) -> int:

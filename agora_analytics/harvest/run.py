@@ -8,7 +8,10 @@ from typing import TypeAlias
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
+from agora_analytics.engine.quota_reserve import reserving
 from agora_analytics.engine.shared_requests import without_cache
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.harvest.call_value import ValueName, ValueRule, value_rule
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.harvest_log import log_run
 from agora_analytics.harvest.meetings import harvest_meetings
@@ -39,6 +42,8 @@ async def harvest(
     observer: HarvestObserver | None = None,
     compact: bool = True,
     verify: bool = False,
+    reserve: int = 0,
+    value: ValueName | ValueRule = "calls",
 ) -> HarvestReport:
     """Store everything of a time range, each row exactly once. Several vendors may share one store.
 
@@ -66,12 +71,16 @@ async def harvest(
         observer: called with every `HarvestEvent`, in addition to the log; the engine's events go to the client's own observer.
         compact: merge the many files of days that are over into a few at the end.
         verify: read every page of the store first, to find damage that the footers of the files do not show.
+        reserve: leave so many requests of each daily quota to others; those that others have sent already count too.
+        value: what a call is worth, for `AsyncAgora`: `calls` (each the same), `users`, `minutes`, or a function of a
+            `Call`. If the daily quota does not suffice for all calls before their data leaves the plan's reach, those with
+            the highest value per request are stored.
 
     Returns:
         The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
 
     Raises:
-        InvalidRequest: `store` is a URL.
+        InvalidRequest: `store` is a URL, `reserve` leaves nothing of a quota, or `value` is unknown.
         WindowOutOfReach: no part of the range is within the plan's retention.
         AuthenticationError, AccessDenied: the client may not fetch anything.
         StoreError: the store cannot be written; everything committed is safe.
@@ -83,8 +92,13 @@ async def harvest(
             print(report.calls, report.points)
     """
     with log_run(client, since, until):
+        rule = value_rule(value)
+        check_reserve(client, reserve)
         opened = await open_or_create(store)
-        return await _harvest(client, opened, since, until, observer, compact=compact, verify=verify)
+        with reserving(reserve):
+            return await _harvest(
+                client, opened, since, until, observer, compact=compact, verify=verify, value=rule
+            )
 
 
 async def _harvest(
@@ -96,6 +110,7 @@ async def _harvest(
     *,
     compact: bool,
     verify: bool,
+    value: ValueRule,
 ) -> HarvestReport:
     calls_expired = -math.inf
     match client:
@@ -103,7 +118,7 @@ async def _harvest(
             app_id, reach = client.settings.app_id, client.reach(METRICS)
             window = client.legal_window(LISTS, since, until)
             with without_cache():  # a harvest requests everything once
-                report = await harvest_calls(client, opened, window, observer, verify=verify)
+                report = await harvest_calls(client, opened, window, observer, verify=verify, value=value)
             calls_expired = min(client.reach(endpoint).start for endpoint in (LISTS, SESSIONS, METRICS))
             points_expired = calls_expired - _INSIGHTS_RETENTION
         case AsyncApsaraVideo():
@@ -129,6 +144,23 @@ async def _harvest(
         repaired = await asyncio.to_thread(opened.repair, app_id, refetch_from=reach.start, verify=True)
         return with_damage(report, repaired.files, observer)
     return report
+
+
+def check_reserve(client: HarvestClient, reserve: int) -> None:
+    """Check that the requests that a harvest leaves to others are part of the quotas that it uses.
+
+    Raises:
+        InvalidRequest: they are not, or the vendor has no daily quota.
+    """
+    if reserve == 0:
+        return
+    if reserve < 0:
+        raise InvalidRequest(f"reserve={reserve} is not a number of requests; pass 0 or more")
+    if not isinstance(client, AsyncAgora):
+        raise InvalidRequest("reserve= needs a daily quota, which only Agora has")
+    per_day = min(client.limits(endpoint).per_day for endpoint in (LISTS, SESSIONS, METRICS))
+    if reserve >= per_day:
+        raise InvalidRequest(f"reserve={reserve} leaves nothing of the {per_day} requests a day")
 
 
 async def open_or_create(store: HarvestStore) -> StoreWriter:

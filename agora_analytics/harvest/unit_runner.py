@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import (
@@ -24,6 +24,7 @@ from agora_analytics.errors import (
     TransportError,
 )
 from agora_analytics.harvest.harvest_log import log_end, log_event
+from agora_analytics.harvest.job_order import FREE_JOB, Job
 from agora_analytics.harvest.report import (
     CallSkipped,
     CallsListed,
@@ -58,11 +59,49 @@ class Outcome(Enum):
 class Unit:
     """One unit of work: a call, an OpenTok meeting, a UTC day of a metric.
 
-    Events and the report contain its `name`. `run` fetches and commits it, and emits the events about its rows.
+    Events and the report contain its `name`. `run` fetches and commits it, and emits the events about its rows. `job`
+    is its cost and value, for queues that look at them.
     """
 
     name: str
     run: Callable[[], Awaitable[Outcome]] = field(repr=False)
+    job: Job = field(default=FREE_JOB, repr=False)
+
+
+class UnitQueue(Protocol):
+    """The units that are listed and wait to be run; decides about their order."""
+
+    async def put(self, units: Sequence[Unit]) -> None:
+        """Add units. May wait until others have been run."""
+        ...
+
+    async def close(self) -> None:
+        """End the listing: no more units are added."""
+        ...
+
+    async def get(self) -> Unit | None:
+        """Return the next unit to run; None after the last one."""
+        ...
+
+
+@define(eq=False)
+class FifoQueue:
+    """Runs the units in the order of the listing, which waits while many are queued."""
+
+    _units: asyncio.Queue[Unit | None] = field(factory=lambda: asyncio.Queue(_QUEUE_SIZE), init=False)
+
+    async def put(self, units: Sequence[Unit]) -> None:
+        """Add units."""
+        for unit in units:
+            await self._units.put(unit)
+
+    async def close(self) -> None:
+        """End the listing."""
+        await self._units.put(None)
+
+    async def get(self) -> Unit | None:
+        """Return the next unit; None after the last one."""
+        return await self._units.get()
 
 
 class UnitRunner:
@@ -86,22 +125,25 @@ class UnitRunner:
         self._started_at = asyncio.get_running_loop().time()
         self._sent_before = Counter(client.sent)
         self._slots = asyncio.Semaphore(concurrency)
-        self._queue: asyncio.Queue[Unit | None] = asyncio.Queue(_QUEUE_SIZE)
         self._failures_in_a_row = 0
         self.damage_found = False
         self.log: UnreadableLog | None = None
 
-    async def run(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
+    async def run(self, batches: AsyncIterable[Sequence[Unit]], queue: UnitQueue | None = None) -> None:
         """Run all units of the batches, each name once. Units start while later batches are still being listed.
+
+        Without a queue, they run in the order of the batches.
 
         Raises the error that ends the harvest: one of `ABORTING_ERRORS`, or the error that opens the circuit breaker.
         """
+        queue = queue or FifoQueue()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._enqueue(batches))
-                while unit := await self._queue.get():
-                    await self._slots.acquire()
+                group.create_task(self._enqueue(batches, queue))
+                await self._slots.acquire()  # before the choice of a unit, which a later batch may change
+                while unit := await queue.get():
                     group.create_task(self._run_unit(unit))
+                    await self._slots.acquire()
         except BaseExceptionGroup as failures:
             raise next(flatten(failures)) from None
 
@@ -145,19 +187,18 @@ class UnitRunner:
         else:
             self.emit(Unreadable(unit=name, record=name, reason=str(error)))
 
-    async def _enqueue(self, batches: AsyncIterable[Sequence[Unit]]) -> None:
+    async def _enqueue(self, batches: AsyncIterable[Sequence[Unit]], queue: UnitQueue) -> None:
         names = set[str]()
         try:
             async for batch in batches:
                 new = {unit.name: unit for unit in batch if unit.name not in names}
                 names |= new.keys()
                 self.emit(CallsListed(calls=len(names), more=True))
-                for unit in new.values():
-                    await self._queue.put(unit)
+                await queue.put(list(new.values()))
         except QuotaExhausted as error:
             self.stop_listing(error)
         self.emit(CallsListed(calls=len(names), more=False))
-        await self._queue.put(None)
+        await queue.close()
 
     async def _run_unit(self, unit: Unit) -> None:
         try:

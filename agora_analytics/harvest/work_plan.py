@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MERGE_DISTANCE = 600  # seconds between timestamps that are listed with one request
-_REACH_MARGIN = 60  # seconds, so that a request is still within the retention after queueing and retries
+REACH_MARGIN = 60  # seconds, so that a request is still within the retention after queueing and retries
 _RECHECK_AFTER = 300  # seconds until an ongoing call is listed and fetched again
 
 
@@ -149,7 +149,7 @@ class WorkPlan:
     def windows_to_relist(self, window: Window, reach: Window) -> list[Window]:
         """Return the windows to list again for calls that were ongoing when last seen."""
         timestamps = [
-            min(max(call.created_ts, reach.start + _REACH_MARGIN), self._last_seen(call))
+            min(max(call.created_ts, reach.start + REACH_MARGIN), self._last_seen(call))
             for call in self.ongoing_calls(window, reach)
         ]
         return merge_nearby(timestamps, max_gap=_MERGE_DISTANCE)
@@ -179,7 +179,7 @@ class WorkPlan:
     def _is_lost(self, call: Call, reach: Window) -> bool:
         return (
             bool(self.repaired.call_days)
-            and call.created_ts >= reach.start + _REACH_MARGIN
+            and call.created_ts >= reach.start + REACH_MARGIN
             and call_day(call) in self.repaired.call_days
         )
 
