@@ -96,6 +96,9 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
     later = "the next run" if units == "calls" else f"{units} are ongoing or may change; a later run"
+    soon = ""
+    if report.expected_lost:
+        soon = f"; {report.expected_lost:,} of them will leave the plan's reach before the quota can pay for them"
     rows = [
         ("ongoing", report.ongoing, f"{later} fetches them again"),
         ("too recent", report.too_recent, "the next run fetches them"),
@@ -103,7 +106,12 @@ def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
         ("damaged", len(report.damaged), "files of the store, whose rows were fetched again if available"),
         ("unreadable", len(report.unreadable), "records could not be read; everything else is stored"),
         ("known", report.unreadable_before, "records could not be read by earlier runs"),
-        ("left", report.left, "listed but not fetched"),
+        ("left", report.left, f"listed but not fetched{soon}"),
+        (
+            "lost",
+            report.lost,
+            f"{units} left the plan's reach before they could be stored, in this and earlier runs",
+        ),
     ]
     return [row for row in rows if row[1]]
 
@@ -165,6 +173,11 @@ async def show_estimate(client: HarvestClient, *, units: str = "calls", **argume
             "[warn]The rest of the day's quota does not suffice.[/] The harvest will stop when it is used up; "
             f"run it again after {iso(opens)} to continue."
         )
+        if cost.lost:
+            show(
+                f"[warn]About {cost.lost:,} {units} will be lost, {cost.lost_value:.0%} of the value:[/] they leave the "
+                "plan's reach before the quota can pay for them."
+            )
     elif daily:
         show("[good]The rest of the day's quota suffices.[/]")
     sent = f"This estimate took {format_requests(client.sent)}." if client.sent else "Nothing was sent."

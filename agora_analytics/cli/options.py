@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -40,6 +41,14 @@ ServersOption = Annotated[
 UserOption = Annotated[
     list[str] | None, typer.Option(metavar="UID", help="Only this user; repeat it for up to 10 users.")
 ]
+
+
+class CallValue(StrEnum):
+    """The names of `harvest.call_value.VALUE_RULES`, which imports too much for the start of every command."""
+
+    CALLS = "calls"
+    USERS = "users"
+    MINUTES = "minutes"
 
 
 @frozen(kw_only=True, slots=False)

@@ -30,7 +30,7 @@ from agora_analytics.harvest.units import (
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import last_second, require_whole_window
-from agora_analytics.harvest.work_plan import WorkPlan, is_too_recent
+from agora_analytics.harvest.work_plan import StoredCall, WorkPlan, is_too_recent
 from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.records import Published
 
@@ -135,6 +135,7 @@ class CallFetcher:
             row=call_row,
             before=prior.published,
         )
+        self.plan.stored[call.call_id] = StoredCall(call.finished, call.destroyed_ts)
         if not call.finished:
             await self._discard(call, [("calls", call.call_id)])
         self.emit(CallStored(call_id=call.call_id, sessions=len(sessions), finished=call.finished))

@@ -36,12 +36,10 @@ class CallQueue:
 
     Attributes:
         listed: the share of the time range that is listed, 0 to 1; set by the listing before it adds calls.
-        lost: the names of the calls that the quota cannot pay for before their data leaves the plan's reach.
     """
 
     client: "AsyncAgora"
     listed: float = 0.0
-    lost: frozenset[str] = frozenset()
     _new: list[Unit] = field(factory=list, init=False)
     _ordered: list[Unit] = field(factory=list, init=False)  # the next one is the last
     _is_outdated: bool = field(default=False, init=False)
@@ -89,12 +87,10 @@ class CallQueue:
         jobs = [unit.job for unit in units]
         if all(total_requests(jobs, name) <= quota.today for name, quota in quotas.items()):
             order = order_for_pace(jobs, STAGES, urgent_before=midnight + RUN_AFTER_MIDNIGHT)
-            lost = list[int]()
         else:
             spending = await asyncio.to_thread(plan_spending, jobs, quotas, midnight=midnight)
-            order, lost = [*spending.kept, *spending.lost], list(spending.lost)
+            order = [*spending.kept, *spending.lost]
         self._ordered = [units[place] for place in reversed(order)]
-        self.lost = frozenset(units[place].name for place in lost)
 
     async def _quotas(self) -> tuple[dict[str, DailyQuota], float]:
         """Return `quotas_left` without the requests of calls that are being fetched."""

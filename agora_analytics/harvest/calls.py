@@ -24,8 +24,9 @@ from agora_analytics.errors import (
 )
 from agora_analytics.harvest.call_costs import CallCosts
 from agora_analytics.harvest.call_fetcher import CallFetcher
-from agora_analytics.harvest.call_queue import CallQueue
+from agora_analytics.harvest.call_queue import CallQueue, quotas_left
 from agora_analytics.harvest.call_value import ValueRule
+from agora_analytics.harvest.job_order import plan_spending
 from agora_analytics.harvest.repair import finish_repair, repair_and_read
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import Unit, UnitRunner
@@ -79,6 +80,11 @@ async def harvest_calls(
             ]
 
     await runner.run(units(), queue)
+    runner.counts.lost = plan.count_lost(client.reach(METRICS))
+    if runner.counts.left:
+        jobs = [costs.job(call, value) for call in plan.due_calls(lister.window, client.reach(LISTS))]
+        quotas, midnight = await quotas_left(client)
+        runner.counts.expected_lost = len(plan_spending(jobs, quotas, midnight=midnight).lost)
     repaired_calls = evolve(repaired, points_days=frozenset())
     await finish_repair(runner, store, app_id, repaired_calls, refetch_from=refetch_from)
     return runner.report(lister.window)

@@ -66,6 +66,7 @@ class HarvestReport(Record):
         skipped: calls that failed, with the reason; the next run retries them.
         too_recent: calls that began or ended within the plan's data delay; the next run fetches them.
         left: listed calls that were not fetched because the daily quota is exhausted.
+        expected_lost: how many of these leave the plan's reach before the daily quota can pay for them.
         listing_left: whether some calls may not be listed, because the daily quota of the listing is exhausted.
         retry_at: when the quota resets (UTC epoch seconds), if it ended this run; otherwise None.
         seconds: duration of the run.
@@ -74,6 +75,7 @@ class HarvestReport(Record):
         unreadable: records that this run could not read and that no earlier run has reported. Everything else is
             stored. A later run retries whole calls and pages of a listing, and reports none of them again.
         unreadable_before: how many records earlier runs could not read.
+        lost: listed calls that left the plan's reach before any run could store them, since the store was created.
     """
 
     window: Window
@@ -92,6 +94,8 @@ class HarvestReport(Record):
     damaged: Sequence[FileDamaged] = ()
     unreadable: Sequence[Unreadable] = ()
     unreadable_before: int = 0
+    expected_lost: int = 0
+    lost: int = 0
 
     _IN_JSON = ("complete",)
 
@@ -118,6 +122,8 @@ class Counts:
     damaged: list[FileDamaged] = field(factory=list)
     unreadable: list[Unreadable] = field(factory=list)
     unreadable_before: int = 0
+    expected_lost: int = 0
+    lost: int = 0
 
     @property
     def complete(self) -> bool:

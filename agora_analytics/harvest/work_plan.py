@@ -172,6 +172,13 @@ class WorkPlan:
         """Return the number of listed calls of a window that are complete in the tables."""
         return sum(self.is_complete(call) and _overlaps(call, window) for call in self.listed.values())
 
+    def count_lost(self, reach: Window) -> int:
+        """Return the number of listed calls that left the reach before anything of them was stored."""
+        return sum(
+            self._last_seen(call) < reach.start and call.call_id not in self.stored
+            for call in self.listed.values()
+        )
+
     def _last_seen(self, call: Call) -> int:
         stored = self.stored.get(call.call_id)
         return max(call.created_ts, call.destroyed_ts, stored.destroyed_ts if stored else 0)

@@ -60,12 +60,21 @@ class HarvestHarness(Harness):
     store: Path = field(kw_only=True)
 
     def harvest(
-        self, *, since: float = SINCE, until: float = UNTIL, verify: bool = False, **settings: Any
+        self,
+        *,
+        since: float = SINCE,
+        until: float = UNTIL,
+        verify: bool = False,
+        reserve: int = 0,
+        value: Any = "calls",
+        **settings: Any,
     ) -> HarvestReport:
         async def job(client: AsyncAgora) -> HarvestReport:
             # not flushed to the disk, which would take most of the time of a test
             store = open_store(self.store, create=True, durable=False)
-            return await harvest(client, since=since, until=until, store=store, verify=verify)
+            return await harvest(
+                client, since=since, until=until, store=store, verify=verify, reserve=reserve, value=value
+            )
 
         return self.run(job, **settings)
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
-from agora_analytics.cli.options import HarvestOptions, StoreOption, option_groups
+from agora_analytics.cli.options import CallValue, HarvestOptions, StoreOption, option_groups
 from agora_analytics.cli.output import Format, LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
 from agora_analytics.errors import InvalidRequest
@@ -42,6 +42,22 @@ def harvest(
             "more. Each day takes one or two of the 40 to 60 requests that the plan allows a day.",
         ),
     ] = None,
+    reserve: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Leave N requests of each daily quota of lists, sessions and metrics to others, such as people on call. "
+            "Requests that others have sent already count too.",
+        ),
+    ] = 0,
+    value: Annotated[
+        CallValue,
+        typer.Option(
+            help="What a call is worth if the daily quota does not suffice for all: each the same, by its users or by "
+            "its minutes. Calls with the highest value per request are stored.",
+        ),
+    ] = CallValue.CALLS,
     no_compact: Annotated[
         bool, typer.Option("--no-compact", help="Do not merge the small files of past days.")
     ] = False,
@@ -55,7 +71,8 @@ def harvest(
     later runs do not report them again.
     """
     insights = metrics_of(insight or (), QualityMetric)
-    return run_harvest(account.client, options, insights=insights, compact=not no_compact)
+    spending = {"reserve": reserve, "value": value.value}
+    return run_harvest(account.client, options, insights=insights, spending=spending, compact=not no_compact)
 
 
 def run_harvest(
@@ -64,11 +81,13 @@ def run_harvest(
     *,
     units: str = "calls",
     insights: Sequence[str] = (),
+    spending: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> int:
     """Harvest a vendor into a store, show the progress and the summary, and return the exit code.
 
-    `units` names what the harvest visits, in the plural. `more` are further arguments of `harvest.harvest`.
+    `units` names what the harvest visits, in the plural. `spending` are the arguments of the harvest and of its estimate
+    that depend on the quota, `more` further arguments of `harvest.harvest`.
     """
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.operations import LISTS
@@ -76,10 +95,13 @@ def run_harvest(
     from agora_analytics.cli.live_progress import Progress, harvest_with_progress
     from agora_analytics.cli.runner import DONE, TRY_LATER, WRONG_DATA
     from agora_analytics.harvest import HarvestReport, harvest_insights
+    from agora_analytics.harvest.run import check_reserve
+
+    spending = spending or {}
 
     async def estimate_only() -> None:
         async with open_client(make) as client:
-            await show_estimate(client, units=units, **options.arguments)
+            await show_estimate(client, units=units, **options.arguments, **spending)
 
     async def store_all() -> dict[str, HarvestReport]:
         from agora_analytics.store import open_store
@@ -89,11 +111,12 @@ def run_harvest(
             if isinstance(client, AsyncAgora):
                 # Before the folder of the store is created for nothing.
                 client.legal_window(LISTS, options.since, options.until)
+                check_reserve(client, spending.get("reserve", 0))
             store = await asyncio.to_thread(
                 open_store, options.out, create=True, durable=not options.no_durable
             )
             arguments = options.arguments | {"store": store, "verify": options.verify}
-            report = await harvest_with_progress(client, progress, **arguments, **more)
+            report = await harvest_with_progress(client, progress, **arguments, **spending, **more)
             show_summary(
                 out(), report, options.out, units=units, seconds=progress.seconds, quiet=options.quiet
             )
