@@ -128,6 +128,8 @@ if TYPE_CHECKING:
     from agora_analytics.errors import TransportError as TransportError
     from agora_analytics.errors import WindowOutOfReach as WindowOutOfReach
     from agora_analytics.errors import WindowRefused as WindowRefused
+    from agora_analytics.harvest.call_value import ValueName as ValueName
+    from agora_analytics.harvest.call_value import ValueRule as ValueRule
     from agora_analytics.harvest.estimate import Estimate as Estimate
     from agora_analytics.harvest.estimate import estimate as estimate
     from agora_analytics.harvest.insights import harvest_insights as harvest_insights
@@ -227,6 +229,7 @@ __all__, _import = lazy_names(
             "CallSkipped", "CallStored", "CallsListed", "HarvestEvent", "HarvestObserver", "HarvestReport",
             "PointsStored",
         ),
+        "harvest.call_value": ("ValueName", "ValueRule"),
         "harvest.run": ("HarvestClient", "harvest"),
         "instants": ("Instant",),
         "kit.client": ("ClientOptions", "ConfigPath"),

@@ -8,6 +8,7 @@ from agora_analytics.agora.records import Call
 from agora_analytics.errors import InvalidRequest
 
 ValueName = Literal["calls", "users", "minutes"]
+"""The names of the rules in `VALUE_RULES`."""
 ValueRule = Callable[[Call], float]
 """Returns what a call is worth, relative to other calls: a number that is not negative."""
 

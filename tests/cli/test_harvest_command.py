@@ -192,3 +192,31 @@ def test_unknown_insight_metric_is_refused_before_a_request(fails, tmp_path):
     words = ("harvest", "--since", "3d", "--out", "store", "--base-url", "http://127.0.0.1:9", "--insight")
     assert "did you mean 'joinSuccessRate'" in fails(2, *words, "joinSucessRate")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.slow
+def test_reserve_and_value_apply_to_the_harvest_and_its_estimate(command, base_url, tmp_path):
+    words = ("harvest", "--since", "1d", "--out", tmp_path / "store", "--reserve", "9990", "--value", "users")
+    cost = command(*words, "--dry-run")
+    assert re.search(r"call/metrics\s+12\s+10\s", cost.stdout)
+    assert "does not suffice" in cost.stdout
+    done = command(*words)
+    assert done.returncode == 75, done.stderr
+    assert "10 calls are done, 2 are left" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--reserve", "-1"), "--reserve"),
+        (("--reserve", "10000"), "reserve=10000 leaves nothing of the 10000 requests a day"),
+        (("--reserve", "many"), "--reserve"),
+        (("--value", "size"), "'size' is not one of 'calls', 'users', 'minutes'"),
+    ],
+)
+def test_bad_reserve_or_value_is_refused_before_a_request(command, tmp_path, options, message):
+    done = command("harvest", "--since", "1d", "--out", tmp_path / "store", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "store").exists()
