@@ -261,8 +261,12 @@ class Engine:
                 "of agora_analytics.blocking from several threads"
             )
 
+    def budget_name(self, endpoint: Endpoint) -> str:
+        """Return the name of the budget that counts the requests of an endpoint; others may share it."""
+        return self._shared_budgets.get(endpoint.name, endpoint.name)
+
     def _limiter(self, endpoint: Endpoint) -> Limiter:
-        name = self._shared_budgets.get(endpoint.name, endpoint.name)
+        name = self.budget_name(endpoint)
         if name not in self._limiters:
             self._limiters[name] = Limiter(
                 self._budget(endpoint.name),

@@ -1,12 +1,14 @@
 """The requests that a call takes, calculated from its row in the listing, and its job in a harvest's queue."""
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from agora_analytics.agora.operations import MAX_SIDS, METRICS, SESSIONS
 from agora_analytics.agora.records import Call
+from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.windows import Window, split
 from agora_analytics.harvest.call_value import ValueRule
 from agora_analytics.harvest.job_order import Job
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
 PAGE_SIZE = 100
+STAGES: tuple[Endpoint, Endpoint] = (SESSIONS, METRICS)
+"""The endpoints of a call, in the order in which a harvest needs them."""
+
+
+def budget_names(client: "AsyncAgora") -> tuple[str, str]:
+    """Return the budgets of the stages; they are the same if the account's quota is read as a shared one."""
+    sessions, metrics = (client._engine.budget_name(endpoint) for endpoint in STAGES)  # noqa: SLF001 - same package
+    return sessions, metrics
 
 
 @frozen
@@ -56,9 +66,14 @@ class CallCosts:
         """Return the cost, the value and the expiry of a call, without the part of it that is stored or has expired."""
         stored = self.plan.stored.get(call.call_id)
         since = max(call.created_ts, stored.destroyed_ts if stored else call.created_ts)
-        reach = min(self.client.limits(endpoint).reach for endpoint in (SESSIONS, METRICS))
+        reach = min(self.client.limits(endpoint).reach for endpoint in STAGES)
+        requests = Counter[str]()
+        for budget, count in zip(
+            budget_names(self.client), (self.sessions(call), self.metrics(call)), strict=True
+        ):
+            requests[budget] += count
         return Job(
-            requests={SESSIONS.name: self.sessions(call), METRICS.name: self.metrics(call)},
+            requests=requests,
             value=value(call),
             expires_at=since + reach - REACH_MARGIN,
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from agora_analytics.agora.operations import METRICS, SESSIONS
 from agora_analytics.engine.quota_reserve import usable
+from agora_analytics.harvest.call_costs import STAGES, budget_names
 from agora_analytics.harvest.job_order import (
     RUN_AFTER_MIDNIGHT,
     DailyQuota,
@@ -21,7 +21,6 @@ from agora_analytics.harvest.unit_runner import Unit
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
-STAGES = (SESSIONS.name, METRICS.name)
 _SHARE_BEFORE_LISTED = 1 / 200  # of today's quota
 _SURELY_ENOUGH = 2  # times the expected requests
 _GROWTH = 1.1  # times as many calls as in the current order
@@ -46,7 +45,7 @@ class CallQueue:
     _is_closed: bool = field(default=False, init=False)
     _known: Counter[str] = field(factory=Counter, init=False)  # the requests of all calls that were added
     _taken: Counter[str] = field(factory=Counter, init=False)  # those of the calls that were returned
-    _sent_before: Mapping[str, int] | None = field(default=None, init=False)
+    _sent_before: Counter[str] | None = field(default=None, init=False)
     _left_before: Mapping[str, int] = field(factory=dict, init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
 
@@ -86,7 +85,9 @@ class CallQueue:
         self._new = []
         jobs = [unit.job for unit in units]
         if all(total_requests(jobs, name) <= quota.today for name, quota in quotas.items()):
-            order = order_for_pace(jobs, STAGES, urgent_before=midnight + RUN_AFTER_MIDNIGHT)
+            order = order_for_pace(
+                jobs, budget_names(self.client), urgent_before=midnight + RUN_AFTER_MIDNIGHT
+            )
         else:
             spending = await asyncio.to_thread(plan_spending, jobs, quotas, midnight=midnight)
             order = [*spending.kept, *spending.lost]
@@ -96,14 +97,21 @@ class CallQueue:
         """Return `quotas_left` without the requests of calls that are being fetched."""
         left, midnight = await quotas_left(self.client)
         if self._sent_before is None:
-            self._sent_before = Counter(self.client.sent)
+            self._sent_before = self._sent()
             self._left_before = {name: quota.today for name, quota in left.items()}
         quotas = dict[str, DailyQuota]()
         for name, quota in left.items():
-            sent = self.client.sent.get(name, 0) - self._sent_before.get(name, 0)
+            sent = self._sent()[name] - self._sent_before[name]
             in_progress = max(0, self._taken[name] - sent)
             quotas[name] = DailyQuota(today=max(0, quota.today - in_progress), later=quota.later)
         return quotas, midnight
+
+    def _sent(self) -> Counter[str]:
+        """Return the requests that the client has sent, by budget."""
+        sent = Counter[str]()
+        for endpoint, budget in zip(STAGES, budget_names(self.client), strict=True):
+            sent[budget] += self.client.sent.get(endpoint.name, 0)
+        return sent
 
     def _may_take(self, unit: Unit) -> bool:
         """Return whether the choice of a call is final although more calls may be listed."""
@@ -121,12 +129,10 @@ async def quotas_left(client: "AsyncAgora") -> tuple[dict[str, DailyQuota], floa
 
     Requests that are reserved for others are left out.
     """
-    quotas = {quota.endpoint: quota for quota in await client.quota() if quota.endpoint in STAGES}
-    left = {
-        name: DailyQuota(
-            today=0 if quota.closed else max(0, usable(quota.per_day) - quota.spent),
-            later=usable(quota.per_day),
-        )
-        for name, quota in quotas.items()
-    }
-    return left, max(quota.opens_at for quota in quotas.values())
+    quotas = {quota.endpoint: quota for quota in await client.quota()}
+    left = dict[str, DailyQuota]()
+    for endpoint, budget in zip(STAGES, budget_names(client), strict=True):
+        quota = quotas[endpoint.name]
+        per_day = usable(quota.per_day)
+        left[budget] = DailyQuota(today=0 if quota.closed else max(0, per_day - quota.spent), later=per_day)
+    return left, quotas[STAGES[0].name].opens_at

@@ -26,7 +26,7 @@ class Job:
     """The cost and the value of a call.
 
     Attributes:
-        requests: the requests that it takes, by endpoint.
+        requests: the requests that it takes, by budget: an endpoint, or several that share a quota.
         value: what it is worth, relative to other calls.
         expires_at: when its data begins to leave the plan's reach, in UTC epoch seconds.
     """
@@ -42,7 +42,7 @@ FREE_JOB = Job(requests={}, value=1.0, expires_at=math.inf)
 
 @frozen(kw_only=True)
 class DailyQuota:
-    """The requests of an endpoint that may still be sent today, and on each later day."""
+    """The requests of a budget that may still be sent today, and on each later day."""
 
     today: int
     later: int
@@ -59,9 +59,9 @@ class Spending:
     lost: Sequence[int]
 
 
-def total_requests(jobs: Sequence[Job], endpoint: str) -> float:
-    """Return the requests that jobs take of an endpoint."""
-    return sum(job.requests.get(endpoint, 0) for job in jobs)
+def total_requests(jobs: Sequence[Job], budget: str) -> float:
+    """Return the requests that jobs take of a budget."""
+    return sum(job.requests.get(budget, 0) for job in jobs)
 
 
 def order_for_pace(jobs: Sequence[Job], stages: tuple[str, str], *, urgent_before: float) -> list[int]:

@@ -27,7 +27,8 @@ def queue_of(per_day):
         fields = {"requests": 10, "period": 1.0, "spent": 0, "closed": False, "opens_at": MIDNIGHT}
         return [Quota(endpoint=name, per_day=per_day, **fields) for name in (SESSIONS, METRICS)]
 
-    return CallQueue(SimpleNamespace(quota=quota, sent={}))
+    engine = SimpleNamespace(budget_name=lambda endpoint: endpoint.name)
+    return CallQueue(SimpleNamespace(quota=quota, sent={}, _engine=engine))
 
 
 def units(**jobs):

@@ -169,6 +169,13 @@ def test_harvests_of_several_days_save_99_percent_of_the_value(tmp_path, seed, a
     assert sum(values[call_id] for call_id in stored) >= 0.99 * best
 
 
+def test_quota_that_sessions_and_metrics_share_pays_for_half_as_many_calls(tmp_path):
+    harness = backlog(30, tmp_path)
+    shared = {"shared_budget": True}
+    assert cost_of(harness, settings=shared).lost == 15
+    assert cost_of(harness).lost == 0
+
+
 # ---- what the estimate and the report say
 
 
@@ -180,12 +187,12 @@ def backlog(per_day: int, folder):
     return make_harness(world, folder / "store", now=MIDNIGHT + HOUR, plan=plan)
 
 
-def cost_of(harness, **options):
+def cost_of(harness, *, settings=None, **options):
     async def job(client):
         since = MIDNIGHT - REACH_DAYS * DAY
         return await estimate(client, since=since, until=MIDNIGHT, store=harness.store, **options)
 
-    return harness.run(job, ledger=MemoryLedger())
+    return harness.run(job, ledger=MemoryLedger(), **(settings or {}))
 
 
 def test_estimate_says_how_many_calls_will_be_lost(tmp_path):
