@@ -37,8 +37,8 @@ from agora_analytics.store.records import Published
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
 
-MAX_METRICS_REQUESTS = 48
-"""Waiting, in flight or being written: enough for a response of four seconds at 10 requests a second."""
+MAX_METRICS_REQUESTS = 32
+"""Waiting, in flight or being written: enough for a response of three seconds at 10 requests a second."""
 MAX_WRITES = 2
 """Metrics responses that are converted and written concurrently; each takes memory and a core."""
 SESSION_OVERLAP = 600

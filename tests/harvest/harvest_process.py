@@ -5,6 +5,8 @@ import asyncio
 import json
 import resource
 
+import httpx  # noqa: F401 - imported lazily, like pandas, which pyarrow imports if it is installed: part of the start
+import pandas as pd  # noqa: F401
 from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
