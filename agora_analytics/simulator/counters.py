@@ -15,29 +15,35 @@ class RateWindows:
     """Counts the requests of each key in rate windows and in UTC days.
 
     Attributes:
-        sliding: windows slide; otherwise they are the fixed windows of the UTC clock.
+        sliding: windows slide; otherwise they are the fixed windows of the UTC clock. If that is set back, a window that
+            it shows again keeps its requests.
         worst: the most requests in one window, by key.
     """
 
     sliding: bool = False
     worst: Counter[str] = field(factory=Counter, init=False)
-    _windows: defaultdict[str, deque[float]] = field(
+    _recent: defaultdict[str, deque[float]] = field(
         factory=lambda: defaultdict(deque), init=False, repr=False
     )
+    _fixed: Counter[tuple[str, int]] = field(factory=Counter, init=False, repr=False)
     _accepted: Counter[tuple[str, int]] = field(factory=Counter, init=False, repr=False)
 
     def is_exceeded(self, key: str, limits: Limits, now: float) -> bool:
         """Count one request in its window, and return whether the window has too many. Refused requests count too."""
-        window = self._windows[key]
-        window.append(now)
-        while (
-            now - window[0] >= limits.period
-            if self.sliding
-            else window[0] // limits.period != now // limits.period
-        ):
-            window.popleft()
-        self.worst[key] = max(self.worst[key], len(window))
-        return len(window) > limits.requests
+        count = self._count_in_window(key, limits.period, now)
+        self.worst[key] = max(self.worst[key], count)
+        return count > limits.requests
+
+    def _count_in_window(self, key: str, period: float, now: float) -> int:
+        if not self.sliding:
+            window = key, int(now // period)
+            self._fixed[window] += 1
+            return self._fixed[window]
+        recent = self._recent[key]
+        recent.append(now)
+        while now - recent[0] >= period:
+            recent.popleft()
+        return len(recent)
 
     def refusal(self, key: str, limits: Limits, now: float) -> str | None:
         """Count one request in its window and its day. Return the reason why it is refused, or None.

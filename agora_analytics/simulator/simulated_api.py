@@ -126,6 +126,7 @@ class SimulatedApi(ABC):
         app: the ASGI application.
         seen: what the server received, accepted and refused.
         rate_windows: the requests in each rate window.
+        clock_skew: as the argument. Set it while the simulator runs to let the server's clock step.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class SimulatedApi(ABC):
         self.rate_windows = RateWindows()
         self._credentials = None if credentials is None else dict(credentials)
         self._now = now
-        self._clock_skew = clock_skew
+        self.clock_skew = clock_skew
         self._latency = latency
         self._latencies = Random(2)
         self._next_fault = (faults or Faults()).dice()
@@ -178,7 +179,7 @@ class SimulatedApi(ABC):
 
     def clock(self) -> float:
         """Return the server's time in epoch seconds."""
-        return self._now() + self._clock_skew
+        return self._now() + self.clock_skew
 
     async def handle(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its arrival to the last byte of the response."""

@@ -33,6 +33,18 @@ async def test_second_is_a_fixed_window_of_the_utc_clock(small_world, clock, con
     assert sim.seen.accepted["call/lists"] == 2 * per_second
 
 
+async def test_clock_that_is_set_moves_the_windows(small_world, clock, connected, t):
+    sim = Simulator(small_world, "premium", now=clock)
+    async with connected(sim) as api:
+        assert await messages(api, 3) == [""] * 3
+        sim.clock_skew = 1.0
+        assert await messages(api, 3) == [""] * 3
+        assert (await api.get("call/lists")).headers["date"] == "Thu, 19 Nov 2026 00:00:01 GMT"
+        sim.clock_skew = 0.0  # the first second again, which keeps its requests
+        assert await messages(api, 1) == [QPS]
+    assert sim.seen.worst_window("call/lists") == 4
+
+
 async def test_minute_window_refuses_with_qpm(small_world, clock, connected, t):
     sim = Simulator(small_world, plan_of(requests=2, period=60.0), now=clock)
     async with connected(sim) as api:
