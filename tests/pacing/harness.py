@@ -26,8 +26,9 @@ from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.messages import Request
 from agora_analytics.testing import VirtualClock, run_virtual
+from tests.pacing.counts import ServerClock
 from tests.pacing.scenarios import Scenario
-from tests.pacing.server import ServerClock, ServerModel
+from tests.pacing.server import ServerModel
 
 START = 1_795_089_600.0  # 2026-11-19 12:00 UTC
 WORKERS = 64
