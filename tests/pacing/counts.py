@@ -60,14 +60,11 @@ class Counts:
         """Return the most requests in one fixed window of the server's clock.
 
         Args:
-            excused: windows in which the clock was set, or was set in the last `excused` seconds, are left out: no
-                client knows of a step before a response shows it.
+            excused: leave out windows that the clock showed within so many seconds after it was set: no client knows of
+                that before it has a response. 0: leave out none.
         """
-        left_out = {
-            int(self.time.at(at + 0.01 * i) // self.period)
-            for at, _ in self.time.steps
-            for i in range(round(excused / 0.01) + 1)
-        }
+        shown = (self.time.at(at + excused * i / 100) for at, _ in self.time.steps for i in range(101))
+        left_out = {int(ts // self.period) for ts in shown if excused}
         counts = Counter(int(each.server // self.period) for each in self.arrivals)
         return max((n for window, n in counts.items() if window not in left_out), default=0)
 
