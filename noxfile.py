@@ -16,13 +16,18 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests", "core_only", "compat", "api", "wheel", "docs"]
 nox.options.error_on_missing_interpreters = True
 
+# Most modules of an environment are never imported, and compiling them takes half of an installation's CPU time. Python
+# compiles the others at their first import.
+os.environ.setdefault("PIP_COMPILE", "0")
+
 PROJECT = nox.project.load_toml("pyproject.toml")
 GROUPS = PROJECT["dependency-groups"]
 PYTHONS = nox.project.python_versions(PROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
-"""One process per core. The tests of a file stay together, because they share expensive fixtures."""
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""One process per core. The tests of a file stay together, because they share expensive fixtures. xdist would start files
+with few tests last, which are often the longest; `tests/conftest.py` has their order."""
 EVERYTHING = ("-m", "")
 """Includes the slow tests: plain `pytest` leaves them out (`addopts` in pyproject.toml), and the last `-m` counts."""
 QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")

@@ -63,6 +63,13 @@ NOW = 1_795_089_600.0  # 2026-11-19 12:00 UTC
 CUSTOMER, SECRET = "demo-customer-id", "demo-customer-secret"
 
 
+def pytest_collection_modifyitems(config, items):
+    """Start files with slow tests first in processes side by side, or the last one would run alone."""
+    if hasattr(config, "workerinput"):
+        slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow_files)
+
+
 def harness_of(vendor):
     """Return the module `tests.<vendor>.harness`. Skips without the simulator, which all of them but Agora's import."""
     if vendor != "agora":
