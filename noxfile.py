@@ -25,9 +25,11 @@ GROUPS = PROJECT["dependency-groups"]
 PYTHONS = nox.project.python_versions(PROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
-"""One process per core. The tests of a file stay together, because they share expensive fixtures. xdist would start files
-with few tests last, which are often the longest; `tests/conftest.py` has their order."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SIDE_BY_SIDE = ("-n", str(min(CORES + 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder")
+"""One process more than cores, because tests with processes of their own wait for them. The tests of a file stay together,
+because they share expensive fixtures. xdist would start files with few tests last, which are often the longest;
+`tests/conftest.py` has their order."""
 EVERYTHING = ("-m", "")
 """Includes the slow tests: plain `pytest` leaves them out (`addopts` in pyproject.toml), and the last `-m` counts."""
 QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")
