@@ -20,7 +20,7 @@ termios = pytest.importorskip("termios")
 pyte = pytest.importorskip("pyte")
 
 _LINES = 300
-WIDTHS = pytest.mark.parametrize("columns", [80, 160])
+WIDTHS = pytest.mark.parametrize("columns", [80, slow(160)])
 
 
 @pytest.fixture
