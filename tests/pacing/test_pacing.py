@@ -1,7 +1,9 @@
 """Clients at the edge of the limit: never a request too many, as a server counts with its own clock and delays."""
 
 import pytest
+from attrs import evolve, fields_dict
 
+from agora_analytics import Limits
 from tests.pacing.harness import pace
 from tests.pacing.scenarios import CLOCKS, DISTURBED, JITTER, STEPS
 
@@ -23,6 +25,23 @@ def test_no_window_has_more_than_the_limit(scenario, clients):
     server = pace(scenario, seconds=SECONDS, clients=clients)
     assert server.most_in_fixed() <= scenario.requests
     assert server.refused == 0
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+@pytest.mark.parametrize("scenario", cases(JITTER))
+def test_no_second_has_more_than_the_limit_if_windows_slide(scenario, clients):
+    server = pace(evolve(scenario, sliding=True), seconds=SECONDS, clients=clients)
+    assert server.most_in_any() <= scenario.requests
+    assert server.refused == 0
+
+
+@pytest.mark.skipif(
+    "windows" not in fields_dict(Limits), reason="the plan table does not name the windows yet"
+)
+@pytest.mark.parametrize("clients", [1, 2])
+@pytest.mark.parametrize("scenario", cases(JITTER))
+def test_fixed_windows_are_full_after_three_seconds(scenario, clients):
+    assert pace(scenario, seconds=20.0, clients=clients).utilisation(since=3.0) >= 0.99
 
 
 @pytest.mark.parametrize("clients", [1, 2])
