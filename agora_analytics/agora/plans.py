@@ -62,20 +62,21 @@ class Plan:
 def _row(section: str, *endpoints: str, **numbers: Any) -> dict[str, Limits]:
     """Return the limits of endpoints that share a row of the tables."""
     table = f"Analytics REST API reference, {section}, API limits"
-    return {name: Limits(**numbers, source=f"{table}, {name}") for name in endpoints}
+    return {name: Limits(**numbers, windows="fixed", source=f"{table}, {name}") for name in endpoints}
 
 
 def _plan(name: str, *rows: Mapping[str, Limits]) -> Plan:
     return Plan(
         name=name,
         limits={
-            endpoint: evolve(limits, source=f"{limits.source}, column {name}")
+            endpoint: evolve(limits, source=f"{limits.source}, column {name}; windows: {_WINDOWS}")
             for row in rows
             for endpoint, limits in row.items()
         },
     )
 
 
+_WINDOWS = "current page, the request frequency is counted on the server's UTC clock"
 _CALLS, _INSIGHTS, _LIVE = "Call Inspector", "Data Insights", "Real-time Monitoring"
 _PREMIUM = {"requests": 3, "period": MINUTE, "burst": 3}
 _ENTERPRISE = {"requests": 10, "period": MINUTE, "burst": 8}

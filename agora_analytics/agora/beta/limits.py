@@ -35,7 +35,9 @@ _PAGE = "Agora Analytics RESTful API (Beta), 2021-03-11"
 def _limits(section: str, endpoint: str, **numbers: Any) -> Limits:
     """Return a row of the table; most endpoints accept a request a second and 1,000 a day."""
     defaults = {"requests": 1, "per_day": 1_000, "span": None}
-    return Limits(**defaults | numbers, source=f"{_PAGE}, {section}, API limitations, {endpoint}")
+    # The same gateway as today's API counts them.
+    source = f"{_PAGE}; windows as in agora.plans; {section}, API limitations, {endpoint}"
+    return Limits(**defaults | numbers, windows="fixed", source=source)
 
 
 LIMITS: Mapping[str, Limits] = {
