@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.events import AttemptFailed as AttemptFailed
     from agora_analytics.engine.events import Event as Event
     from agora_analytics.engine.events import FilterIgnored as FilterIgnored
+    from agora_analytics.engine.events import FixedWindowsRefused as FixedWindowsRefused
     from agora_analytics.engine.events import HostSwitched as HostSwitched
     from agora_analytics.engine.events import ListingNarrowed as ListingNarrowed
     from agora_analytics.engine.events import ListingShort as ListingShort
@@ -93,12 +94,14 @@ if TYPE_CHECKING:
     from agora_analytics.engine.ledger import Grant as Grant
     from agora_analytics.engine.ledger import Ledger as Ledger
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
-    from agora_analytics.engine.ledger import SqliteLedger as SqliteLedger
     from agora_analytics.engine.ledger import TooEarly as TooEarly
+    from agora_analytics.engine.pace import Pace as Pace
+    from agora_analytics.engine.pace import WindowPhase as WindowPhase
     from agora_analytics.engine.pages import Meta as Meta
     from agora_analytics.engine.pages import Page as Page
     from agora_analytics.engine.pages import Pages as Pages
     from agora_analytics.engine.retry_policy import RetryPolicy as RetryPolicy
+    from agora_analytics.engine.sqlite_ledger import SqliteLedger as SqliteLedger
     from agora_analytics.engine.transports import Transport as Transport
     from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
     from agora_analytics.engine.transports.asgi import AsgiTransport as AsgiTransport
@@ -204,13 +207,15 @@ __all__, _import = lazy_names(
         "engine.clock": ("Clock", "SystemClock"),
         "engine.engine": ("Quota",),
         "engine.events": (
-            "AttemptFailed", "Event", "FilterIgnored", "HostSwitched", "ListingNarrowed", "ListingShort",
+            "AttemptFailed", "Event", "FilterIgnored", "FixedWindowsRefused", "HostSwitched", "ListingNarrowed", "ListingShort",
             "NotYetAvailable", "Observer", "PartialResponse", "QuotaClosed", "RangeClipped",
             "RecordsSkipped", "ResponseReceived", "Waited", "WindowsLost",
         ),
-        "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "SqliteLedger", "TooEarly"),
+        "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "TooEarly"),
+        "engine.pace": ("Pace", "WindowPhase"),
         "engine.pages": ("Meta", "Page", "Pages"),
         "engine.retry_policy": ("RetryPolicy",),
+        "engine.sqlite_ledger": ("SqliteLedger",),
         "engine.transports": ("Transport",),
         "engine.transports.aiohttp": ("AiohttpTransport",),
         "engine.transports.asgi": ("AsgiTransport",),

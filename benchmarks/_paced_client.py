@@ -10,7 +10,8 @@ import sys
 
 from agora_analytics import AiohttpTransport, AsyncAgora, Plan
 from agora_analytics.agora.operations import LISTS
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from tests.pacing.harness import limits, send_all
 
 

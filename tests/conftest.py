@@ -19,6 +19,7 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine import open_ledger
 from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.pace import Pace
 from agora_analytics.messages import Response
 
 pytest_plugins = ("tests.secret_watch",)
@@ -158,3 +159,21 @@ async def nothing_runs() -> bool:
     for _ in range(10):
         await asyncio.sleep(0)
     return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def send(limiter, grant):
+    """Hand a request over and let its bytes leave, as the request loop and a transport do; return its grant."""
+    while not await limiter.hand_over(grant):
+        grant = await limiter.acquire()
+    limiter.sent(grant)
+    return grant
+
+
+async def leave(limiter):
+    """Wait for a slot and send a request in it."""
+    return await send(limiter, await limiter.acquire())
+
+
+def a_pace(gap=0.1, requests=10**6, period=1.0, **settings):
+    """Return a pace whose slots are a gap apart, and whose windows never fill unless `requests` is small."""
+    return Pace(requests=requests, period=period, gap=gap, **settings)

@@ -26,7 +26,6 @@ INTERNAL = {
     "StoreWriter.__init__",
     # between parts of the engine
     *(
-        "MemoryLedger.sliding_window",
         "RetryPolicy.attempts_for",
         "RetryPolicy.of_call",
         "Settings.host_table",

@@ -28,6 +28,7 @@ from agora_analytics import (
     Ledger,
     Limits,
     MemoryLedger,
+    Pace,
     Page,
     Pages,
     Plan,
@@ -160,13 +161,11 @@ class OwnLedger(MemoryLedger):
     """A ledger of a user, which needs the types of the interface."""
 
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
     ) -> Grant | TooEarly | None:
         if budget.group == "call/metrics":
-            return TooEarly(now + gap)
-        return await super().reserve(
-            budget, now=now, server_now=server_now, gap=gap, per_day=per_day, burst=burst
-        )
+            return TooEarly(now + pace.gap)
+        return await super().reserve(budget, now=now, server_now=server_now, pace=pace, per_day=per_day)
 
 
 def on_event(event: Event) -> None:

@@ -84,6 +84,11 @@ class ClockReading:
         return cls(low=server_date - received, high=server_date + 1 - sent, sent=sent, received=received)
 
     @property
+    def date(self) -> float:
+        """The `Date` header in UTC epoch seconds."""
+        return self.low + self.received
+
+    @property
     def skew(self) -> float:
         """The estimate: zero if zero is within the bounds."""
         return 0.0 if self.low <= 0 <= self.high else (self.low + self.high) / 2

@@ -17,11 +17,12 @@ from agora_analytics.core.windows import Window, reachable
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.authentication import Authentication
 from agora_analytics.engine.call_options import current_limits
-from agora_analytics.engine.clock import ServerTime, SystemClock
+from agora_analytics.engine.clock import ServerTime, SystemClock, monotonic_of
 from agora_analytics.engine.engine_options import EngineOptions
 from agora_analytics.engine.events import HostSwitched, reporting
 from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.phase_lock import PhaseLock
 from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.request_loop import RequestLoop
@@ -101,6 +102,7 @@ class Engine:
         self.observer = reporting(options.observer)
         self.clock = options.clock or SystemClock()
         self.server_time = ServerTime(self.clock)
+        self._phase_lock = PhaseLock(monotonic_of(self.clock))
         self.prefetch_budget = PrefetchBudget()
         self._account = hashlib.sha256(account.encode()).hexdigest()[:16]
         self._limits = limits
@@ -128,6 +130,7 @@ class Engine:
             authentication=authentication,
             read_in_thread=self.in_thread,
             server_time=self.server_time,
+            phase_lock=self._phase_lock,
             observer=self.observer,
             retry=options.retry or RetryPolicy(),
         )
@@ -275,6 +278,7 @@ class Engine:
                 clock=self.clock,
                 server_time=self.server_time,
                 observer=self.observer,
+                phase_lock=self._phase_lock,
             )
         return self._limiters[name]
 

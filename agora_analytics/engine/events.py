@@ -79,6 +79,23 @@ class QuotaClosed(Record):
 
 
 @frozen(kw_only=True)
+class FixedWindowsRefused(Record):
+    """The server refused a request although its fixed window had room, so windows count as sliding for `seconds`.
+
+    Another program may use the account, or the server counts in another way than is documented.
+    """
+
+    endpoint: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.endpoint}: refused although the server's fixed window had room; "
+            f"paced for sliding windows for {self.seconds:.0f} s"
+        )
+
+
+@frozen(kw_only=True)
 class ListingNarrowed(Record):
     """The server hides records of a time range, so the range is fetched in halves."""
 
@@ -205,6 +222,7 @@ Event = (
     | AttemptFailed
     | HostSwitched
     | QuotaClosed
+    | FixedWindowsRefused
     | ListingNarrowed
     | ListingShort
     | RangeClipped
@@ -226,6 +244,7 @@ _LOGGED: Mapping[type[Any], tuple[logging.Logger, int]] = {
     AttemptFailed: (_requests, logging.INFO),
     HostSwitched: (_hosts, logging.WARNING),
     QuotaClosed: (_limits, logging.WARNING),
+    FixedWindowsRefused: (_limits, logging.WARNING),
     ListingNarrowed: (_listings, logging.INFO),
     ListingShort: (_listings, logging.WARNING),
     RangeClipped: (_listings, logging.WARNING),

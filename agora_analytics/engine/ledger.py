@@ -1,27 +1,30 @@
-"""The ledger: the requests charged to each day's quota, and the next rate-limit slot.
+"""The ledger: the requests charged to each day's quota, and the places of the last requests.
 
 Quotas belong to the account and are counted in UTC days on the server's clock, over all machines. A `MemoryLedger` knows
-the clients of one process; a `SqliteLedger` is shared by all processes of a machine that open the same file.
+the clients of one process; a `SqliteLedger` (see `sqlite_ledger`) is shared by all processes of a machine that open the
+same file.
 """
 
-import asyncio
+import math
 import os
-import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from collections import deque
+from typing import NamedTuple, Protocol
 
-from attrs import astuple, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from agora_analytics.engine.ledger_file import LOCK_TIMEOUT, LedgerFile, boot_id
-from agora_analytics.engine.sliding_window import Reservation, SlidingWindow
-from agora_analytics.errors import ConfigurationError
+from agora_analytics.engine.pace import Pace
 from agora_analytics.instants import utc_day
 
-T = TypeVar("T")
+_CATCH_UP = 0.05  # seconds by which a timer may be late without delaying the next slots
+_OUTDATED = 15.0  # seconds; a reading of `now` is never so much older than one that was stored before
+LATE = 0.002
+"""Seconds after its slot by which a request is sent, unless its process tells a shared ledger more."""
+_LOST = (
+    120.0  # seconds after its slot; a request that has not left by then never will: its event loop is closed
+)
+_EARLY = 0.0005  # seconds; a shorter wait is left out, because timers are not more exact
 
 
 class Budget(NamedTuple):
@@ -31,31 +34,99 @@ class Budget(NamedTuple):
     group: str
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class Grant:
     """A permission to send one request.
 
     Attributes:
         slot: when the request may be sent (monotonic seconds, see `clock.Clock`).
         day: the UTC day that it is charged to.
-        previous_free: the next free time before this slot was reserved.
-        next_free: the next free time after it. A released slot becomes available again only if no later slot was
-            reserved and no hold was placed since.
-        reservation: the limiter's place in its sliding window.
+        seq: its place in the order of the budget.
+        recorded: `arrived` as a shared ledger has it.
+        arrived: by when it has reached the server, relative to the fastest way there (monotonic seconds); inf: unknown,
+            because it is not sent yet.
+        sent_at: when its bytes left; None: they have not.
+        predecessor: `arrived` of the request N places before, when this slot was reserved.
+        previous_free: see `Queue.free`; the value before this slot was reserved.
+        next_free: the value after it.
     """
 
     slot: float
     day: str
-    previous_free: float = 0.0
-    next_free: float = 0.0
-    reservation: Reservation | None = field(default=None, eq=False, repr=False)
+    seq: int = 0
+    arrived: float = math.inf
+    recorded: float = math.inf
+    sent_at: float | None = None
+    predecessor: float = field(default=-math.inf, repr=False)
+    previous_free: float = field(default=-math.inf, repr=False)
+    next_free: float = field(default=-math.inf, repr=False)
 
 
 @frozen
 class TooEarly:
-    """Nothing was charged, because the next `slot` (monotonic seconds) is too far ahead; try again by then."""
+    """Nothing was charged, because the next `slot` (monotonic seconds) is too far ahead; try again by then.
+
+    `slot` is infinite if it depends on a request that is not sent yet.
+    """
 
     slot: float
+
+
+@frozen
+class Queue:
+    """The state of a budget from which the next slot follows, together with its last places.
+
+    Attributes:
+        seq: the sequence number of the last place.
+        free: when the next slot is due by the gap, without a burst.
+        held: no slot is before it, because the server refused a request over the rate.
+        seen: when the last slot was granted.
+        server_seen: the same in UTC epoch seconds of the server's clock.
+        boot: identifies the start of the machine that the monotonic clock counts from.
+    """
+
+    seq: int = 0
+    free: float = -math.inf
+    held: float = -math.inf
+    seen: float = -math.inf
+    server_seen: float = 0.0
+    boot: str = ""
+
+    def on_clock(self, now: float, server_now: float, boot: str) -> "tuple[Queue, float]":
+        """Return the queue on the clock that shows `now`, and by how many seconds its places must be moved; usually 0.
+
+        Its times may be from another clock: the machine was restarted, or the file was copied to another one. Then what is
+        left of each wait counts from now, and the server's time decides how much that is.
+        """
+        if self.seen == -math.inf or (self.boot == boot and self.seen - now <= _OUTDATED):
+            return self, 0.0
+        shift = now - self.seen - max(server_now - self.server_seen, 0.0)
+        return Queue(self.seq, self.free + shift, self.held + shift, now, server_now, boot), shift
+
+    def reserve(
+        self, pace: Pace, *, now: float, day: str, predecessor: float, ahead: float
+    ) -> "Grant | TooEarly":
+        """Return the next slot; `predecessor` is when the request N places before had arrived (-inf: there is none).
+
+        A burst takes slots early, and later slots make up for that.
+        """
+        due = self.free - (pace.burst - 1) * pace.gap
+        slot = max(due, self.held, pace.free_at(predecessor))
+        if slot - now > ahead + _EARLY:
+            return TooEarly(slot)
+        begins = slot if now - slot <= _CATCH_UP else now
+        return Grant(
+            slot=max(slot, now),
+            day=day,
+            seq=self.seq + 1,
+            predecessor=predecessor,
+            previous_free=self.free,
+            next_free=max(self.free, begins) + pace.gap,
+        )
+
+    def after(self, grant: "Grant", *, now: float, server_now: float, boot: str = "") -> "Queue":
+        """Return the queue after a slot was granted."""
+        return Queue(grant.seq, grant.next_free, self.held, now, server_now, boot)
 
 
 class Ledger(Protocol):
@@ -63,20 +134,29 @@ class Ledger(Protocol):
 
     `now` and slots are seconds of a monotonic clock, which the processes of one machine share: see `clock.Clock`.
     `server_now` is the server's time in UTC epoch seconds, which decides the day.
+
+    Attributes:
+        ahead: seconds in advance for which a slot is granted. 0 if all requests are sent by this process, so that every
+            place is known exactly, and `reserve` never waits.
     """
 
-    async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
-    ) -> Grant | TooEarly | None:
-        """Charge one request and return its slot; None: the day's quota is spent.
+    ahead: float
 
-        Slots are `gap` apart, except that `burst` requests may be sent at once after a pause. A slot is granted at most
-        `AHEAD` in advance, so that a caller that is cancelled or dies leaves no hole in the queue.
+    async def reserve(
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
+    ) -> Grant | TooEarly | None:
+        """Charge one request and return its slot, which the rules of `pace` decide; None: the day's quota is spent.
+
+        A slot is granted at most `ahead` in advance, so that a caller that is cancelled or dies leaves no gap.
         """
         ...
 
+    async def postpone(self, budget: Budget, grant: Grant) -> None:
+        """Record `grant.arrived`, because the request is sent or arrives at another time than was assumed."""
+        ...
+
     async def release(self, budget: Budget, grant: Grant) -> None:
-        """Release the charge and the slot of a request that was never sent."""
+        """Release the charge and the place of a request that was never sent."""
         ...
 
     async def hold(self, budget: Budget, until: float) -> None:
@@ -96,70 +176,58 @@ class Ledger(Protocol):
         ...
 
 
-AHEAD = 1.0
-"""Seconds; a slot that is further ahead is not granted yet."""
-_LATE = 0.002  # seconds that a timer may be late without delaying the next slots
-_HELD = 1e-6  # seconds by which a hold moves the queue at least, so that an earlier slot is never the last one again
-# Seconds; a reading of `now` is never so much older than one that was stored before.
-_OUTDATED = LOCK_TIMEOUT + 5
+@define(eq=False)
+class _Places:
+    """The queue of one budget, and its last requests in order, without gaps."""
 
+    queue: Queue = field(factory=Queue)
+    last: deque[Grant] = field(factory=deque)
 
-@frozen
-class _Queue:
-    """The next free time of a budget, and when that was stored: on the monotonic clock and on the server's.
+    def arrived(self, requests: int, now: float) -> float:
+        """Return by when the request arrived that is `requests` places before the next one; -inf: there is none.
 
-    `boot` identifies the start of the machine that the monotonic clock counts from.
-    """
-
-    free: float
-    seen: float
-    server_seen: float
-    boot: str = ""
-
-    def on_clock(self, now: float, server_now: float, boot: str) -> "_Queue":
-        """Return the queue on the clock that shows `now`.
-
-        The stored times may be from another clock: the machine was restarted, or the file was copied to another one.
-        Then what is left of the wait counts from now, and the server's time decides how much that is.
+        A request that has not left delays only its own place: the next place keeps it, and the one after that is taken.
         """
-        free = self.free
-        if self.boot != boot or self.seen - now > _OUTDATED:
-            passed = max(server_now - self.server_seen, 0.0)
-            free = now + max(free - self.seen - passed, 0.0)
-        return _Queue(free, now, server_now, boot)
+        for _ in range(requests - 1):
+            if len(self.last) < requests or self._of(self.last[-requests], now) < math.inf:
+                break
+            self.last.append(self.last[-requests])
+            self.queue = evolve(self.queue, seq=self.queue.seq + 1)
+        return self._of(self.last[-requests], now) if len(self.last) >= requests else -math.inf
 
-    def reserve(self, gap: float, burst: int) -> "tuple[_Queue, Grant | TooEarly]":
-        """Return the queue after the next slot, and the grant.
+    @staticmethod
+    def _of(grant: Grant, now: float) -> float:
+        lost = grant.arrived == math.inf and now - grant.slot > _LOST
+        return grant.slot + _LOST if lost else grant.arrived
 
-        A burst takes its slots so many gaps early, and later slots make up for that.
-        """
-        slot = max(self.seen - _LATE, self.free - (burst - 1) * gap)
-        if slot - self.seen > AHEAD:
-            return self, TooEarly(slot)
-        after = _Queue(max(self.free, slot) + gap, self.seen, self.server_seen, self.boot)
-        day = utc_day(self.server_seen)
-        return after, Grant(slot=slot, day=day, previous_free=self.free, next_free=after.free)
+    def on_clock(self, now: float, server_now: float) -> None:
+        """See `Queue.on_clock`."""
+        self.queue, shift = self.queue.on_clock(now, server_now, "")
+        if shift:
+            for grant in {id(grant): grant for grant in self.last}.values():
+                grant.arrived += shift
+
+    def append(self, grant: Grant, pace: Pace, now: float) -> None:
+        """Add a place, and forget those that no client needs: not even one whose plan has a higher rate."""
+        self.last.append(grant)
+        while len(self.last) > pace.requests and self.last[0].arrived < now - 2 * pace.period:
+            self.last.popleft()
 
 
 class MemoryLedger:
     """A ledger for the clients of one process; it forgets when the process ends."""
 
+    ahead = 0.0
+
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the loops of blocking clients run in threads of their own
         self._spent: dict[tuple[Budget, str], int] = {}
         self._closed: set[tuple[Budget, str]] = set()
-        self._queue: dict[Budget, _Queue] = {}
-        self._window: dict[Budget, SlidingWindow] = {}
+        self._places: dict[Budget, _Places] = {}
         _memory_ledgers.add(self)
 
-    def sliding_window(self, budget: Budget, requests: int) -> SlidingWindow:
-        """Return the last requests of a budget, the same for every client of this ledger, whatever its rate."""
-        with self._lock:
-            window = self._window.setdefault(budget, SlidingWindow(requests))
-            return window if window.requests == requests else window.sharing(requests)
-
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
     ) -> Grant | TooEarly | None:
         """See `Ledger.reserve`."""
         day = utc_day(server_now)
@@ -167,26 +235,35 @@ class MemoryLedger:
             spent = self._spent.get((budget, day), 0)
             if spent >= per_day or (budget, day) in self._closed:
                 return None
-            stored = self._queue.get(budget) or _Queue(now, now, server_now)
-            queue = stored.on_clock(now, server_now, stored.boot)
-            self._queue[budget], grant = queue.reserve(gap, burst)
-            if isinstance(grant, Grant):
+            places = self._places_of(budget)
+            places.on_clock(now, server_now)
+            arrived = places.arrived(pace.requests, now)
+            queue = places.queue
+            granted = queue.reserve(pace, now=now, day=day, predecessor=arrived, ahead=self.ahead)
+            if isinstance(granted, Grant):
+                places.append(granted, pace, now)
+                places.queue = queue.after(granted, now=now, server_now=server_now)
                 self._spent[budget, day] = spent + 1
-        return grant
+        return granted
+
+    async def postpone(self, budget: Budget, grant: Grant) -> None:
+        """See `Ledger.postpone`. The ledger has the grant itself, so it knows already."""
 
     async def release(self, budget: Budget, grant: Grant) -> None:
         """See `Ledger.release`."""
         with self._lock:
             self._spent[budget, grant.day] -= 1
-            queue = self._queue[budget]
-            if queue.free == grant.next_free:
-                self._queue[budget] = evolve(queue, free=grant.previous_free)
+            grant.arrived = grant.predecessor
+            places = self._places[budget]
+            if places.queue.seq == grant.seq:
+                places.queue = evolve(places.queue, seq=grant.seq - 1, free=grant.previous_free)
+                places.last.pop()
 
     async def hold(self, budget: Budget, until: float) -> None:
         """See `Ledger.hold`."""
         with self._lock:
-            queue = self._queue.get(budget) or _Queue(until, 0.0, 0.0)
-            self._queue[budget] = evolve(queue, free=max(until, queue.free + _HELD))
+            places = self._places_of(budget)
+            places.queue = evolve(places.queue, held=max(until, places.queue.held))
 
     async def close_day(self, budget: Budget, day: str) -> None:
         """See `Ledger.close_day`."""
@@ -201,11 +278,18 @@ class MemoryLedger:
     async def aclose(self) -> None:
         """Nothing to close."""
 
+    def _places_of(self, budget: Budget) -> _Places:
+        if (places := self._places.get(budget)) is None:
+            places = self._places[budget] = _Places()
+        return places
+
     def forked(self) -> None:
         """Make the copy of a forked process usable: threads of the parent do not exist here, and send nothing."""
         self._lock = threading.Lock()
-        for window in self._window.values():
-            window.forked()
+        for places in self._places.values():
+            for grant in places.last:
+                if grant.arrived == math.inf:  # the parent sends it itself
+                    grant.arrived = grant.predecessor
 
 
 _memory_ledgers: "weakref.WeakSet[MemoryLedger]" = weakref.WeakSet()
@@ -218,145 +302,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-_ENTER_DAY = "INSERT INTO day (account, grp, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-
-
-class SqliteLedger:
-    """A ledger in a SQLite file, shared by every process on the machine that names it.
-
-    It counts the day's requests and grants the slots in which they are sent, so that all processes together stay within
-    one rate. The file contains no credential: an account is stored as a digest. The ledger may be used on both sides of a
-    fork. The first method that is called opens the file, and creates it if it is missing. All methods wait for the file
-    in a thread. Close the ledger after the last client. Otherwise the connection is closed when the ledger is collected
-    as garbage; nothing is lost, because every method commits before it returns.
-
-    Args:
-        path: the file. Its folder is created if it is missing.
-        is_default: the user named no file. A new file is then private, and one that cannot be written is replaced by
-            memory, with a warning.
-
-    Raises:
-        ConfigurationError: the path cannot be the file of a ledger. Every method raises it too: the file is a database
-            of another program, cannot be opened, or was deleted while it was in use.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, is_default: bool = False) -> None:
-        self.path = Path(path)
-        self._file = LedgerFile(self.path, is_default=is_default)
-        weakref.finalize(self, self._file.discard)
-        if not is_default:
-            with self._file_errors():
-                self._file.check_path()
-
-    def __repr__(self) -> str:
-        return f"SqliteLedger({str(self.path)!r})"
-
-    async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, gap: float, per_day: int, burst: int = 1
-    ) -> Grant | TooEarly | None:
-        """See `Ledger.reserve`."""
-        key, day = (budget.account, budget.group), utc_day(server_now)
-
-        def charge(db: sqlite3.Connection) -> Grant | TooEarly | None:
-            spent, closed = _spent(db, budget, day)
-            if closed or spent >= per_day:
-                return None
-            boot = boot_id()
-            stored = _stored_queue(db, budget) or _Queue(now, now, server_now, boot)
-            queue, grant = stored.on_clock(now, server_now, boot).reserve(gap, burst)
-            _store_queue(db, budget, queue)
-            if isinstance(grant, Grant):
-                db.execute(
-                    "INSERT INTO day (account, grp, day, spent) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1",
-                    (*key, day),
-                )
-            return grant
-
-        return await self._transact(charge)
-
-    async def release(self, budget: Budget, grant: Grant) -> None:
-        """See `Ledger.release`."""
-        key = (budget.account, budget.group)
-
-        def undo(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE day SET spent = spent - 1 WHERE (account, grp, day) = (?, ?, ?)", (*key, grant.day)
-            )
-            db.execute(
-                "UPDATE pace SET free = ? WHERE (account, grp, free) = (?, ?, ?)",
-                (grant.previous_free, *key, grant.next_free),
-            )
-
-        await self._transact(undo)
-
-    async def hold(self, budget: Budget, until: float) -> None:
-        """See `Ledger.hold`."""
-
-        def extend(db: sqlite3.Connection) -> None:
-            boot = boot_id()
-            queue = _stored_queue(db, budget)
-            if queue is None or queue.boot != boot:
-                queue = _Queue(until, 0.0, 0.0, boot)
-            _store_queue(db, budget, evolve(queue, free=max(until, queue.free + _HELD)))
-
-        await self._transact(extend)
-
-    async def close_day(self, budget: Budget, day: str) -> None:
-        """See `Ledger.close_day`."""
-
-        def close(db: sqlite3.Connection) -> None:
-            key = (budget.account, budget.group, day)
-            db.execute(_ENTER_DAY, key)
-            db.execute("UPDATE day SET closed = 1 WHERE (account, grp, day) = (?, ?, ?)", key)
-
-        await self._transact(close)
-
-    async def spent(self, budget: Budget, day: str) -> tuple[int, bool]:
-        """See `Ledger.spent`."""
-        return await self._transact(lambda db: _spent(db, budget, day))
-
-    async def aclose(self) -> None:
-        """Close the file. In a thread, because another thread may be waiting for the file."""
-        await asyncio.to_thread(self.close)
-
-    def close(self) -> None:
-        """Close the file; the next method opens it again."""
-        self._file.close()
-
-    async def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        # In a thread, because another process may hold the lock of the file.
-        return await asyncio.to_thread(self._run, work)
-
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._file_errors():
-            return self._file.transact(work)
-
-    @contextmanager
-    def _file_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(
-                f"the ledger file {self.path} cannot be used: {error}; "
-                "set AGORA_LEDGER to another file, or to 'memory' to count this process only"
-            ) from error
-
-
-def _stored_queue(db: sqlite3.Connection, budget: Budget) -> _Queue | None:
-    row = db.execute(
-        "SELECT free, seen, server_seen, boot FROM pace WHERE (account, grp) = (?, ?)", budget
-    ).fetchone()
-    return _Queue(*row) if row else None
-
-
-def _store_queue(db: sqlite3.Connection, budget: Budget, queue: _Queue) -> None:
-    db.execute("REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?)", (*budget, *astuple(queue)))
-
-
-def _spent(db: sqlite3.Connection, budget: Budget, day: str) -> tuple[int, bool]:
-    row = db.execute(
-        "SELECT spent, closed FROM day WHERE (account, grp, day) = (?, ?, ?)",
-        (budget.account, budget.group, day),
-    ).fetchone()
-    return (row[0], bool(row[1])) if row else (0, False)

@@ -23,15 +23,20 @@ _log = logger_of("ledger")
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for the lock of the file."""
 _SCHEMA = (
-    """CREATE TABLE day (
+    """CREATE TABLE IF NOT EXISTS day (
     account TEXT, grp TEXT, day TEXT, spent INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, grp, day)) WITHOUT ROWID""",
-    """CREATE TABLE pace (
-    account TEXT, grp TEXT, free REAL NOT NULL, seen REAL NOT NULL, server_seen REAL NOT NULL, boot TEXT NOT NULL,
+    """CREATE TABLE IF NOT EXISTS queue (
+    account TEXT, grp TEXT, seq INTEGER NOT NULL DEFAULT 0, free REAL NOT NULL DEFAULT -9e999,
+    held REAL NOT NULL DEFAULT -9e999, seen REAL NOT NULL DEFAULT -9e999, server_seen REAL NOT NULL DEFAULT -9e999, boot TEXT NOT NULL,
     PRIMARY KEY (account, grp)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS place (
+    account TEXT, grp TEXT, seq INTEGER, arrived REAL NOT NULL, PRIMARY KEY (account, grp, seq)) WITHOUT ROWID""",
 )
 _OURS = 0x41_47_4C_32
 """The application id of SQLite files with this schema: AGL2."""
+_VERSION = 1
+"""The version of the schema, in `PRAGMA user_version`. A file of an earlier version gets the tables that it lacks."""
 _BUSY = 0.01  # seconds until a busy file is tried again
 
 
@@ -198,7 +203,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     give_up = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            if not _is_ledger(db):
+            if not _is_current(db):
                 db.execute("PRAGMA journal_mode = WAL")
                 _create_tables(db)
             break
@@ -209,22 +214,24 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def _is_ledger(db: sqlite3.Connection) -> bool:
-    """Return whether a file is a ledger; False if it is empty."""
+def _is_current(db: sqlite3.Connection) -> bool:
+    """Return whether a file is a ledger with all tables; False if it is empty, or of an earlier version."""
     filled = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     # read second, because another process may create the tables in between
     (mark,) = db.execute("PRAGMA application_id").fetchone()
     if mark != _OURS and (mark or filled):
         raise sqlite3.DatabaseError("it is a database of another program, or a ledger of another version")
-    return bool(mark)
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return bool(mark) and version >= _VERSION
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
     with _transaction(db):
-        if not _is_ledger(db):  # no other process was faster
+        if not _is_current(db):  # no other process was faster
             for statement in _SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_OURS}")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import ConfigurationError
 
 LEDGER = "AGORA_LEDGER"

@@ -4,26 +4,26 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from agora_analytics.core.domains import Domains, Lease
 from agora_analytics.core.endpoint import Endpoint
-from agora_analytics.core.json_memory import refuse_expansion
 from agora_analytics.core.verdicts import Cause, Done, Exchange, Fail, Payload, Retry, Verdict
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.authentication import Authentication
 from agora_analytics.engine.call_options import CallLimits, current_limits
-from agora_analytics.engine.clock import ServerTime
+from agora_analytics.engine.clock import ClockReading, ServerTime
 from agora_analytics.engine.events import AttemptFailed, Observer, RecordsSkipped, ResponseReceived, Waited
-from agora_analytics.engine.ledger import Grant
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.outcomes import bounded, is_from_the_api, refused_redirect, with_context
+from agora_analytics.engine.phase_lock import PhaseLock
 from agora_analytics.engine.retry_policy import Retries, RetryPolicy
-from agora_analytics.engine.transports import LARGEST_BODY, LONGEST_URL, Transport
+from agora_analytics.engine.slot import Slot
+from agora_analytics.engine.transports import LONGEST_URL, Transport
 from agora_analytics.errors import (
     AgoraAnalyticsError,
     APIError,
@@ -34,7 +34,7 @@ from agora_analytics.errors import (
     QuotaExhausted,
 )
 from agora_analytics.instants import DAY
-from agora_analytics.messages import FailureKind, Request, Response, TransportFailure
+from agora_analytics.messages import Request, Response, TransportFailure
 
 R = TypeVar("R")
 Outcome = Response | TransportFailure
@@ -67,6 +67,19 @@ class _Run(Generic[R]):
         return left if max_wait is None else min(left, max_wait)
 
 
+@define
+class _Sent:
+    """A request that was sent, and its outcome. `seconds` include its signature."""
+
+    credentials: object = field(repr=False)
+    lease: Lease
+    outcome: Outcome
+    seconds: float
+    slot: Slot
+    reading: ClockReading | None
+    exchange: Exchange
+
+
 class RequestLoop:
     """Turns an `ApiRequest` into an `ApiResponse` or an error, within the limits. `sent` counts attempts by endpoint."""
 
@@ -79,11 +92,13 @@ class RequestLoop:
         authentication: Authentication[Any],
         read_in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         server_time: ServerTime,
+        phase_lock: PhaseLock,
         observer: Observer,
         retry: RetryPolicy,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
+        self._reports_sent = getattr(transport, "reports_sent", False)
         self._open: Callable[[], Awaitable[None]] | None = getattr(transport, "open", None)
         self._is_open = self._open is None
         self._hosts = domains
@@ -91,6 +106,7 @@ class RequestLoop:
         self._authentication = authentication
         self._read_in_thread = read_in_thread
         self._server_time = server_time
+        self._phase_lock = phase_lock
         self._observer = observer
         self._retry = retry
         self._chance = chance
@@ -129,44 +145,25 @@ class RequestLoop:
         )
 
     async def _run_attempts(self, run: _Run[R]) -> ApiResponse[R]:
-        endpoint, limiter, now_here = run.request.endpoint, run.limiter, asyncio.get_running_loop().time
+        endpoint, limiter = run.request.endpoint, run.limiter
         while True:
-            credentials = await self._authentication.credentials()
-            grant = await self._take_turn(run)
-            built_at, skew = self._server_time.now(), self._server_time.skew
-            began = now_here()
-            lease = self._hosts.pick(began, replayable=endpoint.replayable)
-            host = lease.host
-            try:
-                payload = run.request.build(built_at)
-                policy = self._retry.of_call(run.call)
-                http_request = self._http_request(endpoint, payload, host, policy, credentials)
-            except BaseException:  # nothing was sent, for instance because the time range is out of reach
-                await limiter.abandon(grant)
-                raise
-            grant = await limiter.mark_sent(grant)
-            self.sent[endpoint.name] += 1
-            left = now_here()
-            outcome = await self._send(http_request, lease, run.trail)
-            ended = now_here()
-            reading = self._server_time.read(outcome, seconds=ended - left)
-            await _record_outcome(limiter, grant, outcome, ended - left)
-            now = self._server_time.now(reading)
-            exchange = Exchange(
-                endpoint=endpoint,
-                payload=payload,
-                outcome=outcome,
-                sent_at=now - (ended - left),
-                now=now,
-                clock_shift=self._server_time.shift(reading, since=skew),
-            )
+            if (attempt := await self._attempt(run)) is None:
+                continue
+            exchange, host, outcome = attempt.exchange, attempt.lease.host, attempt.outcome
             verdict = await self._read(run, exchange)
-            self._server_time.learn(reading if _is_from_the_api(verdict, outcome) else None)
-            run.trail.append(Attempt(host=host, outcome=_outcome(verdict), seconds=ended - began))
+            if is_from_the_api(verdict, outcome):
+                self._learn(attempt)
+            run.trail.append(
+                Attempt(
+                    host=host,
+                    outcome="done" if isinstance(verdict, Done) else verdict.error.message,
+                    seconds=attempt.seconds,
+                )
+            )
             self._notify(endpoint, run.trail[-1], outcome)
-            self._hosts.report(lease, verdict, run.failed_at, now=now_here())
+            self._hosts.report(attempt.lease, verdict, run.failed_at, now=_now())
             if not isinstance(verdict, Done):
-                verdict = await self._authentication.retry_if_renewed(verdict, credentials)
+                verdict = await self._authentication.retry_if_renewed(verdict, attempt.credentials)
                 await self._after_failure(run, verdict, exchange, host)
                 continue
             limiter.reset_backoff()
@@ -177,34 +174,79 @@ class RequestLoop:
                 result=verdict.result,
                 request_id=verdict.request_id,
                 response=outcome,
-                payload=payload,
+                payload=exchange.payload,
                 host=host,
                 trail=tuple(run.trail),
                 skipped=verdict.skipped,
             )
 
-    async def _take_turn(self, run: _Run[Any]) -> Grant:
-        """Open the transport and wait for a slot, for as long as the call may wait."""
-        endpoint, max_wait, patience = run.request.endpoint.name, run.call.max_wait, run.patience
-        if not self._is_open and self._open is not None:
-            latest = _now() + patience
-            try:
-                async with asyncio.timeout_at(None if max_wait is None else latest) as opening:
-                    await self._open()
-                self._is_open, patience = True, latest - _now()
-            except TimeoutError:
-                if not opening.expired():
-                    raise
-                raise DeadlineExceeded(
-                    f"timed out after {max_wait:g} s while opening the transport", endpoint=endpoint
-                ) from None
+    async def _attempt(self, run: _Run[Any]) -> _Sent | None:
+        """Send the request once, in its slot; None: the slot has passed before the request was sent."""
+        endpoint = run.request.endpoint
+        credentials = await self._authentication.credentials()
+        await self._open_transport(run)
         try:
-            return await run.limiter.acquire(
-                patience=patience, is_short=max_wait is not None, own_deadline=run.call.has_deadline
-            )
+            async with run.limiter.slot(
+                patience=run.patience,
+                is_short=run.call.max_wait is not None,
+                own_deadline=run.call.has_deadline,
+            ) as slot:
+                built_at, skew, began = self._server_time.now(), self._server_time.skew, _now()
+                lease = self._hosts.pick(began, replayable=endpoint.replayable)
+                self._phase_lock.follow(lease.host)
+                payload = run.request.build(built_at)
+                request = self._http_request(run, payload, lease.host, credentials, slot.sent)
+                if not await slot.hand_over():
+                    return None
+                self.sent[endpoint.name] += 1
+                if not self._reports_sent:
+                    slot.sent()
+                left = _now()
+                outcome = await self._send(request, lease, run.trail)
+                ended = _now()
+                await slot.close(outcome)
         except (APIError, QuotaExhausted) as error:
-            error.endpoint, error.trail = endpoint, tuple(run.trail)
+            error.endpoint, error.trail = endpoint.name, tuple(run.trail)
             raise
+        reading = self._server_time.read(outcome, seconds=ended - left)
+        now = self._server_time.now(reading)
+        exchange = Exchange(
+            endpoint=endpoint,
+            payload=payload,
+            outcome=outcome,
+            sent_at=now - (ended - left),
+            now=now,
+            clock_shift=self._server_time.shift(reading, since=skew),
+        )
+        return _Sent(credentials, lease, outcome, ended - began, slot, reading, exchange)
+
+    def _learn(self, attempt: _Sent) -> None:
+        """Learn the server's clock from a response that is known to be from the server."""
+        reading, slot = attempt.reading, attempt.slot
+        self._server_time.learn(reading)
+        if reading is not None and slot.handed_over_at is not None:
+            self._phase_lock.learn(
+                attempt.lease.host, reading.date, sent=slot.handed_over_at, received=slot.received_at
+            )
+            slot.dated(reading.date)
+
+    async def _open_transport(self, run: _Run[Any]) -> None:
+        """Open the transport, for as long as the call may wait."""
+        if self._is_open or self._open is None:
+            return
+        max_wait = run.call.max_wait
+        latest = None if max_wait is None else _now() + run.patience
+        try:
+            async with asyncio.timeout_at(latest) as opening:
+                await self._open()
+            self._is_open = True
+        except TimeoutError:
+            if not opening.expired():
+                raise
+            raise DeadlineExceeded(
+                f"timed out after {max_wait:g} s while opening the transport",
+                endpoint=run.request.endpoint.name,
+            ) from None
 
     async def _after_failure(
         self, run: _Run[Any], verdict: Retry | Fail, exchange: Exchange, host: str
@@ -212,7 +254,7 @@ class RequestLoop:
         """Wait until the request may be sent again, or raise the error."""
         error = with_context(verdict.error, run.request.endpoint, host, run.trail)
         if isinstance(verdict, Fail) and verdict.closed_until is not None:
-            await run.limiter.close_day(verdict.closed_until)
+            await run.limiter.quota.close(verdict.closed_until)
         if isinstance(verdict, Fail) and verdict.not_offered and self._hosts.drop(host, now=_now()):
             return
         if isinstance(error, QuotaExhausted):
@@ -257,8 +299,9 @@ class RequestLoop:
         return verdict.cause
 
     def _http_request(
-        self, endpoint: Endpoint, payload: Payload, host: str, retry: RetryPolicy, credentials: object
+        self, run: _Run[Any], payload: Payload, host: str, credentials: object, on_sent: Callable[[], None]
     ) -> Request:
+        endpoint = run.request.endpoint
         headers = dict(_JSON_BODY if payload.body else _NO_BODY)
         request = Request(
             method=endpoint.method,
@@ -267,7 +310,8 @@ class RequestLoop:
             query=payload.query,
             headers=headers,
             body=payload.body,
-            timeout=retry.attempt_timeout,
+            timeout=self._retry.of_call(run.call).attempt_timeout,
+            on_sent=on_sent,
         )
         length = len(request.url)
         if length > LONGEST_URL:
@@ -292,7 +336,7 @@ class RequestLoop:
             if cut_off.seconds >= request.timeout / 2:  # a shorter time is normal for a healthy host
                 self._hosts.failed(lease, cut_off.outcome, now=_now())
             raise
-        return _refused_redirect(response) or response
+        return refused_redirect(response) or response
 
     async def _read(self, run: _Run[R], exchange: Exchange) -> Verdict[R]:
         outcome, read, deadline = exchange.outcome, run.request.read, run.deadline
@@ -302,7 +346,7 @@ class RequestLoop:
             begun, ends = _now(), deadline.when()
             deadline.reschedule(None)  # the deadline does not cancel the decoding of a complete response
             try:
-                verdict: Verdict[R] = await self._read_in_thread(lambda: read(_bounded(exchange, outcome)))
+                verdict: Verdict[R] = await self._read_in_thread(lambda: read(bounded(exchange, outcome)))
             finally:
                 seconds = _now() - begun
                 later = None if ends is None else ends + seconds
@@ -342,53 +386,3 @@ class RequestLoop:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _refused_redirect(response: Response) -> TransportFailure | None:
-    """Refuse to follow a redirect, because it would send the credentials to its target."""
-    if not (300 <= response.status < 400 and "location" in response.headers):
-        return None
-    try:
-        target = urlsplit(response.headers["location"]).hostname or "another path"
-    except ValueError:
-        target = "an invalid address"
-    return TransportFailure(FailureKind.REDIRECT, f"HTTP {response.status} to {target}")
-
-
-def _bounded(exchange: Exchange, response: Response) -> Exchange:
-    """Return the exchange, with a failure in place of a response that would take too much memory."""
-    columnar = exchange.endpoint.columnar
-    failure = refuse_expansion(response.body, LARGEST_BODY, columnar=columnar)
-    return exchange if failure is None else evolve(exchange, outcome=failure)
-
-
-async def _record_outcome(limiter: Limiter, grant: Grant, outcome: Outcome, seconds: float) -> None:
-    if isinstance(outcome, Response):  # exclude the transfer of the body: it does not delay the request
-        limiter.answered(grant, seconds - (outcome.elapsed - (outcome.first_byte or outcome.elapsed)))
-    elif outcome.kind.never_left:
-        await limiter.release(grant)
-
-
-def _is_from_the_api(verdict: Verdict[Any], outcome: Outcome) -> bool:
-    """Whether a response is from the API itself: it is good, or a refusal with a code of the API.
-
-    A proxy has no such codes. A code that repeats the HTTP status may be its own.
-    """
-    if isinstance(verdict, Done):
-        return True
-    if isinstance(outcome, TransportFailure) or outcome.status >= 500:
-        return False
-    error = verdict.error
-    return isinstance(error, QuotaExhausted) or getattr(error, "code", None) not in (None, outcome.status)
-
-
-def _outcome(verdict: Verdict[Any]) -> str:
-    return "done" if isinstance(verdict, Done) else verdict.error.message
-
-
-def with_context(
-    error: AgoraAnalyticsError, endpoint: Endpoint, host: str, trail: Sequence[Attempt]
-) -> AgoraAnalyticsError:
-    """Attach the endpoint, host and trail to an error. The vendor's reader has already set the request id."""
-    error.endpoint, error.host, error.trail = endpoint.name, host, tuple(trail)
-    return error

@@ -27,7 +27,8 @@ from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.verdicts import Done, Exchange, Payload
 from agora_analytics.engine.api_request import ApiRequest, ApiResponse
 from agora_analytics.engine.call_options import CallLimits, current_limits, limited_by
-from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, with_context
+from agora_analytics.engine.outcomes import with_context
+from agora_analytics.engine.request_loop import THREAD_FROM_BYTES
 from agora_analytics.errors import DeadlineExceeded
 
 R = TypeVar("R")

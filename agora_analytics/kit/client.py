@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from agora_analytics.engine.clock import Clock
     from agora_analytics.engine.engine import Engine, Quota
     from agora_analytics.engine.events import Observer
-    from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
+    from agora_analytics.engine.ledger import Ledger, MemoryLedger
     from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.engine.retry_policy import RetryPolicy
+    from agora_analytics.engine.sqlite_ledger import SqliteLedger
     from agora_analytics.engine.transports import Transport
     from agora_analytics.instants import Instant
     from agora_analytics.kit.config_file import Account
@@ -252,7 +253,7 @@ class Client:
 
     def _use(self, ledger: MemoryLedger | SqliteLedger) -> Ledger:
         """Let the client close a ledger. Other clients that use it open its file again."""
-        from agora_analytics.engine.ledger import SqliteLedger
+        from agora_analytics.engine.sqlite_ledger import SqliteLedger
 
         self._own_ledger = ledger if isinstance(ledger, SqliteLedger) else None
         return ledger

@@ -11,8 +11,8 @@ from agora_analytics.core.lenient_reader import LenientReader, kind_of
 from agora_analytics.core.resume_tokens import ResumeTokens, as_asked
 from agora_analytics.core.spelling import check_spelling
 from agora_analytics.engine.events import Event
+from agora_analytics.engine.outcomes import with_context
 from agora_analytics.engine.pages import Fetched, Page, Pages
-from agora_analytics.engine.request_loop import with_context
 from agora_analytics.errors import AgoraAnalyticsError, DecodeError, IncompleteListing
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.graphql_query import (

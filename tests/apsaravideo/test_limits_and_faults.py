@@ -13,8 +13,9 @@ from agora_analytics import (
     ServerError,
 )
 from agora_analytics.apsaravideo.spec import LIMITS
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.retry_policy import RetryPolicy
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.simulator import Faults
 from tests.apsaravideo.harness import DAY, ENDPOINT, NOW, make_harness, scripted
 from tests.apsaravideo.test_metrics import COST, truth

@@ -59,7 +59,7 @@ def test_every_call_is_listed(calls):
     assert [call.call_id for page in pages for call in page.records] == alive(world, SINCE, UNTIL)
     assert len(pages) <= calls / 9 + 3
     assert not harness.refusals
-    assert harness.simulator.seen.worst_sliding("beta/call/lists") <= 3
+    assert harness.simulator.seen.worst_window("beta/call/lists") <= 3
 
 
 def crowd(number, *, begun=10, apart=7):
@@ -238,7 +238,7 @@ def test_long_call_is_requested_in_windows_of_three_hours():
         (21_600, 25_199),
     ]
     assert not harness.refusals
-    assert harness.simulator.seen.worst_sliding("beta/call/details") == 1
+    assert harness.simulator.seen.worst_window("beta/call/details") == 1
 
 
 def test_golden_details():

@@ -46,7 +46,7 @@ def test_usage_stays_within_one_request_a_minute_and_ten_a_day():
         return next(q for q in await client.quota() if q.endpoint == "beta/insight/usage/by_time")
 
     assert harness.run(job).left == 0
-    assert harness.simulator.seen.worst_sliding("beta/insight/usage/by_time", 60) == 1
+    assert harness.simulator.seen.worst_window("beta/insight/usage/by_time", 60) == 1
     assert not harness.refusals
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from agora_analytics.agora.beta import AsyncAgoraBeta
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import QuotaExhausted
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import NOW, ok

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agora_analytics.engine.sliding_window import LARGEST_JITTER
+from agora_analytics.engine.jitter import LARGEST_JITTER
 from agora_analytics.simulator import Simulator, World, serve_in_thread
 
 PROGRAM = Path(__file__).with_name("default_program.py")

@@ -80,7 +80,7 @@ QUERIES = {
 
 @pytest.mark.parametrize("case", QUERIES)
 def test_body_that_would_take_too_much_memory_costs_one_request(case, monkeypatch):
-    monkeypatch.setattr("agora_analytics.engine.request_loop.LARGEST_BODY", 5 * MB)
+    monkeypatch.setattr("agora_analytics.engine.outcomes.LARGEST_BODY", 5 * MB)
     harness = harness_of(case.split()[0]).scripted(response(body_of(b"[]")))
     with pytest.raises(TransportError, match=r"would take about \d+ MB of memory") as caught:
         harness.run(QUERIES[case])
@@ -90,7 +90,7 @@ def test_body_that_would_take_too_much_memory_costs_one_request(case, monkeypatc
 
 def test_metrics_of_many_points_are_decoded_although_their_objects_would_take_more(monkeypatch):
     pytest.importorskip("numpy")
-    monkeypatch.setattr("agora_analytics.engine.request_loop.LARGEST_BODY", 2 * MB)
+    monkeypatch.setattr("agora_analytics.engine.outcomes.LARGEST_BODY", 2 * MB)
     around = (
         b'{"code":200,"message":"","metrics":[{"sid":"s","data":[{"mid":20001,"peer_uid":0,"kvs":[%b]}]}]}'
     )

@@ -12,8 +12,9 @@ from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.credentials import Basic
 from agora_analytics.agora.plans import PREMIUM, Plan
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.retry_policy import RetryPolicy
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import (
     DeadlineExceeded,
@@ -323,6 +324,8 @@ async def test_transport_is_created_once_although_the_first_call_gives_up(monkey
 
 class LockedLedger(MemoryLedger):
     """A ledger whose file is locked by another process: every charge takes seconds, also after its caller gave up."""
+
+    ahead = 0.25
 
     async def reserve(self, *args, **kwargs):
         return await asyncio.shield(asyncio.ensure_future(self._write(*args, **kwargs)))

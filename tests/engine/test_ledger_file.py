@@ -11,19 +11,20 @@ from contextlib import closing
 
 import pytest
 
-from agora_analytics.engine import ledger as ledger_module
-from agora_analytics.engine.ledger import Budget, SqliteLedger, TooEarly
+from agora_analytics.engine import sqlite_ledger
+from agora_analytics.engine.ledger import Budget, TooEarly
 from agora_analytics.engine.ledger_file import LedgerFile
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.instants import utc_day
-from tests.conftest import NOW
+from tests.conftest import NOW, a_pace
 
 A = Budget("account", "call/lists")
 TODAY = utc_day(NOW)
 
 
 async def reserve(ledger, now, server_now=NOW, gap=0.1):
-    return await ledger.reserve(A, now=now, server_now=server_now, gap=gap, per_day=100)
+    return await ledger.reserve(A, now=now, server_now=server_now, pace=a_pace(gap), per_day=100)
 
 
 # ---- the event loop
@@ -147,7 +148,8 @@ async def test_no_request_is_sent_after_the_ledger_was_deleted(tmp_path):
 
 DELETED_AROUND_A_FORK = """
 import asyncio, os, sys
-from agora_analytics.engine.ledger import Budget, SqliteLedger
+from agora_analytics.engine.ledger import Budget
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import ConfigurationError
 
 path = sys.argv[1]
@@ -185,7 +187,7 @@ async def test_hold_that_survives_a_restart_of_the_machine_keeps_what_is_left_of
     await reserve(ledger, 5000.0)
     await ledger.hold(A, 5060.0)
     await ledger.aclose()
-    monkeypatch.setattr(ledger_module, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(sqlite_ledger, "boot_id", lambda: "another boot")
     assert await reserve(ledger, now, NOW + 20) == TooEarly(pytest.approx(now + 40))
     assert await reserve(ledger, now + 10, NOW + 30) == TooEarly(pytest.approx(now + 40))
     assert (await reserve(ledger, now + 40, NOW + 60)).slot == pytest.approx(now + 40, abs=0.01)
@@ -196,7 +198,7 @@ async def test_clock_set_back_during_a_restart_does_not_lengthen_a_hold(tmp_path
     ledger = SqliteLedger(tmp_path / "ledger.db")
     await reserve(ledger, 5000.0)
     await ledger.hold(A, 5060.0)
-    monkeypatch.setattr(ledger_module, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(sqlite_ledger, "boot_id", lambda: "another boot")
     assert await reserve(ledger, 3.0, NOW - 86_400) == TooEarly(pytest.approx(63.0))
     await ledger.aclose()
 
@@ -208,7 +210,7 @@ async def test_copied_ledger_delays_nobody(tmp_path, monkeypatch):
         ledger = SqliteLedger(path)
         await reserve(ledger, 5000.0)
         await ledger.aclose()
-        monkeypatch.setattr(ledger_module, "boot_id", lambda now=now: f"machine {now}")
+        monkeypatch.setattr(sqlite_ledger, "boot_id", lambda now=now: f"machine {now}")
         copy = SqliteLedger(shutil.copy(path, tmp_path / f"copy {now}.db"))
         assert (await reserve(copy, now, NOW + 3600)).slot == pytest.approx(now, abs=0.01)
         assert await copy.spent(A, TODAY) == (2, False)
@@ -218,9 +220,10 @@ async def test_copied_ledger_delays_nobody(tmp_path, monkeypatch):
 async def test_machines_that_alternate_share_one_rate(tmp_path, monkeypatch):
     """Sandboxes with one file may each have a boot id of their own."""
     ledger, slots = SqliteLedger(tmp_path / "ledger.db"), []
+    ledger.ahead = 1.0
     for turn in range(6):
         offset = 1e5 * (turn % 2)
-        monkeypatch.setattr(ledger_module, "boot_id", lambda turn=turn: f"machine {turn % 2}")
+        monkeypatch.setattr(sqlite_ledger, "boot_id", lambda turn=turn: f"machine {turn % 2}")
         grant = await reserve(ledger, 100 + offset, NOW, gap=0.1)
         slots.append(grant.slot - offset)
     assert slots == pytest.approx([100 + 0.1 * turn for turn in range(6)])
@@ -265,7 +268,7 @@ async def wait_for_a_slot():
     for _ in range(3):
         await mine.acquire()  # and they are never sent
     fourth = asyncio.create_task(mine.acquire())
-    while mine._window._history._last[-1].predecessor is None:
+    while not mine._slot_at:
         await asyncio.sleep(0)
     waiting.set()
     await fourth
@@ -274,7 +277,9 @@ async def send():
     mine = limiter(clock)
     async with asyncio.timeout(60):
         for _ in range(6):
-            await mine.mark_sent(await mine.acquire())
+            grant = await mine.acquire()
+            assert await mine.hand_over(grant)
+            mine.sent(grant)
     await ledger.spent(budget, "2026-11-19")
 
 threading.Thread(target=lambda: asyncio.run(wait_for_a_slot()), daemon=True).start()

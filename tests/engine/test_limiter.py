@@ -6,18 +6,22 @@ from collections import Counter, deque
 from contextlib import suppress
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.events import QuotaClosed, Waited
-from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.events import FixedWindowsRefused, QuotaClosed, Waited
+from agora_analytics.engine.jitter import LARGEST_JITTER, SMALLEST_JITTER, Jitter
+from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import LONGEST_HOLD, Limiter
-from agora_analytics.engine.sliding_window import LARGEST_JITTER, SMALLEST_JITTER, Jitter
+from agora_analytics.engine.phase_lock import PhaseLock
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
+from agora_analytics.engine.window_guard import WITHOUT_PHASE
 from agora_analytics.errors import QuotaExhausted
 from agora_analytics.instants import utc_day
 from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import NOW, limits
+from tests.conftest import NOW, leave, limits, send
 
 MIDNIGHT = 1_795_132_800.0
 BUDGET = Budget("account", "call/lists")
@@ -50,11 +54,6 @@ class LimiterHarness:
         return (await self.ledger.spent(BUDGET, "2026-11-19"))[0]
 
 
-async def leave(limiter):
-    """Wait for a place and take it, as the request loop does."""
-    return await limiter.mark_sent(await limiter.acquire())
-
-
 def worst_fixed(arrivals, period):
     return max(Counter(int(at // period) for at in arrivals).values())
 
@@ -80,7 +79,7 @@ async def traffic(limiters, clock, count, latency, seed=1, workers=32):
             await asyncio.sleep(there)
             arrivals.append(clock.now())
             await asyncio.sleep(back)
-            limiter.jitter.observe(there + back)
+            limiter.guard.jitter.observe(there + back)
 
     async with asyncio.TaskGroup() as group:
         for i in range(workers):
@@ -210,10 +209,10 @@ def test_clock_set_back_does_not_block_the_limiter():
 
 
 class Unpaced(MemoryLedger):
-    """A ledger of a user's that counts the day and leaves the pace to the client."""
+    """A ledger of a user's that keeps the windows, but leaves no gap between the slots."""
 
     async def reserve(self, *args, **kwargs):
-        return await super().reserve(*args, **(kwargs | {"gap": 0.0}))
+        return await super().reserve(*args, **(kwargs | {"pace": evolve(kwargs["pace"], gap=0.0)}))
 
 
 @pytest.mark.parametrize("requests", [3, 10])
@@ -348,7 +347,7 @@ def test_slow_ledger_neither_breaks_the_rate_nor_blocks(tmp_path, slow):
         limiters = [harness.limiter, *(harness.another(requests=10) for _ in range(5))]
         for limiter in limiters:
             for _ in range(20):
-                limiter.jitter.observe(0.02)
+                limiter.guard.jitter.observe(0.02)
         await asyncio.gather(*map(busy, limiters))
         await harness.ledger.aclose()
 
@@ -383,7 +382,7 @@ def test_request_that_waits_over_midnight_is_charged_when_sent(kind, tmp_path):
     async def worker(limiter):
         while harness.clock.now() < MIDNIGHT + 1800:
             try:
-                grant = await limiter.mark_sent(await limiter.acquire())
+                grant = await leave(limiter)
                 left.append((grant.day, harness.clock.now()))
             except QuotaExhausted as error:
                 await asyncio.sleep(min(max(1, error.retry_at - harness.clock.now()), 600))
@@ -409,7 +408,7 @@ def test_request_prepared_over_midnight_is_charged_when_sent(kind, tmp_path):
         grant = await harness.limiter.acquire()
         assert grant.day == "2026-11-19"
         await asyncio.sleep(5)
-        grant = await harness.limiter.mark_sent(grant)
+        grant = await send(harness.limiter, grant)
         days = [(await harness.ledger.spent(BUDGET, day))[0] for day in ("2026-11-19", "2026-11-20")]
         await harness.ledger.aclose()
         return grant.day, days
@@ -503,7 +502,7 @@ def test_cancellation_at_any_point_never_exceeds_the_rate_limit(seed):
                     await asyncio.sleep(rng.uniform(0, 3))
                     await limiter.release(grant)
                 else:
-                    grant = await limiter.mark_sent(grant)
+                    grant = await send(limiter, grant)
                     left.append(harness.clock.now())
                     if rng.random() < 0.5:
                         limiter.answered(grant, rng.uniform(0, 0.2))
@@ -537,6 +536,8 @@ def test_requests_refused_before_midnight_use_no_quota_of_the_new_day():
 
 def test_reservation_cancelled_during_the_write_is_released():
     class Slow(MemoryLedger):
+        ahead = 0.25
+
         async def reserve(self, *args, **kwargs):
             writing = asyncio.ensure_future(self.write(*args, **kwargs))
             return await asyncio.shield(writing)  # as a thread continues after its waiter was cancelled
@@ -612,7 +613,7 @@ def test_day_closed_by_the_server_is_closed_for_every_client_of_the_ledger():
     async def work():
         other = harness.another()
         await leave(other)
-        await harness.limiter.close_day(MIDNIGHT)
+        await harness.limiter.quota.close(MIDNIGHT)
         for limiter in (harness.limiter, other):
             with pytest.raises(QuotaExhausted) as caught:
                 await leave(limiter)
@@ -721,9 +722,10 @@ def test_jitter_starts_large_and_follows_the_measurements():
     assert jitter.seconds == SMALLEST_JITTER
     jitter.observe(9.0)
     assert jitter.seconds == LARGEST_JITTER
-    assert jitter.arrival_delay(0.05) < SMALLEST_JITTER * 3
-    assert jitter.arrival_delay(0.09) == pytest.approx(0.04 + jitter.arrival_delay(0.05))
-    assert jitter.arrival_delay(9.0) == LARGEST_JITTER
+    usual = jitter.observe(0.05)
+    assert usual < SMALLEST_JITTER * 3
+    assert jitter.observe(0.09) == pytest.approx(0.04 + usual, abs=0.001)
+    assert jitter.observe(9.0) == LARGEST_JITTER
     jitter.widen()
     assert jitter.seconds > LARGEST_JITTER
 
@@ -752,6 +754,50 @@ def test_estimate_of_a_wait_is_never_too_long(kind, requests, period, burst, tmp
     assert len(waits) > 20
     assert all(estimate <= actual + 0.01 for estimate, actual in waits)
     # Until the first caller knows its slot, the estimate assumes that a burst is allowed.
-    too_short = period * 1.3 + burst * harness.limiter._gap()
+    too_short = period * 1.3 + burst * harness.limiter.guard.pace().gap
     assert all(actual <= estimate * 1.15 + too_short for estimate, actual in waits)
     harness.run(ledger.aclose())
+
+
+def test_fixed_windows_that_the_server_refuses_count_as_sliding_for_an_hour():
+    async def full_second():
+        """Send ten requests at the end of a second of the server, and return when the next one leaves."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(2 + (0.1 - loop.time()) % 1)
+        for _ in range(10):
+            await leave(limiter)
+        sent = loop.time()
+        await leave(limiter)
+        return loop.time() - sent
+
+    def learn():
+        """The server's second begins at each whole second of ours."""
+        at = int(asyncio.get_running_loop().time())
+        for seconds in (at + 0.999, at + 1.001):
+            phase_lock.learn("host", int(NOW + seconds), sent=seconds, received=seconds)
+
+    async def work():
+        learn()
+        before = await full_second()
+        await limiter.backoff(0.0)
+        refused = await full_second()
+        await asyncio.sleep(WITHOUT_PHASE)
+        learn()
+        return before, refused, await full_second()
+
+    harness = LimiterHarness(requests=10)
+    phase_lock = PhaseLock(harness.clock.monotonic)
+    limiter = Limiter(
+        BUDGET,
+        limits(requests=10, windows="fixed"),
+        ledger=harness.ledger,
+        clock=harness.clock,
+        server_time=ServerTime(harness.clock),
+        observer=harness.events.append,
+        phase_lock=phase_lock,
+    )
+    before, refused, after = harness.run(work())
+    told = [event for event in harness.events if isinstance(event, FixedWindowsRefused)]
+    assert told == [FixedWindowsRefused(endpoint="call/lists", seconds=WITHOUT_PHASE)]
+    assert before < 0.3 < refused
+    assert after < 0.3

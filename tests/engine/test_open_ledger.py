@@ -26,7 +26,7 @@ from agora_analytics.engine.ledger import Budget
 from agora_analytics.engine.open_ledger import default_path, open_ledger
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.testing import VirtualClock
-from tests.conftest import NOW
+from tests.conftest import NOW, a_pace
 
 CLIENTS = {
     "agora": lambda **options: AsyncAgora("an-id", "s", app_id="a", **options),
@@ -61,7 +61,7 @@ def state(tmp_path, monkeypatch):
 
 async def reserve(ledger, times=1):
     for _ in range(times):
-        assert await ledger.reserve(BUDGET, now=0.0, server_now=NOW, gap=0.01, per_day=100)
+        assert await ledger.reserve(BUDGET, now=0.0, server_now=NOW, pace=a_pace(0.01), per_day=100)
 
 
 @pytest.mark.parametrize("vendor", CLIENTS)

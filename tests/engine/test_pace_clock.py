@@ -8,11 +8,12 @@ import pytest
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine import clock as engine_clock
 from agora_analytics.engine.clock import ServerTime, SystemClock
-from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import ServerError
 from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import NOW, limits
+from tests.conftest import NOW, leave, limits, send
 from tests.engine.test_limiter import worst_sliding
 
 BUDGET = Budget("account", "call/lists")
@@ -40,13 +41,14 @@ class Traffic:
         self.clocks = clocks
         self.limiters = [new_limiter(clock, ledger, rows) for clock in clocks]
         self.sent: list[float] = []
+        self.time = lambda: asyncio.get_running_loop().time()
 
     def run(self, seconds: float, *events: tuple[float, object]) -> list[float]:
         async def busy(limiter):
             loop = asyncio.get_running_loop()
             while loop.time() < seconds:
-                grant = await limiter.mark_sent(await limiter.acquire())
-                self.sent.append(loop.time())
+                grant = await leave(limiter)
+                self.sent.append(self.time())
                 await asyncio.sleep(0.01)
                 limiter.answered(grant, 0.01)
 
@@ -98,11 +100,11 @@ def test_clock_of_one_process_that_is_set_changes_nothing_for_the_others(tmp_pat
 def test_hold_of_the_server_keeps_its_length_when_the_clock_is_set(ledger, seconds):
     async def work():
         limiter = new_limiter(clock, ledger, limits())
-        await limiter.mark_sent(await limiter.acquire())
+        await leave(limiter)
         begun = asyncio.get_running_loop().time()
         await limiter.backoff(30.0)
         asyncio.get_running_loop().call_later(3, clock.step, seconds)
-        await limiter.mark_sent(await limiter.acquire())
+        await leave(limiter)
         await ledger.aclose()
         return asyncio.get_running_loop().time() - begun
 
@@ -118,13 +120,13 @@ def test_suspended_machine_sends_within_a_second_of_its_resumption(ledger, aslee
         limiter = new_limiter(clock, ledger, limits(requests=3, period=60.0, burst=3))
         loop = asyncio.get_running_loop()
         for _ in range(3):
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
         loop.call_later(2.0, clock.suspend, asleep)
         for _ in range(3):
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
             sent.append(loop.time())
         for _ in range(3):
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
             later.append(loop.time())
         await ledger.aclose()
 
@@ -138,9 +140,10 @@ def test_suspended_machine_sends_within_a_second_of_its_resumption(ledger, aslee
 def test_suspended_machine_sends_no_burst(tmp_path, clients):
     clock = VirtualClock(NOW)
     traffic = Traffic(SqliteLedger(tmp_path / "ledger.db"), [clock] * clients, limits(requests=10))
+    traffic.time = clock.monotonic  # the server's time passes during the suspension
     times = traffic.run(20, (5.03, lambda: clock.suspend(600)))
     assert worst_sliding(times, 1.0) <= 10
-    assert longest_pause(times) < 1.0
+    assert 600 < longest_pause(times) < 601
 
 
 def test_short_wait_is_estimated_with_the_time_of_a_suspension():
@@ -149,13 +152,13 @@ def test_short_wait_is_estimated_with_the_time_of_a_suspension():
     async def work():
         limiter = new_limiter(clock, MemoryLedger(), limits(requests=2, period=60.0, burst=2))
         for _ in range(2):
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
         first = asyncio.create_task(limiter.acquire())
         await asyncio.sleep(2.5)
         clock.suspend(57.0)
         grant = await limiter.acquire(patience=3.0, is_short=True)
-        await limiter.mark_sent(await first)
-        await limiter.mark_sent(grant)
+        await send(limiter, await first)
+        await send(limiter, grant)
         return asyncio.get_running_loop().time()
 
     clock = VirtualClock(NOW)
@@ -212,7 +215,7 @@ def test_pace_returns_to_normal_within_ten_minutes_of_refusals(ledger, refusals)
         loop, count = asyncio.get_running_loop(), 60
         begun = loop.time()
         for _ in range(count):
-            grant = await limiter.mark_sent(await limiter.acquire())
+            grant = await leave(limiter)
             limiter.answered(grant, 0.02)
         return (loop.time() - begun) / count
 
@@ -221,7 +224,7 @@ def test_pace_returns_to_normal_within_ten_minutes_of_refusals(ledger, refusals)
         usual = await pace(limiter)
         for _ in range(refusals):
             await limiter.backoff(0.0)
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
         limiter.reset_backoff()
         slower = await pace(limiter)
         await asyncio.sleep(600)

@@ -16,7 +16,7 @@ from agora_analytics.core.verdicts import Cause, Done, Payload, Retry, SkippedRe
 from agora_analytics.core.windows import Window, clip
 from agora_analytics.engine.api_request import ApiRequest
 from agora_analytics.engine.authentication import Authentication, always
-from agora_analytics.engine.clock import ServerTime
+from agora_analytics.engine.clock import ServerTime, monotonic_of
 from agora_analytics.engine.events import (
     AttemptFailed,
     HostSwitched,
@@ -24,10 +24,12 @@ from agora_analytics.engine.events import (
     ResponseReceived,
     Waited,
 )
-from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
+from agora_analytics.engine.phase_lock import PhaseLock
 from agora_analytics.engine.request_loop import THREAD_FROM_BYTES, RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import (
     AuthenticationError,
     BadRequest,
@@ -86,12 +88,14 @@ class LoopHarness:
         self.clock, self.events, self.ledger = VirtualClock(start), [], ledger or MemoryLedger()
         self.server_time = ServerTime(self.clock)
         self.budget = Budget("account", "call/lists")
+        self.phase_lock = PhaseLock(monotonic_of(self.clock))
         limiter = Limiter(
             self.budget,
             limits(**rows),
             ledger=self.ledger,
             clock=self.clock,
             server_time=self.server_time,
+            phase_lock=self.phase_lock,
             observer=self.events.append,
         )
 
@@ -105,6 +109,7 @@ class LoopHarness:
             limiter=lambda _: limiter,
             authentication=authentication,
             server_time=self.server_time,
+            phase_lock=self.phase_lock,
             read_in_thread=asyncio.to_thread,
             observer=self.events.append,
             retry=retry or RetryPolicy(),

@@ -11,12 +11,12 @@ from agora_analytics.apsaravideo.spec import LIMITS as APSARAVIDEO
 from agora_analytics.core.endpoint import Endpoint
 from agora_analytics.core.limits import Limits
 from agora_analytics.engine.clock import ServerTime
-from agora_analytics.engine.ledger import Budget, MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
-from agora_analytics.engine.sliding_window import SlidingWindow
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.signaling.limits import LIMITS as SIGNALING
 from agora_analytics.testing import VirtualClock, run_virtual
-from tests.conftest import NOW
+from tests.conftest import NOW, a_pace, leave, send
 
 ROWS = {f"{plan.name} {name}": limits for plan in PLANS.values() for name, limits in plan.limits.items()} | {
     name: limits for table in (APSARAVIDEO, SIGNALING) for name, limits in table.items()
@@ -57,7 +57,7 @@ def test_the_bucket_does_not_delay_what_the_guard_admits(limits, shared, tmp_pat
         for _ in range(min(3 * limits.requests, 40)):
             grant = await limiter.acquire()
             admitted = asyncio.get_running_loop().time()
-            await limiter.mark_sent(grant)
+            await send(limiter, grant)
             assert asyncio.get_running_loop().time() == admitted
         await ledger.aclose()
 
@@ -71,9 +71,9 @@ def test_the_bucket_holds_the_rate_if_the_guard_fails():
 
     async def work():
         limiter = new_limiter(limits, clock, MemoryLedger())
-        limiter._window = SlidingWindow(1_000)  # a guard that admits everything
+        limiter.guard.pace = lambda: a_pace(0.0)  # a guard that admits everything
         for _ in range(60):
-            await limiter.mark_sent(await limiter.acquire())
+            await leave(limiter)
             sent.append(asyncio.get_running_loop().time())
 
     run_virtual(work(), clock)
@@ -88,12 +88,12 @@ def test_a_cancelled_wait_for_the_bucket_releases_the_request():
 
     async def work():
         limiter = new_limiter(limits, clock, ledger)
-        limiter._window = SlidingWindow(1_000)
-        await limiter.mark_sent(await limiter.acquire())
+        limiter.guard.pace = lambda: a_pace(0.0)
+        await leave(limiter)
         grant = await limiter.acquire()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await limiter.mark_sent(grant)
+                await send(limiter, grant)
         return await ledger.spent(limiter.budget, "2026-11-19")
 
     assert run_virtual(work(), clock) == (1, False)

@@ -11,7 +11,8 @@ from attrs import evolve
 
 from agora_analytics.agora.client import AsyncAgora
 from agora_analytics.agora.plans import ENTERPRISE
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.harvest import harvest
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from agora_analytics.engine.ledger import Budget, SqliteLedger
+from agora_analytics.engine.ledger import Budget
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import StoreConflict, StoreError
 from agora_analytics.harvest import harvest, harvest_insights
 from agora_analytics.harvest.report import CallSkipped

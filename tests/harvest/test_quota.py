@@ -4,7 +4,8 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.agora.plans import ENTERPRISE, STANDARD
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.harvest import estimate
 from agora_analytics.simulator import SampleTiming, World
 from tests.harvest.harness import (

@@ -6,8 +6,9 @@ import pytest
 
 from agora_analytics import errors
 from agora_analytics.engine.events import PartialResponse, Waited
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.retry_policy import RetryPolicy
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.opentok import ProjectKey
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.simulator import Faults, OpenTokWorld

@@ -15,14 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from attrs import asdict, fields_dict
+from attrs import asdict
 
 from agora_analytics import AsyncAgora, Limits, Plan
 from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.messages import Request
 from agora_analytics.testing import VirtualClock, run_virtual
@@ -38,9 +39,9 @@ Acquire = Callable[[], Awaitable[Any]]
 
 
 def limits(requests: int, *, sliding: bool = False) -> Limits:
-    """Return limits of which only the rate counts; their windows are those of the server, if the rows name them."""
-    windows = {"windows": "sliding" if sliding else "fixed"} if "windows" in fields_dict(Limits) else {}
-    return Limits(requests=requests, per_day=10**9, reach=86_400, span=3600, delay=0, **windows)
+    """Return limits of which only the rate counts; their windows are those of the server."""
+    windows = "sliding" if sliding else "fixed"
+    return Limits(requests=requests, windows=windows, per_day=10**9, reach=86_400, span=3600, delay=0)
 
 
 def model(scenario: Scenario, *, seed: int = 0, refuses: bool = True) -> ServerModel:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from agora_analytics.agora.plans import CALL_LISTS, CALL_METRICS, CALL_SESSIONS
+from agora_analytics.engine.jitter import LARGEST_JITTER
 from agora_analytics.engine.ledger import Budget
-from agora_analytics.engine.sliding_window import LARGEST_JITTER
 from agora_analytics.store import open_store, parquet_file
 from tests.secret_watch import shows_a_secret
 from tests.worlds.secrets_seen import files_with_secrets

@@ -14,7 +14,8 @@ from attrs import define, field, frozen
 
 from agora_analytics.agora import listings
 from agora_analytics.agora.client import AsyncAgora
-from agora_analytics.engine.ledger import Ledger, MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import Ledger, MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.harvest import HarvestReport
 from agora_analytics.simulator import DEMO_APP_ID, DEMO_CREDENTIALS, Simulator, World
 from agora_analytics.simulator.ground_truth.series import SampleTiming
