@@ -44,22 +44,22 @@ def test_bugs_are_planted_in_every_part():
 
 
 def test_patch_of_lines_that_changed_is_refused(tmp_path):
-    mutant = Mutant.read(FOLDER / "quota-off-by-one.patch")
+    mutant = Mutant.read(FOLDER / "no-guard-at-midnight.patch")
     (file,) = copied_files(mutant, tmp_path)
     (tmp_path / file).write_text(
-        (tmp_path / file).read_text("utf-8").replace("spent >=", "spent ==", 1), "utf-8"
+        (tmp_path / file).read_text("utf-8").replace("(1.0, 0.5)", "(1.5, 0.5)", 1), "utf-8"
     )
     with pytest.raises(DoesNotApply, match=file):
         mutant.apply(tmp_path)
 
 
 def test_patch_of_lines_that_moved_applies(tmp_path):
-    mutant = Mutant.read(FOLDER / "quota-off-by-one.patch")
+    mutant = Mutant.read(FOLDER / "no-guard-at-midnight.patch")
     (file,) = copied_files(mutant, tmp_path)
     text = (tmp_path / file).read_text("utf-8")
     (tmp_path / file).write_text("# another line\n" * 3 + text, "utf-8")
     mutant.apply(tmp_path)
-    assert (tmp_path / file).read_text("utf-8").count("spent > per_day") == 2
+    assert (tmp_path / file).read_text("utf-8").count("_MIDNIGHT_GUARD = (0.0, 0.0)") == 1
 
 
 @pytest.mark.parametrize(
