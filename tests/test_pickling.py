@@ -39,9 +39,9 @@ MACHINERY = {
     "ApiRequest", "BetaMetricsOperation", "ListingOperation", "ListingPlan", "Opened", "Operation", "PlannedRequest",
     "PointsUnit", "QueryOperation", "Unit", "UserCallPaginator",
     # a client, an engine or a store
-    "Archive", "CallFetcher", "EngineOptions", "Recovery", "UnreadableLog", "WorkPlan",
+    "Archive", "CallCosts", "CallFetcher", "CallQueue", "EngineOptions", "FifoQueue", "Recovery", "UnreadableLog", "WorkPlan",
     # links to objects of their own class
-    "Field", "Grant", "Reservation",
+    "Field", "Grant",
     # tables of Arrow, which has its own pickling
     "CallListing", "FetchedPoints",
     # parts of a response that is being decoded
@@ -136,6 +136,8 @@ def example_of_class(kind: type) -> Any:
         return error_of(kind)
     if attrs.has(kind):
         names = {each.name: each.alias for each in attrs.fields(kind) if each.init}
+    elif issubclass(kind, tuple):
+        names = {name: name for name in kind._fields}
     else:
         names = {name: name for name in kind.__struct_fields__}
     hints, checked = typing.get_type_hints(kind), VALIDATED.get(kind.__name__, {})

@@ -97,8 +97,8 @@ def _done(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
 def _left_over(report: HarvestReport, units: str) -> list[tuple[str, int, str]]:
     later = "the next run" if units == "calls" else f"{units} are ongoing or may change; a later run"
     soon = ""
-    if report.expected_lost:
-        soon = f"; {report.expected_lost:,} of them will leave the plan's reach before the quota can pay for them"
+    if report.expiring:
+        soon = f"; {report.expiring:,} of them will leave the plan's reach before the quota can pay for them"
     rows = [
         ("ongoing", report.ongoing, f"{later} fetches them again"),
         ("too recent", report.too_recent, "the next run fetches them"),

@@ -84,7 +84,7 @@ async def harvest_calls(
     if runner.counts.left:
         jobs = [costs.job(call, value) for call in plan.due_calls(lister.window, client.reach(LISTS))]
         quotas, midnight = await quotas_left(client)
-        runner.counts.expected_lost = len(plan_spending(jobs, quotas, midnight=midnight).lost)
+        runner.counts.expiring = len(plan_spending(jobs, quotas, midnight=midnight).lost)
     repaired_calls = evolve(repaired, points_days=frozenset())
     await finish_repair(runner, store, app_id, repaired_calls, refetch_from=refetch_from)
     return runner.report(lister.window)

@@ -66,7 +66,7 @@ class HarvestReport(Record):
         skipped: calls that failed, with the reason; the next run retries them.
         too_recent: calls that began or ended within the plan's data delay; the next run fetches them.
         left: listed calls that were not fetched because the daily quota is exhausted.
-        expected_lost: how many of these leave the plan's reach before the daily quota can pay for them.
+        expiring: how many of these leave the plan's reach before the daily quota can pay for them.
         listing_left: whether some calls may not be listed, because the daily quota of the listing is exhausted.
         retry_at: when the quota resets (UTC epoch seconds), if it ended this run; otherwise None.
         seconds: duration of the run.
@@ -94,7 +94,7 @@ class HarvestReport(Record):
     damaged: Sequence[FileDamaged] = ()
     unreadable: Sequence[Unreadable] = ()
     unreadable_before: int = 0
-    expected_lost: int = 0
+    expiring: int = 0
     lost: int = 0
 
     _IN_JSON = ("complete",)
@@ -122,7 +122,7 @@ class Counts:
     damaged: list[FileDamaged] = field(factory=list)
     unreadable: list[Unreadable] = field(factory=list)
     unreadable_before: int = 0
-    expected_lost: int = 0
+    expiring: int = 0
     lost: int = 0
 
     @property

@@ -145,6 +145,6 @@ def broken_limits(simulator: Simulator) -> dict[str, tuple[int, int]]:
     broken = {
         name: (simulator.seen.worst_window(name), simulator.seen.worst_sliding(name))
         for name, limits in simulator.plan.limits.items()
-        if simulator.seen.requests[name] and simulator.seen.worst_sliding(name) > limits.requests
+        if simulator.seen.requests[name] and simulator.seen.worst_window(name) > limits.requests
     }
     return broken | {f"{name}: {message}": (n, n) for (name, message), n in simulator.seen.refused.items()}

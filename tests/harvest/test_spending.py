@@ -12,7 +12,8 @@ import pytest
 from attrs import evolve, frozen
 
 from agora_analytics.agora.plans import ENTERPRISE, Plan
-from agora_analytics.engine.ledger import MemoryLedger, SqliteLedger
+from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.harvest import estimate
 from agora_analytics.harvest.job_order import DailyQuota, Job, plan_spending
@@ -219,15 +220,15 @@ def test_report_says_what_will_be_lost_and_what_was(tmp_path):
     harness, ledger = backlog(15, tmp_path), MemoryLedger()
     since = MIDNIGHT - REACH_DAYS * DAY
     first = harness.harvest(since=since, until=MIDNIGHT, ledger=ledger)
-    assert (first.calls, first.left, first.expected_lost, first.lost) == (15, 45, 15, 0)
+    assert (first.calls, first.left, first.expiring, first.lost) == (15, 45, 15, 0)
     harness.clock.step(DAY)
     second = harness.harvest(since=since + DAY, until=MIDNIGHT, ledger=ledger)
-    assert (second.calls, second.left, second.expected_lost, second.lost) == (15, 25, 10, 5)
+    assert (second.calls, second.left, second.expiring, second.lost) == (15, 25, 10, 5)
 
 
 def test_calls_of_equal_value_are_fetched_before_they_expire(tmp_path):
     harness = backlog(20, tmp_path)
-    assert harness.harvest(since=MIDNIGHT - REACH_DAYS * DAY, until=MIDNIGHT).expected_lost == 0
+    assert harness.harvest(since=MIDNIGHT - REACH_DAYS * DAY, until=MIDNIGHT).expiring == 0
     days = harness.tables.sql("select distinct split_part(call_id, '-', 2) from calls").fetchall()
     assert days == [("3",)]
 
