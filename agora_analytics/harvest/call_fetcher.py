@@ -16,7 +16,7 @@ from agora_analytics.core.columns import MetricColumns
 from agora_analytics.core.verdicts import SkippedRecord
 from agora_analytics.decode.arrow_table import columns_table
 from agora_analytics.engine.pages import Meta, Pages
-from agora_analytics.errors import IncompleteListing, WindowOutOfReach
+from agora_analytics.errors import IncompleteListing, QuotaExhausted, WindowOutOfReach
 from agora_analytics.harvest.call_costs import CallCosts
 from agora_analytics.harvest.listing_slots import ListingSlots
 from agora_analytics.harvest.report import CallStored, HarvestObserver, PointsStored
@@ -122,10 +122,7 @@ class CallFetcher:
             call, sessions, since=since, until=reach.start - 1, stored=stored, names=names
         )
         await self._discard_metrics(call, sorted(stored.difference(names, expired)))
-        async with asyncio.TaskGroup() as group:
-            for unit in units:
-                if unit.name not in stored:
-                    group.create_task(self._fetch_metrics(call, unit))
+        await self._fetch_all_metrics(call, [unit for unit in units if unit.name not in stored])
         await self._in_store(
             self.store.publish,
             call,
@@ -223,6 +220,21 @@ class CallFetcher:
         since = min(covered_until(call, prior.published_units), until) - SESSION_OVERLAP
         since = max(call.created_ts, since)
         return self.client.sessions(call.call_id, since, until + 1, exclude_server_user=False)
+
+    async def _fetch_all_metrics(self, call: Call, units: Sequence[MetricsUnit]) -> None:
+        spent = list[QuotaExhausted]()
+
+        async def fetch(unit: MetricsUnit) -> None:
+            try:
+                await self._fetch_metrics(call, unit)
+            except QuotaExhausted as error:  # the other requests are charged, so their responses are stored
+                spent.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for unit in units:
+                group.create_task(fetch(unit))
+        if spent:
+            raise spent[0]
 
     async def _fetch_metrics(self, call: Call, unit: MetricsUnit) -> None:
         async with self._metrics_slots:
