@@ -14,8 +14,8 @@ from agora_analytics import errors
 
 NEEDS_STORE = {
     "CallSkipped", "CallStored", "CallsListed", "Estimate", "FileDamaged", "HarvestClient", "HarvestEvent",
-    "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "StoreWriter", "Unreadable", "estimate", "harvest",
-    "harvest_insights", "open_store",
+    "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "StoreWriter", "Unreadable", "ValueName", "ValueRule", "estimate",
+    "harvest", "harvest_insights", "open_store",
 }  # fmt: skip
 PROMISED = {
     "AsyncAgora", "harvest", "estimate", "open_store", "Call", "Session", "Series", "Page", "Pages", "Plan", "PLANS",
