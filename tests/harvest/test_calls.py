@@ -107,6 +107,7 @@ def test_overtaken_harvest_stores_nothing_twice(store, held):
     class Slow(AsgiTransport):
         async def send(self, request):
             if held in request.url:
+                request.on_sent()
                 await overtaken.wait()
             return await super().send(request)
 
@@ -129,10 +130,10 @@ def test_overtaken_harvest_stores_nothing_twice(store, held):
 def test_wider_range_fetches_only_new_calls(store):
     world = simple_world(100)
     harness = make_harness(world, store)
-    noon = SINCE + 43_200
-    harness.harvest(until=noon)
+    noon, ledger = SINCE + 43_200, MemoryLedger()
+    harness.harvest(until=noon, ledger=ledger)
 
-    report = harness.harvest()
+    report = harness.harvest(ledger=ledger)
 
     assert contents(harness.tables) == truth(world, UNTIL)
     fewest = fewest_requests(world)
