@@ -36,7 +36,7 @@ WORLD = World(
         make_call("today-1", UNTIL + HOUR, UNTIL + 2 * HOUR, users=21),
         make_call("today-2", UNTIL + 2 * HOUR, UNTIL + 3 * HOUR, users=1),
         make_call("ongoing", NOW - 4 * HOUR, NOW + 9 * HOUR, users=61, stay=13 * HOUR),
-        make_call("interrupted", NOW - 2 * HOUR, NOW - HOUR, users=61),
+        make_call("interrupted", NOW - 2 * HOUR, NOW - HOUR, users=101),
     ],
     timing=SampleTiming(interval=300, gap_share=0, null_share=0, max_series=2),
 )
