@@ -20,10 +20,9 @@ from agora_analytics.instants import utc_day
 _CATCH_UP = 0.05  # seconds by which a timer may be late without delaying the next slots
 _OUTDATED = 15.0  # seconds; a reading of `now` is never so much older than one that was stored before
 LATE = 0.002
-"""Seconds after its slot by which a request is sent, unless its process tells a shared ledger more."""
-_LOST = (
-    120.0  # seconds after its slot; a request that has not left by then never will: its event loop is closed
-)
+"""Seconds after its slot by which a request is sent, unless its process records more in a shared ledger."""
+# Seconds after its slot; a request that has not left by then never will, because its event loop is closed.
+_LOST = 120.0
 _EARLY = 0.0005  # seconds; a shorter wait is left out, because timers are not more exact
 
 
@@ -188,12 +187,17 @@ class _Places:
 
         A request that has not left delays only its own place: the next place keeps it, and the one after that is taken.
         """
-        for _ in range(requests - 1):
-            if len(self.last) < requests or self._of(self.last[-requests], now) < math.inf:
-                break
+        if len(self.last) < requests:
+            return -math.inf
+        oldest = range(-requests, 0)
+        kept = next((n for n, i in enumerate(oldest) if self._of(self.last[i], now) < math.inf), None)
+        if kept is None:
+            return math.inf
+        for _ in range(kept):
             self.last.append(self.last[-requests])
-            self.queue = evolve(self.queue, seq=self.queue.seq + 1)
-        return self._of(self.last[-requests], now) if len(self.last) >= requests else -math.inf
+        if kept:
+            self.queue = evolve(self.queue, seq=self.queue.seq + kept)
+        return self._of(self.last[-requests], now)
 
     @staticmethod
     def _of(grant: Grant, now: float) -> float:
@@ -210,7 +214,7 @@ class _Places:
     def append(self, grant: Grant, pace: Pace, now: float) -> None:
         """Add a place, and forget those that no client needs: not even one whose plan has a higher rate."""
         self.last.append(grant)
-        while len(self.last) > pace.requests and self.last[0].arrived < now - 2 * pace.period:
+        while len(self.last) > pace.requests and self._of(self.last[0], now) < now - 2 * pace.period:
             self.last.popleft()
 
 

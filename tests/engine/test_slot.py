@@ -320,3 +320,23 @@ def test_cancelled_caller_is_cancelled_although_its_ledger_fails(tmp_path):
     harness = LimiterHarness(ledger=SqliteLedger(tmp_path / "ledger.db"))
     assert harness.run(work())
     harness.ledger.close()
+
+
+@pytest.mark.parametrize("requests", [1, 10])
+def test_places_are_forgotten_although_a_request_never_left(requests):
+    harness = LimiterHarness(requests=requests)
+    sent_beside_one_that_does_not_leave(harness, 140.0)
+    assert len(harness.ledger._places[BUDGET].last) <= 4 * requests
+
+
+def test_places_do_not_multiply_while_no_request_leaves():
+    async def work():
+        for _ in range(3):
+            await (await harness.limiter.slot().__aenter__()).hand_over()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await harness.limiter.acquire()
+        return len(harness.ledger._places[BUDGET].last)
+
+    harness = LimiterHarness(requests=3)
+    assert harness.run(work()) == 3
