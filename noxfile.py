@@ -61,7 +61,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, with every extra, on the Python that runs nox."""
-    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"])
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"], *GROUPS["services"])
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *session.posargs)
 
 
