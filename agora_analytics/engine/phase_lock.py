@@ -5,13 +5,11 @@ ended, and the response came after the second had begun. So each response bounds
 and the monotonic clock, and the intersection of all bounds narrows to about the shortest round trip.
 """
 
-import math
 from collections.abc import Callable
 
+from agora_analytics.engine.clock_offset import ClockOffset
 from agora_analytics.engine.pace import WindowPhase
 
-_DRIFT = 50e-6
-"""Seconds a second by which the two clocks may run apart."""
 _GUARD = 0.002
 """Seconds added on both sides, for the resolution of clocks and the time from reading a clock to sending."""
 
@@ -35,22 +33,20 @@ class PhaseLock:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._host = ""
-        self._low, self._low_at = -math.inf, 0.0
-        self._high, self._high_at = math.inf, 0.0
+        self._offset = ClockOffset()
 
     @property
     def phase(self) -> WindowPhase | None:
         """Where the windows are; None as long as the uncertainty is a second or more."""
-        now = self._now()
-        low = self._low - (now - self._low_at) * _DRIFT - _GUARD
-        high = self._high + (now - self._high_at) * _DRIFT + _GUARD
+        low, high = self._offset.bounds(self._now())
+        low, high = low - _GUARD, high + _GUARD
         return WindowPhase(low, high) if high - low < 1 else None
 
     def follow(self, host: str) -> None:
         """Start over if requests go to another host (a base URL), which has a clock and a latency of its own."""
         if host != self._host:
             self._host = host
-            self._low, self._high = -math.inf, math.inf
+            self._offset.reset()
 
     def learn(self, host: str, date: float, *, sent: float, received: float) -> None:
         """Narrow the interval with a response, or start over if the bounds contradict each other: a clock was set.
@@ -62,16 +58,4 @@ class PhaseLock:
             received: when the response arrived.
         """
         self.follow(host)
-        low, high = date - received, date + 1 - sent
-        if low > self._high_now(received) or high < self._low_now(received):
-            self._low, self._high = -math.inf, math.inf
-        if low >= self._low_now(received):
-            self._low, self._low_at = low, received
-        if high <= self._high_now(received):
-            self._high, self._high_at = high, received
-
-    def _low_now(self, now: float) -> float:
-        return self._low - (now - self._low_at) * _DRIFT
-
-    def _high_now(self, now: float) -> float:
-        return self._high + (now - self._high_at) * _DRIFT
+        self._offset.narrow(date - received, date + 1 - sent, at=received)

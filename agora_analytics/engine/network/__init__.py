@@ -1,0 +1,1 @@
+"""Ledgers on a server, shared by several machines."""
