@@ -62,6 +62,8 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, with every extra, on the Python that runs nox."""
     session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"], *GROUPS["services"])
+    if sys.platform == "linux":
+        session.env["NEEDS_SERVICES"] = "1"  # a missing server is a failure, not a skipped test
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *EVERYTHING, *session.posargs)
 
 
