@@ -95,6 +95,9 @@ if TYPE_CHECKING:
     from agora_analytics.engine.ledger import Ledger as Ledger
     from agora_analytics.engine.ledger import MemoryLedger as MemoryLedger
     from agora_analytics.engine.ledger import TooEarly as TooEarly
+    from agora_analytics.engine.network.postgres import PostgresLedger as PostgresLedger
+    from agora_analytics.engine.network.redis import RedisLedger as RedisLedger
+    from agora_analytics.engine.open_ledger import open_ledger as open_ledger
     from agora_analytics.engine.pace import Pace as Pace
     from agora_analytics.engine.pace import WindowPhase as WindowPhase
     from agora_analytics.engine.pages import Meta as Meta
@@ -117,8 +120,10 @@ if TYPE_CHECKING:
     from agora_analytics.errors import ConfigurationError as ConfigurationError
     from agora_analytics.errors import DeadlineExceeded as DeadlineExceeded
     from agora_analytics.errors import DecodeError as DecodeError
+    from agora_analytics.errors import FencedOff as FencedOff
     from agora_analytics.errors import IncompleteListing as IncompleteListing
     from agora_analytics.errors import InvalidRequest as InvalidRequest
+    from agora_analytics.errors import LedgerUnavailable as LedgerUnavailable
     from agora_analytics.errors import NotFound as NotFound
     from agora_analytics.errors import QuotaExhausted as QuotaExhausted
     from agora_analytics.errors import RateLimited as RateLimited
@@ -212,6 +217,9 @@ __all__, _import = lazy_names(
             "RecordsSkipped", "ResponseReceived", "Waited", "WindowsLost",
         ),
         "engine.ledger": ("Budget", "Grant", "Ledger", "MemoryLedger", "TooEarly"),
+        "engine.network.postgres": ("PostgresLedger",),
+        "engine.network.redis": ("RedisLedger",),
+        "engine.open_ledger": ("open_ledger",),
         "engine.pace": ("Pace", "WindowPhase"),
         "engine.pages": ("Meta", "Page", "Pages"),
         "engine.retry_policy": ("RetryPolicy",),
@@ -224,7 +232,7 @@ __all__, _import = lazy_names(
         "errors": (
             "APIError", "AccessDenied", "AgoraAnalyticsError", "Attempt", "AuthenticationError",
             "BadRequest", "CallNotFound", "ConfigurationError", "DeadlineExceeded", "DecodeError",
-            "IncompleteListing", "InvalidRequest", "NotFound", "QuotaExhausted", "RateLimited",
+            "FencedOff", "IncompleteListing", "InvalidRequest", "LedgerUnavailable", "NotFound", "QuotaExhausted", "RateLimited",
             "RowsRefused", "ServerError", "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError",
             "TransportError", "WindowOutOfReach", "WindowRefused",
         ),

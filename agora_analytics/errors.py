@@ -4,6 +4,8 @@
     ├── ConfigurationError          a setting is missing or cannot be used; no request was sent
     ├── InvalidRequest              refused before a request was spent (also a ValueError)
     │   └── WindowOutOfReach        the plan does not allow any part of the time range; has `legal`
+    ├── LedgerUnavailable           the server that keeps the ledger cannot be reached, so no request was sent
+    ├── FencedOff                   another worker has taken over the work; this one must end
     ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`, `retry_after`
     ├── APIError                    the server refused the request; has `status`, `code`, `retry_at`, `retry_after`
     │   ├── BadRequest              the parameters are wrong
@@ -124,6 +126,31 @@ class WindowOutOfReach(InvalidRequest):
             endpoint=endpoint,
         )
         self.legal = legal
+
+
+class LedgerUnavailable(AgoraAnalyticsError):
+    """The server that keeps the ledger cannot be reached, or does not answer.
+
+    A client waits for it within the deadline of the call, and sends nothing meanwhile.
+    """
+
+
+class FencedOff(AgoraAnalyticsError):
+    """Another worker has taken over the work, so the ledger grants this one no slot any more.
+
+    Attributes:
+        name: the work.
+        token: the fencing token of this worker.
+        newest: the token of the worker that has the work now.
+    """
+
+    def __init__(self, name: str, *, token: int, newest: int, **context: Any) -> None:
+        super().__init__(
+            f"another worker has taken over {name} (fencing token {newest}, this one has {token}); "
+            "end this worker without reporting on the work",
+            **context,
+        )
+        self.name, self.token, self.newest = name, token, newest
 
 
 class QuotaExhausted(AgoraAnalyticsError):

@@ -87,6 +87,7 @@ def no_settings_from_outside(monkeypatch):
     monkeypatch.setenv(open_ledger.LEDGER, open_ledger.MEMORY)
     monkeypatch.setattr(open_ledger, "_process_ledger", MemoryLedger())
     monkeypatch.setattr(open_ledger, "_files", {})
+    monkeypatch.setattr(open_ledger, "_servers", {})
 
 
 @pytest.fixture(autouse=True)

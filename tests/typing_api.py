@@ -161,7 +161,14 @@ class OwnLedger(MemoryLedger):
     """A ledger of a user, which needs the types of the interface."""
 
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
+        self,
+        budget: Budget,
+        *,
+        now: float,
+        server_now: float,
+        pace: Pace,
+        per_day: int,
+        waiting: int = 1,  # noqa: ARG002
     ) -> Grant | TooEarly | None:
         if budget.group == "call/metrics":
             return TooEarly(now + pace.gap)

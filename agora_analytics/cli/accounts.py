@@ -49,9 +49,9 @@ class AccountChoice:
     ledger: Annotated[
         str | None,
         _option(
-            metavar="FILE",
-            help="File with the count of the day's requests, shared by all processes that name it; or 'memory'. Or "
-            "AGORA_LEDGER; default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
+            metavar="FILE|URL",
+            help="File with the count of the day's requests, shared by all processes that name it; or 'memory'; or, to "
+            "share it with other machines, postgresql://... or redis://... Or AGORA_LEDGER; default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
         ),
     ] = None
 

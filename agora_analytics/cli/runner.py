@@ -40,9 +40,9 @@ MEANINGS: Mapping[int, str] = {
 OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((errors.ConfigurationError, errors.NotFound), WRONG_SETTING),
     ((errors.InvalidRequest, errors.WindowRefused, errors.BadRequest), WRONG_INPUT),
-    ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict), TRY_LATER),
+    ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict, errors.FencedOff), TRY_LATER),
     ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
-    ((errors.TransportError, errors.APIError), UNAVAILABLE),
+    ((errors.TransportError, errors.APIError, errors.LedgerUnavailable), UNAVAILABLE),
     ((errors.DecodeError, errors.IncompleteListing, errors.StoreVersionError), WRONG_DATA),
     ((errors.StoreError,), CANNOT_STORE),
     ((KeyboardInterrupt,), STOPPED),

@@ -1,10 +1,12 @@
 """The day's quota of one budget: requests are refused when it is spent, and none is sent around midnight UTC."""
 
+from contextlib import suppress
+
 from agora_analytics.engine.clock import ServerTime
 from agora_analytics.engine.events import Observer, QuotaClosed
 from agora_analytics.engine.ledger import Budget, Ledger
 from agora_analytics.engine.quota_reserve import usable
-from agora_analytics.errors import QuotaExhausted
+from agora_analytics.errors import LedgerUnavailable, QuotaExhausted
 from agora_analytics.instants import DAY, next_midnight, utc_day
 
 # Seconds before and after midnight without requests, because their day would be uncertain.
@@ -32,9 +34,10 @@ class DayQuota:
 
     async def close(self, until: float) -> None:
         """Close the budget for every process that shares the ledger, because the server says that the day is spent."""
-        await self._ledger.close_day(self._budget, utc_day(until - 1))
         self._closed_until = max(until, self._closed_until)
         self._announce(until)
+        with suppress(LedgerUnavailable):  # the server refuses the requests of other processes as well
+            await self._ledger.close_day(self._budget, utc_day(until - 1))
 
     def check_open(self) -> None:
         """Raise `QuotaExhausted` if the server has closed the day."""

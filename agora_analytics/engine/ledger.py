@@ -1,8 +1,8 @@
 """The ledger: the requests charged to each day's quota, and the places of the last requests.
 
 Quotas belong to the account and are counted in UTC days on the server's clock, over all machines. A `MemoryLedger` knows
-the clients of one process; a `SqliteLedger` (see `sqlite_ledger`) is shared by all processes of a machine that open the
-same file.
+the clients of one process. A `SqliteLedger` (see `sqlite_ledger`) is shared by all processes of a machine that open the
+same file, and a `PostgresLedger` or `RedisLedger` (see `network`) by several machines.
 """
 
 import math
@@ -142,11 +142,16 @@ class Ledger(Protocol):
     ahead: float
 
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int, waiting: int = 1
     ) -> Grant | TooEarly | None:
         """Charge one request and return its slot, which the rules of `pace` decide; None: the day's quota is spent.
 
-        A slot is granted at most `ahead` in advance, so that a caller that is cancelled or dies leaves no gap.
+        A slot is granted at most `ahead` in advance, so that a caller that is cancelled or dies leaves no gap. `waiting` is
+        the number of callers that wait for a slot, this one included; a ledger on a server reserves slots for all of them.
+
+        Raises:
+            LedgerUnavailable: the ledger is on a server that cannot be reached. The caller may try again.
+            FencedOff: another worker has taken over the work of the caller.
         """
         ...
 
@@ -231,7 +236,7 @@ class MemoryLedger:
         _memory_ledgers.add(self)
 
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int, waiting: int = 1
     ) -> Grant | TooEarly | None:
         """See `Ledger.reserve`."""
         day = utc_day(server_now)

@@ -18,12 +18,14 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
-import anyio
 from aiolimiter import AsyncLimiter
 
 from agora_analytics.core.limits import Limits
+from agora_analytics.engine.arrival_records import ArrivalRecords
+from agora_analytics.engine.background_tasks import BackgroundTasks
 from agora_analytics.engine.clock import Clock, ServerTime, monotonic_of
 from agora_analytics.engine.day_quota import DayQuota
 from agora_analytics.engine.events import FixedWindowsRefused, Observer, Waited
@@ -34,7 +36,7 @@ from agora_analytics.engine.phase_lock import PhaseLock
 from agora_analytics.engine.slot import Slot
 from agora_analytics.engine.standing_refusal import StandingRefusal
 from agora_analytics.engine.window_guard import WITHOUT_PHASE, WindowGuard
-from agora_analytics.errors import AgoraAnalyticsError, RateLimited
+from agora_analytics.errors import AgoraAnalyticsError, LedgerUnavailable, RateLimited
 
 # Seconds; a longer pause that the server requests is cut to this. All processes with the ledger stay within it.
 LONGEST_HOLD = 3_600.0
@@ -44,6 +46,8 @@ _POLL = 0.05  # seconds between two checks of a request that is not sent or answ
 _SHORTEST_POLL = 0.001
 _WORTH_RECORDING = 0.15  # seconds by which a later request may leave earlier, if the ledger knows
 _WORTH_REPORTING = 1.0  # seconds; shorter waits are normal for the rate limit
+# Seconds until a ledger that is unavailable is tried again: the first pause, which doubles, and the longest.
+_LEDGER_PAUSE, _LONGEST_LEDGER_PAUSE = 0.1, 2.0
 _GRACE = 0.1  # seconds that a cancelled caller waits for its release before that continues in the background
 
 
@@ -81,10 +85,11 @@ class Limiter:
         self._server_time = server_time
         self._observer = observer
         self._turn = asyncio.Lock()
-        self._recording = asyncio.Lock()
         self._backoffs = 0
-        self._held_until = -math.inf
-        self._background: set[asyncio.Future[None]] = set()
+        self._held_until = self._recorded_hold = -math.inf
+        self._outage: LedgerUnavailable | None = None
+        self._background = BackgroundTasks()
+        self._arrivals = ArrivalRecords(budget, ledger, self._background)
         self._waiting = 0  # callers of `acquire`, the one that holds the turn included
         self._slot_at = 0.0  # when the one that holds the turn may send
         self._latest = math.inf  # the latest slot that it accepts
@@ -107,6 +112,7 @@ class Limiter:
             QuotaExhausted: the day's quota is spent; raised without waiting.
             RateLimited: the slot comes later than that; nothing is charged.
             APIError: the server's last refusal is for longer.
+            LedgerUnavailable: the ledger cannot be reached for so long.
         """
         latest = self.now() + patience
         self._refuse_when_closed(latest, own_deadline=own_deadline)
@@ -121,7 +127,7 @@ class Limiter:
         except TimeoutError:
             if not (is_short and limit.expired()):
                 raise
-            raise self._too_late(self._least_wait(), self._rule()) from None
+            raise self._outage or self._too_late(self._least_wait(), self._rule()) from None
         finally:
             self._waiting -= 1
 
@@ -131,7 +137,25 @@ class Limiter:
             self._latest, self._slot_at = latest, 0.0
             if not is_first:
                 self._refuse_when_closed(latest, own_deadline=own_deadline)
-            return await self._reserve()
+            for attempt in count():
+                try:
+                    grant = await self._reserve()
+                except LedgerUnavailable as outage:
+                    self._outage = outage
+                    await self._wait_for_ledger(outage, attempt)
+                else:
+                    self._outage = None
+                    return grant
+            raise AssertionError
+
+    async def _wait_for_ledger(self, outage: LedgerUnavailable, attempt: int) -> None:
+        """Wait until an unavailable ledger is tried again; raise the error if the caller cannot wait so long."""
+        seconds = min(_LEDGER_PAUSE * 2 ** min(attempt, 8), _LONGEST_LEDGER_PAUSE)
+        if self.now() + seconds > self._latest:
+            raise outage
+        if seconds < _WORTH_REPORTING:  # otherwise `_sleep` reports it
+            self._observer(Waited(endpoint=self.budget.group, rule=str(outage), seconds=seconds))
+        await self._sleep(seconds, str(outage))
 
     async def _reserve(self) -> Grant:
         too_early, delay = 0, 0.0
@@ -170,12 +194,15 @@ class Limiter:
         await self._sleep(slot - self._ledger.ahead * (1 - 0.5**too_early) - now)
 
     async def _charge(self, now: float) -> Grant | TooEarly | None:
+        await self._record_hold()
+        await self._arrivals.flush(now - 2 * self.limits.period)
         charging = self._ledger.reserve(
             self.budget,
             now=now,
             server_now=self._server_time.now(),
             pace=self.guard.pace(),
             per_day=self.quota.per_day,
+            waiting=self._waiting,
         )
         # A ledger in memory never waits, so it cannot be cancelled half-way.
         if self.is_shared:
@@ -209,7 +236,7 @@ class Limiter:
             if now >= free - self._ledger.ahead - LATE:
                 return False
             grant.arrived = arrived
-            await self._record(grant)
+            return await self._arrivals.write(grant)
         return True
 
     def sent(self, grant: Grant) -> None:
@@ -233,13 +260,7 @@ class Limiter:
             pace = self.guard.pace()
             longer = pace.free_at(grant.arrived) - pace.free_at(grant.recorded)
             if longer > 0 or longer < -_WORTH_RECORDING:
-                self._start(self._record(grant))
-
-    async def _record(self, grant: Grant) -> None:
-        async with self._recording:  # threads of the ledger may overtake each other
-            grant.recorded = grant.arrived
-            with suppress(AgoraAnalyticsError):  # a ledger that fails is an error of the next request
-                await self._ledger.postpone(self.budget, grant)
+                self._arrivals.start(grant)
 
     def _renew_bucket_after_suspension(self) -> None:
         """Replace the bucket if the machine was suspended: the bucket runs on the time of the event loop."""
@@ -256,7 +277,7 @@ class Limiter:
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:  # the thread of a ledger in a file continues and charges the request
-            await self._in_background(self._undo(reserving))
+            await self._background.start_and_wait(self._undo(reserving), seconds=_GRACE)
             raise
 
     async def _undo(self, reserving: "asyncio.Future[Grant | TooEarly | None]") -> None:
@@ -267,14 +288,14 @@ class Limiter:
     async def abandon(self, grant: Grant) -> None:
         """Release a grant because its caller fails or is cancelled. Does not wait for the lock of a ledger."""
         if self.is_shared:
-            await self._in_background(self._release_if_possible(grant))
+            await self._background.start_and_wait(self._release_if_possible(grant), seconds=_GRACE)
         else:
             await self.release(grant)
 
     async def give_back(self, grant: Grant) -> None:
         """Release a grant, also if the caller is cancelled meanwhile."""
         if self.is_shared:
-            await asyncio.shield(self._start(self.release(grant)))
+            await asyncio.shield(self._background.start(self.release(grant)))
         else:
             await self.release(grant)
 
@@ -282,27 +303,16 @@ class Limiter:
         with suppress(AgoraAnalyticsError):  # the caller fails anyway, or is cancelled
             await self.release(grant)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
-
-    async def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._start(work)
-        with anyio.move_on_after(_GRACE, shield=True):
-            await asyncio.shield(task)
-
     async def aclose(self) -> None:
         """Wait for what is still written to the ledger, such as the releases of cancelled callers."""
-        if self._background:
-            await asyncio.wait(self._background)
+        await self._background.finish()
 
     async def release(self, grant: Grant) -> None:
         """Release the charge and the place of a request that was never sent."""
         self.guard.failed(grant)
-        async with self._recording:
-            await self._ledger.release(self.budget, grant)
+        if self.is_shared:
+            await self._arrivals.wait(grant)
+        await self._ledger.release(self.budget, grant)
 
     async def backoff(self, seconds: float) -> float:
         """Hold all requests after a rate-limit error of the server, and return for how many seconds.
@@ -317,8 +327,14 @@ class Limiter:
         extra = LARGEST_JITTER * 2 ** min(self._backoffs, 6)
         held: float = max(min(seconds + extra, LONGEST_HOLD), left)
         self._held_until = self.now() + held
-        await self._ledger.hold(self.budget, self._held_until)
+        with suppress(LedgerUnavailable):  # then it is recorded before the next slot is reserved
+            await self._record_hold()
         return held
+
+    async def _record_hold(self) -> None:
+        if self._held_until > self._recorded_hold:
+            await self._ledger.hold(self.budget, self._held_until)
+            self._recorded_hold = self._held_until
 
     def reset_backoff(self) -> None:
         """Record that the server accepts requests again."""

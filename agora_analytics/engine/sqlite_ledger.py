@@ -58,7 +58,7 @@ class SqliteLedger:
         return f"SqliteLedger({str(self.path)!r})"
 
     async def reserve(
-        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int
+        self, budget: Budget, *, now: float, server_now: float, pace: Pace, per_day: int, waiting: int = 1
     ) -> Grant | TooEarly | None:
         """See `Ledger.reserve`."""
         day = utc_day(server_now)

@@ -15,6 +15,8 @@ from agora_analytics.errors import (
     AuthenticationError,
     ConfigurationError,
     DecodeError,
+    FencedOff,
+    LedgerUnavailable,
     QuotaExhausted,
     RateLimited,
     RowsRefused,
@@ -40,7 +42,14 @@ from agora_analytics.store.records import Unreadable
 if TYPE_CHECKING:
     from agora_analytics.harvest.run import HarvestClient
 
-ABORTING_ERRORS = (AuthenticationError, AccessDenied, ConfigurationError, StoreError)
+ABORTING_ERRORS = (
+    AuthenticationError,
+    AccessDenied,
+    ConfigurationError,
+    FencedOff,
+    LedgerUnavailable,
+    StoreError,
+)
 """Errors that end a harvest at once, because every other unit would fail as well."""
 MAX_FAILURES_IN_A_ROW = 8
 """The circuit breaker: so many units in a row that fail in the server, the rate limit or the network end the harvest."""

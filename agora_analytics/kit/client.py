@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from agora_analytics.engine.clock import Clock
     from agora_analytics.engine.engine import Engine, Quota
     from agora_analytics.engine.events import Observer
-    from agora_analytics.engine.ledger import Ledger, MemoryLedger
+    from agora_analytics.engine.ledger import Ledger
     from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.engine.retry_policy import RetryPolicy
-    from agora_analytics.engine.sqlite_ledger import SqliteLedger
     from agora_analytics.engine.transports import Transport
     from agora_analytics.instants import Instant
     from agora_analytics.kit.config_file import Account
@@ -74,8 +73,8 @@ class ClientOptions(TypedDict, total=False):
         http_client: your own `httpx.AsyncClient`; the client does not close it.
         observer: called with every event, in addition to the log. Its exceptions are logged and otherwise ignored.
         ledger: counts the day's requests and paces them; the client does not close it. Default: the file that all
-            programs of the user share, see docs/configuration.md. `SqliteLedger(path)` is another file;
-            `MemoryLedger()` shares nothing.
+            programs of the user share, see docs/configuration.md. `SqliteLedger(path)` is another file,
+            `PostgresLedger` and `RedisLedger` are shared by several machines, and `MemoryLedger()` shares nothing.
         clock: returns the time, see `agora_analytics.engine.clock.Clock`. Default: the machine's clocks. With a clock of
             its own, a client counts in memory unless `ledger` is passed.
         cache_bytes: the most bytes of responses that the client keeps, of calls that are finished and whose data is complete.
@@ -117,7 +116,7 @@ class Client:
     _arguments: Callable[[Account, dict[str, Any]], dict[str, Any]]
     """Returns the arguments of the constructor for the settings of an account of a configuration file."""
     _engine: Engine
-    _own_ledger: SqliteLedger | None = None
+    _own_ledger: Ledger | None = None
 
     def __init__(self, options: ClientOptions) -> None:
         """Check the options. The subclass must then call `_connect`.
@@ -251,11 +250,9 @@ class Client:
         client._use(opened)  # noqa: SLF001 - it is this class
         return client
 
-    def _use(self, ledger: MemoryLedger | SqliteLedger) -> Ledger:
-        """Let the client close a ledger. Other clients that use it open its file again."""
-        from agora_analytics.engine.sqlite_ledger import SqliteLedger
-
-        self._own_ledger = ledger if isinstance(ledger, SqliteLedger) else None
+    def _use(self, ledger: Ledger) -> Ledger:
+        """Let the client close a ledger. Other clients that use it open its file or connections again."""
+        self._own_ledger = ledger
         return ledger
 
     if not TYPE_CHECKING:  # type checkers report the use themselves

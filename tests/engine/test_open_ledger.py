@@ -256,12 +256,36 @@ async def test_database_of_another_program_at_the_default_path_is_an_error(state
         await reserve(open_ledger())
 
 
-@pytest.mark.parametrize("name", ["postgresql://host/db", "redis://host", "s3://bucket/ledger"])
-def test_url_is_not_a_ledger_yet(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["s3://bucket/ledger", "sqlite:///ledger.db", "://"])
+def test_url_of_another_kind_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="names a URL"):
+    with pytest.raises(ConfigurationError, match="names a URL that is not postgresql"):
         open_ledger(name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "kind"),
+    [
+        ("postgresql://host/db", "psycopg", "PostgresLedger"),
+        ("postgres://host/db", "psycopg", "PostgresLedger"),
+        ("redis://host", "redis", "RedisLedger"),
+        ("rediss://host/1", "redis", "RedisLedger"),
+    ],
+)
+def test_url_names_a_ledger_on_a_server(url, package, kind, monkeypatch):
+    pytest.importorskip(package)
+    monkeypatch.setenv(module.LEDGER, url)
+    assert type(open_ledger()).__name__ == kind
+    assert open_ledger() is open_ledger(url)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("postgresql://host/db", "postgres"), ("redis://host", "redis")])
+def test_ledger_on_a_server_without_its_extra_names_the_extra(url, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigurationError, match=rf"pip install 'agora-analytics\[{extra}\]'"):
+        open_ledger(url)
 
 
 def test_paths_that_name_one_file_are_one_ledger(tmp_path, monkeypatch):

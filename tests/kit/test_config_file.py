@@ -316,7 +316,7 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
         ("account = [1]", ("account must be [[account]]",)),
         (f'log = "inof"\n{entry()}', ("log must be one of", "did you mean 'info'?")),
         ("defaults = 1", ("defaults must be a table",)),
-        (f'ledger = "postgresql://u:{SECRET}@host/db"\n{entry()}', ("names a URL",)),
+        (f'ledger = "mysql://u:{SECRET}@host/db"\n{entry()}', ("names a URL",)),
         (
             f'[[account]]\nname = "acme"\ncustomer_secret = "{SECRET}',
             ("is not valid TOML at end of document",),

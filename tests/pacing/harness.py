@@ -22,7 +22,9 @@ from agora_analytics.agora.judge import open_fields, read_response
 from agora_analytics.agora.operations import LISTS
 from agora_analytics.core.verdicts import Payload
 from agora_analytics.engine.api_request import ApiRequest
-from agora_analytics.engine.ledger import MemoryLedger
+from agora_analytics.engine.ledger import Ledger, MemoryLedger
+from agora_analytics.engine.network.ledger import NetworkLedger
+from agora_analytics.engine.network.server import LedgerServer
 from agora_analytics.engine.sqlite_ledger import SqliteLedger
 from agora_analytics.errors import AgoraAnalyticsError
 from agora_analytics.messages import Request
@@ -67,6 +69,7 @@ def pace(
     assumed: bool | None = None,
     seed: int = 0,
     refuses: bool = True,
+    ledger_server: Callable[[VirtualClock], LedgerServer] | None = None,
 ) -> ServerModel:
     """Send as many requests as the limit allows in some seconds, and return the server that counted them.
 
@@ -77,10 +80,20 @@ def pace(
         assumed: whether the clients assume that windows slide; None: they know what the server does.
         seed: of the latencies.
         refuses: whether the server refuses requests above its limit.
+        ledger_server: returns the server of a ledger that the clients share, each as on a machine of its own.
     """
     server = model(scenario, seed=seed, refuses=refuses)
     sliding = scenario.sliding if assumed is None else assumed
     plan = Plan(name="p", limits={LISTS.name: limits(scenario.requests, sliding=sliding)})
+
+    on_server = ledger_server(server.clock) if ledger_server else None
+
+    def open_ledger(stack: AsyncExitStack, folder: str) -> Ledger:
+        if on_server is None:
+            return MemoryLedger() if clients == 1 else SqliteLedger(Path(folder, "ledger"))
+        ledger = NetworkLedger(on_server, clock=server.clock)
+        stack.push_async_callback(ledger.aclose)
+        return ledger
 
     async def run(folder: str) -> None:
         async with AsyncExitStack() as stack:
@@ -94,7 +107,7 @@ def pace(
                         base_url="http://127.0.0.1:1",
                         transport=server,
                         clock=server.clock,
-                        ledger=MemoryLedger() if clients == 1 else SqliteLedger(Path(folder, "ledger")),
+                        ledger=open_ledger(stack, folder),
                     )
                 )
                 for _ in range(clients)

@@ -1,0 +1,158 @@
+"""Connections to PostgreSQL for each event loop, with a timeout that also ends when the network swallows packets."""
+
+import asyncio
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, field
+
+from agora_analytics.errors import ConfigurationError, LedgerUnavailable
+from agora_analytics.logs import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from psycopg import AsyncConnection
+
+T = TypeVar("T")
+
+_TIMEOUT = 5  # seconds for connecting and one round trip
+_MOST = 4  # connections of an event loop
+_INVALID = (
+    "the connection string of the ledger is not valid; in a URL, write @ in a password as %40, and / as %2F"
+)
+# The server's answers for a wrong setting. It has no codes for them before a connection is established.
+_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+
+
+@define(eq=False)
+class _LoopConnections:
+    idle: "list[AsyncConnection[Any]]" = field(factory=list)
+    free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_MOST))
+    pid: int = field(factory=os.getpid)
+
+
+class PostgresConnections:
+    """Opens connections on demand and keeps them until `aclose`.
+
+    Args:
+        dsn: a connection string. Its own timeouts and options take precedence over those of this class.
+
+    Attributes:
+        address: the server and the database, without credentials.
+
+    Raises:
+        ConfigurationError: psycopg is not installed, or the connection string is not valid.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        try:
+            import psycopg
+            from psycopg.conninfo import conninfo_to_dict
+        except ImportError as error:
+            raise ConfigurationError(
+                f"a ledger in PostgreSQL needs psycopg: pip install 'agora-analytics[postgres]' ({error})"
+            ) from error
+        try:
+            settings = conninfo_to_dict(dsn)
+            [int(port) for port in str(settings.get("port") or 0).split(",")]
+        except (psycopg.ProgrammingError, ValueError):  # its message repeats parts of the text
+            raise ConfigurationError(_INVALID) from None
+        if "://" in dsn and "@" in f"{settings.get('host', '')}{settings.get('dbname', '')}":
+            raise ConfigurationError(_INVALID)  # a part of the password
+        self.address = f"{settings.get('host', 'localhost')}/{settings.get('dbname', '')}"
+        defaults = {
+            "application_name": "agora-analytics",
+            "connect_timeout": _TIMEOUT,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(_TIMEOUT * 1000),
+            "options": f"-c statement_timeout={int(_TIMEOUT * 1000)}",
+        }
+        self._settings: dict[str, Any] = defaults | settings
+        self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopConnections]
+        self._of_loop = weakref.WeakKeyDictionary()
+
+    async def run(self, work: "Callable[[AsyncConnection[Any]], Awaitable[T]]") -> T:
+        """Run `work` with a connection.
+
+        Raises:
+            LedgerUnavailable: the server cannot be reached, or does not answer in time.
+            ConfigurationError: the server refuses the connection or the statement.
+        """
+        running = asyncio.ensure_future(self._run(work))
+        running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        # A round trip is not interrupted: psycopg would wait for the server to cancel it.
+        done, _ = await asyncio.wait({running}, timeout=_TIMEOUT)
+        if done:
+            return running.result()
+        running.cancel()
+        raise LedgerUnavailable(f"PostgreSQL at {self.address} did not answer in {_TIMEOUT} s")
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running event loop."""
+        if (connections := self._of_loop.pop(asyncio.get_running_loop(), None)) is not None:
+            await _close(connections)
+
+    async def _run(self, work: "Callable[[AsyncConnection[Any]], Awaitable[T]]") -> T:
+        import psycopg
+
+        connections = self._connections()
+        async with connections.free:
+            connection = None
+            try:
+                connection = connections.idle.pop() if connections.idle else await self._connect()
+                return await work(connection)
+            except psycopg.Error as error:
+                await _close(connections)  # if the server was restarted, none of them works
+                raise self._translated(error, connection) from None
+            finally:
+                if connection is not None:
+                    await self._put_back(connection, connections)
+
+    async def _connect(self) -> "AsyncConnection[Any]":
+        from psycopg import AsyncConnection
+
+        # Prepared statements would need one session for all of them, which a proxy such as pgbouncer does not keep.
+        return await AsyncConnection.connect(**self._settings, autocommit=True, prepare_threshold=None)
+
+    async def _put_back(self, connection: "AsyncConnection[Any]", connections: _LoopConnections) -> None:
+        from psycopg.pq import TransactionStatus
+
+        usable = not connection.broken and connection.info.transaction_status is TransactionStatus.IDLE
+        if usable and self._of_loop.get(asyncio.get_running_loop()) is connections:
+            connections.idle.append(connection)
+        else:
+            await connection.close()
+
+    def _connections(self) -> _LoopConnections:
+        loop = asyncio.get_running_loop()
+        connections = self._of_loop.get(loop)
+        if connections is None or connections.pid != os.getpid():
+            connections = self._of_loop[loop] = _LoopConnections()
+        return connections
+
+    def _translated(
+        self, error: Exception, connection: "AsyncConnection[Any] | None"
+    ) -> LedgerUnavailable | ConfigurationError:
+        from psycopg import InterfaceError, OperationalError
+        from psycopg.errors import ReadOnlySqlTransaction
+
+        reason = one_line(str(error))
+        is_refused = (
+            any(text in reason for text in _REFUSALS)
+            if connection is None
+            else not isinstance(error, OperationalError | InterfaceError | ReadOnlySqlTransaction)
+        )
+        if is_refused:
+            return ConfigurationError(
+                f"the ledger in PostgreSQL at {self.address} refuses the client: {reason}"
+            )
+        return LedgerUnavailable(f"PostgreSQL at {self.address} is unavailable: {reason}")
+
+
+async def _close(connections: _LoopConnections) -> None:
+    while connections.idle:
+        await connections.idle.pop().close()
