@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nox
@@ -76,15 +76,23 @@ def core_only(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def compat(session: nox.Session) -> None:
-    """The fast tests, with every extra, on each other supported Python that is installed."""
-    others = {version: _installed(version) for version in PYTHONS if version != RUNNING}
-    tested = {version: python for version, python in others.items() if python is not None}
-    for version, python in tested.items():
-        _run_in_venv(
-            session, f"compat-{version}", python, "-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"]
-        )
-    for version in others.keys() - tested.keys():
-        session.warn(f"skipped Python {version}: not installed")
+    """The fast tests, with every extra, on the newest other Python that is installed.
+
+    `nox -s compat -- --all-pythons` runs them on each one. Further options are those of pytest.
+    """
+    options = argparse.ArgumentParser(prog="nox -s compat --")
+    options.add_argument("--all-pythons", action="store_true")
+    chosen, others = options.parse_known_args(session.posargs)
+    installed = {version: _installed(version) for version in PYTHONS if version != RUNNING}
+    tested = [version for version, python in installed.items() if python is not None]
+    if not chosen.all_pythons:
+        tested = tested[-1:]  # `PYTHONS` is in ascending order
+    for version in tested:
+        requirements = ("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"])
+        _run_in_venv(session, f"compat-{version}", installed[version], requirements, others)
+    for version in installed.keys() - set(tested):
+        reason = "needs --all-pythons" if installed[version] else "not installed"
+        session.warn(f"skipped Python {version}: {reason}")
     session.log(f"tested Python {', '.join(tested) or 'none'}; {RUNNING} is tested by the session `tests`")
 
 
@@ -97,7 +105,7 @@ def lowest(session: nox.Session) -> None:
     # httpx2 needs a newer anyio than this library; its tests are skipped without it
     tools = [tool for tool in (*GROUPS["test"], *GROUPS["integrations"]) if not tool.startswith("httpx2")]
     constraints = ("-c", "tests/lowest-versions.txt")
-    _run_in_venv(session, "lowest", python, "-e", ".[all]", *tools, *constraints)
+    _run_in_venv(session, "lowest", python, ("-e", ".[all]", *tools, *constraints), session.posargs)
 
 
 @nox.session
@@ -186,13 +194,15 @@ def _last_tag() -> str | None:
         return None
 
 
-def _run_in_venv(session: nox.Session, name: str, python: str, *requirements: str) -> None:
-    """Install into a new virtual environment of another Python, and run the fast tests there."""
+def _run_in_venv(
+    session: nox.Session, name: str, python: str, requirements: Sequence[str], options: Sequence[str]
+) -> None:
+    """Install into a new virtual environment of another Python, and run the fast tests there with options of pytest."""
     folder = Path(session.cache_dir, name).absolute()
     session.run(python, "-m", "venv", "--clear", str(folder), external=True)
     own = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
     session.run(own, "-m", "pip", "install", "-q", *requirements, external=True)
-    session.run(own, "-m", "pytest", *SIDE_BY_SIDE, *QUIET, *session.posargs, external=True)
+    session.run(own, "-m", "pytest", *SIDE_BY_SIDE, *QUIET, *options, external=True)
 
 
 def _installed(version: str) -> str | None:

@@ -35,10 +35,14 @@ def needs(module: str, what: str, package: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def _postgres_server():
-    needs("psycopg", "PostgreSQL client", "agora-analytics[postgres]")
+def _posix():
     if sys.platform == "win32":
-        missing("PostgreSQL server", "it on another system than Windows")
+        pytest.skip("the servers of tests are stopped with POSIX signals")
+
+
+@pytest.fixture(scope="session")
+def _postgres_server(_posix):
+    needs("psycopg", "PostgreSQL client", "agora-analytics[postgres]")
     from tests.services.postgres import Postgres, installations
 
     if not installations():
@@ -52,7 +56,7 @@ def _postgres_server():
 
 
 @pytest.fixture(scope="session")
-def _redis_server():
+def _redis_server(_posix):
     needs("redis", "Redis client", "agora-analytics[redis]")
     program = installed_redis()
     if program is None:
@@ -66,7 +70,7 @@ def _redis_server():
 
 
 @pytest.fixture(scope="session")
-def _s3_server():
+def _s3_server(_posix):
     needs("moto", "S3 server", "moto[s3,server]")
     needs("flask", "S3 server", "moto[s3,server]")
     server = S3()
