@@ -68,6 +68,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """The measurements of several workers, with real servers: one after the other, because they measure times."""
+    session.install("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"], *GROUPS["services"])
+    session.env["NEEDS_SERVICES"] = "1"
+    session.run("python", "-m", "pytest", "-m", "fleet", *session.posargs)
+
+
+@nox.session
 def core_only(session: nox.Session) -> None:
     """The fast tests that need no extra, with no extra installed: proves that the extras are optional."""
     session.install("-e", ".", *GROUPS["test"])

@@ -65,7 +65,14 @@ CUSTOMER, SECRET = "demo-customer-id", "demo-customer-secret"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Start files with slow tests first in processes side by side, or the last one would run alone."""
+    """Leave out the tests of the fleet unless `-m` names them.
+
+    In processes side by side, start files with slow tests first, or the last one would run alone.
+    """
+    if "fleet" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("fleet")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):
         slow_files = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow_files)
