@@ -19,6 +19,9 @@ nox.options.error_on_missing_interpreters = True
 # Most modules of an environment are never imported, and compiling them takes half of an installation's CPU time. Python
 # compiles the others at their first import.
 os.environ.setdefault("PIP_COMPILE", "0")
+# Container images often set this. Then every process of every test would compile what it imports again, and pytest would
+# rewrite the assertions of all tests in each of its processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 GROUPS = PROJECT["dependency-groups"]
