@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.pages import Page as Page
     from agora_analytics.engine.pages import Pages as Pages
     from agora_analytics.engine.retry_policy import RetryPolicy as RetryPolicy
+    from agora_analytics.engine.shared_resources import SharedResources as SharedResources
     from agora_analytics.engine.sqlite_ledger import SqliteLedger as SqliteLedger
     from agora_analytics.engine.transports import Transport as Transport
     from agora_analytics.engine.transports.aiohttp import AiohttpTransport as AiohttpTransport
@@ -223,6 +224,7 @@ __all__, _import = lazy_names(
         "engine.pace": ("Pace", "WindowPhase"),
         "engine.pages": ("Meta", "Page", "Pages"),
         "engine.retry_policy": ("RetryPolicy",),
+        "engine.shared_resources": ("SharedResources",),
         "engine.sqlite_ledger": ("SqliteLedger",),
         "engine.transports": ("Transport",),
         "engine.transports.aiohttp": ("AiohttpTransport",),

@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     (
         r"py:class",
         (
-            r"agora_analytics\.(core\.domains\.HostTable|engine\.sliding_window\.\w+"
+            r"agora_analytics\.(core\.domains\.HostTable|engine\.prefetch_budget\.PagePool"
             r"|kit\.operation\.Operation|store\.protocol\.Published)"
         ),
     ),

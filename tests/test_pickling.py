@@ -39,7 +39,8 @@ MACHINERY = {
     "ApiRequest", "BetaMetricsOperation", "ListingOperation", "ListingPlan", "Opened", "Operation", "PlannedRequest",
     "PointsUnit", "QueryOperation", "Unit", "UserCallPaginator",
     # a client, an engine or a store
-    "Archive", "CallCosts", "CallFetcher", "CallQueue", "EngineOptions", "FifoQueue", "Recovery", "UnreadableLog", "WorkPlan",
+    "AppAccess", "Archive", "CallCosts", "CallFetcher", "CallQueue", "EngineOptions", "FifoQueue", "Recovery", "SharedResources",
+    "UnreadableLog", "WorkPlan",
     # links to objects of their own class
     "Field", "Grant",
     # tables of Arrow, which has its own pickling

@@ -23,11 +23,11 @@ from agora_analytics.engine.events import HostSwitched, reporting
 from agora_analytics.engine.ledger import Budget, MemoryLedger
 from agora_analytics.engine.limiter import Limiter
 from agora_analytics.engine.phase_lock import PhaseLock
-from agora_analytics.engine.prefetch_budget import PrefetchBudget
 from agora_analytics.engine.region_probe import RegionProbe
 from agora_analytics.engine.request_loop import RequestLoop
 from agora_analytics.engine.retry_policy import RetryPolicy
 from agora_analytics.engine.shared_requests import SharedRequests
+from agora_analytics.engine.shared_resources import SharedResources
 from agora_analytics.engine.transports.httpx import HttpxTransport
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import DAY, next_midnight, utc_day
@@ -103,7 +103,6 @@ class Engine:
         self.clock = options.clock or SystemClock()
         self.server_time = ServerTime(self.clock)
         self._phase_lock = PhaseLock(monotonic_of(self.clock))
-        self.prefetch_budget = PrefetchBudget()
         self._account = hashlib.sha256(account.encode()).hexdigest()[:16]
         self._limits = limits
         self._describe_missing = describe_missing
@@ -113,11 +112,15 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._calls: set[asyncio.Timeout] = set()
         self._last_call_ended = asyncio.Event()
-        self._decoding = asyncio.Semaphore(1)
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._own_transport = None if options.transport else HttpxTransport(options.http_client)
-        transport = options.transport or self._own_transport or HttpxTransport()
+        given = options.transport
+        if given is None and options.http_client is None and options.resources is not None:
+            given = options.resources.transport
+        self._own_transport = None if given else HttpxTransport(options.http_client)
+        transport = given or self._own_transport or HttpxTransport()
+        self.resources = options.resources or SharedResources(transport=transport)
+        self.prefetch_budget = self.resources.pages.budget()
         resolve: Resolve | None = getattr(transport, "resolve", None)
         self._domains = Domains(hosts)
         self._domains.on_switch = self._report_switch
@@ -188,9 +191,10 @@ class Engine:
         More at a time would not be faster: they share one interpreter. The thread of a cancelled call continues, so
         its place is free only when the thread has ended.
         """
-        await self._decoding.acquire()
+        turn = self.resources.decoding
+        await turn.acquire()
         decoding = asyncio.ensure_future(asyncio.to_thread(work))
-        decoding.add_done_callback(lambda _: self._decoding.release())
+        decoding.add_done_callback(lambda _: turn.release())
         return await asyncio.shield(decoding)
 
     def limits(self, endpoint: Endpoint) -> Limits:
@@ -245,6 +249,7 @@ class Engine:
             await self._last_call_ended.wait()
         for limiter in self._limiters.values():
             await limiter.aclose()
+        self.prefetch_budget.close()
         loop_is_closed = self._loop is not None and self._loop.is_closed()
         # The connections of a closed loop are lost with it.
         if self._own_transport is not None and not loop_is_closed:

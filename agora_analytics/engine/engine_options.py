@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.events import Observer
     from agora_analytics.engine.ledger import Ledger
     from agora_analytics.engine.retry_policy import RetryPolicy
+    from agora_analytics.engine.shared_resources import SharedResources
     from agora_analytics.engine.transports import Transport
 
 CACHE_BYTES = 16_000_000
@@ -30,3 +31,4 @@ class EngineOptions:
     ledger: Ledger | None = None
     clock: Clock | None = None
     cache_bytes: int = CACHE_BYTES
+    resources: SharedResources | None = None

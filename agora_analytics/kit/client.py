@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agora_analytics.engine.ledger import Ledger
     from agora_analytics.engine.pages import Page, Pages, Paginator
     from agora_analytics.engine.retry_policy import RetryPolicy
+    from agora_analytics.engine.shared_resources import SharedResources
     from agora_analytics.engine.transports import Transport
     from agora_analytics.instants import Instant
     from agora_analytics.kit.config_file import Account
@@ -69,7 +70,7 @@ class ClientOptions(TypedDict, total=False):
         retry: timeouts, deadline, back-off and number of attempts.
         prefetch: how many pages of a listing are fetched at the same time. Default: 4.
         keep_raw: keep the response body of each page as `Page.raw`. By default, it is freed as soon as it is decoded.
-        transport: sends the requests; the client does not close it. Default: `HttpxTransport()`.
+        transport: sends the requests; the client does not close it. Default: that of `resources`, or `HttpxTransport()`.
         http_client: your own `httpx.AsyncClient`; the client does not close it.
         observer: called with every event, in addition to the log. Its exceptions are logged and otherwise ignored.
         ledger: counts the day's requests and paces them; the client does not close it. Default: the file that all
@@ -79,6 +80,7 @@ class ClientOptions(TypedDict, total=False):
             its own, a client counts in memory unless `ledger` is passed.
         cache_bytes: the most bytes of responses that the client keeps, of calls that are finished and whose data is complete.
             A repeated request for them is not sent again. Default: 16,000,000; 0: none is kept.
+        resources: connections and memory that the client shares with other clients of its event loop, see `SharedResources`.
         validate: False sends the arguments unchanged. By default, arguments that the vendor would refuse raise an error
             before a request is spent, and time ranges are cut to what the plan allows.
     """
@@ -94,6 +96,7 @@ class ClientOptions(TypedDict, total=False):
     ledger: Ledger | None
     clock: Clock | None
     cache_bytes: int
+    resources: SharedResources | None
     validate: bool
 
 

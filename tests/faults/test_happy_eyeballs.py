@@ -117,9 +117,7 @@ async def test_error_names_the_failure_of_every_address():
             assert caught.value.kind is kind
 
 
-async def test_all_connections_in_use_blame_no_host(monkeypatch):
-    monkeypatch.setattr(transport_module, "CONNECTIONS", 1)
-
+async def test_all_connections_in_use_blame_no_host():
     asked = asyncio.Event()
 
     async def hang(reader, _writer):
@@ -128,7 +126,7 @@ async def test_all_connections_in_use_blame_no_host(monkeypatch):
         await reader.read()
 
     async with network(**{"api.agora.io": Host(serve=hang)}) as net:
-        transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting())
+        transport = HttpxTransport(resolve=net.resolve, ssl_context=trusting(), connections=1)
         first = asyncio.create_task(transport.send(ASKED))
         await asyncio.wait_for(asked.wait(), 20)
         with pytest.raises(TransportFailure) as caught:

@@ -42,6 +42,7 @@ class AiohttpTransport:
         ssl_context: verifies certificates. Default: that of httpx, with the CAs of certifi.
         proxy: the URL of a proxy, http or https. Loopback addresses and plain http with credentials bypass it. The
             environment is not read.
+        connections: how many connections are open at the same time.
 
     Raises:
         ConfigurationError: the extra is not installed, or `proxy` is not the URL of a proxy.
@@ -60,6 +61,7 @@ class AiohttpTransport:
         resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        connections: int = CONNECTIONS,
     ) -> None:
         if find_spec("aiohttp") is None:
             raise ConfigurationError("AiohttpTransport needs aiohttp: pip install 'agora-analytics[aiohttp]'")
@@ -73,7 +75,8 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._reading: asyncio.Future[ssl.SSLContext] | None = None
-        self._free = asyncio.Semaphore(CONNECTIONS)
+        self._connections = connections
+        self._free = asyncio.Semaphore(connections)
         self._largest_body = largest_body
         self._ssl_context = ssl_context
         if proxy is not None and not is_url(proxy):  # it may contain a password, so no error shows it
@@ -166,7 +169,7 @@ class AiohttpTransport:
             async with asyncio.timeout(seconds):
                 await self._free.acquire()
         except TimeoutError:
-            raise TransportFailure(FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use") from None
+            raise TransportFailure(FailureKind.NO_ROOM, f"all {self._connections} are in use") from None
 
     async def _read(self, response: "aiohttp.ClientResponse") -> bytes:
         encodings = response.headers.getall("Content-Encoding", ())

@@ -62,11 +62,7 @@ def environment_proxies(
     """
     import httpx
 
-    found = getproxies()
-    exempt = [entry.strip() for entry in found.get("no", "").split(",") if entry.strip()]
-    proxies = {scheme: found[scheme] for scheme in ("http", "https", "all") if found.get(scheme)}
-    if not proxies or "*" in exempt:
-        return {}
+    proxies, exempt = _proxies()
     mounts: dict[str, httpx.AsyncHTTPTransport | None] = {}
     for scheme, text in proxies.items():
         url = text.strip() if "://" in text else f"http://{text.strip()}"
@@ -94,6 +90,19 @@ def environment_proxies(
         else:
             mounts[pattern] = None
     return mounts
+
+
+def has_proxies() -> bool:
+    """Return whether the environment names a proxy."""
+    return bool(_proxies()[0])
+
+
+def _proxies() -> tuple[dict[str, str], list[str]]:
+    """Return the proxies of the environment by scheme, and the entries of `NO_PROXY`."""
+    found = getproxies()
+    exempt = [entry.strip() for entry in found.get("no", "").split(",") if entry.strip()]
+    proxies = {scheme: found[scheme] for scheme in ("http", "https", "all") if found.get(scheme)}
+    return ({}, []) if not proxies or "*" in exempt else (proxies, exempt)
 
 
 def _variable(scheme: str) -> str:

@@ -70,8 +70,9 @@ class HttpxTransport:
         ssl_context: verifies certificates. Default: that of httpx, with the CAs of certifi.
         http2: offer HTTP/2; needs the extra `[http2]`. One connection then carries all requests, so all of them fail
             when it breaks.
+        connections: how many connections are open at the same time.
 
-    `resolve`, `ssl_context` and `http2` have no effect on a client of yours. A proxy of the environment is used, unless
+    `resolve`, `ssl_context`, `http2` and `connections` have no effect on a client of yours. A proxy of the environment is used, unless
     `resolve` is passed. Loopback addresses and plain http with credentials bypass it.
 
     A client of yours keeps its own proxies, event hooks and cookies. A cookie that a response sets is removed again,
@@ -92,6 +93,7 @@ class HttpxTransport:
         resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
         http2: bool = False,
+        connections: int = CONNECTIONS,
     ) -> None:
         if http2 and find_spec("h2") is None:
             raise ConfigurationError("http2=True needs h2: pip install 'agora-analytics[http2]'")
@@ -106,6 +108,7 @@ class HttpxTransport:
         self._largest_body = largest_body
         self._ssl_context = ssl_context
         self._http2 = http2
+        self._connections = connections
         self._may_use_proxy = resolve is None
 
     async def __aenter__(self) -> Self:
@@ -176,7 +179,7 @@ class HttpxTransport:
             ) from None
         # httpx does not wrap a TLS failure in the middle of a response.
         except (library.HTTPError, OSError) as error:
-            raise TransportFailure(*_classify(error)) from error
+            raise TransportFailure(*_classify(error, self._connections)) from error
         finally:
             # A transport of the caller may ignore the trace, so that its request may have been sent.
             if trace is not None and not (self._own or trace.has_events):
@@ -217,7 +220,7 @@ class HttpxTransport:
 
         install_filter()
         certificates = self._ssl_context or default_certificates()
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        limits = httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
         if self._http2:
             # Its debug lines contain the headers, credentials included.
             logging.getLogger("hpack").setLevel(logging.INFO)
@@ -322,7 +325,7 @@ def _checked_url(library: Any, text: str) -> "httpx.URL":
     return url
 
 
-def _classify(error: Exception) -> tuple[FailureKind, str]:
+def _classify(error: Exception, connections: int) -> tuple[FailureKind, str]:
     """Return the kind of failure of an error. Classes are compared by name, which both libraries share."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error) or type(error).__name__
@@ -336,7 +339,7 @@ def _classify(error: Exception) -> tuple[FailureKind, str]:
     if "RemoteProtocolError" in names:
         return next((kind for words, kind in _BY_WORDS if words in text), FailureKind.PROTOCOL), text
     if "PoolTimeout" in names:
-        return FailureKind.NO_ROOM, f"all {CONNECTIONS} are in use"
+        return FailureKind.NO_ROOM, f"all {connections} are in use"
     return next((kind for name, kind in _BY_NAME if name in names), FailureKind.PROTOCOL), text
 
 
