@@ -90,7 +90,7 @@ def size(folder: Path) -> int:
 
 def put_in_store(folder: Path, calls: list[pa.Table]) -> Callable[[], pa.Table]:
     store = open_store(folder / "store", create=True)
-    with store.writer.writing():
+    with store.writer.writing(APP):
         for number, rows in enumerate(calls):
             store.writer.put("metrics", f"{number:032x}.00000", rows, app_id=APP, day=DAY, pending=False)
             row = pa.table({"call_id": pa.array([f"{number:032x}"]), "finished": pa.array([True])})
@@ -231,7 +231,7 @@ def small_units(count: int, *, durable: bool) -> float:
     with tempfile.TemporaryDirectory() as scratch:
         store = open_store(Path(scratch) / "store", create=True, durable=durable)
         began = time.perf_counter()
-        with store.writer.writing():
+        with store.writer.writing(APP):
             for number in range(count // 3):
                 call = f"{number:032x}"
                 key = pa.array([call], text)

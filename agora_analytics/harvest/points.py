@@ -146,7 +146,7 @@ class _PointsWriter:
         return Outcome.STORED
 
     def _commit(self, unit: PointsUnit, rows: pa.Table, *, complete: bool) -> bool:
-        with self._store.commit_lock():
+        with self._store.commit_lock(self._app_id):
             partition: dict[str, Any] = {"app_id": self._app_id, "day": unit.day}
             if not complete:
                 marked = self._store.read(_TABLE, unit.name, **partition, pending=True) is not None

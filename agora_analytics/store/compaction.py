@@ -1,6 +1,7 @@
 """Merges the many files of each closed day into a few, while other processes read the store.
 
-The merged files of a day are written to `_staging`, verified and flushed to the disk. Then the whole folder of the day
+The lock of a day's app is held alone, so writers of other apps continue. The merged files of the day are written to
+`_staging`, verified and flushed to the disk. Then the whole folder of the day
 is exchanged with the new one in one atomic step. A reader that listed the old names finds them gone and lists again, or
 still has the old files open. It never sees old and new rows together, because no file name is used twice.
 """
@@ -10,7 +11,8 @@ import math
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -47,7 +49,7 @@ LISTED_WITHIN = 60.0
 ROWS_IN_A_FILE = 64 * parquet_file.ROW_GROUP
 """Approximate maximum of rows in a compacted file: about 70 MB of metrics."""
 
-_BUSY = "a harvest is writing to the store; compact after it has ended"
+_BUSY = "a harvest is writing to the app; compact after it has ended"
 _NO_EXCHANGE = (
     "this file system cannot exchange two folders atomically; the files were not merged and remain valid"
 )
@@ -94,7 +96,7 @@ class CompactReport(Record):
 
 def compact(
     layout: Layout,
-    lock: FolderLock,
+    lock_of: Callable[[str], FolderLock],
     *,
     closed_before: str,
     app_id: str | None = None,
@@ -114,7 +116,7 @@ def compact(
         days = list(_days_with_units(layout, closed_before, app_id, expired))
     for day in days:
         with (
-            lock.exclusive() as alone,
+            lock_of(day.app_id).exclusive() as alone,
             translate_os_errors("cannot compact", f"{layout.folder} ({day.app_id}, {day.day})"),
         ):
             try:
@@ -143,8 +145,9 @@ def _remove_replaced(layout: Layout) -> None:
     # not earlier: a reader that lists a folder while its files are removed would miss rows without an error
     with translate_os_errors("cannot list", layout.replaced):
         for folder in layout.replaced.glob("*"):
-            if time.time() - folder.stat().st_ctime > LISTED_WITHIN:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another compaction removes it
+                if time.time() - folder.stat().st_ctime > LISTED_WITHIN:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _days_with_units(
@@ -165,13 +168,14 @@ def _days_with_units(
 
 
 def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
-    # the lock is exclusive, so files in the staging folder were left by an interrupted process
-    shutil.rmtree(layout.staging, ignore_errors=True)
+    staging = layout.staging(day.app_id)
+    # the lock is exclusive, so files in the staging folder of the app were left by an interrupted process
+    shutil.rmtree(staging, ignore_errors=True)
     try:
-        if not atomic_exchange.works_in(layout.staging):
+        if not atomic_exchange.works_in(staging):
             return _NO_EXCHANGE
         day.require_complete()
-        merged = _merge_tables(day, layout.staging)
+        merged = _merge_tables(day, staging)
         for table in merged:
             _verify(table)
         for table in merged:
@@ -182,7 +186,7 @@ def _compact_day(layout: Layout, day: Day) -> CompactedDay | str:
     except DayIncomplete as reason:
         return str(reason)
     finally:
-        shutil.rmtree(layout.staging, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return CompactedDay(
         app_id=day.app_id,
         day=day.day,

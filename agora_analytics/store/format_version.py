@@ -1,6 +1,7 @@
 """Checks that a folder is a store with a supported format version, and creates new stores."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import agora_analytics
@@ -10,8 +11,10 @@ from agora_analytics.store.failures import translate_os_errors
 from agora_analytics.store.layout import FORMAT_FILE, PARTS
 from agora_analytics.store.object_writer import make_folder, write_text
 
-FORMAT = 2
-"""Version of the format; incremented for each incompatible change."""
+FORMAT = 3
+"""Version of the format; incremented for each incompatible change. Format 3 has locks for each app."""
+READABLE = (2, 3)
+"""The formats that this version reads. The first write to a store of an older one upgrades it."""
 
 _IGNORED = {"lost+found"}
 
@@ -73,7 +76,7 @@ def _check(folder: Path, text: str) -> None:
         raise StoreError(
             f'cannot read {folder / FORMAT_FILE}: it is damaged; {advice}replace its content with {{"format": {FORMAT}}}'
         ) from None
-    if number == FORMAT:
+    if number in READABLE:
         return
     advice = (
         "upgrade agora-analytics, or harvest into a new folder"
@@ -82,7 +85,7 @@ def _check(folder: Path, text: str) -> None:
     )
     raise StoreVersionError(
         f"the store {folder} has format {number}, written by {author}; "
-        f"this is agora-analytics {agora_analytics.__version__}, which reads format {FORMAT}: {advice}"
+        f"this is agora-analytics {agora_analytics.__version__}, which reads formats {READABLE[0]} to {FORMAT}: {advice}"
     )
 
 
@@ -94,8 +97,21 @@ def _create(folder: Path, *, durable: bool) -> None:
                 f"{folder} contains other files ({foreign}) and no {FORMAT_FILE}; "
                 "a store needs its own folder, so give an empty or a new one"
             )
-        text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
-        write_text(folder / FORMAT_FILE, text + "\n", durable=durable)
+        _write(folder, durable=durable)
+
+
+def upgrade(folder: Path, *, durable: bool) -> None:
+    """Make a store of an older format one of this format. The caller keeps older versions from writing to it."""
+    with translate_os_errors("cannot upgrade", folder), suppress(FileNotFoundError):
+        text = (folder / FORMAT_FILE).read_text("utf-8", "replace")
+        _check(folder, text)
+        if json.loads(text)["format"] != FORMAT:
+            _write(folder, durable=durable)
+
+
+def _write(folder: Path, *, durable: bool) -> None:
+    text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
+    write_text(folder / FORMAT_FILE, text + "\n", durable=durable)
 
 
 def _foreign(folder: Path) -> str | None:

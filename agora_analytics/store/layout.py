@@ -7,13 +7,13 @@
     DIR/_pending/<table>/app_id=<id>/day=<UTC day>/             finished units of calls that are not complete yet; for
                                                                 `points`, marks of units that have to be fetched again
     DIR/_listing/app_id=<id>/<start>-<end>.<page>.parquet       finished pages of call listings
-    DIR/_staging/                                               files that are being written; never read
+    DIR/_staging/app_id=<id>/                                   files that are being written; never read
     DIR/_replaced/                                              compacted days as they were before, for open readers
     DIR/_damaged/...                                            damaged files, under the path that they had
     DIR/_skipped/app_id=<id>/<unit>.json                        records that cannot be read, as a harvest reported them
-    DIR/_lock                                                   shared by writers, exclusive for compaction, which
+    DIR/_lock/app_id=<id>/writers                               shared by writers, exclusive for compaction, which
                                                                 appends one byte each time
-    DIR/_commit_lock                                            held while a call is published or units are removed
+    DIR/_lock/app_id=<id>/commits                               held while a call is published or units are removed
 
 Spark, pyarrow and others skip names that start with `_`, so they see only the tables.
 """
@@ -39,7 +39,7 @@ REPLACED = "_replaced"
 STAGING = "_staging"
 SKIPPED = "_skipped"
 PARTS = frozenset({DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, SKIPPED, STAGING})
-"""The names in a store's folder, apart from the tables and the format file."""
+"""The names in a store's folder, apart from the tables and the format file. Format 2 has `_commit_lock`, a file."""
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
 """Prefix of the names of compacted files. No unit has it: `encode_id` adds `~` only near the hundredth character."""
@@ -131,9 +131,15 @@ class Layout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = folder / LOCK
-        self.commit_lock = folder / COMMIT_LOCK
-        self.staging = folder / STAGING
         self.replaced = folder / REPLACED
+
+    def locks(self, app_id: str) -> Path:
+        """Return the folder of the lock files of one app."""
+        return self.lock / f"app_id={encode_id(app_id)}"
+
+    def staging(self, app_id: str) -> Path:
+        """Return the folder of the files of one app that are being written."""
+        return self.folder / STAGING / f"app_id={encode_id(app_id)}"
 
     def table(self, table: str, *, pending: bool = False) -> Path:
         """Return the folder of a whole table."""

@@ -1,4 +1,4 @@
-"""File locks of a store: shared for writers, exclusive for compaction, and one that serializes commits.
+"""File locks of an app in a store: shared for writers, exclusive for compaction, and one that serializes commits.
 
 portalocker provides them on every system: `flock` on Linux and macOS, `LockFileEx` on Windows. The locks are advisory
 on POSIX; on Windows nobody else can write to a locked lock file either. The system releases them with the process.
@@ -28,7 +28,7 @@ class CommitLock:
             if self._taken:
                 yield
                 return
-            descriptor, _ = _open_locked(self.path, shared=False, wait=True)
+            descriptor, _ = open_locked(self.path, shared=False, wait=True)
             try:
                 self._taken = True
                 yield
@@ -38,7 +38,7 @@ class CommitLock:
 
 
 class FolderLock:
-    """A file lock on a store: shared between writers, exclusive for compaction. Thread-safe.
+    """A file lock on an app: shared between writers, exclusive for compaction. Thread-safe.
 
     Each exclusive use appends one byte to the lock file, so that a writer can see that compacted files have changed.
     """
@@ -54,7 +54,7 @@ class FolderLock:
         """Hold the lock together with other writers. Waits for a running compaction; may be nested."""
         with self._guard:
             if not self._holders:
-                self._descriptor, _ = _open_locked(self.path, shared=True, wait=True)
+                self._descriptor, _ = open_locked(self.path, shared=True, wait=True)
             self._holders += 1
         try:
             yield
@@ -68,7 +68,7 @@ class FolderLock:
     def exclusive(self) -> Iterator[bool]:
         """Hold the lock alone, without waiting; yields whether that succeeded."""
         # A harvest may hold the shared lock for hours, so compaction skips the day instead of waiting.
-        descriptor, locked = _open_locked(self.path, shared=False, wait=False)
+        descriptor, locked = open_locked(self.path, shared=False, wait=False)
         try:
             if locked:
                 self._count(descriptor)
@@ -89,7 +89,7 @@ class FolderLock:
             os.write(descriptor, b".")
 
 
-def _open_locked(path: Path, *, shared: bool, wait: bool) -> tuple[int, bool]:
+def open_locked(path: Path, *, shared: bool, wait: bool) -> tuple[int, bool]:
     """Open and lock a file; return its descriptor and whether it is locked. Closing the descriptor releases the lock."""
     with translate_os_errors("cannot lock", path):
         # A new descriptor each time: the locks belong to descriptors, also within one process.

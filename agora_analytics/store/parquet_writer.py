@@ -11,10 +11,9 @@ import pyarrow as pa
 from agora_analytics.errors import StoreConflict
 from agora_analytics.logs import logger_of
 from agora_analytics.store import compaction, listings, parquet_file, query, unreadable
+from agora_analytics.store.app_access import Apps
 from agora_analytics.store.failures import translate_os_errors, translate_read_errors
 from agora_analytics.store.layout import Layout, stored_id
-from agora_analytics.store.locks import CommitLock, FolderLock
-from agora_analytics.store.object_writer import ObjectWriter
 from agora_analytics.store.parquet_file import Rows
 from agora_analytics.store.records import CallListing, Published, Repair, Units, Unreadable
 from agora_analytics.store.recovery import Recovery, forget
@@ -35,25 +34,24 @@ class StoreWriter:
 
     def __init__(self, layout: Layout, *, durable: bool = True) -> None:
         self._layout = layout
-        self._lock = FolderLock(self._layout.lock)
-        self._commit_lock = CommitLock(self._layout.commit_lock)
+        self._durable = durable
+        self._apps = Apps(self._layout, durable=durable)
         self._compacted = CompactionIndex(self._layout)
-        self._writer = ObjectWriter(self._layout.staging, durable=durable)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keep compaction out while the block runs. Waits for a running compaction; may be nested.
+    def writing(self, app_id: str) -> Iterator[None]:
+        """Keep compaction of an app out while the block runs. Waits for a running compaction; may be nested.
 
         Raises:
             StoreError: if the folder cannot be written.
         """
-        with self._lock.shared():
+        with self._apps[app_id].lock.shared():
             yield
 
     @contextmanager
-    def commit_lock(self) -> Iterator[None]:
-        """Keep all other publishing and discarding out while the block runs. Hold it briefly; may be nested."""
-        with self.writing(), self._commit_lock.taken():
+    def commit_lock(self, app_id: str) -> Iterator[None]:
+        """Keep all other publishing and discarding of an app out while the block runs. Hold it briefly; may be nested."""
+        with self.writing(app_id), self._apps[app_id].commit_lock.taken():
             yield
 
     def repair(self, app_id: str, *, refetch_from: float, verify: bool = False) -> Repair:
@@ -71,13 +69,13 @@ class StoreWriter:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        with self.commit_lock():
-            recovery = Recovery(self._layout, self._writer, app_id, refetch_from, verify)
+        with self.commit_lock(app_id):
+            recovery = Recovery(self._layout, self._apps[app_id].objects, app_id, refetch_from, verify)
             try:
                 repaired = recovery.run()
             finally:
                 if recovery.moved_compacted:
-                    self._lock.count_change()
+                    self._apps[app_id].lock.count_change()
         for file in repaired.files:
             _log.warning("%s is damaged: %s; its rows are fetched again", file.path, file.reason)
         if days := sorted(repaired.call_days | repaired.points_days):
@@ -86,7 +84,7 @@ class StoreWriter:
 
     def forget_repair(self, app_id: str, repaired: Repair) -> None:
         """Delete the damaged files of these days and listings, because their rows are stored again."""
-        with self.commit_lock():
+        with self.commit_lock(app_id):
             forget(self._layout, app_id, repaired)
         if repaired.call_days or repaired.points_days or repaired.listings:
             _log.info("recovery: the damaged data is stored again")
@@ -130,7 +128,7 @@ class StoreWriter:
             1
         """
         target = self._layout.unit(table, unit, app_id=app_id, day=day, pending=pending)
-        with self.writing():
+        with self.writing(app_id):
             if table == "points" and self._is_compacted("points", stored_id(unit), app_id=app_id, day=day):
                 return 0
             if table == "metrics" and any(
@@ -138,7 +136,7 @@ class StoreWriter:
                 for place in (True, False)
             ):
                 return 0
-            return self._write(target, table, rows, incomplete_metadata() if incomplete else None)
+            return self._write(app_id, target, table, rows, incomplete_metadata() if incomplete else None)
 
     def publish(
         self,
@@ -180,7 +178,7 @@ class StoreWriter:
         target, live_sessions = path("calls", call), path("sessions", call)
         pending_sessions = path("sessions", call, pending=True)
         moves = [(path("metrics", unit, pending=True), path("metrics", unit)) for unit in metrics]
-        with self.commit_lock():
+        with self.commit_lock(app_id):
             current = published_state(target)
             is_finished = current is not None and current.finished
             if is_finished or self._is_compacted("calls", call, app_id=app_id, day=day):
@@ -194,9 +192,9 @@ class StoreWriter:
             outdated = sorted(metrics_named_by(live_sessions).difference(metrics))
             self._remove([path("metrics", unit) for unit in outdated])
             manifest = call_metadata([*(("metrics", unit) for unit in metrics), ("sessions", call)])
-            self._write(live_sessions, "sessions", sessions, manifest)
-            self._writer.publish(moves)
-            self._write(target, "calls", row, manifest)
+            self._write(app_id, live_sessions, "sessions", sessions, manifest)
+            self._apps[app_id].objects.publish(moves)
+            self._write(app_id, target, "calls", row, manifest)
             # last, because the next harvest completes an interrupted publish with this list
             self._remove([pending_sessions])
         _log.debug("published call %s of %s with %d files of metrics", call, day, len(metrics))
@@ -209,7 +207,7 @@ class StoreWriter:
         """
         state = published_state(self._layout.unit("calls", call, app_id=app_id, day=day))
         if state is None:
-            with self.writing():
+            with self.writing(app_id):
                 if self._is_compacted("calls", call, app_id=app_id, day=day):
                     return Published(metrics=(), finished=True)
         return state
@@ -223,12 +221,12 @@ class StoreWriter:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, "metrics", app_id=app_id, day=day)
-        with self.commit_lock():
+        with self.commit_lock(app_id):
             current = self.published(call, app_id=app_id, day=day)
             self._remove([path(unit) for unit in units if current is None or unit not in current.metrics])
 
     def _is_compacted(self, table: str, name: str, *, app_id: str, day: str) -> bool:
-        changes = self._lock.changes()
+        changes = self._apps[app_id].lock.changes()
         return self._compacted.contains(table, name, app_id=app_id, day=day, changes=changes)
 
     def _remove(self, paths: Sequence[Path]) -> None:
@@ -236,9 +234,11 @@ class StoreWriter:
             with translate_os_errors("cannot remove", path):
                 path.unlink(missing_ok=True)
 
-    def _write(self, target: Path, table: str, rows: Rows, metadata: Mapping[str, str] | None = None) -> int:
-        with self.writing():
-            return self._writer.write(target, table, rows, metadata)
+    def _write(
+        self, app_id: str, target: Path, table: str, rows: Rows, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        with self.writing(app_id):
+            return self._apps[app_id].objects.write(target, table, rows, metadata)
 
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
         """Delete pending units that must not be used, such as those of a call that has grown since.
@@ -252,7 +252,7 @@ class StoreWriter:
             StoreError: if the folder cannot be written.
         """
         path = partial(self._layout.unit, app_id=app_id, day=day, pending=True)
-        with self.commit_lock():
+        with self.commit_lock(app_id):
             self._remove([path(table, unit) for table, unit in pending])
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
@@ -270,7 +270,7 @@ class StoreWriter:
             StoreError: if the folder cannot be written.
         """
         target = self._layout.listing(app_id, start, end, seq)
-        self._write(target, "calls", rows, {listings.RESUME: resume})
+        self._write(app_id, target, "calls", rows, {listings.RESUME: resume})
 
     def remove_listing(self, app_id: str, start: int, end: int) -> None:
         """Delete the listing of a window, if there is one.
@@ -278,7 +278,7 @@ class StoreWriter:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        with self.writing():
+        with self.writing(app_id):
             listings.remove(self._layout, app_id, start, end)
 
     def unreadable(self, app_id: str) -> dict[str, tuple[Unreadable, ...]]:
@@ -295,8 +295,8 @@ class StoreWriter:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        with self.writing():
-            unreadable.write(self._layout, app_id, unit, records, durable=self._writer.durable)
+        with self.writing(app_id):
+            unreadable.write(self._layout, app_id, unit, records, durable=self._durable)
 
     def units(self, app_id: str) -> Units:
         """Return the stored units of an app.
@@ -367,7 +367,7 @@ class StoreWriter:
         """
         return compaction.compact(
             self._layout,
-            self._lock,
+            lambda app_id: self._apps[app_id].lock,
             closed_before=closed_before,
             app_id=app_id,
             calls_expired_before=calls_expired_before,

@@ -176,18 +176,18 @@ class CompactionIndex:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._guard = threading.Lock()
-        self._changes = -1
-        self._names: dict[tuple[str, str, str], set[str]] = {}
+        self._changes: dict[str, int] = {}
+        self._names: dict[str, dict[tuple[str, str], set[str]]] = {}
 
     def contains(self, table: str, name: str, *, app_id: str, day: str, changes: int) -> bool:
         """Return whether a compacted file contains a call (`calls`) or a unit of `points`.
 
-        `changes` is the number of changes to compacted files so far; a new number empties the cache.
+        `changes` is the number of changes to the app's compacted files so far; a new number empties its cache.
         """
         with self._guard:
-            if changes != self._changes:
-                self._changes, self._names = changes, {}
-            key = (table, app_id, day)
-            if key not in self._names:
-                self._names[key] = compacted_names(table, self._layout.day(table, app_id=app_id, day=day))
-            return name in self._names[key]
+            if changes != self._changes.get(app_id):
+                self._changes[app_id], self._names[app_id] = changes, {}
+            names = self._names[app_id]
+            if (table, day) not in names:
+                names[table, day] = compacted_names(table, self._layout.day(table, app_id=app_id, day=day))
+            return name in names[table, day]

@@ -104,7 +104,7 @@ def check(scenario: Scenario, original: Path, folder: Path, seed: str) -> tuple[
             named = True
             verify = "--verify" in str(error)  # what the error advises
             if "replace its content" in str(error):
-                (store / "_store.json").write_text('{"format": 2}')
+                (store / "_store.json").write_text('{"format": 3}')
             history.append(f"{type(error).__name__}: {error}")
             continue
         named = named or bool(report.damaged or report.unreadable or report.skipped)

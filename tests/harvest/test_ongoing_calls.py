@@ -79,10 +79,10 @@ def test_full_disk_while_publishing_a_snapshot_loses_no_sample(store, monkeypatc
     harness = at(project, store, NOW)
     original = StoreWriter._write
 
-    def full(self, target, table, rows, notes=None):
+    def full(self, app_id, target, table, rows, notes=None):
         if "/calls/" in str(target) and "_pending" not in str(target):
             raise StoreError("cannot write: no space left")
-        return original(self, target, table, rows, notes)
+        return original(self, app_id, target, table, rows, notes)
 
     with monkeypatch.context() as patch:
         patch.setattr(StoreWriter, "_write", full)

@@ -48,7 +48,7 @@ def test_compaction_merges_a_closed_day_into_one_file_per_table(store):
     assert whole_calls_only(store) == 20
     assert store.writer.calls(APP).num_rows == 20
     assert not any(store.writer.units(APP).live.values())
-    assert not (store.path / "_staging").exists()
+    assert list((store.path / "_staging").glob("*")) == []
 
 
 def test_compaction_skips_open_days_and_other_apps(store):
@@ -262,16 +262,35 @@ def test_pending_leftovers_of_a_finished_call_are_removed(store):
 
 def test_writer_keeps_compaction_out(store):
     store_call(store, "a")
-    with store.writer.writing(), store.writer.writing():
+    with store.writer.writing(APP), store.writer.writing(APP):
         (skipped,) = open_store(store.path).writer.compact(closed_before=NEXT).skipped
         assert "a harvest is writing" in skipped.reason
         assert store.writer.compact(closed_before=NEXT).compacted == ()
     assert len(store.writer.compact(closed_before=NEXT).compacted) == 1
 
 
+def test_writer_of_another_app_does_not_keep_compaction_out(store):
+    """With hundreds of apps in a store, one of them is always being written."""
+    store_call(store, "a")
+    with store.writer.writing("other"), open_store(store.path).writer.commit_lock("another"):
+        assert len(store.writer.compact(closed_before=NEXT, app_id=APP).compacted) == 1
+        store_call(store, "b")
+        assert len(open_store(store.path).writer.compact(closed_before=NEXT).compacted) == 1
+    assert whole_calls_only(store) == 2
+
+
+def test_compaction_leaves_the_files_that_other_apps_are_writing(store):
+    store_call(store, "a")
+    staged = store.path / "_staging" / "app_id=other" / "1-a" / "0.parquet"
+    staged.parent.mkdir(parents=True)
+    staged.write_bytes(b"half a file")
+    store.writer.compact(closed_before=NEXT)
+    assert staged.exists()
+
+
 def test_writer_waits_for_a_running_compaction(store):
     writer = threading.Thread(target=store_call, args=(store, "a"))
-    with open_store(store.path).writer._lock.exclusive() as alone:
+    with open_store(store.path).writer._apps[APP].lock.exclusive() as alone:
         assert alone
         writer.start()
         writer.join(0.05)
@@ -303,7 +322,7 @@ def test_compaction_rejects_a_merge_with_missing_rows(store, monkeypatch):
         store.writer.compact(closed_before=NEXT)
     monkeypatch.undo()
     assert rows_of(store) == before
-    assert not (store.path / "_staging").exists()
+    assert list((store.path / "_staging").glob("*")) == []
 
 
 def test_file_added_during_compaction_is_not_lost(store, monkeypatch):

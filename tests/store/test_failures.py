@@ -196,7 +196,7 @@ def test_folder_with_a_colon_is_not_a_url(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(3, "upgrade agora-analytics"), (1, "read it with the version that wrote it")]
+    ("number", "advice"), [(4, "upgrade agora-analytics"), (1, "read it with the version that wrote it")]
 )
 @pytest.mark.parametrize("create", [True, False])
 def test_other_format_version_is_refused(store, number, advice, create):
@@ -231,7 +231,7 @@ def test_format_file_that_a_crash_cut_is_written_again_by_the_next_harvest(store
             with pytest.raises(StoreError, match=r"_store.json: it is damaged; run the harvest again"):
                 open_store(store.path)
     assert whole_calls_only(open_store(store.path, create=True)) == 1
-    assert json.loads(path.read_text())["format"] == 2
+    assert json.loads(path.read_text())["format"] == 3
     assert whole_calls_only(open_store(store.path)) == 1
 
 

@@ -239,11 +239,11 @@ def test_commit_lock_is_exclusive_and_reentrant(store):
     order = []
 
     def other():
-        with store.writer.commit_lock():
+        with store.writer.commit_lock(APP):
             order.append("other")
 
     thread = threading.Thread(target=other)
-    with store.writer.commit_lock(), store.writer.commit_lock():
+    with store.writer.commit_lock(APP), store.writer.commit_lock(APP):
         thread.start()
         thread.join(0.05)
         store.writer.discard(**PARTITION, pending=[("points", "p")])

@@ -16,6 +16,7 @@ from attrs import define
 from portalocker import AlreadyLocked, LockFlags, lock
 
 from agora_analytics.store import (
+    app_access,
     atomic_exchange,
     compaction,
     locks,
@@ -65,6 +66,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
 
     patches = {
         locks: {"threading": _threading, "_lock": _lock},
+        app_access: {"threading": _threading},
         units: {"threading": _threading},
         object_writer: {"secrets": SimpleNamespace(token_hex=token_hex)},
         compaction: {
