@@ -137,6 +137,12 @@ if TYPE_CHECKING:
     from agora_analytics.errors import TransportError as TransportError
     from agora_analytics.errors import WindowOutOfReach as WindowOutOfReach
     from agora_analytics.errors import WindowRefused as WindowRefused
+    from agora_analytics.fleet.local import harvest_accounts as harvest_accounts
+    from agora_analytics.fleet.one_account import harvest_account as harvest_account
+    from agora_analytics.fleet.report import AccountBegun as AccountBegun
+    from agora_analytics.fleet.report import AccountEvent as AccountEvent
+    from agora_analytics.fleet.report import AccountObserver as AccountObserver
+    from agora_analytics.fleet.report import AccountReport as AccountReport
     from agora_analytics.harvest.call_value import ValueName as ValueName
     from agora_analytics.harvest.call_value import ValueRule as ValueRule
     from agora_analytics.harvest.estimate import Estimate as Estimate
@@ -238,6 +244,9 @@ __all__, _import = lazy_names(
             "RowsRefused", "ServerError", "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError",
             "TransportError", "WindowOutOfReach", "WindowRefused",
         ),
+        "fleet.local": ("harvest_accounts",),
+        "fleet.one_account": ("harvest_account",),
+        "fleet.report": ("AccountBegun", "AccountEvent", "AccountObserver", "AccountReport"),
         "harvest.estimate": ("Estimate", "estimate"),
         "harvest.insights": ("harvest_insights",),
         "harvest.report": (

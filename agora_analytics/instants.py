@@ -81,6 +81,25 @@ def _checked(seconds: float, name: str) -> float:
     return seconds
 
 
+def duration_seconds(text: str) -> float:
+    """Return a duration such as `90s`, `30m` or `2d` in seconds.
+
+    Raises:
+        InvalidRequest: it is not one, or it is zero. The message does not show it.
+
+    Example:
+        >>> duration_seconds("30m")
+        1800.0
+    """
+    found = _AGO.fullmatch(text.strip())
+    seconds = float(found[1]) * timedelta(**{_UNITS[found[2]]: 1}).total_seconds() if found else 0.0
+    if not 0 < seconds < LAST_SECOND:
+        raise InvalidRequest(
+            'not a duration; give a number of seconds, minutes, hours, days or weeks, such as "30m"'
+        )
+    return seconds
+
+
 def iso(seconds: float) -> str:
     """Return epoch seconds as ISO 8601 in UTC, to the second: `2026-11-20T08:00:00Z`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -133,13 +133,14 @@ async def _harvest(
             points_expired = reach.end - DAILY_REACH
     if not compact:
         return report
-    compacted = await asyncio.to_thread(
-        opened.compact,
-        closed_before=utc_day(reach.end),
-        app_id=app_id,
-        calls_expired_before=calls_expired,
-        points_expired_before=points_expired,
-    )
+    async with client._engine.resources.compaction:  # noqa: SLF001 - same package
+        compacted = await asyncio.to_thread(
+            opened.compact,
+            closed_before=utc_day(reach.end),
+            app_id=app_id,
+            calls_expired_before=calls_expired,
+            points_expired_before=points_expired,
+        )
     if any(day.damaged for day in compacted.skipped):
         repaired = await asyncio.to_thread(opened.repair, app_id, refetch_from=reach.start, verify=True)
         return with_damage(report, repaired.files, observer)

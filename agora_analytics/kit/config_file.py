@@ -13,7 +13,8 @@ from attrs import field, frozen
 
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.engine.open_ledger import MEMORY
-from agora_analytics.errors import ConfigurationError
+from agora_analytics.errors import ConfigurationError, InvalidRequest
+from agora_analytics.instants import duration_seconds, epoch_seconds
 from agora_analytics.logs import LEVELS
 
 FILE = "agora-analytics.toml"
@@ -21,24 +22,27 @@ CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
 """The environment variables that name the file and the account."""
 
 _ENV, _FILE = "_env", "_file"
-_TOP = {"ledger": str, "log": str, "defaults": dict, "account": list}
+_TOP = {"ledger": str, "log": str, "store": str, "defaults": dict, "account": list}
 _CLIENT = {"base_url": str, "allow_http": bool, "prefetch": int, "keep_raw": bool, "validate": bool}
 _CUSTOMER = {"customer_id": str, "app_id": str, "region": str, **_CLIENT}
-_TYPES = {
+_HARVEST = {"store": str, "since": str, "every": str}
+_TYPES: Mapping[type, str] = {
     str: "a text in quotes",
     bool: "true or false",
     int: "a whole number",
     dict: "a table",
     list: "[[account]]",
+    tuple: "a list of texts in quotes",
 }
 
 
 @frozen
 class _VendorKeys:
-    """The keys of an account of one vendor: settings with their types, and secrets."""
+    """The keys of an account of one vendor: settings with their types, secrets, and what a harvest needs."""
 
     settings: Mapping[str, type]
     secrets: tuple[str, ...]
+    harvest: Mapping[str, type] = {}
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -48,27 +52,52 @@ class _VendorKeys:
     @property
     def names(self) -> tuple[str, ...]:
         """All keys."""
-        return (*self.settings, *(name + end for name in self.references for end in (_ENV, _FILE)))
+        forms = (name + end for name in self.references for end in (_ENV, _FILE))
+        return (*self.settings, *self.harvest, *forms)
 
 
 VENDORS: Mapping[str, _VendorKeys] = {
     "agora": _VendorKeys(
         {**_CUSTOMER, "account": str, "plan": str, "regional_hosts": bool, "shared_budget": bool},
         ("customer_secret",),
+        {**_HARVEST, "insights": tuple, "reserve": int, "value": str},
     ),
     "agora-beta": _VendorKeys({**_CUSTOMER, "account": str}, ("customer_secret",)),
     "signaling": _VendorKeys({**_CUSTOMER, "user_id": str}, ("customer_secret", "token")),
     "opentok": _VendorKeys(
         {"api_key": str, "application_id": str, **_CLIENT},
         ("api_secret", "private_key"),
+        _HARVEST,
     ),
     "apsaravideo": _VendorKeys(
         {"access_key_id": str, "app_id": str, "account": str, **_CLIENT},
         ("access_key_secret", "security_token"),
+        _HARVEST,
     ),
 }
 """The keys of an account by vendor."""
 _SECRETS = frozenset(secret for keys in VENDORS.values() for secret in keys.secrets)
+
+
+@frozen
+class HarvestSettings:
+    """What the file says about the harvest of an account.
+
+    Attributes:
+        store: the folder of the store as an absolute path, or its URL; None: the file names none.
+        since: the start of the time range, such as `2d`.
+        every: seconds between two passes.
+        insights: metrics of Data Insights to store.
+        reserve: requests of each daily quota that are left to others.
+        value: what a call is worth if the daily quota does not suffice.
+    """
+
+    store: str | None = None
+    since: str | None = None
+    every: float | None = None
+    insights: tuple[str, ...] = ()
+    reserve: int = 0
+    value: str = "calls"
 
 
 @frozen
@@ -78,7 +107,13 @@ class Account:
     name: str
     vendor: str
     file: Path
+    harvest: HarvestSettings = field(repr=False)
     _table: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def can_be_harvested(self) -> bool:
+        """Whether there is a harvest of the vendor."""
+        return bool(VENDORS[self.vendor].harvest)
 
     def __str__(self) -> str:
         return f"account {self.name!r} in {self.file}"
@@ -154,6 +189,17 @@ class Config:
         Raises:
             ConfigurationError: there is none of that name and vendor.
         """
+        account = self.named(name)
+        if account.vendor != vendor:
+            raise ConfigurationError(f"{account} is of vendor {account.vendor!r}, and {vendor!r} is needed")
+        return account
+
+    def named(self, name: str | None) -> Account:
+        """Return the account that a name or `AGORA_ACCOUNT` names, of any vendor.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
         name = name or os.environ.get(ACCOUNT)
         names = ", ".join(self.accounts) or "none"
         if not name:
@@ -163,22 +209,21 @@ class Config:
         if name not in self.accounts:
             close = did_you_mean(name, self.accounts) or f"; its accounts: {names}"
             raise ConfigurationError(f"no account {name!r} in {self.file}{close}")
-        account = self.accounts[name]
-        if account.vendor != vendor:
-            raise ConfigurationError(f"{account} is of vendor {account.vendor!r}, and {vendor!r} is needed")
-        return account
+        return self.accounts[name]
 
 
-def read_config(path: str | os.PathLike[str] | None = None) -> Config:
+def read_config(path: str | os.PathLike[str] | Config | None = None) -> Config:
     """Read and check a configuration file.
 
     Args:
         path: the file; None: `AGORA_CONFIG`, or else `agora-analytics.toml` in the working directory or in the user's
-            configuration folder.
+            configuration folder. A file that was read is returned as it is.
 
     Raises:
         ConfigurationError: there is no such file, or it is not valid. The message shows no values.
     """
+    if isinstance(path, Config):
+        return path
     import tomllib
 
     file = _find(path or os.environ.get(CONFIG))
@@ -221,6 +266,8 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Config:
     defaults = content.get("defaults", {})
     every = {name: kind for keys in VENDORS.values() for name, kind in _kinds(keys).items()}
     _check_keys(f"[defaults] in {file}", defaults, {"vendor": str, **every})
+    if store := content.get("store"):
+        defaults = {"store": store, **defaults}
     accounts: dict[str, Account] = {}
     for number, table in enumerate(content.get("account", ()), 1):
         if not isinstance(table, dict):
@@ -254,11 +301,34 @@ def _account(file: Path, number: int, defaults: Mapping[str, Any], table: Mappin
     merged |= {
         key: value for key, value in defaults.items() if key in keys.names and _setting(key) not in own
     }
-    return Account(name, vendor, file, merged)
+    found = {key: merged.pop(key) for key in keys.harvest if key in merged}
+    return Account(name, vendor, file, _harvest_settings(file, place, found), merged)
+
+
+def _harvest_settings(file: Path, place: str, found: Mapping[str, Any]) -> HarvestSettings:
+    given = dict(found)
+    for name, check in (("since", lambda text: epoch_seconds(text, now=0)), ("every", duration_seconds)):
+        try:
+            seconds = check(given[name]) if name in given else None
+        except InvalidRequest:  # its message may show the value
+            example = '"2d" or "2026-11-20"' if name == "since" else '"30m" or "1d"'
+            raise ConfigurationError(f"{place}: {name} must be a time such as {example}") from None
+        if name == "every":
+            given[name] = seconds
+    if (store := given.get("store")) and "://" not in store:
+        given["store"] = str(_path_in(file, store).absolute())
+    return HarvestSettings(**given | {"insights": tuple(given.get("insights", ()))})
 
 
 def _kinds(keys: _VendorKeys) -> dict[str, type]:
-    return {name: keys.settings.get(name, str) for name in keys.names}
+    return {name: {**keys.settings, **keys.harvest}.get(name, str) for name in keys.names}
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is tuple:
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    # `True` is an `int` for Python.
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 def _setting(key: str) -> str:
@@ -274,10 +344,8 @@ def _check_keys(place: str, table: Mapping[str, Any], kinds: Mapping[str, type])
             )
         if key not in kinds:
             raise ConfigurationError(f"{place}: unknown key {key!r}{did_you_mean(key, kinds)}")
-        kind = kinds[key]
-        # `True` is an `int` for Python.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ConfigurationError(f"{place}: {key} must be {_TYPES[kind]}")
+        if not _is(value, kinds[key]):
+            raise ConfigurationError(f"{place}: {key} must be {_TYPES[kinds[key]]}")
     for name in {_setting(key) for key in table}:
         forms = [form for form in (name, name + _ENV, name + _FILE) if form in table]
         if len(forms) > 1:
