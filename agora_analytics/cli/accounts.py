@@ -13,7 +13,7 @@ from attrs import frozen
 from agora_analytics.cli.options import RequestLimits
 from agora_analytics.engine.open_ledger import open_ledger
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.config_file import ACCOUNT
+from agora_analytics.kit.config_file import ACCOUNT, HarvestSettings, read_config
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
@@ -54,6 +54,16 @@ class AccountChoice:
             "share it with other machines, postgresql://... or redis://... Or AGORA_LEDGER; default: ledger.sqlite3 in the user's state folder, on Linux ~/.local/state/agora-analytics.",
         ),
     ] = None
+
+    def harvest_settings(self) -> HarvestSettings:
+        """Return what the configuration file says about the harvest of the named account, if one is named.
+
+        Raises:
+            ConfigurationError: the file cannot be used, or has no such account.
+        """
+        if self.account or self.config or os.environ.get(ACCOUNT):
+            return read_config(self.config).named(self.account).harvest
+        return HarvestSettings()
 
     def open_client(
         self, kind: type[C], settings: Mapping[str, Any], *, variables: Sequence[str], without_account: str

@@ -64,6 +64,7 @@ class Progress:
     quotas: Mapping[str, Quota] = field(factory=dict)
     begun: float = field(factory=time.monotonic)
     quiet: bool = False  # write warnings only
+    account: str = ""  # the account of the configuration file, if there are several
     _open: Counter[str] = field(factory=Counter)
     _pages: int = 0
     _note: str = ""
@@ -87,7 +88,8 @@ class Progress:
         """Write a warning to stderr, once."""
         if text not in self._warnings:
             self._warnings.add(text)
-            one_line(err(), f"agora-analytics: {text}", "warn")
+            prefix = f"{self.account}: " if self.account else ""
+            one_line(err(), f"agora-analytics: {prefix}{text}", "warn")
 
     def sent(self, event: Event) -> None:
         """Count an event of the client."""
@@ -172,14 +174,28 @@ async def harvest_with_progress(
 
 
 async def _poll_quota(client: "HarvestClient", progress: Progress, lines: Console | None) -> None:
-    interval = due = _FIRST_LINE
+    due = LineTimer()
     while True:
         progress.quotas = {quota.endpoint: quota for quota in await client.quota()}
         await asyncio.sleep(_QUOTA_INTERVAL)
-        if lines is not None and progress.seconds >= due:
+        if lines is not None and due.reached(progress.seconds):
             one_line(lines, plain_line(progress, progress.seconds))
-            interval = min(2 * interval, _LONGEST_INTERVAL)
-            due = progress.seconds + interval
+
+
+@define
+class LineTimer:
+    """When the next plain line is due: the intervals double up to a minute."""
+
+    _interval: float = _FIRST_LINE
+    _due: float = _FIRST_LINE
+
+    def reached(self, seconds: float) -> bool:
+        """Return whether a line is due `seconds` after the begin."""
+        if seconds < self._due:
+            return False
+        self._interval = min(2 * self._interval, _LONGEST_INTERVAL)
+        self._due = seconds + self._interval
+        return True
 
 
 def plain_line(progress: Progress, seconds: float) -> str:

@@ -17,6 +17,7 @@ from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from agora_analytics.engine.retry_policy import RetryPolicy
+    from agora_analytics.kit.config_file import HarvestSettings
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -98,16 +99,25 @@ class RequestLimits:
 class HarvestOptions:
     """The options of every harvest."""
 
-    since: SinceOption
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help=f"Start of the time range: {TIMES}. Default: `since` of the account in the configuration file.",
+            show_default=False,
+        ),
+    ] = None
     until: UntilOption = "now"
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder of the store; created if it does not exist. Several vendors may share one.",
+            help="Folder of the store; created if it does not exist. Several vendors may share one. Default: `store` in "
+            "the configuration file.",
+            show_default=False,
         ),
-    ]
+    ] = None
     no_durable: Annotated[
         bool,
         typer.Option(
@@ -139,14 +149,49 @@ class HarvestOptions:
         ),
     ] = False
 
+    def filled(self, settings: "HarvestSettings") -> "FilledHarvestOptions":
+        """Return the options, with those of an account of the configuration file where none was given.
+
+        Raises:
+            InvalidRequest: an option is missing in both.
+        """
+        since, out = self.since or settings.since, self.out or settings.store
+        for option, key, value in (("--since", "since", since), ("--out", "store", out)):
+            if value is None:
+                raise InvalidRequest(
+                    f"missing option {option}; add it, or name an account whose configuration has {key}"
+                )
+        return FilledHarvestOptions(
+            since=str(since),
+            until=self.until,
+            out=Path(str(out)),
+            durable=not self.no_durable,
+            verify=self.verify,
+            quiet=self.quiet,
+            dry_run=self.dry_run,
+        )
+
+    def __attrs_post_init__(self) -> None:
+        if self.out is not None and (url := path_as_url(self.out)):
+            raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
+
+
+@frozen(kw_only=True)
+class FilledHarvestOptions:
+    """The options of the harvest of one account, none of which is missing."""
+
+    since: str
+    until: str
+    out: Path
+    durable: bool
+    verify: bool
+    quiet: bool
+    dry_run: bool
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of a harvest and of its estimate."""
         return {"since": self.since, "until": self.until, "store": self.out}
-
-    def __attrs_post_init__(self) -> None:
-        if url := path_as_url(self.out):
-            raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agora_analytics.agora.client import AsyncAgora
@@ -106,7 +107,7 @@ async def pass_over(
         _require(account, store, since)
         given = {name: value for name, value in options.items() if value is not None}
         async with _client(account, observer=event, **given) as client:
-            if isinstance(store, str):
+            if isinstance(store, str | Path):
                 store = await asyncio.to_thread(open_store, store, create=True, durable=arguments["durable"])
             common: dict[str, Any] = {
                 "since": since,

@@ -126,7 +126,7 @@ def harvest(*, options: HarvestOptions, account: ApsaraVideoAccount) -> int:
     A metric and day take one request. If the harvest stops, the same command continues it. To query the store:
     agora-analytics sql --store DIR "select * from quality". --dry-run sends nothing.
     """
-    return run_harvest(account.client, options, units="metric days")
+    return run_harvest(account.client, options.filled(account.harvest_settings()), units="metric days")
 
 
 @app.command()

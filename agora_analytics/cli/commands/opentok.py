@@ -359,7 +359,7 @@ def harvest(*, options: HarvestOptions, account: OpenTokAccount) -> int:
     If the harvest stops, the same command continues it. To query the store: agora-analytics sql --store DIR "select *
     from quality". --dry-run lists the sessions and counts one request for each meeting; a long meeting takes more.
     """
-    return run_harvest(account.client, options, units="meetings and days")
+    return run_harvest(account.client, options.filled(account.harvest_settings()), units="meetings and days")
 
 
 @app.command()

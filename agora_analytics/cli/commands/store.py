@@ -16,7 +16,13 @@ from agora_analytics.agora.enums import QualityMetric
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
-from agora_analytics.cli.options import CallValue, HarvestOptions, StoreOption, option_groups
+from agora_analytics.cli.options import (
+    CallValue,
+    FilledHarvestOptions,
+    HarvestOptions,
+    StoreOption,
+    option_groups,
+)
 from agora_analytics.cli.output import Format, LimitedOutput, open_writer
 from agora_analytics.cli.terminal import err, one_line, out, standard_input
 from agora_analytics.errors import InvalidRequest
@@ -43,24 +49,40 @@ def harvest(
         ),
     ] = None,
     reserve: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             metavar="N",
             help="Leave N requests of each daily quota of lists, sessions and metrics to others, such as people on call. "
-            "Requests that others have sent already count too.",
+            "Requests that others have sent already count too. Default: 0.",
+            show_default=False,
         ),
-    ] = 0,
+    ] = None,
     value: Annotated[
-        CallValue,
+        CallValue | None,
         typer.Option(
             help="What a call is worth if the daily quota does not suffice for all: each the same, by its users or by "
-            "its minutes. Calls with the highest value per request are stored.",
+            "its minutes. Calls with the highest value per request are stored. Default: calls.",
+            show_default=False,
         ),
-    ] = CallValue.CALLS,
+    ] = None,
     no_compact: Annotated[
         bool, typer.Option("--no-compact", help="Do not merge the small files of past days.")
     ] = False,
+    all_accounts: Annotated[
+        bool,
+        typer.Option(
+            "--all-accounts",
+            help="Harvest every account of the configuration file, of all vendors, with the settings of the file. An "
+            "error of one account does not end the others.",
+        ),
+    ] = False,
+    concurrency: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="With --all-accounts: how many accounts are harvested at a time."
+        ),
+    ] = 8,
     account: AgoraAccount,
 ) -> int:
     """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
@@ -70,14 +92,25 @@ def harvest(
     calls failed; run the command again later. Exit code 65: records cannot be read; everything else is stored, and
     later runs do not report them again.
     """
-    insights = metrics_of(insight or (), QualityMetric)
-    spending = {"reserve": reserve, "value": value.value}
-    return run_harvest(account.client, options, insights=insights, spending=spending, compact=not no_compact)
+    if all_accounts:
+        from agora_analytics.cli.all_accounts import harvest_all
+
+        of_one = {"--insight": insight, "--reserve": reserve, "--value": value}
+        return harvest_all(options, account, of_one, concurrency=concurrency, compact=not no_compact)
+    settings = account.harvest_settings()
+    insights = metrics_of(insight, QualityMetric) if insight else settings.insights
+    spending = {
+        "reserve": settings.reserve if reserve is None else reserve,
+        "value": settings.value if value is None else value.value,
+    }
+    return run_harvest(
+        account.client, options.filled(settings), insights=insights, spending=spending, compact=not no_compact
+    )
 
 
 def run_harvest(
     make: "MakeClient[HarvestClient]",
-    options: HarvestOptions,
+    options: FilledHarvestOptions,
     *,
     units: str = "calls",
     insights: Sequence[str] = (),
@@ -112,9 +145,7 @@ def run_harvest(
                 # Before the folder of the store is created for nothing.
                 client.legal_window(LISTS, options.since, options.until)
                 check_reserve(client, spending.get("reserve", 0))
-            store = await asyncio.to_thread(
-                open_store, options.out, create=True, durable=not options.no_durable
-            )
+            store = await asyncio.to_thread(open_store, options.out, create=True, durable=options.durable)
             arguments = options.arguments | {"store": store, "verify": options.verify}
             report = await harvest_with_progress(client, progress, **arguments, **spending, **more)
             show_summary(
