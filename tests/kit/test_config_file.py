@@ -20,7 +20,7 @@ from agora_analytics import (
 from agora_analytics.agora.credentials import Basic
 from agora_analytics.apsaravideo import Credentials
 from agora_analytics.errors import ConfigurationError
-from agora_analytics.kit.config_file import FILE, VENDORS, read_config
+from agora_analytics.kit.config_file import FILE, VENDORS, HarvestSettings, read_config
 from agora_analytics.opentok import Application
 from agora_analytics.signaling import Token
 
@@ -408,3 +408,48 @@ def test_every_key_is_an_option_of_its_client(vendor):
     taken = set(inspect.signature(kind).parameters) | set(ClientOptions.__annotations__)
     keys = VENDORS[vendor]
     assert {*keys.settings, *keys.secrets} - taken == in_credentials.get(vendor, set())
+
+
+def test_harvest_settings_of_the_file_the_defaults_and_the_account(write, tmp_path):
+    path = write(
+        'store = "calls.store"\n[defaults]\nsince = "2d"\nreserve = 100\n'
+        + entry('every = "30m"', 'insights = ["joinSuccessRate"]', 'value = "users"', "reserve = 0")
+        + "\n"
+        + entry('store = "s3://bucket/rooms"', 'since = "2026-11-20"', vendor="opentok").replace(
+            "acme", "rooms"
+        )
+    )
+    accounts = read_config(path).accounts
+    assert accounts["acme"].harvest == HarvestSettings(
+        store=str(tmp_path / "calls.store"),
+        since="2d",
+        every=1800.0,
+        insights=("joinSuccessRate",),
+        reserve=0,
+        value="users",
+    )
+    assert accounts["rooms"].harvest == HarvestSettings(store="s3://bucket/rooms", since="2026-11-20")
+    AsyncAgora.from_config("acme", path)  # they are not settings of a client
+
+
+def test_only_vendors_with_a_harvest_have_its_settings(every):
+    accounts = read_config(every).accounts
+    assert [name for name, account in accounts.items() if not account.can_be_harvested] == [
+        "old", "chat", "chat-token"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f'since = "{SECRET}"', 'since must be a time such as "2d" or "2026-11-20"'),
+        (f'every = "{SECRET}"', 'every must be a time such as "30m" or "1d"'),
+        ('every = "0m"', 'every must be a time such as "30m" or "1d"'),
+        (f'insights = "{SECRET}"', "insights must be a list of texts in quotes"),
+        (f'insights = ["{SECRET}", 1]', "insights must be a list of texts in quotes"),
+        ("reserve = true", "reserve must be a whole number"),
+        ('since_env = "SINCE"', "unknown key 'since_env'"),
+    ],
+)
+def test_harvest_setting_that_cannot_be_used(write, line, message):
+    assert message in refused(write(entry(line)))
