@@ -41,6 +41,7 @@ NEEDS = {
     "blocking": SIMULATOR,
     "documents": ("typer", "duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "cli": ("typer", "duckdb", "portalocker", "starlette"),
+    "fleet": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "harvest": ("duckdb", "portalocker", "pyarrow", "starlette", "numpy"),
     "faults": SIMULATOR,
     "fuzz": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),

@@ -4,35 +4,20 @@ import asyncio
 import gc
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from agora_analytics import MemoryLedger, SharedResources, harvest_accounts
-from agora_analytics.engine.transports.asgi import AsgiTransport
 from agora_analytics.simulator import Simulator, World
 from agora_analytics.store import open_store
 from agora_analytics.testing import VirtualClock, run_virtual
 from tests.conftest import slow
 from tests.fleet.harness import SECRET, SECRETS, agora_entry, rows, truth, write_config
+from tests.fleet.simulated import ByPort
 
 MIDNIGHT = 1_795_046_400  # 2026-11-19 00:00 UTC
 HOUR, DAY = 3600, 86_400
 PLANS = ("standard", "premium", "enterprise")
-
-
-class ByPort:
-    """A transport to several simulators: the port of the base URL selects one."""
-
-    def __init__(self, simulators):
-        self.inner = {1 + port: AsgiTransport(simulator.app) for port, simulator in enumerate(simulators)}
-
-    async def send(self, request):
-        return await self.inner[urlsplit(request.url).port].send(request)
-
-    async def aclose(self):
-        for inner in self.inner.values():
-            await inner.aclose()
 
 
 def resident():
@@ -41,7 +26,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("accounts", [12, slow(200)])
+@pytest.mark.parametrize("accounts", [6, slow(200)])
 def test_every_account_is_complete_at_the_end_of_a_day(tmp_path, monkeypatch, accounts):
     """Passes every six hours. No account exceeds its limits, and memory does not grow from pass to pass."""
     for name, value in SECRETS.items():
@@ -79,7 +64,7 @@ def test_every_account_is_complete_at_the_end_of_a_day(tmp_path, monkeypatch, ac
 
     async def day():
         ledger = MemoryLedger()
-        resources = SharedResources(transport=ByPort(simulators))
+        resources = SharedResources(transport=ByPort(*simulators))
         for _ in range(5):
             reports = await harvest_accounts(
                 config=config, since="1d", ledger=ledger, resources=resources, clock=clock, durable=False,
