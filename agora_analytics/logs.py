@@ -7,6 +7,9 @@ output.
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Literal, TextIO
 
@@ -21,9 +24,37 @@ _package = logging.getLogger("agora_analytics")
 _package.addHandler(logging.NullHandler())
 
 
+_account: ContextVar[str] = ContextVar("_account", default="")
+
+
+class _AccountFilter(logging.Filter):
+    """Puts the account before the message, where several are harvested at the same time."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if account := _account.get():
+            text = one_line(account)
+            record.msg = f"account {text.replace('%', '%%') if record.args else text}: {record.msg}"
+        return True
+
+
+_account_filter = _AccountFilter()
+
+
 def logger_of(area: Area) -> logging.Logger:
     """Return the logger of an area."""
-    return _package.getChild(area)
+    logger = _package.getChild(area)
+    logger.addFilter(_account_filter)
+    return logger
+
+
+@contextmanager
+def logged_as(account: str) -> Iterator[None]:
+    """Name an account in the messages that the block logs, in its tasks and threads too."""
+    token = _account.set(account)
+    try:
+        yield
+    finally:
+        _account.reset(token)
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,8 @@ import httpx
 from agora_analytics import (
     ENTERPRISE,
     PLANS,
+    AccountEvent,
+    AccountReport,
     AgoraAnalyticsError,
     AsyncAgora,
     Budget,
@@ -41,6 +43,7 @@ from agora_analytics import (
     RetryPolicy,
     Series,
     Session,
+    SharedResources,
     SqliteLedger,
     SystemClock,
     TooEarly,
@@ -50,6 +53,8 @@ from agora_analytics import (
     WindowOutOfReach,
     estimate,
     harvest,
+    harvest_account,
+    harvest_accounts,
     open_store,
 )
 
@@ -193,3 +198,18 @@ async def options_of_ones_own() -> None:
         "i", "s", app_id="a", observer=on_event, transport=transport, ledger=ledger, clock=clock
     )
     await harvest(client, since="1d", store="calls.store", observer=on_harvest_event)
+
+
+def on_account_event(account: str, event: AccountEvent) -> None:
+    if isinstance(event, AccountReport):
+        print(account, event.complete)
+
+
+async def many_accounts() -> None:
+    reports = await harvest_accounts(["acme"], "agora-analytics.toml", since="2d", observer=on_account_event)
+    assert_type(reports, dict[str, AccountReport])
+    async with SharedResources.open(connections=256) as shared:
+        report = await harvest_account("acme", store="calls.store", ledger=MemoryLedger(), resources=shared)
+        assert_type(report.report, HarvestReport | None)
+        assert_type(report.error, Exception | None)
+        AsyncAgora.from_config("acme", resources=shared)

@@ -17,7 +17,7 @@ from agora_analytics.harvest.run import HarvestStore
 from agora_analytics.instants import Instant
 from agora_analytics.kit.client import ConfigPath
 from agora_analytics.kit.config_file import Account, Config, read_config
-from agora_analytics.logs import logger_of, one_line
+from agora_analytics.logs import logged_as, logger_of, one_line
 
 if TYPE_CHECKING:
     from agora_analytics.engine.clock import Clock
@@ -95,9 +95,10 @@ async def harvest_accounts(
     async def one(account: Account, options: dict[str, Any]) -> None:
         async with places:
             _notify(observer, account.name, AccountBegun(vendor=account.vendor))
-            report = await pass_over(account, arguments, options, compact=compact, observer=observer)
+            with logged_as(account.name):
+                report = await pass_over(account, arguments, options, compact=compact, observer=observer)
+                _log_end(report)
             reports[account.name] = report
-            _log_end(report)
             _notify(observer, account.name, report)
 
     async with AsyncExitStack() as stack:
@@ -131,7 +132,9 @@ def _notify(observer: AccountObserver | None, name: str, event: AccountBegun | A
 
 
 def _log_end(report: AccountReport) -> None:
-    if report.error is None:
-        _log.info("account %s: the pass ended; complete: %s", report.account, report.complete)
+    if report.error is not None:
+        _log.error("the pass ended with an error: %s", one_line(str(report.error)))
+    elif report.complete:
+        _log.info("the pass is complete")
     else:
-        _log.error("account %s: %s", report.account, one_line(str(report.error)))
+        _log.warning("the pass ended with something left for the next run")

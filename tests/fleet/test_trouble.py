@@ -72,7 +72,7 @@ async def spend_day(config, name, ledger):
             await ledger.close_day(client._engine._budget(endpoint), utc_day(time.time()))
 
 
-def test_healthy_accounts_are_complete_whatever_the_others_meet(served, secrets, tmp_path):
+def test_healthy_accounts_are_complete_whatever_the_others_meet(served, secrets, tmp_path, caplog):
     fleet, url = served
     config, ledger, events = config_with_trouble(tmp_path, url), MemoryLedger(), []
 
@@ -110,6 +110,13 @@ def test_healthy_accounts_are_complete_whatever_the_others_meet(served, secrets,
     assert set(fleet.refused) == {"Invalid authentication credentials"}, (
         "the wrong credentials, and nothing else"
     )
+
+    errors_logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert {text.split(": ")[0] for text in errors_logged} == {
+        "account wrong",
+        "account dead",
+        "account bare",
+    }
 
     begun = [name for name, event in events if isinstance(event, AccountBegun)]
     ended = [name for name, event in events if isinstance(event, AccountReport)]
