@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_CONCURRENT = 8
 """The default number of accounts at a time: one core carries about three at full pace, and others wait for their limits."""
-_MOST_CONNECTIONS = 512  # half of the open files that many systems allow a process
+_MOST_CONNECTIONS = 512
 
 _log = logger_of("harvest")
 
@@ -103,7 +104,7 @@ async def harvest_accounts(
 
     async with AsyncExitStack() as stack:
         if resources is None:
-            connections = min(CONNECTIONS * max_concurrent, _MOST_CONNECTIONS)
+            connections = min(CONNECTIONS * max_concurrent, _MOST_CONNECTIONS, _open_files() // 2)
             resources = await stack.enter_async_context(SharedResources.open(connections=connections))
         if ledger is None:
             ledger = _ledger(opened, clock)
@@ -113,6 +114,16 @@ async def harvest_accounts(
             for account in chosen:
                 group.create_task(one(account, options), name=f"harvest of {account.name}")
     return {account.name: reports[account.name] for account in chosen}
+
+
+def _open_files() -> int:
+    """Return how many files and connections the system lets this process open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return sys.maxsize
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def harvestable(config: Config) -> list[Account]:

@@ -10,9 +10,11 @@ from agora_analytics import (
     AccountReport,
     AsyncAgora,
     ConfigurationError,
+    HttpxTransport,
     InvalidRequest,
     MemoryLedger,
     RetryPolicy,
+    SharedResources,
     harvest_account,
     harvest_accounts,
 )
@@ -124,9 +126,15 @@ def test_healthy_accounts_are_complete_whatever_the_others_meet(served, secrets,
 
 
 def test_second_run_sends_the_few_requests_that_find_nothing_new(served, secrets, tmp_path):
+    """The first run uses httpx, the second one the default, which is aiohttp where it is installed."""
     fleet, url = served
     config = write_config(tmp_path, url, *map(agora_entry, HEALTHY))
-    first = asyncio.run(harvest_accounts(config=config))
+
+    async def with_httpx():
+        async with SharedResources(transport=HttpxTransport()) as shared:
+            return await harvest_accounts(config=config, resources=shared)
+
+    first = asyncio.run(with_httpx())
     again = asyncio.run(harvest_accounts(HEALTHY[:2], config))
     assert list(again) == list(HEALTHY[:2])
     for name, report in again.items():
