@@ -45,7 +45,7 @@ def ensure(folder: Path, *, create: bool, durable: bool = True) -> None:
         except FileNotFoundError:
             text = None
     if text is not None and not (create and _is_cut(text)):
-        _check(folder, text)
+        check(folder, text)
     elif create:
         _create(folder, durable=durable)
     elif folder.exists():
@@ -67,14 +67,15 @@ def _is_cut(text: str) -> bool:
     return "\ufffd" in text
 
 
-def _check(folder: Path, text: str) -> None:
+def check(folder: Path | str, text: str) -> None:
+    """Check the text of a format file. Raise `StoreVersionError` for another version, `StoreError` if it is damaged."""
     try:
         content = json.loads(text)
         number, author = int(content["format"]), str(content.get("created_by", "an unknown version"))
     except (ValueError, TypeError, KeyError):
         advice = "run the harvest again, which writes it again, or " if _is_cut(text) else ""
         raise StoreError(
-            f'cannot read {folder / FORMAT_FILE}: it is damaged; {advice}replace its content with {{"format": {FORMAT}}}'
+            f'cannot read {folder}/{FORMAT_FILE}: it is damaged; {advice}replace its content with {{"format": {FORMAT}}}'
         ) from None
     if number in READABLE:
         return
@@ -97,21 +98,22 @@ def _create(folder: Path, *, durable: bool) -> None:
                 f"{folder} contains other files ({foreign}) and no {FORMAT_FILE}; "
                 "a store needs its own folder, so give an empty or a new one"
             )
-        _write(folder, durable=durable)
+        write_text(folder / FORMAT_FILE, new_text(), durable=durable)
 
 
 def upgrade(folder: Path, *, durable: bool) -> None:
     """Make a store of an older format one of this format. The caller keeps older versions from writing to it."""
     with translate_os_errors("cannot upgrade", folder), suppress(FileNotFoundError):
         text = (folder / FORMAT_FILE).read_text("utf-8", "replace")
-        _check(folder, text)
+        check(folder, text)
         if json.loads(text)["format"] != FORMAT:
-            _write(folder, durable=durable)
+            write_text(folder / FORMAT_FILE, new_text(), durable=durable)
 
 
-def _write(folder: Path, *, durable: bool) -> None:
-    text = json.dumps({"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"})
-    write_text(folder / FORMAT_FILE, text + "\n", durable=durable)
+def new_text() -> str:
+    """Return the text of a new format file."""
+    content = {"format": FORMAT, "created_by": f"agora-analytics {agora_analytics.__version__}"}
+    return json.dumps(content) + "\n"
 
 
 def _foreign(folder: Path) -> str | None:

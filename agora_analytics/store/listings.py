@@ -1,6 +1,7 @@
 """Listings of calls, stored page by page, so that an interrupted listing can be resumed."""
 
 import re
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,20 +22,27 @@ def read(layout: Layout, app_id: str) -> list[CallListing]:
     listings = []
     with ThreadPoolExecutor(4) as pool:
         for (start, end), numbers in sorted(page_numbers(layout.listings(app_id)).items()):
-            without_gap = [seq for position, seq in enumerate(sorted(numbers)) if position == seq]
-            if without_gap:
-                pages = pool.map(_read_page, (layout.listing(app_id, start, end, seq) for seq in without_gap))
-                rows, metadata = zip(*pages, strict=True)
-                listings.append(
-                    CallListing(
-                        start=start,
-                        end=end,
-                        pages=len(rows),
-                        resume=metadata[-1].get(RESUME, ""),
-                        rows=pa.concat_tables(rows),
-                    )
-                )
+            if usable := without_gap(numbers):
+                pages = pool.map(_read_page, (layout.listing(app_id, start, end, seq) for seq in usable))
+                listings.append(join_pages(start, end, list(pages)))
     return listings
+
+
+def without_gap(numbers: Iterable[int]) -> list[int]:
+    """Return the numbers of pages from the first page to the first gap."""
+    return [seq for position, seq in enumerate(sorted(numbers)) if position == seq]
+
+
+def join_pages(start: int, end: int, pages: Sequence[tuple[pa.Table, dict[str, str]]]) -> CallListing:
+    """Return the listing of a window from its pages, each with its metadata."""
+    rows, metadata = zip(*pages, strict=True)
+    return CallListing(
+        start=start,
+        end=end,
+        pages=len(rows),
+        resume=metadata[-1].get(RESUME, ""),
+        rows=pa.concat_tables(rows),
+    )
 
 
 def remove(layout: Layout, app_id: str, start: int, end: int) -> None:
@@ -48,11 +56,16 @@ def remove(layout: Layout, app_id: str, start: int, end: int) -> None:
 
 def page_numbers(folder: Path) -> dict[tuple[int, int], list[int]]:
     """Return the numbers of the pages in a folder, by the window that they list."""
-    numbers: dict[tuple[int, int], list[int]] = {}
     with translate_os_errors("cannot list", folder):
-        for name in parquet_names(folder):
-            if match := _PAGE_NAME.fullmatch(name):
-                numbers.setdefault((int(match[1]), int(match[2])), []).append(int(match[3]))
+        return numbers_of(parquet_names(folder))
+
+
+def numbers_of(names: Iterable[str]) -> dict[tuple[int, int], list[int]]:
+    """Return the numbers of the pages with these file names, by the window that they list."""
+    numbers: dict[tuple[int, int], list[int]] = {}
+    for name in names:
+        if match := _PAGE_NAME.fullmatch(name):
+            numbers.setdefault((int(match[1]), int(match[2])), []).append(int(match[3]))
     return numbers
 
 

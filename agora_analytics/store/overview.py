@@ -1,7 +1,7 @@
 """What a store contains: the counts of its tables, its `repr`, and which days are complete."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from html import escape
@@ -67,9 +67,18 @@ def completeness(layout: Layout) -> pa.Table:
         days.update((app_id, day) for app_id, day, _ in _day_folders(layout.table(table)))
         for app_id, day, folder in _day_folders(layout.table(table, pending=True)):
             pending[app_id, day] += len(parquet_names(folder))
+    return completeness_table(days, calls, pending)
+
+
+def completeness_table(
+    days: Iterable[tuple[str, str]],
+    calls: Mapping[tuple[str, str], tuple[int, int]],
+    pending: Counter[tuple[str, str]],
+) -> pa.Table:
+    """Return one row for each app and day: `calls` has the stored and the ongoing calls, `pending` the pending units."""
     rows = [
         (app_id, date.fromisoformat(day), *calls.get((app_id, day), (0, 0)), pending[app_id, day])
-        for app_id, day in sorted(days | set(+pending))
+        for app_id, day in sorted({*days, *calls, *(+pending)})
     ]
     return pa.Table.from_pylist(
         [dict(zip(_COMPLETENESS.names, (*row, row[3] == row[4] == 0), strict=True)) for row in rows],

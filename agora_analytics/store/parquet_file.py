@@ -1,6 +1,6 @@
 """Reads and writes one Parquet file with the schema and the encodings of its table."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -100,11 +100,24 @@ def write(path: Path, table: str, rows: Rows, *, metadata: Mapping[str, str] | N
         ...     write(Path(folder, "c1.parquet"), "calls", pa.table({"call_id": ["c1"]}))
         1
     """
+    # opened here, because pyarrow would look for file system plug-ins for a path, which takes a millisecond per file
+    return _write(lambda: pa.OSFile(str(path), "wb"), table, rows, metadata)
+
+
+def encode(table: str, rows: Rows, *, metadata: Mapping[str, str] | None = None) -> tuple[bytes, int]:
+    """Return the bytes of a file, as `write` writes it, and the number of rows."""
+    file = pa.BufferOutputStream()
+    written = _write(lambda: file, table, rows, metadata)
+    return file.getvalue().to_pybytes(), written
+
+
+def _write(
+    create: Callable[[], pa.NativeFile], table: str, rows: Rows, metadata: Mapping[str, str] | None
+) -> int:
     written = 0
     pieces = _row_groups(table, rows)
-    first = next(pieces)
-    # opened here, because pyarrow would look for file system plug-ins for a path, which takes a millisecond per file
-    with pa.OSFile(str(path), "wb") as file, _writer(file, table, first) as writer:
+    first = next(pieces)  # before the file is created, because the rows may be refused
+    with create() as file, _writer(file, table, first) as writer:
         if metadata:
             writer.add_key_value_metadata(dict(metadata))
         for piece in chain([first], pieces):
@@ -239,7 +252,12 @@ def read(path: Path, table: str) -> tuple[pa.Table, dict[str, str]]:
         pyarrow.ArrowInvalid, OSError, ValueError: if it is damaged, or not a file of the table.
     """
     # the whole file in one read: in small files, seeks cost more than the extra bytes
-    with pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True) as file:
+    return decode(path.read_bytes(), table)
+
+
+def decode(content: bytes, table: str) -> tuple[pa.Table, dict[str, str]]:
+    """Return the rows and the metadata of the bytes of a file; the errors as of `read`."""
+    with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
         metadata = _metadata(file.metadata, table)
         return file.read(use_threads=False).cast(TABLES[table]), metadata
 

@@ -5,10 +5,11 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -25,7 +26,7 @@ from agora_analytics.store.query_errors import (
     unreadable,
 )
 from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
-from agora_analytics.store.views import create_views, select_files
+from agora_analytics.store.views import create_views, queries, select_files
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -55,8 +56,7 @@ def fetch(
         InvalidRequest: if the statement is wrong, or is not a query.
         StoreError: if a file is damaged or cannot be read.
     """
-    if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
-        raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
+    require_folders(allow)
     with translate_query_errors(layout):
         return retry_if_moved(lambda: read(_relation(layout, text, allow)), partial(is_missing_file, layout))
 
@@ -69,20 +69,38 @@ def stream(
     The errors are those of `fetch`. After the first table, a query is not run again if a compaction replaces files.
     """
 
+    return batches(partial(fetch, layout, text, allow=allow), lambda: translate_query_errors(layout))
+
+
+def batches(
+    fetch: Callable[[Callable[[duckdb.DuckDBPyRelation], Any]], Any],
+    translate: Callable[[], AbstractContextManager[None]],
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Return the schema of a query's rows, and the rows as tables of some thousand rows.
+
+    `fetch` returns what a function returns for the relation of the query; `translate` translates errors of later reads.
+    """
+
     def start(made: duckdb.DuckDBPyRelation) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
         reader = made.to_arrow_reader(_BATCH_ROWS)
         return reader, _next_batch(reader)
 
-    reader, first = fetch(layout, text, start, allow)
+    reader, first = fetch(start)
 
     def tables() -> Iterator[pa.Table]:
         batch = first
         while batch is not None:
             yield pa.Table.from_batches([batch])
-            with translate_query_errors(layout):
+            with translate():
                 batch = _next_batch(reader)
 
     return reader.schema, tables()
+
+
+def require_folders(allow: Sequence[Path] | None) -> None:
+    """Raise `InvalidRequest` if one of the folders that a query may read does not exist."""
+    if allow is not None and (missing := [folder for folder in allow if not folder.is_dir()]):
+        raise InvalidRequest(f"cannot allow {missing[0]}: it is not a folder")
 
 
 def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
@@ -101,7 +119,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
         # DuckDB raises an error if no file matches the pattern
         if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
             return schema.empty_table()
-        with _connect() as connection:
+        with connect() as connection:
             return connection.sql(select_files("calls", glob)).to_arrow_table().cast(schema)
 
     try:
@@ -113,7 +131,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
 def check_file(path: Path) -> None:
     """Raise `StoreDamaged` if DuckDB cannot read a file. It refuses some footers that pyarrow accepts."""
     try:
-        with _connect() as connection:
+        with connect() as connection:
             file = quoted(escaped_glob(str(path)))
             connection.sql(f"FROM read_parquet({file}, hive_partitioning = false)").to_arrow_table()
     except READ_ERRORS as problem:
@@ -142,17 +160,16 @@ def table(layout: Layout, name: str) -> pa.Table:
 
 
 def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
-    connection = _connect()
+    connection = connect()
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:
-            create_views(connection, layout)
+            create_views(connection, queries(layout))
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
             if is_missing_file(layout, problem):
                 raise
             raise unreadable(layout, TABLES, problem) from problem
-        # DuckDB's default is a folder in the working directory.
-        connection.execute(f"SET temp_directory = {quoted(_temporary_folder())}")
+        spill_outside_of_store(connection)
         if allow is not None:
             # The folder of a table may be a link to another disk.
             lock(connection, (layout.folder, *map(layout.table, TABLES), *allow))
@@ -162,10 +179,16 @@ def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb
         raise
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a connection with times in UTC that loads no extensions."""
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def spill_outside_of_store(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection write its temporary files to a private folder; DuckDB's default is the working directory."""
+    connection.execute(f"SET temp_directory = {quoted(_temporary_folder())}")
 
 
 def _temporary_folder() -> str:

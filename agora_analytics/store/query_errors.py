@@ -17,11 +17,12 @@ from agora_analytics.store.sql_guard import spellings
 
 READ_ERRORS = (duckdb.Error, pa.ArrowException, UnicodeDecodeError)
 """The errors of a file that DuckDB reads. It cannot decode the text of some of its errors."""
-_QUERY_ERRORS = (
+QUERY_ERRORS = (
     duckdb.ParserException, duckdb.SyntaxException, duckdb.CatalogException, duckdb.BinderException,
     duckdb.ConversionException, duckdb.TypeMismatchException, duckdb.OutOfRangeException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.ConstraintException,
 )  # fmt: skip
+"""The errors of a query that is wrong."""
 _FORBIDDEN_FILE = re.compile('Cannot access file "(.*)" - ')
 _NAMED_FILE = re.compile("""(?:open|match|read|file)[^"']*["'][^"']+["']|[a-z0-9]://""", re.IGNORECASE)
 _MISSING_EXTENSION = re.compile("requires the extension|required extension")
@@ -33,15 +34,20 @@ def translate_query_errors(layout: Layout) -> Iterator[None]:
     """Raise `InvalidRequest` or `StoreError` in place of every error of DuckDB in the block."""
     try:
         yield
-    except _QUERY_ERRORS as problem:
-        if forbidden := _FORBIDDEN_FILE.search(str(problem)):
-            raise InvalidRequest(
-                f"cannot read {forbidden[1]}: the query reads files only in the store and in allowed folders; "
-                "name the folder with allow, on the command line with --allow DIR"
-            ) from problem
-        raise InvalidRequest(f"the query is wrong: {_one_line(problem)}") from problem
+    except QUERY_ERRORS as problem:
+        raise wrong_query(problem) from problem
     except (duckdb.Error, UnicodeDecodeError) as problem:
         raise _translate(layout, problem) from problem
+
+
+def wrong_query(problem: Exception) -> InvalidRequest:
+    """Return the error for one of `QUERY_ERRORS`."""
+    if forbidden := _FORBIDDEN_FILE.search(str(problem)):
+        return InvalidRequest(
+            f"cannot read {forbidden[1]}: the query reads files only in the store and in allowed folders; "
+            "name the folder with allow, on the command line with --allow DIR"
+        )
+    return InvalidRequest(f"the query is wrong: {one_line(problem)}")
 
 
 def duckdb_error(message: str) -> duckdb.Error:
@@ -82,23 +88,24 @@ def _names_other_file(layout: Layout, message: str) -> bool:
 
 def _translate(layout: Layout, problem: Exception) -> AgoraAnalyticsError:
     if isinstance(problem, duckdb.OutOfMemoryException):
-        return StoreError(f"the query ran out of memory: {_one_line(problem)}; select fewer rows or columns")
+        return StoreError(f"the query ran out of memory: {one_line(problem)}; select fewer rows or columns")
     if _MISSING_EXTENSION.search(str(problem)):  # a store needs none
         return InvalidRequest(f"cannot read a file that the query names: {' '.join(str(problem).split())}")
     # DuckDB raises the same class for a file that is not Parquet and for a text that is not a date
     if isinstance(problem, duckdb.InvalidInputException) and not _FILE_PROBLEM.search(str(problem)):
-        return InvalidRequest(f"the query is wrong: {_one_line(problem)}")
+        return InvalidRequest(f"the query is wrong: {one_line(problem)}")
     if isinstance(problem, duckdb.IOException | duckdb.InvalidInputException) and _names_other_file(
         layout, str(problem)
     ):
-        return InvalidRequest(f"cannot read a file that the query names: {_one_line(problem)}")
+        return InvalidRequest(f"cannot read a file that the query names: {one_line(problem)}")
     # such as `read_text` of a Parquet file
     if isinstance(problem, duckdb.InvalidInputException | UnicodeDecodeError):
-        return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {_one_line(problem)}")
+        return _first_damaged(layout, TABLES) or InvalidRequest(f"the query is wrong: {one_line(problem)}")
     return unreadable(layout, TABLES, problem)
 
 
-def _one_line(problem: Exception) -> str:
+def one_line(problem: Exception) -> str:
+    """Return the first paragraph of an error's text as one line."""
     return " ".join(str(problem).split("\n\n", 1)[0].split())
 
 

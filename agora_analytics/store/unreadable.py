@@ -29,12 +29,22 @@ def write(layout: Layout, app_id: str, unit: str, records: Sequence[Unreadable],
         if not records:
             target.unlink(missing_ok=True)
             return
-        write_text(target, json.dumps([asdict(record) for record in records]), durable=durable)
+        write_text(target, encode(records), durable=durable)
+
+
+def encode(records: Sequence[Unreadable]) -> str:
+    """Return the text of a file."""
+    return json.dumps([asdict(record) for record in records])
 
 
 def _read_file(path: Path) -> tuple[Unreadable, ...]:
-    name = stored_id(path.name.removesuffix(_SUFFIX))
+    return decode(path.name, path.read_text("utf-8", "replace"))
+
+
+def decode(file: str, text: str) -> tuple[Unreadable, ...]:
+    """Return the records in a file, given its name and its text."""
+    name = stored_id(file.removesuffix(_SUFFIX))
     try:
-        return tuple(Unreadable(**record) for record in json.loads(path.read_text("utf-8", "replace")))
+        return tuple(Unreadable(**record) for record in json.loads(text))
     except (ValueError, TypeError):  # a crash cut the file; its name says which unit it was about
         return (Unreadable(unit=name, record=name, reason="unknown, because the note of it is damaged"),)

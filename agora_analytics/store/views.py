@@ -54,9 +54,20 @@ def view_schema(name: str) -> pa.Schema:
             return table_schema(name)
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Create the views of a store, with comments on them and on their columns."""
-    connection.execute(";\n".join(_statements(layout)))
+def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> None:
+    """Create the views of a store, with comments on them and on their columns. `rows` has a query for each table."""
+    connection.execute(";\n".join(_statements(rows)))
+
+
+def queries(layout: Layout) -> dict[str, str]:
+    """Return the query for the rows of each table in a folder."""
+    return {
+        # DuckDB raises an error if no file matches the pattern
+        table: select_files(table, f"{escaped_glob(str(layout.table(table)))}/*/*/*.parquet")
+        if _has_files(layout.table(table))
+        else _no_rows(table)
+        for table in TABLES
+    }
 
 
 def select_files(table: str, glob: str) -> str:
@@ -68,13 +79,9 @@ def select_files(table: str, glob: str) -> str:
     return f"SELECT {columns} FROM read_parquet({quoted(glob)}, hive_partitioning = false, filename = true)"
 
 
-def _statements(layout: Layout) -> Iterator[str]:
-    for table in TABLES:
-        if _has_files(layout.table(table)):
-            rows = select_files(table, f"{escaped_glob(str(layout.table(table)))}/*/*/*.parquet")
-        else:  # DuckDB raises an error if no file matches the pattern
-            rows = _no_rows(table)
-        yield f"CREATE VIEW {table} AS {_with_metric_columns(rows) if table == 'metrics' else rows}"
+def _statements(rows: Mapping[str, str]) -> Iterator[str]:
+    for table, query in rows.items():
+        yield f"CREATE VIEW {table} AS {_with_metric_columns(query) if table == 'metrics' else query}"
     yield f"CREATE VIEW quality AS {quality.view_sql()}"
     for view, description in _DESCRIPTIONS.items():
         yield f"COMMENT ON VIEW {view} IS {quoted(description)}"

@@ -332,14 +332,14 @@ def test_folder_of_a_table_may_be_a_link(rows, folder):
 
 @DUCKDB_2  # the memory that a query needs depends on the version
 def test_query_that_needs_more_memory_uses_a_temporary_folder(rows, folder, monkeypatch):
-    connect = query._connect
+    connect = query.connect
 
     def small():
         connection = connect()
         connection.execute("SET memory_limit = '40MB'; SET threads = 1")
         return connection
 
-    monkeypatch.setattr(query, "_connect", small)
+    monkeypatch.setattr(query, "connect", small)
     (folder / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
     query._private_folder.cache_clear()

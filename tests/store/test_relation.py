@@ -34,14 +34,14 @@ def filled(store):
 @pytest.fixture
 def connections(monkeypatch):
     """Weak references to the connections that are opened."""
-    opened, connect = [], query._connect
+    opened, connect = [], query.connect
 
     def watched():
         connection = connect()
         opened.append(weakref.ref(connection))
         return connection
 
-    monkeypatch.setattr(query, "_connect", watched)
+    monkeypatch.setattr(query, "connect", watched)
     return opened
 
 
@@ -107,15 +107,15 @@ def test_relation_lists_the_files_again_each_time_it_is_read(filled):
 
 
 def test_file_that_a_compaction_replaces_is_listed_again_before_the_first_row(filled, monkeypatch):
-    made, create = [], query.create_views
+    made, list_files = [], query.queries
 
-    def compacted_meanwhile(connection, layout):
-        create(connection, layout)
-        made.append(layout)
+    def compacted_meanwhile(layout):
+        made.append(list_files(layout))
         if len(made) == 1:
             raise duckdb.IOException(f'Cannot open file "{layout.folder}/metrics/x": No such file')
+        return made[-1]
 
-    monkeypatch.setattr(query, "create_views", compacted_meanwhile)
+    monkeypatch.setattr(query, "queries", compacted_meanwhile)
     assert filled.sql(COUNT).fetchall() == [(4 * SAMPLES,)]
     assert len(made) == 2
 

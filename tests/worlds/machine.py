@@ -75,7 +75,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
         },
         atomic_exchange: {"exchange": _exchange},
         parquet_file: {"write": _torn_write(chance)},
-        query: {"_connect": _connections()},
+        query: {"connect": _connections()},
     }
     with ExitStack() as stack:
         for module, names in patches.items():
@@ -88,7 +88,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
 
 _threading = SimpleNamespace(Lock=Lock, RLock=lambda: Lock(reentrant=True))
 _real_exchange = atomic_exchange.exchange
-_real_connect = query._connect
+_real_connect = query.connect
 _real_write = parquet_file.write
 
 
@@ -112,7 +112,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _connections() -> Callable[[], duckdb.DuckDBPyConnection]:
-    """Return a function that returns a new DuckDB database, as `query._connect` does, in a hundredth of the time."""
+    """Return a function that returns a new DuckDB database, as `query.connect` does, in a hundredth of the time."""
     shared: list[duckdb.DuckDBPyConnection] = []
     numbers = itertools.count()
 
