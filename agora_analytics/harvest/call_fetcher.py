@@ -31,7 +31,7 @@ from agora_analytics.harvest.units import (
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import last_second, require_whole_window
 from agora_analytics.harvest.work_plan import StoredCall, WorkPlan, is_too_recent
-from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.records import Published
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class CallFetcher:
     """
 
     client: "AsyncAgora"
-    store: StoreWriter
+    store: HarvestWriter
     plan: WorkPlan
     emit: HarvestObserver
     log: UnreadableLog

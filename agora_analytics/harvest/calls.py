@@ -33,7 +33,8 @@ from agora_analytics.harvest.unit_runner import Unit, UnitRunner
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.harvest.usable_records import split_calls
 from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, calls_from_rows
-from agora_analytics.store import FileDamaged, StoreWriter
+from agora_analytics.store import FileDamaged
+from agora_analytics.store.harvest_writer import HarvestWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ _PAGE_UNIT = re.compile(r"listing\.(-?\d+)-(-?\d+)\.\d+")
 
 async def harvest_calls(
     client: "AsyncAgora",
-    store: StoreWriter,
+    store: HarvestWriter,
     window: Window,
     observer: HarvestObserver | None,
     *,
@@ -100,7 +101,7 @@ class _CallLister:
     """
 
     client: "AsyncAgora"
-    store: StoreWriter
+    store: HarvestWriter
     plan: WorkPlan
     runner: UnitRunner
     window: Window

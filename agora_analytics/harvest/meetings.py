@@ -21,7 +21,7 @@ from agora_analytics.opentok.pagination import InsightsPages
 from agora_analytics.opentok.query_builders import pacific_day, pacific_midnight
 from agora_analytics.opentok.records import MeetingSummary, ProjectRow, StreamSample, snake
 from agora_analytics.opentok.spec import DAILY_REACH, METRIC_MAPPINGS, PROJECT_LATENCY
-from agora_analytics.store import StoreWriter
+from agora_analytics.store.harvest_writer import HarvestWriter
 
 if TYPE_CHECKING:
     from agora_analytics.opentok.client import AsyncOpenTok
@@ -41,7 +41,7 @@ Skip = Callable[[str, AgoraAnalyticsError], None]
 
 async def harvest_meetings(
     client: "AsyncOpenTok",
-    store: StoreWriter,
+    store: HarvestWriter,
     window: Window,
     observer: HarvestObserver | None,
     *,

@@ -11,7 +11,7 @@ from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_po
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
-from agora_analytics.store import StoreWriter
+from agora_analytics.store.harvest_writer import HarvestWriter
 
 if TYPE_CHECKING:
     from agora_analytics.apsaravideo.client import AsyncApsaraVideo
@@ -22,7 +22,7 @@ _CONCURRENCY = 16
 
 async def harvest_metric_days(
     client: "AsyncApsaraVideo",
-    store: StoreWriter,
+    store: HarvestWriter,
     days: Sequence[Window],
     observer: HarvestObserver | None,
     *,

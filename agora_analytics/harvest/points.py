@@ -29,7 +29,8 @@ from agora_analytics.harvest.report import CallSkipped, CallStored, HarvestRepor
 from agora_analytics.harvest.unit_runner import Outcome, Unit, UnitRunner
 from agora_analytics.harvest.unreadable_log import UnreadableLog
 from agora_analytics.schemas import POINTS
-from agora_analytics.store import Repair, StoreWriter, Units
+from agora_analytics.store import Repair, Units
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.layout import stored_id
 from agora_analytics.store.quality import map_metric
 
@@ -74,7 +75,7 @@ class PointsUnit:
 
 async def harvest_points(
     runner: UnitRunner,
-    store: StoreWriter,
+    store: HarvestWriter,
     app_id: str,
     window: Window,
     list_units: Callable[[Collection[str], Sequence[Window]], AsyncIterable[PointsUnit]],
@@ -124,7 +125,7 @@ class _PointsWriter:
     """
 
     _runner: UnitRunner
-    _store: StoreWriter
+    _store: HarvestWriter
     _app_id: str
     _log: UnreadableLog
 

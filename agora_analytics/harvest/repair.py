@@ -11,7 +11,7 @@ from agora_analytics.harvest.harvest_log import log_event
 from agora_analytics.harvest.report import CallSkipped, HarvestEvent, HarvestObserver, HarvestReport
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, epoch_seconds
-from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.records import FileDamaged, Repair
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 async def repair_and_read(
     runner: UnitRunner,
-    store: StoreWriter,
+    store: HarvestWriter,
     app_id: str,
     read: Callable[[], T],
     *,
@@ -46,7 +46,7 @@ async def repair_and_read(
 
 
 async def finish_repair(
-    runner: UnitRunner, store: StoreWriter, app_id: str, repaired: Repair, *, refetch_from: float
+    runner: UnitRunner, store: HarvestWriter, app_id: str, repaired: Repair, *, refetch_from: float
 ) -> None:
     """Delete the damaged files whose rows this run fetched again. Files that could not be replaced are kept.
 

@@ -36,7 +36,7 @@ from agora_analytics.harvest.report import (
     HarvestReport,
 )
 from agora_analytics.harvest.unreadable_log import UnreadableLog
-from agora_analytics.store.parquet_writer import StoreWriter
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.records import Unreadable
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class UnitRunner:
         self.counts.listing_left = True
         self.counts.quota_spent(error.retry_at)
 
-    async def open_log(self, store: StoreWriter, app_id: str) -> UnreadableLog:
+    async def open_log(self, store: HarvestWriter, app_id: str) -> UnreadableLog:
         """Remember in a store what cannot be read."""
         self.log = await UnreadableLog.open(store, app_id, self.emit)
         self.counts.unreadable_before = self.log.before

@@ -7,8 +7,8 @@ from typing import Self
 from attrs import define, field
 
 from agora_analytics.core.verdicts import SkippedRecord
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.layout import encode_id
-from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.records import Unreadable
 
 
@@ -20,7 +20,7 @@ class UnreadableLog:
         before: the number of records that earlier runs reported.
     """
 
-    _store: StoreWriter
+    _store: HarvestWriter
     _app_id: str
     _emit: Callable[[Unreadable], None]
     _remembered: dict[str, tuple[Unreadable, ...]] = field(factory=dict)
@@ -30,7 +30,7 @@ class UnreadableLog:
         self.before = sum(map(len, self._remembered.values()))
 
     @classmethod
-    async def open(cls, store: StoreWriter, app_id: str, emit: Callable[[Unreadable], None]) -> Self:
+    async def open(cls, store: HarvestWriter, app_id: str, emit: Callable[[Unreadable], None]) -> Self:
         """Read what earlier runs could not read."""
         return cls(store, app_id, emit, await asyncio.to_thread(store.unreadable, app_id))
 

@@ -16,8 +16,8 @@ from agora_analytics.core.windows import Window, gaps, merge_nearby
 from agora_analytics.errors import StoreDamaged
 from agora_analytics.harvest.units import call_day, call_window, parse_unit_name
 from agora_analytics.harvest.usable_records import split_calls
+from agora_analytics.store.harvest_writer import HarvestWriter
 from agora_analytics.store.layout import short_id, stored_id
-from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.records import CallListing, Repair, Units
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class WorkPlan:
             self.add_calls(calls_from_rows(listing.rows))
 
     @classmethod
-    def read(cls, store: StoreWriter, app_id: str) -> "WorkPlan":
+    def read(cls, store: HarvestWriter, app_id: str) -> "WorkPlan":
         """Read the state of an app from its store. Blocking."""
         rows = store.calls(app_id).select(["call_id", "finished", "destroyed_ts"])
         try:

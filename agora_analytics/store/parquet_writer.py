@@ -255,6 +255,13 @@ class StoreWriter:
         with self.commit_lock(app_id):
             self._remove([path(table, unit) for table, unit in pending])
 
+    @property
+    def commit_interval(self) -> None:
+        """None: a published call is visible at once."""
+
+    def commit(self) -> None:
+        """Do nothing."""
+
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
         """Write one finished page of the listing of a window.
 
