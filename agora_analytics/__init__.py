@@ -170,7 +170,10 @@ if TYPE_CHECKING:
     from agora_analytics.opentok.credentials import ProjectKey as ProjectKey
     from agora_analytics.signaling.client import AsyncSignaling as AsyncSignaling
     from agora_analytics.signaling.client import SignalingSettings as SignalingSettings
+    from agora_analytics.store import BucketStore as BucketStore
+    from agora_analytics.store import HarvestWriter as HarvestWriter
     from agora_analytics.store import ParquetStore as ParquetStore
+    from agora_analytics.store import Store as Store
     from agora_analytics.store import StoreWriter as StoreWriter
     from agora_analytics.store import open_store as open_store
     from agora_analytics.store.records import FileDamaged as FileDamaged
@@ -261,7 +264,10 @@ __all__, _import = lazy_names(
         "opentok.client": ("AsyncOpenTok", "OpenTokSettings"),
         "opentok.credentials": ("Application", "ProjectKey"),
         "signaling.client": ("AsyncSignaling", "SignalingSettings"),
-        "store": ("FileDamaged", "ParquetStore", "StoreWriter", "Unreadable", "open_store"),
+        "store": (
+            "BucketStore", "FileDamaged", "HarvestWriter", "ParquetStore", "Store", "StoreWriter", "Unreadable",
+            "open_store",
+        ),
     },
 )  # fmt: skip
 

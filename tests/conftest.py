@@ -39,6 +39,7 @@ NEEDS = {
     "apsaravideo": SIMULATOR,
     "beta": SIMULATOR,
     "blocking": SIMULATOR,
+    "bucket": ("deltalake", "duckdb", "obstore", "polars", "portalocker", "pyarrow", *SIMULATOR),
     "documents": ("typer", "duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "cli": ("typer", "duckdb", "portalocker", "starlette"),
     "fleet": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),

@@ -23,7 +23,7 @@ PACKAGES = [agora_analytics, *(import_module(f"agora_analytics.{name}") for name
 INTERNAL = {
     # constructors that the library calls
     *("Pages.__init__", "Insights.__init__", "Realtime.__init__", "Follow.__init__", "Grant.__init__"),
-    "StoreWriter.__init__",
+    *("StoreWriter.__init__", "BucketStore.__init__"),
     # between parts of the engine
     *(
         "RetryPolicy.attempts_for",

@@ -1,17 +1,19 @@
 """The embedded store: a folder of Parquet files. `ParquetStore` reads it; its `writer` is for harvests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import duckdb
 import pyarrow as pa
 
 from agora_analytics.core.base_url import path_as_url
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.schemas import TABLES
 from agora_analytics.store import format_version, query
+from agora_analytics.store.bucket.location import BucketLocation, bucket_url
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.overview import as_html, completeness, contents, count_rows
 from agora_analytics.store.parquet_writer import StoreWriter
@@ -20,19 +22,31 @@ from agora_analytics.store.views import view_schema
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
+    from agora_analytics.store.bucket.bucket_store import BucketStore
 
-def open_store(path: str | Path, *, create: bool = False, durable: bool = True) -> "ParquetStore":
-    """Open a store.
+
+@overload
+def open_store(path: Path, *, create: bool = ..., durable: bool = ...) -> "ParquetStore": ...
+@overload
+def open_store(path: str, *, create: bool = ..., durable: bool = ...) -> "ParquetStore | BucketStore": ...
+def open_store(
+    path: str | Path, *, create: bool = False, durable: bool = True
+) -> "ParquetStore | BucketStore":
+    """Open a store: a folder, or a prefix in a bucket.
+
+    A bucket needs the extra `bucket`. obstore and deltalake take the credentials and the endpoint from the environment,
+    such as `AWS_ACCESS_KEY_ID`; they are never part of the URL.
 
     Args:
-        path: its folder.
-        create: create the store if it does not exist.
+        path: its folder, or a URL: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+        create: create the store if it does not exist. The bucket must exist.
         durable: flush every object and its folder to the disk before it counts as written. Without it, written data
             survives a crash of the process, but the last seconds may be lost in a power failure. A harvest finds such
-            files and fetches them again.
+            files and fetches them again. A bucket is always durable.
 
     Raises:
-        InvalidRequest: if the path is a URL.
+        InvalidRequest: if the path is another URL, or a URL with credentials.
+        ConfigurationError: if the extra `bucket` is not installed.
         StoreVersionError: if the store has another format version.
         StoreError: if the folder is not a store or contains other files, or cannot be created.
 
@@ -43,9 +57,35 @@ def open_store(path: str | Path, *, create: bool = False, durable: bool = True) 
         ...     store.sql("select count(*) from calls").fetchall()
         [(0,)]
     """
+    if url := bucket_url(path):
+        location = BucketLocation.parse(url)
+        with _bucket_libraries():
+            from agora_analytics.store.bucket.bucket_store import open_bucket
+        return open_bucket(location, create=create)
     folder = local_folder(path)
     format_version.ensure(folder, create=create, durable=durable)
     return ParquetStore(folder, durable=durable)
+
+
+def open_existing(path: str | Path) -> "ParquetStore | BucketStore | None":
+    """Open a store as `open_store`; return None if there is none."""
+    if url := bucket_url(path):
+        location = BucketLocation.parse(url)
+        with _bucket_libraries():
+            from agora_analytics.store.bucket.bucket_store import find_bucket
+        return find_bucket(location)
+    folder = local_folder(path)
+    return open_store(folder) if folder.exists() else None
+
+
+@contextmanager
+def _bucket_libraries() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"a store in a bucket needs {error.name}; install agora-analytics[bucket]"
+        ) from error
 
 
 def local_folder(path: str | Path) -> Path:
@@ -59,12 +99,13 @@ def local_folder(path: str | Path) -> Path:
         'calls.store'
     """
     if url := path_as_url(path):
-        advice = (
-            "give the path without file:"
-            if url.lower().startswith("file:")
-            else "give the path of a folder, and copy the finished store to its destination"
-        )
-        raise InvalidRequest(f"cannot open the store {url}: a store is a local folder, not a URL; {advice}")
+        if bucket_url(url):
+            advice = "give the URL as text, because a path changes it"
+        elif url.lower().startswith("file:"):
+            advice = "give the path without file:"
+        else:
+            advice = "give the path of a folder, or a bucket: s3://, gs:// or az://"
+        raise InvalidRequest(f"cannot open the store {url}: a store is a folder or a bucket; {advice}")
     return Path(path).expanduser().absolute()
 
 

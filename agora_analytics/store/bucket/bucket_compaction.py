@@ -1,0 +1,135 @@
+"""Merges the files of closed days in a bucket, with `OPTIMIZE` of Delta, and deletes files that no reader needs."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from agora_analytics.logs import logger_of
+from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store.bucket.bucket_errors import bucket_errors
+from agora_analytics.store.bucket.delta_tables import DeltaTables, FencedTable, Overtaken, condition, files_of
+from agora_analytics.store.bucket.publisher import LOAD_ORDER
+from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
+from agora_analytics.store.layout import validate_day
+
+_log = logger_of("store")
+
+KEPT_HOURS = 7 * 24
+"""Hours for which replaced files are kept, for readers with an older snapshot."""
+
+_UNFINISHED = "{} of its calls had not ended when they were stored; they are fetched again"
+
+
+def compact(
+    tables: DeltaTables,
+    *,
+    closed_before: str,
+    app_id: str | None = None,
+    calls_expired_before: float = -math.inf,
+) -> CompactReport:
+    """Merge the files of each closed day. See `HarvestWriter.compact`."""
+    validate_day(closed_before)
+    loaded = {table: tables.load_fenced(table) for table in LOAD_ORDER}
+    skipped = _unfinished_days(loaded["calls"], calls_expired_before)
+    report = defaultdict[tuple[str, str], list[_Change]](list)
+    try:
+        for table in LOAD_ORDER:
+            kept = skipped if table in CALL_TABLES else {}
+            for (app, day), sizes in _compact_table(loaded[table], closed_before, app_id, kept).items():
+                report[app, day].append(sizes)
+    except Overtaken:
+        _log.info("another publisher has committed meanwhile; the next compaction continues")
+    for fenced in loaded.values():
+        with bucket_errors("cannot delete replaced files of", fenced.delta.table_uri):
+            fenced.delta.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
+    compacted = [_compacted_day(app, day, sizes) for (app, day), sizes in sorted(report.items())]
+    return CompactReport(
+        compacted=tuple(compacted),
+        skipped=tuple(
+            SkippedDay(app_id=app, day=day, reason=_UNFINISHED.format(count))
+            for (app, day), count in sorted(skipped.items())
+            if day < closed_before and app_id in {None, app}
+        ),
+    )
+
+
+def _compact_table(
+    fenced: FencedTable, closed_before: str, app_id: str | None, kept: dict[tuple[str, str], int]
+) -> dict[tuple[str, str], "_Change"]:
+    """Compact the days of one table; return the changed days."""
+    before = _sizes(fenced, app_id)
+    days = defaultdict[str, list[str]](list)
+    for (app, day), size in before.items():
+        if day < closed_before and size.files > 1 and (app, day) not in kept:
+            days[app].append(day)
+    for app, closed in days.items():
+        fenced.compact(app, sorted(closed))
+    after = _sizes(fenced, app_id) if days else before
+    return {
+        (app, day): _Change(before[app, day], after[app, day])
+        for app, closed in days.items()
+        for day in closed
+        if after[app, day] != before[app, day]
+    }
+
+
+def _sizes(fenced: FencedTable, app_id: str | None) -> dict[tuple[str, str], "_Size"]:
+    files = files_of(fenced.delta, app_id=app_id)
+    groups = files.group_by(["app_id", "day"]).aggregate(
+        [("size_bytes", "count"), ("size_bytes", "sum"), ("num_records", "sum")]
+    )
+    return {
+        (row["app_id"], row["day"]): _Size(
+            row["size_bytes_count"], row["size_bytes_sum"], row["num_records_sum"] or 0
+        )
+        for row in groups.to_pylist()
+    }
+
+
+def _unfinished_days(calls: FencedTable, expired_before: float) -> dict[tuple[str, str], int]:
+    """Return the number of snapshots in each app's day that can be fetched again."""
+    with bucket_errors("cannot read", calls.delta.table_uri):
+        rows = calls.delta.to_pyarrow_dataset().to_table(
+            columns=["app_id", "day", "destroyed_ts"], filter=condition(finished=False)
+        )
+    if expired_before > -math.inf:
+        limit = pa.scalar(
+            datetime.fromtimestamp(0, UTC) + timedelta(seconds=expired_before), pa.timestamp("us", "UTC")
+        )
+        rows = rows.filter(pc.greater_equal(rows.column("destroyed_ts"), limit))
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for row in rows.to_pylist():
+        counts[row["app_id"], row["day"].isoformat()] += 1
+    return counts
+
+
+def _compacted_day(app_id: str, day: str, changes: Sequence["_Change"]) -> CompactedDay:
+    return CompactedDay(
+        app_id=app_id,
+        day=day,
+        rows=sum(change.after.rows for change in changes),
+        files_before=sum(change.before.files for change in changes),
+        files_after=sum(change.after.files for change in changes),
+        bytes_before=sum(change.before.bytes for change in changes),
+        bytes_after=sum(change.after.bytes for change in changes),
+    )
+
+
+class _Size(NamedTuple):
+    """The files of one day of a table; `rows` only counts those of compacted files."""
+
+    files: int
+    bytes: int
+    rows: int
+
+
+class _Change(NamedTuple):
+    """The files of a day before and after its compaction."""
+
+    before: _Size
+    after: _Size

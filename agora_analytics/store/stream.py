@@ -1,0 +1,37 @@
+"""Runs a query over any store, and returns its rows in pieces."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from agora_analytics.store import query
+from agora_analytics.store.bucket.location import BucketLocation
+from agora_analytics.store.layout import Layout
+from agora_analytics.store.parquet_store import ParquetStore
+
+if TYPE_CHECKING:
+    from agora_analytics.store.bucket.bucket_store import BucketStore
+
+
+def stream(
+    store: "ParquetStore | BucketStore", text: str, allow: Sequence[Path] | None = None
+) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Run a query; return the schema of its rows, and the rows as tables of some thousand rows.
+
+    Args:
+        store: the store.
+        text: the query.
+        allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
+
+    Raises:
+        InvalidRequest: if the statement is wrong, or is not a query.
+        StoreError: if the store cannot be read.
+    """
+    if isinstance(store, ParquetStore):
+        return query.stream(Layout(store.path), text, allow)
+    from agora_analytics.store.bucket.bucket_query import Snapshot
+    from agora_analytics.store.bucket.delta_tables import DeltaTables
+
+    return Snapshot.load(DeltaTables(BucketLocation.parse(store.url))).stream(text, allow)
