@@ -32,7 +32,8 @@ from agora_analytics.harvest.work_plan import ListingTask, WorkPlan, is_too_rece
 from agora_analytics.instants import Instant
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import PROJECT_DATA, SESSION_DATA
-from agora_analytics.store import StoreWriter, Units, local_folder, open_store
+from agora_analytics.store import Units, open_existing
+from agora_analytics.store.harvest_writer import HarvestWriter
 
 
 @frozen(kw_only=True)
@@ -122,10 +123,9 @@ async def estimate(
             return await _estimate_meetings(client, client.window(since, until), opened)
 
 
-def _open_existing(store: HarvestStore | None) -> StoreWriter | None:
+def _open_existing(store: HarvestStore | None) -> HarvestWriter | None:
     if isinstance(store, str | Path):
-        folder = local_folder(store)
-        store = open_store(folder) if folder.exists() else None
+        store = open_existing(store)
     return None if store is None else writer_of(store)
 
 
@@ -161,7 +161,7 @@ async def _estimate(
 
 
 async def _estimate_metric_days(
-    client: AsyncApsaraVideo, days: Sequence[Window], store: StoreWriter | None
+    client: AsyncApsaraVideo, days: Sequence[Window], store: HarvestWriter | None
 ) -> Estimate:
     stored = Units() if store is None else await asyncio.to_thread(store.units, client.app_id)
     units = [unit async for unit in metric_day_units(client, days, stored.pending["points"])]
@@ -170,7 +170,7 @@ async def _estimate_metric_days(
     return await _estimate(client, window, calls=calls, known=known, requests={INTERACTION_METRICS: calls})
 
 
-async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: StoreWriter | None) -> Estimate:
+async def _estimate_meetings(client: AsyncOpenTok, window: Window, store: HarvestWriter | None) -> Estimate:
     skipped: list[CallSkipped] = []
 
     def skip(name: str, error: AgoraAnalyticsError) -> None:
@@ -204,7 +204,7 @@ def _count_units(units: Iterable[PointsUnit], stored: Units) -> tuple[int, int]:
 
 
 async def _estimate_calls(
-    client: AsyncAgora, window: Window, store: StoreWriter | None, value: ValueRule
+    client: AsyncAgora, window: Window, store: HarvestWriter | None, value: ValueRule
 ) -> Estimate:
     app_id = client.settings.app_id
     plan = WorkPlan() if store is None else await asyncio.to_thread(WorkPlan.read, store, app_id)

@@ -12,7 +12,7 @@ from agora_analytics.errors import WindowOutOfReach
 from agora_analytics.harvest.harvest_log import log_run
 from agora_analytics.harvest.points import FetchedPoints, PointsUnit, fetched_points, harvest_points
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
-from agora_analytics.harvest.run import HarvestStore, open_or_create
+from agora_analytics.harvest.run import HarvestStore, committing, open_or_create
 from agora_analytics.harvest.unit_runner import UnitRunner
 from agora_analytics.instants import DAY, Instant, epoch_seconds, utc_day
 
@@ -69,15 +69,16 @@ async def harvest_insights(
         window = _window(client, since, until)
         opened = await open_or_create(store)
         runner = UnitRunner(client, observer, concurrency=_CONCURRENCY)
-        return await harvest_points(
-            runner,
-            opened,
-            client.settings.app_id,
-            window,
-            partial(_units, client, names, window),
-            reach=client.reach(INSIGHT_QUALITY),
-            verify=verify,
-        )
+        async with committing(opened):
+            return await harvest_points(
+                runner,
+                opened,
+                client.settings.app_id,
+                window,
+                partial(_units, client, names, window),
+                reach=client.reach(INSIGHT_QUALITY),
+                verify=verify,
+            )
 
 
 def _window(client: "AsyncAgora", since: Instant, until: Instant) -> Window:

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,7 +12,7 @@ from agora_analytics.agora.operations import LISTS, METRICS, SESSIONS
 from agora_analytics.apsaravideo.client import AsyncApsaraVideo
 from agora_analytics.engine.quota_reserve import reserving
 from agora_analytics.engine.shared_requests import without_cache
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.errors import InvalidRequest, StoreError
 from agora_analytics.harvest.call_value import ValueName, ValueRule, value_rule
 from agora_analytics.harvest.calls import harvest_calls
 from agora_analytics.harvest.harvest_log import log_run
@@ -19,15 +21,19 @@ from agora_analytics.harvest.metric_days import harvest_metric_days, utc_days
 from agora_analytics.harvest.repair import with_damage
 from agora_analytics.harvest.report import HarvestObserver, HarvestReport
 from agora_analytics.instants import DAY, Instant, utc_day
+from agora_analytics.logs import logger_of
 from agora_analytics.opentok.client import AsyncOpenTok
 from agora_analytics.opentok.spec import DAILY_REACH
-from agora_analytics.store import ParquetStore, StoreWriter, open_store
+from agora_analytics.store import open_store
+from agora_analytics.store.harvest_writer import HarvestWriter, Store
+
+_log = logger_of("harvest")
 
 HarvestClient: TypeAlias = AsyncAgora | AsyncApsaraVideo | AsyncOpenTok
 """The clients that can be harvested."""
 
-HarvestStore: TypeAlias = ParquetStore | StoreWriter | str | Path
-"""Where a harvest stores its rows: a store, its writer, or its folder."""
+HarvestStore: TypeAlias = Store | HarvestWriter | str | Path
+"""Where a harvest stores its rows: a store, its writer, its folder, or its URL in a bucket."""
 
 _INSIGHTS_RETENTION = 30 * DAY
 """More seconds than Data Insights days stay available after calls, under any plan."""
@@ -66,8 +72,9 @@ async def harvest(
         client: the client; its rate limits determine the pace.
         since: an aware datetime, ISO 8601, epoch seconds, or a relative time (`6h`, `2d`).
         until: likewise.
-        store: a store, or the folder of one, which is created if it does not exist. `open_store(..., durable=False)`
-            is faster, but the last seconds may be lost in a power failure.
+        store: a store, or the folder or URL of one, which is created if it does not exist; see `open_store`.
+            `open_store(..., durable=False)` is faster, but the last seconds may be lost in a power failure.
+            In a bucket, stored calls become visible every 30 seconds and at the end.
         observer: called with every `HarvestEvent`, in addition to the log; the engine's events go to the client's own observer.
         compact: merge the many files of days that are over into a few at the end.
         verify: read every page of the store first, to find damage that the footers of the files do not show.
@@ -80,7 +87,7 @@ async def harvest(
         The report. If the daily quota is exhausted, its `retry_at` says when to run the harvest again.
 
     Raises:
-        InvalidRequest: `store` is a URL, `reserve` leaves nothing of a quota, or `value` is unknown.
+        InvalidRequest: `store` is a URL of another kind, `reserve` leaves nothing of a quota, or `value` is unknown.
         WindowOutOfReach: no part of the range is within the plan's retention.
         AuthenticationError, AccessDenied: the client may not fetch anything.
         StoreError: the store cannot be written; everything committed is safe.
@@ -96,14 +103,15 @@ async def harvest(
         check_reserve(client, reserve)
         opened = await open_or_create(store)
         with reserving(reserve):
-            return await _harvest(
-                client, opened, since, until, observer, compact=compact, verify=verify, value=rule
-            )
+            async with committing(opened):
+                return await _harvest(
+                    client, opened, since, until, observer, compact=compact, verify=verify, value=rule
+                )
 
 
 async def _harvest(
     client: HarvestClient,
-    opened: StoreWriter,
+    opened: HarvestWriter,
     since: Instant,
     until: Instant,
     observer: HarvestObserver | None,
@@ -164,13 +172,42 @@ def check_reserve(client: HarvestClient, reserve: int) -> None:
         raise InvalidRequest(f"reserve={reserve} leaves nothing of the {per_day} requests a day")
 
 
-async def open_or_create(store: HarvestStore) -> StoreWriter:
-    """Return the writer of a store, given itself or its folder. Create the store if it does not exist."""
+@asynccontextmanager
+async def committing(writer: HarvestWriter) -> AsyncIterator[None]:
+    """Make published calls visible every `commit_interval` seconds while the block runs, and at its end."""
+    if writer.commit_interval is None:
+        yield
+        return
+    regularly = asyncio.create_task(_commit_regularly(writer, writer.commit_interval))
+    try:
+        yield
+    except Exception:
+        with suppress(StoreError):
+            await asyncio.to_thread(writer.commit)
+        raise
+    else:
+        await asyncio.to_thread(writer.commit)
+    finally:
+        regularly.cancel()
+        await asyncio.wait([regularly])
+
+
+async def _commit_regularly(writer: HarvestWriter, interval: float) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            await asyncio.to_thread(writer.commit)
+        except StoreError as error:  # the harvest fails if the bucket is still away, or at its end
+            _log.warning("cannot commit: %s", error)
+
+
+async def open_or_create(store: HarvestStore) -> HarvestWriter:
+    """Return the writer of a store, given itself, its folder or its URL. Create the store if it does not exist."""
     if isinstance(store, str | Path):
-        store = await asyncio.to_thread(open_store, store, create=True)
+        return writer_of(await asyncio.to_thread(open_store, store, create=True))
     return writer_of(store)
 
 
-def writer_of(store: ParquetStore | StoreWriter) -> StoreWriter:
+def writer_of(store: Store | HarvestWriter) -> HarvestWriter:
     """Return the writer of a store."""
-    return store.writer if isinstance(store, ParquetStore) else store
+    return store.writer if isinstance(store, Store) else store

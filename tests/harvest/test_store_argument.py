@@ -31,11 +31,14 @@ async def refused(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-@pytest.mark.parametrize(
-    "url", ["s3://bucket/x.store", "gs://bucket/x", "az://x/y", "https://example.com/x", "file:///x"]
-)
+@pytest.mark.parametrize("url", ["https://example.com/x", "file:///x"])
 async def test_url_is_refused(refused, url, kind):
-    await refused(kind(url), InvalidRequest, "a store is a local folder, not a URL")
+    await refused(kind(url), InvalidRequest, "a store is a folder or a bucket")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/x.store", "gs://bucket/x", "az://x/y"])
+async def test_url_of_a_bucket_is_text(refused, url):
+    await refused(Path(url), InvalidRequest, "give the URL as text")
 
 
 async def test_file_is_refused(refused, tmp_path):
