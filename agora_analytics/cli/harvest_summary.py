@@ -25,7 +25,7 @@ _SKIPPED_SHOWN = 3
 def show_summary(
     console: Console,
     report: HarvestReport,
-    store: Path,
+    store: Path | str,
     *,
     units: str = "calls",
     seconds: float | None = None,

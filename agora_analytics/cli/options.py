@@ -14,10 +14,13 @@ from attrs import frozen
 
 from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.store.bucket.location import BucketLocation, bucket_url
 
 if TYPE_CHECKING:
     from agora_analytics.engine.retry_policy import RetryPolicy
     from agora_analytics.kit.config_file import HarvestSettings
+
+STORES = "give the path of a folder, or a bucket: s3://, gs:// or az://"
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -32,9 +35,39 @@ SeedOption = Annotated[
 PortOption = Annotated[
     int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0: any free port.")
 ]
+
+
+def store_place(text: str) -> str:
+    """Return the folder of a store, or its URL in a bucket.
+
+    Raises:
+        typer.BadParameter: it is a file.
+        InvalidRequest: it is a URL of another kind, or has credentials.
+    """
+    if url := bucket_url(text):
+        return BucketLocation.parse(url).url
+    if url := path_as_url(text):
+        raise InvalidRequest(f"cannot open the store {url}: a store is a folder or a bucket; {STORES}")
+    if Path(text).is_file():
+        raise typer.BadParameter(f"Directory {text!r} is a file.")
+    return text
+
+
+def existing_store(text: str) -> str:
+    """Return the folder of a store, which exists, or its URL in a bucket."""
+    place = store_place(text)
+    if not bucket_url(place) and not Path(place).exists():
+        raise typer.BadParameter(f"Directory {text!r} does not exist.")
+    return place
+
+
 StoreOption = Annotated[
-    Path,
-    typer.Option(metavar="DIR", exists=True, file_okay=False, help="The store, as `harvest --out` names it."),
+    str,
+    typer.Option(
+        metavar="STORE",
+        parser=existing_store,
+        help="The store, as `harvest --out` names it: a folder or a URL.",
+    ),
 ]
 ServersOption = Annotated[
     bool, typer.Option("--servers", help="Include users on servers, such as recorders.")
@@ -109,12 +142,12 @@ class HarvestOptions:
     ] = None
     until: UntilOption = "now"
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            help="Folder of the store; created if it does not exist. Several vendors may share one. Default: `store` in "
-            "the configuration file.",
+            metavar="STORE",
+            parser=store_place,
+            help="Folder of the store, or its URL in a bucket (s3://bucket/prefix, gs://, az://); created if it does "
+            "not exist. Several vendors may share one. Default: `store` in the configuration file.",
             show_default=False,
         ),
     ] = None
@@ -164,16 +197,12 @@ class HarvestOptions:
         return FilledHarvestOptions(
             since=str(since),
             until=self.until,
-            out=Path(str(out)),
+            out=str(out),
             durable=not self.no_durable,
             verify=self.verify,
             quiet=self.quiet,
             dry_run=self.dry_run,
         )
-
-    def __attrs_post_init__(self) -> None:
-        if self.out is not None and (url := path_as_url(self.out)):
-            raise InvalidRequest(f"--out {url}: a store is a local folder, not a URL; name a folder")
 
 
 @frozen(kw_only=True)
@@ -182,7 +211,7 @@ class FilledHarvestOptions:
 
     since: str
     until: str
-    out: Path
+    out: str
     durable: bool
     verify: bool
     quiet: bool

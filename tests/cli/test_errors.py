@@ -124,8 +124,8 @@ def test_file_in_place_of_the_store_is_reported(fails, base_url, tmp_path):
 
 def test_url_in_place_of_the_store_is_reported(fails, base_url, tmp_path):
     """A local folder named `s3:` would be lost with its container."""
-    message = fails(2, "harvest", *LAST_DAY, "--out", "s3://bucket/calls.store")
-    assert "a store is a local folder, not a URL" in message
+    message = fails(2, "harvest", *LAST_DAY, "--out", "https://bucket/calls.store")
+    assert "a store is a folder or a bucket" in message
     assert "--output s3://bucket/calls.csv: " in fails(2, "calls", *LAST_DAY, "-o", "s3://bucket/calls.csv")
     assert not (tmp_path / "s3:").exists()
 

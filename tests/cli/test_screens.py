@@ -172,8 +172,8 @@ def test_query_result_names_what_is_the_same_in_all_rows(screen, base_url):
 
 
 def test_url_of_a_store_is_quoted_as_it_was_typed(screen, base_url):
-    shown = screen(160, "harvest", "--since", "1d", "--out", "s3://bucket/x.store", code=2)
-    assert shown[0].startswith("agora-analytics: --out s3://bucket/x.store: a store is a local folder")
+    shown = screen(160, "harvest", "--since", "1d", "--out", "sftp://host/x.store", code=2)
+    assert "cannot open the store sftp://host/x.store: a store is a folder or a bucket" in shown[0]
 
 
 def test_exit_codes_fit_a_line(screen):

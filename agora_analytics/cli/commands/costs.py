@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from agora_analytics.agora.enums import LIVE_COUNTS, QualityMetric, RealtimeMetr
 from agora_analytics.cli.accounts import AgoraAccount, LedgerAccount
 from agora_analytics.cli.client_context import open_client
 from agora_analytics.cli.metric_tables import metric_list, metrics_of
-from agora_analytics.cli.options import TIMES, UntilOption, option_groups
+from agora_analytics.cli.options import TIMES, UntilOption, option_groups, store_place
 from agora_analytics.cli.output import Output, write_table
 from agora_analytics.cli.output.columns import (
     NO_VALUE,
@@ -133,9 +132,9 @@ class EstimateOptions:
         ),
     ] = 0
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="DIR", file_okay=False, help="Store of the harvest; stored calls are not counted."
+            metavar="STORE", parser=store_place, help="Store of the harvest; stored calls are not counted."
         ),
     ] = None
 

@@ -85,7 +85,7 @@ def harvest(
     ] = 8,
     account: AgoraAccount,
 ) -> int:
-    """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files.
+    """Store all calls of a time range, with their sessions and metrics, in a folder of Parquet files or in a bucket.
 
     The customer id and secret are those of AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, or of the account that
     --account names. If the harvest stops, the same command continues it. Exit code 75: the day's quota is used up, or
@@ -204,12 +204,11 @@ def sql(
     quality, which has the metrics of all vendors with common names and units.
     """
     from agora_analytics.store import open_store
-    from agora_analytics.store.layout import Layout
-    from agora_analytics.store.query import stream
+    from agora_analytics.store.stream import stream
 
     text = standard_input() if query == "-" else query
     folders = [folder.expanduser() for folder in allow or ()]
-    schema, tables = stream(Layout(open_store(store).path), text, folders)
+    schema, tables = stream(open_store(store), text, folders)
     names = _distinct(schema.names)
     with _python_values():
         first = next(tables, schema.empty_table())
