@@ -13,8 +13,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the pages are w
 ELSEWHERE = {
     "docs/contributing/testing.md": "tests/test_testing_page.py",
     "docs/contributing/adding-an-endpoint.md": "tests/agora/test_add_an_endpoint.py",
+    "docs/howto/store-in-a-bucket.md": "tests/documents/test_bucket_page.py",
 }
-"""Pages whose blocks are tests, or additions to the package, and the test that executes them."""
+"""Pages whose blocks are tests, additions to the package, or need a server; and the test that executes them."""
 SLOW = {"docs/simulator.md"}
 MOST_SKIPPED = 20
 
