@@ -220,6 +220,18 @@ def test_compaction_reports_files_and_rows(sample):
     assert not sample.store.writer.compact(closed_before=CLOSED).compacted
 
 
+def test_compaction_keeps_units_that_are_not_published(sample):
+    sample.add("c1", "c2")
+    sample.store.writer.put("metrics", "d.0-59.00", metrics("d"), pending=True, **PARTITION)
+    sample.store.writer.commit()
+    for fenced in map(sample.store._tables.load_fenced, ("metrics", "sessions")):
+        fenced.compact(PARTITION["app_id"], [DAY])
+        fenced.delta.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    sample.assert_exact()
+    left = reopened(sample.store).writer.units(PARTITION["app_id"]).pending["metrics"]
+    assert left == {"d.0-59.00": DAY}
+
+
 @pytest.mark.parametrize("app_id", ["a b", "ä/ö", "50%", "o'neill", "x" * 180])
 def test_app_of_any_name_is_stored(store, app_id):
     where = {"app_id": app_id, "day": DAY}
