@@ -128,7 +128,14 @@ def compact(
             skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=outcome))
         else:
             compacted.append(outcome)
-    for done in compacted:
+    report = CompactReport(compacted=tuple(compacted), skipped=tuple(skipped))
+    log_report(report)
+    return report
+
+
+def log_report(report: CompactReport) -> None:
+    """Write a line for each compacted and each skipped day to the log."""
+    for done in report.compacted:
         _log.info(
             "compacted %s: %d files into %d, %d rows",
             done.day,
@@ -136,9 +143,8 @@ def compact(
             done.files_after,
             done.rows,
         )
-    for left in skipped:
+    for left in report.skipped:
         _log.info("did not compact %s: %s", left.day, one_line(left.reason))
-    return CompactReport(compacted=tuple(compacted), skipped=tuple(skipped))
 
 
 def _remove_replaced(layout: Layout) -> None:

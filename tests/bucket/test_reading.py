@@ -1,5 +1,7 @@
 """Reading a store in a bucket: SQL, its sandbox, other readers of Delta tables, and counts."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import polars as pl
 import pyarrow as pa
@@ -125,6 +127,12 @@ def test_missing_file_is_an_error_and_not_fewer_rows(filled):
 def test_store_that_does_not_exist_is_an_error(location):
     with pytest.raises(StoreError, match="does not exist"):
         open_bucket(location)
+
+
+def test_store_that_several_processes_create_has_all_tables(location):
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: open_bucket(location, create=True), range(4)))
+    assert all(store.counts() == dict.fromkeys(TABLES, 0) for store in stores)
 
 
 def test_other_format_version_is_refused(store):

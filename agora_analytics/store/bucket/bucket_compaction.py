@@ -14,7 +14,7 @@ from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.bucket.bucket_errors import bucket_errors
 from agora_analytics.store.bucket.delta_tables import DeltaTables, FencedTable, Overtaken, condition, files_of
 from agora_analytics.store.bucket.publisher import LOAD_ORDER
-from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay
+from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay, log_report
 from agora_analytics.store.layout import validate_day
 
 _log = logger_of("store")
@@ -48,7 +48,7 @@ def compact(
         with bucket_errors("cannot delete replaced files of", fenced.delta.table_uri):
             fenced.delta.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
     compacted = [_compacted_day(app, day, sizes) for (app, day), sizes in sorted(report.items())]
-    return CompactReport(
+    outcome = CompactReport(
         compacted=tuple(compacted),
         skipped=tuple(
             SkippedDay(app_id=app, day=day, reason=_UNFINISHED.format(count))
@@ -56,6 +56,8 @@ def compact(
             if day < closed_before and app_id in {None, app}
         ),
     )
+    log_report(outcome)
+    return outcome
 
 
 def _compact_table(
