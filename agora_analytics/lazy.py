@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+_BUCKET = {"deltalake", "obstore"}
+"""The packages of the extra `bucket`; others that may be missing are of the extra `store`."""
+
 
 def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[str], Callable[[str], Any]]:
     """Return the `__all__` and the `__getattr__` of a package.
@@ -26,7 +29,9 @@ def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[list[s
             # Only the store and the harvest import packages of an extra when they are imported.
             if error.name is None or error.name.partition(".")[0] == __package__:
                 raise
-            advice = "pip install 'agora-analytics[store]'"
-            raise ModuleNotFoundError(f"{name} needs {error.name}: {advice}", name=error.name) from error
+            missing = error.name.partition(".")[0]
+            extra = "bucket" if missing in _BUCKET else "store"
+            advice = f"pip install 'agora-analytics[{extra}]'"
+            raise ModuleNotFoundError(f"{name} needs {missing}: {advice}", name=error.name) from error
 
     return sorted(module_of), __getattr__

@@ -13,6 +13,7 @@ import pytest
 import agora_analytics
 
 pytest.importorskip("pyarrow")
+pytest.importorskip("deltalake")
 pytest.importorskip("duckdb")
 pytest.importorskip("graphql")
 pytest.importorskip("jwt")

@@ -15,8 +15,9 @@ from agora_analytics import errors
 NEEDS_STORE = {
     "CallSkipped", "CallStored", "CallsListed", "Estimate", "FileDamaged", "HarvestClient", "HarvestEvent",
     "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "StoreWriter", "Unreadable", "ValueName", "ValueRule", "estimate",
-    "harvest", "harvest_insights", "open_store",
+    "harvest", "harvest_insights", "open_store", "BucketStore", "HarvestWriter",
 }  # fmt: skip
+NEEDS_BUCKET = {"BucketStore"}
 PROMISED = {
     "AsyncAgora", "harvest", "estimate", "open_store", "Call", "Session", "Series", "Page", "Pages", "Plan", "PLANS",
     "STANDARD", "PREMIUM", "ENTERPRISE", "Limits", "Region", "RetryPolicy", "Quota", "MemoryLedger", "SqliteLedger",
@@ -41,6 +42,8 @@ def typed_names() -> dict[str, str]:
 def test_every_public_name_can_be_imported(name):
     if name in NEEDS_STORE:
         pytest.importorskip("pyarrow")
+    if name in NEEDS_BUCKET:
+        pytest.importorskip("deltalake")
     value = getattr(agora_analytics, name)
     assert value is getattr(sys.modules[typed_names()[name]], name)
 

@@ -59,7 +59,7 @@ def documented():
 
 @pytest.mark.parametrize("suffix", MODULES, ids=lambda suffix: suffix.removeprefix(".") or "agora_analytics")
 def test_every_public_name_is_documented_once(suffix):
-    for extra in ("duckdb", "starlette", "ariadne", "aiohttp", "jwt"):
+    for extra in ("duckdb", "deltalake", "starlette", "ariadne", "aiohttp", "jwt"):
         pytest.importorskip(extra)
     module = importlib.import_module(f"agora_analytics{suffix}")
     entries = [(page, path.rpartition(".")[2], value) for page, path, value in documented()]

@@ -83,8 +83,9 @@ def _bucket_libraries() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
         raise ConfigurationError(
-            f"a store in a bucket needs {error.name}; install agora-analytics[bucket]"
+            f"a store in a bucket needs {name}; install agora-analytics[bucket]"
         ) from error
 
 

@@ -45,8 +45,8 @@ class Objects:
     def create(self, key: str, content: bytes) -> bool:
         """Write an object unless it exists; return whether it was written.
 
-        A request that is sent again after a lost response finds its own object. Both are true then: it exists with
-        this content, and the answer is False. Callers treat False as `exists`.
+        A request that is sent again after a lost response finds the object of its first attempt and returns False. So
+        False only means that the object exists.
         """
         with bucket_errors("cannot write", self._url(key)):
             try:
