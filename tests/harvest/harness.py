@@ -1,5 +1,6 @@
 """Harvests of a simulated Agora project: the harness with a store, and the expected contents of the store."""
 
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def make_call(call_id: str, since: int, until: int, *, users: int = 1, stay: int
         SessionTruth(sid=f"{call_id}-{i}", uid=str(i + 1), join_ts=join, leave_ts=join + stay, key=i)
         for i, join in enumerate(joins)
     )
-    most = max(sum(join <= other <= join + stay for join in joins) for other in joins)
+    most = max(bisect_right(joins, join) - bisect_left(joins, join - stay) for join in joins)  # at each join
     return CallTruth(
         call_id=call_id,
         cname=call_id,

@@ -3,7 +3,7 @@
 import resource
 import sys
 
-from sample_calls import APP, DAY, METRICS_LARGE
+from sample_calls import APP, DAY, large_metrics
 
 from agora_analytics.errors import StoreError
 from agora_analytics.store import open_store
@@ -14,7 +14,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
     try:
-        store.writer.put("metrics", "big", METRICS_LARGE, app_id=APP, day=DAY, pending=False)
+        store.writer.put("metrics", "big", large_metrics(), app_id=APP, day=DAY, pending=False)
     except StoreError as problem:
         sys.stdout.write(f"{problem}\n")
     assert not store.files("metrics")

@@ -50,13 +50,10 @@ def metrics(call_id: str, *, batch: int = 0, count: int = SAMPLES) -> pa.Table:
     )
 
 
-def _large() -> pa.Table:
+def large_metrics() -> pa.Table:
+    """Return samples with a file size of about 800 kB."""
     noise = np.random.default_rng(1).random(100_000)
     return metrics("large", count=len(noise)).set_column(5, "value", pa.array(noise))
-
-
-METRICS_LARGE = _large()
-"""Samples with a file size of about 800 kB."""
 
 
 def store_call(

@@ -20,9 +20,9 @@ from tests.harvest.damage import flip_page
 
 from .sample_calls import (
     APP,
-    METRICS_LARGE,
     PARTITION,
     call,
+    large_metrics,
     metrics,
     sessions,
     store_call,
@@ -73,7 +73,7 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
             while True:
                 file.write(bytes(4096))
         with pytest.raises(StoreError) as problem:
-            store.writer.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
+            store.writer.put("metrics", "big", large_metrics(), **PARTITION, pending=True)
         text = one_line(problem)
         assert "big.parquet: No space left on device" in text
         assert "all committed data is safe; free space and run the same command again" in text
@@ -84,7 +84,7 @@ def test_full_disk_keeps_committed_data_and_allows_a_later_retry(tmp_path):
             store.writer.compact(closed_before="2027-01-01")
         assert whole_calls_only(store) == 1
         ballast.unlink()
-        store.writer.put("metrics", "big", METRICS_LARGE, **PARTITION, pending=True)
+        store.writer.put("metrics", "big", large_metrics(), **PARTITION, pending=True)
         store_call(store, "after")
         assert whole_calls_only(store) == 2
 
