@@ -35,8 +35,8 @@ def store(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_thousand_calls_with_the_fewest_requests_near_the_rate_limit(store):
-    world = simple_world(2_000, interval=300)
+def test_five_hundred_calls_with_the_fewest_requests_near_the_rate_limit(store):
+    world = simple_world(500, interval=300)
     harness = make_harness(world, store)
 
     report = harness.harvest()
@@ -74,7 +74,7 @@ def test_calls_with_every_quirk_are_complete(store):
 
 @pytest.mark.slow
 def test_faults_do_not_change_the_tables(store):
-    world = simple_world(300)
+    world = simple_world(150)
     harness = make_harness(world, store, faults=Faults(share=0.05, seed=5))
 
     report = harness.harvest()
