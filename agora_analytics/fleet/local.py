@@ -138,8 +138,11 @@ def _ledger(config: Config, clock: "Clock | None") -> Any:
 
 
 def _notify(observer: AccountObserver | None, name: str, event: AccountBegun | AccountReport) -> None:
-    if observer is not None:
-        observer(name, event)
+    try:
+        if observer is not None:
+            observer(name, event)
+    except Exception:  # noqa: BLE001 - of the caller; the accounts continue
+        _log.exception("the observer raised an error for %s", type(event).__name__)
 
 
 def _log_end(report: AccountReport) -> None:

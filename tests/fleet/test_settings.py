@@ -83,3 +83,25 @@ def test_apps_of_one_customer_share_its_rate_limit(project, tmp_path):
         assert simulator.seen.worst_window(endpoint) <= 10
     expected = {f"app-{name}": truth(world, clock.now()) for name, world in worlds.items()}
     assert rows(open_store(tmp_path / "calls.store")) == expected
+
+
+def test_observer_that_raises_for_an_account_does_not_end_the_others(project, tmp_path, caplog):
+    """As for one harvest, an observer that raises ends the harvest whose event it got."""
+    clock, _, simulator = project
+
+    def fail(name, _event):
+        if name == "one":
+            raise RuntimeError("a bug of the caller")
+
+    two = agora_entry("two").replace("customer-two", "customer-one")
+    config = write_config(tmp_path, "http://127.0.0.1:1", agora_entry("one"), two)
+    shared = SharedResources(transport=ByPort(simulator))
+    work = harvest_accounts(
+        None, config, since="1d", durable=False, clock=clock, resources=shared, observer=fail
+    )
+    reports = run_virtual(work, clock)
+    assert {name: str(report.error) for name, report in reports.items()} == {
+        "one": "a bug of the caller",
+        "two": "None",
+    }
+    assert "the observer raised an error for AccountBegun" in caplog.text
