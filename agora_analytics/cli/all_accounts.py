@@ -15,6 +15,7 @@ from agora_analytics.cli.options import HarvestOptions
 from agora_analytics.cli.runner import DONE
 from agora_analytics.cli.terminal import err, one_line, out
 from agora_analytics.engine.call_options import call_limits
+from agora_analytics.engine.ledger import Ledger
 from agora_analytics.engine.open_ledger import open_ledger
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.fleet import AccountReport, harvest_accounts
@@ -51,6 +52,7 @@ def harvest_all(
         raise ConfigurationError(f"{config.file} has no account that can be harvested; add [[account]]")
     progress = FleetProgress(total=len(chosen), quiet=options.quiet)
     reports: dict[str, AccountReport] = {}
+    ledger = open_ledger(account.ledger) if account.ledger else None
     work = harvest_accounts(
         config=config.file,
         since=options.since,
@@ -60,13 +62,13 @@ def harvest_all(
         verify=options.verify,
         compact=compact,
         max_concurrent=concurrency,
-        ledger=open_ledger(account.ledger) if account.ledger else None,
+        ledger=ledger,
         retry=account.retry_policy(),
         observer=progress.observe,
     )
     try:
         with call_limits({} if account.max_wait is None else {"max_wait": account.max_wait}):
-            reports = asyncio.run(_shown(work, progress))
+            reports = asyncio.run(_closing(ledger, _shown(work, progress)))
     finally:  # also after Ctrl-C: what is stored so far
         if not options.quiet:
             show_fleet(out(), config, reports or progress.ended, progress)
@@ -77,6 +79,16 @@ def harvest_all(
             one_line(err(), f"agora-analytics: {report.account}: {text}")
             codes.append((report.error is None, code))
     return min(codes, key=lambda each: each[0])[1] if codes else DONE
+
+
+async def _closing(
+    ledger: Ledger | None, work: Awaitable[dict[str, AccountReport]]
+) -> dict[str, AccountReport]:
+    try:
+        return await work
+    finally:
+        if ledger is not None:
+            await ledger.aclose()
 
 
 async def _shown(
