@@ -15,7 +15,8 @@ from agora_analytics import errors
 NEEDS_STORE = {
     "CallSkipped", "CallStored", "CallsListed", "Estimate", "FileDamaged", "HarvestClient", "HarvestEvent",
     "HarvestObserver", "HarvestReport", "ParquetStore", "PointsStored", "Store", "StoreWriter", "Unreadable", "ValueName", "ValueRule", "estimate",
-    "harvest", "harvest_insights", "open_store", "BucketStore", "HarvestWriter",
+    "harvest", "harvest_insights", "open_store", "BucketStore", "HarvestWriter", "AccountBegun", "AccountEvent",
+    "AccountObserver", "AccountReport", "harvest_account", "harvest_accounts",
 }  # fmt: skip
 NEEDS_BUCKET = {"BucketStore"}
 PROMISED = {
