@@ -150,16 +150,16 @@ class BucketWriter:
         """Do nothing: an interrupted publish leaves no live units, because the next publisher completes it."""
 
     def discard(self, *, app_id: str, day: str, pending: Sequence[tuple[str, str]]) -> None:
-        """Delete pending units. Units of published calls are kept."""
-        with self._lock:
-            live = self._state(app_id).live
+        """Delete pending units of other tables than `metrics`.
+
+        An object of `metrics` stays: it is invisible while it is not in the log, and another harvest may publish it at
+        any time. `put` finds it again, because units of the same name have the same rows.
+        """
         self._objects.delete(
             [
-                keys.metrics_unit(unit, app_id=app_id, day=day)
-                if table == "metrics"
-                else keys.pending_unit(table, unit, app_id=app_id, day=day)
+                keys.pending_unit(table, unit, app_id=app_id, day=day)
                 for table, unit in pending
-                if table != "metrics" or stored_id(unit) not in live
+                if table != "metrics"
             ]
         )
 
