@@ -73,7 +73,7 @@ def test_publisher_killed_at_each_step_loses_and_repeats_nothing(sample, again):
         prepare(number + 1)
         publish_until(sample, number)
         if again == "after a compaction":
-            bucket_compaction.compact(sample.store._tables, closed_before=CLOSED, calls_expired_before=0)
+            bucket_compaction.compact(*parts(sample.store), closed_before=CLOSED, calls_expired_before=0)
         reopened(sample.store).writer.commit()
         assert calls_seen(sample.store._snapshot()) == sample.truth
         assert sample.store.counts()["points"] == number + 2

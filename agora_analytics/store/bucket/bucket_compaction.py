@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from agora_analytics.logs import logger_of
 from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.store.bucket import keys
 from agora_analytics.store.bucket.bucket_errors import bucket_errors
 from agora_analytics.store.bucket.delta_tables import DeltaTables, FencedTable, Overtaken, condition, files_of
-from agora_analytics.store.bucket.publisher import LOAD_ORDER
+from agora_analytics.store.bucket.objects import Objects
 from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay, log_report
 from agora_analytics.store.layout import validate_day
 
@@ -23,27 +24,38 @@ KEPT_HOURS = 7 * 24
 """Hours for which replaced files are kept, for readers with an older snapshot."""
 
 _UNFINISHED = "{} of its calls had not ended when they were stored; they are fetched again"
+_READY = "it has calls that are not committed yet; a later compaction merges it"
 
 
 def compact(
+    objects: Objects,
     tables: DeltaTables,
     *,
     closed_before: str,
     app_id: str | None = None,
     calls_expired_before: float = -math.inf,
 ) -> CompactReport:
-    """Merge the files of each closed day. See `HarvestWriter.compact`."""
+    """Merge the files of each closed day. See `HarvestWriter.compact`.
+
+    A day with calls that are ready is skipped, because a publisher may have committed a part of them. The next one needs
+    the names of their units to see that. They are listed after `metrics` and before `calls` is loaded: a call of this
+    version of `metrics` that is not ready any more is in `calls`.
+    """
     validate_day(closed_before)
-    loaded = {table: tables.load_fenced(table) for table in LOAD_ORDER}
-    skipped = _unfinished_days(loaded["calls"], calls_expired_before)
+    loaded = {table: tables.load_fenced(table) for table in ("points", "metrics")}
+    ready = {(keys.app_of(key), keys.day_of(key)) for key in objects.list(keys.READY_CALLS)}
+    loaded |= {table: tables.load_fenced(table) for table in ("sessions", "calls")}
+    unfinished = _unfinished_days(loaded["calls"], calls_expired_before)
+    skipped = {day: _UNFINISHED.format(count) for day, count in unfinished.items()}
+    skipped |= dict.fromkeys(ready, _READY)
     report = defaultdict[tuple[str, str], list[_Change]](list)
-    try:
-        for table in LOAD_ORDER:
-            kept = skipped if table in CALL_TABLES else {}
-            for (app, day), sizes in _compact_table(loaded[table], closed_before, app_id, kept).items():
+    for table, fenced in loaded.items():
+        kept = skipped if table in CALL_TABLES else ()
+        try:
+            for (app, day), sizes in _compact_table(fenced, closed_before, app_id, kept).items():
                 report[app, day].append(sizes)
-    except Overtaken:
-        _log.info("another publisher has committed meanwhile; the next compaction continues")
+        except Overtaken:
+            _log.info("another publisher has committed to %s meanwhile; the next compaction continues", table)
     for fenced in loaded.values():
         with bucket_errors("cannot delete replaced files of", fenced.delta.table_uri):
             fenced.delta.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
@@ -51,8 +63,8 @@ def compact(
     outcome = CompactReport(
         compacted=tuple(compacted),
         skipped=tuple(
-            SkippedDay(app_id=app, day=day, reason=_UNFINISHED.format(count))
-            for (app, day), count in sorted(skipped.items())
+            SkippedDay(app_id=app, day=day, reason=reason)
+            for (app, day), reason in sorted(skipped.items())
             if day < closed_before and app_id in {None, app}
         ),
     )
@@ -61,7 +73,7 @@ def compact(
 
 
 def _compact_table(
-    fenced: FencedTable, closed_before: str, app_id: str | None, kept: dict[tuple[str, str], int]
+    fenced: FencedTable, closed_before: str, app_id: str | None, kept: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], "_Change"]:
     """Compact the days of one table; return the changed days."""
     before = _sizes(fenced, app_id)

@@ -171,13 +171,17 @@ class BucketWriter:
         Raises:
             StoreError: if the bucket cannot be reached.
         """
+        self._commit()
+
+    def _commit(self) -> bool:
         with self._committing:
             for _ in range(_COMMIT_ATTEMPTS):
                 if publisher.publish(self._objects, self._tables):
-                    return
+                    return True
             _log.warning(
                 "other publishers were faster %d times; a later commit adds the rest", _COMMIT_ATTEMPTS
             )
+            return False
 
     def compact(
         self,
@@ -189,12 +193,15 @@ class BucketWriter:
     ) -> CompactReport:
         """Merge the many files of each closed day into a few; delete those that were replaced seven days ago.
 
-        A day with calls that are fetched again is skipped. The arguments are those of `StoreWriter.compact`.
+        A day with calls that are fetched again, or that are not committed yet, is skipped. Nothing is merged while other
+        publishers keep this one from committing. The arguments are those of `StoreWriter.compact`.
         """
         del points_expired_before  # the rows of incomplete units are replaced in compacted files too
-        self.commit()
+        if not self._commit():
+            return CompactReport()
         with self._committing:
             return bucket_compaction.compact(
+                self._objects,
                 self._tables,
                 closed_before=closed_before,
                 app_id=app_id,

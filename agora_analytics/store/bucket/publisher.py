@@ -42,7 +42,7 @@ from agora_analytics.store.layout import short_id, unit_name
 
 _log = logger_of("store")
 
-LOAD_ORDER = ("points", "metrics", "sessions", "calls")
+_LOAD_ORDER = ("points", "metrics", "sessions", "calls")
 _CALLS_IN_A_COMMIT = 500
 _UNITS_IN_A_COMMIT = 2000
 _POINTS_IN_A_COMMIT = 200
@@ -57,7 +57,7 @@ def publish(objects: Objects, tables: DeltaTables, at: Callable[[str], None] = l
     if not (objects.list(keys.READY_CALLS) or objects.list(keys.READY_POINTS)):
         return True
     at("load")
-    loaded = {table: tables.load_fenced(table) for table in LOAD_ORDER}
+    loaded = {table: tables.load_fenced(table) for table in _LOAD_ORDER}
     publisher = _Publisher(objects, loaded, at)
     try:
         publisher.publish_points(sorted(objects.list(keys.READY_POINTS)))
