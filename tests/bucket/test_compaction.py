@@ -5,18 +5,7 @@ import pytest
 from agora_analytics.store import CompactReport
 from agora_analytics.store.bucket import bucket_compaction, publisher
 from tests.bucket.sample_calls import DAY, Sample, reopened
-from tests.bucket.test_publishing import CLOSED, Killed, parts
-
-
-def kill_publisher(sample: Sample, step: str) -> None:
-    """Publish until a step, where the publisher is killed."""
-
-    def at(reached: str) -> None:
-        if reached == step:
-            raise Killed(step)
-
-    with pytest.raises(Killed):
-        publisher.publish(*parts(sample.store), at)
+from tests.bucket.test_publishing import CLOSED, parts, publish_until_step
 
 
 @pytest.mark.parametrize("step", ["commit sessions", "commit calls", "delete ready calls"])
@@ -24,7 +13,7 @@ def test_day_with_a_call_that_is_committed_in_part_is_not_compacted(sample, step
     sample.add("c0")
     sample.store.writer.commit()
     sample.add("c1")
-    kill_publisher(sample, step)
+    publish_until_step(sample, step)
 
     report = bucket_compaction.compact(*parts(sample.store), closed_before=CLOSED)
 
@@ -42,7 +31,7 @@ def test_other_days_are_compacted(sample):
     sample.add("c0", "c1", day="2026-11-19")
     sample.store.writer.commit()
     sample.add("c2")
-    kill_publisher(sample, "commit sessions")
+    publish_until_step(sample, "commit sessions")
     report = bucket_compaction.compact(*parts(sample.store), closed_before=CLOSED)
     assert [day.day for day in report.compacted] == ["2026-11-19"]
     assert [day.day for day in report.skipped] == [DAY]

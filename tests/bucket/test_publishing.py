@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agora_analytics.store.bucket import bucket_compaction, publisher
+from agora_analytics.store.bucket import bucket_compaction, keys, publisher
 from tests.bucket.sample_calls import DAY, PARTITION, Sample, calls_seen, reopened, unit_names
 from tests.store.sample_calls import POINT, call, metrics, sessions
 
@@ -33,6 +33,17 @@ def publish_until(sample: Sample, number: int) -> None:
 
     def at(step: str) -> None:
         if next(left, None) is None:
+            raise Killed(step)
+
+    with pytest.raises(Killed):
+        publisher.publish(*parts(sample.store), at)
+
+
+def publish_until_step(sample: Sample, step: str) -> None:
+    """Publish until a step, where the publisher is killed."""
+
+    def at(reached: str) -> None:
+        if reached == step:
             raise Killed(step)
 
     with pytest.raises(Killed):
@@ -77,6 +88,40 @@ def test_publisher_killed_at_each_step_loses_and_repeats_nothing(sample, again):
         reopened(sample.store).writer.commit()
         assert calls_seen(sample.store._snapshot()) == sample.truth
         assert sample.store.counts()["points"] == number + 2
+
+
+def values(store) -> list[float]:
+    return store.table("points")["value"].to_pylist()
+
+
+def put_points(store, *values: float) -> list[str]:
+    """Store a unit of points several times; return the keys of its ready objects, oldest first."""
+    for value in values:
+        rows = POINT.set_column(POINT.schema.get_field_index("value"), "value", [[value]])
+        store.writer.put("points", "u", rows, pending=False, **PARTITION)
+    return sorted(store._objects.list(keys.READY_POINTS))
+
+
+def test_publisher_that_is_killed_keeps_the_newest_points(sample):
+    """Older ready points are deleted before the newest, in another request, which may be executed in part."""
+    *_, newest = put_points(sample.store, 1.0, 2.0, 3.0)
+    publish_until_step(sample, "delete ready points")
+    assert list(sample.store._objects.list(keys.READY_POINTS)) == [newest]
+    reopened(sample.store).writer.commit()
+    assert values(sample.store) == [3.0]
+
+
+def test_older_points_do_not_replace_those_of_another_publisher(sample):
+    """The other publisher has committed the newest points, and deletes them after this one has listed all."""
+    older, newest = put_points(sample.store, 1.0, 2.0)
+    content = sample.store._objects.get(older)
+    assert content is not None
+    sample.store.writer.commit()
+    sample.store._objects.put(older, content)
+    loaded = {"points": sample.store._tables.load_fenced("points")}
+    publisher._Publisher(sample.store._objects, loaded, lambda _: None).publish_points([older, newest])
+    assert values(sample.store) == [2.0]
+    assert not sample.store._objects.list(keys.READY_POINTS)
 
 
 @pytest.mark.parametrize(

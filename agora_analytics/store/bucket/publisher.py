@@ -224,8 +224,10 @@ class _Publisher:
                 self._publish_points(chunk)
 
     def _publish_points(self, ready: Sequence[str]) -> None:
-        contents = self._objects.get_all(sorted(ready, key=points_of_key))
-        newest = {points_of_key(key)[0]: content for key, content in contents.items()}
+        latest = {points_of_key(key)[0]: key for key in sorted(ready, key=points_of_key)}
+        contents = self._objects.get_all(latest.values())
+        # a missing object was deleted by another publisher, after its rows were committed
+        newest = {unit: contents[key] for unit, key in latest.items() if key in contents}
         if newest:
             names = [unit_name(name) for name in newest]
             decoded = [parquet_file.decode(content, "points") for content in newest.values()]
@@ -243,8 +245,12 @@ class _Publisher:
                 fenced.replace(rows, matching(app_id=app_id, day=day, **{POINTS_UNIT: sorted(names)}))
             else:
                 fenced.append(rows)
+        # one request may delete only a part: without the newest rows, the next publisher would store older ones again
+        if older := sorted({*ready} - {*latest.values()}):
+            self._at("delete older ready points")
+            self._objects.delete(older)
         self._at("delete ready points")
-        self._objects.delete(ready)
+        self._objects.delete(sorted(latest.values()))
 
 
 def _chunks(items: Sequence, size: int) -> Iterator[Sequence]:  # type: ignore[type-arg]
