@@ -4,7 +4,7 @@ _store.json                                                 the version of the f
 calls|sessions|metrics|points/_delta_log/                   which objects are in a table: its Delta log
 metrics/app_id=<id>/day=<UTC day>/<unit>.parquet            one object for each unit; visible once it is in the log
 <table>/app_id=<id>/day=<UTC day>/part-*.parquet            rows that a publisher or a compaction has written
-_ready/calls/app_id=<id>/<call>.<state>.parquet             calls that are complete and wait for a publisher
+_ready/calls/app_id=<id>/day=<UTC day>/<call>.<state>.parquet   calls that are complete and wait for a publisher
 _ready/points/app_id=<id>/day=<UTC day>/<unit>.<ns>.parquet     units of `points` that wait for a publisher
 _pending/app_id=<id>/<table>/day=<UTC day>/<unit>.parquet   session lists and marks of work in progress
 _empty/app_id=<id>/day=<UTC day>/<unit>                     units of `points` that are done and have no rows
