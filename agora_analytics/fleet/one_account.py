@@ -100,7 +100,7 @@ async def pass_over(
     """
     found = account.harvest
     store = arguments["store"] or found.store
-    done: dict[str, Any] = {"store": None if store is None else str(getattr(store, "path", store))}
+    done: dict[str, Any] = {"store": None if store is None else _location(store)}
     event = None if observer is None else partial(observer, account.name)
     try:
         since = arguments["since"] or found.since
@@ -123,6 +123,11 @@ async def pass_over(
     except Exception as error:  # noqa: BLE001 - of one account; the others continue
         done["error"] = error
     return AccountReport(account=account.name, vendor=account.vendor, **done)
+
+
+def _location(store: HarvestStore) -> str:
+    """Return the folder or the URL of a store."""
+    return str(getattr(store, "url", None) or getattr(store, "path", store))
 
 
 def _client(account: Account, **options: Any) -> Any:
