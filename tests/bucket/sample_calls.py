@@ -22,10 +22,11 @@ class Sample:
 
     store: BucketStore
     truth: dict[str, int] = field(factory=dict)
+    app_id: str = APP
 
     def add(self, *call_ids: str, units: int = UNITS, finished: bool = True, day: str = DAY) -> None:
         """Store calls completely; readers see them after a commit."""
-        partition = {"app_id": APP, "day": day}
+        partition = {"app_id": self.app_id, "day": day}
         writer = self.store.writer
         for call_id in call_ids:
             for number, name in enumerate(unit_names(call_id, units)):

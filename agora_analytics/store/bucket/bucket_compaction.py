@@ -1,4 +1,4 @@
-"""Merges the files of closed days in a bucket, with `OPTIMIZE` of Delta, and deletes files that no reader needs."""
+"""Merges the files of closed days in a bucket, and deletes files that no reader needs."""
 
 import math
 from collections import defaultdict
@@ -13,7 +13,14 @@ from agora_analytics.logs import logger_of
 from agora_analytics.schemas import CALL_TABLES
 from agora_analytics.store.bucket import keys
 from agora_analytics.store.bucket.bucket_errors import bucket_errors
-from agora_analytics.store.bucket.delta_tables import DeltaTables, FencedTable, Overtaken, condition, files_of
+from agora_analytics.store.bucket.delta_tables import (
+    FILE_SIZE,
+    DeltaTables,
+    FencedTable,
+    Overtaken,
+    condition,
+    files_of,
+)
 from agora_analytics.store.bucket.objects import Objects
 from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay, log_report
 from agora_analytics.store.layout import validate_day
@@ -51,11 +58,8 @@ def compact(
     report = defaultdict[tuple[str, str], list[_Change]](list)
     for table, fenced in loaded.items():
         kept = skipped if table in CALL_TABLES else ()
-        try:
-            for (app, day), sizes in _compact_table(fenced, closed_before, app_id, kept).items():
-                report[app, day].append(sizes)
-        except Overtaken:
-            _log.info("another publisher has committed to %s meanwhile; the next compaction continues", table)
+        for day, sizes in _compact_table(fenced, closed_before, app_id, kept).items():
+            report[day].append(sizes)
     for fenced in loaded.values():
         with bucket_errors("cannot delete replaced files of", fenced.delta.table_uri):
             fenced.delta.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
@@ -77,29 +81,33 @@ def _compact_table(
 ) -> dict[tuple[str, str], "_Change"]:
     """Compact the days of one table; return the changed days."""
     before = _sizes(fenced, app_id)
-    days = defaultdict[str, list[str]](list)
-    for (app, day), size in before.items():
-        if day < closed_before and size.files > 1 and (app, day) not in kept:
-            days[app].append(day)
-    for app, closed in days.items():
-        fenced.compact(app, sorted(closed))
-    after = _sizes(fenced, app_id) if days else before
-    return {
-        (app, day): _Change(before[app, day], after[app, day])
-        for app, closed in days.items()
-        for day in closed
-        if after[app, day] != before[app, day]
-    }
+    merged = list[tuple[str, str]]()
+    for (app, day), size in sorted(before.items()):
+        if day < closed_before and size.small > 1 and (app, day) not in kept:
+            try:
+                fenced.compact(app, day)
+                merged.append((app, day))
+            except Overtaken:
+                _log.info("%s of %s has changed meanwhile; the next compaction merges it", day, app)
+    if not merged:
+        return {}
+    with bucket_errors("cannot read", fenced.delta.table_uri):
+        fenced.delta.update_incremental()
+    after = _sizes(fenced, app_id)
+    return {day: _Change(before[day], after[day]) for day in merged}
 
 
 def _sizes(fenced: FencedTable, app_id: str | None) -> dict[tuple[str, str], "_Size"]:
     files = files_of(fenced.delta, app_id=app_id)
-    groups = files.group_by(["app_id", "day"]).aggregate(
-        [("size_bytes", "count"), ("size_bytes", "sum"), ("num_records", "sum")]
+    small = pc.less(files.column("size_bytes"), FILE_SIZE // 2).cast(pa.int64())
+    groups = (
+        files.append_column("small", small)
+        .group_by(["app_id", "day"])
+        .aggregate([("size_bytes", "count"), ("size_bytes", "sum"), ("num_records", "sum"), ("small", "sum")])
     )
     return {
         (row["app_id"], row["day"]): _Size(
-            row["size_bytes_count"], row["size_bytes_sum"], row["num_records_sum"] or 0
+            row["size_bytes_count"], row["size_bytes_sum"], row["num_records_sum"] or 0, row["small_sum"]
         )
         for row in groups.to_pylist()
     }
@@ -135,11 +143,15 @@ def _compacted_day(app_id: str, day: str, changes: Sequence["_Change"]) -> Compa
 
 
 class _Size(NamedTuple):
-    """The files of one day of a table; `rows` only counts those of compacted files."""
+    """The files of one day of a table; `rows` only counts those of compacted files.
+
+    A day is merged again if it has several small files. Only the last file of a merged day is small.
+    """
 
     files: int
     bytes: int
     rows: int
+    small: int
 
 
 class _Change(NamedTuple):

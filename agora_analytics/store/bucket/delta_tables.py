@@ -1,8 +1,9 @@
 """The Delta tables of a store, and commits that are fenced against other publishers.
 
-Every commit of a publisher or a compaction carries the transaction `publish` with the next version. Delta refuses a commit
-if another one with the same transaction was added since the snapshot. So a process that slept through the work of
-another one cannot add the same rows again.
+Every commit of a publisher carries the transaction `publish` with the next version. Delta refuses a commit if another one
+with the same transaction was added since the snapshot. So a process that slept through the work of another one cannot add
+the same rows again. A compaction does not carry it: it replaces the files of one day, and Delta refuses it if these have
+changed since the snapshot.
 """
 
 import functools
@@ -41,7 +42,7 @@ POINTS_UNIT = "harvest_unit"
 """The column of `points` that only a bucket has: the unit of work, by which a publisher replaces its rows."""
 
 _TRANSACTION = "publish"
-_FILE_SIZE = 100 << 20
+FILE_SIZE = 100 << 20
 """Bytes that a compaction packs into one file, approximately."""
 
 
@@ -113,7 +114,7 @@ class DeltaTables:
 
 @define
 class FencedTable:
-    """A table at one version. Each commit fails with `Overtaken` if another publisher has committed since.
+    """A table at one version. Each commit of a publisher fails with `Overtaken` if another one has committed since.
 
     Attributes:
         name: the name of the table.
@@ -152,23 +153,39 @@ class FencedTable:
         else:
             self._commit(lambda properties: self.delta.delete(predicate, commit_properties=properties))
 
-    def compact(self, app_id: str, days: Sequence[str]) -> None:
-        """Merge the files of an app's days, in one commit."""
-        self._commit(
-            lambda properties: self.delta.optimize.compact(
-                partition_filters=[("app_id", "=", app_id), ("day", "in", list(days))],
-                target_size=_FILE_SIZE,
-                writer_properties=writer_properties(self.name),
-                commit_properties=properties,
-            )
-        )
+    def compact(self, app_id: str, day: str) -> None:
+        """Merge the files of an app's day, in one commit.
 
-    def _write(self, rows: pa.Table, mode: Any, predicate: str | None, properties: CommitProperties) -> None:
+        Delta refuses it if the files of the day have changed since the snapshot. (It accepts `OPTIMIZE` after another
+        one of the same files, and each row is there twice.) The commit is not fenced against publishers of other days.
+        The table stays at its version, so that no later call merges files that were added since.
+        """
+        version = self.delta.version()
+        with bucket_errors("cannot commit to", self.delta.table_uri.rstrip("/")):
+            files = self.delta.to_pyarrow_dataset().scanner(
+                filter=condition(app_id=app_id, day=day_scalar(day)), fragment_readahead=1, batch_readahead=1
+            )
+            predicate = matching(app_id=app_id, day=day)
+            try:
+                self._write(files.to_reader(), "overwrite", predicate, CommitProperties())
+            except CommitFailedError as problem:
+                raise Overtaken from problem
+            finally:
+                self.delta.load_as_version(version)
+
+    def _write(
+        self,
+        rows: pa.Table | pa.RecordBatchReader,
+        mode: Any,
+        predicate: str | None,
+        properties: CommitProperties,
+    ) -> None:
         write_deltalake(
             self.delta,
             rows,
             mode=mode,
             predicate=predicate,
+            target_file_size=FILE_SIZE,
             writer_properties=writer_properties(self.name),
             commit_properties=properties,
         )
