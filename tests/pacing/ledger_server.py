@@ -32,6 +32,7 @@ class LedgerServerModel:
     """
 
     clock: VirtualClock
+    address: str = "model"
     ways: tuple[float, float] = (0.0, 0.0)
     skewed_ways: float = 0.0
     ahead: float = 0.0

@@ -80,7 +80,8 @@ async def _show_quota(account: LedgerAccount, output: Output) -> None:
     async with account.offline_client() as client:
         quotas = await client.quota()
         plan = client.settings.plan.name
-        ledger = getattr(client._ledger, "path", "memory")  # noqa: SLF001 - of the same package
+        used = client._ledger  # noqa: SLF001 - of the same package
+        ledger = getattr(used, "path", None) or getattr(used, "address", "memory")
     opens_at = quotas[0].opens_at
     names = QUOTA_ROWS.schema().names
     rows = [

@@ -44,17 +44,24 @@ class NetworkLedger:
     that nobody uses are released. Those of a process that dies stay charged to the day's quota.
 
     It may be used in several event loops and threads, and on both sides of a fork.
+
+    Attributes:
+        address: the server, without credentials.
     """
 
     ahead = 0.5
 
     def __init__(self, server: LedgerServer, *, clock: Clock | None = None) -> None:
         self._server = server
+        self.address = server.address
         self._clock = clock or SystemClock()
         self._fence: Fence | None = None
         self._states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState]
         self._states = weakref.WeakKeyDictionary()
         self._now = monotonic_of(self._clock)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
 
     def fenced(self, name: str, token: int) -> Self:
         """Return a ledger on the same connections that grants slots to the newest holder of `name` only.

@@ -46,9 +46,6 @@ class PostgresLedger(NetworkLedger):
         self._connections = PostgresConnections(dsn)
         super().__init__(PostgresServer(self._connections), clock=clock)
 
-    def __repr__(self) -> str:
-        return f"PostgresLedger({self._connections.address!r})"
-
     async def create_schema(self) -> None:
         """Create or migrate the schema. The first request does so too, if its role has the privilege."""
         await self._connections.run(_ensure_schema)
@@ -59,6 +56,7 @@ class PostgresServer:
 
     def __init__(self, connections: PostgresConnections) -> None:
         self._connections = connections
+        self.address = connections.address
         self._has_schema = False
 
     async def reserve(self, request: LeaseRequest) -> LeaseReply:

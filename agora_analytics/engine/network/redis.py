@@ -59,12 +59,7 @@ class RedisLedger(NetworkLedger):
     """
 
     def __init__(self, url: str, *, clock: "Clock | None" = None) -> None:
-        server = RedisServer(url)
-        super().__init__(server, clock=clock)
-        self._address = server.address
-
-    def __repr__(self) -> str:
-        return f"RedisLedger({self._address!r})"
+        super().__init__(RedisServer(url), clock=clock)
 
 
 @define(eq=False)

@@ -97,10 +97,15 @@ class LedgerServer(Protocol):
 
     An object may be used in several event loops and on both sides of a fork; each loop has connections of its own.
 
+    Attributes:
+        address: the server, without credentials.
+
     Raises:
         LedgerUnavailable: every method, if the server cannot be reached or does not answer.
         ConfigurationError: every method, if the address, the credentials or the privileges are wrong.
     """
+
+    address: str
 
     async def reserve(self, request: LeaseRequest) -> LeaseReply:
         """Charge the next slots to the day and return them."""
