@@ -84,9 +84,13 @@ class AccountChoice:
             given["ledger"] = open_ledger(self.ledger)
         create: Any = kind
         if self.account or self.config or os.environ.get(ACCOUNT):
-            return cast("C", create.from_config(self.account, self.config, **given))
-        _require(variables, without_account)
-        return cast("C", create.from_env(**given))
+            client = create.from_config(self.account, self.config, **given)
+        else:
+            _require(variables, without_account)
+            client = create.from_env(**given)
+        if self.ledger:
+            client._use(given["ledger"])  # noqa: SLF001 - so that the client closes it
+        return cast("C", client)
 
 
 @frozen(kw_only=True)
