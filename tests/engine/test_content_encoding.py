@@ -115,15 +115,22 @@ async def test_empty_body_with_an_encoding_is_empty(fetch):
 async def test_decompression_bomb_is_refused_within_the_limit(fetch, codings):
     body = bomb(64 * MIB, codings)
     await fetch(b"", ["gzip"])  # imports the library, which needs memory too
+    encodings = [", ".join(["gzip"] * codings)]
+    peaks = [await peak_of_refusal(fetch, body, encodings) for _ in range(3)]
+    assert min(peaks) < 14 * MIB  # other threads of the process may use memory at the same time
+
+
+async def peak_of_refusal(fetch, body, encodings):
+    """Return the most bytes that were in use while a body is refused because it is too large."""
     tracemalloc.start()
     try:
         with pytest.raises(TransportFailure) as caught:
-            await fetch(body, [", ".join(["gzip"] * codings)], largest_body=8 * MIB)
+            await fetch(body, encodings, largest_body=8 * MIB)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert caught.value.kind is FailureKind.TOO_LARGE
-    assert peak < 14 * MIB
+    return peak
 
 
 @pytest.mark.parametrize("codings", [1, 2, 3])
