@@ -149,9 +149,8 @@ class Leases:
                     previous_free=free,
                 )
             )
-        if (
-            clock.width > width + _CLOCK_STEP
-        ):  # a clock was set, so the arrivals that the server assumed are too early
+        if clock.width > width + _CLOCK_STEP:
+            # A clock was set, so the arrivals that the server assumed are too early.
             self._release_if(lambda grant: grant.seq >= lease.seq)
             return await self._reserve(day, pace, waiting, delay)
         unused_at = self._slots[-1].slot - self._now() + _UNUSED

@@ -1,8 +1,5 @@
 """The base class of ledgers on a server."""
 
-import asyncio
-import os
-import weakref
 from collections.abc import Sequence
 from copy import copy
 from itertools import groupby
@@ -14,6 +11,7 @@ from agora_analytics.engine.background_tasks import BackgroundTasks
 from agora_analytics.engine.clock import Clock, SystemClock, monotonic_of
 from agora_analytics.engine.ledger import Budget, Grant, TooEarly
 from agora_analytics.engine.network.leases import Leases
+from agora_analytics.engine.network.per_loop import PerLoop
 from agora_analytics.engine.network.server import Fence, LedgerServer, Unused
 from agora_analytics.engine.network.server_clock import ServerClock
 from agora_analytics.engine.pace import Pace
@@ -31,7 +29,6 @@ class _LoopState:
     clock: ServerClock
     leases: dict[tuple[Budget, int], Leases] = field(factory=dict)
     background: BackgroundTasks = field(factory=BackgroundTasks)
-    pid: int = field(factory=os.getpid)
 
 
 class NetworkLedger:
@@ -56,9 +53,8 @@ class NetworkLedger:
         self.address = server.address
         self._clock = clock or SystemClock()
         self._fence: Fence | None = None
-        self._states: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState]
-        self._states = weakref.WeakKeyDictionary()
         self._now = monotonic_of(self._clock)
+        self._states = PerLoop(self._new_state)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -71,7 +67,7 @@ class NetworkLedger:
             token: a number that grows with each holder, from the claim of the work: see `Fence`.
         """
         fenced = copy(self)
-        fenced._states = weakref.WeakKeyDictionary()  # noqa: SLF001 - it is this class
+        fenced._states = PerLoop(self._new_state)  # noqa: SLF001 - it is this class
         fenced._fence = Fence(name, token)  # noqa: SLF001
         return fenced
 
@@ -84,7 +80,7 @@ class NetworkLedger:
             LedgerUnavailable: the server cannot be reached, so nothing may be sent.
             FencedOff: a holder with a newer fencing token has reserved a slot.
         """
-        state = self._state()
+        state = self._states.get()
         if (leases := state.leases.get((budget, per_day))) is None:
             # A caller that leaves a reserve to others must not use their slots, so `per_day` is part of the key.
             leases = state.leases[budget, per_day] = Leases(
@@ -102,7 +98,9 @@ class NetworkLedger:
 
     async def postpone(self, budget: Budget, grant: Grant) -> None:
         """See `Ledger.postpone`."""
-        await self._server.postpone(budget, grant.seq, self._state().clock.latest_on_server(grant.arrived))
+        await self._server.postpone(
+            budget, grant.seq, self._states.get().clock.latest_on_server(grant.arrived)
+        )
 
     async def release(self, budget: Budget, grant: Grant) -> None:
         """See `Ledger.release`. Does not wait for the server."""
@@ -110,7 +108,7 @@ class NetworkLedger:
 
     async def hold(self, budget: Budget, until: float) -> None:
         """See `Ledger.hold`."""
-        for (held, _), leases in self._state().leases.items():
+        for (held, _), leases in self._states.get().leases.items():
             if held == budget:
                 leases.hold(until)
         await self._server.hold(budget, until - self._now())
@@ -125,30 +123,25 @@ class NetworkLedger:
 
     async def aclose(self) -> None:
         """Release the slots that were not used, and close the connections of the running event loop."""
-        state = self._state()
+        state = self._states.get()
         for leases in list(state.leases.values()):
             await leases.aclose()
         await state.background.finish()
         await self._server.aclose()
 
-    def _state(self) -> _LoopState:
-        loop = asyncio.get_running_loop()
-        state = self._states.get(loop)
-        if state is None or state.pid != os.getpid():
-            state = self._states[loop] = _LoopState(ServerClock(self._now))
-        return state
+    def _new_state(self) -> _LoopState:
+        return _LoopState(ServerClock(self._now))
 
     def _release_in_background(self, budget: Budget, unused: Sequence[Grant]) -> None:
         for day, grants in groupby(unused, key=lambda grant: grant.day):
-            self._state().background.start(self._release(budget, day, list(grants)))
+            self._states.get().background.start(self._release(budget, day, list(grants)))
 
     async def _release(self, budget: Budget, day: str, grants: Sequence[Grant]) -> None:
         places = [Unused(grant.seq, grant.predecessor, grant.previous_free) for grant in grants]
         try:
             await self._server.release(budget, day, places)
-        except (
-            AgoraAnalyticsError
-        ) as error:  # not repeated: it may have been done, and the places may be taken again
+        except AgoraAnalyticsError as error:
+            # Not repeated: it may have been done, and the places may be taken again.
             _log.warning(
                 "%s: %d unused requests stay charged to %s: %s", budget.group, len(places), day, error
             )

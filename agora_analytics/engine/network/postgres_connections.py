@@ -1,12 +1,11 @@
 """Connections to PostgreSQL for each event loop, with a timeout that also ends when the network swallows packets."""
 
 import asyncio
-import os
-import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
+from agora_analytics.engine.network.per_loop import PerLoop
 from agora_analytics.errors import ConfigurationError, LedgerUnavailable
 from agora_analytics.logs import one_line
 
@@ -30,7 +29,6 @@ _REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", 
 class _LoopConnections:
     idle: "list[AsyncConnection[Any]]" = field(factory=list)
     free: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_MOST))
-    pid: int = field(factory=os.getpid)
 
 
 class PostgresConnections:
@@ -72,8 +70,7 @@ class PostgresConnections:
             "options": f"-c statement_timeout={int(_TIMEOUT * 1000)}",
         }
         self._settings: dict[str, Any] = defaults | settings
-        self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopConnections]
-        self._of_loop = weakref.WeakKeyDictionary()
+        self._of_loop = PerLoop(_LoopConnections)
 
     async def run(self, work: "Callable[[AsyncConnection[Any]], Awaitable[T]]") -> T:
         """Run `work` with a connection.
@@ -93,13 +90,13 @@ class PostgresConnections:
 
     async def aclose(self) -> None:
         """Close the idle connections of the running event loop."""
-        if (connections := self._of_loop.pop(asyncio.get_running_loop(), None)) is not None:
+        if (connections := self._of_loop.pop()) is not None:
             await _close(connections)
 
     async def _run(self, work: "Callable[[AsyncConnection[Any]], Awaitable[T]]") -> T:
         import psycopg
 
-        connections = self._connections()
+        connections = self._of_loop.get()
         async with connections.free:
             connection = None
             try:
@@ -122,17 +119,10 @@ class PostgresConnections:
         from psycopg.pq import TransactionStatus
 
         usable = not connection.broken and connection.info.transaction_status is TransactionStatus.IDLE
-        if usable and self._of_loop.get(asyncio.get_running_loop()) is connections:
+        if usable and self._of_loop.is_current(connections):
             connections.idle.append(connection)
         else:
             await connection.close()
-
-    def _connections(self) -> _LoopConnections:
-        loop = asyncio.get_running_loop()
-        connections = self._of_loop.get(loop)
-        if connections is None or connections.pid != os.getpid():
-            connections = self._of_loop[loop] = _LoopConnections()
-        return connections
 
     def _translated(
         self, error: Exception, connection: "AsyncConnection[Any] | None"
@@ -148,7 +138,8 @@ class PostgresConnections:
         )
         if is_refused:
             return ConfigurationError(
-                f"the ledger in PostgreSQL at {self.address} refuses the client: {reason}"
+                f"the ledger in PostgreSQL at {self.address} refuses the client: {reason}; "
+                "check the user, the password, the database and the privileges"
             )
         return LedgerUnavailable(f"PostgreSQL at {self.address} is unavailable: {reason}")
 

@@ -1,17 +1,16 @@
 """A ledger in Redis."""
 
 import asyncio
-import os
-import weakref
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from attrs import define, field
+from attrs import define
 
 from agora_analytics.engine.ledger import Budget
 from agora_analytics.engine.network.ledger import NetworkLedger
+from agora_analytics.engine.network.per_loop import PerLoop
 from agora_analytics.engine.network.server import LeaseReply, LeaseRequest, Unused
 from agora_analytics.errors import ConfigurationError, LedgerUnavailable
 from agora_analytics.logs import one_line
@@ -41,9 +40,9 @@ _PREFIX = "{agora-analytics}"
 class RedisLedger(NetworkLedger):
     """A ledger in Redis 5 or later, shared by all machines that can reach it.
 
-    Its keys begin with `{agora-analytics}`, and all but the fencing tokens expire. No credential is stored: an account is stored as a digest. Redis
-    forgets what it has not persisted when it restarts, and a fail-over may lose the last second: then the vendor may
-    refuse some requests, and the day's quota is the vendor's to count. Use `PostgresLedger` where that matters.
+    Its keys begin with `{agora-analytics}`, and all but the fencing tokens expire. No credential is stored: an account is
+    stored as a digest. Redis forgets what it has not persisted when it restarts, and a fail-over may lose the last second.
+    Then the vendor may refuse some requests, and its count of the day decides. Use `PostgresLedger` where that matters.
 
     Args:
         url: `redis://host:6379/0`, `rediss://...` with TLS, or `unix:///path`.
@@ -66,7 +65,6 @@ class RedisLedger(NetworkLedger):
 class _Connection:
     client: "Redis"
     script: "AsyncScript"
-    pid: int = field(factory=os.getpid)
     users: int = 0
     is_closed: bool = False
 
@@ -101,8 +99,7 @@ class RedisServer:
             raise ConfigurationError("the URL of the ledger in Redis is not valid") from None
         self._url = url
         self._lua = files(__package__).joinpath("redis.lua").read_text("utf-8")
-        self._of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connection]
-        self._of_loop = weakref.WeakKeyDictionary()
+        self._of_loop = PerLoop(self._connect)
 
     async def reserve(self, request: LeaseRequest) -> LeaseReply:
         """See `LedgerServer.reserve`."""
@@ -161,7 +158,7 @@ class RedisServer:
 
     async def aclose(self) -> None:
         """See `LedgerServer.aclose`."""
-        if (connection := self._of_loop.pop(asyncio.get_running_loop(), None)) is not None:
+        if (connection := self._of_loop.pop()) is not None:
             connection.is_closed = True
             await connection.close_if_unused()
 
@@ -170,7 +167,7 @@ class RedisServer:
 
         name = f"{_PREFIX}:{budget.account}:{budget.group}"
         keys = [f"{name}:queue", f"{name}:places", f"{name}:day:{day}", f"{_PREFIX}:fences"]
-        connection = self._connection()
+        connection = self._of_loop.get()
         connection.users += 1
         try:
             async with asyncio.timeout(_TIMEOUT):
@@ -192,24 +189,21 @@ class RedisServer:
 
     def _refused(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(
-            f"the ledger in Redis at {self.address} refuses the client: {one_line(str(error))}"
+            f"the ledger in Redis at {self.address} refuses the client: {one_line(str(error))}; "
+            "check the user, the password and the permission to run scripts"
         )
 
-    def _connection(self) -> _Connection:
+    def _connect(self) -> _Connection:
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        loop = asyncio.get_running_loop()
-        connection = self._of_loop.get(loop)
-        if connection is None or connection.pid != os.getpid():
-            # The client must not repeat a reservation whose reply was lost: the limiter tries again.
-            client = Redis.from_url(
-                self._url,
-                decode_responses=True,
-                socket_timeout=_TIMEOUT,
-                socket_connect_timeout=_TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-            )
-            connection = self._of_loop[loop] = _Connection(client, client.register_script(self._lua))
-        return connection
+        # The client must not repeat a reservation whose reply was lost: the limiter tries again.
+        client = Redis.from_url(
+            self._url,
+            decode_responses=True,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return _Connection(client, client.register_script(self._lua))
