@@ -13,7 +13,7 @@ BUDGET = Budget("account", "call/lists")
 
 
 class SlowLedger:
-    """Writes when it is told to."""
+    """A ledger whose writes a test delays and fails."""
 
     def __init__(self):
         self.written = []
