@@ -70,7 +70,7 @@ def harvest_all(
         with call_limits({} if account.max_wait is None else {"max_wait": account.max_wait}):
             reports = asyncio.run(_closing(ledger, _shown(work, progress)))
     finally:  # also after Ctrl-C: what is stored so far
-        if not options.quiet:
+        if not options.quiet and (progress.ended or progress.active):
             show_fleet(out(), config, reports or progress.ended, progress)
     codes = []
     for report in reports.values():

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from agora_analytics.core.windows import time_range
+from agora_analytics.engine.clock import SystemClock
 from agora_analytics.engine.ledger import MemoryLedger
 from agora_analytics.engine.open_ledger import LEDGER, open_ledger
 from agora_analytics.engine.shared_resources import SharedResources
@@ -76,7 +78,7 @@ async def harvest_accounts(
 
     Raises:
         ConfigurationError: the file cannot be used, or it has no account of a name.
-        InvalidRequest: `max_concurrent` is less than 1.
+        InvalidRequest: `max_concurrent` is less than 1, or `since` and `until` are not a time range.
 
     Example:
         reports = await harvest_accounts()
@@ -85,6 +87,8 @@ async def harvest_accounts(
     """
     if max_concurrent < 1:
         raise InvalidRequest(f"max_concurrent={max_concurrent} must be at least 1")
+    if since is not None:  # otherwise each account would report the same mistake
+        time_range(since, until, now=(clock or SystemClock()).now())
     opened = read_config(config)
     chosen = (
         harvestable(opened) if accounts is None else [opened.named(name) for name in dict.fromkeys(accounts)]

@@ -165,3 +165,11 @@ def test_live_view_shows_the_totals_and_eight_active_accounts(capsys, monkeypatc
     assert [line.split()[0] for line in lines[3:11]] == [f"account-{n:03d}" for n in range(8)]
     assert lines[3].split()[1:] == ["1", "20", "1,000", "1"]
     assert lines[11] == "and 12 more"
+
+
+def test_wrong_time_is_one_line(fleet, command):
+    done = command("harvest", "--all-accounts", "--since", "yesterdayy", env=ENVIRONMENT)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("agora-analytics: since='yesterdayy' is not a time")
+    assert fleet.refused == {}
