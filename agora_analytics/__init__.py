@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     from agora_analytics.errors import InvalidRequest as InvalidRequest
     from agora_analytics.errors import LedgerUnavailable as LedgerUnavailable
     from agora_analytics.errors import NotFound as NotFound
+    from agora_analytics.errors import QueueUnavailable as QueueUnavailable
     from agora_analytics.errors import QuotaExhausted as QuotaExhausted
     from agora_analytics.errors import RateLimited as RateLimited
     from agora_analytics.errors import RowsRefused as RowsRefused
@@ -243,8 +244,8 @@ __all__, _import = lazy_names(
         "errors": (
             "APIError", "AccessDenied", "AgoraAnalyticsError", "Attempt", "AuthenticationError",
             "BadRequest", "CallNotFound", "ConfigurationError", "DeadlineExceeded", "DecodeError",
-            "FencedOff", "IncompleteListing", "InvalidRequest", "LedgerUnavailable", "NotFound", "QuotaExhausted", "RateLimited",
-            "RowsRefused", "ServerError", "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError",
+            "FencedOff", "IncompleteListing", "InvalidRequest", "LedgerUnavailable", "NotFound", "QueueUnavailable",
+            "QuotaExhausted", "RateLimited", "RowsRefused", "ServerError", "StoreConflict", "StoreDamaged", "StoreError", "StoreVersionError",
             "TransportError", "WindowOutOfReach", "WindowRefused",
         ),
         "fleet.local": ("harvest_accounts",),

@@ -4,6 +4,7 @@
     ├── ConfigurationError          a setting is missing or cannot be used; no request was sent
     ├── InvalidRequest              refused before a request was spent (also a ValueError)
     │   └── WindowOutOfReach        the plan does not allow any part of the time range; has `legal`
+    ├── QueueUnavailable            the queue of workers in PostgreSQL cannot be reached
     ├── LedgerUnavailable           the server that keeps the ledger cannot be reached, so no request was sent
     ├── FencedOff                   another worker has taken over the work; this one must end
     ├── QuotaExhausted              the day's quota of an endpoint is spent; has `retry_at`, `retry_after`
@@ -133,6 +134,10 @@ class LedgerUnavailable(AgoraAnalyticsError):
 
     A client waits for it within the deadline of the call, and sends nothing meanwhile.
     """
+
+
+class QueueUnavailable(AgoraAnalyticsError):
+    """The PostgreSQL server with the queue of a fleet cannot be reached, or does not answer."""
 
 
 class FencedOff(AgoraAnalyticsError):

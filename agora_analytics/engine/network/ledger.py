@@ -53,6 +53,7 @@ class NetworkLedger:
         self.address = server.address
         self._clock = clock or SystemClock()
         self._fence: Fence | None = None
+        self._owns_connections = True
         self._now = monotonic_of(self._clock)
         self._states = PerLoop(self._new_state)
 
@@ -62,6 +63,8 @@ class NetworkLedger:
     def fenced(self, name: str, token: int) -> Self:
         """Return a ledger on the same connections that grants slots to the newest holder of `name` only.
 
+        Its `aclose` releases the slots that were not used, and leaves the connections open.
+
         Args:
             name: the work that one holder at a time may do, such as the harvest of an account.
             token: a number that grows with each holder, from the claim of the work: see `Fence`.
@@ -69,6 +72,7 @@ class NetworkLedger:
         fenced = copy(self)
         fenced._states = PerLoop(self._new_state)  # noqa: SLF001 - it is this class
         fenced._fence = Fence(name, token)  # noqa: SLF001
+        fenced._owns_connections = False  # noqa: SLF001
         return fenced
 
     async def reserve(
@@ -127,7 +131,8 @@ class NetworkLedger:
         for leases in list(state.leases.values()):
             await leases.aclose()
         await state.background.finish()
-        await self._server.aclose()
+        if self._owns_connections:
+            await self._server.aclose()
 
     def _new_state(self) -> _LoopState:
         return _LoopState(ServerClock(self._now))
