@@ -59,6 +59,7 @@ SHARED_CLASS_NAMES = {
 EFFECTS = {"asyncio", "anyio", "time", "random", "socket", "httpx", "requests", "aiohttp", "threading"}
 HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "requests", "aiohttp", "urllib3", "http"}
 HEAVY = ("httpx", "pyarrow", "duckdb", "numpy", "typer", "attrs", "cattrs", "msgspec", "asyncio", "starlette")
+OF_A_FLEET = {"psycopg", "psycopg_pool", "redis", "procrastinate", "deltalake", "obstore"}
 VAGUE = {"utils", "util", "helpers", "helper", "base", "common", "manager", "misc"}
 
 
@@ -202,7 +203,17 @@ def loaded_by(statements: str) -> set[str]:
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert loaded_by("import agora_analytics") & set(HEAVY) == set()
+    assert loaded_by("import agora_analytics") & {*HEAVY, *OF_A_FLEET} == set()
+
+
+def test_what_a_fleet_needs_is_loaded_when_it_is_used():
+    names = "AsyncAgora, PostgresLedger, RedisLedger, harvest_accounts, open_ledger, open_store"
+    assert loaded_by(f"from agora_analytics import {names}") & OF_A_FLEET == set()
+
+
+def test_commands_load_what_a_fleet_needs_when_they_run():
+    pytest.importorskip("typer")
+    assert loaded_by("import agora_analytics.cli.app") & OF_A_FLEET == set()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from agora_analytics.cli.commands.apsaravideo import app as apsaravideo
 from agora_analytics.cli.commands.calls import calls, sessions
 from agora_analytics.cli.commands.costs import estimate, quota
 from agora_analytics.cli.commands.demo import demo
+from agora_analytics.cli.commands.fleet import app as fleet
+from agora_analytics.cli.commands.fleet import worker
 from agora_analytics.cli.commands.insights import quality, usage
 from agora_analytics.cli.commands.inspect_call import inspect
 from agora_analytics.cli.commands.metrics import metrics
@@ -99,6 +101,7 @@ _PANELS = {
     "Calls": (calls, inspect, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
     "Store": (harvest, sql, compact),
+    "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),
 }
@@ -106,6 +109,7 @@ for panel, commands in _PANELS.items():
     for command in commands:
         app.command(epilog=epilog_of(command.__name__), rich_help_panel=panel)(command)
 
+app.add_typer(fleet, rich_help_panel="Many accounts")
 for group in (opentok, apsaravideo):
     app.add_typer(group, rich_help_panel="Other vendors")
 

@@ -42,7 +42,10 @@ OF_ERRORS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((errors.InvalidRequest, errors.WindowRefused, errors.BadRequest), WRONG_INPUT),
     ((errors.QuotaExhausted, errors.RateLimited, errors.StoreConflict, errors.FencedOff), TRY_LATER),
     ((errors.AuthenticationError, errors.AccessDenied), NO_ACCESS),
-    ((errors.TransportError, errors.APIError, errors.LedgerUnavailable), UNAVAILABLE),
+    (
+        (errors.TransportError, errors.APIError, errors.LedgerUnavailable, errors.QueueUnavailable),
+        UNAVAILABLE,
+    ),
     ((errors.DecodeError, errors.IncompleteListing, errors.StoreVersionError), WRONG_DATA),
     ((errors.StoreError,), CANNOT_STORE),
     ((KeyboardInterrupt,), STOPPED),

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from agora_analytics.core.windows import time_range
@@ -108,8 +108,7 @@ async def harvest_accounts(
 
     async with AsyncExitStack() as stack:
         if resources is None:
-            connections = min(CONNECTIONS * max_concurrent, _MOST_CONNECTIONS, _open_files() // 2)
-            resources = await stack.enter_async_context(SharedResources.open(connections=connections))
+            resources = await stack.enter_async_context(open_resources(max_concurrent))
         if ledger is None:
             ledger = _ledger(opened, clock)
             stack.push_async_callback(ledger.aclose)
@@ -118,6 +117,13 @@ async def harvest_accounts(
             for account in chosen:
                 group.create_task(one(account, options), name=f"harvest of {account.name}")
     return {account.name: reports[account.name] for account in chosen}
+
+
+def open_resources(max_concurrent: int) -> AbstractAsyncContextManager[SharedResources]:
+    """Return what the clients share, with enough connections for so many accounts at a time."""
+    return SharedResources.open(
+        connections=min(CONNECTIONS * max_concurrent, _MOST_CONNECTIONS, _open_files() // 2)
+    )
 
 
 def _open_files() -> int:

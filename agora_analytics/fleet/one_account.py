@@ -120,6 +120,7 @@ async def pass_over(
             done["report"] = await harvest(client, **common, **spending, compact=compact)
             if found.insights and isinstance(client, AsyncAgora):
                 done["insights"] = await harvest_insights(client, found.insights, **common)
+            done["quota"] = tuple(quota for quota in await client.quota() if quota.daily)
     except Exception as error:  # noqa: BLE001 - of one account; the others continue
         done["error"] = error
     return AccountReport(account=account.name, vendor=account.vendor, **done)

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from agora_analytics.engine.engine import Quota
 from agora_analytics.engine.events import Event
 from agora_analytics.harvest.report import HarvestEvent, HarvestReport
 
@@ -27,6 +28,7 @@ class AccountReport:
         report: the report of the harvest; None if an error ended it.
         insights: the report of the harvest of Data Insights; None if the account has none, or if an error ended it.
         error: what ended the pass; None: nothing.
+        quota: the state of each daily quota at the end, as the ledger knows it; empty if the client could not be opened.
     """
 
     account: str
@@ -35,6 +37,7 @@ class AccountReport:
     report: HarvestReport | None = None
     insights: HarvestReport | None = None
     error: Exception | None = None
+    quota: tuple[Quota, ...] = ()
 
     @property
     def complete(self) -> bool:

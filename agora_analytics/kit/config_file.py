@@ -5,6 +5,7 @@ A secret is never in the file. The file names an environment variable (`customer
 """
 
 import os
+import re
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ FILE = "agora-analytics.toml"
 CONFIG, ACCOUNT = "AGORA_CONFIG", "AGORA_ACCOUNT"
 """The environment variables that name the file and the account."""
 
+_LONGEST_NAME = 100  # it is the name of a queue too, and logged in one line
 _ENV, _FILE = "_env", "_file"
-_TOP = {"ledger": str, "log": str, "store": str, "defaults": dict, "account": list}
+_TOP = {"ledger": str, "queue": str, "log": str, "store": str, "defaults": dict, "account": list}
 _CLIENT = {"base_url": str, "allow_http": bool, "prefetch": int, "keep_raw": bool, "validate": bool}
 _CUSTOMER = {"customer_id": str, "app_id": str, "region": str, **_CLIENT}
 _HARVEST = {"store": str, "since": str, "every": str}
@@ -176,12 +178,14 @@ class Config:
         ledger: `memory`, or the path of a ledger's file; None: the default one.
         log: the level of the log if `AGORA_LOG` is not set; None: no log.
         accounts: by name.
+        queue: the connection string of the queue of a fleet; None: the file names none.
     """
 
     file: Path
     ledger: str | None
     log: str | None
     accounts: Mapping[str, Account]
+    queue: str | None = None
 
     def account(self, name: str | None, *, vendor: str) -> Account:
         """Return the account that a name or `AGORA_ACCOUNT` names.
@@ -241,6 +245,18 @@ def read_config(path: str | os.PathLike[str] | Config | None = None) -> Config:
     return _checked(file, content)
 
 
+def default_file() -> Path | None:
+    """Return the configuration file in the working directory, or in the user's configuration folder; None: there is none."""
+    return next((place for place in _default_places() if place.is_file()), None)
+
+
+def _default_places() -> list[Path]:
+    import platformdirs
+
+    folders = Path.cwd(), platformdirs.user_config_path("agora-analytics", appauthor=False)
+    return [folder / FILE for folder in folders]
+
+
 def _find(named: str | os.PathLike[str] | None) -> Path:
     if named:
         try:
@@ -249,15 +265,10 @@ def _find(named: str | os.PathLike[str] | None) -> Path:
             raise ConfigurationError(
                 f"the configuration file {named} is in a home folder that is unknown"
             ) from None
-    import platformdirs
-
-    folders = Path.cwd(), platformdirs.user_config_path("agora-analytics", appauthor=False)
-    places = [folder / FILE for folder in folders]
-    for place in places:
-        if place.is_file():
-            return place
+    if found := default_file():
+        return found
     raise ConfigurationError(
-        f"no configuration file found; set {CONFIG}, or create {' or '.join(map(str, places))}"
+        f"no configuration file found; set {CONFIG}, or create {' or '.join(map(str, _default_places()))}"
     )
 
 
@@ -279,16 +290,23 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Config:
     log = content.get("log")
     if log is not None and log not in LEVELS:
         raise ConfigurationError(f"{file}: log must be one of {', '.join(LEVELS)}{did_you_mean(log, LEVELS)}")
+    for name, instead in (("ledger", "AGORA_LEDGER"), ("queue", "AGORA_QUEUE")):
+        if _has_password(content.get(name, "")):
+            raise ConfigurationError(f"{file}: {name} has a password; name the server in {instead} instead")
     ledger = content.get("ledger", "").strip()
     if ledger and ledger.lower() != MEMORY and "://" not in ledger:
         ledger = str(_path_in(file, ledger))
-    return Config(file, ledger or None, log, accounts)
+    return Config(file, ledger or None, log, accounts, content.get("queue"))
 
 
 def _account(file: Path, number: int, defaults: Mapping[str, Any], table: Mapping[str, Any]) -> Account:
     name = table.get("name")
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f'{file}: [[account]] number {number} has no name; add name = "..."')
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"{file}: the name of [[account]] number {number} must be printable and at most {_LONGEST_NAME} characters long"
+        )
     place = f"account {name!r} in {file}"
     vendor = table.get("vendor", defaults.get("vendor"))
     if not isinstance(vendor, str) or vendor not in VENDORS:
@@ -350,6 +368,12 @@ def _check_keys(place: str, table: Mapping[str, Any], kinds: Mapping[str, type])
         forms = [form for form in (name, name + _ENV, name + _FILE) if form in table]
         if len(forms) > 1:
             raise ConfigurationError(f"{place}: {' and '.join(forms)} exclude each other; keep one")
+
+
+def _has_password(server: str) -> bool:
+    """Return whether the URL of a server, or a connection string of PostgreSQL, has a password."""
+    user, at, _ = server.partition("://")[2].rpartition("@")
+    return bool(at and ":" in user) or re.search(r"\bpassword\s*=", server) is not None
 
 
 def _path_in(file: Path, path: str) -> Path:

@@ -1,11 +1,14 @@
 """Simulated accounts of several vendors at one address, and the configuration file that names them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import define
 
+from agora_analytics import AsyncAgora
+from agora_analytics.instants import utc_day
 from agora_analytics.simulator import (
     DEMO_KEYS,
     DEMO_PROJECT,
@@ -150,3 +153,10 @@ def truth(world: World, now: float) -> dict[str, int]:
     """Return the calls, sessions and samples of a world, in the form of `rows`."""
     totals = world.totals(now, server_users=True)
     return {"calls": totals.calls, "sessions": totals.sessions, "points": totals.points}
+
+
+async def spend_day(config, name, ledger):
+    """Record in a ledger that the server reports the day's quota of an account as spent."""
+    async with AsyncAgora.from_config(name, config, ledger=ledger) as client:
+        for endpoint in ("call/lists", "call/sessions", "call/metrics"):
+            await ledger.close_day(client._engine._budget(endpoint), utc_day(time.time()))

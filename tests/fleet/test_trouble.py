@@ -8,7 +8,6 @@ import pytest
 from agora_analytics import (
     AccountBegun,
     AccountReport,
-    AsyncAgora,
     ConfigurationError,
     HttpxTransport,
     InvalidRequest,
@@ -19,28 +18,21 @@ from agora_analytics import (
     harvest_accounts,
 )
 from agora_analytics.errors import AuthenticationError, TransportError
-from agora_analytics.instants import utc_day
 from agora_analytics.simulator import serve_in_thread
 from agora_analytics.store import open_store
 from tests.fleet.harness import (
-    SECRETS,
     agora_entry,
     apsaravideo_entry,
     make_fleet,
     opentok_entry,
     rows,
+    spend_day,
     truth,
     write_config,
 )
 
 HEALTHY = ("acme", "beta", "city")
 QUICK = RetryPolicy(attempts=2, backoff=(0.01,))
-
-
-@pytest.fixture
-def secrets(monkeypatch):
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -65,13 +57,6 @@ def config_with_trouble(folder, url):
         agora_entry("city", 'store = "other.store"'),
         agora_entry("chat").replace('vendor = "agora"', 'vendor = "signaling"'),
     )
-
-
-async def spend_day(config, name, ledger):
-    """Record in a ledger that the server reports the day's quota of an account as spent."""
-    async with AsyncAgora.from_config(name, config, ledger=ledger) as client:
-        for endpoint in ("call/lists", "call/sessions", "call/metrics"):
-            await ledger.close_day(client._engine._budget(endpoint), utc_day(time.time()))
 
 
 def test_healthy_accounts_are_complete_whatever_the_others_meet(served, secrets, tmp_path, caplog):

@@ -314,9 +314,15 @@ def test_literal_secret_is_refused_without_showing_it(key, instead, place, write
         (entry().replace('_env = "ACME_SECRET"', '_file = "secrets/empty"'), ("names an empty file",)),
         ('account = "acme"', ("account must be [[account]]",)),
         ("account = [1]", ("account must be [[account]]",)),
+        ('[[account]]\nname = "two\\nlines"', ("the name of [[account]] number 1 must be printable",)),
+        (f'[[account]]\nname = "{"x" * 101}"', ("at most 100 characters",)),
+        (f'queue = "postgresql://worker:hidden@h/d"\n{entry()}', ("queue has a password", "AGORA_QUEUE")),
+        (f'ledger = "redis://:hidden@h"\n{entry()}', ("ledger has a password", "AGORA_LEDGER")),
+        (f'queue = "host=h password = hidden"\n{entry()}', ("queue has a password",)),
         (f'log = "inof"\n{entry()}', ("log must be one of", "did you mean 'info'?")),
         ("defaults = 1", ("defaults must be a table",)),
-        (f'ledger = "mysql://u:{SECRET}@host/db"\n{entry()}', ("names a URL",)),
+        (f'ledger = "mysql://u:{SECRET}@host/db"\n{entry()}', ("ledger has a password",)),
+        (f'ledger = "mysql://host/db"\n{entry()}', ("names a URL",)),
         (
             f'[[account]]\nname = "acme"\ncustomer_secret = "{SECRET}',
             ("is not valid TOML at end of document",),
@@ -392,6 +398,14 @@ def test_environment_overrides_the_log_of_the_file(variable, level, write, monke
 def test_ledger_of_the_file_may_be_memory(name, write):
     client = AsyncAgora.from_config("acme", write(f'ledger = "{name}"\n{entry()}'))
     assert type(client._ledger) is MemoryLedger
+
+
+@pytest.mark.parametrize(
+    "server", ["postgresql://worker@h:5432/d", "redis://h:6379/0", "host=h user=w", "a:b@c.sqlite3"]
+)
+def test_server_without_a_password_is_accepted(server, write):
+    config = read_config(write(f'queue = "{server}"\n{entry()}'))
+    assert config.queue == server
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

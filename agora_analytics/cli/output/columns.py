@@ -26,7 +26,7 @@ class TableColumn:
         text: returns the text of a row.
         right: align to the right, as numbers are.
         least: the width to which a text may be cut on a narrow terminal; 0: never cut.
-        below: an id. Where the columns do not fit, it is written on a line of its own under the row.
+        below: an id. Where the columns do not fit, it is written on a line of its own under the row, if the row has one.
         keep: show the column although no row has a value in it.
         chart: the name of the number of which a chart follows the table; empty: none.
     """

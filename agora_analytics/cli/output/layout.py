@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 from rich.cells import cell_len, set_cell_size
 
-from agora_analytics.cli.output.columns import TableColumn
+from agora_analytics.cli.output.columns import NO_VALUE, TableColumn
 
 GAP = 2  # characters between two columns
 
@@ -45,10 +45,13 @@ class TableLayout:
             yield "  " + "  ".join(columns[place].title for place in self.below)
 
     def row_lines(self, columns: Sequence[TableColumn], row: Sequence[str], more: str) -> Iterator[str]:
-        """Yield the lines of a row. A text that is too long is cut and ends with `more`; without `more` it is not cut."""
+        """Yield the lines of a row. A text that is too long is cut and ends with `more`; without `more` it is not cut.
+
+        There is no second line if the row has none of the ids.
+        """
         texts = (_cut(row[place], width, more) for place, width in self.widths.items())
         yield self._line(columns, texts)
-        if self.below:
+        if any(row[place] != NO_VALUE for place in self.below):
             yield "  " + "  ".join(row[place] for place in self.below)
 
     def _line(self, columns: Sequence[TableColumn], texts: "Iterator[str] | Sequence[str]") -> str:
