@@ -1,4 +1,4 @@
-"""Merges the files of closed days in a bucket, and deletes files that no reader needs."""
+"""Merges the files of closed days in a bucket, and deletes objects that no reader and no publisher needs."""
 
 import math
 from collections import defaultdict
@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from agora_analytics.logs import logger_of
-from agora_analytics.schemas import CALL_TABLES
+from agora_analytics.schemas import CALL_TABLES, TABLES
 from agora_analytics.store.bucket import keys
 from agora_analytics.store.bucket.bucket_errors import bucket_errors
 from agora_analytics.store.bucket.delta_tables import (
@@ -18,17 +19,19 @@ from agora_analytics.store.bucket.delta_tables import (
     DeltaTables,
     FencedTable,
     Overtaken,
+    call_of_unit,
     condition,
+    day_scalar,
     files_of,
 )
 from agora_analytics.store.bucket.objects import Objects
 from agora_analytics.store.compaction import CompactedDay, CompactReport, SkippedDay, log_report
-from agora_analytics.store.layout import validate_day
+from agora_analytics.store.layout import short_id, unit_name, validate_day
 
 _log = logger_of("store")
 
 KEPT_HOURS = 7 * 24
-"""Hours for which replaced files are kept, for readers with an older snapshot."""
+"""Hours for which objects that are not in a log are kept: for readers with an older snapshot, and commits in progress."""
 
 _UNFINISHED = "{} of its calls had not ended when they were stored; they are fetched again"
 _READY = "it has calls that are not committed yet; a later compaction merges it"
@@ -42,7 +45,7 @@ def compact(
     app_id: str | None = None,
     calls_expired_before: float = -math.inf,
 ) -> CompactReport:
-    """Merge the files of each closed day. See `HarvestWriter.compact`.
+    """Merge the files of each closed day, and delete unused objects. See `HarvestWriter.compact`.
 
     A day with calls that are ready is skipped, because a publisher may have committed a part of them. The next one needs
     the names of their units to see that. They are listed after `metrics` and before `calls` is loaded: a call of this
@@ -60,9 +63,8 @@ def compact(
         kept = skipped if table in CALL_TABLES else ()
         for day, sizes in _compact_table(fenced, closed_before, app_id, kept).items():
             report[day].append(sizes)
-    for fenced in loaded.values():
-        with bucket_errors("cannot delete replaced files of", fenced.delta.table_uri):
-            fenced.delta.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
+    if report or app_id is None:  # it lists the whole store, which is too much for each harvest of each app
+        _delete_unused(objects, tables, calls_expired_before)
     compacted = [_compacted_day(app, day, sizes) for (app, day), sizes in sorted(report.items())]
     outcome = CompactReport(
         compacted=tuple(compacted),
@@ -128,6 +130,45 @@ def _unfinished_days(calls: FencedTable, expired_before: float) -> dict[tuple[st
     for row in rows.to_pylist():
         counts[row["app_id"], row["day"].isoformat()] += 1
     return counts
+
+
+def _delete_unused(objects: Objects, tables: DeltaTables, calls_expired_before: float) -> None:
+    """Delete objects of the tables that have not been in a log for seven days, and that no commit will add.
+
+    These are replaced files, files of commits that were refused or interrupted, and units of `metrics` that a call does
+    not have in its final state. Units of other calls are kept, because a harvest may publish them at any time.
+
+    `calls` is loaded first. If it has the final state of a call, all units of the call have been added to `metrics`.
+    """
+    calls = tables.load("calls")
+    for table in TABLES:
+        delta = tables.load(table)
+        with bucket_errors("cannot list", delta.table_uri):
+            # The mode `lite` finds the replaced files in the log, but a checkpoint forgets them after seven days.
+            unused = delta.vacuum(KEPT_HOURS, dry_run=True, enforce_retention_duration=False, full=True)
+        found = [f"{table}/{path}" for path in unused]
+        objects.delete(_of_final_calls(found, calls, calls_expired_before) if table == "metrics" else found)
+
+
+def _of_final_calls(unused: Sequence[str], calls: DeltaTable, expired_before: float) -> list[str]:
+    """Return the keys without the units of calls that a harvest may still publish."""
+    by_app = defaultdict[str, dict[str, str | None]](dict)
+    for key in unused:
+        by_app[keys.app_of(key)][key] = call_of_unit(unit_name(keys.file_name(key)))
+    deleted = list[str]()
+    for app_id, units in by_app.items():
+        days = [day_scalar(day) for day in sorted({keys.day_of(key) for key in units})]
+        with bucket_errors("cannot read", calls.table_uri):
+            rows = calls.to_pyarrow_dataset().to_table(
+                columns=["call_id", "finished", "destroyed_ts"], filter=condition(app_id=app_id, day=days)
+            )
+        final = {
+            short_id(row["call_id"])
+            for row in rows.to_pylist()
+            if row["finished"] or row["destroyed_ts"].timestamp() < expired_before
+        }
+        deleted += [key for key, call in units.items() if call is None or call in final]
+    return deleted
 
 
 def _compacted_day(app_id: str, day: str, changes: Sequence["_Change"]) -> CompactedDay:

@@ -191,7 +191,7 @@ class BucketWriter:
         calls_expired_before: float = -math.inf,
         points_expired_before: float = -math.inf,
     ) -> CompactReport:
-        """Merge the many files of each closed day into a few; delete those that were replaced seven days ago.
+        """Merge the many files of each closed day into a few; delete objects that have not been in use for seven days.
 
         A day with calls that are fetched again, or that are not committed yet, is skipped. Nothing is merged while other
         publishers keep this one from committing. The arguments are those of `StoreWriter.compact`.
