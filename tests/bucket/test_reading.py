@@ -12,7 +12,8 @@ from agora_analytics.errors import ConfigurationError, InvalidRequest, StoreErro
 from agora_analytics.schemas import TABLES, table_schema
 from agora_analytics.store import open_store
 from agora_analytics.store.bucket.bucket_store import open_bucket
-from tests.bucket.sample_calls import DAY, PARTITION, reopened
+from agora_analytics.store.bucket.delta_tables import DeltaTables
+from tests.bucket.sample_calls import DAY, PARTITION, calls_seen, reopened
 from tests.store.sample_calls import POINT, SAMPLES
 
 
@@ -52,6 +53,31 @@ def test_relation_keeps_its_snapshot(filled, sample):
     sample.add("c9")
     filled.writer.commit()
     assert relation.fetchall() == before == [(6 * SAMPLES,)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_call_that_is_committed_during_a_read_is_seen_with_its_samples(sample, table, monkeypatch):
+    """A publisher commits, and a compaction merges the day, after the reader has loaded one of the tables."""
+    sample.add("c1")
+    sample.store.writer.commit()
+    sample.add("c2")
+    load = DeltaTables.load
+
+    def load_and_commit(tables, name):
+        delta = load(tables, name)
+        if name == table:
+            with monkeypatch.context() as unpatched:
+                unpatched.setattr(DeltaTables, "load", load)
+                other = reopened(sample.store).writer
+                other.commit()
+                other.compact(closed_before="2026-11-21")
+        return delta
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTables, "load", load_and_commit)
+        seen = calls_seen(sample.store._snapshot())
+    assert seen == {call_id: sample.truth[call_id] for call_id in seen}
+    sample.assert_exact()
 
 
 def test_dataset_filters_by_partition(filled):

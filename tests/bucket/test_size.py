@@ -1,14 +1,12 @@
 """The bytes a row of a compacted bucket, compared with a compacted folder that has the same rows."""
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from agora_analytics.store import open_store
-from agora_analytics.store.bucket.bucket_store import open_bucket
-from agora_analytics.store.bucket.location import BucketLocation
+from agora_analytics.store.bucket.delta_tables import files_of
 from tests.bucket.sample_calls import PARTITION, unit_names
 from tests.store.sample_calls import CREATED, call, sessions
 
@@ -51,11 +49,10 @@ def store_calls(store) -> None:
     assert store.counts()["metrics"] == CALLS * UNITS * SAMPLES
 
 
-def test_bucket_takes_as_many_bytes_a_row_as_a_folder(tmp_path):
-    folder = open_store(tmp_path / "folder", create=True, durable=False)
-    bucket = open_bucket(BucketLocation("file", "", (tmp_path / "bucket").as_posix().strip("/")), create=True)
-    for store in (folder, bucket):
-        store_calls(store)
+def test_bucket_takes_as_many_bytes_a_row_as_a_folder(store, tmp_path):
+    folder = open_store(tmp_path / "local", create=True, durable=False)
+    for each in (folder, store):
+        store_calls(each)
     in_folder = sum(path.stat().st_size for path in folder.files("metrics"))
-    in_bucket = sum(Path(file).stat().st_size for file in bucket.files("metrics"))
+    in_bucket = sum(files_of(store._tables.load("metrics")).column("size_bytes").to_pylist())
     assert in_bucket <= 1.05 * in_folder
