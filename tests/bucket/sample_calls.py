@@ -1,5 +1,7 @@
 """Calls for tests of a bucket, stored as a harvest does, and a check of what readers see."""
 
+import threading
+
 from attrs import define, field
 
 from agora_analytics.store import BucketStore
@@ -73,8 +75,10 @@ def calls_seen(snapshot: Snapshot) -> dict[str, int]:
 
 
 def reopened(store: BucketStore) -> BucketStore:
-    """Return the store as another process opens it."""
-    return open_bucket(store._tables.location)
+    """Return the store as another process opens it. It does not wait until this process has committed."""
+    other = open_bucket(store._tables.location)
+    other.writer._committing = threading.Lock()
+    return other
 
 
 __all__ = ["APP", "DAY", "PARTITION", "Sample", "calls_seen", "reopened", "unit_names"]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agora_analytics.store import CompactReport
-from agora_analytics.store.bucket import bucket_compaction, publisher
+from agora_analytics.store.bucket import bucket_compaction, bucket_writer, publisher
 from agora_analytics.store.bucket.delta_tables import FencedTable, Overtaken
 from tests.bucket.sample_calls import APP, DAY, Sample, reopened
 from tests.bucket.test_publishing import CLOSED, parts, publish_until_step
@@ -61,9 +61,13 @@ def test_nothing_is_compacted_while_other_publishers_are_faster(sample, monkeypa
 
         return publish(objects, tables, at)
 
+    waits: list[float] = []
     with monkeypatch.context() as patched:
         patched.setattr(publisher, "publish", overtaken)
+        patched.setattr(bucket_writer.time, "sleep", waits.append)
         assert sample.store.writer.compact(closed_before=CLOSED) == CompactReport()
+    assert waits[0] == 0
+    assert all(waits[1:])
     assert "other publishers were faster 5 times" in caplog.text
     sample.store.writer.commit()
     sample.assert_exact()

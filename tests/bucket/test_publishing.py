@@ -8,6 +8,7 @@ import pytest
 
 from agora_analytics.schemas import TABLES
 from agora_analytics.store.bucket import bucket_compaction, keys, publisher
+from agora_analytics.store.bucket.bucket_store import open_bucket
 from tests.bucket.sample_calls import DAY, PARTITION, Sample, calls_seen, reopened, unit_names
 from tests.store.sample_calls import POINT, call, metrics, sessions
 
@@ -174,6 +175,29 @@ def test_two_publishers_at_once_add_every_call_once(sample):
         for thread in threads:
             thread.join()
     sample.store.writer.commit()
+    sample.assert_exact()
+
+
+def test_publishers_of_one_process_do_not_overtake_each_other(sample, monkeypatch):
+    """Each publishes what is ready, of all of them."""
+    stores = [sample.store, *(open_bucket(sample.store._tables.location) for _ in range(3))]
+    publish, results = publisher.publish, []
+
+    def recorded(*args) -> bool:
+        results.append(publish(*args))
+        return results[-1]
+
+    monkeypatch.setattr(publisher, "publish", recorded)
+    sample.add("c1", "c2")
+    start = threading.Barrier(len(stores))
+
+    def commit(store) -> None:
+        start.wait()
+        store.writer.commit()
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        list(pool.map(commit, stores))
+    assert results == [True] * len(stores)
     sample.assert_exact()
 
 

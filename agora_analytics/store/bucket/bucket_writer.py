@@ -1,6 +1,8 @@
 """Writes a store in a bucket. Used by harvests; the counterpart of `StoreWriter`, which writes a folder."""
 
+import functools
 import math
+import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +39,12 @@ _COMMIT_INTERVAL = 30.0
 _COMMIT_ATTEMPTS = 5
 
 
+@functools.cache
+def _commit_lock(url: str) -> threading.Lock:  # noqa: ARG001 - the key of the cache
+    """Return the lock of all publishers of a store in this process: each publishes the calls of all of them."""
+    return threading.Lock()
+
+
 @define
 class BucketWriter:
     """Writes the objects of a store in a bucket, and returns which units are done. Methods block and are thread-safe.
@@ -53,7 +61,11 @@ class BucketWriter:
     _tables: DeltaTables
     _states: dict[str, AppState] = field(init=False, factory=dict, repr=False)
     _lock: threading.RLock = field(init=False, factory=threading.RLock, repr=False)
-    _committing: threading.Lock = field(init=False, factory=threading.Lock, repr=False)
+    _committing: threading.Lock = field(init=False, repr=False)
+
+    @_committing.default
+    def _lock_of_process(self) -> threading.Lock:
+        return _commit_lock(self._tables.location.url)
 
     @property
     def commit_interval(self) -> float:
@@ -175,9 +187,14 @@ class BucketWriter:
 
     def _commit(self) -> bool:
         with self._committing:
-            for _ in range(_COMMIT_ATTEMPTS):
+            wait = 0.0
+            for attempt in range(_COMMIT_ATTEMPTS):
+                # without a random wait, publishers that began together overtake each other again and again
+                time.sleep(wait * random.random())  # noqa: S311
+                began = time.monotonic()
                 if publisher.publish(self._objects, self._tables):
                     return True
+                wait = (time.monotonic() - began) * 2 ** (attempt + 1)
             _log.warning(
                 "other publishers were faster %d times; a later commit adds the rest", _COMMIT_ATTEMPTS
             )
@@ -199,14 +216,13 @@ class BucketWriter:
         del points_expired_before  # the rows of incomplete units are replaced in compacted files too
         if not self._commit():
             return CompactReport()
-        with self._committing:
-            return bucket_compaction.compact(
-                self._objects,
-                self._tables,
-                closed_before=closed_before,
-                app_id=app_id,
-                calls_expired_before=calls_expired_before,
-            )
+        return bucket_compaction.compact(
+            self._objects,
+            self._tables,
+            closed_before=closed_before,
+            app_id=app_id,
+            calls_expired_before=calls_expired_before,
+        )
 
     def put_listing(self, app_id: str, start: int, end: int, seq: int, rows: Rows, resume: str) -> None:
         """Write one finished page of the listing of a window. See `StoreWriter.put_listing`."""
