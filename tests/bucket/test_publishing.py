@@ -2,12 +2,13 @@
 
 import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agora_analytics.schemas import TABLES
-from agora_analytics.store.bucket import bucket_compaction, keys, publisher
+from agora_analytics.store.bucket import bucket_compaction, bucket_writer, keys, publisher
 from agora_analytics.store.bucket.bucket_store import open_bucket
 from tests.bucket.sample_calls import DAY, PARTITION, Sample, calls_seen, reopened, unit_names
 from tests.store.sample_calls import POINT, call, metrics, sessions
@@ -116,6 +117,17 @@ def test_publisher_that_is_killed_keeps_the_newest_points(sample):
     assert list(sample.store._objects.list(keys.READY_POINTS)) == [newest]
     reopened(sample.store).writer.commit()
     assert values(sample.store) == [3.0]
+
+
+def test_newer_points_replace_those_of_a_host_whose_clock_is_ahead(sample, monkeypatch):
+    ahead = time.time_ns() + 3600 * 10**9
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket_writer.time, "time_ns", lambda: ahead)
+        put_points(sample.store, 1.0)
+    put_points(sample.store, 2.0)
+    assert sample.store.writer.read("points", "u", pending=False, **PARTITION)["value"].to_pylist() == [2.0]
+    sample.store.writer.commit()
+    assert values(sample.store) == [2.0]
 
 
 def test_older_points_do_not_replace_those_of_another_publisher(sample):

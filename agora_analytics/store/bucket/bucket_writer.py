@@ -115,10 +115,12 @@ class BucketWriter:
             return written
         if table != "points":
             raise StoreError(f"cannot write {table} of {unit} alone; publish the call")
-        empty = keys.empty_unit(unit, app_id=app_id, day=day)
         if not written:
-            self._objects.put(empty, b"")
-        self._objects.put(keys.ready_points(unit, time.time_ns(), app_id=app_id, day=day), content)
+            self._objects.put(keys.empty_unit(unit, app_id=app_id, day=day), b"")
+        # the clock of another host may be ahead, and the newest rows replace the others
+        earlier = [points_of_key(key)[1] for key in self._ready_points(unit, app_id=app_id, day=day)]
+        number = max([time.time_ns(), *(number + 1 for number in earlier)])
+        self._objects.put(keys.ready_points(unit, number, app_id=app_id, day=day), content)
         return written
 
     def publish(
@@ -330,16 +332,18 @@ class BucketWriter:
         return self._read_log(table, app_id=app_id, day=day, call_id=unit)
 
     def _read_points(self, unit: str, *, app_id: str, day: str) -> pa.Table | None:
-        folder = keys.day_folder(keys.READY_POINTS, app_id, day)
-        name = keys.file_name(keys.empty_unit(unit, app_id=app_id, day=day))
-        ready = [key for key in self._objects.list(folder) if points_of_key(key)[0] == name]
-        for key in sorted(ready, key=points_of_key, reverse=True):
+        for key in sorted(self._ready_points(unit, app_id=app_id, day=day), key=points_of_key, reverse=True):
             if (content := self._objects.get(key)) is not None:
                 return _decode(key, content, "points")[0]
         rows = self._read_log("points", app_id=app_id, day=day, **{POINTS_UNIT: stored_id(unit)})
         if rows.num_rows or self._objects.get(keys.empty_unit(unit, app_id=app_id, day=day)) is not None:
             return rows
         return None
+
+    def _ready_points(self, unit: str, *, app_id: str, day: str) -> list[str]:
+        name = keys.file_name(keys.empty_unit(unit, app_id=app_id, day=day))
+        listed = self._objects.list(keys.day_folder(keys.READY_POINTS, app_id, day))
+        return [key for key in listed if points_of_key(key)[0] == name]
 
     def _read_log(self, table: str, *, app_id: str, day: str, **values: str) -> pa.Table:
         wanted = condition(app_id=app_id, day=day_scalar(day), **values)
