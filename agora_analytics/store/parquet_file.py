@@ -117,7 +117,8 @@ def _write(
     written = 0
     pieces = _row_groups(table, rows)
     first = next(pieces)  # before the file is created, because the rows may be refused
-    with create() as file, _writer(file, table, first) as writer:
+    small = first.num_rows < SMALL
+    with create() as file, open_writer(file, table, first.schema, small=small) as writer:
         if metadata:
             writer.add_key_value_metadata(dict(metadata))
         for piece in chain([first], pieces):
@@ -127,12 +128,14 @@ def _write(
     return written
 
 
-def _writer(file: pa.NativeFile, table: str, first: pa.Table) -> pq.ParquetWriter:
+def open_writer(
+    file: pa.NativeFile, table: str, schema: pa.Schema, *, small: bool = False
+) -> pq.ParquetWriter:
+    """Return a writer with the encodings of a table; `small` files are compressed faster."""
     encoding = ENCODINGS[table]
-    small = first.num_rows < SMALL
     return pq.ParquetWriter(
         file,
-        first.schema,
+        schema,
         compression="snappy" if small else "zstd",
         compression_level=None if small else 1,
         use_dictionary=list(encoding.dictionary),

@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agora_analytics.store import CompactReport
+from agora_analytics.schemas import TABLES
+from agora_analytics.store import CompactReport, parquet_file
 from agora_analytics.store.bucket import bucket_compaction, bucket_writer, publisher
 from agora_analytics.store.bucket.delta_tables import FencedTable, Overtaken
-from tests.bucket.sample_calls import APP, DAY, Sample, reopened
+from tests.bucket.sample_calls import APP, DAY, PARTITION, Sample, reopened
 from tests.bucket.test_publishing import CLOSED, parts, publish_until_step
-from tests.store.sample_calls import SAMPLES
+from tests.store.sample_calls import POINT, SAMPLES
 
 
 @pytest.mark.parametrize("step", ["commit sessions", "commit calls", "delete ready calls"])
@@ -30,6 +31,23 @@ def test_day_with_a_call_that_is_committed_in_part_is_not_compacted(sample, step
     sample.assert_exact()
     assert sample.store.writer.compact(closed_before=CLOSED).compacted
     sample.assert_exact()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_compaction_keeps_the_values_of_rows(sample, table, monkeypatch):
+    """Files of several row groups are merged to such a file. DuckDB and pyarrow read the same."""
+    monkeypatch.setattr(parquet_file, "ROW_GROUP", 50)
+    for number in range(3):
+        sample.add(f"c{number}")
+        sample.store.writer.put("points", f"u{number}", POINT, pending=False, **PARTITION)
+        sample.store.writer.commit()
+    before = sample.store.table(table)
+    sample.store._tables.load_fenced(table).compact(APP, DAY)
+    assert len(sample.store.files(table)) == 1
+    assert sorted(sample.store.table(table).to_pylist(), key=str) == sorted(before.to_pylist(), key=str)
+    columns = ", ".join(before.column_names)
+    rows = sample.store.sql(f"select {columns} from {table}").to_arrow_table()
+    assert sorted(map(str, rows.cast(before.schema).to_pylist())) == sorted(map(str, before.to_pylist()))
 
 
 def test_other_days_are_compacted(sample):

@@ -2,13 +2,15 @@
 
 Every commit of a publisher carries the transaction `publish` with the next version. Delta refuses a commit if another one
 with the same transaction was added since the snapshot. So a process that slept through the work of another one cannot add
-the same rows again. A compaction does not carry it: it replaces the files of one day, and Delta refuses it if these have
-changed since the snapshot.
+the same rows again. A compaction does not carry it: it replaces the files of one day, and Delta refuses it if another
+commit has replaced one of these since the snapshot.
 """
 
 import functools
+import json
 import operator
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -29,9 +31,12 @@ from deltalake.transaction import AddAction
 from agora_analytics.errors import StoreError
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
 from agora_analytics.store import parquet_file
+from agora_analytics.store.bucket import keys
 from agora_analytics.store.bucket.bucket_errors import bucket_errors
 from agora_analytics.store.bucket.location import BucketLocation
-from agora_analytics.store.layout import unit_name
+from agora_analytics.store.bucket.merge import merge
+from agora_analytics.store.bucket.objects import Objects
+from agora_analytics.store.layout import SUFFIX, unit_name
 from agora_analytics.store.sql_guard import quoted
 
 if TYPE_CHECKING:
@@ -105,7 +110,7 @@ class DeltaTables:
 
     def load_fenced(self, table: str) -> "FencedTable":
         """Return a table to which a publisher or a compaction commits."""
-        return FencedTable(table, self.load(table))
+        return FencedTable(table, self.load(table), Objects.open(self.location))
 
     def url(self, table: str) -> str:
         """Return the URL of a table."""
@@ -123,6 +128,7 @@ class FencedTable:
 
     name: str
     delta: DeltaTable = field(repr=False)
+    _objects: Objects = field(repr=False)
     _version: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -156,18 +162,35 @@ class FencedTable:
     def compact(self, app_id: str, day: str) -> None:
         """Merge the files of an app's day, in one commit.
 
-        Delta refuses it if the files of the day have changed since the snapshot. (It accepts `OPTIMIZE` after another
-        one of the same files, and each row is there twice.) The commit is not fenced against publishers of other days.
-        The table stays at its version, so that no later call merges files that were added since.
+        Delta refuses it if another commit has replaced one of these files since the snapshot. (It accepts `OPTIMIZE`
+        after another one of the same files, and each row is there twice.) Files that were added since are not merged;
+        the table stays at its version, so that no later call merges them.
         """
         version = self.delta.version()
+        names = [name for name in delta_schema(self.name).names if name not in PARTITIONS.names]
+        key = f"{keys.day_folder(self.name, app_id, day)}/part-{uuid.uuid4()}{SUFFIX}"
         with bucket_errors("cannot commit to", self.delta.table_uri.rstrip("/")):
-            files = self.delta.to_pyarrow_dataset().scanner(
-                filter=condition(app_id=app_id, day=day_scalar(day)), fragment_readahead=1, batch_readahead=1
+            dataset = self.delta.to_pyarrow_dataset()
+            files = dataset.get_fragments(filter=condition(app_id=app_id, day=day_scalar(day)))
+            schema = pa.schema([dataset.schema.field(name) for name in names])
+            content, rows = merge(self.name, files, schema)
+            self._objects.put(key, content)
+            merged = AddAction(
+                key.removeprefix(f"{self.name}/"),
+                len(content),
+                {"app_id": app_id, "day": day},
+                int(time.time() * 1000),
+                False,
+                json.dumps({"numRecords": rows}),
             )
-            predicate = matching(app_id=app_id, day=day)
             try:
-                self._write(files.to_reader(), "overwrite", predicate, CommitProperties())
+                self.delta.create_write_transaction(
+                    [merged],
+                    "overwrite",
+                    self.delta.schema(),
+                    PARTITIONS.names,
+                    partition_filters=[("app_id", "=", app_id), ("day", "=", day)],
+                )
             except CommitFailedError as problem:
                 raise Overtaken from problem
             finally:
@@ -175,7 +198,7 @@ class FencedTable:
 
     def _write(
         self,
-        rows: pa.Table | pa.RecordBatchReader,
+        rows: pa.Table,
         mode: Any,
         predicate: str | None,
         properties: CommitProperties,
