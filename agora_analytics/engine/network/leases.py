@@ -68,7 +68,7 @@ class Leases:
         self._slots: deque[Grant] = deque()
         self._leased = 1  # slots of the last lease
         self._held_until = -math.inf
-        self._reserving: asyncio.Future[LeaseReply] | None = None
+        self._last: asyncio.Future[LeaseReply] | None = None
 
     async def take(self, day: str, pace: Pace, *, waiting: int, delay: float) -> Grant | TooEarly | None:
         """Return the next slot; see `Ledger.reserve`.
@@ -113,15 +113,16 @@ class Leases:
             self._slots = deque(grant for grant in self._slots if not unusable(grant))
             self._release(self._budget, unused)
 
-    def _start(self, reserving: Awaitable[LeaseReply]) -> "asyncio.Future[LeaseReply]":
-        self._reserving = task = asyncio.ensure_future(reserving)
-        task.add_done_callback(self._end)
-        return task
+    @property
+    def _reserving(self) -> "asyncio.Future[LeaseReply] | None":
+        """The round trip in progress. Not one that has ended: its slots may be taken, and waiting for it would not wait."""
+        return None if self._last is None or self._last.done() else self._last
 
-    def _end(self, reserving: "asyncio.Future[LeaseReply]") -> None:
-        self._reserving = None
-        if not reserving.cancelled():
-            reserving.exception()  # if nobody waits for it, the next caller tries again
+    def _start(self, reserving: Awaitable[LeaseReply]) -> "asyncio.Future[LeaseReply]":
+        self._last = task = asyncio.ensure_future(reserving)
+        # If no caller waits for it and it fails, the next caller tries again.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return task
 
     async def _reserve(self, day: str, pace: Pace, waiting: int, delay: float) -> LeaseReply:
         """Reserve slots and keep them."""
