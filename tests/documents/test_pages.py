@@ -14,6 +14,9 @@ ELSEWHERE = {
     "docs/contributing/testing.md": "tests/test_testing_page.py",
     "docs/contributing/adding-an-endpoint.md": "tests/agora/test_add_an_endpoint.py",
     "docs/howto/store-in-a-bucket.md": "tests/documents/test_bucket_page.py",
+    "docs/howto/fleet.md": "tests/documents/test_fleet_pages.py",
+    "docs/howto/fleet-runbook.md": "tests/documents/test_fleet_pages.py",
+    "docs/howto/one-machine.md": "tests/documents/test_fleet_pages.py",
 }
 """Pages whose blocks are tests, additions to the package, or need a server; and the test that executes them."""
 SLOW = {"docs/simulator.md"}

@@ -93,6 +93,19 @@ def postgres(_postgres_server, monkeypatch):
 
 
 @pytest.fixture
+def worker_role(postgres):
+    """The name of a role that the test creates. It is dropped afterwards, because the databases of a server share their roles."""
+    yield "worker"
+    import psycopg
+
+    if not postgres.server.is_running:
+        postgres.server.start()
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY worker")
+        connection.execute("DROP ROLE worker")
+
+
+@pytest.fixture
 def redis_server(_redis_server):
     """A Redis server without keys: see `tests.services.redis_server.Redis`."""
     _redis_server.flush()
