@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _CONNECT_TIMEOUT = 5  # seconds, as those below
 _TIMEOUT = 5
+_IDLE = 10  # between two statements of a transaction, after which the server ends it and releases its locks
 _MOST = 4  # connections of an event loop
 _INVALID = (
     "the connection string of the {} is not valid; in a URL, write @ in a password as %40, and / as %2F"
@@ -88,7 +89,8 @@ class PostgresConnections:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": _CONNECT_TIMEOUT * 1000,
-            "options": f"-c statement_timeout={int(timeout * 1000)}",
+            "options": f"-c statement_timeout={int(timeout * 1000)} "
+            f"-c idle_in_transaction_session_timeout={int(_IDLE * 1000)}",
         }
         self.settings = defaults | settings
         if schema:
@@ -149,13 +151,14 @@ class PostgresConnections:
 
     def _translated(self, error: Exception, connection: "AsyncConnection[Any] | None") -> AgoraAnalyticsError:
         from psycopg import InterfaceError, OperationalError
-        from psycopg.errors import ReadOnlySqlTransaction
+        from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
         reason = one_line(str(error))
+        passing = OperationalError, InterfaceError, IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
         is_refused = (
             any(text in reason for text in _REFUSALS)
             if connection is None
-            else not isinstance(error, OperationalError | InterfaceError | ReadOnlySqlTransaction)
+            else not isinstance(error, passing)
         )
         if is_refused:
             return ConfigurationError(
