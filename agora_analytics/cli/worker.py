@@ -37,17 +37,16 @@ def run_worker(config: Config, dsn: str, *, ledger: NetworkLedger, max_concurren
     set_up_from_environment(config.log or "info")
     for name in _LIBRARIES:  # their errors are ours too, with what to do
         logging.getLogger(name).addHandler(logging.NullHandler())
+    number = f"{len(accounts):,} account{'' if len(accounts) == 1 else 's'}"
     local = [each.name for each in accounts if each.harvest.store and "://" not in each.harvest.store]
     if local:
         one_line(
             err(),
-            f"agora-analytics: the store of {len(local)} accounts is a folder: {', '.join(local[:3])}. All workers must "
-            "see the same folder; on several machines, use a bucket.",
+            f"agora-analytics: {len(local):,} of {len(accounts):,} accounts have a folder as the store, such as {local[0]}. "
+            "All workers must see the same folder; on several machines, use a bucket.",
             "warn",
         )
-    one_line(
-        err(), f"agora-analytics: working on {len(accounts):,} accounts, {max_concurrent} at a time", "faint"
-    )
+    one_line(err(), f"agora-analytics: working on {number}, {max_concurrent} at a time", "faint")
     try:
         asyncio.run(_work(config, dsn, ledger, max_concurrent))
     except KeyboardInterrupt:
