@@ -51,7 +51,7 @@ SELECT EXISTS (SELECT 1 FROM running), EXISTS (SELECT 1 FROM removed) OR EXISTS 
 
 
 class JobTable:
-    """The table of the jobs. Every method is one transaction.
+    """The table of the jobs. Every change is one statement.
 
     Raises:
         ConfigurationError: a privilege is missing.

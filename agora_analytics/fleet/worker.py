@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from logging import INFO, WARNING
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 from agora_analytics.engine.network.ledger import NetworkLedger
 from agora_analytics.errors import FencedOff
@@ -15,12 +15,9 @@ from agora_analytics.fleet.queue import JobQueue
 from agora_analytics.fleet.records import Claim, StartedPass
 from agora_analytics.fleet.report import AccountReport
 from agora_analytics.fleet.schedule import schedule
-from agora_analytics.instants import Instant, iso
+from agora_analytics.instants import iso
 from agora_analytics.kit.config_file import Account, Config
 from agora_analytics.logs import logged_as, logger_of
-
-if TYPE_CHECKING:
-    from agora_analytics.engine.retry_policy import RetryPolicy
 
 FENCED_OFF = 75
 """The exit code of a process whose work was taken over. A supervisor starts it again."""
@@ -46,8 +43,6 @@ class Worker:
         config: the configuration file with the accounts.
         ledger: counts the requests, and refuses those of workers that were replaced.
         max_concurrent: how many accounts are harvested at the same time.
-        since: the start of the time range. Default: `since` of each account.
-        retry: timeouts, deadline, back-off and number of attempts.
         end: called with the account of a claim that was lost. Default: the process ends.
     """
 
@@ -58,16 +53,12 @@ class Worker:
         *,
         ledger: NetworkLedger,
         max_concurrent: int = 8,
-        since: Instant | None = None,
-        retry: "RetryPolicy | None" = None,
         end: Callable[[str], NoReturn] = end_process,
     ) -> None:
         self._queue = queue
         self._config = config
         self._ledger = ledger
         self._max_concurrent = max_concurrent
-        self._since = since
-        self._options: dict[str, Any] = {"retry": retry}
         self._end = end
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -80,7 +71,7 @@ class Worker:
         """
         accounts = [account.name for account in harvestable(self._config)]
         async with open_resources(self._max_concurrent) as resources:
-            self._options["resources"] = resources
+            self._resources = resources
             await self._queue.work(self._pass, accounts, max_concurrent=self._max_concurrent)
 
     async def _pass(self, claim: Claim) -> None:
@@ -109,11 +100,11 @@ class Worker:
         _log.log(level, "the pass has ended: %s%s; %s", next_pass.outcome, reason, due)
 
     async def _report(self, account: Account, token: int) -> AccountReport:
-        arguments = {"since": self._since, "until": "now", "store": None, "durable": True, "verify": False}
+        arguments = {"since": None, "until": "now", "store": None, "durable": True, "verify": False}
         # Fleets with different queues may share the ledger and the name of an account.
         ledger = self._ledger.fenced(f"{self._queue.id}/{account.name}", token)
         try:
-            options = self._options | {"ledger": ledger}
+            options = {"ledger": ledger, "resources": self._resources}
             return await pass_over(account, arguments, options, compact=True, observer=None)
         finally:
             await ledger.aclose()
