@@ -1,8 +1,10 @@
 """Every method over a real socket, awaited and blocking; and the blocking twin."""
 
+import sqlite3
+
 import pytest
 
-from agora_analytics import ConfigurationError
+from agora_analytics import ConfigurationError, SystemClock
 from agora_analytics.agora.beta import AsyncAgoraBeta
 from agora_analytics.blocking import AgoraBeta
 from agora_analytics.simulator import DEMO_APP_ID, serve, serve_in_thread
@@ -14,8 +16,8 @@ from tests.blocking.parity import differences
 SETTINGS = {"app_id": DEMO_APP_ID, "clock": Shifted()}
 
 
-def simulator():
-    return BetaSimulator(make_world(20), now=Shifted().now)
+def simulator(clock=None):
+    return BetaSimulator(make_world(20), now=(clock or Shifted()).now)
 
 
 async def test_every_method_awaited():
@@ -66,19 +68,27 @@ def test_the_environment():
         assert (client.settings.app_id, str(client.settings.region)) == ("app", "cn")
 
 
-def test_ledger_of_environment_is_closed_with_the_client(tmp_path):
+def test_ledger_of_environment_counts_for_all_clients_and_is_closed_with_them(tmp_path):
+    """On the machine's clock, because a client with another one counts in memory."""
+    path = tmp_path / "ledger"
     environment = {
         "AGORA_CUSTOMER_ID": CUSTOMER[0],
         "AGORA_CUSTOMER_SECRET": CUSTOMER[1],
         "AGORA_APP_ID": DEMO_APP_ID,
-        "AGORA_LEDGER": str(tmp_path / "ledger"),
+        "AGORA_LEDGER": str(path),
     }
-    with serve_in_thread(simulator()) as url:
-        for spent in (1, 2):
-            with AgoraBeta.from_env(environment, base_url=url, clock=Shifted()) as client:
+    sent = 0
+    with serve_in_thread(simulator(SystemClock())) as url:
+        for _ in range(2):
+            with AgoraBeta.from_env(environment, base_url=url) as client:
                 client.live_scale("20m")
-                quotas = {quota.endpoint: quota.spent for quota in client.quota()}
-                assert quotas["beta/live/scale/by_time"] == spent
+                sent += client.sent.total()
+                # SQLite removes it when the last connection is closed
+                assert path.with_name("ledger-wal").exists()
+            assert [each.name for each in tmp_path.iterdir()] == ["ledger"]
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT SUM(spent) FROM day").fetchall() == [(sent,)]
+    db.close()
 
 
 def test_plain_http_to_another_machine_needs_allow_http():

@@ -85,10 +85,12 @@ def test_a_client_with_a_ledger_in_a_thread_leaves_no_thread_either(base_url, tm
         "AGORA_APP_ID": SETTINGS["app_id"],
         "AGORA_LEDGER": str(tmp_path / "ledger.db"),
     }
-    with Agora.from_env(environment, plan="enterprise", base_url=base_url, clock=Shifted()) as client:
+    options = {"plan": "enterprise", "base_url": base_url, "clock": Shifted()}
+    with Agora.from_env(environment, **options, ledger=SqliteLedger(tmp_path / "ledger.db")) as client:
         assert isinstance(client, Agora)
         client.calls(*RANGE).collect()
-        assert client.quota()[0].spent == 1
+        assert client.quota()[0].spent == client.sent.total()
+    assert (tmp_path / "ledger.db").exists()
     assert not threads() - before
     with Agora.from_env(environment) as unused:
         assert unused.settings.plan.name == "standard"
