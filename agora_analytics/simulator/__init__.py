@@ -19,6 +19,15 @@ from agora_analytics.simulator.faults import FaultKind, Faults
 from agora_analytics.simulator.ground_truth.generator import SIMPLE, WorldConfig
 from agora_analytics.simulator.ground_truth.records import CallTruth, Peer, SeriesTruth, SessionTruth, Totals
 from agora_analytics.simulator.ground_truth.series import SampleTiming
+from agora_analytics.simulator.impairments.impairment import IMPAIRMENT_CAUSES, Impairment, ImpairmentCause
+from agora_analytics.simulator.impairments.planted_calls import (
+    HELD_OUT_SEEDS,
+    TUNING_SEEDS,
+    PlantedCall,
+    PlantedCause,
+    planted_call,
+)
+from agora_analytics.simulator.planted_world import planted_world
 from agora_analytics.simulator.server import run, serve, serve_in_thread
 from agora_analytics.simulator.signaling import SignalingSimulator
 from agora_analytics.simulator.simulated_api import CombinedSimulator
@@ -38,7 +47,10 @@ __all__ = [
     "DEMO_KEYS",
     "DEMO_PROJECT",
     "DIRT_KINDS",
+    "HELD_OUT_SEEDS",
+    "IMPAIRMENT_CAUSES",
     "SIMPLE",
+    "TUNING_SEEDS",
     "ApsaraVideoSimulator",
     "ApsaraVideoWorld",
     "BetaSimulator",
@@ -48,10 +60,14 @@ __all__ = [
     "DirtKind",
     "FaultKind",
     "Faults",
+    "Impairment",
+    "ImpairmentCause",
     "OpenTokSimulator",
     "OpenTokWorld",
     "OpenTokWorldConfig",
     "Peer",
+    "PlantedCall",
+    "PlantedCause",
     "SampleTiming",
     "Seen",
     "SeriesTruth",
@@ -61,6 +77,8 @@ __all__ = [
     "Totals",
     "World",
     "WorldConfig",
+    "planted_call",
+    "planted_world",
     "run",
     "serve",
     "serve_in_thread",

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from agora_analytics.simulator.ground_truth.generator import SIMPLE, WorldConfig, generate_calls
 from agora_analytics.simulator.ground_truth.records import CallTruth, SeriesTruth, SessionTruth, Totals
 from agora_analytics.simulator.ground_truth.series import SampleTiming, points_of, sums_of
+from agora_analytics.simulator.impairments.impairment import Impairment
+from agora_analytics.simulator.impairments.rejoins import sessions_under
+from agora_analytics.simulator.impairments.simulated_points import SimulatedPoints
 
 DEMO_APP_ID = "d3m0a99000000000000000000000c0de"
 """The app id of the simulated project."""
@@ -44,7 +47,7 @@ class World:
         points: Mapping[str, Sequence[SeriesTruth]] | None = None,
     ) -> None:
         self.app_id = app_id
-        self._points = dict(points or {})
+        self._points = points or {}
         self.timing = timing or SampleTiming()
         # Newest first, as the API lists them. The id orders calls of the same second, so that pages never overlap.
         self._calls = sorted(calls, key=lambda call: (-call.created_ts, call.call_id))
@@ -65,6 +68,7 @@ class World:
         calls: int = 500,
         app_id: str = DEMO_APP_ID,
         simple: bool = False,
+        impairments: Sequence[Impairment] = (),
         **knobs: Any,
     ) -> Self:
         """Generate a world from a seed. The same arguments give the same world on every machine.
@@ -75,6 +79,8 @@ class World:
             calls: the number of calls.
             app_id: the app of the calls.
             simple: only short finished calls with 1 to 20 sessions; see `SIMPLE`.
+            impairments: what goes wrong, for whom and when. With any, a model of the media generates the points of all
+                calls, and not only the noise of the networks: capture, congestion control, loss, delay, playback.
             knobs: any field of `WorldConfig`, for example `long_share=0.1`.
         """
         config: WorldConfig = evolve(SIMPLE if simple else WorldConfig(), **knobs)
@@ -82,7 +88,11 @@ class World:
         seed = int.from_bytes(blake2b(f"{seed}/{app_id}".encode(), digest_size=7).digest())
         drawn = generate_calls(seed=seed, since=int(since), until=int(until), config=config, count=calls)
         timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
-        return cls(drawn, app_id=app_id, timing=timing)
+        if not impairments:
+            return cls(drawn, app_id=app_id, timing=timing)
+        impaired = [evolve(call, sessions=sessions_under(call, impairments)) for call in drawn]
+        points = SimulatedPoints([(call, impairments) for call in impaired], timing)
+        return cls(impaired, app_id=app_id, timing=timing, points=points)
 
     @property
     def calls(self) -> Sequence[CallTruth]:

@@ -27,6 +27,11 @@ SIZES = ((2, "1-2"), (5, "3-5"), (17, "6-17"), (1 << 40, "18+"))
 """The sizes of channels: the most users and the name of the group."""
 
 
+def place_of(uid: str) -> tuple[str, str]:
+    """Return the country and the region of a user, which depend on a hash of the id."""
+    return PLACES[blake2b(uid.encode(), digest_size=1).digest()[0] % len(PLACES)]
+
+
 @frozen(eq=False)
 class Participants:
     """Sessions as columns, without server users. Times are epoch seconds, the end excluded.
@@ -118,7 +123,7 @@ def _facts(session: SessionTruth) -> dict[str, Any]:
 
 def _groups(session: SessionTruth, users: int) -> dict[str, str]:
     """Return the groups of a user from the first session. `users` is the number of users of the call."""
-    country, region = PLACES[blake2b(session.uid.encode(), digest_size=1).digest()[0] % len(PLACES)]
+    country, region = place_of(session.uid)
     return {
         "product": "WebRTC" if session.platform == "Web" else "Native",
         "country": country,

@@ -30,6 +30,7 @@ class SessionTruth:
         spells: the share of time with bad spells of the network at the busiest hour, from 0 to 1.
         strain: the network's factor on loss and delay; 1 for Ethernet.
         key: the seed of this session's points.
+        joined: whether the user got in. A session of a failed attempt to join has no points.
         extra: further JSON fields, documented or not.
     """
 
@@ -49,6 +50,7 @@ class SessionTruth:
     strain: float = 2.0
     peers: tuple[Peer, ...] = ()
     key: int = 1
+    joined: bool = True
     extra: Mapping[str, Any] = field(factory=dict, eq=False)
 
     def finished(self, now: float) -> bool:

@@ -160,13 +160,13 @@ def sums_of(session: SessionTruth, start: int, end: int, timing: SampleTiming) -
 
 
 def _measured(session: SessionTruth, start: int, end: int, timing: SampleTiming) -> _Measured:
-    k, ts = _reports(session, max(start, session.join_ts), min(end, session.leave_ts), timing)
+    k, ts = report_times(session, max(start, session.join_ts), min(end, session.leave_ts), timing)
     rows = _rows(session, timing.max_series)
     present = (k % rows.every == rows.every // 2) & (ts >= rows.first) & (ts <= rows.last)
     return _Measured(rows, ts, _values(session, rows, k, ts, timing.null_share), present)
 
 
-def _reports(
+def report_times(
     session: SessionTruth, low: int, high: int, timing: SampleTiming
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the numbers and the times of the reports between two times, both included."""

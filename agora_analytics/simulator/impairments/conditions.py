@@ -1,0 +1,212 @@
+"""What a user's device and network are like in each second of a call, with the impairments that act on them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from agora_analytics.simulator.ground_truth.participants import place_of
+from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.impairments.impairment import Impairment, ImpairmentCause
+from agora_analytics.simulator.impairments.noise_over_time import Series, active, alternating, bursts, wander
+
+
+class AccessNetwork(NamedTuple):
+    """A kind of access network: round trip in ms, loss as a ratio, disturbances an hour, and capacities in kbit/s."""
+
+    round_trip: float
+    loss: float
+    disturbances: float
+    uplink: float
+    downlink: float
+
+
+ACCESS_NETWORKS = {
+    "Ethernet": AccessNetwork(18, 0.0003, 2, 20_000, 90_000),
+    "Wi-Fi": AccessNetwork(30, 0.002, 15, 8_000, 30_000),
+    "4G": AccessNetwork(60, 0.004, 22, 4_500, 15_000),
+    "Mobile 3G": AccessNetwork(110, 0.01, 35, 2_600, 4_000),
+}
+"""The access networks in good health. The numbers are plausible, and none is a vendor's."""
+
+VIDEO_PROFILES = (
+    # share of users, width, height, frames a second, kbit/s
+    (0.20, 320, 180, 15, 220),
+    (0.45, 640, 360, 15, 600),
+    (0.25, 1280, 720, 30, 1700),
+    (0.10, 1920, 1080, 5, 500),  # a shared screen
+)
+AUDIO_KBPS = 48.0
+
+
+@frozen(kw_only=True)
+class VideoProfile:
+    """The video that a user sends if nothing is wrong."""
+
+    width: int
+    height: int
+    fps: float
+    kbps: float
+
+
+@frozen(kw_only=True, eq=False)
+class Conditions:
+    """One session's device and network, by second of the call. Losses and shares are from 0 to 1.
+
+    Attributes:
+        video: the video that the user sends.
+        region: the country, where the nearest server is.
+        round_trip: to the server, in ms, without the queues of the user's own media.
+        uplink_loss, downlink_loss: the random loss of the access network.
+        uplink_kbps, downlink_kbps: its capacity.
+        app_cpu, system_cpu: the usage of the processor.
+        capture: the share of the frames that the camera delivers.
+        loudness: of the microphone, from 0 to 255; 0 if it is dead.
+        talking: whether the user speaks.
+        sends_audio, sends_video: whether the user has not muted it.
+        online: whether the user is connected.
+        two_streams: whether the user also sends video of low quality, for receivers with little capacity.
+        freezes_without_frames: whether the SDK counts a stream without frames as frozen.
+    """
+
+    session: SessionTruth
+    video: VideoProfile
+    region: str
+    round_trip: Series
+    uplink_loss: Series
+    downlink_loss: Series
+    uplink_kbps: Series
+    downlink_kbps: Series
+    app_cpu: Series
+    system_cpu: Series
+    capture: Series
+    loudness: Series
+    talking: NDArray[np.bool_]
+    sends_audio: NDArray[np.bool_]
+    sends_video: NDArray[np.bool_]
+    online: NDArray[np.bool_]
+    two_streams: bool
+    freezes_without_frames: bool
+
+
+@frozen(eq=False)
+class _Faults:
+    """The impairments of one session. `strength` returns severity times activity, by second of the call."""
+
+    call: CallTruth
+    session: SessionTruth
+    impairments: Sequence[Impairment]
+    rng: np.random.Generator
+    seconds: int = field()
+
+    def strength(self, cause: ImpairmentCause) -> tuple[Series, Series]:
+        """Return how active the cause is in each second (0 to 1), and with which severity (0 to 1)."""
+        level, severity = np.zeros(self.seconds), np.zeros(self.seconds)
+        for impairment in self.impairments:
+            if impairment.cause != cause or not impairment.acts_on(self.session):
+                continue
+            start, end = impairment.since - self.call.created_ts, impairment.until - self.call.created_ts
+            now = active(self.rng, self.seconds, start, end, intermittent=impairment.intermittent)
+            severity = np.where(now > level, impairment.severity, severity)
+            level = np.maximum(level, now)
+        return level, severity
+
+
+def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[Impairment]) -> Conditions:
+    """Return the device and network of a session. The same arguments give the same conditions."""
+    # Separate generators, so that an impairment changes nothing but its symptoms.
+    rng, fault_rng = np.random.default_rng([session.key, 1]), np.random.default_rng([session.key, 2])
+    seconds = call.destroyed_ts - call.created_ts + 1
+    faults = _Faults(call, session, impairments, fault_rng, seconds)
+    network = ACCESS_NETWORKS.get(session.network, ACCESS_NETWORKS["Wi-Fi"])
+    region = place_of(session.uid)[0]
+    disturbed = bursts(rng, seconds, an_hour=network.disturbances, longest=6)
+    round_trip = network.round_trip * rng.lognormal(0, 0.35) * np.exp(0.12 * wander(rng, seconds, 8))
+    round_trip += 400 * disturbed * rng.random()
+    loss = network.loss * rng.lognormal(0, 0.5)
+    uplink_loss = loss * rng.gamma(0.8, 1.25, seconds) + 0.2 * disturbed * rng.random()
+    downlink_loss = loss * rng.gamma(0.8, 1.25, seconds) + 0.2 * disturbed * rng.random()
+    capacity = rng.lognormal(0, 0.3) * np.exp(0.1 * wander(rng, seconds, 20))
+    app_cpu, system_cpu = _processor(rng, session, faults)
+
+    gain, severity = faults.strength("uplink_loss")
+    uplink_loss += gain * (0.06 + 0.34 * severity**1.5) * fault_rng.gamma(3, 1 / 3, seconds)
+    gain, severity = faults.strength("downlink_loss")
+    downlink_loss += gain * (0.08 + 0.36 * severity**1.5) * fault_rng.gamma(3, 1 / 3, seconds)
+    gain, severity = faults.strength("high_delay")
+    round_trip += gain * (420 + 900 * severity) * np.exp(0.2 * wander(fault_rng, seconds, 5))
+    gain, severity = faults.strength("low_bitrate")
+    narrow = (260 - 200 * severity) * np.exp(0.08 * wander(fault_rng, seconds, 10))
+    is_uplink = session.key % 2 == 0
+    uplink = np.where(gain * is_uplink > 0, narrow, network.uplink * capacity)
+    downlink = np.where(gain * (not is_uplink) > 0, narrow, network.downlink * capacity)
+
+    microphone = rng.uniform(90, 200)
+    talking = alternating(rng, seconds, on=8, off=rng.uniform(8, 60))
+    loudness = np.where(talking, microphone * rng.uniform(0.6, 1.2, seconds), rng.uniform(2, 22, seconds))
+    loudness *= faults.strength("silent_microphone")[0] == 0
+    gain, severity = faults.strength("capture_stopped")
+    return Conditions(
+        session=session,
+        video=_video_profile(rng.random()),
+        region=region,
+        round_trip=round_trip,
+        uplink_loss=np.clip(uplink_loss, 0, 0.95),
+        downlink_loss=np.clip(downlink_loss, 0, 0.95),
+        uplink_kbps=np.maximum(uplink, 40),
+        downlink_kbps=np.maximum(downlink, 40),
+        app_cpu=app_cpu,
+        system_cpu=system_cpu,
+        capture=np.where(gain > 0, np.where(severity > 0.3, 0.0, 0.12), 1.0),
+        loudness=np.clip(loudness, 0, 255),
+        talking=talking,
+        sends_audio=~_muted(rng, seconds, 0.15) & session.speaker,
+        sends_video=~_muted(rng, seconds, 0.15) & session.speaker & session.video,
+        online=_online(fault_rng, seconds, *faults.strength("reconnects")),
+        two_streams=bool(rng.random() < 0.6),
+        freezes_without_frames=bool(rng.random() < 0.6),
+    )
+
+
+def _video_profile(draw: float) -> VideoProfile:
+    for share, width, height, fps, kbps in VIDEO_PROFILES:
+        if draw < share:
+            return VideoProfile(width=width, height=height, fps=fps, kbps=kbps)
+        draw -= share
+    raise AssertionError
+
+
+def _processor(rng: np.random.Generator, session: SessionTruth, faults: _Faults) -> tuple[Series, Series]:
+    """Return the usage of the processor by the app and in total. Under an impairment, the app or another one takes more."""
+    app = rng.uniform(0.08, 0.35) + 0.03 * wander(rng, faults.seconds, 6)
+    other = rng.uniform(0.05, 0.35) + 0.05 * wander(rng, faults.seconds, 10)
+    other += 0.5 * bursts(rng, faults.seconds, an_hour=15, longest=6)
+    gain, severity = faults.strength("cpu")
+    load = gain * (0.90 + 0.10 * severity + 0.015 * wander(faults.rng, faults.seconds, 4))
+    by_app = 0.25 if session.key % 3 == 0 else 0.75
+    system = np.clip(np.maximum(app + other, load), 0.01, 1)
+    app = np.clip(np.where(load > app + other, by_app * load, app), 0.01, system)
+    return app, system
+
+
+def _muted(rng: np.random.Generator, seconds: int, share: float) -> NDArray[np.bool_]:
+    """Return when a user has muted a stream: a share of users do so, for a third of the time."""
+    if rng.random() >= share:
+        return np.zeros(seconds, dtype=np.bool_)
+    return alternating(rng, seconds, on=40, off=80)
+
+
+def _online(rng: np.random.Generator, seconds: int, gain: Series, severity: Series) -> NDArray[np.bool_]:
+    """Return when a user is connected. Under an impairment, the connection is lost every 15 to 50 s for 3 to 15 s."""
+    online = np.ones(seconds, dtype=np.bool_)
+    second = 0.0
+    while (faulty := np.flatnonzero(gain[int(second) :] > 0)).size:
+        second += float(faulty[0]) + rng.uniform(0, 4)
+        lost = 3 + rng.uniform(2, 12) * float(severity[min(int(second), seconds - 1)])
+        online[int(second) : int(second + lost)] = False
+        second += lost + rng.uniform(12, 45)
+        if second >= seconds:
+            break
+    return online

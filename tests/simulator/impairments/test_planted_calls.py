@@ -1,0 +1,170 @@
+"""Planted calls: reproducible, with the answer that follows from the model, served over a real socket."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from agora_analytics import AsyncAgora, MemoryLedger, harvest, open_store
+from agora_analytics.simulator import (
+    DEMO_CREDENTIALS,
+    HELD_OUT_SEEDS,
+    IMPAIRMENT_CAUSES,
+    TUNING_SEEDS,
+    Impairment,
+    Simulator,
+    World,
+    planted_call,
+    planted_world,
+    serve,
+)
+from agora_analytics.simulator.impairments.experience import poor_seconds
+from agora_analytics.simulator.impairments.media_path import CallMedia
+
+SEEDS = range(120)
+((CUSTOMER, SECRET),) = DEMO_CREDENTIALS.items()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return [planted_call(seed) for seed in SEEDS]
+
+
+def points(world):
+    return [
+        (session.sid, series.mid, series.peer_uid, series.ts.tolist(), np.nan_to_num(series.value, nan=-1).tolist())
+        for call in world.calls
+        for session in call.sessions
+        for series in world.points(session)
+    ]  # fmt: skip
+
+
+def test_the_seeds_of_published_figures_are_not_for_tuning():
+    assert not set(HELD_OUT_SEEDS) & set(TUNING_SEEDS)
+    assert len(HELD_OUT_SEEDS) == 1000
+
+
+def test_planted_calls_follow_from_their_seed():
+    again = planted_world([planted_call(seed) for seed in (3, 7)])
+    world = planted_world([planted_call(seed) for seed in (7, 3)])
+    assert points(world) == points(again)
+    assert planted_call(3).causes == planted_call(3).causes
+    assert planted_call(3).call.call_id != planted_call(4).call.call_id
+
+
+def test_points_do_not_depend_on_the_window():
+    world = planted_world([planted_call(3)])
+    (call,) = world.calls
+    middle = (call.created_ts + call.destroyed_ts) // 2
+    for session in call.sessions:
+        whole = {(series.mid, series.peer_uid): series.ts.tolist() for series in world.points(session)}
+        halves: dict = {}
+        for start, end in ((0, middle), (middle + 1, 1 << 40)):
+            for series in world.points(session, start, end):
+                halves.setdefault((series.mid, series.peer_uid), []).extend(series.ts.tolist())
+        assert whole == halves
+
+
+def test_every_kind_and_every_cause_is_planted_on_either_side(planted):
+    kinds = Counter(each.kind for each in planted)
+    assert kinds.keys() == {"healthy", "elsewhere", "single", "overlapping", "no_data"}
+    assert kinds["single"] > 0.4 * len(planted)
+    assert kinds["healthy"] > 0.15 * len(planted)
+    causes = Counter(cause.cause for each in planted for cause in each.causes)
+    assert causes.keys() == set(IMPAIRMENT_CAUSES)
+    assert {cause.side for each in planted for cause in each.causes} == {"sender", "receiver", "server"}
+
+
+def test_the_answer_follows_from_what_the_user_notices(planted):
+    for each in planted:
+        side, cause, party = each.answer
+        uids = {session.uid for session in each.call.sessions}
+        noticed = [found for found in each.causes if found.is_noticed]
+        if each.kind == "no_data":
+            assert (side, cause, party) == ("unknown", "unknown", None)
+        elif not noticed:
+            assert (side, cause, party) == ("none", "none", None)
+        else:
+            assert (side, cause, party) == (noticed[0].side, noticed[0].cause, noticed[0].party)
+            assert (party is None) == (side == "server")
+            assert (party == each.uid) == (side == "receiver")
+            assert party is None or party in uids
+        assert len(each.causes) == {"single": 1, "overlapping": 2}.get(each.kind, 0)
+        assert each.is_clear == (
+            each.kind in ("healthy", "elsewhere", "no_data") or (each.kind == "single" and len(noticed) == 1)
+        )
+
+
+def test_healthy_users_have_few_poor_seconds_but_some(planted):
+    shares = [
+        poor_seconds(CallMedia(each.call, each.impairments), each.uid).mean()
+        for each in planted
+        if each.kind in ("healthy", "elsewhere")
+    ]
+    assert max(shares) < 0.1
+    assert 0 < np.mean(shares) < 0.03
+
+
+def test_a_user_without_data_has_no_points(planted):
+    silent = next(each for each in planted if each.kind == "no_data")
+    world = planted_world([silent])
+    for session in silent.call.sessions:
+        assert bool(world.points(session)) == (session.uid != silent.uid)
+
+
+async def test_a_harvest_stores_the_points_of_planted_calls(tmp_path):
+    world = planted_world([planted_call(seed) for seed in range(6)])
+    now = max(call.destroyed_ts for call in world.calls) + 3600.0
+    clock = FixedClock(now)
+    simulator = Simulator(world, now=clock.now)
+    async with (
+        serve(simulator) as url,
+        AsyncAgora(
+            CUSTOMER,
+            SECRET,
+            app_id=world.app_id,
+            plan="enterprise",
+            base_url=url,
+            clock=clock,
+            ledger=MemoryLedger(),
+        ) as client,
+    ):
+        report = await harvest(client, since=now - 6 * 3600, until=now - 600, store=tmp_path / "calls.store")
+    assert report.complete
+    totals = world.totals()
+    stored = open_store(tmp_path / "calls.store")
+    assert stored.counts()["metrics"] == totals.points > 10_000
+    assert stored.counts()["sessions"] == totals.sessions
+    assert stored.sql("select sum(value) from metrics").fetchall() == [(totals.value_sum,)]
+
+
+class FixedClock:
+    def __init__(self, now):
+        self._now = now
+
+    def now(self):
+        return self._now
+
+
+def test_a_generated_world_takes_impairments(t):
+    begin, end = t - 7200, t
+    arguments = {"seed": 5, "since": begin, "until": end, "calls": 4, "simple": True}
+    bad = Impairment(cause="high_delay", severity=1.0, since=begin, until=end, network="Wi-Fi")
+    none = Impairment(cause="high_delay", severity=1.0, since=begin, until=begin)
+    round_trips = {}
+    for name, impairment in (("bad", bad), ("none", none)):
+        world = World.generate(**arguments, impairments=[impairment])
+        assert world.totals().points == sum(
+            len(series.ts)
+            for call in world.calls
+            for session in call.sessions
+            for series in world.points(session)
+        )
+        for call in world.calls:
+            for session in call.sessions:
+                for series in world.points(session):
+                    if series.mid == 20022:
+                        kind = name, session.network == "Wi-Fi"
+                        round_trips.setdefault(kind, []).append(float(np.nanmedian(series.value)))
+    assert min(round_trips["bad", True]) > 500
+    assert max(round_trips["bad", False] + round_trips["none", True] + round_trips["none", False]) < 400

@@ -1,0 +1,242 @@
+"""Each impairment has its symptoms in the metrics of those who have them, and changes nothing else."""
+
+import numpy as np
+import pytest
+
+from agora_analytics.simulator import (
+    IMPAIRMENT_CAUSES,
+    CallTruth,
+    Impairment,
+    Peer,
+    SampleTiming,
+    SessionTruth,
+)
+from agora_analytics.simulator.impairments.media_path import CallMedia
+from agora_analytics.simulator.impairments.rejoins import sessions_under
+from agora_analytics.simulator.impairments.reports import reported
+
+BEGIN, LENGTH = 1_795_000_000, 600
+START, END = BEGIN + 200, BEGIN + 400
+TIMING = SampleTiming(gap_share=0, null_share=0, max_series=100)
+USERS = ("11", "22", "33")
+APP_CPU, SYSTEM_CPU, SCHEDULING_DELAY, ROUND_TRIP = 20001, 20002, 20021, 20022
+SENT_LOSS, RECEIVED_LOSS = 20017, 20018
+CAPTURED_FPS, SENT_FPS, RECEIVED_FPS, SENT_KBPS, RECEIVED_KBPS = 20007, 20008, 20010, 20024, 20009
+LOW_KBPS, CAPTURE_VOLUME, PLAYBACK_VOLUME, AUDIO_SENT = 20030, 20025, 20026, 20003
+AUDIO_FREEZE, VIDEO_FREEZE = 20005, 20011
+
+
+def make_call(*, key=1001, platform="Windows"):
+    """Return a call of three users who see and hear each other."""
+    everybody = [Peer(uid=uid, uid_is_number=True, join_ts=BEGIN, leave_ts=BEGIN + LENGTH) for uid in USERS]
+    sessions = tuple(
+        SessionTruth(
+            sid=f"S{uid}",
+            uid=uid,
+            join_ts=BEGIN,
+            leave_ts=BEGIN + LENGTH,
+            platform=platform,
+            device_type=f"device of {uid}",
+            peers=tuple(peer for peer in everybody if peer.uid != uid),
+            key=key + 2 * number,
+        )
+        for number, uid in enumerate(USERS)
+    )
+    return CallTruth(
+        call_id="c", cname="room", created_ts=BEGIN, destroyed_ts=BEGIN + LENGTH, sessions=sessions
+    )
+
+
+def fault(cause, severity=0.8, **more):
+    return Impairment(cause=cause, severity=severity, since=START, until=END, **{"uid": "11"} | more)
+
+
+def series_of(call, *impairments):
+    """Return all series by uid, metric id and peer. The series of a user's sessions are joined."""
+    sessions = sessions_under(call, impairments)
+    media = CallMedia(
+        CallTruth(
+            call_id=call.call_id,
+            cname=call.cname,
+            created_ts=call.created_ts,
+            destroyed_ts=call.destroyed_ts,
+            sessions=sessions,
+        ),
+        impairments,
+    )
+    found = {}
+    for session in sessions:
+        for series in reported(media, session, TIMING):
+            ts, value = found.get((session.uid, series.mid, series.peer_uid), ([], []))
+            found[session.uid, series.mid, series.peer_uid] = (
+                [*ts, *series.ts.tolist()],
+                [*value, *series.value.tolist()],
+            )
+    return {key: (np.array(ts), np.array(value)) for key, (ts, value) in found.items()}
+
+
+def during(series, uid, mid, peer="0"):
+    """Return the mean of a metric while the fault acts."""
+    ts, value = series[uid, mid, peer]
+    return value[(ts > START + 20) & (ts < END - 5)].mean()
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return series_of(make_call())
+
+
+def changed(series, healthy):
+    """Return which series differ from those of the same call without an impairment: (uid, metric id, peer)."""
+    return {
+        key
+        for key in series.keys() | healthy.keys()
+        if key not in series or key not in healthy or not np.array_equal(series[key][1], healthy[key][1])
+    }
+
+
+def test_uplink_loss_is_in_the_senders_uplink_and_at_every_receiver(healthy):
+    series = series_of(make_call(), fault("uplink_loss"))
+    assert during(series, "11", SENT_LOSS) > 10 + during(healthy, "11", SENT_LOSS)
+    for receiver in ("22", "33"):
+        assert during(series, receiver, RECEIVED_LOSS, "11") > 10 + during(
+            healthy, receiver, RECEIVED_LOSS, "11"
+        )
+        assert during(series, receiver, VIDEO_FREEZE, "11") > during(healthy, receiver, VIDEO_FREEZE, "11")
+    assert not any(uid != "11" and peer not in ("11", "0") for uid, _, peer in changed(series, healthy))
+
+
+def test_downlink_loss_is_at_one_receiver_only(healthy):
+    series = series_of(make_call(), fault("downlink_loss"))
+    for peer in ("22", "33"):
+        assert during(series, "11", RECEIVED_LOSS, peer) > 15 + during(healthy, "11", RECEIVED_LOSS, peer)
+    assert {uid for uid, _, _ in changed(series, healthy)} == {"11"}
+    assert during(series, "11", SENT_LOSS) == during(healthy, "11", SENT_LOSS)
+
+
+def test_delay_is_in_the_round_trip_of_one_user(healthy):
+    series = series_of(make_call(), fault("high_delay"))
+    assert during(series, "11", ROUND_TRIP) > 500 + during(healthy, "11", ROUND_TRIP)
+    for uid in ("22", "33"):
+        assert during(series, uid, ROUND_TRIP) == during(healthy, uid, ROUND_TRIP)
+
+
+def test_low_capacity_of_the_uplink_reduces_the_video_without_lasting_loss(healthy):
+    call = make_call(key=1002)  # an even key: the uplink
+    series, healthy = series_of(call, fault("low_bitrate")), series_of(call)
+    assert during(series, "11", SENT_KBPS) < 0.5 * during(healthy, "11", SENT_KBPS)
+    assert during(series, "22", RECEIVED_KBPS, "11") < 0.5 * during(healthy, "22", RECEIVED_KBPS, "11")
+    assert during(series, "11", SENT_LOSS) < 5
+    assert during(series, "11", CAPTURED_FPS) == during(healthy, "11", CAPTURED_FPS)
+
+
+def test_low_capacity_of_the_downlink_reduces_what_one_user_receives(healthy):
+    series = series_of(make_call(), fault("low_bitrate"))  # an odd key: the downlink
+    assert during(series, "11", SENT_KBPS) == during(healthy, "11", SENT_KBPS)
+    for peer in ("22", "33"):
+        low = series.get(("11", LOW_KBPS, peer))
+        received = low[1].mean() if low is not None else during(series, "11", RECEIVED_KBPS, peer)
+        assert received < 0.5 * during(healthy, "11", RECEIVED_KBPS, peer)
+    assert {uid for uid, _, _ in changed(series, healthy)} == {"11"}
+
+
+def test_cpu_slows_capture_scheduling_and_playback(healthy):
+    series = series_of(make_call(), fault("cpu"))
+    assert during(series, "11", SYSTEM_CPU) > 90
+    assert during(series, "11", SCHEDULING_DELAY) > 80
+    assert during(series, "11", SENT_FPS) < 0.7 * during(healthy, "11", SENT_FPS)
+    for peer in ("22", "33"):
+        assert during(series, "11", VIDEO_FREEZE, peer) > 200 + during(healthy, "11", VIDEO_FREEZE, peer)
+    assert during(series, "22", VIDEO_FREEZE, "33") == during(healthy, "22", VIDEO_FREEZE, "33")
+
+
+def test_a_browser_reports_no_cpu():
+    series = series_of(make_call(platform="Web"), fault("cpu"))
+    assert not {APP_CPU, SYSTEM_CPU, SCHEDULING_DELAY} & {mid for _, mid, _ in series}
+    assert during(series, "11", CAPTURED_FPS) < 0.8 * during(
+        series_of(make_call(platform="Web")), "11", CAPTURED_FPS
+    )
+
+
+def test_stopped_capture_leaves_audio_as_it_is(healthy):
+    series = series_of(make_call(), fault("capture_stopped"))
+    assert during(series, "11", CAPTURED_FPS) == during(series, "11", SENT_FPS) == 0
+    for receiver in ("22", "33"):
+        assert during(series, receiver, RECEIVED_FPS, "11") == 0
+    assert during(series, "11", AUDIO_SENT) == during(healthy, "11", AUDIO_SENT)
+
+
+def test_silent_microphone_still_sends(healthy):
+    series = series_of(make_call(), fault("silent_microphone"))
+    assert during(series, "11", CAPTURE_VOLUME) == 0
+    assert during(series, "11", AUDIO_SENT) > 10
+    for receiver in ("22", "33"):
+        assert (
+            during(series, receiver, PLAYBACK_VOLUME, "11")
+            == 0
+            < during(healthy, receiver, PLAYBACK_VOLUME, "11")
+        )
+
+
+@pytest.mark.parametrize("key", [1001, 1002], ids=["keeps its session", "has new sessions"])
+def test_reconnects_interrupt_the_samples(key):
+    call = make_call(key=key)
+    sessions = [each for each in sessions_under(call, [fault("reconnects")]) if each.uid == "11"]
+    assert (len(sessions) > 1) == (key % 2 == 0)
+    assert len({each.sid for each in sessions}) == len(sessions)
+    ts, _ = series_of(call, fault("reconnects"))["11", ROUND_TRIP, "0"]
+    gaps = np.flatnonzero(np.diff(ts) > 2 * TIMING.interval + 2)
+    assert len(gaps) >= 2
+    assert (ts[gaps] >= START - 2 * TIMING.interval).all()
+    assert (ts[gaps] <= END).all()
+
+
+@pytest.mark.parametrize("severity", [0.3, 0.9], ids=["then joins", "gives up"])
+def test_failed_attempts_to_join_have_no_samples(severity):
+    call = make_call()
+    failing = Impairment(
+        cause="join_failure", severity=severity, since=BEGIN, until=BEGIN + 30, device_type="device of 11"
+    )
+    sessions = [each for each in sessions_under(call, [failing]) if each.uid == "11"]
+    failed = [each for each in sessions if not each.joined]
+    assert failed
+    assert all(each.leave_ts - each.join_ts < 10 for each in failed)
+    assert [each.joined for each in sessions] == [False] * len(failed) + [True] * (severity < 0.5)
+    series = series_of(call, failing)
+    assert any(uid == "11" for uid, _, _ in series) == (severity < 0.5)
+    if severity < 0.5:
+        assert series["11", ROUND_TRIP, "0"][0][0] >= failed[-1].leave_ts
+
+
+def test_loss_of_a_server_is_in_no_uplink_and_at_all_receivers(healthy):
+    series = series_of(make_call(), fault("server_loss", uid=None))
+    for receiver in USERS:
+        assert during(series, receiver, SENT_LOSS) == during(healthy, receiver, SENT_LOSS)
+        for peer in set(USERS) - {receiver}:
+            assert during(series, receiver, RECEIVED_LOSS, peer) > 10 + during(
+                healthy, receiver, RECEIVED_LOSS, peer
+            )
+
+
+@pytest.mark.parametrize("cause", [cause for cause in IMPAIRMENT_CAUSES if cause != "join_failure"])
+def test_an_impairment_changes_nothing_before_it_begins(cause, healthy):
+    series = series_of(make_call(), fault(cause, uid=None if cause == "server_loss" else "11"))
+    assert changed(series, healthy)
+    for key, (ts, value) in healthy.items():
+        before = ts < START
+        later_ts, later = series[key]
+        assert np.array_equal(later[later_ts < START], value[before]), key
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("device_type", "device of 22"), ("platform", "iOS"), ("sdk_version", "4.6.0")]
+)
+def test_an_impairment_acts_on_those_whose_fields_match(field, value, healthy):
+    series = series_of(make_call(), fault("high_delay", uid=None, **{field: value}))
+    slow = {uid for uid in USERS if during(series, uid, ROUND_TRIP) > 300 + during(healthy, uid, ROUND_TRIP)}
+    assert slow == ({"22"} if field == "device_type" else set())
+
+
+def test_an_unknown_cause_is_refused():
+    with pytest.raises(ValueError, match="cause"):
+        fault("gremlins")
