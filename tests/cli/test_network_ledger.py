@@ -14,7 +14,7 @@ def test_calls_are_counted_on_the_server(command, base_url, postgres):
 
 def test_server_that_is_away_is_one_line(command, base_url):
     done = command(
-        "calls", "--since", "7h", "--deadline", "1", "--ledger", "redis://:hidden-word@127.0.0.1:1"
+        "calls", "--since", "7h", "--deadline", "5", "--ledger", "redis://:hidden-word@127.0.0.1:1"
     )
     assert done.returncode == 69
     (line,) = done.stderr.splitlines()
