@@ -27,7 +27,7 @@ LAYERS = [
     {"agora"},
     {"apsaravideo", "opentok", "signaling"},
     {"simulator", "store"},
-    {"harvest"},
+    {"harvest", "insight"},
     {"blocking", "fleet"},
     {"cli"},
 ]
@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "store": {"schemas", "core.base_url", "core.common_metrics", "core.record"} | MAPPINGS | VALUES,
     "simulator": {"core.limits"} | FACTS | VALUES,
     "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
+    "insight": {"store", "core", "schemas"} | MAPPINGS | VALUES,
     "fleet": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
     "blocking": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
 }

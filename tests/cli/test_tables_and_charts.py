@@ -9,13 +9,13 @@ from rich.console import Console
 from agora_analytics.agora.arrow import calls_table
 from agora_analytics.agora.records import Call, Session
 from agora_analytics.cli import terminal
-from agora_analytics.cli.call_charts import CallCharts, Measure
 from agora_analytics.cli.call_report import chart_width, show_call
 from agora_analytics.cli.commands.calls import CALL_ROWS
 from agora_analytics.cli.commands.costs import COST_ROWS
 from agora_analytics.cli.output.table import TableWriter
 from agora_analytics.cli.sparkline import sparkline
 from agora_analytics.core.columns import Series
+from agora_analytics.insight.call_charts import CallCharts, Measure
 
 START = 1_795_000_000
 CALL = Call(call_id="c1", cname="room", created_ts=START, destroyed_ts=START + 599, finished=True)

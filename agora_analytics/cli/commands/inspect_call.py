@@ -17,7 +17,7 @@ from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from agora_analytics.agora.records import Session
-    from agora_analytics.cli.call_charts import CallCharts, UserCharts
+    from agora_analytics.insight.call_charts import CallCharts, UserCharts
 
 
 _OF_CALL = ("call_id", "cname", "created_ts", "destroyed_ts")
@@ -64,8 +64,8 @@ def inspect(
     share of the received audio and video that froze. The other formats have a row for each user with the means. For the
     samples: agora-analytics metrics.
     """
-    from agora_analytics.cli.call_charts import CallCharts
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
+    from agora_analytics.insight.call_charts import CallCharts
 
     count = _user_count(users)
     bins = chart_width(report_width(stdout_console()))
@@ -119,7 +119,7 @@ def _most_frozen(sessions: Sequence["Session"], limit: int) -> list["Session"]:
 
 
 def _user_row(charts: "CallCharts", user: "UserCharts") -> dict[str, Any]:
-    from agora_analytics.cli.call_charts import Measure
+    from agora_analytics.insight.call_charts import Measure
 
     last = user.sessions[-1]
     return {

@@ -1,0 +1,1 @@
+"""Answers on top of calls and stores: how good a call was, and why."""
