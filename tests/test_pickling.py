@@ -45,6 +45,8 @@ MACHINERY = {
     "Field", "Grant",
     # tables of Arrow, which has its own pickling
     "CallListing", "FetchedPoints", "ReadyCall",
+    # charts that are drawn at once
+    "PageChart", "UserCharts",
     # parts of a response that is being decoded
     "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip

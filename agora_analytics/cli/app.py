@@ -37,6 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics inspect CALL_ID",
         "agora-analytics inspect CALL_ID --around 2h --users all",
         "agora-analytics inspect CALL_ID --format json",
+        "agora-analytics inspect CALL_ID --output call.html",
     ),
     "sessions": (
         "agora-analytics sessions CALL_ID",

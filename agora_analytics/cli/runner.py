@@ -68,6 +68,7 @@ _COMPLETION = "_AGORA_ANALYTICS_COMPLETE"
 _STOPPED_HARVEST = "stopped; the stored rows are safe, and the same command continues from there"
 _EXTRAS_OF = {
     **dict.fromkeys(("duckdb", "pyarrow"), "cli"),
+    **dict.fromkeys(("altair", "jinja2", "vl_convert"), "cli,insight"),
     **dict.fromkeys(("ariadne", "graphql", "jwt", "numpy", "starlette", "uvicorn"), "cli,simulator"),
 }
 

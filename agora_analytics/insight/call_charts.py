@@ -1,4 +1,4 @@
-"""Charts of the users of a call over its time: loss, freeze and bitrates.
+"""Charts of the users of a call over its time: loss, freeze, bitrates and delay.
 
 Only sums by interval are kept, so even a call of a thousand users and a whole day needs little memory.
 """
@@ -31,6 +31,7 @@ class Measure(Enum):
     FREEZE = ("audio_render_freeze", "video_render_freeze")
     SENT = ("audio_send_bitrate", "video_send_bitrate", "video_low_stream_send_bitrate")
     RECEIVED = ("audio_receive_bitrate", "video_receive_bitrate", "video_low_stream_receive_bitrate")
+    DELAY = ("router_round_trip",)
 
 
 _RATES = (Measure.SENT, Measure.RECEIVED)

@@ -166,6 +166,15 @@ def test_inspect_draws_users_and_writes_their_means(all_of, base_url, call):
 
 
 @pytest.mark.slow
+def test_inspect_writes_a_page(all_of, base_url, call, tmp_path):
+    all_of(("inspect", call.call_id, "-o", "call.html"))
+    page = (tmp_path / "call.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert all(f"<td>{session.uid}</td>" in page for session in call.sessions)
+    assert page.count("data-chart=") > 5
+
+
+@pytest.mark.slow
 def test_rows_are_streamed_and_a_closed_pipe_is_not_an_error(start, base_url, call):
     process = start("metrics", call.call_id, "--format", "jsonl")
     assert json.loads(process.stdout.readline())["call_id"] == call.call_id
@@ -230,6 +239,8 @@ def test_links_and_named_pipes_are_written_directly(all_of, base_url, tmp_path):
 def test_invalid_options_are_one_line(fails, base_url, call, tmp_path):
     cases = {
         "--format parquet needs --output FILE": (2, ("calls", "--format", "parquet")),
+        "--format html needs --output FILE": (2, ("inspect", call.call_id, "--format", "html")),
+        "this command writes no HTML page": (2, ("calls", "--output", "calls.html")),
         "no call with the id nope": (2, ("inspect", "nope", *DAY)),
         "use either --around, or --since and --until": (
             2,

@@ -1,4 +1,4 @@
-"""Fixtures of real servers: `postgres`, `redis_server`, `s3` and `proxy`.
+"""Fixtures of real servers and a browser: `postgres`, `redis_server`, `s3`, `proxy` and `browser`.
 
 Each pytest process starts a server for the first test that needs it. A test has a database, keys and a bucket of its
 own. Without the server the test is skipped, or fails if `NEEDS_SERVICES=1`, which the session `tests` of nox sets.
@@ -121,6 +121,21 @@ def s3(_s3_server, monkeypatch):
         monkeypatch.setenv(name, value)
     yield bucket
     bucket.delete()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium: see `tests.services.browser.Browser`. Skipped where there is none and none can be installed."""
+    from tests.services import browser as chromium
+
+    needs("playwright", "browser", "playwright")
+    program = chromium.installed()
+    if program is None and os.environ.get(NEEDS_SERVICES) == "1":
+        program = chromium.install()
+    if program is None:
+        pytest.skip("no browser: install Chromium")
+    with chromium.opened(program) as opened:
+        yield opened
 
 
 @pytest.fixture

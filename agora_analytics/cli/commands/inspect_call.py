@@ -10,7 +10,7 @@ from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import format_requests, open_client
 from agora_analytics.cli.commands.calls import CallIdArgument, CallSearch
 from agora_analytics.cli.options import ServersOption, UserOption, option_groups
-from agora_analytics.cli.output import Format, Output, atomic_file, write_table
+from agora_analytics.cli.output import Format, PageOutput, atomic_file, write_table
 from agora_analytics.cli.output.columns import RowKind, TableColumn, plain, row_schema
 from agora_analytics.cli.terminal import out, stdout_console
 from agora_analytics.errors import InvalidRequest
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 _OF_CALL = ("call_id", "cname", "created_ts", "destroyed_ts")
 _OF_LAST_SESSION = ("finished", "network", "platform", "device_type", "sdk_version")
-_MEANS = ("loss_up", "loss_down", "freeze", "sent_kbps", "received_kbps")  # in the order of `Measure`
+_MEANS = (
+    "loss_up",
+    "loss_down",
+    "freeze",
+    "sent_kbps",
+    "received_kbps",
+    "round_trip_ms",
+)  # in the order of `Measure`
 
 # A table of users is a report with charts: see `call_report`.
 USER_ROWS = RowKind(
@@ -55,20 +62,26 @@ def inspect(
     ] = 1000,
     *,
     search: CallSearch,
-    output: Output,
+    output: PageOutput,
     account: AgoraAccount,
 ) -> None:
     """Show one call: its users, their networks and devices, and charts of loss, freeze and bitrate for each user.
 
     Take the id from `agora-analytics calls`. Loss is the larger of a user's uplink and downlink loss; freeze is the
-    share of the received audio and video that froze. The other formats have a row for each user with the means. For the
-    samples: agora-analytics metrics.
+    share of the received audio and video that froze. --output call.html writes a page with charts, in one file. The other
+    formats have a row for each user with the means. For the samples: agora-analytics metrics.
     """
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
     from agora_analytics.insight.call_charts import CallCharts
+    from agora_analytics.insight.pages.call_page import BINS as PAGE_BINS
+    from agora_analytics.insight.pages.call_page import call_page
+    from agora_analytics.insight.pages.html_page import load_libraries
 
     count = _user_count(users)
-    bins = chart_width(report_width(stdout_console()))
+    is_page = output.format is Format.HTML
+    if is_page:
+        load_libraries()
+    bins = PAGE_BINS if is_page else chart_width(report_width(stdout_console()))
 
     async def fetch() -> tuple[CallCharts, int, str]:
         """Return the charts, the number of sessions without metrics, and the requests in words."""
@@ -84,7 +97,9 @@ def inspect(
 
     charts, omitted, requests = asyncio.run(fetch())
     drawn = charts.worst_first()[:count]
-    if output.format is not Format.TABLE:
+    if is_page:
+        _write_page(call_page(charts, omitted=omitted), output)
+    elif output.format is not Format.TABLE:
         rows = (_user_row(charts, user) for user in charts.worst_first())
         write_table(USER_ROWS.table(rows), USER_ROWS, output)
     elif output.file is not None:
@@ -97,6 +112,12 @@ def inspect(
         console = out()
         show_call(console, charts, drawn, omitted=omitted)
         console.print(f"This took {requests}.", style="faint")
+
+
+def _write_page(page: str, output: PageOutput) -> None:
+    assert output.file is not None  # noqa: S101 - `PageOutput` refuses a page without a file
+    with atomic_file(output.file) as part:
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _user_count(users: str) -> int | None:

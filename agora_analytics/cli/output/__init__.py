@@ -5,7 +5,7 @@ from contextlib import ExitStack, aclosing, contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TextIO
 
 import typer
 from attrs import frozen
@@ -31,6 +31,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    HTML = "html"
 
 
 _SUFFIXES = {f".{name}": name for name in Format if name is not Format.TABLE} | {
@@ -41,7 +42,13 @@ _SUFFIXES = {f".{name}": name for name in Format if name is not Format.TABLE} | 
 
 @frozen(kw_only=True)
 class Output:
-    """The options of the output. Without a file, rows go to stdout."""
+    """The options of the output. Without a file, rows go to stdout.
+
+    Attributes:
+        has_page: whether the command can write an HTML page.
+    """
+
+    has_page: ClassVar[bool] = False
 
     chosen_format: Annotated[
         Format | None,
@@ -75,9 +82,13 @@ class Output:
     ] = False
 
     def __attrs_post_init__(self) -> None:
-        if self.chosen_format is Format.PARQUET and self.file is None:
-            raise InvalidRequest("--format parquet needs --output FILE")
+        if self.chosen_format in (Format.PARQUET, Format.HTML) and self.file is None:
+            raise InvalidRequest(f"--format {self.chosen_format} needs --output FILE")
         self._check_file()
+        if self.format is Format.HTML and not self.has_page:
+            raise InvalidRequest(
+                "this command writes no HTML page; use one of the other formats, or `inspect`"
+            )
         if self.defuse_formulas and self.format is not Format.CSV:
             raise InvalidRequest(f"--defuse-formulas is for CSV, not for {self.format}; add --format csv")
 
@@ -87,7 +98,10 @@ class Output:
             return
         if url := path_as_url(self.file):
             raise InvalidRequest(f"--output {url}: the output is a local file, not a URL; name a file")
-        ending, formats = self.file.suffix, ", ".join(_SUFFIXES)
+        ending = self.file.suffix
+        formats = ", ".join(
+            each for each, name in _SUFFIXES.items() if name is not Format.HTML or self.has_page
+        )
         if not ending:
             is_device = self.file.exists() and not self.file.is_file()
             if self.chosen_format is None and not is_device:
@@ -270,3 +284,33 @@ def _part_file(file: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
         raise
     part.replace(file)
+
+
+@frozen(kw_only=True)
+class PageOutput(Output):
+    """The same for a command that can also write an HTML page."""
+
+    has_page: ClassVar[bool] = True
+
+    chosen_format: Annotated[
+        Format | None,
+        _option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="table for people, html (a page with charts, in one file), json (one array), jsonl, csv or parquet. "
+            "Default: table, or the ending of --output.",
+            show_default=False,
+        ),
+    ] = None
+    file: Annotated[
+        Path | None,
+        _option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write to this file instead of stdout. Its ending is the format: .html, .json, .jsonl, .ndjson, .csv, "
+            ".parquet, or .txt (a table).",
+        ),
+    ] = None

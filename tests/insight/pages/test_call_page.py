@@ -1,0 +1,152 @@
+"""The page of a call: what is on it, and how it looks in a browser."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from attrs import evolve
+
+from agora_analytics.insight.call_charts import CallCharts
+
+altair = pytest.importorskip("altair", reason="needs agora-analytics[insight]")
+pytest.importorskip("vl_convert", reason="needs agora-analytics[insight]")
+
+from agora_analytics.insight.pages.call_page import call_page  # noqa: E402
+from agora_analytics.insight.pages.html_page import json_in_html  # noqa: E402
+from tests.insight.pages.conftest import fetch_charts  # noqa: E402
+from tests.services.browser import colours  # noqa: E402
+
+EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+SIZES = {"desktop": 1280, "tablet": 768, "phone": 390}
+OVERLAPS = """() => {
+  const texts = [];
+  for (const svg of document.querySelectorAll("figure svg"))
+    texts.push([...svg.querySelectorAll("text")].filter(text => text.textContent.trim() && getComputedStyle(text).opacity > 0));
+  texts.push([...document.querySelectorAll("h1, h2, h3, p, dt, dd, figure, table")]);
+  const found = [];
+  for (const group of texts) {
+    const boxes = group.map(each => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+    for (let one = 0; one < boxes.length; one++)
+      for (let two = one + 1; two < boxes.length; two++) {
+        const [a, b] = [boxes[one][1], boxes[two][1]];
+        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (wide > 1 && high > 2) found.push(`${boxes[one][0].textContent} / ${boxes[two][0].textContent}`.slice(0, 120));
+      }
+  }
+  return found;
+}"""
+MARKS = """() => [...document.querySelectorAll("figure")].map(figure =>
+  [figure.dataset.chart, [...figure.querySelectorAll(".mark-rect path, .mark-line path")].filter(path => {
+    const box = path.getBBox(); return box.width > 5 && box.height > 0;
+  }).length])"""
+
+
+@pytest.fixture(scope="module")
+def charts(planted):
+    return asyncio.run(fetch_charts(planted))
+
+
+@pytest.fixture(scope="module")
+def file(charts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "call.html"
+    path.write_text(call_page(charts), encoding="utf-8")
+    return path
+
+
+def without_library(page):
+    """Return a page without the source of the library that draws the charts."""
+    start = page.rindex("<script>")
+    return page[:start] + page[page.index("</script>", start) :]
+
+
+def specs(page):
+    return {
+        name: json.loads(text)
+        for name, text in re.findall(r'id="chart-(\w+)">(.*?)</script>', page, re.DOTALL)
+    }
+
+
+def test_page_has_the_users_their_means_and_a_chart_for_each_measure(charts, planted):
+    page = call_page(charts)
+    assert specs(page).keys() == {"lanes", "loss", "freeze", "sent", "received", "delay"}
+    for session in planted.call.sessions:
+        assert f"<td>{session.uid}</td>" in page
+    assert planted.call.call_id in page
+    assert "poor" in re.search(rf"<tr><td>{planted.uid}</td>.*?</tr>", page, re.DOTALL)[0]
+
+
+def test_page_loads_nothing():
+    page = call_page(CallCharts(call_of_nobody(), (), bins=10))
+    assert "default-src 'none'" in page
+    assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=", without_library(page))
+    assert "No session of this call was returned." in page
+
+
+def call_of_nobody(cname="empty"):
+    from agora_analytics import Call
+
+    return Call(call_id="c", cname=cname, created_ts=1_795_000_000, destroyed_ts=1_795_000_060, finished=True)
+
+
+def test_texts_of_the_vendor_are_only_text(charts):
+    sessions = [evolve(session, uid=EVIL, account=EVIL, network=EVIL) for session in charts.sessions[:1]]
+    page = call_page(CallCharts(call_of_nobody(EVIL), sessions, bins=10))
+    assert EVIL not in page
+    assert "<img" not in without_library(page)
+    assert specs(page)["lanes"]["layer"]
+
+
+def test_json_cannot_end_its_element():
+    assert "<" not in json_in_html({"a": "</script><!--"})
+    assert json.loads(json_in_html({"a": "</script><!--"})) == {"a": "</script><!--"}
+
+
+def test_gaps_are_no_values(charts):
+    data = specs(call_page(charts))["delay"]["datasets"]["rows"]
+    assert {type(row["value"]) for row in data} <= {float, int, type(None)}
+    assert any(row["value"] is None for row in data)  # before a user joins
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "scheme"), [("desktop", "light"), ("tablet", "light"), ("phone", "light"), ("desktop", "dark")]
+)
+def test_page_is_drawn_and_nothing_overlaps(browser, file, size, scheme):
+    with browser.page(file, width=SIZES[size], scheme=scheme) as (page, problems):
+        page.wait_for_selector('figure[data-chart="chart-delay"] svg')
+        assert problems == []
+        marks = dict(page.evaluate(MARKS))
+        assert marks.keys() == {
+            f"chart-{name}" for name in ("lanes", "loss", "freeze", "sent", "received", "delay")
+        }
+        assert all(count >= 7 for count in marks.values()), marks  # one or more for each user
+        assert page.evaluate(OVERLAPS) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert colours(page.screenshot(full_page=True)) > 50
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 25, 31)"}[scheme]
+
+
+@pytest.mark.slow
+def test_page_prints_dark_on_white(browser, file):
+    with browser.page(file, width=794, scheme="dark", media="print") as (page, problems):
+        page.wait_for_selector('figure[data-chart="chart-delay"] svg')
+        assert problems == []
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_scripts_in_names_do_not_run(browser, charts, tmp_path):
+    sessions = [evolve(session, uid=EVIL) for session in charts.sessions[:2]]
+    path = tmp_path / "evil.html"
+    path.write_text(call_page(CallCharts(call_of_nobody(EVIL), sessions, bins=10)), encoding="utf-8")
+    with browser.page(path, width=800) as (page, problems):
+        page.wait_for_selector('figure[data-chart="chart-lanes"] svg')
+        assert problems == []
+        assert page.title().startswith("Call </script>")
+        assert page.locator("h1").text_content() == EVIL
