@@ -22,7 +22,7 @@ MAPPINGS = {"agora.metric_ids", "agora.common_metrics", "apsaravideo.spec", "ope
 LAYERS = [
     VALUES | {"schemas", "testing"},
     {"core"},
-    {"decode", "engine"},
+    {"decode", "engine", "scoring"},
     {"kit"},
     {"agora"},
     {"apsaravideo", "opentok", "signaling"},
@@ -38,14 +38,18 @@ MAY_IMPORT = {
     "testing": VALUES,
     "core": VALUES,
     "decode": {"core"} | VALUES,
+    "scoring": {"core"} | VALUES,
     "engine": {"core"} | VALUES,
     "kit": {"engine", "core"} | VALUES,
     "agora": {"kit", "engine", "decode", "core", "schemas"} | VALUES,
     "opentok": {"kit", "engine", "core", "schemas"} | VALUES,
     "apsaravideo": {"kit", "engine", "core", "schemas"} | VALUES,
     "signaling": {"agora", "kit", "engine", "core"} | VALUES,
-    "store": {"schemas", "core.base_url", "core.common_metrics", "core.record"} | MAPPINGS | VALUES,
+    "store": {"schemas", "scoring", "core.base_url", "core.common_metrics", "core.record"}
+    | MAPPINGS
+    | VALUES,
     "simulator": {"core.limits"} | FACTS | VALUES,
+    "insight": {"store", "scoring", "core", "schemas"} | MAPPINGS | VALUES,
     "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
     "insight": {"store", "core", "schemas"} | MAPPINGS | VALUES,
     "fleet": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,

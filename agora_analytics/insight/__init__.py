@@ -1,1 +1,1 @@
-"""Answers on top of calls and stores: how good a call was, and why."""
+"""Answers from a store: how good calls were."""
