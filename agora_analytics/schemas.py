@@ -133,6 +133,52 @@ QUALITY = pa.schema(
 )  # fmt: skip
 """One row for each value of any vendor: the view `quality` of a store, which its folder does not have."""
 
+INTERVAL_SCORES = pa.schema(
+    [
+        *(QUALITY.field(name) for name in ("vendor", "app_id", "channel", "call_id")),
+        _column("session_id", pa.string(), "The session of the receiver: Agora's session, an OpenTok subscriber."),
+        _column("user_id", pa.string(), "The user who received the stream."),
+        _column("peer_id", pa.string(), "The user who sent the stream."),
+        _column("media", pa.string(), "`audio` or `video`."),
+        _column("ts", pa.timestamp("us", "UTC"), "The end of the interval: when its sample was measured."),
+        _column("seconds", pa.float64(), "The seconds that the interval covers: its weight in a mean."),
+        _column("loss", pa.float64(), "Audio: share of the packets that were lost, 0 to 1; null if unknown."),
+        _column("delay", pa.float64(), "Audio: one-way delay of the network in ms, as far as it is known; null if it is not."),
+        _column("delay_of", pa.string(), "Audio: whose part of the delay is known: `both`, `sender`, `receiver`; or null."),
+        _column("freeze_share", pa.float64(), "Video: share of the interval that was frozen; null if unknown."),
+        _column("frame_rate", pa.float64(), "Video: received frames per second; null if unknown."),
+        _column("width", pa.float64(), "Video: width of the received picture in pixels, as last reported; or null."),
+        _column("height", pa.float64(), "Video: height of the received picture in pixels, as last reported; or null."),
+        _column("rating", pa.float64(), "Audio: the transmission rating R of G.107, not clamped; null if unknown."),
+        _column("score", pa.float64(), "The score of the interval, 1 to 4.5; null if an input is unknown."),
+        _column("assumptions", pa.string(), "What the score assumes because the vendor does not send it."),
+        QUALITY.field("day"),
+    ]
+)  # fmt: skip
+"""One row for each scored interval of a received stream: the view `interval_scores`."""
+
+STREAM_SCORES = pa.schema(
+    [
+        *(INTERVAL_SCORES.field(name) for name in ("vendor", "app_id", "channel", "call_id", "session_id", "user_id")),
+        *(INTERVAL_SCORES.field(name) for name in ("peer_id", "media")),
+        _column("started_ts", pa.timestamp("us", "UTC"), "The end of the first interval."),
+        _column("ended_ts", pa.timestamp("us", "UTC"), "The end of the last interval."),
+        _column("seconds", pa.float64(), "The seconds of the intervals with a score."),
+        _column("seconds_without_score", pa.float64(), "The seconds of the intervals without one."),
+        _column("score", pa.float64(), "Mean of the scores of the intervals, weighted by their seconds; null if none has one."),
+        _column("worst_window", pa.float64(), "The lowest mean score of 30 seconds; null if no interval has a score."),
+        _column("worst_window_ts", pa.timestamp("us", "UTC"), "The end of the worst window."),
+        INTERVAL_SCORES.field("assumptions"),
+        INTERVAL_SCORES.field("day"),
+    ]
+)  # fmt: skip
+"""One row for each received stream: the view `stream_scores`."""
+
+VIEWS: Mapping[str, pa.Schema] = MappingProxyType(
+    {"quality": QUALITY, "interval_scores": INTERVAL_SCORES, "stream_scores": STREAM_SCORES}
+)
+"""The views of a store that its folder does not have: name -> schema. They are computed when they are queried."""
+
 CALL_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {"calls": CALLS, "sessions": SESSIONS, "metrics": METRICS}
 )

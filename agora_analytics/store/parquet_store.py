@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from agora_analytics.core.base_url import path_as_url
 from agora_analytics.errors import ConfigurationError, InvalidRequest
-from agora_analytics.schemas import TABLES
+from agora_analytics.schemas import TABLES, VIEWS
 from agora_analytics.store import format_version, query
 from agora_analytics.store.bucket.location import BucketLocation, bucket_url
 from agora_analytics.store.layout import Layout
@@ -141,10 +141,10 @@ class ParquetStore:
 
             store.tables["metrics"].field("mid").metadata
         """
-        return MappingProxyType({name: view_schema(name) for name in (*TABLES, "quality")})
+        return MappingProxyType({name: view_schema(name) for name in (*TABLES, *VIEWS)})
 
     def sql(self, text: str, *, allow: Sequence[str | Path] | None = None) -> duckdb.DuckDBPyRelation:
-        """Return a SQL query (DuckDB) over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
+        """Return a SQL query (DuckDB) over the tables and views of a store. See `tables`.
 
         The result is DuckDB's relation. It shows its first rows in a notebook; `show()`, `df()` (pandas), `pl()`
         (polars), `to_arrow_table()`, `to_arrow_reader()` (in batches), `fetchall()`, `to_parquet(path)` and
@@ -177,7 +177,7 @@ class ParquetStore:
         return query.fetch(self._layout, text, lambda relation: relation, folders)
 
     def table(self, table: str) -> pa.Table:
-        """Return a whole table in memory, in `table_schema(table)`; or `quality`, the view over all vendors.
+        """Return a whole table in memory, in `table_schema(table)`; or a view, such as `quality`.
 
         A table has the columns of its files. `sql` computes `metric` and `unit` of `metrics` in addition.
 
@@ -188,8 +188,8 @@ class ParquetStore:
 
             store.table("sessions").to_pandas()
         """
-        if table == "quality":
-            return query.fetch(self._layout, "from quality", lambda relation: relation.to_arrow_table())
+        if table in VIEWS:
+            return query.fetch(self._layout, f"from {table}", lambda relation: relation.to_arrow_table())
         return query.table(self._layout, table)
 
     def dataset(self, table: str) -> "ds.Dataset":

@@ -164,7 +164,7 @@ def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:
-            create_views(connection, queries(layout))
+            create_views(connection, queries(layout), text)
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
             if is_missing_file(layout, problem):
                 raise

@@ -1,14 +1,15 @@
-"""The views of a store's SQL: `calls`, `sessions`, `metrics` and `points` over its files, and `quality` over those."""
+"""The views of a store's SQL: `calls`, `sessions`, `metrics` and `points` over its files, and those over these views."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
-from agora_analytics.schemas import METRIC_NAMES, QUALITY, TABLES, table_schema
-from agora_analytics.store import quality
+from agora_analytics.schemas import METRIC_NAMES, TABLES, VIEWS, table_schema
+from agora_analytics.store import quality, score_views
 from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.quality import UNNAMED_METRIC, lookup
 from agora_analytics.store.sql_guard import escaped_glob, quoted
@@ -24,6 +25,8 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "metrics": "One row for each sample of a metric of Agora, as the vendor sent it.",
     "points": "One row for each value of OpenTok, ApsaraVideo, or Data Insights of Agora.",
     "quality": "The metrics of all vendors with common names and units.",
+    "interval_scores": "One row for each interval of a received stream, with its score.",
+    "stream_scores": "One row for each received stream: the mean score and the worst 30 seconds.",
 }
 
 
@@ -45,18 +48,24 @@ def view_schema(name: str) -> pa.Schema:
         >>> view_schema("metrics").names
         ['app_id', 'call_id', 'sid', 'mid', 'metric', 'unit', 'peer_uid', 'ts', 'value', 'day']
     """
-    match name:
-        case "quality":
-            return QUALITY
-        case "metrics":
-            return _METRICS_VIEW
-        case _:
-            return table_schema(name)
+    if name == "metrics":
+        return _METRICS_VIEW
+    return VIEWS[name] if name in VIEWS else table_schema(name)
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> None:
-    """Create the views of a store, with comments on them and on their columns. `rows` has a query for each table."""
-    connection.execute(";\n".join(_statements(rows)))
+def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str], text: str) -> None:
+    """Create the views that a query may use, with comments on them and on their columns.
+
+    Args:
+        connection: of the query.
+        rows: a query for each table.
+        text: the query. The views of scores are created only if it contains one of their names, or reads the catalog,
+            because DuckDB binds a view when it is created, which takes 30 ms for these two.
+    """
+    names = list(_DESCRIPTIONS)
+    if not _MAY_USE_SCORES.search(text):
+        names = [name for name in names if name not in score_views.VIEWS]
+    connection.execute(";\n".join(_statements(rows, names)))
 
 
 def queries(layout: Layout) -> dict[str, str]:
@@ -79,15 +88,30 @@ def select_files(table: str, glob: str) -> str:
     return f"SELECT {columns} FROM read_parquet({quoted(glob)}, hive_partitioning = false, filename = true)"
 
 
-def _statements(rows: Mapping[str, str]) -> Iterator[str]:
-    for table, query in rows.items():
-        yield f"CREATE VIEW {table} AS {_with_metric_columns(query) if table == 'metrics' else query}"
-    yield f"CREATE VIEW quality AS {quality.view_sql()}"
-    for view, description in _DESCRIPTIONS.items():
-        yield f"COMMENT ON VIEW {view} IS {quoted(description)}"
+_MAY_USE_SCORES = re.compile(r"_scores|duckdb_|information_schema|pg_|sqlite_|\bshow\b", re.IGNORECASE)
+
+
+def _statements(rows: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    for view in names:
+        yield f"CREATE VIEW {view} AS {_definition(view, rows)}"
+        yield f"COMMENT ON VIEW {view} IS {quoted(_DESCRIPTIONS[view])}"
         for field in view_schema(view):
             text = quoted(field.metadata[b"description"].decode())
             yield f"COMMENT ON COLUMN {view}.{field.name} IS {text}"
+
+
+def _definition(view: str, rows: Mapping[str, str]) -> str:
+    match view:
+        case "metrics":
+            return _with_metric_columns(rows["metrics"])
+        case "quality":
+            return quality.view_sql()
+        case "interval_scores":
+            return score_views.interval_scores_sql()
+        case "stream_scores":
+            return score_views.stream_scores_sql()
+        case _:
+            return rows[view]
 
 
 def _with_metric_columns(rows: str) -> str:

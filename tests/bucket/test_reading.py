@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 
 from agora_analytics.errors import ConfigurationError, InvalidRequest, StoreError, StoreVersionError
-from agora_analytics.schemas import TABLES, table_schema
+from agora_analytics.schemas import TABLES, VIEWS, table_schema
 from agora_analytics.store import open_store
 from agora_analytics.store.bucket.bucket_store import open_bucket
 from agora_analytics.store.bucket.delta_tables import DeltaTables
@@ -41,7 +41,7 @@ def test_empty_store_has_all_tables(store):
 
 def test_sql_types_are_those_of_a_folder(filled, tmp_path):
     folder = open_store(tmp_path / "folder", create=True, durable=False)
-    for view in (*TABLES, "quality"):
+    for view in (*TABLES, *VIEWS):
         described = [store.sql(f"describe {view}").fetchall() for store in (filled, folder)]
         assert described[0] == described[1]
         assert list(filled.tables[view].names) == [row[0] for row in described[0]]

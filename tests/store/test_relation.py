@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreDamaged
-from agora_analytics.schemas import TABLES
+from agora_analytics.schemas import TABLES, VIEWS
 from agora_analytics.store import open_store, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.query_errors import duckdb_error, translate_query_errors
@@ -232,7 +232,7 @@ def test_polars_scans_the_folder(filled):
     assert days["day"].to_list() == ["2026-11-20", "2026-11-21"]
 
 
-@pytest.mark.parametrize("table", [*TABLES, "quality"])
+@pytest.mark.parametrize("table", [*TABLES, *VIEWS])
 def test_views_have_the_documented_columns_with_comments(filled, table):
     schema = filled.tables[table]
     assert filled.sql(f"from {table}").columns == schema.names
@@ -248,7 +248,7 @@ def test_views_have_the_documented_columns_with_comments(filled, table):
 
 def test_empty_views_have_the_types_of_full_ones(store, filled, tmp_path):
     empty = open_store(tmp_path / "empty", create=True)
-    for table in (*TABLES, "quality"):
+    for table in (*TABLES, *VIEWS):
         assert empty.sql(f"from {table}").types == filled.sql(f"from {table}").types
 
 

@@ -118,9 +118,8 @@ class Snapshot:
             for table in TABLES:
                 connection.register(_registered(table), self.dataset(table))
             columns = {table: ", ".join(table_schema(table).names) for table in TABLES}
-            create_views(
-                connection, {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
-            )
+            rows = {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
+            create_views(connection, rows, text)
             query.spill_outside_of_store(connection)
             if allow is not None:
                 lock(connection, allow)

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from agora_analytics.errors import InvalidRequest, StoreError
-from agora_analytics.schemas import TABLES
+from agora_analytics.schemas import TABLES, VIEWS
 from agora_analytics.store import format_version
 from agora_analytics.store.bucket import keys
 from agora_analytics.store.bucket.bucket_query import Snapshot
@@ -75,10 +75,10 @@ class BucketStore:
     @property
     def tables(self) -> Mapping[str, pa.Schema]:
         """The tables and views of `sql`: name -> columns. Each column has a description in its metadata."""
-        return MappingProxyType({name: view_schema(name) for name in (*TABLES, "quality")})
+        return MappingProxyType({name: view_schema(name) for name in (*TABLES, *VIEWS)})
 
     def sql(self, text: str, *, allow: Sequence[str | Path] | None = None) -> duckdb.DuckDBPyRelation:
-        """Return a SQL query (DuckDB) over the views `calls`, `sessions`, `metrics`, `points` and `quality`.
+        """Return a SQL query (DuckDB) over the tables and views of a store. See `tables`.
 
         It is used as the method of `ParquetStore`. The relation reads the snapshot that was the latest when it was
         made, for seven days after a compaction.
@@ -103,13 +103,13 @@ class BucketStore:
         return Snapshot.load(self._tables)
 
     def table(self, table: str) -> pa.Table:
-        """Return a whole table in memory, in `table_schema(table)`; or `quality`, the view over all vendors.
+        """Return a whole table in memory, in `table_schema(table)`; or a view, such as `quality`.
 
         Raises:
             StoreError: if there is no such table, or the bucket cannot be read.
         """
-        if table == "quality":
-            return self._snapshot().fetch("from quality", lambda relation: relation.to_arrow_table())
+        if table in VIEWS:
+            return self._snapshot().fetch(f"from {table}", lambda relation: relation.to_arrow_table())
         return self._snapshot().rows(validate_table(table))
 
     def dataset(self, table: str) -> "ds.Dataset":
