@@ -44,6 +44,7 @@ NEEDS = {
     "cli": ("typer", "duckdb", "portalocker", "starlette"),
     "fleet": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "harvest": ("duckdb", "portalocker", "pyarrow", "starlette", "numpy"),
+    "insight": ("duckdb", "portalocker", "pyarrow", "pytz"),
     "faults": SIMULATOR,
     "fuzz": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "opentok": ("ariadne", "jwt", *SIMULATOR),

@@ -6,6 +6,7 @@ is that of random or bursty loss with BurstR.
 """
 
 from math import exp, log2, log10, sqrt
+from math import pow as power
 
 from attrs import frozen
 
@@ -124,7 +125,7 @@ def simultaneous_impairment(c: Transmission) -> float:
 def _loudness_impairment(c: Transmission) -> float:
     overall_loudness = c.send_loudness + c.receive_loudness
     x = (overall_loudness + 0.2 * (64 + noise(c) - c.receive_loudness)) / 8
-    return 20 * ((1 + x**8) ** (1 / 8) - x)
+    return 20 * (power(1 + power(x, 8), 1 / 8) - x)
 
 
 def sidetone_impairment(c: Transmission) -> float:
@@ -132,9 +133,9 @@ def sidetone_impairment(c: Transmission) -> float:
     echo = exp(-c.echo_delay / 4) * 10 ** (-c.talker_echo_loudness / 10)
     masking = -10 * log10(10 ** (-c.sidetone / 10) + echo)
     return (
-        12 * (1 + ((masking - 13) / 6) ** 8) ** (1 / 8)
-        - 28 * (1 + ((masking + 1) / 19.4) ** 35) ** (1 / 35)
-        - 13 * (1 + ((masking - 3) / 33) ** 13) ** (1 / 13)
+        12 * power(1 + power((masking - 13) / 6, 8), 1 / 8)
+        - 28 * power(1 + power((masking + 1) / 19.4, 35), 1 / 35)
+        - 13 * power(1 + power((masking - 3) / 33, 13), 1 / 13)
         + 29
     )
 
@@ -165,7 +166,7 @@ def talker_echo_impairment(c: Transmission) -> float:
 
 def listener_echo_impairment(c: Transmission) -> float:
     """Return Idle (equations 7-25 and 7-26)."""
-    difference = basic_rating(c) - 10.5 * (c.echo_path_loss + 7) * (c.round_trip_delay + 1) ** -0.25
+    difference = basic_rating(c) - 10.5 * (c.echo_path_loss + 7) * power(c.round_trip_delay + 1, -0.25)
     return difference / 2 + sqrt(difference**2 / 4 + 169)
 
 
@@ -174,7 +175,7 @@ def absolute_delay_impairment(c: Transmission) -> float:
     if c.delay <= 100:
         return 0.0
     x = log2(c.delay / 100)
-    return 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    return 25 * (power(1 + power(x, 6), 1 / 6) - 3 * power(1 + power(x / 3, 6), 1 / 6) + 2)
 
 
 def equipment_impairment(c: Transmission) -> float:

@@ -61,7 +61,7 @@ def audio_sql(inputs: str) -> str:
     FROM (
         SELECT *, {rating_sql("loss", "delay")} AS rating
         FROM (
-            SELECT * EXCLUDE (loss), 1 - (1 - loss) * (1 - coalesce(lost_before, 0)) AS loss,
+            SELECT * EXCLUDE (loss), loss + coalesce(lost_before, 0) * (1 - loss) AS loss,
                 CASE WHEN coalesce(sender, receiver) IS NOT NULL THEN coalesce(sender, 0) + coalesce(receiver, 0) END
                     AS delay,
                 CASE WHEN sender IS NULL THEN CASE WHEN receiver IS NOT NULL THEN '{_RECEIVER}' END
@@ -143,15 +143,15 @@ def streams_sql(intervals: str) -> str:
     audio = _audio_assumptions("sender_unknown", "receiver_unknown")
     return f"""
     SELECT vendor, app_id, channel, call_id, session_id, user_id, peer_id, media, started_ts, ended_ts, seconds,
-        seconds_without_score, score, coalesce(worst_window, score) AS worst_window,
-        coalesce(worst_window_ts, CASE WHEN score IS NOT NULL THEN ended_ts END) AS worst_window_ts,
+        seconds_without_score, score, coalesce(worst.score, score) AS worst_window,
+        coalesce(worst.ts, CASE WHEN score IS NOT NULL THEN ended_ts END) AS worst_window_ts,
         CASE media WHEN 'audio' THEN {audio} ELSE '{ASSUMPTIONS_OF_VIDEO}' END AS assumptions, day
     FROM (
         SELECT {keys}, any_value(vendor) AS vendor, any_value(channel) AS channel, any_value(user_id) AS user_id,
             min(ts) AS started_ts, max(ts) AS ended_ts, coalesce(sum(weight), 0) AS seconds,
             coalesce(sum(seconds) FILTER (score IS NULL), 0) AS seconds_without_score,
             sum(score * weight) / nullif(sum(weight), 0) AS score,
-            min(in_window) AS worst_window, arg_min(ts, in_window) AS worst_window_ts,
+            min({{'score': in_window, 'ts': ts}}) FILTER (in_window IS NOT NULL) AS worst,
             bool_or(delay_of = '{_RECEIVER}') AS sender_unknown, bool_or(delay_of = '{_SENDER}') AS receiver_unknown
         FROM (
             SELECT *, CASE WHEN sum(weight) {over} >= {LEAST_OF_WINDOW}

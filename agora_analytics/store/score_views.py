@@ -8,6 +8,8 @@ from agora_analytics.scoring.intervals import INTERVAL_COLUMNS, audio_sql, strea
 
 VIEWS = ("interval_scores", "stream_scores")
 """The names of the views."""
+VENDORS = ("agora", "opentok")
+"""The vendors that send the inputs of a score."""
 
 
 def interval_scores_sql(where: str = "true") -> str:
