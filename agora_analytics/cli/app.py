@@ -19,6 +19,7 @@ from agora_analytics.cli.commands.inspect_call import inspect
 from agora_analytics.cli.commands.metrics import metrics
 from agora_analytics.cli.commands.opentok import app as opentok
 from agora_analytics.cli.commands.realtime import realtime
+from agora_analytics.cli.commands.score import score
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, sql
@@ -76,6 +77,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "harvest": ("agora-analytics harvest --since 2d --out calls.store",),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
+    "score": (
+        "agora-analytics score --store calls.store",
+        "agora-analytics score --store calls.store --by day --media audio",
+        "agora-analytics score --store calls.store --by user --since 1d --format csv",
+    ),
 }
 """The examples in the help of each command. A test runs all of them against the simulator."""
 
@@ -101,7 +107,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, compact),
+    "Store": (harvest, sql, score, compact),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

@@ -71,9 +71,9 @@ class AudioAssumptions:
 
     def __str__(self) -> str:
         return (
-            f"codec={self.codec} as g711-plc; codec_delay={self.codec_delay:g} ms; "
-            f"jitter_buffer={self.jitter_buffer:g} ms; devices={self.devices:g} ms; "
-            f"server_transit={self.server_transit:g} ms; loss=random; echo=G.107 default"
+            f"codec={self.codec} as g711-plc; codec_delay={self.codec_delay:g} ms; devices={self.devices:g} ms; "
+            f"echo=G.107 default; jitter_buffer={self.jitter_buffer:g} ms; loss=random; "
+            f"server_transit={self.server_transit:g} ms"
         )
 
 

@@ -23,7 +23,7 @@ FRAME_RATE_SCALE = 5.0
 HEIGHT_SCALE = 150.0
 """360 lines have 91 % of the quality of a high resolution, 180 lines 70 %."""
 
-ASSUMPTIONS_OF_VIDEO = "weights=agora-analytics; resolution=latest known"
+ASSUMPTIONS_OF_VIDEO = "resolution=latest known; weights=agora-analytics"
 """The text of the column `assumptions` for video."""
 
 
