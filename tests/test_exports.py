@@ -18,7 +18,7 @@ pytest.importorskip("duckdb")
 pytest.importorskip("graphql")
 pytest.importorskip("jwt")
 
-PARTS = ("agora.beta", "apsaravideo", "blocking", "harvest", "opentok", "signaling", "store")
+PARTS = ("agora.beta", "apsaravideo", "blocking", "harvest", "insight", "opentok", "signaling", "store")
 PACKAGES = [agora_analytics, *(import_module(f"agora_analytics.{name}") for name in PARTS)]
 """A name of one vendor, and a blocking twin, may be public in a package of its own only."""
 INTERNAL = {

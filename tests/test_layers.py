@@ -51,7 +51,6 @@ MAY_IMPORT = {
     "simulator": {"core.limits"} | FACTS | VALUES,
     "insight": {"store", "scoring", "core", "schemas"} | MAPPINGS | VALUES,
     "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
-    "insight": {"store", "core", "schemas"} | MAPPINGS | VALUES,
     "fleet": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
     "blocking": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
 }

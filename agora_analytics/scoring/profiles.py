@@ -148,11 +148,13 @@ def _one(metric: str, value: float, persistence: Persistence | None = None, note
     return Threshold(metric=metric, value=value, persistence=persistence, note=note)
 
 
-def _graded(metric: str, fair: float, poor: float, bad: float) -> tuple[Threshold, ...]:
+def _graded(
+    metric: str, fair: float, poor: float, bad: float, *, direction: Direction = "above"
+) -> tuple[Threshold, ...]:
     return (
-        Threshold(metric=metric, value=fair, level="fair"),
-        Threshold(metric=metric, value=poor, level="poor"),
-        Threshold(metric=metric, value=bad, level="bad"),
+        Threshold(metric=metric, direction=direction, value=fair, level="fair"),
+        Threshold(metric=metric, direction=direction, value=poor, level="poor"),
+        Threshold(metric=metric, direction=direction, value=bad, level="bad"),
     )
 
 
@@ -164,7 +166,8 @@ PROFILES: Mapping[str, Profile] = {
     for profile in (
         Profile(
             name="agora",
-            source="AgoraIO/Docs-Source: _data-insight.mdx, _monitor.mdx, _call-search-terms.mdx",
+            source="AgoraIO/Docs-Source: _data-insight.mdx, _monitor.mdx, _call-search-terms.mdx; pub.dev: "
+            "agora_rtc_engine, mosValue",
             note="Agora's events of single freezes (audio 200 ms, video 600 ms) need times of single freezes, which "
             "are not sent. Its client SDK uses other limits.",
             thresholds=(
@@ -184,6 +187,7 @@ PROFILES: Mapping[str, Profile] = {
                 Threshold(metric="join_success_in_5s_rate", direction="below", value=0.95),
                 _one("task_scheduling_delay", 80),
                 Threshold(metric="video_capture_frame_rate", direction="below", value=3),
+                *_graded("audio_mos", 3.5, 3, 2.5, direction="below"),
             ),
         ),
         Profile(

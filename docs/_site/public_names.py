@@ -26,6 +26,7 @@ MODULES = (
     "agora_analytics.messages",
     "agora_analytics.errors",
     "agora_analytics.store",
+    "agora_analytics.insight",
 )
 
 
