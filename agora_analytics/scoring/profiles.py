@@ -13,7 +13,9 @@ from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 
 Direction = Literal["above", "below"]
+"""On which side of its value a threshold is exceeded."""
 Level = Literal["fair", "poor", "bad"]
+"""The grade of a metric beyond a threshold."""
 
 LOSS_METRICS = (
     "audio_packet_loss_sent",
@@ -166,8 +168,7 @@ PROFILES: Mapping[str, Profile] = {
     for profile in (
         Profile(
             name="agora",
-            source="AgoraIO/Docs-Source: _data-insight.mdx, _monitor.mdx, _call-search-terms.mdx; pub.dev: "
-            "agora_rtc_engine, mosValue",
+            source="AgoraIO/Docs-Source: _data-insight, _monitor, _call-search-terms; pub.dev: agora_rtc_engine, mosValue",
             note="Agora's events of single freezes (audio 200 ms, video 600 ms) need times of single freezes, which "
             "are not sent. Its client SDK uses other limits.",
             thresholds=(

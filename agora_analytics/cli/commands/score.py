@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,6 +20,8 @@ from agora_analytics.cli.output.columns import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from agora_analytics.insight.scores import ScoreLevel
 
 
 class ScoreBy(StrEnum):
@@ -119,7 +121,7 @@ def score(
     from agora_analytics.insight.scores import score_schema
     from agora_analytics.store import open_store
 
-    level = by.value
+    level = cast("ScoreLevel", by.value)
     table = scores(
         open_store(store),
         level,
