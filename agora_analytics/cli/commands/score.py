@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -121,7 +121,7 @@ def score(
     from agora_analytics.insight.scores import score_schema
     from agora_analytics.store import open_store
 
-    level = cast("ScoreLevel", by.value)
+    level: ScoreLevel = by.value
     table = scores(
         open_store(store),
         level,
