@@ -10,9 +10,10 @@ from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import Instant, epoch_seconds, utc_day
 from agora_analytics.schemas import INTERVAL_SCORES, STREAM_SCORES
+from agora_analytics.store.query import connect
 from agora_analytics.store.score_views import VENDORS, interval_scores_sql, stream_scores_sql
 from agora_analytics.store.sql_guard import quoted
-from agora_analytics.store.stream import stream
+from agora_analytics.store.stream import reader
 
 if TYPE_CHECKING:
     from agora_analytics.store import BucketStore, ParquetStore
@@ -28,6 +29,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "channel": ("vendor", "app_id", "channel"),
     "day": ("vendor", "app_id", "day"),
 }
+_STREAM = ("vendor", "app_id", "call_id", "session_id", "peer_id", "media")
 _MICROSECOND = 1_000_000
 
 
@@ -75,15 +77,24 @@ def score(
     now = time.time()
     start = None if since is None else epoch_seconds(since, now=now, name="since")
     end = None if until is None else epoch_seconds(until, now=now, name="until")
-    read = {"vendor": vendor, "app_id": app_id, "channel": channel, "call_id": call_id}
-    days = _days(store, start, end)
-    intervals = _where(
-        interval_scores_sql(_all_of(*_equal(read), *days)),
-        *_equal({"media": media, "user_id": user}),
-        *([f"ts >= {_timestamp(start)}"] if start is not None else []),
-        *([f"ts < {_timestamp(end)}"] if end is not None else []),
-    )
-    return _fetch(store, _statement(by, intervals)).cast(score_schema(by))
+    calls = _equal({"vendor": vendor, "app_id": app_id, "channel": channel, "call_id": call_id})
+    kept = _equal({"media": media, "user_id": user})
+    kept += [f"ts >= {_timestamp(start)}"] if start is not None else []
+    kept += [f"ts < {_timestamp(end)}"] if end is not None else []
+
+    fetch = reader(store)
+
+    def of_day(day: str) -> pa.Table:
+        intervals = _where(interval_scores_sql(_all_of(*calls, f"day = DATE '{day}'")), *kept)
+        return fetch(intervals if by == "interval" else stream_scores_sql(intervals))
+
+    schema = score_schema("interval" if by == "interval" else "stream")
+    days = fetch(_days_sql(calls, start, end))["day"].to_pylist()
+    rows = pa.concat_tables([schema.empty_table(), *(of_day(day).cast(schema) for day in days)])
+    if by == "interval" or by == "stream":
+        first = "ts" if by == "interval" else "worst_window"
+        return rows.sort_by([(name, "ascending") for name in (first, *_STREAM)])
+    return _grouped(rows, by)
 
 
 def score_schema(by: ScoreLevel) -> pa.Schema:
@@ -128,19 +139,14 @@ def _check(by: str, media: str | None, vendor: str | None) -> None:
         raise InvalidRequest(f"vendor={vendor!r} has no scores; use one of {', '.join(VENDORS)}")
 
 
-def _statement(by: ScoreLevel, intervals: str) -> str:
-    if by == "interval":
-        keys = "vendor, app_id, call_id, session_id, peer_id, media"
-        return f"SELECT {', '.join(INTERVAL_SCORES.names)} FROM ({intervals}) ORDER BY ts, {keys}"
-    streams = stream_scores_sql(intervals)
-    if by == "stream":
-        return f"{streams} ORDER BY worst_window, vendor, app_id, call_id, session_id, peer_id, media"
+def _grouped(streams: pa.Table, by: ScoreLevel) -> pa.Table:
+    """Return the rows of a level above streams."""
     keys = ", ".join(_KEYS[by])
     # The first of the fields decides which stream is the worst; the others make the choice unique.
     fields = ("worst_window", "call_id", "session_id", "peer_id", "user_id", "worst_window_ts")
     worst = ", ".join(f"'{name}': {name}" for name in fields)
     order = "day, vendor, app_id, media" if by == "day" else f"worst.worst_window, {keys}, media"
-    return f"""
+    text = f"""
     SELECT {keys}, media, calls, users, streams, seconds, seconds_without_score, score, worst.worst_window,
         worst.worst_window_ts, worst.call_id AS worst_call_id, worst.user_id AS worst_user_id,
         worst.peer_id AS worst_peer_id, assumptions
@@ -151,31 +157,29 @@ def _statement(by: ScoreLevel, intervals: str) -> str:
             min({{{worst}}}) FILTER (worst_window IS NOT NULL) AS worst,
             array_to_string(list_sort(list_distinct(flatten(list(string_split(assumptions, '; '))))), '; ')
                 AS assumptions
-        FROM ({streams})
+        FROM streams
         GROUP BY {keys}, media
     )
     ORDER BY {order}
     """
+    with connect() as connection:
+        connection.register("streams", streams)
+        return connection.sql(text).to_arrow_table().cast(score_schema(by))
 
 
-def _days(store: "ParquetStore | BucketStore", start: float | None, end: float | None) -> list[str]:
-    """Return conditions on `day` that skip the files of calls outside of a time range.
+def _days_sql(calls: list[str], start: float | None, end: float | None) -> str:
+    """Return the query for the days of the calls that a time range touches.
 
-    The day of a call is the day on which it began, so the first day is that of the oldest call that was active later.
+    The scores of each day are computed separately, so the memory is that of one day. The day of a call is the day on
+    which it began, so the calls that were active in a time range may have older days.
     """
-    conditions = [] if end is None else [f"day <= DATE '{utc_day(end - 1 / _MICROSECOND)}'"]
+    kept = [*calls] if end is None else [*calls, f"day <= DATE '{utc_day(end - 1 / _MICROSECOND)}'"]
     if start is not None:
-        text = f"""SELECT min(day)::VARCHAR AS day FROM (
-            SELECT day FROM calls WHERE destroyed_ts >= {_timestamp(start)}
-            UNION ALL SELECT day FROM points WHERE ts >= {_timestamp(start)})"""
-        first = _fetch(store, text)["day"][0].as_py() or utc_day(start)
-        conditions.append(f"day >= DATE '{min(first, utc_day(start))}'")
-    return conditions
-
-
-def _fetch(store: "ParquetStore | BucketStore", text: str) -> pa.Table:
-    schema, tables = stream(store, text)
-    return pa.concat_tables([schema.empty_table(), *tables])
+        kept.append(f"last_ts >= {_timestamp(start)}")
+    return f"""SELECT DISTINCT day::VARCHAR AS day FROM (
+        SELECT 'agora' AS vendor, app_id, day, cname AS channel, call_id, destroyed_ts AS last_ts FROM calls
+        UNION ALL SELECT vendor, app_id, day, channel, call_id, ts FROM points WHERE call_id IS NOT NULL
+    ) WHERE {_all_of(*kept)} ORDER BY day"""
 
 
 def _where(query: str, *conditions: str) -> str:

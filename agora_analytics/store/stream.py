@@ -1,6 +1,6 @@
 """Runs a query over any store, and returns its rows in pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from agora_analytics.store.layout import Layout
 from agora_analytics.store.parquet_store import ParquetStore
 
 if TYPE_CHECKING:
+    from agora_analytics.store.bucket.bucket_query import Snapshot
     from agora_analytics.store.bucket.bucket_store import BucketStore
 
 
@@ -31,7 +32,23 @@ def stream(
     """
     if isinstance(store, ParquetStore):
         return query.stream(Layout(store.path), text, allow)
+    return _snapshot(store).stream(text, allow)
+
+
+def reader(store: "ParquetStore | BucketStore") -> Callable[[str], pa.Table]:
+    """Return a function that returns the rows of a query as a table. Its errors are those of `stream`.
+
+    All queries over a bucket read the same snapshot.
+    """
+    if isinstance(store, ParquetStore):
+        layout = Layout(store.path)
+        return lambda text: query.fetch(layout, text, lambda relation: relation.to_arrow_table())
+    snapshot = _snapshot(store)
+    return lambda text: snapshot.fetch(text, lambda relation: relation.to_arrow_table())
+
+
+def _snapshot(store: "BucketStore") -> "Snapshot":
     from agora_analytics.store.bucket.bucket_query import Snapshot
     from agora_analytics.store.bucket.delta_tables import DeltaTables
 
-    return Snapshot.load(DeltaTables(BucketLocation.parse(store.url))).stream(text, allow)
+    return Snapshot.load(DeltaTables(BucketLocation.parse(store.url)))

@@ -1,11 +1,11 @@
 """The SQL of the scores is the same formula as the Python, bounded and monotone for a million random inputs."""
 
-import numpy as np
 import pytest
 
 from agora_analytics.scoring.audio_score import audio_rating, audio_score, mos_sql, rating_sql
 from agora_analytics.scoring.video_score import video_score, video_score_sql
 
+np = pytest.importorskip("numpy")
 duckdb = pytest.importorskip("duckdb")
 pa = pytest.importorskip("pyarrow")
 
