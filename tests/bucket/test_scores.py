@@ -2,7 +2,7 @@
 
 from agora_analytics.insight import score
 from agora_analytics.store import open_store
-from tests.insight.conftest import BEGIN, agora_samples, put_call
+from tests.insight.scored_calls import BEGIN, agora_samples, put_call
 
 
 def test_bucket_and_folder_have_the_same_scores(url, tmp_path):

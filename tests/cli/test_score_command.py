@@ -10,7 +10,7 @@ import pytest
 from agora_analytics.cli import main
 from agora_analytics.insight import score as scores
 from agora_analytics.store import open_store
-from tests.insight.conftest import BEGIN, agora_samples, put_call
+from tests.insight.scored_calls import BEGIN, agora_samples, put_call
 
 
 @pytest.fixture(scope="module")

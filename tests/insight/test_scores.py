@@ -12,7 +12,7 @@ from agora_analytics.scoring.audio_score import audio_score
 from agora_analytics.scoring.video_score import video_score
 from agora_analytics.store import open_store
 
-from .conftest import APP, BEGIN, agora_samples, put_call
+from .scored_calls import APP, BEGIN, agora_samples, put_call
 
 LEVELS = ("interval", "stream", "user", "call", "channel", "day")
 
