@@ -3,7 +3,8 @@
 import random
 
 import pyarrow as pa
-from agora_analytics.schemas import CALLS, METRICS, POINTS, SESSIONS
+
+from agora_analytics.schemas import CALLS, METRICS, SESSIONS
 
 APP, DAY, BEGIN = "0123456789abcdef0123456789abcdef", "2026-11-20", 1_795_161_600  # 2026-11-20T08:00:00Z
 CALL_SECONDS = 120
