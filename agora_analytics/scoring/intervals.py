@@ -1,9 +1,10 @@
 """The SQL (DuckDB) of scores: one row for each interval of a stream, and the aggregation of intervals.
 
 An interval is one sample of the packet loss (audio) or of the freeze time (video) of a received stream, with the seconds
-that it covers. Other inputs of the interval are the latest samples at its time. The aggregation is part of the definition
-of a score: the mean of the scores of the intervals, weighted by their seconds, and the worst window. A mean of the loss is
-never converted to a score, because it hides short impairments.
+that it covers. Other inputs of the interval are the latest samples at its time, and the largest of several at one time.
+
+The aggregation is part of the definition of a score: the mean of the scores of the intervals, weighted by their seconds,
+and the worst window. A mean of the loss is never converted to a score, because it hides short impairments.
 """
 
 from agora_analytics.scoring.audio_score import (
@@ -47,7 +48,8 @@ def audio_sql(inputs: str) -> str:
     """
     latest = (
         "last_value(CASE WHEN {value} IS NOT NULL THEN {{'at': epoch(ts), 'value': {value}}} END IGNORE NULLS) "
-        "OVER (PARTITION BY " + _CALL + ", {party} ORDER BY ts, is_interval ROWS UNBOUNDED PRECEDING)"
+        "OVER (PARTITION BY " + _CALL + ", {party} ORDER BY "
+        "ts, is_interval, own_delay, sender_delay, sender_loss ROWS UNBOUNDED PRECEDING)"
     )
     receiver = latest.format(value="own_delay", party="session_id")
     sender = {
@@ -90,7 +92,8 @@ def video_sql(inputs: str) -> str:
             (pixels) instead; `is_interval` is true for a sample of the freeze time.
     """
     over = (
-        f"OVER (PARTITION BY {_CALL}, session_id, peer_id ORDER BY ts, is_interval ROWS UNBOUNDED PRECEDING)"
+        f"OVER (PARTITION BY {_CALL}, session_id, peer_id "
+        "ORDER BY ts, is_interval, frame_rate, width, height ROWS UNBOUNDED PRECEDING)"
     )
     rate = "CASE WHEN frame_rate IS NOT NULL THEN {'at': epoch(ts), 'value': frame_rate} END"
     score = video_score_sql("freeze_share", "frame_rate", "width", "height")

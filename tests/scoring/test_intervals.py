@@ -179,6 +179,20 @@ def test_video_interval_uses_the_latest_frame_rate_and_size():
     ]
 
 
+def test_largest_of_several_values_at_one_time_counts():
+    """A sender with two streams, and a picture with a high and a low stream: the result does not depend on the order."""
+    trips = [round_trip(4, 100, "s2", "2"), round_trip(4, 60, "s4", "2"), round_trip(4, 80, "s5", "2")]
+    sizes = [
+        sample(4, frame_rate=rate, width=width, height=height)
+        for rate, width, height in ((0.0, 160.0, 90.0), (15.0, 640.0, 360.0))
+    ]
+    for order in (1, -1):
+        (heard,) = audio(lost(4, 0.0), *trips[::order])
+        assert heard["delay"] == 50
+        (seen,) = video(sample(4, True, frozen=0.0), *sizes[::order])
+        assert (seen["frame_rate"], seen["width"], seen["height"]) == (15, 640, 360)
+
+
 def test_stream_without_pictures_and_without_a_freeze_has_no_score():
     """The sender turned the camera off. A stalled stream has a freeze."""
     off = video(sample(4, True, frozen=0.0), sample(4, frame_rate=0.0, width=640.0, height=360.0))

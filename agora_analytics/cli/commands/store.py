@@ -200,8 +200,9 @@ def sql(
 ) -> None:
     """Query a store with SQL (DuckDB). All times are UTC. The query can only read.
 
-    Tables: calls, sessions and metrics (Agora), points (OpenTok, ApsaraVideo, and Data Insights of Agora), and the view
-    quality, which has the metrics of all vendors with common names and units.
+    Tables: calls, sessions and metrics (Agora), points (OpenTok, ApsaraVideo, and Data Insights of Agora). Views: quality
+    has the metrics of all vendors with common names and units, interval_scores and stream_scores have scores of received
+    audio and video.
     """
     from agora_analytics.store import open_store
     from agora_analytics.store.stream import stream
