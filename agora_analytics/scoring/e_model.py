@@ -68,7 +68,7 @@ DEFAULT = Transmission()
 
 
 def rating(transmission: Transmission = DEFAULT) -> float:
-    """Return the transmission rating R (equation 7-1). It is not clamped: it may be negative, or above 100.
+    """Return the transmission rating R (clause 7.1). It is not clamped: it may be negative, or above 100.
 
     Example:
         >>> round(rating(), 2)
@@ -100,12 +100,12 @@ def mos(rating: float) -> float:
 
 
 def basic_rating(c: Transmission) -> float:
-    """Return the signal-to-noise ratio Ro (equations 7-2 to 7-7)."""
+    """Return the signal-to-noise ratio Ro (clause 7.2)."""
     return 15 - 1.5 * (c.send_loudness + noise(c))
 
 
 def noise(c: Transmission) -> float:
-    """Return the power sum No of all noise sources in dBm0p (equations 7-3 to 7-7)."""
+    """Return the power sum No of all noise sources in dBm0p (clause 7.2)."""
     overall_loudness = c.send_loudness + c.receive_loudness
     sent = c.send_room_noise - c.send_loudness - c.send_side_factor - 100
     sent += 0.004 * (c.send_room_noise - overall_loudness - c.send_side_factor - 14) ** 2
@@ -118,7 +118,7 @@ def noise(c: Transmission) -> float:
 
 
 def simultaneous_impairment(c: Transmission) -> float:
-    """Return Is: impairments at the same time as the voice (equations 7-8 to 7-17)."""
+    """Return Is: impairments at the same time as the voice (clause 7.3)."""
     return _loudness_impairment(c) + sidetone_impairment(c) + _quantization_impairment(c)
 
 
@@ -129,7 +129,7 @@ def _loudness_impairment(c: Transmission) -> float:
 
 
 def sidetone_impairment(c: Transmission) -> float:
-    """Return Ist (equations 7-10 and 7-11). It hardly depends on the delay of the echo."""
+    """Return Ist (clause 7.3). It hardly depends on the delay of the echo."""
     echo = exp(-c.echo_delay / 4) * 10 ** (-c.talker_echo_loudness / 10)
     masking = -10 * log10(10 ** (-c.sidetone / 10) + echo)
     return (
@@ -149,12 +149,12 @@ def _quantization_impairment(c: Transmission) -> float:
 
 
 def delay_impairment(c: Transmission) -> float:
-    """Return Id = Idte + Idle + Idd: talker echo, listener echo and absolute delay (equations 7-18 to 7-28)."""
+    """Return Id = Idte + Idle + Idd: talker echo, listener echo and absolute delay (clause 7.4)."""
     return talker_echo_impairment(c) + listener_echo_impairment(c) + absolute_delay_impairment(c)
 
 
 def talker_echo_impairment(c: Transmission) -> float:
-    """Return Idte (equations 7-19 to 7-22), with the corrections for a sidetone below 9 dB and above 20 dB."""
+    """Return Idte (clause 7.4), with the corrections for a sidetone below 9 dB and above 20 dB."""
     t = c.echo_delay
     echo = c.talker_echo_loudness - 40 * log10((1 + t / 10) / (1 + t / 150)) + 6 * exp(-0.3 * t**2)
     if c.sidetone < 9:
@@ -165,13 +165,13 @@ def talker_echo_impairment(c: Transmission) -> float:
 
 
 def listener_echo_impairment(c: Transmission) -> float:
-    """Return Idle (equations 7-25 and 7-26)."""
+    """Return Idle (clause 7.4)."""
     difference = basic_rating(c) - 10.5 * (c.echo_path_loss + 7) * power(c.round_trip_delay + 1, -0.25)
     return difference / 2 + sqrt(difference**2 / 4 + 169)
 
 
 def absolute_delay_impairment(c: Transmission) -> float:
-    """Return Idd (equations 7-27 and 7-28): 0 up to 100 ms."""
+    """Return Idd (clause 7.4): 0 up to 100 ms."""
     if c.delay <= 100:
         return 0.0
     x = log2(c.delay / 100)
@@ -179,7 +179,7 @@ def absolute_delay_impairment(c: Transmission) -> float:
 
 
 def equipment_impairment(c: Transmission) -> float:
-    """Return Ie-eff (equation 7-29): the codec, and lost packets.
+    """Return Ie-eff (clause 7.5): the codec, and lost packets.
 
     Example:
         >>> equipment_impairment(Transmission(loss_percent=4.3))

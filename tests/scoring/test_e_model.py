@@ -37,7 +37,7 @@ def test_mos_is_that_of_table_b1(r, expected):
     ],
 )
 def test_equipment_impairment_of_codecs(ie, bpl, loss, expected):
-    """By hand from equation 7-29 with the Ie and Bpl of G.113 Appendix I."""
+    """By hand from clause 7.5 with the Ie and Bpl of G.113 Appendix I."""
     given = Transmission(equipment_impairment=ie, loss_robustness=bpl, loss_percent=loss)
     assert e_model.equipment_impairment(given) == pytest.approx(expected, abs=0.005)
 
@@ -58,7 +58,7 @@ def test_bursts_double_the_weight_of_the_loss():
     ],
 )
 def test_absolute_delay_impairment(delay, expected):
-    """By hand from equations 7-27 and 7-28."""
+    """By hand from clause 7.4."""
     assert e_model.absolute_delay_impairment(Transmission(delay=delay)) == pytest.approx(expected, abs=0.002)
 
 
