@@ -11,7 +11,8 @@ from tests.insight.scored_calls import BEGIN, agora_samples, put_call
 
 @pytest.fixture
 def scored(store):
-    put_call(store, "c1", "room", BEGIN, list(agora_samples(1, [0] * 10)))
+    for name in ("c0", "c1", "c2"):  # DuckDB drops a condition that the statistics of all files satisfy
+        put_call(store, name, "room", BEGIN, list(agora_samples(1, [0] * 10)))
     return store
 
 
@@ -44,7 +45,7 @@ def test_other_queries_do_not_pay_for_the_views(scored):
     relation = scored.sql("select count(*) from calls")
     with pytest.raises(InvalidRequest, match="interval_score"):
         scored.sql("from interval_score")
-    assert relation.fetchall() == [(1,)]
+    assert relation.fetchall() == [(3,)]
 
 
 @pytest.mark.parametrize("view", ["interval_scores", "stream_scores"])
