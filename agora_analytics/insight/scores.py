@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.instants import Instant, epoch_seconds, utc_day
+from agora_analytics.instants import LAST_SECOND, Instant, epoch_seconds, utc_day
 from agora_analytics.schemas import INTERVAL_SCORES, STREAM_SCORES
 from agora_analytics.store.query import connect
 from agora_analytics.store.score_views import VENDORS, interval_scores_sql, stream_scores_sql
@@ -74,9 +74,7 @@ def score(
             print(row["call_id"], row["score"], row["worst_window"], row["worst_user_id"])
     """
     _check(by, media, vendor)
-    now = time.time()
-    start = None if since is None else epoch_seconds(since, now=now, name="since")
-    end = None if until is None else epoch_seconds(until, now=now, name="until")
+    start, end = _seconds(since, "since"), _seconds(until, "until")
     calls = _equal({"vendor": vendor, "app_id": app_id, "channel": channel, "call_id": call_id})
     kept = _equal({"media": media, "user_id": user})
     kept += [f"ts >= {_timestamp(start)}"] if start is not None else []
@@ -137,6 +135,13 @@ def _check(by: str, media: str | None, vendor: str | None) -> None:
         raise InvalidRequest("ApsaraVideo sends totals of all users only, so no score can be computed")
     if vendor is not None and vendor not in VENDORS:
         raise InvalidRequest(f"vendor={vendor!r} has no scores; use one of {', '.join(VENDORS)}")
+
+
+def _seconds(moment: Instant | None, name: str) -> float | None:
+    """Return a time in epoch seconds, within the times that a store can have."""
+    if moment is None:
+        return None
+    return min(max(epoch_seconds(moment, now=time.time(), name=name), 0.0), float(LAST_SECOND))
 
 
 def _grouped(streams: pa.Table, by: ScoreLevel) -> pa.Table:

@@ -174,6 +174,7 @@ def test_intervals_are_in_the_order_of_time(store):
         ({"until": "2026-11-20T08:30:00Z"}, "call_id", {"bad", "meeting"}),
         ({"since": datetime(2026, 11, 21, tzinfo=UTC)}, "call_id", set()),
         ({"until": "2026-11-20"}, "call_id", set()),
+        ({"since": -9e10, "until": 9e10, "vendor": "opentok"}, "call_id", {"meeting"}),
     ],
 )
 def test_filters_select_rows(store, filters, column, expected):
