@@ -10,6 +10,7 @@ import typer
 from agora_analytics import __version__
 from agora_analytics.cli.commands.apsaravideo import app as apsaravideo
 from agora_analytics.cli.commands.calls import calls, sessions
+from agora_analytics.cli.commands.compare import compare
 from agora_analytics.cli.commands.costs import estimate, quota
 from agora_analytics.cli.commands.demo import demo
 from agora_analytics.cli.commands.fleet import app as fleet
@@ -76,6 +77,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics estimate userCount videoFreezeRate --realtime",
     ),
     "harvest": ("agora-analytics harvest --since 2d --out calls.store",),
+    "compare": (
+        "agora-analytics compare --store calls.store --metric video_freeze_rate --before 2d..1d --after 1d..now",
+        "agora-analytics compare --store calls.store -m round_trip_time --above 300 --before 2d..1d --after 1d..now",
+    ),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
     "score": (
         "agora-analytics score --store calls.store",
@@ -107,7 +112,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compact),
+    "Store": (harvest, sql, score, compare, compact),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),
