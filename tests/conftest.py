@@ -47,6 +47,7 @@ NEEDS = {
     "insight": ("duckdb", "portalocker", "pyarrow", "pytz"),
     "faults": SIMULATOR,
     "fuzz": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
+    "insight": ("duckdb", "portalocker", "pyarrow", "numpy"),
     "opentok": ("ariadne", "jwt", *SIMULATOR),
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,

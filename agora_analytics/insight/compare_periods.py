@@ -13,7 +13,13 @@ from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.core.windows import Window, time_range
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.insight.call_metrics import CallMetric, Worse, call_metric, known_metrics
+from agora_analytics.insight.call_metrics import (
+    DERIVED_METRICS,
+    CallMetric,
+    Worse,
+    call_metric,
+    known_metrics,
+)
 from agora_analytics.insight.call_sums import (
     NO_GROUP,
     SESSION_COLUMNS,
@@ -337,7 +343,8 @@ def _check_data(
             f"the store has no metrics of calls that began {' or '.join(missing)}; harvest these days, or choose others"
         )
     if metric.source not in stored:
-        advice = did_you_mean(metric.source, {*stored, *known_metrics()} - {metric.source})
+        names = (*stored, *DERIVED_METRICS)
+        advice = "" if metric.source in known_metrics() else did_you_mean(metric.source, names)
         raise InvalidRequest(
             f"no call of the two periods has {metric.source!r}{advice or '; they have ' + ', '.join(stored)}"
         )

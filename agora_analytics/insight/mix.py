@@ -11,7 +11,7 @@ from attrs import frozen
 
 from agora_analytics.core.record import Record
 from agora_analytics.insight.call_sums import PeriodSums
-from agora_analytics.insight.comparison import Difference, difference, holm
+from agora_analytics.insight.comparison import difference, holm, linear_p_value
 
 LEAST_CHANGE = 0.05
 """A share must change by more than this for a warning."""
@@ -62,15 +62,15 @@ def mix_changes(group: str, columns: Mapping[str, PeriodSums], *, seed: int) -> 
     """Return the columns whose mix changed, with the difference that remains without this change.
 
     A share counts as changed if it changed by more than `LEAST_CHANGE` and its p-value, corrected for all shares of all
-    columns, is below 5 %. Periods with too few calls for an interval have no changes.
+    columns, is below 5 %. Periods with fewer than 20 calls have no changes.
 
     Args:
         group: the group whose sums these are.
         columns: the sums of a metric by the values of each column.
         seed: of the bootstrap.
     """
-    found = [(name, each) for name, sums in columns.items() for each in _shares(sums, seed)]
-    corrected = holm(tested.p_value if tested else 1.0 for _, (_, tested) in found)
+    found = [(name, each) for name, sums in columns.items() for each in _shares(sums)]
+    corrected = holm(p_value for _, (_, p_value) in found)
     changed: dict[str, list[ShareChange]] = {}
     for (name, (share, _)), p_value in zip(found, corrected, strict=True):
         if p_value is not None and p_value < ALPHA:
@@ -81,19 +81,19 @@ def mix_changes(group: str, columns: Mapping[str, PeriodSums], *, seed: int) -> 
     )
 
 
-def _shares(sums: PeriodSums, seed: int) -> Iterator[tuple[ShareChange, Difference | None]]:
-    """Yield the shares that are large enough to change, each with its difference if it changed enough."""
+def _shares(sums: PeriodSums) -> Iterator[tuple[ShareChange, float | None]]:
+    """Yield the shares that are large enough to change, each with the p-value of its change; 1 for a small change."""
     before, after = (_shares_of(sums, period) for period in (0, 1))
     for place, value in enumerate(sums.values):
         share = ShareChange(value=value, before=float(before[place]), after=float(after[place]))
         if max(share.before, share.after) < _LEAST_SHARE:
             continue
-        tested = None
+        p_value: float | None = 1.0
         if _size(share) > LEAST_CHANGE:
             part = np.where(sums.value == place, sums.denominator, 0.0)
-            calls = (sums.calls(period, part, sums.denominator) for period in (0, 1))
-            tested = difference(*calls, seed=(seed, crc32(value.encode())))
-        yield share, tested
+            calls = (sums.calls(period, part, sums.denominator).measured() for period in (0, 1))
+            p_value = linear_p_value(*calls)
+        yield share, p_value
 
 
 def _shares_of(sums: PeriodSums, period: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
