@@ -12,25 +12,33 @@ if TYPE_CHECKING:
     from agora_analytics.insight.mix import MixChange
 
 NO_VALUE = "-"
-TITLES = ("before", "after", "difference", "95 % interval", "verdict", "calls", "users")
 _MIX_LINES = 3
 
 
+def titles(unit: str) -> tuple[str, ...]:
+    """Return the titles of the columns after that of the group. Shares are in percent, their changes in percentage points.
+
+    Example:
+        >>> titles("ratio")[:3]
+        ('before %', 'after %', 'change pp')
+    """
+    value, change = ("%", "pp") if unit == "ratio" else (unit, unit)
+    named = (f"before {value}", f"after {value}", f"change {change}")
+    return (*(title.rstrip() for title in named), "95 % interval", "verdict", "calls", "users")
+
+
 def value_text(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """Return a value with its unit: shares in percent, differences of shares in percentage points (pp).
+    """Return a value without its unit, which the title of the column has.
 
     Example:
         >>> value_text(0.0231, "ratio"), value_text(0.0179, "ratio", signed=True), value_text(82.26, "ms")
-        ('2.31 %', '+1.79 pp', '82.3 ms')
+        ('2.31', '+1.79', '82.3')
     """
-    if value is None:
-        return NO_VALUE
-    name = unit if unit != "ratio" else "pp" if signed else "%"
-    return f"{_number(value, unit, signed=signed)} {name}".rstrip()
+    return NO_VALUE if value is None else _number(value, unit, signed=signed)
 
 
 def interval_text(low: float | None, high: float | None, unit: str) -> str:
-    """Return the interval of a difference, without the unit, which the difference has.
+    """Return the interval of a difference without its unit.
 
     Example:
         >>> interval_text(-0.001, 0.0354, "ratio")
@@ -52,13 +60,13 @@ def count_text(before: int, after: int) -> str:
 
     Example:
         >>> count_text(1200, 87)
-        '1,200 / 87'
+        '1,200/87'
     """
-    return f"{before:,} / {after:,}"
+    return f"{before:,}/{after:,}"
 
 
 def cells(group: "GroupComparison", unit: str) -> tuple[str, ...]:
-    """Return the texts of a row, for `TITLES`."""
+    """Return the texts of a row, for `titles`."""
     return (
         value_text(group.before, unit),
         value_text(group.after, unit),
@@ -72,7 +80,7 @@ def cells(group: "GroupComparison", unit: str) -> tuple[str, ...]:
 
 def notes(result: "Comparison") -> Iterator[str]:
     """Yield the sentences below a table: the periods, what a verdict means, and what to be careful about."""
-    yield f"{result.metric}: {result.meaning}. Calls and users: before / after."
+    yield f"{result.metric}: {result.meaning}. Calls and users: before/after."
     yield f"Before: {_period(result.before)}. After: {_period(result.after)}."
     if tested := [group for group in result.groups if group.low is not None]:
         yield _corrected(tested)
@@ -112,16 +120,18 @@ def mix_text(change: "MixChange", unit: str) -> str:
     )
     text = f"Warning: the mix by {change.column} changed ({visible(change.group)}): {shares} of the time."
     if change.difference is None:
-        return f"{text} No difference with the mix before: {change.reason}."
+        return f"{text} No change with the mix before: {change.reason}."
     interval = f" ({interval_text(change.low, change.high, unit)})" if change.low is not None else ""
-    difference = value_text(change.difference, unit, signed=True)
-    return f"{text} With the mix before, the difference is {difference}{interval}."
+    difference = (
+        f"{value_text(change.difference, unit, signed=True)} {'pp' if unit == 'ratio' else unit}".rstrip()
+    )
+    return f"{text} With the mix before, the change is {difference}{interval}."
 
 
 def comparison_text(result: "Comparison") -> str:
     """Return a comparison as a table of text with its notes."""
     rows = [
-        (result.by or "", *TITLES),
+        (result.by or "", *titles(result.unit)),
         *((visible(group.group), *cells(group, result.unit)) for group in (*result.groups, result.total)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -130,7 +130,7 @@ def _rows(result: "Comparison") -> list[dict[str, Any]]:
 
 def _row_kind(result: "Comparison") -> RowKind:
     """Return the kind of rows of a comparison. The sentences about it follow a table."""
-    from agora_analytics.insight.comparison_text import count_text, interval_text, notes, value_text
+    from agora_analytics.insight.comparison_text import count_text, interval_text, notes, titles, value_text
 
     def value(name: str, *, signed: bool = False) -> Callable[[Cells], str]:
         return lambda row: value_text(row[name], result.unit, signed=signed)
@@ -138,14 +138,15 @@ def _row_kind(result: "Comparison") -> RowKind:
     def counts(name: str) -> Callable[[Cells], str]:
         return lambda row: count_text(row[f"{name}_before"], row[f"{name}_after"])
 
+    before, after, change, *_ = titles(result.unit)
     return RowKind(
         name="rows",
         schema=_SCHEMA,
         columns=(
             TableColumn((result.by or "").replace("_", " "), lambda row: row["group"], least=12),
-            TableColumn("before", value("before"), right=True),
-            TableColumn("after", value("after"), right=True),
-            TableColumn("difference", value("difference", signed=True), right=True),
+            TableColumn(before, value("before"), right=True),
+            TableColumn(after, value("after"), right=True),
+            TableColumn(change, value("difference", signed=True), right=True),
             TableColumn(
                 "95 % interval", lambda row: interval_text(row["low"], row["high"], result.unit), right=True
             ),
