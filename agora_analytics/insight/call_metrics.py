@@ -1,6 +1,6 @@
 """What the value of a metric is over many calls: SQL for a numerator and a denominator, which are added up per call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from attrs import evolve, frozen
@@ -21,6 +21,9 @@ class CallMetric:
         name: the name of the metric.
         unit: the unit of the value; "ratio" for a share, empty if it is not documented.
         source: the metric of the view `quality` whose samples are used.
+        rows: for a metric that is computed from several others, such as a score: a function of a condition on `day` and
+            `app_id` that returns a query for vendor, app_id, call_id, session_id, user_id, channel, ts, value, seconds.
+            None: the samples of `source`.
         numerator: SQL over the columns `value` and `seconds` of a sample.
         denominator: SQL over the same columns.
         worse: whether a higher or a lower value is worse; empty if neither.
@@ -30,6 +33,7 @@ class CallMetric:
     name: str
     unit: str
     source: str
+    rows: Callable[[str], str] | None = None
     numerator: str = "value * seconds"
     denominator: str = "seconds"
     worse: Worse = ""
@@ -50,7 +54,7 @@ DERIVED_METRICS: Mapping[str, CallMetric] = {
 }
 """Metrics that are computed from the samples of another metric. They replace the vendor's own metric of the same name.
 
-A metric of another kind, such as a score, is one more entry.
+A score is one more entry, with `rows`.
 """
 
 

@@ -193,12 +193,11 @@ def sums_sql(metric: CallMetric, selection: Selection, by: str | None, groups: P
         f"coalesce(nullif(sessions.{name}, ''), '{NO_GROUP}') AS {name}" for name in SESSION_COLUMNS
     )
     return f"""
-    WITH samples AS ({" UNION ALL ".join(_samples(metric, selection))}),
-    timed AS (SELECT *, {seconds_sql("vendor, app_id, call_id, session_id, peer_id, source_metric")} AS seconds FROM samples),
+    WITH timed AS ({_timed(metric, selection)}),
     sums AS (
         SELECT vendor, app_id, call_id, session_id, any_value(user_id) AS user_id, any_value(channel) AS channel,
             sum({metric.numerator}) AS x, sum({metric.denominator}) AS y
-        FROM timed WHERE value IS NOT NULL GROUP BY ALL
+        FROM timed WHERE isfinite(value) GROUP BY ALL
     ),
     started AS ({" UNION ALL ".join(_starts(metric, selection))}),
     numbered AS (
@@ -229,6 +228,17 @@ _COLUMNS: Mapping[str, str] = {
 """The columns of all vendors, as SQL."""
 
 
+def _timed(metric: CallMetric, selection: Selection) -> str:
+    """Return the query for the values of a metric with the seconds that each covers."""
+    if metric.rows is not None:
+        rows = metric.rows(selection.rows)
+        return (
+            rows if selection.vendor is None else f"FROM ({rows}) WHERE vendor = {quoted(selection.vendor)}"
+        )
+    seconds = seconds_sql("vendor, app_id, call_id, session_id, peer_id, source_metric")
+    return f"SELECT *, {seconds} AS seconds FROM ({' UNION ALL '.join(_samples(metric, selection))})"
+
+
 def _samples(metric: CallMetric, selection: Selection) -> Iterator[str]:
     """Yield the queries for the samples of a metric: Agora's own, and those of the other vendors."""
     # A metric id is a stored column, so DuckDB skips the row groups of other metrics; the name is computed.
@@ -254,7 +264,10 @@ def _points(metric: CallMetric, selection: Selection) -> str:
 def _starts(metric: CallMetric, selection: Selection) -> Iterator[str]:
     """Yield the queries for when calls began. The other vendors' tables have no calls: the first sample is the start."""
     yield f"SELECT 'agora' AS vendor, app_id, call_id, created_ts AS start FROM calls WHERE {selection.rows}"
-    yield f"SELECT vendor, app_id, call_id, min(ts) FROM points WHERE {_points(metric, selection)} GROUP BY ALL"
+    others = f"points WHERE {_points(metric, selection)}"
+    if metric.rows is not None:
+        others = f"({_timed(metric, selection)}) WHERE vendor <> 'agora'"
+    yield f"SELECT vendor, app_id, call_id, min(ts) FROM {others} GROUP BY ALL"
 
 
 def _period(selection: Selection) -> str:
@@ -266,7 +279,7 @@ def _period(selection: Selection) -> str:
 
 def _results() -> Iterator[str]:
     # The order of floating-point sums differs from run to run; rounding makes equal stores give equal numbers.
-    sums = "round(sum(x), 6) AS x, round(sum(y), 6) AS y"
+    sums = "round(sum(x)::DOUBLE, 6) AS x, round(sum(y)::DOUBLE, 6) AS y"
     yield f"SELECT 'calls' AS part, period, call, grp, '' AS value, {sums} FROM rows GROUP BY ALL"
     for name in SESSION_COLUMNS:
         yield f"SELECT '{name}', period, call, grp, {name}, {sums} FROM rows GROUP BY ALL"

@@ -115,7 +115,7 @@ def _corrected(tested: "Sequence[GroupComparison]") -> str:
 def mix_text(change: "MixChange", unit: str) -> str:
     """Return the warning about a changed mix."""
     shares = ", ".join(
-        f"{visible(share.value)} {share.before:.0%} to {share.after:.0%}"
+        f"{visible(share.value)} {100 * share.before:.0f} to {100 * share.after:.0f} %"
         for share in change.shares[:_MIX_LINES]
     )
     text = f"Warning: the mix by {change.column} changed ({visible(change.group)}): {shares} of the time."

@@ -117,7 +117,7 @@ def _adjusted(
     common = (before > 0) & (after > 0)
     left_out = max(float(before[~common].sum()), float(after[~common].sum()))
     if left_out > _MOST_LEFT_OUT:
-        reason = f"{left_out:.0%} of the time has values that only one period has"
+        reason = f"{100 * left_out:.0f} % of the time has values that only one period has"
         return MixChange(group=group, column=column, shares=shares, reason=reason)
     weights = np.divide(before, after, out=np.zeros_like(before), where=common)[sums.value]
     first = sums.where(common[sums.value]).totals(0)

@@ -10,7 +10,8 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.insight import Comparison, compare
+from agora_analytics.insight import Comparison, call_metrics, compare
+from agora_analytics.insight.call_metrics import CallMetric
 from agora_analytics.store import open_store
 
 from .stored_calls import AFTER, APP, BEFORE, FREEZE, PERIODS, ROUND_TRIP, StoredCall, User, store_calls
@@ -154,6 +155,29 @@ def shifted_calls(*, calls=80, seed=1):
             yield StoredCall(call_id=f"{period}-{number}", start=start + 60 * number, users=users)
 
 
+def test_metric_of_several_others_has_rows_of_its_own(planted, monkeypatch):
+    """The place for scores."""
+    score = CallMetric(
+        name="score",
+        unit="",
+        source="score",
+        worse="lower",
+        rows=lambda where: (
+            f"""
+            SELECT 'agora' AS vendor, app_id, call_id, sid AS session_id, NULL AS user_id, NULL AS channel, ts,
+                5 - value / 1000 AS value, 4.0 AS seconds
+            FROM metrics WHERE mid = 20011 AND {where}"""
+        ),
+    )
+    monkeypatch.setattr(call_metrics, "DERIVED_METRICS", {"score": score})
+    result = compare(planted, "score", by="sdk_version", **PERIODS)
+    assert {group.group: group.verdict for group in result.groups} == {
+        "4.4.0": "none",
+        "4.5.0": "none",
+        "4.6.0": "worse",
+    }
+
+
 def test_changed_mix_of_networks_is_named_and_explains_the_difference(store):
     store_calls(store, shifted_calls())
     result = compare(store, "round_trip_time", by="network", **PERIODS)
@@ -188,7 +212,7 @@ def test_value_of_one_period_only_has_no_adjusted_difference(store):
     result = compare(store, "video_freeze_rate", by="sdk_version", **PERIODS)
     (change,) = result.mix
     assert change.difference is None
-    assert change.reason == "100% of the time has values that only one period has"
+    assert change.reason == "100 % of the time has values that only one period has"
     reasons = {group.group: group.reason for group in result.groups}
     assert reasons == {"5.0.0": "no data before", **dict.fromkeys(VERSIONS, "no data after")}
 
