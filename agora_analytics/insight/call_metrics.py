@@ -20,7 +20,7 @@ class CallMetric:
     Attributes:
         name: the name of the metric.
         unit: the unit of the value; "ratio" for a share, empty if it is not documented.
-        source: the metric of the view `quality` whose samples are used.
+        source: the metric of the view `quality` whose samples are used; with `rows`, the one that they need most.
         rows: for a metric that is computed from several others, such as a score: a function of a condition on `day` and
             `app_id` that returns a query for vendor, app_id, call_id, session_id, user_id, channel, ts, value, seconds.
             None: the samples of `source`.

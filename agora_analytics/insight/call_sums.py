@@ -1,5 +1,6 @@
 """Reads a metric of two periods from a store, added up per call and group."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,12 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import evolve, field, frozen
 
-from agora_analytics.core.windows import Window
-from agora_analytics.insight.call_metrics import CallMetric, agora_ids
+from agora_analytics.insight.call_metrics import CallMetric
+from agora_analytics.insight.call_sums_sql import SESSION_COLUMNS, Selection, counts_sql, sums_sql
 from agora_analytics.insight.comparison import CallSums, Floats
-from agora_analytics.instants import utc_day
-from agora_analytics.scoring.samples import seconds_sql
-from agora_analytics.store.sql_guard import escaped_glob, quoted
+from agora_analytics.store.sql_guard import quoted
 from agora_analytics.store.stream import stream
 
 if TYPE_CHECKING:
@@ -23,40 +22,8 @@ if TYPE_CHECKING:
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
-SESSION_COLUMNS = ("sdk_version", "network", "platform", "device_type")
-"""The columns of `sessions` that describe a user. Only Agora's rows have them."""
-NO_GROUP = "(none)"
-"""The group of the rows that have no value, or that own groups do not name."""
-
-
-@frozen(kw_only=True)
-class Selection:
-    """Which rows of a store are compared.
-
-    Attributes:
-        periods: the two periods. A call belongs to the period in which it began.
-        vendor: only this vendor; None: all.
-        app_id: only this app; None: all.
-    """
-
-    periods: tuple[Window, Window]
-    vendor: str | None = None
-    app_id: str | None = None
-
-    @property
-    def days(self) -> str:
-        """The condition for the UTC days of the periods. It excludes the files of other days."""
-        ranges = (f"day BETWEEN '{utc_day(each.start)}' AND '{utc_day(each.end)}'" for each in self.periods)
-        return f"({' OR '.join(ranges)})"
-
-    @property
-    def rows(self) -> str:
-        """The condition for rows of any table."""
-        return self.days if self.app_id is None else f"{self.days} AND app_id = {quoted(self.app_id)}"
-
-    def includes(self, vendor: str) -> bool:
-        """Return whether rows of a vendor are selected."""
-        return self.vendor in (None, vendor)
+_MOST_SAMPLES = 4_000_000
+"""DuckDB adds up so many samples at a time, which takes about 500 MB."""
 
 
 @frozen(eq=False, kw_only=True)
@@ -89,7 +56,7 @@ class PeriodSums:
         group, value = (rows[name].combine_chunks().dictionary_encode() for name in ("grp", "value"))
         return cls(
             period=rows["period"].to_numpy(),
-            call=rows["call"].to_numpy(),
+            call=rows["number"].to_numpy(),
             group=group.indices.to_numpy(),
             groups=tuple(group.dictionary.to_pylist()),
             value=value.indices.to_numpy(),
@@ -146,8 +113,8 @@ def read_sums(
     selection: Selection,
     by: str | None,
     groups: Path | None,
-) -> MetricSums:
-    """Return the sums of a metric for each call. DuckDB adds up the samples, so only the sums are in memory.
+) -> MetricSums | None:
+    """Return the sums of a metric for each call; None if there is no sample. DuckDB adds up the samples, so only the sums are in memory.
 
     Args:
         store: the store.
@@ -159,134 +126,68 @@ def read_sums(
     Raises:
         StoreError: the store cannot be read.
     """
-    schema, tables = stream(store, sums_sql(metric, selection, by, groups))
-    rows = pa.concat_tables([schema.empty_table(), *tables])
-    parts = {name: _part(rows, name) for name in (*_PARTS, *SESSION_COLUMNS)}
-    users = {
-        (row["period"], row["grp"]): int(row["x"])
-        for name in ("users", "all users")
-        for row in parts[name].to_pylist()
+    batches = []
+    calls = 0
+    for where in _batches(store, metric, selection):
+        schema, tables = stream(store, sums_sql(metric, selection, where, by, groups))
+        rows = pa.concat_tables([schema.empty_table(), *tables])
+        numbers = pc.if_else(pc.equal(rows["part"], "users"), rows["number"], pc.add(rows["number"], calls))
+        calls = (
+            max(calls, pc.max(rows.filter(pc.equal(rows["part"], "calls"))["number"]).as_py() or 0) + calls
+        )
+        batches.append(rows.set_column(rows.column_names.index("number"), "number", numbers))
+    if not batches:
+        return None
+    rows = pa.concat_tables(batches)
+    parts = {
+        name: rows.filter(pc.equal(rows["part"], name))
+        for name in ("calls", "users", "vendors", *SESSION_COLUMNS)
     }
     return MetricSums(
-        vendors=tuple(sorted(parts["vendors"]["value"].to_pylist())),
+        vendors=tuple(sorted(set(parts["vendors"]["value"].to_pylist()))),
         totals=PeriodSums.of(parts["calls"]),
         columns={name: PeriodSums.of(parts[name]) for name in SESSION_COLUMNS},
-        users=users,
+        users=_users(parts["users"]),
     )
 
 
-_PARTS = ("calls", "users", "all users", "vendors")
+def _batches(store: "ParquetStore | BucketStore", metric: CallMetric, selection: Selection) -> Iterator[str]:
+    """Yield conditions that divide the rows of the periods: by day, and large days by call."""
+    days: list[str] = []
+    samples = 0
+    app = "" if selection.app_id is None else f" AND app_id = {quoted(selection.app_id)}"
+
+    def condition() -> str:
+        return f"day IN ({', '.join(map(quoted, days))}){app}"
+
+    for day, count in _counts(store, metric, selection):
+        if days and samples + count > _MOST_SAMPLES:
+            yield condition()
+            days, samples = [], 0
+        days.append(day)
+        samples += count
+        if (parts := math.ceil(samples / _MOST_SAMPLES)) > 1:
+            yield from (f"{condition()} AND hash(call_id) % {parts} = {part}" for part in range(parts))
+            days, samples = [], 0
+    if days:
+        yield condition()
 
 
-def _part(rows: pa.Table, name: str) -> pa.Table:
-    return rows.filter(pc.equal(rows["part"], name))
+def _counts(
+    store: "ParquetStore | BucketStore", metric: CallMetric, selection: Selection
+) -> Iterator[tuple[str, int]]:
+    for table in stream(store, counts_sql(metric, selection))[1]:
+        yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def sums_sql(metric: CallMetric, selection: Selection, by: str | None, groups: Path | None) -> str:
-    """Return the query for the rows of `MetricSums`: (part, period, call, grp, value, x, y)."""
-    column = "NULL" if by is None else _COLUMNS.get(by, f"sessions.{by}")
-    label, names = f"coalesce(nullif({column}, ''), '{NO_GROUP}')", ""
-    if groups is not None:
-        names = f"LEFT JOIN read_parquet({quoted(escaped_glob(str(groups)))}) own ON own.key = {column}"
-        label = f"coalesce(own.name, '{NO_GROUP}')"
-    described = ", ".join(
-        f"coalesce(nullif(sessions.{name}, ''), '{NO_GROUP}') AS {name}" for name in SESSION_COLUMNS
-    )
-    return f"""
-    WITH timed AS ({_timed(metric, selection)}),
-    sums AS (
-        SELECT vendor, app_id, call_id, session_id, any_value(user_id) AS user_id, any_value(channel) AS channel,
-            sum({metric.numerator}) AS x, sum({metric.denominator}) AS y
-        FROM timed WHERE isfinite(value) GROUP BY ALL
-    ),
-    started AS ({" UNION ALL ".join(_starts(metric, selection))}),
-    numbered AS (
-        SELECT *, row_number() OVER (ORDER BY vendor, app_id, call_id) AS call, CASE {_period(selection)} END AS period
-        FROM started
-    ),
-    rows AS MATERIALIZED (
-        SELECT numbered.period, numbered.call, sums.vendor, sums.app_id, {_COLUMNS["user_id"]} AS user_id,
-            {label} AS grp, {described}, sums.x, sums.y
-        FROM sums JOIN numbered USING (vendor, app_id, call_id)
-        LEFT JOIN (SELECT * FROM sessions WHERE {selection.rows}) sessions
-            ON sums.vendor = 'agora' AND sessions.app_id = sums.app_id AND sessions.call_id = sums.call_id
-            AND sessions.sid = sums.session_id
-        {names}
-        WHERE numbered.period IS NOT NULL
-    )
-    {" UNION ALL ".join(_results())}
-    ORDER BY ALL
-    """
-
-
-_COLUMNS: Mapping[str, str] = {
-    "app_id": "sums.app_id",
-    "call_id": "sums.call_id",
-    "channel": "coalesce(sums.channel, sessions.cname)",
-    "user_id": "coalesce(sums.user_id, sessions.uid)",
-}
-"""The columns of all vendors, as SQL."""
-
-
-def _timed(metric: CallMetric, selection: Selection) -> str:
-    """Return the query for the values of a metric with the seconds that each covers."""
-    if metric.rows is not None:
-        rows = metric.rows(selection.rows)
-        return (
-            rows if selection.vendor is None else f"FROM ({rows}) WHERE vendor = {quoted(selection.vendor)}"
-        )
-    seconds = seconds_sql("vendor, app_id, call_id, session_id, peer_id, source_metric")
-    return f"SELECT *, {seconds} AS seconds FROM ({' UNION ALL '.join(_samples(metric, selection))})"
-
-
-def _samples(metric: CallMetric, selection: Selection) -> Iterator[str]:
-    """Yield the queries for the samples of a metric: Agora's own, and those of the other vendors."""
-    # A metric id is a stored column, so DuckDB skips the row groups of other metrics; the name is computed.
-    ids = agora_ids(metric.source) if selection.includes("agora") else {}
-    factors = " ".join(f"WHEN {mid} THEN {factor!r}" for mid, factor in ids.items() if factor != 1)
-    factor = f"CASE mid {factors} ELSE 1.0 END" if factors else "1.0"
-    yield f"""
-        SELECT 'agora' AS vendor, app_id, call_id, sid AS session_id, peer_uid AS peer_id, NULL AS user_id, NULL AS channel,
-            mid::VARCHAR AS source_metric, ts, value * {factor} AS value
-        FROM metrics WHERE {f"mid IN ({', '.join(map(str, ids))})" if ids else "false"} AND {selection.rows}
-    """
-    yield f"""
-        SELECT vendor, app_id, call_id, coalesce(session_id, user_id), peer_id, user_id, channel, source_metric, ts, value
-        FROM points WHERE {_points(metric, selection)}
-    """
-
-
-def _points(metric: CallMetric, selection: Selection) -> str:
-    vendor = "" if selection.vendor is None else f" AND vendor = {quoted(selection.vendor)}"
-    return f"metric = {quoted(metric.source)} AND call_id IS NOT NULL AND {selection.rows}{vendor}"
-
-
-def _starts(metric: CallMetric, selection: Selection) -> Iterator[str]:
-    """Yield the queries for when calls began. The other vendors' tables have no calls: the first sample is the start."""
-    yield f"SELECT 'agora' AS vendor, app_id, call_id, created_ts AS start FROM calls WHERE {selection.rows}"
-    others = f"points WHERE {_points(metric, selection)}"
-    if metric.rows is not None:
-        others = f"({_timed(metric, selection)}) WHERE vendor <> 'agora'"
-    yield f"SELECT vendor, app_id, call_id, min(ts) FROM {others} GROUP BY ALL"
-
-
-def _period(selection: Selection) -> str:
-    return " ".join(
-        f"WHEN epoch(start) >= {period.start} AND epoch(start) < {period.end + 1} THEN {number}"
-        for number, period in enumerate(selection.periods)
-    )
-
-
-def _results() -> Iterator[str]:
-    # The order of floating-point sums differs from run to run; rounding makes equal stores give equal numbers.
-    sums = "round(sum(x)::DOUBLE, 6) AS x, round(sum(y)::DOUBLE, 6) AS y"
-    yield f"SELECT 'calls' AS part, period, call, grp, '' AS value, {sums} FROM rows GROUP BY ALL"
-    for name in SESSION_COLUMNS:
-        yield f"SELECT '{name}', period, call, grp, {name}, {sums} FROM rows GROUP BY ALL"
-    users = "count(DISTINCT (app_id, user_id))"
-    yield f"SELECT 'users', period, NULL, grp, NULL, {users}, NULL FROM rows GROUP BY ALL"
-    yield f"SELECT 'all users', period, NULL, NULL, NULL, {users}, NULL FROM rows GROUP BY ALL"
-    yield "SELECT DISTINCT 'vendors', NULL, NULL, NULL, vendor, NULL, NULL FROM rows"
+def _users(rows: pa.Table) -> Mapping[tuple[int, str | None], int]:
+    """Return the number of distinct users by period and group; the group None has all users."""
+    found: dict[tuple[int, str | None], int] = {}
+    for names in (["period", "grp"], ["period"]):
+        counted = rows.group_by(names).aggregate([("number", "count_distinct")])
+        for row in counted.to_pylist():
+            found[row["period"], row.get("grp")] = row["number_count_distinct"]
+    return found
 
 
 def stored_metrics(store: "ParquetStore | BucketStore", selection: Selection) -> Sequence[str]:

@@ -20,15 +20,8 @@ from agora_analytics.insight.call_metrics import (
     call_metric,
     known_metrics,
 )
-from agora_analytics.insight.call_sums import (
-    NO_GROUP,
-    SESSION_COLUMNS,
-    MetricSums,
-    PeriodSums,
-    Selection,
-    read_sums,
-    stored_metrics,
-)
+from agora_analytics.insight.call_sums import MetricSums, PeriodSums, read_sums, stored_metrics
+from agora_analytics.insight.call_sums_sql import NO_GROUP, SESSION_COLUMNS, Selection
 from agora_analytics.insight.comparison import RESAMPLES, difference, holm
 from agora_analytics.insight.mix import ALPHA, MixChange, mix_changes
 from agora_analytics.insight.own_groups import OwnGroups, groups_file
@@ -186,7 +179,11 @@ def compare(
     selection = Selection(periods=parse_periods(before, after), vendor=vendor, app_id=app_id)
     with groups_file(groups, by) as file:
         sums = read_sums(store, measured, selection, by, file)
-    _check_data(store, measured, selection, by, sums)
+    if sums is not None:
+        _check_vendors(measured, by, sums.vendors)
+    missing = _periods_without_data(selection, sums)
+    if sums is None or missing:
+        raise _no_data(store, measured, selection, " or ".join(missing))
     job = _Job(sums, measured.worse, seed)
     names, left_out = _largest(sums.totals, most_groups) if by else ([], 0)
     compared = list(job.groups(names))
@@ -313,43 +310,43 @@ def _check_by(by: str | None, groups: OwnGroups | None) -> None:
     raise InvalidRequest(f"cannot compare by {by!r}{advice or '; use one of ' + ', '.join(columns)}")
 
 
-def _check_data(
-    store: "ParquetStore | BucketStore",
-    metric: CallMetric,
-    selection: Selection,
-    by: str | None,
-    sums: MetricSums,
-) -> None:
-    """Raise `InvalidRequest` if the rows cannot be compared."""
-    if len(sums.vendors) > 1:
+def _check_vendors(metric: CallMetric, by: str | None, vendors: Sequence[str]) -> None:
+    """Refuse rows that cannot be added up, or have no groups."""
+    if len(vendors) > 1:
         raise InvalidRequest(
-            f"{' and '.join(sums.vendors)} have {metric.source} in these periods, and measure it differently; "
+            f"{' and '.join(vendors)} have {metric.source} in these periods, and measure it differently; "
             "choose one with vendor"
         )
-    if sums.vendors not in ((), ("agora",)) and by in SESSION_COLUMNS:
+    if vendors and vendors[0] != "agora" and by in SESSION_COLUMNS:
         raise InvalidRequest(
-            f"{sums.vendors[0]} sends no {by}; compare by channel or app_id, or by user_id or call_id with groups"
+            f"{vendors[0]} sends no {by}; compare by channel or app_id, or by user_id or call_id with groups"
         )
-    missing = [
+
+
+def _periods_without_data(selection: Selection, sums: MetricSums | None) -> list[str]:
+    """Return the periods without a call that has the metric."""
+    return [
         f"{name} ({iso(window.start)} to {iso(window.end + 1)})"
         for period, (name, window) in enumerate(zip(("before", "after"), selection.periods, strict=True))
-        if not (sums.totals.period == period).any()
+        if sums is None or not (sums.totals.period == period).any()
     ]
-    if not missing:
-        return
+
+
+def _no_data(
+    store: "ParquetStore | BucketStore", metric: CallMetric, selection: Selection, missing: str
+) -> InvalidRequest:
+    """Return the error about a period without data, with what the store has instead."""
     stored = stored_metrics(store, selection)
     if not stored:
-        raise InvalidRequest(
-            f"the store has no metrics of calls that began {' or '.join(missing)}; harvest these days, or choose others"
+        return InvalidRequest(
+            f"the store has no metrics of calls that began {missing}; harvest these days, or choose others"
         )
-    if metric.source not in stored:
-        names = (*stored, *DERIVED_METRICS)
-        advice = "" if metric.source in known_metrics() else did_you_mean(metric.source, names)
-        raise InvalidRequest(
-            f"no call of the two periods has {metric.source!r}{advice or '; they have ' + ', '.join(stored)}"
-        )
-    raise InvalidRequest(
-        f"no call that began {' or '.join(missing)} has {metric.source!r}; choose another period"
+    if metric.source in stored:
+        return InvalidRequest(f"no call that began {missing} has {metric.source!r}; choose another period")
+    names = (*stored, *DERIVED_METRICS)
+    advice = "" if metric.source in known_metrics() else did_you_mean(metric.source, names)
+    return InvalidRequest(
+        f"no call of the two periods has {metric.source!r}{advice or '; they have ' + ', '.join(stored)}"
     )
 
 

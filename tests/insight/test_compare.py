@@ -160,7 +160,7 @@ def test_metric_of_several_others_has_rows_of_its_own(planted, monkeypatch):
     score = CallMetric(
         name="score",
         unit="",
-        source="score",
+        source="video_freeze_time",
         worse="lower",
         rows=lambda where: (
             f"""
