@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 VENDORS = ROOT / "docs" / "reference" / "vendors"
 SOURCES = sorted((ROOT / "agora_analytics").rglob("*.py"))
-MODULES = ("", ".blocking", ".errors", ".messages", ".schemas", ".simulator", ".testing")
+MODULES = ("", ".blocking", ".errors", ".insight", ".messages", ".schemas", ".simulator", ".testing")
 
 
 def public_names(module):

@@ -132,9 +132,7 @@ def read_sums(
         schema, tables = stream(store, sums_sql(metric, selection, where, by, groups))
         rows = pa.concat_tables([schema.empty_table(), *tables])
         numbers = pc.if_else(pc.equal(rows["part"], "users"), rows["number"], pc.add(rows["number"], calls))
-        calls = (
-            max(calls, pc.max(rows.filter(pc.equal(rows["part"], "calls"))["number"]).as_py() or 0) + calls
-        )
+        calls += pc.max(rows.filter(pc.equal(rows["part"], "calls"))["number"]).as_py() or 0
         batches.append(rows.set_column(rows.column_names.index("number"), "number", numbers))
     if not batches:
         return None

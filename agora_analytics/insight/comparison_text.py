@@ -1,7 +1,10 @@
 """A comparison as text: values with their units, and the sentences below a table."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from attrs import frozen
 
 from agora_analytics.core.record_text import visible
 from agora_analytics.instants import iso
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 NO_VALUE = "-"
 _MIX_LINES = 3
+_MOST_DECIMALS = 6
 
 
 def titles(unit: str) -> tuple[str, ...]:
@@ -27,32 +31,48 @@ def titles(unit: str) -> tuple[str, ...]:
     return (*(title.rstrip() for title in named), "95 % interval", "verdict", "calls", "users")
 
 
-def value_text(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """Return a value without its unit, which the title of the column has.
+@frozen
+class Numbers:
+    """Formats the values of one comparison without their unit, which the titles have.
+
+    Attributes:
+        factor: 100 for shares, which are shown in percent.
+        decimals: enough for two digits of the width of every interval.
 
     Example:
-        >>> value_text(0.0231, "ratio"), value_text(0.0179, "ratio", signed=True), value_text(82.26, "ms")
-        ('2.31', '+1.79', '82.3')
+        >>> numbers = Numbers(100, 2)
+        >>> numbers.value(0.0231), numbers.value(0.0179, signed=True), numbers.interval(-0.001, 0.0354)
+        ('2.31', '+1.79', '-0.10 to +3.54')
     """
-    return NO_VALUE if value is None else _number(value, unit, signed=signed)
 
+    factor: int
+    decimals: int
 
-def interval_text(low: float | None, high: float | None, unit: str) -> str:
-    """Return the interval of a difference without its unit.
+    @classmethod
+    def of(cls, result: "Comparison") -> "Numbers":
+        """Return the format of the numbers of a comparison."""
+        factor, least = (100, 2) if result.unit == "ratio" else (1, 1)
+        groups = (*result.groups, result.total)
+        widths = [
+            factor * (each.high - each.low)
+            for each in groups
+            if each.low is not None and each.high is not None
+        ]
+        needed = (1 - math.floor(math.log10(width)) for width in widths if width > 0)
+        return cls(factor, min(max([least, *needed]), _MOST_DECIMALS))
 
-    Example:
-        >>> interval_text(-0.001, 0.0354, "ratio")
-        '-0.10 to +3.54'
-    """
-    if low is None or high is None:
-        return NO_VALUE
-    return f"{_number(low, unit, signed=True)} to {_number(high, unit, signed=True)}"
+    def value(self, value: float | None, *, signed: bool = False) -> str:
+        """Return a value, or a difference with its sign."""
+        if value is None:
+            return NO_VALUE
+        number = round(self.factor * value, self.decimals)
+        return f"{number or 0.0:{'+' if signed and number else ''},.{self.decimals}f}"
 
-
-def _number(value: float, unit: str, *, signed: bool) -> str:
-    decimals = 2 if unit == "ratio" else 1
-    number = round(value * 100 if unit == "ratio" else value, decimals)
-    return f"{number or 0.0:{'+' if signed and number else ''},.{decimals}f}"
+    def interval(self, low: float | None, high: float | None) -> str:
+        """Return the interval of a difference."""
+        if low is None or high is None:
+            return NO_VALUE
+        return f"{self.value(low, signed=True)} to {self.value(high, signed=True)}"
 
 
 def count_text(before: int, after: int) -> str:
@@ -65,13 +85,13 @@ def count_text(before: int, after: int) -> str:
     return f"{before:,}/{after:,}"
 
 
-def cells(group: "GroupComparison", unit: str) -> tuple[str, ...]:
+def cells(group: "GroupComparison", numbers: Numbers) -> tuple[str, ...]:
     """Return the texts of a row, for `titles`."""
     return (
-        value_text(group.before, unit),
-        value_text(group.after, unit),
-        value_text(group.difference, unit, signed=True),
-        interval_text(group.low, group.high, unit),
+        numbers.value(group.before),
+        numbers.value(group.after),
+        numbers.value(group.difference, signed=True),
+        numbers.interval(group.low, group.high),
         group.verdict,
         count_text(group.calls_before, group.calls_after),
         count_text(group.users_before, group.users_after),
@@ -93,7 +113,7 @@ def notes(result: "Comparison") -> Iterator[str]:
     for reason, names in reasons.items():
         yield f"No interval for {_listed(names)}: {reason}."
     for change in result.mix:
-        yield mix_text(change, result.unit)
+        yield mix_text(change, result.unit, Numbers.of(result))
     if not result.mix_checked:
         yield "The mix of users was not checked: the vendor does not send networks, platforms, devices or SDK versions."
 
@@ -112,7 +132,7 @@ def _corrected(tested: "Sequence[GroupComparison]") -> str:
     return text
 
 
-def mix_text(change: "MixChange", unit: str) -> str:
+def mix_text(change: "MixChange", unit: str, numbers: Numbers) -> str:
     """Return the warning about a changed mix."""
     shares = ", ".join(
         f"{visible(share.value)} {100 * share.before:.0f} to {100 * share.after:.0f} %"
@@ -121,18 +141,19 @@ def mix_text(change: "MixChange", unit: str) -> str:
     text = f"Warning: the mix by {change.column} changed ({visible(change.group)}): {shares} of the time."
     if change.difference is None:
         return f"{text} No change with the mix before: {change.reason}."
-    interval = f" ({interval_text(change.low, change.high, unit)})" if change.low is not None else ""
+    interval = f" ({numbers.interval(change.low, change.high)})" if change.low is not None else ""
     difference = (
-        f"{value_text(change.difference, unit, signed=True)} {'pp' if unit == 'ratio' else unit}".rstrip()
+        f"{numbers.value(change.difference, signed=True)} {'pp' if unit == 'ratio' else unit}".rstrip()
     )
     return f"{text} With the mix before, the change is {difference}{interval}."
 
 
 def comparison_text(result: "Comparison") -> str:
     """Return a comparison as a table of text with its notes."""
+    numbers = Numbers.of(result)
     rows = [
         (result.by or "", *titles(result.unit)),
-        *((visible(group.group), *cells(group, result.unit)) for group in (*result.groups, result.total)),
+        *((visible(group.group), *cells(group, numbers)) for group in (*result.groups, result.total)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

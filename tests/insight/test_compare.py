@@ -1,6 +1,7 @@
 """`compare` on stores: planted differences, values by hand, the mix of users, own groups, and what is refused."""
 
 import pickle
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.insight import Comparison, call_metrics, compare
+from agora_analytics.insight import Comparison, call_metrics, call_sums, compare
 from agora_analytics.insight.call_metrics import CallMetric
 from agora_analytics.store import open_store
 
@@ -82,6 +83,20 @@ def test_same_store_gives_the_same_result(planted):
     first = compare(planted, "video_freeze_rate", by="network", **PERIODS)
     assert compare(planted, "video_freeze_rate", by="network", **PERIODS) == first
     assert compare(planted, "video_freeze_rate", by="network", seed=2, **PERIODS) != first
+
+
+@pytest.mark.parametrize("most", [300, 1_500])
+def test_samples_are_added_up_in_parts(planted, monkeypatch, most):
+    """Large stores are read day by day, and large days in parts of their calls."""
+    whole = compare(planted, "video_freeze_rate", by="sdk_version", **PERIODS)
+    monkeypatch.setattr(call_sums, "_MOST_SAMPLES", most)
+    parts = compare(planted, "video_freeze_rate", by="sdk_version", **PERIODS)
+    for one, other in zip((*whole.groups, whole.total), (*parts.groups, parts.total), strict=True):
+        names = ("group", "verdict", "calls_before", "calls_after", "users_before", "users_after")
+        assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
+        assert (one.before, one.after) == pytest.approx((other.before, other.after))
+        # Another order of the calls makes other bootstrap samples.
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.1 * (one.high - one.low))
 
 
 def test_values_are_those_of_the_definition(store):
@@ -399,6 +414,19 @@ def test_wrong_arguments_are_refused_with_advice(planted, options, message):
     arguments = {"metric": "video_freeze_rate", **PERIODS, **options}
     with pytest.raises(InvalidRequest, match=message):
         compare(planted, arguments.pop("metric"), **arguments)
+
+
+def test_small_differences_have_enough_decimals(store):
+    rng = np.random.default_rng(1)
+    for number in range(25):
+        for period, start in enumerate((BEFORE, AFTER)):
+            freezes = [float(value) for value in rng.uniform(0, 4, 5)]
+            call = StoredCall(
+                call_id=f"{period}-{number}", start=start, users=[User(uid="a", values={FREEZE: freezes})]
+            )
+            store_calls(store, [call])
+    row = repr(compare(store, "video_freeze_rate", **PERIODS)).splitlines()[1]
+    assert re.search(r" 0\.0[345]\d+ .* -0\.0\d\d+ to \+0\.0\d\d+ ", row)
 
 
 def test_result_prints_as_a_table_and_becomes_json_and_frames(planted):

@@ -130,10 +130,12 @@ def _rows(result: "Comparison") -> list[dict[str, Any]]:
 
 def _row_kind(result: "Comparison") -> RowKind:
     """Return the kind of rows of a comparison. The sentences about it follow a table."""
-    from agora_analytics.insight.comparison_text import count_text, interval_text, notes, titles, value_text
+    from agora_analytics.insight.comparison_text import Numbers, count_text, notes, titles
+
+    numbers = Numbers.of(result)
 
     def value(name: str, *, signed: bool = False) -> Callable[[Cells], str]:
-        return lambda row: value_text(row[name], result.unit, signed=signed)
+        return lambda row: numbers.value(row[name], signed=signed)
 
     def counts(name: str) -> Callable[[Cells], str]:
         return lambda row: count_text(row[f"{name}_before"], row[f"{name}_after"])
@@ -147,9 +149,7 @@ def _row_kind(result: "Comparison") -> RowKind:
             TableColumn(before, value("before"), right=True),
             TableColumn(after, value("after"), right=True),
             TableColumn(change, value("difference", signed=True), right=True),
-            TableColumn(
-                "95 % interval", lambda row: interval_text(row["low"], row["high"], result.unit), right=True
-            ),
+            TableColumn("95 % interval", lambda row: numbers.interval(row["low"], row["high"]), right=True),
             TableColumn("verdict", lambda row: row["verdict"]),
             TableColumn("calls", counts("calls"), right=True),
             TableColumn("users", counts("users"), right=True),
