@@ -27,6 +27,7 @@ import pytest
 
 import agora_analytics
 from agora_analytics import errors
+from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.decode import decode_metrics
 from agora_analytics.engine.request_loop import RetryPolicy
 from agora_analytics.messages import SECRET_HEADERS, FailureKind, TransportFailure
@@ -47,6 +48,8 @@ MACHINERY = {
     "CallListing", "FetchedPoints", "ReadyCall",
     # charts that are drawn at once
     "PageChart", "UserCharts",
+    # arrays of numpy, which has its own pickling
+    "CallSums", "MetricSums", "PeriodSums",
     # parts of a response that is being decoded
     "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip
@@ -110,6 +113,7 @@ GENERIC = {
     type: lambda _: dict,
     collections.abc.Callable: lambda _: len,
     list: lambda arguments: [example(arguments[0])],
+    Records: lambda arguments: records_of(arguments[0], [example(arguments[0])]),
     collections.abc.Sequence: lambda arguments: [example(arguments[0])],
     frozenset: lambda arguments: frozenset([example(arguments[0])]),
     collections.abc.Mapping: lambda arguments: {example(arguments[0]): example(arguments[1])},

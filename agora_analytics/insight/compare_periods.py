@@ -1,5 +1,6 @@
 """Compares a metric between two periods, by group, on top of a store."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from attrs import asdict, evolve, frozen
 from agora_analytics.core.record import Record
 from agora_analytics.core.record_list import Records, records_of
 from agora_analytics.core.spelling import did_you_mean
-from agora_analytics.core.windows import Window, time_range
+from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.insight.call_metrics import (
     DERIVED_METRICS,
@@ -25,7 +26,7 @@ from agora_analytics.insight.call_sums_sql import NO_GROUP, SESSION_COLUMNS, Sel
 from agora_analytics.insight.comparison import RESAMPLES, difference, holm
 from agora_analytics.insight.mix import ALPHA, MixChange, mix_changes
 from agora_analytics.insight.own_groups import OwnGroups, groups_file
-from agora_analytics.instants import Instant, iso
+from agora_analytics.instants import Instant, epoch_seconds, iso
 
 if TYPE_CHECKING:
     from agora_analytics.store import BucketStore, ParquetStore
@@ -269,7 +270,9 @@ def parse_periods(before: Period, after: Period) -> tuple[Window, Window]:
         >>> second.start - first.end
         1
     """
-    first, second = _parse_period("before", before), _parse_period("after", after)
+    # One present for both: `14d..7d` ends when `7d..now` begins.
+    now = math.floor(time.time())
+    first, second = _parse_period("before", before, now), _parse_period("after", after, now)
     if first.intersection(second):
         raise InvalidRequest(
             f"before ends at {iso(first.end + 1)}, and after begins at {iso(second.start)}: the periods overlap; "
@@ -280,13 +283,17 @@ def parse_periods(before: Period, after: Period) -> tuple[Window, Window]:
     return first, second
 
 
-def _parse_period(name: str, period: Period) -> Window:
+def _parse_period(name: str, period: Period, now: int) -> Window:
     ends = period.split("..") if isinstance(period, str) else period
-    if len(ends) != 2 or not all(each if isinstance(each, str) else True for each in ends):
+    if len(ends) != 2 or "" in ends:
         raise InvalidRequest(
             f"{name}={period!r} is not a period; give two times, such as 2026-11-01..2026-11-08 or 14d..7d"
         )
-    return time_range(*ends, now=time.time(), names=(f"the start of {name}", f"the end of {name}"))
+    names = f"the start of {name}", f"the end of {name}"
+    since, until = (
+        math.floor(epoch_seconds(end, now=now, name=title)) for end, title in zip(ends, names, strict=True)
+    )
+    return Window.half_open(since, until, names=names)
 
 
 def _check_by(by: str | None, groups: OwnGroups | None) -> None:

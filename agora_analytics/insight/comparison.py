@@ -232,7 +232,7 @@ def _resampled(moments: Floats, rng: np.random.Generator, resamples: int) -> Flo
 
 
 def _ratios(sums: Floats, count: int) -> tuple[Floats, Floats]:
-    """Return the values and their standard errors, from sums of x, y, x², xy and y² (Cochran 1977, section 6.4)."""
+    """Return the values and their standard errors, from sums of x, y, x², xy and y² (Cochran 1977, on ratio estimates)."""
     x, y, xx, xy, yy = sums.T
     ratio = x / y
     squares = xx - 2 * ratio * xy + ratio * ratio * yy
