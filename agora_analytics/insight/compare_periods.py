@@ -27,6 +27,7 @@ from agora_analytics.insight.comparison import RESAMPLES, difference, holm
 from agora_analytics.insight.mix import ALPHA, MixChange, mix_changes
 from agora_analytics.insight.own_groups import OwnGroups, groups_file
 from agora_analytics.instants import Instant, epoch_seconds, iso
+from agora_analytics.store.quality import MAPPINGS
 
 if TYPE_CHECKING:
     from agora_analytics.store import BucketStore, ParquetStore
@@ -174,6 +175,8 @@ def compare(
     _check_by(by, groups)
     if not 1 <= most_groups <= _MOST_ALLOWED:
         raise InvalidRequest(f"most_groups={most_groups} is not between 1 and {_MOST_ALLOWED}")
+    if vendor not in (None, *MAPPINGS):
+        raise InvalidRequest(f"there is no vendor {vendor!r}; use one of {', '.join(MAPPINGS)}")
     if seed < 0:
         raise InvalidRequest(f"seed={seed} is negative; give 0 or more")
     measured = call_metric(metric, above=above, below=below)
@@ -228,7 +231,7 @@ class _Job:
         """Return a group without its verdict; None: all calls."""
         entries = self.sums.totals.of_group(name)
         before, after = entries.totals(0), entries.totals(1)
-        # A seed for each group: its interval does not depend on which other groups there are.
+        # A seed for each group, so that the order of the groups does not matter.
         seed = (self.seed, crc32((name or "").encode()))
         found = difference(before, after, seed=seed, resamples=resamples)
         return GroupComparison(

@@ -19,21 +19,19 @@ def row(skew: str, before: int, after: int, factor: float) -> str:
         difference(model.draw(rng, before), changed.draw(rng, after), seed=draw) for draw in range(DRAWS)
     ]
     intervals = [each for each in found if each.low is not None]
-    cells = [skew, f"{before} / {after}", f"{model.truth:.1%} / {changed.truth:.1%}".replace("%", " %")]
+    truths = " / ".join(percent(each.truth, 1) for each in (model, changed))
+    cells = [skew, f"{before} / {after}", truths, percent(1 - len(intervals) / DRAWS, 0)]
     if len(intervals) < DRAWS / 20:
-        return f"| {' | '.join([*cells, f'{1 - len(intervals) / DRAWS:.0%}', '-', '-', '-'])} |".replace(
-            "%", " %"
-        )
+        return f"| {' | '.join([*cells, '-', '-', '-'])} |"
     covered = np.mean([each.low <= truth <= each.high for each in intervals])
     excluding = np.mean([each.excludes_zero for each in intervals])
     width = np.median([each.high - each.low for each in intervals])
-    cells += [
-        f"{1 - len(intervals) / DRAWS:.0%}",
-        f"{covered:.1%}",
-        f"{excluding:.0%}",
-        f"{100 * width:.1f} pp",
-    ]
-    return f"| {' | '.join(cells)} |".replace("%", " %").replace("  %", " %")
+    cells += [percent(covered, 1), percent(excluding, 0), f"{100 * width:.1f} pp"]
+    return f"| {' | '.join(cells)} |"
+
+
+def percent(share: float, decimals: int) -> str:
+    return f"{100 * share:.{decimals}f} %"
 
 
 if __name__ == "__main__":

@@ -419,6 +419,7 @@ def test_values_without_a_call_are_refused(store):
         ({"metric": "round_trip_time", "above": float("nan")}, "the limit nan is not a number"),
         ({"most_groups": 0}, "not between 1 and 500"),
         ({"seed": -1}, "seed=-1 is negative"),
+        ({"vendor": "zoom"}, "there is no vendor 'zoom'; use one of agora, apsaravideo, opentok"),
     ],
 )
 def test_wrong_arguments_are_refused_with_advice(planted, options, message):
