@@ -36,7 +36,9 @@ def percent(share: float, decimals: int) -> str:
 
 if __name__ == "__main__":
     print(f"fewer than {FEWEST_DIFFERENT} calls with a freeze: no interval")
-    print("| skew | calls | truth | no interval | covers the truth | excludes zero | median width |")
+    print(
+        "| skew | calls before / after | truth before / after | no interval | covers the truth | excludes zero | median width |"
+    )
     print("|---|---|---|---|---|---|---|")
     for skew in MODELS:
         for before, after in SIZES:
