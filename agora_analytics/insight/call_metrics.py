@@ -9,6 +9,7 @@ from agora_analytics.agora.metric_ids import METRIC_IDS, Better, metric_name
 from agora_analytics.core.common_metrics import COMMON_METRICS
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.store.quality import MAPPINGS, map_metric
+from agora_analytics.store.score_views import interval_scores_sql
 
 Worse = Literal["higher", "lower", ""]
 
@@ -52,17 +53,38 @@ DERIVED_METRICS: Mapping[str, CallMetric] = {
     )
     for kind in ("audio", "video")
 }
-"""Metrics that are computed from the samples of another metric. They replace the vendor's own metric of the same name.
+"""Shares of time that are computed from the samples of another metric. They replace the vendor's own metric of that name."""
 
-A score is one more entry, with `rows`.
-"""
+
+def _score_rows(media: str) -> Callable[[str], str]:
+    def rows(where: str) -> str:
+        return (
+            "SELECT vendor, app_id, call_id, session_id, user_id, channel, ts, score AS value, seconds "
+            f"FROM ({interval_scores_sql(where)}) WHERE media = '{media}'"
+        )
+
+    return rows
+
+
+SCORES: Mapping[str, CallMetric] = {
+    f"{media}_score": CallMetric(
+        name=f"{media}_score",
+        unit="",
+        source=source,
+        rows=_score_rows(media),
+        worse="lower",
+        meaning=f"mean {media} score, 1 to 4.5, over the scored time",
+    )
+    for media, source in (("audio", "audio_packet_loss_received"), ("video", "video_freeze_time"))
+}
+"""The scores of the view `interval_scores`."""
 
 
 def call_metric(name: str, *, above: float | None = None, below: float | None = None) -> CallMetric:
     """Return how a metric is added up over calls.
 
     Args:
-        name: a metric of the view `quality`, or one of `DERIVED_METRICS`.
+        name: a metric of the view `quality`, or one of `DERIVED_METRICS` or `SCORES`.
         above: measure the share of time in which a sample is above this value instead.
         below: measure the share of time in which a sample is below this value instead.
 
@@ -82,7 +104,7 @@ def call_metric(name: str, *, above: float | None = None, below: float | None = 
                 f"{name} is a share of time already; set a limit for a sampled metric, such as {derived.source}"
             )
         return derived
-    mean = CallMetric(name=name, unit=_unit(name), source=name, worse=_worse(name))
+    mean = SCORES.get(name) or CallMetric(name=name, unit=_unit(name), source=name, worse=_worse(name))
     if limit is None:
         return mean
     if not abs(limit) < float("inf"):
@@ -132,7 +154,7 @@ _AGORA = _agora()
 
 def known_metrics() -> list[str]:
     """Return the names of all metrics that are documented, sorted."""
-    return sorted({*COMMON_METRICS, *DERIVED_METRICS, *(name for name, _, _ in _AGORA.values())})
+    return sorted({*COMMON_METRICS, *DERIVED_METRICS, *SCORES, *(name for name, _, _ in _AGORA.values())})
 
 
 def _unit(name: str) -> str:

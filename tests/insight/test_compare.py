@@ -12,12 +12,12 @@ import pytest
 from attrs import evolve
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.insight import Comparison, call_metrics, call_sums, compare
-from agora_analytics.insight.call_metrics import CallMetric
+from agora_analytics.insight import Comparison, call_sums, compare, score
 from agora_analytics.store import open_store
 
 from .stored_calls import AFTER, APP, BEFORE, FREEZE, PERIODS, ROUND_TRIP, StoredCall, User, store_calls
 
+AUDIO_LOSS = 20016
 VERSIONS = ("4.4.0", "4.5.0", "4.6.0")
 WORSE = "4.6.0"
 
@@ -181,27 +181,41 @@ def shifted_calls(*, calls=80, seed=1):
             yield StoredCall(call_id=f"{period}-{number}", start=start + 60 * number, users=users)
 
 
-def test_metric_of_several_others_has_rows_of_its_own(planted, monkeypatch):
-    """The place for scores."""
-    score = CallMetric(
-        name="score",
-        unit="",
-        source="video_freeze_time",
-        worse="lower",
-        rows=lambda where: (
-            f"""
-            SELECT 'agora' AS vendor, app_id, call_id, sid AS session_id, NULL AS user_id, NULL AS channel, ts,
-                5 - value / 1000 AS value, 4.0 AS seconds
-            FROM metrics WHERE mid = 20011 AND {where}"""
-        ),
+def lossy_calls(*, calls=40, seed=5):
+    """Yield calls of both periods: one SDK version loses more packets in the second."""
+    rng = np.random.default_rng(seed)
+    for period, start in enumerate((BEFORE, AFTER)):
+        for number in range(calls):
+            users = [
+                User(
+                    uid=f"{number}-{version}",
+                    sdk_version=version,
+                    values={
+                        AUDIO_LOSS: [
+                            float(value)
+                            for value in rng.gamma(2, 2 + 4 * (period and version == WORSE), 12).round(2)
+                        ],
+                        ROUND_TRIP: [60.0] * 12,
+                    },
+                )
+                for version in VERSIONS
+            ]
+            yield StoredCall(call_id=f"{period}-{number}", start=start + 3600 * number, users=users)
+
+
+def test_scores_are_compared_as_means_and_as_shares_below_a_limit(store):
+    store_calls(store, lossy_calls())
+    mean = compare(store, "audio_score", by="sdk_version", **PERIODS)
+    assert [group.group for group in mean.groups if group.verdict == "worse"] == [WORSE]
+    assert all(1 <= group.before <= 4.5 for group in mean.groups)
+    total = score(store, by="channel", media="audio").to_pylist()
+    seconds = sum(row["seconds"] for row in total)
+    assert (
+        mean.total.before > sum(row["score"] * row["seconds"] for row in total) / seconds > mean.total.after
     )
-    monkeypatch.setattr(call_metrics, "DERIVED_METRICS", {"score": score})
-    result = compare(planted, "score", by="sdk_version", **PERIODS)
-    assert {group.group: group.verdict for group in result.groups} == {
-        "4.4.0": "none",
-        "4.5.0": "none",
-        "4.6.0": "worse",
-    }
+    share = compare(store, "audio_score", below=3.5, by="sdk_version", **PERIODS)
+    assert (share.metric, share.unit) == ("audio_score_below_3.5", "ratio")
+    assert [group.group for group in share.groups if group.verdict == "worse"] == [WORSE]
 
 
 def test_changed_mix_of_networks_is_named_and_explains_the_difference(store):
