@@ -1,14 +1,9 @@
 """Reads the tables of a store: with SQL (DuckDB in memory, one view per table), or as pyarrow datasets."""
 
-import atexit
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -16,6 +11,7 @@ import pyarrow as pa
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.schemas import PARTITIONS, TABLES, table_schema
+from agora_analytics.store import duckdb_connection
 from agora_analytics.store.failures import damaged, retry_if_moved
 from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.query_errors import (
@@ -119,7 +115,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
         # DuckDB raises an error if no file matches the pattern
         if not any(parquet_names(folder) for _, folder in partitions(layout.app("calls", app_id), "day")):
             return schema.empty_table()
-        with connect() as connection:
+        with duckdb_connection.connect() as connection:
             return connection.sql(select_files("calls", glob)).to_arrow_table().cast(schema)
 
     try:
@@ -131,7 +127,7 @@ def calls(layout: Layout, app_id: str) -> pa.Table:
 def check_file(path: Path) -> None:
     """Raise `StoreDamaged` if DuckDB cannot read a file. It refuses some footers that pyarrow accepts."""
     try:
-        with connect() as connection:
+        with duckdb_connection.connect() as connection:
             file = quoted(escaped_glob(str(path)))
             connection.sql(f"FROM read_parquet({file}, hive_partitioning = false)").to_arrow_table()
     except READ_ERRORS as problem:
@@ -160,7 +156,7 @@ def table(layout: Layout, name: str) -> pa.Table:
 
 
 def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
-    connection = connect()
+    connection = duckdb_connection.connect()
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:
@@ -169,7 +165,7 @@ def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb
             if is_missing_file(layout, problem):
                 raise
             raise unreadable(layout, TABLES, problem) from problem
-        spill_outside_of_store(connection)
+        duckdb_connection.spill_outside_of_store(connection)
         if allow is not None:
             # The folder of a table may be a link to another disk.
             lock(connection, (layout.folder, *map(layout.table, TABLES), *allow))
@@ -177,37 +173,3 @@ def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb
     except BaseException:
         connection.close()
         raise
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return a connection with times in UTC that loads no extensions."""
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def spill_outside_of_store(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection write its temporary files to a private folder; DuckDB's default is the working directory."""
-    connection.execute(f"SET temp_directory = {quoted(_temporary_folder())}")
-
-
-def _temporary_folder() -> str:
-    """Return a new path for the temporary files of a connection. DuckDB creates the folder, and deletes it at the end."""
-    folder = _private_folder(os.getpid())
-    if not folder.is_dir():  # such as after a cleaner of old files
-        _private_folder.cache_clear()
-        folder = _private_folder(os.getpid())
-    return str(folder / secrets.token_hex(8))
-
-
-@cache
-def _private_folder(process: int) -> Path:
-    """Create a folder that only this user can read, and delete it when the process ends."""
-    folder = Path(mkdtemp(prefix="agora-analytics-"))
-
-    def delete() -> None:
-        if os.getpid() == process:  # not in a fork
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(delete)
-    return folder

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agora_analytics.cli import main
-from agora_analytics.store import open_store, query
+from agora_analytics.store import duckdb_connection, open_store
 from tests.conftest import slow
 from tests.store.sample_calls import store_call
 
@@ -332,23 +332,23 @@ def test_folder_of_a_table_may_be_a_link(rows, folder):
 
 @DUCKDB_2  # the memory that a query needs depends on the version
 def test_query_that_needs_more_memory_uses_a_temporary_folder(rows, folder, monkeypatch):
-    connect = query.connect
+    connect = duckdb_connection.connect
 
     def small():
         connection = connect()
         connection.execute("SET memory_limit = '40MB'; SET threads = 1")
         return connection
 
-    monkeypatch.setattr(query, "connect", small)
+    monkeypatch.setattr(duckdb_connection, "connect", small)
     (folder / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
-    query._private_folder.cache_clear()
+    duckdb_connection._private_folder.cache_clear()
     before = snapshot(folder / "beside")
     text = "select i, md5(i::varchar) as s from range(700_000) t(i) order by s limit 1 offset 699_999"
     assert rows(text) == [{"i": 40691, "s": "fffffe98d0963d27015c198262d97221"}]
     gc.collect()
     (private,) = (folder / "scratch").iterdir()
-    query._private_folder.cache_clear()
+    duckdb_connection._private_folder.cache_clear()
     assert private.stat().st_mode & 0o777 == 0o700
     assert list(private.iterdir()) == []
     assert snapshot(folder / "beside") == before

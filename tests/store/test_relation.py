@@ -14,7 +14,7 @@ import pytest
 
 from agora_analytics.errors import AgoraAnalyticsError, InvalidRequest, StoreDamaged
 from agora_analytics.schemas import TABLES, VIEWS
-from agora_analytics.store import open_store, query
+from agora_analytics.store import duckdb_connection, open_store, query
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.query_errors import duckdb_error, translate_query_errors
 
@@ -34,14 +34,14 @@ def filled(store):
 @pytest.fixture
 def connections(monkeypatch):
     """Weak references to the connections that are opened."""
-    opened, connect = [], query.connect
+    opened, connect = [], duckdb_connection.connect
 
     def watched():
         connection = connect()
         opened.append(weakref.ref(connection))
         return connection
 
-    monkeypatch.setattr(query, "connect", watched)
+    monkeypatch.setattr(duckdb_connection, "connect", watched)
     return opened
 
 

@@ -19,10 +19,10 @@ from agora_analytics.store import (
     app_access,
     atomic_exchange,
     compaction,
+    duckdb_connection,
     locks,
     object_writer,
     parquet_file,
-    query,
     units,
 )
 from agora_analytics.testing import VirtualClock
@@ -75,7 +75,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
         },
         atomic_exchange: {"exchange": _exchange},
         parquet_file: {"write": _torn_write(chance)},
-        query: {"connect": _connections()},
+        duckdb_connection: {"connect": _connections()},
     }
     with ExitStack() as stack:
         for module, names in patches.items():
@@ -88,7 +88,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
 
 _threading = SimpleNamespace(Lock=Lock, RLock=lambda: Lock(reentrant=True))
 _real_exchange = atomic_exchange.exchange
-_real_connect = query.connect
+_real_connect = duckdb_connection.connect
 _real_write = parquet_file.write
 
 
@@ -112,7 +112,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _connections() -> Callable[[], duckdb.DuckDBPyConnection]:
-    """Return a function that returns a new DuckDB database, as `query.connect` does, in a hundredth of the time."""
+    """Return a function that returns a new DuckDB database, as `duckdb_connection.connect` does, in a hundredth of the time."""
     shared: list[duckdb.DuckDBPyConnection] = []
     numbers = itertools.count()
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from agora_analytics.errors import InvalidRequest, StoreError
 from agora_analytics.schemas import TABLES, table_schema
-from agora_analytics.store import query
+from agora_analytics.store import duckdb_connection, query
 from agora_analytics.store.bucket.bucket_errors import FAILURES, bucket_error, bucket_errors
 from agora_analytics.store.bucket.delta_tables import DeltaTables, files_of, metrics_units
 from agora_analytics.store.bucket.objects import concurrently
@@ -112,7 +112,7 @@ class Snapshot:
         return query.batches(lambda read: self.fetch(text, read, allow), self.translate_errors)
 
     def _relation(self, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
-        connection = query.connect()
+        connection = duckdb_connection.connect()
         try:
             statement = check_statement(connection, text, sandboxed=allow is not None)
             for table in TABLES:
@@ -120,7 +120,7 @@ class Snapshot:
             columns = {table: ", ".join(table_schema(table).names) for table in TABLES}
             rows = {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
             create_views(connection, rows, text)
-            query.spill_outside_of_store(connection)
+            duckdb_connection.spill_outside_of_store(connection)
             if allow is not None:
                 lock(connection, allow)
             return connection.sql(statement)
