@@ -174,8 +174,53 @@ STREAM_SCORES = pa.schema(
 )  # fmt: skip
 """One row for each received stream: the view `stream_scores`."""
 
+_SECONDS = pa.decimal128(18, 3)
+_KIND = [QUALITY.field(name) for name in ("metric", "unit")]
+
+QUALITY_HOURS = pa.schema(
+    [
+        *(QUALITY.field(name) for name in ("vendor", "app_id", "channel", "call_id", "session_id", "user_id", "peer_id")),
+        *(SESSIONS.field(name) for name in ("network", "platform", "sdk_version", "device_type")),
+        *_KIND,
+        _column("hour", pa.timestamp("us", "UTC"), "Beginning of the hour in which the values were measured."),
+        QUALITY.field("source_metric"),
+        QUALITY.field("day"),
+        _column("samples", pa.int64(), "Number of values, with those that are null."),
+        _column("measured", pa.int64(), "Number of values that are numbers below 10^12."),
+        _column("value_sum", pa.decimal128(38, 8), "Exact sum of the measured values, each rounded to 6 decimals in the vendor's unit."),
+        _column("value_min", pa.float64(), "Smallest measured value; null if none was measured."),
+        _column("value_max", pa.float64(), "Largest measured value; null if none was measured."),
+        _column("seconds", _SECONDS, "Seconds that the samples cover."),
+        _column("seconds_beyond", _SECONDS, "Those beyond the limit of the profile `agora`; null if it has none for the metric."),
+        *(
+            _column(f"beyond_{number}", _SECONDS, f"Those beyond limit {number} of the metric; null if it has fewer limits.")
+            for number in range(1, 9)
+        ),
+    ]
+)  # fmt: skip
+"""One row for each series of values and hour: the view `quality_hours`. Rows of a store's roll-ups."""
+
+QUALITY_HISTOGRAM = pa.schema(
+    [
+        *(QUALITY.field(name) for name in ("vendor", "app_id")),
+        *_KIND,
+        _column("hour", pa.timestamp("us", "UTC"), "Beginning of the hour in which the values were measured."),
+        _column("value", pa.float64(), "A value within 2 % of all values of the bucket."),
+        _column("samples", pa.int64(), "Number of measured values in the bucket."),
+        QUALITY.field("source_metric"),
+        QUALITY.field("day"),
+    ]
+)  # fmt: skip
+"""One row for each metric, hour and bucket of values: the view `quality_histogram`. Rows of a store's roll-ups."""
+
 VIEWS: Mapping[str, pa.Schema] = MappingProxyType(
-    {"quality": QUALITY, "interval_scores": INTERVAL_SCORES, "stream_scores": STREAM_SCORES}
+    {
+        "quality": QUALITY,
+        "quality_hours": QUALITY_HOURS,
+        "quality_histogram": QUALITY_HISTOGRAM,
+        "interval_scores": INTERVAL_SCORES,
+        "stream_scores": STREAM_SCORES,
+    }
 )
 """The views of a store that its folder does not have: name -> schema. They are computed when they are queried."""
 

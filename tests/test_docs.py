@@ -49,6 +49,21 @@ def test_every_column_of_the_tables_is_documented():
         ]
 
 
+def test_every_limit_of_the_rollups_is_documented():
+    """In the order of the columns `beyond_1`, `beyond_2`, ..."""
+    thresholds = pytest.importorskip("agora_analytics.store.rollups.thresholds").THRESHOLDS
+    section = (ROOT / "docs" / "rollups.md").read_text().split("## Any profile")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
+    signs = {("above", False): ">", ("above", True): ">=", ("below", False): "<", ("below", True): "<="}
+    assert documented == {
+        metric: ", ".join(
+            f"{signs[limit.direction, limit.inclusive]} {limit.value:g}{' of the time' * limit.share_of_time}"
+            for limit in limits
+        )
+        for metric, limits in thresholds.items()
+    }
+
+
 def test_columns_of_samples_are_documented():
     schemas = pytest.importorskip("agora_analytics.schemas")
     section = (

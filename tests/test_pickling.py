@@ -41,7 +41,8 @@ MACHINERY = {
     "PointsUnit", "QueryOperation", "Unit", "UserCallPaginator",
     # a client, an engine or a store
     "AppAccess", "AppState", "Archive", "BucketWriter", "CallCosts", "CallFetcher", "CallQueue", "EngineOptions",
-    "FencedTable", "FifoQueue", "Objects", "Recovery", "SharedResources", "Snapshot", "UnreadableLog", "WorkPlan",
+    "FencedTable", "FifoQueue", "Objects", "Recovery", "RollupDay", "SharedResources", "Snapshot", "UnreadableLog",
+    "WorkPlan",
     # links to objects of their own class
     "Field", "Grant",
     # tables of Arrow, which has its own pickling

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from agora_analytics.store.records import Repair as Repair
     from agora_analytics.store.records import Units as Units
     from agora_analytics.store.records import Unreadable as Unreadable
+    from agora_analytics.store.rollups.build import BuiltRollup as BuiltRollup
+    from agora_analytics.store.rollups.build import RollupReport as RollupReport
+    from agora_analytics.store.rollups.build import SkippedRollup as SkippedRollup
+    from agora_analytics.store.rollups.thresholds import seconds_beyond_sql as seconds_beyond_sql
 
 __all__, __getattr__ = lazy_names(
     __name__,
@@ -36,5 +40,7 @@ __all__, __getattr__ = lazy_names(
         "parquet_store": ("ParquetStore", "local_folder", "open_existing", "open_store"),
         "parquet_writer": ("StoreWriter",),
         "records": ("CallListing", "FileDamaged", "Published", "Repair", "Units", "Unreadable"),
+        "rollups.build": ("BuiltRollup", "RollupReport", "SkippedRollup"),
+        "rollups.thresholds": ("seconds_beyond_sql",),
     },
 )

@@ -39,6 +39,7 @@ from agora_analytics.store.layout import (
 )
 from agora_analytics.store.locks import FolderLock
 from agora_analytics.store.object_writer import flush
+from agora_analytics.store.rollups.build import build_rollups
 from agora_analytics.store.units import compaction_metadata
 
 _log = logger_of("store")
@@ -128,6 +129,7 @@ def compact(
             skipped.append(SkippedDay(app_id=day.app_id, day=day.day, reason=outcome))
         else:
             compacted.append(outcome)
+            build_rollups(layout, lock_of, app_id=day.app_id, day=day.day)
     report = CompactReport(compacted=tuple(compacted), skipped=tuple(skipped))
     log_report(report)
     return report

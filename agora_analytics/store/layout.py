@@ -14,6 +14,8 @@
     DIR/_lock/app_id=<id>/writers                               shared by writers, exclusive for compaction, which
                                                                 appends one byte each time
     DIR/_lock/app_id=<id>/commits                               held while a call is published or units are removed
+    DIR/_rollups/<roll-up>/app_id=<id>/day=<UTC day>/           aggregates of a compacted day, which can be rebuilt
+        <digest>~<checksum>.parquet
 
 Spark, pyarrow and others skip names that start with `_`, so they see only the tables.
 """
@@ -36,9 +38,10 @@ LOCK = "_lock"
 COMMIT_LOCK = "_commit_lock"
 PENDING = "_pending"
 REPLACED = "_replaced"
+ROLLUPS = "_rollups"
 STAGING = "_staging"
 SKIPPED = "_skipped"
-PARTS = frozenset({DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, SKIPPED, STAGING})
+PARTS = frozenset({DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, ROLLUPS, SKIPPED, STAGING})
 """The names in a store's folder, apart from the tables and the format file. Format 2 has `_commit_lock`, a file."""
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
@@ -132,6 +135,7 @@ class Layout:
         self.folder = folder
         self.lock = folder / LOCK
         self.replaced = folder / REPLACED
+        self.rollups = folder / ROLLUPS
 
     def locks(self, app_id: str) -> Path:
         """Return the folder of the lock files of one app."""
@@ -173,6 +177,10 @@ class Layout:
     def skipped(self, app_id: str) -> Path:
         """Return the folder that lists the unreadable records of one app."""
         return self.folder / SKIPPED / f"app_id={encode_id(app_id)}"
+
+    def rollup(self, name: str, *, app_id: str, day: str) -> Path:
+        """Return the folder of one roll-up of an app's day."""
+        return self.rollups / name / f"app_id={encode_id(app_id)}" / f"day={validate_day(day)}"
 
     def files(self, table: str) -> list[Path]:
         """Return the files of a table, sorted."""

@@ -17,6 +17,7 @@ from agora_analytics.store.layout import Layout, stored_id
 from agora_analytics.store.parquet_file import Rows
 from agora_analytics.store.records import CallListing, Published, Repair, Units, Unreadable
 from agora_analytics.store.recovery import Recovery, forget
+from agora_analytics.store.rollups.build import RollupReport, build_rollups
 from agora_analytics.store.units import (
     CompactionIndex,
     call_metadata,
@@ -359,6 +360,8 @@ class StoreWriter:
     ) -> compaction.CompactReport:
         """Merge the many files of each closed day into a few. Concurrent readers see every row exactly once.
 
+        Then the roll-ups of the day are written, as by `build_rollups`.
+
         Args:
             closed_before: days before this one (UTC, `2026-11-20`) are closed: no new calls are added to them.
             app_id: only this app.
@@ -380,3 +383,15 @@ class StoreWriter:
             calls_expired_before=calls_expired_before,
             points_expired_before=points_expired_before,
         )
+
+    def build_rollups(self, *, app_id: str | None = None, rebuild: bool = False) -> RollupReport:
+        """Write the roll-ups of compacted days that are missing, outdated or damaged. Readers and harvests may continue.
+
+        Args:
+            app_id: only this app.
+            rebuild: write those that are valid, too.
+
+        Raises:
+            StoreError: if the folder cannot be locked.
+        """
+        return build_rollups(self._layout, lambda app: self._apps[app].lock, app_id=app_id, rebuild=rebuild)

@@ -32,9 +32,13 @@ def map_metric(vendor: str, source: str, unit: str = "") -> MetricMapping:
     return MAPPINGS[vendor].get(source) or MetricMapping(source, unit)
 
 
+FREEZE_RATES = tuple(name for name in AGORA if name.startswith("user_"))
+"""The columns of `sessions` that are values of `quality`."""
+
+
 def view_sql() -> str:
     """Return the query that defines `quality` over the views `points`, `metrics` and `sessions`."""
-    return f"{_POINTS} UNION ALL {_agora_metrics()} UNION ALL {_agora_freeze_rates()}"
+    return f"{_POINTS} UNION ALL {_agora_metrics()} UNION ALL {agora_freeze_rates()}"
 
 
 def lookup(values: Mapping[int, str | float], otherwise: str) -> str:
@@ -62,28 +66,43 @@ _POINTS = """
 
 
 def _agora_metrics() -> str:
-    mappings = {
-        mid: AGORA.get(str(mid))
-        or MetricMapping(documented.name, "kbit/s" if documented.unit == "Kbps" else documented.unit)
-        for mid, documented in METRIC_IDS.items()
-    }
-    metric = lookup({mid: mapping.metric for mid, mapping in mappings.items()}, UNNAMED_METRIC)
-    unit = lookup({mid: mapping.unit for mid, mapping in mappings.items()}, "''")
-    factors = {mid: mapping.factor for mid, mapping in mappings.items() if mapping.factor != 1}
     return f"""
     SELECT 'agora', m.app_id, s.cname, m.call_id, m.sid, s.uid, nullif(m.peer_uid, '0'),
-        {metric}, {unit}, m.ts, m.value * {lookup(factors, "1.0")}::DOUBLE, m.mid::VARCHAR, m.day
+        {METRIC}, {UNIT}, m.ts, m.value * {FACTOR}::DOUBLE, m.mid::VARCHAR, m.day
     FROM metrics m LEFT JOIN sessions s USING (app_id, day, call_id, sid)
     """
 
 
-def _agora_freeze_rates() -> str:
+def agora_freeze_rates() -> str:
+    """Return the query for the freeze rates of whole sessions, in the columns of `quality` and of `points`."""
     return " UNION ALL ".join(
         f"""
-        SELECT 'agora', app_id, cname, call_id, sid, uid, NULL, '{mapping.metric}', '{mapping.unit}', join_ts, {column},
-            '{column}', day
+        SELECT 'agora' AS vendor, app_id, cname AS channel, call_id, sid AS session_id, uid AS user_id, NULL AS peer_id,
+            '{mapping.metric}' AS metric, '{mapping.unit}' AS unit, join_ts AS ts, {column} AS value,
+            '{column}' AS source_metric, day
         FROM sessions WHERE {column} IS NOT NULL
         """
-        for column, mapping in AGORA.items()
-        if column.startswith("user_")
+        for column in FREEZE_RATES
+        for mapping in [AGORA[column]]
     )
+
+
+def agora_mapping(mid: int) -> MetricMapping:
+    """Return the mapping of a metric id that Agora documents.
+
+    Example:
+        >>> agora_mapping(20003).metric, agora_mapping(20001).metric
+        ('audio_bitrate_sent', 'app_cpu')
+    """
+    documented = METRIC_IDS[mid]
+    unit = "kbit/s" if documented.unit == "Kbps" else documented.unit
+    return AGORA.get(str(mid)) or MetricMapping(documented.name, unit)
+
+
+_MAPPINGS = {mid: agora_mapping(mid) for mid in METRIC_IDS}
+METRIC = lookup({mid: mapping.metric for mid, mapping in _MAPPINGS.items()}, UNNAMED_METRIC)
+"""The common name of a metric, as SQL over `mid`."""
+UNIT = lookup({mid: mapping.unit for mid, mapping in _MAPPINGS.items()}, "''")
+"""The unit of the value in `quality`, as SQL over `mid`."""
+FACTOR = lookup({mid: mapping.factor for mid, mapping in _MAPPINGS.items() if mapping.factor != 1}, "1.0")
+"""The factor from Agora's value to the one in `quality`, as SQL over `mid`."""

@@ -21,6 +21,7 @@ from agora_analytics.store.query_errors import (
     translate_query_errors,
     unreadable,
 )
+from agora_analytics.store.rollups import views as rollup_views
 from agora_analytics.store.sql_guard import check_statement, escaped_glob, lock, quoted
 from agora_analytics.store.views import create_views, queries, select_files
 
@@ -37,6 +38,8 @@ def fetch(
     text: str,
     read: Callable[[duckdb.DuckDBPyRelation], T],
     allow: Sequence[Path] | None = None,
+    *,
+    use_rollups: bool = True,
 ) -> T:
     """Return what `read` returns for the relation of a query. Retries if a compaction replaces files meanwhile.
 
@@ -47,6 +50,7 @@ def fetch(
         text: the query.
         read: reads rows of the relation.
         allow: run in a sandbox that reads only the store and these folders; None: no sandbox.
+        use_rollups: read the files of the roll-ups, where they are valid; False: aggregate all samples again.
 
     Raises:
         InvalidRequest: if the statement is wrong, or is not a query.
@@ -54,7 +58,9 @@ def fetch(
     """
     require_folders(allow)
     with translate_query_errors(layout):
-        return retry_if_moved(lambda: read(_relation(layout, text, allow)), partial(is_missing_file, layout))
+        return retry_if_moved(
+            lambda: read(_relation(layout, text, allow, use_rollups)), partial(is_missing_file, layout)
+        )
 
 
 def stream(
@@ -155,12 +161,17 @@ def table(layout: Layout, name: str) -> pa.Table:
         raise unreadable(layout, (name,), problem) from problem
 
 
-def _relation(layout: Layout, text: str, allow: Sequence[Path] | None) -> duckdb.DuckDBPyRelation:
+def _relation(
+    layout: Layout, text: str, allow: Sequence[Path] | None, use_rollups: bool
+) -> duckdb.DuckDBPyRelation:
     connection = duckdb_connection.connect()
     try:
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:
             create_views(connection, queries(layout), text)
+            if rollup_views.may_use_rollups(text):
+                rows = rollup_views.queries(layout, use_files=use_rollups)
+                rollup_views.create_views(connection, rows)
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
             if is_missing_file(layout, problem):
                 raise

@@ -14,10 +14,11 @@ from agora_analytics.store.layout import Layout, parquet_names, partitions
 from agora_analytics.store.quality import UNNAMED_METRIC, lookup
 from agora_analytics.store.sql_guard import escaped_glob, quoted
 
-_PARTITION_SQL = {
+PARTITION_SQL = {
     "app_id": "url_decode(substr(parse_path(filename)[-3], 8)) AS app_id",
     "day": "substr(parse_path(filename)[-2], 5)::DATE AS day",
 }
+"""The columns of the folder names, as SQL over the name of a file."""
 
 _DESCRIPTIONS: Mapping[str, str] = {
     "calls": "One row for each call.",
@@ -74,18 +75,24 @@ def queries(layout: Layout) -> dict[str, str]:
         # DuckDB raises an error if no file matches the pattern
         table: select_files(table, f"{escaped_glob(str(layout.table(table)))}/*/*/*.parquet")
         if _has_files(layout.table(table))
-        else _no_rows(table)
+        else no_rows(table)
         for table in TABLES
     }
 
 
-def select_files(table: str, glob: str) -> str:
-    """Return the query that reads a table from the files that match a pattern."""
-    columns = ", ".join(_PARTITION_SQL.get(name, name) for name in table_schema(table).names)
+def select_files(table: str, *globs: str) -> str:
+    """Return the query that reads a table from the files that match one of some patterns."""
+    columns = ", ".join(PARTITION_SQL.get(name, name) for name in table_schema(table).names)
     # All files have the same columns, so DuckDB reads them from the first file. `union_by_name` would open every file.
     # Hive partitioning would also take the folders above the store for columns, and they would win over ours. DuckDB
     # skips the files that a condition on the name excludes.
-    return f"SELECT {columns} FROM read_parquet({quoted(glob)}, hive_partitioning = false, filename = true)"
+    return f"SELECT {columns} FROM {read_parquet(*globs)}"
+
+
+def read_parquet(*globs: str) -> str:
+    """Return the SQL that reads files with their names."""
+    files = ", ".join(map(quoted, globs))
+    return f"read_parquet([{files}], hive_partitioning = false, filename = true)"
 
 
 _MAY_USE_SCORES = re.compile(r"_scores|duckdb_|information_schema|pg_|sqlite_|\bshow\b", re.IGNORECASE)
@@ -94,10 +101,15 @@ _MAY_USE_SCORES = re.compile(r"_scores|duckdb_|information_schema|pg_|sqlite_|\b
 def _statements(rows: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     for view in names:
         yield f"CREATE VIEW {view} AS {_definition(view, rows)}"
-        yield f"COMMENT ON VIEW {view} IS {quoted(_DESCRIPTIONS[view])}"
-        for field in view_schema(view):
-            text = quoted(field.metadata[b"description"].decode())
-            yield f"COMMENT ON COLUMN {view}.{field.name} IS {text}"
+        yield from comment_statements(view, _DESCRIPTIONS[view], view_schema(view))
+
+
+def comment_statements(view: str, description: str, schema: pa.Schema) -> Iterator[str]:
+    """Yield the statements that set the comments on a view and its columns."""
+    yield f"COMMENT ON VIEW {view} IS {quoted(description)}"
+    for field in schema:
+        text = quoted(field.metadata[b"description"].decode())
+        yield f"COMMENT ON COLUMN {view}.{field.name} IS {text}"
 
 
 def _definition(view: str, rows: Mapping[str, str]) -> str:
@@ -120,7 +132,8 @@ def _with_metric_columns(rows: str) -> str:
     return f"SELECT {columns} FROM ({rows})"
 
 
-def _no_rows(table: str) -> str:
+def no_rows(table: str) -> str:
+    """Return a query with the columns of a table and no rows."""
     columns = ", ".join(f"NULL::{_sql_type(field.type)} AS {field.name}" for field in table_schema(table))
     return f"SELECT {columns} WHERE false"
 

@@ -52,10 +52,10 @@ DAMAGES = (empty, half, zeros, flip_end, missing)
 
 
 def damageable_files(store: Path) -> dict[str, list[Path]]:
-    """Return the files of a store, relative to it, by kind."""
+    """Return the files of a store that a harvest repairs, relative to it, by kind."""
     by_kind: dict[str, list[Path]] = {}
     for path in sorted(store.rglob("*.*")):
-        if path.is_file() and "_replaced" not in path.parts:
+        if path.is_file() and not {"_replaced", "_rollups"}.intersection(path.parts):
             relative = path.relative_to(store)
             folder = "/".join(part for part in relative.parts[:-1] if "=" not in part)
             kind = f"{folder} compacted" if path.name.startswith("compacted") else folder or path.name

@@ -25,6 +25,7 @@ from agora_analytics.store import (
     parquet_file,
     units,
 )
+from agora_analytics.store.rollups import files as rollup_files
 from agora_analytics.testing import VirtualClock
 from tests.worlds.process import Killed, current_process
 from tests.worlds.scheduler import Lock, pause
@@ -69,6 +70,7 @@ def simulated_machine(folder: Path, clock: MachineClock, chance: random.Random) 
         app_access: {"threading": _threading},
         units: {"threading": _threading},
         object_writer: {"secrets": SimpleNamespace(token_hex=token_hex)},
+        rollup_files: {"secrets": SimpleNamespace(token_hex=token_hex)},
         compaction: {
             "secrets": SimpleNamespace(token_hex=token_hex),
             "time": SimpleNamespace(time=clock.now),

@@ -20,6 +20,7 @@ from agora_analytics.store.bucket.bucket_errors import FAILURES, bucket_error, b
 from agora_analytics.store.bucket.delta_tables import DeltaTables, files_of, metrics_units
 from agora_analytics.store.bucket.objects import concurrently
 from agora_analytics.store.query_errors import QUERY_ERRORS, one_line, wrong_query
+from agora_analytics.store.rollups import views as rollup_views
 from agora_analytics.store.sql_guard import check_statement, lock
 from agora_analytics.store.views import create_views
 
@@ -120,6 +121,8 @@ class Snapshot:
             columns = {table: ", ".join(table_schema(table).names) for table in TABLES}
             rows = {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
             create_views(connection, rows, text)
+            if rollup_views.may_use_rollups(text):
+                rollup_views.create_views(connection, rollup_views.scan_queries(rows))
             duckdb_connection.spill_outside_of_store(connection)
             if allow is not None:
                 lock(connection, allow)
