@@ -23,7 +23,7 @@ from agora_analytics.cli.commands.realtime import realtime
 from agora_analytics.cli.commands.score import score
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
-from agora_analytics.cli.commands.store import compact, harvest, sql
+from agora_analytics.cli.commands.store import compact, harvest, rollup, sql
 from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.cli.visible_text import visible
 from agora_analytics.logs import VARIABLE, StderrHandler, set_up
@@ -112,7 +112,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compare, compact),
+    "Store": (harvest, sql, score, compare, compact, rollup),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

@@ -32,6 +32,11 @@ def test_harvest_and_query_a_bucket(command, base_url, place, world):
     again = command("harvest", *LAST_DAY, "--out", place, "--quiet")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert command("compact", "--store", place).returncode == 0
+    summed = command("sql", "--store", place, "--format", "csv", "select sum(samples) from quality_hours")
+    whole = command("sql", "--store", place, "--format", "csv", "select count(*) from quality")
+    assert counted(summed) == counted(whole)
+    refused = command("rollup", "--store", place)
+    assert (refused.returncode, "has no roll-ups" in refused.stderr) == (2, True)
     estimated = command("estimate", *LAST_DAY, "--out", place)
     assert estimated.returncode == 0, estimated.stderr
     assert f"{calls} more are in the store" in estimated.stdout + estimated.stderr

@@ -1,4 +1,4 @@
-"""`agora-analytics harvest`, `sql` and `compact`, and the harvest of any vendor."""
+"""`agora-analytics harvest`, `sql`, `compact` and `rollup`, and the harvest of any vendor."""
 
 import asyncio
 import re
@@ -281,3 +281,34 @@ def compact(store: StoreOption) -> None:
         console.print(f"{skipped.day} of {skipped.app_id} was skipped: {skipped.reason}", markup=False)
     if not report.compacted and not report.skipped:
         console.print("Nothing to compact: no past day has more than a few files.")
+
+
+@option_groups
+def rollup(
+    store: StoreOption,
+    *,
+    all_days: Annotated[
+        bool,
+        typer.Option("--all", help="Write every roll-up again, not only those that are missing or outdated."),
+    ] = False,
+) -> None:
+    """Write the roll-ups of compacted days, which make reports fast. A harvest does this when it merges a day."""
+    from agora_analytics.store import ParquetStore, open_store
+
+    opened = open_store(store)
+    if not isinstance(opened, ParquetStore):
+        raise InvalidRequest(f"{store} is in a bucket, which has no roll-ups: queries read its samples")
+    report = opened.writer.build_rollups(rebuild=all_days)
+    console = out()
+    for built in report.built:
+        console.print(
+            f"{built.day} of {built.app_id}: {built.name} ({built.bytes / 1e6:,.1f} MB, {built.seconds:.1f} s)",
+            markup=False,
+        )
+    for skipped in report.skipped:
+        console.print(
+            f"{skipped.day} of {skipped.app_id}: {skipped.name} was not written: {skipped.reason}",
+            markup=False,
+        )
+    if not report.built and not report.skipped:
+        console.print(f"Nothing to write: {report.valid:,} roll-ups are valid.")
