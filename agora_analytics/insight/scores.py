@@ -10,7 +10,7 @@ from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.instants import LAST_SECOND, Instant, epoch_seconds, utc_day
 from agora_analytics.schemas import INTERVAL_SCORES, STREAM_SCORES
-from agora_analytics.store.query import connect
+from agora_analytics.store.duckdb_connection import connect
 from agora_analytics.store.score_views import VENDORS, interval_scores_sql, stream_scores_sql
 from agora_analytics.store.sql_guard import quoted
 from agora_analytics.store.stream import reader
