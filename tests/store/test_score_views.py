@@ -3,7 +3,7 @@
 import pytest
 
 from agora_analytics.errors import InvalidRequest
-from agora_analytics.store import query
+from agora_analytics.store import duckdb_connection
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.views import create_views, queries
 from tests.insight.scored_calls import BEGIN, agora_samples, put_call
@@ -33,7 +33,7 @@ def test_query_can_use_the_views(scored, text, allow):
 
 @pytest.mark.parametrize("text", ["show tables", "from duckdb_views()", "from information_schema.tables"])
 def test_query_of_the_catalog_finds_the_views(scored, text):
-    with query.connect() as connection:
+    with duckdb_connection.connect() as connection:
         create_views(connection, queries(Layout(scored.path)), text)
         found = connection.sql(
             "select view_name from duckdb_views() where view_name like '%_scores'"
