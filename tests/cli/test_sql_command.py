@@ -178,7 +178,7 @@ def test_nanoseconds_are_written_in_full(sql):
 @pytest.mark.parametrize(
     ("file", "words", "message"),
     [
-        ("x.html", (), ".html is not a format that can be written"),
+        ("x.html", (), "this command writes no HTML page"),
         ("x.svg", ("-f", "csv"), ".svg is not a format that can be written"),
         ("x.txt", ("-f", "csv"), "is a file for table, but --format is csv"),
         ("x.csv", ("-f", "json"), "is a file for csv, but --format is json"),
