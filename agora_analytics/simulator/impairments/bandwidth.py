@@ -1,19 +1,16 @@
 """Congestion control of one direction: a sender that follows the capacity of its link, and the queue before the link."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from attrs import frozen
 
 from agora_analytics.simulator.impairments.noise_over_time import Series
 
-_LEAST = 40.0  # kbit/s, that are sent in any case
+_LEAST = 40.0  # kbit/s, the lowest estimate
 _QUEUE = 600.0  # ms, the longest queue; a longer one drops packets
-_RISE, _PROBE = 1.08, 1.15  # the growth a second, and how far above what is wanted the estimate may be
-_LOSSY, _CLEAN = (
-    0.10,
-    0.02,
-)  # congestion control reduces the rate above the first, and increases it below the second
+# The growth of the estimate in a second, and how far it may exceed what the sender wants to send.
+_RISE, _PROBE = 1.08, 1.15
+# The estimate falls if the loss is above the first, and grows if it is below the second.
+_LOSSY, _CLEAN = 0.10, 0.02
 
 
 @frozen(eq=False)
@@ -34,8 +31,9 @@ class LinkRate:
 def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
     """Return what a sender sends that wants `wanted` kbit/s over a link of `capacity` kbit/s with random loss.
 
-    It reduces its rate when packets are lost or the queue grows, and increases it slowly afterwards, as WebRTC's
-    congestion control does (RFC 8836 has the requirements).
+    The estimate of the capacity falls when packets are lost or the queue grows, and grows slowly afterwards, as in
+    WebRTC's congestion control (RFC 8836 has the requirements). A sender who sends less than the estimate, for example
+    while the video is muted, keeps the estimate.
     """
     most = _PROBE * float(wanted.max(initial=_LEAST))
     estimate, queue = most, 0.0
@@ -48,15 +46,12 @@ def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
         total = 1 - (1 - dropped) * (1 - lost)
         rows.append((rate, total, queue))
         if total > _LOSSY:
-            estimate = rate * (1 - 0.5 * total)
-        elif excess > 0:
-            estimate = 0.9 * room
-        elif total < _CLEAN:
+            estimate *= 1 - 0.5 * total
+        elif excess <= 0 and total < _CLEAN:
             estimate *= _RISE
+        if excess > 0:
+            # Below the capacity, and further below the longer the queue is, so that it empties.
+            estimate = min(estimate, (0.9 - 0.3 * queue / _QUEUE) * room)
         estimate = min(max(estimate, _LEAST), most)
-    return _columns(rows)
-
-
-def _columns(rows: Sequence[tuple[float, float, float]]) -> LinkRate:
-    kbps, loss, queue = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    return LinkRate(kbps, loss, queue)
+    kbps, total_loss, queues = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    return LinkRate(kbps, total_loss, queues)

@@ -38,3 +38,20 @@ def test_more_loss_never_means_more_media(loss):
     assert (rate.kbps <= 800).all()
     assert (rate.kbps >= 40).all()
     assert (rate.loss >= loss - 1e-12).all()
+
+
+def test_loss_while_little_is_sent_does_not_reduce_the_rate_afterwards():
+    """One lossy second while the video is muted: the rate after unmuting is 90 % of the wanted one or more."""
+    wanted, loss = series(800), series(0)
+    wanted[50:150] = 48
+    loss[140] = 0.3
+    rate = follow_capacity(wanted, series(20_000), loss)
+    assert rate.kbps[150:].min() > 0.9 * 800
+
+
+def test_the_queue_empties_after_the_capacity_falls():
+    capacity = series(5000)
+    capacity[100:] = 200
+    rate = follow_capacity(series(800), capacity, series(0))
+    assert rate.queue[100:105].max() > 300
+    assert rate.queue[130:].max() < 200
