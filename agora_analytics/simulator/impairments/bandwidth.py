@@ -21,11 +21,13 @@ class LinkRate:
         kbps: the rate that is sent.
         loss: the share of packets lost, on the link and by congestion.
         queue: the delay by the queue, in ms.
+        carried: the share of the rate that the link has the capacity for; the rest waits in the queue or is lost.
     """
 
     kbps: Series
     loss: Series
     queue: Series
+    carried: Series
 
 
 def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
@@ -54,4 +56,4 @@ def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
             estimate = min(estimate, (0.9 - 0.3 * queue / _QUEUE) * room)
         estimate = min(max(estimate, _LEAST), most)
     kbps, total_loss, queues = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    return LinkRate(kbps, total_loss, queues)
+    return LinkRate(kbps, total_loss, queues, np.minimum(1, capacity / np.maximum(kbps, 1)))

@@ -39,6 +39,8 @@ VIDEO_PROFILES = (
     (0.10, 1920, 1080, 5, 500),  # a shared screen
 )
 AUDIO_KBPS = 48.0
+_NARROWED = 20.0  # s until the capacity of a link has fallen; congestion control follows it
+_WIDE = 2500.0  # kbit/s, more than a fault leaves when it begins
 
 
 @frozen(kw_only=True)
@@ -63,7 +65,9 @@ class Conditions:
         uplink_kbps, downlink_kbps: its capacity.
         app_cpu, system_cpu: the usage of the processor.
         capture: the share of the frames that the camera delivers.
-        loudness: of the microphone, from 0 to 255; 0 if it is dead.
+        audio_kbps, video_kbps, video_fps: what the user wants to send if nothing is wrong.
+        loudness: of the microphone, from 0 to 255.
+        dead_microphone: whether the microphone delivers silence only.
         talking: whether the user speaks.
         sends_audio, sends_video: whether the user has not muted it.
         online: whether the user is connected.
@@ -82,7 +86,11 @@ class Conditions:
     app_cpu: Series
     system_cpu: Series
     capture: Series
+    audio_kbps: Series
+    video_kbps: Series
+    video_fps: Series
     loudness: Series
+    dead_microphone: NDArray[np.bool_]
     talking: NDArray[np.bool_]
     sends_audio: NDArray[np.bool_]
     sends_video: NDArray[np.bool_]
@@ -101,14 +109,17 @@ class _Faults:
     rng: np.random.Generator
     seconds: int = field()
 
-    def strength(self, cause: ImpairmentCause) -> tuple[Series, Series]:
-        """Return how active the cause is in each second (0 to 1), and with which severity (0 to 1)."""
+    def strength(self, cause: ImpairmentCause, rise: float = 2) -> tuple[Series, Series]:
+        """Return how active the cause is in each second (0 to 1), and with which severity (0 to 1).
+
+        It rises within `rise` seconds.
+        """
         level, severity = np.zeros(self.seconds), np.zeros(self.seconds)
         for impairment in self.impairments:
             if impairment.cause != cause or not impairment.acts_on(self.session):
                 continue
             start, end = impairment.since - self.call.created_ts, impairment.until - self.call.created_ts
-            now = active(self.rng, self.seconds, start, end, intermittent=impairment.intermittent)
+            now = active(self.rng, self.seconds, start, end, intermittent=impairment.intermittent, rise=rise)
             severity = np.where(now > level, impairment.severity, severity)
             level = np.maximum(level, now)
         return level, severity
@@ -137,20 +148,22 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
     downlink_loss += gain * (0.08 + 0.36 * severity**1.5) * fault_rng.gamma(3, 1 / 3, seconds)
     gain, severity = faults.strength("high_delay")
     round_trip += gain * (420 + 900 * severity) * np.exp(0.2 * wander(fault_rng, seconds, 5))
-    gain, severity = faults.strength("low_bitrate")
+    gain, severity = faults.strength("low_bitrate", _NARROWED)
     narrow = (260 - 200 * severity) * np.exp(0.08 * wander(fault_rng, seconds, 10))
     is_uplink = session.key % 2 == 0
-    uplink = np.where(gain * is_uplink > 0, narrow, network.uplink * capacity)
-    downlink = np.where(gain * (not is_uplink) > 0, narrow, network.downlink * capacity)
+    uplink = _narrowed(network.uplink * capacity, narrow, gain * is_uplink)
+    downlink = _narrowed(network.downlink * capacity, narrow, gain * (not is_uplink))
 
     microphone = rng.uniform(90, 200)
     talking = alternating(rng, seconds, on=8, off=rng.uniform(8, 60))
     loudness = np.where(talking, microphone * rng.uniform(0.6, 1.2, seconds), rng.uniform(2, 22, seconds))
-    loudness *= faults.strength("silent_microphone")[0] == 0
+    dead_microphone = faults.strength("silent_microphone")[0] > 0
+    loudness *= ~dead_microphone
+    video = _video_profile(rng.random())
     gain, severity = faults.strength("capture_stopped")
     return Conditions(
         session=session,
-        video=_video_profile(rng.random()),
+        video=video,
         region=region,
         round_trip=round_trip,
         uplink_loss=np.clip(uplink_loss, 0, 0.95),
@@ -160,7 +173,11 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         app_cpu=app_cpu,
         system_cpu=system_cpu,
         capture=np.where(gain > 0, np.where(severity > 0.3, 0.0, 0.12), 1.0),
+        audio_kbps=AUDIO_KBPS * np.where(loudness > 0, 1.0, 0.6),
+        video_kbps=np.full(seconds, float(video.kbps)),
+        video_fps=np.full(seconds, float(video.fps)),
         loudness=np.clip(loudness, 0, 255),
+        dead_microphone=dead_microphone,
         talking=talking,
         sends_audio=~_muted(rng, seconds, 0.15) & session.speaker,
         sends_video=~_muted(rng, seconds, 0.15) & session.speaker & session.video,
@@ -168,6 +185,12 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         two_streams=bool(rng.random() < 0.6),
         freezes_without_frames=bool(rng.random() < 0.6),
     )
+
+
+def _narrowed(capacity: Series, narrow: Series, level: Series) -> Series:
+    """Return the capacity of a link that falls to `narrow` as the level grows from 0 to 1, by the same factor a second."""
+    falling = np.minimum(capacity, _WIDE) ** (1 - level) * narrow**level
+    return np.where(level > 0, np.minimum(capacity, falling), capacity)
 
 
 def _video_profile(draw: float) -> VideoProfile:

@@ -37,7 +37,7 @@ class Impairment:
         uid: only on this user.
         device_type, platform, sdk_version, network: only on sessions with these values.
         region: only on users in this country. `server_loss` acts on the server there, so on all streams to and from it.
-        intermittent: it comes and goes every 5 to 20 s.
+        intermittent: it is on for 8 to 20 s and off for 5 to 12 s, again and again; `low_bitrate` is on for 26 to 38 s.
 
     Example:
         >>> Impairment(cause="cpu", severity=0.8, since=0, until=60, device_type="Android (14.0)").uid is None

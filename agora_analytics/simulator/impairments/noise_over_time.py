@@ -10,7 +10,7 @@ Series: TypeAlias = NDArray[np.float64]
 
 
 def wander(rng: np.random.Generator, seconds: int, memory: float) -> Series:
-    """Return a series with mean 0 and variance 1 whose values forget each other after about `memory` seconds."""
+    """Return a series with mean 0 and variance 1 and an autocorrelation time of about `memory` seconds."""
     tail = int(4 * memory) + 1
     weights = np.exp(-np.arange(tail) / memory)
     white = rng.standard_normal(seconds + tail - 1)
@@ -28,16 +28,23 @@ def bursts(rng: np.random.Generator, seconds: int, *, an_hour: float, longest: f
     return strength
 
 
-def active(rng: np.random.Generator, seconds: int, start: float, end: float, *, intermittent: bool) -> Series:
-    """Return how active a fault is in each second, from 0 to 1: it rises within 2 s, and may come and go."""
+def active(
+    rng: np.random.Generator, seconds: int, start: float, end: float, *, intermittent: bool, rise: float = 2
+) -> Series:
+    """Return how active a fault is in each second, from 0 to 1.
+
+    It rises within `rise` seconds. An intermittent fault is then on for 6 to 18 s, off for 5 to 12 s, and rises again.
+    """
     at = np.arange(seconds, dtype=np.float64)
-    level = np.clip((at - start) / 2, 0, 1) * (at <= end)
-    if intermittent:
-        second = start
-        while second < end:
-            on, off = rng.uniform(8, 20), rng.uniform(5, 12)
-            level[(at >= second + on) & (at < second + on + off)] = 0
-            second += on + off
+    if not intermittent:
+        return np.clip((at - start) / rise, 0, 1) * (at <= end)
+    level = np.zeros(seconds)
+    second = start
+    while second < end:
+        on, off = rise + rng.uniform(6, 18), rng.uniform(5, 12)
+        now = (at >= second) & (at < min(second + on, end + 1))
+        level[now] = np.clip((at[now] - second) / rise, 0, 1)
+        second += on + off
     return level
 
 

@@ -33,7 +33,7 @@ class SimulatedPoints(Mapping[str, Sequence[SeriesTruth]]):
             media = CallMedia(call, impairments)
             while len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[position] = {each.sid: reported(media, each, self.timing) for each in media.sessions}
+            self._kept[position] = reported(media, self.timing)
         return self._kept[position][sid]
 
     def __contains__(self, sid: object) -> bool:

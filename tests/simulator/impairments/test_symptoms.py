@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from agora_analytics.simulator import (
     IMPAIRMENT_CAUSES,
@@ -11,6 +12,7 @@ from agora_analytics.simulator import (
     SampleTiming,
     SessionTruth,
 )
+from agora_analytics.simulator.impairments.experience import poor_seconds
 from agora_analytics.simulator.impairments.media_path import CallMedia
 from agora_analytics.simulator.impairments.rejoins import sessions_under
 from agora_analytics.simulator.impairments.reports import reported
@@ -65,8 +67,9 @@ def series_of(call, *impairments):
         impairments,
     )
     found = {}
+    points = reported(media, TIMING)
     for session in sessions:
-        for series in reported(media, session, TIMING):
+        for series in points[session.sid]:
             ts, value = found.get((session.uid, series.mid, series.peer_uid), ([], []))
             found[session.uid, series.mid, series.peer_uid] = (
                 [*ts, *series.ts.tolist()],
@@ -240,3 +243,83 @@ def test_an_impairment_acts_on_those_whose_fields_match(field, value, healthy):
 def test_an_unknown_cause_is_refused():
     with pytest.raises(ValueError, match="cause"):
         fault("gremlins")
+
+
+def two_party(key):
+    """Return a call of two users. The key decides whether they send a stream of low quality."""
+    call = make_call(key=key)
+    sessions = tuple(
+        SessionTruth(
+            sid=each.sid, uid=each.uid, join_ts=each.join_ts, leave_ts=each.leave_ts, platform=each.platform,
+            device_type=each.device_type, key=each.key, peers=tuple(peer for peer in each.peers if peer.uid != "33"),
+        )
+        for each in call.sessions[:2]
+    )  # fmt: skip
+    return CallTruth(
+        call_id="c", cname="room", created_ts=BEGIN, destroyed_ts=BEGIN + LENGTH, sessions=sessions
+    )
+
+
+@pytest.mark.parametrize("users", [2, 3])
+@pytest.mark.parametrize("key", range(1001, 1021, 2))
+def test_a_narrow_downlink_carries_no_more_than_its_capacity(users, key):
+    call = make_call(key=key) if users == 3 else two_party(key)
+    media = CallMedia(call, [fault("low_bitrate")])
+    receiver, *senders = call.sessions
+    received = [media.received(receiver, sender) for sender in senders]
+    total = sum(each.audio_kbps + each.video_kbps for each in received)
+    capacity = media.conditions(receiver).downlink_kbps
+    assert (total <= 1.01 * capacity).all()
+    narrow = slice(START - BEGIN + 20, END - BEGIN)
+    assert np.median(received[0].video_loss[narrow]) < 0.1
+
+
+def test_a_sender_with_one_receiver_follows_the_receivers_downlink():
+    """Without a stream of low quality, the server cannot send less than the sender does."""
+    followed = []
+    for key in range(1001, 1041, 2):
+        call = two_party(key)
+        media = CallMedia(call, [fault("low_bitrate")])
+        sender = call.sessions[1]
+        narrow = slice(START - BEGIN + 20, END - BEGIN)
+        is_less = (
+            media.sent(sender).video_kbps[narrow].mean()
+            < 0.7 * media.sent_freely(sender).video_kbps[narrow].mean()
+        )
+        assert is_less <= (not media.conditions(sender).two_streams)
+        followed.append(is_less)
+    assert any(followed)
+
+
+def test_a_narrow_link_delays_little_when_it_begins():
+    call = make_call(key=1002)
+    media = CallMedia(call, [fault("low_bitrate", 1.0)])
+    link = media.sent(call.sessions[0]).link
+    assert link.queue.max() < 500
+    assert link.loss[START - BEGIN : START - BEGIN + 30].max() < 0.3
+
+
+def test_audio_alone_fits_into_a_narrow_link():
+    call = make_call(key=1002)
+    audio = tuple(evolve(each, video=False) for each in call.sessions)
+    media = CallMedia(evolve(call, sessions=audio), [fault("low_bitrate", 0.9)])
+    assert poor_seconds(media, "11").sum() < 15
+
+
+def test_a_sender_reports_the_stream_of_low_quality():
+    reporting = set()
+    for key in range(1001, 1011):
+        series = series_of(make_call(key=key))
+        low = {mid for uid, mid, peer in series if uid == "11" and mid in (20006, 20023, 20034, 20035)}
+        assert low in (set(), {20006, 20023, 20034, 20035})
+        reporting.add(bool(low))
+    assert reporting == {True, False}
+
+
+def test_a_receiver_who_was_offline_reports_the_time_as_frozen(healthy):
+    series = series_of(make_call(), fault("reconnects"))
+    ts, value = series["11", AUDIO_FREEZE, "22"]
+    offline = np.flatnonzero(np.diff(ts) > 2 * TIMING.interval + 2) + 1
+    offline = offline[(ts[offline] > START) & (ts[offline] < END)]
+    assert (value[offline] > 500).any()
+    assert not any(uid == "22" and peer == "33" for uid, _, peer in changed(series, healthy))

@@ -1,0 +1,122 @@
+"""The metrics of a stay, by second: of the device, of the streams that it sends, and of those that it receives."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from attrs import define
+from numpy.typing import NDArray
+
+from agora_analytics.simulator.ground_truth.records import SessionTruth
+from agora_analytics.simulator.impairments.media_path import CallMedia, Seconds
+from agora_analytics.simulator.impairments.media_sent import LOW_FPS, LOW_SCALE
+from agora_analytics.simulator.impairments.noise_over_time import Series
+
+
+@define(eq=False)
+class ReportedMetric:
+    """One metric by second of the call, before it is reported.
+
+    Attributes:
+        per_second: the value in each second.
+        present: the seconds that have a value.
+        step: values are multiples of it.
+        of: what a report has of the seconds since the previous one.
+        every: only every n-th report has the metric.
+        noise: the error of the measurement, as a share of the value.
+    """
+
+    mid: int
+    per_second: Series
+    present: Seconds
+    step: float = 1
+    of: Literal["mean", "sum", "last"] = "mean"
+    every: int = 1
+    noise: float = 0
+
+    @cached_property
+    def _sums(self) -> tuple[Series, NDArray[np.int64]]:
+        values = np.concatenate([[0.0], np.cumsum(np.where(self.present, self.per_second, 0.0))])
+        return values, np.concatenate([[0], np.cumsum(self.present)])
+
+    def over(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> Series:
+        """Return the value of the seconds [first, last) of each report; NaN if none of them has one."""
+        if self.of == "last":
+            return np.where(self.present[last - 1], self.per_second[last - 1], np.nan)
+        values, counts = self._sums
+        total, seconds = values[last] - values[first], counts[last] - counts[first]
+        if self.of == "sum":
+            return np.where(seconds > 0, total, np.nan)
+        mean: Series = np.divide(total, seconds, out=np.full(len(first), np.nan), where=seconds > 0)
+        return mean
+
+
+def of_the_device(media: CallMedia, stay: SessionTruth) -> Iterator[ReportedMetric]:
+    """Return the metrics of a user's device."""
+    here = media.conditions(stay)
+    always = np.ones(media.seconds, dtype=np.bool_)
+    yield ReportedMetric(20022, media.own_round_trip(stay), here.online, noise=0.04)
+    # Browsers do not expose the usage of the device.
+    if stay.platform == "Web":
+        return
+    yield ReportedMetric(20001, 100 * here.app_cpu, always, 0.25, every=2)
+    yield ReportedMetric(20002, 100 * here.system_cpu, always, 0.25, every=2)
+    late = 4 + 260 * np.clip(here.system_cpu - 0.86, 0, 1) / 0.14
+    yield ReportedMetric(20021, late, always, every=2, noise=0.5)
+    yield ReportedMetric(20039, np.full(media.seconds, 9.0), always, 0.25, every=5, noise=0.1)
+    yield ReportedMetric(20040, np.full(media.seconds, 55.0), always, 0.25, every=5, noise=0.1)
+
+
+def of_the_uplink(media: CallMedia, stay: SessionTruth) -> Iterator[ReportedMetric]:
+    """Return the metrics of the streams that a user sends."""
+    here, sent = media.conditions(stay), media.sent(stay)
+    audio, video = here.sends_audio, here.sends_video
+    yield ReportedMetric(20003, sent.audio_kbps, audio, noise=0.04)
+    yield ReportedMetric(20015, 100 * sent.link.loss, audio & here.online, 0.25)
+    yield ReportedMetric(20025, here.loudness, audio, every=2)
+    if not stay.video:
+        return
+    ratio = np.clip(sent.video_kbps / here.video_kbps, 0.05, 1)
+    width, height = here.video.width, here.video.height
+    yield ReportedMetric(20024, sent.video_kbps, video, noise=0.04)
+    yield ReportedMetric(20007, sent.capture_fps, video, noise=0.06)
+    yield ReportedMetric(20008, sent.fps, video, noise=0.06)
+    yield ReportedMetric(20017, 100 * sent.link.loss, video & here.online, 0.25)
+    yield ReportedMetric(20013, 26 - 8 * np.log(ratio), video & (sent.fps > 0), every=3)
+    yield ReportedMetric(20027, width * sent.scale, video, every=4, of="last")
+    yield ReportedMetric(20028, height * sent.scale, video, every=4, of="last")
+    if not here.two_streams:
+        return
+    yield ReportedMetric(20006, sent.low_kbps, video, noise=0.04)
+    yield ReportedMetric(20023, np.minimum(LOW_FPS, sent.fps) * (sent.low_kbps > 0), video, noise=0.06)
+    yield ReportedMetric(20034, np.full(media.seconds, width * LOW_SCALE), video, every=4, of="last")
+    yield ReportedMetric(20035, np.full(media.seconds, height * LOW_SCALE), video, every=4, of="last")
+
+
+def of_the_downlink(media: CallMedia, stay: SessionTruth, sender: SessionTruth) -> Iterator[ReportedMetric]:
+    """Return the metrics of the streams that a user receives of another one."""
+    received, here, profile = (
+        media.received(stay, sender),
+        media.conditions(stay),
+        media.conditions(sender).video,
+    )
+    audio, video = received.audio_present, received.video_present
+    yield ReportedMetric(20004, received.audio_kbps, audio, noise=0.04)
+    yield ReportedMetric(20005, received.audio_freeze, audio, of="sum")
+    yield ReportedMetric(20016, 100 * received.audio_loss, audio & here.online, 0.25)
+    yield ReportedMetric(20026, received.volume, audio, every=2)
+    if not (stay.video and sender.video):
+        return
+    high, low = video & ~received.is_low, video & received.is_low
+    width, height = profile.width * received.scale, profile.height * received.scale
+    yield ReportedMetric(20009, received.video_kbps, high, noise=0.04)
+    yield ReportedMetric(20010, received.fps, high, noise=0.06)
+    yield ReportedMetric(20011, received.video_freeze, video, of="sum")
+    yield ReportedMetric(20018, 100 * received.video_loss, video & here.online, 0.25)
+    yield ReportedMetric(20019, width, high, every=4, of="last")
+    yield ReportedMetric(20020, height, high, every=4, of="last")
+    yield ReportedMetric(20030, received.video_kbps, low, noise=0.04)
+    yield ReportedMetric(20031, received.fps, low, noise=0.06)
+    yield ReportedMetric(20032, width, low, every=4, of="last")
+    yield ReportedMetric(20033, height, low, every=4, of="last")
