@@ -162,7 +162,12 @@ def planted_call(seed: int, *, begin: int = 1_795_000_000) -> PlantedCall:
     if kind == "elsewhere":
         others = [user for user in users if user.uid != complaining.uid]
         cause: ImpairmentCause = "downlink_loss" if rng.random() < 0.7 else "join_failure"
-        impairments = [_impairment(rng, cause, others[int(rng.integers(len(others)))])]
+        affected = others[int(rng.integers(len(others)))]
+        impairment = _impairment(rng, cause, affected)
+        if cause == "join_failure" and {affected.uid} == {peer.uid for peer in complaining.peers}:
+            # The complaining user would be alone for the whole call if the only peer gave up.
+            impairment = evolve(impairment, severity=0.5 * impairment.severity)
+        impairments = [impairment]
     elif kind in ("single", "overlapping"):
         while len(impairments) < (1 if kind == "single" else 2):
             drawn = _drawn(rng, plain, complaining)

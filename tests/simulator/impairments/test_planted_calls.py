@@ -105,6 +105,21 @@ def test_healthy_users_have_few_poor_seconds_but_some(planted):
     assert 0 < np.mean(shares) < 0.03
 
 
+def test_the_only_peer_of_a_healthy_user_gets_in():
+    """A user who is alone for the whole call has a problem, the peer's failure to join."""
+    failing = 0
+    for each in map(planted_call, range(1500)):
+        if each.kind != "elsewhere" or each.impairments[0].cause != "join_failure":
+            continue
+        failing += 1
+        media = CallMedia(each.call, each.impairments)
+        peers = {
+            peer.uid for session in each.call.sessions if session.uid == each.uid for peer in session.peers
+        }
+        assert any(media.stays_of(uid) for uid in peers)
+    assert failing > 5
+
+
 def test_a_user_without_data_has_no_points(planted):
     silent = next(each for each in planted if each.kind == "no_data")
     world = planted_world([silent])
