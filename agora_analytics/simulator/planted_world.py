@@ -22,5 +22,7 @@ def planted_world(planted: Iterable[PlantedCall], *, timing: SampleTiming | None
         'planted-3'
     """
     timing = timing or SampleTiming(max_series=100)
+    planted = tuple(planted)
     calls = [(each.call, each.impairments) for each in planted]
-    return World([call for call, _ in calls], timing=timing, points=SimulatedPoints(calls, timing))
+    silent = frozenset[str]().union(*(each.silent for each in planted))
+    return World([call for call, _ in calls], timing=timing, points=SimulatedPoints(calls, timing, silent))

@@ -71,6 +71,7 @@ class PlantedCall:
         call: the call with its sessions.
         uid: the user who complains.
         impairments: what acts in the call.
+        silent: the sids of the sessions whose reports are lost.
 
     Example:
         >>> planted = planted_call(3)
@@ -83,6 +84,7 @@ class PlantedCall:
     call: CallTruth
     uid: str
     impairments: tuple[Impairment, ...]
+    silent: frozenset[str] = frozenset()
     _users: tuple[SessionTruth, ...]
 
     @cached_property
@@ -174,16 +176,14 @@ def planted_call(seed: int, *, begin: int = 1_795_000_000) -> PlantedCall:
             if drawn.cause not in {each.cause for each in impairments}:
                 impairments.append(drawn)
     sessions = sessions_under(plain, impairments)
-    if kind == "no_data":
-        sessions = tuple(
-            evolve(each, joined=False) if each.uid == complaining.uid else each for each in sessions
-        )
+    silent = frozenset(each.sid for each in sessions if kind == "no_data" and each.uid == complaining.uid)
     return PlantedCall(
         seed=seed,
         kind=kind,
         call=evolve(plain, sessions=sessions),
         uid=complaining.uid,
         impairments=tuple(impairments),
+        silent=silent,
         users=users,
     )
 

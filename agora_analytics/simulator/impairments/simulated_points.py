@@ -1,6 +1,6 @@
 """The points of a world whose calls have impairments: simulated call by call, at the first use."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from attrs import define, field
 
@@ -15,10 +15,11 @@ _KEPT = 4  # calls
 
 @define(eq=False)
 class SimulatedPoints(Mapping[str, Sequence[SeriesTruth]]):
-    """The series of each session by its sid. Those of the last few calls are kept."""
+    """The series of each session by its sid, except those of `silent` sids. Those of the last few calls are kept."""
 
     calls: Sequence[tuple[CallTruth, Sequence[Impairment]]]
     timing: SampleTiming
+    silent: Set[str] = frozenset()
     _position: dict[str, int] = field(factory=dict, init=False)
     _kept: dict[int, Mapping[str, Sequence[SeriesTruth]]] = field(factory=dict, init=False)
 
@@ -28,6 +29,8 @@ class SimulatedPoints(Mapping[str, Sequence[SeriesTruth]]):
 
     def __getitem__(self, sid: str) -> Sequence[SeriesTruth]:
         position = self._position[sid]
+        if sid in self.silent:
+            return ()
         if position not in self._kept:
             call, impairments = self.calls[position]
             media = CallMedia(call, impairments)

@@ -127,6 +127,17 @@ def test_a_user_without_data_has_no_points(planted):
         assert bool(world.points(session)) == (session.uid != silent.uid)
 
 
+def test_the_peers_of_a_user_without_data_report_the_users_streams(planted):
+    reporting = 0
+    for silent in (each for each in map(planted_call, range(400)) if each.kind == "no_data"):
+        world = planted_world([silent])
+        peers = {peer.uid for session in silent.call.sessions for peer in session.peers}
+        heard = {series.peer_uid for session in silent.call.sessions for series in world.points(session)}
+        assert (silent.uid in peers) == (silent.uid in heard)
+        reporting += silent.uid in heard
+    assert reporting
+
+
 async def test_a_harvest_stores_the_points_of_planted_calls(tmp_path):
     world = planted_world([planted_call(seed) for seed in range(6)])
     now = max(call.destroyed_ts for call in world.calls) + 3600.0
