@@ -53,7 +53,7 @@ def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
             estimate *= _RISE
         if excess > 0:
             # Below the capacity, and further below the longer the queue is, so that it empties.
-            estimate = min(estimate, (0.9 - 0.3 * queue / _QUEUE) * room)
+            estimate = min(estimate, (0.9 - 0.4 * queue / _QUEUE) * room)
         estimate = min(max(estimate, _LEAST), most)
     kbps, total_loss, queues = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return LinkRate(kbps, total_loss, queues, np.minimum(1, capacity / np.maximum(kbps, 1)))

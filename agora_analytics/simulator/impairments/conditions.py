@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.participants import place_of
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
-from agora_analytics.simulator.impairments.impairment import Impairment, ImpairmentCause
+from agora_analytics.simulator.impairments.impairment import IMPAIRMENT_CAUSES, Impairment, ImpairmentCause
 from agora_analytics.simulator.impairments.noise_over_time import Series, active, alternating, bursts, wander
 
 
@@ -99,38 +99,43 @@ class Conditions:
     freezes_without_frames: bool
 
 
+class _Fault(NamedTuple):
+    """One cause in a session, by second: how active it is and how severe, both from 0 to 1, and its own generator."""
+
+    level: Series
+    severity: Series
+    rng: np.random.Generator
+
+
 @frozen(eq=False)
 class _Faults:
-    """The impairments of one session. `strength` returns severity times activity, by second of the call."""
+    """The impairments of one session."""
 
     call: CallTruth
     session: SessionTruth
     impairments: Sequence[Impairment]
-    rng: np.random.Generator
     seconds: int = field()
 
-    def strength(self, cause: ImpairmentCause, rise: float = 2) -> tuple[Series, Series]:
-        """Return how active the cause is in each second (0 to 1), and with which severity (0 to 1).
-
-        It rises within `rise` seconds.
-        """
+    def of(self, cause: ImpairmentCause, rise: float = 2) -> _Fault:
+        """Return the fault of a cause. It rises within `rise` seconds, and does not depend on other causes."""
+        rng = np.random.default_rng([self.session.key, 2, IMPAIRMENT_CAUSES.index(cause)])
         level, severity = np.zeros(self.seconds), np.zeros(self.seconds)
         for impairment in self.impairments:
             if impairment.cause != cause or not impairment.acts_on(self.session):
                 continue
             start, end = impairment.since - self.call.created_ts, impairment.until - self.call.created_ts
-            now = active(self.rng, self.seconds, start, end, intermittent=impairment.intermittent, rise=rise)
+            now = active(rng, self.seconds, start, end, intermittent=impairment.intermittent, rise=rise)
             severity = np.where(now > level, impairment.severity, severity)
             level = np.maximum(level, now)
-        return level, severity
+        return _Fault(level, severity, rng)
 
 
 def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[Impairment]) -> Conditions:
     """Return the device and network of a session. The same arguments give the same conditions."""
-    # Separate generators, so that an impairment changes nothing but its symptoms.
-    rng, fault_rng = np.random.default_rng([session.key, 1]), np.random.default_rng([session.key, 2])
+    # Faults have generators of their own, so that an impairment changes nothing but its symptoms.
+    rng = np.random.default_rng([session.key, 1])
     seconds = call.destroyed_ts - call.created_ts + 1
-    faults = _Faults(call, session, impairments, fault_rng, seconds)
+    faults = _Faults(call, session, impairments, seconds)
     network = ACCESS_NETWORKS.get(session.network, ACCESS_NETWORKS["Wi-Fi"])
     region = place_of(session.uid)[0]
     disturbed = bursts(rng, seconds, an_hour=network.disturbances, longest=6)
@@ -142,25 +147,25 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
     capacity = rng.lognormal(0, 0.3) * np.exp(0.1 * wander(rng, seconds, 20))
     app_cpu, system_cpu = _processor(rng, session, faults)
 
-    gain, severity = faults.strength("uplink_loss")
-    uplink_loss += gain * (0.06 + 0.34 * severity**1.5) * fault_rng.gamma(3, 1 / 3, seconds)
-    gain, severity = faults.strength("downlink_loss")
-    downlink_loss += gain * (0.08 + 0.36 * severity**1.5) * fault_rng.gamma(3, 1 / 3, seconds)
-    gain, severity = faults.strength("high_delay")
-    round_trip += gain * (420 + 900 * severity) * np.exp(0.2 * wander(fault_rng, seconds, 5))
-    gain, severity = faults.strength("low_bitrate", _NARROWED)
-    narrow = (260 - 200 * severity) * np.exp(0.08 * wander(fault_rng, seconds, 10))
+    fault = faults.of("uplink_loss")
+    uplink_loss += fault.level * (0.06 + 0.34 * fault.severity**1.5) * fault.rng.gamma(3, 1 / 3, seconds)
+    fault = faults.of("downlink_loss")
+    downlink_loss += fault.level * (0.08 + 0.36 * fault.severity**1.5) * fault.rng.gamma(3, 1 / 3, seconds)
+    fault = faults.of("high_delay")
+    round_trip += fault.level * (420 + 900 * fault.severity) * np.exp(0.2 * wander(fault.rng, seconds, 5))
+    fault = faults.of("low_bitrate", _NARROWED)
+    narrow = (260 - 200 * fault.severity) * np.exp(0.08 * wander(fault.rng, seconds, 10))
     is_uplink = session.key % 2 == 0
-    uplink = _narrowed(network.uplink * capacity, narrow, gain * is_uplink)
-    downlink = _narrowed(network.downlink * capacity, narrow, gain * (not is_uplink))
+    uplink = _narrowed(network.uplink * capacity, narrow, fault.level * is_uplink)
+    downlink = _narrowed(network.downlink * capacity, narrow, fault.level * (not is_uplink))
 
     microphone = rng.uniform(90, 200)
     talking = alternating(rng, seconds, on=8, off=rng.uniform(8, 60))
     loudness = np.where(talking, microphone * rng.uniform(0.6, 1.2, seconds), rng.uniform(2, 22, seconds))
-    dead_microphone = faults.strength("silent_microphone")[0] > 0
+    dead_microphone = faults.of("silent_microphone").level > 0
     loudness *= ~dead_microphone
     video = _video_profile(rng.random())
-    gain, severity = faults.strength("capture_stopped")
+    stopped = faults.of("capture_stopped")
     return Conditions(
         session=session,
         video=video,
@@ -172,7 +177,7 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         downlink_kbps=np.maximum(downlink, 40),
         app_cpu=app_cpu,
         system_cpu=system_cpu,
-        capture=np.where(gain > 0, np.where(severity > 0.3, 0.0, 0.12), 1.0),
+        capture=np.where(stopped.level > 0, np.where(stopped.severity > 0.3, 0.0, 0.12), 1.0),
         audio_kbps=AUDIO_KBPS * np.where(loudness > 0, 1.0, 0.6),
         video_kbps=np.full(seconds, float(video.kbps)),
         video_fps=np.full(seconds, float(video.fps)),
@@ -181,7 +186,7 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         talking=talking,
         sends_audio=~_muted(rng, seconds, 0.15) & session.speaker,
         sends_video=~_muted(rng, seconds, 0.15) & session.speaker & session.video,
-        online=_online(fault_rng, seconds, *faults.strength("reconnects")),
+        online=_online(faults.of("reconnects")),
         two_streams=bool(rng.random() < 0.6),
         freezes_without_frames=bool(rng.random() < 0.6),
     )
@@ -206,8 +211,8 @@ def _processor(rng: np.random.Generator, session: SessionTruth, faults: _Faults)
     app = rng.uniform(0.08, 0.35) + 0.03 * wander(rng, faults.seconds, 6)
     other = rng.uniform(0.05, 0.35) + 0.05 * wander(rng, faults.seconds, 10)
     other += 0.5 * bursts(rng, faults.seconds, an_hour=15, longest=6)
-    gain, severity = faults.strength("cpu")
-    load = gain * (0.90 + 0.10 * severity + 0.015 * wander(faults.rng, faults.seconds, 4))
+    fault = faults.of("cpu")
+    load = fault.level * (0.90 + 0.10 * fault.severity + 0.015 * wander(fault.rng, faults.seconds, 4))
     by_app = 0.25 if session.key % 3 == 0 else 0.75
     system = np.clip(np.maximum(app + other, load), 0.01, 1)
     app = np.clip(np.where(load > app + other, by_app * load, app), 0.01, system)
@@ -221,15 +226,16 @@ def _muted(rng: np.random.Generator, seconds: int, share: float) -> NDArray[np.b
     return alternating(rng, seconds, on=40, off=80)
 
 
-def _online(rng: np.random.Generator, seconds: int, gain: Series, severity: Series) -> NDArray[np.bool_]:
+def _online(fault: _Fault) -> NDArray[np.bool_]:
     """Return when a user is connected. Under an impairment, the connection is lost every 15 to 50 s for 3 to 15 s."""
+    seconds = len(fault.level)
     online = np.ones(seconds, dtype=np.bool_)
     second = 0.0
-    while (faulty := np.flatnonzero(gain[int(second) :] > 0)).size:
-        second += float(faulty[0]) + rng.uniform(0, 4)
-        lost = 3 + rng.uniform(2, 12) * float(severity[min(int(second), seconds - 1)])
+    while (faulty := np.flatnonzero(fault.level[int(second) :] > 0)).size:
+        second += float(faulty[0]) + fault.rng.uniform(0, 4)
+        lost = 3 + fault.rng.uniform(2, 12) * float(fault.severity[min(int(second), seconds - 1)])
         online[int(second) : int(second + lost)] = False
-        second += lost + rng.uniform(12, 45)
+        second += lost + fault.rng.uniform(12, 45)
         if second >= seconds:
             break
     return online

@@ -232,8 +232,9 @@ class CallMedia:
 
     def _server_loss(self, *regions: str) -> Series:
         loss = np.zeros(self.seconds)
-        for number, impairment in enumerate(self.impairments):
-            if impairment.cause == "server_loss" and impairment.region in (None, *regions):
+        faults = [each for each in self.impairments if each.cause == "server_loss"]
+        for number, impairment in enumerate(faults):
+            if impairment.region in (None, *regions):
                 rng = np.random.default_rng([_seed(self.call.call_id), number, 4])
                 start, end = impairment.since - self.call.created_ts, impairment.until - self.call.created_ts
                 level = active(rng, self.seconds, start, end, intermittent=impairment.intermittent)

@@ -1,6 +1,7 @@
 """The points of a world whose calls have impairments: simulated call by call, at the first use."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from attrs import define, field
 
@@ -19,7 +20,7 @@ class SimulatedPoints(Mapping[str, Sequence[SeriesTruth]]):
 
     calls: Sequence[tuple[CallTruth, Sequence[Impairment]]]
     timing: SampleTiming
-    silent: Set[str] = frozenset()
+    silent: AbstractSet[str] = frozenset()
     _position: dict[str, int] = field(factory=dict, init=False)
     _kept: dict[int, Mapping[str, Sequence[SeriesTruth]]] = field(factory=dict, init=False)
 

@@ -240,6 +240,37 @@ def test_an_impairment_acts_on_those_whose_fields_match(field, value, healthy):
     assert slow == ({"22"} if field == "device_type" else set())
 
 
+@pytest.mark.parametrize("cause", [cause for cause in IMPAIRMENT_CAUSES if cause != "join_failure"])
+def test_a_fault_does_not_depend_on_other_faults(cause):
+    """With another cause in the same session, the faulty seconds and their strength are the same."""
+    call = make_call()
+    other = "cpu" if cause == "reconnects" else "reconnects"
+    one = fault(cause, intermittent=True, uid=None if cause == "server_loss" else "11")
+    alone, both = CallMedia(call, [one]), CallMedia(call, [fault(other, intermittent=True), one])
+    session, sender = call.sessions[:2]
+    for name in (
+        "uplink_loss",
+        "downlink_loss",
+        "round_trip",
+        "uplink_kbps",
+        "downlink_kbps",
+        "capture",
+        "loudness",
+    ):
+        assert np.array_equal(
+            getattr(alone.conditions(session), name), getattr(both.conditions(session), name)
+        ), name
+    if cause in ("reconnects", "cpu"):
+        name = {"reconnects": "online", "cpu": "system_cpu"}[cause]
+        assert np.array_equal(
+            getattr(alone.conditions(session), name), getattr(both.conditions(session), name)
+        )
+    if cause == "server_loss":
+        assert np.array_equal(
+            alone.received(sender, session).video_loss, both.received(sender, session).video_loss
+        )
+
+
 def test_an_unknown_cause_is_refused():
     with pytest.raises(ValueError, match="cause"):
         fault("gremlins")
