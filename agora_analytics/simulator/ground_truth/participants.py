@@ -34,7 +34,7 @@ def place_of(uid: str) -> tuple[str, str]:
 
 @frozen(eq=False)
 class Participants:
-    """Sessions as columns, without server users. Times are epoch seconds, the end excluded.
+    """Sessions as columns, without server users and failed attempts to join. Times are epoch seconds, the end excluded.
 
     Attributes:
         user: a number for each user of each call. A user who joins twice has one number.
@@ -86,7 +86,7 @@ def participants_of(calls: Iterable[CallTruth]) -> Participants:
     rows: list[dict[str, Any]] = []
     users: dict[tuple[str, str], tuple[int, SessionTruth]] = {}
     for number, call in enumerate(calls):
-        people = [session for session in call.sessions if not session.server]
+        people = [session for session in call.sessions if session.joined and not session.server]
         size = len({session.uid for session in people})
         for session in people:
             key = (call.call_id, session.uid)
