@@ -30,14 +30,20 @@ IMPAIRMENT_CAUSES: tuple[ImpairmentCause, ...] = get_args(ImpairmentCause)
 class Impairment:
     """One cause of poor quality. It acts on the users for whom all given fields match; without any, on the whole app.
 
+    Server users are affected only if `uid` names them. `server_loss` acts on all streams, or on those from and to a
+    region; it has no other field.
+
     Attributes:
         cause: what is wrong.
         severity: from 0, hardly noticeable, to 1, unusable.
         since, until: when it acts, in epoch seconds.
         uid: only on this user.
         device_type, platform, sdk_version, network: only on sessions with these values.
-        region: only on users in this country. `server_loss` acts on the server there, so on all streams to and from it.
+        region: only on users in this country. `server_loss` acts on the server there.
         intermittent: it is on for 8 to 20 s and off for 5 to 12 s, again and again; `low_bitrate` is on for 26 to 38 s.
+
+    Raises:
+        ValueError: `cause` is unknown, or a `server_loss` names users.
 
     Example:
         >>> Impairment(cause="cpu", severity=0.8, since=0, until=60, device_type="Android (14.0)").uid is None
@@ -56,10 +62,15 @@ class Impairment:
     region: str | None = None
     intermittent: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        of_users = (self.uid, self.device_type, self.platform, self.sdk_version, self.network)
+        if self.cause == "server_loss" and any(each is not None for each in of_users):
+            raise ValueError("server_loss acts on a region or on the whole app; give no other field")
+
     def acts_on(self, session: SessionTruth) -> bool:
         """Return whether a session has the fields that this impairment names."""
         return (
-            self.uid in (None, session.uid)
+            (session.uid == self.uid if self.uid is not None else not session.server)
             and self.device_type in (None, session.device_type)
             and self.platform in (None, session.platform)
             and self.sdk_version in (None, session.sdk_version)

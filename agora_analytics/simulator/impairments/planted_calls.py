@@ -205,7 +205,7 @@ def _drawn(rng: np.random.Generator, call: CallTruth, complaining: SessionTruth)
         region = sorted(countries)[int(rng.integers(len(countries)))] if rng.random() < 0.5 else None
         shared = [user for user in call.sessions if region in (None, place_of(user.uid)[0])]
         if len(shared) >= 2:
-            return evolve(_impairment(rng, "server_loss", complaining), uid=None, region=region)
+            return evolve(_impairment(rng, "cpu", complaining), cause="server_loss", uid=None, region=region)
     possible = [cause for cause in _OF_ANYBODY if complaining.video or cause != "capture_stopped"]
     if draw < 0.5:
         peer = complaining.peers[int(rng.integers(len(complaining.peers)))]

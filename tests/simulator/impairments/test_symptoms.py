@@ -271,6 +271,34 @@ def test_a_fault_does_not_depend_on_other_faults(cause):
         )
 
 
+def test_each_of_many_sessions_has_its_points():
+    call, end = two_party(1002), BEGIN + 4 * 3600
+    call = evolve(
+        call, destroyed_ts=end, sessions=tuple(evolve(each, leave_ts=end) for each in call.sessions)
+    )
+    bad = Impairment(cause="reconnects", severity=0.9, since=BEGIN, until=end)
+    sessions = sessions_under(call, [bad])
+    assert len(sessions) > 200
+    points = reported(CallMedia(evolve(call, sessions=sessions), [bad]), TIMING)
+    for session in sessions:
+        assert len(points[session.sid]) > 10
+        for series in points[session.sid]:
+            assert session.join_ts <= series.ts.min() <= series.ts.max() <= session.leave_ts
+
+
+def test_server_users_are_affected_only_by_their_uid():
+    call = make_call()
+    server = evolve(call.sessions[0], server=True)
+    assert not fault("cpu", uid=None).acts_on(server)
+    assert fault("cpu", uid="11").acts_on(server)
+
+
+@pytest.mark.parametrize("field", ["uid", "device_type", "platform", "sdk_version", "network"])
+def test_server_loss_of_single_users_is_refused(field):
+    with pytest.raises(ValueError, match="region"):
+        fault("server_loss", **{"uid": None, field: "11"})
+
+
 def test_an_unknown_cause_is_refused():
     with pytest.raises(ValueError, match="cause"):
         fault("gremlins")
