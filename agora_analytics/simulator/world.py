@@ -1,6 +1,7 @@
 """The world of the Agora simulator: the calls of one app, indexed, and their totals for tests to compare with."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, Self
 
@@ -47,7 +48,8 @@ class World:
         points: Mapping[str, Sequence[SeriesTruth]] | None = None,
     ) -> None:
         self.app_id = app_id
-        self._points = points or {}
+        # The truth of a mapping needs its length, and that of simulated points all sessions of all calls.
+        self._points = {} if points is None else points
         self.timing = timing or SampleTiming()
         # Newest first, as the API lists them. The id orders calls of the same second, so that pages never overlap.
         self._calls = sorted(calls, key=lambda call: (-call.created_ts, call.call_id))
@@ -90,7 +92,9 @@ class World:
         timing = SampleTiming(config.interval, config.gap_share, config.null_share, config.max_series)
         if not impairments:
             return cls(drawn, app_id=app_id, timing=timing)
-        impaired = [evolve(call, sessions=sessions_under(call, impairments)) for call in drawn]
+        impaired = [
+            evolve(call, sessions=partial(_impaired_sessions, call, tuple(impairments))) for call in drawn
+        ]
         points = SimulatedPoints([(call, impairments) for call in impaired], timing)
         return cls(impaired, app_id=app_id, timing=timing, points=points)
 
@@ -152,6 +156,11 @@ class World:
             sum(float(np.nansum(series.value)) for series in visible),
             sum(int(series.ts.sum()) for series in visible),
         )
+
+
+@lru_cache(maxsize=512)
+def _impaired_sessions(call: CallTruth, impairments: tuple[Impairment, ...]) -> tuple[SessionTruth, ...]:
+    return sessions_under(call, impairments)
 
 
 def _between(series: SeriesTruth, start: int, end: int) -> SeriesTruth:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 
 from attrs import define, field
 
@@ -21,12 +22,16 @@ class SimulatedPoints(Mapping[str, Sequence[SeriesTruth]]):
     calls: Sequence[tuple[CallTruth, Sequence[Impairment]]]
     timing: SampleTiming
     silent: AbstractSet[str] = frozenset()
-    _position: dict[str, int] = field(factory=dict, init=False)
     _kept: dict[int, Mapping[str, Sequence[SeriesTruth]]] = field(factory=dict, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        for position, (call, _) in enumerate(self.calls):
-            self._position |= dict.fromkeys((session.sid for session in call.sessions), position)
+    @cached_property
+    def _position(self) -> Mapping[str, int]:
+        """The position of each session's call. It needs all sessions, so it is built at the first use."""
+        return {
+            session.sid: position
+            for position, (call, _) in enumerate(self.calls)
+            for session in call.sessions
+        }
 
     def __getitem__(self, sid: str) -> Sequence[SeriesTruth]:
         position = self._position[sid]

@@ -18,8 +18,10 @@ from agora_analytics.simulator import (
     planted_world,
     serve,
 )
+from agora_analytics.simulator.ground_truth.participants import participants_of
 from agora_analytics.simulator.impairments.experience import poor_seconds
 from agora_analytics.simulator.impairments.media_path import CallMedia
+from agora_analytics.simulator.impairments.rejoins import sessions_under
 
 SEEDS = range(120)
 ((CUSTOMER, SECRET),) = DEMO_CREDENTIALS.items()
@@ -194,3 +196,25 @@ def test_a_generated_world_takes_impairments(t):
                         round_trips.setdefault(kind, []).append(float(np.nanmedian(series.value)))
     assert min(round_trips["bad", True]) > 500
     assert max(round_trips["bad", False] + round_trips["none", True] + round_trips["none", False]) < 400
+
+
+def test_a_generated_world_makes_the_sessions_of_a_call_at_their_first_use(t, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "agora_analytics.simulator.world.sessions_under",
+        lambda call, impairments: made.append(call.call_id) or sessions_under(call, impairments),
+    )
+    bad = Impairment(cause="cpu", severity=1.0, since=t - 7200, until=t)
+    world = World.generate(seed=5, since=t - 7200, until=t, calls=50, simple=True, impairments=[bad])
+    assert not made
+    assert world.calls[3].sessions == world.calls[3].sessions
+    assert made == [world.calls[3].call_id]
+
+
+def test_failed_attempts_to_join_are_not_participants():
+    planted = next(
+        each for each in map(planted_call, SEEDS) if any(not session.joined for session in each.call.sessions)
+    )
+    joined = {(each.uid, each.join_ts) for each in planted.call.sessions if each.joined}
+    people = participants_of([planted.call])
+    assert set(zip(people.uid.tolist(), people.join.tolist(), strict=True)) == joined
