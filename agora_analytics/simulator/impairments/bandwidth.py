@@ -30,9 +30,12 @@ class LinkRate:
     carried: Series
 
 
-def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
+def follow_capacity(
+    wanted: Series, capacity: Series, loss: Series, elsewhere: Series | float = 0.0
+) -> LinkRate:
     """Return what a sender sends that wants `wanted` kbit/s over a link of `capacity` kbit/s with random loss.
 
+    `elsewhere` is loss on the way to the link. It is not the link's, but the receiver's feedback has it too.
     The estimate of the capacity falls when packets are lost or the queue grows, and grows slowly afterwards, as in
     WebRTC's congestion control (RFC 8836 has the requirements). A sender who sends less than the estimate, for example
     while the video is muted, keeps the estimate.
@@ -40,13 +43,17 @@ def follow_capacity(wanted: Series, capacity: Series, loss: Series) -> LinkRate:
     most = _PROBE * float(wanted.max(initial=_LEAST))
     estimate, queue = most, 0.0
     rows: list[tuple[float, float, float]] = []
-    for want, room, lost in zip(wanted.tolist(), capacity.tolist(), loss.tolist(), strict=True):
+    seen = np.broadcast_to(elsewhere, loss.shape)
+    for want, room, lost, before in zip(
+        wanted.tolist(), capacity.tolist(), loss.tolist(), seen.tolist(), strict=True
+    ):
         rate = min(want, estimate)
         excess = rate - room
         queue = min(max(queue + 1000 * excess / room, 0.0), _QUEUE)
         dropped = excess / rate if excess > 0 and queue >= _QUEUE else 0.0
         total = 1 - (1 - dropped) * (1 - lost)
         rows.append((rate, total, queue))
+        total = 1 - (1 - total) * (1 - before)
         if total > _LOSSY:
             estimate *= 1 - 0.5 * total
         elif excess <= 0 and total < _CLEAN:

@@ -214,10 +214,12 @@ class CallMedia:
             stays = [stay for peer in receiver.peers for stay in self.stays_of(peer.uid)]
             streams = [self.sent_freely(stay) for stay in stays]
             present = [self.in_stay(stay) for stay in stays]
-            offered = np.full(self.seconds, 1.0)
-            for sent, there in zip(streams, present, strict=True):
-                offered += (sent.audio_kbps + sent.video_kbps) * there
-            link = follow_capacity(offered, here.downlink_kbps, here.downlink_loss)
+            offered, lost = np.full(self.seconds, 1.0), np.zeros(self.seconds)
+            for stay, sent, there in zip(stays, streams, present, strict=True):
+                rate = (sent.audio_kbps + sent.video_kbps) * there
+                offered += rate
+                lost += rate * self._server_loss(here.region, self.conditions(stay).region)
+            link = follow_capacity(offered, here.downlink_kbps, here.downlink_loss, lost / offered)
             self._downlinks[receiver.key] = divide(link, streams, present)
         return self._downlinks[receiver.key]
 

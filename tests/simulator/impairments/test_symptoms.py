@@ -221,6 +221,17 @@ def test_loss_of_a_server_is_in_no_uplink_and_at_all_receivers(healthy):
             )
 
 
+@pytest.mark.parametrize("cause", ["server_loss", "downlink_loss"])
+def test_receivers_get_less_if_packets_are_lost(cause):
+    """Congestion control reacts to all losses, so that it does not show where they are."""
+    call = make_call()
+    media = CallMedia(call, [fault(cause, uid=None if cause == "server_loss" else "11")])
+    receiver, sender = call.sessions[:2]
+    received, late = media.received(receiver, sender), slice(START - BEGIN + 60, END - BEGIN)
+    arrived = media.sent(sender).video_kbps * (1 - received.video_loss)
+    assert received.video_kbps[late].mean() < 0.7 * arrived[late].mean()
+
+
 @pytest.mark.parametrize("cause", [cause for cause in IMPAIRMENT_CAUSES if cause != "join_failure"])
 def test_an_impairment_changes_nothing_before_it_begins(cause, healthy):
     series = series_of(make_call(), fault(cause, uid=None if cause == "server_loss" else "11"))
