@@ -12,7 +12,7 @@ from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTru
 from agora_analytics.simulator.impairments.experience import poor_seconds
 from agora_analytics.simulator.impairments.impairment import Impairment, ImpairmentCause
 from agora_analytics.simulator.impairments.media_path import CallMedia
-from agora_analytics.simulator.impairments.planted_users import planted_users
+from agora_analytics.simulator.impairments.planted_users import main_sessions, planted_users
 from agora_analytics.simulator.impairments.rejoins import sessions_under
 
 TUNING_SEEDS = range(100_000)
@@ -158,11 +158,12 @@ def planted_call(seed: int, *, begin: int = 1_795_000_000) -> PlantedCall:
         destroyed_ts=end,
         sessions=users,
     )
-    receivers = [user for user in users if user.peers]
+    people = main_sessions(users)
+    receivers = [user for user in people if user.peers]
     complaining = receivers[int(rng.integers(len(receivers)))]
     impairments: list[Impairment] = []
     if kind == "elsewhere":
-        others = [user for user in users if user.uid != complaining.uid]
+        others = [user for user in people if user.uid != complaining.uid]
         cause: ImpairmentCause = "downlink_loss" if rng.random() < 0.7 else "join_failure"
         affected = others[int(rng.integers(len(others)))]
         impairment = _impairment(rng, cause, affected)
@@ -198,12 +199,12 @@ def _kind(draw: float) -> PlantedKind:
 
 def _drawn(rng: np.random.Generator, call: CallTruth, complaining: SessionTruth) -> Impairment:
     """Return an impairment that the complaining user can notice, of the user, of a peer, or of the servers."""
-    by_uid = {user.uid: user for user in call.sessions}
+    by_uid = {user.uid: user for user in main_sessions(call.sessions)}
     draw = rng.random()
     if draw < 0.12:
         countries = {place_of(complaining.uid)[0]} | {place_of(peer.uid)[0] for peer in complaining.peers}
         region = sorted(countries)[int(rng.integers(len(countries)))] if rng.random() < 0.5 else None
-        shared = [user for user in call.sessions if region in (None, place_of(user.uid)[0])]
+        shared = [user for user in by_uid.values() if region in (None, place_of(user.uid)[0])]
         if len(shared) >= 2:
             return evolve(_impairment(rng, "cpu", complaining), cause="server_loss", uid=None, region=region)
     possible = [cause for cause in _OF_ANYBODY if complaining.video or cause != "capture_stopped"]
@@ -219,7 +220,7 @@ def _impairment(rng: np.random.Generator, cause: ImpairmentCause, user: SessionT
     stay = user.leave_ts - user.join_ts
     start, end = float(user.join_ts), float(user.leave_ts)
     if cause == "join_failure":
-        end = start + rng.uniform(10, 40)
+        end = start + rng.uniform(15, 45)  # long enough for two attempts
     elif rng.random() < 0.7:
         length = rng.uniform(min(25, 0.5 * stay), max(30, 0.7 * stay))
         start += rng.random() * max(stay - length, 0)

@@ -17,6 +17,10 @@ from agora_analytics.simulator.impairments.reported_metrics import (
     of_the_uplink,
 )
 
+_SILENT = 3  # s after joining, before the first report
+_LOST = 0x3C6EF372FE94F82B  # arbitrary
+_LOST_SHARE, _LOST_IN_A_ROW = 0.4, 4  # how often reports are lost, relative to the longer gaps
+
 _Metrics = Sequence[tuple[Peer | None, ReportedMetric]]
 
 
@@ -53,14 +57,28 @@ def _metrics(media: CallMedia, stay: SessionTruth) -> Iterator[tuple[Peer | None
 
 
 def _reports(media: CallMedia, session: SessionTruth, timing: SampleTiming) -> _Reports:
-    number, ts = report_times(session, session.join_ts, session.leave_ts, timing)
+    online = media.conditions(session).online
+    # The sessions of one device have different reports.
+    session = evolve(session, key=session.key + session.join_ts)
+    number, ts = report_times(session, session.join_ts + _SILENT, session.leave_ts, timing)
     begin = media.call.created_ts
-    connected = media.conditions(session).online[ts - begin]
+    connected = online[ts - begin]
     number, ts = number[connected], ts[connected]
     last = ts - begin + 1  # excluded
     first = np.concatenate([[session.join_ts - begin], last[:-1]])[: len(ts)]
     # A report has the seconds of at most two intervals.
-    return _Reports(session, number, ts, np.maximum(first, last - 2 * timing.interval), last)
+    first = np.maximum(first, last - 2 * timing.interval)
+    kept = ~_lost(session, number, timing)
+    return _Reports(session, number[kept], ts[kept], first[kept], last[kept])
+
+
+def _lost(session: SessionTruth, number: NDArray[np.int64], timing: SampleTiming) -> NDArray[np.bool_]:
+    """Return which reports do not arrive although the user is connected: one to four in a row."""
+    lost = np.zeros(len(number), dtype=np.bool_)
+    for lag in range(_LOST_IN_A_ROW):
+        begins, length, _ = units(bits(key_array(session.key ^ _LOST), number - lag))
+        lost |= (begins < _LOST_SHARE * timing.gap_share) & (length * _LOST_IN_A_ROW >= lag)
+    return lost
 
 
 def _sampled(reports: _Reports, metrics: _Metrics, timing: SampleTiming) -> Iterator[SeriesTruth]:

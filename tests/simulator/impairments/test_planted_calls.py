@@ -122,6 +122,36 @@ def test_the_only_peer_of_a_healthy_user_gets_in():
     assert failing > 5
 
 
+@pytest.fixture(scope="module")
+def healthy():
+    """Calls in which nothing is wrong, with the points of their sessions."""
+    calls = [each for each in map(planted_call, range(400)) if each.kind == "healthy"]
+    return [(session, world.points(session)) for each in calls for world in [planted_world([each])]
+            for session in each.call.sessions]  # fmt: skip
+
+
+def test_healthy_users_join_again(healthy):
+    """A second session or one without data does not mean that something is wrong."""
+    lengths = [session.leave_ts - session.join_ts for session, _ in healthy]
+    users = Counter(session.uid for session, _ in healthy)
+    assert 0.05 < np.mean([count > 1 for count in users.values()]) < 0.3
+    assert 0.02 < np.mean([length < 20 for length in lengths]) < 0.2
+    without = [session for session, points in healthy if not points]
+    assert without
+    assert all(session.leave_ts - session.join_ts < 10 for session in without)
+
+
+def test_healthy_users_lose_single_reports(healthy):
+    gaps = [
+        gap
+        for _, points in healthy
+        for series in points
+        if series.mid == 20022
+        for gap in np.diff(series.ts).tolist()
+    ]
+    assert 0.005 < np.mean([9 <= gap <= 24 for gap in gaps]) < 0.03
+
+
 def test_a_user_without_data_has_no_points(planted):
     silent = next(each for each in planted if each.kind == "no_data")
     world = planted_world([silent])
