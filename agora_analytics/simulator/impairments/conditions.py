@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.participants import place_of
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.impairments.content import (
+    Speech,
+    Video,
+    VideoProfile,
+    speech_of,
+    video_of,
+    video_profile,
+)
 from agora_analytics.simulator.impairments.impairment import IMPAIRMENT_CAUSES, Impairment, ImpairmentCause
 from agora_analytics.simulator.impairments.noise_over_time import Series, active, alternating, bursts, wander
 
@@ -31,26 +39,8 @@ ACCESS_NETWORKS = {
 }
 """The access networks in good health. The numbers are plausible, and none is a vendor's."""
 
-VIDEO_PROFILES = (
-    # share of users, width, height, frames a second, kbit/s
-    (0.20, 320, 180, 15, 220),
-    (0.45, 640, 360, 15, 600),
-    (0.25, 1280, 720, 30, 1700),
-    (0.10, 1920, 1080, 5, 500),  # a shared screen
-)
-AUDIO_KBPS = 48.0
 _NARROWED = 20.0  # s until the capacity of a link has fallen; congestion control follows it
 _WIDE = 2500.0  # kbit/s, more than a fault leaves when it begins
-
-
-@frozen(kw_only=True)
-class VideoProfile:
-    """The video that a user sends if nothing is wrong."""
-
-    width: int
-    height: int
-    fps: float
-    kbps: float
 
 
 @frozen(kw_only=True, eq=False)
@@ -58,17 +48,16 @@ class Conditions:
     """One session's device and network, by second of the call. Losses and shares are from 0 to 1.
 
     Attributes:
-        video: the video that the user sends.
+        profile, video, speech: what the user wants to send.
         region: the country, where the nearest server is.
         round_trip: to the server, in ms, without the queues of the user's own media.
         uplink_loss, downlink_loss: the random loss of the access network.
         uplink_kbps, downlink_kbps: its capacity.
         app_cpu, system_cpu: the usage of the processor.
+        scheduling_delay: of the SDK's tasks, in ms.
+        app_memory, system_memory: the usage of the memory, in percent.
         capture: the share of the frames that the camera delivers.
-        audio_kbps, video_kbps, video_fps: what the user wants to send if nothing is wrong.
-        loudness: of the microphone, from 0 to 255.
         dead_microphone: whether the microphone delivers silence only.
-        talking: whether the user speaks.
         sends_audio, sends_video: whether the user has not muted it.
         online: whether the user is connected.
         two_streams: whether the user also sends video of low quality, for receivers with little capacity.
@@ -76,7 +65,9 @@ class Conditions:
     """
 
     session: SessionTruth
-    video: VideoProfile
+    profile: VideoProfile
+    video: Video
+    speech: Speech
     region: str
     round_trip: Series
     uplink_loss: Series
@@ -85,13 +76,11 @@ class Conditions:
     downlink_kbps: Series
     app_cpu: Series
     system_cpu: Series
+    scheduling_delay: Series
+    app_memory: Series
+    system_memory: Series
     capture: Series
-    audio_kbps: Series
-    video_kbps: Series
-    video_fps: Series
-    loudness: Series
     dead_microphone: NDArray[np.bool_]
-    talking: NDArray[np.bool_]
     sends_audio: NDArray[np.bool_]
     sends_video: NDArray[np.bool_]
     online: NDArray[np.bool_]
@@ -159,16 +148,12 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
     uplink = _narrowed(network.uplink * capacity, narrow, fault.level * is_uplink)
     downlink = _narrowed(network.downlink * capacity, narrow, fault.level * (not is_uplink))
 
-    microphone = rng.uniform(90, 200)
-    talking = alternating(rng, seconds, on=8, off=rng.uniform(8, 60))
-    loudness = np.where(talking, microphone * rng.uniform(0.6, 1.2, seconds), rng.uniform(2, 22, seconds))
     dead_microphone = faults.of("silent_microphone").level > 0
-    loudness *= ~dead_microphone
-    video = _video_profile(rng.random())
+    profile = video_profile(session)
     stopped = faults.of("capture_stopped")
     return Conditions(
         session=session,
-        video=video,
+        profile=profile,
         region=region,
         round_trip=round_trip,
         uplink_loss=np.clip(uplink_loss, 0, 0.95),
@@ -177,17 +162,17 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         downlink_kbps=np.maximum(downlink, 40),
         app_cpu=app_cpu,
         system_cpu=system_cpu,
+        scheduling_delay=_scheduling_delay(rng, system_cpu),
+        app_memory=rng.uniform(3, 18) + 0.5 * wander(rng, seconds, 30),
+        system_memory=rng.uniform(35, 88) + 1.5 * wander(rng, seconds, 60),
         capture=np.where(stopped.level > 0, np.where(stopped.severity > 0.3, 0.0, 0.12), 1.0),
-        audio_kbps=AUDIO_KBPS * np.where(loudness > 0, 1.0, 0.6),
-        video_kbps=np.full(seconds, float(video.kbps)),
-        video_fps=np.full(seconds, float(video.fps)),
-        loudness=np.clip(loudness, 0, 255),
+        speech=speech_of(session, seconds, dead_microphone),
+        video=video_of(session, seconds),
         dead_microphone=dead_microphone,
-        talking=talking,
         sends_audio=~_muted(rng, seconds, 0.15) & session.speaker,
         sends_video=~_muted(rng, seconds, 0.15) & session.speaker & session.video,
         online=_online(faults.of("reconnects")),
-        two_streams=bool(rng.random() < 0.6),
+        two_streams=bool(rng.random() < 0.6) and profile.may_have_two_streams,
         freezes_without_frames=bool(rng.random() < 0.6),
     )
 
@@ -196,14 +181,6 @@ def _narrowed(capacity: Series, narrow: Series, level: Series) -> Series:
     """Return the capacity of a link that falls to `narrow` as the level grows from 0 to 1, by the same factor a second."""
     falling = np.minimum(capacity, _WIDE) ** (1 - level) * narrow**level
     return np.where(level > 0, np.minimum(capacity, falling), capacity)
-
-
-def _video_profile(draw: float) -> VideoProfile:
-    for share, width, height, fps, kbps in VIDEO_PROFILES:
-        if draw < share:
-            return VideoProfile(width=width, height=height, fps=fps, kbps=kbps)
-        draw -= share
-    raise AssertionError
 
 
 def _processor(rng: np.random.Generator, session: SessionTruth, faults: _Faults) -> tuple[Series, Series]:
@@ -217,6 +194,15 @@ def _processor(rng: np.random.Generator, session: SessionTruth, faults: _Faults)
     system = np.clip(np.maximum(app + other, load), 0.01, 1)
     app = np.clip(np.where(load > app + other, by_app * load, app), 0.01, system)
     return app, system
+
+
+def _scheduling_delay(rng: np.random.Generator, system_cpu: Series) -> Series:
+    """Return the delay of tasks in ms. It grows with the usage of the processor, and has peaks without a cause."""
+    seconds = len(system_cpu)
+    usual = rng.uniform(2, 10) * rng.lognormal(0, 0.5, seconds)
+    peaks = 150 * bursts(rng, seconds, an_hour=20, longest=3)
+    busy = 260 * np.clip(system_cpu - 0.86, 0, 1) / 0.14 * rng.lognormal(0, 0.35, seconds)
+    return usual + peaks + busy
 
 
 def _muted(rng: np.random.Generator, seconds: int, share: float) -> NDArray[np.bool_]:

@@ -45,11 +45,11 @@ def _inbound(media: CallMedia, stay: SessionTruth) -> Iterator[Seconds]:
 
 def _poor(received: ReceivedMedia, there: Conditions, *, is_watching: bool) -> Seconds:
     audio = (received.audio_freeze > _AUDIO_FREEZE) | (received.delay > _DELAY)
-    audio |= there.talking & there.dead_microphone
+    audio |= there.speech.talking & there.dead_microphone
     poor = audio & received.audio_present
     if is_watching and there.session.video:
-        video = (received.video_freeze > _VIDEO_FREEZE) | (received.fps < _FPS * there.video_fps)
-        video |= received.video_kbps < _KBPS * there.video_kbps
+        video = (received.video_freeze > _VIDEO_FREEZE) | (received.fps < _FPS * there.video.fps)
+        video |= received.video_kbps < _KBPS * there.video.kbps
         poor |= video & received.video_present
     return poor
 
@@ -60,10 +60,10 @@ def _outbound(media: CallMedia, stay: SessionTruth) -> Iterator[Seconds]:
         return
     here, sent = media.conditions(stay), media.sent_freely(stay)
     audio = (sent.link.loss > _SENT_LOSS) | (media.own_round_trip(stay) > 2 * _DELAY)
-    yield here.sends_audio & (audio | (here.talking & here.dead_microphone))
+    yield here.sends_audio & (audio | (here.speech.talking & here.dead_microphone))
     if stay.video:
         yield here.sends_video & (
             (sent.link.loss > _SENT_LOSS)
-            | (sent.fps < _FPS * here.video_fps)
-            | (sent.video_kbps < _KBPS * here.video_kbps)
+            | (sent.fps < _FPS * here.video.fps)
+            | (sent.video_kbps < _KBPS * here.video.kbps)
         )

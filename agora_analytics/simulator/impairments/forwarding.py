@@ -68,9 +68,8 @@ def forwarded_video(sent: SentMedia, downlink: Downlink) -> ForwardedVideo:
     is_low = (share < _SWITCHED) & (sent.low_kbps > 0)
     thinned = np.where(share >= _BASE_LAYER, share, 0.0)
     low_kbps = sent.low_kbps * downlink.low_share
-    low_fps = (
-        np.minimum(LOW_FPS, sent.fps) * np.minimum(1, 1.3 * downlink.low_share) * (low_kbps >= _LEAST_VIDEO)
-    )
+    low_fps = np.minimum(LOW_FPS, sent.fps) * np.minimum(1, 1.3 * downlink.low_share)
+    low_fps *= low_kbps >= np.minimum(_LEAST_VIDEO, 0.5 * sent.low_kbps)
     return ForwardedVideo(
         kbps=np.where(is_low, low_kbps, sent.video_kbps * thinned),
         fps=np.where(is_low, low_fps, sent.fps * np.minimum(1, 1.3 * thinned)),

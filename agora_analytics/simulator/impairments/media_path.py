@@ -197,7 +197,7 @@ class CallMedia:
             scale=np.where(video.is_low, LOW_SCALE, sent.scale),
             audio_freeze=hangs,
             video_freeze=stands,
-            volume=there.loudness * (sent.audio_kbps > 0) * (1 - hangs / 1000) * received,
+            volume=there.speech.loudness * (sent.audio_kbps > 0) * (1 - hangs / 1000) * received,
             is_low=video.is_low,
             delay=delay,
         )

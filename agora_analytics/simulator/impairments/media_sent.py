@@ -33,8 +33,8 @@ def sent_media(
 ) -> SentMedia:
     """Return what a session sends, with at most these rates, which the only receiver requests."""
     frames = here.capture * encoded_share(here)
-    audio = here.audio_kbps * here.sends_audio
-    video = here.video_kbps * here.sends_video * frames
+    audio = here.speech.kbps * here.sends_audio
+    video = here.video.kbps * here.sends_video * frames
     if most_audio is not None and most_video is not None:
         audio, video = np.minimum(audio, most_audio), np.minimum(video, most_video)
     low = np.minimum(LOW_KBPS, _LOW_SHARE * video) * here.two_streams
@@ -42,18 +42,18 @@ def sent_media(
     left = np.maximum(link.kbps - audio, 0)
     low = np.minimum(low, left)
     video = np.minimum(video, left - low)
-    ratio = video / here.video_kbps
+    ratio = video / here.video.kbps
     # The encoder reduces the picture where the rate stays low, and the frame rate at once.
     smooth = np.convolve(np.concatenate([np.full(9, ratio[0]), ratio]), np.full(10, 0.1), mode="valid")
     squeezed = np.where(frames < 0.5, 1.0, np.minimum(1, 1.8 * ratio + 0.15))
-    squeezed *= video >= np.minimum(_LEAST_VIDEO, 0.5 * here.video_kbps * frames)
+    squeezed *= video >= np.minimum(_LEAST_VIDEO, 0.5 * here.video.kbps * frames)
     online = here.online.astype(np.float64)
     return SentMedia(
         audio_kbps=np.minimum(audio, link.kbps) * online,
         video_kbps=video * online,
         low_kbps=low * online,
-        capture_fps=here.video_fps * here.capture * np.maximum(encoded_share(here), 0.5),
-        fps=here.video_fps * frames * squeezed * here.sends_video * online,
+        capture_fps=here.video.fps * here.capture * np.maximum(encoded_share(here), 0.5),
+        fps=here.video.fps * frames * squeezed * here.sends_video * online,
         scale=np.select([smooth > 0.5, smooth > 0.2], [1.0, 0.75], 0.5),
         link=link,
     )

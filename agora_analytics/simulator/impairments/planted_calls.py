@@ -1,5 +1,6 @@
 """Calls with planted causes of poor quality, and the answer that a diagnosis should give for one of their users."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
@@ -9,6 +10,7 @@ from attrs import define, evolve, frozen
 
 from agora_analytics.simulator.ground_truth.participants import place_of
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
+from agora_analytics.simulator.impairments.content import video_profile
 from agora_analytics.simulator.impairments.experience import poor_seconds
 from agora_analytics.simulator.impairments.impairment import Impairment, ImpairmentCause
 from agora_analytics.simulator.impairments.media_path import CallMedia
@@ -207,12 +209,20 @@ def _drawn(rng: np.random.Generator, call: CallTruth, complaining: SessionTruth)
         shared = [user for user in by_uid.values() if region in (None, place_of(user.uid)[0])]
         if len(shared) >= 2:
             return evolve(_impairment(rng, "cpu", complaining), cause="server_loss", uid=None, region=region)
-    possible = [cause for cause in _OF_ANYBODY if complaining.video or cause != "capture_stopped"]
     if draw < 0.5:
         peer = complaining.peers[int(rng.integers(len(complaining.peers)))]
-        return _impairment(rng, possible[int(rng.integers(len(possible)))], by_uid[peer.uid])
-    possible += _OF_THE_RECEIVER
-    return _impairment(rng, possible[int(rng.integers(len(possible)))], complaining)
+        return _impairment(rng, _any_of(rng, _possible(by_uid[peer.uid])), by_uid[peer.uid])
+    return _impairment(rng, _any_of(rng, _possible(complaining) + _OF_THE_RECEIVER), complaining)
+
+
+def _possible(user: SessionTruth) -> tuple[ImpairmentCause, ...]:
+    """Return what can be wrong with what a user sends. Only a camera can stop, and a shared screen has none."""
+    has_camera = user.video and not video_profile(user).is_screen
+    return tuple(cause for cause in _OF_ANYBODY if has_camera or cause != "capture_stopped")
+
+
+def _any_of(rng: np.random.Generator, causes: Sequence[ImpairmentCause]) -> ImpairmentCause:
+    return causes[int(rng.integers(len(causes)))]
 
 
 def _impairment(rng: np.random.Generator, cause: ImpairmentCause, user: SessionTruth) -> Impairment:

@@ -24,10 +24,10 @@ def video_freeze(
     chance = 1 - np.exp(-12 * np.clip(unrepaired - 0.004, 0, 1))
     chance = np.maximum(chance, np.clip((here.system_cpu - 0.90) * 6, 0, 0.9))
     freeze = (rng.random(seconds) < chance) * rng.uniform(300, 1000, seconds)
-    slow = (fps > 0) & (fps < np.minimum(4.0, 0.7 * there.video_fps))
+    slow = (fps > 0) & (fps < np.minimum(4.0, 0.7 * there.video.fps))
     freeze += slow * rng.uniform(0, 300, seconds)
     if there.freezes_without_frames:
-        freeze = np.maximum(freeze, 1000.0 * ((fps == 0) & (there.video_fps >= 1)))
+        freeze = np.maximum(freeze, 1000.0 * ((fps == 0) & (there.video.fps >= 1)))
     still: Series = np.minimum(freeze, 1000)
     return still
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.records import SessionTruth
 from agora_analytics.simulator.impairments.media_path import CallMedia, Seconds
-from agora_analytics.simulator.impairments.media_sent import LOW_FPS, LOW_SCALE
+from agora_analytics.simulator.impairments.media_sent import LOW_FPS, LOW_SCALE, encoded_share
 from agora_analytics.simulator.impairments.noise_over_time import Series
 
 
@@ -62,10 +62,9 @@ def of_the_device(media: CallMedia, stay: SessionTruth) -> Iterator[ReportedMetr
         return
     yield ReportedMetric(20001, 100 * here.app_cpu, always, 0.25, every=2)
     yield ReportedMetric(20002, 100 * here.system_cpu, always, 0.25, every=2)
-    late = 4 + 260 * np.clip(here.system_cpu - 0.86, 0, 1) / 0.14
-    yield ReportedMetric(20021, late, always, every=2, noise=0.5)
-    yield ReportedMetric(20039, np.full(media.seconds, 9.0), always, 0.25, every=5, noise=0.1)
-    yield ReportedMetric(20040, np.full(media.seconds, 55.0), always, 0.25, every=5, noise=0.1)
+    yield ReportedMetric(20021, here.scheduling_delay, always, every=2, noise=0.1)
+    yield ReportedMetric(20039, here.app_memory, always, 0.25, every=5, noise=0.02)
+    yield ReportedMetric(20040, here.system_memory, always, 0.25, every=5, noise=0.02)
 
 
 def of_the_uplink(media: CallMedia, stay: SessionTruth) -> Iterator[ReportedMetric]:
@@ -74,16 +73,17 @@ def of_the_uplink(media: CallMedia, stay: SessionTruth) -> Iterator[ReportedMetr
     audio, video = here.sends_audio, here.sends_video
     yield ReportedMetric(20003, sent.audio_kbps, audio, noise=0.04)
     yield ReportedMetric(20015, 100 * sent.link.loss, audio & here.online, 0.25)
-    yield ReportedMetric(20025, here.loudness, audio, every=2)
+    yield ReportedMetric(20025, here.speech.loudness, audio, every=2)
     if not stay.video:
         return
-    ratio = np.clip(sent.video_kbps / here.video_kbps, 0.05, 1)
-    width, height = here.video.width, here.video.height
+    frames = np.maximum(here.capture * encoded_share(here), 0.05)
+    ratio = np.clip(sent.video_kbps / (here.video.kbps * frames), 0.05, 1)
+    width, height = here.profile.width, here.profile.height
     yield ReportedMetric(20024, sent.video_kbps, video, noise=0.04)
     yield ReportedMetric(20007, sent.capture_fps, video, noise=0.06)
     yield ReportedMetric(20008, sent.fps, video, noise=0.06)
     yield ReportedMetric(20017, 100 * sent.link.loss, video & here.online, 0.25)
-    yield ReportedMetric(20013, 26 - 8 * np.log(ratio), video & (sent.fps > 0), every=3)
+    yield ReportedMetric(20013, here.video.qp - 8 * np.log(ratio), video & (sent.fps > 0), every=3)
     yield ReportedMetric(20027, width * sent.scale, video, every=4, of="last")
     yield ReportedMetric(20028, height * sent.scale, video, every=4, of="last")
     if not here.two_streams:
@@ -99,7 +99,7 @@ def of_the_downlink(media: CallMedia, stay: SessionTruth, sender: SessionTruth) 
     received, here, profile = (
         media.received(stay, sender),
         media.conditions(stay),
-        media.conditions(sender).video,
+        media.conditions(sender).profile,
     )
     audio, video = received.audio_present, received.video_present
     yield ReportedMetric(20004, received.audio_kbps, audio, noise=0.04)

@@ -152,6 +152,32 @@ def test_healthy_users_lose_single_reports(healthy):
     assert 0.005 < np.mean([9 <= gap <= 24 for gap in gaps]) < 0.03
 
 
+def values_of(points, mid):
+    return [series.value[~np.isnan(series.value)] for series in points if series.mid == mid]
+
+
+def test_healthy_media_varies(healthy):
+    """A constant metric would make every change a symptom."""
+    for mid, least in ((20003, 0.05), (20024, 0.08), (20013, 0.03), (20021, 0.2), (20001, 0.02)):
+        varies = [
+            values.std() / values.mean()
+            for _, points in healthy
+            for values in values_of(points, mid)
+            if len(values) > 10
+        ]
+        assert np.median(varies) > least, mid
+
+
+def test_a_silent_pause_does_not_mean_that_the_microphone_is_dead(healthy):
+    volumes = [values for _, points in healthy for values in values_of(points, 20025) if len(values) > 10]
+    assert 0.1 < np.mean([(values == 0).any() for values in volumes]) < 0.5
+
+
+def test_a_still_screen_does_not_mean_that_the_capture_stopped(healthy):
+    rates = [values for _, points in healthy for values in values_of(points, 20007) if len(values) > 10]
+    assert 0.03 < np.mean([(values <= 1).any() for values in rates]) < 0.2
+
+
 def test_a_user_without_data_has_no_points(planted):
     silent = next(each for each in planted if each.kind == "no_data")
     world = planted_world([silent])

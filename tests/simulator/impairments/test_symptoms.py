@@ -171,12 +171,12 @@ def test_stopped_capture_leaves_audio_as_it_is(healthy):
 
 def test_silent_microphone_still_sends(healthy):
     series = series_of(make_call(), fault("silent_microphone"))
-    assert during(series, "11", CAPTURE_VOLUME) == 0
-    assert during(series, "11", AUDIO_SENT) > 10
+    assert during(series, "11", CAPTURE_VOLUME) < 2 < during(healthy, "11", CAPTURE_VOLUME)
+    assert during(series, "11", AUDIO_SENT) > 2
     for receiver in ("22", "33"):
         assert (
             during(series, receiver, PLAYBACK_VOLUME, "11")
-            == 0
+            < 2
             < during(healthy, receiver, PLAYBACK_VOLUME, "11")
         )
 
@@ -266,7 +266,7 @@ def test_a_fault_does_not_depend_on_other_faults(cause):
         "uplink_kbps",
         "downlink_kbps",
         "capture",
-        "loudness",
+        "dead_microphone",
     ):
         assert np.array_equal(
             getattr(alone.conditions(session), name), getattr(both.conditions(session), name)
