@@ -11,6 +11,7 @@ _QUEUE = 600.0  # ms, the longest queue; a longer one drops packets
 _RISE, _PROBE = 1.08, 1.15
 # The estimate falls if the loss is above the first, and grows if it is below the second.
 _LOSSY, _CLEAN = 0.10, 0.02
+_LEAST_BY_LOSS = 150.0  # kbit/s; loss that does not fall with the rate is not taken for congestion below it
 
 
 @frozen(eq=False)
@@ -55,7 +56,7 @@ def follow_capacity(
         rows.append((rate, total, queue))
         total = 1 - (1 - total) * (1 - before)
         if total > _LOSSY:
-            estimate *= 1 - 0.5 * total
+            estimate = max(estimate * (1 - 0.5 * total), min(estimate, _LEAST_BY_LOSS))
         elif excess <= 0 and total < _CLEAN:
             estimate *= _RISE
         if excess > 0:

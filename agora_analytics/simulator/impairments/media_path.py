@@ -24,6 +24,8 @@ from agora_analytics.simulator.impairments.playback import (
 
 _SEEN_AS_FROZEN = 15  # s after which the SDK no longer counts a sender who is offline as frozen
 
+KBPS_OF_PACKETS = 9.6  # kbit/s of video, sent in packets of 1,200 bytes, one a second
+
 Seconds = NDArray[np.bool_]
 
 
@@ -35,6 +37,8 @@ class ReceivedMedia:
         audio_present, video_present: whether the sender is in the call and has the stream published. A sender who is
             offline is present for the first seconds.
         audio_loss, video_loss: the share of packets that are lost from the sender to the receiver.
+        downlink_loss: the share that is lost after the sender's uplink.
+        audio_packets, video_packets: that the sender and the server send to the receiver, a second.
         audio_freeze, video_freeze: in ms of the second.
         volume: of the playback, from 0 to 255.
         is_low: whether the receiver gets the video of low quality.
@@ -45,6 +49,9 @@ class ReceivedMedia:
     video_present: Seconds
     audio_loss: Series
     video_loss: Series
+    downlink_loss: Series
+    audio_packets: Series
+    video_packets: Series
     audio_kbps: Series
     video_kbps: Series
     fps: Series
@@ -169,7 +176,8 @@ class CallMedia:
         audio_share, video = downlink.audio_share, forwarded_video(sent, downlink)
         if self._follows_receiver(sender):
             audio_share, video = np.ones(self.seconds), ForwardedVideo.all_of(sent)
-        loss = 1 - (1 - up.loss) * (1 - server_loss) * (1 - down.loss)
+        after = 1 - (1 - server_loss) * (1 - down.loss)
+        loss = 1 - (1 - up.loss) * (1 - after)
         arrived = (
             np.minimum(1 - up.loss, up.carried) * (1 - server_loss) * np.minimum(1 - down.loss, down.carried)
         )
@@ -179,7 +187,7 @@ class CallMedia:
         gone = self._lost_connection(sender)
         # What retransmission does not repair in time: each link repairs its own losses.
         left = unrepaired(up.loss, there.round_trip + up.queue)
-        left += unrepaired(1 - (1 - server_loss) * (1 - down.loss), here.round_trip + down.queue)
+        left += unrepaired(after, here.round_trip + down.queue)
         audio_loss = 1 - (1 - loss) * audio_share
         hangs = audio_freeze(rng, audio_loss, delay, here) * published
         stands = video_freeze(rng, left, video.fps, here, there) * published
@@ -191,6 +199,9 @@ class CallMedia:
             video_present=(published | gone) & there.sends_video,
             audio_loss=audio_loss,
             video_loss=loss,
+            downlink_loss=after,
+            audio_packets=there.speech.packets * (sent.audio_kbps > 0),
+            video_packets=video.kbps / KBPS_OF_PACKETS,
             audio_kbps=sent.audio_kbps * arrived * audio_share * received,
             video_kbps=video.kbps * arrived * received,
             fps=video.fps * (1 - stands / 1000) * (1 - 0.3 * loss) * decoded_share(here) * received,

@@ -85,9 +85,12 @@ def _sampled(reports: _Reports, metrics: _Metrics, timing: SampleTiming) -> Iter
     number = reports.number
     for peer, metric in metrics:
         kept = number % metric.every == metric.every // 2
-        value = metric.over(reports.first[kept], reports.last[kept])
-        keys = key_array(reports.session.key * 31 + metric.mid * 7 + _number_of(peer))
-        draws = units(bits(keys, number[kept]))
+        key = (reports.session.key * 31 + metric.mid * 7 + _number_of(peer)) & 0xFFFFFFFFFFFFFFFF
+        draws = units(bits(key_array(key), number[kept]))
+        if metric.packets is None:
+            value = metric.over(reports.first[kept], reports.last[kept])
+        else:
+            value = metric.counted(reports.first[kept], reports.last[kept], np.random.default_rng(key))
         value = value * (1 + metric.noise * (draws[0] + draws[1] - 1))
         has_value = ~np.isnan(value)
         if not has_value.any():

@@ -22,7 +22,8 @@ START, END = BEGIN + 200, BEGIN + 400
 TIMING = SampleTiming(gap_share=0, null_share=0, max_series=100)
 USERS = ("11", "22", "33")
 APP_CPU, SYSTEM_CPU, SCHEDULING_DELAY, ROUND_TRIP = 20001, 20002, 20021, 20022
-SENT_LOSS, RECEIVED_LOSS = 20017, 20018
+SENT_LOSS, RECEIVED_LOSS = 20015, 20016  # of audio, which is sent also if no video fits
+SENT_VIDEO_LOSS, RECEIVED_VIDEO_LOSS = 20017, 20018
 CAPTURED_FPS, SENT_FPS, RECEIVED_FPS, SENT_KBPS, RECEIVED_KBPS = 20007, 20008, 20010, 20024, 20009
 LOW_KBPS, CAPTURE_VOLUME, PLAYBACK_VOLUME, AUDIO_SENT = 20030, 20025, 20026, 20003
 AUDIO_FREEZE, VIDEO_FREEZE = 20005, 20011
@@ -81,7 +82,9 @@ def series_of(call, *impairments):
 def during(series, uid, mid, peer="0"):
     """Return the mean of a metric while the fault acts."""
     ts, value = series[uid, mid, peer]
-    return value[(ts > START + 20) & (ts < END - 5)].mean()
+    found = value[(ts > START + 20) & (ts < END - 5)]
+    assert len(found), f"no values of {mid}"
+    return found.mean()
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,9 @@ def test_uplink_loss_is_in_the_senders_uplink_and_at_every_receiver(healthy):
     for receiver in ("22", "33"):
         assert during(series, receiver, RECEIVED_LOSS, "11") > 10 + during(
             healthy, receiver, RECEIVED_LOSS, "11"
+        )
+        assert during(series, receiver, RECEIVED_VIDEO_LOSS, "11") > 10 + during(
+            healthy, receiver, RECEIVED_VIDEO_LOSS, "11"
         )
         assert during(series, receiver, VIDEO_FREEZE, "11") > during(healthy, receiver, VIDEO_FREEZE, "11")
     assert not any(uid != "11" and peer not in ("11", "0") for uid, _, peer in changed(series, healthy))
@@ -151,6 +157,25 @@ def test_cpu_slows_capture_scheduling_and_playback(healthy):
     for peer in ("22", "33"):
         assert during(series, "11", VIDEO_FREEZE, peer) > 200 + during(healthy, "11", VIDEO_FREEZE, peer)
     assert during(series, "22", VIDEO_FREEZE, "33") == during(healthy, "22", VIDEO_FREEZE, "33")
+
+
+def test_a_browser_reports_the_losses_of_webrtc(healthy):
+    native, web = {20015, 20017, 20018}, {20036, 20037, 20038}
+    assert {mid for _, mid, _ in healthy} & (native | web) == native
+    series = series_of(make_call(platform="Web"), fault("uplink_loss"))
+    assert {mid for _, mid, _ in series} & (native | web) == web
+    assert during(series, "11", 20038) > 10
+    assert during(series, "22", 20036, "11") < 2 < during(series, "22", 20016, "11")
+
+
+def test_reports_count_packets(healthy):
+    """Streams on one link lose the same share of packets, and their reports still differ."""
+    audio, video = healthy["11", 20015, "0"], healthy["11", 20017, "0"]
+    _, one, other = np.intersect1d(audio[0], video[0], return_indices=True)
+    assert np.mean(audio[1][one] == video[1][other]) < 0.9
+    ones, others = healthy["11", RECEIVED_VIDEO_LOSS, "22"], healthy["11", RECEIVED_VIDEO_LOSS, "33"]
+    _, one, other = np.intersect1d(ones[0], others[0], return_indices=True)
+    assert np.mean(ones[1][one] == others[1][other]) < 0.9
 
 
 def test_a_browser_reports_no_cpu():
