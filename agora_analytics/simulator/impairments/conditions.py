@@ -144,7 +144,7 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
     round_trip += fault.level * (420 + 900 * fault.severity) * np.exp(0.2 * wander(fault.rng, seconds, 5))
     fault = faults.of("low_bitrate", _NARROWED)
     narrow = (260 - 200 * fault.severity) * np.exp(0.08 * wander(fault.rng, seconds, 10))
-    is_uplink = session.key % 2 == 0
+    is_uplink = narrows_uplink(session)
     uplink = _narrowed(network.uplink * capacity, narrow, fault.level * is_uplink)
     downlink = _narrowed(network.downlink * capacity, narrow, fault.level * (not is_uplink))
 
@@ -175,6 +175,11 @@ def conditions_of(call: CallTruth, session: SessionTruth, impairments: Sequence[
         two_streams=bool(rng.random() < 0.6) and profile.may_have_two_streams,
         freezes_without_frames=bool(rng.random() < 0.6),
     )
+
+
+def narrows_uplink(session: SessionTruth) -> bool:
+    """Return whether `low_bitrate` narrows the uplink of a session; otherwise it narrows the downlink."""
+    return session.key % 2 == 0
 
 
 def _narrowed(capacity: Series, narrow: Series, level: Series) -> Series:

@@ -1,6 +1,5 @@
 """Calls with planted causes of poor quality, and the answer that a diagnosis should give for one of their users."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
@@ -8,12 +7,13 @@ from typing import Literal
 import numpy as np
 from attrs import define, evolve, frozen
 
-from agora_analytics.simulator.ground_truth.participants import place_of
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
-from agora_analytics.simulator.impairments.content import video_profile
-from agora_analytics.simulator.impairments.experience import poor_seconds
 from agora_analytics.simulator.impairments.impairment import Impairment, ImpairmentCause
-from agora_analytics.simulator.impairments.media_path import CallMedia
+from agora_analytics.simulator.impairments.planted_causes import (
+    added_poor_seconds,
+    draw_noticeable,
+    draw_unnoticed,
+)
 from agora_analytics.simulator.impairments.planted_users import main_sessions, planted_users
 from agora_analytics.simulator.impairments.rejoins import sessions_under
 
@@ -30,16 +30,14 @@ PlantedKind = Literal["healthy", "elsewhere", "single", "overlapping", "no_data"
 _KINDS: tuple[tuple[PlantedKind, float], ...] = (
     ("healthy", 0.24), ("elsewhere", 0.08), ("single", 0.54), ("overlapping", 0.11), ("no_data", 0.03),
 )  # fmt: skip
-_NOTICED = 5  # poor seconds that a cause must add; with fewer, nobody would complain
-_OF_THE_RECEIVER: tuple[ImpairmentCause, ...] = ("downlink_loss", "join_failure")
-_OF_ANYBODY: tuple[ImpairmentCause, ...] = (
-    "uplink_loss", "high_delay", "low_bitrate", "cpu", "capture_stopped", "silent_microphone", "reconnects",
-)  # fmt: skip
+_CAUSES = {"single": 1, "overlapping": 2}
+# Poor seconds that a cause must add; with fewer, nobody would complain.
+_NOTICED = 5
 
 
 @frozen(kw_only=True)
 class PlantedCause:
-    """One planted cause, as the user who complains should hear of it.
+    """One planted cause, for the user who complains.
 
     Attributes:
         side: whose side it is on.
@@ -108,9 +106,26 @@ class PlantedCall:
         return noticed[0].side, noticed[0].cause, noticed[0].party
 
     @property
+    def is_mild(self) -> bool:
+        """Whether there is a cause, but none that a person would notice. The answer is `none`."""
+        return bool(self.causes) and not any(cause.is_noticed for cause in self.causes)
+
+    @property
     def is_clear(self) -> bool:
-        """Whether there is one right answer: no cause at all, or a single one that a person would notice."""
-        return self.kind != "overlapping" and all(cause.is_noticed for cause in self.causes)
+        """Whether there is one right answer that the metrics show.
+
+        There is no cause at all, or a single one that a person would notice. A busy processor shows neither in a browser,
+        which does not report it, nor in a call without video, which needs little of it.
+        """
+        return self.kind != "overlapping" and all(
+            cause.is_noticed and not self._is_hidden(cause) for cause in self.causes
+        )
+
+    def _is_hidden(self, cause: PlantedCause) -> bool:
+        return cause.cause == "cpu" and any(
+            session.uid == cause.party and session.platform == "Web" and not session.video
+            for session in self.call.sessions
+        )
 
     def _cause(self, impairment: Impairment) -> PlantedCause:
         side: Side = "sender"
@@ -118,11 +133,7 @@ class PlantedCall:
             side = "server"
         elif impairment.uid == self.uid:
             side = "receiver"
-        # Every impairment alone, compared with the same call without one.
         plain = evolve(self.call, sessions=self._users)
-        poor = poor_seconds(_media(plain, (impairment,)), self.uid) & ~poor_seconds(
-            _media(plain, ()), self.uid
-        )
         failed = sum(
             session.leave_ts - session.join_ts
             for session in self.call.sessions
@@ -134,13 +145,9 @@ class PlantedCall:
             party=None if side == "server" else impairment.uid,
             since=impairment.since,
             until=impairment.until,
-            # a user who does not get in notices it at once
-            poor=int(poor.sum()) + (failed + _NOTICED if failed else 0),
+            # A user who does not get in notices it at once.
+            poor=added_poor_seconds(plain, impairment, self.uid) + (failed + _NOTICED if failed else 0),
         )
-
-
-def _media(plain: CallTruth, impairments: tuple[Impairment, ...]) -> CallMedia:
-    return CallMedia(evolve(plain, sessions=sessions_under(plain, impairments)), impairments)
 
 
 def planted_call(seed: int, *, begin: int = 1_795_000_000) -> PlantedCall:
@@ -165,19 +172,11 @@ def planted_call(seed: int, *, begin: int = 1_795_000_000) -> PlantedCall:
     complaining = receivers[int(rng.integers(len(receivers)))]
     impairments: list[Impairment] = []
     if kind == "elsewhere":
-        others = [user for user in people if user.uid != complaining.uid]
-        cause: ImpairmentCause = "downlink_loss" if rng.random() < 0.7 else "join_failure"
-        affected = others[int(rng.integers(len(others)))]
-        impairment = _impairment(rng, cause, affected)
-        if cause == "join_failure" and {affected.uid} == {peer.uid for peer in complaining.peers}:
-            # The complaining user would be alone for the whole call if the only peer gave up.
-            impairment = evolve(impairment, severity=0.5 * impairment.severity)
-        impairments = [impairment]
-    elif kind in ("single", "overlapping"):
-        while len(impairments) < (1 if kind == "single" else 2):
-            drawn = _drawn(rng, plain, complaining)
-            if drawn.cause not in {each.cause for each in impairments}:
-                impairments.append(drawn)
+        impairments = [draw_unnoticed(rng, plain, complaining)]
+    while len(impairments) < _CAUSES.get(kind, 0):
+        drawn = draw_noticeable(rng, plain, complaining)
+        if drawn.cause not in {each.cause for each in impairments}:
+            impairments.append(drawn)
     sessions = sessions_under(plain, impairments)
     silent = frozenset(each.sid for each in sessions if kind == "no_data" and each.uid == complaining.uid)
     return PlantedCall(
@@ -197,49 +196,3 @@ def _kind(draw: float) -> PlantedKind:
             return kind
         draw -= share
     raise AssertionError
-
-
-def _drawn(rng: np.random.Generator, call: CallTruth, complaining: SessionTruth) -> Impairment:
-    """Return an impairment that the complaining user can notice, of the user, of a peer, or of the servers."""
-    by_uid = {user.uid: user for user in main_sessions(call.sessions)}
-    draw = rng.random()
-    if draw < 0.12:
-        countries = {place_of(complaining.uid)[0]} | {place_of(peer.uid)[0] for peer in complaining.peers}
-        region = sorted(countries)[int(rng.integers(len(countries)))] if rng.random() < 0.5 else None
-        shared = [user for user in by_uid.values() if region in (None, place_of(user.uid)[0])]
-        if len(shared) >= 2:
-            return evolve(_impairment(rng, "cpu", complaining), cause="server_loss", uid=None, region=region)
-    if draw < 0.5:
-        peer = complaining.peers[int(rng.integers(len(complaining.peers)))]
-        return _impairment(rng, _any_of(rng, _possible(by_uid[peer.uid])), by_uid[peer.uid])
-    return _impairment(rng, _any_of(rng, _possible(complaining) + _OF_THE_RECEIVER), complaining)
-
-
-def _possible(user: SessionTruth) -> tuple[ImpairmentCause, ...]:
-    """Return what can be wrong with what a user sends. Only a camera can stop, and a shared screen has none."""
-    has_camera = user.video and not video_profile(user).is_screen
-    return tuple(cause for cause in _OF_ANYBODY if has_camera or cause != "capture_stopped")
-
-
-def _any_of(rng: np.random.Generator, causes: Sequence[ImpairmentCause]) -> ImpairmentCause:
-    return causes[int(rng.integers(len(causes)))]
-
-
-def _impairment(rng: np.random.Generator, cause: ImpairmentCause, user: SessionTruth) -> Impairment:
-    """Return an impairment of a user for the whole stay or for a part of it, from mild to severe."""
-    stay = user.leave_ts - user.join_ts
-    start, end = float(user.join_ts), float(user.leave_ts)
-    if cause == "join_failure":
-        end = start + rng.uniform(15, 45)  # long enough for two attempts
-    elif rng.random() < 0.7:
-        length = rng.uniform(min(25, 0.5 * stay), max(30, 0.7 * stay))
-        start += rng.random() * max(stay - length, 0)
-        end = min(start + length, end)
-    return Impairment(
-        cause=cause,
-        severity=float(rng.beta(1.2, 1.2)),
-        since=start,
-        until=end,
-        uid=user.uid,
-        intermittent=bool(rng.random() < 0.2),
-    )
