@@ -1,4 +1,4 @@
-"""What a user's device and network are like in each second of a call, with the impairments that act on them."""
+"""Device and network of a session, per second of the call, with the impairments that act on them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

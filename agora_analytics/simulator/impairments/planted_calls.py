@@ -114,18 +114,19 @@ class PlantedCall:
     def is_clear(self) -> bool:
         """Whether there is one right answer that the metrics show.
 
-        There is no cause at all, or a single one that a person would notice. A busy processor shows neither in a browser,
-        which does not report it, nor in a call without video, which needs little of it.
+        There is no cause at all, or a single one that a person would notice. Without video, two causes have no symptom of
+        their own: a busy processor if a browser does not report it, and a low bitrate, which only loses some audio.
         """
         return self.kind != "overlapping" and all(
             cause.is_noticed and not self._is_hidden(cause) for cause in self.causes
         )
 
     def _is_hidden(self, cause: PlantedCause) -> bool:
-        return cause.cause == "cpu" and any(
-            session.uid == cause.party and session.platform == "Web" and not session.video
-            for session in self.call.sessions
-        )
+        if any(session.video for session in self.call.sessions):
+            return False
+        of_party = [session for session in self.call.sessions if session.uid == cause.party]
+        is_browser = any(session.platform == "Web" for session in of_party)
+        return cause.cause == "low_bitrate" or (cause.cause == "cpu" and is_browser)
 
     def _cause(self, impairment: Impairment) -> PlantedCause:
         side: Side = "sender"
