@@ -34,6 +34,11 @@ class _Reports:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
 
+    def every(self, nth: int) -> "_Reports":
+        """Return every n-th report. The seconds that each covers do not change."""
+        kept = self.number % nth == nth // 2
+        return _Reports(self.session, self.number[kept], self.ts[kept], self.first[kept], self.last[kept])
+
 
 def reported(media: CallMedia, timing: SampleTiming) -> Mapping[str, Sequence[SeriesTruth]]:
     """Return the series that each session of a call reports, by its sid."""
@@ -82,15 +87,15 @@ def _lost(session: SessionTruth, number: NDArray[np.int64], timing: SampleTiming
 
 
 def _sampled(reports: _Reports, metrics: _Metrics, timing: SampleTiming) -> Iterator[SeriesTruth]:
-    number = reports.number
+    every = {nth: reports.every(nth) for nth in {metric.every for _, metric in metrics}}
     for peer, metric in metrics:
-        kept = number % metric.every == metric.every // 2
+        some = every[metric.every]
         key = (reports.session.key * 31 + metric.mid * 7 + _number_of(peer)) & 0xFFFFFFFFFFFFFFFF
-        draws = units(bits(key_array(key), number[kept]))
+        draws = units(bits(key_array(key), some.number))
         if metric.packets is None:
-            value = metric.over(reports.first[kept], reports.last[kept])
+            value = metric.over(some.first, some.last)
         else:
-            value = metric.counted(reports.first[kept], reports.last[kept], np.random.default_rng(key))
+            value = metric.counted(some.first, some.last, np.random.default_rng(key))
         value = value * (1 + metric.noise * (draws[0] + draws[1] - 1))
         has_value = ~np.isnan(value)
         if not has_value.any():
@@ -100,7 +105,7 @@ def _sampled(reports: _Reports, metrics: _Metrics, timing: SampleTiming) -> Iter
             mid=metric.mid,
             peer_uid=peer.uid if peer else "0",
             peer_is_number=peer.uid_is_number if peer else True,
-            ts=reports.ts[kept][has_value],
+            ts=some.ts[has_value],
             value=value[has_value],
             whole=metric.step >= 1,
         )
