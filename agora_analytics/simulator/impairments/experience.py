@@ -39,7 +39,7 @@ def _disconnected(media: CallMedia, stay: SessionTruth) -> Seconds:
 
 def _inbound(media: CallMedia, stay: SessionTruth) -> Iterator[Seconds]:
     for peer in stay.peers:
-        for sender in media.stays_of(peer.uid):
+        for sender in media.senders(stay, peer.uid):
             yield _poor(media.received(stay, sender), media.conditions(sender), is_watching=stay.video)
 
 

@@ -97,6 +97,26 @@ class CallMedia:
         """Return the first session of each stay of a user."""
         return [sessions[0] for sessions in self.stays.get(uid, {}).values()]
 
+    def senders(self, receiver: SessionTruth, uid: str) -> list[SessionTruth]:
+        """Return the stays of a user that another one receives, one after another.
+
+        Of stays at the same time, it is the one that is longest in the call with the receiver.
+        """
+        join, leave = self._span(receiver)
+        found: list[tuple[int, int, SessionTruth]] = []
+        for stay in self.stays_of(uid):
+            first, last = self._span(stay)
+            found.append((max(first, join), min(last, leave), stay))
+        chosen: list[tuple[int, int, SessionTruth]] = []
+        for begin, end, stay in sorted(found, key=lambda each: each[0] - each[1]):
+            if begin <= end and all(end < first or begin > last for first, last, _ in chosen):
+                chosen.append((begin, end, stay))
+        return [stay for _, _, stay in chosen]
+
+    def _span(self, stay: SessionTruth) -> tuple[int, int]:
+        sessions = self.stays[stay.uid][stay.key]
+        return min(each.join_ts for each in sessions), max(each.leave_ts for each in sessions)
+
     @cached_property
     def _receivers(self) -> Mapping[str, frozenset[str]]:
         """The users who receive each user."""
@@ -222,7 +242,7 @@ class CallMedia:
         """Return what a session's downlink carries of all that the session's peers send."""
         if receiver.key not in self._downlinks:
             here = self.conditions(receiver)
-            stays = [stay for peer in receiver.peers for stay in self.stays_of(peer.uid)]
+            stays = [stay for peer in receiver.peers for stay in self.senders(receiver, peer.uid)]
             streams = [self.sent_freely(stay) for stay in stays]
             present = [self.in_stay(stay) for stay in stays]
             offered, lost = np.full(self.seconds, 1.0), np.zeros(self.seconds)

@@ -57,7 +57,7 @@ def _metrics(media: CallMedia, stay: SessionTruth) -> Iterator[tuple[Peer | None
     if stay.speaker:
         yield from ((None, metric) for metric in of_the_uplink(media, stay))
     for peer in stay.peers:
-        for sender in media.stays_of(peer.uid):
+        for sender in media.senders(stay, peer.uid):
             yield from ((peer, metric) for metric in of_the_downlink(media, stay, sender))
 
 

@@ -307,6 +307,25 @@ def test_a_fault_does_not_depend_on_other_faults(cause):
         )
 
 
+def test_a_receiver_gets_one_stream_of_a_user_at_a_time():
+    """A uid that is used twice at the same time has the stream of the longer stay, as have its earlier devices."""
+    call = make_call()
+    one, peer = call.sessions[:2]
+    first = evolve(peer, sid="first", leave_ts=BEGIN + 200)
+    again = evolve(peer, sid="again", join_ts=BEGIN + 250, key=5)
+    twice = evolve(peer, sid="twice", join_ts=BEGIN + 300, leave_ts=BEGIN + 400, key=7)
+    media = CallMedia(evolve(call, sessions=(one, first, again, twice)), [])
+    assert {each.sid for each in media.senders(one, "22")} == {"first", "again"}
+    ts = [
+        series.ts
+        for series in reported(media, TIMING)[one.sid]
+        if (series.mid, series.peer_uid) == (20004, "22")
+    ]
+    assert len(ts) == 1
+    assert (np.diff(ts[0]) > 0).all()
+    assert ts[0][0] < BEGIN + 50 < BEGIN + 550 < ts[0][-1]
+
+
 def test_each_of_many_sessions_has_its_points():
     call, end = two_party(1002), BEGIN + 4 * 3600
     call = evolve(
