@@ -49,7 +49,7 @@ class World:
     ) -> None:
         self.app_id = app_id
         # The truth of a mapping needs its length, and that of simulated points all sessions of all calls.
-        self._points = {} if points is None else points
+        self._points: Mapping[str, Sequence[SeriesTruth]] = {} if points is None else points
         self.timing = timing or SampleTiming()
         # Newest first, as the API lists them. The id orders calls of the same second, so that pages never overlap.
         self._calls = sorted(calls, key=lambda call: (-call.created_ts, call.call_id))
