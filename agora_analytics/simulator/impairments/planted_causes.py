@@ -20,7 +20,7 @@ _OF_ANYBODY: tuple[ImpairmentCause, ...] = (
     "uplink_loss", "high_delay", "low_bitrate", "cpu", "capture_stopped", "silent_microphone", "reconnects",
 )  # fmt: skip
 _ATTEMPTS = 6
-_ABSENT = 20  # s
+_ABSENT = 15  # s
 
 
 def impaired(plain: CallTruth, impairments: Sequence[Impairment]) -> CallMedia:
@@ -68,28 +68,29 @@ def _of_another(
     """Return an impairment of another user that the complaining user should not notice, or None."""
     received = {peer.uid for peer in complaining.peers}
     unreceived = [user for user in others if user.uid not in received]
-    if unreceived and rng.random() < 0.5:
+    if unreceived and rng.random() < 0.7:
         user = _one_of(rng, unreceived)
         return _impairment(rng, _any_of(rng, (*_possible(user), "downlink_loss")), user)
+    apart = [user for user in others if _time_apart(user, complaining)]
+    if apart and rng.random() < 0.8:
+        user = _one_of(rng, apart)
+        since, until = _time_apart(user, complaining)[0]
+        return evolve(_impairment(rng, _any_of(rng, _possible(user)), user), since=since, until=until)
     user, draw = _one_of(rng, others), rng.random()
-    if draw < 0.35:
-        return _while_absent(_impairment(rng, _any_of(rng, _possible(user)), user), user, complaining)
-    if draw < 0.55:
+    if draw < 0.4:
         return None if narrows_uplink(user) else _impairment(rng, "low_bitrate", user)
-    if draw < 0.85:
+    if draw < 0.8:
         return _impairment(rng, "downlink_loss", user)
     failing = _impairment(rng, "join_failure", user)
     # The complaining user would be alone for the whole call if the only peer gave up.
     return evolve(failing, severity=0.5 * failing.severity) if received == {user.uid} else failing
 
 
-def _while_absent(impairment: Impairment, user: SessionTruth, complaining: SessionTruth) -> Impairment | None:
-    """Return an impairment that acts before the complaining user joins, or after the user leaves."""
-    if complaining.join_ts - user.join_ts > _ABSENT:
-        return evolve(impairment, since=float(user.join_ts), until=complaining.join_ts - 5.0)
-    if user.leave_ts - complaining.leave_ts > _ABSENT:
-        return evolve(impairment, since=complaining.leave_ts + 5.0, until=float(user.leave_ts))
-    return None
+def _time_apart(user: SessionTruth, complaining: SessionTruth) -> list[tuple[float, float]]:
+    """Return the times in which a user is in the call without the complaining one, if they are long enough."""
+    before = (float(user.join_ts), complaining.join_ts - 5.0)
+    after = (complaining.leave_ts + 5.0, float(user.leave_ts))
+    return [(since, until) for since, until in (before, after) if until - since > _ABSENT]
 
 
 def _possible(user: SessionTruth) -> tuple[ImpairmentCause, ...]:

@@ -118,7 +118,7 @@ def test_causes_without_a_symptom_of_their_own_are_not_clear():
 
 def test_problems_elsewhere_have_many_causes_and_are_not_noticed():
     calls = [each for each in map(planted_call, range(700)) if each.kind == "elsewhere"]
-    assert len({each.impairments[0].cause for each in calls}) >= 7
+    assert len({each.impairments[0].cause for each in calls}) >= 6
     for each in calls:
         assert each.impairments[0].uid != each.uid
         assert each.answer == ("none", "none", None)
@@ -129,7 +129,7 @@ def test_problems_elsewhere_have_many_causes_and_are_not_noticed():
         }
         for each in calls
     )
-    assert 0.1 < unreceived / len(calls) < 0.6
+    assert 3 <= unreceived < 0.6 * len(calls)
 
 
 def test_healthy_users_have_few_poor_seconds_but_some(planted):
