@@ -58,7 +58,7 @@ def draw_unnoticed(rng: np.random.Generator, call: CallTruth, complaining: Sessi
         drawn = _of_another(rng, others, complaining)
         if drawn is not None and added_poor_seconds(call, drawn, complaining.uid) == 0:
             return drawn
-    # A downlink is nobody else's.
+    # The downlink of another user affects nobody else.
     return _impairment(rng, "downlink_loss", _one_of(rng, others))
 
 
