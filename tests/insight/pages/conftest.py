@@ -38,5 +38,5 @@ async def fetch_charts(planted, *, bins=240):
 
 @pytest.fixture(scope="session")
 def planted():
-    """A call of seven users, one of whom has a high delay."""
+    """A call of seven users whose server loses packets."""
     return planted_call(1)
