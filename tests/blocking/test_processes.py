@@ -10,6 +10,7 @@ import pytest
 
 from agora_analytics.simulator import Faults, Simulator, serve_in_thread
 from tests.blocking.conftest import CUSTOMER, MIDNIGHT, SETTINGS, SHIFT, Shifted
+from tests.conftest import slow
 
 RANGE = f"{MIDNIGHT - 6 * 3600}, {MIDNIGHT}"
 MAKING = f"""
@@ -260,7 +261,7 @@ print(line > 50)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM for one process there")
 @pytest.mark.parametrize(
-    ("before", "close"), [(False, False), (True, False), (True, True), (False, True)],
+    ("before", "close"), [(False, False), slow(True, False), slow(True, True), (False, True)],
     ids=["first call", "later call", "close", "close of an unused client"],
 )  # fmt: skip
 def test_a_signal_handler_closes_a_client_at_any_line(before, close):
