@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -34,47 +34,61 @@ def install() -> str | None:
     return installed()
 
 
-@contextmanager
-def opened(program: str):
-    """Start a browser and yield it: see `Browser`."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            yield Browser(browser)
-        finally:
-            browser.close()
-
-
 class Browser:
-    """A headless browser that opens files. It collects what a page prints to the console, and what it requests."""
+    """A headless browser that opens files.
 
-    def __init__(self, browser):
-        self._browser = browser
+    It lives in a thread of its own, because Playwright leaves an event loop running in its thread.
+    """
 
-    @contextmanager
-    def page(
-        self, path: Path, *, width: int, height: int = 900, scheme: str = "light", media: str = "screen"
-    ):
-        """Open a file in a window and yield the page and a list of what went wrong."""
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self):
+        self._thread.submit(self._start).result()
+        return self
+
+    def __exit__(self, *_):
+        self._thread.submit(self._stop).result()
+        self._thread.shutdown()
+
+    def look(self, path: Path, look, *, width: int, scheme: str = "light", media: str = "screen"):
+        """Open a file in a window, and return what `look(page)` returns, and a list of what went wrong.
+
+        That is what the page prints to the console, its errors, and its requests.
+        """
+        return self._thread.submit(self._look, path, look, width, scheme, media).result()
+
+    def _start(self):
+        from playwright.sync_api import sync_playwright
+
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=self._program, args=["--no-sandbox", "--disable-gpu"]
+        )
+
+    def _stop(self):
+        self._browser.close()
+        self._playwright.stop()
+
+    def _look(self, path, look, width, scheme, media):
         context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
         )
         problems: list[str] = []
+
+        def requested(request):
+            if request.url != path.as_uri():
+                problems.append(f"request: {request.url}")
+
         page = context.new_page()
         page.emulate_media(media=media, color_scheme=scheme)
         page.on("console", lambda message: problems.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on(
-            "request",
-            lambda request: (
-                problems.append(f"request: {request.url}") if request.url != path.as_uri() else None
-            ),
-        )
-        page.goto(path.as_uri())
+        page.on("request", requested)
         try:
-            yield page, problems
+            page.goto(path.as_uri())
+            return look(page), problems
         finally:
             context.close()
 

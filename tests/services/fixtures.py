@@ -134,7 +134,7 @@ def browser():
         program = chromium.install()
     if program is None:
         pytest.skip("no browser: install Chromium")
-    with chromium.opened(program) as opened:
+    with chromium.Browser(program) as opened:
         yield opened
 
 

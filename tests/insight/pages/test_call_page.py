@@ -114,30 +114,43 @@ def test_gaps_are_no_values(charts):
     ("size", "scheme"), [("desktop", "light"), ("tablet", "light"), ("phone", "light"), ("desktop", "dark")]
 )
 def test_page_is_drawn_and_nothing_overlaps(browser, file, size, scheme):
-    with browser.page(file, width=SIZES[size], scheme=scheme) as (page, problems):
+    def look(page):
         page.wait_for_selector('figure[data-chart="chart-delay"] svg')
-        assert problems == []
-        marks = dict(page.evaluate(MARKS))
-        assert marks.keys() == {
-            f"chart-{name}" for name in ("lanes", "loss", "freeze", "sent", "received", "delay")
-        }
-        assert all(count >= 7 for count in marks.values()), marks  # one or more for each user
-        assert page.evaluate(OVERLAPS) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert colours(page.screenshot(full_page=True)) > 50
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 25, 31)"}[scheme]
+        return (
+            dict(page.evaluate(MARKS)),
+            page.evaluate(OVERLAPS),
+            page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+            page.screenshot(full_page=True),
+            page.evaluate("getComputedStyle(document.body).backgroundColor"),
+        )
+
+    looked, problems = browser.look(file, look, width=SIZES[size], scheme=scheme)
+    marks, overlaps, fits, screenshot, background = looked
+    assert problems == []
+    assert marks.keys() == {
+        f"chart-{name}" for name in ("lanes", "loss", "freeze", "sent", "received", "delay")
+    }
+    assert all(count >= 7 for count in marks.values()), marks  # one or more for each user
+    assert overlaps == []
+    assert fits
+    assert colours(screenshot) > 50
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 25, 31)"}[scheme]
 
 
 @pytest.mark.slow
 def test_page_prints_dark_on_white(browser, file):
-    with browser.page(file, width=794, scheme="dark", media="print") as (page, problems):
+    def look(page):
         page.wait_for_selector('figure[data-chart="chart-delay"] svg')
-        assert problems == []
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.pdf().startswith(b"%PDF")
+        return (
+            page.evaluate("getComputedStyle(document.body).backgroundColor"),
+            page.evaluate("getComputedStyle(document.body).color"),
+            page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+            page.pdf()[:4],
+        )
+
+    looked, problems = browser.look(file, look, width=794, scheme="dark", media="print")
+    assert problems == []
+    assert looked == ("rgb(255, 255, 255)", "rgb(0, 0, 0)", True, b"%PDF")
 
 
 @pytest.mark.slow
@@ -145,8 +158,17 @@ def test_scripts_in_names_do_not_run(browser, charts, tmp_path):
     sessions = [evolve(session, uid=EVIL) for session in charts.sessions[:2]]
     path = tmp_path / "evil.html"
     path.write_text(call_page(CallCharts(call_of_nobody(EVIL), sessions, bins=10)), encoding="utf-8")
-    with browser.page(path, width=800) as (page, problems):
+
+    def look(page):
         page.wait_for_selector('figure[data-chart="chart-lanes"] svg')
-        assert problems == []
-        assert page.title().startswith("Call </script>")
-        assert page.locator("h1").text_content() == EVIL
+        return page.title(), page.locator("h1").text_content()
+
+    (title, heading), problems = browser.look(path, look, width=800)
+    assert problems == []
+    assert title.startswith("Call </script>")
+    assert heading == EVIL
+
+
+@pytest.mark.slow
+def test_an_open_browser_leaves_the_event_loop_of_tests_alone(browser):
+    assert asyncio.run(asyncio.sleep(0, "done")) == "done"
