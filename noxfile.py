@@ -29,8 +29,8 @@ PYTHONS = nox.project.python_versions(PROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SIDE_BY_SIDE = ("-n", str(min(CORES + 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder")
-"""One process more than cores, because tests with processes of their own wait for them. The tests of a file stay together,
+SIDE_BY_SIDE = ("-n", str(min(CORES + 2, 4)), "--dist", "loadfile", "--no-loadscope-reorder")
+"""Two processes more than cores, because tests with servers and processes of their own wait for them. The tests of a file stay together,
 because they share expensive fixtures. xdist would start files with few tests last, which are often the longest;
 `tests/conftest.py` has their order."""
 EVERYTHING = ("-m", "")
