@@ -100,7 +100,9 @@ def compat(session: nox.Session) -> None:
         tested = tested[-1:]  # `PYTHONS` is in ascending order
     for version in tested:
         requirements = ("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"])
-        _run_in_venv(session, f"compat-{version}", installed[version], requirements, others)
+        # The pages of the documents are the longest of the fast tests, and run on the Python that runs nox.
+        options_of_pytest = ("--ignore=tests/documents", *others)
+        _run_in_venv(session, f"compat-{version}", installed[version], requirements, options_of_pytest)
     for version in installed.keys() - set(tested):
         reason = "needs --all-pythons" if installed[version] else "not installed"
         session.warn(f"skipped Python {version}: {reason}")
