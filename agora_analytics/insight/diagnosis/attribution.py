@@ -1,0 +1,139 @@
+"""Which cause explains how many seconds of a user's call."""
+
+import numpy as np
+from attrs import define, field
+
+from agora_analytics.insight.diagnosis.bitrate_signals import BitrateSignals
+from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Seconds, Stay
+from agora_analytics.insight.diagnosis.device_signals import DeviceSignals
+from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.network_signals import NetworkSignals
+from agora_analytics.insight.diagnosis.rules import ALWAYS, CAUSES, RECEIVED, SENT, Cause, Rule
+from agora_analytics.insight.diagnosis.symptoms import Symptom, Symptoms
+
+_FAILED = 12  # s, the longest session of a failed attempt to join
+_AT_ONCE = 8  # s that a failed attempt counts more than its length
+
+
+@define(eq=False)
+class Explanation:
+    """One cause of one party.
+
+    Attributes:
+        cause: what.
+        party: the uid at fault; None for the servers.
+        seconds: when it explains what the user noticed.
+        senders: the users of whose streams it explains symptoms.
+        extra: seconds that count in addition.
+    """
+
+    cause: Cause
+    party: str | None
+    seconds: Seconds
+    senders: list[str] = field(factory=list)
+    extra: float = 0.0
+
+    @property
+    def weight(self) -> float:
+        """The seconds that a person notices."""
+        noticed = float(self.seconds.sum())
+        return noticed * CAUSES[self.cause].weight + (self.extra if noticed else 0.0)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it explains more than healthy calls have."""
+        return self.weight >= CAUSES[self.cause].least
+
+
+@define(eq=False)
+class Attribution:
+    """What explains a user's call.
+
+    Attributes:
+        poor: the seconds in which a received stream is poor, explained or not.
+        explanations: all causes that explain a second, the one with the most first.
+    """
+
+    timeline: CallTimeline
+    signals: BitrateSignals
+    uid: str
+    poor: Seconds
+    explanations: list[Explanation]
+
+    @property
+    def unexplained(self) -> int:
+        """The poor seconds without an explanation."""
+        left = self.poor.copy()
+        for each in self.explanations:
+            left &= ~each.seconds
+        return int(left.sum())
+
+
+def attribute(timeline: CallTimeline, uid: str, limits: Limits, *, within: Seconds | None = None) -> Attribution:
+    """Return which causes explain what a user noticed.
+
+    Args:
+        timeline: of the call.
+        uid: the user; one of `timeline.uids`.
+        limits: that the rules apply.
+        within: only these seconds; None: the whole call.
+    """
+    signals = BitrateSignals(DeviceSignals(NetworkSignals(timeline, limits)))
+    found: dict[tuple[Cause, str | None], Explanation] = {}
+
+    def add(rule: Rule, sender: str, seconds: Seconds) -> None:
+        if not seconds.any():
+            return
+        party = {"receiver": uid, "sender": sender, "server": None}[rule.whose]
+        none = np.zeros(timeline.seconds, dtype=np.bool_)
+        known = found.setdefault((rule.cause, party), Explanation(rule.cause, party, none))
+        known.seconds = known.seconds | seconds
+        if sender not in known.senders and sender != uid:
+            known.senders.append(sender)
+
+    here = timeline.present(uid)
+    wanted = np.ones(timeline.seconds, dtype=np.bool_) if within is None else within
+    poor = np.zeros(timeline.seconds, dtype=np.bool_)
+    for sender in timeline.senders(uid):
+        left = {
+            symptom: seconds & here & wanted for symptom, seconds in Symptoms(signals).of(uid, sender).items()
+        }
+        poor |= left[Symptom.AUDIO] | left[Symptom.VIDEO] | left[Symptom.DELAY]
+        for rule in RECEIVED:
+            holds = rule.holds(signals, uid, sender)
+            for symptom in rule.explains:
+                add(rule, sender, left[symptom] & holds)
+                left[symptom] = left[symptom] & ~holds
+        for rule in ALWAYS:
+            add(rule, sender, rule.holds(signals, uid, sender) & here & wanted)
+    if any(receiver != uid for receiver in timeline.receivers(uid)):
+        for rule in SENT:
+            add(rule, uid, rule.holds(signals, uid, uid) & here & wanted)
+    for explanation in (_reconnects(signals, uid, wanted), _join_failures(timeline, uid, wanted)):
+        if explanation is not None:
+            found[explanation.cause, uid] = explanation
+    ordered = sorted(found.values(), key=lambda each: -each.weight)
+    return Attribution(timeline, signals, uid, poor, ordered)
+
+
+def _reconnects(signals: BitrateSignals, uid: str, wanted: Seconds) -> Explanation | None:
+    offline = signals.network.offline(uid) & wanted
+    return Explanation("reconnects", uid, offline) if offline.any() else None
+
+
+def _join_failures(timeline: CallTimeline, uid: str, wanted: Seconds) -> Explanation | None:
+    failed = failed_attempts(timeline, uid)
+    seconds = np.zeros(timeline.seconds, dtype=np.bool_)
+    for stay in failed:
+        seconds[stay.join : stay.leave + 1] = True
+    seconds &= wanted
+    return Explanation("join_failure", uid, seconds, extra=_AT_ONCE) if seconds.any() else None
+
+
+def failed_attempts(timeline: CallTimeline, uid: str) -> list[Stay]:
+    """Return the sessions of a user that are failed attempts to join: short, without media and without samples."""
+    return [
+        stay
+        for stay in timeline.stays[uid]
+        if stay.leave - stay.join <= _FAILED and not stay.speaker and not timeline.has_samples(stay.sid)
+    ]
