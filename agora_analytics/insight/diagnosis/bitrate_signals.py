@@ -16,7 +16,6 @@ _LOSSY, _BEFORE = 0.03, 31  # after a loss, congestion control needs half a minu
 _BEFORE_RECEIVER = 61
 _THINNED = 0.6  # share of the sent rate that a receiver gets
 _SENDS = 30  # kbit/s
-_LEAST, _ASKED = 65, 2.5  # kbit/s; times what is received
 
 
 @define(eq=False)
@@ -61,21 +60,6 @@ class BitrateSignals:
             thinned = thinned | self.starved(sender)
         lossy = above(moving_mean(network.loss_after_uplink(receiver, sender), _BEFORE_RECEIVER), _LOSSY)
         return thinned & ~(lossy & ~network.congested(receiver))
-
-    @remembered
-    def starved_downlink(self, receiver: str) -> Seconds:
-        """Return when a receiver's downlink carries next to nothing of what all senders send."""
-        timeline = self.network.timeline
-        got, sent = np.zeros(timeline.seconds), np.zeros(timeline.seconds)
-        for sender in timeline.senders(receiver):
-            audio = timeline.received(receiver, sender, "audio_receive_bitrate")
-            video = self._received_video(receiver, sender)
-            got += np.nan_to_num(audio) + np.nan_to_num(video)
-            here = ~np.isnan(first_known(audio, video))
-            for metric in ("audio_send_bitrate", "video_send_bitrate"):
-                sent += np.nan_to_num(timeline.own(sender, metric)) * here
-        got, sent = moving_mean(got, MEAN), moving_mean(sent, MEAN)
-        return lasting(below(got, _LEAST) & above(sent, _ASKED * np.maximum(got, 20)), LASTS)
 
     def _limits_itself(self, uid: str) -> bool:
         """Return whether the user's own uplink is the limit, not the downlink of the only receiver.

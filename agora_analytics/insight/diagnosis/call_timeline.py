@@ -1,7 +1,7 @@
 """The samples of one call as values by second, for each user and for each pair of a receiver and a sender."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from attrs import define, field, frozen
@@ -13,6 +13,9 @@ from agora_analytics.scoring.samples import SAMPLE_INTERVALS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from agora_analytics.agora.records import Session
+    from agora_analytics.core.columns import Series
+
 Values = NDArray[np.float64]
 """A value for each second; NaN where there is none."""
 Seconds = NDArray[np.bool_]
@@ -20,6 +23,7 @@ Seconds = NDArray[np.bool_]
 
 _OWN = "0"
 _MID = {metric.name: metric.mid for metric in METRIC_IDS.values()}
+_SESSION_COLUMNS = ["sid", "uid", "join_ts", "leave_ts", "speaker", "platform", "device_type"]
 _INTERVAL = SAMPLE_INTERVALS["agora"]
 
 
@@ -61,32 +65,74 @@ class CallTimeline:
     _receivers: dict[str, list[str]] = field(factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, sessions: "pa.Table", metrics: "pa.Table") -> "CallTimeline":
+    def of(cls, sessions: "pa.Table", metrics: "pa.Table") -> Self:
         """Return the timeline of a call.
 
         Args:
             sessions, metrics: rows of the store's tables with these names, of one call.
         """
-        rows = sessions.select(
-            ["sid", "uid", "join_ts", "leave_ts", "speaker", "platform", "device_type"]
-        ).to_pylist()
-        for row in rows:
-            row["join_ts"], row["leave_ts"] = _epoch(row["join_ts"]), _epoch(row["leave_ts"])
-        start = min((row["join_ts"] for row in rows), default=0)
-        end = max((row["leave_ts"] for row in rows), default=0)
-        stays: dict[str, list[Stay]] = {}
-        for row in sorted(rows, key=lambda row: (row["join_ts"], row["sid"])):
-            stay = Stay(
-                sid=row["sid"],
-                uid=row["uid"],
-                join=row["join_ts"] - start,
-                leave=row["leave_ts"] - start,
-                speaker=bool(row["speaker"]),
-                platform=row["platform"] or "",
-                device=row["device_type"] or "",
+        stays = [
+            (row["sid"], row["uid"], _epoch(row["join_ts"]), _epoch(row["leave_ts"]), row)
+            for row in sessions.select(_SESSION_COLUMNS).to_pylist()
+        ]
+        start = min((join for _, _, join, _, _ in stays), default=0)
+        return cls._made(
+            start,
+            [
+                Stay(
+                    sid=sid,
+                    uid=uid,
+                    join=join - start,
+                    leave=leave - start,
+                    speaker=bool(row["speaker"]),
+                    platform=row["platform"] or "",
+                    device=row["device_type"] or "",
+                )
+                for sid, uid, join, leave, row in stays
+            ],
+            dict(_split(metrics, start)),
+        )
+
+    @classmethod
+    def of_records(cls, sessions: "Sequence[Session]", series: "Iterable[Series]") -> Self:
+        """Return the timeline of a call.
+
+        Args:
+            sessions: of the call.
+            series: their metrics; a long call has several parts of a series.
+        """
+        start = min((session.join_ts for session in sessions), default=0)
+        parts: dict[tuple[str, int, str], list[Series]] = {}
+        for each in series:
+            parts.setdefault((each.sid, each.mid, each.peer_uid), []).append(each)
+        samples = {}
+        for key, found in parts.items():
+            ts = np.concatenate([np.asarray(each.ts, dtype=np.int64) for each in found]) - start
+            value = np.concatenate([np.asarray(each.value, dtype=np.float64) for each in found])
+            ts, first = np.unique(ts, return_index=True)
+            if len(ts):
+                samples[key] = _Samples(ts, value[first])
+        stays = [
+            Stay(
+                sid=session.sid,
+                uid=session.uid,
+                join=session.join_ts - start,
+                leave=session.leave_ts - start,
+                speaker=bool(session.speaker),
+                platform=session.platform or "",
+                device=session.device_type or "",
             )
-            stays.setdefault(stay.uid, []).append(stay)
-        return cls(start, max(end - start, 0) + 1, stays, dict(_split(metrics, start)))
+            for session in sessions
+        ]
+        return cls._made(start, stays, samples)
+
+    @classmethod
+    def _made(cls, start: int, stays: "Sequence[Stay]", samples: "dict[tuple[str, int, str], _Samples]") -> Self:
+        by_uid: dict[str, list[Stay]] = {}
+        for stay in sorted(stays, key=lambda stay: (stay.join, stay.sid)):
+            by_uid.setdefault(stay.uid, []).append(stay)
+        end = max((stay.leave for stay in stays), default=0)
+        return cls(start, max(end, 0) + 1, by_uid, samples)
 
     @property
     def uids(self) -> Sequence[str]:
@@ -210,7 +256,7 @@ def _split(metrics: "pa.Table", start: int) -> Iterator[tuple[tuple[str, int, st
 
 def _codes(column: "pa.ChunkedArray") -> tuple[list[str], NDArray[np.int64]]:
     """Return the distinct texts of a column, and the position of each row's text among them."""
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = column.cast("string").combine_chunks().dictionary_encode()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
 
 

@@ -34,7 +34,7 @@ class Limits:
     processor: float = 0.88
     camera: float = 5
     quantisation: float = 34
-    queue: float = 12
+    queue: float = 10
     silence: float = 2.6
 
     @classmethod

@@ -16,6 +16,9 @@ MEAN = 11
 _MEDIAN = 13  # s, so that a disturbance of 6 s, which every network has, does not count
 _GROWN = 1.8  # times the usual round trip
 _GREW = 100  # ms
+_OTHERS = 50  # users of a large call that are looked at
+_SHARED, _SHARE = 8, 0.35  # s and share of a user's lossy time in which others lose packets, too
+_VARIES = 0.4  # of the usual round trip, which varies without a queue
 _LONGEST_QUEUE = 900  # ms; a longer delay is not that of a queue
 
 
@@ -70,12 +73,12 @@ class NetworkSignals:
     @remembered
     def lossy_uplink(self, uid: str) -> Seconds:
         """Return when a user's uplink loses packets for longer than a disturbance."""
-        return above(moving_median(self.uplink_loss(uid), _MEDIAN), self.limits.loss)
+        return self._lossy(self.uplink_loss(uid))
 
     @remembered
     def lossy_after_uplink(self, receiver: str, sender: str) -> Seconds:
         """Return when packets are lost after the sender's uplink for longer than a disturbance."""
-        return above(moving_median(self.loss_after_uplink(receiver, sender), _MEDIAN), self.limits.loss)
+        return self._lossy(self.loss_after_uplink(receiver, sender))
 
     @remembered
     def round_trip(self, uid: str) -> Values:
@@ -95,6 +98,16 @@ class NetworkSignals:
         grown = above(now, max(usual + _GREW, _GROWN * usual))
         return grown & (now < _LONGEST_QUEUE)
 
+    @remembered
+    def fills_queue(self, uid: str) -> bool:
+        """Return whether a user's downlink loses packets because its queue is full: the round trip is longer then."""
+        return self._waits(uid, self._lossy_downlink(uid))
+
+    @remembered
+    def fills_uplink_queue(self, uid: str) -> bool:
+        """Return whether a user's uplink loses packets because its queue is full."""
+        return self._waits(uid, self.lossy_uplink(uid))
+
     def queue(self, uid: str, seconds: Seconds) -> float:
         """Return how much a user's round trip exceeds the usual one in these seconds, in ms; 0 without samples."""
         values = self.timeline.own(uid, "router_round_trip")[seconds]
@@ -107,24 +120,34 @@ class NetworkSignals:
         return offline_seconds(self.timeline, uid)
 
     @remembered
-    def lossy_receivers(self) -> Values:
-        """Return how many users lose packets after the senders' uplinks, not because of their own queues."""
-        return np.sum([self.lossy_receiver(uid) for uid in self.timeline.uids], axis=0, dtype=np.float64)
-
-    @remembered
     def lossy_receiver(self, uid: str) -> Seconds:
         """Return when a user loses packets of any sender after the sender's uplink, not because of an own queue."""
-        lossy = np.zeros(self.timeline.seconds, dtype=np.bool_)
-        for sender in self.timeline.senders(uid):
-            lossy |= self.lossy_after_uplink(uid, sender)
-        return lossy & ~self.congested(uid)
+        return self._lossy_downlink(uid) & ~self.congested(uid)
 
     @remembered
     def shares_loss(self, uid: str) -> bool:
         """Return whether others lose packets at the same time as a user, which a downlink does not explain."""
         lossy = self.lossy_receiver(uid)
-        shared = int((lossy & (self.lossy_receivers() >= 2)).sum())
-        return shared >= max(8, 0.35 * int(lossy.sum()))
+        if not lossy.any():
+            return False
+        others = [each for each in self.timeline.uids if each != uid][:_OTHERS]
+        shared = lossy & np.any([self.lossy_receiver(each) for each in others], axis=0) if others else ~lossy
+        return int((lossy & shared).sum()) >= max(_SHARED, _SHARE * int(lossy.sum()))
+
+    def _lossy(self, loss: Values) -> Seconds:
+        if not above(loss, self.limits.loss).any():
+            return np.zeros(self.timeline.seconds, dtype=np.bool_)
+        return above(moving_median(loss, _MEDIAN), self.limits.loss)
+
+    def _waits(self, uid: str, seconds: Seconds) -> bool:
+        least = max(self.limits.queue, _VARIES * self.usual_round_trip(uid))
+        return least < self.queue(uid, seconds) < _LONGEST_QUEUE
+
+    def _lossy_downlink(self, uid: str) -> Seconds:
+        lossy = np.zeros(self.timeline.seconds, dtype=np.bool_)
+        for sender in self.timeline.senders(uid):
+            lossy |= self.lossy_after_uplink(uid, sender)
+        return lossy
 
     def _round_trips(self, uid: str) -> Values:
         _, values, _ = self.timeline.samples(uid, "router_round_trip")

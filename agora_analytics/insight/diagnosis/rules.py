@@ -80,7 +80,7 @@ CAUSES: Mapping[Cause, CauseLimits] = {
     "server_loss": CauseLimits(least=16, received=_DOWNLINK),
     "high_delay": CauseLimits(least=8, own=("router_round_trip",)),
     "low_bitrate": CauseLimits(
-        least=12,
+        least=17,
         own=("video_send_bitrate", "video_qp", "router_round_trip"),
         received=("video_receive_bitrate",),
     ),
@@ -95,10 +95,12 @@ def _later(signals: BitrateSignals, one: str, other: str) -> Seconds:
 
 
 def _queue_losses(signals: BitrateSignals, receiver: str, sender: str) -> Seconds:
-    """Return when a receiver loses packets at the own queue, or gets next to nothing."""
+    """Return when a receiver loses packets at the full queue of the own downlink."""
     network = signals.network
-    lossy = network.lossy_after_uplink(receiver, sender) & network.congested(receiver)
-    return (lossy & (network.lossy_receivers() < 2)) | signals.starved_downlink(receiver)
+    lossy = network.lossy_after_uplink(receiver, sender)
+    if network.shares_loss(receiver):
+        return np.zeros_like(lossy)
+    return lossy if network.fills_queue(receiver) else lossy & network.congested(receiver)
 
 
 def _server_loss(signals: BitrateSignals, receiver: str, sender: str) -> Seconds:

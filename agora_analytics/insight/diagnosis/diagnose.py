@@ -1,0 +1,199 @@
+"""`diagnose`: why a user's call was poor, from a store or from the API."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.core.spelling import did_you_mean
+from agora_analytics.errors import InvalidRequest
+from agora_analytics.insight.diagnosis.diagnose_timeline import diagnose_timeline
+from agora_analytics.insight.diagnosis.diagnosis import Diagnosis
+from agora_analytics.instants import Instant, epoch_seconds
+from agora_analytics.scoring.profiles import DEFAULT_PROFILE, Profile, find_profile
+from agora_analytics.store.sql_guard import quoted
+from agora_analytics.store.stream import reader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from agora_analytics.agora.client import AsyncAgora
+    from agora_analytics.agora.records import Call, Session
+    from agora_analytics.core.columns import Series
+    from agora_analytics.store import BucketStore, ParquetStore
+
+MOST_REQUESTS = 6
+"""The most requests that `diagnose_live` takes for a call, with those that found it."""
+_PER_REQUEST = 20  # sessions of a request for metrics
+_MOST_SESSIONS = 300
+"""Sessions of a large call that are read from a store: those of the user, and those that overlap them most."""
+
+_MEMORY = {"app_memory", "system_memory"}
+_MIDS = sorted(metric.mid for metric in METRIC_IDS.values() if metric.name not in _MEMORY)
+
+
+def diagnose(
+    store: "ParquetStore | BucketStore",
+    call_id: str,
+    uid: str,
+    *,
+    at: Instant | None = None,
+    profile: str | Profile = DEFAULT_PROFILE,
+) -> Diagnosis:
+    """Return why a user's call was poor, from the samples of all its users. Sends no request.
+
+    The rules compare the seconds in which the user's media were poor with what the devices and networks of all participants
+    reported at the time; docs/diagnosis.md explains each. The cause that explains the most is returned if it explains more
+    than healthy calls have. Reads the samples of this call only, of at most 300 sessions.
+
+    Args:
+        store: with the call. Only Agora sends what a diagnosis needs.
+        call_id: the call.
+        uid: the user who complains.
+        at: when the user complained: only the minute before and after it counts. UTC; None: the whole call.
+        profile: the threshold profile whose limits of loss and delay are applied.
+
+    Raises:
+        InvalidRequest: there is no such call, user or profile, or `at` is not within the call.
+        StoreError: a file is damaged or cannot be read.
+
+    Example::
+
+        diagnosis = diagnose(open_store("calls.store"), call_id, "1042", at="2026-11-20T14:05:00Z")
+        print(diagnosis.side, diagnosis.cause, diagnosis.party)
+    """
+    find_profile(profile)
+    fetch = reader(store)
+    calls = fetch(f"SELECT app_id, day::VARCHAR AS day FROM calls WHERE call_id = {quoted(call_id)}").to_pylist()
+    if not calls:
+        raise InvalidRequest(_no_call(fetch, call_id))
+    of_call = " AND ".join(
+        f"{name} = {quoted(value)}{cast}"
+        for name, value, cast in (
+            ("call_id", call_id, ""),
+            ("app_id", calls[0]["app_id"], ""),
+            ("day", calls[0]["day"], "::DATE"),
+        )
+    )
+    columns = "sid, uid, join_ts, leave_ts, speaker, platform, device_type"
+    sessions = fetch(f"SELECT {columns} FROM sessions WHERE {of_call}")
+    _check_user(call_id, uid, sessions["uid"].to_pylist())
+    sessions = _nearest(sessions, uid)
+    sids = ", ".join(map(quoted, sessions["sid"].to_pylist()))
+    mids = ", ".join(map(str, _MIDS))
+    metrics = fetch(
+        f"SELECT sid, mid, peer_uid, ts, value FROM metrics WHERE {of_call} AND mid IN ({mids}) AND sid IN ({sids})"
+    )
+    from agora_analytics.insight.diagnosis.call_timeline import CallTimeline
+
+    timeline = CallTimeline.of(sessions, metrics)
+    seconds = _moment(at, timeline.start, timeline.start + timeline.seconds)
+    return diagnose_timeline(timeline, call_id, uid, at=seconds, profile=profile)
+
+
+async def diagnose_live(
+    client: "AsyncAgora",
+    call: "Call",
+    uid: str,
+    *,
+    at: Instant | None = None,
+    profile: str | Profile = DEFAULT_PROFILE,
+) -> Diagnosis:
+    """Return why a user's call was poor, with at most six requests of the client.
+
+    The user's own samples come first, then those of the users that were with the user the longest. Those that would take more
+    requests are left out, and the evidence says how many.
+
+    Args:
+        client: of the app. The requests that it has sent already, such as those that found the call, count.
+        call: the call; see `AsyncAgora.find_call`.
+        uid, at, profile: as in `diagnose`.
+
+    Raises:
+        InvalidRequest: there is no such user or profile, or `at` is not within the call.
+        AgoraAnalyticsError: a request failed.
+
+    Example::
+
+        async with AsyncAgora(app_id, customer_id, secret) as client:
+            diagnosis = await diagnose_live(client, await client.find_call(call_id), "1042")
+    """
+    from agora_analytics.insight.diagnosis.call_timeline import CallTimeline
+
+    find_profile(profile)
+    seconds = _moment(at, call.created_ts, call.destroyed_ts)
+    before = _sent(client.sent)
+    sessions: list[Session] = []
+    listing = client.sessions(call)
+    async for page in listing.pages():
+        sessions += page.records
+        if _sent(client.sent) >= MOST_REQUESTS - 1:
+            break
+    _check_user(call.call_id, uid, [session.uid for session in sessions])
+    left = max(MOST_REQUESTS - _sent(client.sent), 1)
+    chosen = _by_overlap(sessions, uid)[: left * _PER_REQUEST]
+    series: list[Series] = []
+    async for metrics in client.metrics(call, sids=chosen).pages():
+        series += metrics.records
+        if _sent(client.sent) >= MOST_REQUESTS and _sent(client.sent) > before:
+            break
+    timeline = CallTimeline.of_records(chosen, series)
+    return diagnose_timeline(
+        timeline, call.call_id, uid, at=seconds, profile=profile, requests=_sent(client.sent)
+    )
+
+
+def _no_call(fetch: "object", call_id: str) -> str:
+    return f"the store has no Agora call {call_id}; agora-analytics calls lists the calls of the API, and only Agora has samples of all participants"
+
+
+def _check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
+    if uid not in uids:
+        known = sorted(set(uids))
+        advice = did_you_mean(uid, known) or f"; it has {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")
+        raise InvalidRequest(f"call {call_id} has no user {uid}{advice}")
+
+
+def _moment(at: Instant | None, start: float, end: float) -> float | None:
+    if at is None:
+        return None
+    moment = epoch_seconds(at, now=time.time(), name="at")
+    if not start <= moment <= end:
+        from agora_analytics.instants import iso
+
+        raise InvalidRequest(f"at={at} is not within the call, which lasted from {iso(start)} to {iso(end)}")
+    return moment
+
+
+def _sent(sent: Mapping[str, int]) -> int:
+    return sum(sent.values())
+
+
+def _nearest(sessions: "pa.Table", uid: str) -> "pa.Table":
+    """Return the sessions of a user and those that overlap them most, at most `_MOST_SESSIONS`."""
+    if sessions.num_rows <= _MOST_SESSIONS:
+        return sessions
+    rows = sessions.select(["uid", "join_ts", "leave_ts", "speaker"]).to_pylist()
+    own = [(row["join_ts"].timestamp(), row["leave_ts"].timestamp()) for row in rows if row["uid"] == uid]
+
+    def rank(at: int) -> tuple[bool, bool, float]:
+        row = rows[at]
+        span = (row["join_ts"].timestamp(), row["leave_ts"].timestamp())
+        return row["uid"] == uid, bool(row["speaker"]), _overlap(own, span)
+
+    order = sorted(range(len(rows)), key=rank, reverse=True)[:_MOST_SESSIONS]
+    return sessions.take(order)
+
+
+def _by_overlap(sessions: Sequence["Session"], uid: str) -> list["Session"]:
+    """Return the sessions of a user, then those of speakers and others, the longest together with the user first."""
+    own = [(session.join_ts, session.leave_ts) for session in sessions if session.uid == uid]
+
+    def rank(session: "Session") -> tuple[bool, bool, float]:
+        return session.uid == uid, bool(session.speaker), _overlap(own, (session.join_ts, session.leave_ts))
+
+    return sorted(sessions, key=rank, reverse=True)
+
+
+def _overlap(own: Sequence[tuple[float, float]], span: tuple[float, float]) -> float:
+    return sum(max(min(end, span[1]) - max(start, span[0]), 0) for start, end in own)

@@ -1,0 +1,140 @@
+"""The evidence of a diagnosis: means while the cause acted and otherwise, charts, and what speaks against it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from agora_analytics.agora.metric_ids import METRIC_IDS
+from agora_analytics.insight.diagnosis.attribution import Attribution, Explanation, failed_attempts
+from agora_analytics.insight.diagnosis.call_timeline import Seconds, Values
+from agora_analytics.insight.diagnosis.diagnosis import Evidence
+from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.moving import runs
+from agora_analytics.insight.diagnosis.rules import CAUSES, Cause
+
+CHART = 60
+"""The most intervals of a chart."""
+_STREAMS = 2  # streams that are shown as an example
+_NOTED = 5  # s; a cause that explains less is not mentioned
+_UNITS = {metric.name: metric.unit for metric in METRIC_IDS.values()}
+_LABELS = {metric.name: metric.label[0].lower() + metric.label[1:] for metric in METRIC_IDS.values()}
+_LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
+
+WORDS: dict[Cause, str] = {
+    "uplink_loss": "packets were lost in the uplink",
+    "downlink_loss": "packets were lost in the downlink",
+    "server_loss": "packets were lost between servers, for several users at once",
+    "high_delay": "the round trip to the server was long",
+    "low_bitrate": "the network had too little capacity",
+    "cpu": "the processor was too busy",
+    "capture_stopped": "the camera delivered hardly any frames",
+    "silent_microphone": "the microphone delivered silence",
+    "reconnects": "the connection was lost",
+    "join_failure": "attempts to join failed",
+    "none": "nothing was wrong that a person would notice",
+    "unknown": "there is not enough data",
+}
+"""What each cause is, in words."""
+
+
+def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evidence]:
+    """Yield what speaks for a cause."""
+    party = chosen.party
+    count = int(chosen.seconds.sum())
+    if chosen.cause == "join_failure" and party is not None:
+        attempts = len(failed_attempts(attribution.timeline, party))
+        yield Evidence(text=f"{attempts} attempt{'s' * (attempts > 1)} of {party} to join had no media and no report")
+    elif chosen.cause == "reconnects":
+        outages = len(runs(chosen.seconds))
+        yield Evidence(
+            text=f"{party} was offline {outages} time{'s' * (outages > 1)}, for {count} s: no report, and frozen streams"
+        )
+    else:
+        whose = f" of {party}" if party else ""
+        yield Evidence(text=f"{WORDS[chosen.cause]}{whose}, which explains {count} s of poor quality")
+    if party is not None:
+        for metric in CAUSES[chosen.cause].own:
+            yield from _compared(attribution, chosen, metric, party, None)
+    receivers = [attribution.uid] if party != attribution.uid or chosen.cause != "reconnects" else []
+    for receiver in receivers:
+        for sender in chosen.senders[:_STREAMS]:
+            for metric in CAUSES[chosen.cause].received:
+                yield from _compared(attribution, chosen, metric, receiver, sender)
+
+
+def evidence_against(attribution: Attribution, chosen: Explanation | None) -> Iterator[Evidence]:
+    """Yield what speaks against a cause: other causes, poor seconds that it does not explain, and what is inferred."""
+    if chosen is not None and chosen.cause == "cpu" and chosen.party is not None:
+        if not attribution.signals.devices.measures_processor(chosen.party):
+            text = f"{chosen.party} reports no load of the processor; it is inferred from frames and freezes"
+            yield Evidence(speaks="against", text=text)
+    for other in attribution.explanations:
+        if other is not chosen and other.weight >= _NOTED:
+            whose = f" of {other.party}" if other.party else ""
+            text = f"{WORDS[other.cause]}{whose}, which explains {other.weight:.0f} s"
+            if not other.is_enough:
+                text += f"; healthy calls have up to {CAUSES[other.cause].least:.0f} s"
+            yield Evidence(speaks="against", text=text)
+    if (left := attribution.unexplained) >= _NOTED:
+        yield Evidence(speaks="against", text=f"{left} s of poor quality have no explanation")
+
+
+def _compared(
+    attribution: Attribution, chosen: Explanation, metric: str, uid: str, sender: str | None
+) -> Iterator[Evidence]:
+    """Yield the means of a metric while the cause acted and otherwise, if there are samples."""
+    timeline = attribution.timeline
+    values = timeline.own(uid, metric) if sender is None else timeline.received(uid, sender, metric)
+    during, otherwise = _mean(values, chosen.seconds), _mean(values, ~chosen.seconds)
+    if during is None:
+        return
+    unit = _UNITS[metric]
+    label = _LABELS[metric] + (f" of {uid}" if sender is None else f" of {sender} at {uid}")
+    text = f"{label}: {during:.4g} {unit}".rstrip()
+    if otherwise is not None:
+        text += f", otherwise {otherwise:.4g} {unit}".rstrip()
+    limit = metric_limit(metric, attribution.signals.network.limits)
+    if limit is not None:
+        text += f"; limit {limit:.4g} {unit}".rstrip()
+    yield Evidence(
+        text=text,
+        metric=metric,
+        unit=unit or None,
+        user=uid,
+        peer=sender,
+        during=during,
+        otherwise=otherwise,
+        limit=limit,
+        chart=chart(values),
+    )
+
+
+def metric_limit(metric: str, limits: Limits) -> float | None:
+    """Return the limit of a metric in its own unit; None if no rule compares it with one."""
+    if metric.endswith("_loss"):
+        return 100 * limits.loss
+    return {
+        "router_round_trip": limits.round_trip,
+        "task_scheduling_delay": limits.scheduling_delay,
+        "system_cpu": 100 * limits.processor,
+        "video_capture_frame_rate": limits.camera,
+        "video_qp": limits.quantisation,
+        "capture_volume": limits.silence,
+    }.get(metric)
+
+
+def chart(values: Values) -> tuple[float | None, ...]:
+    """Return the means of at most `CHART` equal intervals.
+
+    Example:
+        >>> chart(np.array([1.0, 3.0, np.nan]))
+        (1.0, 3.0, None)
+    """
+    edges = np.linspace(0, len(values), min(CHART, len(values)) + 1).round().astype(np.int64)
+    parts: Sequence[Values] = [values[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return tuple(_mean(part, np.ones(len(part), dtype=np.bool_)) for part in parts)
+
+
+def _mean(values: Values, seconds: Seconds) -> float | None:
+    known = values[seconds & ~np.isnan(values)]
+    return round(float(known.mean()), 4) if len(known) else None
