@@ -24,6 +24,7 @@ from agora_analytics.cli.commands.score import score
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, rollup, sql
+from agora_analytics.cli.commands.why import why
 from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.cli.visible_text import visible
 from agora_analytics.logs import VARIABLE, StderrHandler, set_up
@@ -82,6 +83,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics compare --store calls.store -m round_trip_time --above 300 --before 2d..1d --after 1d..now",
     ),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
+    "why": (
+        "agora-analytics why --call CALL_ID --uid UID",
+        "agora-analytics why --call CALL_ID --uid UID --store calls.store --format json",
+    ),
     "score": (
         "agora-analytics score --store calls.store",
         "agora-analytics score --store calls.store --by day --media audio",
@@ -110,7 +115,7 @@ def epilog_of(command: str) -> str | None:
 
 
 _PANELS = {
-    "Calls": (calls, inspect, sessions, metrics, statistics),
+    "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
     "Store": (harvest, sql, score, compare, compact, rollup),
     "Many accounts": (worker,),

@@ -87,8 +87,6 @@ class Diagnosis:
     def to_dict(self) -> Mapping[str, Any]:
         """Return the JSON object of `agora-analytics why --format json`. Times are ISO 8601 in UTC."""
         return {
-            "call_id": self.call_id,
-            "uid": self.uid,
             "side": self.side,
             "cause": self.cause,
             "party": self.party,
@@ -97,5 +95,4 @@ class Diagnosis:
             "to": None if self.until is None else iso(self.until),
             "evidence": [each.to_dict() for each in self.evidence],
             "requests": self.requests,
-            "profile": self.profile,
         }

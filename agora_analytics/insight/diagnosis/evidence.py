@@ -10,32 +10,19 @@ from agora_analytics.insight.diagnosis.call_timeline import Seconds, Values
 from agora_analytics.insight.diagnosis.diagnosis import Evidence
 from agora_analytics.insight.diagnosis.limits import Limits
 from agora_analytics.insight.diagnosis.moving import runs
-from agora_analytics.insight.diagnosis.rules import CAUSES, Cause
+from agora_analytics.insight.diagnosis.rules import CAUSES
+from agora_analytics.insight.diagnosis.words import cause_in_words
 
 CHART = 60
 """The most intervals of a chart."""
 _STREAMS = 2  # streams that are shown as an example
 _NOTED = 5  # s; a cause that explains less is not mentioned
+_CLEAR = 0.25  # of the larger mean
+_LOW = {"video_capture_frame_rate", "capture_volume"}
+"""Metrics that are bad below their limit."""
 _UNITS = {metric.name: metric.unit for metric in METRIC_IDS.values()}
 _LABELS = {metric.name: metric.label[0].lower() + metric.label[1:] for metric in METRIC_IDS.values()}
 _LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
-
-WORDS: dict[Cause, str] = {
-    "uplink_loss": "packets were lost in the uplink",
-    "downlink_loss": "packets were lost in the downlink",
-    "server_loss": "packets were lost between servers, for several users at once",
-    "high_delay": "the round trip to the server was long",
-    "low_bitrate": "the network had too little capacity",
-    "cpu": "the processor was too busy",
-    "capture_stopped": "the camera delivered hardly any frames",
-    "silent_microphone": "the microphone delivered silence",
-    "reconnects": "the connection was lost",
-    "join_failure": "attempts to join failed",
-    "none": "nothing was wrong that a person would notice",
-    "unknown": "there is not enough data",
-}
-"""What each cause is, in words."""
-
 
 def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evidence]:
     """Yield what speaks for a cause."""
@@ -50,8 +37,7 @@ def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evid
             text=f"{party} was offline {outages} time{'s' * (outages > 1)}, for {count} s: no report, and frozen streams"
         )
     else:
-        whose = f" of {party}" if party else ""
-        yield Evidence(text=f"{WORDS[chosen.cause]}{whose}, which explains {count} s of poor quality")
+        yield Evidence(text=f"{cause_in_words(chosen.cause, party)}, which explains {count} s of poor quality")
     if party is not None:
         for metric in CAUSES[chosen.cause].own:
             yield from _compared(attribution, chosen, metric, party, None)
@@ -70,8 +56,7 @@ def evidence_against(attribution: Attribution, chosen: Explanation | None) -> It
             yield Evidence(speaks="against", text=text)
     for other in attribution.explanations:
         if other is not chosen and other.weight >= _NOTED:
-            whose = f" of {other.party}" if other.party else ""
-            text = f"{WORDS[other.cause]}{whose}, which explains {other.weight:.0f} s"
+            text = f"{cause_in_words(other.cause, other.party)}, which explains {other.weight:.0f} s"
             if not other.is_enough:
                 text += f"; healthy calls have up to {CAUSES[other.cause].least:.0f} s"
             yield Evidence(speaks="against", text=text)
@@ -86,14 +71,14 @@ def _compared(
     timeline = attribution.timeline
     values = timeline.own(uid, metric) if sender is None else timeline.received(uid, sender, metric)
     during, otherwise = _mean(values, chosen.seconds), _mean(values, ~chosen.seconds)
-    if during is None:
+    limit = metric_limit(metric, attribution.signals.network.limits)
+    if during is None or not _differs(metric, during, otherwise, limit):
         return
     unit = _UNITS[metric]
     label = _LABELS[metric] + (f" of {uid}" if sender is None else f" of {sender} at {uid}")
     text = f"{label}: {during:.4g} {unit}".rstrip()
     if otherwise is not None:
         text += f", otherwise {otherwise:.4g} {unit}".rstrip()
-    limit = metric_limit(metric, attribution.signals.network.limits)
     if limit is not None:
         text += f"; limit {limit:.4g} {unit}".rstrip()
     yield Evidence(
@@ -107,6 +92,13 @@ def _compared(
         limit=limit,
         chart=chart(values),
     )
+
+
+def _differs(metric: str, during: float, otherwise: float | None, limit: float | None) -> bool:
+    """Return whether a metric was beyond its limit while the cause acted, or clearly different from otherwise."""
+    if limit is not None and (during < limit if metric in _LOW else during > limit):
+        return True
+    return otherwise is not None and abs(during - otherwise) >= _CLEAR * max(abs(during), abs(otherwise))
 
 
 def metric_limit(metric: str, limits: Limits) -> float | None:
