@@ -13,7 +13,8 @@ from attrs import evolve, field, frozen
 
 from agora_analytics.insight.call_metrics import CallMetric
 from agora_analytics.insight.call_sums_sql import SESSION_COLUMNS, Selection, counts_sql, sums_sql
-from agora_analytics.insight.comparison import CallSums, Floats
+from agora_analytics.insight.comparison import CallSums
+from agora_analytics.insight.ratio_bootstrap import Floats
 from agora_analytics.store.sql_guard import quoted
 from agora_analytics.store.stream import stream
 

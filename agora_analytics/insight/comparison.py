@@ -8,13 +8,21 @@ Donner 2008), so it can be asymmetric. docs/compare.md has the formulas and the 
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-Floats: TypeAlias = npt.NDArray[np.float64]
+from agora_analytics.insight.ratio_bootstrap import (
+    BootstrapT,
+    Floats,
+    difference_limits,
+    merged,
+    moments,
+    ratios,
+    resample_counts,
+    smallest_alpha,
+)
 
 LEVEL = 0.95
 """The confidence level of intervals, and of all differences of a comparison together."""
@@ -24,7 +32,6 @@ FEWEST_DIFFERENT = 10
 """A period has no interval if fewer of its calls differ from the most frequent value, such as from no freeze at all."""
 RESAMPLES = 2_000
 _MOST_UNITS = 5_000
-_CHUNK = 200_000  # drawn calls at a time, which take about 5 MB
 
 
 def _as_floats(values: npt.ArrayLike) -> Floats:
@@ -113,9 +120,10 @@ def difference(
     if reason := _too_few(before, "before") or _too_few(after, "after"):
         return Difference(first, second, change, reason=reason)
     rng = np.random.default_rng(seed)
-    pair = _Bootstrap.of(before, rng, resamples), _Bootstrap.of(after, rng, resamples)
-    low, high = _limits(*pair, 1 - LEVEL)
-    return Difference(first, second, change, low, high, _p_value(*pair, 2 / (resamples + 1)))
+    pair = _bootstrap(before, rng, resamples), _bootstrap(after, rng, resamples)
+    low, high = difference_limits(*pair, 1 - LEVEL)
+    p_value = smallest_alpha(lambda alpha: difference_limits(*pair, alpha), 2 / (resamples + 1))
+    return Difference(first, second, change, low, high, p_value)
 
 
 def linear_p_value(before: CallSums, after: CallSums) -> float | None:
@@ -131,7 +139,7 @@ def linear_p_value(before: CallSums, after: CallSums) -> float | None:
     if min(len(before), len(after)) < FEWEST_CALLS:
         return None
     (first, first_error), (second, second_error) = (
-        _ratios(_moments(each.numerator, each.denominator).sum(axis=0, keepdims=True), len(each))
+        ratios(moments(each.numerator, each.denominator).sum(axis=0, keepdims=True), len(each))
         for each in (before, after)
     )
     change, error = float(second[0] - first[0]), math.hypot(float(first_error[0]), float(second_error[0]))
@@ -158,113 +166,16 @@ def holm(p_values: Iterable[float | None]) -> list[float | None]:
     return adjusted
 
 
-@frozen(eq=False)
-class _Bootstrap:
-    """The bootstrap of one period.
-
-    Attributes:
-        value: the value of the period.
-        error: its standard error, linearized.
-        pivots: (value of a resample - value) / standard error of the resample, sorted.
-        least: the smallest possible value.
-        most: the largest possible value.
-    """
-
-    value: float
-    error: float
-    pivots: Floats
-    least: float
-    most: float
-
-    @classmethod
-    def of(cls, calls: CallSums, rng: np.random.Generator, resamples: int) -> "_Bootstrap":
-        numerator, denominator = calls.numerator, calls.denominator
-        least = 0.0 if numerator.min() >= 0 else -math.inf
-        most = 1.0 if least == 0 and bool((numerator <= denominator * (1 + 1e-9)).all()) else math.inf
-        # Dividing by the mean keeps the squares of sums in the range where doubles are exact enough.
-        unit = float(denominator.mean())
-        units = _merged(np.stack([numerator, denominator], axis=1) / unit, rng)
-        moments = _moments(*units.T)
-        value, error = _ratios(moments.sum(axis=0, keepdims=True), len(units))
-        values, errors = _ratios(_resampled(moments, rng, resamples), len(units))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pivots = (values - value) / errors
-        # All drawn calls have the same value: the resample has no standard error.
-        pivots[errors == 0] = np.copysign(np.inf, values - value)[errors == 0]
-        return cls(float(value[0]), float(error[0]), np.sort(pivots), least, most)
-
-    def limits(self, alpha: float) -> tuple[float, float]:
-        """Return the bootstrap-t interval of the value at the level 1 - alpha."""
-        count = len(self.pivots)
-        place = max(0, math.floor((count + 1) * alpha / 2) - 1)
-        low = self.value - max(0.0, float(self.pivots[count - 1 - place])) * self.error
-        high = self.value - min(0.0, float(self.pivots[place])) * self.error
-        return max(low, self.least), min(high, self.most)
-
-
-def _merged(units: Floats, rng: np.random.Generator) -> Floats:
-    """Return sums over random bins of calls if there are very many calls, so that the cost is bounded.
-
-    The bins are independent as the calls are, and their sums have the same variance.
-    """
-    if len(units) <= _MOST_UNITS:
-        return units
-    order = rng.permutation(len(units))
-    starts = np.linspace(0, len(units), _MOST_UNITS, endpoint=False).astype(np.intp)
-    return np.asarray(np.add.reduceat(units[order], starts, axis=0), dtype=np.float64)
-
-
-def _moments(x: Floats, y: Floats) -> Floats:
-    return np.stack([x, y, x * x, x * y, y * y], axis=1)
-
-
-def _resampled(moments: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """Return the sums of the moments over `resamples` samples with replacement, one row for each sample."""
-    count = len(moments)
-    sums = np.empty((resamples, moments.shape[1]))
-    step = max(1, _CHUNK // count)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = rng.integers(0, count, (rows, count)) + np.arange(0, rows * count, count)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        sums[start : start + rows] = weights @ moments
-    return sums
-
-
-def _ratios(sums: Floats, count: int) -> tuple[Floats, Floats]:
-    """Return the values and their standard errors, from sums of x, y, x², xy and y² (Cochran 1977, on ratio estimates)."""
-    x, y, xx, xy, yy = sums.T
-    ratio = x / y
-    squares = xx - 2 * ratio * xy + ratio * ratio * yy
-    # The difference of sums that are equal but for their rounding is not a variance.
-    squares = np.where(squares > 1e-12 * (xx + ratio * ratio * yy), squares, 0.0)
-    return ratio, np.sqrt(squares * count / (count - 1)) / y
-
-
-def _limits(before: _Bootstrap, after: _Bootstrap, alpha: float) -> tuple[float, float]:
-    """Return the limits of the difference at the level 1 - alpha (MOVER)."""
-    (low_before, high_before), (low_after, high_after) = before.limits(alpha), after.limits(alpha)
-    change = after.value - before.value
-    return (
-        change - math.hypot(after.value - low_after, high_before - before.value),
-        change + math.hypot(high_after - after.value, before.value - low_before),
-    )
-
-
-def _p_value(before: _Bootstrap, after: _Bootstrap, smallest: float) -> float:
-    """Return the smallest alpha at which the interval excludes zero, to 1 %; at least `smallest`."""
-
-    def excludes_zero(alpha: float) -> bool:
-        low, high = _limits(before, after, alpha)
-        return not low <= 0 <= high
-
-    if excludes_zero(smallest):
-        return smallest
-    inside, outside = smallest, 1.0
-    while outside > inside * 1.01:
-        middle = math.sqrt(inside * outside)
-        inside, outside = (inside, middle) if excludes_zero(middle) else (middle, outside)
-    return outside
+def _bootstrap(calls: CallSums, rng: np.random.Generator, resamples: int) -> BootstrapT:
+    numerator, denominator = calls.numerator, calls.denominator
+    least = 0.0 if numerator.min() >= 0 else -math.inf
+    most = 1.0 if least == 0 and bool((numerator <= denominator * (1 + 1e-9)).all()) else math.inf
+    # Dividing by the mean keeps the squares of sums in the range where doubles are exact enough.
+    unit = float(denominator.mean())
+    units = merged(np.stack([numerator, denominator], axis=1) / unit, rng, _MOST_UNITS)
+    values = moments(*units.T)
+    drawn = [counts @ values for counts in resample_counts(len(units), rng, resamples)]
+    return BootstrapT.of(values.sum(axis=0), np.concatenate(drawn), len(units), bounds=(least, most))
 
 
 def _missing(before: float | None, after: float | None) -> str:
