@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from agora_analytics.insight.diagnosis.diagnosis import Evidence as Evidence
     from agora_analytics.insight.mix import MixChange as MixChange
     from agora_analytics.insight.mix import ShareChange as ShareChange
+    from agora_analytics.insight.quality_report.make_report import report as report
+    from agora_analytics.insight.quality_report.report_records import MeasureRate as MeasureRate
+    from agora_analytics.insight.quality_report.report_records import MediaScore as MediaScore
+    from agora_analytics.insight.quality_report.report_records import MissingData as MissingData
+    from agora_analytics.insight.quality_report.report_records import NamedCalls as NamedCalls
+    from agora_analytics.insight.quality_report.report_records import PanelGroup as PanelGroup
+    from agora_analytics.insight.quality_report.report_records import QualityReport as QualityReport
+    from agora_analytics.insight.quality_report.report_records import ReportChange as ReportChange
+    from agora_analytics.insight.quality_report.report_records import ReportLimit as ReportLimit
+    from agora_analytics.insight.quality_report.report_records import ReportPanel as ReportPanel
+    from agora_analytics.insight.quality_report.report_records import TimeInterval as TimeInterval
+    from agora_analytics.insight.quality_report.report_records import WorstCall as WorstCall
     from agora_analytics.insight.scores import score as score
 
 __all__, __getattr__ = lazy_names(
@@ -23,6 +35,20 @@ __all__, __getattr__ = lazy_names(
         "diagnosis.diagnose": ("diagnose", "diagnose_live"),
         "diagnosis.diagnosis": ("Diagnosis", "Evidence"),
         "mix": ("MixChange", "ShareChange"),
+        "quality_report.make_report": ("report",),
+        "quality_report.report_records": (
+            "MeasureRate",
+            "MediaScore",
+            "MissingData",
+            "NamedCalls",
+            "PanelGroup",
+            "QualityReport",
+            "ReportChange",
+            "ReportLimit",
+            "ReportPanel",
+            "TimeInterval",
+            "WorstCall",
+        ),
         "scores": ("score",),
     },
 )

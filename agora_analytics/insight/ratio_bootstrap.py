@@ -59,11 +59,12 @@ class BootstrapT:
             bounds: the smallest and the largest possible ratio.
         """
         value, error = ratios(sums[None], count)
-        values, errors = ratios(resampled, count)
         with np.errstate(divide="ignore", invalid="ignore"):
+            values, errors = ratios(resampled, count)
             pivots = (values - value) / errors
         # All drawn units have the same ratio: the resample has no standard error.
         pivots[errors == 0] = np.copysign(np.inf, values - value)[errors == 0]
+        pivots[np.isnan(pivots)] = 0.0  # no drawn unit was measured
         return cls(float(value[0]), float(error[0]), np.sort(pivots), *bounds)
 
     def limits(self, alpha: float) -> tuple[float, float]:

@@ -138,7 +138,7 @@ def _time_axis(charts: CallCharts, field: str, *, of_call: bool = True) -> "alt.
     """
     import altair as alt
 
-    domain = [_date_time(charts.axis.start), _date_time(charts.axis.end)]
+    domain = [date_time(charts.axis.start), date_time(charts.axis.end)]
     is_short = charts.axis.end - charts.axis.start < _SHORT
     return alt.X(
         f"{field}:T",
@@ -153,7 +153,8 @@ def _time_axis(charts: CallCharts, field: str, *, of_call: bool = True) -> "alt.
     )
 
 
-def _date_time(ts: int) -> "alt.DateTime":
+def date_time(ts: int) -> "alt.DateTime":
+    """Return a UTC timestamp as a value of a domain."""
     import altair as alt
 
     at = datetime.fromtimestamp(ts, UTC)

@@ -1,7 +1,7 @@
 """The queries of a report, as data. Every number of a report comes from their rows.
 
 `limits` and `scores` read roll-ups where these are valid. All panels add up the rows of these two queries, so a report
-reads each roll-up once.
+reads each roll-up once. Times are sums of milliseconds, and values decimals, so no sum depends on the order of the rows.
 """
 
 from collections.abc import Mapping
@@ -18,29 +18,24 @@ MEASURES: Mapping[str, tuple[str, ...]] = {
 }
 """What a report measures, and the metrics of the view `quality` whose time beyond a limit counts for it."""
 
-GROUPS: Mapping[str, str] = {
-    "network": "network",
-    "platform": "platform",
-    "sdk_version": "sdk_version",
-    "hour_of_day": "date_part('hour', hour AT TIME ZONE 'UTC')",
-}
-"""The panels by group: name, and SQL over the columns of the rows of `limits` and `scores`."""
-
 QUERIES: Mapping[str, str] = {
     "calls": """
         SELECT app_id, call_id, cname AS channel, created_ts, destroyed_ts, finished, day FROM calls WHERE {where}
     """,
     "limits": """
         SELECT vendor, app_id, call_id, channel, user_id, network, platform, sdk_version, hour, metric,
-            sum(seconds)::DOUBLE AS seconds, coalesce(sum({beyond}), 0)::DOUBLE AS beyond,
-            sum(value_sum)::DOUBLE AS value_sum, sum(measured)::BIGINT AS measured
+            (sum(seconds) * 1000)::BIGINT AS ms, (coalesce(sum({beyond}), 0) * 1000)::BIGINT AS beyond_ms,
+            sum(value_sum) AS value_sum, sum(measured)::BIGINT AS measured
         FROM quality_hours
         WHERE call_id IS NOT NULL AND metric IN ({metrics}) AND {where}
         GROUP BY ALL
     """,
+    "without_calls": """
+        SELECT DISTINCT vendor FROM quality_hours WHERE call_id IS NULL AND {where}
+    """,
     "scores": """
         SELECT vendor, app_id, call_id, channel, user_id, network, platform, sdk_version, hour, media,
-            sum(seconds)::DOUBLE AS seconds, sum(score_sum)::DOUBLE AS score_sum, min(worst_window) AS worst_window
+            (sum(seconds) * 1000)::BIGINT AS ms, sum(score_sum) AS score_sum, min(worst_window) AS worst_window
         FROM score_hours
         WHERE call_id IS NOT NULL AND {where}
         GROUP BY ALL
@@ -106,3 +101,8 @@ def scores_sql(where: str) -> str:
 def calls_sql(where: str) -> str:
     """Return the query `calls`: one row for each call of Agora."""
     return QUERIES["calls"].format(where=where)
+
+
+def without_calls_sql(where: str) -> str:
+    """Return the query `without_calls`: the vendors that have values of all calls together only, or in addition."""
+    return QUERIES["without_calls"].format(where=where)
