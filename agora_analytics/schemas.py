@@ -213,6 +213,23 @@ QUALITY_HISTOGRAM = pa.schema(
 )  # fmt: skip
 """One row for each metric, hour and bucket of values: the view `quality_histogram`. Rows of a store's roll-ups."""
 
+SCORE_HOURS = pa.schema(
+    [
+        *(STREAM_SCORES.field(name) for name in ("vendor", "app_id", "channel", "call_id", "session_id", "user_id", "peer_id")),
+        *(SESSIONS.field(name) for name in ("network", "platform", "sdk_version", "device_type")),
+        STREAM_SCORES.field("media"),
+        _column("hour", pa.timestamp("us", "UTC"), "Beginning of the hour in which the intervals ended."),
+        QUALITY.field("day"),
+        _column("intervals", pa.int64(), "Number of intervals, with those without a score."),
+        _column("seconds", _SECONDS, "Seconds of the intervals with a score."),
+        _column("seconds_without_score", _SECONDS, "Seconds of the intervals without one."),
+        _column("score_sum", pa.decimal128(38, 9), "Exact sum of score times seconds. Each score is rounded to 6 decimals."),
+        _column("worst_window", pa.float64(), "The lowest mean score of 30 seconds that ended in this hour, rounded to 6 decimals; or null."),
+        _column("worst_window_ts", pa.timestamp("us", "UTC"), "The end of this window."),
+    ]
+)  # fmt: skip
+"""One row for each received stream and hour: the view `score_hours`. Rows of a store's roll-ups."""
+
 VIEWS: Mapping[str, pa.Schema] = MappingProxyType(
     {
         "quality": QUALITY,
@@ -220,6 +237,7 @@ VIEWS: Mapping[str, pa.Schema] = MappingProxyType(
         "quality_histogram": QUALITY_HISTOGRAM,
         "interval_scores": INTERVAL_SCORES,
         "stream_scores": STREAM_SCORES,
+        "score_hours": SCORE_HOURS,
     }
 )
 """The views of a store that its folder does not have: name -> schema. They are computed when they are queried."""

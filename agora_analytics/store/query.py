@@ -169,9 +169,9 @@ def _relation(
         query = check_statement(connection, text, sandboxed=allow is not None)
         try:
             create_views(connection, queries(layout), text)
-            if rollup_views.may_use_rollups(text):
-                rows = rollup_views.queries(layout, use_files=use_rollups)
-                rollup_views.create_views(connection, rows)
+            if views := rollup_views.used_views(text):
+                rows = rollup_views.queries(layout, views, use_files=use_rollups)
+                rollup_views.create_views(connection, views, rows)
         except READ_ERRORS as problem:  # not of the query, even if a column is not found
             if is_missing_file(layout, problem):
                 raise

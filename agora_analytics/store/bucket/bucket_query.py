@@ -121,8 +121,8 @@ class Snapshot:
             columns = {table: ", ".join(table_schema(table).names) for table in TABLES}
             rows = {table: f"SELECT {columns[table]} FROM {_registered(table)}" for table in TABLES}
             create_views(connection, rows, text)
-            if rollup_views.may_use_rollups(text):
-                rollup_views.create_views(connection, rollup_views.scan_queries(rows))
+            if views := rollup_views.used_views(text):
+                rollup_views.create_views(connection, views, rollup_views.scan_queries(rows, views))
             duckdb_connection.spill_outside_of_store(connection)
             if allow is not None:
                 lock(connection, allow)

@@ -113,8 +113,8 @@ def hours_sql(source: SampleSource, rows: Mapping[str, str]) -> str:
     WITH keys AS MATERIALIZED (
         SELECT *, row_number() OVER () AS series FROM (SELECT DISTINCT {", ".join(keys)} FROM ({samples}))
     ), timed AS (
-        SELECT {", ".join(kept)}, series, {_hour("ts")} AS hour, {_usable("value")} AS value,
-            {seconds_sql("series", vendor=source.vendor)} AS seconds, {_milliseconds("seconds")} AS ms
+        SELECT {", ".join(kept)}, series, {hour_sql("ts")} AS hour, {_usable("value")} AS value,
+            {seconds_sql("series", vendor=source.vendor)} AS seconds, {milliseconds_sql("seconds")} AS ms
         FROM (
             SELECT {", ".join(f"r.{name}" for name in kept)}, k.series, r.ts, r.value
             FROM ({samples}) r JOIN keys k ON {same}
@@ -146,7 +146,7 @@ def _freeze_rate_hours(column: str) -> str:
     sql = {
         "vendor": "'agora'", "channel": "cname", "session_id": "sid", "user_id": "uid", "peer_id": "NULL::VARCHAR",
         "metric": f"'{mapping.metric}'", "unit": f"'{mapping.unit}'", "source_metric": f"'{column}'",
-        "hour": _hour("join_ts"), "samples": "1", "unmeasured": f"({value} IS NULL)::INTEGER",
+        "hour": hour_sql("join_ts"), "samples": "1", "unmeasured": f"({value} IS NULL)::INTEGER",
         "sum_units": f"floor({total})::BIGINT", "sum_rest": f"(({total} - floor({total})) * 100000000)::INTEGER",
         "value_min": value, "value_max": value, "ms": f"{ms}",
         **{
@@ -164,7 +164,7 @@ def histogram_sql(source: SampleSource, rows: Mapping[str, str]) -> str:
     columns = ", ".join(f"{source.columns.get(name, name)} AS {name}" for name in HISTOGRAM_COLUMNS)
     return f"""
     SELECT {columns} FROM (
-        SELECT app_id, day, {", ".join(keys)}, {_hour("ts")} AS hour, {_bucket(_common_value(source))} AS bucket,
+        SELECT app_id, day, {", ".join(keys)}, {hour_sql("ts")} AS hour, {_bucket(_common_value(source))} AS bucket,
             count(*)::INTEGER AS samples
         FROM ({rows[source.tables[0]]}) WHERE {_usable("value")} IS NOT NULL GROUP BY ALL
     )
@@ -176,18 +176,20 @@ def bucket_value_sql(bucket: str) -> str:
     return f"sign({bucket}) * {SMALLEST * (1 - RELATIVE_ERROR)!r} * pow({_GROWTH!r}, abs({bucket}))"
 
 
+def hour_sql(ts: str) -> str:
+    """Return the SQL of the hour of a time, in hours since 1970."""
+    return f"(epoch_ms({ts}) // 3600000)::INTEGER"
+
+
+def milliseconds_sql(seconds: str) -> str:
+    """Return the SQL of a duration in whole milliseconds."""
+    return f"round(1000 * {seconds})::BIGINT"
+
+
 def _bucket(value: str) -> str:
     """Return the SQL of the bucket of a value: 0 for zero, else a signed number that grows with the value."""
     index = f"1 + floor(ln(abs({value}) / {SMALLEST!r}) / {math.log(_GROWTH)!r})"
     return f"CASE WHEN abs({value}) < {SMALLEST!r} THEN 0 ELSE sign({value}) * ({index}) END::SMALLINT"
-
-
-def _hour(ts: str) -> str:
-    return f"(epoch_ms({ts}) // 3600000)::INTEGER"
-
-
-def _milliseconds(seconds: str) -> str:
-    return f"round(1000 * {seconds})::BIGINT"
 
 
 def _usable(value: str) -> str:

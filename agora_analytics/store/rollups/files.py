@@ -11,7 +11,7 @@ import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import duckdb
@@ -41,6 +41,7 @@ from agora_analytics.store.rollups.aggregates import (
     histogram_sql,
     hours_sql,
 )
+from agora_analytics.store.rollups.score_hours import SCORE_COLUMNS, score_hours_sql
 from agora_analytics.store.sql_guard import escaped_glob
 from agora_analytics.store.views import no_rows, select_files
 
@@ -48,7 +49,7 @@ MEMORY_LIMIT = "300MB"
 """The memory that DuckDB uses to compute a roll-up; the rest is on the disk meanwhile."""
 
 _ROW_GROUP = 100_000
-_TOTALS = frozenset({"sum_units", "samples", "ms"})
+_TOTALS = frozenset({"sum_units", "samples", "ms", "intervals"})
 
 
 @frozen(kw_only=True, eq=False)
@@ -57,47 +58,57 @@ class Rollup:
 
     Attributes:
         name: the name of its folder.
-        source: the tables that it aggregates.
-        define: returns the query for its rows from the queries of the tables.
+        tables: the tables whose rows determine its rows; the first has the samples.
+        sql: returns the query for its rows, from a query for the rows of each table.
         columns: its columns.
         order: the columns by which its rows are sorted. Similar rows together take less space.
     """
 
     name: str
-    source: SampleSource
-    define: Callable[[SampleSource, Mapping[str, str]], str] = field(repr=False)
+    tables: tuple[str, ...]
+    sql: Callable[[Mapping[str, str]], str] = field(repr=False)
     columns: tuple[str, ...]
     order: tuple[str, ...]
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables whose rows determine its rows; the first has the samples."""
-        return self.source.tables if self.define is hours_sql else self.source.tables[:1]
-
-    def sql(self, rows: Mapping[str, str]) -> str:
-        """Return the query for its rows, from a query for the rows of each table."""
-        return self.define(self.source, rows)
-
 
 def _hours(source: SampleSource, *order: str) -> Rollup:
-    name = f"{source.tables[0]}_hours"
-    return Rollup(name=name, source=source, define=hours_sql, columns=HOURS_COLUMNS, order=(*order, "hour"))
+    return Rollup(
+        name=f"{source.tables[0]}_hours",
+        tables=source.tables,
+        sql=partial(hours_sql, source),
+        columns=HOURS_COLUMNS,
+        order=(*order, "source_metric", "hour"),
+    )
 
 
 def _histogram(source: SampleSource) -> Rollup:
     return Rollup(
         name=f"{source.tables[0]}_histogram",
-        source=source,
-        define=histogram_sql,
+        tables=source.tables[:1],
+        sql=partial(histogram_sql, source),
         columns=HISTOGRAM_COLUMNS,
         order=("vendor", "source_metric", "hour", "bucket"),
     )
 
 
-METRICS_HOURS = _hours(METRICS, "call_id", "session_id", "peer_id", "source_metric")
-POINTS_HOURS = _hours(POINTS, "vendor", *SERIES_KEYS, "source_metric")
+def _scores(source: SampleSource, *order: str) -> Rollup:
+    return Rollup(
+        name=f"{source.tables[0]}_scores",
+        tables=source.tables,
+        sql=score_hours_sql,
+        columns=SCORE_COLUMNS,
+        order=("media", *order, "hour"),
+    )
+
+
+_METRICS_ORDER = ("call_id", "session_id", "peer_id")
+_POINTS_ORDER = ("vendor", *SERIES_KEYS)
+METRICS_HOURS, POINTS_HOURS = _hours(METRICS, *_METRICS_ORDER), _hours(POINTS, *_POINTS_ORDER)
 METRICS_HISTOGRAM, POINTS_HISTOGRAM = _histogram(METRICS), _histogram(POINTS)
-ROLLUPS = (METRICS_HOURS, METRICS_HISTOGRAM, POINTS_HOURS, POINTS_HISTOGRAM)
+METRICS_SCORES, POINTS_SCORES = _scores(METRICS, *_METRICS_ORDER), _scores(POINTS, *_POINTS_ORDER)
+ROLLUPS = (
+    METRICS_HOURS, METRICS_HISTOGRAM, METRICS_SCORES, POINTS_HOURS, POINTS_HISTOGRAM, POINTS_SCORES,
+)  # fmt: skip
 
 
 @frozen(kw_only=True)

@@ -1,15 +1,16 @@
-"""The views `quality_hours` and `quality_histogram`: from roll-ups where these are valid, else from the samples.
+"""The views `quality_hours`, `quality_histogram` and `score_hours`: from roll-ups where these are valid, else from the samples.
 
 Both come from the same SQL, so a query returns the same rows with and without roll-ups.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
+import pyarrow as pa
 
-from agora_analytics.schemas import QUALITY_HISTOGRAM, QUALITY_HOURS, VIEWS
+from agora_analytics.schemas import QUALITY_HISTOGRAM, QUALITY_HOURS, SCORE_HOURS, VIEWS
 from agora_analytics.store.layout import SUFFIX, Layout
 from agora_analytics.store.quality import agora_freeze_rates
 from agora_analytics.store.rollups.aggregates import (
@@ -21,53 +22,70 @@ from agora_analytics.store.rollups.aggregates import (
 from agora_analytics.store.rollups.files import (
     METRICS_HISTOGRAM,
     METRICS_HOURS,
+    METRICS_SCORES,
     POINTS_HISTOGRAM,
     POINTS_HOURS,
-    ROLLUPS,
+    POINTS_SCORES,
     Rollup,
     RollupDay,
     rollup_days,
 )
+from agora_analytics.store.rollups.score_hours import SCORE_DIGITS
 from agora_analytics.store.rollups.thresholds import COLUMNS, seconds_beyond_sql
 from agora_analytics.store.sql_guard import escaped_glob, quoted
 from agora_analytics.store.views import PARTITION_SQL, comment_statements, no_rows, read_parquet, select_files
 
-_MAY_USE_ROLLUPS = re.compile(r"quality_h|duckdb_|information_schema|pg_|sqlite_|\bshow\b", re.IGNORECASE)
+_READS_CATALOG = re.compile(r"duckdb_|information_schema|pg_|sqlite_|\bshow\b", re.IGNORECASE)
+_ROLLUPS: Mapping[str, tuple[Rollup, Rollup]] = {
+    "quality_hours": (METRICS_HOURS, POINTS_HOURS),
+    "quality_histogram": (METRICS_HISTOGRAM, POINTS_HISTOGRAM),
+    "score_hours": (METRICS_SCORES, POINTS_SCORES),
+}
 _DESCRIPTIONS = {
     "quality_hours": "Aggregates of the values of `quality`, one row for each series and hour.",
     "quality_histogram": "Histograms of the values of `quality`, one row for each metric, hour and bucket.",
+    "score_hours": "Scores of the intervals of `interval_scores`, one row for each received stream and hour.",
 }
 
 
-def may_use_rollups(text: str) -> bool:
-    """Return whether a query may use the views: it contains a name of them, or reads the catalog.
+def used_views(text: str) -> list[str]:
+    """Return the views that a query may use: those whose name it contains, or all if it reads the catalog.
 
-    Only then are they created, because that lists every day, and DuckDB binds a view when it is created.
+    Only these are created, because that lists every day, and DuckDB binds a view when it is created.
     """
-    return _MAY_USE_ROLLUPS.search(text) is not None
+    lowered = text.lower()
+    return [view for view in _ROLLUPS if view in lowered or _READS_CATALOG.search(text)]
 
 
-def queries(layout: Layout, *, use_files: bool = True) -> dict[str, str]:
-    """Return the query for the rows of each roll-up in a folder; no text if its table is empty.
+def queries(layout: Layout, views: Iterable[str], *, use_files: bool = True) -> dict[str, str]:
+    """Return the query for the rows of each roll-up of some views; no text if its table is empty.
 
     Args:
         layout: of the store.
+        views: the names of the views.
         use_files: read the files of the roll-ups, where they are valid; False: aggregate all samples.
     """
-    return {rollup.name: _query(layout, rollup, use_files) for rollup in ROLLUPS}
+    return {rollup.name: _query(layout, rollup, use_files) for view in views for rollup in _ROLLUPS[view]}
 
 
-def scan_queries(tables: Mapping[str, str]) -> dict[str, str]:
-    """Return the query for the rows of each roll-up from the query of each table, without files of roll-ups."""
-    return {rollup.name: _selected(rollup, f"({rollup.sql(tables)})") for rollup in ROLLUPS}
+def scan_queries(tables: Mapping[str, str], views: Iterable[str]) -> dict[str, str]:
+    """Return the query for the rows of each roll-up of some views from the query of each table, without files."""
+    return {
+        rollup.name: _selected(rollup, f"({rollup.sql({table: tables[table] for table in rollup.tables})})")
+        for view in views
+        for rollup in _ROLLUPS[view]
+    }
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> None:
-    """Create the views on a connection that has the views of the tables. `rows` has a query for each roll-up."""
-    statements = [f"CREATE VIEW quality_hours AS {_hours(rows)}"]
-    statements += [f"CREATE VIEW quality_histogram AS {_histogram(rows)}"]
-    for view, description in _DESCRIPTIONS.items():
-        statements += comment_statements(view, description, VIEWS[view])
+def create_views(
+    connection: duckdb.DuckDBPyConnection, views: Iterable[str], rows: Mapping[str, str]
+) -> None:
+    """Create some views on a connection that has the views of the tables. `rows` has a query for each roll-up."""
+    statements: list[str] = []
+    for view in views:
+        parts = [rows[rollup.name] for rollup in _ROLLUPS[view]]
+        statements += [f"CREATE VIEW {view} AS {_VIEWS[view](parts)}"]
+        statements += comment_statements(view, _DESCRIPTIONS[view], VIEWS[view])
     connection.execute(";\n".join(statements))
 
 
@@ -103,33 +121,55 @@ def _selected(rollup: Rollup, rows: str) -> str:
     return f"SELECT {', '.join(rollup.columns)} FROM {rows}"
 
 
-def _hours(rows: Mapping[str, str]) -> str:
-    parts = [rows[METRICS_HOURS.name], rows[POINTS_HOURS.name], freeze_rate_hours_sql()]
+def _hours(parts: Sequence[str]) -> str:
     sql = {
-        "hour": "to_timestamp(hour * 3600) AS hour",
+        "hour": _HOUR,
         "samples": "samples::BIGINT AS samples",
         "measured": "(samples - unmeasured)::BIGINT AS measured",
         "value_sum": "(sum_units::DECIMAL(28, 0) + sum_rest * 0.00000001)::DECIMAL(38, 8) AS value_sum",
-        "seconds": "(ms * 0.001)::DECIMAL(18, 3) AS seconds",
-        "seconds_beyond": f"({seconds_beyond_sql()} * 0.001)::DECIMAL(18, 3) AS seconds_beyond",
-        **{name: f"({name} * 0.001)::DECIMAL(18, 3) AS {name}" for name in COLUMNS},
+        "seconds": f"{_seconds('ms')} AS seconds",
+        "seconds_beyond": f"{_seconds(seconds_beyond_sql())} AS seconds_beyond",
+        **{name: f"{_seconds(name)} AS {name}" for name in COLUMNS},
     }
-    columns = ", ".join(sql.get(name, name) for name in QUALITY_HOURS.names)
-    return f"SELECT {columns} FROM ({_union(parts)})"
+    return _select(QUALITY_HOURS, sql, [*parts, freeze_rate_hours_sql()])
 
 
-def _histogram(rows: Mapping[str, str]) -> str:
+def _histogram(parts: Sequence[str]) -> str:
     rates = histogram_sql(POINTS, {"points": agora_freeze_rates()})
-    parts = [rows[METRICS_HISTOGRAM.name], rows[POINTS_HISTOGRAM.name], rates]
     sql = {
-        "hour": "to_timestamp(hour * 3600) AS hour",
+        "hour": _HOUR,
         "value": f"{bucket_value_sql('bucket')} AS value",
         "samples": "samples::BIGINT AS samples",
     }
-    columns = ", ".join(sql.get(name, name) for name in QUALITY_HISTOGRAM.names)
-    return f"SELECT {columns} FROM ({_union(parts)})"
+    return _select(QUALITY_HISTOGRAM, sql, [*parts, rates])
 
 
-def _union(queries: Iterable[str]) -> str:
-    # a branch without rows takes as long to plan as the others
-    return " UNION ALL ".join(filter(None, queries))
+def _scores(parts: Sequence[str]) -> str:
+    sql = {
+        "hour": _HOUR,
+        "intervals": "intervals::BIGINT AS intervals",
+        "seconds": f"{_seconds('ms')} AS seconds",
+        "seconds_without_score": f"{_seconds('ms_without_score')} AS seconds_without_score",
+        "score_sum": "(sum_units * 0.000001::DECIMAL(38, 9) + sum_rest * 0.000000001::DECIMAL(38, 9))::DECIMAL(38, 9) AS score_sum",
+        "worst_window": f"worst / 1{'0' * SCORE_DIGITS} AS worst_window",
+        "worst_window_ts": "make_timestamptz((hour::BIGINT * 3600000 + worst_ms) * 1000) AS worst_window_ts",
+    }
+    return _select(SCORE_HOURS, sql, parts)
+
+
+_VIEWS: Mapping[str, Callable[[Sequence[str]], str]] = {
+    "quality_hours": _hours,
+    "quality_histogram": _histogram,
+    "score_hours": _scores,
+}
+_HOUR = "to_timestamp(hour * 3600) AS hour"
+
+
+def _seconds(ms: str) -> str:
+    return f"({ms} * 0.001)::DECIMAL(18, 3)"
+
+
+def _select(schema: pa.Schema, sql: Mapping[str, str], parts: Sequence[str]) -> str:
+    columns = ", ".join(sql.get(name, name) for name in schema.names)
+    # A branch without rows takes as long to plan as the others.
+    return f"SELECT {columns} FROM ({' UNION ALL '.join(filter(None, parts))})"
