@@ -50,7 +50,7 @@ MACHINERY = {
     # charts that are drawn at once
     "PageChart", "UserCharts",
     # arrays of numpy, which has its own pickling
-    "CallSums", "MetricSums", "PeriodSums",
+    "BootstrapT", "CallBootstrap", "CallSums", "GroupSums", "MetricSums", "PeriodSums",
     # parts of a response that is being decoded
     "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from agora_analytics.cli.commands.inspect_call import inspect
 from agora_analytics.cli.commands.metrics import metrics
 from agora_analytics.cli.commands.opentok import app as opentok
 from agora_analytics.cli.commands.realtime import realtime
+from agora_analytics.cli.commands.report import report
 from agora_analytics.cli.commands.score import score
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
@@ -82,6 +83,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics compare --store calls.store --metric video_freeze_rate --before 2d..1d --after 1d..now",
         "agora-analytics compare --store calls.store -m round_trip_time --above 300 --before 2d..1d --after 1d..now",
     ),
+    "report": (
+        "agora-analytics report --store calls.store --since 7d --output week.html",
+        "agora-analytics report --store calls.store --since 7d --format json",
+    ),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
     "why": (
         "agora-analytics why --call CALL_ID --uid UID",
@@ -117,7 +122,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compare, compact, rollup),
+    "Store": (harvest, sql, score, compare, report, compact, rollup),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

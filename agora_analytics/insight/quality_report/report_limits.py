@@ -54,8 +54,8 @@ def _note(threshold: Threshold, limits: MeasuredLimits, measured: set[str]) -> s
     if threshold.metric in SCORE_METRICS:
         return "Not counted: the page shows scores as they are."
     if _measure(threshold, limits) is None:
-        grade = "" if threshold.level == "poor" else f", of the grade {threshold.level}"
-        return f"Not counted: not a limit of freeze, loss or delay{grade}."
+        grade = "" if threshold.level == "poor" else f" Its grade is {threshold.level}."
+        return f"Not counted in this report.{grade}"
     if threshold.metric not in measured:
         return "Not counted: the calls have no samples of it."
     return threshold.note

@@ -28,17 +28,19 @@ def summary(report: QualityReport) -> Iterator[str]:
     """Yield the result of a report in sentences."""
     yield f"{count(report.calls, 'call')} with {count(report.users, 'user')}, {time_range(report.since, report.until)}."
     yield _how_good(report)
-    if report.measures:
-        rates = ", ".join(f"{TITLES[each.measure]} {with_interval(each)}" for each in report.total.rates)
-        yield f"Share of the measured time beyond a limit: {rates}."
+    rates = ", ".join(f"{TITLES[each.measure]} {with_interval(each)}" for each in report.total.rates)
+    yield f"Share of the measured time beyond a limit: {rates}."
     yield _changed(report)
     yield _worst_group(report)
 
 
 def _how_good(report: QualityReport) -> str:
     users, calls = report.poor_users, report.poor_calls
+    *most, last = (TITLES[measure] for measure in report.measures)
+    measures = f"{', '.join(most)} or {last}" if most else last
     return (
-        f"{_sentence_start(users)} of the users of a call had a mean beyond a limit of the profile {report.profile}. "
+        f"{_sentence_start(users)} of the users of a call had a mean {measures} beyond a limit of the profile "
+        f"{report.profile}. "
         f"{_sentence_start(calls)} of the calls had such a user."
     )
 
