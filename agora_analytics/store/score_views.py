@@ -13,7 +13,6 @@ VIEWS = ("interval_scores", "stream_scores")
 VENDORS = ("agora", "opentok")
 """The vendors that send the inputs of a score."""
 
-
 _VIEWS_OF_TABLES = {table: table for table in ("metrics", "sessions", "points")}
 
 
@@ -63,12 +62,12 @@ def _agora_audio(tables: Mapping[str, str]) -> str:
 def _opentok_audio(tables: Mapping[str, str]) -> str:
     """OpenTok sends the loss and the latency of each half of the path: publisher to server, server to subscriber."""
     return f"""
-    SELECT vendor, app_id, day, channel, call_id, session_id, user_id, peer_id, ts::TIMESTAMPTZ,
-        metric = 'audio_packet_loss_received',
-        CASE WHEN metric = 'audio_packet_loss_received' THEN value END,
-        CASE WHEN metric = 'audio_latency_received' THEN value END,
-        CASE WHEN metric = 'audio_latency_sent' THEN value END,
-        CASE WHEN metric = 'audio_packet_loss_sent' THEN value END
+    SELECT vendor, app_id, day, channel, call_id, session_id, user_id, peer_id, ts::TIMESTAMPTZ AS ts,
+        metric = 'audio_packet_loss_received' AS is_interval,
+        CASE WHEN metric = 'audio_packet_loss_received' THEN value END AS loss,
+        CASE WHEN metric = 'audio_latency_received' THEN value END AS own_delay,
+        CASE WHEN metric = 'audio_latency_sent' THEN value END AS sender_delay,
+        CASE WHEN metric = 'audio_packet_loss_sent' THEN value END AS sender_loss
     FROM {tables["points"]}
     WHERE vendor = 'opentok' AND metric IN
         ('audio_packet_loss_received', 'audio_latency_received', 'audio_latency_sent', 'audio_packet_loss_sent')

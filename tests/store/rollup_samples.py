@@ -102,8 +102,8 @@ def rows_of(store: ParquetStore, view: str = "quality_hours", *, use_rollups: bo
 
 
 def assert_equal_to_scan(store: ParquetStore) -> None:
-    """Check that the rows of both views are the same with and without the files of the roll-ups."""
-    for view in ("quality_hours", "quality_histogram"):
+    """Check that the rows of the views are the same with and without the files of the roll-ups."""
+    for view in ("quality_hours", "quality_histogram", "score_hours"):
         assert rows_of(store, view) == rows_of(store, view, use_rollups=False)
 
 

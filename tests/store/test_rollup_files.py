@@ -38,13 +38,14 @@ def test_compaction_writes_the_rollups_of_its_day(compacted):
     assert [path.relative_to(compacted.path).parts[1:4] for path in rollup_files(compacted)] == [
         (name, f"app_id={app}", f"day={DAY}")
         for name, app in (
-            ("metrics_histogram", APP), ("metrics_hours", APP), ("points_histogram", "46"), ("points_hours", "46"),
+            ("metrics_histogram", APP), ("metrics_hours", APP), ("metrics_scores", APP),
+            ("points_histogram", "46"), ("points_hours", "46"), ("points_scores", "46"),
         )
     ]  # fmt: skip
-    assert valid_rollups(compacted) == 4
+    assert valid_rollups(compacted) == 6
     assert list((compacted.path / "_staging").glob("*/*")) == []
     report = compacted.writer.build_rollups()
-    assert (report.built, report.valid, report.skipped) == ((), 4, ())
+    assert (report.built, report.valid, report.skipped) == ((), 6, ())
 
 
 def test_rollup_is_as_readable_as_the_data(compacted):
@@ -57,7 +58,7 @@ def test_replaced_rollup_is_removed(compacted):
     store_rich_call(compacted, "late", app_id=APP, day=DAY, seed=7)
     compacted.writer.compact(closed_before=NEXT)
     assert len(rollup_files(compacted)) == len(before)
-    assert len(set(rollup_files(compacted)) & set(before)) == 2  # those of the points
+    assert len(set(rollup_files(compacted)) & set(before)) == 3  # those of the points
     assert_equal_to_scan(compacted)
 
 
@@ -94,9 +95,9 @@ def test_damaged_rollup_is_not_used_and_written_again(compacted, damage):
         damage(path)
     assert valid_rollups(compacted) == 0
     assert (rows_of(compacted), rows_of(compacted, "quality_histogram")) == before
-    assert len(compacted.writer.build_rollups().built) == 4
+    assert len(compacted.writer.build_rollups().built) == 6
     assert rollup_files(compacted) == names
-    assert valid_rollups(compacted) == 4
+    assert valid_rollups(compacted) == 6
 
 
 def test_rollup_of_another_definition_is_not_used_and_replaced(compacted, monkeypatch):
@@ -121,7 +122,7 @@ def test_rollup_that_cannot_be_written_does_not_fail_the_compaction(store, monke
     assert "did not write the roll-up metrics_hours" in caplog.text
     assert store.sql("select sum(samples)::int from quality_hours").fetchall() == [(80,)]
     skipped = store.writer.build_rollups().skipped
-    assert {rollup.name for rollup in skipped} == {"metrics_hours", "metrics_histogram"}
+    assert {rollup.name for rollup in skipped} == {"metrics_hours", "metrics_histogram", "metrics_scores"}
 
 
 def test_days_that_are_not_compacted_have_no_rollup(store):
@@ -134,7 +135,7 @@ def test_days_that_are_not_compacted_have_no_rollup(store):
 def test_rebuild_writes_valid_rollups_too(compacted):
     before = {path: path.stat().st_ino for path in rollup_files(compacted)}
     report = compacted.writer.build_rollups(app_id=APP, rebuild=True)
-    assert [built.name for built in report.built] == ["metrics_hours", "metrics_histogram"]
+    assert [built.name for built in report.built] == ["metrics_hours", "metrics_histogram", "metrics_scores"]
     assert {path: path.stat().st_ino for path in rollup_files(compacted)}.keys() == before.keys()
     assert_equal_to_scan(compacted)
 
@@ -151,7 +152,7 @@ def test_repair_ignores_rollups(compacted):
         "metrics"
     ]
     assert not (compacted.path / "_damaged/_rollups").exists()
-    assert valid_rollups(compacted) == 2  # of the points
+    assert valid_rollups(compacted) == 3  # of the points
     assert {row[0] for row in rows_of(compacted)} == {"opentok"}
 
 
@@ -167,8 +168,8 @@ def test_relation_after_a_compaction_has_the_rows_of_that_time_or_fails(compacte
     assert compacted.sql(text).fetchall() > before
 
 
-# In the sequence of `writer_process.py`: the probe and three exchanges, then the two roll-ups.
-@pytest.mark.parametrize(("moment", "valid"), [(8, 0), slow(7, 0), slow(9, 1), slow(11, 2)])
+# In the sequence of `writer_process.py`: the probe and three exchanges, then the three roll-ups.
+@pytest.mark.parametrize(("moment", "valid"), [(8, 0), slow(7, 0), slow(9, 1), slow(11, 2), slow(13, 3)])
 def test_killed_compaction_leaves_missing_or_valid_rollups(tmp_path, moment, valid):
     store = open_store(tmp_path / "store", create=True, durable=False)
     for number in range(3):
@@ -182,7 +183,7 @@ def test_killed_compaction_leaves_missing_or_valid_rollups(tmp_path, moment, val
     assert (rows_of(store), rows_of(store, "quality_histogram")) == before
     store.writer.repair(APP, refetch_from=0)
     store.writer.build_rollups()
-    assert valid_rollups(store) == 2
+    assert valid_rollups(store) == 3
     assert (rows_of(store), rows_of(store, "quality_histogram")) == before
     store_rich_call(store, "late", app_id=APP, day=DAY, seed=9)
     store.writer.compact(closed_before=NEXT)
@@ -204,9 +205,9 @@ def test_rollup_of_some_apps_is_found_by_its_app(compacted):
 def test_samples_written_during_a_build_are_not_part_of_it(compacted, monkeypatch):
     write = files._write
 
-    def add_a_call_first(path, rows):
+    def add_a_call_first(path, rows, rollup):
         store_call(compacted, f"late{len(compacted.files('calls'))}", **PARTITION)
-        write(path, rows)
+        write(path, rows, rollup)
 
     monkeypatch.setattr(files, "_write", add_a_call_first)
     compacted.writer.build_rollups(app_id=APP, rebuild=True)
@@ -214,5 +215,5 @@ def test_samples_written_during_a_build_are_not_part_of_it(compacted, monkeypatc
     for late in compacted.files("calls") + compacted.files("sessions") + compacted.files("metrics"):
         if not late.name.startswith("compacted~"):
             late.unlink()
-    assert valid_rollups(compacted) == 4
+    assert valid_rollups(compacted) == 6
     assert_equal_to_scan(compacted)

@@ -48,7 +48,7 @@ def test_rows_are_the_aggregates_of_the_samples(filled):
     found = {row[: len(KEYS)]: dict(zip(names[len(KEYS) :], row[len(KEYS) :], strict=True)) for row in rows}
     assert len(found) == len(rows)
     assert found == expected
-    assert valid_rollups(filled) == 2 * 3 + 2  # hours and histograms: three days of calls, one of points
+    assert valid_rollups(filled) == 3 * 3 + 3  # hours, histograms and scores: three days of calls, one of points
 
 
 def test_rows_are_those_of_a_full_scan(filled):
@@ -59,7 +59,7 @@ def test_rows_are_those_of_a_full_scan(filled):
 def test_calls_after_a_compaction_are_counted(filled):
     before = valid_rollups(filled)
     store_rich_call(filled, "late", app_id=APP, day=DAY, seed=9)
-    assert valid_rollups(filled) == before - 2
+    assert valid_rollups(filled) == before - 3
     assert_equal_to_scan(filled)
     (count,) = filled.sql(
         "select count(distinct call_id) from quality_hours where vendor = 'agora'"
@@ -77,7 +77,7 @@ def test_ongoing_call_that_grows_is_counted_once(store):
     assert valid_rollups(store) == 0
     store_rich_call(store, "c1", app_id=APP, day=DAY, seed=1)
     store.writer.compact(closed_before=NEXT)
-    assert valid_rollups(store) == 2
+    assert valid_rollups(store) == 3
     assert_equal_to_scan(store)
     ((samples,),) = store.sql(
         "select sum(samples) from quality_hours where source_metric not like 'user%'"
@@ -88,7 +88,7 @@ def test_ongoing_call_that_grows_is_counted_once(store):
 def test_expired_snapshot_is_part_of_a_rollup(store):
     store_rich_call(store, "c1", app_id=APP, day=DAY, finished=False)
     store.writer.compact(closed_before=NEXT, calls_expired_before=CREATED + 10_000)
-    assert valid_rollups(store) == 2
+    assert valid_rollups(store) == 3
     assert_equal_to_scan(store)
 
 
@@ -217,5 +217,5 @@ def test_any_values_are_aggregated_as_by_a_scan(days, tmp_path_factory):
         )
     before = rows_of(store), rows_of(store, "quality_histogram")
     store.writer.compact(closed_before=NEXT)
-    assert valid_rollups(store) == 2 * len(days)
+    assert valid_rollups(store) == 3 * len(days)
     assert (rows_of(store), rows_of(store, "quality_histogram")) == before

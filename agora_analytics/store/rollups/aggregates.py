@@ -113,7 +113,7 @@ def hours_sql(source: SampleSource, rows: Mapping[str, str]) -> str:
     WITH keys AS MATERIALIZED (
         SELECT *, row_number() OVER () AS series FROM (SELECT DISTINCT {", ".join(keys)} FROM ({samples}))
     ), timed AS (
-        SELECT {", ".join(kept)}, series, {hour_sql("ts")} AS hour, {_usable("value")} AS value,
+        SELECT {", ".join(kept)}, series, {_hour("ts")} AS hour, {_usable("value")} AS value,
             {seconds_sql("series", vendor=source.vendor)} AS seconds, {milliseconds_sql("seconds")} AS ms
         FROM (
             SELECT {", ".join(f"r.{name}" for name in kept)}, k.series, r.ts, r.value
@@ -146,7 +146,7 @@ def _freeze_rate_hours(column: str) -> str:
     sql = {
         "vendor": "'agora'", "channel": "cname", "session_id": "sid", "user_id": "uid", "peer_id": "NULL::VARCHAR",
         "metric": f"'{mapping.metric}'", "unit": f"'{mapping.unit}'", "source_metric": f"'{column}'",
-        "hour": hour_sql("join_ts"), "samples": "1", "unmeasured": f"({value} IS NULL)::INTEGER",
+        "hour": _hour("join_ts"), "samples": "1", "unmeasured": f"({value} IS NULL)::INTEGER",
         "sum_units": f"floor({total})::BIGINT", "sum_rest": f"(({total} - floor({total})) * 100000000)::INTEGER",
         "value_min": value, "value_max": value, "ms": f"{ms}",
         **{
@@ -164,7 +164,7 @@ def histogram_sql(source: SampleSource, rows: Mapping[str, str]) -> str:
     columns = ", ".join(f"{source.columns.get(name, name)} AS {name}" for name in HISTOGRAM_COLUMNS)
     return f"""
     SELECT {columns} FROM (
-        SELECT app_id, day, {", ".join(keys)}, {hour_sql("ts")} AS hour, {_bucket(_common_value(source))} AS bucket,
+        SELECT app_id, day, {", ".join(keys)}, {_hour("ts")} AS hour, {_bucket(_common_value(source))} AS bucket,
             count(*)::INTEGER AS samples
         FROM ({rows[source.tables[0]]}) WHERE {_usable("value")} IS NOT NULL GROUP BY ALL
     )
@@ -176,8 +176,7 @@ def bucket_value_sql(bucket: str) -> str:
     return f"sign({bucket}) * {SMALLEST * (1 - RELATIVE_ERROR)!r} * pow({_GROWTH!r}, abs({bucket}))"
 
 
-def hour_sql(ts: str) -> str:
-    """Return the SQL of the hour of a time, in hours since 1970."""
+def _hour(ts: str) -> str:
     return f"(epoch_ms({ts}) // 3600000)::INTEGER"
 
 
