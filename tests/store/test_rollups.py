@@ -48,7 +48,9 @@ def test_rows_are_the_aggregates_of_the_samples(filled):
     found = {row[: len(KEYS)]: dict(zip(names[len(KEYS) :], row[len(KEYS) :], strict=True)) for row in rows}
     assert len(found) == len(rows)
     assert found == expected
-    assert valid_rollups(filled) == 3 * 3 + 3  # hours, histograms and scores: three days of calls, one of points
+    assert (
+        valid_rollups(filled) == 3 * 3 + 3
+    )  # hours, histograms and scores: three days of calls, one of points
 
 
 def test_rows_are_those_of_a_full_scan(filled):

@@ -93,10 +93,10 @@ def _streams(rows: Mapping[str, str]) -> str:
 def _columns() -> str:
     sql = {
         "sum_units": "(total // 1000)::BIGINT",
-        "sum_rest": "(total % 1000)::SMALLINT",
+        "sum_rest": "(total % 1000)::INTEGER",
         "worst": "worst.score",
-        "worst_second": "(worst_ms // 1000)::SMALLINT",
-        "worst_rest": "(worst_ms % 1000)::SMALLINT",
+        "worst_second": "(worst_ms // 1000)::INTEGER",
+        "worst_rest": "(worst_ms % 1000)::INTEGER",
     }
     return ", ".join(f"{sql.get(name, name)} AS {name}" for name in SCORE_COLUMNS)
 

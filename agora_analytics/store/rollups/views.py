@@ -150,9 +150,9 @@ def _scores(parts: Sequence[str]) -> str:
         "intervals": "intervals::BIGINT AS intervals",
         "seconds": f"{_seconds('ms')} AS seconds",
         "seconds_without_score": f"{_seconds('ms_without_score')} AS seconds_without_score",
-        "score_sum": "(sum_units * 0.000001::DECIMAL(38, 9) + sum_rest * 0.000000001::DECIMAL(38, 9))::DECIMAL(38, 9) AS score_sum",
+        "score_sum": "(sum_units::DECIMAL(28, 0) * 0.000001 + sum_rest * 0.000000001)::DECIMAL(38, 9) AS score_sum",
         "worst_window": f"worst / 1{'0' * SCORE_DIGITS} AS worst_window",
-        "worst_window_ts": "make_timestamptz((hour::BIGINT * 3600 + worst_second) * 1000000 + worst_rest * 1000) AS worst_window_ts",
+        "worst_window_ts": "make_timestamptz(((hour::BIGINT * 3600 + worst_second) * 1000 + worst_rest) * 1000) AS worst_window_ts",
     }
     none = _selected(METRICS_SCORES, f"({METRICS_SCORES.sql({name: no_rows(name) for name in METRICS_SCORES.tables})})")
     return _select(SCORE_HOURS, sql, list(filter(None, parts)) or [none])
