@@ -114,7 +114,8 @@ def report(
             raise _no_calls(store, rows)
         found = _ReportParts(rows, seed).report()
         found = evolve(found, missing=missing_data(store, rows), limits=tuple(report_limits(limits, rows)))
-        with closing(ReportRows(fetch, evolve(selection, vendor=found.vendor).before, limits)) as before:
+        earlier = evolve(selection, vendor=found.vendor).before
+        with closing(ReportRows(fetch, earlier, limits, with_scores=False)) as before:
             found = evolve(
                 found, changes=tuple(_changes(before, rows, found.measures, seed)), calls_before=before.calls
             )

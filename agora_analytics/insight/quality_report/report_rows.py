@@ -53,7 +53,9 @@ class ReportRows:
     and channel of each call; `stored_calls` has the rows of the store's table.
     """
 
-    def __init__(self, fetch: Fetch, selection: ReportSelection, limits: MeasuredLimits) -> None:
+    def __init__(
+        self, fetch: Fetch, selection: ReportSelection, limits: MeasuredLimits, *, with_scores: bool = True
+    ) -> None:
         self.selection = selection
         self.limits = limits
         self._connection = connect()
@@ -63,7 +65,7 @@ class ReportRows:
         self._fetch = fetch
         self._connection.register("stored_calls", stored)
         self._connection.register("limits", fetch(limits_sql(limits, self._where)))
-        self._connection.register("scores", fetch(scores_sql(self._where)))
+        self._connection.register("scores", fetch(scores_sql(self._where if with_scores else "false")))
         measures = ", ".join(
             f"('{metric}', '{measure}')" for measure, metrics in limits.measures.items() for metric in metrics
         )

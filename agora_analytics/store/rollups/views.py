@@ -154,7 +154,9 @@ def _scores(parts: Sequence[str]) -> str:
         "worst_window": f"worst / 1{'0' * SCORE_DIGITS} AS worst_window",
         "worst_window_ts": "make_timestamptz(((hour::BIGINT * 3600 + worst_second) * 1000 + worst_rest) * 1000) AS worst_window_ts",
     }
-    none = _selected(METRICS_SCORES, f"({METRICS_SCORES.sql({name: no_rows(name) for name in METRICS_SCORES.tables})})")
+    none = _selected(
+        METRICS_SCORES, f"({METRICS_SCORES.sql({name: no_rows(name) for name in METRICS_SCORES.tables})})"
+    )
     return _select(SCORE_HOURS, sql, list(filter(None, parts)) or [none])
 
 

@@ -20,6 +20,7 @@ def planted_store(tmp_path_factory):
     store_calls(store, random_calls(calls=60, seed=1, since=SINCE - length, until=SINCE))
     store_calls(store, random_calls(calls=60, seed=2, worse="4.6.0"))
     store_calls(store, random_calls(calls=30, seed=3, channel="other"))
+    store.writer.compact(closed_before="2027-01-01")
     return store
 
 
