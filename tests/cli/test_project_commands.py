@@ -217,7 +217,13 @@ def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_pa
     monkeypatch.chdir(tmp_path)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for name in EXAMPLES.keys() - {"compare", "harvest", "sql", "score"}:  # those have tests of their own
+    for name in EXAMPLES.keys() - {
+        "compare",
+        "harvest",
+        "report",
+        "sql",
+        "score",
+    }:  # those have tests of their own
         for example in EXAMPLES[name]:
             assert main(words_of(example, call)) == 0, f"{example}: {capsys.readouterr().err}"
     assert (tmp_path / "calls.csv").exists()

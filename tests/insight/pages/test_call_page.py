@@ -15,28 +15,9 @@ pytest.importorskip("vl_convert", reason="needs agora-analytics[insight]")
 from agora_analytics.insight.pages.call_page import call_page  # noqa: E402
 from agora_analytics.insight.pages.html_page import json_in_html  # noqa: E402
 from tests.insight.pages.conftest import fetch_charts  # noqa: E402
+from tests.insight.pages.page_checks import EVIL, OVERLAPS, SIZES, specs, without_library  # noqa: E402
 from tests.services.browser import colours  # noqa: E402
 
-EVIL = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-SIZES = {"desktop": 1280, "tablet": 768, "phone": 390}
-OVERLAPS = """() => {
-  const texts = [];
-  for (const svg of document.querySelectorAll("figure svg"))
-    texts.push([...svg.querySelectorAll("text")].filter(text => text.textContent.trim() && getComputedStyle(text).opacity > 0));
-  texts.push([...document.querySelectorAll("h1, h2, h3, p, dt, dd, figure, table")]);
-  const found = [];
-  for (const group of texts) {
-    const boxes = group.map(each => [each, each.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
-    for (let one = 0; one < boxes.length; one++)
-      for (let two = one + 1; two < boxes.length; two++) {
-        const [a, b] = [boxes[one][1], boxes[two][1]];
-        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        if (wide > 1 && high > 2) found.push(`${boxes[one][0].textContent} / ${boxes[two][0].textContent}`.slice(0, 120));
-      }
-  }
-  return found;
-}"""
 MARKS = """() => [...document.querySelectorAll("figure")].map(figure =>
   [figure.dataset.chart, [...figure.querySelectorAll(".mark-rect path, .mark-line path")].filter(path => {
     const box = path.getBBox(); return box.width > 5 && box.height > 0;
@@ -53,19 +34,6 @@ def file(charts, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "call.html"
     path.write_text(call_page(charts), encoding="utf-8")
     return path
-
-
-def without_library(page):
-    """Return a page without the source of the library that draws the charts."""
-    start = page.rindex("<script>")
-    return page[:start] + page[page.index("</script>", start) :]
-
-
-def specs(page):
-    return {
-        name: json.loads(text)
-        for name, text in re.findall(r'id="chart-(\w+)">(.*?)</script>', page, re.DOTALL)
-    }
 
 
 def test_page_has_the_users_their_means_and_a_chart_for_each_measure(charts, planted):
