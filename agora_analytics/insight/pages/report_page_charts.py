@@ -61,14 +61,14 @@ def _time_axis(report: QualityReport) -> "alt.X":
     import altair as alt
 
     days = (report.until - report.since) // _DAY
-    is_long = days > 2
+    most = days if days > 3 else 24
     return alt.X(
         "at:T",
         title=None,
         scale=alt.Scale(type="utc", nice=False, domain=[date_time(report.since), date_time(report.until)]),
         axis=alt.Axis(
-            format="%b %-d" if is_long else "%H:%M",
-            tickCount=alt.ExprRef(f"max(2, min({days if is_long else 24}, floor(width / 60)))"),
+            labelExpr="utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %-d')",
+            tickCount=alt.ExprRef(f"max(2, min({most}, floor(width / 60)))"),
             labelOverlap="greedy",
             labelSeparation=8,
         ),
