@@ -34,6 +34,7 @@ class StoredCall:
     users: list[User] = field(factory=list)
     channel: str = "room"
     app_id: str = APP
+    seconds: int = 600
 
 
 def store_calls(store: ParquetStore, calls: Iterable[StoredCall]) -> None:
@@ -50,7 +51,7 @@ def store_calls(store: ParquetStore, calls: Iterable[StoredCall]) -> None:
                     "call_id": [call.call_id],
                     "cname": [call.channel],
                     "created_ts": pa.array([call.start], pa.timestamp("s", "UTC")),
-                    "destroyed_ts": pa.array([call.start + 600], pa.timestamp("s", "UTC")),
+                    "destroyed_ts": pa.array([call.start + call.seconds], pa.timestamp("s", "UTC")),
                     "finished": [True],
                 }
             ),

@@ -13,7 +13,7 @@ from tests.insight.report.report_calls import DAY, NOON, SINCE, UNTIL, harvested
 from tests.insight.scored_calls import BEGIN as POINTS_BEGIN
 from tests.insight.scored_calls import DAY as POINTS_DAY
 from tests.insight.scored_calls import opentok_points, point, table
-from tests.insight.stored_calls import StoredCall, User, store_calls
+from tests.insight.stored_calls import ROUND_TRIP, StoredCall, User, store_calls
 from tests.store.rollup_samples import covered, is_measured
 
 MEASURES = {
@@ -217,14 +217,13 @@ def test_several_channels_are_counted_together(planted_store):
 
 
 def test_call_that_began_days_before_is_counted_in_its_hours(store):
-    user = User(uid="1", values={20022: [500.0] * 12})
-    store_calls(store, [StoredCall(call_id="long", start=NOON - 100, users=[user])])
-    late = User(uid="1", values={20022: [10.0] * 12})
-    day = (NOON - 100) // DAY * DAY
-    store_calls(store, [StoredCall(call_id="other", start=day + 3 * DAY, users=[late])])
-    found = report(store, since=NOON - 3600, until=NOON)
-    assert found.calls == 1
+    user = User(uid="1", values={ROUND_TRIP: [10.0] * (3 * DAY // 4) + [500.0] * 900})
+    long = StoredCall(call_id="long", start=NOON - 3 * DAY, users=[user], seconds=3 * DAY + 3600)
+    store_calls(store, [long])
+    found = report(store, since=NOON, until=NOON + 3600)
+    assert (found.calls, found.calls_before) == (1, 1)
     assert found.total.rate("delay").rate == 1.0
+    assert [(each.before, each.after) for each in found.changes if each.measure == "delay"] == [(0.0, 1.0)]
 
 
 def test_one_call_has_no_interval_and_no_verdict(store):
