@@ -7,6 +7,7 @@ room. docs/report.md has the formulas and the measured rate of false alarms.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -310,7 +311,7 @@ class _Test:
         assert self.group.estimate is not None and self.rest.estimate is not None  # noqa: S101, PT018
         return difference_limits(self.rest.estimate, self.group.estimate, alpha, self.correlation)
 
-    @property
+    @cached_property
     def correlation(self) -> float:
         if self.rest is None or not (self.group.is_resampled and self.rest.is_resampled):
             return 0.0

@@ -153,11 +153,11 @@ def test_scores_are_those_of_the_view(found, world_store):
     }
 
 
-def test_roll_ups_do_not_change_a_report(tmp_path):
-    store = harvested(tmp_path / "store", seed=9)
+def test_roll_ups_do_not_change_a_report(store):
+    store_calls(store, random_calls(calls=5, seed=4))
     before = report(store, since=SINCE, until=UNTIL)
     assert store.writer.compact(closed_before="2027-01-01").skipped == ()
-    store.writer.build_rollups()
+    assert store.writer.build_rollups().valid > 0
     assert report(store, since=SINCE, until=UNTIL) == before
 
 
@@ -280,8 +280,8 @@ def test_two_vendors_need_a_choice(store):
     store_calls(store, random_calls(calls=2, seed=5, since=POINTS_BEGIN, until=POINTS_BEGIN + 3600))
     with pytest.raises(InvalidRequest, match="agora and opentok have calls in this time range"):
         report(store, since=POINTS_BEGIN, until=POINTS_BEGIN + 3600)
-    assert report(store, since=POINTS_BEGIN, until=POINTS_BEGIN + 3600, vendor="opentok").calls == 1
-    assert report(store, since=POINTS_BEGIN, until=POINTS_BEGIN + 3600, app_id="46").vendor == "opentok"
+    for choice in ({"vendor": "opentok"}, {"app_id": "46"}):
+        assert report(store, since=POINTS_BEGIN, until=POINTS_BEGIN + 3600, **choice).vendor == "opentok"
 
 
 def test_store_of_totals_only_is_refused(store):
