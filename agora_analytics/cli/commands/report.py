@@ -6,7 +6,8 @@ import typer
 
 from agora_analytics.cli.options import SinceOption, StoreOption, UntilOption, option_groups
 from agora_analytics.cli.output import Format, PageOutput, atomic_file
-from agora_analytics.cli.terminal import out
+from agora_analytics.cli.terminal import data
+from agora_analytics.cli.visible_text import visible_json
 from agora_analytics.errors import InvalidRequest
 
 
@@ -67,7 +68,7 @@ def report(
     )
     text = found.to_html() if output.format is Format.HTML else found.to_json() + "\n"
     if output.file is None:
-        out().file.write(text)
+        data(escape=visible_json).write(text)
         return
     with atomic_file(output.file) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
