@@ -4,8 +4,9 @@
 
 The samples are generated straight into a store, call by call, in the shape of the simulator's: sessions of about six
 minutes (log-normal), one to eight users, 28 metrics at intervals of 4 s or a multiple, values that are whole numbers or
-quarters. The days are compacted, which writes the roll-ups. Then a process of its own runs each panel from the roll-ups
-and as a full scan, and compares the rows. CPU seconds are of all threads, so other processes do not count.
+quarters. The days are compacted, which writes the roll-ups; each roll-up is written again to measure its CPU time. Then a
+process of its own runs each panel from the roll-ups and as a full scan, and compares the rows. CPU seconds are of all
+threads, so other processes do not count.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import pyarrow as pa
 
 from agora_analytics.schemas import CALL_TABLES, METRICS
 from agora_analytics.store import ParquetStore, duckdb_connection, open_store, query
+from agora_analytics.store.rollups.files import ROLLUPS, rollup_days
 from benchmarks.measure import print_table
 
 APP = "0123456789abcdef0123456789abcdef"
@@ -67,10 +69,23 @@ PANELS = {
             from (select metric, value, sum(samples) as samples from quality_histogram group by all)
         ) group by all
     """,
+    "scores": "select media, {scores} from score_hours group by all",
+    "scores by hour": "select media, hour, {scores} from score_hours group by all",
+    "scores by network": "select media, network, {scores} from score_hours group by all",
+    "scores by SDK version": "select media, sdk_version, {scores} from score_hours group by all",
+    "worst calls by score": """
+        select app_id, call_id, channel, media, {scores},
+            min({{'score': worst_window, 'ts': worst_window_ts, 'user_id': user_id, 'peer_id': peer_id}}) as worst
+        from score_hours group by all order by worst_window, call_id, media limit 50
+    """,
 }
 MEASURES = """
     sum(samples) as samples, sum(measured) as measured, sum(value_sum) as value_sum, min(value_min) as value_min,
     max(value_max) as value_max, sum(seconds) as seconds, sum(seconds_beyond) as beyond,
+    count(distinct call_id) as calls, count(distinct user_id) as users
+"""
+SCORES = """
+    sum(intervals) as intervals, sum(seconds) as seconds, sum(score_sum) as score_sum, min(worst_window) as worst_window,
     count(distinct call_id) as calls, count(distinct user_id) as users
 """
 MEMORY_LIMIT = "500MB"
@@ -172,12 +187,12 @@ def run_panels(folder: Path) -> Iterator[dict[str, Any]]:
 
     duckdb_connection.connect = limited
 
-    def timed(text: str, *, use_rollups: bool) -> tuple[list[Any], float, float]:
+    def timed(text: str, *, use_rollups: bool) -> tuple[pa.Table, float, float]:
         cpu, wall = time.process_time(), time.perf_counter()
-        rows = query.fetch(layout, text, lambda made: made.fetchall(), use_rollups=use_rollups)
-        return sorted(rows, key=repr), time.process_time() - cpu, time.perf_counter() - wall
+        rows = query.fetch(layout, text, lambda made: made.to_arrow_table(), use_rollups=use_rollups)
+        return rows, time.process_time() - cpu, time.perf_counter() - wall
 
-    texts = {name: text.format(measures=MEASURES) for name, text in PANELS.items()}
+    texts = {name: text.format(measures=MEASURES, scores=SCORES) for name, text in PANELS.items()}
     fast = {name: timed(text, use_rollups=True) for name, text in texts.items()}
     again = {name: timed(text, use_rollups=True) for name, text in texts.items()}
     print(json.dumps({"peak_of_rollups": peak()}), flush=True)
@@ -185,8 +200,8 @@ def run_panels(folder: Path) -> Iterator[dict[str, Any]]:
         scanned = timed(text, use_rollups=False)
         yield {
             "panel": name,
-            "rows": len(scanned[0]),
-            "equal": scanned[0] == fast[name][0],
+            "rows": scanned[0].num_rows,
+            "equal": in_order(scanned[0]).equals(in_order(fast[name][0])),
             "first_wall": fast[name][2],
             "cpu": again[name][1],
             "wall": again[name][2],
@@ -195,6 +210,22 @@ def run_panels(folder: Path) -> Iterator[dict[str, Any]]:
         }
     _, cpu, wall = timed(PLAIN, use_rollups=False)
     yield {"panel": "plain group by metric over quality", "scan_cpu": cpu, "scan_wall": wall}
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    plain = [name for name in rows.column_names if not pa.types.is_nested(rows.schema.field(name).type)]
+    return rows.sort_by([(name, "ascending") for name in plain]).combine_chunks()
+
+
+def rollup_seconds(folder: Path) -> dict[str, float]:
+    """Write each roll-up again; return the CPU seconds of each kind."""
+    layout, seconds = open_store(folder)._layout, dict[str, float]()
+    for rollup in ROLLUPS:
+        for day in rollup_days(layout, rollup):
+            begun = time.process_time()
+            day.build()
+            seconds[rollup.name] = seconds.get(rollup.name, 0) + time.process_time() - begun
+    return seconds
 
 
 def peak() -> int:
@@ -220,6 +251,8 @@ def measured(samples: int, days: int, keep: str | None) -> dict[str, Any]:
             "samples": store.counts()["metrics"],
             "bytes": sum(size(folder / "store" / table) for table in CALL_TABLES),
             "rollup_bytes": size(folder / "store/_rollups"),
+            "rollup_sizes": {path.name: size(path) for path in (folder / "store/_rollups").iterdir()},
+            "rollup_cpu": rollup_seconds(folder / "store"),
             "panels": [],
         }
         with subprocess.Popen(
@@ -266,6 +299,17 @@ def main() -> None:
         f"({share:.1%}); peak memory {figures['peak_of_rollups'] / 1e6:,.0f} MB from roll-ups, {figures['peak'] / 1e6:,.0f} MB "
         "with full scans"
     )
+    million = figures["samples"] / 1e6
+    kinds = [
+        [
+            name,
+            f"{size / 1e6:,.2f}",
+            f"{size / figures['bytes']:.1%}",
+            f"{figures['rollup_cpu'][name] / million * 10:.1f}",
+        ]
+        for name, size in figures["rollup_sizes"].items()
+    ]
+    print_table("Roll-ups", ["roll-up", "MB", "of the data", "CPU s for 10 M samples"], kinds)
     *panels, plain = figures["panels"]
     rows = [
         [
