@@ -6,7 +6,7 @@ rows.
 
 from collections.abc import Mapping
 
-from agora_analytics.scoring.intervals import LEAST_OF_WINDOW, STREAM, WINDOW
+from agora_analytics.scoring.intervals import LEAST_OF_WINDOW, WINDOW
 from agora_analytics.store.rollups.aggregates import SERIES_KEYS, SESSION, milliseconds_sql
 from agora_analytics.store.score_views import interval_scores_sql
 
@@ -22,8 +22,8 @@ SCORE_COLUMNS = (
 `worst_second` and `worst_rest` are the second of the hour and the milliseconds at which the worst window ends.
 """
 
-_KEYS = tuple(key for key in STREAM if key != "media")
-_OF_SESSION = {"channel": "s.cname", "user_id": "s.uid", **{name: f"s.{name}" for name in SESSION}}
+_KEYS = ("app_id", "day", "call_id", "session_id")
+_NAMES = ("vendor", "channel", "user_id", *SESSION)
 
 
 def score_hours_sql(tables: Mapping[str, str]) -> str:
@@ -36,58 +36,81 @@ def score_hours_sql(tables: Mapping[str, str]) -> str:
         tables: a query for the rows of `metrics` and of `sessions`, or one for those of `points`.
     """
     rows = {table: f"({query})" for table, query in tables.items()}
-    same = " AND ".join(f"i.{key} IS NOT DISTINCT FROM k.{key}" for key in _KEYS)
+    named, numbered = _of_points(rows) if "points" in rows else _of_metrics(rows)
+    stream = "session_id, peer_id, media"
     over = (
-        "OVER (PARTITION BY stream, media ORDER BY ended_us "
+        f"OVER (PARTITION BY {stream} ORDER BY ended_us "
         f"RANGE BETWEEN {round(WINDOW * 1e6) - 1} PRECEDING AND CURRENT ROW)"
     )
-    # The window sorts numbers instead of long texts, which takes a fifth less time.
+    # The windows sort numbers of calls and sessions instead of long texts, which takes half of the time.
     return f"""
-    WITH streams AS MATERIALIZED ({_streams(rows)}),
-    scored AS (
-        SELECT stream, media, epoch_us(ts) AS ended_us, {milliseconds_sql("seconds")} AS ms,
+    WITH known AS MATERIALIZED (
+        SELECT *, dense_rank() OVER (ORDER BY app_id, day, call_id) AS call, row_number() OVER () AS session FROM ({named})
+    ), scored AS (
+        SELECT {stream}, epoch_us(ts) AS ended_us, {milliseconds_sql("seconds")} AS ms,
             round(score * 1{"0" * SCORE_DIGITS})::BIGINT AS score
-        FROM ({interval_scores_sql(tables=rows)}) i JOIN streams k ON {same}
+        FROM ({interval_scores_sql(tables=numbered)})
     ), windows AS (
         SELECT *, CASE WHEN sum(weight) {over} >= {round(1000 * LEAST_OF_WINDOW)}
             THEN {_mean(f"sum(weighted) {over}", f"sum(weight) {over}")} END AS in_window
         FROM (SELECT *, CASE WHEN score IS NOT NULL THEN ms END AS weight, score * ms AS weighted FROM scored)
     ), hours AS (
-        SELECT stream, media, (ended_us // 3600000000)::INTEGER AS hour, count(*)::INTEGER AS intervals,
+        SELECT {stream}, (ended_us // 3600000000)::INTEGER AS hour, count(*)::INTEGER AS intervals,
             coalesce(sum(weight), 0)::INTEGER AS ms, coalesce(sum(ms) FILTER (score IS NULL), 0)::INTEGER AS ms_without_score,
             coalesce(sum(weighted), 0)::BIGINT AS total, max(ended_us // 1000) AS last_ms,
             min({{'score': in_window, 'ms': ended_us // 1000}}) FILTER (in_window IS NOT NULL) AS worst
-        FROM windows GROUP BY stream, media, hour
+        FROM windows GROUP BY {stream}, hour
     ), whole AS (
         SELECT * REPLACE (
             CASE WHEN max(worst) OVER entire IS NULL AND hour = max(hour) OVER entire
                 THEN {{'score': {_mean("sum(total) OVER entire", "sum(ms) OVER entire")}, 'ms': last_ms}}
                 ELSE worst END AS worst
         )
-        FROM hours WINDOW entire AS (PARTITION BY stream, media)
+        FROM hours WINDOW entire AS (PARTITION BY {stream})
     )
     SELECT {_columns()} FROM (
-        SELECT *, CASE WHEN worst.score IS NOT NULL THEN worst.ms - hour::BIGINT * 3600000 END AS worst_ms FROM whole
-    ) JOIN streams USING (stream)
+        SELECT * EXCLUDE (session_id), session_id AS session,
+            CASE WHEN worst.score IS NOT NULL THEN worst.ms - hour::BIGINT * 3600000 END AS worst_ms
+        FROM whole
+    ) JOIN known USING (session)
     """
 
 
-def _streams(rows: Mapping[str, str]) -> str:
-    """Return the query for a number of each stream, and its columns. Most of them have no score."""
-    if "points" in rows:
-        others = ", ".join(f"any_value({name}) AS {name}" for name in ("vendor", "channel", "user_id"))
-        none = ", ".join(f"NULL::VARCHAR AS {name}" for name in SESSION)
-        return f"""
-        SELECT *, row_number() OVER () AS stream, {none}
-        FROM (SELECT {", ".join(_KEYS)}, {others} FROM {rows["points"]} GROUP BY {", ".join(_KEYS)})
-        """
-    session = ", ".join(f"{sql} AS {name}" for name, sql in _OF_SESSION.items())
-    return f"""
-    SELECT k.app_id, k.day, k.call_id, k.sid AS session_id, nullif(k.peer_uid, '0') AS peer_id, 'agora' AS vendor, {session},
-        row_number() OVER () AS stream
-    FROM (SELECT DISTINCT app_id, day, call_id, sid, peer_uid FROM {rows["metrics"]}) k
-    LEFT JOIN {rows["sessions"]} s USING (app_id, day, call_id, sid)
-    """
+def _of_metrics(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """Return the query for the sessions of Agora, and the SQL of the tables with numbers of calls and sessions."""
+    sql = {"vendor": "'agora'", "channel": "s.cname", "user_id": "s.uid"}
+    names = ", ".join(f"{sql.get(name, f's.{name}')} AS {name}" for name in _NAMES)
+    same = "(m.app_id, m.day, m.call_id, m.sid) = (known.app_id, known.day, known.call_id, known.session_id)"
+    return (
+        f"""
+        SELECT app_id, day, call_id, sid AS session_id, {names}
+        FROM (SELECT DISTINCT app_id, day, call_id, sid FROM {rows["metrics"]})
+        LEFT JOIN {rows["sessions"]} s USING (app_id, day, call_id, sid)
+        """,
+        {
+            "metrics": f"(SELECT {_ONE_DAY}, call AS call_id, session AS sid, mid, peer_uid, ts, value "
+            f"FROM {rows['metrics']} m JOIN known ON {same})",
+            "sessions": f"(SELECT {_ONE_DAY}, call AS call_id, session AS sid, channel AS cname, user_id AS uid FROM known)",
+        },
+    )
+
+
+def _of_points(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """Return the query for the sessions of OpenTok, and the SQL of the table with numbers of calls and sessions."""
+    sql = {name: f"any_value({name})" for name in ("vendor", "channel", "user_id")}
+    names = ", ".join(f"{sql.get(name, 'NULL::VARCHAR')} AS {name}" for name in _NAMES)
+    keys = ", ".join(_KEYS)
+    same = " AND ".join(f"p.{key} IS NOT DISTINCT FROM known.{key}" for key in _KEYS)
+    return (
+        f"SELECT {keys}, {names} FROM {rows['points']} GROUP BY {keys}",
+        {
+            "points": f"(SELECT {_ONE_DAY}, p.vendor, p.channel, call AS call_id, session AS session_id, p.user_id, "
+            f"p.peer_id, metric, ts, value FROM {rows['points']} p JOIN known ON {same})",
+        },
+    )
+
+
+_ONE_DAY = "0 AS app_id, 0 AS day"  # the numbers of calls are different in all apps and days
 
 
 def _columns() -> str:
