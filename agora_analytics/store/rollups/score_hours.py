@@ -80,7 +80,8 @@ def _of_metrics(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
     """Return the query for the sessions of Agora, and the SQL of the tables with numbers of calls and sessions."""
     sql = {"vendor": "'agora'", "channel": "s.cname", "user_id": "s.uid"}
     names = ", ".join(f"{sql.get(name, f's.{name}')} AS {name}" for name in _NAMES)
-    same = "(m.app_id, m.day, m.call_id, m.sid) = (known.app_id, known.day, known.call_id, known.session_id)"
+    sids = {"session_id": "sid"}
+    same = " AND ".join(f"m.{sids.get(key, key)} = known.{key}" for key in _KEYS)
     return (
         f"""
         SELECT app_id, day, call_id, sid AS session_id, {names}
