@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agora_analytics.schemas import POINTS, SCORE_HOURS
-from agora_analytics.store import duckdb_connection, open_store
+from agora_analytics.store import open_store
 from agora_analytics.store.layout import Layout
 from agora_analytics.store.rollups import views
 from tests.conftest import slow
@@ -164,8 +164,6 @@ def test_only_the_views_of_a_query_are_created(filled):
     assert views.used_views('from "Score_Hours"') == ["score_hours"]
     assert views.queries(layout, ["score_hours"]).keys() == {"metrics_scores", "points_scores"}
     assert len(views.used_views("show tables")) == 3
-    with duckdb_connection.connect() as connection:
-        assert connection.sql("select 1").fetchall() == [(1,)]
 
 
 def test_condition_on_the_day_excludes_the_samples_of_others(filled):

@@ -176,10 +176,6 @@ def bucket_value_sql(bucket: str) -> str:
     return f"sign({bucket}) * {SMALLEST * (1 - RELATIVE_ERROR)!r} * pow({_GROWTH!r}, abs({bucket}))"
 
 
-def _hour(ts: str) -> str:
-    return f"(epoch_ms({ts}) // 3600000)::INTEGER"
-
-
 def milliseconds_sql(seconds: str) -> str:
     """Return the SQL of a duration in whole milliseconds."""
     return f"round(1000 * {seconds})::BIGINT"
@@ -189,6 +185,10 @@ def _bucket(value: str) -> str:
     """Return the SQL of the bucket of a value: 0 for zero, else a signed number that grows with the value."""
     index = f"1 + floor(ln(abs({value}) / {SMALLEST!r}) / {math.log(_GROWTH)!r})"
     return f"CASE WHEN abs({value}) < {SMALLEST!r} THEN 0 ELSE sign({value}) * ({index}) END::SMALLINT"
+
+
+def _hour(ts: str) -> str:
+    return f"(epoch_ms({ts}) // 3600000)::INTEGER"
 
 
 def _usable(value: str) -> str:

@@ -24,6 +24,7 @@ SCORE_COLUMNS = (
 
 _KEYS = ("app_id", "day", "call_id", "session_id")
 _NAMES = ("vendor", "channel", "user_id", *SESSION)
+_ONE_DAY = "0 AS app_id, 0 AS day"  # the numbers of calls are different in all apps and days
 
 
 def score_hours_sql(tables: Mapping[str, str]) -> str:
@@ -77,7 +78,7 @@ def score_hours_sql(tables: Mapping[str, str]) -> str:
 
 
 def _of_metrics(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """Return the query for the sessions of Agora, and the SQL of the tables with numbers of calls and sessions."""
+    """Return the query for the sessions of Agora, and the SQL of the tables with their numbers instead of ids."""
     sql = {"vendor": "'agora'", "channel": "s.cname", "user_id": "s.uid"}
     names = ", ".join(f"{sql.get(name, f's.{name}')} AS {name}" for name in _NAMES)
     sids = {"session_id": "sid"}
@@ -97,7 +98,7 @@ def _of_metrics(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
 
 
 def _of_points(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """Return the query for the sessions of OpenTok, and the SQL of the table with numbers of calls and sessions."""
+    """Return the query for the sessions of OpenTok, and the SQL of the table with their numbers instead of ids."""
     sql = {name: f"any_value({name})" for name in ("vendor", "channel", "user_id")}
     names = ", ".join(f"{sql.get(name, 'NULL::VARCHAR')} AS {name}" for name in _NAMES)
     keys = ", ".join(_KEYS)
@@ -109,9 +110,6 @@ def _of_points(rows: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
             f"p.peer_id, metric, ts, value FROM {rows['points']} p JOIN known ON {same})",
         },
     )
-
-
-_ONE_DAY = "0 AS app_id, 0 AS day"  # the numbers of calls are different in all apps and days
 
 
 def _columns() -> str:

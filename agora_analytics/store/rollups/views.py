@@ -1,4 +1,4 @@
-"""The views `quality_hours`, `quality_histogram` and `score_hours`: from roll-ups where these are valid, else from the samples.
+"""The views of roll-ups: from their files where these are valid, else from the samples.
 
 Both come from the same SQL, so a query returns the same rows with and without roll-ups.
 """
@@ -154,10 +154,9 @@ def _scores(parts: Sequence[str]) -> str:
         "worst_window": f"worst / 1{'0' * SCORE_DIGITS} AS worst_window",
         "worst_window_ts": "make_timestamptz(((hour::BIGINT * 3600 + worst_second) * 1000 + worst_rest) * 1000) AS worst_window_ts",
     }
-    none = _selected(
-        METRICS_SCORES, f"({METRICS_SCORES.sql({name: no_rows(name) for name in METRICS_SCORES.tables})})"
-    )
-    return _select(SCORE_HOURS, sql, list(filter(None, parts)) or [none])
+    if not any(parts):
+        parts = [_selected(METRICS_SCORES, f"({METRICS_SCORES.sql(_NO_SAMPLES)})")]
+    return _select(SCORE_HOURS, sql, parts)
 
 
 _VIEWS: Mapping[str, Callable[[Sequence[str]], str]] = {
@@ -166,6 +165,7 @@ _VIEWS: Mapping[str, Callable[[Sequence[str]], str]] = {
     "score_hours": _scores,
 }
 _HOUR = "to_timestamp(hour * 3600) AS hour"
+_NO_SAMPLES = {table: no_rows(table) for table in METRICS_SCORES.tables}
 
 
 def _seconds(ms: str) -> str:
