@@ -21,7 +21,7 @@ class Said:
     Attributes:
         verdict: side and cause.
         party: the uid at fault; None if nobody is named.
-        is_poor: whether the user's call is called poor.
+        is_poor: whether any issue of the user's call is reported, however short.
     """
 
     verdict: Verdict
@@ -162,8 +162,12 @@ FIGURES: Mapping[str, tuple[Callable[[Judged], bool], Callable[[Judged], bool]]]
     "two causes: one of them named": (lambda each: each.is_right, _in_group("overlapping")),
     "one cause that no metric shows: right": (lambda each: each.is_right, _in_group("hidden")),
     'no samples of the user: "unknown"': (_says(UNKNOWN), _in_group("no_data")),
-    "poor calls: called poor": (lambda each: each.said.is_poor, lambda each: bool(each.noticed)),
-    "healthy for the user: called poor": (
+    "noticed cause: any cause named": (
+        lambda each: each.said.verdict not in (NONE, UNKNOWN),
+        lambda each: bool(each.noticed),
+    ),
+    "noticed cause: any issue reported": (lambda each: each.said.is_poor, lambda each: bool(each.noticed)),
+    "healthy for the user: any issue reported": (
         lambda each: each.said.is_poor,
         _in_group("healthy", "elsewhere"),
     ),

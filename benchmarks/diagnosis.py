@@ -72,8 +72,7 @@ def judged_calls(
                 said = classify(changed.sessions, changed.metrics, call.planted.uid)
                 judged[way, name].append(Judged.of(call.planted, said))
         if number % 50 == 0:
-            print(f"\r{number} calls", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+            print(f"{number} calls", file=sys.stderr, flush=True)
     return judged
 
 

@@ -6,7 +6,7 @@ that poll a client every few seconds get the mean of the seconds since their pre
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -125,10 +125,6 @@ class ClientsOfCall:
                     client.series.setdefault(key, []).append(samples)
             self._clients[uid] = client
         return self._clients[uid]
-
-    @classmethod
-    def of(cls, sessions: pa.Table, metrics: pa.Table) -> Self:
-        return cls(sessions, metrics)
 
 
 def series_by_sid(metrics: pa.Table) -> dict[str, dict[tuple[int, str], tuple[NDArray[np.int64], Seconds]]]:

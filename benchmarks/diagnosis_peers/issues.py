@@ -1,17 +1,20 @@
-"""Issues that a tool reports for single clients, and what somebody who reads all of them would answer.
+"""Issues that a tool reports for single clients, and what somebody who has all of them would answer.
 
-The tools name neither a side nor, mostly, a cause. The reading is as favourable for them as their words allow:
+The tools name neither a side nor, mostly, a cause. They are read as favourably as their words allow: by somebody who has the
+issues of the complaining user's client and of all clients that the user receives media from, and who knows which issues are
+telling. The order of the rules of a tool, and how long an issue must last to count, were chosen with calls of `TUNING_SEEDS`
+so that the tool gives the most right answers.
 
-1. An issue of the complaining user's own client about what the user sends, or about the device, is the user's: `receiver`.
-2. An issue about what the user receives is the sender's, if the sender's client reports an issue of its own. Otherwise it
-   is read as the mapping of the tool says.
-3. If the user's client reports nothing, the issues that the senders' clients report about themselves count.
-4. Of several answers, the one whose issues last longest counts.
+1. The first rule that applies to an issue of the user's client counts.
+2. An issue about what a client sends, or about its device or connection, is its own: the side is `receiver`.
+3. An issue about what the user receives is the sender's, if the sender's client reports an issue of its own. If no sender
+   does and another client has the same issue, it is the servers'. Otherwise it is what the rule says.
+4. If the user's client reports nothing, what the senders' clients report about themselves counts.
 5. Without issues the answer is `none`. Without samples of the user it is `unknown`, which none of the tools says.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -27,7 +30,7 @@ class Issue:
 
     Attributes:
         kind: the tool's name of the issue.
-        seconds: how long it lasts, or how often it is reported times the interval.
+        seconds: how long it lasts; the number of reports times the interval between polls.
         sender: the user whose stream it is about; None for all that a client receives, and for what it sends.
     """
 
@@ -36,70 +39,87 @@ class Issue:
     sender: str | None = None
 
 
-@frozen
-class Reading:
-    """What the issues of a tool mean.
+@frozen(kw_only=True)
+class Rule:
+    """What an issue of a client means.
 
     Attributes:
-        own: the cause, by kind of issue about what a client sends or about its device and connection.
-        received: whose fault it is and the cause, by kind of issue about what a client receives.
+        kind: the tool's name of the issue.
+        about: `own`: what the client sends, its device or its connection; `received`: what it receives.
+        cause: the cause.
+        side: whose fault an issue about received media is, if nothing else tells.
+        least: the seconds that it must last to count.
     """
 
-    own: Mapping[str, str]
-    received: Mapping[str, tuple[Literal["sender", "receiver"], str]]
+    kind: str
+    about: Literal["own", "received"]
+    cause: str
+    side: Literal["receiver", "sender"] = "receiver"
+    least: float = 0
+
+    def applies(self, issue: Issue) -> bool:
+        return issue.kind == self.kind and issue.seconds >= self.least
 
 
 Detector = Callable[[ClientsOfCall, str], Sequence[Issue]]
 """Returns the issues that a tool reports for the client of a user."""
 
 
-def answer(detect: Detector, reading: Reading, clients: ClientsOfCall, uid: str) -> Said:
-    """Return what a tool's issues say about the call of a user."""
-    if not clients.client(uid).has_samples:
-        return Said(UNKNOWN)
-    issues = list(detect(clients, uid))
-    votes: Counter[tuple[str, str, str]] = Counter()
-    own_issues = {sender: _own(detect, reading, clients, sender) for sender in clients.client(uid).senders}
-    for issue in issues:
-        if issue.kind in reading.own:
-            votes["receiver", reading.own[issue.kind], uid] += issue.seconds
-        else:
-            votes[_of_received(issue, reading, own_issues, uid)] += issue.seconds
-    if not votes:
-        for sender, own in own_issues.items():
-            for cause, seconds in own.items():
-                votes["sender", cause, sender] += seconds
-    if not votes:
-        return Said(NONE)
-    ((side, cause, party), _) = votes.most_common(1)[0]
-    return Said((side, cause), party, is_poor=bool(issues))
+def peer(detect: Detector, rules: Sequence[Rule]) -> Callable[[pa.Table, pa.Table, str], Said]:
+    """Return a classifier of calls from the tables `sessions` and `metrics` and the uid who complains."""
+
+    def classify(sessions: pa.Table, metrics: pa.Table, uid: str) -> Said:
+        clients = ClientsOfCall(sessions, metrics)
+        if not clients.client(uid).has_samples:
+            return Said(UNKNOWN)
+        issues = {each: detect(clients, each) for each in (uid, *clients.client(uid).senders)}
+        return read(issues, rules, uid)
+
+    return classify
 
 
-def _own(detect: Detector, reading: Reading, clients: ClientsOfCall, uid: str) -> Counter[str]:
-    """Return the seconds of the issues that a client reports about itself, by cause."""
-    causes: Counter[str] = Counter()
-    for issue in detect(clients, uid):
-        if issue.kind in reading.own:
-            causes[reading.own[issue.kind]] += issue.seconds
-    return causes
+def read(issues: Mapping[str, Sequence[Issue]], rules: Sequence[Rule], uid: str) -> Said:
+    """Return what the issues of some clients say about the call of one user. Keys are uids."""
+    own = {sender: found for sender in issues if sender != uid and (found := _own(issues[sender], rules))}
+    for rule in rules:
+        applying = [issue for issue in issues[uid] if rule.applies(issue)]
+        if not applying:
+            continue
+        issue = max(applying, key=lambda each: each.seconds)
+        if rule.about == "own":
+            return Said(("receiver", rule.cause), uid, is_poor=True)
+        return _of_received(rule, issue, issues, own, uid)
+    for sender, (_, cause) in sorted(own.items(), key=lambda item: -item[1][0]):
+        return Said(("sender", cause), sender, is_poor=bool(issues[uid]))
+    return Said(NONE, is_poor=bool(issues[uid]))
+
+
+def _own(issues: Iterable[Issue], rules: Iterable[Rule]) -> tuple[float, str] | None:
+    """Return how long the most telling issue lasts that a client reports about itself, and its cause."""
+    found: Iterator[tuple[float, str]] = (
+        (issue.seconds, rule.cause)
+        for rule in rules
+        if rule.about == "own"
+        for issue in issues
+        if rule.applies(issue)
+    )
+    return next(found, None)
 
 
 def _of_received(
-    issue: Issue, reading: Reading, own_issues: Mapping[str, Counter[str]], uid: str
-) -> tuple[str, str, str]:
-    blamed = [
-        (seconds, cause, sender)
-        for sender, own in own_issues.items()
-        if issue.sender in (None, sender)
-        for cause, seconds in own.items()
-    ]
-    if blamed:
-        _, cause, sender = max(blamed)
-        return "sender", cause, sender
-    side, cause = reading.received[issue.kind]
-    return (side, cause, issue.sender) if side == "sender" and issue.sender else ("receiver", cause, uid)
-
-
-def peer(detect: Detector, reading: Reading) -> Callable[[pa.Table, pa.Table, str], Said]:
-    """Return a classifier of calls from the tables `sessions` and `metrics` and the uid who complains."""
-    return lambda sessions, metrics, uid: answer(detect, reading, ClientsOfCall.of(sessions, metrics), uid)
+    rule: Rule,
+    issue: Issue,
+    issues: Mapping[str, Sequence[Issue]],
+    own: Mapping[str, tuple[float, str]],
+    uid: str,
+) -> Said:
+    at_fault = Counter({each: own[each][0] for each in own if issue.sender in (None, each)})
+    if at_fault:
+        sender = at_fault.most_common(1)[0][0]
+        return Said(("sender", own[sender][1]), sender, is_poor=True)
+    others = [other for each, found in issues.items() if each != uid for other in found]
+    if rule.cause == "downlink_loss" and any(rule.applies(other) for other in others):
+        return Said(("server", "server_loss"), is_poor=True)
+    if rule.side == "sender" and issue.sender:
+        return Said(("sender", rule.cause), issue.sender, is_poor=True)
+    return Said(("receiver", rule.cause), uid, is_poor=True)

@@ -21,7 +21,7 @@ from benchmarks.diagnosis_peers.client_samples import (
     ClientsOfCall,
     Seconds,
 )
-from benchmarks.diagnosis_peers.issues import Issue, Reading, peer
+from benchmarks.diagnosis_peers.issues import Issue, Rule, peer
 
 _PROFILE = PROFILES["teams-cqd"]
 HIGH_ROUND_TRIP = _PROFILE.of("round_trip_time")[0].value
@@ -32,9 +32,11 @@ LOW_FPS = 7.0
 SENT_ROUND_TRIP, SENT_LOSS, SENT_FPS = "sent: round trip", "sent: packet loss", "sent: video frame rate"
 RECEIVED_LOSS, RECEIVED_RATE = "received: packet loss", "received: video frame rate"
 
-READING = Reading(
-    own={SENT_ROUND_TRIP: "high_delay", SENT_LOSS: "uplink_loss", SENT_FPS: "capture_stopped"},
-    received={RECEIVED_LOSS: ("receiver", "downlink_loss"), RECEIVED_RATE: ("receiver", "downlink_loss")},
+# A low frame rate has no rule: a shared screen has one as well, and Agora does not report which video is a screen.
+RULES = (
+    Rule(kind=SENT_ROUND_TRIP, about="own", cause="high_delay"),
+    Rule(kind=SENT_LOSS, about="own", cause="uplink_loss"),
+    Rule(kind=RECEIVED_LOSS, about="received", cause="downlink_loss"),
 )
 
 
@@ -77,4 +79,4 @@ def _frame_rate(kind: str, client: ClientSamples, mids: tuple[int, ...], sender:
     return _issue(kind, fps, not np.isnan(fps).all() and _mean(fps) < LOW_FPS, sender)
 
 
-classify = peer(detect, READING)
+classify = peer(detect, RULES)

@@ -20,17 +20,20 @@ from benchmarks.diagnosis_peers.client_samples import (
     ClientsOfCall,
     Seconds,
 )
-from benchmarks.diagnosis_peers.issues import Issue, Reading, peer
+from benchmarks.diagnosis_peers.issues import Issue, Rule, peer
 
 _LOW, _VERY_LOW = PROFILES["peermetrics"].of("audio_mos")
 POLL = 10  # s: DEFAULT_INTERVAL
 LEAST_SECONDS = 30
+FAILED_SESSION, REJOIN = 60, 30  # s that such an issue counts as
 LOW_EMOS, VERY_LOW_EMOS = "low_emos", "very_low_emos"
 REJOINS, NO_CONNECTION = "multiple_rejoins", "no_connection"
 
-READING = Reading(
-    own={REJOINS: "reconnects", NO_CONNECTION: "join_failure"},
-    received={LOW_EMOS: ("receiver", "downlink_loss"), VERY_LOW_EMOS: ("receiver", "downlink_loss")},
+# The score hardly changes with the loss, so that a very low one means a long round trip. `low_emos` has no rule.
+RULES = (
+    Rule(kind=NO_CONNECTION, about="own", cause="join_failure", least=2 * FAILED_SESSION),
+    Rule(kind=VERY_LOW_EMOS, about="own", cause="high_delay"),
+    Rule(kind=REJOINS, about="own", cause="reconnects", least=2 * REJOIN),
 )
 
 
@@ -40,9 +43,9 @@ def detect(clients: ClientsOfCall, uid: str) -> list[Issue]:
     stays = clients.stays.get(uid, ())
     issues = []
     if failed := clients.sessions_without_samples(uid):
-        issues.append(Issue(NO_CONNECTION, 60 * failed))
+        issues.append(Issue(NO_CONNECTION, FAILED_SESSION * failed))
     elif len(stays) > 1:
-        issues.append(Issue(REJOINS, 30 * (len(stays) - 1)))
+        issues.append(Issue(REJOINS, REJOIN * (len(stays) - 1)))
     scores = np.concatenate([_scores(client, sender) for sender in client.senders] or [np.empty(0)])
     very_low = scores < _VERY_LOW.value
     low = (scores < _LOW.value) & ~very_low
@@ -75,4 +78,4 @@ def emos(loss: Seconds, round_trip: Seconds, kbps: Seconds) -> Seconds:
     return np.clip(np.round(score, 2), 1, 5)
 
 
-classify = peer(detect, READING)
+classify = peer(detect, RULES)

@@ -35,7 +35,7 @@ from benchmarks.diagnosis_peers.client_samples import (
     Seconds,
     mean_of_polls,
 )
-from benchmarks.diagnosis_peers.issues import Issue, Reading, peer
+from benchmarks.diagnosis_peers.issues import Issue, Rule, peer
 
 _PROFILE = PROFILES["webrtc-issue-detector"]
 HIGH_LOSS = 100 * _PROFILE.of("audio_packet_loss_received")[0].value
@@ -53,15 +53,15 @@ OUTBOUND, INBOUND, SERVER = "outbound-network-quality", "inbound-network-quality
 FROZEN, DECODER = "frozen-video-track", "decoder-cpu-throttling"
 MISSING_AUDIO, MISSING_VIDEO = "missing-audio-stream-data", "missing-video-stream-data"
 
-READING = Reading(
-    # `server-issue` is a long round trip without loss. Read as the server's, it would be wrong for each high delay.
-    own={OUTBOUND: "uplink_loss", SERVER: "high_delay", DECODER: "cpu"},
-    received={
-        INBOUND: ("receiver", "downlink_loss"),
-        FROZEN: ("receiver", "downlink_loss"),
-        MISSING_AUDIO: ("sender", "reconnects"),
-        MISSING_VIDEO: ("sender", "capture_stopped"),
-    },
+RULES = (
+    # `server-issue` is a long round trip without loss. Read as the servers', it would be wrong for each high delay.
+    Rule(kind=SERVER, about="own", cause="high_delay", least=30),
+    Rule(kind=OUTBOUND, about="own", cause="uplink_loss", least=30),
+    Rule(kind=INBOUND, about="received", cause="downlink_loss", least=30),
+    Rule(kind=MISSING_AUDIO, about="received", cause="reconnects", side="sender", least=20),
+    Rule(kind=MISSING_VIDEO, about="received", cause="capture_stopped", side="sender"),
+    Rule(kind=DECODER, about="received", cause="cpu", least=30),
+    Rule(kind=FROZEN, about="received", cause="reconnects", side="sender", least=15),
 )
 
 
@@ -233,4 +233,4 @@ def missing_polls(kbps: Seconds) -> int:
     return int(run.sum())
 
 
-classify = peer(detect, READING)
+classify = peer(detect, RULES)
