@@ -37,6 +37,7 @@ SIMULATOR = ("starlette", "numpy")
 VENDORS = ("AGORA_", "ALIBABA_CLOUD_", "OPENTOK_", "VONAGE_")  # prefixes of environment variables
 NEEDS = {
     "apsaravideo": SIMULATOR,
+    "benchmarks": ("benchmarks", "duckdb", "portalocker", "pyarrow", *SIMULATOR),
     "beta": SIMULATOR,
     "blocking": SIMULATOR,
     "bucket": ("deltalake", "duckdb", "obstore", "polars", "portalocker", "pyarrow", *SIMULATOR),

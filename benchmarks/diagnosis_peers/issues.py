@@ -10,7 +10,7 @@ so that the tool gives the most right answers.
 3. An issue about what the user receives is the sender's, if the sender's client reports an issue of its own. If no sender
    does and another client has the same issue, it is the servers'. Otherwise it is what the rule says.
 4. If the user's client reports nothing, what the senders' clients report about themselves counts.
-5. Without issues the answer is `none`. Without samples of the user it is `unknown`, which none of the tools says.
+5. Without issues the answer is `none`, or `unknown` if the user's client reported no sample. None of the tools says that.
 """
 
 from collections import Counter
@@ -70,10 +70,9 @@ def peer(detect: Detector, rules: Sequence[Rule]) -> Callable[[pa.Table, pa.Tabl
 
     def classify(sessions: pa.Table, metrics: pa.Table, uid: str) -> Said:
         clients = ClientsOfCall(sessions, metrics)
-        if not clients.client(uid).has_samples:
-            return Said(UNKNOWN)
-        issues = {each: detect(clients, each) for each in (uid, *clients.client(uid).senders)}
-        return read(issues, rules, uid)
+        client = clients.client(uid)
+        said = read({each: detect(clients, each) for each in (uid, *client.senders)}, rules, uid)
+        return said if client.has_samples or said.verdict != NONE else Said(UNKNOWN)
 
     return classify
 

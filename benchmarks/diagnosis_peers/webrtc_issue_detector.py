@@ -206,7 +206,9 @@ def _decoder(videos: list[VideoPolls], mos: Seconds) -> Iterator[Issue]:
         volatile = [
             video
             for video in present
-            if not _differs(video.width[begin : poll + 1]).any() and is_volatile(video.fps[begin:poll])
+            if not _differs(video.width[begin : poll + 1]).any()
+            and not _is_uneven(video.fps[begin + 1 : poll + 1])
+            and is_volatile(video.fps[begin:poll])
         ]
         if 100 * len(volatile) / len(present) > AFFECTED_STREAMS:
             total += POLL
@@ -216,9 +218,9 @@ def _decoder(videos: list[VideoPolls], mos: Seconds) -> Iterator[Issue]:
 
 
 def is_volatile(fps: Seconds) -> bool:
-    """Return whether the frame rate of the previous polls varies by more than 8 % on average, at even intervals."""
-    fps = fps[fps > 0]  # a rate of 0 is skipped
-    if len(fps) < LEAST_POLLS or _is_uneven(fps):
+    """Return whether the frame rate of the previous polls differs from its mean by more than 8 % on average."""
+    fps = fps[~np.isnan(fps)]
+    if len(fps) < LEAST_POLLS or not fps.any():
         return False
     return float(np.abs(fps - fps.mean()).mean() * 100 / fps.mean()) > VOLATILITY
 
