@@ -43,7 +43,7 @@ RULES = (
     Rule(kind=RTT, about="own", cause="high_delay", least=10),
     Rule(kind=SENT_BYTES, about="own", cause="reconnects", least=20),
     Rule(kind=RECEIVED_BYTES, about="received", cause="reconnects", side="sender"),
-    Rule(kind=INPUT, about="own", cause="silent_microphone", least=150),
+    Rule(kind=INPUT, about="own", cause="silent_microphone", least=180),
     Rule(kind=OUTPUT, about="received", cause="silent_microphone", side="sender", least=180),
     Rule(kind=MOS, about="received", cause="downlink_loss", least=30),
 )

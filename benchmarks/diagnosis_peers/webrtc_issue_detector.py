@@ -60,7 +60,7 @@ RULES = (
     Rule(kind=INBOUND, about="received", cause="downlink_loss", least=30),
     Rule(kind=MISSING_AUDIO, about="received", cause="reconnects", side="sender", least=20),
     Rule(kind=MISSING_VIDEO, about="received", cause="capture_stopped", side="sender"),
-    Rule(kind=DECODER, about="received", cause="cpu", least=30),
+    Rule(kind=DECODER, about="received", cause="cpu", least=45),
     Rule(kind=FROZEN, about="received", cause="reconnects", side="sender", least=15),
 )
 
