@@ -2,8 +2,8 @@
 
 The tools name neither a side nor, mostly, a cause. They are read as favourably as their words allow: by somebody who has the
 issues of the complaining user's client and of all clients that the user receives media from, and who knows which issues are
-telling. The order of the rules of a tool, and how long an issue must last to count, were chosen with calls of `TUNING_SEEDS`
-so that the tool gives the most right answers.
+telling. The order of the rules of a tool, and how long an issue must last to count, were searched for with 1,200 calls of
+`TUNING_SEEDS`; docs/diagnosis-accuracy.md says what the search maximized, and what else was tried.
 
 1. The first rule that applies to an issue of the user's client counts.
 2. An issue about what a client sends, or about its device or connection, is its own: the side is `receiver`.
