@@ -44,4 +44,6 @@ def _show(console: Console, evidence: "Evidence") -> None:
         bins = [float("nan") if value is None else value for value in evidence.chart]
         plain = not is_utf8(console.encoding or "")
         line = sparkline(bins, [True] * len(bins), top=max(known), plain=plain)
-        console.print(Text.assemble("  ", line, (f"  0 to {max(known):.4g} {evidence.unit or ''}".rstrip(), "dim")))
+        console.print(
+            Text.assemble("  ", line, (f"  0 to {max(known):.4g} {evidence.unit or ''}".rstrip(), "dim"))
+        )

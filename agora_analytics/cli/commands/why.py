@@ -26,7 +26,9 @@ class WhyFormat(StrEnum):
 
 @option_groups
 def why(
-    call: Annotated[str, typer.Option(metavar="CALL_ID", help="The call, as `agora-analytics calls` shows it.")],
+    call: Annotated[
+        str, typer.Option(metavar="CALL_ID", help="The call, as `agora-analytics calls` shows it.")
+    ],
     uid: Annotated[str, typer.Option(metavar="UID", help="The user who complains.")],
     at: Annotated[
         str | None,
@@ -44,7 +46,10 @@ def why(
         ),
     ] = None,
     profile: Annotated[
-        str, typer.Option(metavar="PROFILE", help="The thresholds of loss and delay: agora, teams-cqd, twilio, ...")
+        str,
+        typer.Option(
+            metavar="PROFILE", help="The thresholds of loss and delay: agora, teams-cqd, twilio, ..."
+        ),
     ] = "agora",
     chosen_format: Annotated[
         WhyFormat, typer.Option("--format", "-f", metavar="FORMAT", help="text for people, or json.")
@@ -68,7 +73,9 @@ def why(
 
         async def ask() -> "Diagnosis":
             async with open_client(account.client) as client:
-                return await diagnose_live(client, await search.find(client, call), uid, at=at, profile=profile)
+                return await diagnose_live(
+                    client, await search.find(client, call), uid, at=at, profile=profile
+                )
 
         diagnosis = asyncio.run(ask())
     if chosen_format is WhyFormat.JSON:

@@ -69,51 +69,71 @@ class Attribution:
         return int(left.sum())
 
 
-def attribute(timeline: CallTimeline, uid: str, limits: Limits, *, within: Seconds | None = None) -> Attribution:
+def signals_of(timeline: CallTimeline, limits: Limits) -> BitrateSignals:
+    """Return the signals of a call. They compute each result once, so one object serves all users of a call."""
+    return BitrateSignals(DeviceSignals(NetworkSignals(timeline, limits)))
+
+
+def attribute(signals: BitrateSignals, uid: str, *, within: Seconds | None = None) -> Attribution:
     """Return which causes explain what a user noticed.
 
     Args:
-        timeline: of the call.
+        signals: of the call.
         uid: the user; one of `timeline.uids`.
-        limits: that the rules apply.
         within: only these seconds; None: the whole call.
     """
-    signals = BitrateSignals(DeviceSignals(NetworkSignals(timeline, limits)))
-    found: dict[tuple[Cause, str | None], Explanation] = {}
-
-    def add(rule: Rule, sender: str, seconds: Seconds) -> None:
-        if not seconds.any():
-            return
-        party = {"receiver": uid, "sender": sender, "server": None}[rule.whose]
-        none = np.zeros(timeline.seconds, dtype=np.bool_)
-        known = found.setdefault((rule.cause, party), Explanation(rule.cause, party, none))
-        known.seconds = known.seconds | seconds
-        if sender not in known.senders and sender != uid:
-            known.senders.append(sender)
-
-    here = timeline.present(uid)
+    timeline = signals.network.timeline
     wanted = np.ones(timeline.seconds, dtype=np.bool_) if within is None else within
-    poor = np.zeros(timeline.seconds, dtype=np.bool_)
+    found = _Found(signals, uid, timeline.present(uid) & wanted)
     for sender in timeline.senders(uid):
-        left = {
-            symptom: seconds & here & wanted for symptom, seconds in Symptoms(signals).of(uid, sender).items()
-        }
-        poor |= left[Symptom.AUDIO] | left[Symptom.VIDEO] | left[Symptom.DELAY]
-        for rule in RECEIVED:
-            holds = rule.holds(signals, uid, sender)
-            for symptom in rule.explains:
-                add(rule, sender, left[symptom] & holds)
-                left[symptom] = left[symptom] & ~holds
-        for rule in ALWAYS:
-            add(rule, sender, rule.holds(signals, uid, sender) & here & wanted)
+        found.add_received(sender)
     if any(receiver != uid for receiver in timeline.receivers(uid)):
         for rule in SENT:
-            add(rule, uid, rule.holds(signals, uid, uid) & here & wanted)
+            found.add(rule, uid, rule.holds(signals, uid, uid) & found.here)
     for explanation in (_reconnects(signals, uid, wanted), _join_failures(timeline, uid, wanted)):
         if explanation is not None:
-            found[explanation.cause, uid] = explanation
-    ordered = sorted(found.values(), key=lambda each: -each.weight)
-    return Attribution(timeline, signals, uid, poor, ordered)
+            found.explanations[explanation.cause, uid] = explanation
+    ordered = sorted(found.explanations.values(), key=lambda each: -each.weight)
+    return Attribution(timeline, signals, uid, found.poor, ordered)
+
+
+@define(eq=False)
+class _Found:
+    """The explanations that were found so far, and the seconds that are judged."""
+
+    signals: BitrateSignals
+    uid: str
+    here: Seconds
+    poor: Seconds = field(init=False)
+    explanations: dict[tuple[Cause, str | None], Explanation] = field(factory=dict, init=False)
+
+    @poor.default
+    def _nothing_yet(self) -> Seconds:
+        return np.zeros_like(self.here)
+
+    def add_received(self, sender: str) -> None:
+        """Add what explains the symptoms of one received stream. Each is explained by the first rule that holds."""
+        symptoms = Symptoms(self.signals).of(self.uid, sender)
+        left = {symptom: seconds & self.here for symptom, seconds in symptoms.items()}
+        self.poor = self.poor | left[Symptom.AUDIO] | left[Symptom.VIDEO] | left[Symptom.DELAY]
+        for rule in RECEIVED:
+            holds = rule.holds(self.signals, self.uid, sender)
+            for symptom in rule.explains:
+                self.add(rule, sender, left[symptom] & holds)
+                left[symptom] = left[symptom] & ~holds
+        for rule in ALWAYS:
+            self.add(rule, sender, rule.holds(self.signals, self.uid, sender) & self.here)
+
+    def add(self, rule: Rule, sender: str, seconds: Seconds) -> None:
+        """Add the seconds that a rule explains."""
+        if not seconds.any():
+            return
+        party = {"receiver": self.uid, "sender": sender, "server": None}[rule.whose]
+        new = Explanation(rule.cause, party, np.zeros_like(self.here))
+        known = self.explanations.setdefault((rule.cause, party), new)
+        known.seconds = known.seconds | seconds
+        if sender not in known.senders and sender != self.uid:
+            known.senders.append(sender)
 
 
 def _reconnects(signals: BitrateSignals, uid: str, wanted: Seconds) -> Explanation | None:

@@ -127,7 +127,9 @@ class CallTimeline:
         return cls._made(start, stays, samples)
 
     @classmethod
-    def _made(cls, start: int, stays: "Sequence[Stay]", samples: "dict[tuple[str, int, str], _Samples]") -> Self:
+    def _made(
+        cls, start: int, stays: "Sequence[Stay]", samples: "dict[tuple[str, int, str], _Samples]"
+    ) -> Self:
         by_uid: dict[str, list[Stay]] = {}
         for stay in sorted(stays, key=lambda stay: (stay.join, stay.sid)):
             by_uid.setdefault(stay.uid, []).append(stay)
@@ -269,4 +271,5 @@ def _epochs(column: "pa.ChunkedArray") -> NDArray[np.int64]:
 
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("s", column.type.tz)).cast(pa.int64())
-    return column.to_numpy().astype(np.int64)
+    seconds: NDArray[np.int64] = column.to_numpy().astype(np.int64)
+    return seconds

@@ -38,7 +38,8 @@ class DeviceSignals:
     def encoded_share(self, uid: str) -> Values:
         """Return the share of the camera's frames that a user sends, smoothed."""
         sent = moving_mean(self._own(uid, "video_send_frame_rate"), MEAN)
-        return sent / np.maximum(self.camera(uid), 0.1)
+        share: Values = sent / np.maximum(self.camera(uid), 0.1)
+        return share
 
     @remembered
     def quantisation(self, uid: str) -> Values:
@@ -99,7 +100,12 @@ class DeviceSignals:
         fewer = below(self.camera(uid), _SLOW_CAMERA * self.usual_frame_rate(uid))
         fewer |= below(self.encoded_share(uid), _SLOW_ENCODER)
         compressed = above(self.quantisation(uid), self.network.limits.quantisation)
-        return fewer & ~compressed & ~self.shares_screen(uid) & above(self.camera(uid), self.network.limits.camera)
+        return (
+            fewer
+            & ~compressed
+            & ~self.shares_screen(uid)
+            & above(self.camera(uid), self.network.limits.camera)
+        )
 
     def _hangs(self, uid: str) -> Seconds:
         """Return when received audio stands still although hardly anything is lost or late."""
@@ -111,7 +117,9 @@ class DeviceSignals:
             lost = above(moving_mean(network.loss_after_uplink(uid, sender), MEAN), _LITTLE_LOSS)
             lost |= above(moving_mean(network.uplink_loss(sender), MEAN), _LITTLE_LOSS)
             gone = around(network.offline(sender), MEAN)
-            hangs |= above(freeze, _FREEZE) & ~lost & ~gone & ~above(network.round_trip(sender), _LITTLE_DELAY)
+            hangs |= (
+                above(freeze, _FREEZE) & ~lost & ~gone & ~above(network.round_trip(sender), _LITTLE_DELAY)
+            )
         return hangs & ~late
 
     def _own(self, uid: str, metric: str) -> Values:

@@ -64,9 +64,14 @@ def diagnose(
     """
     find_profile(profile)
     fetch = reader(store)
-    calls = fetch(f"SELECT app_id, day::VARCHAR AS day FROM calls WHERE call_id = {quoted(call_id)}").to_pylist()
+    calls = fetch(
+        f"SELECT app_id, day::VARCHAR AS day FROM calls WHERE call_id = {quoted(call_id)}"
+    ).to_pylist()
     if not calls:
-        raise InvalidRequest(_no_call(fetch, call_id))
+        raise InvalidRequest(
+            f"the store has no Agora call {call_id}; harvest its day, or leave out the store and ask the API. "
+            "The other vendors send no samples of all participants"
+        )
     of_call = " AND ".join(
         f"{name} = {quoted(value)}{cast}"
         for name, value, cast in (
@@ -143,14 +148,12 @@ async def diagnose_live(
     )
 
 
-def _no_call(fetch: "object", call_id: str) -> str:
-    return f"the store has no Agora call {call_id}; agora-analytics calls lists the calls of the API, and only Agora has samples of all participants"
-
-
 def _check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
     if uid not in uids:
         known = sorted(set(uids))
-        advice = did_you_mean(uid, known) or f"; it has {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")
+        advice = did_you_mean(uid, known) or f"; it has {', '.join(known[:10])}" + (
+            " ..." if len(known) > 10 else ""
+        )
         raise InvalidRequest(f"call {call_id} has no user {uid}{advice}")
 
 

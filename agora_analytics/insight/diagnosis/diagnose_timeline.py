@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from agora_analytics.insight.diagnosis.attribution import Attribution, Explanation, attribute
+from agora_analytics.insight.diagnosis.attribution import Attribution, Explanation, attribute, signals_of
+from agora_analytics.insight.diagnosis.bitrate_signals import BitrateSignals
 from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Seconds
 from agora_analytics.insight.diagnosis.diagnosis import Diagnosis, Evidence, Side
 from agora_analytics.insight.diagnosis.evidence import evidence_against, evidence_for
@@ -24,6 +25,7 @@ def diagnose_timeline(
     at: float | None = None,
     profile: str | Profile = DEFAULT_PROFILE,
     requests: int = 0,
+    signals: BitrateSignals | None = None,
 ) -> Diagnosis:
     """Return why a user's call was poor.
 
@@ -34,11 +36,13 @@ def diagnose_timeline(
         at: only the minute before and after this time, in UTC epoch seconds; None: the whole call.
         profile: whose limits of loss and delay are applied.
         requests: that the samples took.
+        signals: of the timeline with the limits of the profile, if they serve several users; None: computed.
 
     Raises:
         InvalidRequest: there is no such profile.
     """
-    attribution = attribute(timeline, uid, Limits.of(profile), within=_within(timeline, at))
+    signals = signals_of(timeline, Limits.of(profile)) if signals is None else signals
+    attribution = attribute(signals, uid, within=_within(timeline, at))
     chosen = next((each for each in attribution.explanations if each.is_enough), None)
     name = profile if isinstance(profile, str) else profile.name
     if chosen is None and not len(timeline.reports(uid)):
@@ -92,13 +96,16 @@ def _within(timeline: CallTimeline, at: float | None) -> Seconds | None:
 
 def _nothing(attribution: Attribution) -> Evidence:
     poor = int(attribution.poor.sum())
-    return Evidence(text=f"{poor} s of the received media were poor, and no cause explains more than healthy calls have")
+    return Evidence(
+        text=f"{poor} s of the received media were poor, and no cause explains more than healthy calls have"
+    )
 
 
 def _confidence(attribution: Attribution, chosen: Explanation) -> float:
     """Return the share that the cause explains of all that is explained, reduced if it is little more than the least."""
     others = max(
-        (each.weight for each in attribution.explanations if each is not chosen and each.is_enough), default=0.0
+        (each.weight for each in attribution.explanations if each is not chosen and each.is_enough),
+        default=0.0,
     )
     excess = chosen.weight / CAUSES[chosen.cause].least - 1
     return round(chosen.weight / (chosen.weight + others) * (1 - 0.5 * math.exp(-excess)), 2)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from agora_analytics.insight.diagnosis.rules import Cause
 from agora_analytics.instants import iso
@@ -43,12 +43,7 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are known, for JSON."""
-        values = {name: getattr(self, name) for name in self.__slots__ if not name.startswith("__")}
-        return {
-            name: list(value) if name == "chart" else value
-            for name, value in values.items()
-            if value is not None and value != ()
-        }
+        return asdict(self, filter=lambda _, value: value is not None and value != ())
 
 
 @frozen(kw_only=True)

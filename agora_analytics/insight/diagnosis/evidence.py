@@ -1,6 +1,7 @@
 """The evidence of a diagnosis: means while the cause acted and otherwise, charts, and what speaks against it."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,20 +25,25 @@ _UNITS = {metric.name: metric.unit for metric in METRIC_IDS.values()}
 _LABELS = {metric.name: metric.label[0].lower() + metric.label[1:] for metric in METRIC_IDS.values()}
 _LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
 
+
 def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evidence]:
     """Yield what speaks for a cause."""
     party = chosen.party
     count = int(chosen.seconds.sum())
     if chosen.cause == "join_failure" and party is not None:
         attempts = len(failed_attempts(attribution.timeline, party))
-        yield Evidence(text=f"{attempts} attempt{'s' * (attempts > 1)} of {party} to join had no media and no report")
+        yield Evidence(
+            text=f"{attempts} attempt{'s' * (attempts > 1)} of {party} to join had no media and no report"
+        )
     elif chosen.cause == "reconnects":
         outages = len(runs(chosen.seconds))
         yield Evidence(
             text=f"{party} was offline {outages} time{'s' * (outages > 1)}, for {count} s: no report, and frozen streams"
         )
     else:
-        yield Evidence(text=f"{cause_in_words(chosen.cause, party)}, which explains {count} s of poor quality")
+        yield Evidence(
+            text=f"{cause_in_words(chosen.cause, party)}, which explains {count} s of poor quality"
+        )
     if party is not None:
         for metric in CAUSES[chosen.cause].own:
             yield from _compared(attribution, chosen, metric, party, None)
@@ -50,10 +56,15 @@ def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evid
 
 def evidence_against(attribution: Attribution, chosen: Explanation | None) -> Iterator[Evidence]:
     """Yield what speaks against a cause: other causes, poor seconds that it does not explain, and what is inferred."""
-    if chosen is not None and chosen.cause == "cpu" and chosen.party is not None:
-        if not attribution.signals.devices.measures_processor(chosen.party):
-            text = f"{chosen.party} reports no load of the processor; it is inferred from frames and freezes"
-            yield Evidence(speaks="against", text=text)
+    devices = attribution.signals.devices
+    if (
+        chosen is not None
+        and chosen.party
+        and chosen.cause == "cpu"
+        and not devices.measures_processor(chosen.party)
+    ):
+        text = f"{chosen.party} reports no load of the processor; it is inferred from frames and freezes"
+        yield Evidence(speaks="against", text=text)
     for other in attribution.explanations:
         if other is not chosen and other.weight >= _NOTED:
             text = f"{cause_in_words(other.cause, other.party)}, which explains {other.weight:.0f} s"
@@ -123,7 +134,7 @@ def chart(values: Values) -> tuple[float | None, ...]:
         (1.0, 3.0, None)
     """
     edges = np.linspace(0, len(values), min(CHART, len(values)) + 1).round().astype(np.int64)
-    parts: Sequence[Values] = [values[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    parts: Sequence[Values] = [values[first:last] for first, last in pairwise(edges.tolist())]
     return tuple(_mean(part, np.ones(len(part), dtype=np.bool_)) for part in parts)
 
 

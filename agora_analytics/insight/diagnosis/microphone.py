@@ -54,5 +54,3 @@ def _strongest(silent: NDArray[np.bool_]) -> tuple[float, int, int]:
         if evidence > best[0]:
             best = (evidence, first, at + 1)
     return best
-
-

@@ -92,7 +92,5 @@ def _moving_sum(values: Values, window: int) -> Values:
     half = window // 2
     sums = np.concatenate([np.zeros(1), np.cumsum(values)])
     at = np.arange(len(values))
-    result: Values = (
-        sums[np.minimum(at - half + window, len(values))] - sums[np.maximum(at - half, 0)]
-    )
+    result: Values = sums[np.minimum(at - half + window, len(values))] - sums[np.maximum(at - half, 0)]
     return result

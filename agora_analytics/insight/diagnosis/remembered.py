@@ -22,7 +22,7 @@ def remembered(
     """Return a method that computes its result once for each combination of positional arguments, for one object."""
 
     @wraps(method)
-    def once(self: _Self, *args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
+    def once(self: _Self, /, *args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
         key = (method.__name__, *args)
         if key not in self.results:
             self.results[key] = method(self, *args, **kwargs)

@@ -90,8 +90,8 @@ CAUSES: Mapping[Cause, CauseLimits] = {
 def _later(signals: BitrateSignals, one: str, other: str) -> Seconds:
     """Return when a user's round trip is above the limit and not shorter than that of another."""
     network = signals.network
-    own, others = (np.nan_to_num(network.round_trip(uid)) for uid in (one, other))
-    return above(own, network.limits.round_trip) & (own >= others)
+    own, others = network.round_trip(one), np.nan_to_num(network.round_trip(other))
+    return above(own, network.limits.round_trip) & ~below(own, others)
 
 
 def _queue_losses(signals: BitrateSignals, receiver: str, sender: str) -> Seconds:
@@ -143,7 +143,9 @@ RECEIVED: tuple[Rule, ...] = (
         cause="low_bitrate",
         whose="sender",
         explains=_MEDIA,
-        holds=lambda signals, _, sender: signals.network.lossy_uplink(sender) & signals.network.congested(sender),
+        holds=lambda signals, _, sender: (
+            signals.network.lossy_uplink(sender) & signals.network.congested(sender)
+        ),
     ),
     Rule(
         cause="uplink_loss",
