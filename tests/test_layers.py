@@ -49,7 +49,7 @@ MAY_IMPORT = {
     | MAPPINGS
     | VALUES,
     "simulator": {"core.limits"} | FACTS | VALUES,
-    "insight": {"store", "scoring", "core", "schemas"} | MAPPINGS | VALUES,
+    "insight": {"store", "scoring", "core", "schemas", "agora.operations"} | MAPPINGS | VALUES,
     "harvest": {"store", "kit", "engine", "decode", "core", "schemas"} | VENDORS | VALUES,
     "fleet": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,
     "blocking": {"harvest", "store", "kit", "engine", "core"} | VENDORS | VALUES,

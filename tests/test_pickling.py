@@ -50,7 +50,8 @@ MACHINERY = {
     # charts that are drawn at once
     "PageChart", "UserCharts",
     # arrays of numpy, which has its own pickling
-    "BootstrapT", "CallBootstrap", "CallSums", "GroupSums", "MetricSums", "PeriodSums",
+    "Attribution", "BitrateSignals", "BootstrapT", "CallBootstrap", "CallSums", "CallTimeline", "DeviceSignals",
+    "Explanation", "GroupSums", "MetricSums", "NetworkSignals", "PeriodSums", "Symptoms",
     # parts of a response that is being decoded
     "PageInfo", "QueryContext", "ResponseText", "SeriesText", "SessionText",
 }  # fmt: skip

@@ -11,10 +11,10 @@ from agora_analytics.insight.diagnosis.words import verdict
 from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
-    from agora_analytics.insight.diagnosis.diagnosis import Diagnosis, Evidence
+    from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis, Evidence
 
 
-def show_diagnosis(console: Console, diagnosis: "Diagnosis") -> None:
+def show_diagnosis(console: Console, diagnosis: "CallDiagnosis") -> None:
     """Write a diagnosis: the verdict, its time and confidence, what speaks for it, and what against it."""
     console.print(Text(visible(verdict(diagnosis)), "bold"))
     parts = []

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from agora_analytics.insight.compare_periods import GroupComparison as GroupComparison
     from agora_analytics.insight.compare_periods import compare as compare
     from agora_analytics.insight.diagnosis.diagnose import diagnose as diagnose
-    from agora_analytics.insight.diagnosis.diagnose import diagnose_live as diagnose_live
-    from agora_analytics.insight.diagnosis.diagnosis import Diagnosis as Diagnosis
+    from agora_analytics.insight.diagnosis.diagnose_live import diagnose_live as diagnose_live
+    from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis as CallDiagnosis
     from agora_analytics.insight.diagnosis.diagnosis import Evidence as Evidence
     from agora_analytics.insight.mix import MixChange as MixChange
     from agora_analytics.insight.mix import ShareChange as ShareChange
@@ -32,8 +32,9 @@ __all__, __getattr__ = lazy_names(
     __name__,
     {
         "compare_periods": ("Comparison", "GroupComparison", "compare"),
-        "diagnosis.diagnose": ("diagnose", "diagnose_live"),
-        "diagnosis.diagnosis": ("Diagnosis", "Evidence"),
+        "diagnosis.diagnose": ("diagnose",),
+        "diagnosis.diagnose_live": ("diagnose_live",),
+        "diagnosis.diagnosis": ("CallDiagnosis", "Evidence"),
         "mix": ("MixChange", "ShareChange"),
         "quality_report.make_report": ("report",),
         "quality_report.report_records": (

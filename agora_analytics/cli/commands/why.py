@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from attrs import evolve
 
 from agora_analytics.cli.accounts import AgoraAccount
 from agora_analytics.cli.client_context import open_client
@@ -14,7 +15,11 @@ from agora_analytics.cli.options import TIMES, existing_store, option_groups
 from agora_analytics.cli.terminal import out
 
 if TYPE_CHECKING:
-    from agora_analytics.insight import Diagnosis
+    from agora_analytics.insight import CallDiagnosis
+
+
+_SEARCHES = 3
+"""The most requests that look for the call, so that a diagnosis takes at most six."""
 
 
 class WhyFormat(StrEnum):
@@ -71,11 +76,11 @@ def why(
         diagnosis = diagnose(open_store(store), call, uid, at=at, profile=profile)
     else:
 
-        async def ask() -> "Diagnosis":
+        async def ask() -> "CallDiagnosis":
+            near = evolve(search, around=search.around or at, spend=min(search.spend, _SEARCHES))
             async with open_client(account.client) as client:
-                return await diagnose_live(
-                    client, await search.find(client, call), uid, at=at, profile=profile
-                )
+                found = await near.find(client, call)
+                return await diagnose_live(client, found, uid, at=at, profile=profile)
 
         diagnosis = asyncio.run(ask())
     if chosen_format is WhyFormat.JSON:

@@ -6,7 +6,7 @@ from attrs import define, field
 from agora_analytics.insight.diagnosis.bitrate_signals import BitrateSignals
 from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Seconds, Stay
 from agora_analytics.insight.diagnosis.device_signals import DeviceSignals
-from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.limits import DiagnosisLimits
 from agora_analytics.insight.diagnosis.network_signals import NetworkSignals
 from agora_analytics.insight.diagnosis.rules import ALWAYS, CAUSES, RECEIVED, SENT, Cause, Rule
 from agora_analytics.insight.diagnosis.symptoms import Symptom, Symptoms
@@ -69,7 +69,7 @@ class Attribution:
         return int(left.sum())
 
 
-def signals_of(timeline: CallTimeline, limits: Limits) -> BitrateSignals:
+def signals_of(timeline: CallTimeline, limits: DiagnosisLimits) -> BitrateSignals:
     """Return the signals of a call. They compute each result once, so one object serves all users of a call."""
     return BitrateSignals(DeviceSignals(NetworkSignals(timeline, limits)))
 

@@ -1,30 +1,25 @@
-"""`diagnose`: why a user's call was poor, from a store or from the API."""
+"""`diagnose`: why a user's call was poor, from a store."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import InvalidRequest
+from agora_analytics.insight.diagnosis.call_timeline import CallTimeline
 from agora_analytics.insight.diagnosis.diagnose_timeline import diagnose_timeline
-from agora_analytics.insight.diagnosis.diagnosis import Diagnosis
-from agora_analytics.instants import Instant, epoch_seconds
-from agora_analytics.scoring.profiles import DEFAULT_PROFILE, Profile, find_profile
+from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis
+from agora_analytics.instants import Instant, epoch_seconds, iso
+from agora_analytics.scoring.profiles import DEFAULT_PROFILE, find_profile
 from agora_analytics.store.sql_guard import quoted
 from agora_analytics.store.stream import reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from agora_analytics.agora.client import AsyncAgora
-    from agora_analytics.agora.records import Call, Session
-    from agora_analytics.core.columns import Series
     from agora_analytics.store import BucketStore, ParquetStore
 
-MOST_REQUESTS = 6
-"""The most requests that `diagnose_live` takes for a call, with those that found it."""
-_PER_REQUEST = 20  # sessions of a request for metrics
 _MOST_SESSIONS = 300
 """Sessions of a large call that are read from a store: those of the user, and those that overlap them most."""
 
@@ -38,8 +33,8 @@ def diagnose(
     uid: str,
     *,
     at: Instant | None = None,
-    profile: str | Profile = DEFAULT_PROFILE,
-) -> Diagnosis:
+    profile: str = DEFAULT_PROFILE,
+) -> CallDiagnosis:
     """Return why a user's call was poor, from the samples of all its users. Sends no request.
 
     The rules compare the seconds in which the user's media were poor with what the devices and networks of all participants
@@ -51,7 +46,7 @@ def diagnose(
         call_id: the call.
         uid: the user who complains.
         at: when the user complained: only the minute before and after it counts. UTC; None: the whole call.
-        profile: the threshold profile whose limits of loss and delay are applied.
+        profile: the name of the threshold profile whose limits of loss and delay are applied.
 
     Raises:
         InvalidRequest: there is no such call, user or profile, or `at` is not within the call.
@@ -82,73 +77,20 @@ def diagnose(
     )
     columns = "sid, uid, join_ts, leave_ts, speaker, platform, device_type"
     sessions = fetch(f"SELECT {columns} FROM sessions WHERE {of_call}")
-    _check_user(call_id, uid, sessions["uid"].to_pylist())
+    check_user(call_id, uid, sessions["uid"].to_pylist())
     sessions = _nearest(sessions, uid)
     sids = ", ".join(map(quoted, sessions["sid"].to_pylist()))
     mids = ", ".join(map(str, _MIDS))
     metrics = fetch(
         f"SELECT sid, mid, peer_uid, ts, value FROM metrics WHERE {of_call} AND mid IN ({mids}) AND sid IN ({sids})"
     )
-    from agora_analytics.insight.diagnosis.call_timeline import CallTimeline
-
     timeline = CallTimeline.of(sessions, metrics)
-    seconds = _moment(at, timeline.start, timeline.start + timeline.seconds)
+    seconds = moment_within(at, timeline.start, timeline.start + timeline.seconds)
     return diagnose_timeline(timeline, call_id, uid, at=seconds, profile=profile)
 
 
-async def diagnose_live(
-    client: "AsyncAgora",
-    call: "Call",
-    uid: str,
-    *,
-    at: Instant | None = None,
-    profile: str | Profile = DEFAULT_PROFILE,
-) -> Diagnosis:
-    """Return why a user's call was poor, with at most six requests of the client.
-
-    The user's own samples come first, then those of the users that were with the user the longest. Those that would take more
-    requests are left out, and the evidence says how many.
-
-    Args:
-        client: of the app. The requests that it has sent already, such as those that found the call, count.
-        call: the call; see `AsyncAgora.find_call`.
-        uid, at, profile: as in `diagnose`.
-
-    Raises:
-        InvalidRequest: there is no such user or profile, or `at` is not within the call.
-        AgoraAnalyticsError: a request failed.
-
-    Example::
-
-        async with AsyncAgora(app_id, customer_id, secret) as client:
-            diagnosis = await diagnose_live(client, await client.find_call(call_id), "1042")
-    """
-    from agora_analytics.insight.diagnosis.call_timeline import CallTimeline
-
-    find_profile(profile)
-    seconds = _moment(at, call.created_ts, call.destroyed_ts)
-    before = _sent(client.sent)
-    sessions: list[Session] = []
-    listing = client.sessions(call)
-    async for page in listing.pages():
-        sessions += page.records
-        if _sent(client.sent) >= MOST_REQUESTS - 1:
-            break
-    _check_user(call.call_id, uid, [session.uid for session in sessions])
-    left = max(MOST_REQUESTS - _sent(client.sent), 1)
-    chosen = _by_overlap(sessions, uid)[: left * _PER_REQUEST]
-    series: list[Series] = []
-    async for metrics in client.metrics(call, sids=chosen).pages():
-        series += metrics.records
-        if _sent(client.sent) >= MOST_REQUESTS and _sent(client.sent) > before:
-            break
-    timeline = CallTimeline.of_records(chosen, series)
-    return diagnose_timeline(
-        timeline, call.call_id, uid, at=seconds, profile=profile, requests=_sent(client.sent)
-    )
-
-
-def _check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
+def check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
+    """Refuse a user who is not in the call."""
     if uid not in uids:
         known = sorted(set(uids))
         advice = did_you_mean(uid, known) or f"; it has {', '.join(known[:10])}" + (
@@ -157,19 +99,14 @@ def _check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
         raise InvalidRequest(f"call {call_id} has no user {uid}{advice}")
 
 
-def _moment(at: Instant | None, start: float, end: float) -> float | None:
+def moment_within(at: Instant | None, start: float, end: float) -> float | None:
+    """Return a time in epoch seconds; None: the whole call. Refuses one that is not within the call."""
     if at is None:
         return None
     moment = epoch_seconds(at, now=time.time(), name="at")
     if not start <= moment <= end:
-        from agora_analytics.instants import iso
-
         raise InvalidRequest(f"at={at} is not within the call, which lasted from {iso(start)} to {iso(end)}")
     return moment
-
-
-def _sent(sent: Mapping[str, int]) -> int:
-    return sum(sent.values())
 
 
 def _nearest(sessions: "pa.Table", uid: str) -> "pa.Table":
@@ -182,21 +119,12 @@ def _nearest(sessions: "pa.Table", uid: str) -> "pa.Table":
     def rank(at: int) -> tuple[bool, bool, float]:
         row = rows[at]
         span = (row["join_ts"].timestamp(), row["leave_ts"].timestamp())
-        return row["uid"] == uid, bool(row["speaker"]), _overlap(own, span)
+        return row["uid"] == uid, bool(row["speaker"]), overlap(own, span)
 
     order = sorted(range(len(rows)), key=rank, reverse=True)[:_MOST_SESSIONS]
     return sessions.take(order)
 
 
-def _by_overlap(sessions: Sequence["Session"], uid: str) -> list["Session"]:
-    """Return the sessions of a user, then those of speakers and others, the longest together with the user first."""
-    own = [(session.join_ts, session.leave_ts) for session in sessions if session.uid == uid]
-
-    def rank(session: "Session") -> tuple[bool, bool, float]:
-        return session.uid == uid, bool(session.speaker), _overlap(own, (session.join_ts, session.leave_ts))
-
-    return sorted(sessions, key=rank, reverse=True)
-
-
-def _overlap(own: Sequence[tuple[float, float]], span: tuple[float, float]) -> float:
+def overlap(own: Sequence[tuple[float, float]], span: tuple[float, float]) -> float:
+    """Return for how many seconds a time span overlaps others."""
     return sum(max(min(end, span[1]) - max(start, span[0]), 0) for start, end in own)

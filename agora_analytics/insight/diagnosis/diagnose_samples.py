@@ -9,7 +9,7 @@ from agora_analytics.scoring.profiles import DEFAULT_PROFILE, Profile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from agora_analytics.insight.diagnosis.diagnosis import Diagnosis
+    from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis
 
 
 def diagnose_samples(
@@ -20,7 +20,7 @@ def diagnose_samples(
     call_id: str = "",
     at: float | None = None,
     profile: str | Profile = DEFAULT_PROFILE,
-) -> "Diagnosis":
+) -> "CallDiagnosis":
     """Return why a user's call was poor, from tables with the columns of the store's `sessions` and `metrics`.
 
     The arguments are those of `diagnose_timeline`. All rows must be of one call.

@@ -7,9 +7,9 @@ import numpy as np
 from agora_analytics.insight.diagnosis.attribution import Attribution, Explanation, attribute, signals_of
 from agora_analytics.insight.diagnosis.bitrate_signals import BitrateSignals
 from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Seconds
-from agora_analytics.insight.diagnosis.diagnosis import Diagnosis, Evidence, Side
+from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis, Evidence, Side
 from agora_analytics.insight.diagnosis.evidence import evidence_against, evidence_for
-from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.limits import DiagnosisLimits
 from agora_analytics.insight.diagnosis.rules import CAUSES
 from agora_analytics.scoring.profiles import DEFAULT_PROFILE, Profile
 
@@ -25,8 +25,9 @@ def diagnose_timeline(
     at: float | None = None,
     profile: str | Profile = DEFAULT_PROFILE,
     requests: int = 0,
+    omitted: int = 0,
     signals: BitrateSignals | None = None,
-) -> Diagnosis:
+) -> CallDiagnosis:
     """Return why a user's call was poor.
 
     Args:
@@ -36,53 +37,50 @@ def diagnose_timeline(
         at: only the minute before and after this time, in UTC epoch seconds; None: the whole call.
         profile: whose limits of loss and delay are applied.
         requests: that the samples took.
+        omitted: sessions of the call without their samples.
         signals: of the timeline with the limits of the profile, if they serve several users; None: computed.
 
     Raises:
         InvalidRequest: there is no such profile.
     """
-    signals = signals_of(timeline, Limits.of(profile)) if signals is None else signals
+    signals = signals_of(timeline, DiagnosisLimits.of(profile)) if signals is None else signals
     attribution = attribute(signals, uid, within=_within(timeline, at))
     chosen = next((each for each in attribution.explanations if each.is_enough), None)
-    name = profile if isinstance(profile, str) else profile.name
-    if chosen is None and not len(timeline.reports(uid)):
-        text = f"no session of {uid} has a sample"
-        return Diagnosis(
-            call_id=call_id,
-            uid=uid,
-            side="unknown",
-            cause="unknown",
-            confidence=0.0,
-            evidence=(Evidence(text=text),),
-            requests=requests,
-            profile=name,
-        )
-    if chosen is None:
-        return Diagnosis(
-            call_id=call_id,
-            uid=uid,
-            side="none",
-            cause="none",
-            confidence=_confidence_in_none(attribution),
-            evidence=(_nothing(attribution), *evidence_against(attribution, None)),
-            requests=requests,
-            profile=name,
-        )
-    seconds = np.flatnonzero(chosen.seconds)
-    side: Side = "server" if chosen.party is None else "receiver" if chosen.party == uid else "sender"
-    return Diagnosis(
+    side, evidence = _verdict(attribution, chosen)
+    if omitted:
+        text = f"the samples of {omitted} sessions were not read"
+        evidence = (*evidence, Evidence(speaks="against", text=text))
+    seconds = np.zeros(0) if chosen is None else np.flatnonzero(chosen.seconds)
+    return CallDiagnosis(
         call_id=call_id,
         uid=uid,
         side=side,
-        cause=chosen.cause,
-        party=chosen.party,
-        confidence=_confidence(attribution, chosen),
-        since=float(timeline.start + seconds[0]),
-        until=float(timeline.start + seconds[-1] + 1),
-        evidence=(*evidence_for(attribution, chosen), *evidence_against(attribution, chosen)),
+        cause=chosen.cause if chosen is not None else "unknown" if side == "unknown" else "none",
+        party=None if chosen is None else chosen.party,
+        confidence=_confidence(attribution, chosen) if side != "unknown" else 0.0,
+        since=float(timeline.start + seconds[0]) if len(seconds) else None,
+        until=float(timeline.start + seconds[-1] + 1) if len(seconds) else None,
+        evidence=evidence,
         requests=requests,
-        profile=name,
+        profile=profile if isinstance(profile, str) else profile.name,
     )
+
+
+def _verdict(attribution: Attribution, chosen: Explanation | None) -> tuple[Side, tuple[Evidence, ...]]:
+    """Return whose side it was, and the evidence."""
+    against = evidence_against(attribution, chosen)
+    if chosen is not None:
+        evidence = (*evidence_for(attribution, chosen), *against)
+        return _side(chosen, attribution.uid), evidence
+    if not len(attribution.timeline.reports(attribution.uid)):
+        return "unknown", (Evidence(text=f"no session of {attribution.uid} has a sample"),)
+    return "none", (_nothing(attribution), *against)
+
+
+def _side(chosen: Explanation, uid: str) -> Side:
+    if chosen.party is None:
+        return "server"
+    return "receiver" if chosen.party == uid else "sender"
 
 
 def _within(timeline: CallTimeline, at: float | None) -> Seconds | None:
@@ -101,16 +99,19 @@ def _nothing(attribution: Attribution) -> Evidence:
     )
 
 
-def _confidence(attribution: Attribution, chosen: Explanation) -> float:
-    """Return the share that the cause explains of all that is explained, reduced if it is little more than the least."""
+def _confidence(attribution: Attribution, chosen: Explanation | None) -> float:
+    """Return the share that the cause explains of all that is explained, reduced if it is little more than the least.
+
+    For no cause: less, the nearer any cause is to the least.
+    """
+    if chosen is None:
+        nearest = max(
+            (each.weight / CAUSES[each.cause].least for each in attribution.explanations), default=0.0
+        )
+        return round(1 - 0.5 * min(nearest, 1.0), 2)
     others = max(
         (each.weight for each in attribution.explanations if each is not chosen and each.is_enough),
         default=0.0,
     )
     excess = chosen.weight / CAUSES[chosen.cause].least - 1
     return round(chosen.weight / (chosen.weight + others) * (1 - 0.5 * math.exp(-excess)), 2)
-
-
-def _confidence_in_none(attribution: Attribution) -> float:
-    nearest = max((each.weight / CAUSES[each.cause].least for each in attribution.explanations), default=0.0)
-    return round(1 - 0.5 * min(nearest, 1.0), 2)

@@ -47,7 +47,7 @@ class Evidence:
 
 
 @frozen(kw_only=True)
-class Diagnosis:
+class CallDiagnosis:
     """Why a user's call was poor.
 
     Attributes:
@@ -63,7 +63,7 @@ class Diagnosis:
         profile: the name of the threshold profile.
 
     Example:
-        >>> Diagnosis(call_id="c", uid="7", side="none", cause="none", confidence=0.9).to_dict()["from"] is None
+        >>> CallDiagnosis(call_id="c", uid="7", side="none", cause="none", confidence=0.9).to_dict()["from"] is None
         True
     """
 

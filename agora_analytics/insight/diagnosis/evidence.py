@@ -9,7 +9,7 @@ from agora_analytics.agora.metric_ids import METRIC_IDS
 from agora_analytics.insight.diagnosis.attribution import Attribution, Explanation, failed_attempts
 from agora_analytics.insight.diagnosis.call_timeline import Seconds, Values
 from agora_analytics.insight.diagnosis.diagnosis import Evidence
-from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.limits import DiagnosisLimits
 from agora_analytics.insight.diagnosis.moving import runs
 from agora_analytics.insight.diagnosis.rules import CAUSES
 from agora_analytics.insight.diagnosis.words import cause_in_words
@@ -112,7 +112,7 @@ def _differs(metric: str, during: float, otherwise: float | None, limit: float |
     return otherwise is not None and abs(during - otherwise) >= _CLEAR * max(abs(during), abs(otherwise))
 
 
-def metric_limit(metric: str, limits: Limits) -> float | None:
+def metric_limit(metric: str, limits: DiagnosisLimits) -> float | None:
     """Return the limit of a metric in its own unit; None if no rule compares it with one."""
     if metric.endswith("_loss"):
         return 100 * limits.loss

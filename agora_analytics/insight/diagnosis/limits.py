@@ -8,7 +8,7 @@ from agora_analytics.scoring.profiles import DEFAULT_PROFILE, PROFILES, Profile,
 
 
 @frozen(kw_only=True)
-class Limits:
+class DiagnosisLimits:
     """The limits that a diagnosis applies.
 
     The first four are those of a threshold profile. No publisher has the others; docs/diagnosis.md has the reason of each.
@@ -45,7 +45,7 @@ class Limits:
             InvalidRequest: there is no such profile.
 
         Example:
-            >>> Limits.of("teams-cqd").loss, Limits.of("teams-cqd").scheduling_delay
+            >>> DiagnosisLimits.of("teams-cqd").loss, DiagnosisLimits.of("teams-cqd").scheduling_delay
             (0.1, 80)
         """
         chosen = find_profile(profile)

@@ -6,7 +6,7 @@ import numpy as np
 from attrs import define, field
 
 from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Seconds, Values
-from agora_analytics.insight.diagnosis.limits import Limits
+from agora_analytics.insight.diagnosis.limits import DiagnosisLimits
 from agora_analytics.insight.diagnosis.moving import above, moving_mean, moving_median
 from agora_analytics.insight.diagnosis.outages import offline_seconds
 from agora_analytics.insight.diagnosis.remembered import remembered
@@ -35,7 +35,7 @@ class NetworkSignals:
     """What the network of each user does. Losses are shares from 0 to 1, delays are in ms."""
 
     timeline: CallTimeline
-    limits: Limits
+    limits: DiagnosisLimits
     results: dict[tuple[Any, ...], Any] = field(factory=dict, init=False, repr=False)
 
     @remembered

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from agora_analytics.insight.diagnosis.rules import Cause
 
 if TYPE_CHECKING:
-    from agora_analytics.insight.diagnosis.diagnosis import Diagnosis
+    from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis
 
 _WORDS: Mapping[Cause, str] = {
     "uplink_loss": "packets were lost in the uplink of {party}",
@@ -34,12 +34,12 @@ def cause_in_words(cause: Cause, party: str | None) -> str:
     return _WORDS[cause].format(party=party)
 
 
-def verdict(diagnosis: "Diagnosis") -> str:
+def verdict(diagnosis: "CallDiagnosis") -> str:
     """Return a diagnosis as one sentence.
 
     Example:
-        >>> from agora_analytics.insight.diagnosis.diagnosis import Diagnosis
-        >>> verdict(Diagnosis(call_id="c", uid="7", side="receiver", cause="cpu", party="7", confidence=0.9))
+        >>> from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis
+        >>> verdict(CallDiagnosis(call_id="c", uid="7", side="receiver", cause="cpu", party="7", confidence=0.9))
         "7's own side: the processor of 7 was too busy."
     """
     words = cause_in_words(diagnosis.cause, diagnosis.party)
