@@ -47,11 +47,13 @@ def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evid
     if party is not None:
         for metric in CAUSES[chosen.cause].own:
             yield from _compared(attribution, chosen, metric, party, None)
-    receivers = [attribution.uid] if party != attribution.uid or chosen.cause != "reconnects" else []
-    for receiver in receivers:
-        for sender in chosen.senders[:_STREAMS]:
-            for metric in CAUSES[chosen.cause].received:
-                yield from _compared(attribution, chosen, metric, receiver, sender)
+    if chosen.cause == "reconnects" and party == attribution.uid:
+        streams = [(receiver, party) for receiver in attribution.timeline.receivers(party)]
+    else:
+        streams = [(attribution.uid, sender) for sender in chosen.senders]
+    for receiver, sender in streams[:_STREAMS]:
+        for metric in CAUSES[chosen.cause].received:
+            yield from _compared(attribution, chosen, metric, receiver, sender)
 
 
 def evidence_against(attribution: Attribution, chosen: Explanation | None) -> Iterator[Evidence]:
