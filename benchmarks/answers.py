@@ -25,6 +25,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from agora_analytics.insight.quality_report.panels import MeasuredLimits, limits_sql, scores_sql
 from agora_analytics.schemas import CALL_TABLES, METRICS
 from agora_analytics.store import ParquetStore, duckdb_connection, open_store, query
 from agora_analytics.store.rollups.files import ROLLUPS, rollup_days
@@ -43,7 +44,10 @@ OF_PEERS = ((20004, 48, 14, 0, 1), (20005, 0, 0, 900, 2), (20016, 1, 1, 30, 1), 
             (20019, 640, 0, 0, 8), (20020, 360, 0, 0, 8))  # fmt: skip
 """Metric, base, spread, the most that a bad report adds, and every how many reports it is sent."""
 
+WHOLE = "day >= '2026-11-17'"
 PANELS = {
+    "report: time beyond limits": limits_sql(MeasuredLimits.of("agora"), WHOLE),
+    "report: scores": scores_sql(WHOLE),
     "totals": "select metric, {measures} from quality_hours group by all",
     "by hour": "select metric, hour, {measures} from quality_hours group by all",
     "by network": "select metric, network, {measures} from quality_hours group by all",
