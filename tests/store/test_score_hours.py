@@ -40,9 +40,9 @@ def fill(store, seed):
     return store
 
 
-@pytest.fixture
-def filled(store):
-    return fill(store, 1)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    return fill(open_store(tmp_path_factory.mktemp("filled") / "store", create=True, durable=False), 1)
 
 
 @pytest.mark.parametrize("seed", [1, *map(slow, (2, 3, 4))])
