@@ -113,11 +113,15 @@ def report(
         if not rows.calls:
             raise _no_calls(store, rows)
         found = _ReportParts(rows, seed).report()
-        found = evolve(found, missing=missing_data(store, rows), limits=tuple(report_limits(limits, rows)))
         earlier = evolve(selection, vendor=found.vendor).before
         with closing(ReportRows(fetch, earlier, limits, with_scores=False)) as before:
+            days_before = before.days_without_calls() if before.calls else ()
             found = evolve(
-                found, changes=tuple(_changes(before, rows, found.measures, seed)), calls_before=before.calls
+                found,
+                changes=tuple(_changes(before, rows, found.measures, seed)),
+                calls_before=before.calls,
+                missing=evolve(missing_data(store, rows), days_before_without_calls=days_before),
+                limits=tuple(report_limits(limits, rows)),
             )
     return evolve(found, summary=tuple(summary(found)))
 

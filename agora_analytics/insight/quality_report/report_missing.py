@@ -15,7 +15,6 @@ _NAMED = 10
 def missing_data(store: "ParquetStore | BucketStore", rows: ReportRows) -> MissingData:
     """Return what a report leaves out. With selected channels, nothing is counted that other channels are part of."""
     selection = rows.selection
-    present = {day for (day,) in rows.rows("SELECT DISTINCT strftime(hour, '%Y-%m-%d') FROM cells")}
     ongoing = rows.rows("SELECT call_id FROM stored_calls WHERE NOT finished ORDER BY created_ts, call_id")
     empty = rows.rows(f"""
         SELECT call_id FROM stored_calls s
@@ -27,7 +26,7 @@ def missing_data(store: "ParquetStore | BucketStore", rows: ReportRows) -> Missi
         rows.rows("SELECT measure, count(DISTINCT call) FROM cells WHERE measured > 0 GROUP BY ALL")
     )
     return MissingData(
-        days_without_calls=tuple(day for day in selection.days if day not in present),
+        days_without_calls=rows.days_without_calls(),
         ongoing=_named(ongoing),
         without_samples=_named(empty),
         without_measure=tuple(

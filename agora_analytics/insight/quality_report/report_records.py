@@ -173,6 +173,7 @@ class MissingData(Record):
 
     Attributes:
         days_without_calls: the UTC days of the period without any data.
+        days_before_without_calls: those of the period before, if the store has calls of it.
         ongoing: calls that were ongoing when they were stored.
         without_samples: calls that began in the period and have no sample of a measured metric.
         without_measure: the number of calls without samples of a measure, as pairs.
@@ -181,6 +182,7 @@ class MissingData(Record):
     """
 
     days_without_calls: tuple[str, ...] = ()
+    days_before_without_calls: tuple[str, ...] = ()
     ongoing: NamedCalls = NamedCalls()
     without_samples: NamedCalls = NamedCalls()
     without_measure: tuple[tuple[str, int], ...] = ()

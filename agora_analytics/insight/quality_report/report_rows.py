@@ -124,6 +124,11 @@ class ReportRows:
         found = {name for (name,) in self.rows("SELECT DISTINCT measure FROM cells")}
         return [name for name in self.limits.measures if name in found]
 
+    def days_without_calls(self) -> tuple[str, ...]:
+        """Return the UTC days of the period without any data."""
+        present = {day for (day,) in self.rows("SELECT DISTINCT strftime(hour, '%Y-%m-%d') FROM cells")}
+        return tuple(day for day in self.selection.days if day not in present)
+
     def vendors_without_calls(self) -> list[str]:
         """Return the vendors other than Agora that have only values of all calls together in these hours."""
         found = self._fetch(without_calls_sql(self._where))["vendor"].to_pylist()

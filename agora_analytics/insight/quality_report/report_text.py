@@ -181,26 +181,29 @@ def points_interval(low: float | None, high: float | None) -> str:
 def missing_sentences(report: QualityReport) -> Iterator[str]:
     """Yield what the numbers of a report leave out; nothing if nothing is missing."""
     missing = report.missing
-    if missing.days_without_calls:
-        yield f"No data of calls: {_some(missing.days_without_calls, len(missing.days_without_calls))}."
-    if missing.pending_days:
-        days = _some(missing.pending_days, len(missing.pending_days))
-        yield f"The harvest of these days is not complete; run it again: {days}."
-    if found := missing.ongoing.count:
-        named = _some(missing.ongoing.named, found)
-        yield f"{count(found, 'call')} had not ended when stored, and may lack later data: {named}."
-    if found := missing.without_samples.count:
-        named = _some(missing.without_samples.named, found)
-        yield f"{count(found, 'call')} without any sample of a counted metric, left out of all numbers: {named}."
-    for measure, calls in missing.without_measure:
-        if calls:
-            yield f"{TITLES[measure]}: {calls:,} of {count(report.calls, 'call')} have no samples.".capitalize()
+    of_days = (
+        ("No data of calls", missing.days_without_calls),
+        (
+            "No data of calls in the period before, so a change may have other reasons",
+            missing.days_before_without_calls,
+        ),
+        ("The harvest of these days is not complete; run it again", missing.pending_days),
+    )
+    yield from (f"{words}: {_some(days, len(days))}." for words, days in of_days if days)
+    of_calls = (
+        ("had not ended when stored, and may lack later data", missing.ongoing),
+        ("without any sample of a counted metric, left out of all numbers", missing.without_samples),
+    )
+    for words, calls in of_calls:
+        if calls.count:
+            yield f"{count(calls.count, 'call')} {words}: {_some(calls.named, calls.count)}."
+    for measure, number in missing.without_measure:
+        if number:
+            yield f"{TITLES[measure]}: {number:,} of {count(report.calls, 'call')} have no samples.".capitalize()
     if missing.vendors_without_calls:
         vendors = " and ".join(missing.vendors_without_calls)
         yield f"{vendors} sends totals of all users, without calls; they are not in this report."
-    for panel in report.panels:
-        if panel.reason:
-            yield f"No panel by {TITLES[panel.by]}: {panel.reason}"
+    yield from (f"No panel by {TITLES[each.by]}: {each.reason}" for each in report.panels if each.reason)
 
 
 def _some(names: Sequence[str], number: int) -> str:

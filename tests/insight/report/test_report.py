@@ -7,6 +7,7 @@ import pytest
 
 from agora_analytics.errors import InvalidRequest
 from agora_analytics.insight import report
+from agora_analytics.insight.quality_report.report_text import missing_sentences
 from agora_analytics.schemas import POINTS
 from agora_analytics.scoring.profiles import PROFILES
 from tests.insight.report.report_calls import DAY, NOON, SINCE, UNTIL, harvested, random_calls
@@ -250,7 +251,17 @@ def test_missing_data_is_counted_and_named(store):
     assert found.calls == 3
     assert found.missing.without_samples.named == ("quiet",)
     assert found.missing.days_without_calls == ("2026-11-17", "2026-11-18")
+    assert found.missing.days_before_without_calls == ()
     assert dict(found.missing.without_measure) == {"freeze": 0, "loss": 0, "delay": 0}
+
+
+def test_days_of_the_period_before_without_calls_are_named(store):
+    store_calls(store, random_calls(calls=3, seed=4, since=NOON - 7200, until=NOON))
+    store_calls(store, random_calls(calls=3, seed=5, since=NOON, until=NOON + 7200))
+    found = report(store, since=NOON, until=NOON + 2 * DAY)
+    assert found.calls_before == 3
+    assert found.missing.days_before_without_calls == ("2026-11-17", "2026-11-18")
+    assert any("in the period before" in sentence for sentence in missing_sentences(found))
 
 
 def test_profile_selects_the_limits(planted_store):
