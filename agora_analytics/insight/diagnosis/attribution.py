@@ -22,7 +22,8 @@ class Explanation:
     Attributes:
         cause: what.
         party: the uid at fault; None for the servers.
-        seconds: when it explains what the user noticed.
+        seconds: when it explains what the user noticed, in the whole call.
+        counted: those of them that count.
         senders: the users of whose streams it explains symptoms.
         extra: seconds that count in addition.
     """
@@ -30,13 +31,14 @@ class Explanation:
     cause: Cause
     party: str | None
     seconds: Seconds
+    counted: Seconds
     senders: list[str] = field(factory=list)
     extra: float = 0.0
 
     @property
     def weight(self) -> float:
         """The seconds that a person notices."""
-        noticed = float(self.seconds.sum())
+        noticed = float((self.seconds & self.counted).sum())
         return noticed * CAUSES[self.cause].weight + (self.extra if noticed else 0.0)
 
     @property
@@ -80,21 +82,21 @@ def attribute(signals: BitrateSignals, uid: str, *, within: Seconds | None = Non
     Args:
         signals: of the call.
         uid: the user; one of `timeline.uids`.
-        within: only these seconds; None: the whole call.
+        within: only these seconds count; None: the whole call.
     """
     timeline = signals.network.timeline
-    wanted = np.ones(timeline.seconds, dtype=np.bool_) if within is None else within
-    found = _Found(signals, uid, timeline.present(uid) & wanted)
+    counted = np.ones(timeline.seconds, dtype=np.bool_) if within is None else within
+    found = _Found(signals, uid, timeline.present(uid), counted)
     for sender in timeline.senders(uid):
         found.add_received(sender)
     if any(receiver != uid for receiver in timeline.receivers(uid)):
         for rule in SENT:
             found.add(rule, uid, rule.holds(signals, uid, uid) & found.here)
-    for explanation in (_reconnects(signals, uid, wanted), _join_failures(timeline, uid, wanted)):
+    for explanation in (_reconnects(signals, uid, counted), _join_failures(timeline, uid, counted)):
         if explanation is not None:
             found.explanations[explanation.cause, uid] = explanation
     ordered = sorted(found.explanations.values(), key=lambda each: -each.weight)
-    return Attribution(timeline, signals, uid, found.poor, ordered)
+    return Attribution(timeline, signals, uid, found.poor & counted, ordered)
 
 
 @define(eq=False)
@@ -104,6 +106,7 @@ class _Found:
     signals: BitrateSignals
     uid: str
     here: Seconds
+    counted: Seconds
     poor: Seconds = field(init=False)
     explanations: dict[tuple[Cause, str | None], Explanation] = field(factory=dict, init=False)
 
@@ -129,25 +132,23 @@ class _Found:
         if not seconds.any():
             return
         party = {"receiver": self.uid, "sender": sender, "server": None}[rule.whose]
-        new = Explanation(rule.cause, party, np.zeros_like(self.here))
+        new = Explanation(rule.cause, party, np.zeros_like(self.here), self.counted)
         known = self.explanations.setdefault((rule.cause, party), new)
         known.seconds = known.seconds | seconds
         if sender not in known.senders and sender != self.uid:
             known.senders.append(sender)
 
 
-def _reconnects(signals: BitrateSignals, uid: str, wanted: Seconds) -> Explanation | None:
-    offline = signals.network.offline(uid) & wanted
-    return Explanation("reconnects", uid, offline) if offline.any() else None
+def _reconnects(signals: BitrateSignals, uid: str, counted: Seconds) -> Explanation | None:
+    offline = signals.network.offline(uid)
+    return Explanation("reconnects", uid, offline, counted) if offline.any() else None
 
 
-def _join_failures(timeline: CallTimeline, uid: str, wanted: Seconds) -> Explanation | None:
-    failed = failed_attempts(timeline, uid)
+def _join_failures(timeline: CallTimeline, uid: str, counted: Seconds) -> Explanation | None:
     seconds = np.zeros(timeline.seconds, dtype=np.bool_)
-    for stay in failed:
+    for stay in failed_attempts(timeline, uid):
         seconds[stay.join : stay.leave + 1] = True
-    seconds &= wanted
-    return Explanation("join_failure", uid, seconds, extra=_AT_ONCE) if seconds.any() else None
+    return Explanation("join_failure", uid, seconds, counted, extra=_AT_ONCE) if seconds.any() else None
 
 
 def failed_attempts(timeline: CallTimeline, uid: str) -> list[Stay]:

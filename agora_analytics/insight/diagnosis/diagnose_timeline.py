@@ -10,9 +10,11 @@ from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Second
 from agora_analytics.insight.diagnosis.diagnosis import CallDiagnosis, Evidence, Side
 from agora_analytics.insight.diagnosis.evidence import evidence_against, evidence_for
 from agora_analytics.insight.diagnosis.limits import DiagnosisLimits
+from agora_analytics.insight.diagnosis.moving import around, runs
 from agora_analytics.insight.diagnosis.rules import CAUSES
 from agora_analytics.scoring.profiles import DEFAULT_PROFILE, Profile
 
+_APART = 60  # s between two parts of one cause
 AROUND = 60
 """Seconds before and after the time of a complaint that a diagnosis looks at."""
 
@@ -50,7 +52,7 @@ def diagnose_timeline(
     if omitted:
         text = f"the samples of {omitted} sessions were not read"
         evidence = (*evidence, Evidence(speaks="against", text=text))
-    seconds = np.zeros(0) if chosen is None else np.flatnonzero(chosen.seconds)
+    since, until = (None, None) if chosen is None else _when(timeline, chosen)
     return CallDiagnosis(
         call_id=call_id,
         uid=uid,
@@ -58,12 +60,23 @@ def diagnose_timeline(
         cause=chosen.cause if chosen is not None else "unknown" if side == "unknown" else "none",
         party=None if chosen is None else chosen.party,
         confidence=_confidence(attribution, chosen) if side != "unknown" else 0.0,
-        since=float(timeline.start + seconds[0]) if len(seconds) else None,
-        until=float(timeline.start + seconds[-1] + 1) if len(seconds) else None,
+        since=since,
+        until=until,
         evidence=evidence,
         requests=requests,
         profile=profile if isinstance(profile, str) else profile.name,
     )
+
+
+def _when(timeline: CallTimeline, chosen: Explanation) -> tuple[float, float]:
+    """Return when a cause acted: from the first to the last of its seconds that belong together with those that count."""
+    parts = [
+        (first, last)
+        for first, last in runs(around(chosen.seconds, _APART // 2))
+        if (chosen.seconds & chosen.counted)[first:last].any()
+    ]
+    seconds = np.flatnonzero(chosen.seconds[parts[0][0] : parts[-1][1]]) + parts[0][0]
+    return float(timeline.start + seconds[0]), float(timeline.start + seconds[-1] + 1)
 
 
 def _verdict(attribution: Attribution, chosen: Explanation | None) -> tuple[Side, tuple[Evidence, ...]]:

@@ -22,6 +22,8 @@ _CLEAR = 0.25  # of the larger mean
 _LOW = {"video_capture_frame_rate", "capture_volume"}
 """Metrics that are bad below their limit."""
 _UNITS = {metric.name: metric.unit for metric in METRIC_IDS.values()}
+# No document names the unit of a browser's losses; their values are percent.
+_UNITS |= {name: "%" for name in _UNITS if name.startswith("webrtc_")}
 _LABELS = {metric.name: metric.label[0].lower() + metric.label[1:] for metric in METRIC_IDS.values()}
 _LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
 
@@ -29,14 +31,14 @@ _LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
 def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evidence]:
     """Yield what speaks for a cause."""
     party = chosen.party
-    count = int(chosen.seconds.sum())
+    count = int((chosen.seconds & chosen.counted).sum())
     if chosen.cause == "join_failure" and party is not None:
         attempts = len(failed_attempts(attribution.timeline, party))
         yield Evidence(
             text=f"{attempts} attempt{'s' * (attempts > 1)} of {party} to join had no media and no report"
         )
     elif chosen.cause == "reconnects":
-        outages = len(runs(chosen.seconds))
+        outages = len(runs(chosen.seconds & chosen.counted))
         yield Evidence(
             text=f"{party} was offline {outages} time{'s' * (outages > 1)}, for {count} s: no report, and frozen streams"
         )
@@ -83,7 +85,7 @@ def _compared(
     """Yield the means of a metric while the cause acted and otherwise, if there are samples."""
     timeline = attribution.timeline
     values = timeline.own(uid, metric) if sender is None else timeline.received(uid, sender, metric)
-    during, otherwise = _mean(values, chosen.seconds), _mean(values, ~chosen.seconds)
+    during, otherwise = _mean(values, chosen.seconds & chosen.counted), _mean(values, ~chosen.seconds)
     limit = metric_limit(metric, attribution.signals.network.limits)
     if during is None or not _differs(metric, during, otherwise, limit):
         return
