@@ -152,9 +152,11 @@ def _join_failures(timeline: CallTimeline, uid: str, counted: Seconds) -> Explan
 
 
 def failed_attempts(timeline: CallTimeline, uid: str) -> list[Stay]:
-    """Return the sessions of a user that are failed attempts to join: short, without media and without samples."""
-    return [
-        stay
-        for stay in timeline.stays[uid]
-        if stay.leave - stay.join <= _FAILED and not stay.speaker and not timeline.has_samples(stay.sid)
-    ]
+    """Return the sessions of a user that are failed attempts to join: short, without media and without samples.
+
+    If a longer session has no samples either, the reports of the user are missing, which says nothing about an attempt.
+    """
+    silent = [stay for stay in timeline.stays[uid] if not timeline.has_samples(stay.sid)]
+    if any(stay.leave - stay.join > _FAILED for stay in silent):
+        return []
+    return [stay for stay in silent if not stay.speaker]
