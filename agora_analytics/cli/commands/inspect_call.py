@@ -17,6 +17,7 @@ from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from agora_analytics.agora.records import Session
+    from agora_analytics.core.columns import Series
     from agora_analytics.insight.call_charts import CallCharts, UserCharts
 
 
@@ -73,6 +74,7 @@ def inspect(
     """
     from agora_analytics.cli.call_report import chart_width, report_width, show_call
     from agora_analytics.insight.call_charts import CallCharts
+    from agora_analytics.insight.diagnosis.call_findings import MOST_SESSIONS, CallFindings, call_findings
     from agora_analytics.insight.pages.call_page import BINS as PAGE_BINS
     from agora_analytics.insight.pages.call_page import call_page
     from agora_analytics.insight.pages.html_page import load_libraries
@@ -83,22 +85,26 @@ def inspect(
         load_libraries()
     bins = PAGE_BINS if is_page else chart_width(report_width(stdout_console()))
 
-    async def fetch() -> tuple[CallCharts, int, str]:
-        """Return the charts, the number of sessions without metrics, and the requests in words."""
+    async def fetch() -> tuple[CallCharts, int, str, CallFindings | None]:
+        """Return the charts, the sessions without metrics, the requests in words, and what was wrong, for a page."""
         async with open_client(account.client) as client:
             call = await search.find(client, call_id)
             sessions = await client.sessions(call, uids=user or (), exclude_server_user=not servers).collect()
             charts = CallCharts(call, sessions, bins=bins)
             chosen = _most_frozen(charts.sessions, ask)
+            series: list[Series] = []
+            is_diagnosed = is_page and 0 < len(chosen) <= MOST_SESSIONS
             if chosen:
                 async for page in client.metrics(call, sids=chosen).pages():
                     charts.add(page.records)
-            return charts, len(sessions) - len(chosen), format_requests(client.sent)
+                    series += page.records if is_diagnosed else ()
+            findings = call_findings(chosen, series) if is_diagnosed else None
+            return charts, len(sessions) - len(chosen), format_requests(client.sent), findings
 
-    charts, omitted, requests = asyncio.run(fetch())
+    charts, omitted, requests, findings = asyncio.run(fetch())
     drawn = charts.worst_first()[:count]
     if is_page:
-        _write_page(call_page(charts, omitted=omitted), output)
+        _write_page(call_page(charts, omitted=omitted, findings=findings), output)
     elif output.format is not Format.TABLE:
         rows = (_user_row(charts, user) for user in charts.worst_first())
         write_table(USER_ROWS.table(rows), USER_ROWS, output)

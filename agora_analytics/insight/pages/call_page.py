@@ -1,7 +1,7 @@
 """The page of one call: who was in it, lanes of its users, charts over time, and a table."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agora_analytics.insight.call_charts import CallCharts, Measure, UserCharts
@@ -11,21 +11,30 @@ from agora_analytics.instants import iso
 
 if TYPE_CHECKING:
     from agora_analytics.agora.records import Session
+    from agora_analytics.insight.diagnosis.call_findings import CallFindings
 
 BINS = 240
 """The intervals of the charts."""
 
 _KINDS_NAMED = 6
 _MOST_LANES = 40
+_USERS_NAMED = 6
 
 
-def call_page(charts: CallCharts, *, lines: int = len(PALETTE), omitted: int = 0) -> str:
+def call_page(
+    charts: CallCharts,
+    *,
+    lines: int = len(PALETTE),
+    omitted: int = 0,
+    findings: "CallFindings | None" = None,
+) -> str:
     """Return the page of a call as one HTML file.
 
     Args:
         charts: the call, its sessions and the sums of their samples.
         lines: the users with a line in the charts, those with the most freeze and loss first; at most 8.
         omitted: sessions whose metrics were not fetched.
+        findings: what was wrong, for the first section; None: without it.
 
     Raises:
         ModuleNotFoundError: the extra `[insight]` is not installed.
@@ -53,6 +62,28 @@ def call_page(charts: CallCharts, *, lines: int = len(PALETTE), omitted: int = 0
         lanes=min(_MOST_LANES, len(users)),
         users=[_row(user, label) for user, label in zip(users, labels, strict=True)],
         omitted=omitted,
+        verdicts=None
+        if findings is None
+        else list(_verdicts(findings, dict(zip((user.uid for user in users), labels, strict=True)))),
+    )
+
+
+def _verdicts(findings: "CallFindings", labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield what was wrong, in words."""
+    for each in findings.found:
+        when = f"{_time(int(each.since))[11:]} to {_time(int(each.until))[11:]}"
+        yield f"{each.text}: {when}. {_named(each.uids, labels)} noticed it."
+    if findings.healthy:
+        yield f"Nothing that a person would notice: {_named(findings.healthy, labels)}."
+    if findings.unknown:
+        yield f"Not enough data: {_named(findings.unknown, labels)}."
+
+
+def _named(uids: Sequence[str], labels: Mapping[str, str]) -> str:
+    named = ", ".join(labels.get(uid, uid) for uid in uids[:_USERS_NAMED])
+    rest = len(uids) - _USERS_NAMED
+    return (
+        f"{named} and {rest:,} more users" if rest > 1 else f"{named} and 1 more user" if rest == 1 else named
     )
 
 

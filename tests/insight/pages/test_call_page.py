@@ -14,7 +14,7 @@ pytest.importorskip("vl_convert", reason="needs agora-analytics[insight]")
 
 from agora_analytics.insight.pages.call_page import call_page  # noqa: E402
 from agora_analytics.insight.pages.html_page import json_in_html  # noqa: E402
-from tests.insight.pages.conftest import fetch_charts  # noqa: E402
+from tests.insight.pages.conftest import fetch_call  # noqa: E402
 from tests.insight.pages.page_checks import EVIL, OVERLAPS, SIZES, specs, without_library  # noqa: E402
 from tests.services.browser import colours  # noqa: E402
 
@@ -25,15 +25,36 @@ MARKS = """() => [...document.querySelectorAll("figure")].map(figure =>
 
 
 @pytest.fixture(scope="module")
-def charts(planted):
-    return asyncio.run(fetch_charts(planted))
+def fetched(planted):
+    return asyncio.run(fetch_call(planted))
 
 
 @pytest.fixture(scope="module")
-def file(charts, tmp_path_factory):
+def charts(fetched):
+    return fetched[0]
+
+
+@pytest.fixture(scope="module")
+def file(fetched, tmp_path_factory):
+    charts, findings = fetched
     path = tmp_path_factory.mktemp("page") / "call.html"
-    path.write_text(call_page(charts), encoding="utf-8")
+    path.write_text(call_page(charts, findings=findings), encoding="utf-8")
     return path
+
+
+def test_what_was_wrong_comes_first_in_words(file, fetched):
+    _, findings = fetched
+    text = file.read_text(encoding="utf-8")
+    verdict = "Packets were lost between servers, for several users at once: 11:0"
+    assert text.index("What was wrong") < text.index(verdict) < text.index("<h2>Users</h2>")
+    (found,) = [each for each in findings.found if "between servers" in each.text]
+    assert len(found.uids) >= 3
+    named = {*findings.healthy, *findings.unknown, *(uid for each in findings.found for uid in each.uids)}
+    assert len(named) == 7, "each user has a verdict"
+
+
+def test_a_page_without_findings_has_no_such_section(charts):
+    assert "What was wrong" not in call_page(charts)
 
 
 def test_page_has_the_users_their_means_and_a_chart_for_each_measure(charts, planted):
