@@ -35,6 +35,21 @@ because they share expensive fixtures. xdist would start files with few tests la
 `tests/conftest.py` has their order."""
 EVERYTHING = ("-m", "")
 """Includes the slow tests: plain `pytest` leaves them out (`addopts` in pyproject.toml), and the last `-m` counts."""
+LONG = (
+    "tests/benchmarks",
+    "tests/blocking/test_processes.py",
+    "tests/bucket",
+    "tests/cli/test_all_accounts.py",
+    "tests/cli/test_bucket.py",
+    "tests/cli/test_errors.py",
+    "tests/cli/test_fleet_commands.py",
+    "tests/documents",
+    "tests/faults/test_matrix.py",
+    "tests/fleet",
+    "tests/insight/report",
+)
+"""Half of the time of the fast tests, most of it in servers and in processes of commands. `nox -s compat` leaves them to the Python
+that runs nox, unless `--all-pythons` asks for everything."""
 QUIET = ("-q", "--no-header", "-p", "no:cacheprovider")
 
 
@@ -87,9 +102,9 @@ def core_only(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def compat(session: nox.Session) -> None:
-    """The fast tests, with every extra, on the newest other Python that is installed.
+    """The fast tests but the longest, with every extra, on the newest other Python that is installed.
 
-    `nox -s compat -- --all-pythons` runs them on each one. Further options are those of pytest.
+    `nox -s compat -- --all-pythons` runs all fast tests on each one. Further options are those of pytest.
     """
     options = argparse.ArgumentParser(prog="nox -s compat --")
     options.add_argument("--all-pythons", action="store_true")
@@ -100,8 +115,8 @@ def compat(session: nox.Session) -> None:
         tested = tested[-1:]  # `PYTHONS` is in ascending order
     for version in tested:
         requirements = ("-e", ".[all]", *GROUPS["test"], *GROUPS["integrations"])
-        # The pages of the documents are the longest of the fast tests, and run on the Python that runs nox.
-        options_of_pytest = ("--ignore=tests/documents", *others)
+        left_out = () if chosen.all_pythons else (f"--ignore={path}" for path in LONG)
+        options_of_pytest = (*left_out, *others)
         _run_in_venv(session, f"compat-{version}", installed[version], requirements, options_of_pytest)
     for version in installed.keys() - set(tested):
         reason = "needs --all-pythons" if installed[version] else "not installed"
