@@ -44,7 +44,7 @@ class Stay:
 class _Samples:
     """The samples of one series: their times, and the values of all and of those that are not null."""
 
-    ts: NDArray[np.int64]
+    ts: NDArray[np.int32]
     value: Values
 
 
@@ -65,12 +65,18 @@ class CallTimeline:
     _receivers: dict[str, list[str]] = field(factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, sessions: "pa.Table", metrics: "pa.Table") -> Self:
+    def of(cls, sessions: "pa.Table", *metrics: "pa.Table") -> Self:
         """Return the timeline of a call.
 
         Args:
-            sessions, metrics: rows of the store's tables with these names, of one call.
+            sessions: rows of the store's table with this name, of one call.
+            metrics: rows of the store's table with this name. All samples of a session are in one of several tables.
         """
+        return cls.of_tables(sessions, metrics)
+
+    @classmethod
+    def of_tables(cls, sessions: "pa.Table", metrics: "Iterable[pa.Table]") -> Self:
+        """Return the timeline of a call, as `of`. Each table is read before the next one is asked for."""
         stays = [
             (row["sid"], row["uid"], _epoch(row["join_ts"]), _epoch(row["leave_ts"]), row)
             for row in sessions.select(_SESSION_COLUMNS).to_pylist()
@@ -90,7 +96,7 @@ class CallTimeline:
                 )
                 for sid, uid, join, leave, row in stays
             ],
-            dict(_split(metrics, start)),
+            {key: samples for table in metrics for key, samples in _split(table, start)},
         )
 
     @classmethod
@@ -111,7 +117,7 @@ class CallTimeline:
             value = np.concatenate([np.asarray(each.value, dtype=np.float64) for each in found])
             ts, first = np.unique(ts, return_index=True)
             if len(ts):
-                samples[key] = _Samples(ts, value[first])
+                samples[key] = _Samples(ts.astype(np.int32), value[first])
         stays = [
             Stay(
                 sid=session.sid,
@@ -222,7 +228,7 @@ def _paint(values: Values, samples: _Samples) -> None:
     values[at[inside]] = value[position[inside]]
 
 
-def covered(ts: NDArray[np.int64]) -> Values:
+def covered(ts: "NDArray[np.int32] | NDArray[np.int64]") -> Values:
     """Return the seconds that each sample of a series covers.
 
     Example:
@@ -253,7 +259,7 @@ def _split(metrics: "pa.Table", start: int) -> Iterator[tuple[tuple[str, int, st
         key = (sids[sid_code[rows[0]]], int(mid[rows[0]]), peers[peer_code[rows[0]]])
         times = ts[rows]
         once = np.concatenate([np.diff(times) > 0, [True]])
-        yield key, _Samples(times[once], value[rows][once])
+        yield key, _Samples(times[once].astype(np.int32), value[rows][once])
 
 
 def _codes(column: "pa.ChunkedArray") -> tuple[list[str], NDArray[np.int64]]:

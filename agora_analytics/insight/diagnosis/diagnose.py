@@ -1,7 +1,7 @@
 """`diagnose`: why a user's call was poor, from a store."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agora_analytics.agora.metric_ids import METRIC_IDS
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from agora_analytics.store import BucketStore, ParquetStore
 
-_MOST_SESSIONS = 300
-"""Sessions of a large call that are read from a store: those of the user, and those that overlap them most."""
+_MOST_SECONDS = 400_000
+"""Seconds of all sessions of a call that are read from a store: those of the user, then those that overlap them most. An hour
+with 110 users has as many, and takes about 0.75 GB of memory."""
+_AT_ONCE = 40_000  # seconds of sessions that are read together
+_AROUND = 3600  # s before and after the time of a complaint that are read
 
 _MEMORY = {"app_memory", "system_memory"}
 _MIDS = sorted(metric.mid for metric in METRIC_IDS.values() if metric.name not in _MEMORY)
@@ -39,7 +42,8 @@ def diagnose(
 
     The rules compare the seconds in which the user's media were poor with what the devices and networks of all participants
     reported at the time; docs/diagnosis.md explains each. The cause that explains the most is returned if it explains more
-    than healthy calls have. Reads the samples of this call only, of at most 300 sessions.
+    than healthy calls have. Reads the samples of this call only; of a large
+    call those of the user and of the users that were with the user the longest.
 
     Args:
         store: with the call. Only Agora sends what a diagnosis needs.
@@ -78,15 +82,22 @@ def diagnose(
     columns = "sid, uid, join_ts, leave_ts, speaker, platform, device_type"
     sessions = fetch(f"SELECT {columns} FROM sessions WHERE {of_call}")
     check_user(call_id, uid, sessions["uid"].to_pylist())
-    sessions = _nearest(sessions, uid)
-    sids = ", ".join(map(quoted, sessions["sid"].to_pylist()))
-    mids = ", ".join(map(str, _MIDS))
-    metrics = fetch(
-        f"SELECT sid, mid, peer_uid, ts, value FROM metrics WHERE {of_call} AND mid IN ({mids}) AND sid IN ({sids})"
+    start, end = _span(sessions)
+    moment = moment_within(at, start, end)
+    if moment is not None:
+        start, end = max(start, moment - _AROUND), min(end, moment + _AROUND)
+    chosen = _nearest(sessions, uid, start, end)
+    of_range = (
+        f"{of_call} AND mid IN ({', '.join(map(str, _MIDS))}) "
+        f"AND ts BETWEEN make_timestamptz({round(start)}000000) AND make_timestamptz({round(end)}000000)"
     )
-    timeline = CallTimeline.of(sessions, metrics)
-    seconds = moment_within(at, timeline.start, timeline.start + timeline.seconds)
-    return diagnose_timeline(timeline, call_id, uid, at=seconds, profile=profile)
+    parts = (
+        fetch(f"SELECT sid, mid, peer_uid, ts, value FROM metrics WHERE {of_range} AND sid IN ({sids})")
+        for sids in _sids(chosen)
+    )
+    timeline = CallTimeline.of_tables(chosen, parts)
+    omitted = sessions.num_rows - chosen.num_rows
+    return diagnose_timeline(timeline, call_id, uid, at=moment, profile=profile, omitted=omitted)
 
 
 def check_user(call_id: str, uid: str, uids: Sequence[str]) -> None:
@@ -109,20 +120,42 @@ def moment_within(at: Instant | None, start: float, end: float) -> float | None:
     return moment
 
 
-def _nearest(sessions: "pa.Table", uid: str) -> "pa.Table":
-    """Return the sessions of a user and those that overlap them most, at most `_MOST_SESSIONS`."""
-    if sessions.num_rows <= _MOST_SESSIONS:
-        return sessions
+def _span(sessions: "pa.Table") -> tuple[float, float]:
+    """Return the first join and the last leave, in epoch seconds."""
+    import pyarrow.compute as pc
+
+    return pc.min(sessions["join_ts"]).as_py().timestamp(), pc.max(sessions["leave_ts"]).as_py().timestamp()
+
+
+def _sids(sessions: "pa.Table") -> Iterator[str]:
+    """Yield the sids of sessions as lists of SQL, each for about `_AT_ONCE` seconds."""
+    sids: list[str] = []
+    seconds = 0.0
+    for row in sessions.select(["sid", "join_ts", "leave_ts"]).to_pylist():
+        sids.append(quoted(row["sid"]))
+        seconds += (row["leave_ts"] - row["join_ts"]).total_seconds()
+        if seconds >= _AT_ONCE:
+            yield ", ".join(sids)
+            sids, seconds = [], 0.0
+    if sids:
+        yield ", ".join(sids)
+
+
+def _nearest(sessions: "pa.Table", uid: str, start: float, end: float) -> "pa.Table":
+    """Return the sessions of a user and those that overlap them most in a time range, at most `_MOST_SECONDS` of all others."""
     rows = sessions.select(["uid", "join_ts", "leave_ts", "speaker"]).to_pylist()
-    own = [(row["join_ts"].timestamp(), row["leave_ts"].timestamp()) for row in rows if row["uid"] == uid]
+    spans = [(max(row["join_ts"].timestamp(), start), min(row["leave_ts"].timestamp(), end)) for row in rows]
+    own = [span for span, row in zip(spans, rows, strict=True) if row["uid"] == uid]
 
     def rank(at: int) -> tuple[bool, bool, float]:
-        row = rows[at]
-        span = (row["join_ts"].timestamp(), row["leave_ts"].timestamp())
-        return row["uid"] == uid, bool(row["speaker"]), overlap(own, span)
+        return rows[at]["uid"] == uid, bool(rows[at]["speaker"]), overlap(own, spans[at])
 
-    order = sorted(range(len(rows)), key=rank, reverse=True)[:_MOST_SESSIONS]
-    return sessions.take(order)
+    chosen, seconds = [], 0.0
+    for at in sorted(range(len(rows)), key=rank, reverse=True):
+        seconds += max(spans[at][1] - spans[at][0], 0)
+        if rows[at]["uid"] == uid or seconds <= _MOST_SECONDS:
+            chosen.append(at)
+    return sessions if len(chosen) == len(rows) else sessions.take(chosen)
 
 
 def overlap(own: Sequence[tuple[float, float]], span: tuple[float, float]) -> float:

@@ -14,6 +14,13 @@ from agora_analytics.insight.diagnosis.moving import runs
 from agora_analytics.insight.diagnosis.rules import CAUSES
 from agora_analytics.insight.diagnosis.words import cause_in_words
 
+
+def _within_sentence(label: str) -> str:
+    """Return a label with a small first letter, unless its first word is a name or an abbreviation such as WebRTC."""
+    word = label.split(maxsplit=1)[0]
+    return label if word[1:] != word[1:].lower() else label[0].lower() + label[1:]
+
+
 CHART = 60
 """The most intervals of a chart."""
 _STREAMS = 2  # streams that are shown as an example
@@ -24,8 +31,7 @@ _LOW = {"video_capture_frame_rate", "capture_volume"}
 _UNITS = {metric.name: metric.unit for metric in METRIC_IDS.values()}
 # No document names the unit of a browser's losses; their values are percent.
 _UNITS |= {name: "%" for name in _UNITS if name.startswith("webrtc_")}
-_LABELS = {metric.name: metric.label[0].lower() + metric.label[1:] for metric in METRIC_IDS.values()}
-_LABELS["task_scheduling_delay"] = "SDK task scheduling delay"
+_LABELS = {metric.name: _within_sentence(metric.label) for metric in METRIC_IDS.values()}
 
 
 def evidence_for(attribution: Attribution, chosen: Explanation) -> Iterator[Evidence]:

@@ -153,3 +153,12 @@ def test_a_call_of_many_windows_needs_a_time():
     assert diagnosis.cause == "cpu"
     assert diagnosis.requests <= 6
     assert diagnosis.since >= cause.since - 20
+
+
+def test_of_a_large_call_only_the_nearest_sessions_are_read(store, planted, monkeypatch):
+    call = planted["cpu"]
+    of_user = sum(each.leave_ts - each.join_ts for each in call.call.sessions if each.uid == call.uid)
+    monkeypatch.setattr("agora_analytics.insight.diagnosis.diagnose._MOST_SECONDS", of_user + 1)
+    diagnosis = diagnose(store, call.call.call_id, call.uid)
+    left_out = len(call.call.sessions) - sum(each.uid == call.uid for each in call.call.sessions)
+    assert diagnosis.evidence[-1].text == f"the samples of {left_out} sessions were not read"
