@@ -19,7 +19,7 @@ ELSEWHERE = {
     "docs/howto/one-machine.md": "tests/documents/test_fleet_pages.py",
 }
 """Pages whose blocks are tests, additions to the package, or need a server; and the test that executes them."""
-SLOW = {"docs/simulator.md"}
+SLOW = {"docs/howto/complaints.md", "docs/simulator.md"}
 MOST_SKIPPED = 20
 
 NAMES = {page.relative_to(ROOT).as_posix(): page for page in PAGES}
