@@ -22,7 +22,7 @@ MOST_SESSIONS = 60
 
 
 @frozen(kw_only=True)
-class Finding:
+class CallFinding:
     """One cause, and who noticed it.
 
     Attributes:
@@ -47,7 +47,7 @@ class CallFindings:
         unknown: the users without samples.
     """
 
-    found: Sequence[Finding] = ()
+    found: Sequence[CallFinding] = ()
     healthy: Sequence[str] = field(factory=tuple)
     unknown: Sequence[str] = field(factory=tuple)
 
@@ -74,9 +74,9 @@ def call_findings(sessions: "Sequence[Session]", series: "Iterable[Series]") -> 
     )
 
 
-def _finding(same: "Sequence[CallDiagnosis]") -> Finding:
+def _finding(same: "Sequence[CallDiagnosis]") -> CallFinding:
     words = cause_in_words(same[0].cause, same[0].party)
-    return Finding(
+    return CallFinding(
         text=f"{words[0].upper()}{words[1:]}",
         since=min(each.since for each in same if each.since is not None),
         until=max(each.until for each in same if each.until is not None),
