@@ -15,7 +15,7 @@ from agora_analytics.insight.diagnosis.call_timeline import CallTimeline, Second
 _SILENT, _LOUD = 0.95, -1.5
 # The samples elsewhere: without a gate 2 % are silent, with a gate 35 %. More than 11 samples add nothing.
 _NO_GATE, _GATE, _MOST = 0.43, -2.9, 4.7
-_EVIDENCE = 9.2  # a false alarm for one healthy user in a thousand
+_EVIDENCE = 9.2  # a false alarm for two or three healthy users in a thousand
 _SAMPLES = 3
 
 

@@ -134,7 +134,7 @@ class WorstCall(Record):
     """One call with a large share of time beyond a limit.
 
     Attributes:
-        vendor, app_id, call_id, channel: which call.
+        vendor, call_id, channel: which call, of the app with the id `app_id`.
         start: when it began, UTC epoch seconds; for OpenTok, the first hour with data.
         end: when it ended; None for OpenTok.
         finished: False if it was ongoing when it was stored.
