@@ -108,7 +108,7 @@ def test_compact_merges_the_files_of_a_past_day(command, serving, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "12 files merged into 3" in done.stdout
     assert "Nothing to compact" in command("compact", "--store", "store").stdout
-    assert "Nothing to write: 2 roll-ups are valid" in command("rollup", "--store", "store").stdout
+    assert "Nothing to write: 3 roll-ups are valid" in command("rollup", "--store", "store").stdout
     assert "metrics_hours (0.0 MB" in command("rollup", "--store", "store", "--all").stdout
 
 

@@ -223,6 +223,7 @@ def test_every_example_in_the_help_succeeds(base_url, environment, world, tmp_pa
         "report",
         "sql",
         "score",
+        "why",
     }:  # those have tests of their own
         for example in EXAMPLES[name]:
             assert main(words_of(example, call)) == 0, f"{example}: {capsys.readouterr().err}"

@@ -1,13 +1,15 @@
 """`agora-analytics why` over a store and over the API of a simulator."""
 
 import json
+import shlex
 import time
 
 import pytest
 
 from agora_analytics.cli import main
+from agora_analytics.cli.app import EXAMPLES
 from agora_analytics.simulator import planted_call, planted_world
-from tests.insight.diagnosis.conftest import planted, store  # noqa: F401 - fixtures
+from tests.insight.diagnosis.conftest import SEEDS, planted, store  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -76,3 +78,17 @@ def test_without_a_store_the_api_is_asked(command, serving, environment):
     answer = json.loads(done.stdout)
     assert (answer["side"], answer["cause"], answer["party"]) == call.answer
     assert 3 <= answer["requests"] <= 6
+
+
+def test_the_examples_of_the_help_succeed(command, serving, environment, store):  # noqa: F811 - the fixture
+    call = planted_call(77, begin=int(time.time()) - 7200)
+    world = planted_world([call])
+    of_store = planted_call(SEEDS["cpu"])
+    with serving(world) as url:
+        environment |= {"AGORA_BASE_URL": url, "AGORA_APP_ID": world.app_id}
+        for example in EXAMPLES["why"]:
+            asked = of_store if "--store" in example else call
+            line = example.replace("CALL_ID", asked.call.call_id).replace("UID", asked.uid)
+            done = command(*shlex.split(line.replace("calls.store", str(store.path)))[1:])
+            assert done.returncode == 0, done.stderr
+            assert "cpu" in done.stdout or "too busy" in done.stdout
