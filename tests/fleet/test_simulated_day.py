@@ -26,7 +26,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("accounts", [6, slow(200)])
+@pytest.mark.parametrize("accounts", [6, slow(50), pytest.param(200, marks=pytest.mark.fleet)])
 def test_every_account_is_complete_at_the_end_of_a_day(tmp_path, monkeypatch, accounts):
     """Passes every six hours. No account exceeds its limits, and memory does not grow from pass to pass."""
     for name, value in SECRETS.items():
