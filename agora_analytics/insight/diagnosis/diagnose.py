@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_SECONDS = 400_000
 """Seconds of all sessions of a call that are read from a store: those of the user, then those that overlap them most. An hour
-with 110 users has as many, and takes about 0.75 GB of memory."""
+with 110 users has as many. It bounds the memory."""
 _AT_ONCE = 40_000  # seconds of sessions that are read together
 _AROUND = 3600  # s before and after the time of a complaint that are read
 

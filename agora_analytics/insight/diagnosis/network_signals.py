@@ -103,11 +103,6 @@ class NetworkSignals:
         """Return whether a user's downlink loses packets because its queue is full: the round trip is longer then."""
         return self._waits(uid, self._lossy_downlink(uid))
 
-    @remembered
-    def fills_uplink_queue(self, uid: str) -> bool:
-        """Return whether a user's uplink loses packets because its queue is full."""
-        return self._waits(uid, self.lossy_uplink(uid))
-
     def queue(self, uid: str, seconds: Seconds) -> float:
         """Return how much a user's round trip exceeds the usual one in these seconds, in ms; 0 without samples."""
         values = self.timeline.own(uid, "router_round_trip")[seconds]
@@ -128,11 +123,11 @@ class NetworkSignals:
     def shares_loss(self, uid: str) -> bool:
         """Return whether others lose packets at the same time as a user, which a downlink does not explain."""
         lossy = self.lossy_receiver(uid)
-        if not lossy.any():
-            return False
         others = [each for each in self.timeline.uids if each != uid][:_OTHERS]
-        shared = lossy & np.any([self.lossy_receiver(each) for each in others], axis=0) if others else ~lossy
-        return int((lossy & shared).sum()) >= max(_SHARED, _SHARE * int(lossy.sum()))
+        if not others or not lossy.any():
+            return False
+        shared = lossy & np.any([self.lossy_receiver(each) for each in others], axis=0)
+        return int(shared.sum()) >= max(_SHARED, _SHARE * int(lossy.sum()))
 
     def _lossy(self, loss: Values) -> Seconds:
         if not above(loss, self.limits.loss).any():
