@@ -63,6 +63,9 @@ def test_without_a_store_the_api_is_asked(command, serving, environment):
     world = planted_world([call])
     with serving(world) as url:
         environment |= {"AGORA_BASE_URL": url, "AGORA_APP_ID": world.app_id}
+        (cause,) = call.causes
+        at = str(int(cause.since + cause.until) // 2)
+        other = command("why", "--call", call.call.call_id, "--uid", call.uid, "--at", at, "--since", "3h")
         done = command(
             "why",
             "--call",
@@ -78,6 +81,7 @@ def test_without_a_store_the_api_is_asked(command, serving, environment):
     answer = json.loads(done.stdout)
     assert (answer["side"], answer["cause"], answer["party"]) == call.answer
     assert 3 <= answer["requests"] <= 6
+    assert (other.returncode, other.stderr) == (0, ""), "--at does not replace the range of the search"
 
 
 def test_the_examples_of_the_help_succeed(command, serving, environment, store):  # noqa: F811 - the fixture

@@ -67,7 +67,8 @@ def why(
 
     The samples of all participants are compared: what the user noticed, and what the devices and networks of everybody did at
     that time. The rules and their limits are in docs/diagnosis.md, with how often they are right. "Nothing" and "not enough
-    data" are answers, too.
+    data" are answers, too. Without a store, the search takes at most three requests, whatever --spend allows: name the time
+    with --at or --around.
     """
     from agora_analytics.insight import diagnose, diagnose_live
     from agora_analytics.store import open_store
@@ -77,7 +78,9 @@ def why(
     else:
 
         async def ask() -> "CallDiagnosis":
-            near = evolve(search, around=search.around or at, spend=min(search.spend, _SEARCHES))
+            has_range = search.since is not None or search.until is not None
+            around = search.around if search.around or has_range else at
+            near = evolve(search, around=around, spend=min(search.spend, _SEARCHES))
             async with open_client(account.client) as client:
                 found = await near.find(client, call)
                 return await diagnose_live(client, found, uid, at=at, profile=profile)
