@@ -22,11 +22,13 @@ class Said:
         verdict: side and cause.
         party: the uid at fault; None if nobody is named.
         is_poor: whether any issue of the user's call is reported, however short.
+        confidence: from 0 to 1; None if the classifier has none.
     """
 
     verdict: Verdict
     party: str | None = None
     is_poor: bool = False
+    confidence: float | None = None
 
 
 @frozen
@@ -191,6 +193,21 @@ def confusion(judged: Iterable[Judged]) -> dict[Verdict, Counter[Verdict]]:
         if each.group not in ("overlapping", "hidden"):
             table.setdefault(each.right, Counter())[each.said.verdict] += 1
     return dict(sorted(table.items()))
+
+
+def confidence_table(calls: Iterable[Judged]) -> str:
+    """Return how often the diagnoses of each tenth of confidence are right, those with a cause and those without one."""
+    tenths: dict[int, tuple[list[bool], list[bool]]] = {}
+    for each in calls:
+        if each.said.confidence is not None and each.said.verdict != UNKNOWN:
+            tenth = min(int(10 * each.said.confidence), 9)
+            tenths.setdefault(tenth, ([], []))[each.said.verdict == NONE].append(each.is_right)
+    rows = [
+        [f"{tenth / 10} to {(tenth + 1) / 10}", *(str(Share(sum(right), len(right))) for right in found)]
+        + [str(len(right)) for right in found]
+        for tenth, found in sorted(tenths.items())
+    ]
+    return markdown(["confidence", "a cause: right", "none: right", "with a cause", "with none"], rows)
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

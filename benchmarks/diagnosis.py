@@ -20,6 +20,7 @@ from benchmarks._diagnosis_figures import (
     FIGURES,
     Judged,
     Said,
+    confidence_table,
     confusion,
     confusion_table,
     figures,
@@ -43,7 +44,8 @@ def classifiers() -> dict[str, Classifier]:
 
     def why(sessions: pa.Table, metrics: pa.Table, uid: str) -> Said:
         found = diagnose_samples(sessions, metrics, uid)
-        return Said((found.side, found.cause), found.party, found.side not in ("none", "unknown"))
+        is_poor = found.side not in ("none", "unknown")
+        return Said((found.side, found.cause), found.party, is_poor, found.confidence)
 
     return {OURS: why, **PEERS}
 
@@ -90,6 +92,9 @@ def print_figures(judged: dict[tuple[str, str], list[Judged]], names: Sequence[s
     for name in names:
         print(f"\n## Confusion table of {name}\n")
         print(confusion_table(judged[first, name]))
+        if any(each.said.confidence is not None for each in judged[first, name]):
+            print(f"\n## Confidence of {name}\n")
+            print(confidence_table(judged[first, name]))
 
 
 def print_wrong(judged: dict[tuple[str, str], list[Judged]]) -> None:

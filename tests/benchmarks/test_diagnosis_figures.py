@@ -1,6 +1,7 @@
 """The figures of a diagnosis: intervals, shares and the confusion table."""
 
 import pytest
+from attrs import evolve
 
 from benchmarks._diagnosis_figures import (
     NONE,
@@ -8,6 +9,7 @@ from benchmarks._diagnosis_figures import (
     Judged,
     Said,
     Share,
+    confidence_table,
     confusion,
     confusion_table,
     figures,
@@ -136,3 +138,17 @@ def test_confusion_table_counts_what_was_said_instead():
 
 def test_markdown_table_has_a_header_line():
     assert markdown(["a", "b"], [[1, "x"]]).splitlines() == ["| a | b |", "| --- | --- |", "| 1 | x |"]
+
+
+def test_confidence_is_compared_with_the_answers_of_its_tenth():
+    def sure(confidence, right, said):
+        each = judged("single", right, said)
+        return evolve(each, said=evolve(each.said, confidence=confidence))
+
+    calls = [sure(1.0, LOSS, LOSS), sure(0.95, CPU, LOSS), sure(0.95, NONE, NONE), sure(0.2, LOSS, NONE)]
+    calls += [sure(0.0, UNKNOWN, UNKNOWN), judged("single", CPU, CPU)]  # without a confidence: not counted
+    lines = confidence_table(calls).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 0.2 to 0.3", "| 0.9 to 1.0"]
+    low, high = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:])
+    assert (low[1], low[2][:4], low[3:]) == ("-", "0.0%", ["0", "1"])
+    assert (high[1][:5], high[2][:6], high[3:]) == ("50.0%", "100.0%", ["2", "1"])
