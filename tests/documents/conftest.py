@@ -23,9 +23,11 @@ HOUR = 3600
 
 def busy_project(now: float) -> World:
     """Calls of the last hours, and two that began a few seconds ago, whose measurements are not available yet."""
-    past = World.generate(seed=7, since=now - 5 * HOUR, until=now - HOUR / 2, calls=8, simple=True)
+    # Two worlds, because at night most calls of one would be in its first hours. docs/compare.md compares the two.
+    before = World.generate(seed=7, since=now - 5 * HOUR, until=now - 3.5 * HOUR, calls=5, simple=True)
+    after = World.generate(seed=9, since=now - 2.5 * HOUR, until=now - HOUR / 2, calls=4, simple=True)
     recent = World.generate(seed=8, since=now - 20, until=now - 5, calls=2, simple=True)
-    return World([*past.calls, *recent.calls])
+    return World([*before.calls, *after.calls, *recent.calls])
 
 
 @pytest.fixture(scope="session")
