@@ -36,6 +36,7 @@ hypothesis.settings.load_profile("same")
 SIMULATOR = ("starlette", "numpy")
 VENDORS = ("AGORA_", "ALIBABA_CLOUD_", "OPENTOK_", "VONAGE_")  # prefixes of environment variables
 NEEDS = {
+    "alerts": ("duckdb", "portalocker", "pyarrow", "pytz", *SIMULATOR),
     "apsaravideo": SIMULATOR,
     "benchmarks": ("benchmarks", "duckdb", "portalocker", "pyarrow", *SIMULATOR),
     "beta": SIMULATOR,
@@ -48,6 +49,12 @@ NEEDS = {
     "faults": SIMULATOR,
     "fuzz": ("duckdb", "portalocker", "pyarrow", "ariadne", "jwt", *SIMULATOR),
     "insight": ("duckdb", "portalocker", "pyarrow", "pytz", *SIMULATOR),
+    "integrations/dlt": ("dlt", "duckdb", "portalocker", "pyarrow", *SIMULATOR),
+    "integrations/grafana": ("typer", "prometheus_client", "duckdb", "portalocker", "pyarrow", *SIMULATOR),
+    "integrations/mcp": ("mcp", "typer", "altair", "duckdb", "portalocker", "pyarrow", *SIMULATOR),
+    "integrations/otel": ("opentelemetry", *SIMULATOR),
+    "integrations/prometheus": ("prometheus_client", "typer", *SIMULATOR),
+    "integrations/pytest_plugin": SIMULATOR,
     "opentok": ("ariadne", "jwt", *SIMULATOR),
     "signaling": SIMULATOR,
     "simulator": SIMULATOR,

@@ -28,7 +28,8 @@ LAYERS = [
     {"apsaravideo", "opentok", "signaling"},
     {"simulator", "store"},
     {"harvest", "insight"},
-    {"blocking", "fleet"},
+    {"alerts", "blocking", "fleet"},
+    {"integrations"},
     {"cli"},
 ]
 """All parts, from the lowest layer to the highest. A part imports only from lower layers and from itself."""

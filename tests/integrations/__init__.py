@@ -1,0 +1,1 @@
+"""Connections to other tools, tested with the real tools."""
