@@ -1,6 +1,7 @@
 """The `data` of responses about call statistics, Data Insights and Real-time, computed from a world's participants."""
 
 import random
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,15 @@ _DAY_BEGINS = 16 * 3600  # seconds after 00:00 UTC: daily rows of the vendor's s
 TOP, TOP_DEVICES = 20, 50
 BUCKETS = {"[0%,3%)": 0.03, "[3%,5%)": 0.05, "[5%,10%)": 0.10, "[10%,100%)": 1.01}
 """The buckets of freeze rates and their upper bounds, which are excluded."""
+_FREEZES = frozenset({"uplink_loss", "downlink_loss", "low_bitrate", "cpu", "reconnects", "server_loss"})
+IMPAIRED_BY: Mapping[str, frozenset[str]] = {
+    "audioFreezeRate": _FREEZES - {"cpu"},
+    "videoFreezeRate": _FREEZES,
+    "networkDelay": frozenset({"high_delay"}),
+}
+"""The causes of impairments that add to a rate of all users."""
+IMPAIRED_SHARE = 0.4
+"""The share of bad time that an impairment of severity 1 adds."""
 Aggregate = tuple[float | None, float]
 """A value (None if there was nothing to measure) and its weight: sessions, attempts to join, or minutes."""
 
@@ -44,7 +54,7 @@ class Statistics:
 
     @cached_property
     def _participants(self) -> Participants:
-        return participants_of(self.world.calls)
+        return participants_of(self.world.calls, self.world.impairments)
 
     def _selected(self, query: Query, now: float) -> Participants:
         people = self._participants
@@ -67,7 +77,7 @@ class Statistics:
         call = self.world.call(query.call_id)
         if call is None:
             return []
-        people = participants_of([call])
+        people = participants_of([call], self.world.impairments)
         people = people.only((people.join <= min(query.end, now)) & (people.leave >= query.start))
         freezes = people.video if query.metric.startswith("video") else people.audio
         if endpoint == "call/statistics":
@@ -231,9 +241,25 @@ def _rate(people: Participants, metric: str, overlap: Floats, start: int, end: i
         good = len(joined) if metric == "joinSuccessRate" else int(joined.quick.sum())
         return (round(good / tries, 4) if tries else None), float(tries)
     column = {"audioFreezeRate": people.audio, "videoFreezeRate": people.video}.get(metric, people.delay)
+    if people.impairments:
+        column = _impaired(people, metric, column, overlap, start, end)
     weight = np.where(people.has_video, overlap, 0.0) if metric == "videoFreezeRate" else overlap
     total = float(weight.sum())
     return (round(float((column * weight).sum()) / total, 4) if total else None), round(total / 60, 2)
+
+
+def _impaired(
+    people: Participants, metric: str, shares: Floats, overlap: Floats, start: int, end: int
+) -> Floats:
+    """Return the shares of bad time with those that the impairments add while they act."""
+    total = shares.copy()
+    for number, each in enumerate(people.impairments):
+        if each.cause in IMPAIRED_BY[metric]:
+            first, last = max(start, each.since), min(end, each.until)
+            seconds = np.clip(np.minimum(people.leave, last) - np.maximum(people.join, first), 0, None)
+            share = np.divide(seconds, overlap, out=np.zeros_like(overlap), where=overlap > 0)
+            total += people.impaired[:, number] * each.severity * IMPAIRED_SHARE * share
+    return np.minimum(total, 1.0)
 
 
 def _by_group(

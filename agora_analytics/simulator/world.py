@@ -32,6 +32,7 @@ class World:
         app_id: the app of the calls.
         timing: how often sessions report.
         points: series by sid, for sessions whose points are given instead of generated.
+        impairments: what statistics and Real-time add to the rates of the affected users.
 
     Example:
         >>> world = World.generate(seed=7, since=1_795_000_000, until=1_795_086_400, calls=20)
@@ -46,8 +47,10 @@ class World:
         app_id: str = DEMO_APP_ID,
         timing: SampleTiming | None = None,
         points: Mapping[str, Sequence[SeriesTruth]] | None = None,
+        impairments: Sequence[Impairment] = (),
     ) -> None:
         self.app_id = app_id
+        self.impairments = tuple(impairments)
         # The truth of a mapping needs its length, and that of simulated points all sessions of all calls.
         self._points: Mapping[str, Sequence[SeriesTruth]] = {} if points is None else points
         self.timing = timing or SampleTiming()
@@ -96,7 +99,7 @@ class World:
             evolve(call, sessions=partial(_impaired_sessions, call, tuple(impairments))) for call in drawn
         ]
         points = SimulatedPoints([(call, impairments) for call in impaired], timing)
-        return cls(impaired, app_id=app_id, timing=timing, points=points)
+        return cls(impaired, app_id=app_id, timing=timing, points=points, impairments=impairments)
 
     @property
     def calls(self) -> Sequence[CallTruth]:

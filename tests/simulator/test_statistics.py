@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from agora_analytics.agora.plans import PLANS
-from agora_analytics.simulator import Simulator, World
+from agora_analytics.simulator import Impairment, Simulator, World
 from agora_analytics.simulator.query_params import STATISTICS_ENDPOINTS
 
 AUTH = ("demo-customer-id", "demo-customer-secret")
@@ -20,6 +20,23 @@ WINDOWS = {"call": (T - HOUR, T - 600), "insight": (T - 2 * DAY, T - DAY), "real
 @pytest.fixture(scope="module")
 def world():
     return World.generate(seed=5, since=T - 3 * DAY, until=T, calls=150, simple=True, minutes=60)
+
+
+async def test_impairment_adds_to_the_freeze_rate_of_its_users_while_it_acts():
+    """Half a minute of a severity of 0.5 adds 20 % of the time to the windows of the affected country, and to no other."""
+    where = {"since": T - 540, "until": T - 510, "region": "India"}
+    many = {"since": T - 3600, "until": T, "calls": 150, "simple": True, "minutes": 60}
+    impaired = World.generate(seed=5, impairments=[Impairment(cause="cpu", severity=0.5, **where)], **many)
+    values = []
+    for each in (World.generate(seed=5, **many), impaired):
+        sim = Simulator(each, "enterprise", now=lambda: T)
+        async with connected(sim) as fetch:
+            asked = {"metric": "videoFreezeRate", "dimension": "country", "startTs": T - 560, "endTs": T - 480}
+            rows = (await fetch("realtime/quality/by_time_20sec", **asked))["data"]
+        values.append({(row["ts"], row["country"]): row["videoFreezeRate"] for row in rows})
+    before, after = values
+    added = {key: round(after[key] - before[key], 2) for key in before if after[key] != before[key]}
+    assert added == {(T - 540, "India"): 0.2, (T - 520, "India"): 0.1}
 
 
 @asynccontextmanager

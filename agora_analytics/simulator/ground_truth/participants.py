@@ -1,14 +1,17 @@
 """The sessions of a world as columns: user, call, times, place and quality. Statistics are computed from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
 from agora_analytics.simulator.ground_truth.records import CallTruth, SessionTruth
+
+if TYPE_CHECKING:
+    from agora_analytics.simulator.impairments.impairment import Impairment
 
 Texts = NDArray[np.str_]
 Floats = NDArray[np.float64]
@@ -44,6 +47,8 @@ class Participants:
         audio, video: the share of time that froze, from 0 to 1.
         delay: the share of time with a high delay, from 0 to 1.
         has_video: whether the user had video.
+        impaired: for each session and each of the world's `impairments`, whether it acts on the session; 2-D.
+        impairments: the impairments of the world.
         groups: the group of each session, by dimension in the spelling of the API.
     """
 
@@ -60,7 +65,9 @@ class Participants:
     video: Floats
     delay: Floats
     has_video: NDArray[np.bool_]
+    impaired: NDArray[np.bool_]
     product: Texts
+    impairments: "Sequence[Impairment]"
     groups: dict[str, Texts]
 
     def __len__(self) -> int:
@@ -68,8 +75,9 @@ class Participants:
 
     def only(self, kept: NDArray[np.bool_]) -> "Participants":
         """Return the sessions that a mask selects."""
-        columns = {name: getattr(self, name)[kept] for name in _DTYPES}
-        return Participants(**columns, groups={name: column[kept] for name, column in self.groups.items()})
+        columns = {name: getattr(self, name)[kept] for name in (*_DTYPES, "impaired")}
+        groups = {name: column[kept] for name, column in self.groups.items()}
+        return Participants(**columns, impairments=self.impairments, groups=groups)
 
 
 _DTYPES: dict[str, type[np.generic]] = {
@@ -81,8 +89,11 @@ _DTYPES: dict[str, type[np.generic]] = {
 _DIMENSIONS = ("country", "region", "net", "network", "sdk", "sdkVersion", "os", "device", "channelSize")
 
 
-def participants_of(calls: Iterable[CallTruth]) -> Participants:
+def participants_of(
+    calls: Iterable[CallTruth], impairments: "Sequence[Impairment]" = ()
+) -> Participants:
     """Return the participants of calls."""
+    sessions: list[SessionTruth] = []
     rows: list[dict[str, Any]] = []
     users: dict[tuple[str, str], tuple[int, SessionTruth]] = {}
     for number, call in enumerate(calls):
@@ -93,13 +104,17 @@ def participants_of(calls: Iterable[CallTruth]) -> Participants:
             is_first = key not in users
             user, first_session = users.setdefault(key, (len(users), session))
             ids = {"user": user, "call": number, "cname": call.cname, "first": is_first}
+            sessions.append(session)
             rows.append(ids | _facts(session) | _groups(first_session, size))
 
     def column(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         return np.array([row[name] for row in rows], dtype=dtype)
 
+    impaired = [[each.acts_on(session) for each in impairments] for session in sessions]
     return Participants(
         **{name: column(name, dtype) for name, dtype in _DTYPES.items()},
+        impaired=np.array(impaired, dtype=np.bool_).reshape(len(rows), len(impairments)),
+        impairments=impairments,
         groups={name: column(name, np.str_) for name in _DIMENSIONS},
     )
 
