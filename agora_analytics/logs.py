@@ -15,7 +15,7 @@ from typing import Literal, TextIO
 
 from agora_analytics.errors import ConfigurationError
 
-Area = Literal["requests", "limits", "hosts", "listings", "harvest", "store", "ledger", "fleet"]
+Area = Literal["requests", "limits", "hosts", "listings", "harvest", "store", "ledger", "fleet", "alerts"]
 
 VARIABLE = "AGORA_LOG"
 LEVELS = ("debug", "info", "warning", "error")

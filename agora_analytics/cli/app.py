@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from agora_analytics import __version__
+from agora_analytics.cli.commands.alert import alert
 from agora_analytics.cli.commands.apsaravideo import app as apsaravideo
 from agora_analytics.cli.commands.calls import calls, sessions
 from agora_analytics.cli.commands.compare import compare
@@ -92,6 +93,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics why --call CALL_ID --uid UID",
         "agora-analytics why --call CALL_ID --uid UID --store calls.store --format json",
     ),
+    "alert": (
+        "agora-analytics alert --store calls.store --backtest --since 7d",
+        "agora-analytics alert --store calls.store",
+        "agora-analytics alert --follow",
+    ),
     "score": (
         "agora-analytics score --store calls.store",
         "agora-analytics score --store calls.store --by day --media audio",
@@ -123,6 +129,7 @@ _PANELS = {
     "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
     "Store": (harvest, sql, score, compare, report, compact, rollup),
+    "Alerts": (alert,),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

@@ -89,9 +89,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 _DIMENSIONS = ("country", "region", "net", "network", "sdk", "sdkVersion", "os", "device", "channelSize")
 
 
-def participants_of(
-    calls: Iterable[CallTruth], impairments: "Sequence[Impairment]" = ()
-) -> Participants:
+def participants_of(calls: Iterable[CallTruth], impairments: "Sequence[Impairment]" = ()) -> Participants:
     """Return the participants of calls."""
     sessions: list[SessionTruth] = []
     rows: list[dict[str, Any]] = []

@@ -1,0 +1,199 @@
+"""Delivers events to a webhook: signed, with retries, and each event once.
+
+The headers are those of the Standard Webhooks specification 1.0.0, so receivers can verify a delivery with its libraries.
+"""
+
+import base64
+import binascii
+import os
+import random
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from hmac import HMAC
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+from attrs import field, frozen
+
+from agora_analytics.alerts.alert_database import AlertDatabase, QueuedEvent
+from agora_analytics.core.base_url import is_loopback, is_url
+from agora_analytics.core.http_times import retry_after
+from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import logger_of
+from agora_analytics.messages import Response
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT = 10.0
+"""Seconds for one attempt."""
+FIRST_RETRY, LONGEST_RETRY = 2.0, 300.0
+"""The first and the longest pause between two attempts, in seconds; the pause doubles, with jitter."""
+GIVE_UP_AFTER = 86_400.0
+"""Seconds after which an event is given up."""
+_LEASE = 4 * TIMEOUT  # longer than an attempt, so that no other process sends the same event meanwhile
+_POLL = 60.0  # seconds; another process may queue an event
+_SHORTEST_SECRET = 16
+_PREFIX = "whsec_"
+_GONE = (
+    410  # "the receiver does not want more events" (Standard Webhooks 1.0.0); any other error may be repaired
+)
+
+_log = logger_of("alerts")
+
+
+@frozen(kw_only=True)
+class Webhook:
+    """The receiver of events.
+
+    Attributes:
+        url: where events are sent. It may hold a token, so it is never shown.
+        secret: the key of the signature: `whsec_` and base64, or any text of at least 16 characters.
+
+    Raises:
+        ConfigurationError: the URL is wrong, or is plain http to another machine; the secret is too short.
+
+    Example:
+        >>> Webhook(url="https://hooks.example.com/T0/B1", secret="a secret of more than 16").host
+        'hooks.example.com'
+    """
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not is_url(self.url):
+            raise ConfigurationError(
+                "the webhook's URL is not valid; give one such as https://hooks.example.com/alerts"
+            )
+        if urlsplit(self.url).scheme == "http" and not is_loopback(self.host):
+            raise ConfigurationError(f"the webhook on {self.host} would get alerts unencrypted; use https")
+        if len(self.key) < _SHORTEST_SECRET:
+            raise ConfigurationError(
+                f"the webhook's secret has less than {_SHORTEST_SECRET} bytes; create one, for example with "
+                "`openssl rand -base64 32`, and give it to the receiver too"
+            )
+
+    @property
+    def host(self) -> str:
+        """The host of the URL."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def key(self) -> bytes:
+        """The secret as bytes."""
+        if not self.secret.startswith(_PREFIX):
+            return self.secret.encode()
+        try:
+            return base64.b64decode(self.secret.removeprefix(_PREFIX), validate=True)
+        except binascii.Error:
+            raise ConfigurationError("the webhook's secret begins with whsec_ but is not base64") from None
+
+    def headers(self, event_id: str, body: bytes, time: float) -> Mapping[str, str]:
+        """Return the headers of a delivery. `time` is the time of the attempt, UTC epoch seconds.
+
+        Source: Standard Webhooks 1.0.0, "Signature scheme". `Idempotency-Key` has the same id for receivers that know
+        only that header.
+        """
+        timestamp = str(int(time))
+        signed = HMAC(self.key, f"{event_id}.{timestamp}.".encode() + body, sha256).digest()
+        return {
+            "content-type": "application/json",
+            "user-agent": "agora-analytics",
+            "webhook-id": event_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+            "idempotency-key": event_id,
+        }
+
+
+def secret_of(variable: str) -> str:
+    """Return the secret of an environment variable.
+
+    Raises:
+        ConfigurationError: the variable is not set.
+    """
+    if secret := os.environ.get(variable, "").strip():
+        return secret
+    raise ConfigurationError(f"{variable} is not set; it holds the secret that alerts are signed with")
+
+
+class WebhookSender:
+    """Sends the queued events of a database to a webhook.
+
+    Args:
+        webhook: the receiver.
+        database: the events.
+        http: the HTTP client; the caller closes it.
+        now: the time in UTC epoch seconds.
+    """
+
+    def __init__(
+        self, webhook: Webhook, database: AlertDatabase, http: "httpx.AsyncClient", now: Callable[[], float]
+    ) -> None:
+        self._webhook = webhook
+        self._database = database
+        self._http = http
+        self._now = now
+        self._wake = anyio.Event()
+
+    def wake(self) -> None:
+        """Send new events now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send events until it is cancelled."""
+        while True:
+            await self.send_due()
+            due = self._database.next_due()
+            with anyio.move_on_after(_POLL if due is None else min(max(due - self._now(), 0.05), _POLL)):
+                await self._wake.wait()
+            if self._wake.is_set():
+                self._wake = anyio.Event()
+
+    async def send_due(self) -> None:
+        """Send the events that are due, once each."""
+        while (event := self._database.next_event(self._now(), _LEASE)) is not None:
+            await self._send(event)
+
+    async def _send(self, event: QueuedEvent) -> None:
+        import httpx
+
+        signed = self._webhook.headers(event.id, event.body, self._now())
+        try:
+            with anyio.fail_after(
+                TIMEOUT
+            ):  # the timeouts of httpx do not bound a response that arrives in drops
+                async with self._http.stream(
+                    "POST", self._webhook.url, content=event.body, headers=signed
+                ) as response:
+                    status, headers = response.status_code, dict(response.headers)
+        except TimeoutError:
+            self._retry(event, f"no response from {self._webhook.host} in {TIMEOUT:.0f} s")
+        except httpx.HTTPError as problem:
+            self._retry(event, f"{type(problem).__name__} at {self._webhook.host}")
+        else:
+            if 200 <= status < 300:
+                self._database.delivered(event)
+            elif status == _GONE:
+                self._give_up(event, f"HTTP {status} from {self._webhook.host}")
+            else:
+                advice = retry_after(
+                    Response(status=status, headers=headers, body=b"", elapsed=0.0), self._now()
+                )
+                self._retry(event, f"HTTP {status} from {self._webhook.host}", advice or 0.0)
+
+    def _retry(self, event: QueuedEvent, error: str, advice: float = 0.0) -> None:
+        now = self._now()
+        pause = min(FIRST_RETRY * 2**event.attempts, LONGEST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = max(pause, min(advice, LONGEST_RETRY))
+        if now + pause > event.created + GIVE_UP_AFTER:
+            self._give_up(event, error)
+            return
+        _log.warning("alert %s: %s; attempt %d follows in %.0f s", event.id, error, event.attempts + 2, pause)
+        self._database.retry_at(event, now + pause, error)
+
+    def _give_up(self, event: QueuedEvent, error: str) -> None:
+        self._database.failed(event, error)
+        _log.error("alert %s was not delivered: %s", event.id, error)
