@@ -1,6 +1,5 @@
 """The values of a rule from a store: one for each minute and group."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agora_analytics.alerts.conditions import AlertValue
@@ -13,6 +12,8 @@ from agora_analytics.scoring.samples import seconds_sql
 from agora_analytics.store.sql_guard import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
 
 STORE_WINDOW = 60

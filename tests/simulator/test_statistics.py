@@ -31,7 +31,12 @@ async def test_impairment_adds_to_the_freeze_rate_of_its_users_while_it_acts():
     for each in (World.generate(seed=5, **many), impaired):
         sim = Simulator(each, "enterprise", now=lambda: T)
         async with connected(sim) as fetch:
-            asked = {"metric": "videoFreezeRate", "dimension": "country", "startTs": T - 560, "endTs": T - 480}
+            asked = {
+                "metric": "videoFreezeRate",
+                "dimension": "country",
+                "startTs": T - 560,
+                "endTs": T - 480,
+            }
             rows = (await fetch("realtime/quality/by_time_20sec", **asked))["data"]
         values.append({(row["ts"], row["country"]): row["videoFreezeRate"] for row in rows})
     before, after = values

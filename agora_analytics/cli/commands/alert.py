@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +17,8 @@ from agora_analytics.cli.terminal import err, one_line, out
 from agora_analytics.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
     from agora_analytics.alerts import (
         AlertBacktest,
         AlertDatabase,

@@ -1,0 +1,1 @@
+"""Alerts: conditions, rules files, evaluation of both sources, and delivery."""
