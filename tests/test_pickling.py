@@ -58,6 +58,15 @@ MACHINERY = {
 """Data classes that never leave the library. Every other public data class is tested, so a new one is, too."""
 
 VALIDATED = {
+    "AlertRule": {
+        "name": "freezes",
+        "metric": "video_freeze_rate",
+        "above": 0.05,
+        "below": None,
+        "by": "country",
+    },
+    "Silence": {"since": 0.0, "until": 1.0},
+    "Webhook": {"url": "https://hooks.example.com/a", "secret": "a secret of more than 16 bytes"},
     "Application": {"application_id": "78d335fa-323d-0114-9c3d-d6f0d48968cf", "private_key": "key"},
     "ProjectKey": {"api_key": "45000001", "secret": "project-secret"},
     "Settings": {"base_url": "https://api.example.com"},
@@ -150,7 +159,10 @@ def example_of_class(kind: type) -> Any:
     else:
         names = {name: name for name in kind.__struct_fields__}
     hints, checked = typing.get_type_hints(kind), VALIDATED.get(kind.__name__, {})
-    return kind(**{alias: checked.get(name) or example(hints[name]) for name, alias in names.items()})
+    values = {
+        alias: checked[name] if name in checked else example(hints[name]) for name, alias in names.items()
+    }
+    return kind(**values)
 
 
 def error_of(kind: type[Exception]) -> Exception:

@@ -107,13 +107,18 @@ class AlertDatabase:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything or nothing. Other processes wait."""
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as problem:
+            raise ConfigurationError(
+                f"cannot write the state of alerts to {self.path}: {problem}"
+            ) from problem
 
     def states(self, source: AlertSource, rule: AlertRule) -> dict[str | None, AlertState]:
         """Return the state of each group of a rule; none if the rule was changed since it was written."""
@@ -144,6 +149,27 @@ class AlertDatabase:
                     "DELETE FROM states WHERE source = ? AND alert = ? AND grp = ?", (source, alert, group)
                 )
         return len(changed)
+
+    def close_changed_incidents(self, rules: Iterable[AlertRule], now: float) -> list[AlertEvent]:
+        """Resolve the open incidents of stores whose rules were changed or removed; return the queued events."""
+        current = {_fingerprint(rule) for rule in rules}
+        events = []
+        with self.transaction():
+            rows = self._connection.execute(
+                "SELECT rule, grp, since, reported_at FROM incidents WHERE until IS NULL"
+            ).fetchall()
+            for text, group, since, reported_at in rows:
+                if text not in current:
+                    self._connection.execute(
+                        "UPDATE incidents SET until = ? WHERE rule = ? AND grp = ? AND since = ?",
+                        (now, text, group, since),
+                    )
+                    state = AlertState(
+                        phase="firing", since=since, end=now, is_reported=reported_at is not None
+                    )
+                    events += closed_by_change(_rule(text), state, group=group or None)
+            self.queue(events, now)
+        return [event for event in events if not event.is_silenced]
 
     def queue(self, events: Iterable[AlertEvent], now: float) -> int:
         """Queue events for delivery; return how many are new. Silenced events are not queued."""

@@ -23,7 +23,7 @@ class AlertEvent(Record):
         at: the end of the window that decided, UTC epoch seconds.
         until: for `resolved`, when the condition ceased to hold.
         value: the value of that window; None without one.
-        worst: the worst value since `since`.
+        worst: the worst value since `since`; None if it is not known.
         users: the number of users in that window; None if it is not known.
         reason: why it was resolved, if not by a value: no data, or a changed rule.
         is_silenced: the event is not delivered, because of a silence.
@@ -42,7 +42,7 @@ class AlertEvent(Record):
     at: float
     until: float | None = None
     value: float | None
-    worst: float
+    worst: float | None
     users: int | None = None
     reason: str = ""
     is_silenced: bool = False
@@ -61,13 +61,13 @@ class AlertEvent(Record):
     def __str__(self) -> str:
         unit = self.rule.unit
         name = self.rule.name if self.group is None else f"{self.rule.name} ({self.group})"
-        worst = f"worst {with_unit(self.worst, unit)}"
+        worst = "" if self.worst is None else f", worst {with_unit(self.worst, unit)}"
         if self.status == "firing":
             now = "" if self.value is None else f", now {with_unit(self.value, unit)}"
-            return f"{name}: {self.rule.condition} since {iso(self.since)}{now}, {worst}"
+            return f"{name}: {self.rule.condition} since {iso(self.since)}{now}{worst}"
         reason = f" ({self.reason})" if self.reason else ""
         span = f"{iso(self.since)} to {iso(self.at if self.until is None else self.until)}"
-        return f"{name}: resolved{reason}; {self.rule.condition} from {span}, {worst}"
+        return f"{name}: resolved{reason}; {self.rule.condition} from {span}{worst}"
 
     def payload(self) -> dict[str, Any]:
         """Return the body of the webhook as JSON values: `type`, `timestamp`, `text` for people, and `data`."""

@@ -40,7 +40,7 @@ class AlertState:
         good_since: while firing, the beginning of the first window since which the condition does not hold.
         value_end: the end of the last window with a value.
         end: the end of the last window.
-        worst: the worst value since `since`.
+        worst: the worst value since `since`; None if it is not known.
         is_reported: whether an event `firing` was returned, which was not silenced.
         reported_at: the time of the last such event, also of an earlier alert.
     """
@@ -50,7 +50,7 @@ class AlertState:
     good_since: float | None = None
     value_end: float = 0.0
     end: float = 0.0
-    worst: float = 0.0
+    worst: float | None = None
     is_reported: bool = False
     reported_at: float | None = None
 
@@ -117,7 +117,8 @@ def _bad(
 ) -> tuple[AlertState, list[AlertEvent]]:
     if state.phase == "ok":
         state = evolve(state, phase="pending", since=value.start, worst=number)
-    state = evolve(state, worst=rule.worse(state.worst, number), good_since=None)
+    worst = number if state.worst is None else rule.worse(state.worst, number)
+    state = evolve(state, worst=worst, good_since=None)
     begins = state.phase == "pending" and value.end - state.since >= rule.duration
     if not begins and (state.phase == "pending" or state.is_reported):
         return state, []

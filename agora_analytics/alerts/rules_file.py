@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agora_analytics.agora.enums import Product
 from agora_analytics.alerts.rules import AlertRule, Silence, check_rules
@@ -44,7 +44,7 @@ class AlertRules:
     path: Path
     rules: tuple[AlertRule, ...]
     silences: tuple[Silence, ...]
-    _webhook: Mapping[str, str]
+    _webhook: Mapping[str, str] = field(repr=False)
 
     @property
     def webhook(self) -> Webhook:
@@ -68,7 +68,7 @@ def read_rules(path: str | Path) -> AlertRules:
     r"""Read a file of rules.
 
     Args:
-        path: the file, in TOML. docs/alerts.md has its keys.
+        path: the file, in TOML. docs/howto/alerts.md has its keys.
 
     Raises:
         ConfigurationError: the file cannot be read, or is not TOML.

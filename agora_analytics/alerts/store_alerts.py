@@ -122,7 +122,7 @@ def evaluate_store(
     present = time.time() if now is None else now
     window = _window(since, "now", present)
     _check(rules, silences)
-    fetch, new = reader(store), list[AlertEvent]()
+    fetch, new = reader(store), database.close_changed_incidents(rules, present)
     for rule in rules:
         known = database.incidents(rule)
         start = min([window.start, *(each.since for each in known if each.until is None)])

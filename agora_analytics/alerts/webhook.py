@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import HMAC
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
@@ -19,12 +18,10 @@ from attrs import field, frozen
 from agora_analytics.alerts.alert_database import AlertDatabase, QueuedEvent
 from agora_analytics.core.base_url import is_loopback, is_url
 from agora_analytics.core.http_times import retry_after
+from agora_analytics.engine.transports import Transport
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.logs import logger_of
-from agora_analytics.messages import Response
-
-if TYPE_CHECKING:
-    import httpx
+from agora_analytics.messages import Request, TransportFailure
 
 TIMEOUT = 10.0
 """Seconds for one attempt."""
@@ -125,16 +122,16 @@ class WebhookSender:
     Args:
         webhook: the receiver.
         database: the events.
-        http: the HTTP client; the caller closes it.
+        transport: sends the requests; the caller closes it.
         now: the time in UTC epoch seconds.
     """
 
     def __init__(
-        self, webhook: Webhook, database: AlertDatabase, http: "httpx.AsyncClient", now: Callable[[], float]
+        self, webhook: Webhook, database: AlertDatabase, transport: Transport, now: Callable[[], float]
     ) -> None:
         self._webhook = webhook
         self._database = database
-        self._http = http
+        self._transport = transport
         self._now = now
         self._wake = anyio.Event()
 
@@ -158,31 +155,28 @@ class WebhookSender:
             await self._send(event)
 
     async def _send(self, event: QueuedEvent) -> None:
-        import httpx
-
-        signed = self._webhook.headers(event.id, event.body, self._now())
+        headers = self._webhook.headers(event.id, event.body, self._now())
+        # The whole URL as the base: a query that holds a token must arrive as it is.
+        request = Request(
+            method="POST",
+            base_url=self._webhook.url,
+            path="",
+            headers=headers,
+            body=event.body,
+            timeout=TIMEOUT,
+        )
         try:
-            with anyio.fail_after(
-                TIMEOUT
-            ):  # the timeouts of httpx do not bound a response that arrives in drops
-                async with self._http.stream(
-                    "POST", self._webhook.url, content=event.body, headers=signed
-                ) as response:
-                    status, headers = response.status_code, dict(response.headers)
-        except TimeoutError:
-            self._retry(event, f"no response from {self._webhook.host} in {TIMEOUT:.0f} s")
-        except httpx.HTTPError as problem:
-            self._retry(event, f"{type(problem).__name__} at {self._webhook.host}")
+            response = await self._transport.send(request)
+        except TransportFailure as failure:
+            self._retry(event, f"{failure.kind} at {self._webhook.host}")
+            return
+        error = f"HTTP {response.status} from {self._webhook.host}"
+        if 200 <= response.status < 300:
+            self._database.delivered(event)
+        elif response.status == _GONE:
+            self._give_up(event, error)
         else:
-            if 200 <= status < 300:
-                self._database.delivered(event)
-            elif status == _GONE:
-                self._give_up(event, f"HTTP {status} from {self._webhook.host}")
-            else:
-                advice = retry_after(
-                    Response(status=status, headers=headers, body=b"", elapsed=0.0), self._now()
-                )
-                self._retry(event, f"HTTP {status} from {self._webhook.host}", advice or 0.0)
+            self._retry(event, error, retry_after(response, self._now()) or 0.0)
 
     def _retry(self, event: QueuedEvent, error: str, advice: float = 0.0) -> None:
         now = self._now()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import httpx
 from standardwebhooks.webhooks import Webhook as Verifier
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -52,7 +51,3 @@ class Receiver:
     def statuses(self) -> list[str]:
         """The statuses of the events in the order of their first delivery."""
         return [event["data"]["status"] for event in self.events.values()]
-
-    def client(self) -> httpx.AsyncClient:
-        """Return a client whose requests all go here."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self))

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from attrs import frozen
 
+from agora_analytics import AsgiTransport
 from agora_analytics.alerts import AlertDatabase, RealtimeAlerts, WebhookSender, read_rules
 from agora_analytics.simulator import Impairment, World
 from tests.agora.harness import make_harness
@@ -45,21 +46,20 @@ def follow_for_an_hour(world, folder, answer, restarts=()):
 
     async def program(client, seconds):
         with AlertDatabase(folder / "alerts.sqlite") as database:
-            async with receiver.client() as http:
-                sender = WebhookSender(rules.webhook, database, http, harness.clock.now)
+            now = harness.clock.now
+            sender = WebhookSender(rules.webhook, database, AsgiTransport(receiver), now)
 
-                def announce(events):
-                    printed.extend(map(str, events))
-                    sender.wake()
+            def announce(events):
+                printed.extend(map(str, events))
+                sender.wake()
 
-                with anyio.move_on_after(seconds):
-                    async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(sender.run)
-                        alerts = RealtimeAlerts(
-                            client, rules.rules, database, silences=rules.silences, now=harness.clock.now,
-                            on_events=announce,
-                        )  # fmt: skip
-                        tasks.start_soon(alerts.run)
+            alerts = RealtimeAlerts(
+                client, rules.rules, database, silences=rules.silences, now=now, on_events=announce
+            )
+            with anyio.move_on_after(seconds):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(sender.run)
+                    tasks.start_soon(alerts.run)
 
     ends = [*restarts, 3600 + 300]
     for start, end in zip([0, *ends], ends, strict=False):

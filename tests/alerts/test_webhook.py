@@ -5,6 +5,7 @@ import itertools
 import anyio
 import pytest
 
+from agora_analytics import AsgiTransport
 from agora_analytics.alerts import AlertDatabase, AlertEvent, AlertRule, Webhook, WebhookSender
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.testing import VirtualClock, run_virtual
@@ -34,12 +35,10 @@ def deliver(database, receiver, clock, seconds, events=()):
 
     async def work():
         database.queue(events, clock.now())
-        async with receiver.client() as http:
-            sender = WebhookSender(
-                Webhook(url="http://127.0.0.1:9/", secret=SECRET), database, http, clock.now
-            )
-            with anyio.move_on_after(seconds):
-                await sender.run()
+        webhook = Webhook(url="http://127.0.0.1:9/hook?token=1", secret=SECRET)
+        sender = WebhookSender(webhook, database, AsgiTransport(receiver), clock.now)
+        with anyio.move_on_after(seconds):
+            await sender.run()
 
     run_virtual(work(), clock)
 
@@ -120,10 +119,12 @@ def test_two_processes_send_an_event_once(database, clock, tmp_path):
     async def work():
         database.queue([event(group=str(number)) for number in range(20)], clock.now())
         with AlertDatabase(tmp_path / "alerts.sqlite") as other:
-            async with receiver.client() as http, anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as tasks:
                 for each in (database, other):
                     webhook = Webhook(url="http://127.0.0.1:9/", secret=SECRET)
-                    tasks.start_soon(WebhookSender(webhook, each, http, clock.now).send_due)
+                    tasks.start_soon(
+                        WebhookSender(webhook, each, AsgiTransport(receiver), clock.now).send_due
+                    )
 
     run_virtual(work(), clock)
     assert len(receiver.deliveries) == len(receiver.events) == 20

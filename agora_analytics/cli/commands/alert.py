@@ -126,7 +126,8 @@ async def _follow(rules: "AlertRules", account: AgoraAccount, state: str, *, del
                 target = f"to {rules.webhook.host}" if deliver else "to no webhook (--dry-run)"
                 one_line(
                     err(),
-                    f"following {len(rules.rules)} rules with {metrics} metrics; events go {target}; Ctrl-C stops",
+                    f"following {_counted(len(rules.rules), 'rule')} with {_counted(metrics, 'metric')}; "
+                    f"events go {target}; Ctrl-C stops",
                 )
                 if sender is not None:
                     tasks.start_soon(sender.run)
@@ -149,11 +150,11 @@ async def _evaluate(rules: "AlertRules", store: str, since: str, state: str, *, 
             await sender.send_due()
             counts = database.counts()
             if counts["failed"]:
-                one_line(err(), f"{counts['failed']} events were given up; they are in {database.path}")
+                one_line(err(), f"given up: {_counted(counts['failed'], 'event')}; see {database.path}")
             if counts["waiting"]:
                 one_line(
                     err(),
-                    f"{counts['waiting']} events are not delivered yet; run the command again",
+                    f"not delivered yet: {_counted(counts['waiting'], 'event')}; run the command again",
                     "yellow",
                 )
             return TRY_LATER if counts["waiting"] else DONE
@@ -166,13 +167,12 @@ async def _sender(
     if not deliver:
         yield None
         return
-    import httpx
-
     from agora_analytics.alerts import WebhookSender
+    from agora_analytics.engine.transports.httpx import HttpxTransport
 
     webhook = rules.webhook
-    async with httpx.AsyncClient() as http:
-        yield WebhookSender(webhook, database, http, time.time)
+    async with HttpxTransport() as transport:
+        yield WebhookSender(webhook, database, transport, time.time)
 
 
 def _print(events: "Sequence[AlertEvent]") -> None:
@@ -239,3 +239,7 @@ def _notes(result: "AlertBacktest") -> tuple[str, ...]:
     if empty:
         notes.append(f"The store has no values for {', '.join(empty)} in this range.")
     return tuple(notes)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
