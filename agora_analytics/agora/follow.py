@@ -110,6 +110,7 @@ class Follow:
         self._begun = False
         self._options: CallOptions = {}
         self._question = ""
+        self._loops = 1
         self.lost = 0
 
     def __repr__(self) -> str:
@@ -121,6 +122,19 @@ class Follow:
     def _named(self, question: str) -> Self:
         """Note the call that it comes from, for its repr."""
         self._question = question
+        return self
+
+    def shared_by(self, loops: int) -> Self:
+        """Share the day's requests with other loops of the same client, so that they last for all of them.
+
+        Args:
+            loops: the number of loops, this one included.
+
+        Example::
+
+            follows = [client.realtime.follow("userCount", cname=cname).shared_by(2) for cname in ("a", "b")]
+        """
+        self._loops = loops
         return self
 
     def _limited(self, options: CallOptions) -> Self:
@@ -244,7 +258,7 @@ class Follow:
         for quota in await self._queries.engine.quota():
             if quota.endpoint in names:
                 mine = quota.left - (1 - self._share) * quota.per_day
-                rounds = mine / names.count(quota.endpoint)
+                rounds = mine / names.count(quota.endpoint) / self._loops
                 seconds = (quota.opens_at - now) / rounds if rounds > 0 else math.inf
                 wanted = max(wanted, math.ceil(min(seconds / GRID, most)))
         return max(1, min(wanted, most))

@@ -1,98 +1,93 @@
-"""The database of alerts, a SQLite file: the state of each rule and group, and the events that still have to be delivered.
+"""The database of alerts, a SQLite file: states of Real-time, known incidents of stores, and events to deliver.
 
-A state and the events of the same window are written in one transaction, so a crash neither loses an event nor repeats it.
+What a window or a harvest changes is written with its events in one transaction, so a crash neither loses an event nor
+repeats it.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
-from attrs import evolve, frozen
 
 from agora_analytics.alerts.alert_event import AlertEvent
-from agora_analytics.alerts.conditions import AlertState, closed_by_change
-from agora_analytics.alerts.rules import AlertRule, AlertSource
+from agora_analytics.alerts.alert_queue import AlertQueue
+from agora_analytics.alerts.conditions import AlertState, closed_early
+from agora_analytics.alerts.incidents import KnownIncident
+from agora_analytics.alerts.rules import AlertRule
 from agora_analytics.errors import ConfigurationError
+from agora_analytics.logs import logger_of
+from agora_analytics.store.locks import open_locked
 
+MEMORY = ":memory:"
+"""The path of a database that is not kept."""
+_APPLICATION, _VERSION = 0x41474F52, 1  # "AGOR"
 _BUSY = 30.0  # seconds to wait for another process
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS states (
-    source TEXT, alert TEXT, grp TEXT, rule TEXT, state TEXT, PRIMARY KEY (source, alert, grp)
+_KEPT = 30 * 86_400.0  # seconds for which closed incidents and delivered events are kept
+_AHEAD = 300.0  # seconds that a state may be ahead of the clock
+_SCHEMA = f"""
+CREATE TABLE states (alert TEXT, group_name TEXT, rule TEXT, state TEXT, PRIMARY KEY (alert, group_name)) STRICT;
+CREATE TABLE evaluated (query TEXT PRIMARY KEY, until REAL) STRICT;
+CREATE TABLE incidents (
+    rule TEXT, group_name TEXT, since REAL, until REAL, reported_at REAL, PRIMARY KEY (rule, group_name, since)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY, id TEXT UNIQUE, key TEXT, body TEXT, created REAL, status TEXT DEFAULT 'waiting',
-    attempts INTEGER DEFAULT 0, next_at REAL DEFAULT 0, error TEXT DEFAULT ''
-) STRICT;
-CREATE TABLE IF NOT EXISTS incidents (
-    alert TEXT, rule TEXT, grp TEXT, since REAL, until REAL, reported_at REAL, PRIMARY KEY (alert, rule, grp, since)
-) STRICT;
+{AlertQueue.SCHEMA}
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
 """
-_FIRST_OF_ALERT = """status = 'waiting' AND NOT EXISTS (
-    SELECT 1 FROM events earlier WHERE earlier.key = e.key AND earlier.seq < e.seq AND earlier.status = 'waiting')"""
-_NO_GROUP = ""  # the row of a rule without `by`; a group never has this name
+_ALL = ""  # the group of a rule without `by`; a group never has this name
+_CHANGED = "the rule was changed or removed"
 
-
-@frozen
-class QueuedEvent:
-    """An event that is delivered now.
-
-    Attributes:
-        id: the id of the event.
-        body: the JSON that is sent, the same in each attempt.
-        created: when it was queued, UTC epoch seconds.
-        attempts: the attempts before this one.
-    """
-
-    id: str
-    body: bytes
-    created: float
-    attempts: int
-
-
-@frozen(kw_only=True)
-class KnownIncident:
-    """An incident of a store that was evaluated before.
-
-    Attributes:
-        group: the value of the rule's `by`.
-        since, until: the incident in epoch seconds; `until` is None while it is open.
-        reported_at: the time of the event `firing` that was queued; None if it was silenced.
-    """
-
-    group: str | None
-    since: float
-    until: float | None
-    reported_at: float | None
-
-    def overlaps(self, since: float, until: float | None) -> bool:
-        """Whether a time range is part of the same incident."""
-        return (until is None or self.since <= until) and (self.until is None or since <= self.until)
+_log = logger_of("alerts")
 
 
 class AlertDatabase:
     """The states and events of alerts in a file. Several processes may use it; close it at the end.
 
     Args:
-        path: the file, which is created if it does not exist.
+        path: the file, which is created if it does not exist; `:memory:`: no file.
 
     Raises:
-        ConfigurationError: the file cannot be opened, or is not such a database.
+        ConfigurationError: the file cannot be opened, or belongs to another program. Every method raises it too, if the
+            file cannot be read or written.
+
+    Example:
+        >>> with AlertDatabase(":memory:") as database:
+        ...     dict(database.queue.counts())
+        {'waiting': 0, 'delivered': 0, 'failed': 0}
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
             self._connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.executescript(_SCHEMA)
         except sqlite3.Error as problem:
+            raise self._error(problem) from problem
+        try:
+            self._create()
+        except BaseException:
+            self.close()
+            raise
+
+    def _create(self) -> None:
+        self.execute("PRAGMA journal_mode = WAL")
+        with self.transaction():
+            ((application,),) = self.execute("PRAGMA application_id")
+            ((tables,),) = self.execute("SELECT count(*) FROM sqlite_master")
+            if not tables:
+                for statement in filter(str.strip, _SCHEMA.split(";\n")):
+                    self.execute(statement)
+                return
+            ((version,),) = self.execute("PRAGMA user_version")
+        if (application, version) != (_APPLICATION, _VERSION):
             raise ConfigurationError(
-                f"cannot use {self.path} for the state of alerts: {problem}"
-            ) from problem
+                f"{self.path} is not a database of alerts of this version; name another file with --state"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -104,162 +99,133 @@ class AlertDatabase:
         """Close the file."""
         self._connection.close()
 
+    @cached_property
+    def queue(self) -> AlertQueue:
+        """The events that are to be delivered."""
+        return AlertQueue(self)
+
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
+        """Run a statement and return its rows."""
+        try:
+            return self._connection.execute(statement, tuple(values)).fetchall()
+        except sqlite3.Error as problem:
+            raise self._error(problem) from problem
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything or nothing. Other processes wait."""
+        self.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as problem:
-            raise ConfigurationError(
-                f"cannot write the state of alerts to {self.path}: {problem}"
-            ) from problem
+            yield
+        except BaseException:
+            self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
 
-    def states(self, source: AlertSource, rule: AlertRule) -> dict[str | None, AlertState]:
-        """Return the state of each group of a rule; none if the rule was changed since it was written."""
-        rows = self._connection.execute(
-            "SELECT grp, state FROM states WHERE source = ? AND alert = ? AND rule = ?",
-            (source, rule.name, _fingerprint(rule)),
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Be the only process that evaluates Real-time with this file.
+
+        Raises:
+            ConfigurationError: another process does.
+        """
+        if str(self.path) == MEMORY:
+            with nullcontext():
+                yield
+            return
+        descriptor, is_locked = open_locked(Path(f"{self.path}.lock"), shared=False, wait=False)
+        try:
+            if not is_locked:
+                raise ConfigurationError(
+                    f"another process follows Real-time with {self.path}; stop it, or name another file with --state"
+                )
+            yield
+        finally:
+            os.close(descriptor)
+
+    def states(self, rule: AlertRule) -> dict[str | None, AlertState]:
+        """Return the state of each group of a rule on Real-time."""
+        rows = self.execute(
+            "SELECT group_name, state FROM states WHERE alert = ? AND rule = ?", (rule.name, _text(rule))
         )
         return {group or None: AlertState(**json.loads(state)) for group, state in rows}
 
-    def write_state(self, source: AlertSource, rule: AlertRule, group: str | None, state: AlertState) -> None:
+    def write_state(self, rule: AlertRule, group: str | None, state: AlertState) -> None:
         """Write the state of a group."""
-        row = (source, rule.name, group or _NO_GROUP, _fingerprint(rule), json.dumps(attrs.asdict(state)))
-        self._connection.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", row)
+        row = (rule.name, group or _ALL, _text(rule), json.dumps(attrs.asdict(state)))
+        self.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?)", row)
 
-    def drop_changed_rules(self, source: AlertSource, rules: Iterable[AlertRule], now: float) -> int:
-        """Drop the states of rules that were changed or removed, and resolve their alerts; return the number of states."""
-        current = {rule.name: _fingerprint(rule) for rule in rules}
+    def drop_unusable_states(self, rules: Iterable[AlertRule], now: float) -> list[AlertEvent]:
+        """Resolve and drop the states of changed or removed rules, and those of a clock that was ahead; return the events."""
+        current, events = {_text(rule) for rule in rules}, list[AlertEvent]()
         with self.transaction():
-            rows = self._connection.execute(
-                "SELECT alert, grp, rule, state FROM states WHERE source = ?", (source,)
-            ).fetchall()
-            changed = [row for row in rows if current.get(row[0]) != row[2]]
-            for alert, group, text, state in changed:
-                rule = _rule(text)
-                events = closed_by_change(rule, AlertState(**json.loads(state)), group=group or None)
-                self.queue(events, now)
-                self._connection.execute(
-                    "DELETE FROM states WHERE source = ? AND alert = ? AND grp = ?", (source, alert, group)
-                )
-        return len(changed)
+            for alert, group, rule, text in self.execute("SELECT * FROM states"):
+                state = AlertState(**json.loads(text))
+                if rule in current and state.end <= now + _AHEAD:
+                    continue
+                reason = "the clock was set back" if rule in current else _CHANGED
+                events += closed_early(_rule(rule), state, group=group or None, at=state.end, reason=reason)
+                self.execute("DELETE FROM states WHERE alert = ? AND group_name = ?", (alert, group))
+            self.execute("DELETE FROM evaluated WHERE until > ?", (now + _AHEAD,))
+            self.queue.add(events, "realtime", now)
+        if events:
+            _log.warning("states of alerts that cannot be continued: %d", len(events))
+        return events
 
-    def close_changed_incidents(self, rules: Iterable[AlertRule], now: float) -> list[AlertEvent]:
-        """Resolve the open incidents of stores whose rules were changed or removed; return the queued events."""
-        current = {_fingerprint(rule) for rule in rules}
-        events = []
-        with self.transaction():
-            rows = self._connection.execute(
-                "SELECT rule, grp, since, reported_at FROM incidents WHERE until IS NULL"
-            ).fetchall()
-            for text, group, since, reported_at in rows:
-                if text not in current:
-                    self._connection.execute(
-                        "UPDATE incidents SET until = ? WHERE rule = ? AND grp = ? AND since = ?",
-                        (now, text, group, since),
-                    )
-                    state = AlertState(
-                        phase="firing", since=since, end=now, is_reported=reported_at is not None
-                    )
-                    events += closed_by_change(_rule(text), state, group=group or None)
-            self.queue(events, now)
-        return [event for event in events if not event.is_silenced]
+    def evaluated_until(self, query: str) -> float | None:
+        """Return the end of the last window of a query; None if there is none."""
+        rows = self.execute("SELECT until FROM evaluated WHERE query = ?", (query,))
+        return float(rows[0][0]) if rows else None
 
-    def queue(self, events: Iterable[AlertEvent], now: float) -> int:
-        """Queue events for delivery; return how many are new. Silenced events are not queued."""
-        new = 0
-        for event in events:
-            if not event.is_silenced:
-                row = (event.id, event.key, json.dumps(event.payload(), ensure_ascii=False), now)
-                new += self._connection.execute(
-                    "INSERT OR IGNORE INTO events (id, key, body, created) VALUES (?, ?, ?, ?)", row
-                ).rowcount
-        return new
+    def write_evaluated(self, query: str, until: float) -> None:
+        """Write the end of the last window of a query."""
+        self.execute("INSERT OR REPLACE INTO evaluated VALUES (?, ?)", (query, until))
 
     def incidents(self, rule: AlertRule) -> list[KnownIncident]:
-        """Return the known incidents of a rule in stores; none if the rule was changed."""
-        rows = self._connection.execute(
-            "SELECT grp, since, until, reported_at FROM incidents WHERE alert = ? AND rule = ?",
-            (rule.name, _fingerprint(rule)),
+        """Return the known incidents of a rule in stores, in the order of time."""
+        rows = self.execute(
+            "SELECT group_name, since, until, reported_at FROM incidents WHERE rule = ? ORDER BY since",
+            (_text(rule),),
         )
         return [
             KnownIncident(group=group or None, since=since, until=until, reported_at=reported_at)
             for group, since, until, reported_at in rows
         ]
 
-    def merge_incident(
-        self, rule: AlertRule, fired: AlertEvent, resolved: AlertEvent | None
-    ) -> list[AlertEvent]:
-        """Write an incident, or extend the known one that it overlaps; return its events, which may be queued already."""
-        until = None if resolved is None else resolved.until
-        known = [each for each in self.incidents(rule) if each.group == fired.group]
-        same = next((each for each in known if each.overlaps(fired.since, until)), None)
-        since = fired.since if same is None else same.since
-        reported_at = None if fired.is_silenced else fired.at
-        if same is not None:
-            reported_at = same.reported_at or reported_at
-            if same.until is not None:  # it is resolved already, and stays so
-                until = max(same.until, until or 0.0)
-        row = (rule.name, _fingerprint(rule), fired.group or _NO_GROUP, since, until, reported_at)
-        self._connection.execute("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?, ?)", row)
-        if reported_at is None:
-            return []
-        events = (fired, resolved) if resolved is not None else (fired,)
-        return [evolve(event, since=since, is_silenced=False) for event in events]
+    def write_incidents(self, rule: AlertRule, incidents: Iterable[KnownIncident], now: float) -> None:
+        """Replace the known incidents of a rule. Those that ended long ago are dropped."""
+        self.execute("DELETE FROM incidents WHERE rule = ?", (_text(rule),))
+        for each in incidents:
+            if each.until is None or each.until > now - _KEPT:
+                row = (_text(rule), each.group or _ALL, each.since, each.until, each.reported_at)
+                self.execute("INSERT INTO incidents VALUES (?, ?, ?, ?, ?)", row)
 
-    def next_event(self, now: float, lease: float) -> QueuedEvent | None:
-        """Return an event that is due, and keep it from other processes for `lease` seconds; None if there is none.
-
-        An event waits for earlier events of the same alert, so a receiver never reads `resolved` before `firing`.
-        """
+    def close_changed_incidents(self, rules: Iterable[AlertRule], now: float) -> list[AlertEvent]:
+        """Resolve the open incidents in stores of rules that were changed or removed; return the events."""
+        current, events = {_text(rule) for rule in rules}, list[AlertEvent]()
         with self.transaction():
-            row = self._connection.execute(
-                f"""
-                UPDATE events SET next_at = ?, attempts = attempts + 1
-                WHERE seq = (SELECT min(seq) FROM events e WHERE next_at <= ? AND {_FIRST_OF_ALERT})
-                RETURNING id, body, created, attempts - 1
-                """,
-                (now + lease, now),
-            ).fetchone()
-        return None if row is None else QueuedEvent(row[0], row[1].encode(), row[2], row[3])
+            for rule, group, since, until, reported_at in self.execute("SELECT * FROM incidents"):
+                if rule in current:
+                    continue
+                if until is None and reported_at is not None:
+                    state = AlertState(phase="firing", since=since, end=now, is_reported=True)
+                    events += closed_early(_rule(rule), state, group=group or None, at=now, reason=_CHANGED)
+                self.execute("DELETE FROM incidents WHERE rule = ?", (rule,))
+            self.queue.add(events, "store", now)
+        return events
 
-    def delivered(self, event: QueuedEvent) -> None:
-        """Note that the receiver accepted an event."""
-        self._set(event, status="delivered", error="")
+    def drop_old_events(self, now: float) -> None:
+        """Drop the events that were delivered or given up long ago."""
+        self.execute("DELETE FROM events WHERE status <> 'waiting' AND created < ?", (now - _KEPT,))
 
-    def failed(self, event: QueuedEvent, error: str) -> None:
-        """Note that an event is given up. It stays in the file with the reason."""
-        self._set(event, status="failed", error=error)
-
-    def retry_at(self, event: QueuedEvent, time: float, error: str) -> None:
-        """Note when an event is sent again."""
-        self._set(event, next_at=time, error=error)
-
-    def _set(self, event: QueuedEvent, **columns: str | float) -> None:
-        names = ", ".join(f"{name} = ?" for name in columns)
-        self._connection.execute(f"UPDATE events SET {names} WHERE id = ?", (*columns.values(), event.id))
-
-    def next_due(self) -> float | None:
-        """Return the time at which the next event is sent, in epoch seconds; None if no event waits."""
-        (due,) = self._connection.execute(
-            f"SELECT min(next_at) FROM events e WHERE {_FIRST_OF_ALERT}"
-        ).fetchone()
-        return None if due is None else float(due)
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the number of events by status: `waiting`, `delivered` and `failed`."""
-        rows = self._connection.execute("SELECT status, count(*) FROM events GROUP BY status")
-        return {"waiting": 0, "delivered": 0, "failed": 0} | dict(rows.fetchall())
+    def _error(self, problem: sqlite3.Error) -> ConfigurationError:
+        return ConfigurationError(f"cannot use {self.path} for the state of alerts: {problem}")
 
 
-def _fingerprint(rule: AlertRule) -> str:
-    values = {name: value for name, value in attrs.asdict(rule).items() if name != "silence"}
+def _text(rule: AlertRule) -> str:
+    values: Mapping[str, Any] = {
+        name: value for name, value in attrs.asdict(rule).items() if name != "silence"
+    }
     return json.dumps(values, sort_keys=True)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from agora_analytics.alerts.rules import AlertRule, with_unit
+from agora_analytics.alerts.rules import AlertRule, AlertSource, with_unit
 from agora_analytics.core.record import Record
 from agora_analytics.instants import iso
 
@@ -47,17 +47,6 @@ class AlertEvent(Record):
     reason: str = ""
     is_silenced: bool = False
 
-    @property
-    def id(self) -> str:
-        """The id of the event, which is the same each time it is computed: receivers recognise a repeated delivery."""
-        parts = (self.rule.name, self.group, self.status, self.since)
-        return f"alert_{sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
-
-    @property
-    def key(self) -> str:
-        """The alert that the event belongs to: the rule and the group."""
-        return json.dumps([self.rule.name, self.group])
-
     def __str__(self) -> str:
         unit = self.rule.unit
         name = self.rule.name if self.group is None else f"{self.rule.name} ({self.group})"
@@ -69,15 +58,17 @@ class AlertEvent(Record):
         span = f"{iso(self.since)} to {iso(self.at if self.until is None else self.until)}"
         return f"{name}: resolved{reason}; {self.rule.condition} from {span}{worst}"
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self, source: AlertSource) -> dict[str, Any]:
         """Return the body of the webhook as JSON values: `type`, `timestamp`, `text` for people, and `data`."""
         rule = self.rule
+        parts = json.dumps([source, rule.name, self.group, self.since])
         return {
             "type": f"alert.{self.status}",
             "timestamp": iso(self.at),
             "text": str(self),
             "data": {
-                "id": self.id,
+                "incident": sha256(parts.encode()).hexdigest()[:32],
+                "source": source,
                 "alert": rule.name,
                 "status": self.status,
                 "metric": rule.metric,

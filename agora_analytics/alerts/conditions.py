@@ -1,4 +1,4 @@
-"""The state of an alert: when a condition fires and is resolved. Pure: values come in, events come out."""
+"""The state of an alert: when a condition fires and is resolved. Pure functions of a state and a value."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -37,7 +37,7 @@ class AlertState:
     Attributes:
         phase: `pending`: the condition holds, but not for long enough.
         since: the beginning of the first window of this phase in which the condition held.
-        good_since: while firing, the beginning of the first window since which the condition does not hold.
+        ok_since: while firing, the beginning of the first window since which the condition does not hold.
         value_end: the end of the last window with a value.
         end: the end of the last window.
         worst: the worst value since `since`; None if it is not known.
@@ -47,7 +47,7 @@ class AlertState:
 
     phase: Literal["ok", "pending", "firing"] = "ok"
     since: float = 0.0
-    good_since: float | None = None
+    ok_since: float | None = None
     value_end: float = 0.0
     end: float = 0.0
     worst: float | None = None
@@ -80,14 +80,14 @@ def evaluate(
         return state, []
     state, events = expire(rule, state, value.start, group=value.group)
     state = evolve(state, end=value.end)
-    few = value.users is not None and value.users < rule.min_users
+    few = rule.min_users > 1 and (value.users or 0) < rule.min_users  # also if the number is not known
     if value.value is None or few:
         return state, events
     state = evolve(state, value_end=value.end)
     if rule.holds(value.value):
-        state, more = _bad(rule, state, value, value.value, silences)
+        state, more = _holds(rule, state, value, value.value, silences)
     else:
-        state, more = _good(rule, state, value, value.value)
+        state, more = _ended(rule, state, value, value.value)
     return state, [*events, *more]
 
 
@@ -102,23 +102,20 @@ def expire(
     )
 
 
-def closed_by_change(rule: AlertRule, state: AlertState, *, group: str | None) -> list[AlertEvent]:
-    """Return the event that resolves an alert whose rule was changed or removed."""
-    if state.phase == "ok":
-        return []
-    reason = "the rule was changed or removed"
-    return _closed(rule, state, group, at=state.end, until=state.end, reason=reason, value=None, users=None)[
-        1
-    ]
+def closed_early(
+    rule: AlertRule, state: AlertState, *, group: str | None, at: float, reason: str
+) -> list[AlertEvent]:
+    """Return the event that resolves an alert for another reason than a value; none if it does not fire."""
+    return _closed(rule, state, group, at=at, until=at, reason=reason, value=None, users=None)[1]
 
 
-def _bad(
+def _holds(
     rule: AlertRule, state: AlertState, value: AlertValue, number: float, silences: Collection[Silence]
 ) -> tuple[AlertState, list[AlertEvent]]:
     if state.phase == "ok":
         state = evolve(state, phase="pending", since=value.start, worst=number)
     worst = number if state.worst is None else rule.worse(state.worst, number)
-    state = evolve(state, worst=worst, good_since=None)
+    state = evolve(state, worst=worst, ok_since=None)
     begins = state.phase == "pending" and value.end - state.since >= rule.duration
     if not begins and (state.phase == "pending" or state.is_reported):
         return state, []
@@ -136,14 +133,14 @@ def _bad(
     return (state if is_silenced else evolve(state, is_reported=True, reported_at=value.end)), [event]
 
 
-def _good(
+def _ended(
     rule: AlertRule, state: AlertState, value: AlertValue, number: float
 ) -> tuple[AlertState, list[AlertEvent]]:
     if state.phase != "firing":
         return evolve(state, phase="ok"), []
-    since = value.start if state.good_since is None else state.good_since
+    since = value.start if state.ok_since is None else state.ok_since
     if value.end - since < rule.duration:
-        return evolve(state, good_since=since), []
+        return evolve(state, ok_since=since), []
     return _closed(
         rule, state, value.group, at=value.end, until=since, reason="", value=number, users=value.users
     )
@@ -160,7 +157,7 @@ def _closed(
     value: float | None,
     users: int | None,
 ) -> tuple[AlertState, list[AlertEvent]]:
-    closed = evolve(state, phase="ok", good_since=None, is_reported=False)
+    closed = evolve(state, phase="ok", ok_since=None, is_reported=False)
     if state.phase != "firing":
         return closed, []
     event = AlertEvent(

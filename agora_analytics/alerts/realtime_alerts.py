@@ -1,5 +1,6 @@
 """Evaluates rules on Real-time: follows the metrics of all rules with as few queries as possible."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,12 @@ from agora_analytics.agora.enums import Product, RealtimeMetric
 from agora_analytics.alerts.alert_database import AlertDatabase
 from agora_analytics.alerts.alert_event import AlertEvent
 from agora_analytics.alerts.conditions import AlertState, AlertValue, evaluate, expire
-from agora_analytics.alerts.rules import REALTIME_GROUPS, REALTIME_METRICS, AlertRule, Silence
-from agora_analytics.errors import InvalidRequest
+from agora_analytics.alerts.rules import REALTIME_GROUPS, REALTIME_METRICS, AlertRule, Silence, check_rules
+from agora_analytics.harvest.unit_runner import flatten
 
 if TYPE_CHECKING:
     from agora_analytics.agora.client import AsyncAgora
     from agora_analytics.agora.follow import LiveWindow
-
-_SHARE = 0.9
-"""The share of a day's requests that all queries use together, as `follow` does alone."""
 
 
 @frozen
@@ -47,9 +45,14 @@ class RealtimeAlertQuery:
         return sorted(names)
 
     @property
+    def key(self) -> str:
+        """What identifies the query in a database."""
+        return json.dumps([self.product, self.by, self.channel, bool(self.values)])
+
+    @property
     def values(self) -> tuple[str, ...]:
         """The groups that are fetched; none: all."""
-        if self.by is None or not all(rule.only for rule in self.rules):
+        if self.by is None:
             return ()
         return tuple(sorted({value for rule in self.rules for value in rule.only}))
 
@@ -65,19 +68,20 @@ def realtime_queries(rules: Sequence[AlertRule]) -> list[RealtimeAlertQuery]:
         >>> [query.metrics for query in realtime_queries(rules)]
         [['audioFreezeRate', 'videoFreezeRate']]
     """
-    if not rules:
-        raise InvalidRequest("there is no rule; add [[alert]]")
-    grouped: defaultdict[tuple[Product, str, str], list[AlertRule]] = defaultdict(list)
+    check_rules(rules)
+    grouped: defaultdict[tuple[Product, str, str, bool], list[AlertRule]] = defaultdict(list)
     for rule in rules:
         rule.check_source("realtime")
         if rule.by == "channel":
             for channel in rule.only:
-                grouped[rule.product, "", channel].append(rule)
+                grouped[rule.product, "", channel, False].append(rule)
         else:
-            grouped[rule.product, REALTIME_GROUPS[rule.by] if rule.by else "", ""].append(rule)
+            # A query without values has the largest groups only, so those of `only` need one of their own.
+            by = REALTIME_GROUPS[rule.by] if rule.by else ""
+            grouped[rule.product, by, "", bool(rule.only)].append(rule)
     return [
         RealtimeAlertQuery(tuple(rules), product, by or None, channel or None)
-        for (product, by, channel), rules in grouped.items()
+        for (product, by, channel, _), rules in grouped.items()
     ]
 
 
@@ -86,7 +90,9 @@ def values_of(window: "LiveWindow", query: RealtimeAlertQuery, rule: AlertRule) 
     groups: Mapping[str | None, Mapping[str, Any]] = {query.channel: window.values}
     if query.by is not None:
         groups = {
-            group: values for group, values in window.groups.items() if not rule.only or group in rule.only
+            group: values
+            for group, values in window.groups.items()
+            if group and (not rule.only or group in rule.only)
         }
     for group, values in groups.items():
         users = values.get(RealtimeMetric.USER_COUNT)
@@ -139,33 +145,29 @@ class RealtimeAlerts:
 
         Raises:
             AgoraAnalyticsError: a request failed in a way that a retry cannot help, such as wrong credentials.
+            ConfigurationError: another process follows with the same database.
         """
-        self._database.drop_changed_rules("realtime", self._rules, self._now())
-        async with anyio.create_task_group() as tasks:
-            for query in self.queries:
-                tasks.start_soon(self._follow, query)
+        with self._database.followed():
+            if events := self._database.drop_unusable_states(self._rules, self._now()):
+                self._on_events(events)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for query in self.queries:
+                        tasks.start_soon(self._follow, query)
+            except BaseExceptionGroup as failures:
+                raise next(flatten(failures)) from None
 
     async def _follow(self, query: RealtimeAlertQuery) -> None:
         follow = self._client.realtime.follow(
             query.metrics,
-            since=self._evaluated_until(query),
+            since=self._database.evaluated_until(query.key),
             product=query.product,
             by=query.by,
             values=query.values,
             cname=query.channel,
-            share=_SHARE / len(self.queries),
-        )
+        ).shared_by(len(self.queries))
         async for window in follow:
             self.add(query, window)
-
-    def _evaluated_until(self, query: RealtimeAlertQuery) -> float | None:
-        """Return the time up to which all rules of a query have been evaluated; None if none was."""
-        ends = []
-        for rule in query.rules:
-            states = self._database.states("realtime", rule)
-            of_query = [state.end for group, state in states.items() if query.channel in (None, group)]
-            ends += [max(of_query)] if of_query else []
-        return min(ends, default=None)
 
     def add(self, query: RealtimeAlertQuery, window: "LiveWindow") -> list[AlertEvent]:
         """Evaluate the rules of a query on a window; return the events, which are queued."""
@@ -173,7 +175,8 @@ class RealtimeAlerts:
         with self._database.transaction():
             for rule in query.rules:
                 events += self._evaluate(rule, query, window)
-            self._database.queue(events, self._now())
+            self._database.write_evaluated(query.key, window.end)
+            self._database.queue.add(events, "realtime", self._now())
         if events:
             self._on_events(events)
         return events
@@ -181,11 +184,11 @@ class RealtimeAlerts:
     def _evaluate(
         self, rule: AlertRule, query: RealtimeAlertQuery, window: "LiveWindow"
     ) -> Iterator[AlertEvent]:
-        states = self._database.states("realtime", rule)
+        states = self._database.states(rule)
         present = set[str | None]()
         for value in values_of(window, query, rule):
             state, events = evaluate(rule, states.get(value.group, AlertState()), value, self._silences)
-            self._database.write_state("realtime", rule, value.group, state)
+            self._database.write_state(rule, value.group, state)
             present.add(value.group)
             yield from events
         if query.channel is not None:  # the states of other channels belong to other queries
@@ -193,5 +196,5 @@ class RealtimeAlerts:
         for group in states.keys() - present:
             state, events = expire(rule, states[group], window.end, group=group)
             if state != states[group]:
-                self._database.write_state("realtime", rule, group, state)
+                self._database.write_state(rule, group, state)
             yield from events

@@ -1,6 +1,5 @@
 """The rules of alerts: a metric, a condition, for how long, for which groups, and when to be silent."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
@@ -30,7 +29,7 @@ REALTIME_GROUPS: Mapping[str, str] = {
 """What Real-time can group by, with the dimension of the API. `channel` needs one query for each channel."""
 STORE_GROUPS = ("channel", "vendor", "app_id", "network", "platform", "sdk_version", "device_type")
 """What the rows of a store can be grouped by."""
-_LONGEST_NAME = 100
+_LONGEST_NAME, _LARGEST = 100, 1e15
 
 
 @frozen(kw_only=True)
@@ -74,8 +73,8 @@ class AlertRule:
             raise InvalidRequest(f"the name of an alert has 1 to {_LONGEST_NAME} printable characters")
         if (self.above is None) == (self.below is None):
             raise self._wrong("give a limit: either above or below")
-        if not math.isfinite(self.limit):
-            raise self._wrong(f"the limit {self.limit} is not a number")
+        if not abs(self.limit) < _LARGEST:
+            raise self._wrong("the limit is not a number, or too large")
         known = {*REALTIME_METRICS, *known_metrics()}
         if self.metric not in known:
             raise self._wrong(f"unknown metric {self.metric!r}{did_you_mean(self.metric, known)}")
@@ -87,6 +86,8 @@ class AlertRule:
             raise self._wrong(f"cannot group by {self.by!r}{advice}")
         if self.only and self.by is None:
             raise self._wrong('only selects values of by; add by, such as by = "channel"')
+        if "" in self.only:
+            raise self._wrong("only has an empty value")
         if self.min_users < 1:
             raise self._wrong("min_users is a number of users, at least 1")
 
@@ -105,7 +106,7 @@ class AlertRule:
     @property
     def condition(self) -> str:
         """The condition in words, such as `video_freeze_rate > 5 %`."""
-        return f"{self.metric} {'<' if self.above is None else '>'} {with_unit(self.limit, self.unit)}"
+        return f"{self.metric} {'<' if self.above is None else '>'} {with_unit(self.limit, self.unit, digits=10)}"
 
     def holds(self, value: float) -> bool:
         """Whether the condition holds for a value."""
@@ -181,11 +182,18 @@ def check_rules(rules: Sequence[AlertRule], silences: Collection[Silence] = ()) 
             raise InvalidRequest(f"a silence names the unknown alert {name!r}{did_you_mean(name, names)}")
 
 
-def with_unit(value: float, unit: str) -> str:
-    """Return a value as people read it: shares in percent.
+def with_unit(value: float, unit: str, *, digits: int = 4) -> str:
+    """Return a value as people read it: shares in percent, without exponents.
+
+    Args:
+        value: the value.
+        unit: its unit; `ratio` for a share.
+        digits: significant digits.
 
     Example:
-        >>> with_unit(0.125, "ratio"), with_unit(312.4, "ms"), with_unit(3.5, "")
-        ('12.5 %', '312.4 ms', '3.5')
+        >>> with_unit(0.125, "ratio"), with_unit(312.44, "ms"), with_unit(12_345, "")
+        ('12.5 %', '312.4 ms', '12,345')
     """
-    return f"{100 * value:.3g} %" if unit == "ratio" else f"{value:.4g} {unit}".rstrip()
+    number, unit = (100 * value, "%") if unit == "ratio" else (value, unit)
+    text = f"{number:,.0f}" if abs(number) >= 10 ** (digits - 1) else f"{number:.{digits}g}"
+    return f"{text} {unit}".rstrip()

@@ -1,9 +1,8 @@
 """Reads `alerts.toml`: the webhook, the rules and the silences. No error shows a value of the webhook."""
 
-import os
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from attrs import field, frozen
 
 from agora_analytics.agora.enums import Product
 from agora_analytics.alerts.rules import AlertRule, Silence, check_rules
-from agora_analytics.alerts.webhook import Webhook, secret_of
+from agora_analytics.alerts.webhook import Webhook, secret_of, url_of
 from agora_analytics.core.spelling import did_you_mean
 from agora_analytics.errors import ConfigurationError, InvalidRequest
 from agora_analytics.instants import duration_seconds, epoch_seconds
@@ -20,7 +19,7 @@ SECRET = "AGORA_ALERT_SECRET"  # noqa: S105 - the name of a variable
 """The environment variable with the webhook's secret, unless `secret_env` names another one."""
 _TABLES = {"webhook": dict, "alert": list, "silence": list}
 _WEBHOOK = {"url": str, "url_env": str, "secret_env": str}
-_NUMBER, _TIME = (int, float), (str, datetime)
+_NUMBER, _TIME = (int, float), (str, date)
 _ALERT: Mapping[str, Any] = {
     "name": str, "metric": str, "above": _NUMBER, "below": _NUMBER, "for": str, "by": str, "only": list,
     "silence": str, "min_users": int, "product": str,
@@ -58,9 +57,7 @@ class AlertRules:
             raise ConfigurationError(f"{self.path} has no [webhook] with a url")
         if ("url" in table) == ("url_env" in table):
             raise ConfigurationError(f"[webhook] in {self.path} needs either url or url_env")
-        url = table.get("url") or os.environ.get(table.get("url_env", ""), "").strip()
-        if not url:
-            raise ConfigurationError(f"{table['url_env']} is not set; it holds the URL of the webhook")
+        url = table["url"].strip() if "url" in table else url_of(table["url_env"])
         return Webhook(url=url, secret=secret_of(table.get("secret_env", SECRET)))
 
 
@@ -117,6 +114,8 @@ def _check(table: Any, keys: Mapping[str, Any], place: str) -> None:
             advice = did_you_mean(name, keys) or f"; known are {', '.join(keys)}"
             raise InvalidRequest(f"{place} has the unknown key {name!r}{advice}")
         kind = keys[name]
+        if name == "for" and isinstance(value, int):
+            raise InvalidRequest(f'for of {place} has no unit; write "{value}s" for seconds')
         if not isinstance(value, kind) or isinstance(value, bool):
             raise InvalidRequest(f"{name} of {place} is not {_KINDS[kind]}")
         if kind is list and name in ("only", "alerts") and not all(isinstance(each, str) for each in value):
@@ -168,7 +167,8 @@ def _silence(table: Any, place: str) -> Silence:
         raise InvalidRequest(f"{place}: {error}") from None
 
 
-def _fixed_time(text: str | datetime, name: str) -> float:
+def _fixed_time(time: str | date, name: str) -> float:
+    text = time if isinstance(time, str | datetime) else time.isoformat()
     first, second = (epoch_seconds(text, now=now, name=name) for now in (0.0, 1e9))
     if first != second:
         raise InvalidRequest(f"{name}={text!r} is relative; give a fixed time, such as 2026-12-24T18:00Z")

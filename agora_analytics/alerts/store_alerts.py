@@ -1,16 +1,16 @@
 """Evaluates rules on a store: after a harvest, or for a backtest. Both find the incidents of a time range in the same way."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from agora_analytics.alerts.alert_database import AlertDatabase
 from agora_analytics.alerts.alert_event import AlertEvent
-from agora_analytics.alerts.conditions import AlertState, AlertValue, evaluate, expire
+from agora_analytics.alerts.incidents import Incident, incidents_of, reconcile
 from agora_analytics.alerts.rules import AlertRule, Silence, check_rules
-from agora_analytics.alerts.store_values import STORE_WINDOW, store_values
+from agora_analytics.alerts.store_values import STORE_WINDOW, data_end, store_values
 from agora_analytics.core.record import Record
 from agora_analytics.core.windows import Window
 from agora_analytics.errors import InvalidRequest
@@ -19,24 +19,6 @@ from agora_analytics.store.stream import reader
 
 if TYPE_CHECKING:
     from agora_analytics.store import BucketStore, ParquetStore
-
-
-@frozen(kw_only=True)
-class Incident(Record):
-    """A time in which an alert fired.
-
-    Attributes:
-        fired: the event with which it began.
-        resolved: the event with which it ended; None if it had not ended at the end of the data.
-    """
-
-    fired: AlertEvent
-    resolved: AlertEvent | None = None
-
-    @property
-    def is_silenced(self) -> bool:
-        """Whether no event of it is delivered."""
-        return self.fired.is_silenced
 
 
 @frozen(kw_only=True)
@@ -83,13 +65,16 @@ def backtest(
             print(incident.fired)
     """
     window = _window(since, until, now)
-    fetch, windows, incidents = reader(store), dict[str, int](), list[Incident]()
     _check(rules, silences)
+    fetch, windows, incidents = reader(store), dict[str, int](), list[Incident]()
+    end = data_end(fetch, window)
     for rule in rules:
         values = store_values(fetch, rule, window)
         windows[rule.name] = len(values)
-        incidents += _incidents(rule, values, silences)
-    incidents.sort(key=lambda incident: (incident.fired.at, incident.fired.key))
+        incidents += incidents_of(rule, values, silences, end=end)
+    incidents.sort(
+        key=lambda incident: (incident.fired.at, incident.fired.rule.name, incident.fired.group or "")
+    )
     return AlertBacktest(since=window.start, until=window.end, windows=windows, incidents=tuple(incidents))
 
 
@@ -105,7 +90,9 @@ def evaluate_store(
     """Evaluate rules on the newest data of a store, and queue the events that are new; return them.
 
     The whole range is evaluated each time, so data that a harvest stores late counts. An incident that overlaps a known
-    one is the same incident, so each one fires once. Incidents that are still open extend the range back to their begin.
+    one is the same incident, so each one fires once. If later data shows that it lasted longer than was reported, the rest
+    is another one. Incidents that are still open extend the range back to their begin. Let one process at a time do this
+    with a database.
 
     Args:
         store: a store of calls.
@@ -123,46 +110,22 @@ def evaluate_store(
     window = _window(since, "now", present)
     _check(rules, silences)
     fetch, new = reader(store), database.close_changed_incidents(rules, present)
+    end = data_end(fetch, window)
     for rule in rules:
         known = database.incidents(rule)
         start = min([window.start, *(each.since for each in known if each.until is None)])
         values = store_values(fetch, rule, Window(int(start), window.end))
-        before = [each.reported_at for each in known if each.reported_at and each.reported_at < start]
-        found = _incidents(rule, values, silences, reported_at=max(before, default=None))
+        before = {
+            each.group: each.reported_at for each in known if each.reported_at and each.reported_at < start
+        }
+        found = incidents_of(rule, values, silences, end=end, reported_at=before)
+        incidents, events = reconcile(rule, known, found, end)
         with database.transaction():
-            events = [
-                event
-                for incident in found
-                for event in database.merge_incident(rule, incident.fired, incident.resolved)
-            ]
-            new += [event for event in events if database.queue([event], present)]
+            database.write_incidents(rule, incidents, present)
+            database.queue.add(events, "store", present)
+        new += events
+    database.drop_old_events(present)
     return new
-
-
-def _incidents(
-    rule: AlertRule,
-    values: Iterable[AlertValue],
-    silences: Sequence[Silence],
-    reported_at: float | None = None,
-) -> list[Incident]:
-    states: dict[str | None, AlertState] = {}
-    events: list[AlertEvent] = []
-    last = 0.0
-    for value in values:
-        state = states.get(value.group, AlertState(reported_at=reported_at))
-        states[value.group], more = evaluate(rule, state, value, silences)
-        events += more
-        last = value.end
-    for group, state in states.items():
-        events += expire(rule, state, last, group=group)[1]
-    incidents: dict[tuple[str, float], Incident] = {}
-    for event in events:
-        key = (event.key, event.since)
-        if event.status == "resolved":
-            incidents[key] = evolve(incidents[key], resolved=event)
-        elif key not in incidents or not event.is_silenced:
-            incidents[key] = Incident(fired=event)
-    return list(incidents.values())
 
 
 def _check(rules: Sequence[AlertRule], silences: Sequence[Silence]) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 STORE_WINDOW = 60
 """Seconds of a window: OpenTok sends a value every 30 s, Agora every 2 to 6 s."""
-_SAMPLE = "vendor, app_id, call_id, session_id, user_id, channel, ts, value, seconds"
 
 
 def store_values(fetch: "Callable[[str], pa.Table]", rule: AlertRule, window: Window) -> list[AlertValue]:
@@ -26,7 +25,7 @@ def store_values(fetch: "Callable[[str], pa.Table]", rule: AlertRule, window: Wi
 
     The value of a minute is the mean over all samples of a group, weighted by the seconds that they cover; a freeze rate is
     the frozen share of those seconds. A sample counts in the minute in which its interval ends. A minute without samples
-    has no value.
+    has no value. Samples without the id of a user do not count as users.
 
     Args:
         fetch: runs a query over the store, as `store.stream.reader` returns it.
@@ -39,9 +38,20 @@ def store_values(fetch: "Callable[[str], pa.Table]", rule: AlertRule, window: Wi
         return []
     rows = fetch(_values_sql(rule, metric, window, f"day BETWEEN '{day}' AND '{utc_day(window.end)}'"))
     return [
-        AlertValue(start=row["start"], end=row["start"] + STORE_WINDOW, group=row["grp"], value=row["value"], users=row["users"])
+        AlertValue(start=row["start"], end=row["start"] + STORE_WINDOW, group=row["group_name"], value=row["value"], users=row["users"])
         for row in rows.to_pylist()
     ]  # fmt: skip
+
+
+def data_end(fetch: "Callable[[str], pa.Table]", window: Window) -> float:
+    """Return the time up to which a store has data in a time range, in epoch seconds: the end of the last call."""
+    day = f"day <= '{utc_day(window.end)}'"
+    table = fetch(f"""
+        SELECT epoch(max(ts)) AS ts FROM (
+            SELECT destroyed_ts AS ts FROM calls WHERE {day}
+            UNION ALL SELECT ts::TIMESTAMPTZ FROM points WHERE call_id IS NOT NULL AND {day}
+        )""")
+    return float(min(table["ts"][0].as_py() or window.start, window.end))
 
 
 def _first_day(fetch: "Callable[[str], pa.Table]", window: Window) -> str | None:
@@ -59,23 +69,24 @@ def _first_day(fetch: "Callable[[str], pa.Table]", window: Window) -> str | None
 
 def _values_sql(rule: AlertRule, metric: CallMetric, window: Window, where: str) -> str:
     group = f"nullif({rule.by}, '')" if rule.by else "NULL::VARCHAR"
-    only = f"AND grp IN ({', '.join(map(quoted, rule.only))})" if rule.only else ""
+    only = f"AND group_name IN ({', '.join(map(quoted, rule.only))})" if rule.only else ""
     samples = metric.rows(where) if metric.rows else _samples_sql(metric, where)
     described = ", ".join(SESSION_COLUMNS)
     start = f"(ceil(epoch(ts) / {STORE_WINDOW}) - 1) * {STORE_WINDOW}"
     return f"""
-    SELECT start, grp, sum({metric.numerator}) / nullif(sum({metric.denominator}), 0) AS value,
-        count(DISTINCT (vendor, app_id, user_id)) AS users
+    SELECT start, group_name, sum({metric.numerator}) / nullif(sum({metric.denominator}), 0) AS value,
+        nullif(count(DISTINCT CASE WHEN user_id IS NOT NULL THEN (vendor, app_id, user_id) END), 0) AS users
     FROM (
-        SELECT {start} AS start, vendor, app_id, coalesce(user_id, uid) AS user_id, {group} AS grp, value, seconds
+        SELECT {start} AS start, vendor, app_id, user_id, {group} AS group_name, value, seconds
         FROM (
-            SELECT {_SAMPLE.replace("channel", "coalesce(channel, cname) AS channel").replace("user_id", "user_id, uid")}, {described}
+            SELECT vendor, app_id, coalesce(user_id, uid) AS user_id, coalesce(channel, cname) AS channel, ts, value,
+                seconds, {described}
             FROM ({samples}) LEFT JOIN (
                 SELECT app_id, call_id, sid AS session_id, uid, cname, {described} FROM sessions WHERE {where}
             ) USING (app_id, call_id, session_id)
         ) WHERE isfinite(value) AND epoch(ts) > {window.start} AND epoch(ts) <= {window.end}
-    ) WHERE {"grp IS NOT NULL" if rule.by else "true"} {only}
-    GROUP BY ALL HAVING value IS NOT NULL ORDER BY start, grp
+    ) WHERE {"group_name IS NOT NULL" if rule.by else "true"} {only}
+    GROUP BY ALL HAVING value IS NOT NULL ORDER BY start, group_name
     """
 
 

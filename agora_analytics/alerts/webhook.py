@@ -4,7 +4,6 @@ The headers are those of the Standard Webhooks specification 1.0.0, so receivers
 """
 
 import base64
-import binascii
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -15,20 +14,21 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import field, frozen
 
-from agora_analytics.alerts.alert_database import AlertDatabase, QueuedEvent
+from agora_analytics.alerts.alert_queue import LONGEST_RETRY, AlertQueue, QueuedEvent
 from agora_analytics.core.base_url import is_loopback, is_url
 from agora_analytics.core.http_times import retry_after
 from agora_analytics.engine.transports import Transport
+from agora_analytics.engine.transports.httpx_log import url_is_secret
 from agora_analytics.errors import ConfigurationError
 from agora_analytics.logs import logger_of
 from agora_analytics.messages import Request, TransportFailure
 
 TIMEOUT = 10.0
 """Seconds for one attempt."""
-FIRST_RETRY, LONGEST_RETRY = 2.0, 300.0
-"""The first and the longest pause between two attempts, in seconds; the pause doubles, with jitter."""
-GIVE_UP_AFTER = 86_400.0
-"""Seconds after which an event is given up."""
+FIRST_RETRY = 2.0
+"""The first pause between two attempts, in seconds. The pause doubles, with jitter, up to `LONGEST_RETRY`."""
+GIVE_UP_AFTER, LEAST_ATTEMPTS = 86_400.0, 10
+"""An event is given up after so many seconds, if there were so many attempts."""
 _LEASE = 4 * TIMEOUT  # longer than an attempt, so that no other process sends the same event meanwhile
 _POLL = 60.0  # seconds; another process may queue an event
 _SHORTEST_SECRET = 16
@@ -80,12 +80,14 @@ class Webhook:
     @property
     def key(self) -> bytes:
         """The secret as bytes."""
-        if not self.secret.startswith(_PREFIX):
-            return self.secret.encode()
         try:
+            if not self.secret.startswith(_PREFIX):
+                return self.secret.encode()
             return base64.b64decode(self.secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
-            raise ConfigurationError("the webhook's secret begins with whsec_ but is not base64") from None
+        except ValueError:
+            raise ConfigurationError(
+                "the webhook's secret is not valid: text in UTF-8, or whsec_ and base64"
+            ) from None
 
     def headers(self, event_id: str, body: bytes, time: float) -> Mapping[str, str]:
         """Return the headers of a delivery. `time` is the time of the attempt, UTC epoch seconds.
@@ -111,26 +113,46 @@ def secret_of(variable: str) -> str:
     Raises:
         ConfigurationError: the variable is not set.
     """
-    if secret := os.environ.get(variable, "").strip():
+    if secret := _variable(variable):
         return secret
     raise ConfigurationError(f"{variable} is not set; it holds the secret that alerts are signed with")
 
 
+def url_of(variable: str) -> str:
+    """Return the URL of an environment variable.
+
+    Raises:
+        ConfigurationError: the variable is not set.
+    """
+    if url := _variable(variable):
+        return url
+    raise ConfigurationError(f"{variable} is not set; it holds the URL that alerts are sent to")
+
+
+def _variable(name: str) -> str:
+    # A secret in place of its variable's name must not be shown.
+    if not name.isidentifier() or not name.isascii():
+        raise ConfigurationError(
+            "url_env and secret_env are names of environment variables; one of them is not"
+        )
+    return os.environ.get(name, "").strip()
+
+
 class WebhookSender:
-    """Sends the queued events of a database to a webhook.
+    """Sends queued events to a webhook.
 
     Args:
         webhook: the receiver.
-        database: the events.
+        queue: the events, of an `AlertDatabase`.
         transport: sends the requests; the caller closes it.
         now: the time in UTC epoch seconds.
     """
 
     def __init__(
-        self, webhook: Webhook, database: AlertDatabase, transport: Transport, now: Callable[[], float]
+        self, webhook: Webhook, queue: AlertQueue, transport: Transport, now: Callable[[], float]
     ) -> None:
         self._webhook = webhook
-        self._database = database
+        self._queue = queue
         self._transport = transport
         self._now = now
         self._wake = anyio.Event()
@@ -139,11 +161,18 @@ class WebhookSender:
         """Send new events now."""
         self._wake.set()
 
+    async def drain(self, seconds: float) -> None:
+        """Send events until none waits, or for some seconds."""
+        with anyio.move_on_after(seconds):
+            while (due := self._queue.next_due()) is not None:
+                await anyio.sleep(max(due - self._now(), 0.0))
+                await self.send_due()
+
     async def run(self) -> None:
         """Send events until it is cancelled."""
         while True:
             await self.send_due()
-            due = self._database.next_due()
+            due = self._queue.next_due()
             with anyio.move_on_after(_POLL if due is None else min(max(due - self._now(), 0.05), _POLL)):
                 await self._wake.wait()
             if self._wake.is_set():
@@ -151,7 +180,7 @@ class WebhookSender:
 
     async def send_due(self) -> None:
         """Send the events that are due, once each."""
-        while (event := self._database.next_event(self._now(), _LEASE)) is not None:
+        while (event := self._queue.take(self._now(), _LEASE)) is not None:
             await self._send(event)
 
     async def _send(self, event: QueuedEvent) -> None:
@@ -166,13 +195,14 @@ class WebhookSender:
             timeout=TIMEOUT,
         )
         try:
-            response = await self._transport.send(request)
+            with url_is_secret():
+                response = await self._transport.send(request)
         except TransportFailure as failure:
             self._retry(event, f"{failure.kind} at {self._webhook.host}")
             return
         error = f"HTTP {response.status} from {self._webhook.host}"
         if 200 <= response.status < 300:
-            self._database.delivered(event)
+            self._queue.delivered(event)
         elif response.status == _GONE:
             self._give_up(event, error)
         else:
@@ -182,12 +212,12 @@ class WebhookSender:
         now = self._now()
         pause = min(FIRST_RETRY * 2**event.attempts, LONGEST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311
         pause = max(pause, min(advice, LONGEST_RETRY))
-        if now + pause > event.created + GIVE_UP_AFTER:
+        if now + pause > event.created + GIVE_UP_AFTER and event.attempts + 1 >= LEAST_ATTEMPTS:
             self._give_up(event, error)
             return
         _log.warning("alert %s: %s; attempt %d follows in %.0f s", event.id, error, event.attempts + 2, pause)
-        self._database.retry_at(event, now + pause, error)
+        self._queue.retry_at(event, now + pause, error)
 
     def _give_up(self, event: QueuedEvent, error: str) -> None:
-        self._database.failed(event, error)
+        self._queue.failed(event, error)
         _log.error("alert %s was not delivered: %s", event.id, error)

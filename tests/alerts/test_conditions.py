@@ -59,6 +59,7 @@ def test_gap_between_values_ends_a_pending_condition():
 def test_windows_with_few_users_do_not_count():
     rule = evolve(RULE, min_users=5)
     assert run(rule, [BAD] * 9, users=4) == []
+    assert run(rule, [BAD] * 9, users=None) == []  # not known
     assert run(rule, [BAD] * 9, users=5) == [("firing", 0, 60)]
 
 
@@ -121,6 +122,8 @@ def asdict(state):
         ({"metric": "video_freeze_rat"}, "did you mean 'video_freeze_rate'"),
         ({"by": "contry"}, "did you mean 'country'"),
         ({"only": ["a"]}, "add by"),
+        ({"by": "channel", "only": [""]}, "empty value"),
+        ({"above": 10**400}, "too large"),
         ({"min_users": 0}, "at least 1"),
         ({"name": ""}, "1 to 100 printable characters"),
     ],

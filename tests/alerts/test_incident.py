@@ -47,7 +47,7 @@ def follow_for_an_hour(world, folder, answer, restarts=()):
     async def program(client, seconds):
         with AlertDatabase(folder / "alerts.sqlite") as database:
             now = harness.clock.now
-            sender = WebhookSender(rules.webhook, database, AsgiTransport(receiver), now)
+            sender = WebhookSender(rules.webhook, database.queue, AsgiTransport(receiver), now)
 
             def announce(events):
                 printed.extend(map(str, events))

@@ -96,7 +96,7 @@ def test_backtest_shows_silenced_incidents_and_rules_without_values(store):
     silence = Silence(since=START, until=NOW, alerts=("delay",))
     other = AlertRule(name="audio", metric="audio_score", below=3)
     result = backtest(store, [DELAY, other], since=START, until=NOW, silences=[silence], now=NOW)
-    assert [incident.is_silenced for incident in result.incidents] == [True]
+    assert [incident.fired.is_silenced for incident in result.incidents] == [True]
     assert result.windows == {"delay": 5, "audio": 0}
 
 
@@ -133,7 +133,7 @@ def test_each_incident_fires_once_over_many_harvests(store, database):
     assert len(events) == 1
     after_harvest(12, call("c", delays(100, 100, 100, 100), start=START + 420))
     assert shown(events[1:]) == [("resolved", None, 120, 540)]
-    assert database.counts()["waiting"] == 2
+    assert database.queue.counts()["waiting"] == 2
 
 
 def test_open_incident_is_resolved_although_it_began_before_the_range(store, database):
@@ -151,6 +151,67 @@ def test_incident_of_a_changed_rule_is_resolved(store, database):
     (event,) = evaluate_store(store, [higher], database, since=START, now=START + 180)
     assert (event.status, event.reason) == ("resolved", "the rule was changed or removed")
     assert evaluate_store(store, [higher], database, since=START, now=START + 180) == []
+
+
+def quiet_users(minutes, start):
+    """Return a call of five users with no delay, which dilutes that of others."""
+    users = [User(uid=f"q{number}", values={ROUND_TRIP: delays(*[0] * minutes)}) for number in range(5)]
+    return StoredCall(call_id=f"quiet{start}", start=start + 4, users=users, seconds=60 * minutes)
+
+
+def test_late_data_that_joins_two_incidents_leaves_none_open(store, database):
+    def evaluate(minutes):
+        events = evaluate_store(store, [DELAY], database, since=START, now=START + 60 * minutes)
+        return [event.status for event in events]
+
+    store_calls(store, [call("a", delays(400, 400, 400, 100, 100, 100, 400, 400, 400))])
+    assert evaluate(9) == ["firing", "resolved", "firing"]
+    late = [User(uid=f"l{number}", values={ROUND_TRIP: delays(900, 900, 900)}) for number in range(5)]
+    store_calls(store, [StoredCall(call_id="late", start=START + 184, users=late)])
+    assert evaluate(9) == []
+    store_calls(store, [call("c", delays(100, 100, 100), start=START + 540)])
+    assert evaluate(12) == ["resolved"]
+    assert evaluate(300) == []
+
+
+def test_incident_that_late_data_denies_is_resolved(store, database):
+    store_calls(store, [call("a", delays(400, 400, 400))])
+    assert len(evaluate_store(store, [DELAY], database, since=START, now=START + 180)) == 1
+    store_calls(store, [quiet_users(3, START)])
+    (event,) = evaluate_store(store, [DELAY], database, since=START, now=START + 180)
+    assert (event.status, event.reason) == ("resolved", "later data does not confirm it")
+    assert evaluate_store(store, [DELAY], database, since=START, now=START + 180) == []
+
+
+def test_incident_that_went_on_after_it_was_resolved_fires_again(store, database):
+    """The longest calls are stored last."""
+    store_calls(store, [call("a", delays(400, 400, 400, 100, 100))])
+    assert len(evaluate_store(store, [DELAY], database, since=START, now=START + 300)) == 2
+    users = [User(uid=f"l{number}", values={ROUND_TRIP: delays(*[900] * 30)}) for number in range(5)]
+    store_calls(store, [StoredCall(call_id="long", start=START + 4, users=users, seconds=1800)])
+    (event,) = evaluate_store(store, [DELAY], database, since=START, now=START + 1800)
+    assert (event.status, event.since) == ("firing", START + 180)
+    assert evaluate_store(store, [DELAY], database, since=START, now=START + 1800) == []
+
+
+def test_silence_of_one_group_does_not_silence_another(store, database):
+    rule = AlertRule(
+        name="delay", metric="round_trip_time", above=300, duration=120, by="network", silence=3600
+    )
+    store_calls(store, [call("a", delays(400, 400, 400, 100, 100), network="WiFi")])
+    evaluate_store(store, [rule], database, since=START, now=START + 300)
+    store_calls(store, [call("b", delays(400, 400, 400), start=START + 900, network="4G")])
+    events = evaluate_store(store, [rule], database, since="5m", now=START + 1080)
+    assert [(event.status, event.group) for event in events] == [("firing", "4G")]
+
+
+def test_alert_of_a_group_is_resolved_when_others_have_later_data(store, database):
+    rule = AlertRule(name="delay", metric="round_trip_time", above=300, duration=120, by="channel")
+    store_calls(store, [call("a", delays(400, 400, 400), channel="one")])
+    assert len(evaluate_store(store, [rule], database, since=START, now=START + 180)) == 1
+    store_calls(store, [call("b", delays(100), start=START + 900, channel="two")])
+    (event,) = evaluate_store(store, [rule], database, since=START, now=START + 960)
+    assert (event.status, event.group, event.reason) == ("resolved", "one", "no data")
 
 
 def test_rules_without_values_in_a_store_are_refused(store, database):

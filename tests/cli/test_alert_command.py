@@ -97,7 +97,7 @@ def test_undelivered_events_are_kept_and_the_exit_code_says_so(receiver, store, 
     """The first attempt fails, so `resolved` waits as well. Both are due again when the state says so."""
     (tmp_path / "alerts.toml").write_text(RULES.format(url=receiver.url))
     receiver.answers = [answer]
-    assert main(["alert", "--store", str(store.path)]) == 75
+    assert main(["alert", "--store", str(store.path), "--wait", "0"]) == 75
     assert "not delivered yet: 2 events; run the command again" in capsys.readouterr().err
     make_due(tmp_path / "alerts.sqlite")
     assert main(["alert", "--store", str(store.path)]) == 0
@@ -139,7 +139,8 @@ def test_backtest_as_table_and_json(store, tmp_path, monkeypatch, capsys):
         ([], "either --follow, or --store STORE"),
         (["--follow", "--backtest"], "--backtest needs --store STORE"),
         (["--follow", "--since", "1d"], "--since is for --store"),
-        (["--follow", "--until", "1d"], "--until is for --backtest"),
+        (["--follow", "--until", "1d"], "are for --backtest"),
+        (["--follow", "--output", "a.csv"], "are for --backtest"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(words, reason, capsys):

@@ -69,9 +69,15 @@ def alert(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where the state of alerts and undelivered events are kept. Default: beside the rules, with .sqlite.",
+            help="Where the state of alerts and undelivered events are kept. Default: as the rules, with .sqlite.",
         ),
     ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="How long --store repeats deliveries that fail, before it ends."
+        ),
+    ] = 60,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print events: no webhook, no state.")
     ] = False,
@@ -91,8 +97,10 @@ def alert(
         raise InvalidRequest("choose what to evaluate: either --follow, or --store STORE")
     if backtest and store is None:
         raise InvalidRequest("--backtest needs --store STORE, because Real-time keeps an hour at most")
-    if until is not None and not backtest:
-        raise InvalidRequest("--until is for --backtest")
+    if not backtest and (until is not None or output.file is not None or output.chosen_format is not None):
+        raise InvalidRequest("--until, --output and --format are for --backtest")
+    if dry_run and (backtest or state is not None):
+        raise InvalidRequest("--dry-run keeps no state and a backtest delivers nothing; leave --dry-run out")
     if since is not None and follow:
         raise InvalidRequest("--since is for --store; --follow continues where it stopped")
     loaded = read_rules(rules)
@@ -100,7 +108,7 @@ def alert(
         return _backtest(loaded, str(store), since or "7d", until or "now", output)
     kept = ":memory:" if dry_run else str(state or rules.with_suffix(".sqlite"))
     if store is not None:
-        return asyncio.run(_evaluate(loaded, store, since or "1d", kept, deliver=not dry_run))
+        return asyncio.run(_evaluate(loaded, store, since or "1d", kept, None if dry_run else wait))
     asyncio.run(_follow(loaded, account, kept, deliver=not dry_run))
     return 0
 
@@ -109,55 +117,62 @@ async def _follow(rules: "AlertRules", account: AgoraAccount, state: str, *, del
     import anyio
 
     from agora_analytics.alerts import AlertDatabase, RealtimeAlerts
+    from agora_analytics.harvest.unit_runner import flatten
 
     with AlertDatabase(state) as database:
-        async with _sender(rules, database, deliver=deliver) as sender:
+        async with _sender(rules, database, deliver=deliver) as sender, open_client(account.client) as client:
 
             def announce(events: "Sequence[AlertEvent]") -> None:
                 _print(events)
                 if sender is not None:
                     sender.wake()
 
-            async with open_client(account.client) as client, anyio.create_task_group() as tasks:
-                alerts = RealtimeAlerts(
-                    client, rules.rules, database, silences=rules.silences, now=time.time, on_events=announce
-                )
-                metrics = sum(len(query.metrics) for query in alerts.queries)
-                target = f"to {rules.webhook.host}" if deliver else "to no webhook (--dry-run)"
-                one_line(
-                    err(),
-                    f"following {_counted(len(rules.rules), 'rule')} with {_counted(metrics, 'metric')}; "
-                    f"events go {target}; Ctrl-C stops",
-                )
-                if sender is not None:
-                    tasks.start_soon(sender.run)
-                await alerts.run()
+            alerts = RealtimeAlerts(
+                client, rules.rules, database, silences=rules.silences, now=time.time, on_events=announce
+            )
+            metrics = sum(len(query.metrics) for query in alerts.queries)
+            target = f"to {rules.webhook.host}" if deliver else "to no webhook (--dry-run)"
+            one_line(
+                err(),
+                f"following {_counted(len(rules.rules), 'rule')} with {_counted(metrics, 'metric')}; "
+                f"events go {target}; Ctrl-C stops",
+            )
+            try:
+                async with anyio.create_task_group() as tasks:
+                    if sender is not None:
+                        tasks.start_soon(sender.run)
+                    tasks.start_soon(alerts.run)
+            except BaseExceptionGroup as failures:
+                raise next(flatten(failures)) from None
 
 
-async def _evaluate(rules: "AlertRules", store: str, since: str, state: str, *, deliver: bool) -> int:
+async def _evaluate(rules: "AlertRules", store: str, since: str, state: str, wait: float | None) -> int:
+    """Evaluate a store and deliver; `wait` is None if nothing is delivered."""
     from agora_analytics.alerts import AlertDatabase, evaluate_store
-    from agora_analytics.cli.runner import DONE, TRY_LATER
+    from agora_analytics.cli.runner import DONE, TRY_LATER, UNAVAILABLE
     from agora_analytics.store import open_store
 
     with AlertDatabase(state) as database:
-        async with _sender(rules, database, deliver=deliver) as sender:
-            events = evaluate_store(
-                open_store(store), rules.rules, database, since=since, silences=rules.silences
+        async with _sender(rules, database, deliver=wait is not None) as sender:
+            given_up = database.queue.counts()["failed"]
+            _print(
+                evaluate_store(open_store(store), rules.rules, database, since=since, silences=rules.silences)
             )
-            _print(events)
-            if sender is None:
+            if sender is None or wait is None:
                 return DONE
             await sender.send_due()
-            counts = database.counts()
-            if counts["failed"]:
-                one_line(err(), f"given up: {_counted(counts['failed'], 'event')}; see {database.path}")
-            if counts["waiting"]:
+            await sender.drain(wait)
+            counts = database.queue.counts()
+            if waiting := counts["waiting"]:
                 one_line(
-                    err(),
-                    f"not delivered yet: {_counted(counts['waiting'], 'event')}; run the command again",
-                    "yellow",
+                    err(), f"not delivered yet: {_counted(waiting, 'event')}; run the command again", "yellow"
                 )
-            return TRY_LATER if counts["waiting"] else DONE
+                return TRY_LATER
+            # The rows of earlier runs are dropped after a month, so the difference can be negative.
+            if (failed := counts["failed"] - given_up) > 0:
+                one_line(err(), f"given up: {_counted(failed, 'event')}; see {database.path}", "yellow")
+                return UNAVAILABLE
+            return DONE
 
 
 @asynccontextmanager
@@ -172,7 +187,7 @@ async def _sender(
 
     webhook = rules.webhook
     async with HttpxTransport() as transport:
-        yield WebhookSender(webhook, database, transport, time.time)
+        yield WebhookSender(webhook, database.queue, transport, time.time)
 
 
 def _print(events: "Sequence[AlertEvent]") -> None:
@@ -222,10 +237,10 @@ def _row(incident: "Incident") -> dict[str, Any]:
         "condition": rule.condition,
         "since": fired.since,
         "fired": fired.at,
-        "until": None if resolved is None else resolved.until,
+        "until": incident.until,
         "worst": fired.worst if resolved is None else resolved.worst,
         "users": fired.users,
-        "is_silenced": incident.is_silenced,
+        "is_silenced": incident.fired.is_silenced,
         "reason": None if resolved is None else resolved.reason or None,
     }
 
