@@ -26,6 +26,7 @@ from agora_analytics.cli.commands.score import score
 from agora_analytics.cli.commands.simulate import simulate
 from agora_analytics.cli.commands.statistics import statistics
 from agora_analytics.cli.commands.store import compact, harvest, rollup, sql
+from agora_analytics.cli.commands.views import views
 from agora_analytics.cli.commands.why import why
 from agora_analytics.cli.runner import MEANINGS
 from agora_analytics.cli.visible_text import visible
@@ -89,6 +90,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "agora-analytics report --store calls.store --since 7d --format json",
     ),
     "sql": ('agora-analytics sql --store calls.store "select count(*) from calls"',),
+    "views": ("agora-analytics views --store calls.store --output calls.duckdb",),
     "why": (
         "agora-analytics why --call CALL_ID --uid UID",
         "agora-analytics why --call CALL_ID --uid UID --store calls.store --format json",
@@ -128,8 +130,7 @@ def epilog_of(command: str) -> str | None:
 _PANELS = {
     "Calls": (calls, inspect, why, sessions, metrics, statistics),
     "Project": (usage, quality, realtime),
-    "Store": (harvest, sql, score, compare, report, compact, rollup),
-    "Alerts": (alert,),
+    "Store": (harvest, sql, score, compare, report, views, compact, rollup),
     "Many accounts": (worker,),
     "Quota": (quota, estimate),
     "Without an account": (demo, simulate),

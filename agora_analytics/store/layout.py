@@ -16,6 +16,8 @@
     DIR/_lock/app_id=<id>/commits                               held while a call is published or units are removed
     DIR/_rollups/<roll-up>/app_id=<id>/day=<UTC day>/           aggregates of a compacted day, which can be rebuilt
         <digest>~<checksum>.parquet
+    DIR/_alls|_essions|_etrics|_oints/app_id=none/day=1970-01-01/empty.parquet
+                                                                placeholder of a table without files, for a views file
 
 Spark, pyarrow and others skip names that start with `_`, so they see only the tables.
 """
@@ -41,7 +43,11 @@ REPLACED = "_replaced"
 ROLLUPS = "_rollups"
 STAGING = "_staging"
 SKIPPED = "_skipped"
-PARTS = frozenset({DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, ROLLUPS, SKIPPED, STAGING})
+PLACEHOLDERS = {table: f"_{table[1:]}" for table in TABLES}
+PLACEHOLDER = "app_id=none/day=1970-01-01/empty.parquet"
+PARTS = frozenset(
+    {DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, ROLLUPS, SKIPPED, STAGING, *PLACEHOLDERS.values()}
+)
 """The names in a store's folder, apart from the tables and the format file. Format 2 has `_commit_lock`, a file."""
 SUFFIX = ".parquet"
 COMPACTED = "compacted~"
@@ -181,6 +187,10 @@ class Layout:
     def rollup(self, name: str, *, app_id: str, day: str) -> Path:
         """Return the folder of one roll-up of an app's day."""
         return self.rollups / name / f"app_id={encode_id(app_id)}" / f"day={validate_day(day)}"
+
+    def placeholder(self, table: str) -> Path:
+        """Return the empty file that stands for a table without files in a views file."""
+        return self.folder / PLACEHOLDERS[table] / PLACEHOLDER
 
     def files(self, table: str) -> list[Path]:
         """Return the files of a table, sorted."""

@@ -18,6 +18,7 @@ from agora_analytics.store.layout import Layout
 from agora_analytics.store.overview import as_html, completeness, contents, count_rows
 from agora_analytics.store.parquet_writer import StoreWriter
 from agora_analytics.store.views import view_schema
+from agora_analytics.store.views_file import write_views_file
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -241,3 +242,25 @@ class ParquetStore:
             store.completeness().to_pandas()
         """
         return completeness(self._layout)
+
+    def write_views(self, path: str | Path) -> None:
+        """Write a DuckDB database file with views over the store, for Metabase, Superset, Grafana and others.
+
+        The file has no rows: a query reads the files that the store has at that time, by absolute paths. Write it again
+        if the store moves. It has the tables and views of `sql` and the view `completeness`, with comments on all columns.
+        Times are `TIMESTAMP` in UTC. The views of the roll-ups aggregate the samples.
+
+        A table without files gets an empty file in a folder of the store, such as `_oints`, because DuckDB reads no pattern without a file.
+
+        Args:
+            path: the file. A file that this method wrote is replaced atomically; connections that have it open stay valid.
+
+        Raises:
+            InvalidRequest: if the path is another file, or its folder does not exist.
+            StoreError: if the file or the placeholder of a table cannot be written.
+
+        Example::
+
+            store.write_views("calls.duckdb")
+        """
+        write_views_file(self._layout, Path(path))

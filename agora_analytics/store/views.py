@@ -20,7 +20,7 @@ PARTITION_SQL = {
 }
 """The columns of the folder names, as SQL over the name of a file."""
 
-_DESCRIPTIONS: Mapping[str, str] = {
+DESCRIPTIONS: Mapping[str, str] = {
     "calls": "One row for each call.",
     "sessions": "One row for each session: one user in one call, from joining to leaving.",
     "metrics": "One row for each sample of a metric of Agora, as the vendor sent it.",
@@ -29,7 +29,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "interval_scores": "One row for each interval of a received stream, with its score.",
     "stream_scores": "One row for each received stream: the mean score and the worst 30 seconds.",
 }
-
+"""The comments on the views."""
 
 METRIC_COLUMNS: Mapping[str, str] = {
     "metric": lookup({mid: metric.name for mid, metric in METRIC_IDS.items()}, UNNAMED_METRIC),
@@ -63,7 +63,7 @@ def create_views(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str],
         text: the query. The views of scores are created only if it contains one of their names, or reads the catalog,
             because DuckDB binds a view when it is created, which takes 30 ms for these two.
     """
-    names = list(_DESCRIPTIONS)
+    names = list(DESCRIPTIONS)
     if not _MAY_USE_SCORES.search(text):
         names = [name for name in names if name not in score_views.VIEWS]
     connection.execute(";\n".join(_statements(rows, names)))
@@ -100,8 +100,8 @@ _MAY_USE_SCORES = re.compile(r"_scores|duckdb_|information_schema|pg_|sqlite_|\b
 
 def _statements(rows: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     for view in names:
-        yield f"CREATE VIEW {view} AS {_definition(view, rows)}"
-        yield from comment_statements(view, _DESCRIPTIONS[view], view_schema(view))
+        yield f"CREATE VIEW {view} AS {view_sql(view, rows)}"
+        yield from comment_statements(view, DESCRIPTIONS[view], view_schema(view))
 
 
 def comment_statements(view: str, description: str, schema: pa.Schema) -> Iterator[str]:
@@ -112,7 +112,8 @@ def comment_statements(view: str, description: str, schema: pa.Schema) -> Iterat
         yield f"COMMENT ON COLUMN {view}.{field.name} IS {text}"
 
 
-def _definition(view: str, rows: Mapping[str, str]) -> str:
+def view_sql(view: str, rows: Mapping[str, str]) -> str:
+    """Return the query of a view. `rows` has a query for each table; the views over them name the tables."""
     match view:
         case "metrics":
             return _with_metric_columns(rows["metrics"])

@@ -41,11 +41,12 @@ _ROLLUPS: Mapping[str, tuple[Rollup, Rollup]] = {
     "quality_histogram": (METRICS_HISTOGRAM, POINTS_HISTOGRAM),
     "score_hours": (METRICS_SCORES, POINTS_SCORES),
 }
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "quality_hours": "Aggregates of the values of `quality`, one row for each series and hour.",
     "quality_histogram": "Histograms of the values of `quality`, one row for each metric, hour and bucket.",
     "score_hours": "Scores of the intervals of `interval_scores`, one row for each received stream and hour.",
 }
+"""The comments on the views."""
 
 
 def used_views(text: str) -> list[str]:
@@ -83,10 +84,14 @@ def create_views(
     """Create some views on a connection that has the views of the tables. `rows` has a query for each roll-up."""
     statements: list[str] = []
     for view in views:
-        parts = [rows[rollup.name] for rollup in _ROLLUPS[view]]
-        statements += [f"CREATE VIEW {view} AS {_VIEWS[view](parts)}"]
-        statements += comment_statements(view, _DESCRIPTIONS[view], VIEWS[view])
+        statements += [f"CREATE VIEW {view} AS {view_sql(view, rows)}"]
+        statements += comment_statements(view, DESCRIPTIONS[view], VIEWS[view])
     connection.execute(";\n".join(statements))
+
+
+def view_sql(view: str, rows: Mapping[str, str]) -> str:
+    """Return the query of a view over the tables. `rows` has a query for each roll-up."""
+    return _VIEWS[view]([rows[rollup.name] for rollup in _ROLLUPS[view]])
 
 
 def _query(layout: Layout, rollup: Rollup, use_files: bool) -> str:
