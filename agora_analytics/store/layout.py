@@ -46,7 +46,18 @@ SKIPPED = "_skipped"
 PLACEHOLDERS = {table: f"_{table[1:]}" for table in TABLES}
 PLACEHOLDER = "app_id=none/day=1970-01-01/empty.parquet"
 PARTS = frozenset(
-    {DAMAGED, LISTING, LOCK, COMMIT_LOCK, PENDING, REPLACED, ROLLUPS, SKIPPED, STAGING, *PLACEHOLDERS.values()}
+    {
+        DAMAGED,
+        LISTING,
+        LOCK,
+        COMMIT_LOCK,
+        PENDING,
+        REPLACED,
+        ROLLUPS,
+        SKIPPED,
+        STAGING,
+        *PLACEHOLDERS.values(),
+    }
 )
 """The names in a store's folder, apart from the tables and the format file. Format 2 has `_commit_lock`, a file."""
 SUFFIX = ".parquet"

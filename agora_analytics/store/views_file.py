@@ -126,9 +126,7 @@ def _statements(layout: Layout) -> Iterator[str]:
         else:
             schema, description, sql = view_schema(view), DESCRIPTIONS[view], view_sql(view, rows)
         queries = rows | {"interval_scores": view_sql("interval_scores", rows)}
-        named = ", ".join(
-            f"{name} AS NOT MATERIALIZED ({queries[name]})" for name in _READS.get(view, ())
-        )
+        named = ", ".join(f"{name} AS NOT MATERIALIZED ({queries[name]})" for name in _READS.get(view, ()))
         columns = ", ".join(map(_column, schema))
         yield f"CREATE VIEW {view} AS {named and 'WITH '}{named} SELECT {columns} FROM ({sql})"
         yield from comment_statements(view, f"{description} Times are UTC.", schema)

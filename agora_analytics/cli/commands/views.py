@@ -15,7 +15,9 @@ def views(
     store: StoreOption,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="The DuckDB file to write, such as calls.duckdb."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The DuckDB file to write, such as calls.duckdb."
+        ),
     ],
 ) -> None:
     """Write a DuckDB file with views over a store, for Metabase, Superset, Grafana and others.

@@ -61,6 +61,7 @@ class Rollup:
         tables: the tables whose rows determine its rows; the first has the samples.
         sql: returns the query for its rows, from a query for the rows of each table.
         columns: its columns.
+        sql_of_days: the same for many days, if another query is faster then.
         order: the columns by which its rows are sorted. Similar rows together take less space.
         plain: the columns without a dictionary, because most of their values are different.
         split: those of them whose bytes are stored separately, because the high bytes are similar.
@@ -73,6 +74,7 @@ class Rollup:
     order: tuple[str, ...]
     plain: tuple[str, ...] = ()
     split: tuple[str, ...] = ()
+    sql_of_days: Callable[[Mapping[str, str]], str] | None = field(default=None, repr=False)
 
 
 def _hours(source: SampleSource, *order: str) -> Rollup:
@@ -80,6 +82,7 @@ def _hours(source: SampleSource, *order: str) -> Rollup:
         name=f"{source.tables[0]}_hours",
         tables=source.tables,
         sql=partial(hours_sql, source),
+        sql_of_days=partial(hours_sql, source, days_apart=True),
         columns=HOURS_COLUMNS,
         order=(*order, "source_metric", "hour"),
         plain=("samples", "ms", "sum_units"),

@@ -72,7 +72,10 @@ def queries(layout: Layout, views: Iterable[str], *, use_files: bool = True) -> 
 def scan_queries(tables: Mapping[str, str], views: Iterable[str]) -> dict[str, str]:
     """Return the query for the rows of each roll-up of some views from the query of each table, without files."""
     return {
-        rollup.name: _selected(rollup, f"({rollup.sql({table: tables[table] for table in rollup.tables})})")
+        rollup.name: _selected(
+            rollup,
+            f"({(rollup.sql_of_days or rollup.sql)({table: tables[table] for table in rollup.tables})})",
+        )
         for view in views
         for rollup in _ROLLUPS[view]
     }
