@@ -1,4 +1,4 @@
-"""Fixtures of real servers and a browser: `postgres`, `redis_server`, `s3`, `proxy` and `browser`.
+"""Fixtures of real servers and programs: `postgres`, `redis_server`, `s3`, `proxy`, `browser` and `prometheus_programs`.
 
 Each pytest process starts a server for the first test that needs it. A test has a database, keys and a bucket of its
 own. Without the server the test is skipped, or fails if `NEEDS_SERVICES=1`, which the session `tests` of nox sets.
@@ -136,6 +136,19 @@ def browser():
         pytest.skip("no browser: install Chromium")
     with chromium.Browser(program) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def prometheus_programs(_posix):
+    """The programs promtool and prometheus: see `tests.services.prometheus.PrometheusPrograms`. Skipped where there are none."""
+    from tests.services import prometheus
+
+    programs = prometheus.installed()
+    if programs is None and os.environ.get(NEEDS_SERVICES) == "1" and prometheus.is_installable():
+        programs = prometheus.install() or missing("promtool", "Prometheus")
+    if programs is None:
+        pytest.skip("no promtool: install Prometheus")
+    return programs
 
 
 @pytest.fixture

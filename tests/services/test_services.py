@@ -1,7 +1,9 @@
 """The servers that tests start: each answers, has a database of each test's own, and can be stopped at once."""
 
+import json
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -172,6 +174,22 @@ class TestS3:
     def test_stopped_server_starts_for_the_next_test(self, s3):
         s3.server.stop()
         assert not s3.server.is_running
+
+
+class TestPrometheus:
+    def test_promtool_reports_an_invalid_name(self, prometheus_programs):
+        text = "# HELP users Users.\n# TYPE users gauge\nusers 1\n"
+        assert prometheus_programs.check_metrics(text) == ""
+        assert "_count" in prometheus_programs.check_metrics(text.replace("users ", "user_count "))
+
+    def test_server_has_the_samples_of_an_openmetrics_file(self, prometheus_programs):
+        samples = "# HELP users Users.\n# TYPE users gauge\nusers 7 1795089600\n# EOF\n"
+        server = prometheus_programs.server("global: {}", samples)
+        try:
+            with urllib.request.urlopen(f"{server.url}/api/v1/query?query=users&time=1795089601") as response:
+                assert json.load(response)["data"]["result"][0]["value"][1] == "7"
+        finally:
+            server.close()
 
 
 class Broken(Server):
